@@ -1,0 +1,84 @@
+"""The REST core: every call of Cloudflare Vectorize, sync and async, and an embedded Vectorize.
+
+`VectorizeClient` and `AsyncVectorizeClient` hold an account, `Index` and `AsyncIndex` one index.
+``VectorizeClient.local()`` is the same with no account. What is in ``__all__`` is public; the
+embedded service's own settings are in `vectorize_core.local`.
+"""
+
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.errors import (
+    ApiError,
+    ApiMessage,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConnectionFailedError,
+    IndexExistsError,
+    IndexNotFoundError,
+    InvalidFilterError,
+    InvalidInputError,
+    InvalidVectorError,
+    MissingTextError,
+    NotFoundError,
+    PartialWriteError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    UnexpectedAnswerError,
+    UnindexedPropertyError,
+    VectorizeError,
+    WaitTimeoutError,
+)
+from vectorize_core.flows.writing import BatchReport
+from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.models import (
+    IdPage,
+    IndexConfig,
+    IndexDetails,
+    IndexInfo,
+    Match,
+    MetadataIndex,
+    Mutation,
+    QueryResult,
+    Vector,
+)
+from vectorize_core.retry import RetryPolicy
+
+__all__ = [
+    "ApiError",
+    "ApiMessage",
+    "AsyncIndex",
+    "AsyncVectorizeClient",
+    "AuthenticationError",
+    "BadRequestError",
+    "BatchReport",
+    "ConfigurationError",
+    "ConnectionFailedError",
+    "IdPage",
+    "Index",
+    "IndexConfig",
+    "IndexDetails",
+    "IndexExistsError",
+    "IndexInfo",
+    "IndexNotFoundError",
+    "InvalidFilterError",
+    "InvalidInputError",
+    "InvalidVectorError",
+    "Match",
+    "MetadataIndex",
+    "MissingTextError",
+    "Mutation",
+    "NotFoundError",
+    "PartialWriteError",
+    "QueryResult",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "RetryPolicy",
+    "ServerError",
+    "UnexpectedAnswerError",
+    "UnindexedPropertyError",
+    "Vector",
+    "VectorizeClient",
+    "VectorizeError",
+    "WaitTimeoutError",
+]

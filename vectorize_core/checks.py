@@ -1,0 +1,137 @@
+"""What the service would refuse, refused before anything is embedded or sent.
+
+Pure functions; every message names the record and says what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vectorize_core import json, limits
+from vectorize_core.errors import InvalidInputError, InvalidVectorError
+from vectorize_core.models import Vector
+
+
+def check_index_name(name: str) -> None:
+    """A name that the service accepts for an index."""
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"an index name is a non-empty string; got {name!r}")
+    if json.utf8_size(name) > limits.MAX_INDEX_NAME_BYTES:
+        raise InvalidInputError(
+            f"the index name {name!r} takes {json.utf8_size(name)} bytes; "
+            f"at most {limits.MAX_INDEX_NAME_BYTES} are allowed"
+        )
+
+
+def check_id(vector_id: Any) -> None:
+    """An id is a non-empty string of at most 64 bytes of UTF-8."""
+    if not isinstance(vector_id, str) or not vector_id:
+        raise InvalidVectorError(f"an id is a non-empty string; got {vector_id!r}")
+    if json.has_lone_surrogate(vector_id):
+        raise InvalidVectorError(f"the id {vector_id!r} has a lone surrogate: not valid Unicode")
+    size = json.utf8_size(vector_id)
+    if size > limits.MAX_ID_BYTES:
+        raise InvalidVectorError(
+            f"the id {vector_id!r} takes {size} bytes; Vectorize allows {limits.MAX_ID_BYTES}. "
+            "Use a shorter id, such as a hash of it (LangChain's index(): key_encoder='sha256')"
+        )
+
+
+def possible_id(vector_id: Any) -> bool:
+    """Whether a vector can have this id; asking for one that cannot is not worth a request."""
+    try:
+        check_id(vector_id)
+    except InvalidVectorError:
+        return False
+    return True
+
+
+def check_namespace(namespace: str | None) -> None:
+    """A namespace is None, or a non-empty string of at most 64 bytes of UTF-8."""
+    if namespace is None:
+        return
+    if not isinstance(namespace, str) or not namespace:
+        raise InvalidInputError(f"a namespace is a non-empty string or None; got {namespace!r}")
+    if json.has_lone_surrogate(namespace):
+        raise InvalidInputError(f"the namespace {namespace!r} is not valid Unicode")
+    size = json.utf8_size(namespace)
+    if size > limits.MAX_NAMESPACE_BYTES:
+        raise InvalidInputError(
+            f"the namespace {namespace!r} takes {size} bytes; "
+            f"Vectorize allows {limits.MAX_NAMESPACE_BYTES}"
+        )
+
+
+def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:
+    """Metadata of JSON values, at most 10,240 bytes; returns its size as compact JSON."""
+    if metadata is None:
+        return 0
+    bad_key = _bad_key(metadata)
+    if bad_key is not None:
+        raise InvalidVectorError(
+            f"vector {vector_id!r}: the metadata key {bad_key!r} cannot be stored: a key must "
+            "not be empty, start with '$', contain '.' or '\"', "
+            f"or be longer than {limits.MAX_METADATA_KEY_CHARS} characters"
+        )
+    found = json.problem(metadata)
+    if found:
+        raise InvalidVectorError(f"vector {vector_id!r}: the metadata holds {found}")
+    size = len(json.dumps(metadata))
+    if size > limits.MAX_METADATA_BYTES:
+        raise InvalidVectorError(
+            f"vector {vector_id!r}: the metadata takes {size} bytes as compact JSON, text "
+            f"included; Vectorize allows {limits.MAX_METADATA_BYTES}. Split the text into smaller "
+            "chunks, or keep large values elsewhere"
+        )
+    return size
+
+
+def storable_key(key: str) -> bool:
+    """Whether the service takes ``key`` as a metadata key."""
+    return bool(key) and not (
+        key.startswith("$") or "." in key or '"' in key or len(key) > limits.MAX_METADATA_KEY_CHARS
+    )
+
+
+def _bad_key(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if isinstance(key, str) and not storable_key(key):
+                return key
+            found = _bad_key(item)
+            if found is not None:
+                return found
+    elif isinstance(value, list):
+        for item in value:
+            found = _bad_key(item)
+            if found is not None:
+                return found
+    return None
+
+
+def check_record(vector_id: Any, namespace: str | None, metadata: Mapping[str, Any] | None) -> int:
+    """All of a record but its values; returns the size of its metadata as compact JSON."""
+    check_id(vector_id)
+    check_namespace(namespace)
+    return check_metadata(vector_id, metadata)
+
+
+def check_finite(vector: Vector) -> None:
+    """Values that are numbers, also as float32."""
+    if not np.isfinite(vector.values).all():
+        raise InvalidVectorError(
+            f"vector {vector.id!r} has a value that is not a finite float32 number (NaN or "
+            "infinite); check the embedding model's answer for this record"
+        )
+
+
+def check_dimensions(name: str, expected: int, got: int, *, index: str) -> None:
+    """A vector, called ``name`` in the error, has as many dimensions as its index."""
+    if expected != got:
+        raise InvalidVectorError(
+            f"{name} has {got} dimensions, the index {index!r} has {expected}. Use the embedding "
+            "model the index was made for, or create an index for this one"
+        )

@@ -1,0 +1,211 @@
+"""An account's Vectorize: `VectorizeClient` and `AsyncVectorizeClient`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, Unpack
+
+import httpx
+
+from vectorize_core.connection import Connection, local_connection
+from vectorize_core.credentials import find_credentials
+from vectorize_core.executors.http import HttpExecutor
+from vectorize_core.flows import indexes
+from vectorize_core.flows.indexes import CreateOptions
+from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.io import run
+from vectorize_core.models import IndexDetails
+from vectorize_core.operations import GetIndex, ListIndexes
+from vectorize_core.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from vectorize_core.local import Behavior
+
+
+class _Client:
+    """Construction, which does no I/O, and all that is the same for both faces."""
+
+    def __init__(
+        self,
+        account_id: str | None = None,
+        api_token: str | None = None,
+        *,
+        api_key: str | None = None,
+        email: str | None = None,
+        base_url: str | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        retry: RetryPolicy | None = None,
+        http_client: httpx.Client | None = None,
+        async_http_client: httpx.AsyncClient | None = None,
+        transport: httpx.BaseTransport | None = None,
+        async_transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """A client of Cloudflare, or of a server that speaks its API.
+
+        Args:
+            account_id: else CLOUDFLARE_ACCOUNT_ID or CF_ACCOUNT_ID.
+            api_token: else CLOUDFLARE_API_TOKEN, CF_VECTORIZE_API_TOKEN or CF_API_TOKEN.
+            api_key: a global API key instead of a token, with ``email``; else
+                CLOUDFLARE_API_KEY and CLOUDFLARE_EMAIL.
+            email: goes with ``api_key``.
+            base_url: else CLOUDFLARE_BASE_URL or CLOUDFLARE_API_BASE_URL, else Cloudflare's. A
+                loopback address needs no credentials.
+            timeout: seconds for each step of a request; by default 10 for reads, 60 for writes.
+            retry: how long to try again; see `RetryPolicy`.
+            http_client: an httpx client to use and not to close. Both faces share a connection,
+                so each takes the client of either.
+            async_http_client: the same for async calls.
+            transport: an httpx transport for a client of our own.
+            async_transport: the same for async calls.
+
+        Raises:
+            ConfigurationError: credentials are missing; it lists every place looked at.
+        """
+        credentials = find_credentials(
+            account_id=account_id,
+            api_token=api_token,
+            api_key=api_key,
+            email=email,
+            base_url=base_url,
+        )
+        executor = HttpExecutor(
+            credentials,
+            timeout=timeout,
+            http_client=http_client,
+            async_http_client=async_http_client,
+            transport=transport,
+            async_transport=async_transport,
+        )
+        self._place = f"account {credentials.account_id!r} at {credentials.base_url}"
+        self._connection = Connection(executor, retry)
+
+    @classmethod
+    def local(
+        cls,
+        path: str | os.PathLike[str] = ":memory:",
+        *,
+        behavior: Behavior | None = None,
+        clock: Callable[[], float] = time.time,
+        retry: RetryPolicy | None = None,
+    ) -> Self:
+        """A client of an embedded Vectorize, in memory or kept in the directory ``path``.
+
+        The same operations, limits and error codes as Cloudflare's, with no account and no
+        network. ``behavior`` sets delays and the points where the real service is not known.
+        """
+        connection = local_connection(path, behavior=behavior, clock=clock, retry=retry)
+        return cls._over(connection, f"embedded, {os.fspath(path)}")
+
+    @classmethod
+    def _over(cls, connection: Connection, place: str) -> Self:
+        self = cls.__new__(cls)
+        self._connection = connection
+        self._place = place
+        return self
+
+    @property
+    def connection(self) -> Connection:
+        """What this client shares with the other face, with indexes and with stores."""
+        return self._connection
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._place})"
+
+
+class VectorizeClient(_Client):
+    """The indexes of an account. Thread-safe; one pooled HTTP client.
+
+    Example:
+        >>> client = VectorizeClient.local()
+        >>> details = client.create_index("docs", dimensions=384, metric="cosine")
+        >>> client.index("docs")
+        Index('docs')
+    """
+
+    def create_index(self, name: str, **options: Unpack[CreateOptions]) -> IndexDetails:
+        """Create an index, with its metadata indexes, and wait until those are live.
+
+        The options are those of `CreateOptions`: ``dimensions`` and ``metric``, or ``preset``,
+        then ``metadata_indexes``, ``exist_ok``, ``record_layout``, ``description``.
+
+        Raises `IndexExistsError`, or with ``exist_ok`` `ConfigurationError` if the index that is
+        there has another configuration.
+        """
+        return run(
+            indexes.create_index(self._connection.io(), self._connection.state(name), **options)
+        )
+
+    def list_indexes(self) -> tuple[IndexDetails, ...]:
+        """All indexes of the account."""
+        return run(self._connection.io().call(ListIndexes()))
+
+    def get_index(self, name: str) -> IndexDetails:
+        """The configuration of an index; raises `IndexNotFoundError`."""
+        return run(self._connection.io().call(GetIndex(name)))
+
+    def delete_index(self, name: str) -> None:
+        """Delete an index with all its vectors; raises `IndexNotFoundError`."""
+        run(indexes.delete_index(self._connection.io(), self._connection.state(name)))
+
+    def index(self, name: str) -> Index:
+        """An index to read and write; sends nothing."""
+        return Index(self._connection, name)
+
+    def close(self) -> None:
+        """Close what this client opened; safe to call again."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncVectorizeClient(_Client):
+    """`VectorizeClient`, awaited; safe in several event loops, one pooled HTTP client each."""
+
+    async def create_index(self, name: str, **options: Unpack[CreateOptions]) -> IndexDetails:
+        """`VectorizeClient.create_index`, awaited."""
+        io, state = self._connection.async_io(), self._connection.state(name)
+        return await indexes.create_index(io, state, **options)
+
+    async def list_indexes(self) -> tuple[IndexDetails, ...]:
+        """`VectorizeClient.list_indexes`, awaited."""
+        return await self._connection.async_io().call(ListIndexes())
+
+    async def get_index(self, name: str) -> IndexDetails:
+        """`VectorizeClient.get_index`, awaited."""
+        return await self._connection.async_io().call(GetIndex(name))
+
+    async def delete_index(self, name: str) -> None:
+        """`VectorizeClient.delete_index`, awaited."""
+        io, state = self._connection.async_io(), self._connection.state(name)
+        await indexes.delete_index(io, state)
+
+    def index(self, name: str) -> AsyncIndex:
+        """An index to read and write; sends nothing."""
+        return AsyncIndex(self._connection, name)
+
+    async def aclose(self) -> None:
+        """Close what this client opened; safe to call again."""
+        await self._connection.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,60 @@
+"""What the faces of a client share: who carries operations out, and what is known of indexes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vectorize_core.flows.state import IndexState
+from vectorize_core.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, Executor, SyncIo
+from vectorize_core.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from vectorize_core.local import Behavior
+
+
+class Connection:
+    """An executor with its retry policy; owns both faces, each made when it is first used."""
+
+    def __init__(self, executor: Executor, retry: RetryPolicy | None = None) -> None:
+        self.executor = executor
+        self.retry = retry if retry is not None else RetryPolicy()
+        self._states: dict[str, IndexState] = {}
+
+    def state(self, index_name: str) -> IndexState:
+        """What is known of an index, the same object for all who ask."""
+        return self._states.setdefault(index_name, IndexState(index_name))
+
+    def io(self, embed: EmbedTexts | None = None) -> SyncIo:
+        """The sync face of flows."""
+        return SyncIo(self.executor, self.retry, embed)
+
+    def async_io(self, embed: AsyncEmbedTexts | None = None) -> AsyncIo:
+        """The async face of flows."""
+        return AsyncIo(self.executor, self.retry, embed)
+
+    def close(self) -> None:
+        """Close the sync face; safe to call again."""
+        self.executor.close()
+
+    async def aclose(self) -> None:
+        """Close both faces; safe to call again."""
+        await self.executor.aclose()
+
+
+def local_connection(
+    path: str | os.PathLike[str] = ":memory:",
+    *,
+    behavior: Behavior | None = None,
+    clock: Callable[[], float] = time.time,
+    retry: RetryPolicy | None = None,
+) -> Connection:
+    """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
+    # Here and not above: who works on Cloudflare never loads the embedded service.
+    from vectorize_core.executors.embedded import EmbeddedExecutor  # noqa: PLC0415
+    from vectorize_core.local import Behavior, Service  # noqa: PLC0415
+
+    behavior = behavior if behavior is not None else Behavior()
+    return Connection(EmbeddedExecutor(Service(path, behavior=behavior, clock=clock)), retry)

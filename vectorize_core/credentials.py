@@ -1,0 +1,115 @@
+"""Who is calling, and where: arguments first, then the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from vectorize_core.errors import ConfigurationError
+
+DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
+LOCAL_ACCOUNT = "local"
+
+ACCOUNT_VARIABLES = ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID")
+TOKEN_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CF_VECTORIZE_API_TOKEN", "CF_API_TOKEN")
+KEY_VARIABLE, EMAIL_VARIABLE = "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL"
+BASE_URL_VARIABLES = ("CLOUDFLARE_BASE_URL", "CLOUDFLARE_API_BASE_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An account, the address of its API, and the headers that authorise a request.
+
+    Pickles without the secret: the copy looks it up in the environment again.
+    """
+
+    account_id: str
+    base_url: str = DEFAULT_BASE_URL
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def url(self) -> str:
+        """The address that operations' paths are appended to."""
+        return f"{self.base_url}/accounts/{self.account_id}/vectorize/v2/indexes"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_find_again, (self.account_id, self.base_url))
+
+
+def _find_again(account_id: str, base_url: str) -> Credentials:
+    return find_credentials(account_id=account_id, base_url=base_url)
+
+
+def find_credentials(
+    *,
+    account_id: str | None = None,
+    api_token: str | None = None,
+    api_key: str | None = None,
+    email: str | None = None,
+    base_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Credentials:
+    """The credentials of a client, or `ConfigurationError` listing every place looked at.
+
+    A token is preferred to a key with an e-mail address; a loopback ``base_url`` needs neither.
+    """
+    environ = os.environ if environ is None else environ
+    base = _base_url(base_url or _first(environ, BASE_URL_VARIABLES) or DEFAULT_BASE_URL)
+    account = account_id or _first(environ, ACCOUNT_VARIABLES)
+    headers = _headers(environ, api_token, api_key, email)
+    if is_loopback(base):
+        return Credentials(account or LOCAL_ACCOUNT, base, headers)
+    missing = []
+    if not account:
+        missing.append(f"an account id: account_id= or {' or '.join(ACCOUNT_VARIABLES)}")
+    if not headers:
+        missing.append(
+            f"an API token: api_token= or {' or '.join(TOKEN_VARIABLES)} (or api_key= and email=, "
+            f"or {KEY_VARIABLE} and {EMAIL_VARIABLE})"
+        )
+    if missing or not account:
+        raise ConfigurationError(
+            f"Cloudflare credentials are missing: {'; '.join(missing)}. "
+            "To work without an account, use path=':memory:' or a directory"
+        )
+    return Credentials(account, base, headers)
+
+
+def _headers(
+    environ: Mapping[str, str], api_token: str | None, api_key: str | None, email: str | None
+) -> dict[str, str]:
+    if api_key and not api_token:
+        address = email or environ.get(EMAIL_VARIABLE)
+        if not address:
+            raise ConfigurationError(f"api_key= goes with email= or {EMAIL_VARIABLE}")
+        return {"X-Auth-Email": address, "X-Auth-Key": api_key}
+    token = api_token or _first(environ, TOKEN_VARIABLES)
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    key, address = environ.get(KEY_VARIABLE), email or environ.get(EMAIL_VARIABLE)
+    return {"X-Auth-Email": address, "X-Auth-Key": key} if key and address else {}
+
+
+def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    return next((environ[name] for name in names if environ.get(name)), None)
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"base_url must be an http or https address; got {url!r}")
+    return url.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` names this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

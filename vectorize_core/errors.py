@@ -1,0 +1,217 @@
+"""Every error of this library, in one tree under `VectorizeError`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class VectorizeError(Exception):
+    """Root of every error raised by this library."""
+
+
+class ConfigurationError(VectorizeError, ValueError):
+    """A client or a store cannot be built from what it was given."""
+
+
+class InvalidInputError(VectorizeError, ValueError):
+    """Input the service would refuse, or would silently misread. Nothing was sent."""
+
+
+class InvalidVectorError(InvalidInputError):
+    """A record cannot be stored as it is; the message names it and says what to do."""
+
+
+class InvalidFilterError(InvalidInputError):
+    """A filter is not in the language it has to be in; the message names the operator."""
+
+
+class UnindexedPropertyError(InvalidFilterError):
+    """A filter names a property that has no metadata index, so the service would find nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiMessage:
+    """One entry of the ``errors`` or ``messages`` of an answer."""
+
+    code: int | None
+    message: str
+    documentation_url: str | None = None
+    pointer: str | None = None
+
+    def __str__(self) -> str:
+        text = self.message if self.code is None else f"{self.message} [code {self.code}]"
+        if self.pointer:
+            text += f" at {self.pointer}"
+        return f"{text}, see {self.documentation_url}" if self.documentation_url else text
+
+
+class ApiError(VectorizeError):
+    """The service refused an operation.
+
+    ``status`` is the HTTP status, ``errors`` all that Cloudflare said; ``code``, ``message``,
+    ``documentation_url`` and ``pointer`` are those of the first entry; ``request_id`` is the
+    ``cf-ray`` that Cloudflare's support asks for.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        status: int,
+        errors: Sequence[ApiMessage] = (),
+        *,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.operation = operation
+        self.status = status
+        self.errors = tuple(errors)
+        self.request_id = request_id
+        self.retry_after = retry_after
+        first = self.errors[0] if self.errors else ApiMessage(None, "no error message was given")
+        self.code = first.code
+        self.message = first.message
+        self.documentation_url = first.documentation_url
+        self.pointer = first.pointer
+        super().__init__(operation, status, errors)
+
+    def __str__(self) -> str:
+        said = "; ".join(map(str, self.errors)) or self.message
+        text = f"{self.operation}: HTTP {self.status}: {said}"
+        if self.request_id:
+            text += f" (request id {self.request_id})"
+        fix = _FIXES.get(self.code or 0) or _STATUS_FIXES.get(self.status)
+        return f"{text}. {fix}" if fix else text
+
+
+class BadRequestError(ApiError):
+    """The service found the request invalid (400)."""
+
+
+class AuthenticationError(ApiError):
+    """The credentials were not accepted (401, 403)."""
+
+
+class NotFoundError(ApiError):
+    """There is nothing at that address (404)."""
+
+
+class IndexNotFoundError(NotFoundError):
+    """The index does not exist (3000), or was deleted (410, 3005)."""
+
+
+class IndexExistsError(ApiError):
+    """An index of that name exists (3002)."""
+
+
+class RateLimitError(ApiError):
+    """Too many requests (429, or code 40041); ``retry_after`` is in seconds, where it was told."""
+
+
+class ServerError(ApiError):
+    """The service failed (5xx, 408). The operation may or may not have been carried out."""
+
+
+class ConnectionFailedError(VectorizeError):
+    """No answer: the connection failed, broke or timed out.
+
+    ``sent`` is False where the request cannot have reached the service; otherwise it may have
+    been carried out although its answer was lost.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class RequestTimeoutError(ConnectionFailedError):
+    """No answer within the timeout."""
+
+
+class UnexpectedAnswerError(VectorizeError):
+    """The answer is not one that the Vectorize API documents."""
+
+
+class PartialWriteError(VectorizeError):
+    """A write ended early; every input position is in one of three lists.
+
+    ``written`` was accepted by the service. ``unknown`` was sent, but its answer was lost: it is
+    safe to upsert it again. ``not_written`` was not accepted; ``causes`` says why. Where the input
+    was an iterator, positions it had not yielded yet are in no list: the write took
+    ``consumed`` items.
+    """
+
+    def __init__(
+        self,
+        written: Sequence[int],
+        unknown: Sequence[int],
+        not_written: Sequence[int],
+        causes: Sequence[BaseException],
+        mutation_ids: Sequence[str],
+    ) -> None:
+        self.written = tuple(written)
+        self.unknown = tuple(unknown)
+        self.not_written = tuple(not_written)
+        self.causes = tuple(causes)
+        self.mutation_ids = tuple(mutation_ids)
+        self.consumed = len(self.written) + len(self.unknown) + len(self.not_written)
+        super().__init__(written, unknown, not_written, causes, mutation_ids)
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.written)} of {self.consumed} records were written, {len(self.unknown)} "
+            f"may have been, {len(self.not_written)} were not. First cause: {self.causes[0]}. "
+            "Their positions in the input are in .written, .unknown and .not_written; upserting "
+            "the last two again is safe"
+        )
+
+
+class WaitTimeoutError(VectorizeError, TimeoutError):
+    """A mutation was accepted but did not become processed or visible in time."""
+
+
+class MissingTextError(VectorizeError):
+    """A vector holds no text under the store's ``text_key``."""
+
+
+_FIXES = {
+    1005: "The body must be sent as application/x-ndjson",
+    3000: "Create it first: client.create_index(name, dimensions=..., metric=...)",
+    3002: "Pass exist_ok=True to accept an index with the same configuration",
+    3005: "It was deleted; create it again, or wait until the deletion has finished",
+    10000: "Check the API token and that it has Vectorize permissions for this account",
+}
+_STATUS_FIXES = {
+    401: _FIXES[10000],
+    403: _FIXES[10000],
+}
+
+
+def error_from_answer(
+    operation: str,
+    status: int,
+    errors: Sequence[ApiMessage],
+    *,
+    request_id: str | None = None,
+    retry_after: float | None = None,
+) -> ApiError:
+    """The error class that fits an unsuccessful answer: its codes first, then its status."""
+    codes = {error.code for error in errors}
+    kind: type[ApiError]
+    if 40041 in codes or status == 429:
+        kind = RateLimitError
+    elif codes & {3000, 3005} or status == 410:
+        kind = IndexNotFoundError
+    elif 3002 in codes:
+        kind = IndexExistsError
+    elif 10000 in codes or status in (401, 403):
+        kind = AuthenticationError
+    elif status == 404:
+        kind = NotFoundError
+    elif status >= 500 or status == 408:
+        kind = ServerError
+    elif status == 400:
+        kind = BadRequestError
+    else:
+        kind = ApiError
+    return kind(operation, status, errors, request_id=request_id, retry_after=retry_after)

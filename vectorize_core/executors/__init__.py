@@ -1,0 +1,1 @@
+"""Who carries operations out: over HTTP, or in this process."""

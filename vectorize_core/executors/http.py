@@ -1,0 +1,175 @@
+"""Operations over HTTP, by httpx: one pooled client a face."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from vectorize_core import wire
+from vectorize_core.credentials import Credentials
+from vectorize_core.errors import (
+    ConfigurationError,
+    ConnectionFailedError,
+    RequestTimeoutError,
+    UnexpectedAnswerError,
+    VectorizeError,
+)
+from vectorize_core.operations import Op
+
+T = TypeVar("T")
+logger = logging.getLogger("vectorize_core")
+_TIMEOUTS = {"read": 10.0, "write": 60.0, "control": 60.0}
+
+
+class HttpExecutor:
+    """Sends operations to the Vectorize API.
+
+    Clients are made on first use and kept: one for each process, and for async one for each
+    event loop. Injected clients are used as they are and never closed. ``timeout`` is in seconds
+    for each step of a request (connect, write, read); by default 10 for reads and 60 for writes.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        timeout: float | httpx.Timeout | None = None,
+        http_client: httpx.Client | None = None,
+        async_http_client: httpx.AsyncClient | None = None,
+        transport: httpx.BaseTransport | None = None,
+        async_transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.credentials = credentials
+        self._timeout = timeout
+        self._http_client = http_client
+        self._async_http_client = async_http_client
+        self._transport = transport
+        self._async_transport = async_transport
+        self._closed = False
+        self._clients: dict[int, httpx.Client] = {}
+        self._async_clients: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[int, httpx.AsyncClient]
+        ] = WeakKeyDictionary()
+
+    def send(self, op: Op[T], /) -> T:
+        """Carry ``op`` out; raises its typed error."""
+        request, options = self._prepare(op)
+        content = b"".join(request.body)
+        client = self._client()
+        with _translated(op):
+            response = client.request(**options, content=content)
+        return _read(op, response)
+
+    async def asend(self, op: Op[T], /) -> T:
+        """Carry ``op`` out; raises its typed error."""
+        request, options = self._prepare(op)
+        slices = []
+        for part in request.body:
+            slices.append(part)
+            # Encoding a large write takes long; the loop gets its turn after every slice.
+            await asyncio.sleep(0)
+        client = self._async_client()
+        with _translated(op):
+            response = await client.request(**options, content=b"".join(slices))
+        return _read(op, response)
+
+    def _prepare(self, op: Op[Any]) -> tuple[wire.Request, dict[str, Any]]:
+        if self._closed:
+            raise VectorizeError("this client is closed")
+        request = op.request()
+        headers = dict(self.credentials.headers)
+        if request.content_type:
+            headers["Content-Type"] = request.content_type
+        timeout = self._timeout if self._timeout is not None else _TIMEOUTS[op.kind]
+        return request, {
+            "method": request.method,
+            "url": self.credentials.url + request.path,
+            "params": request.params,
+            "headers": headers,
+            "timeout": timeout,
+        }
+
+    def _client(self) -> httpx.Client:
+        if self._http_client is not None:
+            return self._http_client
+        if self._async_http_client is not None:
+            raise ConfigurationError(
+                "only async_http_client= was given; sync calls need http_client= too"
+            )
+        # Keyed by process: connections shared with a parent would mix up answers. No lock, which
+        # a fork could leave locked; setdefault decides between two threads.
+        pid = os.getpid()
+        client = self._clients.get(pid)
+        if client is None:
+            client = self._clients.setdefault(
+                pid, httpx.Client(transport=self._transport, headers=_USER_AGENT)
+            )
+        return client
+
+    def _async_client(self) -> httpx.AsyncClient:
+        if self._async_http_client is not None:
+            return self._async_http_client
+        if self._http_client is not None:
+            raise ConfigurationError(
+                "only http_client= was given; async calls need async_http_client= too"
+            )
+        loop = asyncio.get_running_loop()
+        pid, client = self._async_clients.get(loop, (0, None))
+        if client is None or pid != os.getpid():
+            client = httpx.AsyncClient(transport=self._async_transport, headers=_USER_AGENT)
+            self._async_clients[loop] = (os.getpid(), client)
+        return client
+
+    def close(self) -> None:
+        """Close the sync client, unless it was injected; no operation can follow."""
+        self._closed = True
+        client = self._clients.pop(os.getpid(), None)
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close both faces' clients, unless they were injected; no operation can follow."""
+        self.close()
+        pid, client = self._async_clients.pop(asyncio.get_running_loop(), (0, None))
+        if client is not None and pid == os.getpid():
+            await client.aclose()
+
+
+_USER_AGENT = {"User-Agent": "vectorize-stores"}
+
+
+@contextmanager
+def _translated(op: Op[Any]) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError) as error:
+        raise ConnectionFailedError(f"{op}: no connection: {_said(error)}", sent=False) from error
+    except httpx.TimeoutException as error:
+        raise RequestTimeoutError(f"{op}: no answer in time: {_said(error)}") from error
+    except httpx.TransportError as error:
+        raise ConnectionFailedError(f"{op}: the connection broke: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _read(op: Op[T], response: httpx.Response) -> T:
+    result, messages = wire.read_answer(
+        str(op), response.status_code, response.headers, response.content
+    )
+    for message in messages:
+        logger.warning("%s: %s", op, message)
+    try:
+        return op.read(result)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnexpectedAnswerError(
+            f"{op}: the result is not what the API documents ({error!r}): {str(result)[:200]}"
+        ) from error

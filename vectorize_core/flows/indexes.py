@@ -1,0 +1,271 @@
+"""Creating and deleting indexes and metadata indexes, so that a lost answer does no harm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypedDict, TypeVar
+
+from vectorize_core import checks, layout, limits
+from vectorize_core.errors import (
+    ConfigurationError,
+    IndexExistsError,
+    IndexNotFoundError,
+    InvalidInputError,
+    WaitTimeoutError,
+)
+from vectorize_core.flows.state import IndexState, get_details, get_metadata_indexes
+from vectorize_core.io import Io
+from vectorize_core.models import (
+    INDEX_TYPES,
+    METRICS,
+    PRESETS,
+    IndexConfig,
+    IndexDetails,
+    IndexType,
+    Metric,
+    Mutation,
+    Preset,
+)
+from vectorize_core.operations import (
+    CreateIndex,
+    CreateMetadataIndex,
+    DeleteIndex,
+    DeleteMetadataIndex,
+    GetIndex,
+    Op,
+)
+
+T = TypeVar("T")
+logger = logging.getLogger("vectorize_core")
+
+
+async def repeat_settled(io: Io, op: Op[T], settled: Callable[[], Awaitable[T | None]]) -> T:
+    """Carry out an ``op`` that must not simply be sent twice.
+
+    After a fault that may have hidden a success, ``settled`` looks at the state and returns the
+    answer if the work is already done.
+    """
+    tried = False
+
+    async def attempt() -> T:
+        nonlocal tried
+        if tried:
+            done = await settled()
+            if done is not None:
+                return done
+        tried = True
+        return await io.call(op)
+
+    return await io.repeat(attempt, op)
+
+
+class CreateOptions(TypedDict, total=False):
+    """The configuration of a new index.
+
+    ``dimensions`` (32 to 1536) with ``metric`` ("cosine" by default, "euclidean" or
+    "dot-product"), or the ``preset`` of an embedding model: one of the two. ``metadata_indexes``
+    maps the properties that filters will use to "string", "number" or "boolean".
+
+    ``record_layout`` (True) adds the three metadata indexes that the LangChain and LlamaIndex
+    stores use; without them, what takes more than one answer of the service is refused.
+    ``exist_ok`` accepts an index with the same configuration. ``wait_timeout`` is for metadata
+    indexes, in seconds (600).
+    """
+
+    dimensions: int
+    metric: Metric
+    preset: Preset
+    description: str
+    metadata_indexes: Mapping[str, IndexType] | None
+    record_layout: bool
+    exist_ok: bool
+    wait_timeout: float
+
+
+async def create_index(
+    io: Io,
+    state: IndexState,
+    *,
+    dimensions: int | None = None,
+    metric: Metric = "cosine",
+    preset: Preset | None = None,
+    description: str = "",
+    metadata_indexes: Mapping[str, IndexType] | None = None,
+    record_layout: bool = True,
+    exist_ok: bool = False,
+    wait_timeout: float = 600.0,
+) -> IndexDetails:
+    """Create an index and its metadata indexes, and wait until those are live."""
+    checks.check_index_name(state.name)
+    config = _config(dimensions, metric, preset)
+    wanted = dict(layout.METADATA_INDEXES) if record_layout else {}
+    wanted |= metadata_indexes if metadata_indexes is not None else {}
+    _check_metadata_indexes(state.name, wanted)
+    if record_layout:
+        description = layout.note(description, wanted)
+    op = CreateIndex(state.name, preset if preset is not None else config, description)
+
+    async def settled() -> IndexDetails | None:
+        try:
+            found = await io.call(GetIndex(state.name))
+        except IndexNotFoundError:
+            return None
+        return found if found.config == config else None
+
+    state.forget()
+    try:
+        details = await repeat_settled(io, op, settled)
+    except IndexExistsError:
+        if not exist_ok:
+            raise
+        details = await get_details(io, state, refresh=True)
+        _check_same(details, config)
+    state.details = details
+    if wanted:
+        await ensure_metadata_indexes(io, state, wanted, wait_timeout=wait_timeout)
+    return details
+
+
+async def delete_index(io: Io, state: IndexState) -> None:
+    """Delete an index; an index that is gone when a lost answer is repeated is deleted."""
+    tried = False
+    op = DeleteIndex(state.name)
+
+    async def attempt() -> None:
+        nonlocal tried
+        try:
+            await io.call(op)
+        except IndexNotFoundError:
+            if not tried:
+                raise
+        finally:
+            tried = True
+
+    state.forget()
+    state.unseen.clear()
+    await io.repeat(attempt, op)
+
+
+async def create_metadata_index(
+    io: Io, state: IndexState, property_name: str, index_type: IndexType
+) -> Mutation:
+    """Create one metadata index; the mutation has no id if a lost answer had done it."""
+    _check_metadata_indexes(state.name, {property_name: index_type})
+
+    async def settled() -> Mutation | None:
+        present = await get_metadata_indexes(io, state, refresh=True)
+        return Mutation(None) if present.get(property_name) == index_type else None
+
+    op = CreateMetadataIndex(state.name, property_name, index_type)
+    mutation = await repeat_settled(io, op, settled)
+    state.metadata_indexes = None
+    return mutation
+
+
+async def delete_metadata_index(io: Io, state: IndexState, property_name: str) -> Mutation:
+    """Delete one metadata index; the mutation has no id if a lost answer had done it."""
+
+    async def settled() -> Mutation | None:
+        present = await get_metadata_indexes(io, state, refresh=True)
+        return None if property_name in present else Mutation(None)
+
+    op = DeleteMetadataIndex(state.name, property_name)
+    mutation = await repeat_settled(io, op, settled)
+    state.metadata_indexes = None
+    return mutation
+
+
+async def ensure_metadata_indexes(
+    io: Io,
+    state: IndexState,
+    wanted: Mapping[str, IndexType],
+    *,
+    wait_timeout: float = 600.0,
+) -> None:
+    """Create the metadata indexes that are missing and wait until they are live.
+
+    A live index covers the vectors written from then on, hence the wait: 70 to 165 seconds on
+    Cloudflare. Progress goes to the ``vectorize_core`` logger.
+    """
+    present = await get_metadata_indexes(io, state, refresh=True)
+    for name, index_type in wanted.items():
+        if present.get(name, index_type) != index_type:
+            raise ConfigurationError(
+                f"index {state.name!r}: the metadata index on {name!r} has the type "
+                f"{present[name]!r}, not {index_type!r}; delete it first to change it"
+            )
+    _check_metadata_indexes(state.name, {**present, **wanted})
+    missing = {name: kind for name, kind in wanted.items() if name not in present}
+    for name, index_type in missing.items():
+        await create_metadata_index(io, state, name, index_type)
+    if missing:
+        await _wait_until_live(io, state, set(missing), wait_timeout)
+
+
+async def _wait_until_live(io: Io, state: IndexState, names: set[str], wait_timeout: float) -> None:
+    waited, pause = 0.0, 0.05
+    while True:
+        pending = names - set(await get_metadata_indexes(io, state, refresh=True))
+        if not pending:
+            return
+        if waited >= wait_timeout:
+            raise WaitTimeoutError(
+                f"index {state.name!r}: the metadata indexes {sorted(pending)} are not live "
+                f"after {waited:.0f} s. They may still become so; vectors written before that "
+                "are not found by filters on them"
+            )
+        if waited > 1:
+            level = logging.WARNING if waited < 4 else logging.INFO
+            logger.log(
+                level,
+                "index %r: waiting for the metadata indexes %s (%.0f s; usually 70 to 165 s)",
+                state.name,
+                ", ".join(sorted(pending)),
+                waited,
+            )
+        await io.sleep(pause)
+        waited += pause
+        pause = min(pause * 2, 5.0)
+
+
+def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> IndexConfig:
+    if (dimensions is None) == (preset is None):
+        raise InvalidInputError("an index takes dimensions=, or preset= instead; one of them")
+    if preset is not None:
+        if preset not in PRESETS:
+            raise InvalidInputError(f"{preset!r} is not a preset; presets are {list(PRESETS)}")
+        return IndexConfig(*PRESETS[preset])
+    low, high = limits.MIN_DIMENSIONS, limits.MAX_DIMENSIONS
+    if not isinstance(dimensions, int) or not low <= dimensions <= high:
+        raise InvalidInputError(
+            f"an index of Vectorize has {low} to {high} dimensions; got {dimensions}"
+        )
+    if metric not in METRICS:
+        raise InvalidInputError(f"{metric!r} is not a metric; metrics are {list(METRICS)}")
+    return IndexConfig(dimensions, metric)
+
+
+def _check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
+    if len(wanted) > limits.MAX_METADATA_INDEXES:
+        raise ConfigurationError(
+            f"index {index!r} would have {len(wanted)} metadata indexes; Vectorize allows "
+            f"{limits.MAX_METADATA_INDEXES}: {', '.join(wanted)}"
+        )
+    for name, index_type in wanted.items():
+        if index_type not in INDEX_TYPES:
+            raise InvalidInputError(
+                f"the metadata index on {name!r} has the type {index_type!r}; "
+                f"types are {list(INDEX_TYPES)}"
+            )
+        if not name or name.startswith("$") or '"' in name:
+            raise InvalidInputError(f"{name!r} cannot be the name of a metadata property")
+
+
+def _check_same(found: IndexDetails, wanted: IndexConfig) -> None:
+    if found.config != wanted:
+        raise ConfigurationError(
+            f"the index {found.name!r} exists with {found.config.dimensions} dimensions and the "
+            f"metric {found.config.metric!r}, not {wanted.dimensions} and {wanted.metric!r}; "
+            "neither can be changed. Choose another name, or delete it first"
+        )

@@ -1,0 +1,93 @@
+"""What a client remembers of an index: its configuration, and its own recent writes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vectorize_core.errors import IndexNotFoundError
+from vectorize_core.io import Io
+from vectorize_core.models import IndexDetails, IndexType, Vector
+from vectorize_core.operations import GetIndex, ListMetadataIndexes
+
+_REMEMBERED = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnWrite:
+    """One accepted mutation of this client, with what proves that reads see it.
+
+    ``probe_id`` reads as ``expected``: a vector, or nothing after a delete. An insert may leave
+    an older vector in place, so only the presence of its id is expected (``exact=False``).
+    """
+
+    mutation_id: str | None
+    probe_id: str
+    expected: Vector | None
+    exact: bool = True
+
+
+@dataclass(slots=True)
+class IndexState:
+    """One index as this client knows it; shared by all faces of a connection.
+
+    Forgetting is always safe: everything is read again when it is needed. Mutations of an index
+    take effect in order, so the latest writes stand for all before them.
+    """
+
+    name: str
+    details: IndexDetails | None = None
+    metadata_indexes: Mapping[str, IndexType] | None = None
+    unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    mutation_ids: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
+
+    def remember(self, write: OwnWrite, ids: Collection[str]) -> None:
+        """Note an accepted write of ``ids``; probes that it overwrites can prove nothing more."""
+        for older in [w for w in self.unseen if w.probe_id in ids]:
+            self.unseen.remove(older)
+        self.unseen.append(write)
+        if write.mutation_id is not None:
+            self.mutation_ids.append(write.mutation_id)
+
+    def still_unseen(self, writes: Sequence[OwnWrite]) -> tuple[OwnWrite, ...]:
+        """What to look at to know that ``writes`` took effect: them, or what overwrote them."""
+        return tuple(w for w in writes if w in self.unseen) or tuple(self.unseen)
+
+    def settle(self, writes: Collection[OwnWrite]) -> None:
+        """Note that reads see ``writes``."""
+        for write in writes:
+            if write in self.unseen:
+                self.unseen.remove(write)
+
+    def forget(self) -> None:
+        """Forget the configuration: the index was created, deleted or changed."""
+        self.details = None
+        self.metadata_indexes = None
+
+
+async def get_details(io: Io, state: IndexState, *, refresh: bool = False) -> IndexDetails:
+    """The index's configuration, asked for once."""
+    details = state.details
+    if details is None or refresh:
+        details = state.details = await io.call(GetIndex(state.name))
+    return details
+
+
+async def find_details(io: Io, state: IndexState) -> IndexDetails | None:
+    """The index's configuration, or None if the index does not exist."""
+    try:
+        return await get_details(io, state)
+    except IndexNotFoundError:
+        return None
+
+
+async def get_metadata_indexes(
+    io: Io, state: IndexState, *, refresh: bool = False
+) -> Mapping[str, IndexType]:
+    """The filterable properties with their types, asked for once."""
+    known = state.metadata_indexes
+    if known is None or refresh:
+        listed = await io.call(ListMetadataIndexes(state.name))
+        known = state.metadata_indexes = {m.property_name: m.index_type for m in listed}
+    return known

@@ -1,0 +1,207 @@
+"""One index, as a user wants to hold it: `Index` and `AsyncIndex`.
+
+Two thin faces over the same flows. Nobody who uses them meets a cap of the service: ids, records
+and matches are cut into as many requests as it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from typing import Unpack
+
+from numpy.typing import ArrayLike
+
+from vectorize_core import limits
+from vectorize_core.connection import Connection
+from vectorize_core.flows import indexes, reading, state, waiting, writing
+from vectorize_core.flows.reading import QueryOptions
+from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, WaitOptions
+from vectorize_core.flows.writing import WriteOptions
+from vectorize_core.io import iterate, run
+from vectorize_core.models import (
+    IndexDetails,
+    IndexInfo,
+    IndexType,
+    Match,
+    MetadataIndex,
+    Mutation,
+    Vector,
+    as_values,
+)
+from vectorize_core.operations import GetInfo, ListMetadataIndexes
+
+
+class _Named:
+    def __init__(self, connection: Connection, name: str) -> None:
+        self.connection = connection
+        self.name = name
+        self._state = connection.state(name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class Index(_Named):
+    """One index of a `VectorizeClient`. Making one sends nothing."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        super().__init__(connection, name)
+        self._io = connection.io()
+
+    def upsert(
+        self, vectors: Iterable[Vector], **options: Unpack[WriteOptions]
+    ) -> tuple[Mutation, ...]:
+        """Write vectors; one whose id exists replaces the old one whole.
+
+        Any number, also out of a generator: several requests of ``batch_size`` records (500) or
+        8 MB are on their way at once. A sequence is checked as a whole before anything is sent.
+        The options are those of `WriteOptions`, ``wait`` among them.
+
+        Returns one `Mutation` a request. Raises `InvalidVectorError` naming the record,
+        `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
+        """
+        return run(writing.upsert(self._io, self._state, vectors, **options))
+
+    def insert(
+        self, vectors: Iterable[Vector], **options: Unpack[WriteOptions]
+    ) -> tuple[Mutation, ...]:
+        """Write vectors whose ids are new; the service ignores those that exist. See `upsert`."""
+        return run(writing.insert(self._io, self._state, vectors, **options))
+
+    def query(
+        self,
+        vector: ArrayLike,
+        top_k: int = limits.DEFAULT_TOP_K,
+        **options: Unpack[QueryOptions],
+    ) -> list[Match]:
+        """The ``top_k`` (at most 100) nearest vectors, best first.
+
+        The options are those of `QueryOptions`: what comes with a match, and which vectors are
+        searched.
+        """
+        return run(reading.nearest(self._io, self._state, as_values(vector), top_k, **options))
+
+    def query_by_id(
+        self,
+        vector_id: str,
+        top_k: int = limits.DEFAULT_TOP_K,
+        **options: Unpack[QueryOptions],
+    ) -> list[Match]:
+        """The vectors nearest to the stored vector ``vector_id``, itself included. See `query`."""
+        return run(reading.nearest(self._io, self._state, vector_id, top_k, **options))
+
+    def get(self, ids: Sequence[str]) -> list[Vector]:
+        """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
+        return list(run(reading.get_many(self._io, self._state, ids)).values())
+
+    def delete(self, ids: Sequence[str], **options: Unpack[WaitOptions]) -> tuple[Mutation, ...]:
+        """Delete the vectors with these ids; unknown ids are no error, no ids no request."""
+        return run(writing.delete(self._io, self._state, ids, **options))
+
+    def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> Iterator[str]:
+        """The id of every vector, out of a snapshot taken when the iteration begins."""
+        return iterate(reading.iter_ids(self._io, self._state, page_size=page_size))
+
+    def info(self) -> IndexInfo:
+        """How many vectors the index holds, and the last mutation it has processed."""
+        return run(self._io.call(GetInfo(self.name)))
+
+    def details(self) -> IndexDetails:
+        """Configuration and description, as the service says now."""
+        return run(state.get_details(self._io, self._state, refresh=True))
+
+    def create_metadata_index(self, property_name: str, index_type: IndexType) -> Mutation:
+        """Make a metadata property filterable, for vectors written once the index is live."""
+        return run(indexes.create_metadata_index(self._io, self._state, property_name, index_type))
+
+    def list_metadata_indexes(self) -> tuple[MetadataIndex, ...]:
+        """The properties that filters can use; a new one appears once it is live."""
+        return run(self._io.call(ListMetadataIndexes(self.name)))
+
+    def delete_metadata_index(self, property_name: str) -> Mutation:
+        """Make a metadata property unfilterable again."""
+        return run(indexes.delete_metadata_index(self._io, self._state, property_name))
+
+    def wait(self, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT) -> None:
+        """Wait until reads see this client's own latest writes to the index."""
+        run(waiting.wait_for_own(self._io, self._state, wait_timeout))
+
+
+class AsyncIndex(_Named):
+    """`Index`, awaited; the same methods and arguments."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        super().__init__(connection, name)
+        self._io = connection.async_io()
+
+    async def upsert(
+        self,
+        vectors: Iterable[Vector] | AsyncIterable[Vector],
+        **options: Unpack[WriteOptions],
+    ) -> tuple[Mutation, ...]:
+        """`Index.upsert`, awaited; takes async iterables too."""
+        return await writing.upsert(self._io, self._state, vectors, **options)
+
+    async def insert(
+        self,
+        vectors: Iterable[Vector] | AsyncIterable[Vector],
+        **options: Unpack[WriteOptions],
+    ) -> tuple[Mutation, ...]:
+        """`Index.insert`, awaited; takes async iterables too."""
+        return await writing.insert(self._io, self._state, vectors, **options)
+
+    async def query(
+        self,
+        vector: ArrayLike,
+        top_k: int = limits.DEFAULT_TOP_K,
+        **options: Unpack[QueryOptions],
+    ) -> list[Match]:
+        """`Index.query`, awaited."""
+        return await reading.nearest(self._io, self._state, as_values(vector), top_k, **options)
+
+    async def query_by_id(
+        self,
+        vector_id: str,
+        top_k: int = limits.DEFAULT_TOP_K,
+        **options: Unpack[QueryOptions],
+    ) -> list[Match]:
+        """`Index.query_by_id`, awaited."""
+        return await reading.nearest(self._io, self._state, vector_id, top_k, **options)
+
+    async def get(self, ids: Sequence[str]) -> list[Vector]:
+        """`Index.get`, awaited."""
+        return list((await reading.get_many(self._io, self._state, ids)).values())
+
+    async def delete(
+        self, ids: Sequence[str], **options: Unpack[WaitOptions]
+    ) -> tuple[Mutation, ...]:
+        """`Index.delete`, awaited."""
+        return await writing.delete(self._io, self._state, ids, **options)
+
+    def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> AsyncIterator[str]:
+        """`Index.list_ids`, for ``async for``."""
+        return reading.iter_ids(self._io, self._state, page_size=page_size)
+
+    async def info(self) -> IndexInfo:
+        """`Index.info`, awaited."""
+        return await self._io.call(GetInfo(self.name))
+
+    async def details(self) -> IndexDetails:
+        """`Index.details`, awaited."""
+        return await state.get_details(self._io, self._state, refresh=True)
+
+    async def create_metadata_index(self, property_name: str, index_type: IndexType) -> Mutation:
+        """`Index.create_metadata_index`, awaited."""
+        return await indexes.create_metadata_index(self._io, self._state, property_name, index_type)
+
+    async def list_metadata_indexes(self) -> tuple[MetadataIndex, ...]:
+        """`Index.list_metadata_indexes`, awaited."""
+        return await self._io.call(ListMetadataIndexes(self.name))
+
+    async def delete_metadata_index(self, property_name: str) -> Mutation:
+        """`Index.delete_metadata_index`, awaited."""
+        return await indexes.delete_metadata_index(self._io, self._state, property_name)
+
+    async def wait(self, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT) -> None:
+        """`Index.wait`, awaited."""
+        await waiting.wait_for_own(self._io, self._state, wait_timeout)

@@ -1,0 +1,272 @@
+"""How a flow does anything: `Io`, its two kinds, and the two ways to drive a flow.
+
+A flow is an ``async def`` that awaits nothing but its `Io`. `AsyncIo` really suspends. `SyncIo`
+never does, so `run` finishes a flow with a single step: no event loop, no second body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from concurrent import futures
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+from vectorize_core.operations import Op
+from vectorize_core.retry import RetryPolicy, repeat
+
+T = TypeVar("T")
+S = TypeVar("S")
+Embedding = Sequence[float]
+EmbedTexts = Callable[[Sequence[str]], Sequence[Embedding]]
+AsyncEmbedTexts = Callable[[Sequence[str]], Awaitable[Sequence[Embedding]]]
+
+_in_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("in_worker", default=False)
+
+
+class Executor(Protocol):
+    """Who carries operations out, once, for either face."""
+
+    def send(self, op: Op[T], /) -> T:
+        """Carry ``op`` out."""
+
+    async def asend(self, op: Op[T], /) -> T:
+        """Carry ``op`` out without blocking the event loop."""
+
+    def close(self) -> None:
+        """Free what the sync face holds; safe to call again."""
+
+    async def aclose(self) -> None:
+        """Free what both faces hold; safe to call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[S, T]):
+    """What became of one item of `Io.map`: ``value``, or the ``error`` it ended with."""
+
+    item: S
+    value: T | None = None
+    error: Exception | None = None
+
+    def result(self) -> T:
+        """The value, or the error raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]
+
+
+class Io(Protocol):
+    """All that a flow may await."""
+
+    async def call(self, op: Op[T], /) -> T:
+        """Carry ``op`` out, with retries if it is repeatable; raises its typed error."""
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
+        """Await ``attempt()`` until it ends otherwise than by a transient fault of ``op``."""
+
+    async def embed(self, texts: Sequence[str], /) -> Sequence[Embedding]:
+        """The embeddings of ``texts``, in order."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Let time pass."""
+
+    def map(
+        self,
+        fn: Callable[[S], Coroutine[Any, Any, T]],
+        items: AsyncIterator[S],
+        /,
+        limit: int,
+    ) -> AsyncGenerator[Done[S, T], None]:
+        """``fn`` over ``items``, at most ``limit`` at once, outcomes as they complete.
+
+        The next item is pulled only when a slot is free. When ``items`` itself fails, what is in
+        flight is still waited for and yielded before the failure is raised.
+        """
+
+
+def run(flow: Coroutine[Any, Any, T]) -> T:
+    """Drive a flow over `SyncIo` to its end, in one step."""
+    try:
+        flow.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    flow.close()
+    raise RuntimeError(f"{flow!r} suspended; a flow may await nothing but its Io")
+
+
+def iterate(pages: AsyncGenerator[T, None]) -> Iterator[T]:
+    """The items of an async generator over `SyncIo`; closed when the iteration is left."""
+    try:
+        while True:
+            try:
+                item = run(_next(pages))
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        run(_close(pages))
+
+
+async def _next(pages: AsyncGenerator[T, None]) -> T:
+    return await anext(pages)
+
+
+async def _close(pages: AsyncGenerator[Any, None]) -> None:
+    await pages.aclose()
+
+
+async def each(items: Iterable[T]) -> AsyncIterator[T]:
+    """``items`` as an async iterator."""
+    for item in items:
+        yield item
+
+
+async def _outcome(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S, T]:
+    try:
+        return Done(item, value=await fn(item))
+    except Exception as error:
+        return Done(item, error=error)
+
+
+E = TypeVar("E")
+
+
+class _BaseIo(Generic[E]):
+    """What both kinds share: retries around one attempt."""
+
+    def __init__(self, executor: Executor, policy: RetryPolicy, embed: E | None = None) -> None:
+        self._executor = executor
+        self._policy = policy
+        self._embedder = embed
+
+    async def call(self, op: Op[T], /) -> T:
+        attempt = partial(self._send, op)
+        return await self.repeat(attempt, op) if op.repeatable else await attempt()
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
+        return await repeat(attempt, op, self._policy, self.sleep)
+
+    async def _send(self, op: Op[T]) -> T:
+        raise NotImplementedError
+
+    async def sleep(self, seconds: float, /) -> None:
+        raise NotImplementedError
+
+
+class SyncIo(_BaseIo[EmbedTexts]):
+    """`Io` for plain functions: every coroutine finishes without suspending."""
+
+    async def _send(self, op: Op[T]) -> T:
+        return self._executor.send(op)
+
+    async def embed(self, texts: Sequence[str], /) -> Sequence[Embedding]:
+        if self._embedder is None:
+            raise RuntimeError("this Io embeds nothing")
+        return self._embedder(texts)
+
+    async def sleep(self, seconds: float, /) -> None:
+        # An Event, unlike time.sleep on every platform, lets Ctrl-C end the wait.
+        if seconds > 0:
+            threading.Event().wait(seconds)
+
+    async def map(
+        self,
+        fn: Callable[[S], Coroutine[Any, Any, T]],
+        items: AsyncIterator[S],
+        /,
+        limit: int,
+    ) -> AsyncGenerator[Done[S, T], None]:
+        if limit == 1 or _in_worker.get():
+            async for item in items:
+                yield await _outcome(fn, item)
+            return
+        pool = futures.ThreadPoolExecutor(limit, thread_name_prefix="vectorize")
+        pending: set[futures.Future[Done[S, T]]] = set()
+        failure: Exception | None = None
+        more = True
+        try:
+            while True:
+                while more and len(pending) < limit:
+                    try:
+                        item = await anext(items)
+                    except StopAsyncIteration:
+                        more = False
+                    except Exception as error:
+                        more, failure = False, error
+                    else:
+                        context = contextvars.copy_context()
+                        pending.add(pool.submit(context.run, _work, fn, item))
+                if not pending:
+                    break
+                finished, pending = futures.wait(pending, return_when=futures.FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        if failure is not None:
+            raise failure
+
+
+def _work(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S, T]:
+    _in_worker.set(True)
+    return run(_outcome(fn, item))
+
+
+class AsyncIo(_BaseIo[AsyncEmbedTexts]):
+    """`Io` for coroutines: suspends wherever it waits."""
+
+    async def _send(self, op: Op[T]) -> T:
+        return await self._executor.asend(op)
+
+    async def embed(self, texts: Sequence[str], /) -> Sequence[Embedding]:
+        if self._embedder is None:
+            raise RuntimeError("this Io embeds nothing")
+        return await self._embedder(texts)
+
+    async def sleep(self, seconds: float, /) -> None:
+        await asyncio.sleep(seconds)
+
+    async def map(
+        self,
+        fn: Callable[[S], Coroutine[Any, Any, T]],
+        items: AsyncIterator[S],
+        /,
+        limit: int,
+    ) -> AsyncGenerator[Done[S, T], None]:
+        pending: set[asyncio.Task[Done[S, T]]] = set()
+        failure: Exception | None = None
+        more = True
+        try:
+            while True:
+                while more and len(pending) < limit:
+                    try:
+                        item = await anext(items)
+                    except StopAsyncIteration:
+                        more = False
+                    except Exception as error:
+                        more, failure = False, error
+                    else:
+                        pending.add(asyncio.ensure_future(_outcome(fn, item)))
+                if not pending:
+                    break
+                finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in finished:
+                    yield task.result()
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        if failure is not None:
+            raise failure

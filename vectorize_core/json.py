@@ -1,0 +1,77 @@
+"""Compact JSON as the service measures it, and nothing that JSON cannot say.
+
+orjson alone is too obliging for data that must come back as it was: it writes NaN as null and
+takes datetimes. `check` is the guard; `dumps` then writes what has passed it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+_STRICT = (
+    orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
+
+loads = orjson.loads
+
+
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON of a value that `problem` finds nothing wrong with."""
+    return orjson.dumps(value, option=_STRICT)
+
+
+def utf8_size(text: str) -> int:
+    """How many bytes ``text`` takes as UTF-8; a lone surrogate counts as three."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Whether ``text`` is something that UTF-8, hence JSON on the wire, cannot say."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def problem(value: Any, path: str = "") -> str | None:
+    """Why ``value`` cannot be sent as JSON, naming the place inside it, or None if it can."""
+    where = f" at {path}" if path else ""
+    kind = type(value)
+    if value is None or kind is bool:
+        return None
+    if kind is str:
+        if has_lone_surrogate(value):
+            return f"text with a lone surrogate{where}, which is not valid Unicode"
+        return None
+    if kind is int:
+        if not _MIN_INTEGER <= value <= _MAX_INTEGER:
+            return f"an integer beyond 64 bits{where}"
+        return None
+    if kind is float:
+        return None if math.isfinite(value) else f"{value!r}{where}, which JSON cannot say"
+    if kind is list:
+        return _first(problem(item, f"{path}[{i}]") for i, item in enumerate(value))
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if type(key) is not str:
+                return f"a key of type {type(key).__name__}{where}; JSON keys are strings"
+            inner = f"{path}.{key}" if path else key
+            if has_lone_surrogate(key):
+                return f"a key with a lone surrogate{where}"
+            found = problem(item, inner)
+            if found:
+                return found
+        return None
+    return f"a value of type {kind.__name__}{where}, which JSON cannot say"
+
+
+def _first(findings: Any) -> str | None:
+    return next((finding for finding in findings if finding), None)

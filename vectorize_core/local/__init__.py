@@ -1,0 +1,7 @@
+"""The embedded Vectorize: what Cloudflare Vectorize does, on one machine and without an account."""
+
+from vectorize_core.local.behavior import Behavior
+from vectorize_core.local.faults import ServiceFault
+from vectorize_core.local.service import Service
+
+__all__ = ["Behavior", "Service", "ServiceFault"]

@@ -1,0 +1,151 @@
+"""The rows of indexes and metadata indexes.
+
+A metadata index is a row with two times: live and gone. What is in force follows from the clock,
+so nothing has to be done when a time comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from sqlite3 import Connection
+from typing import Any
+
+from vectorize_core.local import faults
+from vectorize_core.models import IndexConfig, IndexDetails, IndexType, MetadataIndex, Metric
+
+_COLUMNS = "id, name, dimensions, metric, description, created, version, submitted"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index as the other tables refer to it.
+
+    ``version`` changes whenever its visible vectors do; ``submitted`` is the time of its latest
+    mutation.
+    """
+
+    id: int
+    name: str
+    dimensions: int
+    metric: Metric
+    description: str
+    created: float
+    version: int
+    submitted: float
+
+    def now(self, clock: float) -> float:
+        """The index's own time, which never runs backwards even where the clock was set back."""
+        return max(clock, self.submitted)
+
+    def details(self) -> IndexDetails:
+        """The index as the control plane shows it."""
+        created = moment(self.created)
+        config = IndexConfig(self.dimensions, self.metric)
+        return IndexDetails(self.name, config, self.description, created, created)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveMetadataIndex:
+    """A metadata index in force, ordered against mutations by (time, ``seq``)."""
+
+    seq: int
+    property_name: str
+    index_type: IndexType
+    live: float
+
+    def covers(self, processed: float, seq: int) -> bool:
+        """Whether a vector written by that mutation is in it: there is no backfill."""
+        return (processed, seq) > (self.live, self.seq)
+
+    def public(self) -> MetadataIndex:
+        """The metadata index as the list shows it."""
+        return MetadataIndex(self.property_name, self.index_type)
+
+
+def moment(seconds: float) -> datetime:
+    """A clock reading as a date."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def create(
+    tx: Connection, name: str, config: IndexConfig, description: str, now: float
+) -> IndexDetails:
+    """Make an index; its name may be that of a deleted one."""
+    if _select(tx, "WHERE name = ?", name):
+        raise faults.index_exists(name)
+    tx.execute("DELETE FROM deleted_indexes WHERE name = ?", (name,))
+    tx.execute(
+        "INSERT INTO indexes (name, dimensions, metric, description, created, submitted) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (name, config.dimensions, config.metric, description, now, now),
+    )
+    return find(tx, name).details()
+
+
+def find(tx: Connection, name: str) -> Index:
+    """The index of that name, or the fault that says why there is none."""
+    found = _select(tx, "WHERE name = ?", name)
+    if found:
+        return found[0]
+    if tx.execute("SELECT 1 FROM deleted_indexes WHERE name = ?", (name,)).fetchone():
+        raise faults.index_deleted(name)
+    raise faults.index_not_found(name)
+
+
+def every(tx: Connection) -> list[Index]:
+    """All indexes, oldest first."""
+    return _select(tx, "ORDER BY id")
+
+
+def delete(tx: Connection, index: Index) -> None:
+    """Delete an index with all it holds, remembering that its name was used."""
+    tx.execute("DELETE FROM indexes WHERE id = ?", (index.id,))
+    tx.execute("INSERT OR IGNORE INTO deleted_indexes VALUES (?)", (index.name,))
+
+
+def live_metadata_indexes(tx: Connection, index: Index, now: float) -> list[LiveMetadataIndex]:
+    """The metadata indexes in force at ``now``, oldest first."""
+    rows = tx.execute(
+        "SELECT seq, property_name, index_type, live FROM metadata_indexes "
+        "WHERE index_id = ? AND live <= ? AND coalesce(gone > ?, 1) ORDER BY seq",
+        (index.id, now, now),
+    )
+    return [LiveMetadataIndex(*row) for row in rows]
+
+
+def wanted_properties(tx: Connection, index: Index) -> set[str]:
+    """The properties that will be indexed once all that was asked for is in force."""
+    rows = tx.execute(
+        "SELECT property_name FROM metadata_indexes WHERE index_id = ? AND gone IS NULL",
+        (index.id,),
+    )
+    return {name for (name,) in rows}
+
+
+def add_metadata_index(
+    tx: Connection, index: Index, seq: int, wanted: MetadataIndex, live: float
+) -> None:
+    """Index a property from ``live`` on, or when its former index is gone if that is later."""
+    (gone,) = tx.execute(
+        "SELECT max(gone) FROM metadata_indexes WHERE index_id = ? AND property_name = ?",
+        (index.id, wanted.property_name),
+    ).fetchone()
+    tx.execute(
+        "INSERT INTO metadata_indexes VALUES (?, ?, ?, ?, ?, NULL)",
+        (seq, index.id, wanted.property_name, wanted.index_type, max(live, gone or 0.0)),
+    )
+
+
+def drop_metadata_index(tx: Connection, index: Index, property_name: str, gone: float) -> None:
+    """End a property's metadata index at ``gone``, or when it goes live if that is later."""
+    tx.execute(
+        "UPDATE metadata_indexes SET gone = max(live, ?) "
+        "WHERE index_id = ? AND property_name = ? AND gone IS NULL",
+        (gone, index.id, property_name),
+    )
+
+
+def _select(tx: Connection, clause: str, *parameters: Any) -> list[Index]:
+    rows = tx.execute(f"SELECT {_COLUMNS} FROM indexes {clause}", parameters)  # noqa: S608
+    return [Index(*row) for row in rows]

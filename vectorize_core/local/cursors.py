@@ -1,0 +1,71 @@
+"""Cursors of listings: each walks the ids as they were when its first page was asked for.
+
+https://developers.cloudflare.com/vectorize/best-practices/list-vectors/
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from vectorize_core.local import faults
+from vectorize_core.local.catalog import moment
+from vectorize_core.models import IdPage
+
+MAX_LISTINGS: Final = 100
+"""Listings under way at once; the oldest makes room, and its cursors become invalid."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    index_id: int
+    ids: list[str]
+    expires: float
+
+
+class Cursors:
+    """The listings under way, each under a token that says nothing to its holder."""
+
+    def __init__(self, lifetime: float) -> None:
+        self._lifetime = lifetime
+        self._listings: dict[str, _Listing] = {}
+        self._lock = threading.Lock()
+
+    def first(self, index_id: int, ids: list[str], count: int, now: float) -> IdPage:
+        """The first page of ``ids``, which must not change afterwards."""
+        listing = _Listing(index_id, ids, now + self._lifetime)
+        token = uuid.uuid4().hex
+        if len(ids) > count:
+            with self._lock:
+                self._make_room(now)
+                self._listings[token] = listing
+        return _page(token, listing, 0, count)
+
+    def next(self, index_id: int, cursor: str, count: int, now: float) -> IdPage:
+        """The page that ``cursor`` stands for; asking again gives it again."""
+        token, _, offset = cursor.partition("-")
+        with self._lock:
+            listing = self._listings.get(token)
+        if (
+            listing is None
+            or listing.index_id != index_id
+            or listing.expires <= now
+            or not offset.isdecimal()
+        ):
+            raise faults.refused("the cursor is invalid or has expired; start the listing again")
+        return _page(token, listing, int(offset), count)
+
+    def _make_room(self, now: float) -> None:
+        for token, listing in list(self._listings.items()):
+            if listing.expires <= now or len(self._listings) >= MAX_LISTINGS:
+                del self._listings[token]
+
+
+def _page(token: str, listing: _Listing, offset: int, count: int) -> IdPage:
+    end = offset + count
+    ids, total = tuple(listing.ids[offset:end]), len(listing.ids)
+    if end >= total:
+        return IdPage(ids, total)
+    return IdPage(ids, total, f"{token}-{end}", moment(listing.expires))

@@ -1,0 +1,131 @@
+"""Mutations: accepted at once, processed and seen later, always in order.
+
+Each mutation's times are fixed when it is submitted, so that they hold across restarts. One that
+is due at once is applied within its own transaction and never stored.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import Any
+
+from vectorize_core.local import vectors
+from vectorize_core.local.behavior import Behavior
+from vectorize_core.local.catalog import Index
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A mutation's public id, its place in the order, and when it was submitted."""
+
+    seq: int
+    mutation_id: str
+    submitted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The last processed mutation, when it was submitted and processed, and the vectors by then."""
+
+    mutation_id: str | None
+    submitted: float | None
+    processed: float | None
+    vector_count: int
+
+
+def submit(
+    tx: Connection,
+    index: Index,
+    kind: vectors.Kind,
+    records: Sequence[vectors.Record],
+    *,
+    now: float,
+    behavior: Behavior,
+) -> Accepted:
+    """Accept a mutation of an index that `advance` has brought up to date."""
+    earlier = tx.execute(
+        "SELECT max(processed), max(visible) FROM mutations WHERE index_id = ?", (index.id,)
+    ).fetchone()
+    processed = max(now + behavior.process_delay, earlier[0] or 0.0)
+    visible = max(processed + behavior.propagate_delay, earlier[1] or 0.0)
+    mutation_id = str(uuid.uuid4())
+    seq = tx.execute(
+        "INSERT INTO mutations (index_id, mutation_id, kind, submitted, processed, visible) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (index.id, mutation_id, kind, now, processed, visible),
+    ).lastrowid
+    assert seq is not None
+    tx.execute("UPDATE indexes SET submitted = ? WHERE id = ?", (now, index.id))
+    if visible <= now:
+        vectors.apply(tx, index, kind, records, seq=seq, processed=processed)
+        _retire(tx, seq)
+    else:
+        tx.executemany(
+            "INSERT INTO mutation_rows VALUES (?, ?, ?, ?, ?, ?)",
+            ((seq, position, *record) for position, record in enumerate(records)),
+        )
+    return Accepted(seq, mutation_id, now)
+
+
+def is_due(tx: Connection, index: Index, now: float) -> bool:
+    """Whether `advance` has anything to do."""
+    return bool(_due(tx, index, now))
+
+
+def advance(tx: Connection, index: Index, now: float) -> None:
+    """Apply the mutations whose time to be seen has come."""
+    for seq, kind, processed in _due(tx, index, now):
+        rows = tx.execute(
+            "SELECT id, namespace, metadata, data FROM mutation_rows "
+            "WHERE seq = ? ORDER BY position",
+            (seq,),
+        )
+        records = (vectors.Record(*row) for row in rows)
+        vectors.apply(tx, index, kind, records, seq=seq, processed=processed)
+        _retire(tx, seq)
+
+
+def progress(tx: Connection, index: Index, now: float) -> Progress:
+    """How far the index has got, counting what is processed but not seen yet."""
+    last = tx.execute(
+        "SELECT mutation_id, submitted, processed FROM mutations "
+        "WHERE index_id = ? AND processed <= ? ORDER BY seq DESC LIMIT 1",
+        (index.id, now),
+    ).fetchone()
+    if last is None:
+        last = tx.execute(
+            "SELECT last_mutation, last_submitted, last_processed FROM indexes WHERE id = ?",
+            (index.id,),
+        ).fetchone()
+    # SQLite takes the bare column `kind` from the row that holds the maximum: an id's last word.
+    (unseen,) = tx.execute(
+        "WITH last AS (SELECT r.id, m.kind, max(m.seq) "
+        "  FROM mutations m JOIN mutation_rows r ON r.seq = m.seq "
+        "  WHERE m.index_id = :index AND m.processed <= :now GROUP BY r.id) "
+        "SELECT coalesce(sum((kind <> 'delete') - EXISTS ("
+        "  SELECT 1 FROM vectors v WHERE v.index_id = :index AND v.id = last.id)), 0) FROM last",
+        {"index": index.id, "now": now},
+    ).fetchone()
+    mutation_id, submitted, processed = last
+    return Progress(mutation_id, submitted, processed, vectors.count(tx, index) + unseen)
+
+
+def _due(tx: Connection, index: Index, now: float) -> list[tuple[int, Any, float]]:
+    return tx.execute(
+        "SELECT seq, kind, processed FROM mutations "
+        "WHERE index_id = ? AND visible <= ? ORDER BY seq",
+        (index.id, now),
+    ).fetchall()
+
+
+def _retire(tx: Connection, seq: int) -> None:
+    tx.execute(
+        "UPDATE indexes SET (last_mutation, last_submitted, last_processed) = "
+        "(SELECT mutation_id, submitted, processed FROM mutations WHERE seq = :seq) "
+        "WHERE id = (SELECT index_id FROM mutations WHERE seq = :seq)",
+        {"seq": seq},
+    )
+    tx.execute("DELETE FROM mutations WHERE seq = ?", (seq,))

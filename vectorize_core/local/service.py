@@ -1,0 +1,277 @@
+"""A Vectorize of one's own: the 14 calls of the API, on one machine.
+
+https://developers.cloudflare.com/api/resources/vectorize/
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from sqlite3 import Connection
+from typing import Any, Final
+
+from vectorize_core import limits
+from vectorize_core.local import catalog, faults, journal, querying, validation, vectors
+from vectorize_core.local.behavior import Behavior
+from vectorize_core.local.catalog import Index
+from vectorize_core.local.cursors import Cursors
+from vectorize_core.local.snapshot import Snapshots
+from vectorize_core.local.storage import Database
+from vectorize_core.models import (
+    IdPage,
+    IndexConfig,
+    IndexDetails,
+    IndexInfo,
+    IndexType,
+    MetadataIndex,
+    Mutation,
+    Preset,
+    QueryResult,
+    ReturnMetadata,
+    Values,
+    Vector,
+)
+
+_UNLOCKED_SEARCHES: Final = 2
+
+
+class Service:
+    """An account's Vectorize, in memory or durable in a directory.
+
+    ``path`` is ``":memory:"`` or a directory, made by the first call; several processes may use
+    one. ``behavior`` sets delays, and what is not known of the real service. ``clock`` gives the
+    time in seconds since the epoch. Threads may share a service. Every call raises
+    `ServiceFault` for what the real service would refuse.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = ":memory:",
+        *,
+        behavior: Behavior = Behavior(),  # noqa: B008 - immutable
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = Database(path)
+        self._behavior = behavior
+        self._clock = clock
+        self._snapshots = Snapshots(behavior)
+        self._cursors = Cursors(behavior.cursor_lifetime)
+
+    def close(self) -> None:
+        """Close the database; what was in memory is gone. Calling it again does nothing."""
+        self._database.close()
+
+    def create_index(
+        self, name: str, config: IndexConfig | Preset, description: str = ""
+    ) -> IndexDetails:
+        """Create an index; ``config`` may be the name of an embedding model."""
+        validation.index_name(name)
+        config = validation.index_config(config)
+        validation.description(description)
+        with self._database.writing() as tx:
+            return catalog.create(tx, name, config, description, self._clock())
+
+    def list_indexes(self) -> tuple[IndexDetails, ...]:
+        """All indexes, oldest first."""
+        with self._database.reading() as tx:
+            return tuple(index.details() for index in catalog.every(tx))
+
+    def get_index(self, name: str) -> IndexDetails:
+        """One index: 404 (3000) if the name was never used, 410 (3005) if it was deleted."""
+        with self._database.reading() as tx:
+            return catalog.find(tx, name).details()
+
+    def delete_index(self, name: str) -> None:
+        """Delete an index with its vectors and metadata indexes, at once."""
+        with self._database.writing() as tx:
+            catalog.delete(tx, self._find(tx, name))
+            self._snapshots.forget(name)
+
+    def index_info(self, name: str) -> IndexInfo:
+        """How many vectors are processed, and the last processed mutation if there was one."""
+        with self._reading(name) as (tx, index, now):
+            progress = journal.progress(tx, index, now)
+        submitted = self._behavior.processed_datetime == "submitted"
+        at = progress.submitted if submitted else progress.processed
+        return IndexInfo(
+            index.dimensions,
+            progress.vector_count,
+            None if at is None else _milliseconds(catalog.moment(at)),
+            progress.mutation_id,
+        )
+
+    def insert(self, name: str, vectors: Sequence[Vector]) -> Mutation:
+        """Add up to 5,000 vectors; ids that exist, also earlier in ``vectors``, are passed over."""
+        return self._put("insert", name, vectors)
+
+    def upsert(self, name: str, vectors: Sequence[Vector]) -> Mutation:
+        """Add or replace as a whole up to 5,000 vectors; of one id twice, the last counts."""
+        return self._put("upsert", name, vectors)
+
+    def query(
+        self,
+        name: str,
+        *,
+        vector: Values | None = None,
+        vector_id: str | None = None,
+        top_k: int = limits.DEFAULT_TOP_K,
+        return_values: bool = False,
+        return_metadata: ReturnMetadata = "none",
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the API's own name
+        namespace: str | None = None,
+    ) -> QueryResult:
+        """The ``top_k`` vectors nearest to ``vector``, or to the vector ``vector_id``, best first.
+
+        Up to 100, or 50 with values or whole metadata. ``namespace=None`` searches the whole
+        index. https://developers.cloudflare.com/vectorize/best-practices/query-vectors/
+        """
+        request = validation.query(
+            vector=vector,
+            vector_id=vector_id,
+            top_k=top_k,
+            return_values=return_values,
+            return_metadata=return_metadata,
+            filter=filter,
+            namespace=namespace,
+        )
+        for _ in range(_UNLOCKED_SEARCHES):
+            with self._reading(name) as (tx, index, now):
+                prepared = self._prepare(tx, index, now, request)
+            hits = querying.run(prepared, self._behavior)
+            with self._database.reading() as tx:
+                result = querying.answer(tx, prepared, hits, self._behavior)
+            if result is not None:
+                return result
+        # Writers keep changing the hits: this time within one transaction.
+        with self._reading(name) as (tx, index, now):
+            prepared = self._prepare(tx, index, now, request)
+            hits = querying.run(prepared, self._behavior)
+            result = querying.answer(tx, prepared, hits, self._behavior)
+        assert result is not None
+        return result
+
+    def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
+        """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""
+        wanted = dict.fromkeys(validation.ids(ids, limits.MAX_IDS_PER_GET))
+        with self._reading(name) as (tx, index, _):
+            found = [vectors.get(tx, index, vector_id) for vector_id in wanted]
+        return tuple(vector for vector in found if vector is not None)
+
+    def delete_by_ids(self, name: str, ids: Sequence[str]) -> Mutation:
+        """Delete up to 100 vectors; unknown ids do no harm."""
+        wanted = validation.ids(ids, limits.MAX_IDS_PER_DELETE)
+        records = [vectors.Record(vector_id) for vector_id in wanted]
+        with self._writing(name) as (tx, index, now):
+            return Mutation(self._submit(tx, index, now, "delete", records).mutation_id)
+
+    def list_vectors(
+        self, name: str, *, count: int = limits.DEFAULT_LIST_COUNT, cursor: str | None = None
+    ) -> IdPage:
+        """Up to 1,000 ids; ``cursor`` goes on with a listing, which shows the index as it began."""
+        validation.page_size(count)
+        with self._reading(name) as (tx, index, _):
+            if cursor is not None:
+                return self._cursors.next(index.id, cursor, count, self._clock())
+            ids = vectors.ids(tx, index)
+        return self._cursors.first(index.id, ids, count, self._clock())
+
+    def create_metadata_index(
+        self, name: str, property_name: str, index_type: IndexType
+    ) -> Mutation:
+        """Let filters use a property, for vectors written from then on. Up to 10 an index."""
+        wanted = validation.metadata_index(property_name, index_type)
+        with self._writing(name) as (tx, index, now):
+            existing = catalog.wanted_properties(tx, index)
+            known = property_name in existing
+            if known and self._behavior.duplicate_metadata_index == "error":
+                raise faults.refused(f"a metadata index on {property_name!r} already exists")
+            if not known and len(existing) >= limits.MAX_METADATA_INDEXES:
+                raise faults.refused(
+                    f"too many metadata indexes; max count is {limits.MAX_METADATA_INDEXES}"
+                )
+            accepted = self._submit(tx, index, now, "metadata-index", [])
+            if not known:
+                live = accepted.submitted + self._behavior.metadata_index_delay
+                catalog.add_metadata_index(tx, index, accepted.seq, wanted, live)
+        return Mutation(accepted.mutation_id)
+
+    def list_metadata_indexes(self, name: str) -> tuple[MetadataIndex, ...]:
+        """The metadata indexes in force, oldest first."""
+        with self._reading(name) as (tx, index, now):
+            live = catalog.live_metadata_indexes(tx, index, now)
+        return tuple(item.public() for item in live)
+
+    def delete_metadata_index(self, name: str, property_name: str) -> Mutation:
+        """Stop filters from using a property."""
+        with self._writing(name) as (tx, index, now):
+            known = property_name in catalog.wanted_properties(tx, index)
+            if not known and self._behavior.missing_metadata_index == "error":
+                raise faults.refused(f"no metadata index on {property_name!r}", status=404)
+            accepted = self._submit(tx, index, now, "metadata-index", [])
+            gone = accepted.submitted + self._behavior.metadata_index_delay
+            catalog.drop_metadata_index(tx, index, property_name, gone)
+        return Mutation(accepted.mutation_id)
+
+    def _put(self, kind: vectors.Kind, name: str, given: Sequence[Vector]) -> Mutation:
+        # Checked outside the write transaction, which holds up every other writer.
+        with self._reading(name):
+            pass
+        records = validation.records(kind, given, self._behavior)
+        with self._writing(name) as (tx, index, now):
+            validation.dimensions(given, index.dimensions)
+            return Mutation(self._submit(tx, index, now, kind, records).mutation_id)
+
+    def _submit(
+        self,
+        tx: Connection,
+        index: Index,
+        now: float,
+        kind: vectors.Kind,
+        records: Sequence[vectors.Record],
+    ) -> journal.Accepted:
+        return journal.submit(tx, index, kind, records, now=now, behavior=self._behavior)
+
+    def _prepare(
+        self, tx: Connection, index: Index, now: float, request: validation.QueryRequest
+    ) -> querying.Prepared:
+        return querying.prepare(
+            tx,
+            index,
+            request,
+            now=now,
+            snapshots=self._snapshots,
+            behavior=self._behavior,
+        )
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
+        with self._database.reading() as tx:
+            index = self._find(tx, name)
+            now = index.now(self._clock())
+            if not journal.is_due(tx, index, now):
+                yield tx, index, now
+                return
+        with self._writing(name) as opened:
+            yield opened
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
+        with self._database.writing() as tx:
+            index = self._find(tx, name)
+            now = index.now(self._clock())
+            journal.advance(tx, index, now)
+            yield tx, self._find(tx, name), now
+
+    def _find(self, tx: Connection, name: str) -> Index:
+        try:
+            return catalog.find(tx, name)
+        except faults.ServiceFault:
+            self._snapshots.forget(name)
+            raise
+
+
+def _milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

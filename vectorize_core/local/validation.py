@@ -1,0 +1,261 @@
+"""What the service refuses before it does anything, all or nothing.
+
+Each check returns its input in the form that the rest of the service uses, or raises the fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+import numpy as np
+
+from vectorize_core import json, limits
+from vectorize_core.errors import InvalidFilterError
+from vectorize_core.filters import native
+from vectorize_core.local import faults
+from vectorize_core.local.behavior import Behavior
+from vectorize_core.local.vectors import Record, packed
+from vectorize_core.models import (
+    INDEX_TYPES,
+    METRICS,
+    PRESETS,
+    IndexConfig,
+    IndexType,
+    MetadataIndex,
+    Preset,
+    ReturnMetadata,
+    Values,
+    Vector,
+    as_values,
+)
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryRequest:
+    """A query that has been checked as far as it can be without its index."""
+
+    vector: Values | None
+    vector_id: str | None
+    top_k: int
+    return_values: bool
+    return_metadata: ReturnMetadata
+    conditions: tuple[native.Condition, ...]
+    namespace: str | None
+
+
+def index_name(name: str) -> str:
+    """The name of a new index. Which characters Cloudflare allows is not known."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise faults.refused(f"an index name is made of letters, digits, '-' and '_'; got {name!r}")
+    if len(name) > limits.MAX_INDEX_NAME_BYTES:
+        raise faults.refused(
+            f"index name too long; max is {limits.MAX_INDEX_NAME_BYTES} bytes, "
+            f"got {len(name)} bytes"
+        )
+    return name
+
+
+def index_config(config: IndexConfig | Preset) -> IndexConfig:
+    """The configuration of a new index, a preset being spelt out."""
+    if isinstance(config, str):
+        if config not in PRESETS:
+            raise faults.invalid_config(f"{faults.MARK}unknown preset {config!r}")
+        return IndexConfig(*PRESETS[config])
+    if not isinstance(config, IndexConfig):
+        raise faults.invalid_config("Config must be provided")
+    if config.metric not in METRICS:
+        raise faults.invalid_config(f"{faults.MARK}unknown metric {config.metric!r}")
+    if not _is_int_within(config.dimensions, limits.MIN_DIMENSIONS, limits.MAX_DIMENSIONS):
+        raise faults.dimensions_out_of_range()
+    return config
+
+
+def description(text: str) -> str:
+    """The description of a new index."""
+    return _text("description", text)
+
+
+def records(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> list[Record]:
+    """The vectors of an insert or upsert, checked in all but their dimensions."""
+    if len(vectors) > limits.MAX_VECTORS_PER_WRITE:
+        raise faults.refused(
+            f"too many vectors in payload; max count is {limits.MAX_VECTORS_PER_WRITE}, "
+            f"got {len(vectors)}"
+        )
+    return [_record(verb, line, vector, behavior) for line, vector in enumerate(vectors)]
+
+
+def dimensions(vectors: Sequence[Vector], expected: int) -> None:
+    """Vectors must be as long as their index wants them."""
+    for vector in vectors:
+        if len(vector.values) != expected:
+            raise faults.vector_dimensions(vector.id, expected, len(vector.values))
+
+
+def ids(given: Sequence[str], most: int) -> list[str]:
+    """The ids of a get (at most 20) or a delete (at most 100)."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise faults.unparsable_body("ids", "expected a list of strings")
+    if len(given) > most:
+        raise faults.too_many_ids(most, len(given))
+    return [_short_id(_text("ids", vector_id)) for vector_id in given]
+
+
+def page_size(count: int) -> int:
+    """How many ids a page of a listing holds."""
+    if not _is_int_within(count, 1, limits.MAX_LIST_COUNT):
+        raise faults.refused(f"count must be in range: [1, {limits.MAX_LIST_COUNT}], got {count!r}")
+    return count
+
+
+def metadata_index(property_name: str, index_type: IndexType) -> MetadataIndex:
+    """A metadata index to be created."""
+    name = _text("propertyName", property_name)
+    if not name or '"' in name or name.startswith("$") or len(name) > limits.MAX_METADATA_KEY_CHARS:
+        raise faults.refused(
+            "a property name must not be empty, hold a double quote, start with '$' or be longer "
+            f"than {limits.MAX_METADATA_KEY_CHARS} characters; got {name[:40]!r}"
+        )
+    if index_type not in INDEX_TYPES:
+        raise faults.unparsable_body("indexType", f"expected one of {', '.join(INDEX_TYPES)}")
+    return MetadataIndex(name, index_type)
+
+
+def query(
+    *,
+    vector: Values | None,
+    vector_id: str | None,
+    top_k: int,
+    return_values: bool,
+    return_metadata: ReturnMetadata,
+    filter: Mapping[str, Any] | None,  # noqa: A002 - the API's own name
+    namespace: str | None,
+) -> QueryRequest:
+    """A query, but for the dimensions of its vector."""
+    if (vector is None) == (vector_id is None):
+        raise faults.unparsable_body("vector", "expected either vector or vectorId")
+    if not isinstance(return_values, bool):
+        raise faults.unparsable_body("returnValues", "expected a boolean")
+    if return_metadata not in get_args(ReturnMetadata):
+        raise faults.unparsable_body("returnMetadata", "expected one of none, indexed, all")
+    return QueryRequest(
+        None if vector is None else _query_values(vector),
+        None if vector_id is None else _short_id(_text("vectorId", vector_id)),
+        _top_k(top_k, with_payload=return_values or return_metadata == "all"),
+        return_values,
+        return_metadata,
+        _conditions({} if filter is None else filter),
+        None if namespace is None else _short_namespace(_text("namespace", namespace)),
+    )
+
+
+def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
+    def unparsable(reason: str) -> faults.ServiceFault:
+        return faults.unparsable_vectors(verb, line, reason)
+
+    for field, text in (("id", vector.id), ("namespace", vector.namespace or "")):
+        found = json.problem(text) if isinstance(text, str) else "no string"
+        if found:
+            raise unparsable(f"the {field} is {found}")
+    if not np.isfinite(vector.values).all():
+        raise unparsable("the values hold NaN or infinity, which JSON cannot say")
+    if not vector.id:
+        raise faults.refused(f"the id of vector {line} is empty")
+    _short_id(vector.id)
+    if vector.namespace is not None:
+        _short_namespace(vector.namespace)
+    metadata = None
+    if vector.metadata:
+        try:
+            found = (
+                json.problem(vector.metadata)
+                if isinstance(vector.metadata, Mapping)
+                else "no JSON object"
+            )
+            metadata = None if found else json.dumps(dict(vector.metadata))
+        except (RecursionError, TypeError) as error:
+            found = f"not to be written as JSON ({error})"
+        if metadata is None:
+            raise unparsable(f"the metadata of id {vector.id!r} has {found}")
+        _check_keys(vector.id, vector.metadata, behavior)
+        if len(metadata) > limits.MAX_METADATA_BYTES:
+            raise faults.oversized_metadata(vector.id, len(metadata))
+    return Record(
+        vector.id,
+        vector.namespace,
+        None if metadata is None else metadata.decode(),
+        packed(vector.values),
+    )
+
+
+def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior) -> None:
+    for key, value in metadata.items():
+        if not key or "." in key or '"' in key or key.startswith("$"):
+            raise faults.refused(
+                f'invalid metadata for vector id="{vector_id}": the key {key!r} must not be empty, '
+                "hold a dot or a double quote, or start with '$'"
+            )
+        if isinstance(value, Mapping) and behavior.nested_keys == "checked":
+            _check_keys(vector_id, value, behavior)
+
+
+def _query_values(vector: Values) -> Values:
+    try:
+        # Too large for float32 becomes infinite, which is refused below.
+        with np.errstate(over="ignore"):
+            values = as_values(vector)
+    except (TypeError, ValueError):
+        raise faults.unparsable_body("vector", "expected a list of numbers") from None
+    if not np.isfinite(values).all():
+        raise faults.unparsable_body("vector", "expected finite numbers")
+    return values
+
+
+def _top_k(top_k: int, *, with_payload: bool) -> int:
+    if not _is_int_within(top_k, 1, None):
+        raise faults.refused(f"top K must be an integer from 1 on, got {top_k!r}")
+    if with_payload and top_k > limits.MAX_TOP_K_WITH_PAYLOAD:
+        raise faults.top_k_with_payload(top_k)
+    if top_k > limits.MAX_TOP_K:
+        raise faults.refused(f"max top K is {limits.MAX_TOP_K}, but got {top_k}")
+    return top_k
+
+
+def _conditions(expression: Mapping[str, Any]) -> tuple[native.Condition, ...]:
+    try:
+        return native.parse(expression)
+    except InvalidFilterError as error:
+        raise faults.refused(f"invalid filter: {error}") from None
+
+
+def _text(field: str, text: str) -> str:
+    if not isinstance(text, str) or json.has_lone_surrogate(text):
+        raise faults.unparsable_body(field, "expected a string")
+    return text
+
+
+def _short_id(vector_id: str) -> str:
+    size = json.utf8_size(vector_id)
+    if size > limits.MAX_ID_BYTES:
+        raise faults.id_too_long(size)
+    return vector_id
+
+
+def _short_namespace(namespace: str) -> str:
+    size = json.utf8_size(namespace)
+    if size > limits.MAX_NAMESPACE_BYTES:
+        raise faults.refused(
+            f"namespace too long; max is {limits.MAX_NAMESPACE_BYTES} bytes, got {size} bytes"
+        )
+    return namespace
+
+
+def _is_int_within(value: object, least: int, most: int | None) -> bool:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return least <= value and (most is None or value <= most)

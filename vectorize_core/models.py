@@ -1,0 +1,153 @@
+"""The plain values that go into and come out of an index.
+
+Python names for what https://developers.cloudflare.com/api/resources/vectorize/ describes:
+``topK`` is ``top_k``, ``vectorCount`` is ``vector_count``. No behaviour beyond holding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Metric = Literal["cosine", "euclidean", "dot-product"]
+IndexType = Literal["string", "number", "boolean"]
+ReturnMetadata = Literal["none", "indexed", "all"]
+UnparsableBehavior = Literal["error", "discard"]
+Preset = Literal[
+    "@cf/baai/bge-small-en-v1.5",
+    "@cf/baai/bge-base-en-v1.5",
+    "@cf/baai/bge-large-en-v1.5",
+    "openai/text-embedding-ada-002",
+    "cohere/embed-multilingual-v2.0",
+]
+Metadata = Mapping[str, Any]
+Filter = Mapping[str, Any]
+Values = NDArray[np.float32]
+
+METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot-product")
+INDEX_TYPES: tuple[IndexType, ...] = ("string", "number", "boolean")
+PRESETS: Mapping[Preset, tuple[int, Metric]] = {
+    "@cf/baai/bge-small-en-v1.5": (384, "cosine"),
+    "@cf/baai/bge-base-en-v1.5": (768, "cosine"),
+    "@cf/baai/bge-large-en-v1.5": (1024, "cosine"),
+    "openai/text-embedding-ada-002": (1536, "cosine"),
+    "cohere/embed-multilingual-v2.0": (768, "cosine"),
+}
+
+
+def as_values(values: ArrayLike) -> Values:
+    """``values`` as a contiguous one-dimensional float32 array, which the service keeps."""
+    array = np.ascontiguousarray(values, dtype=np.float32)
+    if array.ndim != 1:
+        raise ValueError(f"a vector has one dimension; got an array of shape {array.shape}")
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vector:
+    """One record of an index.
+
+    ``values`` may be given as any sequence of numbers and is held as float32, the precision
+    of the service. ``namespace=None`` is the index's unnamed namespace.
+    """
+
+    id: str
+    values: Values
+    namespace: str | None = None
+    metadata: Metadata | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", as_values(self.values))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vector):
+            return NotImplemented
+        return (
+            (self.id, self.namespace) == (other.id, other.namespace)
+            and (self.metadata or {}) == (other.metadata or {})
+            and np.array_equal(self.values, other.values)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """One hit of a query.
+
+    ``score`` is the service's own: cosine similarity (larger is better), Euclidean distance or
+    negative dot product (smaller is better). ``values`` and ``metadata`` are None unless asked for.
+    """
+
+    id: str
+    score: float
+    values: Values | None = None
+    metadata: Metadata | None = None
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """The matches of a query, best first."""
+
+    count: int
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexConfig:
+    """What is fixed when an index is created."""
+
+    dimensions: int
+    metric: Metric = "cosine"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDetails:
+    """An index as the control plane knows it. ``description`` is ``""`` when none was given."""
+
+    name: str
+    config: IndexConfig
+    description: str = ""
+    created_on: datetime | None = None
+    modified_on: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """How far an index has got: its vectors, and the last mutation it has processed."""
+
+    dimensions: int
+    vector_count: int
+    processed_up_to_datetime: datetime | None = None
+    processed_up_to_mutation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataIndex:
+    """A metadata property that filters can use; strings count with their first 64 bytes."""
+
+    property_name: str
+    index_type: IndexType
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """The receipt of a write. The write is durable, and visible some time later."""
+
+    mutation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IdPage:
+    """One page of the ids of an index, out of a snapshot taken at the first page."""
+
+    ids: tuple[str, ...]
+    total_count: int
+    next_cursor: str | None = None
+    cursor_expires: datetime | None = None
