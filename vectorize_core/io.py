@@ -11,6 +11,7 @@ import contextvars
 import threading
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -30,8 +31,9 @@ from vectorize_core.retry import RetryPolicy, repeat
 T = TypeVar("T")
 S = TypeVar("S")
 Embedding = Sequence[float]
-EmbedTexts = Callable[[Sequence[str]], Sequence[Embedding]]
-AsyncEmbedTexts = Callable[[Sequence[str]], Awaitable[Sequence[Embedding]]]
+EmbedTexts = Callable[[Sequence[str], bool], Sequence[Embedding]]
+"""Texts, and whether they are queries, to embeddings."""
+AsyncEmbedTexts = Callable[[Sequence[str], bool], Awaitable[Sequence[Embedding]]]
 
 _in_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("in_worker", default=False)
 
@@ -76,8 +78,10 @@ class Io(Protocol):
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         """Await ``attempt()`` until it ends otherwise than by a transient fault of ``op``."""
 
-    async def embed(self, texts: Sequence[str], /) -> Sequence[Embedding]:
-        """The embeddings of ``texts``, in order."""
+    async def embed(
+        self, texts: Sequence[str], /, *, as_queries: bool = False
+    ) -> Sequence[Embedding]:
+        """The embeddings of ``texts``, in order; some models embed queries differently."""
 
     async def sleep(self, seconds: float, /) -> None:
         """Let time pass."""
@@ -133,6 +137,18 @@ async def each(items: Iterable[T]) -> AsyncIterator[T]:
         yield item
 
 
+async def in_batches(items: AsyncIterable[T], size: int) -> AsyncIterator[list[T]]:
+    """``items`` in lists of ``size``, the last one shorter."""
+    batch: list[T] = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 async def _outcome(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S, T]:
     try:
         return Done(item, value=await fn(item))
@@ -171,10 +187,12 @@ class SyncIo(_BaseIo[EmbedTexts]):
     async def _send(self, op: Op[T]) -> T:
         return self._executor.send(op)
 
-    async def embed(self, texts: Sequence[str], /) -> Sequence[Embedding]:
+    async def embed(
+        self, texts: Sequence[str], /, *, as_queries: bool = False
+    ) -> Sequence[Embedding]:
         if self._embedder is None:
             raise RuntimeError("this Io embeds nothing")
-        return self._embedder(texts)
+        return self._embedder(texts, as_queries)
 
     async def sleep(self, seconds: float, /) -> None:
         # An Event, unlike time.sleep on every platform, lets Ctrl-C end the wait.
@@ -230,10 +248,12 @@ class AsyncIo(_BaseIo[AsyncEmbedTexts]):
     async def _send(self, op: Op[T]) -> T:
         return await self._executor.asend(op)
 
-    async def embed(self, texts: Sequence[str], /) -> Sequence[Embedding]:
+    async def embed(
+        self, texts: Sequence[str], /, *, as_queries: bool = False
+    ) -> Sequence[Embedding]:
         if self._embedder is None:
             raise RuntimeError("this Io embeds nothing")
-        return await self._embedder(texts)
+        return await self._embedder(texts, as_queries)
 
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(seconds)

@@ -33,7 +33,7 @@ TOKENIZED = {
     "東京tower 한국": [1879, 1755, 3578, 1469, 30006, 30021, 29991, 30014, 30020],
     "हिन्दी": [1339, 29877, 29863, 29861, 29878],
     "soft\u00adhy\u200bphen\x00 a\x0bb\ufffd": [3730, 10536, 8458, 2368, 11113],
-    "\u212b \ufb01ne straße": [1037, 30510, 2638, 2358, 27807],
+    "\u212b \ufb01ne straße": [1037, 1984, 2638, 2358, 27807],
     "İstanbul ΟΔΟΣ": [9960, 1169, 29722, 29730, 29733],
     "\u2260 a\u037eb …—“q”": [1027, 1037, 1025, 1038, 1529, 1517, 1523, 1053, 1524],
     "🙂 ok👍🏽": [100, 100],
@@ -91,10 +91,8 @@ def test_every_token_of_every_address_is_that_of_the_reference(addresses: list[s
     tokenize = WordPiece(max_tokens=1_000_000)
     ids = [i for text in addresses for i in tokenize(text)]
     assert len(ids) == 67_478
-    assert (
-        hashlib.sha256(np.array(ids, dtype="<i4").tobytes()).hexdigest()
-        == "2cdd32cc8fb1d9c3fb2a03d88dd727efdf8623a4b85e3f7ece0d42726c031ac4"
-    )
+    digest = hashlib.sha256(np.array(ids, dtype="<i4").tobytes()).hexdigest()
+    assert digest == "2cdd32cc8fb1d9c3fb2a03d88dd727efdf8623a4b85e3f7ece0d42726c031ac4"
 
 
 def test_a_lone_surrogate_is_dropped(tokenize: WordPiece) -> None:
@@ -132,7 +130,7 @@ def test_no_texts_make_no_vectors(model: MiniLM) -> None:
 
 
 def test_a_vector_depends_on_its_text_alone(model: MiniLM, addresses: list[str]) -> None:
-    texts = [address[:size] for address in addresses[:5] for size in (1000, 10, 300)]
+    texts = [address[n : 2 * n] for address in addresses[:5] for n in (1000, 30, 300)]
     together = model.embed(texts)
     assert len(np.unique(together, axis=0)) == len(texts)
     np.testing.assert_array_equal(together[::-1], model.embed(texts[::-1]))

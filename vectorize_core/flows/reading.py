@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 from typing import TypedDict
@@ -64,7 +64,7 @@ async def nearest(
     *,
     return_values: bool = False,
     return_metadata: ReturnMetadata = "none",
-    filter: Filter | None = None,  # noqa: A002 (the service's name)
+    filter: Filter | None = None,
     namespace: str | None = None,
 ) -> list[Match]:
     """The ``k`` best matches of a vector, or of the stored vector of an id; best first.
@@ -73,15 +73,9 @@ async def nearest(
     do, and the rest is fetched by id: one search, one scoring. A record deleted in between is
     left out.
     """
-    if k < 0:
-        raise InvalidInputError(f"k is not negative; got {k}")
+    check_k(k)
     if k == 0:
         return []
-    if k > limits.MAX_TOP_K:
-        raise InvalidInputError(
-            f"k={k} is more than the {limits.MAX_TOP_K} matches that Vectorize returns. "
-            "Use a smaller k, or narrow the search with filter= or namespace="
-        )
     if not isinstance(query, str):
         await _check_query(io, state, query)
     fetch = k > limits.MAX_TOP_K_WITH_PAYLOAD and (return_values or return_metadata == "all")
@@ -109,6 +103,17 @@ async def nearest(
         for match in matches
         if match.id in stored
     ]
+
+
+def check_k(k: int) -> None:
+    """A number of matches that one search can give."""
+    if k < 0:
+        raise InvalidInputError(f"k is not negative; got {k}")
+    if k > limits.MAX_TOP_K:
+        raise InvalidInputError(
+            f"k={k} is more than the {limits.MAX_TOP_K} matches that Vectorize returns. "
+            "Use a smaller k, or narrow the search with filter= or namespace="
+        )
 
 
 async def _check_query(io: Io, state: IndexState, query: Values) -> None:
@@ -154,7 +159,7 @@ async def iter_ids(
 async def ids_matching(
     io: Io,
     state: IndexState,
-    filter: Filter,  # noqa: A002 (the service's name)
+    filter: Filter,
     *,
     bucket_property: str | None = None,
     buckets: int = 1,
@@ -204,21 +209,9 @@ async def ids_matching(
     )
 
 
-def _incomplete(filter: Filter) -> InvalidInputError:  # noqa: A002 (the service's name)
+def _incomplete(filter: Filter) -> InvalidInputError:
     return InvalidInputError(
         f"the filter {dict(filter)} matches more than the {limits.MAX_TOP_K} records of one "
         "answer, and not all of them are in a bucket (_vs_bucket) by which the others could be "
         "found. Use ids instead, or write the records into an index made with record_layout=True"
     )
-
-
-async def pages(items: AsyncIterator[str], size: int) -> AsyncIterator[list[str]]:
-    """``items`` in lists of at most ``size``."""
-    page: list[str] = []
-    async for item in items:
-        page.append(item)
-        if len(page) == size:
-            yield page
-            page = []
-    if page:
-        yield page

@@ -120,7 +120,7 @@ class Service:
         top_k: int = limits.DEFAULT_TOP_K,
         return_values: bool = False,
         return_metadata: ReturnMetadata = "none",
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the API's own name
+        filter: Mapping[str, Any] | None = None,
         namespace: str | None = None,
     ) -> QueryResult:
         """The ``top_k`` vectors nearest to ``vector``, or to the vector ``vector_id``, best first.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ FORMAT: Final = 1
 """Version of the schema below, kept in the file's ``user_version``."""
 
 _LOCK_TIMEOUT: Final = 60.0
+_LOCK_PAUSE: Final = 0.01
 _SCHEMA: Final = """
 CREATE TABLE indexes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -168,7 +170,7 @@ def _prepare(connection: sqlite3.Connection, target: str) -> None:
             f"{target} was written by a newer version of this library (format {version}; "
             f"this version reads up to {FORMAT}). Upgrade the library to open it"
         )
-    connection.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     if version == 0:
@@ -179,6 +181,21 @@ def _prepare(connection: sqlite3.Connection, target: str) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.commit()
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # For this one statement SQLite fails at once, whatever the timeout, while others open the file.
+    deadline = time.monotonic() + _LOCK_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return
 
 
 def _version(connection: sqlite3.Connection) -> int:

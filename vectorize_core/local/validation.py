@@ -133,7 +133,7 @@ def query(
     top_k: int,
     return_values: bool,
     return_metadata: ReturnMetadata,
-    filter: Mapping[str, Any] | None,  # noqa: A002 - the API's own name
+    filter: Mapping[str, Any] | None,
     namespace: str | None,
 ) -> QueryRequest:
     """A query, but for the dimensions of its vector."""

@@ -86,8 +86,8 @@ def test_tiny_and_huge_values_give_finite_scores(metric: Metric, size: float):
         assert scores.tolist() == [1.0, -1.0]
 
 
-# Few distinct numbers, so that ties and zero vectors are common.
-components = st.sampled_from([0.0, 1.0, -1.0, 0.5, 1e-30, 1e18])
+# Few numbers, so that ties and zero vectors are common, and of exact sums in any order.
+components = st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, -3.0])
 short = st.lists(components, min_size=3, max_size=3)
 records = st.lists(
     st.tuples(
@@ -117,7 +117,9 @@ def reference(metric: Metric, a: np.ndarray, b: np.ndarray) -> np.float32:
     number=st.sampled_from([None, {"$eq": 1}, {"$ne": 1}, {"$gte": 1, "$lt": 2}]),
     flag=st.sampled_from([None, True, {"$in": [True, False]}]),
 )
-def test_a_query_equals_a_naive_search(metric, given_records, query, top_k, namespace, number, flag):
+def test_a_query_equals_a_naive_search(
+    metric, given_records, query, top_k, namespace, number, flag
+):
     service = Service()
     service.create_index("i", IndexConfig(DIMENSIONS, metric))
     service.create_metadata_index("i", "number", "number")

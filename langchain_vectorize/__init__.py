@@ -1,0 +1,26 @@
+"""A LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize."""
+
+import importlib.metadata
+import importlib.util
+import warnings
+
+if importlib.util.find_spec("langchain_core") is None:
+    raise ImportError(
+        "langchain_vectorize needs LangChain: pip install 'vectorize-stores[langchain]'"
+    )
+
+try:
+    importlib.metadata.distribution("langchain-vectorize")
+except importlib.metadata.PackageNotFoundError:
+    pass
+else:
+    warnings.warn(
+        "the package 'langchain-vectorize' (of Vectorize.io, unrelated to Cloudflare) is "
+        "installed too; it and 'vectorize-stores' both provide 'langchain_vectorize', and either "
+        "may have overwritten the other. Uninstall it, then reinstall vectorize-stores",
+        stacklevel=2,
+    )
+
+from langchain_vectorize.vectorstore import VectorizeVectorStore
+
+__all__ = ["VectorizeVectorStore"]

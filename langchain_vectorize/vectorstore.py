@@ -1,0 +1,588 @@
+"""`VectorizeVectorStore` for LangChain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack, cast
+
+import numpy as np
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import VectorStore
+from langchain_core.vectorstores.utils import maximal_marginal_relevance
+
+from langchain_vectorize.documents import from_documents, from_texts, to_document
+from langchain_vectorize.relevance import RELEVANCE
+from vectorize_core import layout
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
+from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.io import Io, run
+from vectorize_core.keywords import accept
+from vectorize_core.layout import Record
+from vectorize_core.locate import ConnectOptions, locate
+from vectorize_core.models import Filter, IndexType, Metric
+from vectorize_core.store import AddOptions, RecordStore
+
+Scored = list[tuple[Document, float]]
+
+
+class DeleteOptions(WaitOptions, total=False):
+    """What a delete takes besides ids."""
+
+    delete_all: bool
+
+
+class SearchOptions(TypedDict, total=False):
+    """What every search takes besides ``filter``.
+
+    ``namespace`` narrows the search to one namespace. ``vectorize_filter`` is a filter that is
+    sent to the service as it is.
+    """
+
+    namespace: str | None
+    vectorize_filter: Filter | None
+
+
+class VectorizeVectorStore(VectorStore):
+    """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
+
+    Setup:
+        Install ``vectorize-stores[langchain]``. For Cloudflare, set ``CLOUDFLARE_ACCOUNT_ID``
+        and ``CLOUDFLARE_API_TOKEN``; with ``path=`` no account is needed.
+
+    Key init args:
+        embedding: the embedding model.
+        index_name: the index. It may be left out with ``index=``.
+        path: work embedded, in ``":memory:"`` or in a directory.
+        client: a `VectorizeClient` or `AsyncVectorizeClient` to share; or ``index=``, or
+            credentials (``account_id``, ``api_token``, ...), else those of the environment.
+
+    Instantiate:
+        .. code-block:: python
+
+            from langchain_vectorize import VectorizeVectorStore
+
+            store = VectorizeVectorStore(embeddings, index_name="docs", path="./vectors")
+            store = VectorizeVectorStore(embeddings, index_name="docs")  # Cloudflare
+
+    Add documents:
+        .. code-block:: python
+
+            ids = store.add_documents(documents, wait=True)
+
+    Delete:
+        .. code-block:: python
+
+            store.delete(ids)
+
+    Search:
+        .. code-block:: python
+
+            store.similarity_search("What is money for?", k=4)
+
+    Search with a filter (Vectorize's own language, on properties with a metadata index):
+        .. code-block:: python
+
+            store.similarity_search("What is money for?", filter={"year": {"$gte": 1960}})
+
+    Search with scores:
+        .. code-block:: python
+
+            for document, score in store.similarity_search_with_score("What is money for?"):
+                print(score, document.page_content)
+
+    Async, each method natively:
+        .. code-block:: python
+
+            await store.aadd_documents(documents)
+            await store.asimilarity_search("What is money for?")
+
+    Use as retriever:
+        .. code-block:: python
+
+            retriever = store.as_retriever(search_type="mmr", search_kwargs={"k": 4})
+    """
+
+    def __init__(
+        self,
+        embedding: Embeddings,
+        *,
+        index_name: str | None = None,
+        path: str | os.PathLike[str] | None = None,
+        client: VectorizeClient | AsyncVectorizeClient | None = None,
+        index: Index | AsyncIndex | None = None,
+        namespace: str | None = None,
+        text_key: str = layout.DEFAULT_TEXT_KEY,
+        create_index: bool | None = None,
+        metric: Metric | None = None,
+        metadata_indexes: Mapping[str, IndexType] | None = None,
+        batch_size: int | None = None,
+        wait: Wait = False,
+        wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
+        relevance_score_fn: Callable[[float], float] | None = None,
+        **credentials: Any,
+    ) -> None:
+        """A store; this sends nothing.
+
+        Args:
+            embedding: embeds documents and queries.
+            index_name: the index to work on.
+            path: a directory or ``":memory:"``, for an embedded Vectorize.
+            client: the client to use; the store does not close it.
+            index: the index to use, instead of ``index_name`` and ``client``.
+            namespace: where documents are written and searched unless a call says otherwise;
+                None writes to the unnamed namespace and searches all of them.
+            text_key: the metadata key that holds the text, "text" as in LangChain.js and Mastra.
+            create_index: whether the first write creates a missing index. By default only with
+                ``path``: on Cloudflare a typo must not make an index that is paid for.
+            metric: of an index that is created ("cosine" by default); checked otherwise.
+            metadata_indexes: of an index that is created: the properties to filter on, with
+                their types, such as ``{"year": "number"}``; checked otherwise.
+            batch_size: documents embedded and sent at a time (500).
+            wait: what writes wait for: False (accepted), "processed", "visible" or True.
+            wait_timeout: for how many seconds at most.
+            relevance_score_fn: a score of Vectorize to a relevance in [0, 1].
+            **credentials: the arguments of `VectorizeClient` but for transports: ``account_id``,
+                ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
+                ``http_client``, ``async_http_client``.
+        """
+        options = accept(ConnectOptions, credentials, type(self))
+        located = locate(index_name, path=path, client=client, index=index, **options)
+        self._embedding = embedding
+        self._located = located
+        self._relevance_score_fn = relevance_score_fn
+        self._records = RecordStore(
+            connection=located.connection,
+            index_name=located.index_name,
+            namespace=namespace,
+            text_key=text_key,
+            batch_size=batch_size,
+            wait=wait,
+            wait_timeout=wait_timeout,
+            create_index=create_index if create_index is not None else located.embedded,
+            metric=metric,
+            metadata_indexes=dict(metadata_indexes) if metadata_indexes is not None else {},
+        )
+        self._io = located.connection.io(self._embed)
+        self._async_io = located.connection.async_io(self._aembed)
+
+    @classmethod
+    def local(
+        cls, embedding: Embeddings, path: str | os.PathLike[str] = ":memory:", **kwargs: Any
+    ) -> Self:
+        """A store over an embedded Vectorize: ``path=`` with a default."""
+        return cls(embedding, path=path, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(index_name={self._records.index_name!r})"
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """The embedding model."""
+        return self._embedding
+
+    def _embed(self, texts: Sequence[str], as_queries: bool) -> list[list[float]]:
+        if as_queries:
+            return [self._embedding.embed_query(text) for text in texts]
+        return self._embedding.embed_documents(list(texts))
+
+    async def _aembed(self, texts: Sequence[str], as_queries: bool) -> list[list[float]]:
+        if as_queries:
+            return [await self._embedding.aembed_query(text) for text in texts]
+        return await self._embedding.aembed_documents(list(texts))
+
+    # Adding. The options are those of AddOptions: namespace, batch_size, wait, wait_timeout and
+    # on_batch, each else the store's own.
+
+    def add_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: Iterable[dict[str, Any]] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Embed texts and write them; a text whose id exists replaces the old one whole.
+
+        ``texts`` may be a generator of any length: it is embedded and sent a batch at a time. Ids
+        that are None become UUIDs; of equal ids in one call the last wins. Options:
+        ``namespace``, ``batch_size``, ``wait``, ``wait_timeout``, ``on_batch`` (called with a
+        `BatchReport`).
+
+        Returns the ids in input order. Raises `InvalidVectorError` naming the record,
+        `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
+        """
+        options = accept(AddOptions, kwargs, self.add_texts)
+        items = from_texts(texts, metadatas, ids)
+        return run(self._records.add(self._io, items, **options))
+
+    async def aadd_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: Iterable[dict[str, Any]] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """`add_texts`, awaited."""
+        options = accept(AddOptions, kwargs, self.aadd_texts)
+        items = from_texts(texts, metadatas, ids)
+        return await self._records.add(self._async_io, items, **options)
+
+    def add_documents(
+        self,
+        documents: Iterable[Document],
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Embed documents and write them; ids are ``ids``, else the documents', else UUIDs.
+
+        See `add_texts`; the documents are not changed.
+        """
+        options = accept(AddOptions, kwargs, self.add_documents)
+        return run(self._records.add(self._io, from_documents(documents, ids), **options))
+
+    async def aadd_documents(
+        self,
+        documents: Iterable[Document],
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """`add_documents`, awaited."""
+        options = accept(AddOptions, kwargs, self.aadd_documents)
+        return await self._records.add(self._async_io, from_documents(documents, ids), **options)
+
+    # Getting and deleting
+
+    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """The documents with these ids, in the order of ``ids``; missing ones are left out."""
+        return _documents(run(self._records.get(self._io, ids)))
+
+    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """`get_by_ids`, awaited."""
+        return _documents(await self._records.get(self._async_io, ids))
+
+    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
+        """Delete documents by id; unknown ids are no error. Returns True.
+
+        Everything goes with ``delete_all=True`` only; in a store with a namespace, everything
+        in it. Options: ``wait`` and ``wait_timeout``.
+        """
+        options = accept(DeleteOptions, kwargs, self.delete)
+        return run(self._delete(self._io, ids, **options))
+
+    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
+        """`delete`, awaited."""
+        options = accept(DeleteOptions, kwargs, self.adelete)
+        return await self._delete(self._async_io, ids, **options)
+
+    async def _delete(
+        self,
+        io: Io,
+        ids: Sequence[str] | None,
+        *,
+        delete_all: bool = False,
+        **waits: Unpack[WaitOptions],
+    ) -> bool:
+        if (ids is None) != delete_all:
+            raise InvalidInputError("delete takes ids, or delete_all=True to delete everything")
+        if ids is None:
+            await self._records.clear(io, **waits)
+        else:
+            await self._records.delete(io, ids, **waits)
+        return True
+
+    # Searching. Every search takes filter= (Vectorize's own language, checked) and the options of
+    # SearchOptions.
+
+    def similarity_search(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """The ``k`` documents nearest to ``query``, best first.
+
+        ``filter`` is Vectorize's own language on properties with a metadata index, such as
+        ``{"year": {"$gte": 1960}}``; `UnindexedPropertyError` where it would find nothing.
+        Options: ``namespace`` (None searches all of them) and ``vectorize_filter``.
+        """
+        options = accept(SearchOptions, kwargs, self.similarity_search)
+        return _bare(run(self._search(self._io, query, k, filter, options)))
+
+    async def asimilarity_search(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """`similarity_search`, awaited."""
+        options = accept(SearchOptions, kwargs, self.asimilarity_search)
+        return _bare(await self._search(self._async_io, query, k, filter, options))
+
+    def similarity_search_with_score(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> Scored:
+        """`similarity_search` with Vectorize's own scores.
+
+        Cosine similarity (larger is nearer), Euclidean distance or negative dot product (smaller
+        is nearer), by the metric of the index; best first in each case.
+        """
+        options = accept(SearchOptions, kwargs, self.similarity_search_with_score)
+        return run(self._search(self._io, query, k, filter, options))
+
+    async def asimilarity_search_with_score(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> Scored:
+        """`similarity_search_with_score`, awaited."""
+        options = accept(SearchOptions, kwargs, self.asimilarity_search_with_score)
+        return await self._search(self._async_io, query, k, filter, options)
+
+    def similarity_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
+        options = accept(SearchOptions, kwargs, self.similarity_search_by_vector)
+        return _bare(run(self._search(self._io, embedding, k, filter, options)))
+
+    async def asimilarity_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`similarity_search_by_vector`, awaited."""
+        options = accept(SearchOptions, kwargs, self.asimilarity_search_by_vector)
+        return _bare(await self._search(self._async_io, embedding, k, filter, options))
+
+    async def _search(
+        self,
+        io: Io,
+        query: str | list[float],
+        k: int,
+        filter: Filter | None,
+        options: SearchOptions,
+    ) -> Scored:
+        hits = await self._records.search(io, query, k, filter=filter, **options)
+        return [(to_document(hit.record), hit.match.score) for hit in hits]
+
+    # Relevance: the base class turns these into similarity_search_with_relevance_scores.
+
+    def _select_relevance_score_fn(self) -> Callable[[float], float]:
+        return run(self._relevance(self._io))
+
+    def _similarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> Scored:
+        options = accept(SearchOptions, kwargs, self.similarity_search)
+        return run(self._search_relevance(self._io, query, k, filter, options))
+
+    async def _asimilarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> Scored:
+        options = accept(SearchOptions, kwargs, self.asimilarity_search)
+        return await self._search_relevance(self._async_io, query, k, filter, options)
+
+    async def _search_relevance(
+        self, io: Io, query: str, k: int, filter: Filter | None, options: SearchOptions
+    ) -> Scored:
+        scored = await self._search(io, query, k, filter, options)
+        relevance = await self._relevance(io)
+        return [(document, relevance(score)) for document, score in scored]
+
+    async def _relevance(self, io: Io) -> Callable[[float], float]:
+        if self._relevance_score_fn is not None:
+            return self._relevance_score_fn
+        return RELEVANCE[await self._records.index_metric(io)]
+
+    # Maximal marginal relevance
+
+    def max_marginal_relevance_search(
+        self,
+        query: str,
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """The ``k`` documents of the ``fetch_k`` nearest that repeat each other least.
+
+        ``lambda_mult`` weighs nearness against novelty: 1 gives the nearest, 0 the most diverse.
+        In order of selection.
+        """
+        options = accept(SearchOptions, kwargs, self.max_marginal_relevance_search)
+        return run(self._mmr(self._io, query, k, fetch_k, lambda_mult, filter, options))
+
+    async def amax_marginal_relevance_search(
+        self,
+        query: str,
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`max_marginal_relevance_search`, awaited."""
+        options = accept(SearchOptions, kwargs, self.amax_marginal_relevance_search)
+        return await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, filter, options)
+
+    def max_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`max_marginal_relevance_search` for an embedding."""
+        options = accept(SearchOptions, kwargs, self.max_marginal_relevance_search_by_vector)
+        return run(self._mmr(self._io, embedding, k, fetch_k, lambda_mult, filter, options))
+
+    async def amax_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`max_marginal_relevance_search_by_vector`, awaited."""
+        options = accept(SearchOptions, kwargs, self.amax_marginal_relevance_search_by_vector)
+        return await self._mmr(self._async_io, embedding, k, fetch_k, lambda_mult, filter, options)
+
+    async def _mmr(
+        self,
+        io: Io,
+        query: str | list[float],
+        k: int,
+        fetch_k: int,
+        lambda_mult: float,
+        filter: Filter | None,
+        options: SearchOptions,
+    ) -> list[Document]:
+        if isinstance(query, str):
+            await self._records.check_filter(io, filter, options.get("vectorize_filter"))
+            query = list((await io.embed([query], as_queries=True))[0])
+        hits = await self._records.search(
+            io, query, max(k, fetch_k), filter=filter, return_values=True, **options
+        )
+        vectors = cast("list[list[float]]", [hit.match.values for hit in hits])
+        target = np.asarray(query, dtype=np.float32)
+        chosen = maximal_marginal_relevance(target, vectors, lambda_mult, k)
+        return [to_document(hits[position].record) for position in chosen]
+
+    # Construction from texts and documents
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        embedding: Embeddings,
+        metadatas: Iterable[dict[str, Any]] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """A store made with the arguments of the constructor, and the texts added to it."""
+        store = cls(embedding, **kwargs)
+        store.add_texts(texts, metadatas, ids=ids)
+        return store
+
+    @classmethod
+    async def afrom_texts(
+        cls,
+        texts: Iterable[str],
+        embedding: Embeddings,
+        metadatas: Iterable[dict[str, Any]] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """`from_texts`, awaited."""
+        store = cls(embedding, **kwargs)
+        await store.aadd_texts(texts, metadatas, ids=ids)
+        return store
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[Document],
+        embedding: Embeddings,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """A store made with the arguments of the constructor, and the documents added to it."""
+        store = cls(embedding, **kwargs)
+        store.add_documents(documents, ids=ids)
+        return store
+
+    @classmethod
+    async def afrom_documents(
+        cls,
+        documents: Iterable[Document],
+        embedding: Embeddings,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """`from_documents`, awaited."""
+        store = cls(embedding, **kwargs)
+        await store.aadd_documents(documents, ids=ids)
+        return store
+
+    # Closing
+
+    def close(self) -> None:
+        """Close the connection, if it is the store's own; safe to call again."""
+        if self._located.owned:
+            self._located.connection.close()
+
+    async def aclose(self) -> None:
+        """`close` both faces, awaited."""
+        if self._located.owned:
+            await self._located.connection.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def _documents(records: Iterable[Record]) -> list[Document]:
+    return [to_document(record) for record in records]
+
+
+def _bare(scored: Scored) -> list[Document]:
+    return [document for document, _ in scored]
