@@ -9,8 +9,8 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from vectorize_core.errors import InvalidInputError, MissingTextError
-from vectorize_core.layout import Record
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.layout import Record, text_of
 from vectorize_core.store import Item
 
 _END: Any = object()
@@ -52,13 +52,7 @@ def from_documents(
 
 def to_document(record: Record) -> Document:
     """The document of a record; a record without text is `MissingTextError`."""
-    if record.text is None:
-        raise MissingTextError(
-            f"vector {record.id!r} has no text; its metadata has the keys "
-            f"{sorted(map(str, record.metadata))}. If one of them holds the text, name it with "
-            "text_key="
-        )
-    return Document(id=record.id, page_content=record.text, metadata=record.metadata)
+    return Document(id=record.id, page_content=text_of(record), metadata=record.metadata)
 
 
 def _items(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack, cast
 
 import numpy as np
@@ -17,6 +16,7 @@ from langchain_vectorize.documents import from_documents, from_texts, to_documen
 from langchain_vectorize.relevance import RELEVANCE
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
@@ -47,7 +47,7 @@ class SearchOptions(TypedDict, total=False):
     vectorize_filter: Filter | None
 
 
-class VectorizeVectorStore(VectorStore):
+class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:
@@ -153,19 +153,17 @@ class VectorizeVectorStore(VectorStore):
         options = accept(ConnectOptions, credentials, type(self))
         located = locate(index_name, path=path, client=client, index=index, **options)
         self._embedding = embedding
-        self._located = located
         self._relevance_score_fn = relevance_score_fn
         self._records = RecordStore(
-            connection=located.connection,
-            index_name=located.index_name,
+            located=located,
             namespace=namespace,
             text_key=text_key,
+            create_index=create_index,
+            metric=metric,
+            metadata_indexes=metadata_indexes,
             batch_size=batch_size,
             wait=wait,
             wait_timeout=wait_timeout,
-            create_index=create_index if create_index is not None else located.embedded,
-            metric=metric,
-            metadata_indexes=dict(metadata_indexes) if metadata_indexes is not None else {},
         )
         self._io = located.connection.io(self._embed)
         self._async_io = located.connection.async_io(self._aembed)
@@ -545,39 +543,13 @@ class VectorizeVectorStore(VectorStore):
         await store.aadd_documents(documents, ids=ids)
         return store
 
-    # Closing
-
     def close(self) -> None:
         """Close the connection, if it is the store's own; safe to call again."""
-        if self._located.owned:
-            self._located.connection.close()
+        self._records.close()
 
     async def aclose(self) -> None:
         """`close` both faces, awaited."""
-        if self._located.owned:
-            await self._located.connection.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+        await self._records.aclose()
 
 
 def _documents(records: Iterable[Record]) -> list[Document]:

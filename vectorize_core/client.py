@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 import httpx
 
+from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.credentials import find_credentials
 from vectorize_core.executors.http import HttpExecutor
@@ -115,7 +115,7 @@ class _Client:
         return f"{type(self).__name__}({self._place})"
 
 
-class VectorizeClient(_Client):
+class VectorizeClient(_Client, SyncClosing):
     """The indexes of an account. Thread-safe; one pooled HTTP client.
 
     Example:
@@ -158,19 +158,8 @@ class VectorizeClient(_Client):
         """Close what this client opened; safe to call again."""
         self._connection.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class AsyncVectorizeClient(_Client):
+class AsyncVectorizeClient(_Client, AsyncClosing):
     """`VectorizeClient`, awaited; safe in several event loops, one pooled HTTP client each."""
 
     async def create_index(self, name: str, **options: Unpack[CreateOptions]) -> IndexDetails:
@@ -198,14 +187,3 @@ class AsyncVectorizeClient(_Client):
     async def aclose(self) -> None:
         """Close what this client opened; safe to call again."""
         await self._connection.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

@@ -15,7 +15,12 @@ from typing import Any, Final
 
 from vectorize_core import json, typed
 from vectorize_core.checks import storable_key
-from vectorize_core.errors import InvalidInputError, InvalidVectorError, VectorizeError
+from vectorize_core.errors import (
+    InvalidInputError,
+    InvalidVectorError,
+    MissingTextError,
+    VectorizeError,
+)
 from vectorize_core.models import IndexType
 
 VERSION: Final = 1
@@ -137,6 +142,17 @@ def decode(
     for key, value in extra.get("m", ()):
         values[typed.untagged(key)] = typed.untagged(value)
     return Record(vector_id, text, values, node=typed.untagged(extra.get("n")))
+
+
+def text_of(record: Record) -> str:
+    """The text of a record; `MissingTextError` naming the keys it has if there is none."""
+    if record.text is None:
+        raise MissingTextError(
+            f"vector {record.id!r} has no text; its metadata has the keys "
+            f"{sorted(map(str, record.metadata))}. If one of them holds the text, name it with "
+            "text_key="
+        )
+    return record.text
 
 
 def check_text_key(text_key: str) -> str:

@@ -30,7 +30,10 @@ class ConnectOptions(TypedDict, total=False):
 
 
 class Located(NamedTuple):
-    """An index on a connection, and whether closing the connection is the store's to do."""
+    """An index on a connection.
+
+    ``owned``: the connection is the store's to close. ``embedded``: it was found by ``path=``.
+    """
 
     connection: Connection
     index_name: str

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Seq
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from vectorize_core import checks, layout
-from vectorize_core.connection import Connection
+from vectorize_core import checks, layout, scoring
 from vectorize_core.errors import (
     ApiMessage,
     ConfigurationError,
@@ -34,6 +34,7 @@ from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.flows.writing import Measured, OnBatch
 from vectorize_core.io import Io, each, in_batches
 from vectorize_core.layout import Record
+from vectorize_core.locate import Located
 from vectorize_core.models import Filter, IndexType, Match, Metric, Vector, as_values
 
 
@@ -72,20 +73,20 @@ class AddOptions(WaitOptions, total=False):
 class RecordStore:
     """Records in one index.
 
-    ``create_index`` says whether the first write may create the index: then with ``metric`` and
-    ``metadata_indexes``, and until then searches find nothing.
+    ``create_index`` says whether the first write may create the index, with ``metric`` ("cosine"
+    if None) and ``metadata_indexes``; until then searches find nothing. None: only with
+    ``path=``. An index that exists is checked against both.
     """
 
-    connection: Connection = field(repr=False)
-    index_name: str
+    located: Located = field(repr=False)
     namespace: str | None = None
     text_key: str = layout.DEFAULT_TEXT_KEY
+    create_index: bool | None = None
+    metric: Metric | None = None
+    metadata_indexes: Mapping[str, IndexType] | None = None
     batch_size: int | None = None
     wait: Wait = False
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
-    create_index: bool = False
-    metric: Metric | None = None
-    metadata_indexes: Mapping[str, IndexType] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks.check_namespace(self.namespace)
@@ -94,9 +95,29 @@ class RecordStore:
         writing.check_batch_size(self.batch_size)
 
     @property
+    def index_name(self) -> str:
+        """The index worked on."""
+        return self.located.index_name
+
+    @property
+    def may_create(self) -> bool:
+        """Whether the first write creates a missing index."""
+        return self.located.embedded if self.create_index is None else self.create_index
+
+    @property
     def state(self) -> IndexState:
         """What the connection knows of the index."""
-        return self.connection.state(self.index_name)
+        return self.located.connection.state(self.index_name)
+
+    def close(self) -> None:
+        """Close the connection, if it is the store's own."""
+        if self.located.owned:
+            self.located.connection.close()
+
+    async def aclose(self) -> None:
+        """Close both faces of the connection, if it is the store's own."""
+        if self.located.owned:
+            await self.located.connection.aclose()
 
     async def add(
         self,
@@ -159,6 +180,45 @@ class RecordStore:
         )
         return [Hit(self.record(match.id, match.metadata), match) for match in matches]
 
+    async def search_among(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        query: ArrayLike,
+        k: int,
+        *,
+        filter: Filter | None = None,
+        vectorize_filter: Filter | None = None,
+        namespace: str | None = None,
+    ) -> list[Hit]:
+        """The ``k`` of the records with these ids that are nearest to a vector; best first.
+
+        The service cannot restrict a search to ids: their vectors are fetched and scored here.
+        """
+        reading.check_k(k)
+        if vectorize_filter is not None:
+            raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
+        namespace = self.in_namespace(namespace)
+        if filter is not None:
+            matching = set(await self.matching_ids(io, filter, namespace))
+            ids = [i for i in ids if i in matching]
+        vectors = [
+            vector
+            for vector in await self._vectors(io, ids)
+            if namespace is None or vector.namespace == namespace
+        ]
+        if not vectors:
+            return []
+        matrix = np.stack([vector.values for vector in vectors])
+        best, scores = scoring.nearest(await self.index_metric(io), matrix, as_values(query), k)
+        return [
+            Hit(
+                self.record(vectors[at].id, vectors[at].metadata),
+                Match(vectors[at].id, float(score), vectors[at].values),
+            )
+            for at, score in zip(best, scores, strict=True)
+        ]
+
     async def get(self, io: Io, ids: Sequence[str]) -> list[Record]:
         """The records with these ids, in the order of ``ids``; missing ones are left out."""
         return [self.record(v.id, v.metadata) for v in await self._vectors(io, ids)]
@@ -215,11 +275,11 @@ class RecordStore:
     async def exists(self, io: Io) -> bool:
         """Whether the index exists; an error if it does not and the store may not create it."""
         details = await find_details(io, self.state)
-        if details is None and not self.create_index:
+        if details is None and not self.may_create:
             raise IndexNotFoundError(
-                f"the store's index {self.index_name!r}",
+                f"index {self.index_name!r}",
                 404,
-                [ApiMessage(3000, f"{self.index_name!r} does not exist")],
+                [ApiMessage(3000, "it does not exist; create_index=True lets the store make it")],
             )
         if details is not None and self.metric not in (None, details.config.metric):
             raise ConfigurationError(
@@ -271,7 +331,7 @@ class RecordStore:
         """The filterable properties of the index, or those it will be created with."""
         if await self.exists(io):
             return await get_metadata_indexes(io, self.state, refresh=refresh)
-        return {**layout.METADATA_INDEXES, **self.metadata_indexes}
+        return {**layout.METADATA_INDEXES, **self._promised}
 
     async def ensure_index(self, io: Io, dimensions: int) -> None:
         """Create the index if it is missing and the store may."""
@@ -287,10 +347,11 @@ class RecordStore:
 
     async def check_metadata_indexes(self, io: Io) -> None:
         """What is written now must be found by the filters that the store was promised."""
-        if self.metadata_indexes.items() <= (await self.indexed_properties(io)).items():
+        promised = self._promised.items()
+        if promised <= (await self.indexed_properties(io)).items():
             return
         indexed = await self.indexed_properties(io, refresh=True)
-        missing = dict(self.metadata_indexes.items() - indexed.items())
+        missing = dict(promised - indexed.items())
         if missing:
             raise ConfigurationError(
                 f"the index {self.index_name!r} exists without the metadata indexes {missing}; it "
@@ -303,6 +364,10 @@ class RecordStore:
         """The namespace of a call: its own, else the store's."""
         checks.check_namespace(namespace)
         return namespace if namespace is not None else self.namespace
+
+    @property
+    def _promised(self) -> Mapping[str, IndexType]:
+        return self.metadata_indexes if self.metadata_indexes is not None else {}
 
     async def _vectors(self, io: Io, ids: Sequence[str]) -> list[Vector]:
         if not ids or not await self.exists(io):

@@ -1,0 +1,347 @@
+"""`VectorizeVectorStore` for LlamaIndex."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self, TypedDict
+
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.schema import BaseNode
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
+
+from llama_index_vectorize.filters import to_native
+from llama_index_vectorize.nodes import to_item, to_node
+from vectorize_core import layout
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.closing import AsyncClosing, SyncClosing
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
+from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.io import AsyncIo, Io, SyncIo, run
+from vectorize_core.keywords import accept
+from vectorize_core.locate import ConnectOptions, locate
+from vectorize_core.models import Filter, IndexType, Metric
+from vectorize_core.store import AddOptions, RecordStore
+
+
+class QueryOptions(TypedDict, total=False):
+    """What a query takes besides the query itself.
+
+    ``namespace`` narrows it to one namespace, ``vectorize_filter`` is a filter that is sent to
+    the service as it is.
+    """
+
+    namespace: str | None
+    vectorize_filter: Filter | None
+
+
+class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
+    """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.
+
+    ``pip install 'vectorize-stores[llama-index]'``. For Cloudflare, set ``CLOUDFLARE_ACCOUNT_ID``
+    and ``CLOUDFLARE_API_TOKEN``; with ``path=`` no account is needed.
+
+    Similarities are larger for nearer nodes, whatever the metric: cosine similarity as it is,
+    the dot product, and 1 / (1 + distance) for Euclidean distance.
+
+    Examples:
+        .. code-block:: python
+
+            from llama_index.core import StorageContext, VectorStoreIndex
+            from llama_index_vectorize import VectorizeVectorStore
+
+            store = VectorizeVectorStore(index_name="docs", path="./vectors")
+            store = VectorizeVectorStore(index_name="docs")  # Cloudflare
+
+            context = StorageContext.from_defaults(vector_store=store)
+            index = VectorStoreIndex.from_documents(documents, storage_context=context)
+            index = VectorStoreIndex.from_vector_store(store)  # what is there already
+    """
+
+    stores_text: bool = True
+    is_embedding_query: bool = True
+    flat_metadata: bool = False
+
+    index_name: str = Field(description="The index to work on.")
+    path: str | None = Field(default=None, description="Where an embedded Vectorize is kept.")
+    namespace: str | None = Field(
+        default=None,
+        description="Where nodes are written and searched; None searches all namespaces.",
+    )
+    text_key: str = Field(
+        default=layout.DEFAULT_TEXT_KEY, description="The metadata key that holds the text."
+    )
+    create_index: bool | None = Field(
+        default=None, description="Whether the first write creates a missing index."
+    )
+    metric: Metric | None = Field(default=None, description="Of an index that is created.")
+    metadata_indexes: Mapping[str, IndexType] | None = Field(
+        default=None, description="Filterable properties of an index that is created."
+    )
+    batch_size: int | None = Field(default=None, description="Nodes sent at a time (500).")
+    wait: bool | Literal["processed", "visible"] = Field(
+        default=False, description="What writes wait for."
+    )
+    wait_timeout: float = Field(
+        default=DEFAULT_WAIT_TIMEOUT, description="For how many seconds at most."
+    )
+
+    _records: RecordStore = PrivateAttr()
+    _io: SyncIo = PrivateAttr()
+    _async_io: AsyncIo = PrivateAttr()
+
+    def __init__(
+        self,
+        index_name: str | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        client: VectorizeClient | AsyncVectorizeClient | None = None,
+        index: Index | AsyncIndex | None = None,
+        namespace: str | None = None,
+        text_key: str = layout.DEFAULT_TEXT_KEY,
+        create_index: bool | None = None,
+        metric: Metric | None = None,
+        metadata_indexes: Mapping[str, IndexType] | None = None,
+        batch_size: int | None = None,
+        wait: Wait = False,
+        wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
+        **credentials: Any,
+    ) -> None:
+        """A store; this sends nothing.
+
+        Args:
+            index_name: the index to work on.
+            path: a directory or ``":memory:"``, for an embedded Vectorize.
+            client: the client to use; the store does not close it.
+            index: the index to use, instead of ``index_name`` and ``client``.
+            namespace: where nodes are written and searched unless a call says otherwise; None
+                writes to the unnamed namespace and searches all of them.
+            text_key: the metadata key that holds the text.
+            create_index: whether the first write creates a missing index. By default only with
+                ``path``: on Cloudflare a typo must not make an index that is paid for.
+            metric: of an index that is created ("cosine" by default); checked otherwise.
+            metadata_indexes: of an index that is created: the properties to filter on, with
+                their types, such as ``{"year": "number"}``; checked otherwise.
+            batch_size: nodes sent at a time (500).
+            wait: what writes wait for: False (accepted), "processed", "visible" or True.
+            wait_timeout: for how many seconds at most.
+            **credentials: the arguments of `VectorizeClient` but for transports: ``account_id``,
+                ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
+                ``http_client``, ``async_http_client``.
+        """
+        options = accept(ConnectOptions, credentials, type(self))
+        located = locate(index_name, path=path, client=client, index=index, **options)
+        fields: dict[str, Any] = {
+            "namespace": namespace,
+            "text_key": text_key,
+            "create_index": create_index,
+            "metric": metric,
+            "metadata_indexes": metadata_indexes,
+            "batch_size": batch_size,
+            "wait": wait,
+            "wait_timeout": wait_timeout,
+        }
+        place: dict[str, Any] = {
+            "index_name": located.index_name,
+            "path": os.fspath(path) if path is not None else None,
+        }
+        super().__init__(**place, **fields)
+        self._records = RecordStore(located=located, **fields)
+        self._io = located.connection.io()
+        self._async_io = located.connection.async_io()
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name LlamaIndex knows the store by."""
+        return "VectorizeVectorStore"
+
+    @classmethod
+    def local(
+        cls, index_name: str, path: str | os.PathLike[str] = ":memory:", **kwargs: Any
+    ) -> Self:
+        """A store over an embedded Vectorize: ``path=`` with a default."""
+        return cls(index_name, path=path, **kwargs)
+
+    @property
+    def client(self) -> Index:
+        """The index underneath."""
+        return Index(self._records.located.connection, self.index_name)
+
+    @property
+    def aclient(self) -> AsyncIndex:
+        """The index underneath, for async code."""
+        return AsyncIndex(self._records.located.connection, self.index_name)
+
+    def add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
+        """Write embedded nodes; a node whose id exists replaces the old one whole.
+
+        Options: ``namespace``, ``batch_size``, ``wait``, ``wait_timeout``, ``on_batch``.
+
+        Returns the node ids in input order. Raises `InvalidVectorError` naming the node,
+        `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
+        """
+        options = accept(AddOptions, add_kwargs, self.add)
+        return run(self._records.add(self._io, [to_item(node) for node in nodes], **options))
+
+    async def async_add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
+        """`add`, awaited."""
+        options = accept(AddOptions, add_kwargs, self.async_add)
+        items = [to_item(node) for node in nodes]
+        return await self._records.add(self._async_io, items, **options)
+
+    def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Delete all nodes of a source document; an unknown one is no error.
+
+        Options: ``wait`` and ``wait_timeout``.
+        """
+        options = accept(WaitOptions, delete_kwargs, self.delete)
+        run(self._delete_document(self._io, ref_doc_id, options))
+
+    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """`delete`, awaited."""
+        options = accept(WaitOptions, delete_kwargs, self.adelete)
+        await self._delete_document(self._async_io, ref_doc_id, options)
+
+    async def _delete_document(self, io: Io, ref_doc_id: str, options: WaitOptions) -> None:
+        ids = await self._records.matching_ids(io, {layout.REF: layout.ref_value(ref_doc_id)})
+        await self._records.delete(io, ids, **options)
+
+    def delete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """Delete nodes by id, by filter, or those that satisfy both; neither is an error.
+
+        Options: ``wait`` and ``wait_timeout``. To delete everything, use `clear`.
+        """
+        options = accept(WaitOptions, delete_kwargs, self.delete_nodes)
+        run(self._delete_nodes(self._io, node_ids, filters, options))
+
+    async def adelete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """`delete_nodes`, awaited."""
+        options = accept(WaitOptions, delete_kwargs, self.adelete_nodes)
+        await self._delete_nodes(self._async_io, node_ids, filters, options)
+
+    async def _delete_nodes(
+        self,
+        io: Io,
+        node_ids: list[str] | None,
+        filters: MetadataFilters | None,
+        options: WaitOptions,
+    ) -> None:
+        ids = await self._selected_ids(io, node_ids, to_native(filters))
+        await self._records.delete(io, ids, **options)
+
+    def get_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """Nodes by id, by filter, or those that satisfy both; neither is an error."""
+        return run(self._get_nodes(self._io, node_ids, filters))
+
+    async def aget_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """`get_nodes`, awaited."""
+        return await self._get_nodes(self._async_io, node_ids, filters)
+
+    async def _get_nodes(
+        self, io: Io, node_ids: list[str] | None, filters: MetadataFilters | None
+    ) -> list[BaseNode]:
+        ids = await self._selected_ids(io, node_ids, to_native(filters))
+        return [to_node(record) for record in await self._records.get(io, ids)]
+
+    async def _selected_ids(
+        self, io: Io, node_ids: Sequence[str] | None, native: Filter | None
+    ) -> list[str]:
+        if native is None:
+            if node_ids is None:
+                raise InvalidInputError(
+                    "give node_ids or filters; clear() deletes everything, and "
+                    "client.list_ids() lists it"
+                )
+            return list(node_ids)
+        matching = await self._records.matching_ids(io, native)
+        if node_ids is None:
+            return matching
+        wanted = set(node_ids)
+        return [node_id for node_id in matching if node_id in wanted]
+
+    def clear(self) -> None:
+        """Delete every node; in a store with a namespace, every node of that namespace."""
+        run(self._records.clear(self._io))
+
+    async def aclear(self) -> None:
+        """`clear`, awaited."""
+        await self._records.clear(self._async_io)
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """The nodes nearest to the query's embedding, best first.
+
+        ``filters`` may be what Vectorize can do: AND of ``== != > >= < <= in nin`` on properties
+        with a metadata index. ``doc_ids`` and ``node_ids`` restrict the search; an empty list
+        does not. Options: ``namespace`` and ``vectorize_filter``.
+        """
+        options = accept(QueryOptions, kwargs, self.query)
+        return run(self._query(self._io, query, options))
+
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """`query`, awaited."""
+        options = accept(QueryOptions, kwargs, self.aquery)
+        return await self._query(self._async_io, query, options)
+
+    async def _query(
+        self, io: Io, query: VectorStoreQuery, options: QueryOptions
+    ) -> VectorStoreQueryResult:
+        if query.mode != VectorStoreQueryMode.DEFAULT:
+            raise NotImplementedError(
+                f"the query mode {query.mode.value!r} is not supported; Vectorize searches by "
+                "vector only: use the mode 'default'"
+            )
+        if query.query_embedding is None:
+            raise InvalidInputError("the query has no embedding; use get_nodes(filters=) instead")
+        native = to_native(query.filters)
+        if query.doc_ids:
+            refs = [layout.ref_value(ref) for ref in query.doc_ids]
+            native = {**(native if native is not None else {}), layout.REF: {"$in": refs}}
+        embedding, k = query.query_embedding, query.similarity_top_k
+        if query.node_ids:
+            hits = await self._records.search_among(
+                io, query.node_ids, embedding, k, filter=native, **options
+            )
+        else:
+            hits = await self._records.search(io, embedding, k, filter=native, **options)
+        metric = await self._records.index_metric(io)
+        return VectorStoreQueryResult(
+            nodes=[to_node(hit.record) for hit in hits],
+            similarities=[similarity(metric, hit.match.score) for hit in hits],
+            ids=[hit.record.id for hit in hits],
+        )
+
+    def close(self) -> None:
+        """Close the connection, if it is the store's own; safe to call again."""
+        self._records.close()
+
+    async def aclose(self) -> None:
+        """`close` both faces, awaited."""
+        await self._records.aclose()
+
+
+def similarity(metric: Metric, score: float) -> float:
+    """A score of Vectorize as LlamaIndex wants it: larger is nearer, for every metric."""
+    if metric == "cosine":
+        return score
+    return -score if metric == "dot-product" else 1.0 / (1.0 + score)
