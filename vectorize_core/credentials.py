@@ -57,8 +57,8 @@ def find_credentials(
     A token is preferred to a key with an e-mail address; a loopback ``base_url`` needs neither.
     """
     environ = os.environ if environ is None else environ
-    base = _base_url(base_url or _first(environ, BASE_URL_VARIABLES) or DEFAULT_BASE_URL)
-    account = account_id or _first(environ, ACCOUNT_VARIABLES)
+    base = _base_url(_stripped(base_url) or _first(environ, BASE_URL_VARIABLES) or DEFAULT_BASE_URL)
+    account = _stripped(account_id) or _first(environ, ACCOUNT_VARIABLES)
     headers = _headers(environ, api_token, api_key, email)
     if is_loopback(base):
         return Credentials(account or LOCAL_ACCOUNT, base, headers)
@@ -81,20 +81,40 @@ def find_credentials(
 def _headers(
     environ: Mapping[str, str], api_token: str | None, api_key: str | None, email: str | None
 ) -> dict[str, str]:
+    api_token, api_key, email = _stripped(api_token), _stripped(api_key), _stripped(email)
+    address = email or _first(environ, (EMAIL_VARIABLE,))
     if api_key and not api_token:
-        address = email or environ.get(EMAIL_VARIABLE)
         if not address:
             raise ConfigurationError(f"api_key= goes with email= or {EMAIL_VARIABLE}")
-        return {"X-Auth-Email": address, "X-Auth-Key": api_key}
+        return _key_headers(api_key, address)
     token = api_token or _first(environ, TOKEN_VARIABLES)
     if token:
-        return {"Authorization": f"Bearer {token}"}
-    key, address = environ.get(KEY_VARIABLE), email or environ.get(EMAIL_VARIABLE)
-    return {"X-Auth-Email": address, "X-Auth-Key": key} if key and address else {}
+        return {"Authorization": f"Bearer {_sendable(token, 'token')}"}
+    key = _first(environ, (KEY_VARIABLE,))
+    return _key_headers(key, address) if key and address else {}
+
+
+def _key_headers(key: str, address: str) -> dict[str, str]:
+    return {
+        "X-Auth-Email": _sendable(address, "e-mail address"),
+        "X-Auth-Key": _sendable(key, "API key"),
+    }
+
+
+def _sendable(value: str, what: str) -> str:
+    # httpx would refuse it too, showing it in the error.
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigurationError(f"the {what} has a space, or a character no HTTP header can hold")
+    return value
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    return next((environ[name] for name in names if environ.get(name)), None)
+    return next(filter(None, (_stripped(environ.get(name)) for name in names)), None)
+
+
+def _stripped(value: str | None) -> str | None:
+    # Files and shells leave a line's end behind.
+    return value.strip() if value is not None else None
 
 
 def _base_url(url: str) -> str:

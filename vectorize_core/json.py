@@ -1,7 +1,7 @@
 """Compact JSON as the service measures it, and nothing that JSON cannot say.
 
 orjson alone is too obliging for data that must come back as it was: it writes NaN as null and
-takes datetimes. `check` is the guard; `dumps` then writes what has passed it.
+takes datetimes. `problem` is the guard; `dumps` then writes what has passed it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,22 @@ _STRICT = (
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
+_DEEPEST = 200
+"""Levels of nesting; orjson gives up at 254."""
 
 loads = orjson.loads
 
 
 def dumps(value: Any) -> bytes:
     """Compact UTF-8 JSON of a value that `problem` finds nothing wrong with."""
-    return orjson.dumps(value, option=_STRICT)
+    return orjson.dumps(value, default=as_dict, option=_STRICT)
+
+
+def as_dict(value: Any) -> dict[Any, Any]:
+    """A mapping of any kind for orjson, which knows only dicts."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"not JSON: a value of type {type(value).__name__}")
 
 
 def utf8_size(text: str) -> int:
@@ -41,7 +50,7 @@ def has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def problem(value: Any, path: str = "") -> str | None:
+def problem(value: Any, path: str = "", depth: int = 0) -> str | None:
     """Why ``value`` cannot be sent as JSON, naming the place inside it, or None if it can."""
     where = f" at {path}" if path else ""
     kind = type(value)
@@ -57,8 +66,10 @@ def problem(value: Any, path: str = "") -> str | None:
         return None
     if kind is float:
         return None if math.isfinite(value) else f"{value!r}{where}, which JSON cannot say"
+    if depth == _DEEPEST:
+        return f"a value that is nested too deep (more than {_DEEPEST} levels)"
     if kind is list:
-        return _first(problem(item, f"{path}[{i}]") for i, item in enumerate(value))
+        return _first(problem(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value))
     if isinstance(value, Mapping):
         for key, item in value.items():
             if type(key) is not str:
@@ -66,7 +77,7 @@ def problem(value: Any, path: str = "") -> str | None:
             inner = f"{path}.{key}" if path else key
             if has_lone_surrogate(key):
                 return f"a key with a lone surrogate{where}"
-            found = problem(item, inner)
+            found = problem(item, inner, depth + 1)
             if found:
                 return found
         return None

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from vectorize_core import json, typed
 from vectorize_core.checks import storable_key
@@ -39,7 +40,7 @@ BUCKETS: Final = 1 << 20
 
 _REF_BYTES = 60
 _DIGEST = "blake2b:"
-_NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]")
+_NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,13 @@ def encode(
         stored, extra = _encode_metadata(record.metadata, text_key)
         if record.node is not None:
             extra["n"] = typed.tagged(record.node)
+        found = json.problem(stored) or json.problem(extra)
     except typed.UnstorableError as error:
         raise InvalidVectorError(f"record {record.id!r}: {error}") from None
+    except RecursionError:
+        found = "a value that is nested too deep, or that contains itself"
+    if found:
+        raise InvalidVectorError(f"record {record.id!r}: its metadata has {found}")
     if record.text is not None:
         stored[text_key] = record.text
     stored[EXTRA] = json.dumps(extra).decode()
@@ -134,7 +140,8 @@ def decode(
     stored = dict(metadata) if metadata is not None else {}
     extra = _read_extra(vector_id, stored.get(EXTRA))
     if extra is None:
-        return Record(vector_id, _text(stored.pop(text_key, None)), stored)
+        has_text = isinstance(stored.get(text_key), str)
+        return Record(vector_id, stored.pop(text_key) if has_text else None, stored)
     text = _text(stored.pop(extra.get("t", DEFAULT_TEXT_KEY), None))
     values = {key: value for key, value in stored.items() if not key.startswith(EXTRA)}
     for key, hint in extra.get("y", {}).items():
@@ -167,14 +174,15 @@ def check_text_key(text_key: str) -> str:
 
 def note(description: str, properties: Collection[str]) -> str:
     """``description`` with a note of the layout and of the properties that cover every vector."""
-    said = f"[vectorize-stores layout={VERSION} indexes={','.join(sorted(properties))}]"
+    names = ",".join(quote(name, safe="") for name in sorted(properties))
+    said = f"[vectorize-stores layout={VERSION} indexes={names}]"
     return f"{description} {said}" if description else said
 
 
 def noted_properties(description: str) -> frozenset[str]:
     """The properties that a description says were indexed before the first vector."""
     found = _NOTE.search(description)
-    return frozenset(found.group(2).split(",")) if found else frozenset()
+    return frozenset(map(unquote, found.group(2).split(","))) - {""} if found else frozenset()
 
 
 def _takes(key: Any, text_key: str) -> bool:
@@ -196,7 +204,7 @@ def _read_extra(vector_id: str, raw: Any) -> dict[str, Any] | None:
         extra = json.loads(raw)
     except (TypeError, ValueError):
         return None
-    if not isinstance(extra, dict) or "v" not in extra:
+    if not isinstance(extra, dict) or type(extra.get("v")) is not int:
         return None
     if extra["v"] > VERSION:
         raise VectorizeError(

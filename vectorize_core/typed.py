@@ -92,10 +92,15 @@ def restore(hint: str, shown: Any) -> Any:
 
 def _simplified(value: Any) -> Any:
     if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, enum.Enum):
+        item = value.item()
+        # Nanoseconds would come back as an integer, NaT as nothing.
+        lost = isinstance(value, (np.datetime64, np.timedelta64)) and not isinstance(
+            item, (date, timedelta)
+        )
+        return value if lost else item
+    if isinstance(value, (enum.Enum, bool)):
         return value
-    for plain in (str, float):
+    for plain in (str, float, int):
         if isinstance(value, plain) and type(value) is not plain:
             return plain(value)
     return value
@@ -104,8 +109,10 @@ def _simplified(value: Any) -> Any:
 def _is_plain(value: Any) -> bool:
     """Whether JSON in a vector's metadata gives ``value`` back exactly."""
     kind = type(value)
-    if kind in (str, bool):
+    if kind is bool:
         return True
+    if kind is str:
+        return not json.has_lone_surrogate(value)
     if kind is int:
         return bool(abs(value) <= _LARGEST_EXACT)
     if kind is float:
@@ -114,7 +121,7 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if kind is dict:
         return all(
-            type(key) is str and storable_key(key) and _is_plain(item)
+            type(key) is str and storable_key(key) and _is_plain(key) and _is_plain(item)
             for key, item in value.items()
         )
     return False
@@ -186,7 +193,8 @@ def _restore_enum(name: str, value: Any) -> Any:
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
-        found = getattr(found, part, None)
+        # Not getattr, for which a lazy module would import something.
+        found = getattr(found, "__dict__", {}).get(part)
     if isinstance(found, type) and issubclass(found, enum.Enum):
         try:
             return found(value)

@@ -36,7 +36,7 @@ def vectors(count: int) -> list[Vector]:
     return [Vector(f"id{i}", rng.standard_normal(8), metadata={"i": i}) for i in range(count)]
 
 
-@pytest.mark.parametrize("value", ["58.8", "0.1", "0.3333333", "-7.5e-6", "16777216.0", "1e-45"])
+@pytest.mark.parametrize("value", ["58.8", "0.1", "-0.33333334", "16777216.0", "1e-45"])
 def test_a_float32_is_written_in_the_shortest_form_that_reads_back_the_same(value: str) -> None:
     assert vector_line(Vector("a", [float(value)])) == b'{"id":"a","values":[%b]}' % value.encode()
 

@@ -130,7 +130,7 @@ def test_no_texts_make_no_vectors(model: MiniLM) -> None:
 
 
 def test_a_vector_depends_on_its_text_alone(model: MiniLM, addresses: list[str]) -> None:
-    texts = [address[n : 2 * n] for address in addresses[:5] for n in (1000, 30, 300)]
+    texts = [address[-n:] for address in addresses[:5] for n in (1000, 30, 300)]
     together = model.embed(texts)
     assert len(np.unique(together, axis=0)) == len(texts)
     np.testing.assert_array_equal(together[::-1], model.embed(texts[::-1]))

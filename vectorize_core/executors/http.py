@@ -153,7 +153,7 @@ def _translated(op: Op[Any]) -> Iterator[None]:
         raise ConnectionFailedError(f"{op}: no connection: {_said(error)}", sent=False) from error
     except httpx.TimeoutException as error:
         raise RequestTimeoutError(f"{op}: no answer in time: {_said(error)}") from error
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise ConnectionFailedError(f"{op}: the connection broke: {_said(error)}") from error
 
 

@@ -10,8 +10,8 @@ from vectorize_core import checks, layout, limits
 from vectorize_core.errors import (
     ConfigurationError,
     IndexExistsError,
-    IndexNotFoundError,
     InvalidInputError,
+    NotFoundError,
     WaitTimeoutError,
 )
 from vectorize_core.flows.state import IndexState, get_details, get_metadata_indexes
@@ -109,7 +109,7 @@ async def create_index(
     async def settled() -> IndexDetails | None:
         try:
             found = await io.call(GetIndex(state.name))
-        except IndexNotFoundError:
+        except NotFoundError:
             return None
         return found if found.config == config else None
 
@@ -136,7 +136,7 @@ async def delete_index(io: Io, state: IndexState) -> None:
         nonlocal tried
         try:
             await io.call(op)
-        except IndexNotFoundError:
+        except NotFoundError:
             if not tried:
                 raise
         finally:

@@ -1,0 +1,54 @@
+# Two commands do everything on a machine that has python3.11 or later with pip:
+#   make demo    real text into an embedded Vectorize, and back as answers
+#   make test    lint, strict types, and the whole test suite
+# Both make .venv by themselves; the second time they only look whether it is up to date.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types suite format bench clean
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/python -m examples.demo
+
+test: lint types suite
+
+lint: $(VENV)/dev.stamp
+	@echo "ruff: lint and format"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp
+	@echo "mypy: strict types"
+	@$(BIN)/mypy
+
+suite: $(VENV)/dev.stamp
+	@echo "pytest: the whole suite"
+	@$(BIN)/python -m pytest
+
+format: $(VENV)/dev.stamp
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp
+	@$(BIN)/python -m benchmarks.ingest
+
+clean:
+	rm -rf $(VENV) .demo
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "Python 3.11 or later is needed; say which with PYTHON=python3.12")'
+	@echo "making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+	@echo "installing what the demo needs into $(VENV) (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+	@echo "installing what the tests need into $(VENV) (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/demo.stamp
