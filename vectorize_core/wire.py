@@ -15,6 +15,7 @@ from typing import Any, cast
 import orjson
 
 from vectorize_core.errors import ApiMessage, UnexpectedAnswerError, error_from_answer
+from vectorize_core.json import as_dict
 from vectorize_core.models import (
     IdPage,
     IndexConfig,
@@ -58,7 +59,7 @@ class Request:
 
 def json_body(value: Any) -> tuple[bytes]:
     """A JSON body; float32 arrays are written in the shortest form that reads back the same."""
-    return (orjson.dumps(value, option=_WITH_ARRAYS),)
+    return (orjson.dumps(value, default=as_dict, option=_WITH_ARRAYS),)
 
 
 def vector_line(vector: Vector) -> bytes:
@@ -68,7 +69,7 @@ def vector_line(vector: Vector) -> bytes:
         line["namespace"] = vector.namespace
     if vector.metadata is not None:
         line["metadata"] = vector.metadata
-    return orjson.dumps(line, option=_WITH_ARRAYS)
+    return orjson.dumps(line, default=as_dict, option=_WITH_ARRAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             seconds = float(headers[name])
         except (KeyError, ValueError):
             continue
-        if 0 <= seconds < float("inf"):
+        # A larger number is a point in time rather than a delay.
+        if 0 <= seconds <= 3_600:
             return seconds
     return None
 

@@ -104,11 +104,9 @@ async def settled(value: T | Awaitable[T]) -> T:
     return cast("T", await value if inspect.isawaitable(value) else value)
 
 
-FACES = [
-    Face("sync", VectorizeClient, SyncIo),
-    Face("async", AsyncVectorizeClient, AsyncIo),
-]
-both_faces = pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
+SYNC = Face("sync", VectorizeClient, SyncIo)
+ASYNC = Face("async", AsyncVectorizeClient, AsyncIo)
+both_faces = pytest.mark.parametrize("face", [SYNC, ASYNC], ids=lambda face: face.name)
 
 
 def plain(value: Any) -> Any:

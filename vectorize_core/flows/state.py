@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from vectorize_core.errors import IndexNotFoundError
@@ -50,7 +50,7 @@ class IndexState:
         if write.mutation_id is not None:
             self.mutation_ids.append(write.mutation_id)
 
-    def still_unseen(self, writes: Sequence[OwnWrite]) -> tuple[OwnWrite, ...]:
+    def still_unseen(self, writes: Collection[OwnWrite]) -> tuple[OwnWrite, ...]:
         """What to look at to know that ``writes`` took effect: them, or what overwrote them."""
         return tuple(w for w in writes if w in self.unseen) or tuple(self.unseen)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal, NamedTuple, Unpack
 
 from vectorize_core import checks, limits
@@ -65,44 +67,52 @@ class _Batch:
         return range(self.start, self.start + self.records)
 
 
-@dataclass(slots=True)
 class _Account:
-    """What became of every input position."""
+    """What became of every input position, as ranges: input may be long."""
 
-    written: list[int] = field(default_factory=list)
-    unknown: list[int] = field(default_factory=list)
-    not_written: list[int] = field(default_factory=list)
-    causes: list[Exception] = field(default_factory=list)
-    writes: list[OwnWrite] = field(default_factory=list)
+    def __init__(self, state: IndexState, concurrency: int) -> None:
+        self.mutations: list[Mutation] = []
+        self.written = 0
+        self.causes: list[Exception] = []
+        self._state = state
+        self._positions: dict[str, list[range]] = {"written": [], "unknown": [], "not_written": []}
+        # Mutations take effect in order, so those last on their way stand for all.
+        self._last: deque[OwnWrite] = deque(maxlen=concurrency)
+
+    def accepted(self, batch: _Batch, own: OwnWrite, ids: Collection[str]) -> None:
+        self._state.remember(own, ids)
+        self._last.append(own)
+        self.mutations.append(Mutation(own.mutation_id))
+        self._positions["written"].append(batch.positions)
+        self.written += batch.records
 
     def failed(self, batch: _Batch, error: Exception) -> None:
         lost = isinstance(error, ServerError) or (
             isinstance(error, ConnectionFailedError) and error.sent
         )
-        (self.unknown if lost else self.not_written).extend(batch.positions)
+        self._positions["unknown" if lost else "not_written"].append(batch.positions)
         self.causes.append(error)
+
+    def unsent(self, positions: range) -> None:
+        if positions:
+            self._positions["not_written"].append(positions)
 
     def raise_failure(self) -> None:
         """Raise what went wrong; the cause itself where all records share one fate."""
         if not self.causes:
             return
-        if not self.written and not (self.unknown and self.not_written):
+        written, unknown, not_written = (
+            sorted(chain.from_iterable(ranges)) for ranges in self._positions.values()
+        )
+        if not written and not (unknown and not_written):
             raise self.causes[0]
-        raise PartialWriteError(
-            sorted(self.written),
-            sorted(self.unknown),
-            sorted(self.not_written),
-            self.causes,
-            [own.mutation_id for own in self.writes if own.mutation_id is not None],
-        ) from self.causes[0]
+        ids = [m.mutation_id for m in self.mutations if m.mutation_id is not None]
+        raise PartialWriteError(written, unknown, not_written, self.causes, ids) from self.causes[0]
 
-    async def wait(
-        self, io: Io, state: IndexState, concurrency: int, wait: Wait, wait_timeout: float
-    ) -> None:
-        # Mutations take effect in order, so those last on their way stand for all.
-        if wait is not False and self.writes:
-            last = state.still_unseen(self.writes[-concurrency:])
-            await wait_for(io, state, last, wait, wait_timeout)
+    async def wait(self, io: Io, wait: Wait, wait_timeout: float) -> None:
+        if wait is not False and self._last:
+            last = self._state.still_unseen(self._last)
+            await wait_for(io, self._state, last, wait, wait_timeout)
 
 
 class WriteOptions(WaitOptions, total=False):
@@ -163,7 +173,7 @@ async def write(
     used up, where the source of ``records`` reads ahead.
     """
     wait_goal(wait)
-    account = _Account()
+    account = _Account(state, concurrency)
     make = Upsert if mode == "upsert" else Insert
 
     async def send(batch: _Batch) -> Mutation:
@@ -180,22 +190,20 @@ async def write(
                         source.finished = True
                         account.failed(done.item, done.error)
                         continue
-                    mutation = done.result()
-                    account.written.extend(done.item.positions)
+                    mutation_id = done.result().mutation_id
                     probe = next(reversed(done.item.vectors.values()))
-                    own = OwnWrite(mutation.mutation_id, probe.id, probe, exact=mode == "upsert")
-                    state.remember(own, done.item.vectors)
-                    account.writes.append(own)
+                    own = OwnWrite(mutation_id, probe.id, probe, exact=mode == "upsert")
+                    account.accepted(done.item, own, done.item.vectors)
                     if on_batch is not None:
-                        on_batch(BatchReport(len(account.written), mutation.mutation_id))
+                        on_batch(BatchReport(account.written, mutation_id))
             except Exception as error:
                 # The input itself: its iterator, a check or the embedder.
                 source.finished = True
                 account.causes.append(error)
-    account.not_written.extend(source.unsent(taken() if taken is not None else 0))
+    account.unsent(source.unsent(taken() if taken is not None else 0))
     account.raise_failure()
-    await account.wait(io, state, concurrency, wait, wait_timeout)
-    return tuple(Mutation(own.mutation_id) for own in account.writes)
+    await account.wait(io, wait, wait_timeout)
+    return tuple(account.mutations)
 
 
 class _Batcher:
@@ -319,7 +327,7 @@ async def delete(
     wait_goal(wait)
     for vector_id in ids:
         checks.check_id(vector_id)
-    account = _Account()
+    account = _Account(state, concurrency)
 
     async def send(batch: _Batch) -> Mutation:
         return await io.call(DeleteByIds(state.name, tuple(ids[i] for i in batch.positions)))
@@ -331,11 +339,8 @@ async def delete(
             if done.error is not None:
                 account.failed(done.item, done.error)
                 continue
-            mutation = done.result()
-            account.written.extend(done.item.positions)
-            own = OwnWrite(mutation.mutation_id, ids[done.item.start], expected=None)
-            state.remember(own, {ids[i] for i in done.item.positions})
-            account.writes.append(own)
+            own = OwnWrite(done.result().mutation_id, ids[done.item.start], expected=None)
+            account.accepted(done.item, own, {ids[at] for at in done.item.positions})
     account.raise_failure()
-    await account.wait(io, state, concurrency, wait, wait_timeout)
-    return tuple(Mutation(own.mutation_id) for own in account.writes)
+    await account.wait(io, wait, wait_timeout)
+    return tuple(account.mutations)

@@ -74,7 +74,6 @@ def create(
     """Make an index; its name may be that of a deleted one."""
     if _select(tx, "WHERE name = ?", name):
         raise faults.index_exists(name)
-    tx.execute("DELETE FROM deleted_indexes WHERE name = ?", (name,))
     tx.execute(
         "INSERT INTO indexes (name, dimensions, metric, description, created, submitted) "
         "VALUES (?, ?, ?, ?, ?, ?)",
@@ -99,7 +98,7 @@ def every(tx: Connection) -> list[Index]:
 
 
 def delete(tx: Connection, index: Index) -> None:
-    """Delete an index with all it holds, remembering that its name was used."""
+    """Delete an index with all it holds, remembering (for ever) that its name was used."""
     tx.execute("DELETE FROM indexes WHERE id = ?", (index.id,))
     tx.execute("INSERT OR IGNORE INTO deleted_indexes VALUES (?)", (index.name,))
 
@@ -138,9 +137,9 @@ def add_metadata_index(
 
 
 def drop_metadata_index(tx: Connection, index: Index, property_name: str, gone: float) -> None:
-    """End a property's metadata index at ``gone``, or when it goes live if that is later."""
+    """End a property's metadata index at ``gone``; one that is not live by then never will be."""
     tx.execute(
-        "UPDATE metadata_indexes SET gone = max(live, ?) "
+        "UPDATE metadata_indexes SET gone = ? "
         "WHERE index_id = ? AND property_name = ? AND gone IS NULL",
         (gone, index.id, property_name),
     )

@@ -90,7 +90,7 @@ def answer(
     for hit in hits:
         metadata = None
         if request.return_metadata != "none":
-            stored = vectors.stored(tx, prepared.index, int(snapshot.slots[hit.row]))
+            stored = vectors.stored(tx, int(snapshot.slots[hit.row]))
             if stored is None or stored.seq != snapshot.seqs[hit.row]:
                 return None
             metadata = _metadata(stored, prepared, behavior)

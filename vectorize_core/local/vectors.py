@@ -114,11 +114,10 @@ def scan_metadata(tx: Connection, index: Index) -> Iterator[Stored]:
     return (Stored(*row) for row in rows)
 
 
-def stored(tx: Connection, index: Index, slot: int) -> Stored | None:
-    """What one slot holds beside its values."""
+def stored(tx: Connection, slot: int) -> Stored | None:
+    """What one slot holds beside its values; its ``seq`` tells whether it is still the same."""
     row = tx.execute(
-        "SELECT id, seq, processed, metadata FROM vectors WHERE slot = ? AND index_id = ?",
-        (slot, index.id),
+        "SELECT id, seq, processed, metadata FROM vectors WHERE slot = ?", (slot,)
     ).fetchone()
     return None if row is None else Stored(*row)
 

@@ -121,6 +121,9 @@ def test_a_deleted_name_is_free_and_its_new_index_is_empty(service, refused):
     assert (info.dimensions, info.vector_count, info.processed_up_to_mutation) == (64, 0, None)
     with refused(3002):
         service.create_index("docs", CONFIG)
+    service.delete_index("docs")
+    with refused(3005, status=410):
+        service.get_index("docs")
 
 
 def test_indexes_are_independent(service):

@@ -120,6 +120,7 @@ def test_the_processed_time_in_milliseconds(make, clock, switch):
 
 def test_without_delays_a_clock_set_back_delays_nothing(make, clock):
     service = docs(make)
+    clock.now += 3600
     service.insert("docs", [Vector("a", ONES)])
     clock.now -= 3600
     receipt = service.insert("docs", [Vector("b", ONES)])
@@ -129,11 +130,13 @@ def test_without_delays_a_clock_set_back_delays_nothing(make, clock):
 
 def test_a_clock_set_back_keeps_the_order_and_the_processed_time_ascending(make, clock):
     service = docs(make, process_delay=10)
+    clock.now += 1000
     service.upsert("docs", [Vector("a", ONES)])
     clock.now -= 100
     service.upsert("docs", [Vector("a", ZEROS), Vector("b", ZEROS)])
     clock.now += 105
     assert seen(service) == ""
+    assert done(service) == (None, 0)
     clock.now += 5
     assert service.get_by_ids("docs", ["a"]) == (Vector("a", ZEROS),)
     at = service.index_info("docs").processed_up_to_datetime

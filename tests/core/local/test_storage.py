@@ -85,6 +85,7 @@ def test_pending_mutations_survive_reopening_with_their_times(make, tmp_path, cl
     again = make(tmp_path)
     assert ids(again) == ()
     receipt = again.upsert("docs", [Vector("a", ZEROS)])
+    assert again.index_info("docs").processed_up_to_mutation is None
     clock.now += 10
     assert again.index_info("docs").processed_up_to_mutation == receipt.mutation_id
     assert receipt.mutation_id != last.mutation_id
@@ -109,6 +110,12 @@ def test_two_services_on_one_directory_see_each_others_commits(make, tmp_path):
         found(one)
     two.create_index("docs", IndexConfig(32))
     assert found(one) == ()
+    two.upsert("docs", [Vector("old", ONES)])
+    assert found(one) == ("old",)
+    two.delete_index("docs")
+    two.create_index("docs", IndexConfig(32))
+    two.upsert("docs", [Vector("new", ONES)])
+    assert found(one) == ("new",)
 
 
 def test_memory_is_private(make):

@@ -1,0 +1,1 @@
+"""Figures, printed as ratios of measurements made side by side in one run."""

@@ -1,0 +1,541 @@
+"""Writing and deleting: batches, order, and an account of every record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.core.helpers import CREDENTIALS, Face, both_faces, failed, ok
+from vectorize_core.connection import Connection, local_connection
+from vectorize_core.errors import (
+    BadRequestError,
+    ConnectionFailedError,
+    InvalidInputError,
+    InvalidVectorError,
+    PartialWriteError,
+    ServerError,
+)
+from vectorize_core.executors.http import HttpExecutor
+from vectorize_core.flows import reading, writing
+from vectorize_core.io import Executor, Io, run
+from vectorize_core.local import Service
+from vectorize_core.models import IndexConfig, Vector
+from vectorize_core.operations import CreateIndex, DeleteByIds, Insert, Op, Upsert
+from vectorize_core.retry import RetryPolicy
+
+T = TypeVar("T")
+DIMENSIONS = 32
+ONCE = RetryPolicy(read_deadline=0, write_deadline=0)
+UNKNOWN_FATES = ("503", "503 after", "reset", "reset after", "timeout after")
+NOT_WRITTEN_FATES = ("400", "429", "refused")
+
+
+def record(name: object, number: int = 0) -> Vector:
+    return Vector(str(name), np.ones(DIMENSIONS), metadata={"n": number})
+
+
+def records(count: int) -> list[Vector]:
+    return [record(i, i) for i in range(count)]
+
+
+def bad() -> Vector:
+    return Vector("bad", np.ones(DIMENSIONS + 1))
+
+
+def io_of(face: Face, connection: Connection) -> Io:
+    return connection.async_io() if face.is_async else connection.io()
+
+
+async def driven(face: Face, flow: Any) -> Any:
+    return await flow if face.is_async else run(flow)
+
+
+class Slow:
+    """Takes up to four milliseconds before each write, so that requests overtake each other."""
+
+    def __init__(self, inner: Executor) -> None:
+        self.inner = inner
+        self.sent: list[Op[Any]] = []
+        self.random = random.Random(0)
+
+    def send(self, op: Op[T]) -> T:
+        time.sleep(self.random.uniform(0, 0.004))
+        self.sent.append(op)
+        return self.inner.send(op)
+
+    async def asend(self, op: Op[T]) -> T:
+        await asyncio.sleep(self.random.uniform(0, 0.004))
+        self.sent.append(op)
+        return await self.inner.asend(op)
+
+    def close(self) -> None:
+        self.inner.close()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+    @property
+    def writes(self) -> list[Any]:
+        return [op for op in self.sent if isinstance(op, (Upsert, Insert, DeleteByIds))]
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    connection = local_connection()
+    executor = Slow(connection.executor)
+    executor.inner.send(CreateIndex("docs", IndexConfig(DIMENSIONS)))
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def connection(slow: Slow) -> Connection:
+    return Connection(slow)
+
+
+class Cloud:
+    """An embedded Vectorize behind HTTP; a write has the fate of the batch of its first id."""
+
+    def __init__(self, batch_size: int, fates: dict[int, str]) -> None:
+        self.batch_size = batch_size
+        self.fates = fates
+        self.service = Service()
+        self.service.create_index("docs", IndexConfig(DIMENSIONS))
+        transport = httpx.MockTransport(self.answer)
+        executor = HttpExecutor(CREDENTIALS, transport=transport, async_transport=transport)
+        self.connection = Connection(executor, ONCE)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            config = {"dimensions": DIMENSIONS, "metric": "cosine"}
+            return self.response(ok({"name": "docs", "config": config}))
+        carry_out: Callable[[], Any]
+        if request.url.path.endswith("delete_by_ids"):
+            ids = json.loads(request.content)["ids"]
+            carry_out = lambda: self.service.delete_by_ids("docs", ids)  # noqa: E731
+        else:
+            vectors = [Vector(**json.loads(line)) for line in request.content.splitlines()]
+            ids = [vector.id for vector in vectors]
+            carry_out = lambda: self.service.upsert("docs", vectors)  # noqa: E731
+        fate, _, after = self.fates.get(int(ids[0]) // self.batch_size, "ok").partition(" ")
+        mutation = carry_out() if after or fate == "ok" else None
+        match fate:
+            case "ok":
+                return self.response(ok({"mutationId": mutation.mutation_id}))
+            case "reset":
+                raise httpx.ReadError("connection reset", request=request)
+            case "timeout":
+                raise httpx.ReadTimeout("no answer", request=request)
+            case "refused":
+                raise httpx.ConnectError("connection refused", request=request)
+        return self.response(failed(int(fate), 40000))
+
+    @staticmethod
+    def response(answer: Any) -> httpx.Response:
+        return httpx.Response(answer.status, content=answer.content)
+
+    def stored(self) -> set[int]:
+        return {int(i) for i in self.service.list_vectors("docs", count=1_000).ids}
+
+    async def close(self) -> None:
+        await self.connection.aclose()
+        self.service.close()
+
+
+async def stored(face: Face, connection: Connection, *ids: object) -> dict[str, int]:
+    io, state = io_of(face, connection), connection.state("docs")
+    found = await driven(face, reading.get_many(io, state, [str(i) for i in ids]))
+    return {i: dict(vector.metadata)["n"] for i, vector in found.items()}
+
+
+async def upsert(face: Face, connection: Connection, vectors: Any, **options: Any) -> Any:
+    io, state = io_of(face, connection), connection.state("docs")
+    return await driven(face, writing.upsert(io, state, vectors, **options))
+
+
+async def delete(face: Face, connection: Connection, ids: Any, **options: Any) -> Any:
+    io, state = io_of(face, connection), connection.state("docs")
+    return await driven(face, writing.delete(io, state, ids, **options))
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("count", "batch_size", "sizes"),
+    [(0, 2, []), (1, 2, [1]), (4, 2, [2, 2]), (5, 2, [1, 2, 2]), (501, None, [1, 500])],
+)
+async def test_batches_are_cut_by_count_and_each_has_its_mutation(
+    face: Face,
+    slow: Slow,
+    connection: Connection,
+    count: int,
+    batch_size: int | None,
+    sizes: list[int],
+) -> None:
+    mutations = await upsert(face, connection, records(count), batch_size=batch_size)
+    assert sorted(len(op.vectors) for op in slow.writes) == sizes
+    assert len({m.mutation_id for m in mutations}) == len(sizes)
+    assert None not in {m.mutation_id for m in mutations}
+    assert len(slow.sent) == len(slow.writes) + bool(count)
+    assert await stored(face, connection, *range(count)) == {str(i): i for i in range(count)}
+
+
+def test_a_batch_never_has_more_than_5000_records() -> None:
+    assert writing.check_batch_size(5_001) == 5_000
+
+
+@both_faces
+async def test_batches_are_cut_by_bytes_as_sent(face: Face) -> None:
+    connection = local_connection()
+    executor = Slow(connection.executor)
+    executor.inner.send(CreateIndex("docs", IndexConfig(1536)))
+    longest = np.full(1536, -1.1754944e-38, np.float32)
+    vectors = [Vector(f"{i:064}", longest, metadata={"a": "x" * 10_000}) for i in range(300)]
+    await upsert(face, Connection(executor), vectors)
+    connection.close()
+    sizes = [sum(map(len, op.request().body)) for op in executor.writes]
+    assert len(sizes) == 2
+    assert sum(len(op.vectors) for op in executor.writes) == 300
+    assert max(sizes) <= writing.MAX_BATCH_BYTES
+    assert max(sizes) > writing.MAX_BATCH_BYTES * 0.95
+
+
+@both_faces
+@pytest.mark.parametrize("as_generator", [False, True])
+@pytest.mark.parametrize(("flow", "wins"), [(writing.upsert, max), (writing.insert, min)])
+async def test_of_repeated_ids_the_right_one_wins_also_among_batches_in_flight(
+    face: Face, slow: Slow, connection: Connection, flow: Any, wins: Any, as_generator: bool
+) -> None:
+    chosen = random.Random(7).choices(range(6), k=150)
+    vectors = [record(i, n) for n, i in enumerate(chosen)]
+    state = connection.state("docs")
+    source = iter(vectors) if as_generator else vectors
+    options = {"batch_size": 3, "concurrency": 4}
+    await driven(face, flow(io_of(face, connection), state, source, **options))
+    expected = {str(i): wins(n for n, c in enumerate(chosen) if c == i) for i in range(6)}
+    assert await stored(face, connection, *range(6)) == expected
+    assert len(slow.writes) == 50
+
+
+@both_faces
+async def test_batches_that_share_no_id_are_in_flight_at_once(
+    face: Face, slow: Slow, connection: Connection
+) -> None:
+    under_way = most = 0
+
+    class Counting(Slow):
+        def send(self, op: Op[T]) -> T:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            time.sleep(0.01)
+            under_way -= 1
+            return self.inner.send(op)
+
+        async def asend(self, op: Op[T]) -> T:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0.01)
+            under_way -= 1
+            return await self.inner.asend(op)
+
+    await upsert(face, Connection(Counting(slow.inner)), records(12), batch_size=1, concurrency=4)
+    assert most == 4
+
+
+@both_faces
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_a_generator_is_read_at_most_one_batch_ahead_of_what_is_on_its_way(
+    face: Face, connection: Connection, concurrency: int
+) -> None:
+    written, ahead = 0, 0
+
+    def produce() -> Iterator[Vector]:
+        nonlocal ahead
+        for i in range(200):
+            ahead = max(ahead, i + 1 - written)
+            yield record(i)
+
+    def landed(report: writing.BatchReport) -> None:
+        nonlocal written
+        written = report.written
+
+    await upsert(
+        face, connection, produce(), batch_size=5, concurrency=concurrency, on_batch=landed
+    )
+    assert written == 200
+    assert concurrency * 5 <= ahead <= (concurrency + 1) * 5
+
+
+async def test_async_iterables_are_written_by_the_async_face(connection: Connection) -> None:
+    async def produce() -> AsyncIterator[Vector]:
+        for i in range(5):
+            await asyncio.sleep(0)
+            yield record(i, i)
+
+    io, state = connection.async_io(), connection.state("docs")
+    assert len(await writing.upsert(io, state, produce(), batch_size=2)) == 3
+    assert len(await reading.get_many(io, state, [str(i) for i in range(5)])) == 5
+
+
+@both_faces
+@pytest.mark.parametrize("flow", [writing.upsert, writing.insert])
+async def test_a_sequence_is_checked_as_a_whole_before_anything_is_sent(
+    face: Face, slow: Slow, connection: Connection, flow: Any
+) -> None:
+    io, state = io_of(face, connection), connection.state("docs")
+    for wrong in (bad(), Vector("bad", np.full(DIMENSIONS, np.nan)), record("x" * 65)):
+        with pytest.raises(InvalidVectorError, match=wrong.id):
+            await driven(face, flow(io, state, [*records(5), wrong], batch_size=1))
+    assert slow.writes == []
+
+
+@both_faces
+async def test_a_bad_record_of_a_generator_ends_the_write_and_is_accounted_for(
+    face: Face, slow: Slow, connection: Connection
+) -> None:
+    yielded = 0
+
+    def produce() -> Iterator[Vector]:
+        nonlocal yielded
+        for vector in [*records(5), bad(), *records(5)]:
+            yielded += 1
+            yield vector
+
+    with pytest.raises(PartialWriteError, match="'bad' has 33 dimensions") as caught:
+        await upsert(face, connection, produce(), batch_size=2, concurrency=2)
+    error = caught.value
+    assert isinstance(error.causes[0], InvalidVectorError)
+    assert (error.written, error.unknown, error.not_written) == ((0, 1, 2, 3), (), (4, 5))
+    assert error.consumed == yielded == 6
+    assert len(error.mutation_ids) == 2
+    assert len(slow.writes) == 2
+
+
+@both_faces
+async def test_a_generator_that_fails_ends_the_write_with_its_own_error_as_cause(
+    face: Face, connection: Connection
+) -> None:
+    def produce() -> Iterator[Vector]:
+        yield from records(3)
+        raise OSError("the file is gone")
+
+    with pytest.raises(PartialWriteError, match="the file is gone") as caught:
+        await upsert(face, connection, produce(), batch_size=2)
+    assert (caught.value.written, caught.value.not_written) == ((0, 1), (2,))
+    with pytest.raises(OSError, match="the file is gone"):
+        await upsert(face, connection, produce(), batch_size=4)
+
+
+@both_faces
+@pytest.mark.parametrize("as_generator", [False, True])
+@pytest.mark.parametrize(
+    ("fate", "unknown", "not_written"),
+    [("503", (2, 3), ()), ("reset after", (2, 3), ()), ("timeout after", (2, 3), ())]
+    + [("400", (), (2, 3)), ("refused", (), (2, 3)), ("429", (), (2, 3))],
+)
+async def test_a_batch_that_fails_for_good_has_one_of_two_outcomes(
+    face: Face,
+    fate: str,
+    unknown: tuple[int, ...],
+    not_written: tuple[int, ...],
+    as_generator: bool,
+) -> None:
+    cloud = Cloud(2, {1: fate})
+    source = iter(records(8)) if as_generator else records(8)
+    with pytest.raises(PartialWriteError) as caught:
+        await upsert(face, cloud.connection, source, batch_size=2, concurrency=1)
+    error = caught.value
+    rest = () if as_generator else (4, 5, 6, 7)
+    assert (error.written, error.unknown) == ((0, 1), unknown)
+    assert error.not_written == (*not_written, *rest)
+    assert error.consumed == (4 if as_generator else 8)
+    await cloud.close()
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("fate", "kind"),
+    [("400", BadRequestError), ("503", ServerError), ("refused", ConnectionFailedError)],
+)
+async def test_where_all_share_one_fate_the_cause_itself_is_raised(
+    face: Face, fate: str, kind: type[Exception]
+) -> None:
+    cloud = Cloud(2, {0: fate})
+    with pytest.raises(kind):
+        await upsert(face, cloud.connection, records(2), batch_size=2)
+    await cloud.close()
+
+
+@both_faces
+async def test_an_unknown_batch_with_unsent_ones_behind_it_is_accounted_for(face: Face) -> None:
+    cloud = Cloud(2, {0: "503"})
+    with pytest.raises(PartialWriteError) as caught:
+        await upsert(face, cloud.connection, records(4), batch_size=2, concurrency=1)
+    assert (caught.value.unknown, caught.value.not_written) == ((0, 1), (2, 3))
+    await cloud.close()
+
+
+@both_faces
+@settings(max_examples=60, deadline=None)
+@given(
+    fates=st.lists(
+        st.sampled_from(("ok", "ok", "ok", "ok", *UNKNOWN_FATES, *NOT_WRITTEN_FATES)),
+        min_size=1,
+        max_size=7,
+    ),
+    concurrency=st.integers(1, 4),
+    spare=st.integers(0, 1),
+    as_generator=st.booleans(),
+)
+async def test_every_record_consumed_is_in_the_one_list_that_is_true_of_it(
+    face: Face, fates: list[str], concurrency: int, spare: int, as_generator: bool
+) -> None:
+    vectors = records(2 * len(fates) - spare)
+    yielded = 0
+
+    def produce() -> Iterator[Vector]:
+        nonlocal yielded
+        for vector in vectors:
+            yielded += 1
+            yield vector
+
+    cloud = Cloud(2, dict(enumerate(fates)))
+    source = produce() if as_generator else vectors
+    try:
+        await upsert(face, cloud.connection, source, batch_size=2, concurrency=concurrency)
+    except PartialWriteError as error:
+        lists = error.written, error.unknown, error.not_written
+        assert sorted(sum(lists, ())) == list(range(yielded if as_generator else len(vectors)))
+        assert all(list(positions) == sorted(positions) for positions in lists)
+        assert {fates[at // 2] for at in error.written} <= {"ok"}
+        assert {fates[at // 2] for at in error.unknown} <= set(UNKNOWN_FATES)
+        assert set(error.written) <= cloud.stored() <= {*error.written, *error.unknown}
+        assert len(error.mutation_ids) == len({at // 2 for at in error.written})
+    except (BadRequestError, ServerError, ConnectionFailedError, writing.VectorizeError):
+        assert fates[0] != "ok" or concurrency > 1
+        assert cloud.stored() <= {
+            at for at in range(len(vectors)) if fates[at // 2].endswith("after")
+        }
+    else:
+        assert set(fates) == {"ok"}
+        assert cloud.stored() == set(range(len(vectors)))
+    finally:
+        await cloud.close()
+
+
+@both_faces
+async def test_progress_is_reported_after_every_batch(face: Face, connection: Connection) -> None:
+    reports: list[writing.BatchReport] = []
+    mutations = await upsert(
+        face, connection, records(7), batch_size=3, concurrency=1, on_batch=reports.append
+    )
+    assert [report.written for report in reports] == [3, 6, 7]
+    assert [report.mutation_id for report in reports] == [m.mutation_id for m in mutations]
+
+
+@both_faces
+async def test_a_report_that_raises_ends_the_write_and_loses_no_account(
+    face: Face, connection: Connection
+) -> None:
+    yielded = 0
+
+    def produce() -> Iterator[Vector]:
+        nonlocal yielded
+        for vector in records(40):
+            yielded += 1
+            yield vector
+
+    def landed(report: writing.BatchReport) -> None:
+        raise RuntimeError("no room on the screen")
+
+    with pytest.raises(PartialWriteError, match="no room on the screen") as caught:
+        await upsert(face, connection, produce(), batch_size=2, concurrency=4, on_batch=landed)
+    error = caught.value
+    assert sorted(error.written + error.unknown + error.not_written) == list(range(yielded))
+    assert yielded < 40
+    assert await stored(face, connection, *range(40)) == {str(i): i for i in error.written}
+
+
+@both_faces
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch_size": 0}, {"batch_size": -1}, {"concurrency": 0}, {"concurrency": -2}]
+    + [{"wait": "nonsense"}, {"wait": None}, {"wait": 1}],
+)
+async def test_impossible_options_are_refused_before_anything_is_taken_or_sent(
+    face: Face, slow: Slow, connection: Connection, wrong: Any
+) -> None:
+    source = iter(records(2))
+    named = repr(next(iter(wrong.values())))
+    with pytest.raises(InvalidInputError, match=f"{next(iter(wrong))}.*{named}"):
+        await upsert(face, connection, source, **wrong)
+    assert len(list(source)) == 2
+    if "batch_size" not in wrong:
+        with pytest.raises(InvalidInputError, match=named):
+            await delete(face, connection, ["a"], **wrong)
+    assert slow.sent == []
+
+
+@both_faces
+async def test_unparsable_behavior_is_passed_on(
+    face: Face, slow: Slow, connection: Connection
+) -> None:
+    await upsert(face, connection, records(1), unparsable_behavior="discard")
+    assert slow.writes[0].request().params == {"unparsable-behavior": "discard"}
+
+
+@both_faces
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (100, [100]), (101, [1, 100])])
+async def test_deletes_are_cut_into_hundreds(
+    face: Face, slow: Slow, connection: Connection, count: int, sizes: list[int]
+) -> None:
+    await upsert(face, connection, records(count + 1))
+    slow.sent.clear()
+    mutations = await delete(face, connection, [str(i) for i in range(count)])
+    assert sorted(len(op.ids) for op in slow.sent) == sizes
+    assert len({m.mutation_id for m in mutations}) == len(sizes)
+    assert await stored(face, connection, *range(count + 1)) == {str(count): count}
+
+
+@both_faces
+async def test_unknown_and_repeated_ids_are_deleted_without_harm(
+    face: Face, connection: Connection
+) -> None:
+    await upsert(face, connection, records(2))
+    await delete(face, connection, ["unknown", "0", "0"])
+    assert await stored(face, connection, "0", "1", "unknown") == {"1": 1}
+
+
+@both_faces
+@pytest.mark.parametrize("ids", [["0", ""], ["0", "x" * 65], ["0", 5], "0"])
+async def test_ids_that_cannot_be_deleted_are_refused_before_sending(
+    face: Face, slow: Slow, connection: Connection, ids: Any
+) -> None:
+    with pytest.raises(InvalidInputError, match="id"):
+        await delete(face, connection, ids)
+    assert slow.sent == []
+
+
+@both_faces
+async def test_every_id_of_a_delete_is_accounted_for(face: Face) -> None:
+    cloud = Cloud(100, {1: "503", 2: "400"})
+    await upsert(face, cloud.connection, records(350), batch_size=350)
+    with pytest.raises(PartialWriteError) as caught:
+        await delete(face, cloud.connection, [str(i) for i in range(350)])
+    error = caught.value
+    assert error.written == (*range(100), *range(300, 350))
+    assert error.unknown == tuple(range(100, 200))
+    assert error.not_written == tuple(range(200, 300))
+    assert cloud.stored() == {*error.unknown, *error.not_written}
+    await cloud.close()
