@@ -173,7 +173,8 @@ def test_a_loopback_address_needs_no_credentials(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://10.0.0.1", "https://localhost.example.com", "http://0.0.0.0", "https://[fe80::1]"]
+    "url",
+    ["http://10.0.0.1", "https://localhost.example.com", "http://0.0.0.0", "https://[fe80::1]"],
 )
 def test_any_other_address_needs_them(url: str) -> None:
     assert not is_loopback(url)
@@ -269,9 +270,7 @@ FAILURES: dict[str, Answer | Exception] = {
 @both_faces
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 @pytest.mark.parametrize("headers", [BEARER, KEY_AND_EMAIL])
-async def test_the_secret_is_in_no_error(
-    face: Face, failure: Any, headers: dict[str, str]
-) -> None:
+async def test_the_secret_is_in_no_error(face: Face, failure: Any, headers: dict[str, str]) -> None:
     executor = Cloudflare(failure)
     client = face.client_class(
         ACCOUNT,

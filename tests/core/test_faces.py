@@ -5,12 +5,20 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
 
 import vectorize_core
-from vectorize_core import AsyncIndex, AsyncVectorizeClient, Index, VectorizeClient
+from tests.core.helpers import Face, both_faces, settled
+from vectorize_core import (
+    AsyncIndex,
+    AsyncVectorizeClient,
+    Index,
+    VectorizeClient,
+    VectorizeError,
+)
 
 PAIRS = [(VectorizeClient, AsyncVectorizeClient), (Index, AsyncIndex)]
 ASYNC_NAMES = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
@@ -106,3 +114,27 @@ assert "vectorize_core.local" in sys.modules
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+@both_faces
+async def test_a_closed_embedded_client_carries_nothing_out_and_leaves_no_thread(
+    face: Face,
+) -> None:
+    def threads() -> list[str]:
+        return [t.name for t in threading.enumerate() if t.name.startswith("vectorize")]
+
+    client: Any = face.client_class.local()
+    await settled(client.create_index("docs", dimensions=32, record_layout=False))
+    await face.close(client)
+    for use in (client.list_indexes, client.index("docs").info):
+        with pytest.raises(VectorizeError, match="closed"):
+            await settled(use())
+    assert threads() == []
+    await face.close(client)
+
+
+async def test_both_faces_of_one_connection_see_the_same_embedded_data() -> None:
+    with VectorizeClient.local() as client:
+        client.create_index("docs", dimensions=32, record_layout=False)
+        found = await AsyncIndex(client.connection, "docs").details()
+        assert found == client.get_index("docs")

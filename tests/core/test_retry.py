@@ -102,9 +102,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @both_faces
-@pytest.mark.parametrize(
-    ("op", "answer"), [(READ, INFO), (WRITE, WRITTEN)], ids=["read", "write"]
-)
+@pytest.mark.parametrize(("op", "answer"), [(READ, INFO), (WRITE, WRITTEN)], ids=["read", "write"])
 @pytest.mark.parametrize("fault", TRANSIENT.values(), ids=TRANSIENT)
 async def test_a_transient_fault_is_tried_again_with_the_same_request(
     slept: list[float], face: Face, op: Op[Any], answer: Answer, fault: Answer | Exception
@@ -143,9 +141,7 @@ EXHAUSTED: dict[str, tuple[Answer, type[ApiError], int | None, str]] = {
 
 
 @both_faces
-@pytest.mark.parametrize(
-    ("fault", "kind", "code", "message"), EXHAUSTED.values(), ids=EXHAUSTED
-)
+@pytest.mark.parametrize(("fault", "kind", "code", "message"), EXHAUSTED.values(), ids=EXHAUSTED)
 async def test_when_time_is_up_the_last_error_is_raised_with_all_that_cloudflare_said(
     slept: list[float],
     face: Face,
@@ -427,9 +423,7 @@ UNSETTLED: dict[str, tuple[Control, list[Answer | Exception], list[str], type[Ve
 
 
 @both_faces
-@pytest.mark.parametrize(
-    ("control", "answers", "calls", "kind"), UNSETTLED.values(), ids=UNSETTLED
-)
+@pytest.mark.parametrize(("control", "answers", "calls", "kind"), UNSETTLED.values(), ids=UNSETTLED)
 async def test_what_was_not_done_by_us_is_an_error(
     slept: list[float],
     face: Face,

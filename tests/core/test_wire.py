@@ -59,7 +59,10 @@ def test_a_whole_number_is_still_a_float() -> None:
         (Vector("a", [1]), b""),
         (Vector("a", [1], "n"), b',"namespace":"n"'),
         (Vector("a", [1], metadata={}), b',"metadata":{}'),
-        (Vector("a", [1], "n", {"k": [True, None]}), b',"namespace":"n","metadata":{"k":[true,null]}'),
+        (
+            Vector("a", [1], "n", {"k": [True, None]}),
+            b',"namespace":"n","metadata":{"k":[true,null]}',
+        ),
     ],
 )
 def test_namespace_and_metadata_are_left_out_when_there_are_none(
@@ -106,9 +109,7 @@ def test_json_bodies_take_arrays_in_the_shortest_form_too() -> None:
         ({}, None),
     ],
 )
-def test_how_long_the_service_asks_to_wait(
-    headers: dict[str, str], seconds: float | None
-) -> None:
+def test_how_long_the_service_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
 
 
@@ -185,9 +186,7 @@ async def test_every_error_of_an_answer_is_kept_with_its_pointer_and_its_address
         await face.send(Cloudflare(MANY).executor(), GetInfo("docs"))
     error = caught.value
     assert error.errors == (
-        ApiMessage(
-            40012, "invalid vector", "https://developers.cloudflare.com/x", "/vectors/3"
-        ),
+        ApiMessage(40012, "invalid vector", "https://developers.cloudflare.com/x", "/vectors/3"),
         ApiMessage(40016, "oversized metadata"),
         ApiMessage(None, "no code"),
         ApiMessage(None, "code of another type"),

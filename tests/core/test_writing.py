@@ -23,6 +23,7 @@ from vectorize_core.errors import (
     InvalidInputError,
     InvalidVectorError,
     PartialWriteError,
+    RateLimitError,
     ServerError,
 )
 from vectorize_core.executors.http import HttpExecutor
@@ -422,7 +423,7 @@ async def test_every_record_consumed_is_in_the_one_list_that_is_true_of_it(
         assert {fates[at // 2] for at in error.unknown} <= set(UNKNOWN_FATES)
         assert set(error.written) <= cloud.stored() <= {*error.written, *error.unknown}
         assert len(error.mutation_ids) == len({at // 2 for at in error.written})
-    except (BadRequestError, ServerError, ConnectionFailedError, writing.VectorizeError):
+    except (BadRequestError, RateLimitError, ServerError, ConnectionFailedError):
         assert fates[0] != "ok" or concurrency > 1
         assert cloud.stored() <= {
             at for at in range(len(vectors)) if fates[at // 2].endswith("after")

@@ -58,8 +58,7 @@ class EmbeddedExecutor:
 
     def send(self, op: Op[T], /) -> T:
         """Carry ``op`` out; raises its typed error."""
-        if self._closed:
-            raise VectorizeError("this client is closed")
+        self._check_open()
         try:
             return cast("T", _CALLS[type(op)](self.service, op))
         except ServiceFault as fault:
@@ -68,8 +67,13 @@ class EmbeddedExecutor:
 
     async def asend(self, op: Op[T], /) -> T:
         """Carry ``op`` out; raises its typed error."""
+        self._check_open()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool(reads=op.kind == "read"), self.send, op)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VectorizeError("this client is closed")
 
     def _pool(self, *, reads: bool) -> ThreadPoolExecutor:
         key = os.getpid(), reads

@@ -171,17 +171,11 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
         _short_namespace(vector.namespace)
     metadata = None
     if vector.metadata:
-        try:
-            found = (
-                json.problem(vector.metadata)
-                if isinstance(vector.metadata, Mapping)
-                else "no JSON object"
-            )
-            metadata = None if found else json.dumps(dict(vector.metadata))
-        except (RecursionError, TypeError) as error:
-            found = f"not to be written as JSON ({error})"
-        if metadata is None:
-            raise unparsable(f"the metadata of id {vector.id!r} has {found}")
+        is_object = isinstance(vector.metadata, Mapping)
+        found = json.problem(vector.metadata) if is_object else "something else than a mapping"
+        if found:
+            raise unparsable(f"the metadata of id {vector.id!r} is or has {found}")
+        metadata = json.dumps(vector.metadata)
         _check_keys(vector.id, vector.metadata, behavior)
         if len(metadata) > limits.MAX_METADATA_BYTES:
             raise faults.oversized_metadata(vector.id, len(metadata))
@@ -206,9 +200,7 @@ def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior)
 
 def _query_values(vector: Values) -> Values:
     try:
-        # Too large for float32 becomes infinite, which is refused below.
-        with np.errstate(over="ignore"):
-            values = as_values(vector)
+        values = as_values(vector)
     except (TypeError, ValueError):
         raise faults.unparsable_body("vector", "expected a list of numbers") from None
     if not np.isfinite(values).all():

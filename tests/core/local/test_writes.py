@@ -193,8 +193,9 @@ def test_metadata_keys_that_are_accepted(docs, put, key):
 
 
 def test_any_mapping_may_be_metadata(docs, put):
-    put(Vector("a", ONES, None, types.MappingProxyType({"n": 1})))
-    assert docs.get_by_ids("docs", ["a"])[0].metadata == {"n": 1}
+    view = types.MappingProxyType
+    put(Vector("a", ONES, None, view({"n": 1, "deep": [view({"m": 2})]})))
+    assert docs.get_by_ids("docs", ["a"])[0].metadata == {"n": 1, "deep": [{"m": 2}]}
 
 
 def test_one_bad_vector_refuses_the_whole_write(docs, put, refused):
