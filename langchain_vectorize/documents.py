@@ -26,8 +26,9 @@ def from_texts(
     A missing id becomes a new UUID. Different lengths are an error: at once where they can be
     known, otherwise when the shorter one ends.
     """
-    if isinstance(texts, str):
-        raise InvalidInputError("texts is an iterable of strings; got one string")
+    for name, column in (("texts", texts), ("ids", ids)):
+        if isinstance(column, str):
+            raise InvalidInputError(f"{name} is an iterable of strings; got one string")
     given = [("texts", texts), ("metadatas", metadatas), ("ids", ids)]
     columns = [(name, column) for name, column in given if column is not None]
     lengths = {name: len(column) for name, column in columns if isinstance(column, Sequence)}

@@ -18,6 +18,7 @@ from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows.reading import check_k
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.io import Io, run
@@ -472,8 +473,12 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         filter: Filter | None,
         options: SearchOptions,
     ) -> list[Document]:
+        check_k(k)
+        check_k(fetch_k, "fetch_k")
         if isinstance(query, str):
             await self._records.check_filter(io, filter, options.get("vectorize_filter"))
+            if not await self._records.exists(io):
+                return []
             query = list((await io.embed([query], as_queries=True))[0])
         hits = await self._records.search(
             io, query, max(k, fetch_k), filter=filter, return_values=True, **options

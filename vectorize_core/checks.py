@@ -5,7 +5,7 @@ Pure functions; every message names the record and says what to do about it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,19 @@ def check_id(vector_id: Any) -> None:
             f"the id {vector_id!r} takes {size} bytes; Vectorize allows {limits.MAX_ID_BYTES}. "
             "Use a shorter id, such as a hash of it (LangChain's index(): key_encoder='sha256')"
         )
+
+
+def check_id_list(ids: Sequence[Any]) -> None:
+    """A list of ids, not one id whose letters would be taken for ids."""
+    if isinstance(ids, (str, bytes)):
+        raise InvalidInputError(f"ids is a list of ids; got {ids!r}. Use [{ids!r}]")
+
+
+def check_ids(ids: Sequence[Any]) -> None:
+    """A list of ids that vectors can have."""
+    check_id_list(ids)
+    for vector_id in ids:
+        check_id(vector_id)
 
 
 def possible_id(vector_id: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,6 +62,17 @@ class Vector:
     values: Values
     namespace: str | None = None
     metadata: Metadata | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            id: str,
+            values: ArrayLike,
+            namespace: str | None = None,
+            metadata: Metadata | None = None,
+        ) -> None:
+            pass
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", as_values(self.values))

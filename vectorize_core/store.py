@@ -144,7 +144,7 @@ class RecordStore:
             source.measured(items),
             batch_size=source.batch_size,
             on_batch=on_batch,
-            taken=lambda: len(source.ids),
+            taken=lambda: source.taken,
             **self._waiting(wait, wait_timeout),
         )
         return source.ids
@@ -232,6 +232,7 @@ class RecordStore:
         wait_timeout: float | None = None,
     ) -> None:
         """Delete the records with these ids; unknown ids are no error."""
+        checks.check_id_list(ids)
         possible = [i for i in ids if checks.possible_id(i)]
         if possible and await self.exists(io):
             waits = self._waiting(wait, wait_timeout)
@@ -396,6 +397,7 @@ class _Source:
         self.namespace = store.in_namespace(namespace)
         self.batch_size = writing.check_batch_size(batch_size)
         self.ids: list[str] = []
+        self.taken = 0
 
     async def measured(
         self, items: Iterable[Item] | AsyncIterable[Item]
@@ -405,26 +407,38 @@ class _Source:
         indexed = await self.store.indexed_properties(self.io)
         prepared: AsyncIterator[_Prepared]
         if isinstance(items, Sequence):
-            prepared = each([self._prepare(item, indexed) for item in items])
-        elif isinstance(items, AsyncIterable):
-            prepared = (self._prepare(item, indexed) async for item in items)
+            self.taken = len(items)
+            ready = [self._prepare(item, indexed) for item in items]
+            await self._check([item.vector for item in ready if item.vector is not None])
+            prepared = each(ready)
         else:
-            prepared = each(self._prepare(item, indexed) for item in items)
-        async for batch in in_batches(self._counted(prepared), self.batch_size):
+            source = items if isinstance(items, AsyncIterable) else each(items)
+            prepared = self._one_by_one(source, indexed)
+        async for batch in in_batches(prepared, self.batch_size):
             for measured in await self._embed(batch):
                 yield measured
 
-    async def _counted(self, prepared: AsyncIterator[_Prepared]) -> AsyncIterator[_Prepared]:
-        async for item in prepared:
-            self.ids.append(item.id)
-            yield item
+    async def _one_by_one(
+        self, items: AsyncIterable[Item], indexed: Mapping[str, IndexType]
+    ) -> AsyncIterator[_Prepared]:
+        async for item in items:
+            self.taken += 1
+            yield self._prepare(item, indexed)
 
     def _prepare(self, item: Item, indexed: Mapping[str, IndexType]) -> _Prepared:
         record, values = item
+        checks.check_id(record.id)
         metadata = layout.encode(record, text_key=self.store.text_key, indexed=indexed)
         size = checks.check_record(record.id, self.namespace, metadata)
-        text = record.text if values is None else None
-        return _Prepared(record.id, metadata, size, text, values)
+        self.ids.append(record.id)
+        if values is None:
+            if record.text is None:
+                raise InvalidVectorError(
+                    f"record {record.id!r} has neither a text nor an embedding"
+                )
+            return _Prepared(record.id, metadata, size, record.text, None)
+        vector = self._vector(record.id, values, metadata)
+        return _Prepared(record.id, metadata, size, None, vector)
 
     async def _embed(self, batch: list[_Prepared]) -> list[Measured]:
         texts = [item.text for item in batch if item.text is not None]
@@ -435,34 +449,46 @@ class _Source:
             )
         embedded = iter(embeddings)
         vectors = [
-            self._vector(item, next(embedded) if item.text is not None else item.values)
+            item.vector
+            if item.vector is not None
+            else self._vector(item.id, next(embedded), item.metadata)
             for item in batch
         ]
+        await self._check(vectors)
         await self.store.ensure_index(self.io, len(vectors[0].values))
-        for vector in vectors:
-            await writing.check_values(self.io, self.store.state, vector)
         return [
             Measured(vector, item.metadata_size)
             for vector, item in zip(vectors, batch, strict=True)
         ]
 
-    def _vector(self, item: _Prepared, values: ArrayLike | None) -> Vector:
-        if values is None:
-            raise InvalidVectorError(f"record {item.id!r} has neither a text nor an embedding")
+    async def _check(self, vectors: Sequence[Vector]) -> None:
+        """Values that the index takes, or that one can be made for."""
+        exists = await self.store.exists(self.io)
+        for vector in vectors:
+            if exists:
+                await writing.check_values(self.io, self.store.state, vector)
+            else:
+                checks.check_finite(vector)
+                name, first = f"vector {vector.id!r}", len(vectors[0].values)
+                checks.check_dimensions(
+                    name, first, len(vector.values), index=self.store.index_name
+                )
+
+    def _vector(self, vector_id: str, values: ArrayLike, metadata: Mapping[str, Any]) -> Vector:
         try:
             array = as_values(values)
         except (TypeError, ValueError) as error:
             raise InvalidVectorError(
-                f"record {item.id!r}: its embedding is not a list of numbers: {error}"
+                f"record {vector_id!r}: its embedding is not a list of numbers: {error}"
             ) from error
-        return Vector(item.id, array, self.namespace, item.metadata)
+        return Vector(vector_id, array, self.namespace, metadata)
 
 
 class _Prepared(NamedTuple):
-    """A record that is checked and encoded; ``text`` is what to embed, if anything."""
+    """A record that is checked and encoded: a ``text`` to embed, or a ``vector`` to send."""
 
     id: str
     metadata: dict[str, Any]
     metadata_size: int
     text: str | None
-    values: ArrayLike | None
+    vector: Vector | None

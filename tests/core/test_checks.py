@@ -76,7 +76,7 @@ def test_index_names_end_at_64_bytes(name: Any, said: str) -> None:
 
 def test_metadata_may_take_10240_bytes_and_not_one_more() -> None:
     assert checks.check_metadata("a", metadata_of(10_240)) == 10_240
-    with pytest.raises(InvalidVectorError, match="'doc-7'.*10241 bytes.*10240.*smaller chunks"):
+    with pytest.raises(InvalidVectorError, match=r"'doc-7'.*10241 bytes.*10240.*smaller chunks"):
         checks.check_metadata("doc-7", metadata_of(10_241))
 
 
@@ -173,14 +173,14 @@ def test_a_record_is_checked_in_every_part(
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3.5e38])
 def test_values_that_are_no_float32_numbers_are_refused_by_name(value: float) -> None:
     checks.check_finite(Vector("a", [3.4e38, -0.0, 1e-50]))
-    with pytest.raises(InvalidVectorError, match="vector 'doc-7'.*finite.*embedding model"):
+    with pytest.raises(InvalidVectorError, match=r"vector 'doc-7'.*finite.*embedding model"):
         checks.check_finite(Vector("doc-7", [1.0, value]))
 
 
 def test_other_dimensions_are_refused_by_name() -> None:
     checks.check_dimensions("vector 'a'", 32, 32, index="docs")
     with pytest.raises(
-        InvalidVectorError, match="vector 'a' has 31 dimensions, the index 'docs' has 32.*model"
+        InvalidVectorError, match=r"vector 'a' has 31 dimensions, the index 'docs' has 32.*model"
     ):
         checks.check_dimensions("vector 'a'", 32, 31, index="docs")
 
@@ -188,7 +188,7 @@ def test_other_dimensions_are_refused_by_name() -> None:
 @pytest.mark.parametrize("values", [[[1.0, 2.0]], [[1.0], [2.0, 3.0]], ["a"]])
 def test_values_have_one_dimension_of_numbers(values: Any) -> None:
     assert as_values((1, 2.5)).tolist() == [1.0, 2.5]
-    with pytest.raises(ValueError, match="one dimension|inhomogeneous|could not convert"):
+    with pytest.raises(ValueError, match=r"one dimension|inhomogeneous|could not convert"):
         as_values(values)
 
 

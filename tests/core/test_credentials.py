@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -46,10 +45,9 @@ EVERY_VARIABLE = (
 
 
 @pytest.fixture(autouse=True)
-def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in EVERY_VARIABLE:
         monkeypatch.delenv(name, raising=False)
-    return
 
 
 def test_arguments_are_enough() -> None:

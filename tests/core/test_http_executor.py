@@ -326,3 +326,33 @@ async def test_the_event_loop_gets_its_turn_while_a_large_write_is_encoded() -> 
     await executor.asend(Upsert("docs", VECTORS * 640))
     task.cancel()
     assert sent_at[0] >= 10
+
+
+@both_faces
+async def test_a_transport_for_the_other_face_alone_is_an_error_that_names_the_argument(
+    face: Face,
+) -> None:
+    one_sided = (
+        {"transport": httpx.HTTPTransport()}
+        if face.is_async
+        else {"async_transport": httpx.AsyncHTTPTransport()}
+    )
+    needed = "async_transport=" if face.is_async else " transport="
+    with pytest.raises(ConfigurationError, match=needed):
+        await face.send(HttpExecutor(CREDENTIALS, **one_sided), NONE)
+
+
+@both_faces
+@pytest.mark.parametrize("argument", ["transport", "async_transport"])
+async def test_a_transport_that_is_both_need_be_given_only_once(face: Face, argument: str) -> None:
+    cloudflare = Cloudflare(ok([]))
+    executor = HttpExecutor(CREDENTIALS, **{argument: cloudflare})
+    assert await face.send(executor, NONE) == ()
+    assert len(cloudflare.requests) == 1
+
+
+async def test_an_injected_client_keeps_its_own_timeout() -> None:
+    cloudflare = Cloudflare(ok([]))
+    with httpx.Client(transport=cloudflare, timeout=7) as client:
+        HttpExecutor(CREDENTIALS, http_client=client).send(NONE)
+    assert cloudflare.requests[0].extensions["timeout"]["read"] == 7

@@ -89,8 +89,9 @@ def test_run_closes_a_flow_that_suspends_and_says_why() -> None:
         finally:
             closed.append(True)
 
+    held = flow()
     with pytest.raises(RuntimeError, match="await nothing but its Io"):
-        run(flow())
+        run(held)
     assert closed == [True]
 
 
@@ -130,7 +131,8 @@ def test_iterate_yields_everything_as_it_is_asked_for() -> None:
 
 def test_iterate_closes_what_is_left_early() -> None:
     pages = Pages()
-    for _ in iterate(pages()):
+    held = pages()
+    for _ in iterate(held):
         break
     assert (pages.taken, pages.closed) == (1, True)
 

@@ -100,5 +100,5 @@ def test_a_filter_may_take_2047_bytes_and_not_one_more(character: str) -> None:
         return {"a": character * long + "y" * rest}
 
     assert parse(filter_of(2_047))
-    with pytest.raises(InvalidFilterError, match="takes 2048 bytes.*below 2048"):
+    with pytest.raises(InvalidFilterError, match=r"takes 2048 bytes.*below 2048"):
         parse(filter_of(2_048))

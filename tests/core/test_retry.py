@@ -241,8 +241,12 @@ async def test_a_deadline_of_zero_tries_once(slept: list[float], face: Face, op:
 
 def test_reads_give_up_sooner_than_writes() -> None:
     policy = RetryPolicy(read_deadline=1, write_deadline=2)
-    reads = [READ, Query("docs", vector_id="a")]
-    writes = [WRITE, DeleteByIds("docs", ("a",)), CreateIndex("docs", IndexConfig(32))]
+    reads: list[Op[Any]] = [READ, Query("docs", vector_id="a")]
+    writes: list[Op[Any]] = [
+        WRITE,
+        DeleteByIds("docs", ("a",)),
+        CreateIndex("docs", IndexConfig(32)),
+    ]
     assert [policy.deadline(op) for op in reads] == [1, 1]
     assert [policy.deadline(op) for op in writes] == [2, 2, 2]
 

@@ -20,7 +20,7 @@ from vectorize_core import typed
 from vectorize_core.typed import UnstorableError
 
 
-class Color(str, enum.Enum):
+class Color(str, enum.Enum):  # noqa: UP042 - the older way, still common
     RED = "red"
 
 

@@ -25,6 +25,7 @@ from vectorize_core import (
     Vector,
     VectorizeError,
 )
+from vectorize_core.models import as_values
 from vectorize_core.operations import GetInfo, ListIndexes
 from vectorize_core.wire import NdjsonBody, json_body, retry_after, vector_line
 
@@ -92,7 +93,7 @@ def test_a_large_body_is_encoded_a_slice_at_a_time() -> None:
 
 
 def test_json_bodies_take_arrays_in_the_shortest_form_too() -> None:
-    assert json_body({"vector": np.float32([58.8, 0.1])}) == (b'{"vector":[58.8,0.1]}',)
+    assert json_body({"vector": as_values([58.8, 0.1])}) == (b'{"vector":[58.8,0.1]}',)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ class HttpExecutor:
 
     Clients are made on first use and kept: one for each process, and for async one for each
     event loop. Injected clients are used as they are and never closed. ``timeout`` is in seconds
-    for each step of a request (connect, write, read); by default 10 for reads and 60 for writes.
+    for each step of a request (connect, write, read); by default 10 for reads and 60 for writes,
+    or what an injected client says.
     """
 
     def __init__(
@@ -50,6 +51,11 @@ class HttpExecutor:
         self._timeout = timeout
         self._http_client = http_client
         self._async_http_client = async_http_client
+        # A transport for both faces, such as httpx.MockTransport, need be given only once.
+        if async_transport is None and isinstance(transport, httpx.AsyncBaseTransport):
+            async_transport = transport
+        elif transport is None and isinstance(async_transport, httpx.BaseTransport):
+            transport = async_transport
         self._transport = transport
         self._async_transport = async_transport
         self._closed = False
@@ -87,22 +93,25 @@ class HttpExecutor:
         headers = dict(self.credentials.headers)
         if request.content_type:
             headers["Content-Type"] = request.content_type
-        timeout = self._timeout if self._timeout is not None else _TIMEOUTS[op.kind]
-        return request, {
+        options: dict[str, Any] = {
             "method": request.method,
             "url": self.credentials.url + request.path,
             "params": request.params,
             "headers": headers,
-            "timeout": timeout,
         }
+        if self._timeout is not None:
+            options["timeout"] = self._timeout
+        elif self._http_client is None and self._async_http_client is None:
+            options["timeout"] = _TIMEOUTS[op.kind]
+        return request, options
 
     def _client(self) -> httpx.Client:
         if self._http_client is not None:
             return self._http_client
         if self._async_http_client is not None:
-            raise ConfigurationError(
-                "only async_http_client= was given; sync calls need http_client= too"
-            )
+            raise _one_sided("async_http_client", "sync calls need http_client=")
+        if self._async_transport is not None and self._transport is None:
+            raise _one_sided("async_transport", "sync calls need transport=")
         # Keyed by process: connections shared with a parent would mix up answers. No lock, which
         # a fork could leave locked; setdefault decides between two threads.
         pid = os.getpid()
@@ -117,9 +126,9 @@ class HttpExecutor:
         if self._async_http_client is not None:
             return self._async_http_client
         if self._http_client is not None:
-            raise ConfigurationError(
-                "only http_client= was given; async calls need async_http_client= too"
-            )
+            raise _one_sided("http_client", "async calls need async_http_client=")
+        if self._transport is not None and self._async_transport is None:
+            raise _one_sided("transport", "async calls need async_transport=")
         loop = asyncio.get_running_loop()
         pid, client = self._async_clients.get(loop, (0, None))
         if client is None or pid != os.getpid():
@@ -140,6 +149,10 @@ class HttpExecutor:
         pid, client = self._async_clients.pop(asyncio.get_running_loop(), (0, None))
         if client is not None and pid == os.getpid():
             await client.aclose()
+
+
+def _one_sided(given: str, needed: str) -> ConfigurationError:
+    return ConfigurationError(f"only {given}= was given; {needed} too")
 
 
 _USER_AGENT = {"User-Agent": "vectorize-stores"}

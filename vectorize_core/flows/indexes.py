@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypedDict, TypeVar
 
-from vectorize_core import checks, layout, limits
+from vectorize_core import checks, json, layout, limits
 from vectorize_core.errors import (
     ConfigurationError,
     IndexExistsError,
@@ -99,8 +99,9 @@ async def create_index(
     """Create an index and its metadata indexes, and wait until those are live."""
     checks.check_index_name(state.name)
     config = _config(dimensions, metric, preset)
-    wanted = dict(layout.METADATA_INDEXES) if record_layout else {}
-    wanted |= metadata_indexes if metadata_indexes is not None else {}
+    wanted = dict(metadata_indexes) if metadata_indexes is not None else {}
+    if record_layout:
+        wanted = _with_layout(wanted)
     _check_metadata_indexes(state.name, wanted)
     if record_layout:
         description = layout.note(description, wanted)
@@ -246,11 +247,21 @@ def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> In
     return IndexConfig(dimensions, metric)
 
 
+def _with_layout(wanted: Mapping[str, IndexType]) -> dict[str, IndexType]:
+    for name, index_type in layout.METADATA_INDEXES.items():
+        if wanted.get(name, index_type) != index_type:
+            raise InvalidInputError(
+                f"the metadata index on {name!r} belongs to the record layout and has the type "
+                f"{index_type!r}, not {wanted[name]!r}"
+            )
+    return {**layout.METADATA_INDEXES, **wanted}
+
+
 def _check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
     if len(wanted) > limits.MAX_METADATA_INDEXES:
         raise ConfigurationError(
             f"index {index!r} would have {len(wanted)} metadata indexes; Vectorize allows "
-            f"{limits.MAX_METADATA_INDEXES}: {', '.join(wanted)}"
+            f"{limits.MAX_METADATA_INDEXES}: {', '.join(map(str, wanted))}"
         )
     for name, index_type in wanted.items():
         if index_type not in INDEX_TYPES:
@@ -258,8 +269,14 @@ def _check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
                 f"the metadata index on {name!r} has the type {index_type!r}; "
                 f"types are {list(INDEX_TYPES)}"
             )
-        if not name or name.startswith("$") or '"' in name:
+        if not isinstance(name, str) or not _can_be_indexed(name):
             raise InvalidInputError(f"{name!r} cannot be the name of a metadata property")
+
+
+def _can_be_indexed(name: str) -> bool:
+    if not name or name.startswith("$") or '"' in name or json.has_lone_surrogate(name):
+        return False
+    return len(name) <= limits.MAX_METADATA_KEY_CHARS
 
 
 def _check_same(found: IndexDetails, wanted: IndexConfig) -> None:

@@ -10,8 +10,13 @@ from typing import TypedDict
 
 import numpy as np
 
-from vectorize_core import checks, limits
-from vectorize_core.errors import BadRequestError, InvalidInputError, NotFoundError
+from vectorize_core import checks, json, limits
+from vectorize_core.errors import (
+    BadRequestError,
+    InvalidFilterError,
+    InvalidInputError,
+    NotFoundError,
+)
 from vectorize_core.flows.state import IndexState, get_details
 from vectorize_core.io import Io, each
 from vectorize_core.models import Filter, Match, ReturnMetadata, Values, Vector
@@ -27,6 +32,7 @@ async def get_many(
 
     Twenty ids a request. Ids that cannot exist (too long, empty) are no error either.
     """
+    checks.check_id_list(ids)
     unique = list(dict.fromkeys(i for i in ids if checks.possible_id(i)))
 
     async def get(chunk: tuple[str, ...]) -> tuple[Vector, ...]:
@@ -78,6 +84,9 @@ async def nearest(
         return []
     if not isinstance(query, str):
         await _check_query(io, state, query)
+    problem = None if filter is None else json.problem(filter)
+    if problem:
+        raise InvalidFilterError(f"the filter has {problem}")
     fetch = k > limits.MAX_TOP_K_WITH_PAYLOAD and (return_values or return_metadata == "all")
     op = Query(
         state.name,
@@ -85,7 +94,7 @@ async def nearest(
         vector_id=query if isinstance(query, str) else None,
         top_k=k,
         return_values=return_values and not fetch,
-        return_metadata="none" if fetch else return_metadata,
+        return_metadata="none" if fetch and return_metadata == "all" else return_metadata,
         filter=filter,
         namespace=namespace,
     )
@@ -97,7 +106,7 @@ async def nearest(
         dataclasses.replace(
             match,
             values=stored[match.id].values if return_values else None,
-            metadata=None if return_metadata == "none" else stored[match.id].metadata,
+            metadata=stored[match.id].metadata if return_metadata == "all" else match.metadata,
             namespace=stored[match.id].namespace,
         )
         for match in matches
@@ -105,14 +114,14 @@ async def nearest(
     ]
 
 
-def check_k(k: int) -> None:
+def check_k(k: int, name: str = "k") -> None:
     """A number of matches that one search can give."""
     if k < 0:
-        raise InvalidInputError(f"k is not negative; got {k}")
+        raise InvalidInputError(f"{name} is not negative; got {k}")
     if k > limits.MAX_TOP_K:
         raise InvalidInputError(
-            f"k={k} is more than the {limits.MAX_TOP_K} matches that Vectorize returns. "
-            "Use a smaller k, or narrow the search with filter= or namespace="
+            f"{name}={k} is more than the {limits.MAX_TOP_K} matches that Vectorize returns. "
+            f"Use a smaller {name}, or narrow the search with filter= or namespace="
         )
 
 

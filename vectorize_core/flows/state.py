@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple
 
 from vectorize_core.errors import IndexNotFoundError
 from vectorize_core.io import Io
@@ -12,6 +16,14 @@ from vectorize_core.models import IndexDetails, IndexType, Vector
 from vectorize_core.operations import GetIndex, ListMetadataIndexes
 
 _REMEMBERED = 16
+_ORDERED = 1_000
+
+
+class Span(NamedTuple):
+    """Between these two moments of a state's clock the service accepted a mutation."""
+
+    sent: float
+    accepted: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,11 +32,13 @@ class OwnWrite:
 
     ``probe_id`` reads as ``expected``: a vector, or nothing after a delete. An insert may leave
     an older vector in place, so only the presence of its id is expected (``exact=False``).
+    What the probe shows may have been so before, hence also ``span``.
     """
 
     mutation_id: str | None
     probe_id: str
     expected: Vector | None
+    span: Span
     exact: bool = True
 
 
@@ -40,25 +54,45 @@ class IndexState:
     details: IndexDetails | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
     unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    mutation_ids: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
+    spans: dict[str, Span] = field(default_factory=dict)
+    _clock: Iterator[int] = field(default_factory=count, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def moment(self) -> int:
+        """A moment, later than any before it."""
+        return next(self._clock)
 
     def remember(self, write: OwnWrite, ids: Collection[str]) -> None:
         """Note an accepted write of ``ids``; probes that it overwrites can prove nothing more."""
-        for older in [w for w in self.unseen if w.probe_id in ids]:
-            self.unseen.remove(older)
-        self.unseen.append(write)
-        if write.mutation_id is not None:
-            self.mutation_ids.append(write.mutation_id)
+        with self._lock:
+            for older in [w for w in self.unseen if w.probe_id in ids]:
+                self.unseen.remove(older)
+            self.unseen.append(write)
+            self._note(write.mutation_id, write.span)
+
+    def observe(self, mutation_id: str | None) -> None:
+        """Note that the index has processed a mutation, of whichever client."""
+        with self._lock:
+            if mutation_id not in self.spans:
+                self._note(mutation_id, Span(-math.inf, self.moment()))
+
+    def _note(self, mutation_id: str | None, span: Span) -> None:
+        if mutation_id is not None:
+            self.spans[mutation_id] = span
+            if len(self.spans) > _ORDERED:
+                del self.spans[next(iter(self.spans))]
 
     def still_unseen(self, writes: Collection[OwnWrite]) -> tuple[OwnWrite, ...]:
         """What to look at to know that ``writes`` took effect: them, or what overwrote them."""
-        return tuple(w for w in writes if w in self.unseen) or tuple(self.unseen)
+        unseen = tuple(self.unseen)
+        return tuple(writes) if set(writes) <= set(unseen) else unseen
 
     def settle(self, writes: Collection[OwnWrite]) -> None:
         """Note that reads see ``writes``."""
-        for write in writes:
-            if write in self.unseen:
-                self.unseen.remove(write)
+        with self._lock:
+            for write in writes:
+                if write in self.unseen:
+                    self.unseen.remove(write)
 
     def forget(self) -> None:
         """Forget the configuration: the index was created, deleted or changed."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
-from vectorize_core import json, limits
+from vectorize_core import limits
 from vectorize_core.errors import InvalidInputError, WaitTimeoutError
-from vectorize_core.flows.state import IndexState, OwnWrite
+from vectorize_core.flows.state import IndexState, OwnWrite, Span
 from vectorize_core.io import Io
 from vectorize_core.models import Vector
 from vectorize_core.operations import GetByIds, GetInfo
@@ -52,16 +52,22 @@ async def wait_for(
     Processed: the index names the last of them, or a later write of this client, as its last
     processed mutation. Another client's mutation may overtake ours between two looks, and
     batches sent side by side may be taken up in another order, so seeing the written records
-    themselves also counts; that alone proves them visible.
+    themselves also counts. Visible: they are seen, and the last processed mutation is not one
+    from before the write; a record may have been there already as it is now written.
     """
     goal = wait_goal(wait)
     if goal is None or not writes:
         return
     waited, pause = 0.0, _FIRST_PAUSE
     while True:
-        if goal == "processed" and await _is_processed(io, state, writes):
+        # Another thread may write what these writes would be recognised by.
+        writes = state.still_unseen(writes)
+        last = await observe(io, state)
+        if goal == "processed" and all(_is_processed(write, last) for write in writes):
             return
-        unseen = await _unseen(io, state, writes)
+        unseen = [write for write in writes if _is_pending(write, last)]
+        if not unseen:
+            unseen = await _unseen(io, state, writes)
         if not unseen:
             state.settle(writes)
             return
@@ -84,15 +90,22 @@ async def wait_for_own(
     await wait_for(io, state, tuple(state.unseen), "visible", wait_timeout)
 
 
-async def _is_processed(io: Io, state: IndexState, writes: Sequence[OwnWrite]) -> bool:
+async def observe(io: Io, state: IndexState) -> Span | None:
+    """When the last processed mutation was accepted; None if there is none.
+
+    To be asked before a write that will be waited for: what is processed then does not prove it.
+    """
     last = (await io.call(GetInfo(state.name))).processed_up_to_mutation
-    known = list(state.mutation_ids)
-    if last not in known:
-        return False
-    ids = [write.mutation_id for write in writes]
-    if last in ids:
-        return len(ids) == 1
-    return all(known.index(last) > known.index(i) for i in ids if i in known)
+    state.observe(last)
+    return None if last is None else state.spans.get(last)
+
+
+def _is_processed(write: OwnWrite, last: Span | None) -> bool:
+    return last is not None and (last is write.span or last.sent > write.span.accepted)
+
+
+def _is_pending(write: OwnWrite, last: Span | None) -> bool:
+    return last is None or last.accepted < write.span.sent
 
 
 async def _unseen(io: Io, state: IndexState, writes: Sequence[OwnWrite]) -> list[OwnWrite]:
@@ -111,10 +124,4 @@ def _is_seen(write: OwnWrite, stored: Vector | None) -> bool:
         return write.expected is None and stored is None
     if not write.exact:
         return True
-    # Through JSON, so that 1 and 1.0 or a tuple and a list are what they are to the service.
-    sent = json.loads(json.dumps(write.expected.metadata or {}))
-    return (
-        stored.namespace == write.expected.namespace
-        and (stored.metadata or {}) == sent
-        and bool((stored.values == write.expected.values).all())
-    )
+    return stored == write.expected

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, NamedTuple, Unpack
 
-from vectorize_core import checks, limits
+from vectorize_core import checks, json, limits
 from vectorize_core.errors import (
     ConnectionFailedError,
+    IndexNotFoundError,
     InvalidInputError,
     PartialWriteError,
     ServerError,
 )
-from vectorize_core.flows.state import IndexState, OwnWrite, get_details
+from vectorize_core.flows.state import IndexState, OwnWrite, Span, get_details
 from vectorize_core.flows.waiting import (
     DEFAULT_WAIT_TIMEOUT,
     Wait,
     WaitOptions,
+    observe,
     wait_for,
     wait_goal,
 )
@@ -31,7 +33,7 @@ from vectorize_core.operations import DeleteByIds, Insert, Upsert
 DEFAULT_BATCH_SIZE = 500
 DEFAULT_CONCURRENCY = 4
 MAX_BATCH_BYTES = 8_000_000
-_BYTES_PER_VALUE = 15
+_BYTES_PER_VALUE = 17
 """A float32 in decimal form, with its comma, is never longer."""
 
 
@@ -137,7 +139,8 @@ async def upsert(
     **options: Unpack[WriteOptions],
 ) -> tuple[Mutation, ...]:
     """Write ``vectors``, replacing those that exist."""
-    return await write(io, state, checked(io, state, vectors), "upsert", **options)
+    source = _Checked(io, state, vectors)
+    return await write(io, state, source.measured(), "upsert", taken=source.count, **options)
 
 
 async def insert(
@@ -147,7 +150,8 @@ async def insert(
     **options: Unpack[WriteOptions],
 ) -> tuple[Mutation, ...]:
     """Write those of ``vectors`` that do not exist."""
-    return await write(io, state, checked(io, state, vectors), "insert", **options)
+    source = _Checked(io, state, vectors)
+    return await write(io, state, source.measured(), "insert", taken=source.count, **options)
 
 
 async def write(
@@ -170,14 +174,22 @@ async def write(
     one after the other: a batch holding an id that is on its way waits for it. After a failure
     nothing more is taken from ``records``; `PartialWriteError` accounts for what was, unless
     nothing was written: then the cause itself is raised. ``taken`` counts the input positions
-    used up, where the source of ``records`` reads ahead.
+    used up, where that is more than came out of ``records``.
     """
-    wait_goal(wait)
+    check_batch_size(batch_size)
+    _check_concurrency(concurrency)
     account = _Account(state, concurrency)
     make = Upsert if mode == "upsert" else Insert
+    if wait_goal(wait) is not None:
+        # An index that is yet to be made holds nothing to be mistaken for this write.
+        with suppress(IndexNotFoundError):
+            await observe(io, state)
 
-    async def send(batch: _Batch) -> Mutation:
-        return await io.call(make(state.name, tuple(batch.vectors.values()), unparsable_behavior))
+    async def send(batch: _Batch) -> tuple[str | None, Span]:
+        sent = state.moment()
+        op = make(state.name, tuple(batch.vectors.values()), unparsable_behavior)
+        mutation_id = (await io.call(op)).mutation_id
+        return mutation_id, Span(sent, state.moment())
 
     source = _Batcher(records, batch_size, keep_last=mode == "upsert")
     while not source.finished:
@@ -190,12 +202,17 @@ async def write(
                         source.finished = True
                         account.failed(done.item, done.error)
                         continue
-                    mutation_id = done.result().mutation_id
-                    probe = next(reversed(done.item.vectors.values()))
-                    own = OwnWrite(mutation_id, probe.id, probe, exact=mode == "upsert")
+                    mutation_id, span = done.result()
+                    probe = _copy(next(reversed(done.item.vectors.values())))
+                    own = OwnWrite(mutation_id, probe.id, probe, span, exact=mode == "upsert")
                     account.accepted(done.item, own, done.item.vectors)
                     if on_batch is not None:
-                        on_batch(BatchReport(account.written, mutation_id))
+                        try:
+                            on_batch(BatchReport(account.written, mutation_id))
+                        except Exception as error:
+                            # Not from here: what is on its way has to be accounted for.
+                            source.finished = True
+                            account.causes.append(error)
             except Exception as error:
                 # The input itself: its iterator, a check or the embedder.
                 source.finished = True
@@ -281,26 +298,48 @@ def check_batch_size(batch_size: int | None) -> int:
     return min(batch_size, limits.MAX_VECTORS_PER_WRITE)
 
 
-async def checked(
-    io: Io, state: IndexState, vectors: Iterable[Vector] | AsyncIterable[Vector]
-) -> AsyncIterator[Measured]:
-    """``vectors`` once they are checked: a sequence as a whole, anything else as it comes."""
-    if isinstance(vectors, Sequence):
-        measured = [await _check(io, state, vector) for vector in vectors]
-        for item in measured:
-            yield item
-    elif isinstance(vectors, AsyncIterable):
-        async for vector in vectors:
-            yield await _check(io, state, vector)
-    else:
-        for vector in vectors:
-            yield await _check(io, state, vector)
+def _check_concurrency(concurrency: int) -> None:
+    if concurrency < 1:
+        raise InvalidInputError(f"concurrency is at least 1; got {concurrency}")
 
 
-async def _check(io: Io, state: IndexState, vector: Vector) -> Measured:
-    size = checks.check_record(vector.id, vector.namespace, vector.metadata)
-    await check_values(io, state, vector)
-    return Measured(vector, size)
+def _copy(vector: Vector) -> Vector:
+    """As the service has it, whatever becomes of the caller's metadata and array."""
+    metadata = json.loads(json.dumps(vector.metadata or {}))
+    return Vector(vector.id, vector.values.copy(), vector.namespace, metadata)
+
+
+class _Checked:
+    """Vectors once they are checked, and how many input positions that has used up."""
+
+    def __init__(
+        self, io: Io, state: IndexState, vectors: Iterable[Vector] | AsyncIterable[Vector]
+    ) -> None:
+        self._io = io
+        self._state = state
+        self._vectors = vectors
+        self._taken = 0
+
+    def count(self) -> int:
+        """Input positions used up: of a sequence all, once it is checked."""
+        return self._taken
+
+    async def measured(self) -> AsyncIterator[Measured]:
+        """A sequence once it is checked as a whole, anything else as it comes."""
+        if isinstance(self._vectors, Sequence):
+            self._taken = len(self._vectors)
+            for measured in [await self._check(vector) for vector in self._vectors]:
+                yield measured
+            return
+        vectors = self._vectors
+        async for vector in vectors if isinstance(vectors, AsyncIterable) else each(vectors):
+            self._taken += 1
+            yield await self._check(vector)
+
+    async def _check(self, vector: Vector) -> Measured:
+        size = checks.check_record(vector.id, vector.namespace, vector.metadata)
+        await check_values(self._io, self._state, vector)
+        return Measured(vector, size)
 
 
 async def check_values(io: Io, state: IndexState, vector: Vector) -> None:
@@ -324,13 +363,18 @@ async def delete(
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
 ) -> tuple[Mutation, ...]:
     """Delete the records with these ids, in requests of 100; unknown ids are no error."""
-    wait_goal(wait)
-    for vector_id in ids:
-        checks.check_id(vector_id)
+    _check_concurrency(concurrency)
+    goal = wait_goal(wait)
+    checks.check_ids(ids)
     account = _Account(state, concurrency)
+    if goal is not None and ids:
+        await observe(io, state)
 
-    async def send(batch: _Batch) -> Mutation:
-        return await io.call(DeleteByIds(state.name, tuple(ids[i] for i in batch.positions)))
+    async def send(batch: _Batch) -> tuple[str | None, Span]:
+        sent = state.moment()
+        op = DeleteByIds(state.name, tuple(ids[i] for i in batch.positions))
+        mutation_id = (await io.call(op)).mutation_id
+        return mutation_id, Span(sent, state.moment())
 
     step = limits.MAX_IDS_PER_DELETE
     batches = [_Batch(at, min(step, len(ids) - at)) for at in range(0, len(ids), step)]
@@ -339,7 +383,8 @@ async def delete(
             if done.error is not None:
                 account.failed(done.item, done.error)
                 continue
-            own = OwnWrite(done.result().mutation_id, ids[done.item.start], expected=None)
+            mutation_id, span = done.result()
+            own = OwnWrite(mutation_id, ids[done.item.start], None, span)
             account.accepted(done.item, own, {ids[at] for at in done.item.positions})
     account.raise_failure()
     await account.wait(io, wait, wait_timeout)

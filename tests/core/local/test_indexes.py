@@ -97,6 +97,11 @@ def test_every_call_on_a_name_never_used_is_404(service, refused):
             call()
 
 
+def test_a_missing_index_is_named_before_a_bad_vector(service, refused):
+    with refused(3000, status=404):
+        service.insert("docs", [Vector("x" * 65, np.ones(7))])
+
+
 def test_every_call_on_a_deleted_name_is_410(service, refused):
     service.create_index("docs", CONFIG)
     service.delete_index("docs")

@@ -118,6 +118,17 @@ def test_two_services_on_one_directory_see_each_others_commits(make, tmp_path):
     assert found(one) == ("new",)
 
 
+def test_an_index_deleted_elsewhere_is_no_longer_held_in_memory(make, tmp_path):
+    one, two = make(tmp_path), make(tmp_path)
+    one.create_index("docs", IndexConfig(32))
+    found(one)
+    assert list(one._snapshots._latest) == ["docs"]
+    two.delete_index("docs")
+    with pytest.raises(Exception, match=r"vectorize\.index\.deleted"):
+        ids(one)
+    assert one._snapshots._latest == {}
+
+
 def test_memory_is_private(make):
     one, two = make(), make()
     one.create_index("docs", IndexConfig(32))

@@ -77,7 +77,7 @@ def test_what_was_passed_may_change_afterwards(docs, put):
     match = docs.query("docs", vector=ONES, return_values=True, return_metadata="all").matches[0]
     assert (match.values == 1).all()
     assert match.metadata == {"tags": ["x"]}
-    match.values[:] = 9
+    match.values[:16] = 9
     assert docs.query("docs", vector=ONES).matches[0].score == 1.0
 
 

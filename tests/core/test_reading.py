@@ -1,0 +1,440 @@
+"""Reading past the service's caps: exact answers, at the price that was promised."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from tests.core.helpers import Face, both_faces, plain
+from vectorize_core import layout
+from vectorize_core.connection import Connection, local_connection
+from vectorize_core.errors import (
+    BadRequestError,
+    IndexNotFoundError,
+    InvalidInputError,
+)
+from vectorize_core.flows import indexes, reading, writing
+from vectorize_core.io import Io, run
+from vectorize_core.models import Vector
+from vectorize_core.operations import GetByIds, ListVectors, Op, Query
+
+DIMENSIONS = 32
+RECORDS = 130
+RNG = np.random.default_rng(5)
+VECTORS = [
+    Vector(
+        f"id{i}",
+        RNG.standard_normal(DIMENSIONS),
+        namespace="even" if i % 2 == 0 else None,
+        metadata={"n": i, "group": f"g{i % 3}", "more": {"a": [i]}},
+    )
+    for i in range(RECORDS)
+]
+QUERY = RNG.standard_normal(DIMENSIONS).astype(np.float32)
+
+
+def io_of(face: Face, connection: Connection) -> Io:
+    return connection.async_io() if face.is_async else connection.io()
+
+
+async def driven(face: Face, flow: Any) -> Any:
+    return await flow if face.is_async else run(flow)
+
+
+def tapped(connection: Connection, before: Callable[[Op[Any]], None] | None = None) -> list[Any]:
+    """Every operation sent from now on; ``before`` may raise instead of it."""
+    executor, sent = cast("Any", connection.executor), []
+    send = executor.send
+
+    def tap(op: Op[Any]) -> Any:
+        sent.append(op)
+        if before is not None:
+            before(op)
+        return send(op)
+
+    executor.send = tap
+    return sent
+
+
+def made(metric: Any, vectors: list[Vector], **options: Any) -> Connection:
+    connection = local_connection()
+    io, state = connection.io(), connection.state("docs")
+    run(indexes.create_index(io, state, dimensions=DIMENSIONS, metric=metric, **options))
+    run(writing.upsert(io, state, vectors))
+    return connection
+
+
+@pytest.fixture(scope="module", params=["cosine", "euclidean", "dot-product"])
+def metric(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def shared(metric: str) -> Iterator[Connection]:
+    connection = made(metric, VECTORS, metadata_indexes={"group": "string"})
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def connection(shared: Connection) -> Iterator[Connection]:
+    yield shared
+    vars(shared.executor).pop("send", None)
+
+
+def brute_force(metric: str, vectors: list[Vector]) -> list[tuple[str, float]]:
+    """Ids and scores, best first."""
+    matrix = np.stack([vector.values for vector in vectors]).astype(np.float64)
+    query = QUERY.astype(np.float64)
+    dots = matrix @ query
+    lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(query)
+    scores = {
+        "cosine": dots / lengths,
+        "euclidean": np.linalg.norm(matrix - query, axis=1),
+        "dot-product": -dots,
+    }[metric]
+    best = np.argsort(-scores if metric == "cosine" else scores)
+    return [(vectors[i].id, float(scores[i])) for i in best]
+
+
+@both_faces
+@pytest.mark.parametrize("k", [0, 1, 4, 20, 50, 51, 75, 100])
+@pytest.mark.parametrize("payload", [True, False])
+async def test_the_nearest_are_those_of_brute_force_with_all_that_was_asked_for(
+    face: Face, connection: Connection, metric: str, k: int, payload: bool
+) -> None:
+    sent = tapped(connection)
+    options = {"return_values": payload, "return_metadata": "all" if payload else "none"}
+    flow = reading.nearest(
+        io_of(face, connection), connection.state("docs"), QUERY, k, **cast("Any", options)
+    )
+    matches = await driven(face, flow)
+    expected = brute_force(metric, VECTORS)[:k]
+    assert [match.id for match in matches] == [name for name, _ in expected]
+    np.testing.assert_allclose([m.score for m in matches], [s for _, s in expected], atol=1e-4)
+    by_id = {vector.id: vector for vector in VECTORS}
+    for match in matches:
+        vector = by_id[match.id]
+        assert match.namespace == vector.namespace
+        assert match.metadata == (vector.metadata if payload else None)
+        assert (match.values is not None) == payload
+        assert not payload or np.array_equal(match.values, vector.values)
+    assert len(sent) == (0 if k == 0 else 1 + (math.ceil(k / 20) if payload and k > 50 else 0))
+
+
+@both_faces
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"return_values": True},
+        {"return_metadata": "all"},
+        {"return_metadata": "indexed"},
+        {"return_metadata": "indexed", "return_values": True},
+        {"return_values": True, "namespace": "even"},
+        {"return_metadata": "all", "filter": {"group": {"$ne": "g1"}}},
+    ],
+)
+async def test_a_match_is_the_same_on_either_side_of_the_cap(
+    face: Face, connection: Connection, options: Any
+) -> None:
+    io, state = io_of(face, connection), connection.state("docs")
+    below = await driven(face, reading.nearest(io, state, QUERY, 50, **options))
+    above = await driven(face, reading.nearest(io, state, QUERY, 60, **options))
+    assert len(below) == 50
+    assert len(above) == 60
+
+    assert [plain(match) for match in above[:50]] == [plain(match) for match in below]
+
+
+@both_faces
+@pytest.mark.parametrize("k", [5, 70])
+async def test_a_query_by_id_begins_with_the_vector_itself(
+    face: Face, connection: Connection, metric: str, k: int
+) -> None:
+    io, state = io_of(face, connection), connection.state("docs")
+    flow = reading.nearest(io, state, "id7", k, return_metadata="all")
+    matches = await driven(face, flow)
+    assert len(matches) == k
+    assert metric == "dot-product" or matches[0].id == "id7"
+    assert all(match.metadata["n"] == int(match.id[2:]) for match in matches)
+
+
+@both_faces
+async def test_a_record_deleted_between_search_and_fetch_is_left_out(face: Face) -> None:
+    connection = made("cosine", VECTORS)
+    io, state = io_of(face, connection), connection.state("docs")
+    best = brute_force("cosine", VECTORS)[:60]
+    gone = best[3][0]
+    fetched = False
+
+    def before(op: Op[Any]) -> None:
+        nonlocal fetched
+        if isinstance(op, GetByIds) and not fetched:
+            fetched = True
+            cast("Any", connection.executor).service.delete_by_ids("docs", [gone])
+
+    tapped(connection, before)
+    matches = await driven(face, reading.nearest(io, state, QUERY, 60, return_values=True))
+    assert [match.id for match in matches] == [name for name, _ in best if name != gone]
+    connection.close()
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("query", "k", "said"),
+    [
+        (QUERY, 101, "k=101 is more than the 100"),
+        (QUERY, -1, "not negative; got -1"),
+        (np.full(DIMENSIONS, np.nan, np.float32), 5, "NaN or infinite"),
+        (np.full(DIMENSIONS, np.inf, np.float32), 5, "NaN or infinite"),
+        (QUERY[:31], 5, "the query vector has 31 dimensions, the index 'docs' has 32"),
+        (np.zeros(0, np.float32), 5, "0 dimensions"),
+    ],
+)
+async def test_an_impossible_query_is_refused_before_it_is_sent(
+    face: Face, connection: Connection, query: Any, k: int, said: str
+) -> None:
+    sent = tapped(connection)
+    with pytest.raises(InvalidInputError, match=said):
+        await driven(
+            face, reading.nearest(io_of(face, connection), connection.state("docs"), query, k)
+        )
+    assert not any(isinstance(op, Query) for op in sent)
+
+
+@both_faces
+@pytest.mark.parametrize("count", [0, 1, 20, 21, 55])
+async def test_get_returns_any_number_in_the_order_asked_for(
+    face: Face, connection: Connection, count: int
+) -> None:
+    sent = tapped(connection)
+    ids = [f"id{i}" for i in reversed(range(count))]
+    flow = reading.get_many(io_of(face, connection), connection.state("docs"), ids)
+    found = await driven(face, flow)
+    assert list(found) == ids
+    assert list(found.values()) == list(reversed(VECTORS[:count]))
+    assert sorted(len(op.ids) for op in sent) == sorted(
+        min(20, count - at) for at in range(0, count, 20)
+    )
+
+
+@both_faces
+async def test_get_asks_once_for_each_possible_id(face: Face, connection: Connection) -> None:
+    sent = tapped(connection)
+    impossible = ["", "x" * 65, "é" * 33, "\ud800", None, 5]
+    ids = cast("Any", ["id3", "unknown", "id1", "id3", *impossible])
+    io, state = io_of(face, connection), connection.state("docs")
+    assert list(await driven(face, reading.get_many(io, state, ids))) == ["id3", "id1"]
+    assert [op.ids for op in sent] == [("id3", "unknown", "id1")]
+    assert await driven(face, reading.get_many(io, state, cast("Any", impossible))) == {}
+    assert len(sent) == 1
+    with pytest.raises(InvalidInputError, match="list of ids; got 'id3'"):
+        await driven(face, reading.get_many(io, state, "id3"))
+
+
+async def all_of(pages: Any) -> list[str]:
+    return [item async for item in pages]
+
+
+@both_faces
+@pytest.mark.parametrize(("page_size", "pages"), [(1_000, 1), (RECORDS, 1), (129, 2), (40, 4)])
+async def test_every_id_is_listed_once(
+    face: Face, connection: Connection, page_size: int, pages: int
+) -> None:
+    sent = tapped(connection)
+    io, state = io_of(face, connection), connection.state("docs")
+    listed = await driven(face, all_of(reading.iter_ids(io, state, page_size=page_size)))
+    assert sorted(listed) == sorted(vector.id for vector in VECTORS)
+    assert len(sent) == pages
+
+
+@both_faces
+@pytest.mark.parametrize("page_size", [0, 1_001])
+async def test_an_impossible_page_size_is_refused(
+    face: Face, connection: Connection, page_size: int
+) -> None:
+    io, state = io_of(face, connection), connection.state("docs")
+    with pytest.raises(InvalidInputError, match=f"1 to 1000; got {page_size}"):
+        await driven(face, all_of(reading.iter_ids(io, state, page_size=page_size)))
+
+
+def _expiring(at_calls: set[int]) -> Callable[[Op[Any]], None]:
+    calls = 0
+
+    def before(op: Op[Any]) -> None:
+        nonlocal calls
+        if isinstance(op, ListVectors):
+            calls += 1
+            if calls in at_calls:
+                assert op.cursor is not None
+                raise BadRequestError("ListVectors(docs)", 400)
+
+    return before
+
+
+@both_faces
+@pytest.mark.parametrize("at_calls", [{2}, {4}, {2, 4, 6}])
+async def test_an_expired_cursor_repeats_and_loses_no_id(
+    face: Face, connection: Connection, at_calls: set[int]
+) -> None:
+    sent = tapped(connection, _expiring(at_calls))
+    io, state = io_of(face, connection), connection.state("docs")
+    listed = await driven(face, all_of(reading.iter_ids(io, state, page_size=40)))
+    assert sorted(listed) == sorted(vector.id for vector in VECTORS)
+    restarts = sum(op.cursor is None for op in sent) - 1
+    assert restarts == len(at_calls)
+
+
+@both_faces
+async def test_a_listing_that_never_gets_on_gives_up(face: Face, connection: Connection) -> None:
+    sent = tapped(connection, _expiring({2, 4, 6, 8, 10}))
+    io, state = io_of(face, connection), connection.state("docs")
+    with pytest.raises(BadRequestError):
+        await driven(face, all_of(reading.iter_ids(io, state, page_size=40)))
+    assert len(sent) == 8
+
+
+@both_faces
+async def test_an_index_deleted_while_it_is_listed_is_an_error(face: Face) -> None:
+    connection = made("cosine", VECTORS[:50])
+    io, state = io_of(face, connection), connection.state("docs")
+
+    def before(op: Op[Any]) -> None:
+        if isinstance(op, ListVectors) and op.cursor is not None:
+            cast("Any", connection.executor).service.delete_index("docs")
+
+    sent = tapped(connection, before)
+    with pytest.raises(IndexNotFoundError):
+        await driven(face, all_of(reading.iter_ids(io, state, page_size=40)))
+    assert len(sent) == 3
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def spread() -> Iterator[Connection]:
+    """3,000 records in buckets; the property ``few`` tells how many share its value."""
+    counts = {"99": 99, "100": 100, "101": 101, "1500": 1_500}
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    vectors = [
+        Vector(
+            f"doc-{i}",
+            RNG.standard_normal(DIMENSIONS),
+            namespace="odd" if i % 2 else "even",
+            metadata={
+                "few": labels[i] if i < len(labels) else f"other-{i % 40}",
+                "_vs_bucket": layout.bucket(f"doc-{i}"),
+            },
+        )
+        for i in range(3_000)
+    ]
+    connection = made("cosine", vectors, metadata_indexes={"few": "string"})
+    yield connection
+    connection.close()
+
+
+def ids_of(label: str) -> set[str]:
+    starts = {"0": (0, 0), "99": (0, 99), "100": (99, 199), "101": (199, 300), "1500": (300, 1_800)}
+    return {f"doc-{i}" for i in range(*starts[label])}
+
+
+IN_BUCKETS: Any = {"bucket_property": layout.BUCKET, "buckets": layout.BUCKETS}
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("label", "most"), [("0", 1), ("99", 1), ("100", 5), ("101", 5), ("1500", 120)]
+)
+async def test_every_match_of_a_filter_is_found_however_many(
+    face: Face, spread: Connection, label: str, most: int
+) -> None:
+    sent = tapped(spread)
+    try:
+        io, state = io_of(face, spread), spread.state("docs")
+        flow = reading.ids_matching(io, state, {"few": label}, **IN_BUCKETS)
+        found = await driven(face, flow)
+    finally:
+        vars(spread.executor).pop("send")
+    assert len(found) == len(set(found))
+    assert set(found) == ids_of(label)
+    assert len(sent) <= most
+
+
+@both_faces
+async def test_a_namespace_narrows_what_matches(face: Face, spread: Connection) -> None:
+    io, state = io_of(face, spread), spread.state("docs")
+    flow = reading.ids_matching(io, state, {"few": "1500"}, namespace="odd", **IN_BUCKETS)
+    assert set(await driven(face, flow)) == {i for i in ids_of("1500") if int(i[4:]) % 2}
+
+
+@both_faces
+async def test_a_whole_index_can_be_enumerated(face: Face, spread: Connection) -> None:
+    io, state = io_of(face, spread), spread.state("docs")
+    found = await driven(face, reading.ids_matching(io, state, {}, **IN_BUCKETS))
+    assert set(found) == {f"doc-{i}" for i in range(3_000)}
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("label", "complete"), [("99", True), ("100", False), ("101", False), ("1500", False)]
+)
+async def test_without_buckets_an_answer_that_may_hide_more_is_an_error(
+    face: Face, spread: Connection, label: str, complete: bool
+) -> None:
+    io, state = io_of(face, spread), spread.state("docs")
+    flow = reading.ids_matching(io, state, {"few": label})
+    if complete:
+        assert set(await driven(face, flow)) == ids_of(label)
+    else:
+        with pytest.raises(InvalidInputError, match=r"few.*100 records.*record_layout=True"):
+            await driven(face, flow)
+
+
+@both_faces
+async def test_an_enumeration_stops_at_its_ceiling_of_requests(
+    face: Face, spread: Connection
+) -> None:
+    sent = tapped(spread)
+    io, state = io_of(face, spread), spread.state("docs")
+    flow = reading.ids_matching(io, state, {"few": "1500"}, max_requests=10, **IN_BUCKETS)
+    with pytest.raises(InvalidInputError, match=r"few.*more than 10 requests"):
+        await driven(face, flow)
+    vars(spread.executor).pop("send")
+    assert len(sent) == 10
+
+
+@both_faces
+@pytest.mark.parametrize("missing", [range(150), range(0, 150, 2)])
+async def test_records_missing_a_bucket_are_detected(face: Face, missing: range) -> None:
+    vectors = [
+        Vector(
+            f"doc-{i}",
+            RNG.standard_normal(DIMENSIONS),
+            metadata={
+                "few": "x",
+                **({} if i in missing else {"_vs_bucket": layout.bucket(f"doc-{i}")}),
+            },
+        )
+        for i in range(150)
+    ]
+    connection = made("cosine", vectors, metadata_indexes={"few": "string"})
+    io, state = io_of(face, connection), connection.state("docs")
+    with pytest.raises(InvalidInputError, match="not all of them are in a bucket"):
+        await driven(face, reading.ids_matching(io, state, {"few": "x"}, **IN_BUCKETS))
+    connection.close()
+
+
+@both_faces
+async def test_more_than_a_hundred_records_in_one_bucket_are_an_error(face: Face) -> None:
+    vectors = [
+        Vector(f"doc-{i}", RNG.standard_normal(DIMENSIONS), metadata={"few": "x", "_vs_bucket": 5})
+        for i in range(101)
+    ]
+    connection = made("cosine", vectors, metadata_indexes={"few": "string"})
+    io, state = io_of(face, connection), connection.state("docs")
+    with pytest.raises(InvalidInputError, match="few"):
+        await driven(face, reading.ids_matching(io, state, {"few": "x"}, **IN_BUCKETS))
+    connection.close()

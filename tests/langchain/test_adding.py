@@ -1,0 +1,391 @@
+"""Writing: every way in, lazily, in order, and refused before it costs anything."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langchain_core.documents import Document
+
+from langchain_vectorize import VectorizeVectorStore
+from tests.stores import (
+    DIMENSIONS,
+    Call,
+    Embedder,
+    Make,
+    Recorder,
+    bad_records,
+    both_ways,
+    vector,
+)
+from vectorize_core import (
+    BatchReport,
+    InvalidInputError,
+    InvalidVectorError,
+    PartialWriteError,
+    VectorizeClient,
+)
+from vectorize_core.flows.writing import DEFAULT_CONCURRENCY
+
+Row = tuple[str | None, str, dict[str, Any]]
+ROWS: list[Row] = [(f"id-{i}", f"text {i}", {"n": i}) for i in range(7)]
+IDS = [str(row[0]) for row in ROWS]
+
+
+def generated(items: Iterable[Any]) -> Iterator[Any]:
+    yield from items
+
+
+def as_texts(rows: Iterable[Row], column: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ids, texts, metadatas = zip(*rows, strict=True)
+    return (column(texts), column(metadatas)), {"ids": column(ids)}
+
+
+def as_documents(rows: Iterable[Row], column: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    # Without validation, which refuses some of the bad records itself.
+    made = (Document.model_construct(id=i, page_content=t, metadata=m) for i, t, m in rows)
+    return (column(made),), {}
+
+
+FORMS = {"texts": as_texts, "documents": as_documents}
+COLUMNS = {"lists": list, "generators": generated}
+every_form = pytest.mark.parametrize("form", FORMS)
+every_column = pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
+
+
+async def add(
+    call: Call, store: Any, form: str, rows: Iterable[Row], column: Any = list, **options: Any
+) -> list[str]:
+    """Add ``rows`` as texts or as documents."""
+    args, named = FORMS[form](rows, column)
+    ids: list[str] = await call(store, f"add_{form}", *args, **named, **options)
+    return ids
+
+
+def contents(store: VectorizeVectorStore, ids: Iterable[str] = IDS) -> list[Row]:
+    return [(d.id, d.page_content, d.metadata) for d in store.get_by_ids(list(ids))]
+
+
+@both_ways
+@every_form
+@every_column
+async def test_what_is_added_is_kept_and_ids_come_back_in_input_order(
+    store: VectorizeVectorStore, call: Call, form: str, column: Any
+) -> None:
+    assert await add(call, store, form, ROWS, column, batch_size=2) == IDS
+    assert contents(store) == ROWS
+
+
+@both_ways
+@every_form
+@every_column
+async def test_a_store_can_be_made_of_texts_or_documents(
+    client: VectorizeClient, embedder: Embedder, call: Call, form: str, column: Any
+) -> None:
+    (content, *rest), named = FORMS[form](ROWS, column)
+    place = {"client": client, "index_name": "docs", "create_index": True, "batch_size": 3}
+    make = VectorizeVectorStore
+    store = await call(make, f"from_{form}", content, embedder, *rest, **named, **place)
+    assert contents(store) == ROWS
+    assert [len(batch) for batch in embedder.batches] == [3, 3, 1]
+
+
+@both_ways
+@every_form
+async def test_missing_ids_become_uuids_among_given_ones(
+    store: VectorizeVectorStore, call: Call, form: str
+) -> None:
+    rows: list[Row] = [("given", "a", {}), (None, "b", {}), (None, "c", {})]
+    given, *new = await add(call, store, form, rows)
+    assert given == "given"
+    assert len({UUID(vector_id) for vector_id in new}) == 2
+    assert [text for _, text, _ in contents(store, [given, *new])] == ["a", "b", "c"]
+
+
+@both_ways
+@every_column
+@pytest.mark.parametrize("method", ["add_documents", "from_documents"])
+async def test_ids_given_go_before_the_documents_own(
+    store: VectorizeVectorStore,
+    client: VectorizeClient,
+    embedder: Embedder,
+    call: Call,
+    method: str,
+    column: Any,
+) -> None:
+    documents = column([Document(id="own", page_content="a"), Document(id="too", page_content="b")])
+    if method == "add_documents":
+        assert (await call(store, method, documents, ids=column(["x", "y"]))) == ["x", "y"]
+    else:
+        place = {"client": client, "index_name": "docs", "create_index": True}
+        await call(
+            VectorizeVectorStore, method, documents, embedder, ids=column(["x", "y"]), **place
+        )
+    assert sorted(client.index("docs").list_ids()) == ["x", "y"]
+
+
+@both_ways
+@every_form
+async def test_an_id_that_exists_is_replaced_whole(
+    store: VectorizeVectorStore, call: Call, form: str
+) -> None:
+    await add(call, store, form, [("a", "old", {"old": 1})])
+    await add(call, store, form, [("a", "new", {"new": 1})])
+    assert contents(store, ["a"]) == [("a", "new", {"new": 1})]
+    ((document, score),) = store.similarity_search_with_score("new", k=5)
+    assert (document.page_content, round(score, 5)) == ("new", 1.0)
+
+
+@both_ways
+@every_form
+@pytest.mark.parametrize("batch_size", [1, 2, 10])
+async def test_of_equal_ids_in_one_call_the_last_wins(
+    store: VectorizeVectorStore, call: Call, form: str, batch_size: int
+) -> None:
+    rows: list[Row] = [(f"{i % 3}", f"text {i}", {"n": i}) for i in range(9)]
+    ids = await add(call, store, form, rows, generated, batch_size=batch_size)
+    assert ids == [row[0] for row in rows]
+    assert contents(store, "012") == rows[6:]
+
+
+@both_ways
+@every_form
+async def test_nothing_to_add_sends_and_creates_nothing(
+    store: VectorizeVectorStore, sent: Recorder, embedder: Embedder, call: Call, form: str
+) -> None:
+    method, empty = f"add_{form}", ([], generated([]))
+    assert [await call(store, method, none) for none in empty] == [[], []]
+    assert (sent.changes, embedder.batches) == ([], [])
+
+
+@both_ways
+@every_form
+async def test_a_generator_is_embedded_a_batch_at_a_time_and_not_far_ahead_of_sending(
+    store: VectorizeVectorStore, sent: Recorder, embedder: Embedder, call: Call, form: str
+) -> None:
+    size, batches = 3, 20
+    pulled, ahead = 0, []
+
+    def rows(items: Iterable[Any]) -> Iterator[Any]:
+        nonlocal pulled
+        for item in items:
+            pulled += 1
+            ahead.append((pulled - 1) // size - len(sent.writes))
+            # What came before is embedded, and no more than that.
+            assert len(embedder.batches) == (pulled - 1) // size
+            yield item
+
+    many: list[Row] = [(f"{i}", f"text {i}", {}) for i in range(size * batches)]
+    if form == "texts":
+        given: Any = ((rows([text for _, text, _ in many]),), {"ids": [row[0] for row in many]})
+    else:
+        given = as_documents(many, rows)
+    ids = await call(store, f"add_{form}", *given[0], **given[1], batch_size=size)
+    assert ids == [row[0] for row in many]
+    assert [len(batch) for batch in embedder.batches] == [size] * batches
+    assert max(ahead) <= DEFAULT_CONCURRENCY + 1
+
+
+@both_ways
+async def test_batches_are_reported_as_they_are_accepted(make: Make, call: Call) -> None:
+    reports: list[BatchReport] = []
+    await add(call, make(batch_size=3), "texts", ROWS, on_batch=reports.append)
+    assert max(report.written for report in reports) == 7
+    assert len({report.mutation_id for report in reports}) == 3
+
+
+@both_ways
+async def test_each_face_embeds_natively(
+    store: VectorizeVectorStore, embedder: Embedder, call: Call
+) -> None:
+    await add(call, store, "texts", ROWS)
+    await call(store, "similarity_search", "q")
+    assert embedder.used == {call.__name__.removesuffix("_call")}
+
+
+@both_ways
+@every_form
+@bad_records
+async def test_a_bad_record_in_a_list_is_refused_before_anything_is_embedded_or_sent(
+    make: Make, sent: Recorder, embedder: Embedder, call: Call, form: str, bad: Any
+) -> None:
+    *row, message = bad
+    with pytest.raises(InvalidVectorError, match=message):
+        await add(call, make(batch_size=1), form, [*ROWS, tuple(row)])
+    assert (embedder.batches, sent.changes) == ([], [])
+
+
+@both_ways
+@every_form
+@bad_records
+async def test_a_bad_record_in_a_generator_is_refused_before_its_batch_is_embedded(
+    make: Make, sent: Recorder, embedder: Embedder, call: Call, form: str, bad: Any
+) -> None:
+    *row, message = bad
+    rows = [*ROWS[:5], tuple(row), ROWS[6]]
+    with pytest.raises(PartialWriteError, match=message) as caught:
+        await add(call, make(batch_size=2), form, rows, generated)
+    error = caught.value
+    assert (error.written, error.unknown, error.not_written) == ((0, 1, 2, 3), (), (4, 5))
+    assert isinstance(error.causes[0], InvalidVectorError)
+    assert [len(batch) for batch in embedder.batches] == [2, 2]
+    assert sorted(sent.writes) == [["id-0", "id-1"], ["id-2", "id-3"]]
+
+
+BAD_EMBEDDINGS = {
+    "NaN": ([float("nan")] * DIMENSIONS, "'id-6'.*not a finite"),
+    "infinity": ([1.0] * 31 + [1e39], "'id-6'.*not a finite"),
+    "too short": ([1.0] * 33, "'id-6'.* 33 dimensions.* 32"),
+    "nested": ([[1.0] * 32], "'id-6'.*one dimension"),
+    "text": (["x"] * 32, "'id-6'.*not a list of numbers"),
+    "None": (None, "'id-6'"),
+}
+
+
+@both_ways
+@every_column
+@pytest.mark.parametrize(("values", "message"), BAD_EMBEDDINGS.values(), ids=list(BAD_EMBEDDINGS))
+async def test_a_bad_embedding_stops_its_batch_and_names_the_record(
+    make: Make,
+    sent: Recorder,
+    embedder: Embedder,
+    call: Call,
+    column: Any,
+    values: Any,
+    message: str,
+) -> None:
+    embedder.special["text 6"] = values
+    with pytest.raises(InvalidVectorError, match=message):
+        await add(call, make(), "texts", ROWS, column)
+    assert sent.writes == []
+    with pytest.raises(PartialWriteError, match=message) as caught:
+        await add(call, make(batch_size=2), "texts", ROWS, column)
+    assert caught.value.written == tuple(range(6))
+    assert caught.value.not_written == (6,)
+
+
+async def test_a_first_batch_that_cannot_be_written_makes_no_index(
+    store: VectorizeVectorStore, sent: Recorder, embedder: Embedder
+) -> None:
+    for bad in ([float("nan")] * 32, [1.0] * 31):
+        embedder.special["bad"] = bad
+        with pytest.raises(InvalidInputError):
+            store.add_texts(["bad"])
+    assert sent.changes == []
+
+
+@both_ways
+async def test_a_model_that_loses_texts_is_found_out(
+    store: VectorizeVectorStore,
+    sent: Recorder,
+    embedder: Embedder,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedder, "_documents", lambda texts: [vector("a")] * (len(texts) - 1))
+    with pytest.raises(InvalidInputError, match="returned 6 vectors for 7 texts"):
+        await add(call, store, "texts", ROWS)
+    assert sent.writes == []
+
+
+MISMATCHED = {
+    "one id short": ({"ids": ["a", "b"]}, "3 texts, 2 ids"),
+    "one id more": ({"ids": list("abcd")}, "3 texts, 4 ids"),
+    "no metadatas": ({"metadatas": []}, "3 texts, 0 metadatas"),
+    "both": ({"metadatas": [{}], "ids": ["a", "b"]}, "3 texts, 1 metadatas, 2 ids"),
+}
+
+
+@both_ways
+@pytest.mark.parametrize(("named", "message"), MISMATCHED.values(), ids=list(MISMATCHED))
+async def test_lists_of_different_lengths_are_refused_at_once(
+    store: VectorizeVectorStore,
+    sent: Recorder,
+    embedder: Embedder,
+    call: Call,
+    named: Any,
+    message: str,
+) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        await call(store, "add_texts", ["a", "b", "c"], **named)
+    assert (embedder.batches, sent.ops) == ([], [])
+
+
+@both_ways
+@pytest.mark.parametrize("column", ["ids", "metadatas"])
+@pytest.mark.parametrize(("length", "written"), [(3, (0, 1)), (5, (0, 1, 2, 3))])
+async def test_generators_of_different_lengths_are_refused_when_it_shows(
+    store: VectorizeVectorStore,
+    embedder: Embedder,
+    call: Call,
+    column: str,
+    length: int,
+    written: tuple[int, ...],
+) -> None:
+    values = {"ids": [*"abcde"], "metadatas": [{}] * 5}
+    given = {column: generated(values[column][:length])}
+    texts = generated([f"text {i}" for i in range(4)])
+    with pytest.raises(PartialWriteError, match="of different lengths") as caught:
+        await call(store, "add_texts", texts, **given, batch_size=2)
+    assert caught.value.written == written
+    assert [*chain(*embedder.batches)] == [f"text {i}" for i in written]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("args", "named", "message"),
+    [
+        (("one text",), {}, "one string"),
+        ((["a", 5],), {}, "got int"),
+        ((["a", None],), {}, "got NoneType"),
+        ((b"ab",), {}, "got int"),
+        ((["a", "b"],), {"ids": "xy"}, "one string"),
+        ((["a"],), {"ids": [5]}, "id is a non-empty string; got 5"),
+        ((["a"],), {"batch_size": 0}, "batch_size is at least 1"),
+        ((["a"],), {"namespace": ""}, "namespace"),
+        ((["a"],), {"wait": "soon"}, "'soon'"),
+    ],
+)
+async def test_what_is_no_list_of_texts_is_refused_before_anything_is_sent(
+    store: VectorizeVectorStore,
+    sent: Recorder,
+    embedder: Embedder,
+    call: Call,
+    args: Any,
+    named: Any,
+    message: str,
+) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        await call(store, "add_texts", *args, **named)
+    assert (embedder.batches, sent.changes) == ([], [])
+
+
+@both_ways
+@every_form
+async def test_callers_objects_are_not_changed(
+    store: VectorizeVectorStore, call: Call, form: str
+) -> None:
+    rows: list[Row] = [(None, "a", {"tags": ["x"], "n": {"deep": None}}), ("b", "b", {})]
+    (args, named), before = FORMS[form](rows, list), FORMS[form](copy.deepcopy(rows), list)
+    await call(store, f"add_{form}", *args, **named)
+    assert (args, named) == before
+
+
+@both_ways
+async def test_an_iterator_that_fails_tells_what_was_written(
+    make: Make, call: Call, embedder: Embedder
+) -> None:
+    def failing() -> Iterator[str]:
+        yield from ["a", "b", "c"]
+        raise OSError("the disk is gone")
+
+    with pytest.raises(PartialWriteError, match=re.escape("the disk is gone")) as caught:
+        await call(make(batch_size=2), "add_texts", failing())
+    assert (caught.value.written, caught.value.not_written) == ((0, 1), (2,))
+    assert isinstance(caught.value.__cause__, OSError)
+    assert embedder.batches == [["a", "b"]]

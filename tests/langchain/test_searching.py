@@ -1,0 +1,477 @@
+"""Searching: as many as asked for, in the exact order, by every method and both faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStore
+
+from langchain_vectorize import VectorizeVectorStore
+from langchain_vectorize.relevance import RELEVANCE
+from tests.stores import (
+    METRICS,
+    Call,
+    Embedder,
+    Make,
+    Recorder,
+    both_ways,
+    ranking,
+    raw_scores,
+    recorded,
+    sync_call,
+    vector,
+)
+from vectorize_core import (
+    IndexNotFoundError,
+    InvalidFilterError,
+    InvalidInputError,
+    UnindexedPropertyError,
+    VectorizeClient,
+)
+from vectorize_core.models import Metric
+from vectorize_core.operations import Query
+
+COUNT = 120
+TEXTS = [f"text {i}" for i in range(COUNT)]
+ROWS = [vector(text) for text in TEXTS]
+METADATAS = [
+    {"year": 1950 + i, "kind": "even" if i % 2 == 0 else "odd", "nested": {"i": [i, None]}}
+    for i in range(COUNT)
+]
+INDEXES = {"year": "number", "kind": "string"}
+SEARCHES = (
+    "similarity_search",
+    "similarity_search_with_score",
+    "similarity_search_with_relevance_scores",
+    "similarity_search_by_vector",
+    "max_marginal_relevance_search",
+    "max_marginal_relevance_search_by_vector",
+)
+every_search = pytest.mark.parametrize("method", SEARCHES)
+every_metric = pytest.mark.parametrize("metric", METRICS)
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[Callable[[Metric], VectorizeVectorStore]]:
+    """Stores that hold `TEXTS`, one for each metric; nobody may change them."""
+    with VectorizeClient.local() as client:
+        stores = {
+            metric: VectorizeVectorStore(
+                Embedder(),
+                index_name=metric,
+                client=client,
+                create_index=True,
+                metric=metric,
+                metadata_indexes=INDEXES,
+            )
+            for metric in METRICS
+        }
+        for store in stores.values():
+            store.add_texts(TEXTS, METADATAS, ids=list(map(str, range(COUNT))))
+        yield stores.__getitem__
+
+
+async def search(
+    call: Call, store: VectorStore, method: str, query: str = "query", **options: Any
+) -> list[Document]:
+    """The documents of any search."""
+    found = await call(
+        store, method, vector(query) if method.endswith("by_vector") else query, **options
+    )
+    return [hit if isinstance(hit, Document) else hit[0] for hit in found]
+
+
+def found_ids(documents: list[Document]) -> list[int]:
+    return [int(document.id or -1) for document in documents]
+
+
+@both_ways
+@every_metric
+@pytest.mark.parametrize("method", SEARCHES[:4])
+async def test_k_documents_come_back_in_the_exact_order(
+    filled: Any, call: Call, metric: Metric, method: str
+) -> None:
+    order = ranking(metric, vector("query"), ROWS)
+    for k in (0, 1, 4, 20, 50, 51, 75, 100):
+        documents = await search(call, filled(metric), method, k=k)
+        assert found_ids(documents) == order[:k]
+        assert [d.page_content for d in documents] == [TEXTS[i] for i in order[:k]]
+        assert [d.metadata for d in documents] == [METADATAS[i] for i in order[:k]]
+
+
+@both_ways
+@every_search
+async def test_four_documents_by_default(filled: Any, call: Call, method: str) -> None:
+    assert len(await search(call, filled("cosine"), method)) == 4
+
+
+@both_ways
+@every_search
+@pytest.mark.parametrize(("k", "message"), [(101, "100 matches"), (-1, "not negative")])
+async def test_a_k_that_cannot_be_is_refused(
+    filled: Any, call: Call, method: str, k: int, message: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        await search(call, filled("cosine"), method, k=k)
+
+
+@both_ways
+@every_search
+@pytest.mark.parametrize("k", [1, 51, 100])
+async def test_fewer_matches_than_k_all_come_back(
+    filled: Any, call: Call, method: str, k: int
+) -> None:
+    chosen = {"year": {"$gte": 1950, "$lt": 1990}}
+    documents = await search(call, filled("cosine"), method, k=k, filter=chosen)
+    assert len(documents) == min(k, 40)
+    assert all(document.metadata["year"] < 1990 for document in documents)
+
+
+@both_ways
+@every_metric
+async def test_scores_are_the_services_own(filled: Any, call: Call, metric: Metric) -> None:
+    found = await call(filled(metric), "similarity_search_with_score", "query", k=100)
+    scores = raw_scores(metric, vector("query"), ROWS)
+    expected = [scores[int(document.id)] for document, _ in found]
+    assert [score for _, score in found] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+@both_ways
+@every_metric
+async def test_relevance_is_in_zero_to_one_and_falls_along_the_ranking(
+    filled: Any, call: Call, metric: Metric
+) -> None:
+    method = "similarity_search_with_relevance_scores"
+    found = await call(filled(metric), method, TEXTS[5], k=100)
+    relevances = [relevance for _, relevance in found]
+    assert found[0][0].id == "5"
+    assert relevances[0] == pytest.approx(1.0, abs=1e-4)
+    assert all(0.0 <= relevance <= 1.0 for relevance in relevances)
+    assert relevances == sorted(relevances, reverse=True)
+    assert len(set(relevances)) > 90
+
+
+@every_metric
+def test_relevance_stays_in_range_for_any_score(metric: Metric) -> None:
+    scores = np.array([-1e30, -50, -1.0000001, -1, -0.5, 0, 0.5, 1, 1.0000001, 50, 1e30])
+    values = [RELEVANCE[metric](float(score)) for score in scores]
+    assert all(0.0 <= value <= 1.0 for value in values)
+    assert values == sorted(values, reverse=metric != "cosine")
+
+
+@both_ways
+async def test_relevance_can_be_ones_own(make: Make, call: Call) -> None:
+    store = make(relevance_score_fn=lambda score: 0.25 if score < 0.999 else 0.75)
+    store.add_texts(["a", "b"])
+    found = await call(store, "similarity_search_with_relevance_scores", "a")
+    assert [relevance for _, relevance in found] == [0.75, 0.25]
+    above = {"score_threshold": 0.5}
+    found = await call(store, "similarity_search_with_relevance_scores", "a", **above)
+    assert [document.page_content for document, _ in found] == ["a"]
+
+
+# Maximal marginal relevance
+
+
+def chosen_by_hand(
+    query: list[float], rows: list[list[float]], k: int, fetch_k: int, lambda_mult: float
+) -> list[int]:
+    """Carbonell and Goldstein's rule, in plain Python over the ``fetch_k`` nearest."""
+
+    def cosine(one: list[float], other: list[float]) -> float:
+        a, b = np.asarray(one), np.asarray(other)
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    candidates = ranking("cosine", query, rows)[:fetch_k]
+    chosen = [candidates.pop(0)]
+    while candidates and len(chosen) < k:
+        best = max(
+            candidates,
+            key=lambda i: (
+                lambda_mult * cosine(query, rows[i])
+                - (1 - lambda_mult) * max(cosine(rows[i], rows[j]) for j in chosen)
+            ),
+        )
+        candidates.remove(best)
+        chosen.append(best)
+    return chosen
+
+
+@both_ways
+@pytest.mark.parametrize("method", SEARCHES[4:])
+@pytest.mark.parametrize("fetch_k", [10, 50, 80, 100])
+@pytest.mark.parametrize("lambda_mult", [0.0, 0.3, 0.5, 1.0])
+async def test_mmr_chooses_in_order_out_of_fetch_k(
+    filled: Any, call: Call, method: str, fetch_k: int, lambda_mult: float
+) -> None:
+    options = {"k": 8, "fetch_k": fetch_k, "lambda_mult": lambda_mult}
+    documents = await search(call, filled("cosine"), method, **options)
+    expected = chosen_by_hand(vector("query"), ROWS, **options)
+    assert found_ids(documents) == expected
+    assert [d.metadata for d in documents] == [METADATAS[i] for i in expected]
+    if lambda_mult == 1.0:
+        assert expected == ranking("cosine", vector("query"), ROWS)[:8]
+
+
+@both_ways
+async def test_mmr_at_zero_avoids_near_duplicates(
+    make: Make, embedder: Embedder, call: Call
+) -> None:
+    # Three of nearly the same, then two that are farther and unlike.
+    axes = np.eye(32)
+    for name, values in {
+        "query": axes[0],
+        "near 1": axes[0] + 0.01 * axes[1],
+        "near 2": axes[0] + 0.011 * axes[1],
+        "near 3": axes[0] + 0.012 * axes[1],
+        "other": axes[0] * 0.3 + axes[2],
+        "another": axes[0] * 0.2 + axes[3],
+    }.items():
+        embedder.special[name] = values.tolist()
+    store = make()
+    store.add_texts([name for name in embedder.special if name != "query"])
+    for lambda_mult, expected in (
+        (1.0, ["near 1", "near 2", "near 3"]),
+        (0.0, ["near 1", "another", "other"]),
+    ):
+        found = await call(
+            store, "max_marginal_relevance_search", "query", k=3, lambda_mult=lambda_mult
+        )
+        assert [document.page_content for document in found] == expected
+
+
+@both_ways
+@pytest.mark.parametrize(("k", "fetch_k", "count"), [(30, 5, 30), (60, 100, 60), (0, 20, 0)])
+async def test_mmr_gives_k_whatever_fetch_k_is(
+    filled: Any, call: Call, k: int, fetch_k: int, count: int
+) -> None:
+    method = "max_marginal_relevance_search"
+    found = await search(call, filled("cosine"), method, k=k, fetch_k=fetch_k)
+    assert len({document.id for document in found}) == len(found) == count
+
+
+@both_ways
+async def test_mmr_names_fetch_k_when_it_is_too_large(filled: Any, call: Call) -> None:
+    with pytest.raises(InvalidInputError, match="fetch_k=101"):
+        await call(filled("cosine"), "max_marginal_relevance_search", "query", fetch_k=101)
+
+
+# Retrievers
+
+RETRIEVERS: dict[str, dict[str, Any]] = {
+    "similarity": {"k": 60},
+    "similarity_score_threshold": {"k": 60, "score_threshold": 0.55},
+    "mmr": {"k": 6, "fetch_k": 60, "lambda_mult": 0.2},
+}
+
+
+@both_ways
+@every_metric
+@pytest.mark.parametrize("search_type", RETRIEVERS)
+@pytest.mark.parametrize("narrowed", [False, True])
+async def test_a_retriever_of_each_type_finds_what_the_store_finds(
+    filled: Any, call: Call, metric: Metric, search_type: str, narrowed: bool
+) -> None:
+    store: VectorizeVectorStore = filled(metric)
+    options = RETRIEVERS[search_type] | ({"filter": {"kind": "odd"}} if narrowed else {})
+    if search_type == "mmr":
+        expected = store.max_marginal_relevance_search("query", **options)
+    elif search_type == "similarity":
+        expected = store.similarity_search("query", **options)
+    else:
+        best = RELEVANCE[metric](raw_best(store, metric, options.get("filter")))
+        options["score_threshold"] = best * 0.99
+        scored = store.similarity_search_with_relevance_scores("query", **options)
+        assert 0 < len(scored) < 60
+        assert all(relevance >= best * 0.99 for _, relevance in scored)
+        expected = [document for document, _ in scored]
+    retriever = store.as_retriever(search_type=search_type, search_kwargs=options)
+    assert await call(retriever, "invoke", "query") == expected
+    assert not narrowed or {d.metadata["kind"] for d in expected} == {"odd"}
+
+
+def raw_best(store: VectorizeVectorStore, metric: Metric, filter: Any) -> float:
+    ((_, score),) = store.similarity_search_with_score("query", k=1, filter=filter)
+    return score
+
+
+@both_ways
+async def test_a_threshold_above_all_finds_nothing(filled: Any, call: Call) -> None:
+    retriever = filled("cosine").as_retriever(
+        search_type="similarity_score_threshold", search_kwargs={"score_threshold": 1.0}
+    )
+    assert await call(retriever, "invoke", "query") == []
+
+
+@both_ways
+async def test_a_retrievers_call_may_say_otherwise(filled: Any, call: Call) -> None:
+    retriever = filled("cosine").as_retriever(search_kwargs={"k": 3})
+    found = await call(retriever, "invoke", "query", k=2, filter={"kind": "odd"})
+    assert [document.metadata["kind"] for document in found] == ["odd", "odd"]
+
+
+@both_ways
+async def test_a_retriever_adds_documents(store: VectorizeVectorStore, call: Call) -> None:
+    retriever = store.as_retriever()
+    assert await call(retriever, "add_documents", [Document("a", id="x")]) == ["x"]
+    assert await call(retriever, "invoke", "a") == [Document("a", id="x")]
+
+
+# Filters and namespaces
+
+FILTERS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = {
+    "equal": ({"kind": "odd"}, lambda m: m["kind"] == "odd"),
+    "range": ({"year": {"$gt": 1960, "$lte": 1970}}, lambda m: 1960 < m["year"] <= 1970),
+    "and": (
+        {"kind": {"$ne": "odd"}, "year": {"$nin": [1950, 1952]}},
+        lambda m: m["kind"] != "odd" and m["year"] not in (1950, 1952),
+    ),
+    "in": ({"year": {"$in": [1951, 1953, 2500]}}, lambda m: m["year"] in (1951, 1953)),
+    "nothing": ({"year": 1}, lambda m: False),
+    "no condition": ({}, lambda m: True),
+}
+
+
+@both_ways
+@every_search
+@pytest.mark.parametrize(("filter", "matches"), FILTERS.values(), ids=list(FILTERS))
+async def test_every_search_obeys_a_filter(
+    filled: Any, call: Call, method: str, filter: Any, matches: Any
+) -> None:
+    expected = {i for i, metadata in enumerate(METADATAS) if matches(metadata)}
+    found = await search(call, filled("cosine"), method, k=100, filter=filter)
+    assert len(found) == min(len(expected), 100)
+    assert set(found_ids(found)) <= expected
+
+
+@both_ways
+@every_search
+@pytest.mark.parametrize("where", ["filled", "not yet created"])
+async def test_a_filter_by_an_unindexed_property_is_an_error_with_its_cure(
+    filled: Any, make: Make, call: Call, method: str, where: str
+) -> None:
+    store = filled("cosine") if where == "filled" else make()
+    with pytest.raises(UnindexedPropertyError, match=r"'colour'.*metadata_indexes=.*'colour'"):
+        await search(call, store, method, filter={"colour": "red"})
+
+
+@both_ways
+@every_search
+@pytest.mark.parametrize(
+    ("filter", "message"),
+    [
+        ({"$or": [{"kind": "odd"}]}, r"\$or"),
+        ({"kind": {"$like": "o%"}}, r"\$like.*'kind'"),
+        ({"kind": {"$eq": "odd", "$gt": "a"}}, r"'kind'.*\$eq, \$gt"),
+        ({"kind": ["odd"]}, "'kind'.*list"),
+        ("kind = odd", "mapping"),
+    ],
+)
+async def test_what_is_no_filter_is_refused_before_anything_is_embedded_or_sent(
+    filled: Any, call: Call, method: str, filter: Any, message: str
+) -> None:
+    store = filled("cosine")
+    embedded = list(store.embeddings.queries)
+    with pytest.raises(InvalidFilterError, match=message):
+        await search(call, store, method, filter=filter)
+    assert store.embeddings.queries == embedded
+
+
+@both_ways
+@every_search
+async def test_a_vectorize_filter_is_sent_untouched(
+    make: Make, sent: Recorder, call: Call, method: str
+) -> None:
+    store = make()
+    store.add_texts(["a"])
+    native = {"unindexed": {"$eq": "x"}}
+    assert await search(call, store, method, vectorize_filter=native) == []
+    assert [query.filter for query in sent.of(Query)] == [native]
+    with pytest.raises(InvalidInputError, match="not both"):
+        await search(call, store, method, vectorize_filter=native, filter={})
+
+
+@both_ways
+@every_search
+async def test_a_search_is_in_its_own_namespace_or_the_stores_or_all(
+    make: Make, call: Call, method: str
+) -> None:
+    of_a, anywhere = make(namespace="a"), make()
+    of_a.add_texts(["1"], ids=["1"])
+    of_a.add_texts(["2"], ids=["2"], namespace="b")
+    anywhere.add_texts(["3"], ids=["3"])
+    for store, namespace, expected in (
+        (of_a, None, {1}),
+        (of_a, "b", {2}),
+        (anywhere, None, {1, 2, 3}),
+        (anywhere, "a", {1}),
+        (anywhere, "c", set()),
+    ):
+        found = await search(call, store, method, namespace=namespace)
+        assert set(found_ids(found)) == expected
+
+
+# An index that is not there
+
+UNKNOWN_INDEX = "does not exist.*create_index=True"
+
+
+@both_ways
+@every_search
+async def test_before_the_first_write_a_store_finds_nothing(
+    make: Make, sent: Recorder, call: Call, method: str
+) -> None:
+    assert await search(call, make(), method) == []
+    assert await search(call, make(metadata_indexes=INDEXES), method, filter={"year": 1}) == []
+    assert sent.changes == []
+
+
+@both_ways
+@every_search
+async def test_an_index_that_may_not_be_created_has_to_exist(
+    make: Make, embedder: Embedder, call: Call, method: str
+) -> None:
+    with pytest.raises(IndexNotFoundError, match=UNKNOWN_INDEX):
+        await search(call, make(create_index=False), method)
+    assert embedder.queries == []
+
+
+@both_ways
+@every_search
+async def test_a_query_of_another_model_is_refused(
+    filled: Any, call: Call, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled("cosine")
+    for bad, message in (([1.0] * 31, "31 dimensions.* 32"), ([float("nan")] * 32, "NaN")):
+        monkeypatch.setitem(store.embeddings.special, "bad", bad)
+        query = bad if method.endswith("by_vector") else "bad"
+        with pytest.raises(InvalidInputError, match=message):
+            await call(store, method, query)
+
+
+async def test_what_is_found_is_the_callers_to_change(store: VectorizeVectorStore) -> None:
+    store.add_texts(["a"], [{"tags": ["x"]}])
+    (found,) = await search(sync_call, store, "similarity_search")
+    found.metadata["tags"].append("y")
+    found.metadata["new"] = 1
+    (again,) = await search(sync_call, store, "similarity_search")
+    assert again.metadata == {"tags": ["x"]}
+
+
+@both_ways
+async def test_a_search_takes_one_request_up_to_fifty_and_gets_the_rest_by_id(
+    make: Make, client: VectorizeClient, call: Call
+) -> None:
+    make().add_texts(TEXTS)
+    sent = recorded(client)
+    store = make()
+    await search(call, store, "similarity_search")
+    sent.ops.clear()
+    for k, requests in ((50, 1), (51, 1 + 3), (100, 1 + 5)):
+        await search(call, store, "similarity_search", k=k)
+        assert len(sent.ops) == requests
+        sent.ops.clear()
