@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llama_index.core.bridge.pydantic import AnyUrl
 from llama_index.core.schema import (
     BaseNode,
     Document,
@@ -48,7 +49,7 @@ def to_item(node: BaseNode) -> Item:
     if relationships:
         structure["relationships"] = relationships
     changed = {
-        name: _without_none(value)
+        name: _packed(value)
         for name, value in fields.items()
         if name not in _HELD_BY_THE_RECORD and value != _default(type(node), name)
     }
@@ -88,10 +89,11 @@ def _default(kind: type[BaseNode], name: str) -> Any:
     return field.get_default(call_default_factory=True) if field is not None else None
 
 
-def _without_none(value: Any) -> Any:
+def _packed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: item for key, item in value.items() if item is not None}
-    return value
+        return {key: _packed(item) for key, item in value.items() if item is not None}
+    # The url of a media resource; as a string it is read back the same.
+    return str(value) if isinstance(value, AnyUrl) else value
 
 
 def _pack_relationships(relationships: dict[str, Any], metadata: Any) -> dict[str, Any]:

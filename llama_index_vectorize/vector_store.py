@@ -18,7 +18,7 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize.filters import to_native
 from llama_index_vectorize.nodes import to_item, to_node
-from vectorize_core import layout
+from vectorize_core import checks, layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
@@ -152,8 +152,10 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             "index_name": located.index_name,
             "path": os.fspath(path) if path is not None else None,
         }
+        # First, for its errors say more than those of pydantic.
+        records = RecordStore(located=located, **fields)
         super().__init__(**place, **fields)
-        self._records = RecordStore(located=located, **fields)
+        self._records = records
         self._io = located.connection.io()
         self._async_io = located.connection.async_io()
 
@@ -267,6 +269,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     async def _selected_ids(
         self, io: Io, node_ids: Sequence[str] | None, native: Filter | None
     ) -> list[str]:
+        if node_ids is not None:
+            checks.check_id_list(node_ids)
         if native is None:
             if node_ids is None:
                 raise InvalidInputError(

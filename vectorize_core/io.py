@@ -156,11 +156,80 @@ async def _outcome(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S
         return Done(item, error=error)
 
 
+class _Crew(Protocol):
+    """Works on several items at once; all that the two kinds of `map` differ in."""
+
+    def start(self, work: Coroutine[Any, Any, Done[Any, Any]], /) -> None:
+        """Begin ``work``, which raises nothing."""
+
+    async def finished(self) -> list[Done[Any, Any]]:
+        """What has finished since the last time, at least one."""
+
+    async def stop(self) -> None:
+        """Give up what has not begun; nothing runs on afterwards."""
+
+
+class _InlineCrew:
+    """Here and now, one at a time: a worker must not wait for other workers."""
+
+    def __init__(self) -> None:
+        self._done: list[Done[Any, Any]] = []
+
+    def start(self, work: Coroutine[Any, Any, Done[Any, Any]], /) -> None:
+        self._done.append(run(work))
+
+    async def finished(self) -> list[Done[Any, Any]]:
+        done, self._done = self._done, []
+        return done
+
+    async def stop(self) -> None:
+        pass
+
+
+class _ThreadCrew:
+    def __init__(self, limit: int) -> None:
+        self._pool = futures.ThreadPoolExecutor(limit, thread_name_prefix="vectorize")
+        self._pending: set[futures.Future[Done[Any, Any]]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Done[Any, Any]], /) -> None:
+        context = contextvars.copy_context()
+        self._pending.add(self._pool.submit(context.run, self._work, work))
+
+    @staticmethod
+    def _work(work: Coroutine[Any, Any, Done[Any, Any]]) -> Done[Any, Any]:
+        _in_worker.set(True)
+        return run(work)
+
+    async def finished(self) -> list[Done[Any, Any]]:
+        done, self._pending = futures.wait(self._pending, return_when=futures.FIRST_COMPLETED)
+        return [future.result() for future in done]
+
+    async def stop(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _TaskCrew:
+    def __init__(self) -> None:
+        self._pending: set[asyncio.Task[Done[Any, Any]]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Done[Any, Any]], /) -> None:
+        self._pending.add(asyncio.ensure_future(work))
+
+    async def finished(self) -> list[Done[Any, Any]]:
+        done, self._pending = await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
+        return [task.result() for task in done]
+
+    async def stop(self) -> None:
+        for task in self._pending:
+            task.cancel()
+        await asyncio.gather(*self._pending, return_exceptions=True)
+
+
 E = TypeVar("E")
 
 
 class _BaseIo(Generic[E]):
-    """What both kinds share: retries around one attempt."""
+    """What both kinds share: retries around one attempt, and the shape of `map`."""
 
     def __init__(self, executor: Executor, policy: RetryPolicy, embed: E | None = None) -> None:
         self._executor = executor
@@ -173,6 +242,41 @@ class _BaseIo(Generic[E]):
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         return await repeat(attempt, op, self._policy, self.sleep)
+
+    async def map(
+        self,
+        fn: Callable[[S], Coroutine[Any, Any, T]],
+        items: AsyncIterator[S],
+        /,
+        limit: int,
+    ) -> AsyncGenerator[Done[S, T], None]:
+        crew = self._crew(limit)
+        busy = 0
+        more, failure = True, None
+        try:
+            while more or busy:
+                while more and busy < limit:
+                    try:
+                        item = await anext(items)
+                    except StopAsyncIteration:
+                        more = False
+                    except Exception as error:
+                        more, failure = False, error
+                    else:
+                        crew.start(_outcome(fn, item))
+                        busy += 1
+                if busy:
+                    finished = await crew.finished()
+                    busy -= len(finished)
+                    for done in finished:
+                        yield done
+        finally:
+            await crew.stop()
+        if failure is not None:
+            raise failure
+
+    def _crew(self, limit: int) -> _Crew:
+        raise NotImplementedError
 
     async def _send(self, op: Op[T]) -> T:
         raise NotImplementedError
@@ -199,47 +303,9 @@ class SyncIo(_BaseIo[EmbedTexts]):
         if seconds > 0:
             threading.Event().wait(seconds)
 
-    async def map(
-        self,
-        fn: Callable[[S], Coroutine[Any, Any, T]],
-        items: AsyncIterator[S],
-        /,
-        limit: int,
-    ) -> AsyncGenerator[Done[S, T], None]:
-        if limit == 1 or _in_worker.get():
-            async for item in items:
-                yield await _outcome(fn, item)
-            return
-        pool = futures.ThreadPoolExecutor(limit, thread_name_prefix="vectorize")
-        pending: set[futures.Future[Done[S, T]]] = set()
-        failure: Exception | None = None
-        more = True
-        try:
-            while True:
-                while more and len(pending) < limit:
-                    try:
-                        item = await anext(items)
-                    except StopAsyncIteration:
-                        more = False
-                    except Exception as error:
-                        more, failure = False, error
-                    else:
-                        context = contextvars.copy_context()
-                        pending.add(pool.submit(context.run, _work, fn, item))
-                if not pending:
-                    break
-                finished, pending = futures.wait(pending, return_when=futures.FIRST_COMPLETED)
-                for future in finished:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        if failure is not None:
-            raise failure
-
-
-def _work(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S, T]:
-    _in_worker.set(True)
-    return run(_outcome(fn, item))
+    def _crew(self, limit: int) -> _Crew:
+        inline = limit == 1 or _in_worker.get()
+        return _InlineCrew() if inline else _ThreadCrew(limit)
 
 
 class AsyncIo(_BaseIo[AsyncEmbedTexts]):
@@ -258,35 +324,5 @@ class AsyncIo(_BaseIo[AsyncEmbedTexts]):
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(seconds)
 
-    async def map(
-        self,
-        fn: Callable[[S], Coroutine[Any, Any, T]],
-        items: AsyncIterator[S],
-        /,
-        limit: int,
-    ) -> AsyncGenerator[Done[S, T], None]:
-        pending: set[asyncio.Task[Done[S, T]]] = set()
-        failure: Exception | None = None
-        more = True
-        try:
-            while True:
-                while more and len(pending) < limit:
-                    try:
-                        item = await anext(items)
-                    except StopAsyncIteration:
-                        more = False
-                    except Exception as error:
-                        more, failure = False, error
-                    else:
-                        pending.add(asyncio.ensure_future(_outcome(fn, item)))
-                if not pending:
-                    break
-                finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in finished:
-                    yield task.result()
-        finally:
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
-        if failure is not None:
-            raise failure
+    def _crew(self, limit: int) -> _Crew:
+        return _TaskCrew()

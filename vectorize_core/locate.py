@@ -55,7 +55,12 @@ def locate(
         for name, value in (("path", path), ("client", client), ("index", index))
         if value is not None
     ]
-    given += [name for name, value in options.items() if value is not None and name != "retry"]
+    given += [
+        name
+        for name, value in options.items()
+        # A connection of our own takes a retry policy, whichever kind it is.
+        if value is not None and (name != "retry" or client is not None or index is not None)
+    ]
     if len(given) > 1 and {"path", "client", "index"} & set(given):
         raise ConfigurationError(
             f"{' and '.join(f'{name}=' for name in given)} say different things; give one of "

@@ -93,6 +93,9 @@ class RecordStore:
         layout.check_text_key(self.text_key)
         waiting.wait_goal(self.wait)
         writing.check_batch_size(self.batch_size)
+        if self.metric is not None:
+            indexes.check_metric(self.metric)
+        indexes.check_metadata_indexes(self.index_name, self._promised)
 
     @property
     def index_name(self) -> str:
@@ -209,8 +212,10 @@ class RecordStore:
         ]
         if not vectors:
             return []
+        target = as_values(query)
+        await reading.check_query(io, self.state, target)
         matrix = np.stack([vector.values for vector in vectors])
-        best, scores = scoring.nearest(await self.index_metric(io), matrix, as_values(query), k)
+        best, scores = scoring.nearest(await self.index_metric(io), matrix, target, k)
         return [
             Hit(
                 self.record(vectors[at].id, vectors[at].metadata),
@@ -348,6 +353,10 @@ class RecordStore:
 
     async def check_metadata_indexes(self, io: Io) -> None:
         """What is written now must be found by the filters that the store was promised."""
+        if not await self.exists(io):
+            wanted = {**layout.METADATA_INDEXES, **self._promised}
+            indexes.check_metadata_indexes(self.index_name, wanted)
+            return
         promised = self._promised.items()
         if promised <= (await self.indexed_properties(io)).items():
             return

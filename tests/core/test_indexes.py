@@ -204,7 +204,7 @@ async def test_an_index_has_at_most_ten_metadata_indexes_the_layouts_included(
 ) -> None:
     account = accounts(face)
     wanted = {f"p{i}": "string" for i in range(allowed + 1)}
-    options = {"dimensions": 32, "record_layout": record_layout}
+    options: Any = {"dimensions": 32, "record_layout": record_layout}
     with pytest.raises(ConfigurationError, match=f"11 metadata indexes.*allows 10.*p{allowed}"):
         await account.create(metadata_indexes=wanted, **options)
     assert account.sent == []

@@ -102,7 +102,7 @@ def sent(record: Record, **options: Any) -> dict[str, Any]:
     return read
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     record=RECORDS,
     text_key=st.sampled_from(("text", "page")),

@@ -102,7 +102,7 @@ async def create_index(
     wanted = dict(metadata_indexes) if metadata_indexes is not None else {}
     if record_layout:
         wanted = _with_layout(wanted)
-    _check_metadata_indexes(state.name, wanted)
+    check_metadata_indexes(state.name, wanted)
     if record_layout:
         description = layout.note(description, wanted)
     op = CreateIndex(state.name, preset if preset is not None else config, description)
@@ -152,7 +152,7 @@ async def create_metadata_index(
     io: Io, state: IndexState, property_name: str, index_type: IndexType
 ) -> Mutation:
     """Create one metadata index; the mutation has no id if a lost answer had done it."""
-    _check_metadata_indexes(state.name, {property_name: index_type})
+    check_metadata_indexes(state.name, {property_name: index_type})
 
     async def settled() -> Mutation | None:
         present = await get_metadata_indexes(io, state, refresh=True)
@@ -196,7 +196,7 @@ async def ensure_metadata_indexes(
                 f"index {state.name!r}: the metadata index on {name!r} has the type "
                 f"{present[name]!r}, not {index_type!r}; delete it first to change it"
             )
-    _check_metadata_indexes(state.name, {**present, **wanted})
+    check_metadata_indexes(state.name, {**present, **wanted})
     missing = {name: kind for name, kind in wanted.items() if name not in present}
     for name, index_type in missing.items():
         await create_metadata_index(io, state, name, index_type)
@@ -242,8 +242,7 @@ def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> In
         raise InvalidInputError(
             f"an index of Vectorize has {low} to {high} dimensions; got {dimensions}"
         )
-    if metric not in METRICS:
-        raise InvalidInputError(f"{metric!r} is not a metric; metrics are {list(METRICS)}")
+    check_metric(metric)
     return IndexConfig(dimensions, metric)
 
 
@@ -257,7 +256,14 @@ def _with_layout(wanted: Mapping[str, IndexType]) -> dict[str, IndexType]:
     return {**layout.METADATA_INDEXES, **wanted}
 
 
-def _check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
+def check_metric(metric: Metric) -> None:
+    """One of the three metrics."""
+    if metric not in METRICS:
+        raise InvalidInputError(f"{metric!r} is not a metric; metrics are {list(METRICS)}")
+
+
+def check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
+    """Metadata indexes that an index can have: their names, types and number."""
     if len(wanted) > limits.MAX_METADATA_INDEXES:
         raise ConfigurationError(
             f"index {index!r} would have {len(wanted)} metadata indexes; Vectorize allows "

@@ -83,7 +83,7 @@ async def nearest(
     if k == 0:
         return []
     if not isinstance(query, str):
-        await _check_query(io, state, query)
+        await check_query(io, state, query)
     problem = None if filter is None else json.problem(filter)
     if problem:
         raise InvalidFilterError(f"the filter has {problem}")
@@ -125,7 +125,8 @@ def check_k(k: int, name: str = "k") -> None:
         )
 
 
-async def _check_query(io: Io, state: IndexState, query: Values) -> None:
+async def check_query(io: Io, state: IndexState, query: Values) -> None:
+    """Finite values, as many as the index has dimensions."""
     if not np.isfinite(query).all():
         raise InvalidInputError("the query vector has a value that is NaN or infinite")
     details = await get_details(io, state)

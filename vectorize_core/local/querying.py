@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import json
-from vectorize_core.local import catalog, faults, matching, search, vectors
+from vectorize_core import json, scoring
+from vectorize_core.local import catalog, faults, matching, vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.snapshot import Snapshot, Snapshots
@@ -70,7 +70,7 @@ def run(prepared: Prepared, behavior: Behavior) -> list[Hit]:
     """Search. It reads nothing but the snapshot, so no lock is needed."""
     if prepared.vector is None:
         return []
-    rows, scores = search.nearest(
+    rows, scores = scoring.nearest(
         prepared.index.metric,
         prepared.snapshot.matrix,
         prepared.vector,

@@ -14,7 +14,7 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from vectorize_core import limits
-from vectorize_core.local import catalog, faults, journal, querying, validation, vectors
+from vectorize_core.local import catalog, faults, hints, journal, querying, validation, vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.cursors import Cursors
@@ -152,6 +152,19 @@ class Service:
             result = querying.answer(tx, prepared, hits, self._behavior)
         assert result is not None
         return result
+
+    def filter_hints(self, name: str, filter: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Why a filter may find less than is there, in words; nothing the real service says.
+
+        For each property of the filter: that it has no metadata index, or how many vectors that
+        have the property were written before its metadata index was live.
+        """
+        names = {condition.property_name for condition in validation.conditions(filter)}
+        if not names:
+            return ()
+        with self._reading(name) as (tx, index, now):
+            live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
+            return hints.about(names, live, vectors.scan_metadata(tx, index))
 
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
         """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""

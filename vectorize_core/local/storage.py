@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
+from vectorize_core.errors import VectorizeError
+
 FILE_NAME: Final = "vectorize.sqlite3"
 FORMAT: Final = 1
 """Version of the schema below, kept in the file's ``user_version``."""
@@ -79,7 +81,7 @@ CREATE INDEX vectors_of_index ON vectors (index_id, slot);
 """
 
 
-class StorageError(RuntimeError):
+class StorageError(VectorizeError):
     """The directory holds something that this version cannot read, or the storage is closed."""
 
 

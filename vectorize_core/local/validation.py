@@ -149,7 +149,7 @@ def query(
         _top_k(top_k, with_payload=return_values or return_metadata == "all"),
         return_values,
         return_metadata,
-        _conditions({} if filter is None else filter),
+        conditions(filter),
         None if namespace is None else _short_namespace(_text("namespace", namespace)),
     )
 
@@ -218,9 +218,10 @@ def _top_k(top_k: int, *, with_payload: bool) -> int:
     return top_k
 
 
-def _conditions(expression: Mapping[str, Any]) -> tuple[native.Condition, ...]:
+def conditions(expression: Mapping[str, Any] | None) -> tuple[native.Condition, ...]:
+    """The conditions of a filter, none without one."""
     try:
-        return native.parse(expression)
+        return native.parse(expression if expression is not None else {})
     except InvalidFilterError as error:
         raise faults.refused(f"invalid filter: {error}") from None
 

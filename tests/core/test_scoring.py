@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vectorize_core.local import Service, search
+from vectorize_core import scoring
+from vectorize_core.local import Service
 from vectorize_core.models import METRICS, IndexConfig, Metric, Vector
 
 DIMENSIONS = 32
@@ -17,17 +18,17 @@ MATRIX = np.stack([row(1.0), row(3.0, 4.0), row(0.0), row(-2.0)])
 
 
 def test_cosine_is_similarity_and_zero_for_a_zero_vector():
-    got = search.scores("cosine", MATRIX, row(2.0))
+    got = scoring.scores("cosine", MATRIX, row(2.0))
     assert got.tolist() == pytest.approx([1.0, 0.6, 0.0, -1.0])
-    assert search.scores("cosine", MATRIX, row(0.0)).tolist() == [0.0] * 4
+    assert scoring.scores("cosine", MATRIX, row(0.0)).tolist() == [0.0] * 4
 
 
 def test_euclidean_is_the_distance_not_its_square():
-    assert search.scores("euclidean", MATRIX, row(0.0)).tolist() == [1.0, 5.0, 0.0, 2.0]
+    assert scoring.scores("euclidean", MATRIX, row(0.0)).tolist() == [1.0, 5.0, 0.0, 2.0]
 
 
 def test_dot_product_is_negative_so_that_smaller_is_better():
-    got = search.scores("dot-product", MATRIX, row(2.0))
+    got = scoring.scores("dot-product", MATRIX, row(2.0))
     assert got.tolist() == [-2.0, -6.0, 0.0, 4.0]
     assert not np.signbit(got[2])
 
@@ -37,9 +38,9 @@ def test_dot_product_is_negative_so_that_smaller_is_better():
     [("cosine", [0, 1, 2, 3]), ("euclidean", [0, 2, 3, 1]), ("dot-product", [1, 0, 2, 3])],
 )
 def test_best_comes_first_whatever_the_metric(metric: Metric, best_first: list[int]):
-    positions, scores = search.nearest(metric, MATRIX, row(1.0), 4)
+    positions, scores = scoring.nearest(metric, MATRIX, row(1.0), 4)
     assert positions.tolist() == best_first
-    assert scores.tolist() == search.scores(metric, MATRIX, row(1.0))[best_first].tolist()
+    assert scores.tolist() == scoring.scores(metric, MATRIX, row(1.0))[best_first].tolist()
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -48,15 +49,15 @@ def test_ties_are_stable_by_insertion_or_the_other_way_round(metric: Metric, k: 
     scored = np.tile(np.array([1.0, 2.0, 3.0, 2.0], dtype=np.float32), 10)
     sign = -1.0 if metric == "cosine" else 1.0
     for newest_first in (False, True):
-        got = search.top(metric, scored, k, newest_first=newest_first).tolist()
+        got = scoring.top(metric, scored, k, newest_first=newest_first).tolist()
         order = range(40)[:: -1 if newest_first else 1]
         assert got == sorted(order, key=lambda i: sign * scored[i])[:k]
 
 
 def test_k_may_exceed_the_rows_and_there_may_be_none():
-    assert len(search.nearest("cosine", MATRIX, row(1.0), 9)[0]) == 4
-    assert len(search.nearest("cosine", MATRIX[:0], row(1.0), 9)[0]) == 0
-    assert len(search.nearest("cosine", MATRIX, row(1.0), 9, np.zeros(4, dtype=bool))[0]) == 0
+    assert len(scoring.nearest("cosine", MATRIX, row(1.0), 9)[0]) == 4
+    assert len(scoring.nearest("cosine", MATRIX[:0], row(1.0), 9)[0]) == 0
+    assert len(scoring.nearest("cosine", MATRIX, row(1.0), 9, np.zeros(4, dtype=bool))[0]) == 0
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -65,12 +66,12 @@ def test_a_rows_score_does_not_depend_on_its_neighbours(metric: Metric, dimensio
     rng = np.random.default_rng(7)
     matrix = rng.standard_normal((700, dimensions)).astype(np.float32)
     query = rng.standard_normal(dimensions).astype(np.float32)
-    whole = search.scores(metric, matrix, query)
+    whole = scoring.scores(metric, matrix, query)
     for start in range(0, 700, 31):
-        assert search.scores(metric, matrix[start:], query)[0] == whole[start]
-        assert search.scores(metric, matrix[start : start + 1], query)[0] == whole[start]
+        assert scoring.scores(metric, matrix[start:], query)[0] == whole[start]
+        assert scoring.scores(metric, matrix[start : start + 1], query)[0] == whole[start]
     mask = rng.random(700) < 0.3
-    positions, scores = search.nearest(metric, matrix, query, 50, mask)
+    positions, scores = scoring.nearest(metric, matrix, query, 50, mask)
     assert mask[positions].all()
     assert (scores == whole[positions]).all()
 
@@ -80,7 +81,7 @@ def test_a_rows_score_does_not_depend_on_its_neighbours(metric: Metric, dimensio
 def test_tiny_and_huge_values_give_finite_scores(metric: Metric, size: float):
     matrix = np.full((2, DIMENSIONS), size, dtype=np.float32)
     matrix[1] *= -1
-    scores = search.scores(metric, matrix, matrix[0])
+    scores = scoring.scores(metric, matrix, matrix[0])
     assert np.isfinite(scores).all()
     if metric == "cosine":
         assert scores.tolist() == [1.0, -1.0]

@@ -1,0 +1,208 @@
+"""Deleting and getting: by source document, by id, by filter, all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters, VectorStoreQuery
+
+from llama_index_vectorize import VectorizeVectorStore
+from tests.stores import Call, Make, Recorder, both_ways, vector
+from vectorize_core import (
+    IndexNotFoundError,
+    InvalidInputError,
+    UnindexedPropertyError,
+    VectorizeClient,
+)
+
+INDEXES = {"kind": "string", "n": "number"}
+
+
+def node(node_id: str, ref: str | None = None, **metadata: Any) -> TextNode:
+    links = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=ref)} if ref is not None else {}
+    return TextNode(
+        id_=node_id,
+        text=f"text {node_id}",
+        metadata=metadata,
+        relationships=links,
+        embedding=vector(node_id),
+    )
+
+
+def kind_is(value: str) -> MetadataFilters:
+    return MetadataFilters(filters=[MetadataFilter(key="kind", value=value)])
+
+
+def left(client: VectorizeClient) -> set[str]:
+    return set(client.index("docs").list_ids())
+
+
+def ids(nodes: Iterable[Any]) -> list[str]:
+    return [node.node_id for node in nodes]
+
+
+@both_ways
+@pytest.mark.parametrize("count", [0, 1, 250])
+async def test_all_nodes_of_a_document_go_and_no_others(
+    store: VectorizeVectorStore, client: VectorizeClient, call: Call, count: int
+) -> None:
+    others = [node("other", "doc-2"), node("none")]
+    store.add([*(node(f"{i}", "doc-1") for i in range(count)), *others])
+    await call(store, "delete", "doc-1")
+    assert left(client) == {"other", "none"}
+    await call(store, "delete", "unknown")
+    assert left(client) == {"other", "none"}
+
+
+LONG = "x" * 64
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "refs",
+    [
+        (LONG + "a", LONG + "b", LONG),
+        ("é" * 40 + "a", "é" * 40 + "b", "é" * 40),
+        ("a.b/c d", "a", '"'),
+    ],
+)
+async def test_documents_with_long_or_odd_names_are_told_apart(
+    store: VectorizeVectorStore, client: VectorizeClient, call: Call, refs: tuple[str, ...]
+) -> None:
+    store.add([node(f"{i}", ref) for i, ref in enumerate(refs)])
+    await call(store, "delete", refs[0])
+    assert left(client) == {"1", "2"}
+    (found,) = await call(store, "get_nodes", ["1"])
+    assert found.ref_doc_id == refs[1]
+
+
+@both_ways
+async def test_a_document_of_several_namespaces(
+    make: Make, client: VectorizeClient, call: Call
+) -> None:
+    make().add([node("1", "doc")], namespace="a")
+    make().add([node("2", "doc")], namespace="b")
+    await call(make(namespace="a"), "delete", "doc")
+    assert left(client) == {"2"}
+    await call(make(), "delete", "doc")
+    assert left(client) == set()
+
+
+@pytest.fixture
+def filled(make: Make) -> VectorizeVectorStore:
+    """Nodes 0 to 9, of which the odd ones are of kind "odd"."""
+    store: VectorizeVectorStore = make(metadata_indexes=INDEXES)
+    kinds = ("even", "odd")
+    store.add([node(f"{i}", kind=kinds[i % 2], n=i) for i in range(10)])
+    return store
+
+
+SELECTIONS: list[tuple[list[str] | None, MetadataFilters | None, str]] = [
+    (["3", "1", "unknown"], None, "31"),
+    ([], None, ""),
+    (["x" * 65], None, ""),
+    (None, kind_is("odd"), "13579"),
+    (None, kind_is("neither"), ""),
+    (["1", "2", "3"], kind_is("odd"), "13"),
+    ([], kind_is("odd"), ""),
+    (["1"], MetadataFilters(filters=[]), "1"),
+]
+
+
+@both_ways
+@pytest.mark.parametrize(("node_ids", "filters", "expected"), SELECTIONS)
+async def test_nodes_are_selected_by_ids_and_filters(
+    filled: VectorizeVectorStore,
+    client: VectorizeClient,
+    call: Call,
+    node_ids: Any,
+    filters: Any,
+    expected: str,
+) -> None:
+    got = ids(await call(filled, "get_nodes", node_ids, filters))
+    assert (got if filters is None else sorted(got)) == list(expected)
+    await call(filled, "delete_nodes", node_ids, filters)
+    assert left(client) == set("0123456789") - set(expected)
+
+
+@both_ways
+@pytest.mark.parametrize("filters", [None, MetadataFilters(filters=[])])
+async def test_no_selection_is_an_error_rather_than_everything(
+    filled: VectorizeVectorStore, sent: Recorder, call: Call, filters: Any
+) -> None:
+    sent.ops.clear()
+    for method in ("get_nodes", "delete_nodes"):
+        with pytest.raises(InvalidInputError, match=r"clear\(\)"):
+            await call(filled, method, None, filters)
+    assert sent.ops == []
+
+
+@both_ways
+async def test_one_string_is_no_list_of_ids(filled: VectorizeVectorStore, call: Call) -> None:
+    for method in ("get_nodes", "delete_nodes"):
+        for filters in (None, kind_is("odd")):
+            with pytest.raises(InvalidInputError, match="list of ids"):
+                await call(filled, method, "123", filters)
+    assert len(filled.get_nodes(list("123"))) == 3
+
+
+@both_ways
+async def test_many_nodes_of_a_filter_are_all_found(
+    make: Make, client: VectorizeClient, call: Call
+) -> None:
+    store = make(metadata_indexes=INDEXES)
+    store.add([node(f"{i}", kind="many" if i % 4 else "few") for i in range(500)])
+    assert len(await call(store, "get_nodes", filters=kind_is("many"))) == 375
+    await call(store, "delete_nodes", filters=kind_is("many"))
+    assert left(client) == {f"{i}" for i in range(0, 500, 4)}
+
+
+@both_ways
+async def test_a_filter_without_metadata_index_is_an_error(
+    filled: VectorizeVectorStore, call: Call
+) -> None:
+    filters = MetadataFilters(filters=[MetadataFilter(key="colour", value="red")])
+    query = VectorStoreQuery(query_embedding=vector("q"), filters=filters)
+    for method, args in (
+        ("get_nodes", (None, filters)),
+        ("delete_nodes", (None, filters)),
+        ("query", (query,)),
+    ):
+        with pytest.raises(UnindexedPropertyError, match=r"'colour'.*metadata_indexes="):
+            await call(filled, method, *args)
+
+
+@both_ways
+async def test_clearing_empties_the_index_or_the_stores_namespace(
+    make: Make, client: VectorizeClient, call: Call
+) -> None:
+    await call(make(), "clear")
+    make().add([node(f"{i}") for i in range(130)])
+    make(namespace="a").add([node("in a")])
+    await call(make(namespace="a"), "clear")
+    assert len(left(client)) == 130
+    await call(make(), "clear")
+    assert left(client) == set()
+
+
+@both_ways
+async def test_before_the_first_write_there_is_nothing(
+    make: Make, sent: Recorder, call: Call
+) -> None:
+    calls: list[tuple[str, tuple[Any, ...], Any]] = [
+        ("delete", ("doc",), None),
+        ("delete_nodes", (["a"],), None),
+        ("get_nodes", (["a"],), []),
+        ("clear", (), None),
+    ]
+    query = VectorStoreQuery(query_embedding=vector("q"))
+    for method, args, answer in calls:
+        assert await call(make(), method, *args) == answer
+    assert (await call(make(), "query", query)).nodes == []
+    assert sent.changes == []
+    for method, args in [(m, a) for m, a, _ in calls] + [("query", (query,))]:
+        with pytest.raises(IndexNotFoundError, match="create_index=True"):
+            await call(make(create_index=False), method, *args)

@@ -1,0 +1,492 @@
+"""What holds for both stores alike: where they work, their options, both faces, closing."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.load import dumpd
+from langchain_core.vectorstores import VectorStore
+from llama_index.core.schema import TextNode
+from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
+
+import langchain_vectorize
+import llama_index_vectorize
+from tests.stores import (
+    Call,
+    Embedder,
+    async_call,
+    async_name,
+    both_ways,
+    recorded,
+    sync_call,
+    vector,
+)
+from vectorize_core import (
+    AsyncVectorizeClient,
+    ConfigurationError,
+    IndexNotFoundError,
+    InvalidInputError,
+    RetryPolicy,
+    VectorizeClient,
+    VectorizeError,
+    layout,
+)
+from vectorize_core.executors.embedded import EmbeddedExecutor
+from vectorize_core.operations import Upsert
+
+SECRET = "s3cret-t0ken"
+CREDENTIALS = {"account_id": "acc", "api_token": SECRET}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the two stores, and how to use it as the other."""
+
+    name: str
+    store: type
+    make: Callable[..., Any]
+
+    async def add(self, call: Call, store: Any, *texts: str, **options: Any) -> list[str]:
+        if self.name == "langchain":
+            return await call(store, "add_texts", texts, ids=texts, **options)
+        nodes = [TextNode(id_=text, text=text, embedding=vector(text)) for text in texts]
+        return await call(store, "add", nodes, **options)
+
+    async def search(self, call: Call, store: Any, text: str, **options: Any) -> list[str]:
+        if self.name == "langchain":
+            return [d.id for d in await call(store, "similarity_search", text, **options)]
+        query = VectorStoreQuery(query_embedding=vector(text), similarity_top_k=4)
+        return (await call(store, "query", query, **options)).ids
+
+
+LANGCHAIN = Kind(
+    "langchain",
+    langchain_vectorize.VectorizeVectorStore,
+    lambda **options: langchain_vectorize.VectorizeVectorStore(Embedder(), **options),
+)
+LLAMA_INDEX = Kind(
+    "llama_index",
+    llama_index_vectorize.VectorizeVectorStore,
+    llama_index_vectorize.VectorizeVectorStore,
+)
+both_stores = pytest.mark.parametrize("kind", [LANGCHAIN, LLAMA_INDEX], ids=lambda kind: kind.name)
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCOUNT_ID", "API_TOKEN", "API_KEY", "EMAIL", "BASE_URL", "API_BASE_URL"):
+        monkeypatch.delenv(f"CLOUDFLARE_{name}", raising=False)
+    for name in ("CF_ACCOUNT_ID", "CF_VECTORIZE_API_TOKEN", "CF_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def client() -> Iterator[VectorizeClient]:
+    with VectorizeClient.local() as client:
+        yield client
+
+
+# Where a store works
+
+
+@both_stores
+@pytest.mark.parametrize("given", ["path", "local", "client", "async client", "index", "aindex"])
+async def test_a_store_works_over_any_place(kind: Kind, given: str, tmp_path: Path) -> None:
+    client = VectorizeClient.local(tmp_path / "data")
+    over = AsyncVectorizeClient._over(client.connection, "the same")
+    options: dict[str, Any] = {
+        "path": {"index_name": "docs", "path": tmp_path / "data"},
+        "local": {"index_name": "docs", "path": tmp_path / "data"},
+        "client": {"index_name": "docs", "client": client, "create_index": True},
+        "async client": {"index_name": "docs", "client": over, "create_index": True},
+        "index": {"index": client.index("docs"), "create_index": True},
+        "aindex": {"index": over.index("docs"), "index_name": "docs", "create_index": True},
+    }[given]
+    if given == "local":
+        first = (Embedder(),) if kind is LANGCHAIN else ()
+        store = kind.store.local(*first, **options)
+    else:
+        store = kind.make(**options)
+
+    assert await kind.add(sync_call, store, "a") == ["a"]
+    assert await kind.add(async_call, store, "b") == ["b"]
+    for call in (sync_call, async_call):
+        assert await kind.search(call, store, "a") == ["a", "b"]
+    await store.aclose()
+    client.close()
+    with kind.make(index_name="docs", path=tmp_path / "data") as again:
+        assert await kind.search(sync_call, again, "a") == ["a", "b"]
+
+
+@both_stores
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": ":memory:", "client": ...}, "path= and client=.*give one of"),
+        ({"client": ..., "api_token": SECRET}, "client= and api_token="),
+        ({"path": ":memory:", "account_id": "a"}, "path= and account_id="),
+        ({"path": ":memory:", "timeout": 1.0}, "path= and timeout="),
+        ({"client": ..., "retry": RetryPolicy()}, "client= and retry="),
+        ({"index": ..., "retry": RetryPolicy()}, "index= and retry="),
+        ({"index": ..., "client": ...}, "client= and index="),
+        ({"index": ..., "index_name": "other"}, "'other' is not .*docs"),
+        ({"index_name": None, "client": ...}, "index_name="),
+        ({"index_name": None}, "index_name="),
+        ({}, r"CLOUDFLARE_API_TOKEN.*path=':memory:'"),
+    ],
+)
+def test_a_store_needs_one_place_and_says_so(
+    kind: Kind, client: VectorizeClient, options: dict[str, Any], message: str
+) -> None:
+    real = {"client": client, "index": client.index("docs")}
+    given = {name: real[name] if value is ... else value for name, value in options.items()}
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        kind.make(**{"index_name": "docs", **given})
+    assert SECRET not in str(caught.value)
+
+
+@both_stores
+def test_credentials_may_come_from_the_environment(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "from-env")
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", SECRET)
+    store = kind.make(index_name="docs")
+    assert "from-env" in repr(store._records.located.connection.executor.__dict__.values())
+    with kind.make(index_name="docs", path=":memory:") as local:
+        assert local._records.located.embedded
+
+
+@both_stores
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"index_name": ""}, "index name"),
+        ({"index_name": "x" * 65}, "65 bytes"),
+        ({"namespace": ""}, "namespace"),
+        ({"namespace": "é" * 33}, "66 bytes"),
+        ({"text_key": "_vs"}, "text_key='_vs'"),
+        ({"text_key": "a.b"}, "text_key='a.b'"),
+        ({"wait": "soon"}, "'soon'"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"metric": "cosinus"}, "'cosinus' is not a metric.*cosine"),
+        ({"metadata_indexes": {"year": "int"}}, "'year' has the type 'int'.*number"),
+        ({"metadata_indexes": dict.fromkeys("abcdefghijk", "string")}, "11 metadata indexes"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_by_the_constructor(
+    kind: Kind, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((InvalidInputError, ConfigurationError), match=message):
+        kind.make(**{"index_name": "docs", "path": ":memory:", **options})
+
+
+@both_stores
+def test_making_a_store_does_nothing_else(kind: Kind, tmp_path: Path) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(request.url)
+
+    with kind.make(index_name="docs", path=tmp_path / "data"):
+        assert not (tmp_path / "data").exists()
+    http_client = httpx.Client(transport=httpx.MockTransport(refuse))
+    before = set(threading.enumerate())
+    kind.make(index_name="docs", http_client=http_client, **CREDENTIALS).close()
+    assert set(threading.enumerate()) == before
+    assert not http_client.is_closed
+    http_client.close()
+
+
+@both_stores
+def test_no_secret_shows(kind: Kind) -> None:
+    for options in (CREDENTIALS, {"account_id": "acc", "api_key": SECRET, "email": "a@b.c"}):
+        store = kind.make(index_name="docs", **options)
+        shown = [repr(store), str(store), repr(vars(store)), repr(store._records)]
+        if kind is LANGCHAIN:
+            shown += [json.dumps(dumpd(store)), repr(store.as_retriever())]
+        else:
+            shown += [repr(store.to_dict()), store.to_json(), repr(store.__pydantic_private__)]
+        assert not [text for text in shown if SECRET in text]
+        assert "docs" in shown[0]
+
+
+# Creating the index
+
+
+@both_stores
+@both_ways
+async def test_over_a_client_an_index_is_created_only_when_told_to(
+    kind: Kind, client: VectorizeClient, call: Call
+) -> None:
+    for place in ({"client": client, "index_name": "docs"}, {"index": client.index("docs")}):
+        store = kind.make(**place)
+        with pytest.raises(IndexNotFoundError, match=r"'docs'.*create_index=True"):
+            await kind.add(call, store, "a")
+        with pytest.raises(IndexNotFoundError, match=r"'docs'.*create_index=True"):
+            await kind.search(call, store, "a")
+        if kind is LANGCHAIN:
+            assert (store.embeddings.batches, store.embeddings.queries) == ([], [])
+    assert client.list_indexes() == ()
+    assert await kind.add(call, kind.make(**place, create_index=True), "a") == ["a"]
+    assert await kind.search(call, store, "a") == ["a"]
+
+
+@both_stores
+@both_ways
+async def test_a_path_may_be_told_not_to_create(kind: Kind, call: Call) -> None:
+    store = kind.make(index_name="docs", path=":memory:", create_index=False)
+    with store, pytest.raises(IndexNotFoundError):
+        await kind.add(call, store, "a")
+
+
+@both_stores
+@both_ways
+async def test_an_index_is_created_as_told_with_the_record_layout(
+    kind: Kind, client: VectorizeClient, call: Call
+) -> None:
+    promised = {"year": "number", "open": "boolean"}
+    options = {"client": client, "index_name": "docs", "create_index": True}
+    store = kind.make(**options, metric="euclidean", metadata_indexes=promised)
+    await kind.add(call, store, "a")
+    details = client.get_index("docs")
+    assert (details.config.dimensions, details.config.metric) == (32, "euclidean")
+    indexed = {m.property_name: m.index_type for m in client.index("docs").list_metadata_indexes()}
+    assert indexed == {**layout.METADATA_INDEXES, **promised}
+    assert layout.noted_properties(details.description) == set(indexed)
+    # A second store with the same wishes, and one with none, find nothing to complain of.
+    for wishes in ({"metric": "euclidean", "metadata_indexes": {"year": "number"}}, {}):
+        assert await kind.add(call, kind.make(**options, **wishes), "b") == ["b"]
+
+
+@both_stores
+@both_ways
+async def test_an_index_that_is_not_as_promised_is_an_error_and_left_as_it_is(
+    kind: Kind, client: VectorizeClient, call: Call
+) -> None:
+    client.create_index("docs", dimensions=32, metadata_indexes={"year": "string"})
+    sent = recorded(client)
+    for wish, message in (
+        ({"metric": "euclidean"}, "'cosine'.*'euclidean'.*cannot be changed"),
+        ({"metadata_indexes": {"year": "number"}}, "'year': 'number'.*create_metadata_index"),
+        ({"metadata_indexes": {"kind": "string"}}, "'kind': 'string'.*create_metadata_index"),
+    ):
+        store = kind.make(client=client, index_name="docs", create_index=True, **wish)
+        with pytest.raises(ConfigurationError, match=message):
+            await kind.add(call, store, "a")
+        if "metric" in wish:
+            with pytest.raises(ConfigurationError, match=message):
+                await kind.search(call, store, "a")
+        if kind is LANGCHAIN:
+            assert store.embeddings.batches == []
+    assert sent.changes == []
+
+
+@both_stores
+@both_ways
+async def test_too_many_metadata_indexes_are_refused_before_anything_is_embedded(
+    kind: Kind, client: VectorizeClient, call: Call
+) -> None:
+    sent = recorded(client)
+    promised = dict.fromkeys("abcdefgh", "string")
+    options = {"client": client, "index_name": "docs", "create_index": True}
+    store = kind.make(**options, metadata_indexes=promised)
+    with pytest.raises(ConfigurationError, match=r"11 metadata indexes.*10"):
+        await kind.add(call, store, "a")
+    if kind is LANGCHAIN:
+        assert store.embeddings.batches == []
+    assert sent.changes == []
+
+
+# Options of a call, and keywords that do not exist
+
+
+@both_stores
+@both_ways
+async def test_a_calls_options_go_before_the_stores(
+    kind: Kind, client: VectorizeClient, call: Call
+) -> None:
+    sent = recorded(client)
+    options = {"client": client, "index_name": "docs", "create_index": True}
+    store = kind.make(**options, namespace="store", batch_size=2)
+    await kind.add(call, store, *"abc")
+    assert sorted(map(len, sent.writes)) == [1, 2]
+    await kind.add(call, store, *"def", namespace="call", batch_size=3)
+    assert sent.writes[2:] == [["d", "e", "f"]]
+    spaces = {vector.id: vector.namespace for op in sent.of(Upsert) for vector in op.vectors}
+    assert spaces == {**dict.fromkeys("abc", "store"), **dict.fromkeys("def", "call")}
+    assert sorted(await kind.search(call, store, "a")) == ["a", "b", "c"]
+    assert sorted(await kind.search(call, store, "a", namespace="call")) == ["d", "e", "f"]
+
+
+WRONG_KEYWORDS = [
+    (LANGCHAIN, "add_texts", (["a"],), "batchsize", "batch_size"),
+    (LANGCHAIN, "add_texts", (["a"],), "metadata", "metadatas"),
+    (LANGCHAIN, "add_documents", ([],), "name_space", "namespace"),
+    (LANGCHAIN, "delete", (["a"],), "wait_time", "wait_timeout"),
+    (LANGCHAIN, "delete", (), "deleteall", "delete_all"),
+    (LANGCHAIN, "similarity_search", ("q",), "filters", "filter"),
+    (LANGCHAIN, "similarity_search", ("q",), "md_filter", "filter"),
+    (LANGCHAIN, "similarity_search_with_score", ("q",), "namspace", "namespace"),
+    (LANGCHAIN, "similarity_search_with_relevance_scores", ("q",), "filtr", "filter"),
+    (LANGCHAIN, "similarity_search_by_vector", ([1.0],), "vectorise_filter", "vectorize_filter"),
+    (LANGCHAIN, "max_marginal_relevance_search", ("q",), "lambda_mul", "lambda_mult"),
+    (LANGCHAIN, "max_marginal_relevance_search_by_vector", ([1.0],), "fetchk", "fetch_k"),
+    (LANGCHAIN, "from_texts", (["a"], Embedder()), "indexname", "index_name"),
+    (LANGCHAIN, "from_documents", ([], Embedder()), "api_tokn", "api_token"),
+    (LLAMA_INDEX, "add", ([],), "batchsize", "batch_size"),
+    (LLAMA_INDEX, "delete", ("a",), "wait_time", "wait_timeout"),
+    (LLAMA_INDEX, "delete_nodes", (["a"],), "filter", "filters"),
+    (LLAMA_INDEX, "query", (VectorStoreQuery(),), "name_space", "namespace"),
+    (LLAMA_INDEX, "query", (VectorStoreQuery(),), "vectorizefilter", "vectorize_filter"),
+]
+
+
+@both_ways
+@pytest.mark.parametrize(("kind", "method", "args", "wrong", "right"), WRONG_KEYWORDS)
+async def test_an_unknown_keyword_is_an_error_that_names_the_nearest(
+    kind: Kind,
+    client: VectorizeClient,
+    call: Call,
+    method: str,
+    args: Any,
+    wrong: str,
+    right: str,
+) -> None:
+    store = kind.make(index_name="docs", client=client)
+    message = f"unexpected keyword argument '{wrong}'; did you mean '{right}'"
+    with pytest.raises(TypeError, match=message):
+        await call(store, method, *args, **{wrong: 1})
+
+
+@both_stores
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("index_nam", "index_name"), ("metadata_index", "metadata_indexes"), ("token", "api_token")],
+)
+def test_an_unknown_keyword_of_the_constructor_names_the_nearest(
+    kind: Kind, wrong: str, right: str
+) -> None:
+    with pytest.raises(TypeError, match=f"'{wrong}'; did you mean '{right}'"):
+        kind.make(path=":memory:", **{wrong: 1})
+    with pytest.raises(TypeError, match=r"'zzz'; it takes .*index_name"):
+        kind.make(path=":memory:", zzz=1)
+
+
+# Both faces
+
+INHERITED = {"search", "as_retriever", "similarity_search_with_relevance_scores", "persist"}
+
+
+def twins(kind: Kind) -> list[tuple[str, str]]:
+    names = [name for name in dir(kind.store) if callable(getattr(kind.store, name))]
+    return [(name, async_name(name)) for name in names if async_name(name) in names]
+
+
+@both_stores
+def test_the_two_faces_have_the_same_arguments(kind: Kind) -> None:
+    def shape(name: str) -> list[Any]:
+        parameters = inspect.signature(getattr(kind.store, name)).parameters.values()
+        return [(p.name, p.kind, p.default) for p in parameters]
+
+    pairs = twins(kind)
+    assert len(pairs) >= (14 if kind is LANGCHAIN else 7)
+    assert {one: shape(one) for one, _ in pairs} == {one: shape(two) for one, two in pairs}
+
+
+@both_stores
+def test_every_method_of_both_faces_is_the_stores_own(kind: Kind) -> None:
+    base: Any = VectorStore if kind is LANGCHAIN else BasePydanticVectorStore
+    for name in {name for pair in twins(kind) for name in pair if hasattr(base, name)}:
+        inherited = name in INHERITED or name.removeprefix("a") in INHERITED
+        assert inherited or name in vars(kind.store), name
+
+
+@both_stores
+async def test_async_methods_leave_the_loops_thread_alone(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    threads: list[threading.Thread] = []
+    send = EmbeddedExecutor.send
+    monkeypatch.setattr(
+        EmbeddedExecutor,
+        "send",
+        lambda self, op: (threads.append(threading.current_thread()), send(self, op))[1],
+    )
+    async with kind.make(index_name="docs", path=tmp_path / "data", wait=True) as store:
+        await kind.add(async_call, store, *"abc", batch_size=1)
+        await kind.search(async_call, store, "a")
+        if kind is LANGCHAIN:
+            await store.aget_by_ids(["a"])
+            await store.amax_marginal_relevance_search("a")
+            await store.asimilarity_search_with_relevance_scores("a")
+            await store.as_retriever().ainvoke("a")
+            await store.adelete(["a"])
+            await store.adelete(delete_all=True)
+            assert store.embeddings.used == {"async"}
+        else:
+            await store.aget_nodes(["a"])
+            await store.adelete_nodes(["a"])
+            await store.adelete("unknown")
+            await store.aclear()
+    assert len(threads) > 10
+    assert threading.main_thread() not in threads
+    assert {thread.name.rsplit("_", 1)[0] for thread in threads} == {
+        "vectorize-read",
+        "vectorize-write",
+    }
+
+
+@both_stores
+async def test_sync_methods_work_inside_a_running_loop(kind: Kind) -> None:
+
+    with kind.make(index_name="docs", path=":memory:") as store:
+        await kind.add(sync_call, store, *"abc", batch_size=1)
+        assert len(await kind.search(sync_call, store, "a")) == 3
+
+
+# Closing
+
+
+@both_stores
+@both_ways
+async def test_a_store_closes_its_own_connection_once(kind: Kind, call: Call) -> None:
+    store = kind.make(index_name="docs", path=":memory:")
+    await kind.add(call, store, "a")
+    await call(store, "close")
+    await call(store, "close")
+    for method in (kind.add, kind.search):
+        with pytest.raises(VectorizeError, match="closed"):
+            await method(call, store, "a")
+
+
+@both_stores
+async def test_blocks_close_what_they_opened(kind: Kind) -> None:
+
+    with kind.make(index_name="docs", path=":memory:") as first:
+        assert await kind.search(sync_call, first, "a") == []
+    async with kind.make(index_name="docs", path=":memory:") as second:
+        assert await kind.search(sync_call, second, "a") == []
+    for store in (first, second):
+        with pytest.raises(VectorizeError, match="closed"):
+            await kind.search(sync_call, store, "a")
+
+
+@both_stores
+@both_ways
+async def test_a_borrowed_client_or_index_stays_open(
+    kind: Kind, client: VectorizeClient, call: Call
+) -> None:
+    for place in ({"client": client, "index_name": "docs"}, {"index": client.index("docs")}):
+        store = kind.make(**place, create_index=True)
+        await kind.add(call, store, "a")
+        await call(store, "close")
+        assert await kind.search(call, store, "a") == ["a"]
+    assert client.index("docs").info().vector_count == 1

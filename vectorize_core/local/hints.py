@@ -1,0 +1,39 @@
+"""Why a filter found less than was expected: what the real service knows and does not say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+from vectorize_core import json
+from vectorize_core.local import matching
+from vectorize_core.local.catalog import LiveMetadataIndex
+from vectorize_core.local.vectors import Stored
+
+
+def about(
+    names: Collection[str], live: Mapping[str, LiveMetadataIndex], stored: Iterable[Stored]
+) -> tuple[str, ...]:
+    """A sentence for each property of ``names`` that filters do not see, or not everywhere."""
+    said = [
+        f"no metadata index on {name!r}: the filter on it matches nothing that has the property. "
+        "Create one, then write the vectors again"
+        for name in sorted(set(names) - set(live))
+    ]
+    older: Counter[str] = Counter()
+    indexed = [live[name] for name in names if name in live]
+    if indexed:
+        for vector in stored:
+            uncovered = [i for i in indexed if not i.covers(vector.processed, vector.seq)]
+            metadata = json.loads(vector.metadata or "{}") if uncovered else {}
+            older.update(
+                item.property_name
+                for item in uncovered
+                if matching.lookup(metadata, item.property_name) is not None
+            )
+    said += [
+        f"{count} vectors with {name!r} were written before its metadata index was live: the "
+        "filter does not see them. Write them again"
+        for name, count in sorted(older.items())
+    ]
+    return tuple(said)
