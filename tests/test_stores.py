@@ -37,9 +37,11 @@ from vectorize_core import (
     RetryPolicy,
     VectorizeClient,
     VectorizeError,
+    WaitTimeoutError,
     layout,
 )
 from vectorize_core.executors.embedded import EmbeddedExecutor
+from vectorize_core.local import Behavior
 from vectorize_core.operations import Upsert
 
 SECRET = "s3cret-t0ken"
@@ -323,6 +325,25 @@ async def test_a_calls_options_go_before_the_stores(
     assert spaces == {**dict.fromkeys("abc", "store"), **dict.fromkeys("def", "call")}
     assert sorted(await kind.search(call, store, "a")) == ["a", "b", "c"]
     assert sorted(await kind.search(call, store, "a", namespace="call")) == ["d", "e", "f"]
+
+
+@both_stores
+@both_ways
+@pytest.mark.parametrize("wait", [True, "visible", "processed"])
+async def test_a_store_or_a_call_may_wait_and_not_for_ever(
+    kind: Kind, call: Call, wait: Any
+) -> None:
+    behavior = Behavior(process_delay=60.0)
+    with VectorizeClient.local(behavior=behavior) as client:
+        options = {"client": client, "index_name": "docs", "create_index": True}
+        patient = kind.make(**options, wait=wait, wait_timeout=0.02)
+        with pytest.raises(WaitTimeoutError, match=r"'docs'.*wait_timeout="):
+            await kind.add(call, patient, "a")
+        assert await kind.add(call, patient, "b", wait=False) == ["b"]
+        hasty = kind.make(**options)
+        assert await kind.add(call, hasty, "c") == ["c"]
+        with pytest.raises(WaitTimeoutError, match=r"'docs'.*wait_timeout="):
+            await kind.add(call, hasty, "d", wait=wait, wait_timeout=0.02)
 
 
 WRONG_KEYWORDS = [

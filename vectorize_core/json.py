@@ -21,6 +21,8 @@ _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 _DEEPEST = 100
 """Levels of nesting; orjson gives up at 254, Python at 1,000 calls."""
 
+_UNSAYABLE = ", which JSON cannot say"
+
 loads = orjson.loads
 
 
@@ -52,35 +54,39 @@ def has_lone_surrogate(text: str) -> bool:
 
 def problem(value: Any, path: str = "", depth: int = 0) -> str | None:
     """Why ``value`` cannot be sent as JSON, naming the place inside it, or None if it can."""
-    where = f" at {path}" if path else ""
-    kind = type(value)
-    if value is None or kind is bool:
-        return None
-    if kind is str:
-        if has_lone_surrogate(value):
-            return f"text with a lone surrogate{where}, which is not valid Unicode"
-        return None
-    if kind is int:
-        if not _MIN_INTEGER <= value <= _MAX_INTEGER:
-            return f"an integer beyond 64 bits{where}"
-        return None
-    if kind is float:
-        return None if math.isfinite(value) else f"{value!r}{where}, which JSON cannot say"
-    if depth == _DEEPEST:
+    if depth > _DEEPEST:
         return f"a value that is nested too deep (more than {_DEEPEST} levels)"
-    if kind is list:
+    if type(value) is list:
         return _first(problem(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value))
     if isinstance(value, Mapping):
         return _first(_member_problem(key, item, path, depth) for key, item in value.items())
-    return f"a value of type {kind.__name__}{where}, which JSON cannot say"
+    what, why = _scalar_problem(value)
+    return f"{what}{_at(path)}{why}" if what else None
+
+
+def _scalar_problem(value: Any) -> tuple[str, str]:
+    """What is wrong and why, two empty strings if nothing is."""
+    kind = type(value)
+    if kind is str and has_lone_surrogate(value):
+        return "text with a lone surrogate", ", which is not valid Unicode"
+    if kind is int and not _MIN_INTEGER <= value <= _MAX_INTEGER:
+        return "an integer beyond 64 bits", ""
+    if kind is float and not math.isfinite(value):
+        return repr(value), _UNSAYABLE
+    if value is None or kind in (str, int, float, bool):
+        return "", ""
+    return f"a value of type {kind.__name__}", _UNSAYABLE
+
+
+def _at(path: str) -> str:
+    return f" at {path}" if path else ""
 
 
 def _member_problem(key: Any, item: Any, path: str, depth: int) -> str | None:
-    where = f" at {path}" if path else ""
     if type(key) is not str:
-        return f"a key of type {type(key).__name__}{where}; JSON keys are strings"
+        return f"a key of type {type(key).__name__}{_at(path)}; JSON keys are strings"
     if has_lone_surrogate(key):
-        return f"a key with a lone surrogate{where}"
+        return f"a key with a lone surrogate{_at(path)}"
     return problem(item, f"{path}.{key}" if path else key, depth + 1)
 
 

@@ -37,6 +37,8 @@ from vectorize_core.layout import Record
 from vectorize_core.locate import Located
 from vectorize_core.models import Filter, IndexType, Match, Metric, Vector, as_values
 
+_BUCKETS = reading.Buckets(layout.BUCKET, layout.OWN, layout.BUCKETS)
+
 
 class Item(NamedTuple):
     """A record to add; ``values`` is None if it is to be embedded."""
@@ -257,12 +259,12 @@ class RecordStore:
             return []
         await waiting.wait_for_own(io, self.state)
         indexed = await get_metadata_indexes(io, self.state)
+        spread = {layout.BUCKET, layout.OWN} <= indexed.keys()
         return await reading.ids_matching(
             io,
             self.state,
             checked,
-            bucket_property=layout.BUCKET if layout.BUCKET in indexed else None,
-            buckets=layout.BUCKETS,
+            buckets=_BUCKETS if spread else None,
             namespace=self.in_namespace(namespace),
         )
 

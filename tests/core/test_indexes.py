@@ -237,6 +237,32 @@ async def test_an_index_with_the_same_configuration_is_accepted_with_exist_ok(
 
 
 @both_faces
+async def test_an_index_of_somebody_else_gets_only_what_is_asked_for_by_name(
+    face: Face, accounts: Accounts
+) -> None:
+    account = accounts(face)
+    account.service.create_index("docs", IndexConfig(32))
+    await account.create(dimensions=32, exist_ok=True)
+    assert account.indexed() == {}
+    await account.create(dimensions=32, exist_ok=True, metadata_indexes={"year": "number"})
+    assert account.indexed() == {"year": "number"}
+
+
+@both_faces
+async def test_a_creation_that_broke_off_is_completed_by_repeating_it(
+    face: Face, accounts: Accounts
+) -> None:
+    account = accounts(face)
+    account.lose(
+        CreateMetadataIndex, BadRequestError("CreateMetadataIndex", 400), carried_out=False, times=1
+    )
+    with pytest.raises(BadRequestError):
+        await account.create(dimensions=32)
+    await account.create(dimensions=32, exist_ok=True)
+    assert account.indexed() == layout.METADATA_INDEXES
+
+
+@both_faces
 @pytest.mark.parametrize(
     ("options", "said"),
     [

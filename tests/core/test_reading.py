@@ -327,6 +327,7 @@ def spread() -> Iterator[Connection]:
             metadata={
                 "few": labels[i] if i < len(labels) else f"other-{i % 40}",
                 "_vs_bucket": layout.bucket(f"doc-{i}"),
+                "_vs_own": True,
             },
         )
         for i in range(3_000)
@@ -341,12 +342,12 @@ def ids_of(label: str) -> set[str]:
     return {f"doc-{i}" for i in range(*starts[label])}
 
 
-IN_BUCKETS: Any = {"bucket_property": layout.BUCKET, "buckets": layout.BUCKETS}
+IN_BUCKETS: Any = {"buckets": reading.Buckets(layout.BUCKET, layout.OWN, layout.BUCKETS)}
 
 
 @both_faces
 @pytest.mark.parametrize(
-    ("label", "most"), [("0", 1), ("99", 1), ("100", 5), ("101", 5), ("1500", 120)]
+    ("label", "most"), [("0", 1), ("99", 1), ("100", 6), ("101", 6), ("1500", 120)]
 )
 async def test_every_match_of_a_filter_is_found_however_many(
     face: Face, spread: Connection, label: str, most: int
@@ -407,15 +408,17 @@ async def test_an_enumeration_stops_at_its_ceiling_of_requests(
 
 
 @both_faces
-@pytest.mark.parametrize("missing", [range(150), range(0, 150, 2)])
+@pytest.mark.parametrize("missing", [range(150), range(0, 150, 2), range(149, 150)])
 async def test_records_missing_a_bucket_are_detected(face: Face, missing: range) -> None:
+    far_off = -np.eye(1, DIMENSIONS)[0]
     vectors = [
         Vector(
             f"doc-{i}",
-            RNG.standard_normal(DIMENSIONS),
+            far_off if i == 149 else RNG.standard_normal(DIMENSIONS),
             metadata={
                 "few": "x",
                 **({} if i in missing else {"_vs_bucket": layout.bucket(f"doc-{i}")}),
+                **({} if i in missing else {"_vs_own": True}),
             },
         )
         for i in range(150)
@@ -429,9 +432,9 @@ async def test_records_missing_a_bucket_are_detected(face: Face, missing: range)
 
 @both_faces
 async def test_more_than_a_hundred_records_in_one_bucket_are_an_error(face: Face) -> None:
+    in_five = {"few": "x", "_vs_bucket": 5, "_vs_own": True}
     vectors = [
-        Vector(f"doc-{i}", RNG.standard_normal(DIMENSIONS), metadata={"few": "x", "_vs_bucket": 5})
-        for i in range(101)
+        Vector(f"doc-{i}", RNG.standard_normal(DIMENSIONS), metadata=in_five) for i in range(101)
     ]
     connection = made("cosine", vectors, metadata_indexes={"few": "string"})
     io, state = io_of(face, connection), connection.state("docs")

@@ -38,6 +38,8 @@ class Hashed(MockEmbedding):
 
 MODEL = Hashed(embed_dim=32)
 SPLITTER = TokenTextSplitter(chunk_size=24, chunk_overlap=4, tokenizer=str.split)
+EMBEDDED = "n: 1\n\nshort text"
+"""What LlamaIndex embeds of a text and its metadata."""
 LONG = " ".join(f"word{i}" for i in range(90))
 
 
@@ -61,31 +63,29 @@ async def test_an_index_of_documents_is_searched_with_filters_and_answers(
     make: Make, call: Call
 ) -> None:
     store = make(metadata_indexes={"n": "number"})
-    context = StorageContext.from_defaults(vector_store=store)
-    made = (
-        VectorStoreIndex.from_documents(
-            documents(LONG, "short text"),
-            storage_context=context,
-            transformations=[SPLITTER],
-            use_async=call is async_call,
-        )
-        if call is sync_call
-        else VectorStoreIndex([], storage_context=context)
-    )
-    if call is async_call:
-        await made.ainsert_nodes(SPLITTER.get_nodes_from_documents(documents(LONG, "short text")))
+    made = VectorStoreIndex([], storage_context=StorageContext.from_defaults(vector_store=store))
+    nodes = SPLITTER.get_nodes_from_documents(documents(LONG, "short text"))
+    await call(made, "insert_nodes", nodes)
     opened = VectorStoreIndex.from_vector_store(store)
     for index in (made, opened):
-        (best,) = await call(index.as_retriever(similarity_top_k=1), "retrieve", "short text")
+        (best,) = await call(index.as_retriever(similarity_top_k=1), "retrieve", EMBEDDED)
         assert best.node.get_content() == "short text"
         assert best.node.ref_doc_id == "doc-1"
-        # The metadata is embedded with the text, hence not exactly 1.
-        assert best.score is not None
+        assert best.score == pytest.approx(1.0)
         only = MetadataFilters(filters=[MetadataFilter(key="n", value=0)])
         retriever = index.as_retriever(similarity_top_k=3, filters=only)
         assert {n.node.ref_doc_id for n in await call(retriever, "retrieve", "q")} == {"doc-0"}
         answer = await call(index.as_query_engine(similarity_top_k=2), "query", "short text")
         assert len(answer.source_nodes) == 2
+
+
+def test_an_index_is_made_of_documents(make: Make, client: VectorizeClient) -> None:
+    context = StorageContext.from_defaults(vector_store=make())
+    given = documents(*(f"text {i}" for i in range(30)))
+    VectorStoreIndex.from_documents(given, storage_context=context, transformations=[SPLITTER])
+    assert {node.ref_doc_id for node in make().get_nodes(sorted(ids(client)))} == {
+        f"doc-{i}" for i in range(30)
+    }
 
 
 @both_ways

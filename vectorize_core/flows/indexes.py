@@ -69,7 +69,8 @@ class CreateOptions(TypedDict, total=False):
 
     ``record_layout`` (True) adds the three metadata indexes that the LangChain and LlamaIndex
     stores use; without them, what takes more than one answer of the service is refused.
-    ``exist_ok`` accepts an index with the same configuration. ``wait_timeout`` is for metadata
+    ``exist_ok`` accepts an index with the same configuration; it gets the ``metadata_indexes``
+    it lacks, which cover what is written from then on. ``wait_timeout`` is for metadata
     indexes, in seconds (600).
     """
 
@@ -122,6 +123,10 @@ async def create_index(
             raise
         details = await get_details(io, state, refresh=True)
         _check_same(details, config)
+        # Only what its maker meant it to have, and what is asked for here by name.
+        noted = layout.noted_properties(details.description)
+        named = metadata_indexes if metadata_indexes is not None else {}
+        wanted = {name: kind for name, kind in wanted.items() if name in noted or name in named}
     state.details = details
     if wanted:
         await ensure_metadata_indexes(io, state, wanted, wait_timeout=wait_timeout)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from itertools import pairwise
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -166,57 +166,76 @@ async def iter_ids(
             return
 
 
+class Buckets(NamedTuple):
+    """How records are spread: a number below ``size`` under ``property_name``.
+
+    A record that is not spread lacks ``own_property``, which is true on all others.
+    """
+
+    property_name: str
+    own_property: str
+    size: int
+
+
 async def ids_matching(
     io: Io,
     state: IndexState,
     filter: Filter,
     *,
-    bucket_property: str | None = None,
-    buckets: int = 1,
+    buckets: Buckets | None = None,
     namespace: str | None = None,
     max_requests: int = 1_000,
 ) -> list[str]:
     """The ids of every vector that ``filter`` matches, however many there are.
 
-    One answer holds at most 100. A full one may hide more, so its window of buckets (numbers
-    below ``buckets`` that the layout spreads records over) is split until no answer is full.
+    One answer holds at most 100. A full one may hide more, so its window of buckets is split
+    until no answer is full; a matching record in no bucket is an error.
     """
     dimensions = (await get_details(io, state)).config.dimensions
     anywhere = np.zeros(dimensions, np.float32)
     anywhere[0] = 1.0
-    found: dict[str, None] = {}
-    to_reappear: set[str] = set()
-    windows: list[tuple[int, int]] = [(0, buckets)]
-    for _ in range(max_requests):
-        low, high = windows.pop()
-        bounds = {}
-        if bucket_property is not None and high - low < buckets:
-            bounds = {bucket_property: {"$gte": low, "$lt": high}}
+
+    async def matching(more: Filter) -> list[str]:
         op = Query(
             state.name,
             vector=anywhere,
             top_k=limits.MAX_TOP_K,
-            filter={**filter, **bounds},
+            filter={**filter, **more},
             namespace=namespace,
         )
-        ids = [match.id for match in (await io.call(op)).matches]
+        return [match.id for match in (await io.call(op)).matches]
+
+    whole = await matching({})
+    if len(whole) < limits.MAX_TOP_K:
+        return whole
+    if buckets is None or await matching({buckets.own_property: {"$ne": True}}):
+        raise _incomplete(filter)
+    found: dict[str, None] = {}
+    to_reappear = set(whole)
+    windows = _split(0, buckets.size)
+    for _ in range(max_requests - 2):
+        low, high = windows.pop()
+        ids = await matching({buckets.property_name: {"$gte": low, "$lt": high}})
         if len(ids) < limits.MAX_TOP_K:
             found.update(dict.fromkeys(ids))
-        elif bucket_property is None or high - low == 1:
+        elif high - low == 1:
             raise _incomplete(filter)
         else:
             to_reappear.update(ids)
-            # Four parts, for a full answer says that halves would often be full again.
-            cuts = sorted({low + (high - low) * part // 4 for part in range(5)})
-            windows += pairwise(cuts)
+            windows += _split(low, high)
         if not windows:
-            # A record that the whole showed and no part did is in no bucket.
+            # A record that a whole showed and none of its parts did is in no bucket.
             if not to_reappear.issubset(found):
                 raise _incomplete(filter)
             return list(found)
     raise InvalidInputError(
         f"finding all that matches {dict(filter)} takes more than {max_requests} requests"
     )
+
+
+def _split(low: int, high: int) -> list[tuple[int, int]]:
+    # Four parts, for a full answer says that halves would often be full again.
+    return list(pairwise(sorted({low + (high - low) * part // 4 for part in range(5)})))
 
 
 def _incomplete(filter: Filter) -> InvalidInputError:
