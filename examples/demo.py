@@ -99,12 +99,9 @@ def tour(client: VectorizeClient) -> None:
     li_store = LlamaIndexStore(client=client, index_name=INDEX)
     index = VectorStoreIndex.from_vector_store(li_store, embed_model=MiniLMEmbedding(model))
     nodes = index.as_retriever(similarity_top_k=4).retrieve(QUESTIONS[1])
-    show(
-        QUESTIONS[1],
-        extractor.answer(QUESTIONS[1], [node.get_content() for node in nodes]),
-        nodes[0].metadata,
-        nodes[0].score,
-    )
+    answer = extractor.answer(QUESTIONS[1], [node.get_content() for node in nodes])
+    source = next(node for node in nodes if answer in node.get_content())
+    show(QUESTIONS[1], answer, source.metadata, source.score)
 
 
 def ingest(client: VectorizeClient, store: VectorizeVectorStore) -> None:
