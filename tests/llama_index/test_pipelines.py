@@ -16,7 +16,7 @@ from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 
 from llama_index_vectorize import VectorizeVectorStore
-from tests.stores import Call, Make, async_call, both_ways, sync_call, vector
+from tests.stores import Call, Make, both_ways, sync_call, vector
 from vectorize_core import VectorizeClient
 
 
