@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types suite format bench clean
+.PHONY: demo test lint types suite conformance-live format bench clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -27,12 +27,18 @@ suite: $(VENV)/dev.stamp
 	@echo "pytest: the whole suite"
 	@$(BIN)/python -m pytest
 
+# The API tests against a real account, if CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN are set;
+# docs/local-server.md says what that costs. Without them, against the local server.
+conformance-live: $(VENV)/dev.stamp
+	@VECTORIZE_LIVE=1 $(BIN)/python -m pytest tests/conformance/live
+
 format: $(VENV)/dev.stamp
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.ingest
+	@$(BIN)/python -m benchmarks.server
 
 clean:
 	rm -rf $(VENV) .demo

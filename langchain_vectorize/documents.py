@@ -10,8 +10,8 @@ from typing import Any
 from langchain_core.documents import Document
 
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.ingest import Item
 from vectorize_core.layout import Record, text_of
-from vectorize_core.store import Item
 
 _END: Any = object()
 

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self, TypedDict, Unpack, cast
+from typing import Any, Self, Unpack
 
-import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.vectorstores import VectorStore
-from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from langchain_vectorize.documents import from_documents, from_texts, to_document
-from langchain_vectorize.relevance import RELEVANCE
+from langchain_vectorize.searching import Searching
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
-from vectorize_core.flows.reading import check_k
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.io import Io, run
 from vectorize_core.keywords import accept
 from vectorize_core.layout import Record
 from vectorize_core.locate import ConnectOptions, locate
-from vectorize_core.models import Filter, IndexType, Metric
+from vectorize_core.models import IndexType, Metric
 from vectorize_core.store import AddOptions, RecordStore
-
-Scored = list[tuple[Document, float]]
+from vectorize_core.store_index import StoreIndex
 
 
 class DeleteOptions(WaitOptions, total=False):
@@ -37,18 +32,7 @@ class DeleteOptions(WaitOptions, total=False):
     delete_all: bool
 
 
-class SearchOptions(TypedDict, total=False):
-    """What every search takes besides ``filter``.
-
-    ``namespace`` narrows the search to one namespace. ``vectorize_filter`` is a filter that is
-    sent to the service as it is.
-    """
-
-    namespace: str | None
-    vectorize_filter: Filter | None
-
-
-class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
+class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:
@@ -156,12 +140,14 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         self._embedding = embedding
         self._relevance_score_fn = relevance_score_fn
         self._records = RecordStore(
-            located=located,
+            index=StoreIndex(
+                located=located,
+                create_index=create_index,
+                metric=metric,
+                metadata_indexes=metadata_indexes,
+            ),
             namespace=namespace,
             text_key=text_key,
-            create_index=create_index,
-            metric=metric,
-            metadata_indexes=metadata_indexes,
             batch_size=batch_size,
             wait=wait,
             wait_timeout=wait_timeout,
@@ -177,7 +163,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         return cls(embedding, path=path, **kwargs)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(index_name={self._records.index_name!r})"
+        return f"{type(self).__name__}(index_name={self._records.index.name!r})"
 
     @property
     def embeddings(self) -> Embeddings:
@@ -297,197 +283,6 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             await self._records.delete(io, ids, **waits)
         return True
 
-    # Searching. Every search takes filter= (Vectorize's own language, checked) and the options of
-    # SearchOptions.
-
-    def similarity_search(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
-    ) -> list[Document]:
-        """The ``k`` documents nearest to ``query``, best first.
-
-        ``filter`` is Vectorize's own language on properties with a metadata index, such as
-        ``{"year": {"$gte": 1960}}``; `UnindexedPropertyError` where it would find nothing.
-        Options: ``namespace`` (None searches all of them) and ``vectorize_filter``.
-        """
-        options = accept(SearchOptions, kwargs, self.similarity_search)
-        return _bare(run(self._search(self._io, query, k, filter, options)))
-
-    async def asimilarity_search(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
-    ) -> list[Document]:
-        """`similarity_search`, awaited."""
-        options = accept(SearchOptions, kwargs, self.asimilarity_search)
-        return _bare(await self._search(self._async_io, query, k, filter, options))
-
-    def similarity_search_with_score(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
-    ) -> Scored:
-        """`similarity_search` with Vectorize's own scores.
-
-        Cosine similarity (larger is nearer), Euclidean distance or negative dot product (smaller
-        is nearer), by the metric of the index; best first in each case.
-        """
-        options = accept(SearchOptions, kwargs, self.similarity_search_with_score)
-        return run(self._search(self._io, query, k, filter, options))
-
-    async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
-    ) -> Scored:
-        """`similarity_search_with_score`, awaited."""
-        options = accept(SearchOptions, kwargs, self.asimilarity_search_with_score)
-        return await self._search(self._async_io, query, k, filter, options)
-
-    def similarity_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        *,
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
-        options = accept(SearchOptions, kwargs, self.similarity_search_by_vector)
-        return _bare(run(self._search(self._io, embedding, k, filter, options)))
-
-    async def asimilarity_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        *,
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """`similarity_search_by_vector`, awaited."""
-        options = accept(SearchOptions, kwargs, self.asimilarity_search_by_vector)
-        return _bare(await self._search(self._async_io, embedding, k, filter, options))
-
-    async def _search(
-        self,
-        io: Io,
-        query: str | list[float],
-        k: int,
-        filter: Filter | None,
-        options: SearchOptions,
-    ) -> Scored:
-        hits = await self._records.search(io, query, k, filter=filter, **options)
-        return [(to_document(hit.record), hit.match.score) for hit in hits]
-
-    # Relevance: the base class turns these into similarity_search_with_relevance_scores.
-
-    def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return run(self._relevance(self._io))
-
-    def _similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
-    ) -> Scored:
-        options = accept(SearchOptions, kwargs, self.similarity_search)
-        return run(self._search_relevance(self._io, query, k, filter, options))
-
-    async def _asimilarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
-    ) -> Scored:
-        options = accept(SearchOptions, kwargs, self.asimilarity_search)
-        return await self._search_relevance(self._async_io, query, k, filter, options)
-
-    async def _search_relevance(
-        self, io: Io, query: str, k: int, filter: Filter | None, options: SearchOptions
-    ) -> Scored:
-        scored = await self._search(io, query, k, filter, options)
-        relevance = await self._relevance(io)
-        return [(document, relevance(score)) for document, score in scored]
-
-    async def _relevance(self, io: Io) -> Callable[[float], float]:
-        if self._relevance_score_fn is not None:
-            return self._relevance_score_fn
-        return RELEVANCE[await self._records.index_metric(io)]
-
-    # Maximal marginal relevance
-
-    def max_marginal_relevance_search(
-        self,
-        query: str,
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        *,
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """The ``k`` documents of the ``fetch_k`` nearest that repeat each other least.
-
-        ``lambda_mult`` weighs nearness against novelty: 1 gives the nearest, 0 the most diverse.
-        In order of selection.
-        """
-        options = accept(SearchOptions, kwargs, self.max_marginal_relevance_search)
-        return run(self._mmr(self._io, query, k, fetch_k, lambda_mult, filter, options))
-
-    async def amax_marginal_relevance_search(
-        self,
-        query: str,
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        *,
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """`max_marginal_relevance_search`, awaited."""
-        options = accept(SearchOptions, kwargs, self.amax_marginal_relevance_search)
-        return await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, filter, options)
-
-    def max_marginal_relevance_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        *,
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """`max_marginal_relevance_search` for an embedding."""
-        options = accept(SearchOptions, kwargs, self.max_marginal_relevance_search_by_vector)
-        return run(self._mmr(self._io, embedding, k, fetch_k, lambda_mult, filter, options))
-
-    async def amax_marginal_relevance_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        *,
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """`max_marginal_relevance_search_by_vector`, awaited."""
-        options = accept(SearchOptions, kwargs, self.amax_marginal_relevance_search_by_vector)
-        return await self._mmr(self._async_io, embedding, k, fetch_k, lambda_mult, filter, options)
-
-    async def _mmr(
-        self,
-        io: Io,
-        query: str | list[float],
-        k: int,
-        fetch_k: int,
-        lambda_mult: float,
-        filter: Filter | None,
-        options: SearchOptions,
-    ) -> list[Document]:
-        check_k(k)
-        check_k(fetch_k, "fetch_k")
-        if isinstance(query, str):
-            await self._records.check_filter(io, filter, options.get("vectorize_filter"))
-            if not await self._records.exists(io):
-                return []
-            query = list((await io.embed([query], as_queries=True))[0])
-        hits = await self._records.search(
-            io, query, max(k, fetch_k), filter=filter, return_values=True, **options
-        )
-        vectors = cast("list[list[float]]", [hit.match.values for hit in hits])
-        target = np.asarray(query, dtype=np.float32)
-        chosen = maximal_marginal_relevance(target, vectors, lambda_mult, k)
-        return [to_document(hits[position].record) for position in chosen]
-
     # Construction from texts and documents
 
     @classmethod
@@ -559,7 +354,3 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
 
 def _documents(records: Iterable[Record]) -> list[Document]:
     return [to_document(record) for record in records]
-
-
-def _bare(scored: Scored) -> list[Document]:
-    return [document for document, _ in scored]

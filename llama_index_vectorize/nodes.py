@@ -22,8 +22,8 @@ from llama_index.core.schema import (
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
 
 from vectorize_core.errors import InvalidVectorError
+from vectorize_core.ingest import Item
 from vectorize_core.layout import Record, text_of
-from vectorize_core.store import Item
 
 _CLASSES: dict[str, type[BaseNode]] = {
     kind.class_name(): kind for kind in (TextNode, Node, Document, IndexNode, ImageNode)

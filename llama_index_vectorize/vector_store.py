@@ -29,6 +29,7 @@ from vectorize_core.keywords import accept
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import Filter, IndexType, Metric
 from vectorize_core.store import AddOptions, RecordStore
+from vectorize_core.store_index import StoreIndex
 
 
 class QueryOptions(TypedDict, total=False):
@@ -138,12 +139,14 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         """
         options = accept(ConnectOptions, credentials, type(self))
         located = locate(index_name, path=path, client=client, index=index, **options)
-        fields: dict[str, Any] = {
-            "namespace": namespace,
-            "text_key": text_key,
+        creation: dict[str, Any] = {
             "create_index": create_index,
             "metric": metric,
             "metadata_indexes": metadata_indexes,
+        }
+        settings: dict[str, Any] = {
+            "namespace": namespace,
+            "text_key": text_key,
             "batch_size": batch_size,
             "wait": wait,
             "wait_timeout": wait_timeout,
@@ -153,8 +156,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             "path": os.fspath(path) if path is not None else None,
         }
         # First, for its errors say more than those of pydantic.
-        records = RecordStore(located=located, **fields)
-        super().__init__(**place, **fields)
+        records = RecordStore(index=StoreIndex(located=located, **creation), **settings)
+        super().__init__(**place, **creation, **settings)
         self._records = records
         self._io = located.connection.io()
         self._async_io = located.connection.async_io()
@@ -174,12 +177,12 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     @property
     def client(self) -> Index:
         """The index underneath."""
-        return Index(self._records.located.connection, self.index_name)
+        return Index(self._records.index.located.connection, self.index_name)
 
     @property
     def aclient(self) -> AsyncIndex:
         """The index underneath, for async code."""
-        return AsyncIndex(self._records.located.connection, self.index_name)
+        return AsyncIndex(self._records.index.located.connection, self.index_name)
 
     def add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
         """Write embedded nodes; a node whose id exists replaces the old one whole.
@@ -328,7 +331,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             )
         else:
             hits = await self._records.search(io, embedding, k, filter=native, **options)
-        metric = await self._records.index_metric(io)
+        metric = await self._records.index.metric_of(io)
         return VectorStoreQueryResult(
             nodes=[to_node(hit.record) for hit in hits],
             similarities=[similarity(metric, hit.match.score) for hit in hits],

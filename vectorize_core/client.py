@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import httpx
 
@@ -97,14 +97,7 @@ class _Client:
         network. ``behavior`` sets delays and the points where the real service is not known.
         """
         connection = local_connection(path, behavior=behavior, clock=clock, retry=retry)
-        return cls._over(connection, f"embedded, {os.fspath(path)}")
-
-    @classmethod
-    def _over(cls, connection: Connection, place: str) -> Self:
-        self = cls.__new__(cls)
-        self._connection = connection
-        self._place = place
-        return self
+        return _over(cls, connection, f"embedded, {os.fspath(path)}")
 
     @property
     def connection(self) -> Connection:
@@ -113,6 +106,16 @@ class _Client:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._place})"
+
+
+C = TypeVar("C", bound=_Client)
+
+
+def _over(kind: type[C], connection: Connection, place: str) -> C:
+    client = kind.__new__(kind)
+    client._connection = connection  # noqa: SLF001 (a constructor beside __init__)
+    client._place = place  # noqa: SLF001
+    return client
 
 
 class VectorizeClient(_Client, SyncClosing):
@@ -150,6 +153,10 @@ class VectorizeClient(_Client, SyncClosing):
         """Delete an index with all its vectors; raises `IndexNotFoundError`."""
         run(indexes.delete_index(self._connection.io(), self._connection.state(name)))
 
+    def to_async(self) -> AsyncVectorizeClient:
+        """The async face of the same connection; embedded data in memory are shared too."""
+        return _over(AsyncVectorizeClient, self._connection, self._place)
+
     def index(self, name: str) -> Index:
         """An index to read and write; sends nothing."""
         return Index(self._connection, name)
@@ -179,6 +186,10 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
         """`VectorizeClient.delete_index`, awaited."""
         io, state = self._connection.async_io(), self._connection.state(name)
         await indexes.delete_index(io, state)
+
+    def to_sync(self) -> VectorizeClient:
+        """The sync face of the same connection; embedded data in memory are shared too."""
+        return _over(VectorizeClient, self._connection, self._place)
 
     def index(self, name: str) -> AsyncIndex:
         """An index to read and write; sends nothing."""

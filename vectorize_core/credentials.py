@@ -121,6 +121,8 @@ def _base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(f"base_url must be an http or https address; got {url!r}")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url must not hold a user or password; use api_token=")
     return url.rstrip("/")
 
 

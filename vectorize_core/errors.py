@@ -204,7 +204,7 @@ def error_from_answer(
         kind = IndexNotFoundError
     elif 3002 in codes:
         kind = IndexExistsError
-    elif 10000 in codes or status in (401, 403):
+    elif status in (401, 403) or (10000 in codes and status < 500):
         kind = AuthenticationError
     elif status == 404:
         kind = NotFoundError

@@ -21,8 +21,13 @@ from vectorize_core import (
 )
 
 PAIRS = [(VectorizeClient, AsyncVectorizeClient), (Index, AsyncIndex)]
-ASYNC_NAMES = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
-NOT_AWAITED = {"index", "list_ids"}
+ASYNC_NAMES = {
+    "close": "aclose",
+    "to_async": "to_sync",
+    "__enter__": "__aenter__",
+    "__exit__": "__aexit__",
+}
+NOT_AWAITED = {"index", "list_ids", "to_async", "to_sync"}
 pairs = pytest.mark.parametrize(("sync_class", "async_class"), PAIRS, ids=lambda c: c.__name__)
 
 

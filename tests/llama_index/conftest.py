@@ -1,19 +1,33 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from llama_index_vectorize import VectorizeVectorStore
 from tests.stores import Make, Recorder, recorded
 from vectorize_core import VectorizeClient
+from vectorize_core.local.server import BackgroundServer
 
 
-@pytest.fixture
-def client() -> Iterator[VectorizeClient]:
-    with VectorizeClient.local() as client:
-        yield client
+@pytest.fixture(scope="session")
+def server() -> Iterator[BackgroundServer]:
+    with BackgroundServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["embedded", "http"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[VectorizeClient]:
+    """Everything runs in process, and over HTTP in an account of its own."""
+    if request.param == "embedded":
+        made = VectorizeClient.local()
+    else:
+        server: BackgroundServer = request.getfixturevalue("server")
+        made = VectorizeClient(uuid4().hex, base_url=server.base_url)
+    async with made.to_async():
+        yield made
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ class HttpExecutor:
         request, options = self._prepare(op)
         content = b"".join(request.body)
         client = self._client()
-        with _translated(op):
+        with _translated(op, self.credentials.base_url):
             response = client.request(**options, content=content)
         return _read(op, response)
 
@@ -82,7 +82,7 @@ class HttpExecutor:
             # Encoding a large write takes long; the loop gets its turn after every slice.
             await asyncio.sleep(0)
         client = self._async_client()
-        with _translated(op):
+        with _translated(op, self.credentials.base_url):
             response = await client.request(**options, content=b"".join(slices))
         return _read(op, response)
 
@@ -159,11 +159,12 @@ _USER_AGENT = {"User-Agent": "vectorize-stores"}
 
 
 @contextmanager
-def _translated(op: Op[Any]) -> Iterator[None]:
+def _translated(op: Op[Any], url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError) as error:
-        raise ConnectionFailedError(f"{op}: no connection: {_said(error)}", sent=False) from error
+        said = f"{op}: no connection to {url}: {_said(error)}"
+        raise ConnectionFailedError(said, sent=False) from error
     except httpx.TimeoutException as error:
         raise RequestTimeoutError(f"{op}: no answer in time: {_said(error)}") from error
     except httpx.RequestError as error:

@@ -48,6 +48,15 @@ class Behavior:
     """Whether the rules for metadata keys hold inside nested objects too; refusing hides less."""
     processed_datetime: Literal["processed", "submitted"] = "processed"
     """Which time of the last processed mutation `index_info` gives; the sources disagree."""
+    overlooked: float = 0.0
+    """The fraction of vectors that approximate search never finds; return_values finds them."""
+    overlooked_seed: int = 0
+    """Decides, with its id, whether a vector is overlooked."""
+    dot_product: Literal["negative", "positive"] = "negative"
+    """How the score of a dot-product index is given; documented as negative, smaller being better.
+
+    Our own stores count on that.
+    """
     ties: Literal["oldest", "newest"] = "oldest"
     """Which of equally good vectors comes first; the service promises nothing."""
 
@@ -61,3 +70,5 @@ class Behavior:
             seconds = getattr(self, name)
             if not 0.0 <= seconds < math.inf:
                 raise ValueError(f"{name} is a number of seconds from 0 on; got {seconds!r}")
+        if not 0.0 <= self.overlooked <= 1.0:
+            raise ValueError(f"overlooked is a fraction from 0 to 1; got {self.overlooked!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from sqlite3 import Connection
 from typing import Any
 
@@ -78,6 +79,8 @@ def run(prepared: Prepared, behavior: Behavior) -> list[Hit]:
         _mask(prepared, behavior),
         newest_first=behavior.ties == "newest",
     )
+    if prepared.index.metric == "dot-product" and behavior.dot_product == "positive":
+        scores = 0.0 - scores
     return [Hit(*hit) for hit in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 
@@ -109,6 +112,8 @@ def answer(
 def _mask(prepared: Prepared, behavior: Behavior) -> NDArray[np.bool_] | None:
     request, snapshot = prepared.request, prepared.snapshot
     masks = []
+    if behavior.overlooked and not request.return_values:
+        masks.append(_found(snapshot.ids, behavior))
     if request.namespace is not None:
         masks.append(snapshot.in_namespace(request.namespace))
     for condition in request.conditions:
@@ -117,6 +122,13 @@ def _mask(prepared: Prepared, behavior: Behavior) -> NDArray[np.bool_] | None:
             column = matching.unindexed(len(snapshot.ids))
         masks.append(matching.matches(column, condition, behavior))
     return np.logical_and.reduce(masks) if masks else None
+
+
+def _found(ids: list[str], behavior: Behavior) -> NDArray[np.bool_]:
+    seed = str(behavior.overlooked_seed).encode()
+    digests = b"".join(blake2b(i.encode(), digest_size=4, key=seed).digest() for i in ids)
+    found: NDArray[np.bool_] = np.frombuffer(digests, dtype="<u4") >= behavior.overlooked * 2**32
+    return found
 
 
 def _metadata(

@@ -1,0 +1,237 @@
+"""The searches of the LangChain store: similarity, with scores, relevance, marginal relevance.
+
+Every one takes ``filter=`` (Vectorize's own language, checked) and the options of `SearchOptions`,
+and is a line for each face over one flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypedDict, cast
+
+import numpy as np
+from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStore
+from langchain_core.vectorstores.utils import maximal_marginal_relevance
+
+from langchain_vectorize.documents import to_document
+from langchain_vectorize.relevance import RELEVANCE
+from vectorize_core.flows.reading import check_k
+from vectorize_core.io import AsyncIo, Io, SyncIo, run
+from vectorize_core.keywords import accept
+from vectorize_core.models import Filter
+from vectorize_core.store import RecordStore
+
+Scored = list[tuple[Document, float]]
+
+
+class SearchOptions(TypedDict, total=False):
+    """What every search takes besides ``filter``.
+
+    ``namespace`` narrows the search to one namespace. ``vectorize_filter`` is a filter that is
+    sent to the service as it is.
+    """
+
+    namespace: str | None
+    vectorize_filter: Filter | None
+
+
+class Searching(VectorStore):
+    """What `VectorizeVectorStore` searches with."""
+
+    _records: RecordStore
+    _io: SyncIo
+    _async_io: AsyncIo
+    _relevance_score_fn: Callable[[float], float] | None
+
+    def similarity_search(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """The ``k`` documents nearest to ``query``, best first.
+
+        ``filter`` is Vectorize's own language on properties with a metadata index, such as
+        ``{"year": {"$gte": 1960}}``; `UnindexedPropertyError` where it would find nothing.
+        Options: ``namespace`` (None searches all of them) and ``vectorize_filter``.
+        """
+        options = accept(SearchOptions, kwargs, self.similarity_search)
+        return _bare(run(self._search(self._io, query, k, filter, options)))
+
+    async def asimilarity_search(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """`similarity_search`, awaited."""
+        options = accept(SearchOptions, kwargs, self.asimilarity_search)
+        return _bare(await self._search(self._async_io, query, k, filter, options))
+
+    def similarity_search_with_score(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> Scored:
+        """`similarity_search` with Vectorize's own scores.
+
+        Cosine similarity (larger is nearer), Euclidean distance or negative dot product (smaller
+        is nearer), by the metric of the index; best first in each case.
+        """
+        options = accept(SearchOptions, kwargs, self.similarity_search_with_score)
+        return run(self._search(self._io, query, k, filter, options))
+
+    async def asimilarity_search_with_score(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> Scored:
+        """`similarity_search_with_score`, awaited."""
+        options = accept(SearchOptions, kwargs, self.asimilarity_search_with_score)
+        return await self._search(self._async_io, query, k, filter, options)
+
+    def similarity_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
+        options = accept(SearchOptions, kwargs, self.similarity_search_by_vector)
+        return _bare(run(self._search(self._io, embedding, k, filter, options)))
+
+    async def asimilarity_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`similarity_search_by_vector`, awaited."""
+        options = accept(SearchOptions, kwargs, self.asimilarity_search_by_vector)
+        return _bare(await self._search(self._async_io, embedding, k, filter, options))
+
+    async def _search(
+        self,
+        io: Io,
+        query: str | list[float],
+        k: int,
+        filter: Filter | None,
+        options: SearchOptions,
+    ) -> Scored:
+        hits = await self._records.search(io, query, k, filter=filter, **options)
+        return [(to_document(hit.record), hit.match.score) for hit in hits]
+
+    # Relevance: the base class turns these into similarity_search_with_relevance_scores.
+
+    def _select_relevance_score_fn(self) -> Callable[[float], float]:
+        return run(self._relevance(self._io))
+
+    def _similarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> Scored:
+        options = accept(SearchOptions, kwargs, self.similarity_search)
+        return run(self._search_relevance(self._io, query, k, filter, options))
+
+    async def _asimilarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+    ) -> Scored:
+        options = accept(SearchOptions, kwargs, self.asimilarity_search)
+        return await self._search_relevance(self._async_io, query, k, filter, options)
+
+    async def _search_relevance(
+        self, io: Io, query: str, k: int, filter: Filter | None, options: SearchOptions
+    ) -> Scored:
+        scored = await self._search(io, query, k, filter, options)
+        relevance = await self._relevance(io)
+        return [(document, relevance(score)) for document, score in scored]
+
+    async def _relevance(self, io: Io) -> Callable[[float], float]:
+        if self._relevance_score_fn is not None:
+            return self._relevance_score_fn
+        return RELEVANCE[await self._records.index.metric_of(io)]
+
+    # Maximal marginal relevance
+
+    def max_marginal_relevance_search(
+        self,
+        query: str,
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """The ``k`` documents of the ``fetch_k`` nearest that repeat each other least.
+
+        ``lambda_mult`` weighs nearness against novelty: 1 gives the nearest, 0 the most diverse.
+        In order of selection.
+        """
+        options = accept(SearchOptions, kwargs, self.max_marginal_relevance_search)
+        return run(self._mmr(self._io, query, k, fetch_k, lambda_mult, filter, options))
+
+    async def amax_marginal_relevance_search(
+        self,
+        query: str,
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`max_marginal_relevance_search`, awaited."""
+        options = accept(SearchOptions, kwargs, self.amax_marginal_relevance_search)
+        return await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, filter, options)
+
+    def max_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`max_marginal_relevance_search` for an embedding."""
+        options = accept(SearchOptions, kwargs, self.max_marginal_relevance_search_by_vector)
+        return run(self._mmr(self._io, embedding, k, fetch_k, lambda_mult, filter, options))
+
+    async def amax_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`max_marginal_relevance_search_by_vector`, awaited."""
+        options = accept(SearchOptions, kwargs, self.amax_marginal_relevance_search_by_vector)
+        return await self._mmr(self._async_io, embedding, k, fetch_k, lambda_mult, filter, options)
+
+    async def _mmr(
+        self,
+        io: Io,
+        query: str | list[float],
+        k: int,
+        fetch_k: int,
+        lambda_mult: float,
+        filter: Filter | None,
+        options: SearchOptions,
+    ) -> list[Document]:
+        check_k(k)
+        check_k(fetch_k, "fetch_k")
+        if isinstance(query, str):
+            await self._records.index.check_filter(io, filter, options.get("vectorize_filter"))
+            if not await self._records.index.exists(io):
+                return []
+            query = list((await io.embed([query], as_queries=True))[0])
+        hits = await self._records.search(
+            io, query, max(k, fetch_k), filter=filter, return_values=True, **options
+        )
+        vectors = cast("list[list[float]]", [hit.match.values for hit in hits])
+        target = np.asarray(query, dtype=np.float32)
+        chosen = maximal_marginal_relevance(target, vectors, lambda_mult, k)
+        return [to_document(hits[position].record) for position in chosen]
+
+
+def _bare(scored: Scored) -> list[Document]:
+    return [document for document, _ in scored]

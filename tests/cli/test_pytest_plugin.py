@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = 'pytest_plugins = ["vectorize_core.pytest_plugin"]'
+
+
+def outcomes(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(source)
+    settings = ["asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function"]
+    with pytest.MonkeyPatch.context() as patch:
+        # Only what is needed: loading all plugins of an environment takes seconds.
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        return pytester.runpytest_inprocess(
+            *(
+                "-p",
+                "pytest_asyncio.plugin",
+                "-p",
+                "no:cacheprovider",
+                "--strict-markers",
+                "-W",
+                "error",
+            ),
+            *(part for setting in settings for part in ("-o", setting)),
+            *options,
+        )
+
+
+def test_the_fixture(pytester: pytest.Pytester) -> None:
+    result = outcomes(
+        pytester,
+        """
+        from vectorize_core import Vector
+
+        def test_sync(vectorize_local):
+            vectorize_local.client.create_index("docs", dimensions=32)
+            vectorize_local.client.index("docs").upsert([Vector("a", [1.0] * 32)])
+            assert vectorize_local.client.index("docs").info().vector_count == 1
+
+        def test_each_test_has_its_own(vectorize_local):
+            assert vectorize_local.client.list_indexes() == ()
+
+        async def test_both_faces_see_the_same(vectorize_local):
+            vectorize_local.client.create_index("docs", dimensions=32)
+            index = vectorize_local.async_client.index("docs")
+            await index.upsert([Vector("a", [1.0] * 32)], wait="visible")
+            assert list(vectorize_local.client.index("docs").list_ids()) == ["a"]
+        """,
+    )
+    result.assert_outcomes(passed=3)
+
+
+def test_the_server(pytester: pytest.Pytester) -> None:
+    result = outcomes(
+        pytester,
+        """
+        import pytest
+        from vectorize_core import AuthenticationError, VectorizeClient
+
+        def test_server(vectorize_local, monkeypatch):
+            server = vectorize_local.server(token="t")
+            assert vectorize_local.server() is server
+            with pytest.raises(ValueError, match="lenient would be ignored"):
+                vectorize_local.server(lenient=True)
+            for name, value in server.environment.items():
+                monkeypatch.setenv(name, value)
+            with VectorizeClient() as client:
+                assert client.list_indexes() == ()
+            with (
+                VectorizeClient(base_url=server.base_url, api_token="x") as client,
+                pytest.raises(AuthenticationError),
+            ):
+                client.list_indexes()
+        """,
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_the_marker(pytester: pytest.Pytester) -> None:
+    result = outcomes(
+        pytester,
+        """
+        import pytest
+        from vectorize_core import Vector, VectorizeClient
+
+        pytestmark = pytest.mark.vectorize(process_delay=9.0, ties="newest")
+
+        @pytest.mark.vectorize(process_delay=30.0)
+        def test_nearest_first(vectorize_local):
+            assert vectorize_local.behavior.process_delay == 30.0
+            assert vectorize_local.behavior.ties == "newest"
+            with VectorizeClient(base_url=vectorize_local.server().base_url) as over_http:
+                for client in (vectorize_local.client, over_http):
+                    client.create_index("docs", dimensions=32, record_layout=False)
+                    client.index("docs").upsert([Vector("a", [1.0] * 32)])
+                    assert client.index("docs").info().vector_count == 0
+        """,
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_markers_that_say_nothing(pytester: pytest.Pytester) -> None:
+    result = outcomes(
+        pytester,
+        """
+        import pytest
+
+        @pytest.mark.vectorize(patience=1)
+        def test_unknown(vectorize_local):
+            pass
+
+        @pytest.mark.vectorize(process_delay=-1)
+        def test_negative(vectorize_local):
+            pass
+
+        @pytest.mark.vectorize(0.5)
+        def test_unnamed(vectorize_local):
+            pass
+        """,
+    )
+    result.assert_outcomes(errors=3)
+    for said in ("*'patience'*", "*process_delay is a number*", "*got (0.5,)*"):
+        result.stdout.fnmatch_lines([f"*@pytest.mark.vectorize{said}"])
+
+
+def test_the_marker_is_listed(pytester: pytest.Pytester) -> None:
+    outcomes(pytester, "", "--markers").stdout.fnmatch_lines(["@pytest.mark.vectorize(*"])

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vectorize_core
+from tests.cli.conftest import SECRET
+from vectorize_core import AuthenticationError, ServerError, Vector, VectorizeClient
+from vectorize_core.cli import serving
+from vectorize_core.local.server import Settings
+from vectorize_core.retry import RetryPolicy
+
+ROOT = Path(vectorize_core.__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Served:
+    process: subprocess.Popen[str]
+    lines: list[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a shell makes of the exports."""
+        pairs = [
+            re.fullmatch(r"(?:export |\$env:)(\w+) ?= ?(.*)", line)
+            for line in self.lines
+            if not line.startswith("#")
+        ]
+        return {found[1]: shlex.split(found[2])[0] for found in pairs if found is not None}
+
+    @property
+    def base_url(self) -> str:
+        return self.environment["CLOUDFLARE_BASE_URL"]
+
+
+@contextmanager
+def served(*arguments: str, **variables: str) -> Iterator[Served]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vectorize_core.cli", "serve", "--port", "0", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if "API_TOKEN=" in line.replace(" ", ""):
+                break
+        try:
+            yield Served(process, lines)
+        finally:
+            process.kill()
+
+
+def test_serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with served("--data", str(tmp_path / "data")) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        # At once: what is announced is there.
+        with VectorizeClient() as client:
+            client.create_index("docs", dimensions=32)
+            client.index("docs").upsert([Vector("a", [1.0] * 32)])
+            assert client.index("docs").info().vector_count == 1
+        if os.name != "nt":
+            server.process.send_signal(signal.SIGINT)
+            out, err = server.process.communicate(timeout=10)
+            assert (server.process.returncode, out, err) == (0, "", "")
+    # Kept, and where path= finds it.
+    with VectorizeClient.local(tmp_path / "data") as client:
+        assert list(client.index("docs").list_ids()) == ["a"]
+
+
+def test_serve_with_a_token_and_the_rest(tmp_path: Path) -> None:
+    rules = tmp_path / "faults.json"
+    rules.write_text(json.dumps([{"match": "/info", "status": 500, "code": 10001}]))
+    options = ["--token", SECRET, "--faults", str(rules), "--process-delay", "30"]
+    options += ["--rate-limit", "100", "--lenient", "--binding-index", "docs"]
+    once = RetryPolicy(read_deadline=0)
+    with served(*options) as server:
+        assert SECRET not in "\n".join(server.lines)
+        assert server.environment["CLOUDFLARE_API_TOKEN"].endswith("VECTORIZE_SERVER_TOKEN")
+        with (
+            VectorizeClient(base_url=server.base_url) as stranger,
+            pytest.raises(AuthenticationError),
+        ):
+            stranger.list_indexes()
+        with VectorizeClient(base_url=server.base_url, api_token=SECRET, retry=once) as client:
+            client.create_index("docs", dimensions=32, record_layout=False)
+            with pytest.raises(ServerError):
+                client.index("docs").info()
+            client.index("docs").upsert([Vector("a", [1.0] * 32)])
+            assert client.index("docs").info().vector_count == 0
+
+
+def test_the_token_is_shown_to_a_person_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(token=SECRET)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    serving._announce("http://127.0.0.1:1/client/v4", settings)
+    assert capsys.readouterr().out.splitlines()[-1].strip("'").endswith(SECRET)
+    monkeypatch.delenv("FORCE_COLOR")
+    serving._announce("http://127.0.0.1:1/client/v4", settings)
+    assert SECRET not in capsys.readouterr().out
+
+
+def test_a_port_in_use(run: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", str(port))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: port {port} of 127.0.0.1 is in use")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1"])
+def test_no_address_for_others_without_a_token(run: Any, host: str) -> None:
+    result = run("serve", "--host", host)
+    assert result.exit_code == 2
+    assert "--token" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("::1", "http://[::1]:80"),
+        ("localhost", "http://localhost:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+    ],
+)
+def test_addresses(host: str, address: str) -> None:
+    assert serving._address(host, 80) == address
+
+
+def test_an_address_of_another_machine(run: Any) -> None:
+    result = run("serve", "--host", "192.0.2.1", "--open-to-network", "--port", "0")
+    assert result.exit_code == 1
+    assert "192.0.2.1" in result.stderr
+
+
+@pytest.mark.parametrize("token", ["", " ", "two words", "schlüssel", "a\nb"])
+def test_a_token_no_header_can_carry(run: Any, token: str) -> None:
+    assert run("serve", "--token", token).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "rules", ["not json", "{}", "[1]", '[{"unknown": 1}]'], ids=["text", "object", "number", "name"]
+)
+def test_faults_that_are_none(run: Any, tmp_path: Path, rules: str) -> None:
+    file = tmp_path / "faults.json"
+    file.write_text(rules)
+    result = run("serve", "--faults", str(file))
+    assert result.exit_code == 2
+    assert "--faults" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--process-delay", "-1"),
+        ("--process-delay", "inf"),
+        ("--port", "70000"),
+        ("--rate-limit", "0"),
+    ],
+)
+def test_numbers_out_of_range(run: Any, options: tuple[str, str]) -> None:
+    assert run("serve", *options).exit_code == 2
+
+
+def test_data_that_cannot_be_read(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "vectorize.sqlite3").write_bytes(b"not a database, by far" * 100)
+    result = run("serve", "--data", str(tmp_path), "--port", "0")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert run("serve", "--data", str(tmp_path / "vectorize.sqlite3")).exit_code == 2
+
+
+def test_without_the_extra(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = run("serve")
+    assert result.exit_code == 2
+    assert "uvicorn" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for another process")
+def test_a_port_is_free_again_at_once() -> None:
+    with served() as server:
+        port = server.base_url.split(":")[2].split("/")[0]
+        with VectorizeClient(base_url=server.base_url) as client:
+            client.list_indexes()
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(10) == 0
+    deadline = time.monotonic() + 10
+    with served("--port", port) as again:
+        assert again.base_url == server.base_url
+    assert time.monotonic() < deadline

@@ -1,0 +1,68 @@
+"""LangChain's own suite for vector stores, whole, over HTTP against the local server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+from langchain_tests.integration_tests import VectorStoreIntegrationTests
+
+from langchain_vectorize import VectorizeVectorStore
+from vectorize_core import VectorizeClient
+from vectorize_core.local import Behavior
+from vectorize_core.local.server import BackgroundServer, Settings
+
+
+class Suite(VectorStoreIntegrationTests):
+    __test__ = False
+    settings = Settings()
+
+    @staticmethod
+    def get_embeddings() -> Embeddings:
+        # Vectorize has at least 32 dimensions; the suite's own are 6.
+        return DeterministicFakeEmbedding(size=32)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls) -> Iterator[BackgroundServer]:
+        with BackgroundServer(cls.settings) as server:
+            yield server
+
+    @pytest.fixture
+    async def vectorstore(self, server: BackgroundServer) -> AsyncIterator[VectorizeVectorStore]:
+        # An account of its own for each test.
+        client = VectorizeClient(uuid.uuid4().hex, base_url=server.base_url)
+        yield VectorizeVectorStore(
+            self.get_embeddings(),
+            index_name="docs",
+            client=client,
+            create_index=True,
+            wait="visible",
+        )
+        await client.connection.aclose()
+
+
+class TestOverHttp(Suite):
+    __test__ = True
+
+
+class TestOverHttpDelayed(Suite):
+    """Writes are seen some time later, as on Cloudflare."""
+
+    __test__ = True
+    settings = Settings(behavior=Behavior(process_delay=0.02, propagate_delay=0.02))
+
+
+class TestOverHttpWithFaults(Suite):
+    """Some answers are lost after their requests were carried out; the store tries again."""
+
+    __test__ = True
+    settings = Settings(
+        faults=[
+            {"match": call, "nth": nth, "reset": True, "act": True}
+            for call in ("/upsert", "/query", "/get_by_ids", "/delete_by_ids")
+            for nth in (1, 7)
+        ]
+    )

@@ -1,0 +1,147 @@
+"""The protocol of a Worker's Vectorize binding: bare JSON, one index, direct or proxied."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server.helpers import DIMENSIONS, NDJSON, ONES, Peer, lines, record
+from vectorize_core.local.server import BackgroundServer
+
+Serve = Callable[..., Peer]
+JSON = "application/json"
+
+
+class Worker:
+    """Speaks as workerd's built-in client does, or as Miniflare relays it to ``/proxy``."""
+
+    def __init__(self, peer: Peer, index: str | None, proxied: bool) -> None:
+        self.peer = peer
+        self.headers = {} if index is None else {"x-vectorize-index": index}
+        self.proxied = proxied
+
+    def send(
+        self, call: str, body: Any = None, *, content: bytes = b"", kind: str = JSON
+    ) -> httpx.Response:
+        method = "GET" if call == "info" else "POST"
+        headers = dict(self.headers)
+        if method == "POST":
+            headers["content-type"] = kind
+            content = content if body is None else json.dumps(body).encode()
+        if call in ("insert", "upsert"):
+            headers |= {"cf-vector-search-dim-width": "32", "cf-vector-search-dim-height": "1"}
+        if not self.proxied:
+            return self.peer.send(method, f"~/{call}", content=content, headers=headers)
+        relayed = {f"MF-Header-{name}": value for name, value in headers.items()}
+        relayed |= {"MF-URL": f"http://vector-search/{call}", "MF-Binding": "VECTORIZE"}
+        return self.peer.send(method, "~/proxy", content=content, headers=relayed)
+
+    def call(self, call: str, body: Any = None, **more: Any) -> Any:
+        answer = self.send(call, body, **more)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def fault(self, call: str, body: Any = None, **more: Any) -> tuple[int, int]:
+        answer = self.send(call, body, **more)
+        assert answer.json().keys() == {"error", "code"}
+        assert isinstance(answer.json()["error"], str)
+        return answer.status_code, answer.json()["code"]
+
+
+@pytest.fixture(scope="module")
+def main() -> Iterator[Peer]:
+    with BackgroundServer() as server:
+        peer = Peer(server.base_url)
+        yield peer
+        peer.close()
+
+
+@pytest.fixture(params=[False, True], ids=["direct", "proxied"])
+def worker(request: pytest.FixtureRequest, main: Peer) -> Worker:
+    main.send("DELETE", "/docs")
+    main.create(kind="string")
+    return Worker(main, "docs", request.param)
+
+
+def test_a_binding_writes_and_reads_bare_json(worker: Worker) -> None:
+    assert worker.call("info") == {
+        "dimensions": DIMENSIONS,
+        "vectorCount": 0,
+        **{k: v for k, v in worker.call("info").items() if k.startswith("processedUpTo")},
+    }
+    body = lines(record("a", metadata={"kind": "x"}), record("b", namespace="n"))
+    written = worker.call("insert", content=body, kind=NDJSON)
+    assert written.keys() == {"mutationId"}
+    assert worker.call("info")["processedUpToMutation"] == written["mutationId"]
+    worker.call("upsert", content=lines(record("b", namespace="m")), kind=NDJSON)
+    found = worker.call("query", {"topK": 5, "returnMetadata": "all", "vector": ONES})
+    assert found == {
+        "count": 2,
+        "matches": [
+            {"id": "a", "score": 1.0, "metadata": {"kind": "x"}},
+            {"id": "b", "score": 1.0, "namespace": "m"},
+        ],
+    }
+    assert worker.call("query", {"vectorId": "b", "namespace": "m"})["count"] == 1
+    assert worker.call("getByIds", {"ids": ["a", "missing"]}) == [
+        record("a", metadata={"kind": "x"})
+    ]
+    assert worker.call("deleteByIds", {"ids": ["a"]}).keys() == {"mutationId"}
+    assert worker.call("getByIds", {"ids": ["a"]}) == []
+
+
+def test_the_older_form_of_a_write_is_taken_too(worker: Worker) -> None:
+    vectors = [record("a", metadata={"kind": "x"}), record("b")]
+    worker.call("upsert", {"vectors": vectors})
+    assert worker.call("info")["vectorCount"] == 2
+    assert worker.fault("upsert", {"vectors": 1}) == (400, 40026)
+    assert worker.fault("upsert", {}) == (400, 40026)
+    assert worker.fault("upsert", {"vectors": [1]}) == (400, 40023)
+
+
+def test_a_failure_has_the_status_and_code_that_the_binding_shows(worker: Worker) -> None:
+    assert worker.fault("query", {"vector": [1.0]}) == (400, 40006)
+    assert worker.fault("query", {"vector": ONES, "returnMetadata": False}) == (400, 40026)
+    assert worker.fault("query", {"vector": ONES, "topK": 60, "returnValues": True})[1] == 40025
+    assert worker.fault("getByIds", {"ids": ["x"] * 21}) == (400, 40007)
+    assert worker.fault("insert", content=b"nothing", kind=NDJSON) == (400, 40023)
+    assert worker.fault("query", [1]) == (400, 40026)
+    worker.headers["x-vectorize-index"] = "missing"
+    assert worker.fault("info") == (404, 3000)
+
+
+def test_a_hint_is_logged_where_it_cannot_be_told(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "vectorize_core.server"):
+        assert worker.call("query", {"vector": ONES, "filter": {"other": 1}})["count"] == 0
+    assert "no metadata index on 'other'" in caplog.text
+
+
+def test_a_call_that_does_not_exist_is_no_route(main: Peer) -> None:
+    headers = {"MF-URL": "http://vector-search/client/v4", "x-vectorize-index": "docs"}
+    for url in ("http://vector-search/drop", "http://[", "", "http://vector-search"):
+        answer = main.send("POST", "~/proxy", content=b"", headers={**headers, "MF-URL": url})
+        assert (answer.status_code, answer.json()["code"]) == (404, 7003)
+    assert main.send("GET", "~/query").status_code == 405
+
+
+def test_without_a_header_it_is_the_servers_index_or_the_only_one(serve: Serve) -> None:
+    peer = serve()
+    bare = Worker(peer, None, proxied=False)
+    assert bare.fault("info")[0] == 400
+    peer.create("one")
+    assert bare.call("info")["vectorCount"] == 0
+    peer.create("two")
+    assert "there are 2" in bare.send("info").json()["error"]
+    named = serve(binding_index="two")
+    named.create("one")
+    named.create("two")
+    named.write(record("a"), name="two")
+    assert Worker(named, None, proxied=True).call("info")["vectorCount"] == 1
+    assert Worker(named, "one", proxied=True).call("info")["vectorCount"] == 0

@@ -1,0 +1,226 @@
+"""What a write may look like on the wire."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.server.helpers import MARK, NDJSON, ONES, Peer, lines, record
+from vectorize_core.local import Service
+
+Serve = Callable[..., Peer]
+BOUNDARY = "----formdata-undici-015245113012"
+
+
+def form(content: bytes, field: str = "vectors", boundary: str = BOUNDARY) -> bytes:
+    """A form as wrangler (undici) sends it, byte for byte."""
+    return (
+        (
+            f"--{boundary}\r\n"
+            f'Content-Disposition: form-data; name="{field}"; filename="vectors.ndjson"\r\n'
+            "Content-Type: application/x-ndjson\r\n\r\n"
+        ).encode()
+        + content
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
+
+
+def send_form(peer: Peer, content: bytes, **options: str) -> tuple[int, int | None]:
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    body = form(content, **options)
+    answer = peer.send("POST", "/docs/upsert", content=body, kind=kind)
+    errors = answer.json()["errors"]
+    return answer.status_code, errors[0]["code"] if errors else None
+
+
+def test_raw_ndjson_is_taken_with_or_without_a_last_newline_and_with_blank_lines(
+    docs: Peer,
+) -> None:
+    a, b = lines(record("a")), lines(record("b"))
+    for body in (a, a + b"\n", a + b"\r\n" + b + b"\r\n", b"\n\n" + a + b"\n\n  \n" + b):
+        kind = "application/x-ndjson; charset=utf-8"
+        docs.result("POST", "/docs/upsert", content=body, kind=kind)
+    assert docs.found() == "ab"
+
+
+def test_an_empty_write_is_a_mutation_of_nothing(docs: Peer) -> None:
+    docs.result("POST", "/docs/upsert", content=b"", kind=NDJSON)
+    assert docs.count() == 0
+
+
+def test_a_form_is_taken_as_wrangler_sends_it(docs: Peer) -> None:
+    assert send_form(docs, lines(record("a"), record("b"))) == (200, None)
+    assert docs.found() == "ab"
+
+
+def test_a_form_is_taken_as_the_documentation_sends_it(docs: Peer) -> None:
+    files = {"vectors": ("vectors.ndjson", lines(record("a")) + b"\n")}
+    answer = docs.http.post(docs.url("/docs/insert"), files=files)
+    assert answer.json()["success"]
+    assert docs.found() == "a"
+
+
+def test_a_form_may_hold_what_looks_like_a_boundary_and_other_fields(docs: Peer) -> None:
+    text = f"--{BOUNDARY[:-1]} \r\n--"
+    files = [
+        ("comment", (None, b"hello")),
+        ("vectors", ("v", lines(record("a", metadata={"t": text})))),
+    ]
+    assert docs.http.post(docs.url("/docs/upsert"), files=files).is_success  # type: ignore[arg-type]
+    (match,) = docs.query(returnMetadata="all")
+    assert match["metadata"] == {"t": text}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (f"multipart/form-data; boundary={BOUNDARY}", form(lines(record("a")), field="body")),
+        (f"multipart/form-data; boundary={BOUNDARY}", lines(record("a"))),
+        (f"multipart/form-data; boundary={BOUNDARY}", b""),
+        (f"multipart/form-data; boundary={BOUNDARY}", form(lines(record("a")))[:20]),
+        ("multipart/form-data; boundary=another", form(lines(record("a")))),
+        ("multipart/form-data", form(lines(record("a")))),
+        ("multipart/form-data; boundary=", form(lines(record("a")))),
+    ],
+)
+def test_a_form_without_readable_vectors_is_refused(docs: Peer, kind: str, body: bytes) -> None:
+    status, _, message = docs.fault("POST", "/docs/upsert", content=body, kind=kind)
+    assert (status, message.startswith(MARK)) == (400, True)
+    assert docs.count() == 0
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/octet-stream", ""])
+def test_another_content_type_is_1005_unless_the_server_is_lenient(
+    docs: Peer, serve: Serve, kind: str
+) -> None:
+    body = lines(record("a"))
+    fault = docs.fault("POST", "/docs/insert", content=body, kind=kind)
+    assert fault == (400, 1005, "vectorize.unknown_content_type")
+    lenient = serve(lenient=True)
+    lenient.create()
+    lenient.result("POST", "/docs/insert", content=body, kind=kind)
+    assert lenient.found() == "a"
+
+
+def test_json_in_quotes_is_40023(docs: Peer) -> None:
+    # cloudflare-typescript#2646
+    fault = docs.fault("POST", "/docs/upsert", content=b'"{\\"id\\": 1}"', kind=NDJSON)
+    assert fault[:2] == (400, 40023)
+    assert fault[2].startswith(
+        "vectorize.upstream_error - failed to parse upsert vectors request in ndjson format: "
+        "line Some(0) was not expected format"
+    )
+
+
+UNPARSABLE = {
+    "no JSON": b"{",
+    "an array": b"[]",
+    "no id": b'{"values": [1]}',
+    "an id that is a number": b'{"id": 1, "values": [1]}',
+    "no values": b'{"id": "x"}',
+    "values that are text": b'{"id": "x", "values": "1"}',
+    "a value that is text": b'{"id": "x", "values": ["1"]}',
+    "a value that is true": b'{"id": "x", "values": [true]}',
+    "a value that is null": b'{"id": "x", "values": [null]}',
+    "nested values": b'{"id": "x", "values": [[1]]}',
+    "NaN": b'{"id": "x", "values": [NaN]}',
+    "Infinity": b'{"id": "x", "values": [-Infinity]}',
+    "1e400": b'{"id": "x", "values": [1e400]}',
+    "ten to the 400th": b'{"id": "x", "values": [1' + b"0" * 400 + b"]}",
+    "a namespace that is a number": b'{"id": "x", "values": [1], "namespace": 1}',
+    "metadata that are a list": b'{"id": "x", "values": [1], "metadata": []}',
+    "wrong UTF-8": b'{"id": "\xff", "values": [1]}',
+    "a lone surrogate": b'{"id": "\\ud800", "values": [1]}',
+    "deep JSON": b'{"id": "x", "values": [1], "metadata": {"a": ' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("line", UNPARSABLE.values(), ids=UNPARSABLE)
+def test_an_unparsable_line_refuses_the_write_or_is_discarded(docs: Peer, line: bytes) -> None:
+    body = b"\n".join([lines(record("a")), line, lines(record("b"))])
+    for params in (None, {"unparsable-behavior": "error"}):
+        fault = docs.fault("POST", "/docs/upsert", content=body, kind=NDJSON, params=params)
+        assert fault[:2] == (400, 40023)
+        assert "line Some(1)" in fault[2]
+    assert docs.count() == 0
+    params = {"unparsable-behavior": "discard"}
+    docs.result("POST", "/docs/upsert", content=body, kind=NDJSON, params=params)
+    assert docs.found() == "ab"
+
+
+def test_unparsable_behavior_is_one_of_two(docs: Peer) -> None:
+    params = {"unparsable-behavior": "ignore"}
+    body = lines(record("a"))
+    assert docs.fault("POST", "/docs/upsert", content=body, kind=NDJSON, params=params)[0] == 400
+
+
+def test_discarding_does_not_drop_what_can_be_read(docs: Peer) -> None:
+    params = {"unparsable-behavior": "discard"}
+    body = lines(record("a"), record("b", [1.0]))
+    fault = docs.fault("POST", "/docs/upsert", content=body, kind=NDJSON, params=params)
+    assert fault[:2] == (400, 40012)
+    assert docs.count() == 0
+
+
+def test_a_number_beyond_float32_is_refused(docs: Peer) -> None:
+    assert docs.write_fault(record("a", [1e39, *ONES[1:]]))[:2] == (400, 40023)
+    assert docs.count() == 0
+
+
+# Hints
+
+
+def test_a_filter_that_finds_too_little_says_why_in_messages_and_in_the_log(
+    docs: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    docs.write(record("a", metadata={"kind": "x"}))
+    body = {"vector": ONES, "filter": {"kind": "x"}}
+
+    def said() -> list[str]:
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "vectorize_core.server"):
+            messages = docs.send("POST", "/docs/query", body).json()["messages"]
+        for message in messages:
+            assert message["code"] == 49998
+            assert f"query of index 'docs': {message['message']}" in caplog.messages
+        return [message["message"] for message in messages]
+
+    (hint,) = said()
+    assert "no metadata index on 'kind'" in hint
+    assert said() == [hint]
+    wanted = {"propertyName": "kind", "indexType": "string"}
+    docs.result("POST", "/docs/metadata_index/create", wanted)
+    (hint,) = said()
+    assert "1 vectors with 'kind' were written before its metadata index" in hint
+    docs.write(record("a", metadata={"kind": "x"}))
+    assert said() == []
+    assert docs.found(filter={"kind": "x"}) == "a"
+
+
+def test_hints_are_looked_for_once_between_mutations(
+    docs: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    look = Service.filter_hints
+
+    def counted(self: Service, name: str, expression: Any) -> tuple[str, ...]:
+        nonlocal looked
+        looked += 1
+        return look(self, name, expression)
+
+    monkeypatch.setattr(Service, "filter_hints", counted)
+    docs.write(record("a", metadata={"kind": "x"}))
+    for _ in range(3):
+        assert docs.found(filter={"kind": "x"}) == ""
+    assert looked == 1
+    docs.write(record("b"))
+    docs.found(filter={"kind": "x"})
+    assert looked == 2
+    docs.found(filter={"other": "x"})
+    assert looked == 3
+    docs.found(filter={})
+    docs.found(filter={"kind": {"$ne": "x"}}, topK=1)
+    assert looked == 3

@@ -1,0 +1,186 @@
+"""Starting, stopping, and staying responsive."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server.helpers import NDJSON, ONES, Peer, axis, lines, record
+from vectorize_core.local import service as service_module
+from vectorize_core.local.server import (
+    BackgroundServer,
+    Settings,
+    create_app,
+    environment,
+    serve,
+    serving,
+)
+
+Serve = Callable[..., Peer]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])
+def test_an_address_that_others_reach_needs_a_token_or_a_word(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(serving.uvicorn, "run", lambda *_, **options: started.append(options))
+    with pytest.raises(ValueError, match="give a token"):
+        serve(Settings(), host)
+    assert started == []
+    serve(Settings(token="t"), host)
+    serve(Settings(), host, 1234, open_to_network=True)
+    assert [(options["host"], options["port"]) for options in started] == [
+        (host, serving.DEFAULT_PORT),
+        (host, 1234),
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.1.2.3"])
+def test_a_loopback_address_needs_neither(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(serving.uvicorn, "run", lambda *_, **options: started.append(options))
+    serve(Settings(), host)
+    assert len(started) == 1
+
+
+def test_a_background_server_stops_and_can_be_stopped_again() -> None:
+    server = BackgroundServer().start()
+    url = f"{server.base_url}/accounts/local/vectorize/v2/indexes"
+    assert httpx.get(url, trust_env=False).is_success
+    server.stop()
+    server.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, trust_env=False)
+
+
+def test_the_environment_points_other_clients_at_the_server() -> None:
+    told = environment("http://127.0.0.1:8989/client/v4", "t")
+    assert told == {
+        "CLOUDFLARE_BASE_URL": "http://127.0.0.1:8989/client/v4",
+        "CLOUDFLARE_API_BASE_URL": "http://127.0.0.1:8989/client/v4",
+        "CLOUDFLARE_ACCOUNT_ID": "local",
+        "CLOUDFLARE_API_TOKEN": "t",
+    }
+    with BackgroundServer() as server:
+        assert server.environment["CLOUDFLARE_API_TOKEN"] == "any"
+
+
+def test_the_token_is_not_shown() -> None:
+    assert "s3cret" not in repr(Settings(token="s3cret"))
+
+
+def test_answers_are_not_held_up_by_the_network_stack(docs: Peer) -> None:
+    # With Nagle's algorithm every answer takes 40 ms more.
+    docs.count()
+    started = time.monotonic()
+    for _ in range(20):
+        docs.count()
+    assert time.monotonic() - started < 20 * 0.03
+
+
+def test_a_slow_call_of_the_service_holds_up_no_other_account(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = serve()
+    go_on, begun = threading.Event(), threading.Event()
+
+    def slow(self: Any, name: str) -> None:
+        begun.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(service_module.Service, "delete_index", slow)
+    thread = threading.Thread(target=lambda: peer.http.delete(peer.url("/docs")))
+    thread.start()
+    assert begun.wait(10)
+    other = Peer(peer.base_url, "other")
+    assert other.result("GET", "") == []
+    go_on.set()
+    thread.join()
+    other.close()
+
+
+def test_reading_and_answering_large_bodies_leaves_the_loop_alone(serve: Serve) -> None:
+    peer = serve()
+    peer.create()
+    body = lines(*({"id": str(n), "values": axis(0)} for n in range(5_000)))
+    body += b"\n" * 10_000_000
+    worst, done = 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal worst
+        other = Peer(peer.base_url, "other")
+        other.result("GET", "")
+        while not done.is_set():
+            started = time.monotonic()
+            other.http.get(other.url("/x/y/z"))
+            worst = max(worst, time.monotonic() - started)
+        other.close()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        peer.result("POST", "/docs/upsert", content=body, kind=NDJSON)
+        peer.result("POST", "/docs/insert", content=body, kind=NDJSON)
+    finally:
+        done.set()
+        thread.join()
+    assert peer.count() == 5_000
+    assert worst < 1.0
+
+
+def test_the_application_runs_under_any_asgi_server() -> None:
+    transport = httpx.ASGITransport(create_app())
+    url = "http://testserver/client/v4/accounts/local/vectorize/v2/indexes"
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.get(url)
+
+    assert asyncio.run(ask()).json()["result"] == []
+
+
+def test_a_bug_is_a_500_in_the_envelope_with_a_request_id_and_in_the_log(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(service_module.Service, "list_indexes", broken)
+    peer = serve()
+    answer = peer.send("GET", "")
+    assert answer.status_code == 500
+    assert answer.json()["errors"][0]["message"].startswith("embedded Vectorize: RuntimeError")
+    assert "secret" not in answer.text
+    assert answer.headers["cf-ray"]
+    assert "secret detail" in caplog.text
+    assert peer.send("GET", "/X").status_code == 404
+
+
+def test_reads_and_writes_at_once_lose_nothing(docs: Peer) -> None:
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        peer = Peer(docs.base_url, docs.account)
+        try:
+            for round_number in range(5):
+                peer.write(record(f"{number}-{round_number}"))
+                assert len(peer.query(vector=ONES, topK=5)) >= 1
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            peer.close()
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert docs.count() == 40

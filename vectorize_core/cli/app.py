@@ -1,0 +1,53 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vectorize_core.cli.deleting import delete
+from vectorize_core.cli.demo import demo
+from vectorize_core.cli.doctor import doctor
+from vectorize_core.cli.reading import get, indexes, info, list_ids, query
+from vectorize_core.cli.serving import serve
+from vectorize_core.cli.surroundings import distribution_version
+
+app = typer.Typer(
+    name="vectorize-stores",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback of ours is a bug, and wanted whole, but without the values of variables.
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(distribution_version("vectorize-stores") or "not installed, run from its source")
+        raise typer.Exit
+
+
+@app.callback()
+def vectorize_stores(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Look into Cloudflare Vectorize, or into a Vectorize of your own.
+
+    Every command works on an embedded Vectorize (--path DIR), on a server (--url URL), or on
+    Cloudflare, with credentials from options or from the environment.
+    """
+
+
+app.command()(serve)
+app.command()(demo)
+app.command()(indexes)
+app.command()(info)
+app.command()(query)
+app.command(name="list")(list_ids)
+app.command()(get)
+app.command()(delete)
+app.command()(doctor)

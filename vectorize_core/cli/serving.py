@@ -1,0 +1,202 @@
+"""The command ``serve``: the local Vectorize for clients in any language."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vectorize_core import json
+from vectorize_core.cli.failures import fail, readable
+from vectorize_core.cli.output import on_terminal
+from vectorize_core.cli.target import API_PATH
+from vectorize_core.client import VectorizeClient
+from vectorize_core.credentials import is_loopback
+
+if TYPE_CHECKING:
+    from vectorize_core.local.server import Settings
+
+TOKEN_VARIABLE = "VECTORIZE_SERVER_TOKEN"  # noqa: S105 (a name, not a token)
+_ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 (compared with)
+_QUEUE = 2_048
+_POWERSHELL = os.name == "nt"
+_EXPORT = "$env:{name} = {value}" if _POWERSHELL else "export {name}={value}"
+_VALUE_OF_TOKEN_VARIABLE = f"$env:{TOKEN_VARIABLE}" if _POWERSHELL else f'"${TOKEN_VARIABLE}"'
+
+
+@readable
+def serve(
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Keep the data here; else in memory."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 for a free one.")
+    ] = 8989,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="T", envvar=TOKEN_VARIABLE, help="Requests have to carry this."),
+    ] = None,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="Take NDJSON under any content type.")
+    ] = False,
+    rate_limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Requests in five minutes.")
+    ] = None,
+    faults: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="Faults on demand, a JSON list."
+        ),
+    ] = None,
+    process_delay: Annotated[
+        float, typer.Option(min=0.0, metavar="S", help="Until a write is processed.")
+    ] = 0.0,
+    propagate_delay: Annotated[
+        float, typer.Option(min=0.0, metavar="S", help="From then until reads show it.")
+    ] = 0.0,
+    metadata_index_delay: Annotated[
+        float, typer.Option(min=0.0, metavar="S", help="Until a metadata index is live.")
+    ] = 0.0,
+    binding_index: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The index of Workers bindings that name none."),
+    ] = None,
+    open_to_network: Annotated[
+        bool,
+        typer.Option("--open-to-network", help="Let others in without a token."),
+    ] = False,
+) -> None:
+    """Serve a local Vectorize until Ctrl-C, and print the exports that point clients at it.
+
+    What is printed is fit for a shell: paste it into another one.
+    """
+    _check_token(token)
+    others = host in _ANY_ADDRESS or not is_loopback(_address(host, port))
+    if others and token is None and not open_to_network:
+        raise typer.BadParameter(
+            f"--host {host} can be reached by others: give --token, or --open-to-network"
+        )
+    try:
+        import uvicorn  # noqa: PLC0415 (of the extra `server`)
+
+        from vectorize_core.local import Behavior, ServiceFault  # noqa: PLC0415
+        from vectorize_core.local.server import Settings, create_app  # noqa: PLC0415
+        from vectorize_core.local.server.serving import UVICORN_OPTIONS  # noqa: PLC0415
+    except ImportError as error:
+        fail(str(error), 2)
+    if data is not None:
+        _check_data(data)
+    try:
+        behavior = Behavior(
+            process_delay=process_delay,
+            propagate_delay=propagate_delay,
+            metadata_index_delay=metadata_index_delay,
+        )
+        settings = Settings(
+            data=":memory:" if data is None else data,
+            behavior=behavior,
+            token=token,
+            lenient=lenient,
+            rate_limit=rate_limit,
+            faults=[] if faults is None else _rules(faults),
+            binding_index=binding_index,
+        )
+        app = create_app(settings)
+    except ServiceFault as fault:
+        raise typer.BadParameter(f"--faults {faults}: {fault.message}") from None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    with _listening(host, port) as listener:
+        _announce(_address(host, listener.getsockname()[1]) + API_PATH, settings)
+        config = uvicorn.Config(app, timeout_graceful_shutdown=5, **UVICORN_OPTIONS)
+        server = uvicorn.Server(config)
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            # How a server is meant to end; uvicorn has closed everything and passes it on.
+            return
+        if not server.started:
+            fail("the server did not start; the lines above say why")
+
+
+def _announce(base_url: str, settings: Settings) -> None:
+    from vectorize_core.local.server.serving import environment  # noqa: PLC0415
+
+    kept = "in memory" if settings.data == ":memory:" else f"in {settings.data}"
+    lines = [f"# Vectorize at {base_url}, data {kept}; Ctrl-C stops it."]
+    variables = environment(base_url, settings.token)
+    values = {name: _quoted(value) for name, value in variables.items()}
+    if settings.token is not None and not on_terminal():
+        # Output that no person reads ends up in logs.
+        values["CLOUDFLARE_API_TOKEN"] = _VALUE_OF_TOKEN_VARIABLE
+        lines.append(f"# {TOKEN_VARIABLE} has to hold the token, which is shown on terminals only.")
+    lines.append("# These point vectorize-stores, Cloudflare's SDKs and wrangler at it:")
+    lines += [_EXPORT.format(name=name, value=value) for name, value in values.items()]
+    typer.echo("\n".join(lines))
+
+
+def _quoted(value: str) -> str:
+    """``value`` as a word of this platform's shell."""
+    if _POWERSHELL:
+        doubled = value.replace("'", "''")
+        return f"'{doubled}'"
+    return shlex.quote(value)
+
+
+def _address(host: str, port: int) -> str:
+    """What a client on this machine calls the server."""
+    if host in _ANY_ADDRESS:
+        return f"http://127.0.0.1:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that queues connections from now on, so that what is announced is there."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise typer.BadParameter(f"--host {host!r} is not an address of this machine") from None
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name != "nt":
+            # A port that a server has just left is free; on Windows it would share one in use.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_QUEUE)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            fail(f"port {port} of {host} is in use; give another with --port (0 for a free one)")
+        fail(f"cannot listen on port {port} of {host}: {error.strerror}")
+    return listener
+
+
+def _check_token(token: str | None) -> None:
+    if token is not None and not (token and token.isascii() and token.isprintable()):
+        raise typer.BadParameter("--token must be of printable ASCII characters, and not empty")
+    if token is not None and " " in token:
+        raise typer.BadParameter("--token must not have a space: no HTTP header could carry it")
+
+
+def _check_data(data: Path) -> None:
+    """Whether the data can be read, before anybody is told that they are served."""
+    with VectorizeClient.local(data) as client:
+        client.list_indexes()
+
+
+def _rules(file: Path) -> list[dict[str, Any]]:
+    try:
+        rules = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise typer.BadParameter(f"--faults {file} is not JSON: {error}") from None
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise typer.BadParameter(f"--faults {file} must be a JSON list of objects")
+    return rules

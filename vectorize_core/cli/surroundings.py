@@ -1,0 +1,88 @@
+"""What ``doctor`` finds out without a request: Python, packages, where credentials are."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import vectorize_core
+from vectorize_core import credentials
+from vectorize_core.cli.target import Target
+
+DEPENDENCIES: Final = ("httpx", "numpy", "orjson", "tenacity")
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "langchain": ("langchain-core",),
+    "llama-index": ("llama-index-core",),
+    "server": ("python-multipart", "starlette", "uvicorn"),
+    "cli": ("typer", "rich"),
+}
+CLASHING: Final = "langchain-vectorize"
+"""Vectorize.io's package, whose import name is that of our LangChain store."""
+
+
+def distribution_version(name: str) -> str | None:
+    """The version of an installed package, or None."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def python() -> dict[str, Any]:
+    """The interpreter and the machine."""
+    return {
+        "version": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "platform": platform.platform(),
+    }
+
+
+def packages() -> dict[str, str | None]:
+    """The versions of this package and of what it always needs."""
+    return _versions(("vectorize-stores", *DEPENDENCIES))
+
+
+def extras() -> dict[str, dict[str, str | None]]:
+    """For each extra the versions of its packages."""
+    return {extra: _versions(names) for extra, names in EXTRAS.items()}
+
+
+def clash() -> str | None:
+    """Why ``import langchain_vectorize`` is not ours, or may not be, if that is so."""
+    ours = Path(vectorize_core.__file__).parent.parent / "langchain_vectorize"
+    found = importlib.util.find_spec("langchain_vectorize")
+    origin = found.origin if found is not None else None
+    foreign = origin is not None and Path(origin).resolve().parent != ours.resolve()
+    if distribution_version(CLASHING) is None and not foreign:
+        return None
+    return (
+        f"the package {CLASHING}, which is Vectorize.io's, claims the import name "
+        f"langchain_vectorize too. Use: pip uninstall {CLASHING}, then install vectorize-stores "
+        "again"
+    )
+
+
+def credential_sources(target: Target) -> dict[str, str | None]:
+    """Where each credential comes from: an option or a variable. Never what it is."""
+    return {
+        "accountId": _source("--account-id", target.account_id, credentials.ACCOUNT_VARIABLES),
+        "apiToken": _source("--token", target.token, credentials.TOKEN_VARIABLES),
+        "apiKey": _source("--api-key", target.api_key, (credentials.KEY_VARIABLE,)),
+        "email": _source("--email", target.email, (credentials.EMAIL_VARIABLE,)),
+        "baseUrl": _source("--url", target.url, credentials.BASE_URL_VARIABLES),
+    }
+
+
+def _source(option: str, given: str | None, variables: Iterable[str]) -> str | None:
+    if given and given.strip():
+        return option
+    return next((name for name in variables if os.environ.get(name, "").strip()), None)
+
+
+def _versions(names: Iterable[str]) -> dict[str, str | None]:
+    return {name: distribution_version(name) for name in names}

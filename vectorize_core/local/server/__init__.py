@@ -1,0 +1,22 @@
+"""The embedded Vectorize over HTTP, for clients in any language. Needs the extra ``server``."""
+
+import importlib.util
+
+if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
+    raise ImportError(
+        "the local server needs Starlette and uvicorn: pip install 'vectorize-stores[server]'"
+    )
+
+from vectorize_core.local.server.app import create_app
+from vectorize_core.local.server.injection import load as load_faults
+from vectorize_core.local.server.serving import BackgroundServer, environment, serve
+from vectorize_core.local.server.settings import Settings
+
+__all__ = [
+    "BackgroundServer",
+    "Settings",
+    "create_app",
+    "environment",
+    "load_faults",
+    "serve",
+]

@@ -1,0 +1,147 @@
+"""Answers in the envelope of the Cloudflare API, or bare as the Workers binding wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
+
+from vectorize_core.local.faults import ServiceFault
+from vectorize_core.models import (
+    IdPage,
+    IndexDetails,
+    IndexInfo,
+    Match,
+    MetadataIndex,
+    Mutation,
+    QueryResult,
+    Vector,
+)
+
+HINT_CODE: Final = 49998
+"""The code of a hint; Cloudflare is not known to use it."""
+_ENDING: Final = (408, 413)
+
+
+class JsonAnswer(Response):
+    """JSON in which float32 arrays are written in their shortest form."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the body."""
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def success(result: Any, messages: Sequence[str] = (), status: int = 200) -> Response:
+    """A result in the envelope; ``messages`` are hints that the real service does not give."""
+    said = [{"code": HINT_CODE, "message": message} for message in messages]
+    return JsonAnswer(
+        {"success": True, "errors": [], "messages": said, "result": result}, status_code=status
+    )
+
+
+def failure(fault: ServiceFault) -> Response:
+    """A fault in the envelope."""
+    return _failure(
+        fault,
+        {
+            "result": None,
+            "success": False,
+            "errors": [{"code": fault.code, "message": fault.message}],
+            "messages": [],
+        },
+    )
+
+
+def bare_failure(fault: ServiceFault) -> Response:
+    """A fault as the Workers binding reads it."""
+    return _failure(fault, {"error": fault.message, "code": fault.code})
+
+
+def _failure(fault: ServiceFault, content: Any) -> Response:
+    # After these the rest of a body may still be on its way, and is not waited for.
+    headers = {"connection": "close"} if fault.status in _ENDING else None
+    return JsonAnswer(content, status_code=fault.status, headers=headers)
+
+
+def index(details: IndexDetails) -> dict[str, Any]:
+    """An index object."""
+    return {
+        "created_on": _microseconds(details.created_on),
+        "modified_on": _microseconds(details.modified_on),
+        "name": details.name,
+        "description": details.description,
+        "config": {"dimensions": details.config.dimensions, "metric": details.config.metric},
+    }
+
+
+def info(state: IndexInfo) -> dict[str, Any]:
+    """The answer of ``/info``; the last two are absent before the first mutation."""
+    answer: dict[str, Any] = {"dimensions": state.dimensions, "vectorCount": state.vector_count}
+    if state.processed_up_to_mutation is not None:
+        answer["processedUpToDatetime"] = _milliseconds(state.processed_up_to_datetime)
+        answer["processedUpToMutation"] = state.processed_up_to_mutation
+    return answer
+
+
+def mutation(receipt: Mutation) -> dict[str, Any]:
+    """The receipt of a write."""
+    return {"mutationId": receipt.mutation_id}
+
+
+def query(result: QueryResult) -> dict[str, Any]:
+    """The answer of ``/query``."""
+    return {"count": result.count, "matches": [_match(match) for match in result.matches]}
+
+
+def _match(match: Match) -> dict[str, Any]:
+    return {"id": match.id, "score": match.score, **_stored(match)}
+
+
+def vectors(found: Sequence[Vector]) -> list[dict[str, Any]]:
+    """The answer of ``/get_by_ids``."""
+    return [{"id": vector.id, **_stored(vector)} for vector in found]
+
+
+def _stored(record: Match | Vector) -> dict[str, Any]:
+    parts = {"values": record.values, "metadata": record.metadata, "namespace": record.namespace}
+    return {name: value for name, value in parts.items() if value is not None}
+
+
+def id_page(page: IdPage) -> dict[str, Any]:
+    """The answer of ``/list``."""
+    expires = page.cursor_expires
+    return {
+        "count": len(page.ids),
+        "totalCount": page.total_count,
+        "isTruncated": page.next_cursor is not None,
+        "nextCursor": page.next_cursor,
+        "cursorExpirationTimestamp": None if expires is None else expires.isoformat(),
+        "vectors": [{"id": vector_id} for vector_id in page.ids],
+    }
+
+
+def metadata_indexes(listed: Sequence[MetadataIndex]) -> dict[str, Any]:
+    """The answer of ``/metadata_index/list``; the service capitalises the types."""
+    return {
+        "metadataIndexes": [
+            {"propertyName": item.property_name, "indexType": item.index_type.capitalize()}
+            for item in listed
+        ]
+    }
+
+
+def _microseconds(moment: datetime | None) -> str | None:
+    return None if moment is None else _utc(moment, "microseconds")
+
+
+def _milliseconds(moment: datetime | None) -> str | None:
+    return None if moment is None else _utc(moment, "milliseconds")
+
+
+def _utc(moment: datetime, precision: str) -> str:
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -1,0 +1,236 @@
+"""The 14 calls of the public API as routes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vectorize_core import limits
+from vectorize_core.local import faults, validation
+from vectorize_core.local.server import answers, bodies
+from vectorize_core.local.server.accounts import Accounts
+from vectorize_core.local.server.bodies import field
+from vectorize_core.local.server.calls import Call, Handler, Reader
+from vectorize_core.local.server.settings import Settings
+from vectorize_core.local.service import Service
+from vectorize_core.models import IndexConfig, QueryResult, Vector
+
+logger = logging.getLogger("vectorize_core.server")
+_MOST_HINTS: Final = 1_000
+PREFIX: Final = "/client/v4/accounts/{account}/vectorize/v2/indexes"
+
+
+class Api:
+    """What a request asks of the service, under the switches of a server."""
+
+    def __init__(self, accounts: Accounts, settings: Settings) -> None:
+        self._accounts = accounts
+        self._settings = settings
+        self._known_hints: dict[tuple[Any, ...], Sequence[str]] = {}
+
+    def routes(self, reader: Reader) -> Sequence[Route]:
+        """The routes of Vectorize."""
+        table: list[tuple[str, str, Handler]] = [
+            ("POST", "", self.create_index),
+            ("GET", "", self.list_indexes),
+            ("GET", "/{index}", self.get_index),
+            ("DELETE", "/{index}", self.delete_index),
+            ("GET", "/{index}/info", self._on_index(info)),
+            ("POST", "/{index}/insert", self._on_index(self.insert)),
+            ("POST", "/{index}/upsert", self._on_index(self.upsert)),
+            ("POST", "/{index}/query", self.query),
+            ("POST", "/{index}/get_by_ids", self._on_index(get_by_ids)),
+            ("POST", "/{index}/delete_by_ids", self._on_index(delete_by_ids)),
+            ("GET", "/{index}/list", self._on_index(list_vectors)),
+            ("POST", "/{index}/metadata_index/create", self._on_index(create_metadata_index)),
+            ("GET", "/{index}/metadata_index/list", self._on_index(list_metadata_indexes)),
+            ("POST", "/{index}/metadata_index/delete", self._on_index(delete_metadata_index)),
+        ]
+        return [
+            Route(PREFIX + path, reader.endpoint(handler), methods=[method])
+            for method, path, handler in table
+        ]
+
+    def create_index(self, call: Call) -> Response:
+        """An index with a configuration, or with the preset of an embedding model."""
+        body = bodies.json_object(call)
+        name, description = field(body, "name", str), field(body, "description", str)
+        created = self._service(call).create_index(
+            name if name is not None else "",
+            _config(field(body, "config", dict)),
+            description if description is not None else "",
+        )
+        return answers.success(answers.index(created), status=self._settings.create_status)
+
+    def list_indexes(self, call: Call) -> Response:
+        """All indexes of the account."""
+        listed = self._service(call).list_indexes()
+        return answers.success([answers.index(one) for one in listed])
+
+    def get_index(self, call: Call) -> Response:
+        """One index."""
+        return answers.success(answers.index(self._service(call).get_index(call.names["index"])))
+
+    def delete_index(self, call: Call) -> Response:
+        """Delete an index."""
+        self._service(call).delete_index(call.names["index"])
+        return answers.success(None if self._settings.delete_result == "null" else {})
+
+    def query(self, call: Call) -> Response:
+        """Matches, with hints where a filter may have found too little."""
+        found, hints = self.search(
+            self._service(call), call.names["index"], bodies.json_object(call)
+        )
+        return answers.success(answers.query(found), hints)
+
+    def search(
+        self, service: Service, index: str, body: Mapping[str, Any]
+    ) -> tuple[QueryResult, Sequence[str]]:
+        """Matches and hints; the hints are logged too."""
+        given = {
+            "vector": bodies.numbers(body, "vector"),
+            "vector_id": field(body, "vectorId", str),
+            "top_k": field(body, "topK", int),
+            "return_values": field(body, "returnValues", bool),
+            "return_metadata": field(body, "returnMetadata", str),
+            "filter": field(body, "filter", dict),
+            "namespace": field(body, "namespace", str),
+        }
+        if given["vector"] is not None and self._settings.vector_and_id == "vector":
+            del given["vector_id"]
+        wanted = {name: value for name, value in given.items() if value is not None}
+        found = service.query(index, **wanted)
+        hints: Sequence[str] = ()
+        if wanted.get("filter") and found.count < wanted.get("top_k", limits.DEFAULT_TOP_K):
+            hints = self._hints(service, index, wanted["filter"])
+        for hint in hints:
+            logger.warning("query of index %r: %s", index, hint)
+        return found, hints
+
+    def _hints(self, service: Service, index: str, expression: Mapping[str, Any]) -> Sequence[str]:
+        """Kept until the next mutation: finding them reads the metadata of the whole index."""
+        last = service.index_info(index).processed_up_to_mutation
+        key = service, index, last, tuple(sorted(expression))
+        hints = self._known_hints.get(key)
+        if hints is None:
+            hints = service.filter_hints(index, expression)
+            behavior = self._settings.behavior
+            # With delays the hints change as time goes by.
+            if not (behavior.propagate_delay or behavior.metadata_index_delay):
+                if len(self._known_hints) >= _MOST_HINTS:
+                    self._known_hints.clear()
+                self._known_hints[key] = hints
+        return hints
+
+    def insert(self, service: Service, index: str, call: Call) -> Any:
+        """The receipt of an insert."""
+        vectors = self.vectors(service, index, call, "insert")
+        return answers.mutation(service.insert(index, vectors))
+
+    def upsert(self, service: Service, index: str, call: Call) -> Any:
+        """The receipt of an upsert."""
+        vectors = self.vectors(service, index, call, "upsert")
+        return answers.mutation(service.upsert(index, vectors))
+
+    def vectors(
+        self, service: Service, index: str, call: Call, verb: str, ndjson: bytes | None = None
+    ) -> list[Vector]:
+        """The vectors of a write, whose NDJSON may have been found already."""
+        unparsable = call.query.get("unparsable-behavior", self._settings.unparsable_default)
+        if unparsable not in ("error", "discard"):
+            raise faults.refused("unparsable-behavior is 'error' or 'discard'")
+        if ndjson is None:
+            ndjson = bodies.ndjson(call, lenient=self._settings.lenient)
+        discard = unparsable == "discard"
+        vectors = bodies.parse_vectors(ndjson, verb, discard=discard)
+        if discard and self._settings.discards == "invalid":
+            expected = service.get_index(index).config.dimensions
+            vectors = [v for v in vectors if self._is_valid(verb, v, expected)]
+        if self._settings.duplicate_ids == "reversed":
+            vectors.reverse()
+        distinct = len({vector.id for vector in vectors})
+        if self._settings.duplicate_ids == "error" and distinct < len(vectors):
+            raise faults.refused("the payload has an id twice")
+        return vectors
+
+    def _is_valid(self, verb: str, vector: Vector, dimensions: int) -> bool:
+        try:
+            validation.records(verb, [vector], self._settings.behavior)
+            validation.dimensions([vector], dimensions)
+        except faults.ServiceFault:
+            return False
+        return True
+
+    def _service(self, call: Call) -> Service:
+        return self._accounts.service(call.names["account"])
+
+    def _on_index(self, work: Callable[[Service, str, Call], Any]) -> Handler:
+        return lambda call: answers.success(work(self._service(call), call.names["index"], call))
+
+
+def info(service: Service, index: str, _: Call) -> Any:
+    """How far an index has got."""
+    return answers.info(service.index_info(index))
+
+
+def get_by_ids(service: Service, index: str, call: Call) -> Any:
+    """Vectors by their ids."""
+    return answers.vectors(service.get_by_ids(index, ids(bodies.json_object(call))))
+
+
+def delete_by_ids(service: Service, index: str, call: Call) -> Any:
+    """The receipt of a delete."""
+    return answers.mutation(service.delete_by_ids(index, ids(bodies.json_object(call))))
+
+
+def list_vectors(service: Service, index: str, call: Call) -> Any:
+    """A page of ids."""
+    count, cursor = _count(call.query.get("count")), call.query.get("cursor")
+    return answers.id_page(service.list_vectors(index, count=count, cursor=cursor))
+
+
+def create_metadata_index(service: Service, index: str, call: Call) -> Any:
+    """The receipt of a new metadata index."""
+    body = bodies.json_object(call)
+    name, index_type = field(body, "propertyName", str), field(body, "indexType", str)
+    return answers.mutation(service.create_metadata_index(index, name, index_type))
+
+
+def list_metadata_indexes(service: Service, index: str, _: Call) -> Any:
+    """The metadata indexes in force."""
+    return answers.metadata_indexes(service.list_metadata_indexes(index))
+
+
+def delete_metadata_index(service: Service, index: str, call: Call) -> Any:
+    """The receipt of a metadata index's end."""
+    name = field(bodies.json_object(call), "propertyName", str)
+    return answers.mutation(service.delete_metadata_index(index, name))
+
+
+def ids(body: Mapping[str, Any]) -> list[str]:
+    """The ids of a get or a delete; none if they are left out."""
+    given: list[str] | None = field(body, "ids", list)
+    return given if given is not None else []
+
+
+def _config(config: Any) -> Any:
+    if config is None:
+        return None
+    preset = field(config, "preset", str)
+    if preset is not None:
+        return preset
+    dimensions, metric = field(config, "dimensions", int), field(config, "metric", str)
+    return IndexConfig(dimensions if dimensions is not None else 0, metric)
+
+
+def _count(text: str | None) -> int:
+    if text is None:
+        return limits.DEFAULT_LIST_COUNT
+    # Not int(): it would take "１０", " 7" and "1_0" too.
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise faults.refused(f"count must be an integer, got {text[:20]!r}")
+    return int(text)

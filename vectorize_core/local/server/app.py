@@ -1,0 +1,83 @@
+"""The public API of Cloudflare Vectorize over a `Service`, and its neighbours.
+
+https://developers.cloudflare.com/api/resources/vectorize/
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from vectorize_core.local.faults import ServiceFault
+from vectorize_core.local.server import answers, bodies, d1
+from vectorize_core.local.server.accounts import Accounts
+from vectorize_core.local.server.api import Api
+from vectorize_core.local.server.binding import Binding
+from vectorize_core.local.server.calls import Call, Reader
+from vectorize_core.local.server.injection import Injector
+from vectorize_core.local.server.middleware import Gate
+from vectorize_core.local.server.ratelimit import RateLimit
+from vectorize_core.local.server.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> ASGIApp:
+    """The server as an ASGI application."""
+    settings = settings if settings is not None else Settings()
+    accounts = Accounts(settings.data, settings.behavior, settings.clock)
+    databases = d1.Databases(accounts)
+    injector = Injector(settings.faults)
+    reader = Reader(settings.max_body, settings.body_timeout)
+    api = Api(accounts, settings)
+    limit, not_found_status = settings.rate_limit, settings.not_found_status
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        databases.close()
+        accounts.close()
+
+    def put_faults(call: Call) -> Response:
+        injector.replace(bodies.parsed(call.body))
+        return answers.success(None)
+
+    async def answer_fault(_: Request, error: Exception) -> Response:
+        fault = cast("ServiceFault", error)
+        if fault.code == 3000 and fault.status != not_found_status:
+            fault = ServiceFault(not_found_status, fault.code, fault.message)
+        return answers.failure(fault)
+
+    app = Starlette(
+        routes=[
+            *api.routes(reader),
+            *d1.routes(databases, reader),
+            Route("/_/faults", reader.endpoint(put_faults), methods=["PUT"]),
+            *Binding(accounts, api, settings.binding_index).routes(reader),
+        ],
+        exception_handlers={
+            ServiceFault: answer_fault,
+            HTTPException: _answer_no_route,
+        },
+        lifespan=lifespan,
+    )
+    # The API has no such redirects, and they would name the host that the client did.
+    app.router.redirect_slashes = False
+    return Gate(
+        app,
+        token=settings.token,
+        limit=None if limit is None else RateLimit(limit, settings.clock),
+        limit_status=settings.rate_limit_status,
+        injector=injector,
+    )
+
+
+async def _answer_no_route(_: Request, error: Exception) -> Response:
+    status = cast("HTTPException", error).status_code
+    return answers.failure(ServiceFault(status, 7003, "No route for the URI."))

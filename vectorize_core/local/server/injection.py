@@ -1,0 +1,124 @@
+"""Faults on demand: what the real service or the way to it may do to a request.
+
+A rule is a JSON object, in a file (`load`) or sent to ``/_/faults`` in a list:
+
+``match``     a part of ``METHOD /path`` that a request must have; "" matches all
+``nth``       the first matching request it applies to, from 1 (1)
+``times``     to how many matching requests it applies; null for ever (1)
+``delay``     seconds to wait first (0)
+``status``    the HTTP status of an answer in place of the real one
+``code``      the code of that answer (10000)
+``message``   its text
+``headers``   headers of that answer, such as {"Retry-After": "2"}
+``act``       whether the request is carried out although its answer is lost or replaced (false)
+``reset``     whether the connection is broken off instead of answering (false)
+``truncate``  how many bytes of the real answer are sent before the connection breaks off
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from vectorize_core.local import faults
+
+_MOST_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One fault, and the requests that meet it. Raises ValueError for what is no rule."""
+
+    match: str = ""
+    nth: int = 1
+    times: int | None = 1
+    delay: float = 0.0
+    status: int | None = None
+    code: int = 10000
+    message: str = "injected fault"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    act: bool = False
+    reset: bool = False
+    truncate: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, right in {
+            "match": isinstance(self.match, str),
+            "nth": _is_int(self.nth, 1),
+            "times": self.times is None or _is_int(self.times, 1),
+            "delay": _is_number(self.delay) and 0.0 <= self.delay <= _MOST_SECONDS,
+            "status": self.status is None or _is_int(self.status, 200, 599),
+            "code": _is_int(self.code, 0),
+            "message": isinstance(self.message, str),
+            "headers": isinstance(self.headers, Mapping)
+            and all(_is_header(part) for item in self.headers.items() for part in item),
+            "act": isinstance(self.act, bool),
+            "reset": isinstance(self.reset, bool),
+            "truncate": self.truncate is None or _is_int(self.truncate, 0),
+        }.items():
+            if not right:
+                raise ValueError(f"{name} cannot be {getattr(self, name)!r:.60}")
+
+
+class Injector:
+    """The rules in force, and how often each has matched."""
+
+    def __init__(self, rules: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._lock = threading.Lock()
+        self._rules: list[Rule] = []
+        self._matched: list[int] = []
+        self.replace(list(rules))
+
+    def replace(self, rules: Any) -> None:
+        """Put ``rules`` in force, from the beginning; an empty list for none."""
+        if not isinstance(rules, list):
+            raise faults.unparsable_body("faults", "expected a list of rules")
+        try:
+            made = [Rule(**rule) for rule in rules]
+        except (TypeError, ValueError) as error:
+            raise faults.unparsable_body("faults", str(error)) from None
+        with self._lock:
+            self._rules, self._matched = made, [0] * len(made)
+
+    def find(self, request_line: str) -> Rule | None:
+        """The first rule that applies to a request, all rules it matches being counted."""
+        found = None
+        with self._lock:
+            for position, rule in enumerate(self._rules):
+                if rule.match not in request_line:
+                    continue
+                self._matched[position] += 1
+                since = self._matched[position] - rule.nth
+                applies = since >= 0 and (rule.times is None or since < rule.times)
+                if applies and found is None:
+                    found = rule
+        return found
+
+
+def load(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The rules of a JSON file, for ``Settings(faults=...)``. Raises ValueError if it has none."""
+    rules: list[dict[str, Any]] = orjson.loads(Path(path).read_bytes())
+    try:
+        Injector().replace(rules)
+    except faults.ServiceFault as fault:
+        raise ValueError(f"{os.fspath(path)} is not a list of fault rules: {fault}") from None
+    return rules
+
+
+def _is_int(value: object, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_header(text: object) -> bool:
+    return isinstance(text, str) and text.isascii() and text.isprintable()

@@ -1,0 +1,161 @@
+"""What every request passes: a token, a rate limit, faults on demand, and a request id."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vectorize_core.credentials import is_loopback
+from vectorize_core.local import faults
+from vectorize_core.local.faults import ServiceFault
+from vectorize_core.local.server import answers
+from vectorize_core.local.server.injection import Injector, Rule
+from vectorize_core.local.server.ratelimit import RateLimit
+
+_ADMIN = "/_/"
+
+
+class Gate:
+    """ASGI middleware around the whole server."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        limit: RateLimit | None,
+        limit_status: int,
+        injector: Injector,
+    ) -> None:
+        self._app = app
+        self._token = token
+        self._limit = limit
+        self._limit_status = limit_status
+        self._injector = injector
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {"cf-ray": secrets.token_hex(8)}
+        answer = _with_headers(send, headers)
+        refusal = self._refusal(dict(scope["headers"]))
+        if refusal is not None:
+            await answers.failure(refusal)(scope, receive, answer)
+            return
+        if b"%2f" in scope.get("raw_path", b"").lower():
+            # Decoded it would be a separator, and the request one for something else.
+            await answers.failure(ServiceFault(404, 7003, "No route for the URI."))(
+                scope, receive, answer
+            )
+            return
+        if scope["path"].startswith(_ADMIN):
+            await self._app(scope, receive, answer)
+            return
+        if self._limit is not None:
+            allowed, limits = self._limit.take()
+            headers.update(limits)
+            if not allowed:
+                await self._too_many()(scope, receive, answer)
+                return
+        rule = self._injector.find(f"{scope['method']} {scope['path']}")
+        if rule is None:
+            await self._app(scope, receive, answer)
+        else:
+            await self._inject(rule, scope, receive, answer)
+
+    def _refusal(self, headers: Mapping[bytes, bytes]) -> ServiceFault | None:
+        origin = headers.get(b"origin")
+        if origin is not None and not _is_local(origin.decode("latin-1")):
+            # Else any page a developer has open could write here without being asked.
+            return faults.refused("requests of web pages are not answered", status=403)
+        if self._token is None:
+            return None
+        # A global API key goes the older way; the address that goes with it is not looked at.
+        given = headers.get(b"authorization", headers.get(b"x-auth-key", b""))
+        wanted = self._token.encode()
+        if hmac.compare_digest(given.removeprefix(b"Bearer "), wanted):
+            return None
+        return ServiceFault(401, 10000, "Authentication error")
+
+    def _too_many(self) -> Response:
+        if self._limit_status == 400:
+            return answers.failure(ServiceFault(400, 40041, "Too Many Requests"))
+        text = "Please wait and consider throttling your request speed"
+        return answers.failure(ServiceFault(429, 971, text))
+
+    async def _inject(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(rule.delay)
+        if rule.truncate is not None:
+            await self._app(scope, receive, _Truncating(send, rule.truncate, receive))
+            return
+        if rule.act or not (rule.reset or rule.status is not None):
+            collected: list[Message] = []
+
+            async def collect(message: Message) -> None:
+                collected.append(message)
+
+            await self._app(scope, receive, collect)
+            if not rule.reset and rule.status is None:
+                for message in collected:
+                    await send(message)
+                return
+        if rule.reset:
+            await _abort(receive)
+        else:
+            answer = answers.failure(ServiceFault(rule.status or 500, rule.code, rule.message))
+            answer.headers.update(rule.headers)
+            await answer(scope, receive, send)
+
+
+class _Truncating:
+    """Sends the first bytes of an answer, then breaks the connection off."""
+
+    def __init__(self, send: Send, most: int, receive: Receive) -> None:
+        self._send = send
+        self._left = most
+        self._receive = receive
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        part = message.get("body", b"")[: self._left]
+        self._left -= len(part)
+        await self._send({**message, "body": part, "more_body": True})
+        if self._left <= 0 or not message.get("more_body"):
+            await _abort(self._receive)
+
+
+def _is_local(origin: str) -> bool:
+    try:
+        return is_loopback(origin)
+    except ValueError:
+        return False
+
+
+async def _abort(receive: Receive) -> None:
+    """Break the connection off; ASGI has no word for it, so this reaches into uvicorn."""
+    cycle: Any = getattr(receive, "__self__", None)
+    transport = getattr(cycle, "transport", None)
+    if transport is not None:
+        transport.abort()
+        # A turn for uvicorn to notice; else it would answer in its own way.
+        await asyncio.sleep(0)
+
+
+def _with_headers(send: Send, headers: dict[str, str]) -> Send:
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            more = [(name.encode(), value.encode()) for name, value in headers.items()]
+            message = {**message, "headers": [*message.get("headers", []), *more]}
+        await send(message)
+
+    return answer

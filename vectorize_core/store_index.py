@@ -1,0 +1,157 @@
+"""The index under a store: whether it is there, may be made, and what can be filtered by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vectorize_core import layout
+from vectorize_core.errors import (
+    ApiMessage,
+    ConfigurationError,
+    IndexNotFoundError,
+    InvalidInputError,
+    UnindexedPropertyError,
+)
+from vectorize_core.filters import native
+from vectorize_core.flows import indexes
+from vectorize_core.flows.state import (
+    IndexState,
+    find_details,
+    get_details,
+    get_metadata_indexes,
+)
+from vectorize_core.io import Io
+from vectorize_core.locate import Located
+from vectorize_core.models import Filter, IndexType, Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreIndex:
+    """An index as a store was told to expect it.
+
+    ``create_index`` says whether the first write may create it, with ``metric`` ("cosine" if
+    None) and ``metadata_indexes``; until then searches find nothing. None: only with ``path=``.
+    An index that exists is checked against both.
+    """
+
+    located: Located = field(repr=False)
+    create_index: bool | None = None
+    metric: Metric | None = None
+    metadata_indexes: Mapping[str, IndexType] | None = None
+
+    def __post_init__(self) -> None:
+        if self.metric is not None:
+            indexes.check_metric(self.metric)
+        indexes.check_metadata_indexes(self.name, self._promised)
+
+    @property
+    def name(self) -> str:
+        """The index worked on."""
+        return self.located.index_name
+
+    @property
+    def state(self) -> IndexState:
+        """What the connection knows of the index."""
+        return self.located.connection.state(self.name)
+
+    @property
+    def may_create(self) -> bool:
+        """Whether the first write creates a missing index."""
+        return self.located.embedded if self.create_index is None else self.create_index
+
+    @property
+    def _promised(self) -> Mapping[str, IndexType]:
+        return self.metadata_indexes if self.metadata_indexes is not None else {}
+
+    async def exists(self, io: Io) -> bool:
+        """Whether the index exists; an error if it does not and the store may not create it."""
+        details = await find_details(io, self.state)
+        if details is None and not self.may_create:
+            raise IndexNotFoundError(
+                f"index {self.name!r}",
+                404,
+                [ApiMessage(3000, "it does not exist; create_index=True lets the store make it")],
+            )
+        if details is not None and self.metric not in (None, details.config.metric):
+            raise ConfigurationError(
+                f"the index {self.name!r} has the metric {details.config.metric!r}, the "
+                f"store was given {self.metric!r}; it cannot be changed"
+            )
+        return details is not None
+
+    async def metric_of(self, io: Io) -> Metric:
+        """The metric of the index, or the one it will be created with."""
+        if await self.exists(io):
+            return (await get_details(io, self.state)).config.metric
+        return self.metric if self.metric is not None else "cosine"
+
+    async def check_filter(
+        self,
+        io: Io,
+        filter: Filter | None,
+        vectorize_filter: Filter | None = None,
+    ) -> Filter | None:
+        """The filter to send, None for all records; ``vectorize_filter`` passes untouched.
+
+        By a property without a metadata index the service finds nothing, and does not say so:
+        here it is an error, with the line that mends it.
+        """
+        if filter is not None and vectorize_filter is not None:
+            raise InvalidInputError("give filter= or vectorize_filter=, not both")
+        if filter is None:
+            return vectorize_filter
+        names = {condition.property_name for condition in native.parse(filter)}
+        if not names:
+            return None
+        if names <= (await self.properties(io)).keys():
+            return filter
+        indexed = await self.properties(io, refresh=True)
+        missing = sorted(names - indexed.keys())
+        if not missing:
+            return filter
+        raise UnindexedPropertyError(
+            f"the index {self.name!r} has no metadata index on {missing[0]!r}, so the filter "
+            f"would find nothing. Name it in metadata_indexes={{{missing[0]!r}: 'string'}} (or "
+            "'number', 'boolean') when the index is created; or call client.index("
+            f"{self.name!r}).create_metadata_index({missing[0]!r}, 'string') and, once it "
+            "is live, add the records again: it covers what is written from then on. Indexed "
+            f"are: {', '.join(sorted(indexed)) or 'none'}"
+        )
+
+    async def properties(self, io: Io, *, refresh: bool = False) -> Mapping[str, IndexType]:
+        """The filterable properties of the index, or those it will be created with."""
+        if await self.exists(io):
+            return await get_metadata_indexes(io, self.state, refresh=refresh)
+        return {**layout.METADATA_INDEXES, **self._promised}
+
+    async def ensure(self, io: Io, dimensions: int) -> None:
+        """Create the index if it is missing and the store may."""
+        if not await self.exists(io):
+            await indexes.create_index(
+                io,
+                self.state,
+                dimensions=dimensions,
+                metric=self.metric if self.metric is not None else "cosine",
+                metadata_indexes=self.metadata_indexes,
+                exist_ok=True,
+            )
+
+    async def check_promises(self, io: Io) -> None:
+        """What is written now must be found by the filters that the store was promised."""
+        if not await self.exists(io):
+            wanted = {**layout.METADATA_INDEXES, **self._promised}
+            indexes.check_metadata_indexes(self.name, wanted)
+            return
+        promised = self._promised.items()
+        if promised <= (await self.properties(io)).items():
+            return
+        indexed = await self.properties(io, refresh=True)
+        missing = dict(promised - indexed.items())
+        if missing:
+            raise ConfigurationError(
+                f"the index {self.name!r} exists without the metadata indexes {missing}; it "
+                "is not altered behind your back. Create them with client.index("
+                f"{self.name!r}).create_metadata_index(name, type), or leave them out of "
+                "metadata_indexes="
+            )
