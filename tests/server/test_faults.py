@@ -80,12 +80,12 @@ def test_a_request_whose_answer_is_lost_was_carried_out_or_not(target: Peer, act
 
 
 def test_a_delay_holds_one_request_and_not_the_others(target: Peer) -> None:
-    target.put_faults({"match": "/info", "delay": 0.5})
+    target.put_faults({"match": "/info", "delay": 20})
     started = time.monotonic()
     with pytest.raises(httpx.ReadTimeout):
         target.http.get(target.url("/docs/info"), timeout=0.2)
     assert target.found() == ""
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 20
     target.put_faults({"match": "/info", "delay": 0.3})
     started = time.monotonic()
     assert target.count() == 0

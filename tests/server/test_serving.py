@@ -78,11 +78,13 @@ def test_the_token_is_not_shown() -> None:
 
 def test_answers_are_not_held_up_by_the_network_stack(docs: Peer) -> None:
     # With Nagle's algorithm every answer takes 40 ms more.
-    docs.count()
-    started = time.monotonic()
+    seconds = []
     for _ in range(20):
+        started = time.monotonic()
         docs.count()
-    assert time.monotonic() - started < 20 * 0.03
+        seconds.append(time.monotonic() - started)
+    # The quickest: on a busy machine any other may be slow for reasons of its own.
+    assert min(seconds) < 0.03
 
 
 def test_a_slow_call_of_the_service_holds_up_no_other_account(
