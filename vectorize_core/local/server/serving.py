@@ -59,7 +59,10 @@ class BackgroundServer:
             uvicorn.Config(app, timeout_graceful_shutdown=1, **UVICORN_OPTIONS)
         )
         self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="local-vectorize-server", daemon=True
+            target=self._server.run,
+            args=([self._socket],),
+            name="local-vectorize-server",
+            daemon=True,
         )
 
     @property
