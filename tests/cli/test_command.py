@@ -92,6 +92,12 @@ def test_the_short_demo(run: Any) -> None:
     assert "moon-1961 deleted: 5 vectors, nearest is moon-1969." in result.stdout
 
 
+def test_the_demo_as_json(run: Any) -> None:
+    found = json.loads(run("demo", "--json").stdout)
+    assert found["matches"][0]["id"] == found["deleted"] == "moon-1961"
+    assert (found["vectorCount"], found["vectorCountAfterDelete"]) == (6, 5)
+
+
 def test_the_demo_of_the_repository(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     toured = []
     monkeypatch.setattr(demo, "_repository_demo", lambda: lambda: toured.append(True))

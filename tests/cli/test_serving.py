@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import vectorize_core
@@ -62,7 +63,7 @@ def served(*arguments: str, **variables: str) -> Iterator[Served]:
         lines = []
         for line in process.stdout:
             lines.append(line.rstrip("\n"))
-            if "API_TOKEN=" in line.replace(" ", ""):
+            if "API_TOKEN=" in line.replace(" ", "") or line == "}\n":
                 break
         try:
             yield Served(process, lines)
@@ -86,6 +87,45 @@ def test_serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Kept, and where path= finds it.
     with VectorizeClient.local(tmp_path / "data") as client:
         assert list(client.index("docs").list_ids()) == ["a"]
+
+
+def test_serve_as_json_and_with_switches() -> None:
+    switches = ["--switch", "eq_null=missing", "--switch", "create-status=201"]
+    switches += ["--switch", "process_delay=30", "--switch", "coerce_types=false"]
+    with served("--json", *switches) as server:
+        told = json.loads("".join(server.lines))
+        assert told["environment"]["CLOUDFLARE_BASE_URL"] == told["baseUrl"]
+        indexes = f"{told['baseUrl']}/accounts/local/vectorize/v2/indexes"
+        body = {"name": "docs", "config": {"dimensions": 32, "metric": "cosine"}}
+        assert httpx.post(indexes, json=body).status_code == 201
+        with VectorizeClient(base_url=told["baseUrl"]) as client:
+            client.index("docs").upsert([Vector("a", [1.0] * 32)])
+            assert client.index("docs").info().vector_count == 0
+
+
+def test_the_token_is_not_in_the_json() -> None:
+    with served("--json", "--token", SECRET) as server:
+        told = json.loads("".join(server.lines))
+        assert "CLOUDFLARE_API_TOKEN" not in told["environment"]
+        assert SECRET not in "".join(server.lines)
+
+
+@pytest.mark.parametrize(
+    ("switch", "said"),
+    [
+        ("eq_null", "NAME=VALUE"),
+        ("eq_nul=missing", "eq_null"),
+        ("eq_null=perhaps", "nothing, missing"),
+        ("coerce_types=2", "true, false"),
+        ("process_delay=soon", "takes a number"),
+        ("process_delay=-1", "from 0 on"),
+        ("data=/", "NAME=VALUE"),
+    ],
+)
+def test_switches_that_are_none(run: Any, switch: str, said: str) -> None:
+    result = run("serve", "--switch", switch)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
 
 
 def test_serve_with_a_token_and_the_rest(tmp_path: Path) -> None:

@@ -6,15 +6,16 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 import vectorize_core
-from vectorize_core.cli import output
+from vectorize_core.cli import output, shapes
 from vectorize_core.cli.failures import readable
 from vectorize_core.client import VectorizeClient
 from vectorize_core.models import Values, Vector
@@ -30,6 +31,7 @@ _TEXTS = (
     ("health-1971", 1971, "The time has come to find a cure for cancer."),
 )
 _QUESTION = "Who shall land on the Moon?"
+_EARLY = {"year": {"$lt": 1965}}
 
 
 @readable
@@ -37,31 +39,55 @@ def demo(
     short: Annotated[
         bool, typer.Option("--short", help="The round trip without a model, whatever is there.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="What the short round trip found, as JSON.")
+    ] = False,
 ) -> None:
     """Show what it does, with no account: the repository's demo, or a short round trip."""
-    tour = None if short else _repository_demo()
+    tour = None if short or as_json else _repository_demo()
     if tour is not None:
         tour()
         return
     with VectorizeClient.local() as client:
-        round_trip(client)
+        found = round_trip(client)
+    if as_json:
+        output.print_json(found)
+    else:
+        _tell(found)
 
 
-def round_trip(client: VectorizeClient) -> None:
+def round_trip(client: VectorizeClient) -> dict[str, Any]:
     """Write, search, filter and delete; vectors of hashed words stand in for a model's."""
-    typer.echo("An embedded Vectorize in this process: no account, no network, no model.\n")
     client.create_index(_INDEX, dimensions=_DIMENSIONS, metadata_indexes={"year": "number"})
     index = client.index(_INDEX)
     vectors = [Vector(i, embed(t), metadata={"year": y, "text": t}) for i, y, t in _TEXTS]
     index.upsert(vectors, wait="visible")
-    typer.echo(f"{index.info().vector_count} vectors written. Q: {_QUESTION}")
-    _show(index.query(embed(_QUESTION), top_k=3, return_metadata="all"))
-    early = {"year": {"$lt": 1965}}
-    typer.echo(f"The same with filter={early}:")
-    _show(index.query(embed(_QUESTION), top_k=3, return_metadata="all", filter=early))
-    index.delete(["moon-1961"], wait="visible")
-    best = index.query(embed(_QUESTION), top_k=1)[0]
-    typer.echo(f"moon-1961 deleted: {index.info().vector_count} vectors, nearest is {best.id}.\n")
+    written = index.info().vector_count
+    query = partial(index.query, embed(_QUESTION), top_k=3, return_metadata="all")
+    nearest, filtered = query(), query(filter=_EARLY)
+    index.delete([nearest[0].id], wait="visible")
+    return {
+        "question": _QUESTION,
+        "vectorCount": written,
+        "matches": [shapes.match(match) for match in nearest],
+        "filter": _EARLY,
+        "filteredMatches": [shapes.match(match) for match in filtered],
+        "deleted": nearest[0].id,
+        "vectorCountAfterDelete": index.info().vector_count,
+        "nearestAfterDelete": query()[0].id,
+    }
+
+
+def _tell(found: dict[str, Any]) -> None:
+    typer.echo("An embedded Vectorize in this process: no account, no network, no model.\n")
+    typer.echo(f"{found['vectorCount']} vectors written. Q: {found['question']}")
+    _show(found["matches"])
+    typer.echo(f"The same with filter={found['filter']}:")
+    _show(found["filteredMatches"])
+    typer.echo(
+        f"{found['deleted']} deleted: {found['vectorCountAfterDelete']} vectors, nearest is "
+        f"{found['nearestAfterDelete']}.\n"
+    )
     typer.echo("Serve one to any client with: vectorize-stores serve")
 
 
@@ -73,8 +99,8 @@ def embed(text: str) -> Values:
     return values
 
 
-def _show(matches: list[vectorize_core.Match]) -> None:
-    rows = [(m.score, m.id, (m.metadata or {}).get("text")) for m in matches]
+def _show(matches: list[dict[str, Any]]) -> None:
+    rows = [(match["score"], match["id"], match["metadata"]["text"]) for match in matches]
     output.print_table(("score", "id", "text"), rows)
 
 

@@ -13,7 +13,8 @@ import typer
 
 from vectorize_core import json
 from vectorize_core.cli.failures import fail, readable
-from vectorize_core.cli.output import on_terminal
+from vectorize_core.cli.output import on_terminal, print_json
+from vectorize_core.cli.switches import parse
 from vectorize_core.cli.target import API_PATH
 from vectorize_core.client import VectorizeClient
 from vectorize_core.credentials import is_loopback
@@ -68,9 +69,19 @@ def serve(
         str | None,
         typer.Option(metavar="NAME", help="The index of Workers bindings that name none."),
     ] = None,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="How it acts where Cloudflare is not known; see docs/local-server.md.",
+        ),
+    ] = None,
     open_to_network: Annotated[
         bool,
         typer.Option("--open-to-network", help="Let others in without a token."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the address and the variables as JSON.")
     ] = False,
 ) -> None:
     """Serve a local Vectorize until Ctrl-C, and print the exports that point clients at it.
@@ -93,12 +104,14 @@ def serve(
         fail(str(error), 2)
     if data is not None:
         _check_data(data)
+    delays = {
+        "process_delay": process_delay,
+        "propagate_delay": propagate_delay,
+        "metadata_index_delay": metadata_index_delay,
+    }
+    of_service, of_server = parse(switch if switch is not None else (), Settings)
     try:
-        behavior = Behavior(
-            process_delay=process_delay,
-            propagate_delay=propagate_delay,
-            metadata_index_delay=metadata_index_delay,
-        )
+        behavior = Behavior(**{**delays, **of_service})
         settings = Settings(
             data=":memory:" if data is None else data,
             behavior=behavior,
@@ -107,6 +120,7 @@ def serve(
             rate_limit=rate_limit,
             faults=[] if faults is None else _rules(faults),
             binding_index=binding_index,
+            **of_server,
         )
         app = create_app(settings)
     except ServiceFault as fault:
@@ -114,7 +128,8 @@ def serve(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     with _listening(host, port) as listener:
-        _announce(_address(host, listener.getsockname()[1]) + API_PATH, settings)
+        announce = _announce_json if as_json else _announce
+        announce(_address(host, listener.getsockname()[1]) + API_PATH, settings)
         config = uvicorn.Config(app, timeout_graceful_shutdown=5, **UVICORN_OPTIONS)
         server = uvicorn.Server(config)
         try:
@@ -140,6 +155,16 @@ def _announce(base_url: str, settings: Settings) -> None:
     lines.append("# These point vectorize-stores, Cloudflare's SDKs and wrangler at it:")
     lines += [_EXPORT.format(name=name, value=value) for name, value in values.items()]
     typer.echo("\n".join(lines))
+
+
+def _announce_json(base_url: str, settings: Settings) -> None:
+    from vectorize_core.local.server.serving import environment  # noqa: PLC0415
+
+    # Without the token: what is printed for a program may end up in its log.
+    variables = environment(base_url, None)
+    if settings.token is not None:
+        del variables["CLOUDFLARE_API_TOKEN"]
+    print_json({"baseUrl": base_url, "environment": variables})
 
 
 def _quoted(value: str) -> str:
