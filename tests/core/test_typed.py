@@ -125,7 +125,7 @@ def test_near_relatives_of_plain_types_come_back_plain(value: Any, plain: Any) -
     [
         np.datetime64("2024-05-01T00:00:00.000000001", "ns"),
         np.datetime64("NaT", "s"),
-        np.timedelta64(5),
+        np.timedelta64(5, "Y"),
         np.array([1]),
         1j,
         object(),
