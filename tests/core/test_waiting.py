@@ -303,6 +303,18 @@ async def test_the_probe_of_an_earlier_wait_may_be_overwritten_by_own_writes(
 
 
 @both_faces
+async def test_a_deleted_probe_leaves_another_record_of_its_write_to_wait_for(
+    face: Face, clients: Clients
+) -> None:
+    # Processed at once, seen later: the deleted record is absent before its writing is seen.
+    client = clients(face, propagate_delay=4 * DELAY)
+    await client.upsert(record("a", 1), record("b", 1))
+    await client.delete("b")
+    await client.wait_for_own()
+    assert await client.numbers("a", "b") == {"a": 1}
+
+
+@both_faces
 @pytest.mark.parametrize("removing", [False, True])
 async def test_the_probe_may_be_overwritten_by_own_writes_while_it_is_waited_for(
     face: Face, clients: Clients, removing: bool

@@ -26,13 +26,15 @@ class Span(NamedTuple):
     accepted: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class OwnWrite:
     """One accepted mutation of this client, with what proves that reads see it.
 
     ``probe_id`` reads as ``expected``: a vector, or nothing after a delete. An insert may leave
     an older vector in place, so only the presence of its id is expected (``exact=False``).
-    What the probe shows may have been so before, hence also ``span``.
+    What the probe shows may have been so before, hence also ``span``. When a later write
+    overwrites the probe, ``spare``, another record of the same mutation, takes its place: that a
+    deleted record is gone proves little while its own writing may not have been seen yet.
     """
 
     mutation_id: str | None
@@ -40,6 +42,18 @@ class OwnWrite:
     expected: Vector | None
     span: Span
     exact: bool = True
+    spare: Vector | None = None
+
+    def overwritten(self, ids: Collection[str]) -> bool:
+        """Whether nothing is left to recognise the write by, now that ``ids`` are rewritten."""
+        if self.spare is not None and self.spare.id in ids:
+            self.spare = None
+        if self.probe_id not in ids:
+            return False
+        if self.spare is None:
+            return True
+        self.probe_id, self.expected, self.spare = self.spare.id, self.spare, None
+        return False
 
 
 @dataclass(slots=True)
@@ -65,7 +79,7 @@ class IndexState:
     def remember(self, write: OwnWrite, ids: Collection[str]) -> None:
         """Note an accepted write of ``ids``; probes that it overwrites can prove nothing more."""
         with self._lock:
-            for older in [w for w in self.unseen if w.probe_id in ids]:
+            for older in [write for write in self.unseen if write.overwritten(ids)]:
                 self.unseen.remove(older)
             self.unseen.append(write)
             self._note(write.mutation_id, write.span)

@@ -65,6 +65,11 @@ class _Batch:
     vectors: dict[str, Vector] = field(default_factory=dict)
 
     @property
+    def ends(self) -> tuple[Vector, Vector]:
+        """The first and the last record, the same one if there is one."""
+        return next(iter(self.vectors.values())), next(reversed(self.vectors.values()))
+
+    @property
     def positions(self) -> range:
         return range(self.start, self.start + self.records)
 
@@ -203,8 +208,15 @@ async def write(
                         account.failed(done.item, done.error)
                         continue
                     mutation_id, span = done.result()
-                    probe = _copy(next(reversed(done.item.vectors.values())))
-                    own = OwnWrite(mutation_id, probe.id, probe, span, exact=mode == "upsert")
+                    first, probe = map(_copy, done.item.ends)
+                    own = OwnWrite(
+                        mutation_id,
+                        probe.id,
+                        probe,
+                        span,
+                        exact=mode == "upsert",
+                        spare=first if first.id != probe.id else None,
+                    )
                     account.accepted(done.item, own, done.item.vectors)
                     if on_batch is not None:
                         try:
