@@ -127,23 +127,36 @@ def test_reading_and_answering_large_bodies_leaves_the_loop_alone(serve: Serve) 
 
     thread = threading.Thread(target=watch)
     thread.start()
+    writes = []
     try:
-        peer.result("POST", "/docs/upsert", content=body, kind=NDJSON)
-        peer.result("POST", "/docs/insert", content=body, kind=NDJSON)
+        for verb in ("upsert", "insert"):
+            started = time.monotonic()
+            peer.result("POST", f"/docs/{verb}", content=body, kind=NDJSON)
+            writes.append(time.monotonic() - started)
     finally:
         done.set()
         thread.join()
     assert peer.count() == 5_000
-    assert worst < 1.0
+    # A loop that did the work itself would hold the others for about as long as a write takes.
+    assert worst < max(writes) / 2
 
 
 def test_the_application_runs_under_any_asgi_server() -> None:
-    transport = httpx.ASGITransport(create_app())
+    app = create_app()
     url = "http://testserver/client/v4/accounts/local/vectorize/v2/indexes"
 
     async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=transport) as client:
-            return await client.get(url)
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        said: asyncio.Queue[Any] = asyncio.Queue()
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}}
+        life = asyncio.create_task(app(scope, told.get, said.put))  # type: ignore[arg-type]
+        await told.put({"type": "lifespan.startup"})
+        assert (await said.get())["type"] == "lifespan.startup.complete"
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+            answer = await client.get(url)
+        await told.put({"type": "lifespan.shutdown"})
+        await life
+        return answer
 
     assert asyncio.run(ask()).json()["result"] == []
 
