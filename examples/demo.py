@@ -22,7 +22,7 @@ from examples.minilm_llama_index import MiniLMEmbedding
 from langchain_vectorize import VectorizeVectorStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from vectorize_core import BatchReport, Vector, VectorizeClient
-from vectorize_core.io import Executor
+from vectorize_core.executors import Answer, Executor
 from vectorize_core.operations import Op
 
 T = TypeVar("T")
@@ -45,11 +45,11 @@ class Counting:
         self._executor = executor
         self.requests = 0
 
-    def send(self, op: Op[T], /) -> T:
+    def send(self, op: Op[T], /) -> Answer[T]:
         self.requests += 1
         return self._executor.send(op)
 
-    async def asend(self, op: Op[T], /) -> T:
+    async def asend(self, op: Op[T], /) -> Answer[T]:
         self.requests += 1
         return await self._executor.asend(op)
 

@@ -16,7 +16,7 @@ import pytest
 from langchain_core.embeddings import Embeddings
 
 from vectorize_core import VectorizeClient
-from vectorize_core.io import Executor
+from vectorize_core.executors import Answer, Executor
 from vectorize_core.models import Metric
 from vectorize_core.operations import Op, Upsert
 
@@ -94,11 +94,11 @@ class Recorder:
         self._executor = executor
         self.ops: list[Op[Any]] = []
 
-    def send(self, op: Op[T], /) -> T:
+    def send(self, op: Op[T], /) -> Answer[T]:
         self.ops.append(op)
         return self._executor.send(op)
 
-    async def asend(self, op: Op[T], /) -> T:
+    async def asend(self, op: Op[T], /) -> Answer[T]:
         self.ops.append(op)
         return await self._executor.asend(op)
 

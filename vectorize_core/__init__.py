@@ -29,6 +29,7 @@ from vectorize_core.errors import (
     VectorizeError,
     WaitTimeoutError,
 )
+from vectorize_core.events import BatchEvent, Event, RequestEvent, RetryEvent, WaitEvent
 from vectorize_core.flows.writing import BatchReport
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import (
@@ -51,9 +52,11 @@ __all__ = [
     "AsyncVectorizeClient",
     "AuthenticationError",
     "BadRequestError",
+    "BatchEvent",
     "BatchReport",
     "ConfigurationError",
     "ConnectionFailedError",
+    "Event",
     "IdPage",
     "Index",
     "IndexConfig",
@@ -72,7 +75,9 @@ __all__ = [
     "PartialWriteError",
     "QueryResult",
     "RateLimitError",
+    "RequestEvent",
     "RequestTimeoutError",
+    "RetryEvent",
     "RetryPolicy",
     "ServerError",
     "UnexpectedAnswerError",
@@ -80,5 +85,6 @@ __all__ = [
     "Vector",
     "VectorizeClient",
     "VectorizeError",
+    "WaitEvent",
     "WaitTimeoutError",
 ]

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from vectorize_core.events import Events
+from vectorize_core.executors import Executor
 from vectorize_core.flows.state import IndexState
-from vectorize_core.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, Executor, SyncIo
+from vectorize_core.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, SyncIo
 from vectorize_core.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -18,9 +20,16 @@ if TYPE_CHECKING:
 class Connection:
     """An executor with its retry policy; owns both faces, each made when it is first used."""
 
-    def __init__(self, executor: Executor, retry: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        retry: RetryPolicy | None = None,
+        *,
+        events: Events | None = None,
+    ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
+        self.events = events if events is not None else Events()
         self._states: dict[str, IndexState] = {}
 
     def state(self, index_name: str) -> IndexState:
@@ -29,11 +38,11 @@ class Connection:
 
     def io(self, embed: EmbedTexts | None = None) -> SyncIo:
         """The sync face of flows."""
-        return SyncIo(self.executor, self.retry, embed)
+        return SyncIo(self.executor, self.retry, embed, events=self.events)
 
     def async_io(self, embed: AsyncEmbedTexts | None = None) -> AsyncIo:
         """The async face of flows."""
-        return AsyncIo(self.executor, self.retry, embed)
+        return AsyncIo(self.executor, self.retry, embed, events=self.events)
 
     def close(self) -> None:
         """Close the sync face; safe to call again."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -25,6 +26,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from vectorize_core.events import Event, Events
+from vectorize_core.executors import Executor
 from vectorize_core.operations import Op
 from vectorize_core.retry import RetryPolicy, repeat
 
@@ -36,22 +39,6 @@ EmbedTexts = Callable[[Sequence[str], bool], Sequence[Embedding]]
 AsyncEmbedTexts = Callable[[Sequence[str], bool], Awaitable[Sequence[Embedding]]]
 
 _in_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("in_worker", default=False)
-
-
-class Executor(Protocol):
-    """Who carries operations out, once, for either face."""
-
-    def send(self, op: Op[T], /) -> T:
-        """Carry ``op`` out."""
-
-    async def asend(self, op: Op[T], /) -> T:
-        """Carry ``op`` out without blocking the event loop."""
-
-    def close(self) -> None:
-        """Free what the sync face holds; safe to call again."""
-
-    async def aclose(self) -> None:
-        """Free what both faces hold; safe to call again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +72,15 @@ class Io(Protocol):
 
     async def sleep(self, seconds: float, /) -> None:
         """Let time pass."""
+
+    async def offload(self, fn: Callable[[], T], /) -> T:
+        """Call ``fn``, which may block: file work, kept off the event loop."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward, for timing."""
+
+    def emit(self, event: Event, /) -> None:
+        """Tell what happened to who listens; never fails."""
 
     def map(
         self,
@@ -231,10 +227,21 @@ E = TypeVar("E")
 class _BaseIo(Generic[E]):
     """What both kinds share: retries around one attempt, and the shape of `map`."""
 
-    def __init__(self, executor: Executor, policy: RetryPolicy, embed: E | None = None) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        policy: RetryPolicy,
+        embed: E | None = None,
+        *,
+        events: Events | None = None,
+    ) -> None:
         self._executor = executor
         self._policy = policy
         self._embedder = embed
+        self._events = events if events is not None else Events()
+
+    def emit(self, event: Event, /) -> None:
+        self._events.emit(event)
 
     async def call(self, op: Op[T], /) -> T:
         attempt = partial(self._send, op)
@@ -289,7 +296,13 @@ class SyncIo(_BaseIo[EmbedTexts]):
     """`Io` for plain functions: every coroutine finishes without suspending."""
 
     async def _send(self, op: Op[T]) -> T:
-        return self._executor.send(op)
+        return self._executor.send(op).result
+
+    async def offload(self, fn: Callable[[], T], /) -> T:
+        return fn()
+
+    def now(self) -> float:
+        return time.monotonic()
 
     async def embed(
         self, texts: Sequence[str], /, *, as_queries: bool = False
@@ -312,7 +325,13 @@ class AsyncIo(_BaseIo[AsyncEmbedTexts]):
     """`Io` for coroutines: suspends wherever it waits."""
 
     async def _send(self, op: Op[T]) -> T:
-        return await self._executor.asend(op)
+        return (await self._executor.asend(op)).result
+
+    async def offload(self, fn: Callable[[], T], /) -> T:
+        return await asyncio.to_thread(fn)
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     async def embed(
         self, texts: Sequence[str], /, *, as_queries: bool = False

@@ -15,8 +15,9 @@ import pytest
 
 from vectorize_core import AsyncVectorizeClient, RetryPolicy, VectorizeClient
 from vectorize_core.credentials import Credentials
+from vectorize_core.executors import Executor
 from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.io import AsyncIo, Executor, SyncIo
+from vectorize_core.io import AsyncIo, SyncIo
 from vectorize_core.operations import Op
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class Face:
         return self.name == "async"
 
     async def send(self, executor: Executor, op: Op[T]) -> T:
-        return await executor.asend(op) if self.is_async else executor.send(op)
+        return (await executor.asend(op) if self.is_async else executor.send(op)).result
 
     async def call(self, executor: Executor, op: Op[T], policy: RetryPolicy) -> T:
         return await settled(self.io_class(executor, policy).call(op))

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from vectorize_core import RetryPolicy
+from vectorize_core.executors import Answer
 from vectorize_core.io import AsyncIo, Done, Io, SyncIo, each, in_batches, iterate, run
 from vectorize_core.operations import GetInfo, Op
 
@@ -25,10 +26,10 @@ Drive = Callable[[Flow[Any]], Any]
 class Echo:
     """An executor that answers with the name of the index."""
 
-    def send(self, op: Op[T], /) -> T:
-        return op.index  # type: ignore[attr-defined, no-any-return]
+    def send(self, op: Op[T], /) -> Answer[T]:
+        return Answer(op.index)  # type: ignore[attr-defined]
 
-    async def asend(self, op: Op[T], /) -> T:
+    async def asend(self, op: Op[T], /) -> Answer[T]:
         return self.send(op)
 
     def close(self) -> None: ...

@@ -26,9 +26,10 @@ from vectorize_core.errors import (
     ServerError,
     VectorizeError,
 )
+from vectorize_core.executors import Answer, Executor
 from vectorize_core.executors.http import HttpExecutor
 from vectorize_core.flows import reading, writing
-from vectorize_core.io import Executor, Io, run
+from vectorize_core.io import Io, run
 from vectorize_core.local import Service
 from vectorize_core.models import IndexConfig, Vector
 from vectorize_core.operations import CreateIndex, DeleteByIds, Insert, Op, Upsert
@@ -69,12 +70,12 @@ class Slow:
         self.sent: list[Op[Any]] = []
         self.random = random.Random(0)
 
-    def send(self, op: Op[T]) -> T:
+    def send(self, op: Op[T]) -> Answer[T]:
         time.sleep(self.random.uniform(0, 0.004))
         self.sent.append(op)
         return self.inner.send(op)
 
-    async def asend(self, op: Op[T]) -> T:
+    async def asend(self, op: Op[T]) -> Answer[T]:
         await asyncio.sleep(self.random.uniform(0, 0.004))
         self.sent.append(op)
         return await self.inner.asend(op)
@@ -234,7 +235,7 @@ async def test_batches_that_share_no_id_are_in_flight_at_once(
     under_way = most = 0
 
     class Counting(Slow):
-        def send(self, op: Op[T]) -> T:
+        def send(self, op: Op[T]) -> Answer[T]:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
@@ -242,7 +243,7 @@ async def test_batches_that_share_no_id_are_in_flight_at_once(
             under_way -= 1
             return self.inner.send(op)
 
-        async def asend(self, op: Op[T]) -> T:
+        async def asend(self, op: Op[T]) -> Answer[T]:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)

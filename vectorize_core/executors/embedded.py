@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from vectorize_core import operations as ops
 from vectorize_core.errors import ApiMessage, VectorizeError, error_from_answer
+from vectorize_core.executors import Answer
 from vectorize_core.local import Service, ServiceFault
 from vectorize_core.operations import Op
 
@@ -56,16 +57,16 @@ class EmbeddedExecutor:
         self._closed = False
         self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
 
-    def send(self, op: Op[T], /) -> T:
+    def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         self._check_open()
         try:
-            return cast("T", _CALLS[type(op)](self.service, op))
+            return Answer(cast("T", _CALLS[type(op)](self.service, op)))
         except ServiceFault as fault:
             said = (ApiMessage(fault.code, fault.message),)
             raise error_from_answer(str(op), fault.status, said) from None
 
-    async def asend(self, op: Op[T], /) -> T:
+    async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         self._check_open()
         loop = asyncio.get_running_loop()

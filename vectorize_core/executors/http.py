@@ -21,6 +21,7 @@ from vectorize_core.errors import (
     UnexpectedAnswerError,
     VectorizeError,
 )
+from vectorize_core.executors import Answer
 from vectorize_core.operations import Op
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class HttpExecutor:
             asyncio.AbstractEventLoop, tuple[int, httpx.AsyncClient]
         ] = WeakKeyDictionary()
 
-    def send(self, op: Op[T], /) -> T:
+    def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         request, options = self._prepare(op)
         content = b"".join(request.body)
@@ -73,7 +74,7 @@ class HttpExecutor:
             response = client.request(**options, content=content)
         return _read(op, response)
 
-    async def asend(self, op: Op[T], /) -> T:
+    async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         request, options = self._prepare(op)
         slices = []
@@ -175,14 +176,14 @@ def _said(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _read(op: Op[T], response: httpx.Response) -> T:
+def _read(op: Op[T], response: httpx.Response) -> Answer[T]:
     result, messages = wire.read_answer(
         str(op), response.status_code, response.headers, response.content
     )
     for message in messages:
         logger.warning("%s: %s", op, message)
     try:
-        return op.read(result)
+        return Answer(op.read(result), response.headers, response.status_code)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnexpectedAnswerError(
             f"{op}: the result is not what the API documents ({error!r}): {str(result)[:200]}"
