@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.documents import Document
 
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows.source import Records
 from vectorize_core.ingest import Item
+from vectorize_core.io import each
 from vectorize_core.layout import Record, text_of
 
+T = TypeVar("T")
 _END: Any = object()
 
 
 def from_texts(
-    texts: Iterable[str],
-    metadatas: Iterable[Mapping[str, Any] | None] | None,
-    ids: Iterable[str | None] | None,
-) -> Iterable[Item]:
+    texts: Records[str],
+    metadatas: Records[Mapping[str, Any] | None] | None,
+    ids: Records[str | None] | None,
+) -> Records[Item]:
     """Items of texts with their metadata and ids; a list if all that is given has a length.
 
     A missing id becomes a new UUID. Different lengths are an error: at once where they can be
@@ -29,26 +32,17 @@ def from_texts(
     for name, column in (("texts", texts), ("ids", ids)):
         if isinstance(column, str):
             raise InvalidInputError(f"{name} is an iterable of strings; got one string")
-    given = [("texts", texts), ("metadatas", metadatas), ("ids", ids)]
-    columns = [(name, column) for name, column in given if column is not None]
-    lengths = {name: len(column) for name, column in columns if isinstance(column, Sequence)}
-    if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise InvalidInputError(f"{said}: as many as texts are needed")
-    items = _items(texts, metadatas, ids)
-    return list(items) if len(lengths) == len(columns) else items
+    return _joined({"texts": texts, "metadatas": metadatas, "ids": ids}, _item)
 
 
-def from_documents(
-    documents: Iterable[Document], ids: Iterable[str | None] | None
-) -> Iterable[Item]:
+def from_documents(documents: Records[Document], ids: Records[str | None] | None) -> Records[Item]:
     """Items of documents; ``ids`` go before the documents' own."""
-    if ids is not None:
-        documents = documents if isinstance(documents, Sequence) else list(documents)
-        texts = [document.page_content for document in documents]
-        return from_texts(texts, [document.metadata for document in documents], ids)
-    items = (_item(d.page_content, d.metadata, d.id) for d in documents)
-    return list(items) if isinstance(documents, Sequence) else items
+
+    def item(document: Document, vector_id: str | None) -> Item:
+        own = document.id if ids is None else vector_id
+        return _item(document.page_content, document.metadata, own)
+
+    return _joined({"documents": documents, "ids": ids}, item)
 
 
 def to_document(record: Record) -> Document:
@@ -56,22 +50,40 @@ def to_document(record: Record) -> Document:
     return Document(id=record.id, page_content=text_of(record), metadata=record.metadata)
 
 
-def _items(
-    texts: Iterable[str],
-    metadatas: Iterable[Mapping[str, Any] | None] | None,
-    ids: Iterable[str | None] | None,
-) -> Iterator[Item]:
-    columns = [texts, *(column for column in (metadatas, ids) if column is not None)]
-    for row in zip_longest(*columns, fillvalue=_END):
-        if _END in row:
-            raise InvalidInputError("texts, metadatas and ids are of different lengths")
-        rest = iter(row[1:])
-        metadata = next(rest) if metadatas is not None else None
-        yield _item(row[0], metadata, next(rest) if ids is not None else None)
+def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) -> Records[T]:
+    """``join`` over the columns side by side, with None for one that is not given."""
+    given = {name: column for name, column in columns.items() if column is not None}
+    lengths = {name: len(column) for name, column in given.items() if isinstance(column, Sequence)}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise InvalidInputError(f"{said}: as many are needed of each")
+
+    def row(values: tuple[Any, ...]) -> T:
+        if _END in values:
+            raise InvalidInputError(f"{', '.join(given)} are of different lengths")
+        of = dict(zip(given, values, strict=True))
+        return join(*(of.get(name) for name in columns))
+
+    if any(isinstance(column, AsyncIterable) for column in given.values()):
+        return _async_rows(list(given.values()), row)
+    rows = map(row, zip_longest(*given.values(), fillvalue=_END))  # type: ignore[arg-type]
+    return list(rows) if len(lengths) == len(given) else rows
+
+
+async def _async_rows(
+    columns: Sequence[Records[Any]], row: Callable[[tuple[Any, ...]], T]
+) -> AsyncIterator[T]:
+    sources = [aiter(c) if isinstance(c, AsyncIterable) else each(c) for c in columns]
+    while True:
+        values = tuple([await anext(source, _END) for source in sources])
+        if all(value is _END for value in values):
+            return
+        yield row(values)
 
 
 def _item(text: str, metadata: Mapping[str, Any] | None, vector_id: str | None) -> Item:
     if not isinstance(text, str):
         raise InvalidInputError(f"a text is a string; got {type(text).__name__}")
     new_id = vector_id if vector_id is not None else str(uuid.uuid4())
-    return Item(Record(new_id, text, dict(metadata) if metadata is not None else {}))
+    record = Record(new_id, text, dict(metadata) if metadata is not None else {})
+    return Item(record, named=vector_id is not None)

@@ -15,6 +15,7 @@ from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.io import Io, run
@@ -180,8 +181,7 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
             return [await self._embedding.aembed_query(text) for text in texts]
         return await self._embedding.aembed_documents(list(texts))
 
-    # Adding. The options are those of AddOptions: namespace, batch_size, wait, wait_timeout and
-    # on_batch, each else the store's own.
+    # Adding. The options are those of AddOptions, each else the store's own.
 
     def add_texts(
         self,
@@ -194,9 +194,10 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
         """Embed texts and write them; a text whose id exists replaces the old one whole.
 
         ``texts`` may be a generator of any length: it is embedded and sent a batch at a time. Ids
-        that are None become UUIDs; of equal ids in one call the last wins. Options:
-        ``namespace``, ``batch_size``, ``wait``, ``wait_timeout``, ``on_batch`` (called with a
-        `BatchReport`).
+        that are None become UUIDs; of equal ids in one call the last wins. Options: ``namespace``,
+        ``dry_run`` (returns a `WriteEstimate`; nothing is embedded or written) and those of
+        `WriteOptions`: ``batch_size``, ``wait``, ``wait_timeout``, ``on_batch``,
+        ``show_progress``, ``resume`` and more.
 
         Returns the ids in input order. Raises `InvalidVectorError` naming the record,
         `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
@@ -207,13 +208,13 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
 
     async def aadd_texts(
         self,
-        texts: Iterable[str],
-        metadatas: Iterable[dict[str, Any]] | None = None,
+        texts: Records[str],
+        metadatas: Records[dict[str, Any]] | None = None,
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Records[str | None] | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """`add_texts`, awaited."""
+        """`add_texts`, awaited; takes async iterables too."""
         options = accept(AddOptions, kwargs, self.aadd_texts)
         items = from_texts(texts, metadatas, ids)
         return await self._records.add(self._async_io, items, **options)
@@ -234,12 +235,12 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
 
     async def aadd_documents(
         self,
-        documents: Iterable[Document],
+        documents: Records[Document],
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Records[str | None] | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """`add_documents`, awaited."""
+        """`add_documents`, awaited; takes async iterables too."""
         options = accept(AddOptions, kwargs, self.aadd_documents)
         return await self._records.add(self._async_io, from_documents(documents, ids), **options)
 

@@ -7,6 +7,7 @@ stock layout (``_node_content``) only reading is supported.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, Sequence
 from typing import Any
 
 from llama_index.core.bridge.pydantic import AnyUrl
@@ -22,6 +23,7 @@ from llama_index.core.schema import (
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
 
 from vectorize_core.errors import InvalidVectorError
+from vectorize_core.flows.source import Records
 from vectorize_core.ingest import Item
 from vectorize_core.layout import Record, text_of
 
@@ -30,6 +32,14 @@ _CLASSES: dict[str, type[BaseNode]] = {
 }
 _HELD_BY_THE_RECORD = {"id_", "embedding", "metadata", "relationships", "text", "class_name"}
 _SAME_METADATA = True
+
+
+def to_items(nodes: Records[BaseNode]) -> Records[Item]:
+    """The items of embedded nodes; a list if that is what the nodes are in."""
+    if isinstance(nodes, AsyncIterable):
+        return (to_item(node) async for node in nodes)
+    items = map(to_item, nodes)
+    return list(items) if isinstance(nodes, Sequence) else items
 
 
 def to_item(node: BaseNode) -> Item:

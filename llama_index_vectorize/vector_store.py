@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, TypedDict
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
@@ -17,11 +17,12 @@ from llama_index.core.vector_stores.types import (
 )
 
 from llama_index_vectorize.filters import to_native
-from llama_index_vectorize.nodes import to_item, to_node
+from llama_index_vectorize.nodes import to_items, to_node
 from vectorize_core import checks, layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.io import AsyncIo, Io, SyncIo, run
@@ -184,22 +185,23 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         """The index underneath, for async code."""
         return AsyncIndex(self._records.index.located.connection, self.index_name)
 
-    def add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
+    def add(self, nodes: Iterable[BaseNode], **add_kwargs: Any) -> list[str]:
         """Write embedded nodes; a node whose id exists replaces the old one whole.
 
-        Options: ``namespace``, ``batch_size``, ``wait``, ``wait_timeout``, ``on_batch``.
+        ``nodes`` may be a generator of any length. Options: ``namespace``, ``dry_run`` (returns a
+        `WriteEstimate` and writes nothing) and those of `WriteOptions`: ``batch_size``, ``wait``,
+        ``wait_timeout``, ``on_batch``, ``show_progress``, ``resume`` and more.
 
         Returns the node ids in input order. Raises `InvalidVectorError` naming the node,
         `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
         """
         options = accept(AddOptions, add_kwargs, self.add)
-        return run(self._records.add(self._io, [to_item(node) for node in nodes], **options))
+        return run(self._records.add(self._io, to_items(nodes), **options))
 
-    async def async_add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
-        """`add`, awaited."""
+    async def async_add(self, nodes: Records[BaseNode], **add_kwargs: Any) -> list[str]:
+        """`add`, awaited; takes async iterables too."""
         options = accept(AddOptions, add_kwargs, self.async_add)
-        items = [to_item(node) for node in nodes]
-        return await self._records.add(self._async_io, items, **options)
+        return await self._records.add(self._async_io, to_items(nodes), **options)
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete all nodes of a source document; an unknown one is no error.

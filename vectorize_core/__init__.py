@@ -22,6 +22,7 @@ from vectorize_core.errors import (
     NotFoundError,
     PartialWriteError,
     RateLimitError,
+    RecordRefusedError,
     RequestTimeoutError,
     ServerError,
     UnexpectedAnswerError,
@@ -30,6 +31,7 @@ from vectorize_core.errors import (
     WaitTimeoutError,
 )
 from vectorize_core.events import BatchEvent, Event, RequestEvent, RetryEvent, WaitEvent
+from vectorize_core.flows.estimating import WriteEstimate
 from vectorize_core.flows.writing import BatchReport
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import (
@@ -75,6 +77,7 @@ __all__ = [
     "PartialWriteError",
     "QueryResult",
     "RateLimitError",
+    "RecordRefusedError",
     "RequestEvent",
     "RequestTimeoutError",
     "RetryEvent",
@@ -87,4 +90,5 @@ __all__ = [
     "VectorizeError",
     "WaitEvent",
     "WaitTimeoutError",
+    "WriteEstimate",
 ]

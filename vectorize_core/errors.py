@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -88,6 +88,24 @@ class BadRequestError(ApiError):
     """The service found the request invalid (400)."""
 
 
+class RecordRefusedError(BadRequestError):
+    """The service refused one record; ``record_id`` and its input ``position`` say which.
+
+    The others of its request were written without it.
+    """
+
+    def __init__(self, refusal: ApiError, record_id: str, position: int) -> None:
+        super().__init__(
+            refusal.operation, refusal.status, refusal.errors, request_id=refusal.request_id
+        )
+        self.record_id = record_id
+        self.position = position
+        self.args = (refusal, record_id, position)
+
+    def __str__(self) -> str:
+        return f"record {self.record_id!r}, position {self.position}: {super().__str__()}"
+
+
 class AuthenticationError(ApiError):
     """The credentials were not accepted (401, 403)."""
 
@@ -138,7 +156,8 @@ class PartialWriteError(VectorizeError):
     ``written`` was accepted by the service. ``unknown`` was sent, but its answer was lost: it is
     safe to upsert it again. ``not_written`` was not accepted; ``causes`` says why. Where the input
     was an iterator, positions it had not yielded yet are in no list: the write took
-    ``consumed`` items.
+    ``consumed`` items. ``ids`` are those of the records taken, where the write made them up or
+    would have returned them. The same call with ``resume=error`` goes on where this one ended.
     """
 
     def __init__(
@@ -148,21 +167,25 @@ class PartialWriteError(VectorizeError):
         not_written: Sequence[int],
         causes: Sequence[BaseException],
         mutation_ids: Sequence[str],
+        *,
+        ids: Collection[str] = (),
     ) -> None:
-        self.written = tuple(written)
-        self.unknown = tuple(unknown)
-        self.not_written = tuple(not_written)
+        self.written = written
+        self.unknown = unknown
+        self.not_written = not_written
         self.causes = tuple(causes)
         self.mutation_ids = tuple(mutation_ids)
+        self.ids = tuple(ids)
         self.consumed = len(self.written) + len(self.unknown) + len(self.not_written)
         super().__init__(written, unknown, not_written, causes, mutation_ids)
 
     def __str__(self) -> str:
+        cause = f" First cause: {self.causes[0]}." if self.causes else ""
         return (
             f"{len(self.written)} of {self.consumed} records were written, {len(self.unknown)} "
-            f"may have been, {len(self.not_written)} were not. First cause: {self.causes[0]}. "
-            "Their positions in the input are in .written, .unknown and .not_written; upserting "
-            "the last two again is safe"
+            f"may have been, {len(self.not_written)} were not.{cause} Their positions in the "
+            "input are in .written, .unknown and .not_written. Upserting the last two again is "
+            "safe: give the same input with resume= this error"
         )
 
 

@@ -62,16 +62,15 @@ class RetryEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class BatchEvent(Event):
-    """A batch of a write ended: ``written`` of its ``records`` were accepted.
+    """A request of a write ended: ``written`` of its ``records`` were accepted, all or none.
 
-    ``bytes`` is its size in memory's terms, as batches are cut; ``seconds`` includes retries.
+    ``seconds`` includes retries.
     """
 
     name: ClassVar[str] = "batch"
     index: str
     records: int
     written: int
-    bytes: int
     seconds: float
     mutation_id: str | None = None
     error: str | None = None

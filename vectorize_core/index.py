@@ -6,15 +6,17 @@ and matches are cut into as many requests as it takes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
-from typing import Unpack
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Literal, Unpack, overload
 
 from numpy.typing import ArrayLike
 
 from vectorize_core import limits
 from vectorize_core.connection import Connection
 from vectorize_core.flows import indexes, reading, state, waiting, writing
+from vectorize_core.flows.estimating import WriteEstimate, estimate_vectors
 from vectorize_core.flows.reading import QueryOptions
+from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, WaitOptions
 from vectorize_core.flows.writing import WriteOptions
 from vectorize_core.io import iterate, run
@@ -48,24 +50,53 @@ class Index(_Named):
         super().__init__(connection, name)
         self._io = connection.io()
 
+    @overload
     def upsert(
-        self, vectors: Iterable[Vector], **options: Unpack[WriteOptions]
-    ) -> tuple[Mutation, ...]:
+        self, vectors: Iterable[Vector], *, dry_run: Literal[True], **options: Unpack[WriteOptions]
+    ) -> WriteEstimate: ...
+    @overload
+    def upsert(
+        self,
+        vectors: Iterable[Vector],
+        *,
+        dry_run: Literal[False] = False,
+        **options: Unpack[WriteOptions],
+    ) -> tuple[Mutation, ...]: ...
+    def upsert(
+        self, vectors: Iterable[Vector], *, dry_run: bool = False, **options: Unpack[WriteOptions]
+    ) -> tuple[Mutation, ...] | WriteEstimate:
         """Write vectors; one whose id exists replaces the old one whole.
 
         Any number, also out of a generator: several requests of ``batch_size`` records (500) or
         8 MB are on their way at once. A sequence is checked as a whole before anything is sent.
-        The options are those of `WriteOptions`, ``wait`` among them.
+        The options are those of `WriteOptions`, ``wait`` among them. With ``dry_run`` nothing is
+        written; returns a `WriteEstimate`.
 
         Returns one `Mutation` a request. Raises `InvalidVectorError` naming the record,
         `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
         """
+        if dry_run:
+            return run(estimate_vectors(self._io, self._state, vectors, **options))
         return run(writing.upsert(self._io, self._state, vectors, **options))
 
+    @overload
     def insert(
-        self, vectors: Iterable[Vector], **options: Unpack[WriteOptions]
-    ) -> tuple[Mutation, ...]:
+        self, vectors: Iterable[Vector], *, dry_run: Literal[True], **options: Unpack[WriteOptions]
+    ) -> WriteEstimate: ...
+    @overload
+    def insert(
+        self,
+        vectors: Iterable[Vector],
+        *,
+        dry_run: Literal[False] = False,
+        **options: Unpack[WriteOptions],
+    ) -> tuple[Mutation, ...]: ...
+    def insert(
+        self, vectors: Iterable[Vector], *, dry_run: bool = False, **options: Unpack[WriteOptions]
+    ) -> tuple[Mutation, ...] | WriteEstimate:
         """Write vectors whose ids are new; the service ignores those that exist. See `upsert`."""
+        if dry_run:
+            return run(estimate_vectors(self._io, self._state, vectors, **options))
         return run(writing.insert(self._io, self._state, vectors, **options))
 
     def query(
@@ -134,20 +165,44 @@ class AsyncIndex(_Named):
         super().__init__(connection, name)
         self._io = connection.async_io()
 
+    @overload
+    async def upsert(
+        self, vectors: Records[Vector], *, dry_run: Literal[True], **options: Unpack[WriteOptions]
+    ) -> WriteEstimate: ...
+    @overload
     async def upsert(
         self,
-        vectors: Iterable[Vector] | AsyncIterable[Vector],
+        vectors: Records[Vector],
+        *,
+        dry_run: Literal[False] = False,
         **options: Unpack[WriteOptions],
-    ) -> tuple[Mutation, ...]:
+    ) -> tuple[Mutation, ...]: ...
+    async def upsert(
+        self, vectors: Records[Vector], *, dry_run: bool = False, **options: Unpack[WriteOptions]
+    ) -> tuple[Mutation, ...] | WriteEstimate:
         """`Index.upsert`, awaited; takes async iterables too."""
+        if dry_run:
+            return await estimate_vectors(self._io, self._state, vectors, **options)
         return await writing.upsert(self._io, self._state, vectors, **options)
 
+    @overload
+    async def insert(
+        self, vectors: Records[Vector], *, dry_run: Literal[True], **options: Unpack[WriteOptions]
+    ) -> WriteEstimate: ...
+    @overload
     async def insert(
         self,
-        vectors: Iterable[Vector] | AsyncIterable[Vector],
+        vectors: Records[Vector],
+        *,
+        dry_run: Literal[False] = False,
         **options: Unpack[WriteOptions],
-    ) -> tuple[Mutation, ...]:
+    ) -> tuple[Mutation, ...]: ...
+    async def insert(
+        self, vectors: Records[Vector], *, dry_run: bool = False, **options: Unpack[WriteOptions]
+    ) -> tuple[Mutation, ...] | WriteEstimate:
         """`Index.insert`, awaited; takes async iterables too."""
+        if dry_run:
+            return await estimate_vectors(self._io, self._state, vectors, **options)
         return await writing.insert(self._io, self._state, vectors, **options)
 
     async def query(

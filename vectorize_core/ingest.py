@@ -2,93 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from vectorize_core import checks, layout
 from vectorize_core.errors import InvalidInputError, InvalidVectorError
-from vectorize_core.flows import writing
-from vectorize_core.flows.writing import Measured
+from vectorize_core.flows.batching import Entry, check_batch_size
+from vectorize_core.flows.checkpoint import Checkpoint
+from vectorize_core.flows.source import Records, Source, check_values
+from vectorize_core.flows.state import find_details
 from vectorize_core.io import Io, each, in_batches
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Vector, as_values
 from vectorize_core.store_index import StoreIndex
 
+_TYPICAL = -0.012345678
+"""As long in JSON as most values of an embedding."""
+
 
 class Item(NamedTuple):
-    """A record to add; ``values`` is None if it is to be embedded."""
+    """A record to add; ``values`` is None if it is to be embedded.
+
+    ``named`` is False where the id is not the caller's but was made up.
+    """
 
     record: Record
     values: ArrayLike | None = None
+    named: bool = True
 
 
-class Ingest:
-    """Items on their way to becoming vectors, a batch at a time.
-
-    ``ids`` are those of the items so far, ``taken`` is how many of the input are used up.
-    """
+class Ingest(Source[Item]):
+    """Items on their way to becoming vectors, a batch at a time."""
 
     def __init__(
         self,
         io: Io,
         index: StoreIndex,
+        items: Records[Item],
         *,
         text_key: str,
         namespace: str | None,
         batch_size: int | None,
     ) -> None:
-        self.ids: list[str] = []
-        self.taken = 0
-        self.batch_size = writing.check_batch_size(batch_size)
+        super().__init__(items)
+        self._batch_size = check_batch_size(batch_size)
         self._io = io
         self._index = index
         self._text_key = text_key
         self._namespace = namespace
 
-    async def measured(
-        self, items: Iterable[Item] | AsyncIterable[Item]
-    ) -> AsyncIterator[Measured]:
-        """Vectors that are checked and embedded; a sequence is checked as a whole first."""
+    async def entries(
+        self, checkpoint: Checkpoint, *, dry_run: bool = False
+    ) -> AsyncIterator[Entry]:
+        """Vectors that are checked and embedded; a dry run only pretends to embed."""
         await self._index.check_promises(self._io)
         indexed = await self._index.properties(self._io)
-        prepared: AsyncIterator[_Prepared]
-        if isinstance(items, Sequence):
-            self.taken = len(items)
-            ready = [self._prepare(item, indexed) for item in items]
+        prepared = self._prepared(checkpoint, indexed)
+        if isinstance(self.records, Sequence):
+            ready = [item async for item in prepared]
             await self._check([item.vector for item in ready if item.vector is not None])
             prepared = each(ready)
-        else:
-            source = items if isinstance(items, AsyncIterable) else each(items)
-            prepared = self._one_by_one(source, indexed)
-        async for batch in in_batches(prepared, self.batch_size):
-            for measured in await self._embed(batch):
-                yield measured
+        async for batch in in_batches(prepared, self._batch_size):
+            for entry in await (self._pretend(batch) if dry_run else self._embed(batch)):
+                yield entry
 
-    async def _one_by_one(
-        self, items: AsyncIterable[Item], indexed: Mapping[str, IndexType]
+    async def _prepared(
+        self, checkpoint: Checkpoint, indexed: Mapping[str, IndexType]
     ) -> AsyncIterator[_Prepared]:
-        async for item in items:
-            self.taken += 1
-            yield self._prepare(item, indexed)
+        async for position, item in self.numbered():
+            prepared = self._prepare(position, item, indexed)
+            digest = checkpoint.digest(prepared.id if item.named else _content(prepared))
+            known = checkpoint.find(position, prepared.id, digest, named=item.named)
+            if known is None:
+                self.ids.append(prepared.id)
+                yield prepared._replace(digest=digest)
+            else:
+                self.ids.append(known)
+                self.skip(position)
 
-    def _prepare(self, item: Item, indexed: Mapping[str, IndexType]) -> _Prepared:
-        record, values = item
+    def _prepare(self, position: int, item: Item, indexed: Mapping[str, IndexType]) -> _Prepared:
+        record, values, named = item
         checks.check_id(record.id)
         metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
         size = checks.check_record(record.id, self._namespace, metadata)
-        self.ids.append(record.id)
-        if values is None:
-            if record.text is None:
-                raise InvalidVectorError(
-                    f"record {record.id!r} has neither a text nor an embedding"
-                )
-            return _Prepared(record.id, metadata, size, record.text, None)
-        vector = self._vector(record.id, values, metadata)
-        return _Prepared(record.id, metadata, size, None, vector)
+        text, vector = None, None
+        if values is not None:
+            vector = self._vector(record.id, values, metadata)
+        elif record.text is not None:
+            text = record.text
+        else:
+            raise InvalidVectorError(f"record {record.id!r} has neither a text nor an embedding")
+        return _Prepared(position, record.id, metadata, size, text, vector, named)
 
-    async def _embed(self, batch: list[_Prepared]) -> list[Measured]:
+    async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
         embeddings = await self._io.embed(texts) if texts else ()
         if len(embeddings) != len(texts):
@@ -104,9 +113,18 @@ class Ingest:
         ]
         await self._check(vectors)
         await self._index.ensure(self._io, len(vectors[0].values))
+        return [item.entry(vector) for item, vector in zip(batch, vectors, strict=True)]
+
+    async def _pretend(self, batch: list[_Prepared]) -> list[Entry]:
+        details = await find_details(self._io, self._index.state)
+        typical = np.full(0 if details is None else details.config.dimensions, _TYPICAL)
         return [
-            Measured(vector, item.metadata_size)
-            for vector, item in zip(vectors, batch, strict=True)
+            item.entry(
+                item.vector
+                if item.vector is not None
+                else self._vector(item.id, typical, item.metadata)
+            )
+            for item in batch
         ]
 
     async def _check(self, vectors: Sequence[Vector]) -> None:
@@ -114,7 +132,7 @@ class Ingest:
         exists = await self._index.exists(self._io)
         for vector in vectors:
             if exists:
-                await writing.check_values(self._io, self._index.state, vector)
+                await check_values(self._io, self._index.state, vector)
             else:
                 checks.check_finite(vector)
                 name, first = f"vector {vector.id!r}", len(vectors[0].values)
@@ -133,8 +151,22 @@ class Ingest:
 class _Prepared(NamedTuple):
     """A record that is checked and encoded: a ``text`` to embed, or a ``vector`` to send."""
 
+    position: int
     id: str
     metadata: dict[str, Any]
     metadata_size: int
     text: str | None
     vector: Vector | None
+    named: bool
+    digest: int = 0
+
+    def entry(self, vector: Vector) -> Entry:
+        """The record as ``vector``."""
+        return Entry(self.position, self.id, vector, self.metadata_size, self.digest, self.named)
+
+
+def _content(item: _Prepared) -> str | bytes:
+    """What tells a record without an id of its own from others."""
+    if item.text is not None or item.vector is None:
+        return item.text if item.text is not None else ""
+    return item.vector.values.tobytes()

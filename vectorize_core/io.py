@@ -82,6 +82,9 @@ class Io(Protocol):
     def emit(self, event: Event, /) -> None:
         """Tell what happened to who listens; never fails."""
 
+    def least_seconds(self, requests: int, /) -> float:
+        """The least time that so many requests take under the connection's rate limit."""
+
     def map(
         self,
         fn: Callable[[S], Coroutine[Any, Any, T]],
@@ -242,6 +245,9 @@ class _BaseIo(Generic[E]):
 
     def emit(self, event: Event, /) -> None:
         self._events.emit(event)
+
+    def least_seconds(self, requests: int, /) -> float:
+        return 0.0
 
     async def call(self, op: Op[T], /) -> T:
         attempt = partial(self._send, op)

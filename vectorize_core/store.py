@@ -6,9 +6,9 @@ store runs for its sync methods and awaits for its async ones.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,9 +16,12 @@ from numpy.typing import ArrayLike
 from vectorize_core import checks, layout, scoring
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.flows import reading, waiting, writing
+from vectorize_core.flows.batching import check_batch_size
+from vectorize_core.flows.estimating import estimate
+from vectorize_core.flows.source import Records
 from vectorize_core.flows.state import IndexState, get_metadata_indexes
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
-from vectorize_core.flows.writing import OnBatch
+from vectorize_core.flows.writing import WriteOptions
 from vectorize_core.ingest import Ingest, Item
 from vectorize_core.io import Io
 from vectorize_core.layout import Record
@@ -35,12 +38,11 @@ class Hit(NamedTuple):
     match: Match
 
 
-class AddOptions(WaitOptions, total=False):
-    """How records are written."""
+class AddOptions(WriteOptions, total=False):
+    """How records are written, and where to; ``dry_run`` estimates only."""
 
     namespace: str | None
-    batch_size: int | None
-    on_batch: OnBatch | None
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class RecordStore:
         checks.check_namespace(self.namespace)
         layout.check_text_key(self.text_key)
         waiting.wait_goal(self.wait)
-        writing.check_batch_size(self.batch_size)
+        check_batch_size(self.batch_size)
 
     @property
     def _state(self) -> IndexState:
@@ -77,34 +79,33 @@ class RecordStore:
     async def add(
         self,
         io: Io,
-        items: Iterable[Item] | AsyncIterable[Item],
+        items: Records[Item],
         *,
         namespace: str | None = None,
-        batch_size: int | None = None,
-        wait: Wait | None = None,
-        wait_timeout: float | None = None,
-        on_batch: OnBatch | None = None,
+        dry_run: bool = False,
+        **options: Unpack[WriteOptions],
     ) -> list[str]:
         """Write records, embedding those without values; returns all ids in input order.
 
         Records are embedded and sent a batch at a time: the next batch is embedded while earlier
-        ones are on their way.
+        ones are on their way. With ``dry_run`` nothing is embedded or written; returns a
+        `WriteEstimate`.
         """
+        if options.get("batch_size") is None:
+            options["batch_size"] = self.batch_size
         source = Ingest(
             io,
             self.index,
+            items,
             text_key=self.text_key,
             namespace=self.in_namespace(namespace),
-            batch_size=batch_size if batch_size is not None else self.batch_size,
+            batch_size=options["batch_size"],
         )
+        if dry_run:
+            return await estimate(io, self._state, source, **options)
+        waits = self._waiting(options.get("wait"), options.get("wait_timeout"))
         await writing.write(
-            io,
-            self._state,
-            source.measured(items),
-            batch_size=source.batch_size,
-            on_batch=on_batch,
-            taken=lambda: source.taken,
-            **self._waiting(wait, wait_timeout),
+            io, self._state, source, "upsert", **WriteOptions(**{**options, **waits})
         )
         return source.ids
 

@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import chain
 from typing import Any, TypeVar
 
 import httpx
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from tests.core.helpers import CREDENTIALS, Face, both_faces, failed, ok
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.errors import (
-    BadRequestError,
+    AuthenticationError,
     ConnectionFailedError,
     InvalidInputError,
     InvalidVectorError,
@@ -28,7 +29,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.executors import Answer, Executor
 from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.flows import reading, writing
+from vectorize_core.flows import batching, reading, writing
 from vectorize_core.io import Io, run
 from vectorize_core.local import Service
 from vectorize_core.models import IndexConfig, Vector
@@ -39,7 +40,7 @@ T = TypeVar("T")
 DIMENSIONS = 32
 ONCE = RetryPolicy(read_deadline=0, write_deadline=0)
 UNKNOWN_FATES = ("503", "503 after", "reset", "reset after", "timeout after")
-NOT_WRITTEN_FATES = ("400", "429", "refused")
+NOT_WRITTEN_FATES = ("400", "403", "429", "refused")
 
 
 def record(name: object, number: int = 0) -> Vector:
@@ -192,7 +193,7 @@ async def test_batches_are_cut_by_count_and_each_has_its_mutation(
 
 
 def test_a_batch_never_has_more_than_5000_records() -> None:
-    assert writing.check_batch_size(5_001) == 5_000
+    assert batching.check_batch_size(5_001) == 5_000
 
 
 @both_faces
@@ -207,8 +208,8 @@ async def test_batches_are_cut_by_bytes_as_sent(face: Face) -> None:
     sizes = [sum(map(len, op.request().body)) for op in executor.writes]
     assert len(sizes) == 2
     assert sum(len(op.vectors) for op in executor.writes) == 300
-    assert max(sizes) <= writing.MAX_BATCH_BYTES
-    assert max(sizes) > writing.MAX_BATCH_BYTES * 0.95
+    assert max(sizes) <= batching.MAX_BATCH_BYTES
+    assert max(sizes) > batching.MAX_BATCH_BYTES * 0.95
 
 
 @both_faces
@@ -347,7 +348,7 @@ async def test_a_generator_that_fails_ends_the_write_with_its_own_error_as_cause
         ("503", (2, 3), ()),
         ("reset after", (2, 3), ()),
         ("timeout after", (2, 3), ()),
-        ("400", (), (2, 3)),
+        ("403", (), (2, 3)),
         ("refused", (), (2, 3)),
         ("429", (), (2, 3)),
     ],
@@ -374,7 +375,7 @@ async def test_a_batch_that_fails_for_good_has_one_of_two_outcomes(
 @both_faces
 @pytest.mark.parametrize(
     ("fate", "kind"),
-    [("400", BadRequestError), ("503", ServerError), ("refused", ConnectionFailedError)],
+    [("403", AuthenticationError), ("503", ServerError), ("refused", ConnectionFailedError)],
 )
 async def test_where_all_share_one_fate_the_cause_itself_is_raised(
     face: Face, fate: str, kind: type[Exception]
@@ -432,7 +433,7 @@ async def test_every_record_consumed_is_in_the_one_list_that_is_true_of_it(
         assert stored == set(range(len(vectors)))
     elif isinstance(raised, PartialWriteError):
         lists = raised.written, raised.unknown, raised.not_written
-        assert sorted(sum(lists, ())) == list(range(yielded if as_generator else len(vectors)))
+        assert sorted(chain(*lists)) == list(range(yielded if as_generator else len(vectors)))
         assert all(list(positions) == sorted(positions) for positions in lists)
         assert {fates[at // 2] for at in raised.written} <= {"ok"}
         assert {fates[at // 2] for at in raised.unknown} <= set(UNKNOWN_FATES)
@@ -471,7 +472,7 @@ async def test_a_report_that_raises_ends_the_write_and_loses_no_account(
     with pytest.raises(PartialWriteError, match="no room on the screen") as caught:
         await upsert(face, connection, produce(), batch_size=2, concurrency=4, on_batch=landed)
     error = caught.value
-    assert sorted(error.written + error.unknown + error.not_written) == list(range(yielded))
+    assert sorted([*error.written, *error.unknown, *error.not_written]) == list(range(yielded))
     assert yielded < 40
     assert await stored(face, connection, *range(40)) == {str(i): i for i in error.written}
 

@@ -11,6 +11,7 @@ from itertools import count
 from typing import NamedTuple
 
 from vectorize_core.errors import IndexNotFoundError
+from vectorize_core.flows.claims import Claims
 from vectorize_core.io import Io
 from vectorize_core.models import IndexDetails, IndexType, Vector
 from vectorize_core.operations import GetIndex, ListMetadataIndexes
@@ -69,6 +70,7 @@ class IndexState:
     metadata_indexes: Mapping[str, IndexType] | None = None
     unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     spans: dict[str, Span] = field(default_factory=dict)
+    claims: Claims = field(default_factory=Claims, repr=False)
     _clock: Iterator[int] = field(default_factory=count, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -1,0 +1,172 @@
+"""Cutting a write into requests: by count, by bytes, and so that equal ids stay in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vectorize_core import limits, wire
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows.claims import Claims
+from vectorize_core.flows.state import Span
+from vectorize_core.io import Io
+from vectorize_core.models import Vector
+
+DEFAULT_BATCH_SIZE = 500
+MAX_BATCH_BYTES = 8_000_000
+_BYTES_PER_VALUE = 17
+"""A float32 in decimal form, with its comma, is never longer."""
+_BYTES_AROUND = 200
+"""Id, namespace and the names of the fields are never longer."""
+_PAUSE = 0.01
+
+
+class Entry(NamedTuple):
+    """One record of the input, checked: a vector to write, or (None) an id to delete.
+
+    ``digest`` is what a checkpoint recognises the record by; ``named``: the id is the caller's.
+    """
+
+    position: int
+    id: str
+    vector: Vector | None = None
+    metadata_size: int = 0
+    digest: int = 0
+    named: bool = True
+
+
+class Piece(NamedTuple):
+    """Part of a batch, and what became of it: a ``mutation_id``, or an ``error``."""
+
+    entries: tuple[Entry, ...]
+    seconds: float
+    mutation_id: str | None = None
+    span: Span | None = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Records of the input that go out together; of those with the same id one, for all."""
+
+    entries: list[Entry] = field(default_factory=list)
+    sent: dict[str, Entry] = field(default_factory=dict)
+    size: int = 0
+    exact: bool = False
+    begun: bool = False
+    ended: bool = False
+    pieces: list[Piece] = field(default_factory=list)
+
+    def add(self, entry: Entry, size: int, *, keep_last: bool) -> None:
+        """Take ``entry`` in."""
+        self.entries.append(entry)
+        self.size += size
+        if keep_last:
+            # Taken out first: the record keeps the place of its last occurrence.
+            self.sent.pop(entry.id, None)
+            self.sent[entry.id] = entry
+        else:
+            self.sent.setdefault(entry.id, entry)
+
+    def size_of(self, entry: Entry) -> int:
+        """The bytes that ``entry`` adds: never more, and exactly where ``exact``."""
+        if entry.vector is None:
+            return 0
+        if self.exact:
+            return len(wire.vector_line(entry.vector)) + 1
+        return len(entry.vector.values) * _BYTES_PER_VALUE + entry.metadata_size + _BYTES_AROUND
+
+    def measure(self) -> None:
+        """Replace the bound on the size so far by the size itself."""
+        self.exact = True
+        self.size = sum(map(self.size_of, self.sent.values()))
+
+
+class Batcher:
+    """Cuts entries into batches, and knows which are on their way."""
+
+    def __init__(
+        self,
+        io: Io,
+        claims: Claims,
+        entries: AsyncIterator[Entry],
+        *,
+        batch_size: int | None = None,
+        max_batch_bytes: int | None = None,
+        keep_last: bool = True,
+    ) -> None:
+        self._io = io
+        self._claims = claims
+        self._entries = entries
+        self._batch_size = check_batch_size(batch_size)
+        self._max_bytes = check_batch_bytes(max_batch_bytes)
+        self._keep_last = keep_last
+        self._held: Batch | None = None
+        self._carried: Entry | None = None
+        self.on_the_way: list[Batch] = []
+        self.finished = False
+
+    def landed(self, batch: Batch) -> None:
+        """``batch`` is no longer on its way."""
+        self.on_the_way.remove(batch)
+        self._claims.release(batch, batch.sent)
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Batches until the input ends, or until one shares an id with an earlier one.
+
+        Requests may overtake each other. A batch with an id that another call has on its way
+        waits here; one with an id of a batch of its own has to be asked for again, once that has
+        landed.
+        """
+        while not self.finished:
+            if self._held is None:
+                self._held = await self._fill()
+            batch = self._held
+            if batch is None:
+                self.finished = True
+                return
+            if any(not batch.sent.keys().isdisjoint(other.sent) for other in self.on_the_way):
+                return
+            # Noted before it is claimed: an interruption in between must not leave a claim behind.
+            self.on_the_way.append(batch)
+            self._held = None
+            while not self._claims.take(batch, batch.sent):
+                await self._io.sleep(_PAUSE)
+            yield batch
+
+    async def _fill(self) -> Batch | None:
+        batch = Batch()
+        while len(batch.entries) < self._batch_size:
+            entry, self._carried = self._carried, None
+            if entry is None:
+                entry = await anext(self._entries, None)
+                if entry is None:
+                    break
+            size = batch.size_of(entry)
+            if batch.size + size > self._max_bytes and not batch.exact:
+                batch.measure()
+                size = batch.size_of(entry)
+            if batch.entries and batch.size + size > self._max_bytes:
+                self._carried = entry
+                break
+            batch.add(entry, size, keep_last=self._keep_last)
+        return batch if batch.entries else None
+
+
+def check_batch_size(batch_size: int | None) -> int:
+    """The number of records a request, at most what the service takes."""
+    if batch_size is None:
+        return DEFAULT_BATCH_SIZE
+    if batch_size < 1:
+        raise InvalidInputError(f"batch_size is at least 1; got {batch_size}")
+    return min(batch_size, limits.MAX_VECTORS_PER_WRITE)
+
+
+def check_batch_bytes(max_batch_bytes: int | None) -> int:
+    """The bytes a request, at most what the service takes."""
+    if max_batch_bytes is None:
+        return MAX_BATCH_BYTES
+    if max_batch_bytes < 1:
+        raise InvalidInputError(f"max_batch_bytes is at least 1; got {max_batch_bytes}")
+    return min(max_batch_bytes, limits.MAX_UPLOAD_BYTES)

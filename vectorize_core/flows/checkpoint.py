@@ -1,0 +1,171 @@
+"""Going on with a write that ended early: what of its input is in already.
+
+``resume=`` is a `PartialWriteError`, or the path of a file that is written along with the data:
+one line of JSON for the index, then one for each accepted request, with the position of its first
+record and a digest of each (of its id, or of what it holds where the id was made up here; then
+the id too). A line that was cut off by a crash does not count. The file is removed once
+everything is written.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import orjson
+
+from vectorize_core.errors import InvalidInputError, PartialWriteError
+from vectorize_core.flows.batching import Entry
+from vectorize_core.io import Io
+from vectorize_core.positions import runs
+
+Resume = str | os.PathLike[str] | PartialWriteError
+_VERSION = 1
+
+
+class Checkpoint:
+    """Nothing is in yet, and nothing is noted."""
+
+    def digest(self, content: str | bytes) -> int:
+        """What ``content`` is recognised by."""
+        return 0
+
+    def find(self, position: int, record_id: str, digest: int, *, named: bool = True) -> str | None:
+        """The id under which the record at ``position`` is in; None if it is not.
+
+        Raises `InvalidInputError` if the checkpoint was written for another input.
+        """
+        return None
+
+    async def note(self, io: Io, entries: Sequence[Entry]) -> None:
+        """``entries`` are in."""
+
+    async def finish(self, io: Io) -> None:
+        """Everything is."""
+
+
+class _Error(Checkpoint):
+    def __init__(self, error: PartialWriteError) -> None:
+        self._written = error.written
+        self._ids = error.ids
+
+    def find(self, position: int, record_id: str, digest: int, *, named: bool = True) -> str | None:
+        if position not in self._written:
+            return None
+        known = self._ids[position] if self._ids else record_id
+        if named and known != record_id:
+            raise InvalidInputError(
+                f"resume= is the error of another input: its record {position} is {known!r}, "
+                f"here it is {record_id!r}"
+            )
+        return known
+
+
+class _File(Checkpoint):
+    def __init__(self, path: Path, index: str) -> None:
+        self._path = path
+        self._index = index
+        # Zero for what is not in. An array, since input may be long.
+        self._digests = array("Q")
+        self._ids: dict[int, str] = {}
+        self._end = 0
+        self._load()
+
+    def digest(self, content: str | bytes) -> int:
+        raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        return int.from_bytes(blake2b(raw, digest_size=8).digest(), "big") | 1
+
+    def find(self, position: int, record_id: str, digest: int, *, named: bool = True) -> str | None:
+        known = self._digests[position] if position < len(self._digests) else 0
+        if not known:
+            return None
+        if known != digest or named == (position in self._ids):
+            raise InvalidInputError(
+                f"the checkpoint {self._path} was written for another input: its record "
+                f"{position} is not the one given now ({record_id!r}). Give the same input in "
+                "the same order, or delete the file to begin anew"
+            )
+        return record_id if named else self._ids[position]
+
+    async def note(self, io: Io, entries: Sequence[Entry]) -> None:
+        lines = []
+        by_position = {entry.position: entry for entry in entries}
+        for run in runs(sorted(by_position)):
+            members = [by_position[position] for position in run]
+            line: dict[str, object] = {"at": run.start, "digests": [e.digest for e in members]}
+            if not all(entry.named for entry in members):
+                line["ids"] = [None if entry.named else entry.id for entry in members]
+            lines.append(orjson.dumps(line))
+        if lines:
+            await io.offload(lambda: self._append(lines))
+
+    async def finish(self, io: Io) -> None:
+        await io.offload(lambda: self._path.unlink(missing_ok=True))
+
+    def _append(self, lines: Sequence[bytes]) -> None:
+        if not self._end:
+            header = {"vectorize_checkpoint": _VERSION, "index": self._index}
+            lines = [orjson.dumps(header), *lines]
+        with self._path.open("r+b" if self._end else "wb") as file:
+            # Over what a crash cut off, if anything.
+            file.seek(self._end)
+            file.write(b"".join(line + b"\n" for line in lines))
+            self._end = file.tell()
+            file.truncate()
+
+    def _load(self) -> None:
+        if not self._path.parent.is_dir():
+            raise InvalidInputError(f"resume={str(self._path)!r}: there is no such directory")
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    noted = orjson.loads(line)
+                    if number:
+                        self._restore(noted["at"], noted["digests"], noted.get("ids"))
+                    else:
+                        self._check_header(noted["vectorize_checkpoint"], noted["index"])
+                except InvalidInputError:
+                    raise
+                except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                    raise self._no_checkpoint() from error
+                self._end += len(line)
+            if not self._end and file.seek(0, os.SEEK_END):
+                raise self._no_checkpoint()
+
+    def _check_header(self, version: int, index: str) -> None:
+        if (version, index) != (_VERSION, self._index):
+            raise InvalidInputError(
+                f"{self._path} is a checkpoint (version {version}) of the index {index!r}, "
+                f"not one of {self._index!r}"
+            )
+
+    def _restore(self, at: int, digests: list[int], ids: list[str | None] | None) -> None:
+        stop = at + len(digests)
+        if stop > len(self._digests):
+            self._digests.extend([0] * (stop - len(self._digests)))
+        self._digests[at:stop] = array("Q", digests)
+        for position, made_up in enumerate(ids or (), at):
+            if made_up is not None:
+                self._ids[position] = made_up
+
+    def _no_checkpoint(self) -> InvalidInputError:
+        return InvalidInputError(
+            f"{self._path} is not a checkpoint of a write; give resume= a path of its own"
+        )
+
+
+async def open_checkpoint(io: Io, resume: Resume | None, index: str) -> Checkpoint:
+    """The checkpoint that ``resume=`` names; its file is made when there is something to note."""
+    if resume is None:
+        return Checkpoint()
+    if isinstance(resume, PartialWriteError):
+        return _Error(resume)
+    path = Path(resume)
+    return await io.offload(lambda: _File(path, index))
