@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +15,12 @@ from vectorize_core.flows.batching import Entry, check_batch_size
 from vectorize_core.flows.checkpoint import Checkpoint
 from vectorize_core.flows.source import Records, Source, check_values
 from vectorize_core.flows.state import find_details
-from vectorize_core.io import Io, each, in_batches
+from vectorize_core.io import Io, in_batches
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Vector, as_values
 from vectorize_core.store_index import StoreIndex
 
-_TYPICAL = -0.012345678
+_TYPICAL = 0.012345678
 """As long in JSON as most values of an embedding."""
 
 
@@ -56,32 +57,46 @@ class Ingest(Source[Item]):
 
     async def entries(
         self, checkpoint: Checkpoint, *, dry_run: bool = False
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncGenerator[Entry, None]:
         """Vectors that are checked and embedded; a dry run only pretends to embed."""
         await self._index.check_promises(self._io)
         indexed = await self._index.properties(self._io)
-        prepared = self._prepared(checkpoint, indexed)
-        if isinstance(self.records, Sequence):
-            ready = [item async for item in prepared]
-            await self._check([item.vector for item in ready if item.vector is not None])
-            prepared = each(ready)
-        async for batch in in_batches(prepared, self._batch_size):
-            for entry in await (self._pretend(batch) if dry_run else self._embed(batch)):
-                yield entry
+        async with (
+            aclosing(self._prepared(checkpoint, indexed)) as prepared,
+            aclosing(in_batches(prepared, self._batch_size)) as batches,
+        ):
+            async for batch in batches:
+                for entry in await (self._pretend(batch) if dry_run else self._embed(batch)):
+                    yield entry
 
     async def _prepared(
         self, checkpoint: Checkpoint, indexed: Mapping[str, IndexType]
-    ) -> AsyncIterator[_Prepared]:
-        async for position, item in self.numbered():
-            prepared = self._prepare(position, item, indexed)
-            digest = checkpoint.digest(prepared.id if item.named else _content(prepared))
-            known = checkpoint.find(position, prepared.id, digest, named=item.named)
-            if known is None:
-                self.ids.append(prepared.id)
-                yield prepared._replace(digest=digest)
-            else:
-                self.ids.append(known)
-                self.skip(position)
+    ) -> AsyncGenerator[_Prepared, None]:
+        """Records that are to be written; a sequence is checked as a whole first."""
+        async with aclosing(self._one_by_one(checkpoint, indexed)) as prepared:
+            if not isinstance(self.records, Sequence):
+                async for item in prepared:
+                    yield item
+                return
+            ready = [item async for item in prepared]
+            await self._check([item.vector for item in ready if item.vector is not None])
+            for item in ready:
+                yield item
+
+    async def _one_by_one(
+        self, checkpoint: Checkpoint, indexed: Mapping[str, IndexType]
+    ) -> AsyncGenerator[_Prepared, None]:
+        async with aclosing(self.numbered()) as items:
+            async for position, item in items:
+                prepared = self._prepare(position, item, indexed)
+                digest = checkpoint.digest(prepared.id if item.named else _content(prepared))
+                known = checkpoint.find(position, prepared.id, digest, named=item.named)
+                if known is None:
+                    self.ids.append(prepared.id)
+                    yield prepared._replace(digest=digest)
+                else:
+                    self.ids.append(known)
+                    self.skip(position)
 
     def _prepare(self, position: int, item: Item, indexed: Mapping[str, IndexType]) -> _Prepared:
         record, values, named = item

@@ -130,13 +130,13 @@ async def _close(pages: AsyncGenerator[Any, None]) -> None:
     await pages.aclose()
 
 
-async def each(items: Iterable[T]) -> AsyncIterator[T]:
+async def each(items: Iterable[T]) -> AsyncGenerator[T, None]:
     """``items`` as an async iterator."""
     for item in items:
         yield item
 
 
-async def in_batches(items: AsyncIterable[T], size: int) -> AsyncIterator[list[T]]:
+async def in_batches(items: AsyncIterable[T], size: int) -> AsyncGenerator[list[T], None]:
     """``items`` in lists of ``size``, the last one shorter."""
     batch: list[T] = []
     async for item in items:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -90,7 +90,7 @@ class Batcher:
         self,
         io: Io,
         claims: Claims,
-        entries: AsyncIterator[Entry],
+        entries: AsyncGenerator[Entry, None],
         *,
         batch_size: int | None = None,
         max_batch_bytes: int | None = None,
@@ -112,7 +112,7 @@ class Batcher:
         self.on_the_way.remove(batch)
         self._claims.release(batch, batch.sent)
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches until the input ends, or until one shares an id with an earlier one.
 
         Requests may overtake each other. A batch with an id that another call has on its way
@@ -134,6 +134,11 @@ class Batcher:
             while not self._claims.take(batch, batch.sent):
                 await self._io.sleep(_PAUSE)
             yield batch
+
+    async def aclose(self) -> None:
+        """Take nothing more from the input."""
+        self.finished = True
+        await self._entries.aclose()
 
     async def _fill(self) -> Batch | None:
         batch = Batch()

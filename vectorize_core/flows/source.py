@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence, Sized
+from contextlib import aclosing
 from typing import Generic, TypeVar
 
 from vectorize_core import checks
 from vectorize_core.flows.batching import Entry
 from vectorize_core.flows.checkpoint import Checkpoint
 from vectorize_core.flows.state import IndexState, get_details
-from vectorize_core.io import Io, each
+from vectorize_core.io import Io
 from vectorize_core.models import Vector
 
 T = TypeVar("T")
@@ -31,20 +32,24 @@ class Source(Generic[T]):
         self.ids: list[str] = []
         self.known: list[range] = []
 
-    def entries(self, checkpoint: Checkpoint, *, dry_run: bool = False) -> AsyncIterator[Entry]:
+    def entries(
+        self, checkpoint: Checkpoint, *, dry_run: bool = False
+    ) -> AsyncGenerator[Entry, None]:
         """What is to be sent; ``dry_run``: nothing will be, so nothing is to be paid for."""
         raise NotImplementedError
 
-    async def numbered(self) -> AsyncIterator[tuple[int, T]]:
+    async def numbered(self) -> AsyncGenerator[tuple[int, T], None]:
         """The records with their positions; of a sequence all count as taken at once."""
-        records = self.records
-        if isinstance(records, Sequence):
-            self.taken = len(records)
-        position = 0
-        async for record in records if isinstance(records, AsyncIterable) else each(records):
+        if isinstance(self.records, AsyncIterable):
+            async for record in self.records:
+                self.taken += 1
+                yield self.taken - 1, record
+            return
+        if isinstance(self.records, Sequence):
+            self.taken = len(self.records)
+        for position, record in enumerate(self.records):
             self.taken = max(self.taken, position + 1)
             yield position, record
-            position += 1
 
     def skip(self, position: int) -> None:
         """The record at ``position`` is in already."""
@@ -69,35 +74,41 @@ class Vectors(Source[Vector]):
 
     async def entries(
         self, checkpoint: Checkpoint, *, dry_run: bool = False
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncGenerator[Entry, None]:
         """Vectors that the service takes."""
-        checked = self._checked(checkpoint)
-        if not isinstance(self.records, Sequence):
-            async for entry in checked:
+        async with aclosing(self._checked(checkpoint)) as checked:
+            if not isinstance(self.records, Sequence):
+                async for entry in checked:
+                    yield entry
+                return
+            for entry in [entry async for entry in checked]:
                 yield entry
-            return
-        for entry in [entry async for entry in checked]:
-            yield entry
 
-    async def _checked(self, checkpoint: Checkpoint) -> AsyncIterator[Entry]:
-        async for position, vector in self.numbered():
-            size = checks.check_record(vector.id, vector.namespace, vector.metadata)
-            await check_values(self._io, self._state, vector)
-            digest = checkpoint.digest(vector.id)
-            if checkpoint.find(position, vector.id, digest) is None:
-                yield Entry(position, vector.id, vector, size, digest)
-            else:
-                self.skip(position)
+    async def _checked(self, checkpoint: Checkpoint) -> AsyncGenerator[Entry, None]:
+        async with aclosing(self.numbered()) as vectors:
+            async for position, vector in vectors:
+                size = checks.check_record(vector.id, vector.namespace, vector.metadata)
+                await check_values(self._io, self._state, vector)
+                digest = checkpoint.digest(vector.id)
+                if checkpoint.find(position, vector.id, digest) is None:
+                    yield Entry(position, vector.id, vector, size, digest)
+                else:
+                    self.skip(position)
 
 
 class Ids(Source[str]):
     """Ids to delete."""
 
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(ids)
+        self.taken = len(ids)
+        self._ids = ids
+
     async def entries(
         self, checkpoint: Checkpoint, *, dry_run: bool = False
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncGenerator[Entry, None]:
         """The ids, which are checked already."""
-        async for position, record_id in self.numbered():
+        for position, record_id in enumerate(self._ids):
             yield Entry(position, record_id)
 
 

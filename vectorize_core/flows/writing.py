@@ -155,7 +155,6 @@ async def write(
         under_way = _Write(
             io,
             state,
-            source=source,
             batcher=batcher,
             checkpoint=checkpoint,
             account=Account(source),
@@ -190,7 +189,6 @@ class _Write:
 
     io: Io
     state: IndexState
-    source: Source[Any]
     batcher: Batcher
     checkpoint: Checkpoint
     account: Account
@@ -207,15 +205,18 @@ class _Write:
         try:
             while not batcher.finished:
                 # One round. It ends early where the next batch has to wait for one on its way.
-                landed = self.io.map(self.send, batcher.batches(), limit=concurrency)
-                async with aclosing(landed) as outcomes:
-                    async for done in outcomes:
+                async with (
+                    aclosing(batcher.batches()) as batches,
+                    aclosing(self.io.map(self.send, batches, limit=concurrency)) as landed,
+                ):
+                    async for done in landed:
                         await self.land(done.item)
         except Exception as error:
             # The input itself: its iterator, a check or the embedder.
             self.account.causes.append(error)
         except BaseException as error:
             interruption = error
+        await batcher.aclose()
         for batch in tuple(batcher.on_the_way):
             self.account.cut_off(batch)
             await self.land(batch, tell=False)
