@@ -27,6 +27,7 @@ from vectorize_core.errors import (
     ServerError,
     VectorizeError,
 )
+from vectorize_core.events import BatchEvent, Event, Events
 from vectorize_core.executors import Answer, Executor
 from vectorize_core.executors.http import HttpExecutor
 from vectorize_core.flows import batching, reading, writing
@@ -557,3 +558,43 @@ async def test_every_id_of_a_delete_is_accounted_for(face: Face) -> None:
     assert error.not_written == tuple(range(200, 300))
     assert cloud.stored() == {*error.unknown, *error.not_written}
     await cloud.close()
+
+
+@both_faces
+async def test_each_request_of_a_write_is_an_event(face: Face, slow: Slow) -> None:
+    events: list[Event] = []
+    connection = Connection(slow, events=Events(events.append))
+    mutations = await upsert(face, connection, records(25), batch_size=10)
+    batches = [event for event in events if isinstance(event, BatchEvent)]
+    assert sorted(event.records for event in batches) == [5, 10, 10]
+    assert all(event.written == event.records and event.seconds > 0 for event in batches)
+    assert {event.mutation_id for event in batches} == {m.mutation_id for m in mutations}
+    cloud = Cloud(2, {1: "503"})
+    cloud.connection = Connection(cloud.connection.executor, ONCE, events=Events(events.append))
+    with pytest.raises(PartialWriteError):
+        await upsert(face, cloud.connection, records(4), batch_size=2, concurrency=1)
+    assert isinstance(events[-1], BatchEvent)
+    assert (events[-1].written, events[-1].error) == (0, "ServerError")
+    await cloud.close()
+
+
+@both_faces
+async def test_mutations_come_in_the_order_of_the_input(face: Face, slow: Slow) -> None:
+    accepted: dict[int, str] = {}
+
+    class Noting(Slow):
+        def note(self, op: Op[Any], answer: Any) -> Any:
+            if isinstance(op, Upsert):
+                accepted[int(op.vectors[0].id)] = answer.result.mutation_id
+            return answer
+
+        def send(self, op: Op[T]) -> Any:
+            return self.note(op, super().send(op))
+
+        async def asend(self, op: Op[T]) -> Any:
+            return self.note(op, await super().asend(op))
+
+    mutations = await upsert(face, Connection(Noting(slow.inner)), records(150), batch_size=5)
+    in_order = [accepted[first] for first in sorted(accepted)]
+    assert list(accepted.values()) != in_order
+    assert [mutation.mutation_id for mutation in mutations] == in_order
