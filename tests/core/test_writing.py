@@ -198,17 +198,17 @@ def test_a_batch_never_has_more_than_5000_records() -> None:
 
 
 @both_faces
-async def test_batches_are_cut_by_bytes_as_sent(face: Face) -> None:
+@pytest.mark.parametrize("value", [-0.0000063184107, 0.25], ids=["long values", "short values"])
+async def test_batches_are_cut_by_bytes_as_sent(face: Face, value: float) -> None:
     connection = local_connection()
     executor = Slow(connection.executor)
     executor.inner.send(CreateIndex("docs", IndexConfig(1536)))
-    longest = np.full(1536, -0.0000063184107, np.float32)
-    vectors = [Vector(f"{i:064}", longest, metadata={"a": "x" * 10_000}) for i in range(300)]
-    await upsert(face, Connection(executor), vectors)
+    values = np.full(1536, value, np.float32)
+    vectors = [Vector(f"{i:064}", values, metadata={"a": "x" * 10_000}) for i in range(600)]
+    await upsert(face, Connection(executor), vectors, batch_size=5_000)
     connection.close()
     sizes = [sum(map(len, op.request().body)) for op in executor.writes]
-    assert len(sizes) == 2
-    assert sum(len(op.vectors) for op in executor.writes) == 300
+    assert sum(len(op.vectors) for op in executor.writes) == 600
     assert max(sizes) <= batching.MAX_BATCH_BYTES
     assert max(sizes) > batching.MAX_BATCH_BYTES * 0.95
 
