@@ -134,7 +134,7 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
             relevance_score_fn: a score of Vectorize to a relevance in [0, 1].
             **credentials: the arguments of `VectorizeClient` but for transports: ``account_id``,
                 ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
-                ``http_client``, ``async_http_client``.
+                ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
         """
         options = accept(ConnectOptions, credentials, type(self))
         located = locate(index_name, path=path, client=client, index=index, **options)

@@ -136,7 +136,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             wait_timeout: for how many seconds at most.
             **credentials: the arguments of `VectorizeClient` but for transports: ``account_id``,
                 ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
-                ``http_client``, ``async_http_client``.
+                ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
         """
         options = accept(ConnectOptions, credentials, type(self))
         located = locate(index_name, path=path, client=client, index=index, **options)

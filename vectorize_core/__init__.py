@@ -5,6 +5,7 @@
 embedded service's own settings are in `vectorize_core.local`.
 """
 
+from vectorize_core.budget import RateLimit
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.errors import (
     ApiError,
@@ -76,6 +77,7 @@ __all__ = [
     "NotFoundError",
     "PartialWriteError",
     "QueryResult",
+    "RateLimit",
     "RateLimitError",
     "RecordRefusedError",
     "RequestEvent",

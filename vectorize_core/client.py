@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import httpx
 
+from vectorize_core.budget import CLOUDFLARE, RateBudget, RateLimit
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.connection import Connection, local_connection
-from vectorize_core.credentials import find_credentials
+from vectorize_core.credentials import find_credentials, is_loopback
+from vectorize_core.events import Events, OnEvent
 from vectorize_core.executors.http import HttpExecutor
 from vectorize_core.flows import indexes
 from vectorize_core.flows.indexes import CreateOptions
@@ -38,6 +40,8 @@ class _Client:
         base_url: str | None = None,
         timeout: float | httpx.Timeout | None = None,
         retry: RetryPolicy | None = None,
+        rate_limit: RateLimit | None = CLOUDFLARE,
+        on_event: OnEvent | None = None,
         http_client: httpx.Client | None = None,
         async_http_client: httpx.AsyncClient | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -55,6 +59,11 @@ class _Client:
                 loopback address needs no credentials.
             timeout: seconds for each step of a request; by default 10 for reads, 60 for writes.
             retry: how long to try again; see `RetryPolicy`.
+            rate_limit: how many requests may be sent, by this client and all that is made of it;
+                unless given, Cloudflare's limit, and none for a loopback address. More wait their
+                turn. With None or a limit, what the service says of its own count is heeded.
+            on_event: is called with each `Event`, such as a `RequestEvent`, in the thread or task
+                where it happens. The logger ``vectorize_core`` tells the same.
             http_client: an httpx client to use and not to close. Both faces share a connection,
                 so each takes the client of either.
             async_http_client: the same for async calls.
@@ -80,7 +89,11 @@ class _Client:
             async_transport=async_transport,
         )
         self._place = f"account {credentials.account_id!r} at {credentials.base_url}"
-        self._connection = Connection(executor, retry)
+        if rate_limit is CLOUDFLARE and is_loopback(credentials.base_url):
+            rate_limit = None
+        self._connection = Connection(
+            executor, retry, budget=RateBudget(rate_limit), events=Events(on_event)
+        )
 
     @classmethod
     def local(
@@ -90,13 +103,16 @@ class _Client:
         behavior: Behavior | None = None,
         clock: Callable[[], float] = time.time,
         retry: RetryPolicy | None = None,
+        on_event: OnEvent | None = None,
     ) -> Self:
         """A client of an embedded Vectorize, in memory or kept in the directory ``path``.
 
         The same operations, limits and error codes as Cloudflare's, with no account and no
         network. ``behavior`` sets delays and the points where the real service is not known.
         """
-        connection = local_connection(path, behavior=behavior, clock=clock, retry=retry)
+        connection = local_connection(
+            path, behavior=behavior, clock=clock, retry=retry, on_event=on_event
+        )
         return _over(cls, connection, f"embedded, {os.fspath(path)}")
 
     @property

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vectorize_core.events import Events
+from vectorize_core.budget import RateBudget
+from vectorize_core.events import Events, OnEvent
 from vectorize_core.executors import Executor
 from vectorize_core.flows.state import IndexState
 from vectorize_core.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, SyncIo
@@ -18,17 +19,19 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """An executor with its retry policy; owns both faces, each made when it is first used."""
+    """An executor, with the retry policy, the rate budget and the events of both its faces."""
 
     def __init__(
         self,
         executor: Executor,
         retry: RetryPolicy | None = None,
         *,
+        budget: RateBudget | None = None,
         events: Events | None = None,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
+        self.budget = budget
         self.events = events if events is not None else Events()
         self._states: dict[str, IndexState] = {}
 
@@ -38,11 +41,11 @@ class Connection:
 
     def io(self, embed: EmbedTexts | None = None) -> SyncIo:
         """The sync face of flows."""
-        return SyncIo(self.executor, self.retry, embed, events=self.events)
+        return SyncIo(self.executor, self.retry, embed, budget=self.budget, events=self.events)
 
     def async_io(self, embed: AsyncEmbedTexts | None = None) -> AsyncIo:
         """The async face of flows."""
-        return AsyncIo(self.executor, self.retry, embed, events=self.events)
+        return AsyncIo(self.executor, self.retry, embed, budget=self.budget, events=self.events)
 
     def close(self) -> None:
         """Close the sync face; safe to call again."""
@@ -59,6 +62,7 @@ def local_connection(
     behavior: Behavior | None = None,
     clock: Callable[[], float] = time.time,
     retry: RetryPolicy | None = None,
+    on_event: OnEvent | None = None,
 ) -> Connection:
     """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
     # Here and not above: who works on Cloudflare never loads the embedded service.
@@ -66,4 +70,5 @@ def local_connection(
     from vectorize_core.local import Behavior, Service  # noqa: PLC0415
 
     behavior = behavior if behavior is not None else Behavior()
-    return Connection(EmbeddedExecutor(Service(path, behavior=behavior, clock=clock)), retry)
+    executor = EmbeddedExecutor(Service(path, behavior=behavior, clock=clock))
+    return Connection(executor, retry, events=Events(on_event))

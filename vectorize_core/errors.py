@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -51,7 +51,8 @@ class ApiError(VectorizeError):
 
     ``status`` is the HTTP status, ``errors`` all that Cloudflare said; ``code``, ``message``,
     ``documentation_url`` and ``pointer`` are those of the first entry; ``request_id`` is the
-    ``cf-ray`` that Cloudflare's support asks for.
+    ``cf-ray`` that Cloudflare's support asks for; ``rate_limit`` holds the headers that tell what
+    is left of the rate limit.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class ApiError(VectorizeError):
         *,
         request_id: str | None = None,
         retry_after: float | None = None,
+        rate_limit: Mapping[str, str] | None = None,
     ) -> None:
         self.operation = operation
         self.status = status
         self.errors = tuple(errors)
         self.request_id = request_id
         self.retry_after = retry_after
+        self.rate_limit = rate_limit if rate_limit is not None else {}
         first = self.errors[0] if self.errors else ApiMessage(None, "no error message was given")
         self.code = first.code
         self.message = first.message
@@ -217,6 +220,7 @@ def error_from_answer(
     *,
     request_id: str | None = None,
     retry_after: float | None = None,
+    rate_limit: Mapping[str, str] | None = None,
 ) -> ApiError:
     """The error class that fits an unsuccessful answer: its codes first, then its status."""
     codes = {error.code for error in errors}
@@ -237,4 +241,11 @@ def error_from_answer(
         kind = BadRequestError
     else:
         kind = ApiError
-    return kind(operation, status, errors, request_id=request_id, retry_after=retry_after)
+    return kind(
+        operation,
+        status,
+        errors,
+        request_id=request_id,
+        retry_after=retry_after,
+        rate_limit=rate_limit,
+    )

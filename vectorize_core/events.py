@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 logger = logging.getLogger("vectorize_core")
+LONG = 10.0
+"""Seconds of standing still that are worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,11 @@ class Event:
     """Something that happened on a connection; ``name`` says what."""
 
     name: ClassVar[str]
-    level: ClassVar[int] = logging.DEBUG
+
+    @property
+    def level(self) -> int:
+        """The level it is logged at."""
+        return logging.DEBUG
 
     def as_dict(self) -> dict[str, object]:
         """The fields, and the name as "event"."""
@@ -49,7 +55,6 @@ class RetryEvent(Event):
     """An attempt failed, and another one follows in ``delay`` seconds."""
 
     name: ClassVar[str] = "retry"
-    level: ClassVar[int] = logging.INFO
     operation: str
     index: str | None
     attempt: int
@@ -58,6 +63,11 @@ class RetryEvent(Event):
     status: int | None = None
     code: int | None = None
     request_id: str | None = None
+
+    @property
+    def level(self) -> int:
+        """Who waits for long wants to know why."""
+        return logging.WARNING if self.delay >= LONG else logging.INFO
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ never does, so `run` finishes a flow with a single step: no event loop, no secon
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import threading
+import logging
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -21,13 +20,23 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from concurrent import futures
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from vectorize_core.events import Event, Events
-from vectorize_core.executors import Executor
+from vectorize_core.budget import RateBudget, is_for_all
+from vectorize_core.crews import (
+    Crew,
+    Done,
+    InlineCrew,
+    TaskCrew,
+    ThreadCrew,
+    check_running,
+    in_worker,
+    pause,
+)
+from vectorize_core.errors import ApiError
+from vectorize_core.events import LONG, Event, Events, RequestEvent
+from vectorize_core.executors import Answer, Executor
 from vectorize_core.operations import Op
 from vectorize_core.retry import RetryPolicy, repeat
 
@@ -38,22 +47,7 @@ EmbedTexts = Callable[[Sequence[str], bool], Sequence[Embedding]]
 """Texts, and whether they are queries, to embeddings."""
 AsyncEmbedTexts = Callable[[Sequence[str], bool], Awaitable[Sequence[Embedding]]]
 
-_in_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("in_worker", default=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Done(Generic[S, T]):
-    """What became of one item of `Io.map`: ``value``, or the ``error`` it ended with."""
-
-    item: S
-    value: T | None = None
-    error: Exception | None = None
-
-    def result(self) -> T:
-        """The value, or the error raised."""
-        if self.error is not None:
-            raise self.error
-        return self.value  # type: ignore[return-value]
+logger = logging.getLogger("vectorize_core")
 
 
 class Io(Protocol):
@@ -155,75 +149,6 @@ async def _outcome(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S
         return Done(item, error=error)
 
 
-class _Crew(Protocol):
-    """Works on several items at once; all that the two kinds of `map` differ in."""
-
-    def start(self, work: Coroutine[Any, Any, Done[Any, Any]], /) -> None:
-        """Begin ``work``, which raises nothing."""
-
-    async def finished(self) -> list[Done[Any, Any]]:
-        """What has finished since the last time, at least one."""
-
-    async def stop(self) -> None:
-        """Give up what has not begun; nothing runs on afterwards."""
-
-
-class _InlineCrew:
-    """Here and now, one at a time: a worker must not wait for other workers."""
-
-    def __init__(self) -> None:
-        self._done: list[Done[Any, Any]] = []
-
-    def start(self, work: Coroutine[Any, Any, Done[Any, Any]], /) -> None:
-        self._done.append(run(work))
-
-    async def finished(self) -> list[Done[Any, Any]]:
-        done, self._done = self._done, []
-        return done
-
-    async def stop(self) -> None:
-        pass
-
-
-class _ThreadCrew:
-    def __init__(self, limit: int) -> None:
-        self._pool = futures.ThreadPoolExecutor(limit, thread_name_prefix="vectorize")
-        self._pending: set[futures.Future[Done[Any, Any]]] = set()
-
-    def start(self, work: Coroutine[Any, Any, Done[Any, Any]], /) -> None:
-        context = contextvars.copy_context()
-        self._pending.add(self._pool.submit(context.run, self._work, work))
-
-    @staticmethod
-    def _work(work: Coroutine[Any, Any, Done[Any, Any]]) -> Done[Any, Any]:
-        _in_worker.set(True)
-        return run(work)
-
-    async def finished(self) -> list[Done[Any, Any]]:
-        done, self._pending = futures.wait(self._pending, return_when=futures.FIRST_COMPLETED)
-        return [future.result() for future in done]
-
-    async def stop(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _TaskCrew:
-    def __init__(self) -> None:
-        self._pending: set[asyncio.Task[Done[Any, Any]]] = set()
-
-    def start(self, work: Coroutine[Any, Any, Done[Any, Any]], /) -> None:
-        self._pending.add(asyncio.ensure_future(work))
-
-    async def finished(self) -> list[Done[Any, Any]]:
-        done, self._pending = await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
-        return [task.result() for task in done]
-
-    async def stop(self) -> None:
-        for task in self._pending:
-            task.cancel()
-        await asyncio.gather(*self._pending, return_exceptions=True)
-
-
 E = TypeVar("E")
 
 
@@ -236,25 +161,84 @@ class _BaseIo(Generic[E]):
         policy: RetryPolicy,
         embed: E | None = None,
         *,
+        budget: RateBudget | None = None,
         events: Events | None = None,
     ) -> None:
         self._executor = executor
         self._policy = policy
         self._embedder = embed
+        self._budget = budget
         self._events = events if events is not None else Events()
+
+    async def call(self, op: Op[T], /) -> T:
+        patience = self._policy.deadline(op)
+        await self._admit(op, patience)
+        until, number = self.now() + patience, 0
+
+        async def attempt() -> T:
+            nonlocal number
+            number += 1
+            if number > 1:
+                await self._admit(op, until - self.now())
+            return await self._attempt(op, number)
+
+        return await self.repeat(attempt, op) if op.repeatable else await attempt()
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
+        return await repeat(attempt, op, self._policy, self)
+
+    async def _admit(self, op: Op[Any], patience: float) -> None:
+        """Wait until one more request may be sent; raises at once if that takes too long."""
+        check_running()
+        budget = self._budget
+        if budget is None:
+            return
+        number, waited = budget.draw(), 0.0
+        try:
+            while (delay := budget.delay(number)) > 0:
+                if waited + delay > patience:
+                    raise budget.used_up(str(op), delay, patience)
+                if delay >= LONG:
+                    logger.warning("%s waits %.0f s: the rate limit is used up", op, delay)
+                await self.sleep(delay)
+                waited += delay
+        except BaseException:
+            budget.give_back()
+            raise
+
+    async def _attempt(self, op: Op[T], number: int) -> T:
+        """Send ``op`` once, tell what came of it, and learn how much more may be sent."""
+        budget, answered, began = self._budget, False, self.now()
+        event = partial(RequestEvent, type(op).__name__, op.target, number)
+        try:
+            answer = await self._send(op)
+            answered = True
+            if budget is not None:
+                budget.learn(answer.headers)
+        except ApiError as error:
+            answered = True
+            if budget is not None:
+                budget.learn(error.rate_limit)
+                if is_for_all(error):
+                    budget.refused(error.retry_after)
+            kind = type(error).__name__
+            self.emit(event(self.now() - began, error.status, error.request_id, kind))
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            self.emit(event(self.now() - began, error=type(error).__name__))
+            raise
+        finally:
+            if budget is not None:
+                budget.ended(answered=answered)
+        self.emit(event(self.now() - began, answer.status, answer.headers.get("cf-ray")))
+        return answer.result
 
     def emit(self, event: Event, /) -> None:
         self._events.emit(event)
 
     def least_seconds(self, requests: int, /) -> float:
-        return 0.0
-
-    async def call(self, op: Op[T], /) -> T:
-        attempt = partial(self._send, op)
-        return await self.repeat(attempt, op) if op.repeatable else await attempt()
-
-    async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
-        return await repeat(attempt, op, self._policy, self.sleep)
+        limit = self._budget.limit if self._budget is not None else None
+        return 0.0 if limit is None else limit.least_seconds(requests)
 
     async def map(
         self,
@@ -276,7 +260,7 @@ class _BaseIo(Generic[E]):
                     except Exception as error:
                         more, failure = False, error
                     else:
-                        crew.start(_outcome(fn, item))
+                        crew.start(partial(_outcome, fn, item))
                         busy += 1
                 if busy:
                     finished = await crew.finished()
@@ -288,21 +272,24 @@ class _BaseIo(Generic[E]):
         if failure is not None:
             raise failure
 
-    def _crew(self, limit: int) -> _Crew:
+    def _crew(self, limit: int) -> Crew:
         raise NotImplementedError
 
-    async def _send(self, op: Op[T]) -> T:
+    async def _send(self, op: Op[T]) -> Answer[T]:
         raise NotImplementedError
 
     async def sleep(self, seconds: float, /) -> None:
+        raise NotImplementedError
+
+    def now(self) -> float:
         raise NotImplementedError
 
 
 class SyncIo(_BaseIo[EmbedTexts]):
     """`Io` for plain functions: every coroutine finishes without suspending."""
 
-    async def _send(self, op: Op[T]) -> T:
-        return self._executor.send(op).result
+    async def _send(self, op: Op[T]) -> Answer[T]:
+        return self._executor.send(op)
 
     async def offload(self, fn: Callable[[], T], /) -> T:
         return fn()
@@ -318,20 +305,17 @@ class SyncIo(_BaseIo[EmbedTexts]):
         return self._embedder(texts, as_queries)
 
     async def sleep(self, seconds: float, /) -> None:
-        # An Event, unlike time.sleep on every platform, lets Ctrl-C end the wait.
-        if seconds > 0:
-            threading.Event().wait(seconds)
+        pause(seconds)
 
-    def _crew(self, limit: int) -> _Crew:
-        inline = limit == 1 or _in_worker.get()
-        return _InlineCrew() if inline else _ThreadCrew(limit)
+    def _crew(self, limit: int) -> Crew:
+        return InlineCrew(run) if limit == 1 or in_worker() else ThreadCrew(run)
 
 
 class AsyncIo(_BaseIo[AsyncEmbedTexts]):
     """`Io` for coroutines: suspends wherever it waits."""
 
-    async def _send(self, op: Op[T]) -> T:
-        return (await self._executor.asend(op)).result
+    async def _send(self, op: Op[T]) -> Answer[T]:
+        return await self._executor.asend(op)
 
     async def offload(self, fn: Callable[[], T], /) -> T:
         return await asyncio.to_thread(fn)
@@ -349,5 +333,5 @@ class AsyncIo(_BaseIo[AsyncEmbedTexts]):
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(seconds)
 
-    def _crew(self, limit: int) -> _Crew:
-        return _TaskCrew()
+    def _crew(self, limit: int) -> Crew:
+        return TaskCrew()

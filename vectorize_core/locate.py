@@ -8,9 +8,11 @@ from typing import NamedTuple, TypedDict, Unpack
 import httpx
 
 from vectorize_core import checks
+from vectorize_core.budget import RateLimit
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.events import OnEvent
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.retry import RetryPolicy
 
@@ -25,6 +27,8 @@ class ConnectOptions(TypedDict, total=False):
     base_url: str | None
     timeout: float | httpx.Timeout | None
     retry: RetryPolicy | None
+    rate_limit: RateLimit | None
+    on_event: OnEvent | None
     http_client: httpx.Client | None
     async_http_client: httpx.AsyncClient | None
 
@@ -58,8 +62,9 @@ def locate(
     given += [
         name
         for name, value in options.items()
-        # A connection of our own takes a retry policy, whichever kind it is.
-        if value is not None and (name != "retry" or client is not None or index is not None)
+        # A connection of our own takes these, whichever kind it is.
+        if value is not None
+        and (name not in ("retry", "on_event") or client is not None or index is not None)
     ]
     if len(given) > 1 and {"path", "client", "index"} & set(given):
         raise ConfigurationError(
@@ -76,7 +81,9 @@ def locate(
     if client is not None:
         return Located(client.connection, index_name, owned=False, embedded=False)
     if path is not None:
-        connection = local_connection(path, retry=options.get("retry"))
+        connection = local_connection(
+            path, retry=options.get("retry"), on_event=options.get("on_event")
+        )
         return Located(connection, index_name, owned=True, embedded=True)
     connection = VectorizeClient(**options).connection
     return Located(connection, index_name, owned=True, embedded=False)

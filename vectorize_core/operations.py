@@ -55,9 +55,14 @@ class Op(ABC, Generic[T]):
     def read(self, result: Any) -> T:
         """The answer, out of the ``result`` of the envelope."""
 
+    @property
+    def target(self) -> str | None:
+        """The name of the index it is about."""
+        return getattr(self, "index", None) or getattr(self, "name", None)
+
     def __str__(self) -> str:
-        name = getattr(self, "index", None) or getattr(self, "name", None)
-        return f"{type(self).__name__}({name})" if name else type(self).__name__
+        kind, target = type(self).__name__, self.target
+        return f"{kind}({target})" if target else kind
 
 
 def _path(index: str, *more: str) -> str:

@@ -8,9 +8,11 @@ that arrive with status 200.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, cast
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -109,20 +111,78 @@ def read_answer(
         errors,
         request_id=request_id,
         retry_after=retry_after(headers),
+        rate_limit={name: value for name, value in headers.items() if "ratelimit" in name},
     )
 
 
+class Quota(NamedTuple):
+    """What is ``left`` of a rate limit until it starts anew, in ``seconds``, with ``quota``."""
+
+    name: str
+    left: int
+    seconds: float
+    quota: int | None
+
+
+def quotas(headers: Mapping[str, str]) -> list[Quota]:
+    """The rate limits that an answer tells of; none if it does not, or cannot be understood.
+
+    As Cloudflare tells them, in ``Ratelimit`` and ``Ratelimit-Policy`` (a draft of the IETF), or
+    in the older ``x-ratelimit-limit``, ``-remaining`` and ``-reset``.
+    https://developers.cloudflare.com/fundamentals/api/reference/limits/
+    """
+    try:
+        if told := headers.get("ratelimit"):
+            policies = _items(headers.get("ratelimit-policy", ""))
+            return [
+                Quota(name, int(item["r"]), int(item["t"]), _int(policies.get(name, {}).get("q")))
+                for name, item in _items(told).items()
+            ]
+        if left := headers.get("x-ratelimit-remaining"):
+            seconds, quota = headers["x-ratelimit-reset"], headers.get("x-ratelimit-limit")
+            return [Quota("", int(left), _delay(seconds), _int(quota))]
+    except (KeyError, ValueError):
+        pass
+    return []
+
+
+def _items(header: str) -> dict[str, dict[str, str]]:
+    """``"a";r=1;t=2, "b";r=3`` as a dict of dicts."""
+    items = {}
+    for item in filter(None, header.split(",")):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        items[name] = dict(parameter.split("=", 1) for parameter in parameters)
+    return items
+
+
+def _int(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the service asks to wait, from ``Retry-After`` or ``x-ratelimit-reset``."""
-    for name in ("retry-after", "x-ratelimit-reset"):
-        try:
-            seconds = float(headers[name])
-        except (KeyError, ValueError):
-            continue
-        # A larger number is a point in time rather than a delay.
-        if 0 <= seconds <= 3_600:
-            return seconds
-    return None
+    """Seconds the service asks to wait: ``Retry-After``, else until a used-up limit starts anew.
+
+    A ``Retry-After`` that is a date is taken relative to the answer's own.
+    """
+    asked = headers.get("retry-after")
+    if asked is not None:
+        with suppress(ValueError):
+            return _delay(asked)
+        with suppress(ValueError, TypeError):
+            date = headers.get("date")
+            now = datetime.now(UTC) if date is None else parsedate_to_datetime(date)
+            seconds = (parsedate_to_datetime(asked) - now).total_seconds()
+            return _delay(str(max(seconds, 0.0)))
+    limits = quotas({"x-ratelimit-remaining": "0", **headers})
+    return max((limit.seconds for limit in limits if limit.left <= 0), default=None)
+
+
+def _delay(text: str) -> float:
+    seconds = float(text)
+    # A larger number is a point in time rather than a delay.
+    if not 0 <= seconds <= 3_600:
+        raise ValueError(text)
+    return seconds
 
 
 def _messages(entries: Any) -> tuple[ApiMessage, ...]:

@@ -93,7 +93,12 @@ class Face:
 
     def client(self, cloudflare: Cloudflare, retry: RetryPolicy | None = None) -> Any:
         return self.client_class(
-            ACCOUNT, SECRET, retry=retry, transport=cloudflare, async_transport=cloudflare
+            ACCOUNT,
+            SECRET,
+            retry=retry,
+            rate_limit=None,
+            transport=cloudflare,
+            async_transport=cloudflare,
         )
 
     async def close(self, closeable: Any) -> None:

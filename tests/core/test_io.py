@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import pytest
 
 from vectorize_core import RetryPolicy
+from vectorize_core.crews import Done
 from vectorize_core.executors import Answer
-from vectorize_core.io import AsyncIo, Done, Io, SyncIo, each, in_batches, iterate, run
+from vectorize_core.io import AsyncIo, Io, SyncIo, each, in_batches, iterate, run
 from vectorize_core.operations import GetInfo, Op
 
 T = TypeVar("T")
