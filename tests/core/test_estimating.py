@@ -10,7 +10,8 @@ import pytest
 from langchain_vectorize import VectorizeVectorStore
 from tests.core.helpers import Face, both_faces, settled
 from tests.stores import DIMENSIONS, Embedder, both_ways, recorded
-from vectorize_core import InvalidVectorError, Vector, VectorizeClient, WriteEstimate
+from vectorize_core import InvalidVectorError, RateLimit, Vector, VectorizeClient, WriteEstimate
+from vectorize_core.budget import RateBudget
 from vectorize_core.operations import Upsert
 
 
@@ -78,3 +79,14 @@ async def test_bad_records_are_found_without_writing(call: Any) -> None:
         store = VectorizeVectorStore(Embedder(), client=client, index_name="docs")
         with pytest.raises(InvalidVectorError, match=r"'x{65}'"):
             await call(store, "add_texts", ["a"], ids=["x" * 65], dry_run=True)
+
+
+@both_faces
+async def test_the_rate_limit_of_the_connection_says_how_long_it_takes(face: Face) -> None:
+    with VectorizeClient.local() as client:
+        client.create_index("docs", dimensions=DIMENSIONS)
+        client.connection.budget = RateBudget(RateLimit(requests=10, period=5.0))
+        index = index_of(face, client)
+        for count, seconds in ((10, 0.0), (11, 0.5), (30, 10.0)):
+            found = await settled(index.upsert(vectors(count), batch_size=1, dry_run=True))
+            assert (found.requests, found.seconds) == (count, seconds)

@@ -79,9 +79,13 @@ def workers() -> list[str]:
 
 
 def check(error: PartialWriteError, index: Index, taken: int) -> None:
-    """The three lists cover what was taken, and are true."""
+    """The three lists cover what was taken, and are true.
+
+    The signal may come between a record's being made and its being taken.
+    """
     lists = [error.written, error.unknown, error.not_written]
-    assert sorted(position for part in lists for position in part) == list(range(taken))
+    assert sorted(position for part in lists for position in part) == list(range(error.consumed))
+    assert taken - 1 <= error.consumed <= taken
     stored = {int(vector_id) for vector_id in index.list_ids()}
     assert set(error.written) <= stored <= {*error.written, *error.unknown}
 
