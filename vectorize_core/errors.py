@@ -196,6 +196,14 @@ class WaitTimeoutError(VectorizeError, TimeoutError):
     """A mutation was accepted but did not become processed or visible in time."""
 
 
+class IndexReplacedError(VectorizeError):
+    """The index was deleted and created again during a wait: what was written before is gone."""
+
+
+class PendingWritesWarning(UserWarning):
+    """A search found nothing while this client's own last write is not processed yet."""
+
+
 class MissingTextError(VectorizeError):
     """A vector holds no text under the store's ``text_key``."""
 

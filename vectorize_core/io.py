@@ -56,6 +56,9 @@ class Io(Protocol):
     async def call(self, op: Op[T], /) -> T:
         """Carry ``op`` out, with retries if it is repeatable; raises its typed error."""
 
+    async def once(self, op: Op[T], /) -> T:
+        """Carry ``op`` out with no retries, for who tries again in his own time."""
+
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         """Await ``attempt()`` until it ends otherwise than by a transient fault of ``op``."""
 
@@ -183,6 +186,9 @@ class _BaseIo(Generic[E]):
             return await self._attempt(op, number)
 
         return await self.repeat(attempt, op) if op.repeatable else await attempt()
+
+    async def once(self, op: Op[T], /) -> T:
+        return await self._send(op)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         return await repeat(attempt, op, self._policy, self)

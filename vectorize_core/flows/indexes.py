@@ -118,6 +118,7 @@ async def create_index(
     state.forget()
     try:
         details = await repeat_settled(io, op, settled)
+        state.own.forget()
     except IndexExistsError:
         if not exist_ok:
             raise
@@ -149,7 +150,7 @@ async def delete_index(io: Io, state: IndexState) -> None:
             tried = True
 
     state.forget()
-    state.unseen.clear()
+    state.own.forget()
     await io.repeat(attempt, op)
 
 

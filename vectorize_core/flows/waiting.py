@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Literal, TypedDict
+from uuid import uuid4
 
 from vectorize_core import limits
-from vectorize_core.errors import InvalidInputError, WaitTimeoutError
-from vectorize_core.flows.state import IndexState, OwnWrite, Span
+from vectorize_core.errors import (
+    IndexNotFoundError,
+    IndexReplacedError,
+    InvalidInputError,
+    VectorizeError,
+    WaitTimeoutError,
+)
+from vectorize_core.flows.own_writes import OwnWrite, latest
+from vectorize_core.flows.pauses import Pauses
+from vectorize_core.flows.state import IndexState, get_details
 from vectorize_core.io import Io
 from vectorize_core.models import Vector
-from vectorize_core.operations import GetByIds, GetInfo
+from vectorize_core.operations import DeleteByIds, GetByIds, GetIndex, GetInfo
+from vectorize_core.retry import is_transient
 
 Wait = bool | Literal["processed", "visible"]
+Goal = Literal["processed", "visible"]
 DEFAULT_WAIT_TIMEOUT = 180.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+
+_LAG = 10.0
+"""Reads were seen to lag behind processing for a moment; this is taken for the longest."""
+_OLD = 600.0
+"""A write that was accepted so long ago and is processed is seen."""
+_FIRST_BARRIER, _NEXT_BARRIER = 5.0, 4.0
+"""After so many seconds, and then each time that so many times as many have passed."""
+_INDEX_CHECK = 15.0
 
 
 class WaitOptions(TypedDict, total=False):
@@ -29,7 +50,7 @@ class WaitOptions(TypedDict, total=False):
     wait_timeout: float
 
 
-def wait_goal(wait: Wait) -> Literal["processed", "visible"] | None:
+def wait_goal(wait: Wait) -> Goal | None:
     """What a ``wait=`` argument asks for; ``True`` means visible."""
     if wait is False:
         return None
@@ -40,88 +61,210 @@ def wait_goal(wait: Wait) -> Literal["processed", "visible"] | None:
     raise InvalidInputError(f"wait is False, True, 'processed' or 'visible'; got {wait!r}")
 
 
+async def prepare(io: Io, state: IndexState) -> None:
+    """Note which index it is; to be awaited before writes that will be waited for."""
+    with suppress(IndexNotFoundError):
+        await get_details(io, state, refresh=True)
+
+
+async def begin(
+    io: Io,
+    state: IndexState,
+    written: Mapping[str, Vector | None],
+    *,
+    inserts: bool = False,
+    look: bool = False,
+) -> OwnWrite:
+    """Note a mutation that is about to be sent; once it is, `OwnWrites.accept` is to follow.
+
+    ``look`` reads its probes, for what reads otherwise now will be proof later. Without it a
+    wait learns that from its own first polls, unless the service is faster than they are.
+    """
+    created_on = None if state.details is None else state.details.created_on
+    own = state.own.begin(written, inserts=inserts, created_on=created_on)
+    if look:
+        with suppress(VectorizeError):
+            await _read(io, state, [own])
+    return own
+
+
 async def wait_for(
     io: Io,
     state: IndexState,
-    writes: Sequence[OwnWrite],
+    writes: Collection[OwnWrite],
     wait: Wait,
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
 ) -> None:
-    """Wait until ``writes``, oldest first, are processed or visible.
+    """Wait until ``writes``, and so all before them, are processed or visible.
 
-    Processed: the index names the last of them, or a later write of this client, as its last
-    processed mutation. Another client's mutation may overtake ours between two looks, and
-    batches sent side by side may be taken up in another order, so seeing the written records
-    themselves also counts. Visible: they are seen, and the last processed mutation is not one
-    from before the write; a record may have been there already as it is now written.
+    Processed: the index names one of them or a later mutation of this client as its last, or
+    reads see them. Where other clients' mutations keep overtaking ours, a mutation that changes
+    nothing is sent after them. Visible: a record reads as written that did not before. Where
+    none can tell, for the write changed none of its probes: it is processed, its probes read as
+    written, and as long again as that took has passed, at most ten seconds.
+
+    Raises `WaitTimeoutError` after ``wait_timeout`` seconds, `IndexReplacedError` and
+    `IndexNotFoundError` if the index is no longer the same.
     """
     goal = wait_goal(wait)
-    if goal is None or not writes:
-        return
-    waited, pause = 0.0, _FIRST_PAUSE
-    while True:
-        # Another thread may write what these writes would be recognised by.
-        writes = state.still_unseen(writes)
-        last = await observe(io, state)
-        if goal == "processed" and all(_is_processed(write, last) for write in writes):
-            return
-        unseen = [write for write in writes if _is_pending(write, last)]
-        if not unseen:
-            unseen = await _unseen(io, state, writes)
-        if not unseen:
-            state.settle(writes)
-            return
-        if waited >= wait_timeout:
-            raise WaitTimeoutError(
-                f"index {state.name!r}: accepted, but not {goal} after {waited:.0f} s; record "
-                f"{unseen[0].probe_id!r} (mutation {unseen[0].mutation_id}) is not what reads "
-                "return. It is not lost: wait longer with wait_timeout="
-            )
-        pause = min(pause, max(wait_timeout - waited, 0.01))
-        await io.sleep(pause)
-        waited += pause
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    if goal is not None and writes:
+        await _Wait(io, state, latest(writes), goal, wait_timeout).run()
 
 
 async def wait_for_own(
     io: Io, state: IndexState, wait_timeout: float = DEFAULT_WAIT_TIMEOUT
 ) -> None:
     """Wait until this client's own latest writes to the index are visible."""
-    await wait_for(io, state, tuple(state.unseen), "visible", wait_timeout)
+    await wait_for(io, state, state.own.pending(), "visible", wait_timeout)
 
 
-async def observe(io: Io, state: IndexState) -> Span | None:
-    """When the last processed mutation was accepted; None if there is none.
+class _Wait:
+    """One wait: what it waits for still, and for how long it has."""
 
-    To be asked before a write that will be waited for: what is processed then does not prove it.
-    """
-    last = (await io.call(GetInfo(state.name))).processed_up_to_mutation
-    state.observe(last)
-    return None if last is None else state.spans.get(last)
+    def __init__(
+        self, io: Io, state: IndexState, writes: Collection[OwnWrite], goal: Goal, timeout: float
+    ) -> None:
+        self._io = io
+        self._state = state
+        self._pending = list(writes)
+        self._goal = goal
+        self._pauses = Pauses(io, timeout)
+        self._processed: dict[OwnWrite, tuple[float, float]] = {}
+        self._index_check = self._barrier = _FIRST_BARRIER
+        self._passed = max(own.accepted for own in writes)
+
+    async def run(self) -> None:
+        while True:
+            failure: Exception | None = None
+            try:
+                await self._poll()
+            except Exception as error:
+                if isinstance(error, IndexNotFoundError):
+                    self._state.forget()
+                if not is_transient(error):
+                    raise
+                failure = error
+            if not self._pending:
+                return
+            if self._pauses.over:
+                await self._time_out(failure)
+            asked = getattr(failure, "retry_after", None)
+            await self._pauses.sleep(asked if asked is not None else 0.0)
+
+    async def _poll(self) -> None:
+        # Each request is sent once: what fails is tried again by the next poll.
+        io, state = self._io, self._state
+        followers = [o for own in self._pending if not own.probes for o in state.own.after(own)]
+        await _read(io, state, [*self._pending, *followers])
+        self._check_index()
+        self._settle()
+        if not self._pending:
+            return
+        last = (await io.once(GetInfo(state.name))).processed_up_to_mutation
+        overtaken = not state.own.processed(last) and last is not None
+        self._settle()
+        if not self._pending:
+            return
+        barrier = overtaken and self._pauses.waited >= self._barrier
+        if barrier or self._pauses.waited >= self._index_check:
+            self._index_check = self._pauses.waited + _INDEX_CHECK
+            await self._ask_index()
+        if barrier:
+            self._barrier = self._pauses.waited * _NEXT_BARRIER
+            await self._send_barrier()
+
+    def _settle(self) -> None:
+        """Drop what is done."""
+        self._pending = [own for own in self._pending if not self._is_done(own)]
+
+    def _is_done(self, own: OwnWrite) -> bool:
+        known, pauses = self._state.own, self._pauses
+        if known.is_visible(own):
+            return True
+        if not known.is_processed(own):
+            return False
+        if self._goal == "processed":
+            return True
+        since, took = self._processed.setdefault(own, (pauses.waited, pauses.slept))
+        processed_for = pauses.waited - since
+        if time.monotonic() - own.since >= _OLD:
+            done = True
+        elif own.matching and (own.probes or not known.after(own)):
+            done = processed_for >= min(took, _LAG) or pauses.over
+        else:
+            done = own.shown and processed_for >= _LAG
+        if done:
+            known.see(own)
+        return done
+
+    async def _send_barrier(self) -> None:
+        """Send what comes after all of ours: once it is processed, they are.
+
+        Any other mutation of this client since the last time does as well.
+        """
+        own = self._state.own
+        if own.last_sent <= self._passed:
+            barrier = own.begin({})
+            nobody = f"_vs-barrier-{uuid4().hex}"
+            mutation = await self._io.once(DeleteByIds(self._state.name, (nobody,)))
+            own.accept(barrier, mutation.mutation_id)
+        self._passed = own.moment()
+
+    async def _ask_index(self) -> None:
+        state = self._state
+        state.details = await self._io.once(GetIndex(state.name))
+        for own in self._pending:
+            if own.created_on is None:
+                own.created_on = state.details.created_on
+        self._check_index()
+
+    def _check_index(self) -> None:
+        """Raise if the index is another one than the writes were sent to."""
+        state = self._state
+        created_on = None if state.details is None else state.details.created_on
+        lost = [own for own in state.own.pending() if _is_older(own, created_on)]
+        if any(_is_older(own, created_on) for own in self._pending):
+            state.forget()
+            state.own.forget(lost)
+            raise IndexReplacedError(
+                f"the index {state.name!r} was deleted, and created again on {created_on}, since "
+                "this client wrote to it: what was written before is gone. Write it again"
+            )
+
+    async def _time_out(self, failure: Exception | None) -> None:
+        """Raise what a wait ends with whose time is up."""
+        try:
+            await self._ask_index()
+        except VectorizeError as error:
+            if not is_transient(error):
+                raise
+            failure = error
+        waited, own = self._pauses.waited, self._pending[0]
+        state, records = self._state, ", ".join(map(repr, own.probes)) or "all written again"
+        said = f"index {state.name!r}: mutation {own.mutation_id} was accepted"
+        if state.own.is_processed(own):
+            raise WaitTimeoutError(
+                f"{said} and processed, but after {waited:.0f} s its records {records} do not "
+                "read as written. Another client has probably written these ids since: then "
+                "nothing tells whether reads see this write. If none has, reads lag behind"
+            ) from failure
+        raise WaitTimeoutError(
+            f"{said}, but not {self._goal} after {waited:.0f} s: its records {records} are not "
+            "what reads return. It is not lost: wait longer with wait_timeout="
+        ) from failure
 
 
-def _is_processed(write: OwnWrite, last: Span | None) -> bool:
-    return last is not None and (last is write.span or last.sent > write.span.accepted)
+async def _read(io: Io, state: IndexState, writes: Collection[OwnWrite]) -> None:
+    """Read the probes of ``writes``."""
+    began = state.own.moment()
+    ids = tuple(dict.fromkeys(vector_id for own in writes for vector_id in tuple(own.probes)))
+    stored: dict[str, Vector] = {}
+    for start in range(0, len(ids), limits.MAX_IDS_PER_GET):
+        some = ids[start : start + limits.MAX_IDS_PER_GET]
+        stored.update((v.id, v) for v in await io.once(GetByIds(state.name, some)))
+    state.own.read(writes, stored, began)
 
 
-def _is_pending(write: OwnWrite, last: Span | None) -> bool:
-    return last is None or last.accepted < write.span.sent
-
-
-async def _unseen(io: Io, state: IndexState, writes: Sequence[OwnWrite]) -> list[OwnWrite]:
-    newest = list({write.probe_id: write for write in writes}.values())
-    unseen: list[OwnWrite] = []
-    for start in range(0, len(newest), limits.MAX_IDS_PER_GET):
-        some = newest[start : start + limits.MAX_IDS_PER_GET]
-        found = await io.call(GetByIds(state.name, tuple(write.probe_id for write in some)))
-        stored = {vector.id: vector for vector in found}
-        unseen += [write for write in some if not _is_seen(write, stored.get(write.probe_id))]
-    return unseen
-
-
-def _is_seen(write: OwnWrite, stored: Vector | None) -> bool:
-    if write.expected is None or stored is None:
-        return write.expected is None and stored is None
-    if not write.exact:
-        return True
-    return stored == write.expected
+def _is_older(own: OwnWrite, created_on: datetime | None) -> bool:
+    """Whether a write was sent to an index that was there before the present one."""
+    return own.created_on is not None and created_on is not None and own.created_on < created_on

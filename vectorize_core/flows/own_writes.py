@@ -1,0 +1,276 @@
+"""What a client remembers of its own writes, and what proves that reads see them.
+
+Mutations of an index take effect in the order in which they were accepted, each as a whole. So a
+few records of a write are enough to recognise it by, and one write that is seen proves all that
+were accepted before it was sent. Mutation ids are not ordered; moments of a clock of one's own
+order those of one client.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+
+from vectorize_core import json
+from vectorize_core.models import Vector
+
+_PROBES = 5
+"""Of four requests on their way at once, all are read again in a single one."""
+_REMEMBERED = 16
+_ORDERED = 1_000
+
+
+@dataclass(slots=True)
+class Probe:
+    """A record of a write, as it reads once reads see the write; None if it is gone then.
+
+    Of writes sent side by side either may be the last, hence several ``expected``. An insert may
+    leave an older record in place, so any will do unless ``exact``. A record may have been there
+    before as it is now written: it is proof only if it read otherwise ``before``, up to a moment
+    ``until``, and if no write of ours that is still unseen makes it read so too (``telling``).
+    """
+
+    expected: list[Vector | None]
+    exact: bool
+    telling: bool = True
+    before: Vector | None = None
+    until: float = math.inf
+
+    def reads(self, stored: Vector | None) -> bool:
+        """Whether a record that was read is as expected."""
+        if stored is not None and not self.exact:
+            return True
+        return any(_same(stored, expected) for expected in self.expected)
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class OwnWrite:
+    """One mutation of this client, from the moment it is sent.
+
+    ``ids`` are all it touches; ``created_on`` is that of the index it was meant for; ``since`` is
+    when it was accepted, by `time.monotonic`. When its probes were last read, all read as
+    expected if ``matching``, and one that is proof did if ``shown``.
+    """
+
+    ids: frozenset[str]
+    probes: dict[str, Probe]
+    inserts: bool
+    sent: int
+    created_on: datetime | None
+    accepted: float = math.inf
+    mutation_id: str | None = None
+    since: float = 0.0
+    processed: bool = False
+    visible: bool = False
+    matching: bool = False
+    shown: bool = False
+
+    def precedes(self, later: OwnWrite) -> None:
+        """Note that ``later`` was sent when this write was accepted, though perhaps not seen."""
+        for vector_id, probe in later.probes.items():
+            if vector_id not in self.ids:
+                continue
+            mine = self.probes.get(vector_id)
+            if mine is None or not mine.exact:
+                probe.telling = False
+                continue
+            # Where this write has deleted it, an insert decides what is there.
+            probe.exact |= None in mine.expected
+            probe.telling &= not any(map(probe.reads, mine.expected))
+
+    def crosses(self, other: OwnWrite) -> None:
+        """Note that ``other`` is on its way at the same time: either may be accepted first."""
+        for vector_id in self.probes.keys() & other.ids:
+            mine, theirs = self.probes[vector_id], other.probes.get(vector_id)
+            if theirs is None:
+                del self.probes[vector_id]
+                continue
+            mine.telling = theirs.telling = False
+            mine.expected = theirs.expected = [*mine.expected, *theirs.expected]
+        for vector_id in other.probes.keys() & self.ids - self.probes.keys():
+            del other.probes[vector_id]
+
+    def overwritten(self, later: OwnWrite) -> None:
+        """Drop the probes that ``later``, sent after this write was accepted, makes useless."""
+        for vector_id in self.probes.keys() & later.ids:
+            # An insert leaves what this write has put there.
+            if not later.inserts or None in self.probes[vector_id].expected:
+                del self.probes[vector_id]
+
+    def read(self, stored: Mapping[str, Vector], began: int, ended: int) -> None:
+        """Note what the probes read as, between two moments.
+
+        One that is proof would be enough, did not other clients write the same things. So the
+        write is not taken for seen while another of its probes reads as it did before.
+        """
+        self.matching, self.shown, unchanged = True, False, False
+        for vector_id, probe in self.probes.items():
+            found = stored.get(vector_id)
+            if probe.reads(found):
+                self.shown |= probe.telling and probe.until < began
+                continue
+            self.matching = False
+            if probe.until == math.inf:
+                probe.before, probe.until = found, ended
+            unchanged |= _same(found, probe.before)
+        self.visible |= self.shown and not unchanged
+
+
+@dataclass(slots=True)
+class OwnWrites:
+    """The writes of one client to one index; threads may share it.
+
+    It remembers the latest that are not known to be seen, and keeps track of every write that
+    somebody holds because he waits for it. ``last_sent`` is when the latest was sent.
+    """
+
+    _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _tracked: WeakSet[OwnWrite] = field(default_factory=WeakSet)
+    last_sent: float = -math.inf
+    _sent: dict[str, int] = field(default_factory=dict)
+    _processed: float = -math.inf
+    _visible: float = -math.inf
+    _clock: count[int] = field(default_factory=count)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def moment(self) -> int:
+        """A moment, later than any before it."""
+        return next(self._clock)
+
+    def begin(
+        self,
+        written: Mapping[str, Vector | None],
+        *,
+        inserts: bool = False,
+        created_on: datetime | None = None,
+    ) -> OwnWrite:
+        """A mutation that is about to be sent, of what ``written`` says; None is a delete."""
+        chosen = list(written)
+        last = len(chosen) - 1
+        if last >= _PROBES:
+            chosen = [chosen[round(n * last / (_PROBES - 1))] for n in range(_PROBES)]
+        probes = {i: Probe([_copy(written[i])], exact=not inserts) for i in chosen}
+        with self._lock:
+            own = OwnWrite(frozenset(written), probes, inserts, self.moment(), created_on)
+            for other in self._tracked:
+                if other.accepted < own.sent:
+                    if not self.is_visible(other):
+                        other.precedes(own)
+                else:
+                    other.crosses(own)
+            self._tracked.add(own)
+        return own
+
+    def accept(self, own: OwnWrite, mutation_id: str | None) -> None:
+        """Note that the service has accepted a write; now its overwrites count."""
+        with self._lock:
+            own.mutation_id, own.accepted, own.since = mutation_id, self.moment(), time.monotonic()
+            for other in self._tracked:
+                if other.accepted < own.sent:
+                    other.overwritten(own)
+            self.last_sent = max(self.last_sent, own.sent)
+            if own.ids:
+                self._unseen.append(own)
+            if mutation_id is not None:
+                self._sent[mutation_id] = own.sent
+                if len(self._sent) > _ORDERED:
+                    del self._sent[next(iter(self._sent))]
+
+    def processed(self, mutation_id: str | None) -> bool:
+        """Note that the index has processed a mutation; whether it is one of ours."""
+        with self._lock:
+            sent = self._sent.get(mutation_id or "")
+            if sent is None:
+                return False
+            self._processed = max(self._processed, sent)
+            for own in self._tracked:
+                own.processed |= own.mutation_id == mutation_id
+            return True
+
+    def read(self, writes: Collection[OwnWrite], stored: Mapping[str, Vector], began: int) -> None:
+        """Note what the probes of ``writes`` read as; the reading began at a moment."""
+        with self._lock:
+            ended = self.moment()
+            for own in writes:
+                own.read(stored, began, ended)
+                if own.visible:
+                    self._see(own)
+
+    def see(self, own: OwnWrite) -> None:
+        """Note that reads see a write, and so all before it."""
+        with self._lock:
+            self._see(own)
+
+    def _see(self, own: OwnWrite) -> None:
+        own.visible = True
+        if own.accepted < math.inf:
+            self._visible = max(self._visible, own.sent)
+        for seen in [write for write in self._unseen if self.is_visible(write)]:
+            self._unseen.remove(seen)
+
+    def is_visible(self, own: OwnWrite) -> bool:
+        """Whether reads are known to see a write."""
+        return own.visible or own.accepted < self._visible
+
+    def is_processed(self, own: OwnWrite) -> bool:
+        """Whether the index is known to have taken a write up."""
+        return own.processed or own.accepted < self._processed or self.is_visible(own)
+
+    def pending(self) -> tuple[OwnWrite, ...]:
+        """The writes that are not known to be seen, oldest first; of many only the latest."""
+        with self._lock:
+            return tuple(self._unseen)
+
+    def after(self, own: OwnWrite) -> tuple[OwnWrite, ...]:
+        """Those of `pending` that were sent when ``own`` was accepted."""
+        return tuple(later for later in self.pending() if later.sent > own.accepted)
+
+    def forget(self, writes: Collection[OwnWrite] | None = None) -> None:
+        """Do not wait for ``writes`` any more; None for all: the index they were in is gone."""
+        with self._lock:
+            for own in self._unseen.copy():
+                if writes is None or own in writes:
+                    self._unseen.remove(own)
+
+
+def latest(writes: Collection[OwnWrite]) -> tuple[OwnWrite, ...]:
+    """Those of ``writes`` that no other one follows: what proves them proves all."""
+    last = max((own.sent for own in writes), default=0)
+    return tuple(own for own in writes if own.accepted > last)
+
+
+def _copy(vector: Vector | None) -> Vector | None:
+    """As the service has it, whatever becomes of the caller's metadata and array."""
+    if vector is None:
+        return None
+    metadata = json.loads(json.dumps(vector.metadata or {}))
+    return Vector(vector.id, vector.values.copy(), vector.namespace, metadata)
+
+
+def _same(stored: Vector | None, expected: Vector | None) -> bool:
+    if stored is None or expected is None:
+        return stored is expected
+    return (
+        stored.namespace == expected.namespace
+        and np.array_equal(stored.values, expected.values)
+        and _comparable(stored.metadata or {}) == _comparable(expected.metadata or {})
+    )
+
+
+def _comparable(value: Any) -> Any:
+    """JSON without what a service may well change: nulls in objects, and how numbers are held."""
+    if isinstance(value, Mapping):
+        return {key: _comparable(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_comparable(item) for item in value]
+    return float(value) if type(value) is int else value
