@@ -284,6 +284,19 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
             await self._records.delete(io, ids, **waits)
         return True
 
+    # Waiting
+
+    def wait(self, *, wait_timeout: float | None = None) -> None:
+        """Wait until reads see the latest writes of this store, and of its client.
+
+        For at most ``wait_timeout`` seconds (else the store's own), then `WaitTimeoutError`.
+        """
+        run(self._records.await_writes(self._io, wait_timeout))
+
+    async def await_writes(self, *, wait_timeout: float | None = None) -> None:
+        """`wait`, awaited."""
+        await self._records.await_writes(self._async_io, wait_timeout)
+
     # Construction from texts and documents
 
     @classmethod

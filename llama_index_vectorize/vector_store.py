@@ -340,6 +340,17 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             ids=[hit.record.id for hit in hits],
         )
 
+    def wait_for_writes(self, *, wait_timeout: float | None = None) -> None:
+        """Wait until reads see the latest writes of this store, and of its client.
+
+        For at most ``wait_timeout`` seconds (else the store's own), then `WaitTimeoutError`.
+        """
+        run(self._records.await_writes(self._io, wait_timeout))
+
+    async def await_writes(self, *, wait_timeout: float | None = None) -> None:
+        """`wait_for_writes`, awaited."""
+        await self._records.await_writes(self._async_io, wait_timeout)
+
     def close(self) -> None:
         """Close the connection, if it is the store's own; safe to call again."""
         self._records.close()

@@ -188,7 +188,8 @@ class _BaseIo(Generic[E]):
         return await self.repeat(attempt, op) if op.repeatable else await attempt()
 
     async def once(self, op: Op[T], /) -> T:
-        return await self._send(op)
+        await self._admit(op, self._policy.deadline(op))
+        return await self._attempt(op, 1)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         return await repeat(attempt, op, self._policy, self)

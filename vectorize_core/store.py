@@ -18,6 +18,7 @@ from vectorize_core.errors import InvalidInputError
 from vectorize_core.flows import reading, waiting, writing
 from vectorize_core.flows.batching import check_batch_size
 from vectorize_core.flows.estimating import estimate
+from vectorize_core.flows.pending import warn_of_pending_writes
 from vectorize_core.flows.source import Records
 from vectorize_core.flows.state import IndexState, get_metadata_indexes
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
@@ -138,6 +139,8 @@ class RecordStore:
             filter=native_filter,
             namespace=namespace,
         )
+        if k and not matches:
+            await warn_of_pending_writes(io, self._state)
         return [Hit(self.record(match.id, match.metadata), match) for match in matches]
 
     async def search_among(
@@ -212,7 +215,7 @@ class RecordStore:
             raise InvalidInputError("an empty filter matches everything; that must be explicit")
         if not await self.index.exists(io):
             return []
-        await waiting.wait_for_own(io, self._state)
+        await self.await_writes(io)
         indexed = await get_metadata_indexes(io, self._state)
         spread = {layout.BUCKET, layout.OWN} <= indexed.keys()
         return await reading.ids_matching(
@@ -229,11 +232,16 @@ class RecordStore:
         """Delete every record; in a store with a namespace, every record of that namespace."""
         if not await self.index.exists(io):
             return
-        await waiting.wait_for_own(io, self._state)
+        await self.await_writes(io)
         ids = [vector_id async for vector_id in reading.iter_ids(io, self._state)]
         if self.namespace is not None:
             ids = [v.id for v in await self._vectors(io, ids) if v.namespace == self.namespace]
         await self.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
+
+    async def await_writes(self, io: Io, wait_timeout: float | None = None) -> None:
+        """Wait until reads see the latest writes of this store's connection to the index."""
+        timeout = wait_timeout if wait_timeout is not None else self.wait_timeout
+        await waiting.wait_for_own(io, self._state, timeout)
 
     def in_namespace(self, namespace: str | None) -> str | None:
         """The namespace of a call: its own, else the store's."""
@@ -243,7 +251,10 @@ class RecordStore:
     async def _vectors(self, io: Io, ids: Sequence[str]) -> list[Vector]:
         if not ids or not await self.index.exists(io):
             return []
-        return list((await reading.get_many(io, self._state, ids)).values())
+        found = await reading.get_many(io, self._state, ids)
+        if not found:
+            await warn_of_pending_writes(io, self._state)
+        return list(found.values())
 
     def record(self, vector_id: str, metadata: Mapping[str, Any] | None) -> Record:
         """The record that a vector's metadata holds."""

@@ -2,172 +2,103 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import Any, Self, cast
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.core.helpers import Face, both_faces
-from vectorize_core.connection import Connection
+from tests.core.waits import DIMENSIONS, NEVER, Elapsed, World, record, records
 from vectorize_core.errors import InvalidInputError, VectorizeError, WaitTimeoutError
-from vectorize_core.executors.embedded import EmbeddedExecutor
+from vectorize_core.events import WaitEvent
 from vectorize_core.flows import reading, waiting, writing
-from vectorize_core.flows.state import IndexState, OwnWrite, Span
-from vectorize_core.io import Io, run
-from vectorize_core.local import Behavior, Service
-from vectorize_core.models import IndexConfig, Vector
+from vectorize_core.flows.own_writes import OwnWrites
+from vectorize_core.io import run
+from vectorize_core.models import Vector
 from vectorize_core.operations import GetInfo, Op
 
-DIMENSIONS = 32
-DELAY = 0.06
-NEVER = 1_000.0
-
-
-def record(name: str, number: int = 0) -> Vector:
-    return Vector(name, np.ones(DIMENSIONS), metadata={"n": number})
-
-
-class Client:
-    """One client of a service, by one face."""
-
-    def __init__(self, face: Face, service: Service) -> None:
-        self.face = face
-        self.connection = Connection(EmbeddedExecutor(service))
-        self.state = self.connection.state("docs")
-
-    @property
-    def io(self) -> Io:
-        return self.connection.async_io() if self.face.is_async else self.connection.io()
-
-    async def run(self, flow: Any) -> Any:
-        return await flow if self.face.is_async else run(flow)
-
-    async def upsert(self, *vectors: Vector, **options: Any) -> Any:
-        return await self.run(writing.upsert(self.io, self.state, vectors, **options))
-
-    async def insert(self, *vectors: Vector, **options: Any) -> Any:
-        return await self.run(writing.insert(self.io, self.state, vectors, **options))
-
-    async def delete(self, *ids: str, **options: Any) -> Any:
-        return await self.run(writing.delete(self.io, self.state, ids, **options))
-
-    async def wait_for_own(self, wait_timeout: float = 5.0) -> None:
-        await self.run(waiting.wait_for_own(self.io, self.state, wait_timeout))
-
-    async def numbers(self, *ids: str) -> dict[str, int]:
-        found = await self.run(reading.get_many(self.io, self.state, ids))
-        return {i: dict(vector.metadata)["n"] for i, vector in found.items()}
-
-    def after(self, hook: Callable[[Op[Any]], None]) -> None:
-        """Call ``hook`` after each operation from now on."""
-        executor = cast("Any", self.connection.executor)
-        send = executor.send
-
-        def tap(op: Op[Any]) -> Any:
-            answer = send(op)
-            hook(op)
-            return answer
-
-        executor.send = tap
-
-
-Clients = Callable[..., Client]
+PROCESS, LAG = 30.0, 2.0
+Worlds = Callable[..., World]
+both_goals = pytest.mark.parametrize("wait", ["processed", "visible"])
 
 
 @pytest.fixture
-def clients() -> Iterator[Clients]:
-    """Makes clients of services; one service for all unless delays are given."""
-    made: list[Client] = []
-    services: list[Service] = []
+def worlds() -> Iterator[Worlds]:
+    made: list[World] = []
 
-    def make(face: Face, service: Service | None = None, **delays: float) -> Client:
-        if service is None:
-            service = Service(behavior=Behavior(**cast("Any", delays)))
-            service.create_index("docs", IndexConfig(DIMENSIONS))
-            services.append(service)
-        made.append(Client(face, service))
+    def make(face: Face, **behavior: Any) -> World:
+        made.append(World(face, **behavior))
         return made[-1]
 
     yield make
-    for client in made:
-        client.connection.close()
-
-
-def service_of(client: Client) -> Service:
-    return cast("EmbeddedExecutor", client.connection.executor).service
-
-
-class Elapsed:
-    def __enter__(self) -> Self:
-        self.start = time.time()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds = time.time() - self.start
+    for world in made:
+        world.close()
 
 
 @both_faces
 async def test_without_wait_a_write_returns_at_once_and_is_not_seen(
-    face: Face, clients: Clients
+    face: Face, worlds: Worlds
 ) -> None:
-    client = clients(face, process_delay=NEVER)
-    with Elapsed() as elapsed:
+    world = worlds(face, process_delay=PROCESS)
+    client = world.client()
+    with Elapsed(world) as elapsed:
         await client.upsert(record("a"), wait=False)
         await client.upsert(record("b"))
-    assert elapsed.seconds < 5
+    assert elapsed.seconds == 0
     assert await client.numbers("a", "b") == {}
 
 
 @both_faces
 @pytest.mark.parametrize("verb", ["upsert", "insert"])
 async def test_processed_waits_for_processing_and_not_for_visibility(
-    face: Face, clients: Clients, verb: str
+    face: Face, worlds: Worlds, verb: str
 ) -> None:
-    client = clients(face, process_delay=DELAY, propagate_delay=NEVER)
-    with Elapsed() as elapsed:
-        await getattr(client, verb)(record("a"), wait="processed", wait_timeout=5)
-    assert DELAY <= elapsed.seconds < 5
-    assert await client.numbers("a") == {}
+    world = worlds(face, process_delay=PROCESS, propagate_delay=NEVER)
+    client = world.client()
+    with Elapsed(world) as elapsed:
+        mutations = await getattr(client, verb)(record("a"), wait="processed")
+    assert PROCESS <= elapsed.seconds <= PROCESS + 5
+    assert world.fates(mutations) == {"processed"}
 
 
 @both_faces
 @pytest.mark.parametrize("wait", ["visible", True])
 @pytest.mark.parametrize("verb", ["upsert", "insert"])
 async def test_visible_waits_for_processing_and_propagation(
-    face: Face, clients: Clients, verb: str, wait: Any
+    face: Face, worlds: Worlds, verb: str, wait: Any
 ) -> None:
-    client = clients(face, process_delay=DELAY, propagate_delay=DELAY)
-    with Elapsed() as elapsed:
-        await getattr(client, verb)(record("a", 1), record("b", 2), wait=wait, wait_timeout=5)
-    assert elapsed.seconds >= 2 * DELAY
+    world = worlds(face, process_delay=PROCESS, propagate_delay=20)
+    client = world.client()
+    with Elapsed(world) as elapsed:
+        mutations = await getattr(client, verb)(record("a", 1), record("b", 2), wait=wait)
+    assert PROCESS + 20 <= elapsed.seconds <= PROCESS + 25
+    assert world.fates(mutations) == {"visible"}
     assert await client.numbers("a", "b") == {"a": 1, "b": 2}
 
 
 @both_faces
-@pytest.mark.parametrize("wait", ["processed", "visible"])
+@both_goals
 async def test_batches_in_flight_at_once_are_all_waited_for(
-    face: Face, clients: Clients, wait: Any
+    face: Face, worlds: Worlds, wait: Any
 ) -> None:
-    client = clients(face, process_delay=DELAY)
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
     names = [f"id{i}" for i in range(12)]
-    vectors = [record(name) for name in names]
-    await client.upsert(*vectors, batch_size=2, wait=wait, wait_timeout=5)
-    assert len(await client.numbers(*names)) == 12
+    mutations = await world.client().upsert(*records(*names), batch_size=2, wait=wait)
+    assert len(mutations) == 6
+    world.assert_not_early(mutations, names, wait)
 
 
 @both_faces
-@pytest.mark.parametrize("propagate", [0.0, DELAY])
 async def test_an_overwritten_record_is_waited_for_until_its_new_content_is_seen(
-    face: Face, clients: Clients, propagate: float
+    face: Face, worlds: Worlds
 ) -> None:
-    client = clients(face, process_delay=DELAY, propagate_delay=propagate)
-    await client.upsert(record("a", 1), wait=True, wait_timeout=5)
-    await client.upsert(record("a", 2), wait=True, wait_timeout=5)
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
+    await client.upsert(record("a", 1), wait=True)
+    await client.upsert(record("a", 2), wait=True)
     assert await client.numbers("a") == {"a": 2}
     await client.upsert(Vector("a", np.zeros(DIMENSIONS), "space", {"n": 2}), wait=True)
     (seen,) = (await client.run(reading.get_many(client.io, client.state, ["a"]))).values()
@@ -176,156 +107,155 @@ async def test_an_overwritten_record_is_waited_for_until_its_new_content_is_seen
 
 @both_faces
 async def test_a_delete_is_waited_for_until_its_records_are_gone(
-    face: Face, clients: Clients
+    face: Face, worlds: Worlds
 ) -> None:
-    client = clients(face, process_delay=DELAY, propagate_delay=DELAY)
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
     names = [f"id{i}" for i in range(150)]
-    await client.upsert(*map(record, names), wait=True, wait_timeout=5)
-    with Elapsed() as elapsed:
-        await client.delete(*names, wait=True, wait_timeout=5)
-    assert elapsed.seconds >= 2 * DELAY
+    await client.upsert(*records(*names), wait=True)
+    with Elapsed(world) as elapsed:
+        await client.delete(*names, wait=True)
+    assert PROCESS + LAG <= elapsed.seconds <= PROCESS + LAG + 5
     assert await client.numbers(*names) == {}
 
 
 @both_faces
 @pytest.mark.parametrize("stranger", [False, True])
 async def test_a_record_that_was_so_before_proves_nothing(
-    face: Face, clients: Clients, stranger: bool
+    face: Face, worlds: Worlds, stranger: bool
 ) -> None:
-    client = clients(face, process_delay=DELAY)
-    await client.upsert(record("a", 1), record("same", 1), wait=True, wait_timeout=5)
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
+    await client.upsert(record("a", 1), record("same", 1), wait=True)
     if stranger:
         # Another run of the same script: it knows nothing of the writes before it.
-        client = clients(face, service_of(client))
-    await client.upsert(record("a", 2), record("same", 1), wait=True, wait_timeout=5)
+        client = world.client()
+    await client.upsert(record("a", 2), record("same", 1), wait=True)
     assert await client.numbers("a") == {"a": 2}
-    await client.insert(record("new", 3), record("same", 3), wait=True, wait_timeout=5)
+    await client.insert(record("new", 3), record("same", 3), wait=True)
     assert await client.numbers("new", "same") == {"new": 3, "same": 1}
-    await client.delete("unknown", "a", "new", wait=True, wait_timeout=5)
+    await client.delete("unknown", "a", "new", wait=True)
     assert await client.numbers("a", "new", "same") == {"same": 1}
 
 
 @both_faces
-async def test_deleting_what_is_not_visible_yet_is_waited_for(face: Face, clients: Clients) -> None:
-    client = clients(face, process_delay=DELAY)
+@both_goals
+@pytest.mark.parametrize("verb", ["upsert", "insert", "delete"])
+async def test_a_write_that_changes_nothing_is_waited_for_by_its_processing(
+    face: Face, worlds: Worlds, wait: Any, verb: str
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=8)
+    client = world.client()
+    names = [f"id{i}" for i in range(20)]
+    await client.upsert(*records(*names), wait=True)
+    with Elapsed(world) as elapsed:
+        if verb == "delete":
+            mutations = await client.delete("nobody", wait=wait)
+        else:
+            mutations = await getattr(client, verb)(*records(*names), wait=wait)
+    # Nothing can be seen of it: reads get ten seconds more to follow.
+    assert world.fates(mutations) == {wait}
+    assert elapsed.seconds <= PROCESS + 5 + (10 + 5 if wait == "visible" else 0)
+
+
+@both_faces
+@pytest.mark.parametrize("propagate", [0.0, 8.0])
+async def test_deleting_what_is_not_visible_yet_is_waited_for(
+    face: Face, worlds: Worlds, propagate: float
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=propagate)
+    client = world.client()
     await client.upsert(record("a"))
-    with Elapsed() as elapsed:
-        await client.delete("a", wait=True, wait_timeout=5)
-    assert elapsed.seconds >= DELAY
-    assert await client.numbers("a") == {}
-    await asyncio.sleep(2 * DELAY)
-    assert await client.numbers("a") == {}
+    world.pass_time(1)
+    with Elapsed(world) as elapsed:
+        mutations = await client.delete("a", wait=True)
+    assert elapsed.seconds >= PROCESS + propagate
+    assert world.fates(mutations) == {"visible"}
 
 
 @both_faces
-@pytest.mark.parametrize("wait", ["processed", "visible"])
-@pytest.mark.parametrize("batches", [1, 3])
-async def test_a_mutation_overtaken_by_another_clients_is_waited_for_and_not_for_ever(
-    face: Face, clients: Clients, wait: Any, batches: int
+async def test_writing_what_was_just_deleted_is_waited_for(face: Face, worlds: Worlds) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=8)
+    client = world.client()
+    await client.upsert(*records("a", "b"), wait=True)
+    await client.delete("a", "b")
+    world.pass_time(1)
+    mutations = await client.insert(*records("a", "b", number=2), wait=True)
+    assert world.fates(mutations) == {"visible"}
+    await client.delete("a", "b")
+    world.pass_time(1)
+    mutations = await client.upsert(*records("a", "b", number=2), wait=True)
+    assert world.fates(mutations) == {"visible"}
+
+
+@both_faces
+async def test_an_earlier_write_of_the_same_content_proves_nothing(
+    face: Face, worlds: Worlds
 ) -> None:
-    client = clients(face, process_delay=DELAY, propagate_delay=DELAY)
-    service, others = service_of(client), set[str | None]()
-
-    def write_too(op: Op[Any]) -> None:
-        if op.kind == "write":
-            mutation = service.upsert("docs", [record(f"other{len(others)}")])
-            others.add(mutation.mutation_id)
-
-    client.after(write_too)
-    names = [f"id{i}" for i in range(batches)]
-    least = 2 * DELAY if wait == "visible" else DELAY
-    with Elapsed() as elapsed:
-        await client.upsert(*map(record, names), batch_size=1, wait=wait, wait_timeout=5)
-    assert elapsed.seconds >= least
-    assert wait == "processed" or len(await client.numbers(*names)) == batches
-    with Elapsed() as elapsed:
-        await client.delete(*names, wait=wait, wait_timeout=5)
-    assert elapsed.seconds >= least
-    assert wait == "processed" or await client.numbers(*names) == {}
-    assert wait == "processed" or service.index_info("docs").processed_up_to_mutation in others
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
+    await client.upsert(record("a", 1))
+    world.pass_time(20)
+    mutations = await client.upsert(record("a", 1), record("b", 1), wait=True)
+    assert world.fates(mutations) == {"visible"}
 
 
 @both_faces
-@pytest.mark.parametrize("wait", ["processed", "visible"])
-async def test_a_wait_that_takes_too_long_names_the_record_and_the_mutation(
-    face: Face, clients: Clients, wait: str
-) -> None:
-    client = clients(face, process_delay=NEVER)
-    with Elapsed() as elapsed, pytest.raises(WaitTimeoutError) as caught:
-        await client.upsert(record("doc-7"), wait=wait, wait_timeout=0.1)
-    assert 0.1 <= elapsed.seconds < 5
-    (write,) = client.state.unseen
-    for named in ("'docs'", "'doc-7'", str(write.mutation_id), f"not {wait}", "wait_timeout="):
-        assert named in str(caught.value)
-    assert isinstance(caught.value, TimeoutError)
-    assert isinstance(caught.value, VectorizeError)
-    with pytest.raises(WaitTimeoutError, match="'gone'"):
-        await client.delete("gone", wait=wait, wait_timeout=0)
-
-
-@both_faces
-async def test_own_writes_of_before_are_all_waited_for(face: Face, clients: Clients) -> None:
-    client = clients(face, process_delay=DELAY, propagate_delay=DELAY)
-    await client.wait_for_own()
+async def test_own_writes_of_before_are_all_waited_for(face: Face, worlds: Worlds) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
+    await client.wait()
+    assert client.executor.ops == []
     for i in range(40):
         await client.upsert(record(f"id{i}"))
     await client.delete("id3", "id39")
-    with Elapsed() as elapsed:
-        await client.wait_for_own()
-    assert elapsed.seconds >= DELAY
+    with Elapsed(world) as elapsed:
+        await client.wait()
+    assert PROCESS + LAG <= elapsed.seconds <= PROCESS + LAG + 10 + 5
     names = [f"id{i}" for i in range(40)]
     assert set(await client.numbers(*names)) == set(names) - {"id3", "id39"}
-    assert not client.state.unseen
+    assert client.state.own.pending() == ()
 
 
 @both_faces
 async def test_both_faces_of_a_connection_know_of_each_others_writes(
-    face: Face, clients: Clients
+    face: Face, worlds: Worlds
 ) -> None:
-    client = clients(face, process_delay=DELAY)
+    world = worlds(face, process_delay=PROCESS)
+    client = world.client()
     run(writing.upsert(client.connection.io(), client.state, [record("sync")]))
     await writing.upsert(client.connection.async_io(), client.state, [record("async")])
-    await client.wait_for_own()
+    await client.wait()
     assert set(await client.numbers("sync", "async")) == {"sync", "async"}
 
 
 @both_faces
-async def test_the_probe_of_an_earlier_wait_may_be_overwritten_by_own_writes(
-    face: Face, clients: Clients
+async def test_the_records_of_an_earlier_write_may_be_overwritten_by_own_writes(
+    face: Face, worlds: Worlds
 ) -> None:
-    client = clients(face, process_delay=DELAY, propagate_delay=DELAY)
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
     await client.upsert(record("a", 1))
     await client.upsert(record("b", 1))
     await client.upsert(record("a", 2), record("b", 2))
     await client.delete("b")
-    await client.wait_for_own()
+    await client.wait()
     assert await client.numbers("a", "b") == {"a": 2}
 
 
 @both_faces
-async def test_a_deleted_probe_leaves_another_record_of_its_write_to_wait_for(
-    face: Face, clients: Clients
-) -> None:
-    # Processed at once, seen later: the deleted record is absent before its writing is seen.
-    client = clients(face, propagate_delay=4 * DELAY)
-    await client.upsert(record("a", 1), record("b", 1))
-    await client.delete("b")
-    await client.wait_for_own()
-    assert await client.numbers("a", "b") == {"a": 1}
-
-
-@both_faces
 @pytest.mark.parametrize("removing", [False, True])
-async def test_the_probe_may_be_overwritten_by_own_writes_while_it_is_waited_for(
-    face: Face, clients: Clients, removing: bool
+async def test_a_write_may_be_overwritten_by_own_writes_while_it_is_waited_for(
+    face: Face, worlds: Worlds, removing: bool
 ) -> None:
-    client = clients(face, process_delay=DELAY, propagate_delay=DELAY)
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
     again = False
 
     def overwrite(op: Op[Any]) -> None:
         # As another thread would, between the first and the second look.
         nonlocal again
-        if isinstance(op, GetInfo) and client.state.unseen and not again:
+        if isinstance(op, GetInfo) and not again:
             again = True
             io, state = client.connection.io(), client.state
             if removing:
@@ -333,40 +263,79 @@ async def test_the_probe_may_be_overwritten_by_own_writes_while_it_is_waited_for
             else:
                 run(writing.upsert(io, state, [record("a", 2)]))
 
-    client.after(overwrite)
-    await client.upsert(record("a", 1), wait=True, wait_timeout=5)
+    client.executor.after = overwrite
+    mutations = await client.upsert(record("a", 1), wait=True)
     assert again
+    assert world.fates(mutations) == {"visible"}
     assert await client.numbers("a") == ({} if removing else {"a": 2})
 
 
 @both_faces
+async def test_another_threads_writes_do_not_put_a_wait_off(face: Face, worlds: Worlds) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
+
+    def write_more(op: Op[Any]) -> None:
+        if isinstance(op, GetInfo):
+            io, state = client.connection.io(), client.state
+            for i in range(20):
+                run(writing.upsert(io, state, [record(f"{world.now} {i}")]))
+
+    client.executor.after = write_more
+    with Elapsed(world) as elapsed:
+        await client.upsert(record("a", 1), wait=True)
+    assert PROCESS + LAG <= elapsed.seconds <= PROCESS + LAG + 5
+
+
+@both_faces
 async def test_what_the_caller_does_to_the_record_afterwards_does_not_matter(
-    face: Face, clients: Clients
+    face: Face, worlds: Worlds
 ) -> None:
-    client = clients(face, process_delay=DELAY)
-    values, metadata = np.ones(DIMENSIONS, np.float32), {"n": 1}
+    world = worlds(face, process_delay=PROCESS)
+    client = world.client()
+    values, metadata = np.ones(DIMENSIONS, np.float32), {"n": 1, "none": None, "one": 1.0}
     await client.upsert(Vector("a", values, metadata=metadata))
     values[:] = 5
     metadata["n"] = 5
-    await client.wait_for_own()
+    await client.wait()
     assert await client.numbers("a") == {"a": 1}
 
 
 @both_faces
-async def test_where_nothing_is_slow_a_wait_sleeps_not_once(
-    face: Face, clients: Clients, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def sleep(*_: object) -> None:
-        raise AssertionError("slept")
+async def test_where_nothing_is_slow_a_wait_sleeps_not_once(face: Face, worlds: Worlds) -> None:
+    world = worlds(face)
+    client = world.client()
+    with Elapsed(world) as elapsed:
+        await client.upsert(record("a"), wait=True)
+        await client.upsert(record("a"), wait=True)
+        await client.insert(record("b"), wait="processed")
+        await client.delete("a", "unknown", wait=True)
+        await client.upsert(record("c"))
+        await client.delete("c", wait=True)
+        await client.upsert(wait=True)
+        await client.delete(wait=True)
+        await client.upsert(*map(record, "defghi"), batch_size=2)
+        await client.wait()
+    assert elapsed.seconds == 0
+    assert await client.numbers(*"abcd") == {"b": 0, "d": 0}
 
-    monkeypatch.setattr(face.io_class, "sleep", sleep)
-    client = clients(face)
-    await client.upsert(record("a"), wait=True)
-    await client.insert(record("b"), wait="processed")
-    await client.delete("a", "unknown", wait=True)
-    await client.upsert(wait=True)
-    await client.delete(wait=True)
-    assert await client.numbers("a", "b") == {"b": 0}
+
+@both_faces
+@both_goals
+async def test_the_end_of_a_wait_is_an_event(face: Face, worlds: Worlds, wait: Any) -> None:
+    world = worlds(face, process_delay=1)
+    client = world.client()
+    (mutation,) = await client.upsert(record("a"), wait=wait)
+    with pytest.raises(WaitTimeoutError):
+        await client.upsert(record("b"), wait=wait, wait_timeout=0)
+    world.service.delete_index("docs")
+    with pytest.raises(VectorizeError):
+        await client.wait()
+    seen, timeout, error = [e for e in client.events if isinstance(e, WaitEvent)]
+    assert (seen.index, seen.goal, seen.mutation_id) == ("docs", wait, mutation.mutation_id)
+    assert (seen.outcome, timeout.outcome, error.outcome) == ("seen", "timeout", "error")
+    assert 1 <= seen.seconds < 2
+    assert (seen.polls, timeout.polls, error.polls) == (6, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -383,17 +352,19 @@ def test_any_other_wait_is_refused_by_name(wait: Any) -> None:
         waiting.wait_goal(wait)
 
 
-def test_threads_may_share_what_is_known_of_an_index() -> None:
-    state, failures = IndexState("docs"), []
+def test_threads_may_share_what_is_known_of_own_writes() -> None:
+    known, failures = OwnWrites(), []
 
     def write(thread: int) -> None:
         try:
             for i in range(400):
-                span = Span(state.moment(), state.moment())
-                own = OwnWrite(f"{thread}-{i}", f"id{i % 7}", None, span)
-                state.remember(own, {f"id{(i + j) % 7}" for j in range(3)})
-                state.observe(f"other-{thread}-{i}")
-                state.settle(state.still_unseen([own]))
+                names = [f"id{(i + j) % 7}" for j in range(3)]
+                own = known.begin({name: record(name) for name in names})
+                began = known.moment()
+                known.accept(own, f"{thread}-{i}")
+                known.processed(f"{thread}-{i - 2}")
+                known.read(known.pending(), {name: record(name) for name in names}, began)
+                known.see(own)
         except Exception as error:
             failures.append(error)
 
@@ -408,4 +379,4 @@ def test_threads_may_share_what_is_known_of_an_index() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert failures == []
-    assert len(state.spans) <= 1_000
+    assert len(known._order) <= 1_000

@@ -45,7 +45,7 @@ class Account:
         if piece.error is None:
             self._written += runs(positions)
             self._accepted += len(positions)
-            self._mutations.append((positions[0], Mutation(piece.mutation_id)))
+            self._mutations.append((positions[0], Mutation(piece.own.mutation_id)))
             return entries
         self.causes.append(piece.error)
         if _may_have_acted(piece.error):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vectorize_core import limits, wire
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.flows.claims import Claims
-from vectorize_core.flows.state import Span
+from vectorize_core.flows.own_writes import OwnWrite
 from vectorize_core.io import Io
 from vectorize_core.models import Vector
 
@@ -37,12 +37,11 @@ class Entry(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Part of a batch, and what became of it: a ``mutation_id``, or an ``error``."""
+    """Part of a batch, and what became of it: a mutation that was accepted, or an ``error``."""
 
     entries: tuple[Entry, ...]
     seconds: float
-    mutation_id: str | None = None
-    span: Span | None = None
+    own: OwnWrite
     error: Exception | None = None
 
 

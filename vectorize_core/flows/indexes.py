@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypedDict, TypeVar
 
@@ -14,6 +15,7 @@ from vectorize_core.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
+from vectorize_core.flows.pauses import Pauses
 from vectorize_core.flows.state import IndexState, get_details, get_metadata_indexes
 from vectorize_core.io import Io
 from vectorize_core.models import (
@@ -33,10 +35,12 @@ from vectorize_core.operations import (
     DeleteIndex,
     DeleteMetadataIndex,
     GetIndex,
+    ListMetadataIndexes,
     Op,
 )
 
 T = TypeVar("T")
+DEFAULT_WAIT_TIMEOUT = 600.0
 logger = logging.getLogger("vectorize_core")
 
 
@@ -95,7 +99,7 @@ async def create_index(
     metadata_indexes: Mapping[str, IndexType] | None = None,
     record_layout: bool = True,
     exist_ok: bool = False,
-    wait_timeout: float = 600.0,
+    wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
 ) -> IndexDetails:
     """Create an index and its metadata indexes, and wait until those are live."""
     checks.check_index_name(state.name)
@@ -166,6 +170,7 @@ async def create_metadata_index(
 
     op = CreateMetadataIndex(state.name, property_name, index_type)
     mutation = await repeat_settled(io, op, settled)
+    state.deleted_at.pop(property_name, None)
     state.metadata_indexes = None
     return mutation
 
@@ -179,6 +184,7 @@ async def delete_metadata_index(io: Io, state: IndexState, property_name: str) -
 
     op = DeleteMetadataIndex(state.name, property_name)
     mutation = await repeat_settled(io, op, settled)
+    state.deleted_at[property_name] = time.monotonic()
     state.metadata_indexes = None
     return mutation
 
@@ -188,14 +194,19 @@ async def ensure_metadata_indexes(
     state: IndexState,
     wanted: Mapping[str, IndexType],
     *,
-    wait_timeout: float = 600.0,
+    wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
 ) -> None:
     """Create the metadata indexes that are missing and wait until they are live.
 
     A live index covers the vectors written from then on, hence the wait: 70 to 165 seconds on
     Cloudflare. Progress goes to the ``vectorize_core`` logger.
     """
+    pauses = Pauses(io, wait_timeout)
     present = await get_metadata_indexes(io, state, refresh=True)
+    dropped = {name for name in wanted if name in present and _was_just_deleted(state, name)}
+    if dropped:
+        # What is listed is about to go: it must not be taken for the one that is wanted.
+        present = await _wait_for_indexes(io, state, pauses, dropped, live=False)
     for name, index_type in wanted.items():
         if present.get(name, index_type) != index_type:
             raise ConfigurationError(
@@ -207,33 +218,48 @@ async def ensure_metadata_indexes(
     for name, index_type in missing.items():
         await create_metadata_index(io, state, name, index_type)
     if missing:
-        await _wait_until_live(io, state, set(missing), wait_timeout)
+        await _wait_for_indexes(io, state, pauses, set(missing), live=True)
 
 
-async def _wait_until_live(io: Io, state: IndexState, names: set[str], wait_timeout: float) -> None:
-    waited, pause = 0.0, 0.05
-    while True:
-        pending = names - set(await get_metadata_indexes(io, state, refresh=True))
-        if not pending:
-            return
-        if waited >= wait_timeout:
-            raise WaitTimeoutError(
-                f"index {state.name!r}: the metadata indexes {sorted(pending)} are not live "
-                f"after {waited:.0f} s. They may still become so; vectors written before that "
-                "are not found by filters on them"
-            )
-        if waited > 1:
-            level = logging.WARNING if waited < 4 else logging.INFO
+def _was_just_deleted(state: IndexState, name: str) -> bool:
+    at = state.deleted_at.get(name)
+    return at is not None and time.monotonic() - at < DEFAULT_WAIT_TIMEOUT
+
+
+async def _wait_for_indexes(
+    io: Io, state: IndexState, pauses: Pauses, names: set[str], *, live: bool
+) -> Mapping[str, IndexType]:
+    """Wait until metadata indexes are live, or gone; returns all that are live then."""
+    details = await get_details(io, state)
+    next_look, pending = 5.0, names
+
+    async def settled() -> bool:
+        nonlocal next_look, pending
+        if pauses.waited >= next_look:
+            next_look = pauses.waited + 15.0
+            state.details = await io.once(GetIndex(state.name))
+            state.check_same(details.created_on)
+        listed = await io.once(ListMetadataIndexes(state.name))
+        present = state.metadata_indexes = {m.property_name: m.index_type for m in listed}
+        pending = names - present.keys() if live else names & present.keys()
+        if pending and pauses.waited > 1:
+            level = logging.WARNING if pauses.waited < 4 else logging.INFO
             logger.log(
                 level,
                 "index %r: waiting for the metadata indexes %s (%.0f s; usually 70 to 165 s)",
                 state.name,
                 ", ".join(sorted(pending)),
-                waited,
+                pauses.waited,
             )
-        await io.sleep(pause)
-        waited += pause
-        pause = min(pause * 2, 5.0)
+        return not pending
+
+    if not await pauses.until(settled):
+        raise WaitTimeoutError(
+            f"index {state.name!r}: the metadata indexes {sorted(pending)} are not "
+            f"{'live' if live else 'gone'} after {pauses.waited:.0f} s. They may still become "
+            "so; vectors written before metadata indexes are live are not found by filters on them"
+        ) from pauses.failure
+    return await get_metadata_indexes(io, state)
 
 
 def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> IndexConfig:

@@ -131,13 +131,15 @@ class OwnWrites:
     """The writes of one client to one index; threads may share it.
 
     It remembers the latest that are not known to be seen, and keeps track of every write that
-    somebody holds because he waits for it. ``last_sent`` is when the latest was sent.
+    somebody holds because he waits for it. ``last_sent`` is when the latest was sent, ``warned``
+    whether its user has been told of unseen writes.
     """
 
     _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _tracked: WeakSet[OwnWrite] = field(default_factory=WeakSet)
     last_sent: float = -math.inf
-    _sent: dict[str, int] = field(default_factory=dict)
+    warned: bool = False
+    _order: dict[str, tuple[float, float]] = field(default_factory=dict)
     _processed: float = -math.inf
     _visible: float = -math.inf
     _clock: count[int] = field(default_factory=count)
@@ -182,20 +184,24 @@ class OwnWrites:
             if own.ids:
                 self._unseen.append(own)
             if mutation_id is not None:
-                self._sent[mutation_id] = own.sent
-                if len(self._sent) > _ORDERED:
-                    del self._sent[next(iter(self._sent))]
+                self._order[mutation_id] = own.sent, own.accepted
+                if len(self._order) > _ORDERED:
+                    del self._order[next(iter(self._order))]
 
-    def processed(self, mutation_id: str | None) -> bool:
-        """Note that the index has processed a mutation; whether it is one of ours."""
+    def processed(self, mutation_id: str | None) -> float:
+        """Note the last mutation that the index has processed, of whichever client.
+
+        Returns a moment by which it was accepted at the latest: what was sent after that is not
+        processed yet.
+        """
+        if mutation_id is None:
+            return -math.inf
         with self._lock:
-            sent = self._sent.get(mutation_id or "")
-            if sent is None:
-                return False
+            sent, accepted = self._order.get(mutation_id, (-math.inf, math.inf))
             self._processed = max(self._processed, sent)
             for own in self._tracked:
                 own.processed |= own.mutation_id == mutation_id
-            return True
+            return accepted
 
     def read(self, writes: Collection[OwnWrite], stored: Mapping[str, Vector], began: int) -> None:
         """Note what the probes of ``writes`` read as; the reading began at a moment."""
@@ -235,12 +241,12 @@ class OwnWrites:
         """Those of `pending` that were sent when ``own`` was accepted."""
         return tuple(later for later in self.pending() if later.sent > own.accepted)
 
-    def forget(self, writes: Collection[OwnWrite] | None = None) -> None:
-        """Do not wait for ``writes`` any more; None for all: the index they were in is gone."""
+    def forget(self, created_on: datetime | None = None) -> None:
+        """Wait for none of these any more, the index being gone; or only for those since."""
         with self._lock:
-            for own in self._unseen.copy():
-                if writes is None or own in writes:
-                    self._unseen.remove(own)
+            kept = [own for own in self._unseen if created_on and own.created_on == created_on]
+            self._unseen.clear()
+            self._unseen.extend(kept)
 
 
 def latest(writes: Collection[OwnWrite]) -> tuple[OwnWrite, ...]:

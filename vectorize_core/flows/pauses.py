@@ -1,38 +1,65 @@
-"""The time that a wait takes: growing pauses between its polls, up to its deadline."""
+"""The time that a wait takes: polls, with growing pauses between them, up to a deadline."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Awaitable, Callable
 
 from vectorize_core.io import Io
+from vectorize_core.retry import is_transient
 
 _FIRST, _LONGEST = 0.05, 5.0
 
 
 class Pauses:
-    """Pauses from 50 ms to 5 s, for ``timeout`` seconds in all."""
+    """Pauses from 50 ms to 5 s, for ``timeout`` seconds in all.
+
+    ``failure`` is what the last poll failed with, ``polls`` how many there were, ``slept`` the
+    sum of all pauses in seconds.
+    """
 
     def __init__(self, io: Io, timeout: float) -> None:
         self._io = io
         self._timeout = timeout
-        self._start = time.monotonic()
+        self._start = io.now()
         self._next = _FIRST
+        self.failure: Exception | None = None
+        self.polls = 0
         self.slept = 0.0
 
     @property
     def waited(self) -> float:
         """Seconds since the beginning; polls take time too, and an injected sleep none."""
-        return max(self.slept, time.monotonic() - self._start)
+        return max(self.slept, self._io.now() - self._start)
 
     @property
     def over(self) -> bool:
         """Whether the time is up."""
         return self.waited >= self._timeout
 
-    async def sleep(self, at_least: float = 0.0) -> None:
-        """Pause, for as long as the service asks if it does, but not past the deadline."""
+    async def until(self, poll: Callable[[], Awaitable[bool]]) -> bool:
+        """Poll until that is true; False when the time is up before.
+
+        A transient failure of a poll means not yet, so a poll has no need of retries. It is
+        asked once more when the time is up.
+        """
+        while True:
+            self.failure = None
+            self.polls += 1
+            try:
+                if await poll():
+                    return True
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                self.failure = error
+            if self.over:
+                return False
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        asked = getattr(self.failure, "retry_after", None)
         left = max(self._timeout - self.waited, 0.01)
-        pause = min(max(self._next, at_least), left)
+        pause = min(max(self._next, asked if asked is not None else 0.0), left)
         self._next = min(self._next * 2, _LONGEST)
         await self._io.sleep(pause)
         self.slept += pause

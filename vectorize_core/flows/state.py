@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from vectorize_core.errors import IndexNotFoundError
+from vectorize_core.errors import IndexNotFoundError, IndexReplacedError
+from vectorize_core.flows.claims import Claims
 from vectorize_core.flows.own_writes import OwnWrites
 from vectorize_core.io import Io
 from vectorize_core.models import IndexDetails, IndexType
@@ -16,18 +18,34 @@ from vectorize_core.operations import GetIndex, ListMetadataIndexes
 class IndexState:
     """One index as this client knows it; shared by all faces of a connection.
 
-    Forgetting is always safe: the configuration is read again when it is needed.
+    Forgetting is always safe: the configuration is read again when it is needed. Metadata
+    indexes that this client has deleted, at these times by `time.monotonic`, may be listed still.
     """
 
     name: str
     details: IndexDetails | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
     own: OwnWrites = field(default_factory=OwnWrites, repr=False)
+    claims: Claims = field(default_factory=Claims, repr=False)
+    deleted_at: dict[str, float] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Forget the configuration: the index was created, deleted or changed."""
         self.details = None
         self.metadata_indexes = None
+
+    def check_same(self, created_on: datetime | None) -> None:
+        """Raise `IndexReplacedError` if the index is known to have been made after that."""
+        known = self.details
+        if known is None or known.created_on is None or created_on is None:
+            return
+        if created_on < known.created_on:
+            self.own.forget(known.created_on)
+            self.forget()
+            raise IndexReplacedError(
+                f"the index {self.name!r} was deleted, and created again on {known.created_on}: "
+                "what this client had written to it is gone. Write it again"
+            )
 
 
 async def get_details(io: Io, state: IndexState, *, refresh: bool = False) -> IndexDetails:

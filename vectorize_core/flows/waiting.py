@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Literal, NoReturn, TypedDict
 from uuid import uuid4
 
 from vectorize_core import limits
 from vectorize_core.errors import (
     IndexNotFoundError,
-    IndexReplacedError,
     InvalidInputError,
     VectorizeError,
     WaitTimeoutError,
 )
+from vectorize_core.events import WaitEvent
 from vectorize_core.flows.own_writes import OwnWrite, latest
 from vectorize_core.flows.pauses import Pauses
 from vectorize_core.flows.state import IndexState, get_details
@@ -129,49 +128,55 @@ class _Wait:
         self._pending = list(writes)
         self._goal = goal
         self._pauses = Pauses(io, timeout)
+        self._asked = False
         self._processed: dict[OwnWrite, tuple[float, float]] = {}
         self._index_check = self._barrier = _FIRST_BARRIER
         self._passed = max(own.accepted for own in writes)
 
     async def run(self) -> None:
-        while True:
-            failure: Exception | None = None
-            try:
-                await self._poll()
-            except Exception as error:
-                if isinstance(error, IndexNotFoundError):
-                    self._state.forget()
-                if not is_transient(error):
-                    raise
-                failure = error
-            if not self._pending:
-                return
-            if self._pauses.over:
-                await self._time_out(failure)
-            asked = getattr(failure, "retry_after", None)
-            await self._pauses.sleep(asked if asked is not None else 0.0)
+        outcome: Literal["seen", "timeout", "error"] = "error"
+        last, pauses = self._pending[-1].mutation_id, self._pauses
+        try:
+            if not await pauses.until(self._poll):
+                outcome = "timeout"
+                await self._time_out()
+            outcome = "seen"
+        except IndexNotFoundError:
+            self._state.forget()
+            raise
+        finally:
+            name, seconds, polls = self._state.name, pauses.waited, pauses.polls
+            self._io.emit(WaitEvent(name, self._goal, seconds, polls, last, outcome))
 
-    async def _poll(self) -> None:
+    async def _poll(self) -> bool:
         # Each request is sent once: what fails is tried again by the next poll.
-        io, state = self._io, self._state
-        followers = [o for own in self._pending if not own.probes for o in state.own.after(own)]
-        await _read(io, state, [*self._pending, *followers])
+        known, waited = self._state.own, self._pauses.waited
+        followers = [o for own in self._pending if not own.probes for o in known.after(own)]
+        await _read(self._io, self._state, [*self._pending, *followers])
         self._check_index()
         self._settle()
+        overtaken = bool(self._pending) and await self._may_be_overtaken()
         if not self._pending:
-            return
-        last = (await io.once(GetInfo(state.name))).processed_up_to_mutation
-        overtaken = not state.own.processed(last) and last is not None
-        self._settle()
-        if not self._pending:
-            return
-        barrier = overtaken and self._pauses.waited >= self._barrier
-        if barrier or self._pauses.waited >= self._index_check:
-            self._index_check = self._pauses.waited + _INDEX_CHECK
+            return True
+        late = overtaken and waited >= self._barrier
+        if late or waited >= self._index_check:
+            self._index_check = waited + _INDEX_CHECK
             await self._ask_index()
-        if barrier:
-            self._barrier = self._pauses.waited * _NEXT_BARRIER
+        only_processing = not self._asked and all(own.matching for own in self._pending)
+        if late or (overtaken and only_processing):
+            self._asked = True
+            self._barrier = waited * _NEXT_BARRIER if late else self._barrier
             await self._send_barrier()
+            await self._may_be_overtaken()
+        return not self._pending
+
+    async def _may_be_overtaken(self) -> bool:
+        """Ask how far the index is; whether it may have processed what it does not tell."""
+        state = self._state
+        info = await self._io.once(GetInfo(state.name))
+        until = state.own.processed(info.processed_up_to_mutation)
+        self._settle()
+        return any(own.sent < until and not state.own.is_processed(own) for own in self._pending)
 
     def _settle(self) -> None:
         """Drop what is done."""
@@ -181,6 +186,9 @@ class _Wait:
         known, pauses = self._state.own, self._pauses
         if known.is_visible(own):
             return True
+        followers = known.after(own) if not own.probes else ()
+        if any(self._is_done(follower) for follower in followers):
+            return True
         if not known.is_processed(own):
             return False
         if self._goal == "processed":
@@ -189,7 +197,7 @@ class _Wait:
         processed_for = pauses.waited - since
         if time.monotonic() - own.since >= _OLD:
             done = True
-        elif own.matching and (own.probes or not known.after(own)):
+        elif own.matching and not followers:
             done = processed_for >= min(took, _LAG) or pauses.over
         else:
             done = own.shown and processed_for >= _LAG
@@ -219,20 +227,12 @@ class _Wait:
         self._check_index()
 
     def _check_index(self) -> None:
-        """Raise if the index is another one than the writes were sent to."""
-        state = self._state
-        created_on = None if state.details is None else state.details.created_on
-        lost = [own for own in state.own.pending() if _is_older(own, created_on)]
-        if any(_is_older(own, created_on) for own in self._pending):
-            state.forget()
-            state.own.forget(lost)
-            raise IndexReplacedError(
-                f"the index {state.name!r} was deleted, and created again on {created_on}, since "
-                "this client wrote to it: what was written before is gone. Write it again"
-            )
+        for own in self._pending:
+            self._state.check_same(own.created_on)
 
-    async def _time_out(self, failure: Exception | None) -> None:
+    async def _time_out(self) -> NoReturn:
         """Raise what a wait ends with whose time is up."""
+        failure = self._pauses.failure
         try:
             await self._ask_index()
         except VectorizeError as error:
@@ -263,8 +263,3 @@ async def _read(io: Io, state: IndexState, writes: Collection[OwnWrite]) -> None
         some = ids[start : start + limits.MAX_IDS_PER_GET]
         stored.update((v.id, v) for v in await io.once(GetByIds(state.name, some)))
     state.own.read(writes, stored, began)
-
-
-def _is_older(own: OwnWrite, created_on: datetime | None) -> bool:
-    """Whether a write was sent to an index that was there before the present one."""
-    return own.created_on is not None and created_on is not None and own.created_on < created_on

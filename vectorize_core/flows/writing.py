@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, Unpack
 
-from vectorize_core import checks, json, limits, progress
+from vectorize_core import checks, limits, progress
 from vectorize_core.errors import (
     ApiError,
-    IndexNotFoundError,
     InvalidInputError,
     RecordRefusedError,
 )
@@ -20,13 +19,15 @@ from vectorize_core.events import BatchEvent
 from vectorize_core.flows.account import Account
 from vectorize_core.flows.batching import Batch, Batcher, Entry, Piece
 from vectorize_core.flows.checkpoint import Checkpoint, Resume, open_checkpoint
+from vectorize_core.flows.own_writes import OwnWrite
 from vectorize_core.flows.source import Ids, Records, Source, Vectors
-from vectorize_core.flows.state import IndexState, OwnWrite, Span
+from vectorize_core.flows.state import IndexState
 from vectorize_core.flows.waiting import (
     DEFAULT_WAIT_TIMEOUT,
     Wait,
     WaitOptions,
-    observe,
+    begin,
+    prepare,
     wait_for,
     wait_goal,
 )
@@ -148,9 +149,7 @@ async def write(
         keep_last=mode != "insert",
     )
     if goal is not None and source.total != 0:
-        # An index that is yet to be made holds nothing to be mistaken for this write.
-        with suppress(IndexNotFoundError):
-            await observe(io, state)
+        await prepare(io, state)
     with progress.shown(source.total, on_batch, show=show_progress) as tell:
         under_way = _Write(
             io,
@@ -161,13 +160,13 @@ async def write(
             request=_requests(state.name, mode, unparsable_behavior),
             mode=mode,
             on_batch=tell,
+            # Not for every batch of a long write, which its last ones stand for.
+            looks=0 if goal is None else concurrency,
             last=deque(maxlen=concurrency),
         )
         await under_way.carry_out(concurrency)
     await checkpoint.finish(io)
-    if goal is not None and under_way.last:
-        last = state.still_unseen(under_way.last)
-        await wait_for(io, state, last, wait, wait_timeout)
+    await wait_for(io, state, under_way.last, wait, wait_timeout)
     return under_way.account.mutations
 
 
@@ -195,6 +194,7 @@ class _Write:
     request: Callable[[Sequence[Entry]], Op[Mutation]]
     mode: Mode
     on_batch: OnBatch | None
+    looks: int
     # Mutations take effect in order, so those last on their way stand for all.
     last: deque[OwnWrite]
     refusals: int = 0
@@ -232,7 +232,11 @@ class _Write:
         parts = [tuple(batch.sent.values())]
         while parts:
             part = parts.pop()
-            sent, started = self.state.moment(), self.io.now()
+            written = {entry.id: entry.vector for entry in part}
+            look, self.looks = self.looks > 0, self.looks - 1
+            inserts = self.mode == "insert"
+            own = await begin(self.io, self.state, written, inserts=inserts, look=look)
+            started = self.io.now()
             try:
                 mutation = await self.io.call(self.request(part))
             except Exception as error:
@@ -243,13 +247,12 @@ class _Write:
                         parts += [part[half:], part[:half]]
                         continue
                     error = RecordRefusedError(error, part[0].id, part[0].position)
-                batch.pieces.append(Piece(part, self.io.now() - started, error=error))
+                batch.pieces.append(Piece(part, self.io.now() - started, own, error))
                 if not isinstance(error, RecordRefusedError):
                     break
             else:
-                span = Span(sent, self.state.moment())
-                seconds = self.io.now() - started
-                batch.pieces.append(Piece(part, seconds, mutation.mutation_id, span))
+                self.state.own.accept(own, mutation.mutation_id)
+                batch.pieces.append(Piece(part, self.io.now() - started, own))
         batch.ended = True
 
     async def land(self, batch: Batch, *, tell: bool = True) -> None:
@@ -257,10 +260,8 @@ class _Write:
         while batch.pieces:
             piece = batch.pieces[0]
             written = self.account.settle(batch, piece)
-            own = self._own_write(piece)
-            if own is not None:
-                self.state.remember(own, {entry.id for entry in piece.entries})
-                self.last.append(own)
+            if written:
+                self.last.append(piece.own)
             try:
                 await self.checkpoint.note(self.io, written)
             except Exception as error:
@@ -270,7 +271,9 @@ class _Write:
             if piece.error is not None and not isinstance(piece.error, RecordRefusedError):
                 self.batcher.finished = True
             elif written and tell:
-                await self._tell(BatchReport(self.account.written, piece.mutation_id, len(written)))
+                await self._tell(
+                    BatchReport(self.account.written, piece.own.mutation_id, len(written))
+                )
         self.batcher.landed(batch)
 
     def _stop(self, error: Exception) -> None:
@@ -293,33 +296,12 @@ class _Write:
                 records=len(piece.entries),
                 written=written,
                 seconds=piece.seconds,
-                mutation_id=piece.mutation_id,
+                mutation_id=piece.own.mutation_id,
                 error=None if piece.error is None else type(piece.error).__name__,
             )
-        )
-
-    def _own_write(self, piece: Piece) -> OwnWrite | None:
-        if piece.span is None:
-            return None
-        first, probe = piece.entries[0], piece.entries[-1]
-        return OwnWrite(
-            piece.mutation_id,
-            probe.id,
-            _copy(probe.vector),
-            piece.span,
-            exact=self.mode != "insert",
-            spare=_copy(first.vector) if first is not probe else None,
         )
 
 
 def _is_refusal(error: Exception) -> TypeGuard[ApiError]:
     """Whether the service may have refused a request for one of its records."""
     return isinstance(error, ApiError) and error.status in (400, 413) and not is_transient(error)
-
-
-def _copy(vector: Vector | None) -> Vector | None:
-    """As the service has it, whatever becomes of the caller's metadata and array."""
-    if vector is None:
-        return None
-    metadata = json.loads(json.dumps(vector.metadata or {}))
-    return Vector(vector.id, vector.values.copy(), vector.namespace, metadata)

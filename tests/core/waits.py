@@ -1,0 +1,273 @@
+"""A service on a clock that only waits move, and what its state says of every mutation."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+import threading
+from collections.abc import Callable, Collection, Iterable
+from itertools import count
+from typing import Any, Literal, Self, TypeVar
+
+import numpy as np
+
+from tests.core.helpers import Face
+from vectorize_core.connection import Connection
+from vectorize_core.events import Event, Events
+from vectorize_core.executors import Answer
+from vectorize_core.executors.embedded import EmbeddedExecutor
+from vectorize_core.flows import reading, waiting, writing
+from vectorize_core.io import AsyncIo, Io, SyncIo, run
+from vectorize_core.local import Behavior, Service
+from vectorize_core.models import IndexConfig, Mutation, Vector
+from vectorize_core.operations import Op
+from vectorize_core.retry import RetryPolicy
+
+T = TypeVar("T")
+DIMENSIONS = 32
+NEVER = 100_000.0
+Contents = dict[str, int]
+"""The number in each record, by id."""
+
+
+def record(name: str, number: int = 0) -> Vector:
+    return Vector(name, np.ones(DIMENSIONS), metadata={"n": number})
+
+
+def records(*names: str, number: int = 0) -> list[Vector]:
+    return [record(name, number) for name in names]
+
+
+def contents(vectors: Iterable[Vector]) -> Contents:
+    return {vector.id: dict(vector.metadata or {})["n"] for vector in vectors}
+
+
+class Witness(Service):
+    """Keeps what the index holds after each mutation, in the order of acceptance."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._noting = threading.RLock()
+        self.order: dict[str, int] = {}
+        self.after: list[Contents] = []
+
+    def forget(self) -> None:
+        self.order.clear()
+        self.after.clear()
+
+    def insert(self, name: str, vectors: Any) -> Mutation:
+        with self._noting:
+            mutation = super().insert(name, vectors)
+            return self._note(mutation, contents(reversed(vectors)), replace=False)
+
+    def upsert(self, name: str, vectors: Any) -> Mutation:
+        with self._noting:
+            return self._note(super().upsert(name, vectors), contents(vectors))
+
+    def delete_by_ids(self, name: str, ids: Any) -> Mutation:
+        with self._noting:
+            return self._note(super().delete_by_ids(name, ids), {}, gone=ids)
+
+    def _note(
+        self,
+        mutation: Mutation,
+        written: Contents,
+        *,
+        replace: bool = True,
+        gone: Collection[str] = (),
+    ) -> Mutation:
+        before = self.after[-1] if self.after else {}
+        held = {**before, **written} if replace else {**written, **before}
+        assert mutation.mutation_id
+        self.order[mutation.mutation_id] = len(self.after)
+        self.after.append({name: n for name, n in held.items() if name not in gone})
+        return mutation
+
+    def fate(self, mutation_id: str, now: float) -> Literal["accepted", "processed", "visible"]:
+        """How far the service has got with a mutation, out of its own journal."""
+        with self._database.reading() as tx:
+            row = tx.execute(
+                "SELECT processed, visible FROM mutations WHERE mutation_id = ?", (mutation_id,)
+            ).fetchone()
+        if row is None or row[1] <= now:
+            return "visible"
+        return "processed" if row[0] <= now else "accepted"
+
+
+class World:
+    """One index, its clients, and the only clock there is: it goes on where a client sleeps."""
+
+    def __init__(self, face: Face, **behavior: Any) -> None:
+        self.face = face
+        self.now = 1_000.0
+        self.service = Witness(behavior=Behavior(**behavior), clock=lambda: self.now)
+        self.create()
+        self.made: list[Client] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self._count = count()
+
+    def create(self) -> None:
+        self.service.forget()
+        self.service.create_index("docs", IndexConfig(DIMENSIONS))
+
+    def replace(self) -> None:
+        """Delete the index and create it again."""
+        self.service.delete_index("docs")
+        self.create()
+
+    def behave(self, **behavior: Any) -> None:
+        """Have other delays from now on."""
+        self.service._behavior = Behavior(**behavior)
+
+    def client(self, face: Face | None = None, **options: Any) -> Client:
+        self.made.append(Client(self, face if face is not None else self.face, **options))
+        return self.made[-1]
+
+    def close(self) -> None:
+        self.service.close()
+
+    def after(self, seconds: float, act: Callable[[], object]) -> None:
+        """Have something happen while somebody sleeps."""
+        heapq.heappush(self._due, (self.now + seconds, next(self._count), act))
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self._due and self._due[0][0] <= end:
+            at, _, act = heapq.heappop(self._due)
+            self.now = max(self.now, at)
+            act()
+        self.now = max(self.now, end)
+
+    def stored(self) -> Contents:
+        """What reads return at this moment, past all clients."""
+        found: list[Vector] = []
+        names = list(dict.fromkeys(name for held in self.service.after for name in held))
+        for start in range(0, len(names), 20):
+            found += self.service.get_by_ids("docs", names[start : start + 20])
+        return contents(found)
+
+    def fates(self, mutations: Iterable[Mutation]) -> set[str]:
+        return {self.service.fate(str(m.mutation_id), self.now) for m in mutations}
+
+    def seen_at(self, mutation: Mutation) -> float:
+        """When a mutation will be visible, or has been at the latest."""
+        with self.service._database.reading() as tx:
+            row = tx.execute(
+                "SELECT visible FROM mutations WHERE mutation_id = ?", (mutation.mutation_id,)
+            ).fetchone()
+        return self.now if row is None else float(row[0])
+
+    def assert_not_early(
+        self, mutations: Iterable[Mutation], names: Collection[str], goal: str = "visible"
+    ) -> None:
+        """No record of a write reads as it did before: it does as it was left then, or since."""
+        mutations = tuple(mutations)
+        if goal == "processed":
+            assert self.fates(mutations) <= {"processed", "visible"}
+            return
+        first = min(self.service.order[str(m.mutation_id)] for m in mutations)
+        stored = self.stored()
+        for name in names:
+            since = {held.get(name) for held in self.service.after[first:]}
+            assert stored.get(name) in since, f"{name} reads {stored.get(name)}, not {since}"
+
+
+class _Clocked:
+    """Sleeps take no time, but for the world's clock."""
+
+    world: World
+
+    def now(self) -> float:
+        return self.world.now
+
+    async def sleep(self, seconds: float, /) -> None:
+        self.world.pass_time(seconds)
+
+
+class ClockedSyncIo(_Clocked, SyncIo):
+    pass
+
+
+class ClockedAsyncIo(_Clocked, AsyncIo):
+    async def sleep(self, seconds: float, /) -> None:
+        await asyncio.sleep(0)
+        await super().sleep(seconds)
+
+
+Hook = Callable[[Op[Any]], None]
+
+
+class Direct(EmbeddedExecutor):
+    """Carries out at once, keeps what it was asked, and lets others act before and after."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self.ops: list[Op[Any]] = []
+        self.before: Hook | None = None
+        self.after: Hook | None = None
+
+    def send(self, op: Op[T], /) -> Answer[T]:
+        self.ops.append(op)
+        if self.before is not None:
+            self.before(op)
+        answer = super().send(op)
+        if self.after is not None:
+            self.after(op)
+        return answer
+
+    async def asend(self, op: Op[T], /) -> Answer[T]:
+        return self.send(op)
+
+
+class Client:
+    """One client of the world's service, by one face."""
+
+    def __init__(self, world: World, face: Face, retry: RetryPolicy | None = None) -> None:
+        self.world = world
+        self.face = face
+        self.executor = Direct(world.service)
+        self.events: list[Event] = []
+        told = Events(self.events.append)
+        self.connection = Connection(self.executor, retry, events=told)
+        self.state = self.connection.state("docs")
+        io_class = ClockedAsyncIo if face.is_async else ClockedSyncIo
+        self.io: Io = io_class(self.executor, self.connection.retry, events=told)
+        self.io.world = world  # type: ignore[union-attr]
+
+    def of(self, kind: type[T]) -> list[T]:
+        return [op for op in self.executor.ops if isinstance(op, kind)]
+
+    async def run(self, flow: Any) -> Any:
+        return await flow if self.face.is_async else run(flow)
+
+    async def upsert(self, *vectors: Vector, **options: Any) -> tuple[Mutation, ...]:
+        return await self.run(writing.upsert(self.io, self.state, vectors, **options))
+
+    async def insert(self, *vectors: Vector, **options: Any) -> tuple[Mutation, ...]:
+        return await self.run(writing.insert(self.io, self.state, vectors, **options))
+
+    async def delete(self, *ids: str, **options: Any) -> tuple[Mutation, ...]:
+        return await self.run(writing.delete(self.io, self.state, ids, **options))
+
+    async def wait(self, wait_timeout: float = 180.0) -> None:
+        await self.run(waiting.wait_for_own(self.io, self.state, wait_timeout))
+
+    async def numbers(self, *ids: str) -> Contents:
+        found = await self.run(reading.get_many(self.io, self.state, ids))
+        return contents(found.values())
+
+
+class Elapsed:
+    """The seconds a block takes on the world's clock."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.seconds = math.nan
+
+    def __enter__(self) -> Self:
+        self._start = self._world.now
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = self._world.now - self._start
