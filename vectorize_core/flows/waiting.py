@@ -244,9 +244,10 @@ class _Wait:
         said = f"index {state.name!r}: mutation {own.mutation_id} was accepted"
         if state.own.is_processed(own):
             raise WaitTimeoutError(
-                f"{said} and processed, but after {waited:.0f} s its records {records} do not "
-                "read as written. Another client has probably written these ids since: then "
-                "nothing tells whether reads see this write. If none has, reads lag behind"
+                f"{said} and processed, but not visible after {waited:.0f} s: its records "
+                f"{records} do not read as written. Reads may lag behind: wait longer with "
+                "wait_timeout=. Or another client has written these ids since: then nothing can "
+                "tell whether reads see this write"
             ) from failure
         raise WaitTimeoutError(
             f"{said}, but not {self._goal} after {waited:.0f} s: its records {records} are not "
