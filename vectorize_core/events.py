@@ -111,6 +111,11 @@ class Events:
         self._on_event = on_event
         self._failed = False
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody is told of every event."""
+        return self._on_event is not None or logger.isEnabledFor(logging.DEBUG)
+
     def emit(self, event: Event) -> None:
         """Tell ``event``."""
         if logger.isEnabledFor(event.level):

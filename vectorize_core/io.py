@@ -23,6 +23,7 @@ from collections.abc import (
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from vectorize_core import wire
 from vectorize_core.budget import RateBudget, is_for_all
 from vectorize_core.crews import (
     Crew,
@@ -214,31 +215,42 @@ class _BaseIo(Generic[E]):
             raise
 
     async def _attempt(self, op: Op[T], number: int) -> T:
-        """Send ``op`` once, tell what came of it, and learn how much more may be sent."""
+        """Send ``op`` once, learn how much more may be sent, and tell what came of it."""
         budget, answered, began = self._budget, False, self.now()
-        event = partial(RequestEvent, type(op).__name__, op.target, number)
         try:
             answer = await self._send(op)
             answered = True
             if budget is not None:
                 budget.learn(answer.headers)
-        except ApiError as error:
-            answered = True
-            if budget is not None:
+        except (Exception, asyncio.CancelledError) as error:
+            answered = isinstance(error, ApiError)
+            if budget is not None and isinstance(error, ApiError):
                 budget.learn(error.rate_limit)
                 if is_for_all(error):
                     budget.refused(error.retry_after)
-            kind = type(error).__name__
-            self.emit(event(self.now() - began, error.status, error.request_id, kind))
-            raise
-        except (Exception, asyncio.CancelledError) as error:
-            self.emit(event(self.now() - began, error=type(error).__name__))
+            self._tell(op, number, began, error)
             raise
         finally:
             if budget is not None:
                 budget.ended(answered=answered)
-        self.emit(event(self.now() - began, answer.status, answer.headers.get("cf-ray")))
+        self._tell(op, number, began, answer)
         return answer.result
+
+    def _tell(
+        self, op: Op[Any], number: int, began: float, end: Answer[Any] | BaseException
+    ) -> None:
+        if not self._events.heard:
+            return
+        status = request_id = error = None
+        if isinstance(end, Answer):
+            status, request_id = end.status, wire.request_id(end.headers)
+        else:
+            error = type(end).__name__
+            if isinstance(end, ApiError):
+                status, request_id = end.status, end.request_id
+        seconds = self.now() - began
+        kind = type(op).__name__
+        self.emit(RequestEvent(kind, op.target, number, seconds, status, request_id, error))
 
     def emit(self, event: Event, /) -> None:
         self._events.emit(event)

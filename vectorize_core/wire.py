@@ -95,7 +95,6 @@ def read_answer(
         envelope = orjson.loads(content)
     except orjson.JSONDecodeError:
         envelope = None
-    request_id = headers.get("cf-ray")
     well_formed = isinstance(envelope, dict) and "success" in envelope
     if 200 <= status < 300 and well_formed and envelope["success"] is not False:
         return envelope.get("result"), _messages(envelope.get("messages"))
@@ -109,10 +108,15 @@ def read_answer(
         operation,
         status,
         errors,
-        request_id=request_id,
+        request_id=request_id(headers),
         retry_after=retry_after(headers),
         rate_limit={name: value for name, value in headers.items() if "ratelimit" in name},
     )
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """What Cloudflare's support asks for."""
+    return headers.get("cf-ray")
 
 
 class Quota(NamedTuple):

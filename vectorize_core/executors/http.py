@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -70,8 +69,10 @@ class HttpExecutor:
         request, options = self._prepare(op)
         content = b"".join(request.body)
         client = self._client()
-        with _translated(op, self.credentials.base_url):
+        try:
             response = client.request(**options, content=content)
+        except httpx.RequestError as error:
+            raise self._unanswered(op, error) from error
         return _read(op, response)
 
     async def asend(self, op: Op[T], /) -> Answer[T]:
@@ -83,8 +84,10 @@ class HttpExecutor:
             # Encoding a large write takes long; the loop gets its turn after every slice.
             await asyncio.sleep(0)
         client = self._async_client()
-        with _translated(op, self.credentials.base_url):
+        try:
             response = await client.request(**options, content=b"".join(slices))
+        except httpx.RequestError as error:
+            raise self._unanswered(op, error) from error
         return _read(op, response)
 
     def _prepare(self, op: Op[Any]) -> tuple[wire.Request, dict[str, Any]]:
@@ -96,8 +99,8 @@ class HttpExecutor:
             headers["Content-Type"] = request.content_type
         options: dict[str, Any] = {
             "method": request.method,
-            "url": self.credentials.url + request.path,
-            "params": request.params,
+            "url": _parsed(self.credentials.url + request.path),
+            "params": request.params or None,
             "headers": headers,
         }
         if self._timeout is not None:
@@ -105,6 +108,15 @@ class HttpExecutor:
         elif self._http_client is None and self._async_http_client is None:
             options["timeout"] = _TIMEOUTS[op.kind]
         return request, options
+
+    def _unanswered(self, op: Op[Any], error: httpx.RequestError) -> ConnectionFailedError:
+        said = str(error) or type(error).__name__
+        if isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError)):
+            url = self.credentials.base_url
+            return ConnectionFailedError(f"{op}: no connection to {url}: {said}", sent=False)
+        if isinstance(error, httpx.TimeoutException):
+            return RequestTimeoutError(f"{op}: no answer in time: {said}")
+        return ConnectionFailedError(f"{op}: the connection broke: {said}")
 
     def _client(self) -> httpx.Client:
         if self._http_client is not None:
@@ -152,28 +164,15 @@ class HttpExecutor:
             await client.aclose()
 
 
+# For a search, httpx would spend a tenth of its time on parsing the address again.
+_parsed = lru_cache(maxsize=256)(httpx.URL)
+
+
 def _one_sided(given: str, needed: str) -> ConfigurationError:
     return ConfigurationError(f"only {given}= was given; {needed} too")
 
 
 _USER_AGENT = {"User-Agent": "vectorize-stores"}
-
-
-@contextmanager
-def _translated(op: Op[Any], url: str) -> Iterator[None]:
-    try:
-        yield
-    except (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError) as error:
-        said = f"{op}: no connection to {url}: {_said(error)}"
-        raise ConnectionFailedError(said, sent=False) from error
-    except httpx.TimeoutException as error:
-        raise RequestTimeoutError(f"{op}: no answer in time: {_said(error)}") from error
-    except httpx.RequestError as error:
-        raise ConnectionFailedError(f"{op}: the connection broke: {_said(error)}") from error
-
-
-def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def _read(op: Op[T], response: httpx.Response) -> Answer[T]:

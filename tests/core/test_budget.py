@@ -1,0 +1,515 @@
+"""The rate budget: what it lets through when, and against limiters like Cloudflare's."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httpx
+import pytest
+
+from tests.core.helpers import (
+    CREDENTIALS,
+    Answer,
+    Cloudflare,
+    Face,
+    both_faces,
+    failed,
+    ok,
+    settled,
+)
+from tests.core.virtual_time import VirtualClock, run_virtually
+from vectorize_core import (
+    ApiError,
+    ConfigurationError,
+    RateLimit,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+    Vector,
+    VectorizeClient,
+)
+from vectorize_core.budget import RateBudget
+from vectorize_core.executors.http import HttpExecutor
+from vectorize_core.io import AsyncIo, SyncIo, each, run
+from vectorize_core.local.server.ratelimit import RateLimit as StrictLimit
+from vectorize_core.operations import GetInfo, Op, Upsert
+
+CALLS, TASKS = 5_000, 16
+FOUR_WINDOWS = 4 * 300
+"""Seconds that 5,000 calls need at least, if 1,200 are let through in each window."""
+WRITE = Upsert("docs", (Vector("a", [1.0]),))
+READ = GetInfo("docs")
+ANSWERS = {
+    "POST": ok({"mutationId": "m"}),
+    "GET": ok({"dimensions": 32, "vectorCount": 1}),
+}
+REFUSAL = failed(429, 971)
+
+
+class Limiter(Protocol):
+    def take(self) -> tuple[bool, dict[str, str]]: ...
+
+
+class TokenBucket:
+    """1,200 at once, then four a second; says nothing but no."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tokens, self._at = 1_200.0, 0.0
+        self._lock = threading.Lock()
+
+    def take(self) -> tuple[bool, dict[str, str]]:
+        with self._lock:
+            now = self._clock()
+            self._tokens = min(1_200.0, self._tokens + (now - self._at) * 4)
+            self._at = now
+            allowed = self._tokens >= 1
+            self._tokens -= allowed
+            return allowed, {}
+
+
+class Server:
+    """Answers after a while what its limiter lets through, and 429 to the rest."""
+
+    def __init__(self, limiter: Limiter, told: Callable[[str], bool] = lambda _: True) -> None:
+        self.limiter = limiter
+        self.told = told
+        self.served = self.refused = 0
+        self.random = random.Random(0)
+
+    def way(self) -> float:
+        """Seconds from here to there."""
+        return self.random.uniform(0.01, 0.3)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        allowed, headers = self.limiter.take()
+        headers = {name: value for name, value in headers.items() if self.told(name)}
+        self.served += allowed
+        self.refused += not allowed
+        answer = ANSWERS[request.method] if allowed else REFUSAL
+        return httpx.Response(answer.status, content=answer.content, headers=headers)
+
+    async def aanswer(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(self.way())
+        response = self.answer(request)
+        await asyncio.sleep(self.way())
+        return response
+
+
+def spent(
+    serve: Callable[[Callable[[], float]], Server], op: Op[Any] = WRITE, calls: int = CALLS
+) -> tuple[float, Server]:
+    """The seconds that ``calls`` take, side by side, and the server, which is made of a clock."""
+
+    async def main() -> tuple[float, Server]:
+        clock = asyncio.get_running_loop().time
+        server = serve(clock)
+        executor = HttpExecutor(CREDENTIALS, async_transport=httpx.MockTransport(server.aanswer))
+        io = AsyncIo(executor, RetryPolicy(), budget=RateBudget(RateLimit(), clock))
+
+        async def call(_: int) -> None:
+            await io.call(op)
+
+        async for done in io.map(call, each(range(calls)), TASKS):
+            done.result()
+        return clock(), server
+
+    return run_virtually(main())
+
+
+@pytest.mark.parametrize(("op", "calls"), [(WRITE, CALLS), (READ, 2_000)], ids=["writes", "reads"])
+def test_a_token_bucket_of_the_same_size_refuses_nothing(op: Op[Any], calls: int) -> None:
+    seconds, server = spent(lambda clock: Server(TokenBucket(clock)), op, calls)
+    assert (server.served, server.refused) == (calls, 0)
+    assert seconds <= 1.2 * (calls - 1_200) / 4
+
+
+def test_a_strict_window_that_tells_its_count_refuses_nothing() -> None:
+    seconds, server = spent(lambda clock: Server(StrictLimit(1_200, clock)))
+    assert (server.served, server.refused) == (CALLS, 0)
+    assert seconds <= 1.2 * FOUR_WINDOWS
+
+
+def test_a_strict_window_that_does_not_tell_refuses_few_and_none_for_good() -> None:
+    seconds, server = spent(
+        lambda clock: Server(StrictLimit(1_200, clock), lambda name: name == "retry-after")
+    )
+    assert server.served == CALLS
+    assert server.refused <= 4 * TASKS
+    assert seconds <= 1.2 * FOUR_WINDOWS
+
+
+def test_threads_share_the_budget_too() -> None:
+    clock = VirtualClock(TASKS)
+    server = Server(TokenBucket(lambda: clock.now))
+
+    class Io(SyncIo):
+        async def sleep(self, seconds: float, /) -> None:
+            clock.sleep(seconds)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        clock.sleep(server.way())
+        return server.answer(request)
+
+    executor = HttpExecutor(CREDENTIALS, transport=httpx.MockTransport(answer))
+    io = Io(executor, RetryPolicy(), budget=RateBudget(RateLimit(), lambda: clock.now))
+    calls = iter(range(CALLS))
+
+    def work() -> None:
+        try:
+            for _ in calls:
+                run(io.call(WRITE))
+        finally:
+            clock.leave()
+
+    threads = [threading.Thread(target=work) for _ in range(TASKS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (server.served, server.refused) == (CALLS, 0)
+    assert clock.now <= 1.2 * (CALLS - 1_200) / 4
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Connected:
+    """A budget, its clock, and those who send over it."""
+
+    def __init__(self, requests: int | None = 4, period: float = 8.0) -> None:
+        self.clock = Clock()
+        limit = None if requests is None else RateLimit(requests, period)
+        self.budget = RateBudget(limit, self.clock)
+
+    def pass_(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def delays(self, count: int) -> list[float]:
+        """How long new requests have to wait; those that need not are sent, others given up."""
+        delays = [round(self.budget.delay(self.budget.draw()), 6) for _ in range(count)]
+        for delay in delays:
+            if delay:
+                self.budget.give_back()
+        return delays
+
+    def answered(self, count: int = 1, **headers: object) -> None:
+        for _ in range(count):
+            told = {name.replace("_", "-"): str(value) for name, value in headers.items()}
+            self.budget.learn(told)
+            self.budget.ended(answered=True)
+
+
+def window(left: int, seconds: int, quota: int = 1_200) -> dict[str, object]:
+    return {
+        "x_ratelimit_limit": quota,
+        "x_ratelimit_remaining": left,
+        "x_ratelimit_reset": seconds,
+    }
+
+
+def test_at_first_all_go_then_one_after_the_other() -> None:
+    them = Connected(4, 8.0)
+    # A second later than it might, for requests that take different times to arrive.
+    assert them.delays(7) == [0, 0, 0, 0, 3, 5, 7]
+
+
+def test_a_bucket_that_is_not_used_fills_up_but_not_over() -> None:
+    them = Connected(4, 8.0)
+    assert them.delays(4) == [0, 0, 0, 0]
+    them.pass_(5.0)
+    assert them.delays(3) == [0, 0, 2]
+    them.pass_(1_000.0)
+    assert them.delays(6) == [0, 0, 0, 0, 3, 5]
+
+
+def test_a_number_that_is_given_back_is_somebody_elses() -> None:
+    them = Connected(1, 8.0)
+    assert [them.delays(2) for _ in range(3)] == [[0, 9], [9, 17], [9, 17]]
+
+
+def test_without_a_limit_nothing_waits() -> None:
+    assert Connected(None).delays(5_000) == [0] * 5_000
+
+
+@pytest.mark.parametrize("requests", [None, 100])
+def test_where_the_service_counts_less_its_count_holds_until_it_starts_anew(
+    requests: int | None,
+) -> None:
+    them = Connected(requests, 1.0)
+    them.delays(1)
+    them.answered(**window(left=2, seconds=30, quota=3))
+    assert them.delays(2) == [0, 0]
+    # The two that are on their way may be what is left.
+    assert them.delays(1) == [0.1]
+    them.answered(**window(left=1, seconds=30, quota=3))
+    them.answered(**window(left=0, seconds=30, quota=3))
+    assert them.delays(1) == [31]
+    them.pass_(31)
+    assert them.delays(4) == [0, 0, 0, 0.1]
+
+
+def test_a_service_that_starts_anew_has_a_whole_window_for_a_bucket_that_is_empty() -> None:
+    them = Connected(4, 8_000.0)
+    assert them.delays(4) == [0, 0, 0, 0]
+    them.answered(4, **window(left=0, seconds=30, quota=4))
+    them.pass_(31)
+    assert them.delays(4) == [0, 0, 0, 0]
+
+
+def test_answers_that_overtake_each_other_do_not_make_more_of_what_is_left() -> None:
+    them = Connected(None)
+    them.delays(3)
+    for left in (1, 3, 2):
+        them.answered(**window(left=left, seconds=30))
+    assert them.delays(2) == [0, 0.1]
+
+
+def test_a_request_whose_answer_is_lost_counts_as_one_of_what_is_left() -> None:
+    them = Connected(None)
+    them.delays(2)
+    them.answered(**window(left=1, seconds=30))
+    them.budget.ended(answered=False)
+    assert them.delays(1) == [31]
+
+
+def test_of_several_limits_that_are_told_each_holds() -> None:
+    them = Connected(None)
+    policy = '"burst";q=100;w=10, "default";q=1200;w=300'
+    them.delays(1)
+    them.answered(ratelimit='"burst";r=0;t=5, "default";r=1;t=200', ratelimit_policy=policy)
+    assert them.delays(1) == [6]
+    them.pass_(6)
+    assert them.delays(2) == [0, 0.1]
+    them.answered(ratelimit='"burst";r=99;t=10, "default";r=0;t=194', ratelimit_policy=policy)
+    assert them.delays(1) == [195]
+
+
+@pytest.mark.parametrize("requests", [None, 100])
+def test_a_refusal_holds_all_and_then_one_goes_ahead(requests: int | None) -> None:
+    them = Connected(requests, 100.0)
+    assert them.delays(3) == [0, 0, 0]
+    them.budget.refused(60.0)
+    them.answered(3)
+    assert them.delays(1) == [60]
+    them.pass_(60)
+    assert them.delays(2) == [0, 1]
+    them.budget.refused(30.0)
+    assert them.delays(1) == [30]
+    them.pass_(30)
+    assert them.delays(2) == [0, 1]
+    them.answered()
+    assert them.delays(3) == [0, 0, 0]
+
+
+def test_a_refusal_without_a_time_slows_all_and_stops_none() -> None:
+    them = Connected(100, 100.0)
+    assert them.delays(3) == [0, 0, 0]
+    them.budget.refused(None)
+    assert them.delays(2) == [2, 3]
+    them.pass_(2)
+    assert them.delays(2) == [0, 1]
+    them.answered(4)
+    assert them.delays(2) == [1, 2]
+
+
+def test_a_caller_that_has_slept_looks_again() -> None:
+    them = Connected(1, 10.0)
+    assert them.delays(1) == [0]
+    number = them.budget.draw()
+    assert them.budget.delay(number) == 11
+    them.budget.refused(60.0)
+    them.pass_(11)
+    assert them.budget.delay(number) == 49
+
+
+BLOCK = failed(429, 971, headers={"retry-after": "300"})
+WRITTEN, INFO = ANSWERS["POST"], ANSWERS["GET"]
+
+
+class Scripted:
+    """An `Io` over a scripted Cloudflare; to sleep is to let its clock go on."""
+
+    def __init__(self, face: Face, *answers: Answer | Exception, **options: Any) -> None:
+        self.clock = Clock()
+        self.slept: list[float] = []
+        self.budget = RateBudget(options.pop("limit", RateLimit()), self.clock)
+        self.cloudflare = Cloudflare(*answers)
+        them = self
+
+        class Io(face.io_class):  # type: ignore[name-defined, misc]
+            async def sleep(self, seconds: float, /) -> None:
+                them.slept.append(seconds)
+                them.clock.now += seconds
+
+            def now(self) -> float:
+                return them.clock.now
+
+        executor = self.cloudflare.executor()
+        self.io = Io(executor, options.pop("policy", RetryPolicy()), budget=self.budget)
+
+    async def call(self, op: Op[Any]) -> Any:
+        return await settled(self.io.call(op))
+
+
+@both_faces
+async def test_a_read_does_not_wait_in_vain(face: Face) -> None:
+    them = Scripted(face, INFO, limit=RateLimit(1, 60.0))
+    await them.call(READ)
+    with pytest.raises(RateLimitError) as caught:
+        await them.call(READ)
+    assert str(caught.value).startswith(
+        "GetInfo(docs): not sent: the rate limit of 1 requests in 60 s is used up for another 61 s"
+    )
+    assert caught.value.retry_after == pytest.approx(61)
+    assert (len(them.cloudflare.requests), them.slept) == (1, [])
+    them.clock.now += 61
+    await them.call(READ)
+
+
+@both_faces
+async def test_a_write_waits_out_a_block_that_another_one_met(face: Face) -> None:
+    them = Scripted(face, WRITTEN)
+    them.budget.refused(300.0)
+    await them.call(WRITE)
+    assert sum(them.slept) == pytest.approx(300)
+
+
+@both_faces
+async def test_after_the_wait_for_the_limit_there_is_as_long_again_for_retries(face: Face) -> None:
+    them = Scripted(face, BLOCK, WRITTEN)
+    them.budget.refused(400.0)
+    await them.call(WRITE)
+    assert 700 <= sum(them.slept) <= 701
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("answer", "held"),
+    [
+        (BLOCK, True),
+        (failed(400, 40041, headers={"retry-after": "300"}), True),
+        (
+            failed(429, 971, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "300"}),
+            True,
+        ),
+        (failed(429, 971, headers={"ratelimit": '"default";r=0;t=300'}), True),
+        (failed(404, 3000, headers={"ratelimit": '"default";r=0;t=300'}), True),
+        (failed(400, 40041), False),
+        (failed(400, 40041, headers={"ratelimit": '"default";r=9;t=300'}), False),
+        (failed(503, headers={"retry-after": "300"}), False),
+        (failed(429, 971), False),
+    ],
+)
+async def test_who_is_held_by_what_one_operation_was_told(
+    face: Face, answer: Answer, held: bool
+) -> None:
+    them = Scripted(face, answer, INFO, policy=RetryPolicy(0, 0))
+    with pytest.raises(ApiError):
+        await them.call(WRITE)
+    number = them.budget.draw()
+    assert (them.budget.delay(number) >= 300) is held
+
+
+@both_faces
+async def test_a_wait_that_is_too_long_to_try_again_ends_with_the_real_error(face: Face) -> None:
+    them = Scripted(face, failed(503, 1001), INFO, limit=RateLimit(1, 60.0))
+    with pytest.raises(ServerError) as caught:
+        await them.call(READ)
+    assert caught.value.code == 1001
+    assert len(them.cloudflare.requests) == 1
+
+
+@both_faces
+async def test_one_that_gives_up_waiting_leaves_its_place_to_others(face: Face) -> None:
+    them = Scripted(face, WRITTEN, limit=RateLimit(1, 60.0))
+    await them.call(WRITE)
+    for _ in range(5):
+        with pytest.raises(RateLimitError):
+            await them.call(READ)
+    await them.call(WRITE)
+    assert them.slept == [pytest.approx(61)]
+
+
+def test_the_limit_of_a_client() -> None:
+    def limit(*args: Any, **options: Any) -> RateLimit | None:
+        budget = VectorizeClient(*args, **options).connection.budget
+        assert budget is not None
+        return budget.limit
+
+    mine = RateLimit(10, 1.0)
+    loopback = "http://127.0.0.1:1/client/v4"
+    assert limit("a", "t") == RateLimit() == RateLimit(1_200, 300.0)
+    assert limit("a", "t", rate_limit=mine) == mine
+    assert limit("a", "t", rate_limit=None) is None
+    assert limit(base_url=loopback) is None
+    assert limit(base_url=loopback, rate_limit=RateLimit()) == RateLimit()
+    with VectorizeClient.local() as client:
+        assert client.connection.budget is None
+
+
+async def test_the_faces_of_a_client_share_its_limit() -> None:
+    cloudflare = Cloudflare(ok([]))
+    client = VectorizeClient(
+        "a", "t", transport=cloudflare, rate_limit=RateLimit(2, 1_000.0), retry=RetryPolicy(0, 0)
+    )
+    client.list_indexes()
+    await client.to_async().list_indexes()
+    with pytest.raises(RateLimitError, match="not sent"):
+        client.list_indexes()
+    assert len(cloudflare.requests) == 2
+
+
+@pytest.mark.parametrize("limit", [{"requests": 0}, {"period": 0.0}, {"period": math.inf}])
+def test_a_limit_that_lets_nothing_through_is_none(limit: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="a rate limit is"):
+        RateLimit(**limit)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_after_a_fork_the_child_does_not_wait_for_the_parents_requests() -> None:
+    program = """
+        import os, threading
+        from vectorize_core.budget import RateBudget, RateLimit
+
+        budget = RateBudget(RateLimit(3, 1_000.0), lambda: 0.0)
+        for _ in range(5):
+            budget.delay(budget.draw())
+        budget.learn({"ratelimit": '"default";r=9;t=100'})
+        locked, done = threading.Event(), threading.Event()
+
+        def hold():
+            with budget._lock:
+                locked.set()
+                done.wait()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        locked.wait()
+        child = os.fork()
+        if child == 0:
+            try:
+                budget.learn({"ratelimit": '"default";r=1;t=100'})
+                assert budget._in_flight == 0
+                assert round(budget.delay(budget.draw())) == 334
+                os._exit(0)
+            finally:
+                os._exit(1)
+        done.set()
+        thread.join()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
