@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent import futures
 from contextlib import suppress
@@ -118,44 +119,38 @@ class ThreadCrew:
         self._drive = drive
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._jobs: SimpleQueue[Callable[[], Done[Any, Any]] | None] = SimpleQueue()
-        self._outcomes: SimpleQueue[futures.Future[Done[Any, Any]]] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._busy = 0
+        # An interrupt may come before stop() has done anything.
+        self._abandoned = weakref.finalize(self, _abandon, self._stopping, self._jobs)
 
     def start(self, work: Work, /) -> None:
         """Begin ``work`` in a thread that is free, or in a new one."""
-        self._jobs.put(partial(contextvars.copy_context().run, self._do, work))
+        context = contextvars.copy_context()
+        context.run(_stopping.set, self._stopping)
+        drive = self._drive
+        self._jobs.put(partial(context.run, lambda: drive(work())))
         self._busy += 1
         if self._busy > len(self._threads):
-            name = f"vectorize-{len(self._threads)}"
-            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            thread = threading.Thread(
+                target=_serve,
+                args=(self._jobs, self._outcomes, self._stopping),
+                name=f"vectorize-{len(self._threads)}",
+                daemon=True,
+            )
             self._threads.append(thread)
             thread.start()
 
-    def _do(self, work: Work) -> Done[Any, Any]:
-        _stopping.set(self._stopping)
-        return self._drive(work())
-
-    def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            outcome: futures.Future[Done[Any, Any]] = futures.Future()
-            try:
-                outcome.set_result(job())
-            except BaseException as error:
-                outcome.set_exception(error)
-            self._outcomes.put(outcome)
-            # What it refers to may be large, and the next job long in coming.
-            del job, outcome
-
     async def finished(self) -> list[Done[Any, Any]]:
         """What has finished since the last time, at least one."""
-        outcomes = [self._outcome()]
+        outcomes = [self._next()]
         while not self._outcomes.empty():
             outcomes.append(self._outcomes.get())
         self._busy -= len(outcomes)
         return [outcome.result() for outcome in outcomes]
 
-    def _outcome(self) -> futures.Future[Done[Any, Any]]:
+    def _next(self) -> Outcome:
         while True:
             with suppress(Empty):
                 return self._outcomes.get(timeout=_MOMENT)
@@ -164,14 +159,37 @@ class ThreadCrew:
         """Let nothing begin or be tried again, and wait for what runs."""
         if self._busy:
             self._stopping.set()
-        with suppress(Empty):
-            while True:
-                self._jobs.get_nowait()
-        for _ in self._threads:
-            self._jobs.put(None)
+        self._jobs.put(None)
+        self._abandoned.detach()
         for thread in self._threads:
             while thread.is_alive():
                 thread.join(_MOMENT)
+
+
+Job = Callable[[], Done[Any, Any]]
+Outcome = futures.Future[Done[Any, Any]]
+
+
+def _serve(
+    jobs: SimpleQueue[Job | None], outcomes: SimpleQueue[Outcome], stopping: threading.Event
+) -> None:
+    """What a thread does: jobs, until there is None."""
+    while (job := jobs.get()) is not None and not stopping.is_set():
+        outcome = Outcome()
+        try:
+            outcome.set_result(job())
+        except BaseException as error:
+            outcome.set_exception(error)
+        outcomes.put(outcome)
+        # What it refers to may be large, and the next job long in coming.
+        del job, outcome
+    # For the next thread.
+    jobs.put(None)
+
+
+def _abandon(stopping: threading.Event, jobs: SimpleQueue[Job | None]) -> None:
+    stopping.set()
+    jobs.put(None)
 
 
 class TaskCrew:

@@ -274,6 +274,62 @@ async def test_an_operation_that_is_not_repeatable_is_sent_once(
     assert (len(cloudflare.requests), slept) == (1, [])
 
 
+OPEN = failed(503, 1001)
+VERDICTS: dict[str, tuple[list[Answer | Exception], type[VectorizeError], str | None]] = {
+    "lost, then blocked": ([LOST, failed(429, 971)], ConnectionFailedError, "HTTP 429: said 971"),
+    "503, then no connection": ([OPEN, httpx.ConnectError("no")], ServerError, "no connection to"),
+    "lost, then 503": ([LOST, OPEN], ServerError, None),
+    "blocked, then no connection": (
+        [failed(429, 971), httpx.ConnectError("no")],
+        ConnectionFailedError,
+        None,
+    ),
+    "lost, then refused for good": ([LOST, failed(400, 40012)], BadRequestError, None),
+}
+
+
+@both_faces
+@pytest.mark.parametrize(("answers", "kind", "note"), VERDICTS.values(), ids=VERDICTS)
+async def test_a_write_that_may_have_been_carried_out_does_not_end_as_one_that_was_not(
+    slept: list[float],
+    face: Face,
+    answers: list[Answer | Exception],
+    kind: type[VectorizeError],
+    note: str | None,
+) -> None:
+    cloudflare = Cloudflare(*answers)
+    with pytest.raises(VectorizeError) as caught:
+        await face.call(cloudflare.executor(), WRITE, RetryPolicy(write_deadline=5))
+    assert type(caught.value) is kind
+    assert len(cloudflare.requests) > 1
+    notes = getattr(caught.value, "__notes__", [])
+    assert len(notes) == (note is not None)
+    assert (note or "") in "".join(notes)
+
+
+@both_faces
+async def test_a_read_ends_with_its_last_error(slept: list[float], face: Face) -> None:
+    with pytest.raises(RateLimitError):
+        await face.call(Cloudflare(LOST, failed(429)).executor(), READ, RetryPolicy(5))
+
+
+@both_faces
+async def test_a_date_to_wait_for_is_obeyed(slept: list[float], face: Face) -> None:
+    headers = {
+        "date": "Wed, 21 Oct 2015 07:28:00 GMT",
+        "retry-after": "Wed, 21 Oct 2015 07:28:20 GMT",
+    }
+    await face.call(Cloudflare(failed(429, headers=headers), INFO).executor(), READ, RetryPolicy())
+    assert 20 <= slept[0] <= 21
+
+
+@both_faces
+async def test_what_is_left_of_a_limit_is_no_reason_to_wait(slept: list[float], face: Face) -> None:
+    told = {"x-ratelimit-remaining": "900", "x-ratelimit-reset": "250"}
+    await face.call(Cloudflare(failed(503, headers=told), INFO).executor(), READ, RetryPolicy())
+    assert slept[0] <= 1
+
+
 def index(dimensions: int = 32, metric: str = "cosine") -> Answer:
     return ok({"name": "docs", "config": {"dimensions": dimensions, "metric": metric}})
 

@@ -1,0 +1,368 @@
+"""`Io.map` that is left or interrupted: nothing more begins, nobody sleeps on, no thread stays."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import contextvars
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from types import FrameType
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.core.helpers import Answer, Cloudflare, failed, ok
+from vectorize_core import ConnectionFailedError, RateLimit, RateLimitError, RetryPolicy, Vector
+from vectorize_core import crews as crews_module
+from vectorize_core import io as io_module
+from vectorize_core.budget import RateBudget
+from vectorize_core.executors import Answer as Answered
+from vectorize_core.io import AsyncIo, SyncIo, each, run
+from vectorize_core.operations import Op, Upsert
+
+T = TypeVar("T")
+WRITE = Upsert("docs", (Vector("a", [1.0]),))
+WRITTEN = ok({"mutationId": "m"})
+BLOCKED = failed(429, 971, headers={"retry-after": "300"})
+SOON = 5.0
+"""Seconds; what would be waited for takes minutes."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_takes_long_and_no_thread_is_left() -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert threads() == []
+    assert time.monotonic() - began < SOON
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("vectorize")]
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.005)
+
+
+class Calls:
+    """A function for `map` that sends, and keeps what became of it."""
+
+    def __init__(self, *answers: Answer, limit: RateLimit | None = None) -> None:
+        self.cloudflare = Cloudflare(*answers)
+        self.budget = None if limit is None else RateBudget(limit)
+        self.io = SyncIo(self.cloudflare.executor(), RetryPolicy(), budget=self.budget)
+        self.begun = 0
+        self.pulled = 0
+        self.ended: list[BaseException | None] = []
+
+    async def items(self, count: int = 1_000) -> AsyncIterator[int]:
+        for item in range(count):
+            self.pulled += 1
+            yield item
+
+    async def __call__(self, item: int) -> None:
+        self.begun += 1
+        try:
+            await self.io.call(WRITE)
+        except BaseException as error:
+            self.ended.append(error)
+            raise
+        self.ended.append(None)
+
+
+async def take(calls: Calls, limit: int, action: Callable[[], None]) -> None:
+    """Take outcomes until ``action`` leaves."""
+    async with aclosing(calls.io.map(calls, calls.items(), limit)) as outcomes:
+        async for _ in outcomes:
+            action()
+
+
+class EnoughError(Exception):
+    pass
+
+
+def enough() -> None:
+    raise EnoughError
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+LEAVING = {
+    "an error": (enough, EnoughError),
+    "a signal": (interrupt, KeyboardInterrupt),
+    "the end of the program": (lambda: sys.exit(3), SystemExit),
+}
+
+
+@pytest.mark.parametrize(("leave", "kind"), LEAVING.values(), ids=LEAVING)
+def test_who_sleeps_out_a_long_delay_is_woken_and_ends_with_its_last_error(
+    leave: Callable[[], None], kind: type[BaseException]
+) -> None:
+    calls = Calls(WRITTEN, BLOCKED)
+
+    def leave_then() -> None:
+        until(lambda: len(calls.cloudflare.requests) >= 4)
+        leave()
+
+    with pytest.raises(kind):
+        run(take(calls, 4, leave_then))
+    failures = [error for error in calls.ended if error is not None]
+    assert len(calls.ended) == calls.begun == calls.pulled == 4
+    assert len(calls.cloudflare.requests) == 4
+    assert {type(error) for error in failures} == {RateLimitError}
+    assert all(error.retry_after == 300 for error in failures)  # type: ignore[attr-defined]
+
+
+def test_who_waits_for_the_limit_is_woken_and_was_not_sent() -> None:
+    calls = Calls(WRITTEN, limit=RateLimit(1, 100.0))
+
+    def leave() -> None:
+        until(lambda: calls.begun == 3)
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        run(take(calls, 3, leave))
+    waited = [error for error in calls.ended if error is not None]
+    assert (len(calls.ended), len(waited)) == (3, 2)
+    assert all(isinstance(e, ConnectionFailedError) and e.sent is False for e in waited)
+    assert len(calls.cloudflare.requests) == 1
+    # Their places are free again.
+    budget = calls.budget
+    assert budget is not None
+    assert 95 < budget.delay(budget.draw()) <= 101
+
+
+@pytest.mark.parametrize("how", [interrupt, _thread.interrupt_main], ids=["signal", "main"])
+def test_an_interrupt_while_all_wait_for_a_long_delay_ends_it(how: Callable[[], None]) -> None:
+    calls = Calls(BLOCKED)
+
+    def later() -> None:
+        until(lambda: len(calls.cloudflare.requests) == 3)
+        time.sleep(0.05)
+        how()
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(take(calls, 3, enough))
+    thread.join()
+    assert [type(error) for error in calls.ended] == [RateLimitError] * 3
+    assert (calls.pulled, len(calls.cloudflare.requests)) == (3, 3)
+
+
+def test_an_interrupt_ends_a_delay_that_the_caller_itself_sleeps_out() -> None:
+    calls = Calls(BLOCKED)
+    threading.Timer(0.1, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(take(calls, 1, enough))
+    assert len(calls.cloudflare.requests) == 1
+
+
+def test_an_interrupt_while_items_are_pulled_ends_it() -> None:
+    calls = Calls(BLOCKED)
+
+    async def items() -> AsyncIterator[int]:
+        yield 0
+        yield 1
+        until(lambda: len(calls.cloudflare.requests) == 2)
+        interrupt()
+        yield 2
+
+    async def flow() -> None:
+        async with aclosing(calls.io.map(calls, items(), 3)) as outcomes:
+            async for _ in outcomes:
+                raise AssertionError("nothing can have ended")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(flow())
+    assert [type(error) for error in calls.ended] == [RateLimitError] * 2
+
+
+def test_a_flow_that_sends_several_requests_in_a_worker_begins_no_other_one() -> None:
+    calls = Calls(WRITTEN)
+    go_on = threading.Event()
+
+    async def several(item: int) -> None:
+        await calls(item)
+        if item:
+            go_on.wait()
+            await calls(item)
+
+    async def flow() -> None:
+        async with aclosing(calls.io.map(several, each(range(2)), 2)) as outcomes:
+            async for _ in outcomes:
+                until(lambda: len(calls.ended) == 2)
+                threading.Timer(0.2, go_on.set).start()
+                break
+
+    run(flow())
+    assert len(calls.cloudflare.requests) == 2
+    assert [type(error).__name__ for error in calls.ended[2:]] == ["StoppedError"]
+
+
+def test_workers_of_a_map_that_ended_well_do_not_stop_what_others_do_in_their_context() -> None:
+    calls = Calls(WRITTEN)
+    later: list[Any] = []
+
+    async def keep(item: int) -> None:
+        await calls(item)
+        later.append(contextvars.copy_context())
+
+    async def flow() -> None:
+        async for done in calls.io.map(keep, each(range(4)), 2):
+            done.result()
+
+    run(flow())
+    for context in later:
+        context.run(run, calls.io.call(WRITE))
+    assert len(calls.cloudflare.requests) == 8
+
+
+class Slow:
+    """An executor whose requests take until they are released."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.released = threading.Event()
+
+    def send(self, op: Op[T], /) -> Answered[T]:
+        self.begun.release()
+        self.released.wait()
+        return Answered(op.read(None))
+
+    async def asend(self, op: Op[T], /) -> Answered[T]:
+        return self.send(op)
+
+    def close(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def test_attempts_that_run_are_waited_for_but_a_second_interrupt_is_not_kept_waiting() -> None:
+    slow = Slow()
+    io = SyncIo(slow, RetryPolicy())
+
+    async def write(_: int) -> None:
+        await io.call(WRITE)
+
+    async def flow() -> None:
+        async with aclosing(io.map(write, each(range(9)), 2)) as outcomes:
+            async for _ in outcomes:
+                raise AssertionError("nothing can have ended")
+
+    def twice() -> None:
+        slow.begun.acquire()
+        slow.begun.acquire()
+        _thread.interrupt_main()
+        # The first one is waiting for the threads by now.
+        time.sleep(0.7)
+        assert interrupted == []
+        _thread.interrupt_main()
+
+    interrupted: list[float] = []
+    thread = threading.Thread(target=twice)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(flow())
+    interrupted.append(time.monotonic())
+    thread.join()
+    assert len(threads()) == 2
+    slow.released.set()
+    until(lambda: threads() == [])
+
+
+class Blocked:
+    """An executor that carries out one operation, and is blocked for the others."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def send(self, op: Op[T], /) -> Answered[T]:
+        self.sent += 1
+        if self.sent > 1:
+            raise RateLimitError(str(op), 429, retry_after=300.0)
+        return Answered(op.read(None))
+
+    async def asend(self, op: Op[T], /) -> Answered[T]:
+        return self.send(op)
+
+    def close(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def test_an_interrupt_at_any_point_leaves_no_thread() -> None:
+    places = {io_module.__file__, crews_module.__file__}
+
+    def interrupted_at(point: int) -> bool:
+        """Whether there is such a point: a line, counted from the beginning of the flow."""
+        blocked = Blocked()
+        io = SyncIo(blocked, RetryPolicy())
+        lines = 0
+
+        async def write(_: int) -> None:
+            await io.call(WRITE)
+
+        async def flow() -> None:
+            async with aclosing(io.map(write, each(range(9)), 2)) as outcomes:
+                async for _ in outcomes:
+                    until(lambda: blocked.sent >= 2)
+                    raise EnoughError
+
+        def trace(frame: FrameType, event: str, _: Any) -> Any:
+            nonlocal lines
+            if frame.f_code.co_filename not in places or frame.f_code is run.__code__:
+                return None
+            if event == "line":
+                lines += 1
+                if lines == point:
+                    interrupt()
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            run(flow())
+        except (EnoughError, KeyboardInterrupt) as left:
+            return isinstance(left, KeyboardInterrupt)
+        finally:
+            sys.settrace(before)
+        return False
+
+    point = 1
+    while interrupted_at(point):
+        until(lambda: threads() == [])
+        point += 1
+    assert point > 40
+
+
+async def test_a_cancelled_consumer_leaves_no_task_that_sleeps_out_a_delay() -> None:
+    cloudflare = Cloudflare(BLOCKED)
+    budget = RateBudget(RateLimit(2, 600.0))
+    io = AsyncIo(cloudflare.executor(), RetryPolicy(), budget=budget)
+
+    async def write(_: int) -> None:
+        await io.call(WRITE)
+
+    async def consume() -> None:
+        async with aclosing(io.map(write, each(range(9)), 3)) as outcomes:
+            async for _ in outcomes:
+                raise AssertionError("nothing can have ended")
+
+    task = asyncio.create_task(consume())
+    await asyncio.to_thread(until, lambda: len(cloudflare.requests) == 2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert len(cloudflare.requests) == 2
