@@ -8,6 +8,7 @@ stock layout (``_node_content``) only reading is supported.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Sequence
+from functools import cache
 from typing import Any
 
 from llama_index.core.bridge.pydantic import AnyUrl
@@ -94,6 +95,7 @@ def to_node(record: Record) -> BaseNode:
     )
 
 
+@cache
 def _default(kind: type[BaseNode], name: str) -> Any:
     field = kind.model_fields.get(name)
     return field.get_default(call_default_factory=True) if field is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
@@ -88,29 +89,37 @@ class Ingest(Source[Item]):
     ) -> AsyncGenerator[_Prepared, None]:
         async with aclosing(self.numbered()) as items:
             async for position, item in items:
-                prepared = self._prepare(position, item, indexed)
-                digest = checkpoint.digest(prepared.id if item.named else _content(prepared))
-                known = checkpoint.find(position, prepared.id, digest, named=item.named)
-                if known is None:
-                    self.ids.append(prepared.id)
-                    yield prepared._replace(digest=digest)
-                else:
-                    self.ids.append(known)
+                prepared = self._prepare(position, item, checkpoint, indexed)
+                self.ids.append(prepared.id)
+                if checkpoint.holds(position, prepared.id, prepared.digest):
                     self.skip(position)
+                else:
+                    yield prepared
 
-    def _prepare(self, position: int, item: Item, indexed: Mapping[str, IndexType]) -> _Prepared:
+    def _prepare(
+        self,
+        position: int,
+        item: Item,
+        checkpoint: Checkpoint,
+        indexed: Mapping[str, IndexType],
+    ) -> _Prepared:
         record, values, named = item
+        if not named:
+            record = dataclasses.replace(record, id=checkpoint.id_for(position, record.id))
         checks.check_id(record.id)
         metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
         size = checks.check_record(record.id, self._namespace, metadata)
         text, vector = None, None
+        content: str | bytes
         if values is not None:
             vector = self._vector(record.id, values, metadata)
+            content = vector.values.tobytes()
         elif record.text is not None:
-            text = record.text
+            content = text = record.text
         else:
             raise InvalidVectorError(f"record {record.id!r} has neither a text nor an embedding")
-        return _Prepared(position, record.id, metadata, size, text, vector, named)
+        digest = checkpoint.digest(record.id if named else content)
+        return _Prepared(position, record.id, metadata, size, text, vector, digest)
 
     async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
@@ -172,16 +181,8 @@ class _Prepared(NamedTuple):
     metadata_size: int
     text: str | None
     vector: Vector | None
-    named: bool
-    digest: int = 0
+    digest: int
 
     def entry(self, vector: Vector) -> Entry:
         """The record as ``vector``."""
-        return Entry(self.position, self.id, vector, self.metadata_size, self.digest, self.named)
-
-
-def _content(item: _Prepared) -> str | bytes:
-    """What tells a record without an id of its own from others."""
-    if item.text is not None or item.vector is None:
-        return item.text if item.text is not None else ""
-    return item.vector.values.tobytes()
+        return Entry(self.position, self.id, vector, self.metadata_size, self.digest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
@@ -16,6 +16,7 @@ from vectorize_core.errors import (
     ConnectionFailedError,
     RateLimitError,
     ServerError,
+    UnexpectedAnswerError,
     VectorizeError,
 )
 from vectorize_core.events import Event, RetryEvent
@@ -68,9 +69,14 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, _TRANSIENT) and not isinstance(error, _NOT_SENT)
 
 
+def is_refusal(error: BaseException) -> TypeGuard[ApiError]:
+    """Whether the service found fault with the request itself, and would again."""
+    return isinstance(error, ApiError) and error.status in (400, 413) and not is_transient(error)
+
+
 def is_open(error: BaseException) -> bool:
     """Whether the operation may have been carried out although it failed."""
-    return isinstance(error, ServerError) or (
+    return isinstance(error, (ServerError, UnexpectedAnswerError)) or (
         isinstance(error, ConnectionFailedError) and error.sent
     )
 
@@ -81,7 +87,7 @@ async def repeat(
     """Await ``attempt()`` again while it fails transiently and ``op``'s deadline allows.
 
     Raises the last error; of a write the last one that leaves open whether it was carried out, if
-    there is one: that a later attempt was refused says nothing about it.
+    there is one: that a later attempt was not let through says nothing about it.
     """
     began = io.now()
     try:
@@ -130,10 +136,9 @@ async def repeat(
     try:
         return await retrying(again)
     except VectorizeError as error:
-        if not (is_transient(error) or isinstance(error, _NOT_SENT)):
-            raise
-        last = verdict = failures[-1]
-        if op.kind != "read":
+        last = failures[-1] if isinstance(error, _NOT_SENT) else error
+        verdict: VectorizeError = last
+        if op.kind == "write" and not is_refusal(last):
             verdict = next(filter(is_open, reversed(failures)), last)
         if verdict is not last:
             verdict.add_note(f"When it was tried again: {last}")

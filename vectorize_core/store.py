@@ -198,10 +198,9 @@ class RecordStore:
     ) -> None:
         """Delete the records with these ids; unknown ids are no error."""
         checks.check_id_list(ids)
-        possible = [i for i in ids if checks.possible_id(i)]
-        if possible and await self.index.exists(io):
+        if ids and await self.index.exists(io):
             waits = self._waiting(wait, wait_timeout)
-            await writing.delete(io, self._state, possible, **waits)
+            await writing.delete(io, self._state, ids, skip_impossible=True, **waits)
 
     async def matching_ids(
         self,

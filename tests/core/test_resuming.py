@@ -31,18 +31,29 @@ class Cut:
     def __init__(self, inner: Executor) -> None:
         self.inner = inner
         self.fatal: set[str] = set()
+        self.after = False
+        self.upserts = 0
 
-    def _check(self, op: Op[Any]) -> None:
+    def _before(self, op: Op[Any]) -> None:
         if isinstance(op, Upsert) and not self.fatal.isdisjoint(v.id for v in op.vectors):
             raise ConnectionFailedError("the connection broke")
 
+    def _after(self, op: Op[Any]) -> None:
+        self.upserts += isinstance(op, Upsert)
+        if isinstance(op, Upsert) and self.after and self.upserts > 2:
+            raise ConnectionFailedError("the answer was lost")
+
     def send(self, op: Op[Any], /) -> Any:
-        self._check(op)
-        return self.inner.send(op)
+        self._before(op)
+        answer = self.inner.send(op)
+        self._after(op)
+        return answer
 
     async def asend(self, op: Op[Any], /) -> Any:
-        self._check(op)
-        return await self.inner.asend(op)
+        self._before(op)
+        answer = await self.inner.asend(op)
+        self._after(op)
+        return answer
 
     def close(self) -> None:
         self.inner.close()
@@ -172,6 +183,23 @@ def test_another_input_is_refused_before_anything_is_embedded_or_sent(
         with pytest.raises(InvalidInputError, match="record 0 is 'id-0', here it is 'other'"):
             store.add_texts(other_texts, ids=other_ids, resume=caught.value)
     assert len(embedded(embedder)) == before
+
+
+@both_ways
+@pytest.mark.parametrize("by", ["error", "file"])
+async def test_what_was_sent_under_an_id_made_up_is_sent_again_under_the_same(
+    call: Any, by: str, client: VectorizeClient, cut: Cut, tmp_path: Path
+) -> None:
+    store, path = store_on(client, Embedder()), tmp_path / "checkpoint"
+    cut.after = True
+    with pytest.raises(PartialWriteError) as caught:
+        await call(store, "add_texts", TEXTS, resume=path if by == "file" else None)
+    assert caught.value.unknown
+    cut.after = False
+    resume = path if by == "file" else caught.value
+    ids = await call(store, "add_texts", TEXTS, resume=resume)
+    assert sorted(client.index("docs").list_ids()) == sorted(ids)
+    assert texts_of(store, ids) == TEXTS
 
 
 def test_ids_that_were_given_are_not_taken_for_ones_that_were_made_up(

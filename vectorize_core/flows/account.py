@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from vectorize_core.errors import (
-    ConnectionFailedError,
-    PartialWriteError,
-    RecordRefusedError,
-    ServerError,
-)
+from vectorize_core.errors import PartialWriteError, RecordRefusedError
 from vectorize_core.flows.batching import Batch, Entry, Piece
 from vectorize_core.flows.source import Source
 from vectorize_core.models import Mutation
 from vectorize_core.positions import Positions, runs
+from vectorize_core.retry import is_open
 
 
 class Account:
@@ -48,7 +44,7 @@ class Account:
             self._mutations.append((positions[0], Mutation(piece.own.mutation_id)))
             return entries
         self.causes.append(piece.error)
-        if _may_have_acted(piece.error):
+        if is_open(piece.error):
             self._unknown += runs(positions)
         return []
 
@@ -76,13 +72,6 @@ class Account:
         if shared and (len(self.causes) == 1 or not isinstance(cause, RecordRefusedError)):
             raise cause
         raise failure from cause
-
-
-def _may_have_acted(error: Exception) -> bool:
-    """Whether the service may have carried out what ended in ``error``."""
-    return isinstance(error, ServerError) or (
-        isinstance(error, ConnectionFailedError) and error.sent
-    )
 
 
 def _of(batch: Batch, ids: Collection[str]) -> list[Entry]:

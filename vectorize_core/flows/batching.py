@@ -25,7 +25,7 @@ _PAUSE = 0.01
 class Entry(NamedTuple):
     """One record of the input, checked: a vector to write, or (None) an id to delete.
 
-    ``digest`` is what a checkpoint recognises the record by; ``named``: the id is the caller's.
+    ``digest`` is what a checkpoint recognises the record by.
     """
 
     position: int
@@ -33,7 +33,6 @@ class Entry(NamedTuple):
     vector: Vector | None = None
     metadata_size: int = 0
     digest: int = 0
-    named: bool = True
 
 
 class Piece(NamedTuple):

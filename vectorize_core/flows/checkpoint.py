@@ -1,17 +1,19 @@
 """Going on with a write that ended early: what of its input is in already.
 
 ``resume=`` is a `PartialWriteError`, or the path of a file that is written along with the data:
-one line of JSON for the index, then one for each accepted request, with the position of its first
-record and a digest of each (of its id, or of what it holds where the id was made up here; then
-the id too). A line that was cut off by a crash does not count. The file is removed once
+one line of JSON for the whole, then one for each accepted request, with the position of its first
+record and a digest of each (of its id, or of what it holds where the id is made up here). Ids are
+made up out of the file's seed and the position, so that what was sent and never answered is sent
+again under the same. A line that was cut off by a crash does not count. The file is removed once
 everything is written.
 """
 
 from __future__ import annotations
 
 import os
+import uuid
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -29,16 +31,23 @@ _VERSION = 1
 class Checkpoint:
     """Nothing is in yet, and nothing is noted."""
 
+    def id_for(self, position: int, made_up: str) -> str:
+        """The id of a record without one: ``made_up``, or what an earlier attempt gave it."""
+        return made_up
+
     def digest(self, content: str | bytes) -> int:
         """What ``content`` is recognised by."""
         return 0
 
-    def find(self, position: int, record_id: str, digest: int, *, named: bool = True) -> str | None:
-        """The id under which the record at ``position`` is in; None if it is not.
+    def holds(self, position: int, record_id: str, digest: int) -> bool:
+        """Whether the record at ``position`` is in.
 
         Raises `InvalidInputError` if the checkpoint was written for another input.
         """
-        return None
+        return False
+
+    async def begin(self, io: Io) -> None:
+        """The write begins."""
 
     async def note(self, io: Io, entries: Sequence[Entry]) -> None:
         """``entries`` are in."""
@@ -52,67 +61,73 @@ class _Error(Checkpoint):
         self._written = error.written
         self._ids = error.ids
 
-    def find(self, position: int, record_id: str, digest: int, *, named: bool = True) -> str | None:
+    def id_for(self, position: int, made_up: str) -> str:
+        return self._ids[position] if position < len(self._ids) else made_up
+
+    def holds(self, position: int, record_id: str, digest: int) -> bool:
         if position not in self._written:
-            return None
-        known = self._ids[position] if self._ids else record_id
-        if named and known != record_id:
+            return False
+        if self._ids and self._ids[position] != record_id:
             raise InvalidInputError(
-                f"resume= is the error of another input: its record {position} is {known!r}, "
-                f"here it is {record_id!r}"
+                f"resume= is the error of another input: its record {position} is "
+                f"{self._ids[position]!r}, here it is {record_id!r}"
             )
-        return known
+        return True
 
 
 class _File(Checkpoint):
     def __init__(self, path: Path, index: str) -> None:
         self._path = path
         self._index = index
+        self._seed = uuid.uuid4()
         # Zero for what is not in. An array, since input may be long.
         self._digests = array("Q")
-        self._ids: dict[int, str] = {}
         self._end = 0
         self._load()
+
+    def id_for(self, position: int, made_up: str) -> str:
+        return str(uuid.uuid5(self._seed, str(position)))
 
     def digest(self, content: str | bytes) -> int:
         raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
         return int.from_bytes(blake2b(raw, digest_size=8).digest(), "big") | 1
 
-    def find(self, position: int, record_id: str, digest: int, *, named: bool = True) -> str | None:
+    def holds(self, position: int, record_id: str, digest: int) -> bool:
         known = self._digests[position] if position < len(self._digests) else 0
-        if not known:
-            return None
-        if known != digest or named == (position in self._ids):
+        if known not in (0, digest):
             raise InvalidInputError(
                 f"the checkpoint {self._path} was written for another input: its record "
                 f"{position} is not the one given now ({record_id!r}). Give the same input in "
                 "the same order, or delete the file to begin anew"
             )
-        return record_id if named else self._ids[position]
+        return known == digest
+
+    async def begin(self, io: Io) -> None:
+        if not self._end:
+            header = {"vectorize_checkpoint": _VERSION, "index": self._index}
+            await self._append(io, [{**header, "seed": self._seed.hex}])
 
     async def note(self, io: Io, entries: Sequence[Entry]) -> None:
-        lines = []
-        by_position = {entry.position: entry for entry in entries}
-        for run in runs(sorted(by_position)):
-            members = [by_position[position] for position in run]
-            line: dict[str, object] = {"at": run.start, "digests": [e.digest for e in members]}
-            if not all(entry.named for entry in members):
-                line["ids"] = [None if entry.named else entry.id for entry in members]
-            lines.append(orjson.dumps(line))
-        if lines:
-            await io.offload(lambda: self._append(lines))
+        digests = {entry.position: entry.digest for entry in entries}
+        lines = [
+            {"at": run.start, "digests": [digests[position] for position in run]}
+            for run in runs(sorted(digests))
+        ]
+        await self._append(io, lines)
 
     async def finish(self, io: Io) -> None:
         await io.offload(lambda: self._path.unlink(missing_ok=True))
 
-    def _append(self, lines: Sequence[bytes]) -> None:
-        if not self._end:
-            header = {"vectorize_checkpoint": _VERSION, "index": self._index}
-            lines = [orjson.dumps(header), *lines]
+    async def _append(self, io: Io, lines: Sequence[Mapping[str, object]]) -> None:
+        if lines:
+            content = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+            await io.offload(lambda: self._write(content))
+
+    def _write(self, content: bytes) -> None:
         with self._path.open("r+b" if self._end else "wb") as file:
             # Over what a crash cut off, if anything.
             file.seek(self._end)
-            file.write(b"".join(line + b"\n" for line in lines))
+            file.write(content)
             self._end = file.tell()
             file.truncate()
 
@@ -128,9 +143,10 @@ class _File(Checkpoint):
                 try:
                     noted = orjson.loads(line)
                     if number:
-                        self._restore(noted["at"], noted["digests"], noted.get("ids"))
+                        self._restore(noted["at"], noted["digests"])
                     else:
                         self._check_header(noted["vectorize_checkpoint"], noted["index"])
+                        self._seed = uuid.UUID(noted["seed"])
                 except InvalidInputError:
                     raise
                 except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
@@ -146,14 +162,11 @@ class _File(Checkpoint):
                 f"not one of {self._index!r}"
             )
 
-    def _restore(self, at: int, digests: list[int], ids: list[str | None] | None) -> None:
+    def _restore(self, at: int, digests: list[int]) -> None:
         stop = at + len(digests)
         if stop > len(self._digests):
             self._digests.extend([0] * (stop - len(self._digests)))
         self._digests[at:stop] = array("Q", digests)
-        for position, made_up in enumerate(ids or (), at):
-            if made_up is not None:
-                self._ids[position] = made_up
 
     def _no_checkpoint(self) -> InvalidInputError:
         return InvalidInputError(
@@ -162,7 +175,7 @@ class _File(Checkpoint):
 
 
 async def open_checkpoint(io: Io, resume: Resume | None, index: str) -> Checkpoint:
-    """The checkpoint that ``resume=`` names; its file is made when there is something to note."""
+    """The checkpoint that ``resume=`` names; its file is made when the write begins."""
     if resume is None:
         return Checkpoint()
     if isinstance(resume, PartialWriteError):

@@ -90,10 +90,10 @@ class Vectors(Source[Vector]):
                 size = checks.check_record(vector.id, vector.namespace, vector.metadata)
                 await check_values(self._io, self._state, vector)
                 digest = checkpoint.digest(vector.id)
-                if checkpoint.find(position, vector.id, digest) is None:
-                    yield Entry(position, vector.id, vector, size, digest)
-                else:
+                if checkpoint.holds(position, vector.id, digest):
                     self.skip(position)
+                else:
+                    yield Entry(position, vector.id, vector, size, digest)
 
 
 class Ids(Source[str]):
@@ -107,9 +107,13 @@ class Ids(Source[str]):
     async def entries(
         self, checkpoint: Checkpoint, *, dry_run: bool = False
     ) -> AsyncGenerator[Entry, None]:
-        """The ids, which are checked already."""
+        """The ids that a record can have."""
         for position, record_id in enumerate(self._ids):
-            yield Entry(position, record_id)
+            if checks.possible_id(record_id):
+                yield Entry(position, record_id)
+            else:
+                # There is no such record, so it is as good as deleted.
+                self.skip(position)
 
 
 async def check_values(io: Io, state: IndexState, vector: Vector) -> None:

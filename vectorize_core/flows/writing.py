@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal, TypeGuard, Unpack
+from typing import Any, Literal, Unpack
 
 from vectorize_core import checks, limits, progress
 from vectorize_core.errors import (
-    ApiError,
     InvalidInputError,
     RecordRefusedError,
 )
@@ -34,7 +33,7 @@ from vectorize_core.flows.waiting import (
 from vectorize_core.io import Io, SyncIo
 from vectorize_core.models import Mutation, UnparsableBehavior, Vector
 from vectorize_core.operations import DeleteByIds, Insert, Op, Upsert
-from vectorize_core.retry import is_transient
+from vectorize_core.retry import is_refusal
 
 DEFAULT_CONCURRENCY = 4
 _MOST_REFUSALS = 200
@@ -96,10 +95,17 @@ async def delete(
     ids: Sequence[str],
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
+    skip_impossible: bool = False,
     **waits: Unpack[WaitOptions],
 ) -> tuple[Mutation, ...]:
-    """Delete the records with these ids, in requests of 100; unknown ids are no error."""
-    checks.check_ids(ids)
+    """Delete the records with these ids, in requests of 100; unknown ids are no error.
+
+    With ``skip_impossible`` neither are those that no record can have.
+    """
+    if skip_impossible:
+        checks.check_id_list(ids)
+    else:
+        checks.check_ids(ids)
     most = limits.MAX_IDS_PER_DELETE
     return await write(
         io, state, Ids(ids), "delete", batch_size=most, concurrency=concurrency, **waits
@@ -150,6 +156,7 @@ async def write(
     )
     if goal is not None and source.total != 0:
         await prepare(io, state)
+    await checkpoint.begin(io)
     with progress.shown(source.total, on_batch, show=show_progress) as tell:
         under_way = _Write(
             io,
@@ -240,8 +247,8 @@ class _Write:
             try:
                 mutation = await self.io.call(self.request(part))
             except Exception as error:
-                self.refusals += _is_refusal(error)
-                if self.mode != "delete" and _is_refusal(error) and self.refusals <= _MOST_REFUSALS:
+                self.refusals += is_refusal(error)
+                if self.mode != "delete" and is_refusal(error) and self.refusals <= _MOST_REFUSALS:
                     if len(part) > 1:
                         half = len(part) // 2
                         parts += [part[half:], part[:half]]
@@ -300,8 +307,3 @@ class _Write:
                 error=None if piece.error is None else type(piece.error).__name__,
             )
         )
-
-
-def _is_refusal(error: Exception) -> TypeGuard[ApiError]:
-    """Whether the service may have refused a request for one of its records."""
-    return isinstance(error, ApiError) and error.status in (400, 413) and not is_transient(error)
