@@ -43,6 +43,7 @@ format: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.ingest
 	@$(BIN)/python -m benchmarks.server
+	@$(BIN)/python -m benchmarks.client
 
 clean:
 	rm -rf $(VENV) .demo

@@ -1,0 +1,169 @@
+"""Our clients beside the loop one writes by hand and langchain-cloudflare, over HTTPS on loopback.
+
+``python -m benchmarks.client [--quick] [--server real]`` adds 10,000 texts of about 300 characters
+(384 dimensions) and searches (k=10, with metadata), one by one and 16 at once, sync and async, with
+a round trip of 0 and of 30 ms; a new connection takes two round trips more. All in one run and in
+turns. "wall" is what the caller waits for, "cpu" what this process computes meanwhile. The server
+computes in another, next to nothing; the local server (``--server real``) is always 0 ms away.
+
+All clients verify the server's certificate, with certifi's certificates and the run's own, which
+they find by SSL_CERT_FILE and REQUESTS_CA_BUNDLE: as much to load as without either. The embedding
+model looks its vectors up. langchain-cloudflare works without D1: with it, it would send one more
+request for each text; without it, the texts are lost, which makes its vectors small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.clients import ByHand, LangchainCloudflare, Ours, Work
+from benchmarks.loopback import Server
+from benchmarks.turns import (
+    Contender,
+    Goal,
+    in_event_loop,
+    in_this_thread,
+    print_table,
+    print_writes,
+    take_turns,
+)
+from vectorize_core.flows.writing import DEFAULT_CONCURRENCY
+
+AT_ONCE = 16
+OTHER = "langchain-cloudflare"
+
+
+class Plan(NamedTuple):
+    """Rounds, and searches in each; ``slow`` are those of langchain-cloudflare, one by one."""
+
+    adds: int
+    one_by_one: tuple[int, int]
+    at_once: tuple[int, int]
+    slow: int
+
+
+FULL = {0.0: Plan(5, (20, 25), (5, 100), 5), 0.03: Plan(3, (5, 20), (5, 100), 4)}
+QUICK = {0.0: Plan(3, (10, 20), (2, 64), 1), 0.03: Plan(1, (2, 10), (1, 64), 1)}
+
+
+class Comparison:
+    """One face of the clients with one server; the async one if there is a ``runner``."""
+
+    def __init__(
+        self, server: Server, work: Work, plan: Plan, runner: asyncio.Runner | None
+    ) -> None:
+        self.goals: list[Goal] = []
+        self._server, self._work, self._plan, self._runner = server, work, plan, runner
+        self._by_hand = ByHand(server, work)
+        self._ours = Ours(server, work)
+        self._other = LangchainCloudflare(server, work)
+        face = "sync" if runner is None else "async"
+        self._where = f"{face}, {server.round_trip * 1e3:.0f} ms"
+
+    def run(self) -> list[Goal]:
+        """Print the tables."""
+        rounds, each = self._plan.one_by_one
+        self._search("one by one", rounds, each, self._plan.slow, at_once=1)
+        rounds, each = self._plan.at_once
+        self._search(f"{AT_ONCE} at once", rounds, each, AT_ONCE, at_once=AT_ONCE)
+        self._add()
+        return self.goals
+
+    def _search(self, how: str, rounds: int, each: int, slow: int, *, at_once: int) -> None:
+        rows, texts = self._work.rows, self._work.texts
+        by_hand = Contender("by hand", self._method(self._by_hand, "search"), rows, each)
+        index = Contender("Index.query", self._method(self._ours, "query"), rows, each, by_hand)
+        search = self._method(self._ours, "search")
+        store = Contender("store.similarity_search", search, texts, each, by_hand)
+        other = Contender(OTHER, self._method(self._other, "search"), texts, slow, store)
+        contenders = [by_hand, index, store, other]
+        # A round that does not count: it connects, and asks what is asked only once.
+        take_turns(contenders, self._drive, self._server, rounds=1, at_once=at_once)
+        for who in contenders:
+            who.turns.clear()
+        take_turns(contenders, self._drive, self._server, rounds=rounds, at_once=at_once)
+        title = f"a search, {how}, {self._where}"
+        print_table(title, contenders, "ms")
+        if at_once == 1:
+            self._compare(title, index, 1.10)
+            self._compare(title, store, 1.10)
+        self._compare(title, other, 30, at_least=True)
+
+    def _add(self) -> None:
+        vectors, index = self._beside_by_hand("vectors", "Index.upsert", "upsert")
+        texts, store = self._beside_by_hand("texts", "store.add_texts", "add_texts")
+        add = self._method(self._other, "add_texts")
+        other = Contender(OTHER, add, [None], 1, store, rounds=2)
+        contenders = [*vectors, index, *texts, store, other]
+        for who in contenders:
+            who.looks = None if self._runner is None else []
+        take_turns(contenders, self._drive, self._server, rounds=self._plan.adds)
+        title = f"{len(self._work.ids):,} adds, {self._where}"
+        print_table(title, contenders, "s")
+        print_writes(contenders)
+        for who in (index, store):
+            self._compare(title, who, 1.15)
+        self._compare(title, other, 6, at_least=True)
+        for who in (index, store):
+            if who.looks:
+                p99 = float(np.percentile([look.late for look in who.looks], 99)) * 1e3
+                name = f"{title}: event loop late, p99, {who.name}"
+                self.goals.append(Goal(name, p99, 50, unit="ms"))
+
+    def _beside_by_hand(
+        self, what: str, name: str, method: str
+    ) -> tuple[list[Contender], Contender]:
+        by_hand = self._method(self._by_hand, f"add_{what}")
+        alone = Contender(f"{what} by hand, one by one", partial(by_hand, 1), [None])
+        several = partial(by_hand, DEFAULT_CONCURRENCY)
+        beside = Contender(f"{what} by hand, {DEFAULT_CONCURRENCY} at once", several, [None])
+        ours = Contender(name, self._method(self._ours, method), [None], 1, beside)
+        return [alone, beside], ours
+
+    def _method(self, client: object, name: str) -> Callable[..., Any]:
+        found: Callable[..., Any] = getattr(client, name if self._runner is None else f"a{name}")
+        return found
+
+    def _drive(self, who: Contender, at_once: int) -> list[float]:
+        if self._runner is None:
+            return in_this_thread(who, at_once)
+        return self._runner.run(in_event_loop(who, at_once))
+
+    def _compare(self, title: str, who: Contender, limit: float, *, at_least: bool = False) -> None:
+        assert who.beside is not None
+        name = f"{title}: {who.name} to {who.beside.name}"
+        self.goals.append(Goal(name, who.ratio().wall, limit, at_least))
+
+
+def main() -> None:
+    """Both round trips, both faces; then the goals."""
+    parser = argparse.ArgumentParser(description="Our clients beside others.")
+    parser.add_argument("--quick", action="store_true", help="less of everything")
+    parser.add_argument("--server", choices=("cheap", "real"), default="cheap")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    work = Work(2_000 if options.quick else 10_000)
+    goals: list[Goal] = []
+    plans = QUICK if options.quick else FULL
+    for round_trip, plan in plans.items() if options.server == "cheap" else [(0.0, plans[0.0])]:
+        with Server(options.server, round_trip=round_trip) as server:
+            if options.server == "real":
+                Ours(server, work).create_index()
+            goals += Comparison(server, work, plan, None).run()
+            with asyncio.Runner() as runner:
+                goals += Comparison(server, work, plan, runner).run()
+    print("\ngoals")
+    for goal in goals:
+        print(goal)
+    print(f"\n{time.perf_counter() - started:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()

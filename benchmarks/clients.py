@@ -1,0 +1,250 @@
+"""Who is compared: our faces, the loop one writes by hand, and langchain-cloudflare.
+
+Each has the same texts, embeddings, ids and metadata to add, and the same queries to search for.
+A method and its awaited twin, with an ``a`` before its name, do the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+from langchain_core.embeddings import Embeddings
+
+from benchmarks.loopback import (
+    ACCOUNT,
+    DIMENSIONS,
+    INDEX,
+    TOKEN,
+    Server,
+    metadata,
+    text,
+    vector_id,
+)
+from benchmarks.turns import in_tasks
+from langchain_vectorize import VectorizeVectorStore
+from vectorize_core import Vector, VectorizeClient
+from vectorize_core.flows.writing import DEFAULT_BATCH_SIZE
+from vectorize_core.models import Values
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from langchain_cloudflare.vectorstores import MAX_INSERT_SIZE, CloudflareVectorize
+
+K = 10
+_HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+_NDJSON = {"Content-Type": "application/x-ndjson"}
+_JSON = {"Content-Type": "application/json"}
+_SLICE = 64
+Encode = Callable[[int], Iterator[bytes]]
+
+
+class Work(Embeddings):
+    """What there is to add and to search for; as an embedding model it only looks vectors up."""
+
+    def __init__(self, size: int) -> None:
+        rows = np.random.default_rng(0).standard_normal((size, DIMENSIONS)).astype(np.float32)
+        self.rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        self.ids = [vector_id(n) for n in range(size)]
+        self.texts = [text(n) for n in range(size)]
+        self.metadatas = [metadata(n) for n in range(size)]
+        # As our stores write it, with the same bucket for all.
+        layout = {"_vs": '{"v":1}', "_vs_bucket": 524_288, "_vs_own": True}
+        self.stored = [
+            {**given, "text": text, **layout}
+            for given, text in zip(self.metadatas, self.texts, strict=True)
+        ]
+        self._embedded: dict[str, list[float]] = dict(
+            zip(self.texts, self.rows.tolist(), strict=True)
+        )
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self._embedded[text] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self._embedded[text]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self.embed_documents(texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        return self.embed_query(text)
+
+
+class ByHand:
+    """httpx and orjson, with the requests that our `Index` and our store send."""
+
+    def __init__(self, server: Server, work: Work) -> None:
+        self._work = work
+        self._url = server.index_url
+        self._client = httpx.Client(headers=_HEADERS, timeout=60)
+        self._async_client = httpx.AsyncClient(headers=_HEADERS, timeout=60)
+
+    def add_vectors(self, at_once: int, _: None) -> None:
+        self._add(self._vectors, at_once)
+
+    async def aadd_vectors(self, at_once: int, _: None) -> None:
+        await self._aadd(self._vectors, at_once)
+
+    def add_texts(self, at_once: int, _: None) -> None:
+        self._add(self._texts, at_once)
+
+    async def aadd_texts(self, at_once: int, _: None) -> None:
+        await self._aadd(self._texts, at_once)
+
+    def search(self, vector: Values) -> int:
+        answer = self._client.post(f"{self._url}/query", content=_query(vector), headers=_JSON)
+        return len(_result(answer)["matches"])
+
+    async def asearch(self, vector: Values) -> int:
+        url = f"{self._url}/query"
+        answer = await self._async_client.post(url, content=_query(vector), headers=_JSON)
+        return len(_result(answer)["matches"])
+
+    def _add(self, encode: Encode, at_once: int) -> None:
+        def send(start: int) -> None:
+            body = b"".join(encode(start))
+            _result(self._client.post(f"{self._url}/upsert", content=body, headers=_NDJSON))
+
+        if at_once == 1:
+            for start in self._starts():
+                send(start)
+        else:
+            with ThreadPoolExecutor(at_once) as pool:
+                list(pool.map(send, self._starts()))
+
+    async def _aadd(self, encode: Encode, at_once: int) -> None:
+        url = f"{self._url}/upsert"
+
+        async def send(start: int) -> None:
+            slices = []
+            for part in encode(start):
+                slices.append(part)
+                # As ours do: the loop gets its turn after every slice.
+                await asyncio.sleep(0)
+            body = b"".join(slices)
+            _result(await self._async_client.post(url, content=body, headers=_NDJSON))
+
+        await in_tasks(send, self._starts(), at_once)
+
+    def _starts(self) -> range:
+        return range(0, len(self._work.ids), DEFAULT_BATCH_SIZE)
+
+    def _vectors(self, start: int) -> Iterator[bytes]:
+        return self._lines(start, self._work.rows[start : start + DEFAULT_BATCH_SIZE])
+
+    def _texts(self, start: int) -> Iterator[bytes]:
+        texts = self._work.texts[start : start + DEFAULT_BATCH_SIZE]
+        rows = np.asarray(self._work.embed_documents(texts), dtype=np.float32)
+        return self._lines(start, rows)
+
+    def _lines(self, start: int, rows: Values) -> Iterator[bytes]:
+        ids, stored = self._work.ids, self._work.stored
+        for at in range(0, len(rows), _SLICE):
+            yield b"".join(
+                orjson.dumps(
+                    {"id": ids[start + n], "values": rows[n], "metadata": stored[start + n]},
+                    option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE,
+                )
+                for n in range(at, min(at + _SLICE, len(rows)))
+            )
+
+
+def _query(vector: Values) -> bytes:
+    query = {"topK": K, "returnValues": False, "returnMetadata": "all", "vector": vector}
+    return orjson.dumps(query, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _result(answer: httpx.Response) -> Any:
+    answer.raise_for_status()
+    return orjson.loads(answer.content)["result"]
+
+
+class Ours:
+    """`Index`, `AsyncIndex` and the LangChain store."""
+
+    def __init__(self, server: Server, work: Work) -> None:
+        self._work = work
+        self._client = VectorizeClient(ACCOUNT, TOKEN, base_url=server.base_url)
+        self._index = self._client.index(INDEX)
+        self._async_index = self._client.to_async().index(INDEX)
+        self._store = VectorizeVectorStore(work, client=self._client, index_name=INDEX)
+
+    def create_index(self) -> None:
+        """Where there is none yet."""
+        self._client.create_index(INDEX, dimensions=DIMENSIONS, record_layout=True)
+
+    def upsert(self, _: None) -> None:
+        self._index.upsert(self._vectors())
+
+    async def aupsert(self, _: None) -> None:
+        await self._async_index.upsert(self._vectors())
+
+    def add_texts(self, _: None) -> None:
+        work = self._work
+        self._store.add_texts(work.texts, work.metadatas, ids=work.ids)
+
+    async def aadd_texts(self, _: None) -> None:
+        work = self._work
+        await self._store.aadd_texts(work.texts, work.metadatas, ids=work.ids)
+
+    def query(self, vector: Values) -> int:
+        return len(self._index.query(vector, K, return_metadata="all"))
+
+    async def aquery(self, vector: Values) -> int:
+        return len(await self._async_index.query(vector, K, return_metadata="all"))
+
+    def search(self, text: str) -> int:
+        return len(self._store.similarity_search(text, K))
+
+    async def asearch(self, text: str) -> int:
+        return len(await self._store.asimilarity_search(text, K))
+
+    def _vectors(self) -> list[Vector]:
+        work = self._work
+        records = zip(work.ids, work.rows, work.stored, strict=True)
+        return [Vector(vector_id, row, None, stored) for vector_id, row, stored in records]
+
+
+class LangchainCloudflare:
+    """`CloudflareVectorize` as it comes, in calls as large as it takes.
+
+    It asks for 20 matches whatever k is.
+    """
+
+    def __init__(self, server: Server, work: Work) -> None:
+        self._work = work
+        self._store = CloudflareVectorize(
+            work, account_id=ACCOUNT, api_token=TOKEN, base_url=server.base_url, index_name=INDEX
+        )
+
+    def add_texts(self, _: None) -> None:
+        for call in self._calls():
+            self._store.add_texts(**call)
+
+    async def aadd_texts(self, _: None) -> None:
+        for call in self._calls():
+            await self._store.aadd_texts(**call)
+
+    def search(self, text: str) -> int:
+        return len(self._store.similarity_search(text, K, return_metadata="all"))
+
+    async def asearch(self, text: str) -> int:
+        return len(await self._store.asimilarity_search(text, K, return_metadata="all"))
+
+    def _calls(self) -> Iterator[dict[str, Any]]:
+        work = self._work
+        for start in range(0, len(work.ids), MAX_INSERT_SIZE):
+            part = slice(start, start + MAX_INSERT_SIZE)
+            yield {
+                "texts": work.texts[part],
+                "metadatas": work.metadatas[part],
+                "ids": work.ids[part],
+                "upsert": True,
+            }
