@@ -44,6 +44,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.ingest
 	@$(BIN)/python -m benchmarks.server
 	@$(BIN)/python -m benchmarks.client
+	@$(BIN)/python -m benchmarks.memory 100000
 
 clean:
 	rm -rf $(VENV) .demo

@@ -60,9 +60,7 @@ class Contender:
 
     def median(self) -> Turn:
         """Of all rounds."""
-        return Turn(
-            median(turn.wall for turn in self.turns), median(turn.cpu for turn in self.turns)
-        )
+        return _median(self.turns)
 
     def ratio(self) -> Turn:
         """How many times the seconds of ``beside``, in the rounds that both had."""
