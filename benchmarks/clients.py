@@ -54,12 +54,7 @@ class Work(Embeddings):
         self.ids = [vector_id(n) for n in range(size)]
         self.texts = [text(n) for n in range(size)]
         self.metadatas = [metadata(n) for n in range(size)]
-        # As our stores write it, with the same bucket for all.
-        layout = {"_vs": '{"v":1}', "_vs_bucket": 524_288, "_vs_own": True}
-        self.stored = [
-            {**given, "text": text, **layout}
-            for given, text in zip(self.metadatas, self.texts, strict=True)
-        ]
+        self.stored = stored(self.metadatas, self.texts)
         self._embedded: dict[str, list[float]] = dict(
             zip(self.texts, self.rows.tolist(), strict=True)
         )
@@ -75,6 +70,12 @@ class Work(Embeddings):
 
     async def aembed_query(self, text: str) -> list[float]:
         return self.embed_query(text)
+
+
+def stored(metadatas: list[dict[str, Any]], texts: list[str]) -> list[dict[str, Any]]:
+    """Metadata and text as our stores write them, but for the bucket, here the same for all."""
+    layout = {"_vs": '{"v":1}', "_vs_bucket": 524_288, "_vs_own": True}
+    return [{**given, "text": text, **layout} for given, text in zip(metadatas, texts, strict=True)]
 
 
 class ByHand:
@@ -137,23 +138,25 @@ class ByHand:
         return range(0, len(self._work.ids), DEFAULT_BATCH_SIZE)
 
     def _vectors(self, start: int) -> Iterator[bytes]:
-        return self._lines(start, self._work.rows[start : start + DEFAULT_BATCH_SIZE])
+        part = slice(start, start + DEFAULT_BATCH_SIZE)
+        return _lines(self._work.ids[part], self._work.rows[part], self._work.stored[part])
 
     def _texts(self, start: int) -> Iterator[bytes]:
-        texts = self._work.texts[start : start + DEFAULT_BATCH_SIZE]
+        part = slice(start, start + DEFAULT_BATCH_SIZE)
+        texts, metadatas = self._work.texts[part], self._work.metadatas[part]
         rows = np.asarray(self._work.embed_documents(texts), dtype=np.float32)
-        return self._lines(start, rows)
+        return _lines(self._work.ids[part], rows, stored(metadatas, texts))
 
-    def _lines(self, start: int, rows: Values) -> Iterator[bytes]:
-        ids, stored = self._work.ids, self._work.stored
-        for at in range(0, len(rows), _SLICE):
-            yield b"".join(
-                orjson.dumps(
-                    {"id": ids[start + n], "values": rows[n], "metadata": stored[start + n]},
-                    option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE,
-                )
-                for n in range(at, min(at + _SLICE, len(rows)))
+
+def _lines(ids: list[str], rows: Values, metadatas: list[dict[str, Any]]) -> Iterator[bytes]:
+    for at in range(0, len(ids), _SLICE):
+        yield b"".join(
+            orjson.dumps(
+                {"id": ids[n], "values": rows[n], "metadata": metadatas[n]},
+                option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE,
             )
+            for n in range(at, min(at + _SLICE, len(ids)))
+        )
 
 
 def _query(vector: Values) -> bytes:
