@@ -30,7 +30,7 @@ from benchmarks.loopback import (
 from benchmarks.turns import in_tasks
 from langchain_vectorize import VectorizeVectorStore
 from vectorize_core import Vector, VectorizeClient
-from vectorize_core.flows.writing import DEFAULT_BATCH_SIZE
+from vectorize_core.flows.batching import DEFAULT_BATCH_SIZE
 from vectorize_core.models import Values
 
 with warnings.catch_warnings():
