@@ -15,6 +15,8 @@ def accept(options: type[T], given: Mapping[str, Any], function: Callable[..., A
 
     ``function`` is the one whose ``**kwargs`` they are.
     """
+    if not given:
+        return cast("T", {})
     allowed = list(inspect.get_annotations(options))
     for base in getattr(options, "__orig_bases__", ()):
         allowed += inspect.get_annotations(base)
