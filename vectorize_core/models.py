@@ -42,6 +42,8 @@ PRESETS: Mapping[Preset, tuple[int, Metric]] = {
 
 def as_values(values: ArrayLike) -> Values:
     """``values`` as a contiguous one-dimensional float32 array, which the service keeps."""
+    if type(values) is np.ndarray and values.dtype == np.float32 and values.ndim == 1:
+        return values if values.flags.c_contiguous else np.ascontiguousarray(values)
     # Too large for float32 becomes infinite, which the checks refuse by name.
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(values, dtype=np.float32)
