@@ -6,6 +6,7 @@ Pure functions; every message names the record and says what to do about it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,7 @@ def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:
     return size
 
 
+@lru_cache(maxsize=4_096)
 def storable_key(key: str) -> bool:
     """Whether the service takes ``key`` as a metadata key."""
     return bool(key) and not (
@@ -118,6 +120,8 @@ def _bad_key(value: Any) -> Any:
         for key, item in value.items():
             if isinstance(key, str) and not storable_key(key):
                 return key
+            if isinstance(item, (str, int, float)):
+                continue
             found = _bad_key(item)
             if found is not None:
                 return found

@@ -18,6 +18,7 @@ _STRICT = (
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
+_SCALARS = {str, int, float, bool, type(None)}
 _DEEPEST = 100
 """Levels of nesting; orjson gives up at 254, Python at 1,000 calls."""
 
@@ -54,6 +55,8 @@ def has_lone_surrogate(text: str) -> bool:
 
 def problem(value: Any, path: str = "", depth: int = 0) -> str | None:
     """Why ``value`` cannot be sent as JSON, naming the place inside it, or None if it can."""
+    if depth == 0 and _reads_back(value):
+        return None
     if depth > _DEEPEST:
         return f"a value that is nested too deep (more than {_DEEPEST} levels)"
     if type(value) is list:
@@ -62,6 +65,19 @@ def problem(value: Any, path: str = "", depth: int = 0) -> str | None:
         return _first(_member_problem(key, item, path, depth) for key, item in value.items())
     what, why = _scalar_problem(value)
     return f"{what}{_at(path)}{why}" if what else None
+
+
+def _reads_back(value: Any) -> bool:
+    """Whether ``value`` is a flat dict that JSON gives back as it is: nothing is wrong then.
+
+    Most metadata is, and to see it takes a sixth of the time that looking at each value takes.
+    """
+    if type(value) is not dict or not _SCALARS.issuperset(map(type, value.values())):
+        return False
+    try:
+        return bool(orjson.loads(orjson.dumps(value)) == value)
+    except TypeError:
+        return False
 
 
 def _scalar_problem(value: Any) -> tuple[str, str]:
