@@ -61,6 +61,8 @@ _BY_NAME: Final = {entry.name: entry for entry in _TYPES}
 
 def split(value: Any) -> tuple[Any, str | None, Any]:
     """What ``value`` is at top level, the type to restore it to, its exact form if that differs."""
+    if _is_plain(value):
+        return value, None, None
     value = _simplified(value)
     if value is None:
         # The service may or may not keep a null; the hint says it for certain.
