@@ -14,7 +14,7 @@ from vectorize_core import checks, layout
 from vectorize_core.errors import InvalidInputError, InvalidVectorError
 from vectorize_core.flows.batching import Entry, check_batch_size
 from vectorize_core.flows.checkpoint import Checkpoint
-from vectorize_core.flows.source import Records, Source, check_values
+from vectorize_core.flows.source import TURN, Records, Source, check_values
 from vectorize_core.flows.state import find_details
 from vectorize_core.io import Io, in_batches
 from vectorize_core.layout import Record
@@ -89,6 +89,8 @@ class Ingest(Source[Item]):
     ) -> AsyncGenerator[_Prepared, None]:
         async with aclosing(self.numbered()) as items:
             async for position, item in items:
+                if position % TURN == 0:
+                    await self._io.sleep(0)
                 prepared = self._prepare(position, item, checkpoint, indexed)
                 self.ids.append(prepared.id)
                 if checkpoint.holds(position, prepared.id, prepared.digest):

@@ -26,8 +26,6 @@ from vectorize_core.operations import Op
 T = TypeVar("T")
 logger = logging.getLogger("vectorize_core")
 _TIMEOUTS = {"read": 10.0, "write": 60.0, "control": 60.0}
-# httpx parses an address every time, for a fifth of what a request costs it; there are few.
-_parsed = lru_cache(maxsize=256)(httpx.URL)
 
 
 class HttpExecutor:

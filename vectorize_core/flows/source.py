@@ -15,6 +15,8 @@ from vectorize_core.models import Vector
 
 T = TypeVar("T")
 Records = Iterable[T] | AsyncIterable[T]
+TURN = 64
+"""Records that are checked before an event loop gets its turn."""
 
 
 class Source(Generic[T]):
@@ -87,6 +89,8 @@ class Vectors(Source[Vector]):
     async def _checked(self, checkpoint: Checkpoint) -> AsyncGenerator[Entry, None]:
         async with aclosing(self.numbered()) as vectors:
             async for position, vector in vectors:
+                if position % TURN == 0:
+                    await self._io.sleep(0)
                 size = checks.check_record(vector.id, vector.namespace, vector.metadata)
                 await check_values(self._io, self._state, vector)
                 digest = checkpoint.digest(vector.id)
