@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from itertools import zip_longest
@@ -9,7 +10,8 @@ from typing import Any, TypeVar
 
 from langchain_core.documents import Document
 
-from vectorize_core.errors import InvalidInputError
+from vectorize_core.errors import InvalidFilterError, InvalidInputError
+from vectorize_core.filters.ast import Where
 from vectorize_core.flows.source import Records
 from vectorize_core.ingest import Item
 from vectorize_core.io import each
@@ -48,6 +50,14 @@ def from_documents(documents: Records[Document], ids: Records[str | None] | None
 def to_document(record: Record) -> Document:
     """The document of a record; a record without text is `MissingTextError`."""
     return Document(id=record.id, page_content=text_of(record), metadata=record.metadata)
+
+
+def document_filter(predicate: Callable[[Document], bool]) -> Where:
+    """The filter of a function that takes a document as the store returns it, id and text too."""
+    if inspect.iscoroutinefunction(predicate):
+        raise InvalidFilterError("a function that filters documents cannot be async")
+    name = getattr(predicate, "__qualname__", type(predicate).__qualname__)
+    return Where(lambda record: predicate(to_document(record)), f"the function {name}")
 
 
 def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) -> Records[T]:

@@ -1,39 +1,46 @@
 """The searches of the LangChain store: similarity, with scores, relevance, marginal relevance.
 
-Every one takes ``filter=`` (Vectorize's own language, checked) and the options of `SearchOptions`,
-and is a line for each face over one flow.
+Every one takes ``filter=`` (docs/filters.md) and the options of `SearchOptions`, and is a line for
+each face over one flow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypedDict, cast
+from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-from langchain_vectorize.documents import to_document
+from langchain_vectorize.documents import document_filter, to_document
 from langchain_vectorize.relevance import RELEVANCE
+from vectorize_core.filters.plan import Unindexed
 from vectorize_core.flows.reading import check_k
+from vectorize_core.flows.selecting import AnyFilter
 from vectorize_core.io import AsyncIo, Io, SyncIo, run
 from vectorize_core.keywords import accept
 from vectorize_core.models import Filter
 from vectorize_core.store import RecordStore
 
 Scored = list[tuple[Document, float]]
+DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
+"""The dict form of a filter, an expression, or a function of a document."""
 
 
 class SearchOptions(TypedDict, total=False):
     """What every search takes besides ``filter``.
 
     ``namespace`` narrows the search to one namespace. ``vectorize_filter`` is a filter that is
-    sent to the service as it is.
+    sent to the service as it is. ``unindexed="scan"`` allows reading documents to evaluate what no
+    metadata index can look up, ``max_requests`` is how many requests a search may take (100).
     """
 
     namespace: str | None
     vectorize_filter: Filter | None
+    unindexed: Unindexed
+    max_requests: int
 
 
 class Searching(VectorStore):
@@ -45,26 +52,28 @@ class Searching(VectorStore):
     _relevance_score_fn: Callable[[float], float] | None
 
     def similarity_search(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> list[Document]:
         """The ``k`` documents nearest to ``query``, best first.
 
-        ``filter`` is Vectorize's own language on properties with a metadata index, such as
-        ``{"year": {"$gte": 1960}}``; `UnindexedPropertyError` where it would find nothing.
-        Options: ``namespace`` (None searches all of them) and ``vectorize_filter``.
+        ``filter`` is a dict such as ``{"year": {"$gte": 1960}}``, an expression, or a function of
+        a document (docs/filters.md). `UnindexedPropertyError` for what no metadata index can look
+        up; ``unindexed="scan"`` evaluates it on what is read instead. Other options: ``namespace``
+        (None searches all of them), ``vectorize_filter`` and ``max_requests``;
+        `TooManyRequestsNeededError` where a search takes more than those.
         """
         options = accept(SearchOptions, kwargs, self.similarity_search)
         return _bare(run(self._search(self._io, query, k, filter, options)))
 
     async def asimilarity_search(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> list[Document]:
         """`similarity_search`, awaited."""
         options = accept(SearchOptions, kwargs, self.asimilarity_search)
         return _bare(await self._search(self._async_io, query, k, filter, options))
 
     def similarity_search_with_score(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> Scored:
         """`similarity_search` with Vectorize's own scores.
 
@@ -75,7 +84,7 @@ class Searching(VectorStore):
         return run(self._search(self._io, query, k, filter, options))
 
     async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> Scored:
         """`similarity_search_with_score`, awaited."""
         options = accept(SearchOptions, kwargs, self.asimilarity_search_with_score)
@@ -86,7 +95,7 @@ class Searching(VectorStore):
         embedding: list[float],
         k: int = 4,
         *,
-        filter: Filter | None = None,
+        filter: DocumentFilter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
         """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
@@ -98,7 +107,7 @@ class Searching(VectorStore):
         embedding: list[float],
         k: int = 4,
         *,
-        filter: Filter | None = None,
+        filter: DocumentFilter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
         """`similarity_search_by_vector`, awaited."""
@@ -110,10 +119,10 @@ class Searching(VectorStore):
         io: Io,
         query: str | list[float],
         k: int,
-        filter: Filter | None,
+        filter: DocumentFilter | None,
         options: SearchOptions,
     ) -> Scored:
-        hits = await self._records.search(io, query, k, filter=filter, **options)
+        hits = await self._records.search(io, query, k, filter=as_filter(filter), **options)
         return [(to_document(hit.record), hit.match.score) for hit in hits]
 
     # Relevance: the base class turns these into similarity_search_with_relevance_scores.
@@ -122,19 +131,19 @@ class Searching(VectorStore):
         return run(self._relevance(self._io))
 
     def _similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> Scored:
         options = accept(SearchOptions, kwargs, self.similarity_search)
         return run(self._search_relevance(self._io, query, k, filter, options))
 
     async def _asimilarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, *, filter: Filter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> Scored:
         options = accept(SearchOptions, kwargs, self.asimilarity_search)
         return await self._search_relevance(self._async_io, query, k, filter, options)
 
     async def _search_relevance(
-        self, io: Io, query: str, k: int, filter: Filter | None, options: SearchOptions
+        self, io: Io, query: str, k: int, filter: DocumentFilter | None, options: SearchOptions
     ) -> Scored:
         scored = await self._search(io, query, k, filter, options)
         relevance = await self._relevance(io)
@@ -154,7 +163,7 @@ class Searching(VectorStore):
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
         *,
-        filter: Filter | None = None,
+        filter: DocumentFilter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
         """The ``k`` documents of the ``fetch_k`` nearest that repeat each other least.
@@ -172,7 +181,7 @@ class Searching(VectorStore):
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
         *,
-        filter: Filter | None = None,
+        filter: DocumentFilter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
         """`max_marginal_relevance_search`, awaited."""
@@ -186,7 +195,7 @@ class Searching(VectorStore):
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
         *,
-        filter: Filter | None = None,
+        filter: DocumentFilter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
         """`max_marginal_relevance_search` for an embedding."""
@@ -200,7 +209,7 @@ class Searching(VectorStore):
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
         *,
-        filter: Filter | None = None,
+        filter: DocumentFilter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
         """`max_marginal_relevance_search_by_vector`, awaited."""
@@ -214,23 +223,28 @@ class Searching(VectorStore):
         k: int,
         fetch_k: int,
         lambda_mult: float,
-        filter: Filter | None,
+        filter: DocumentFilter | None,
         options: SearchOptions,
     ) -> list[Document]:
         check_k(k)
         check_k(fetch_k, "fetch_k")
         if isinstance(query, str):
-            await self._records.index.check_filter(io, filter, options.get("vectorize_filter"))
-            if not await self._records.index.exists(io):
+            embedded = await self._records.embed_query(io, query, as_filter(filter), **options)
+            if embedded is None:
                 return []
-            query = list((await io.embed([query], as_queries=True))[0])
+            query = list(embedded)
         hits = await self._records.search(
-            io, query, max(k, fetch_k), filter=filter, return_values=True, **options
+            io, query, max(k, fetch_k), filter=as_filter(filter), return_values=True, **options
         )
         vectors = cast("list[list[float]]", [hit.match.values for hit in hits])
         target = np.asarray(query, dtype=np.float32)
         chosen = maximal_marginal_relevance(target, vectors, lambda_mult, k)
         return [to_document(hits[position].record) for position in chosen]
+
+
+def as_filter(given: DocumentFilter | None) -> AnyFilter | None:
+    """A filter as the core takes it: a function of a document becomes an expression."""
+    return document_filter(given) if callable(given) else given
 
 
 def _bare(scored: Scored) -> list[Document]:

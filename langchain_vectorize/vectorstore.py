@@ -10,11 +10,13 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_vectorize.documents import from_documents, from_texts, to_document
-from langchain_vectorize.searching import Searching
+from langchain_vectorize.searching import DocumentFilter, Searching, as_filter
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.plan import Unindexed
 from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
@@ -23,14 +25,16 @@ from vectorize_core.keywords import accept
 from vectorize_core.layout import Record
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.store import AddOptions, RecordStore
+from vectorize_core.store import AddOptions, FindOptions, RecordStore
 from vectorize_core.store_index import StoreIndex
 
 
-class DeleteOptions(WaitOptions, total=False):
+class DeleteOptions(WaitOptions, FindOptions, total=False):
     """What a delete takes besides ids."""
 
     delete_all: bool
+    filter: DocumentFilter | None
+    verify: bool
 
 
 class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
@@ -70,7 +74,7 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
 
             store.similarity_search("What is money for?", k=4)
 
-    Search with a filter (Vectorize's own language, on properties with a metadata index):
+    Search with a filter (on properties with a metadata index; docs/filters.md):
         .. code-block:: python
 
             store.similarity_search("What is money for?", filter={"year": {"$gte": 1960}})
@@ -255,10 +259,12 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
         return _documents(await self._records.get(self._async_io, ids))
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete documents by id; unknown ids are no error. Returns True.
+        """Delete documents by id, or those that ``filter=`` matches, however many. Returns True.
 
-        Everything goes with ``delete_all=True`` only; in a store with a namespace, everything
-        in it. Options: ``wait`` and ``wait_timeout``.
+        Unknown ids are no error. Everything goes with ``delete_all=True`` only; in a store with a
+        namespace, everything in it. Options: ``wait`` and ``wait_timeout``; with a filter also
+        those of the searches, and ``verify=True``, which looks again after the deletion is
+        visible until nothing that matches is left.
         """
         options = accept(DeleteOptions, kwargs, self.delete)
         return run(self._delete(self._io, ids, **options))
@@ -274,14 +280,33 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
         ids: Sequence[str] | None,
         *,
         delete_all: bool = False,
-        **waits: Unpack[WaitOptions],
+        verify: bool = False,
+        filter: DocumentFilter | None = None,
+        wait: Wait | None = None,
+        wait_timeout: float | None = None,
+        **options: Unpack[FindOptions],
     ) -> bool:
-        if (ids is None) != delete_all:
-            raise InvalidInputError("delete takes ids, or delete_all=True to delete everything")
-        if ids is None:
-            await self._records.clear(io, **waits)
+        filtered = filter is not None or options.get("vectorize_filter") is not None
+        if (ids is not None) + delete_all + filtered != 1:
+            raise InvalidInputError(
+                "delete takes ids, or filter=, or delete_all=True to delete everything"
+            )
+        if (verify or options) and not filtered:
+            names = ", ".join(["verify"] * verify + list(options))
+            raise InvalidInputError(f"{names}: only a delete with filter= takes that")
+        if filtered:
+            await self._records.delete_matching(
+                io,
+                filter=as_filter(filter),
+                verify=verify,
+                wait=wait,
+                wait_timeout=wait_timeout,
+                **options,
+            )
+        elif ids is None:
+            await self._records.clear(io, wait=wait, wait_timeout=wait_timeout)
         else:
-            await self._records.delete(io, ids, **waits)
+            await self._records.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
         return True
 
     # Waiting
@@ -296,6 +321,35 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
     async def await_writes(self, *, wait_timeout: float | None = None) -> None:
         """`wait`, awaited."""
         await self._records.await_writes(self._async_io, wait_timeout)
+
+    # Counting and explaining
+
+    def count(self, filter: DocumentFilter | None = None, **kwargs: Any) -> int:
+        """How many documents ``filter`` matches, or there are; this client's own writes included.
+
+        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000).
+        """
+        options = accept(FindOptions, kwargs, self.count)
+        return run(self._records.count(self._io, filter=as_filter(filter), **options))
+
+    async def acount(self, filter: DocumentFilter | None = None, **kwargs: Any) -> int:
+        """`count`, awaited."""
+        options = accept(FindOptions, kwargs, self.acount)
+        return await self._records.count(self._async_io, filter=as_filter(filter), **options)
+
+    def explain_filter(
+        self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
+    ) -> Explanation:
+        """How a search for ``k`` (None: for all) would be answered, and for how many requests."""
+        given = as_filter(filter)
+        return run(self._records.explain_filter(self._io, given, k, unindexed=unindexed))
+
+    async def aexplain_filter(
+        self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
+    ) -> Explanation:
+        """`explain_filter`, awaited."""
+        given = as_filter(filter)
+        return await self._records.explain_filter(self._async_io, given, k, unindexed=unindexed)
 
     # Construction from texts and documents
 

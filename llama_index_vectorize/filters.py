@@ -1,9 +1,8 @@
-"""LlamaIndex metadata filters as filters of Vectorize, where the two mean the same. Pure."""
+"""LlamaIndex metadata filters as filters of this project. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from llama_index.core.vector_stores.types import (
     FilterCondition,
@@ -12,10 +11,26 @@ from llama_index.core.vector_stores.types import (
     MetadataFilters,
 )
 
-from vectorize_core import json
 from vectorize_core.errors import InvalidFilterError
+from vectorize_core.filters.ast import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    Expression,
+    Not,
+    Operator,
+    Or,
+    Where,
+    joined,
+)
+from vectorize_core.filters.builders import F
+from vectorize_core.filters.evaluate import lookup
+from vectorize_core.filters.operands import build_test
+from vectorize_core.filters.patterns import escape
+from vectorize_core.filters.values import seen
+from vectorize_core.layout import Record
 
-_OPERATORS = {
+_OPERATORS: Final[dict[FilterOperator, Operator]] = {
     FilterOperator.EQ: "$eq",
     FilterOperator.NE: "$ne",
     FilterOperator.GT: "$gt",
@@ -25,64 +40,88 @@ _OPERATORS = {
     FilterOperator.IN: "$in",
     FilterOperator.NIN: "$nin",
 }
-_EXACT_BYTES = 60
 
 
-def to_native(filters: MetadataFilters | None) -> dict[str, Any] | None:
-    """The filter of Vectorize that means the same, None for no restriction.
+def to_expression(filters: MetadataFilters | None) -> Expression | None:
+    """The expression that means the same; None stays None, an empty list is everything.
 
-    `InvalidFilterError` naming the operator where there is none: OR, NOT, and operators that
-    Vectorize lacks.
+    LlamaIndex's own meaning (its ``build_metadata_filter_fn``), except that a value of an unfitting
+    type is not an error but does not match, True is not 1, and filters may be nested
+    (docs/filters.md). `InvalidFilterError` for a value that could match nothing at all.
     """
-    if filters is None:
-        return None
-    native: dict[str, Any] = {}
-    for one in _flat(filters):
-        operator, operand = _condition(one)
-        native.setdefault(one.key, {})
-        if operator in native[one.key]:
-            raise InvalidFilterError(
-                f"two filters with {one.operator.value!r} on {one.key!r}; Vectorize takes one"
-            )
-        native[one.key][operator] = operand
-    return native or None
+    return _group(filters) if filters is not None else None
 
 
-def _flat(filters: MetadataFilters) -> Iterator[MetadataFilter]:
-    alone = len(filters.filters) <= 1
-    condition = filters.condition
-    if condition == FilterCondition.NOT and filters.filters:
-        raise InvalidFilterError("the condition 'not' has no equivalent in a filter of Vectorize")
-    if condition == FilterCondition.OR and not alone:
-        raise InvalidFilterError(
-            "the condition 'or' has no equivalent in a filter of Vectorize; for one property, use "
-            "the operator 'in'"
-        )
-    for one in filters.filters:
-        if isinstance(one, MetadataFilters):
-            yield from _flat(one)
-        else:
-            yield one
+def _group(filters: MetadataFilters) -> Expression:
+    parts = [
+        _group(one) if isinstance(one, MetadataFilters) else _test(one) for one in filters.filters
+    ]
+    if not parts:
+        return EVERYTHING
+    if filters.condition == FilterCondition.OR:
+        return joined(Or, parts)
+    if filters.condition == FilterCondition.NOT:
+        return Not(joined(Or, parts))
+    return joined(And, parts)
 
 
-def _condition(one: MetadataFilter) -> tuple[str, Any]:
-    operator = _OPERATORS.get(one.operator)
-    if operator is None:
-        raise InvalidFilterError(
-            f"the operator {one.operator.value!r} (on {one.key!r}) has no equivalent in a filter "
-            f"of Vectorize; it has {', '.join(known.value for known in _OPERATORS)}"
-        )
-    if one.value is None:
-        raise InvalidFilterError(
-            f"{one.operator.value!r} on {one.key!r} compares with None, which Vectorize does not "
-            "index"
-        )
-    if operator in ("$in", "$nin") and not isinstance(one.value, list):
-        raise InvalidFilterError(f"{one.operator.value!r} on {one.key!r} takes a list")
-    for value in one.value if isinstance(one.value, list) else [one.value]:
-        if isinstance(value, str) and json.utf8_size(value) > _EXACT_BYTES:
-            raise InvalidFilterError(
-                f"{one.operator.value!r} on {one.key!r} compares with a text of more than "
-                f"{_EXACT_BYTES} bytes; Vectorize compares the first 64 bytes only"
-            )
-    return operator, one.value
+def _test(one: MetadataFilter) -> Expression:
+    if one.operator in _OPERATORS:
+        return _comparison(one, _OPERATORS[one.operator])
+    key = F(one.key)
+    match one.operator:
+        case FilterOperator.ANY:
+            return joined(Or, map(key.contains, _list(one)))
+        case FilterOperator.ALL:
+            # With key.exists(), because an empty list asks for nothing else.
+            return joined(And, (key.exists(), *map(key.contains, _list(one))))
+        case FilterOperator.CONTAINS:
+            return key.contains(one.value)
+        case FilterOperator.TEXT_MATCH:
+            return key.like(f"%{escape(_text(one))}%")
+        case FilterOperator.TEXT_MATCH_INSENSITIVE:
+            return key.ilike(f"%{escape(_text(one))}%")
+        case FilterOperator.IS_EMPTY:
+            return key.isin([None, "", []])
+    raise InvalidFilterError(f"the operator {one.operator!r} (on {one.key!r}) is not known here")
+
+
+def _comparison(one: MetadataFilter, operator: Operator) -> Expression:
+    # Nothing equals None to LlamaIndex, a missing value no more than others.
+    if one.value is None and operator == "$eq":
+        return NOTHING
+    if one.value is None and operator == "$ne":
+        return EVERYTHING
+    if isinstance(one.value, str) and operator == "$in":
+        return _part_of(one.key, one.value)
+    if isinstance(one.value, str) and operator == "$nin":
+        return Not(_part_of(one.key, one.value))
+    return build_test(one.key, operator, one.value)
+
+
+def _part_of(key: str, text: str) -> Where:
+    """The other way round: what ``in`` and ``nin`` mean with a text for a list."""
+
+    def holds(record: Record) -> bool:
+        kind, value = seen(lookup(record.metadata, key))
+        return kind == "text" and value in text
+
+    return Where(holds, f"{key!r} is a part of {text!r}")
+
+
+def _list(one: MetadataFilter) -> list[Any]:
+    if isinstance(one.value, list):
+        return one.value
+    raise _refusal(one, "a list")
+
+
+def _text(one: MetadataFilter) -> str:
+    if isinstance(one.value, str):
+        return one.value
+    raise _refusal(one, "a string")
+
+
+def _refusal(one: MetadataFilter, wanted: str) -> InvalidFilterError:
+    return InvalidFilterError(
+        f"{one.operator.value!r} on {one.key!r} takes {wanted}; got {type(one.value).__name__}"
+    )

@@ -16,12 +16,13 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from llama_index_vectorize.filters import to_native
+from llama_index_vectorize.filters import to_expression
 from llama_index_vectorize.nodes import to_items, to_node
 from vectorize_core import checks, layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.filters.plan import Unindexed
 from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
@@ -29,7 +30,7 @@ from vectorize_core.io import AsyncIo, Io, SyncIo, run
 from vectorize_core.keywords import accept
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import Filter, IndexType, Metric
-from vectorize_core.store import AddOptions, RecordStore
+from vectorize_core.store import AddOptions, FindOptions, RecordStore
 from vectorize_core.store_index import StoreIndex
 
 
@@ -37,11 +38,22 @@ class QueryOptions(TypedDict, total=False):
     """What a query takes besides the query itself.
 
     ``namespace`` narrows it to one namespace, ``vectorize_filter`` is a filter that is sent to
-    the service as it is.
+    the service as it is. ``unindexed="scan"`` allows reading nodes to evaluate what no metadata
+    index can look up, ``max_requests`` is how many requests the query may take (100).
     """
 
     namespace: str | None
     vectorize_filter: Filter | None
+    unindexed: Unindexed
+    max_requests: int
+
+
+class DeleteNodesOptions(WaitOptions, total=False):
+    """How nodes are deleted; ``verify`` looks again until nothing that matches is left."""
+
+    unindexed: Unindexed
+    max_requests: int
+    verify: bool
 
 
 class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
@@ -217,8 +229,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         await self._delete_document(self._async_io, ref_doc_id, options)
 
     async def _delete_document(self, io: Io, ref_doc_id: str, options: WaitOptions) -> None:
-        ids = await self._records.matching_ids(io, {layout.REF: layout.ref_value(ref_doc_id)})
-        await self._records.delete(io, ids, **options)
+        await self._records.delete_matching(io, refs=[ref_doc_id], **options)
 
     def delete_nodes(
         self,
@@ -228,9 +239,11 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     ) -> None:
         """Delete nodes by id, by filter, or those that satisfy both; neither is an error.
 
-        Options: ``wait`` and ``wait_timeout``. To delete everything, use `clear`.
+        Options: ``wait``, ``wait_timeout``, ``unindexed``, ``max_requests`` (1,000), and
+        ``verify``, which looks again after the deletion is visible until nothing that matches is
+        left. To delete everything, use `clear`.
         """
-        options = accept(WaitOptions, delete_kwargs, self.delete_nodes)
+        options = accept(DeleteNodesOptions, delete_kwargs, self.delete_nodes)
         run(self._delete_nodes(self._io, node_ids, filters, options))
 
     async def adelete_nodes(
@@ -240,7 +253,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         **delete_kwargs: Any,
     ) -> None:
         """`delete_nodes`, awaited."""
-        options = accept(WaitOptions, delete_kwargs, self.adelete_nodes)
+        options = accept(DeleteNodesOptions, delete_kwargs, self.adelete_nodes)
         await self._delete_nodes(self._async_io, node_ids, filters, options)
 
     async def _delete_nodes(
@@ -248,46 +261,68 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         io: Io,
         node_ids: list[str] | None,
         filters: MetadataFilters | None,
-        options: WaitOptions,
+        options: DeleteNodesOptions,
     ) -> None:
-        ids = await self._selected_ids(io, node_ids, to_native(filters))
-        await self._records.delete(io, ids, **options)
+        _check_selected(node_ids, filters)
+        if node_ids is None:
+            await self._records.delete_matching(io, filter=to_expression(filters), **options)
+            return
+        ids: Sequence[str] = node_ids
+        if filters is not None:
+            found = await self._records.records(io, ids=ids, filter=to_expression(filters))
+            ids = [record.id for record in found]
+        await self._records.delete(
+            io, ids, wait=options.get("wait"), wait_timeout=options.get("wait_timeout")
+        )
 
     def get_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **get_kwargs: Any,
     ) -> list[BaseNode]:
-        """Nodes by id, by filter, or those that satisfy both; neither is an error."""
-        return run(self._get_nodes(self._io, node_ids, filters))
+        """Nodes by id, by filter, or those that satisfy both; neither is an error.
+
+        Options: ``namespace``, ``unindexed`` and ``max_requests`` (1,000).
+        """
+        options = accept(FindOptions, get_kwargs, self.get_nodes)
+        return run(self._get_nodes(self._io, node_ids, filters, options))
 
     async def aget_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **get_kwargs: Any,
     ) -> list[BaseNode]:
         """`get_nodes`, awaited."""
-        return await self._get_nodes(self._async_io, node_ids, filters)
+        options = accept(FindOptions, get_kwargs, self.aget_nodes)
+        return await self._get_nodes(self._async_io, node_ids, filters, options)
 
     async def _get_nodes(
-        self, io: Io, node_ids: list[str] | None, filters: MetadataFilters | None
+        self,
+        io: Io,
+        node_ids: list[str] | None,
+        filters: MetadataFilters | None,
+        options: FindOptions,
     ) -> list[BaseNode]:
-        ids = await self._selected_ids(io, node_ids, to_native(filters))
-        return [to_node(record) for record in await self._records.get(io, ids)]
+        _check_selected(node_ids, filters)
+        found = await self._records.records(
+            io, ids=node_ids, filter=to_expression(filters), **options
+        )
+        return [to_node(record) for record in found]
 
-    async def _selected_ids(
-        self, io: Io, node_ids: Sequence[str] | None, native: Filter | None
-    ) -> list[str]:
-        if node_ids is not None:
-            checks.check_id_list(node_ids)
-        if native is None:
-            if node_ids is None:
-                raise InvalidInputError(
-                    "give node_ids or filters; clear() deletes everything, and "
-                    "client.list_ids() lists it"
-                )
-            return list(node_ids)
-        matching = await self._records.matching_ids(io, native)
-        if node_ids is None:
-            return matching
-        wanted = set(node_ids)
-        return [node_id for node_id in matching if node_id in wanted]
+    def count(self, filters: MetadataFilters | None = None, **kwargs: Any) -> int:
+        """How many nodes ``filters`` match, or there are; this client's own writes included.
+
+        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000).
+        """
+        options = accept(FindOptions, kwargs, self.count)
+        return run(self._records.count(self._io, filter=to_expression(filters), **options))
+
+    async def acount(self, filters: MetadataFilters | None = None, **kwargs: Any) -> int:
+        """`count`, awaited."""
+        options = accept(FindOptions, kwargs, self.acount)
+        return await self._records.count(self._async_io, filter=to_expression(filters), **options)
 
     def clear(self) -> None:
         """Delete every node; in a store with a namespace, every node of that namespace."""
@@ -300,9 +335,10 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """The nodes nearest to the query's embedding, best first.
 
-        ``filters`` may be what Vectorize can do: AND of ``== != > >= < <= in nin`` on properties
-        with a metadata index. ``doc_ids`` and ``node_ids`` restrict the search; an empty list
-        does not. Options: ``namespace`` and ``vectorize_filter``.
+        ``filters`` may be any (docs/filters.md); `UnindexedPropertyError` for what no metadata
+        index can look up, unless ``unindexed="scan"``. ``doc_ids`` and ``node_ids`` restrict the
+        search; an empty list does not. Other options: ``namespace``, ``vectorize_filter`` and
+        ``max_requests`` (100).
         """
         options = accept(QueryOptions, kwargs, self.query)
         return run(self._query(self._io, query, options))
@@ -322,17 +358,24 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             )
         if query.query_embedding is None:
             raise InvalidInputError("the query has no embedding; use get_nodes(filters=) instead")
-        native = to_native(query.filters)
-        if query.doc_ids:
-            refs = [layout.ref_value(ref) for ref in query.doc_ids]
-            native = {**(native if native is not None else {}), layout.REF: {"$in": refs}}
+        expression = to_expression(query.filters)
+        refs = query.doc_ids or None
         embedding, k = query.query_embedding, query.similarity_top_k
         if query.node_ids:
             hits = await self._records.search_among(
-                io, query.node_ids, embedding, k, filter=native, **options
+                io,
+                query.node_ids,
+                embedding,
+                k,
+                filter=expression,
+                refs=refs,
+                vectorize_filter=options.get("vectorize_filter"),
+                namespace=options.get("namespace"),
             )
         else:
-            hits = await self._records.search(io, embedding, k, filter=native, **options)
+            hits = await self._records.search(
+                io, embedding, k, filter=expression, refs=refs, **options
+            )
         metric = await self._records.index.metric_of(io)
         return VectorStoreQueryResult(
             nodes=[to_node(hit.record) for hit in hits],
@@ -358,6 +401,15 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     async def aclose(self) -> None:
         """`close` both faces, awaited."""
         await self._records.aclose()
+
+
+def _check_selected(node_ids: Sequence[str] | None, filters: MetadataFilters | None) -> None:
+    if node_ids is not None:
+        checks.check_id_list(node_ids)
+    elif filters is None or not filters.filters:
+        raise InvalidInputError(
+            "give node_ids or filters; clear() deletes everything, and client.list_ids() lists it"
+        )
 
 
 def similarity(metric: Metric, score: float) -> float:

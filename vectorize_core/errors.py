@@ -30,6 +30,19 @@ class UnindexedPropertyError(InvalidFilterError):
     """A filter names a property that has no metadata index, so the service would find nothing."""
 
 
+class TooManyRequestsNeededError(InvalidInputError):
+    """A read takes more requests than it may; ``needed`` (an estimate) against ``allowed``."""
+
+    def __init__(self, message: str, *, needed: int, allowed: int) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.allowed = allowed
+
+
+class IncompleteAnswerError(InvalidInputError):
+    """Not all matches can be found, and leaving some out in silence is not done here."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiMessage:
     """One entry of the ``errors`` or ``messages`` of an answer."""

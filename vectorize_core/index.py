@@ -13,9 +13,17 @@ from numpy.typing import ArrayLike
 
 from vectorize_core import limits
 from vectorize_core.connection import Connection
-from vectorize_core.flows import indexes, reading, state, waiting, writing
+from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.plan import Unindexed
+from vectorize_core.flows import indexes, reading, selecting, state, waiting, writing
 from vectorize_core.flows.estimating import WriteEstimate, estimate_vectors
-from vectorize_core.flows.reading import QueryOptions
+from vectorize_core.flows.selecting import (
+    AnyFilter,
+    DeleteOptions,
+    EnumerateOptions,
+    QueryOptions,
+    SelectOptions,
+)
 from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, WaitOptions
 from vectorize_core.flows.writing import WriteOptions
@@ -105,12 +113,13 @@ class Index(_Named):
         top_k: int = limits.DEFAULT_TOP_K,
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
-        """The ``top_k`` (at most 100) nearest vectors, best first.
+        """The ``top_k`` nearest vectors, any number of them, best first.
 
         The options are those of `QueryOptions`: what comes with a match, and which vectors are
-        searched.
+        searched. From 51 to 100 with values or whole metadata, these are fetched by id after the
+        search. `TooManyRequestsNeededError` where it takes more than ``max_requests`` (100).
         """
-        return run(reading.nearest(self._io, self._state, as_values(vector), top_k, **options))
+        return run(selecting.query(self._io, self._state, as_values(vector), top_k, **options))
 
     def query_by_id(
         self,
@@ -119,19 +128,64 @@ class Index(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """The vectors nearest to the stored vector ``vector_id``, itself included. See `query`."""
-        return run(reading.nearest(self._io, self._state, vector_id, top_k, **options))
+        return run(selecting.query(self._io, self._state, vector_id, top_k, **options))
 
     def get(self, ids: Sequence[str]) -> list[Vector]:
         """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
         return list(run(reading.get_many(self._io, self._state, ids)).values())
 
-    def delete(self, ids: Sequence[str], **options: Unpack[WaitOptions]) -> tuple[Mutation, ...]:
-        """Delete the vectors with these ids; unknown ids are no error, no ids no request."""
-        return run(writing.delete(self._io, self._state, ids, **options))
+    def delete(
+        self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]
+    ) -> tuple[Mutation, ...]:
+        """Delete the vectors with these ids; unknown ids are no error, no ids no request.
+
+        Or, without ids, those that ``filter=`` matches; the options are those of `DeleteOptions`.
+        No filter, or one that is empty, is an error.
+        """
+        return run(selecting.delete(self._io, self._state, ids, **options))
 
     def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> Iterator[str]:
         """The id of every vector, out of a snapshot taken when the iteration begins."""
         return iterate(reading.iter_ids(self._io, self._state, page_size=page_size))
+
+    def iter_ids(self, **options: Unpack[EnumerateOptions]) -> Iterator[str]:
+        """The id of every vector that ``filter=`` matches, however many, in no order.
+
+        Waits first until this client's own writes are visible. `TooManyRequestsNeededError` where
+        it takes more than ``max_requests`` (1,000). The options are those of `EnumerateOptions`.
+        """
+        return iterate(selecting.ids(self._io, self._state, **options))
+
+    def iter(self, **options: Unpack[SelectOptions]) -> Iterator[Vector]:
+        """Every vector that ``filter=`` matches, with values and metadata. See `iter_ids`."""
+        return iterate(selecting.vectors(self._io, self._state, **options))
+
+    def count(self, **options: Unpack[EnumerateOptions]) -> int:
+        """How many vectors ``filter=`` matches; all of an index in one request. See `iter_ids`."""
+        return run(selecting.count(self._io, self._state, **options))
+
+    def explain_filter(
+        self,
+        filter: AnyFilter | None,
+        top_k: int | None = limits.DEFAULT_TOP_K,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """How a filter would be answered, and for how many requests; print it.
+
+        For a query of ``top_k``, or with None for all that matches.
+        """
+        return run(
+            selecting.explain_filter(self._io, self._state, filter, top_k, unindexed=unindexed)
+        )
+
+    def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
+        """Write every vector again as it is; returns how many. Nobody else should write meanwhile.
+
+        A metadata index covers what is written once it is live; this makes it cover the rest. A
+        request reads twenty vectors.
+        """
+        return run(selecting.reindex_metadata(self._io, self._state, **options))
 
     def info(self) -> IndexInfo:
         """How many vectors the index holds, and the last mutation it has processed."""
@@ -212,7 +266,7 @@ class AsyncIndex(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query`, awaited."""
-        return await reading.nearest(self._io, self._state, as_values(vector), top_k, **options)
+        return await selecting.query(self._io, self._state, as_values(vector), top_k, **options)
 
     async def query_by_id(
         self,
@@ -221,21 +275,49 @@ class AsyncIndex(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query_by_id`, awaited."""
-        return await reading.nearest(self._io, self._state, vector_id, top_k, **options)
+        return await selecting.query(self._io, self._state, vector_id, top_k, **options)
 
     async def get(self, ids: Sequence[str]) -> list[Vector]:
         """`Index.get`, awaited."""
         return list((await reading.get_many(self._io, self._state, ids)).values())
 
     async def delete(
-        self, ids: Sequence[str], **options: Unpack[WaitOptions]
+        self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]
     ) -> tuple[Mutation, ...]:
         """`Index.delete`, awaited."""
-        return await writing.delete(self._io, self._state, ids, **options)
+        return await selecting.delete(self._io, self._state, ids, **options)
 
     def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> AsyncIterator[str]:
         """`Index.list_ids`, for ``async for``."""
         return reading.iter_ids(self._io, self._state, page_size=page_size)
+
+    def iter_ids(self, **options: Unpack[EnumerateOptions]) -> AsyncIterator[str]:
+        """`Index.iter_ids`, for ``async for``."""
+        return selecting.ids(self._io, self._state, **options)
+
+    def iter(self, **options: Unpack[SelectOptions]) -> AsyncIterator[Vector]:
+        """`Index.iter`, for ``async for``."""
+        return selecting.vectors(self._io, self._state, **options)
+
+    async def count(self, **options: Unpack[EnumerateOptions]) -> int:
+        """`Index.count`, awaited."""
+        return await selecting.count(self._io, self._state, **options)
+
+    async def explain_filter(
+        self,
+        filter: AnyFilter | None,
+        top_k: int | None = limits.DEFAULT_TOP_K,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """`Index.explain_filter`, awaited."""
+        return await selecting.explain_filter(
+            self._io, self._state, filter, top_k, unindexed=unindexed
+        )
+
+    async def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
+        """`Index.reindex_metadata`, awaited."""
+        return await selecting.reindex_metadata(self._io, self._state, **options)
 
     async def info(self) -> IndexInfo:
         """`Index.info`, awaited."""

@@ -7,20 +7,27 @@ store runs for its sync methods and awaits for its async ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Unpack
+from functools import partial
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vectorize_core import checks, layout, scoring
 from vectorize_core.errors import InvalidInputError
-from vectorize_core.flows import reading, waiting, writing
+from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.plan import Plan, Unindexed, in_records
+from vectorize_core.flows import enumerating, reading, searching, selecting, waiting, writing
 from vectorize_core.flows.batching import check_batch_size
+from vectorize_core.flows.budget import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
 from vectorize_core.flows.estimating import estimate
 from vectorize_core.flows.pending import warn_of_pending_writes
+from vectorize_core.flows.selecting import AnyFilter
+from vectorize_core.flows.sieve import Sieve
 from vectorize_core.flows.source import Records
-from vectorize_core.flows.state import IndexState, get_metadata_indexes
+from vectorize_core.flows.state import IndexState
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.flows.writing import WriteOptions
 from vectorize_core.ingest import Ingest, Item
@@ -28,8 +35,6 @@ from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Filter, Match, Vector, as_values
 from vectorize_core.store_index import StoreIndex
-
-_BUCKETS = reading.Buckets(layout.BUCKET, layout.OWN, layout.BUCKETS)
 
 
 class Hit(NamedTuple):
@@ -44,6 +49,15 @@ class AddOptions(WriteOptions, total=False):
 
     namespace: str | None
     dry_run: bool
+
+
+class FindOptions(TypedDict, total=False):
+    """Which records, and how much may be read to find them. See `SelectOptions`."""
+
+    namespace: str | None
+    vectorize_filter: Filter | None
+    unindexed: Unindexed
+    max_requests: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,38 +124,73 @@ class RecordStore:
         )
         return source.ids
 
+    async def plan(
+        self,
+        io: Io,
+        filter: AnyFilter | None = None,
+        vectorize_filter: Filter | None = None,
+        *,
+        refs: Sequence[str] | None = None,
+        unindexed: Unindexed = "error",
+    ) -> Plan:
+        """How to find records by a filter, and, unless None, by the documents they came from."""
+        within = None if refs is None else {layout.REF: [layout.ref_value(ref) for ref in refs]}
+        return await selecting.make_plan(
+            filter,
+            vectorize_filter,
+            partial(self.index.properties, io),
+            index_name=self.index.name,
+            stored=in_records(self.text_key),
+            within=within,
+            unindexed=unindexed,
+        )
+
     async def search(
         self,
         io: Io,
         query: ArrayLike | str,
         k: int,
         *,
-        filter: Filter | None = None,
+        filter: AnyFilter | None = None,
         vectorize_filter: Filter | None = None,
+        refs: Sequence[str] | None = None,
         namespace: str | None = None,
+        unindexed: Unindexed = "error",
+        max_requests: int = MAX_SEARCH_REQUESTS,
         return_values: bool = False,
     ) -> list[Hit]:
         """The ``k`` records nearest to a vector, or to the embedding of a text; best first."""
         reading.check_k(k)
-        native_filter = await self.index.check_filter(io, filter, vectorize_filter)
+        plan = await self.plan(io, filter, vectorize_filter, refs=refs, unindexed=unindexed)
         namespace = self.in_namespace(namespace)
-        if not await self.index.exists(io):
+        if plan.impossible or not await self.index.exists(io):
             return []
         if isinstance(query, str):
             query = (await io.embed([query], as_queries=True))[0]
-        matches = await reading.nearest(
+        matches = await searching.search(
             io,
             self._state,
             as_values(query),
             k,
+            plan=plan,
+            read=self.record,
             return_values=return_values,
             return_metadata="all",
-            filter=native_filter,
             namespace=namespace,
+            max_requests=max_requests,
         )
         if k and not matches:
             await warn_of_pending_writes(io, self._state)
         return [Hit(self.record(match.id, match.metadata), match) for match in matches]
+
+    async def embed_query(
+        self, io: Io, query: str, filter: AnyFilter | None, **options: Unpack[FindOptions]
+    ) -> Sequence[float] | None:
+        """The embedding of a query; None, and nothing embedded, if the search will find nothing."""
+        plan, _, _ = await self._find(io, filter, options)
+        if plan.impossible or not await self.index.exists(io):
+            return None
+        return (await io.embed([query], as_queries=True))[0]
 
     async def search_among(
         self,
@@ -150,24 +199,23 @@ class RecordStore:
         query: ArrayLike,
         k: int,
         *,
-        filter: Filter | None = None,
+        filter: AnyFilter | None = None,
         vectorize_filter: Filter | None = None,
+        refs: Sequence[str] | None = None,
         namespace: str | None = None,
     ) -> list[Hit]:
         """The ``k`` of the records with these ids that are nearest to a vector; best first.
 
-        The service cannot restrict a search to ids: their vectors are fetched and scored here.
+        The service cannot restrict a search to ids: their vectors are fetched, and filtered and
+        scored here.
         """
         reading.check_k(k)
         if vectorize_filter is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
         namespace = self.in_namespace(namespace)
-        if filter is not None:
-            matching = set(await self.matching_ids(io, filter, namespace))
-            ids = [i for i in ids if i in matching]
         vectors = [
             vector
-            for vector in await self._vectors(io, ids)
+            for vector in await self._selected(io, ids, filter, refs)
             if namespace is None or vector.namespace == namespace
         ]
         if not vectors:
@@ -183,6 +231,20 @@ class RecordStore:
             )
             for at, score in zip(best, scores, strict=True)
         ]
+
+    async def _selected(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        filter: AnyFilter | None,
+        refs: Sequence[str] | None = None,
+    ) -> list[Vector]:
+        """The vectors with these ids that a filter matches; all of it is evaluated here."""
+        plan = await self.plan(io, filter, refs=refs, unindexed="scan")
+        if plan.impossible:
+            return []
+        sieve = Sieve(plan, self.record)
+        return [vector for vector in await self._vectors(io, ids) if sieve.selects(vector)]
 
     async def get(self, io: Io, ids: Sequence[str]) -> list[Record]:
         """The records with these ids, in the order of ``ids``; missing ones are left out."""
@@ -202,28 +264,105 @@ class RecordStore:
             waits = self._waiting(wait, wait_timeout)
             await writing.delete(io, self._state, ids, skip_impossible=True, **waits)
 
-    async def matching_ids(
+    async def records(
         self,
         io: Io,
-        filter: Filter,
-        namespace: str | None = None,
-    ) -> list[str]:
-        """The ids of all records that a filter matches, this client's latest writes included."""
-        checked = await self.index.check_filter(io, filter)
-        if checked is None:
-            raise InvalidInputError("an empty filter matches everything; that must be explicit")
-        if not await self.index.exists(io):
+        *,
+        ids: Sequence[str] | None = None,
+        filter: AnyFilter | None = None,
+        **options: Unpack[FindOptions],
+    ) -> list[Record]:
+        """All records that a filter matches; of those with ``ids``, in their order, unless None."""
+        if ids is not None:
+            found = await self._selected(io, ids, filter)
+            return [self.record(vector.id, vector.metadata) for vector in found]
+        plan, namespace, most = await self._find(io, filter, options)
+        if plan.impossible or not await self.index.exists(io):
             return []
-        await self.await_writes(io)
-        indexed = await get_metadata_indexes(io, self._state)
-        spread = {layout.BUCKET, layout.OWN} <= indexed.keys()
-        return await reading.ids_matching(
+        rounds = enumerating.iter_matching(
             io,
             self._state,
-            checked,
-            buckets=_BUCKETS if spread else None,
-            namespace=self.in_namespace(namespace),
+            plan=plan,
+            read=self.record,
+            namespace=namespace,
+            return_metadata="all",
+            max_requests=most,
         )
+        async with aclosing(rounds) as found_rounds:
+            return [self.record(m.id, m.metadata) async for some in found_rounds for m in some]
+
+    async def count(
+        self, io: Io, *, filter: AnyFilter | None = None, **options: Unpack[FindOptions]
+    ) -> int:
+        """How many records a filter matches, or there are without one."""
+        plan, namespace, most = await self._find(io, filter, options)
+        if plan.impossible or not await self.index.exists(io):
+            return 0
+        return await enumerating.count(
+            io,
+            self._state,
+            plan=plan,
+            read=self.record,
+            namespace=namespace,
+            max_requests=most,
+        )
+
+    async def delete_matching(
+        self,
+        io: Io,
+        *,
+        filter: AnyFilter | None = None,
+        refs: Sequence[str] | None = None,
+        verify: bool = False,
+        wait: Wait | None = None,
+        wait_timeout: float | None = None,
+        **options: Unpack[FindOptions],
+    ) -> None:
+        """Delete all records that a filter matches, or of the source documents ``refs``."""
+        if refs is None:
+            selecting.check_is_filter(filter, options.get("vectorize_filter"))
+        plan, namespace, most = await self._find(io, filter, options, refs)
+        if plan.impossible or not await self.index.exists(io):
+            return
+        await enumerating.delete_matching(
+            io,
+            self._state,
+            plan=plan,
+            read=self.record,
+            namespace=namespace,
+            verify=verify,
+            max_requests=most,
+            **self._waiting(wait, wait_timeout),
+        )
+
+    async def explain_filter(
+        self,
+        io: Io,
+        filter: AnyFilter | None,
+        k: int | None,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """How a filter is answered, and for how many requests."""
+        plan = await self.plan(io, filter, unindexed=unindexed)
+        return await selecting.explain_plan(io, self._state, plan, k)
+
+    async def _find(
+        self,
+        io: Io,
+        filter: AnyFilter | None,
+        options: FindOptions,
+        refs: Sequence[str] | None = None,
+    ) -> tuple[Plan, str | None, int]:
+        plan = await self.plan(
+            io,
+            filter,
+            options.get("vectorize_filter"),
+            refs=refs,
+            unindexed=options.get("unindexed", "error"),
+        )
+        namespace = self.in_namespace(options.get("namespace"))
+        return plan, namespace, options.get("max_requests", MAX_ENUMERATION_REQUESTS)
 
     async def clear(
         self, io: Io, *, wait: Wait | None = None, wait_timeout: float | None = None

@@ -10,10 +10,7 @@ from vectorize_core.errors import (
     ApiMessage,
     ConfigurationError,
     IndexNotFoundError,
-    InvalidInputError,
-    UnindexedPropertyError,
 )
-from vectorize_core.filters import native
 from vectorize_core.flows import indexes
 from vectorize_core.flows.state import (
     IndexState,
@@ -23,7 +20,7 @@ from vectorize_core.flows.state import (
 )
 from vectorize_core.io import Io
 from vectorize_core.locate import Located
-from vectorize_core.models import Filter, IndexType, Metric
+from vectorize_core.models import IndexType, Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,39 +82,6 @@ class StoreIndex:
         if await self.exists(io):
             return (await get_details(io, self.state)).config.metric
         return self.metric if self.metric is not None else "cosine"
-
-    async def check_filter(
-        self,
-        io: Io,
-        filter: Filter | None,
-        vectorize_filter: Filter | None = None,
-    ) -> Filter | None:
-        """The filter to send, None for all records; ``vectorize_filter`` passes untouched.
-
-        By a property without a metadata index the service finds nothing, and does not say so:
-        here it is an error, with the line that mends it.
-        """
-        if filter is not None and vectorize_filter is not None:
-            raise InvalidInputError("give filter= or vectorize_filter=, not both")
-        if filter is None:
-            return vectorize_filter
-        names = {condition.property_name for condition in native.parse(filter)}
-        if not names:
-            return None
-        if names <= (await self.properties(io)).keys():
-            return filter
-        indexed = await self.properties(io, refresh=True)
-        missing = sorted(names - indexed.keys())
-        if not missing:
-            return filter
-        raise UnindexedPropertyError(
-            f"the index {self.name!r} has no metadata index on {missing[0]!r}, so the filter "
-            f"would find nothing. Name it in metadata_indexes={{{missing[0]!r}: 'string'}} (or "
-            "'number', 'boolean') when the index is created; or call client.index("
-            f"{self.name!r}).create_metadata_index({missing[0]!r}, 'string') and, once it "
-            "is live, add the records again: it covers what is written from then on. Indexed "
-            f"are: {', '.join(sorted(indexed)) or 'none'}"
-        )
 
     async def properties(self, io: Io, *, refresh: bool = False) -> Mapping[str, IndexType]:
         """The filterable properties of the index, or those it will be created with."""

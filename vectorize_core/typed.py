@@ -24,6 +24,8 @@ from vectorize_core import json
 from vectorize_core.checks import storable_key
 
 _LARGEST_EXACT: Final = 2**53
+SHOWN_BELOW: Final = 2**1000
+"""Integers from here on, which no float stands for, are not shown at top level."""
 NOTHING: Final[Any] = object()
 """Nothing is shown at top level."""
 
@@ -63,16 +65,16 @@ def split(value: Any) -> tuple[Any, str | None, Any]:
     """What ``value`` is at top level, the type to restore it to, its exact form if that differs."""
     if _is_plain(value):
         return value, None, None
-    value = _simplified(value)
+    value = simplified(value)
     if value is None:
         # The service may or may not keep a null; the hint says it for certain.
         return NOTHING, "none", None
     if _is_plain(value):
         return value, None, None
     if isinstance(value, enum.Enum):
-        hint, shown = f"enum:{_enum_name(type(value))}", _simplified(value.value)
+        hint, shown = f"enum:{_enum_name(type(value))}", simplified(value.value)
         return (shown, hint, None) if _is_plain(shown) else (NOTHING, None, tagged(value))
-    if type(value) is int and abs(value) < 2**1000:
+    if type(value) is int and abs(value) < SHOWN_BELOW:
         # Approximately, as a metadata index sees it anyway.
         return float(value), None, tagged(value)
     known = _BY_TYPE.get(type(value))
@@ -92,7 +94,8 @@ def restore(hint: str, shown: Any) -> Any:
     return _BY_NAME[hint].restore(shown)
 
 
-def _simplified(value: Any) -> Any:
+def simplified(value: Any) -> Any:
+    """``value`` without what storing drops: NumPy's types, classes derived from plain ones."""
     if isinstance(value, np.generic):
         item = value.item()
         # Nanoseconds would come back as an integer, NaT as nothing.
@@ -131,7 +134,7 @@ def _is_plain(value: Any) -> bool:
 
 def tagged(value: Any) -> Any:
     """Any storable value as JSON; what JSON lacks is ``{"$": [type, form]}``."""
-    value = _simplified(value)
+    value = simplified(value)
     kind = type(value)
     if value is None or kind is bool:
         return value

@@ -27,7 +27,7 @@ ASYNC_NAMES = {
     "__enter__": "__aenter__",
     "__exit__": "__aexit__",
 }
-NOT_AWAITED = {"index", "list_ids", "to_async", "to_sync"}
+NOT_AWAITED = {"index", "list_ids", "to_async", "to_sync", "iter", "iter_ids"}
 pairs = pytest.mark.parametrize(("sync_class", "async_class"), PAIRS, ids=lambda c: c.__name__)
 
 

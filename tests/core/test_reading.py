@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from tests.core.helpers import Face, both_faces, plain
-from vectorize_core import layout
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.errors import (
     BadRequestError,
     IndexNotFoundError,
     InvalidInputError,
 )
-from vectorize_core.flows import indexes, reading, writing
+from vectorize_core.flows import indexes, reading, selecting, writing
 from vectorize_core.io import Io, run
 from vectorize_core.models import Vector
 from vectorize_core.operations import GetByIds, ListVectors, Op, Query
@@ -109,7 +108,7 @@ async def test_the_nearest_are_those_of_brute_force_with_all_that_was_asked_for(
 ) -> None:
     sent = tapped(connection)
     options = {"return_values": payload, "return_metadata": "all" if payload else "none"}
-    flow = reading.nearest(
+    flow = selecting.query(
         io_of(face, connection), connection.state("docs"), QUERY, k, **cast("Any", options)
     )
     matches = await driven(face, flow)
@@ -135,15 +134,15 @@ async def test_the_nearest_are_those_of_brute_force_with_all_that_was_asked_for(
         {"return_metadata": "indexed"},
         {"return_metadata": "indexed", "return_values": True},
         {"return_values": True, "namespace": "even"},
-        {"return_metadata": "all", "filter": {"group": {"$ne": "g1"}}},
+        {"return_metadata": "all", "filter": {"group": {"$in": ["g0", "g2"]}}},
     ],
 )
 async def test_a_match_is_the_same_on_either_side_of_the_cap(
     face: Face, connection: Connection, options: Any
 ) -> None:
     io, state = io_of(face, connection), connection.state("docs")
-    below = await driven(face, reading.nearest(io, state, QUERY, 50, **options))
-    above = await driven(face, reading.nearest(io, state, QUERY, 60, **options))
+    below = await driven(face, selecting.query(io, state, QUERY, 50, **options))
+    above = await driven(face, selecting.query(io, state, QUERY, 60, **options))
     assert len(below) == 50
     assert len(above) == 60
 
@@ -156,7 +155,7 @@ async def test_a_query_by_id_begins_with_the_vector_itself(
     face: Face, connection: Connection, metric: str, k: int
 ) -> None:
     io, state = io_of(face, connection), connection.state("docs")
-    flow = reading.nearest(io, state, "id7", k, return_metadata="all")
+    flow = selecting.query(io, state, "id7", k, return_metadata="all")
     matches = await driven(face, flow)
     assert len(matches) == k
     assert metric == "dot-product" or matches[0].id == "id7"
@@ -178,7 +177,7 @@ async def test_a_record_deleted_between_search_and_fetch_is_left_out(face: Face)
             cast("Any", connection.executor).service.delete_by_ids("docs", [gone])
 
     tapped(connection, before)
-    matches = await driven(face, reading.nearest(io, state, QUERY, 60, return_values=True))
+    matches = await driven(face, selecting.query(io, state, QUERY, 60, return_values=True))
     assert [match.id for match in matches] == [name for name, _ in best if name != gone]
     connection.close()
 
@@ -187,7 +186,6 @@ async def test_a_record_deleted_between_search_and_fetch_is_left_out(face: Face)
 @pytest.mark.parametrize(
     ("query", "k", "said"),
     [
-        (QUERY, 101, "k=101 is more than the 100"),
         (QUERY, -1, "not negative; got -1"),
         (np.full(DIMENSIONS, np.nan, np.float32), 5, "NaN or infinite"),
         (np.full(DIMENSIONS, np.inf, np.float32), 5, "NaN or infinite"),
@@ -201,7 +199,7 @@ async def test_an_impossible_query_is_refused_before_it_is_sent(
     sent = tapped(connection)
     with pytest.raises(InvalidInputError, match=said):
         await driven(
-            face, reading.nearest(io_of(face, connection), connection.state("docs"), query, k)
+            face, selecting.query(io_of(face, connection), connection.state("docs"), query, k)
         )
     assert not any(isinstance(op, Query) for op in sent)
 
@@ -311,133 +309,4 @@ async def test_an_index_deleted_while_it_is_listed_is_an_error(face: Face) -> No
     with pytest.raises(IndexNotFoundError):
         await driven(face, all_of(reading.iter_ids(io, state, page_size=40)))
     assert len(sent) == 3
-    connection.close()
-
-
-@pytest.fixture(scope="module")
-def spread() -> Iterator[Connection]:
-    """3,000 records in buckets; the property ``few`` tells how many share its value."""
-    counts = {"99": 99, "100": 100, "101": 101, "1500": 1_500}
-    labels = [label for label, count in counts.items() for _ in range(count)]
-    vectors = [
-        Vector(
-            f"doc-{i}",
-            RNG.standard_normal(DIMENSIONS),
-            namespace="odd" if i % 2 else "even",
-            metadata={
-                "few": labels[i] if i < len(labels) else f"other-{i % 40}",
-                "_vs_bucket": layout.bucket(f"doc-{i}"),
-                "_vs_own": True,
-            },
-        )
-        for i in range(3_000)
-    ]
-    connection = made("cosine", vectors, metadata_indexes={"few": "string"})
-    yield connection
-    connection.close()
-
-
-def ids_of(label: str) -> set[str]:
-    starts = {"0": (0, 0), "99": (0, 99), "100": (99, 199), "101": (199, 300), "1500": (300, 1_800)}
-    return {f"doc-{i}" for i in range(*starts[label])}
-
-
-IN_BUCKETS: Any = {"buckets": reading.Buckets(layout.BUCKET, layout.OWN, layout.BUCKETS)}
-
-
-@both_faces
-@pytest.mark.parametrize(
-    ("label", "most"), [("0", 1), ("99", 1), ("100", 6), ("101", 6), ("1500", 120)]
-)
-async def test_every_match_of_a_filter_is_found_however_many(
-    face: Face, spread: Connection, label: str, most: int
-) -> None:
-    sent = tapped(spread)
-    try:
-        io, state = io_of(face, spread), spread.state("docs")
-        flow = reading.ids_matching(io, state, {"few": label}, **IN_BUCKETS)
-        found = await driven(face, flow)
-    finally:
-        vars(spread.executor).pop("send")
-    assert len(found) == len(set(found))
-    assert set(found) == ids_of(label)
-    assert len(sent) <= most
-
-
-@both_faces
-async def test_a_namespace_narrows_what_matches(face: Face, spread: Connection) -> None:
-    io, state = io_of(face, spread), spread.state("docs")
-    flow = reading.ids_matching(io, state, {"few": "1500"}, namespace="odd", **IN_BUCKETS)
-    assert set(await driven(face, flow)) == {i for i in ids_of("1500") if int(i[4:]) % 2}
-
-
-@both_faces
-async def test_a_whole_index_can_be_enumerated(face: Face, spread: Connection) -> None:
-    io, state = io_of(face, spread), spread.state("docs")
-    found = await driven(face, reading.ids_matching(io, state, {}, **IN_BUCKETS))
-    assert set(found) == {f"doc-{i}" for i in range(3_000)}
-
-
-@both_faces
-@pytest.mark.parametrize(
-    ("label", "complete"), [("99", True), ("100", False), ("101", False), ("1500", False)]
-)
-async def test_without_buckets_an_answer_that_may_hide_more_is_an_error(
-    face: Face, spread: Connection, label: str, complete: bool
-) -> None:
-    io, state = io_of(face, spread), spread.state("docs")
-    flow = reading.ids_matching(io, state, {"few": label})
-    if complete:
-        assert set(await driven(face, flow)) == ids_of(label)
-    else:
-        with pytest.raises(InvalidInputError, match=r"few.*100 records.*record_layout=True"):
-            await driven(face, flow)
-
-
-@both_faces
-async def test_an_enumeration_stops_at_its_ceiling_of_requests(
-    face: Face, spread: Connection
-) -> None:
-    sent = tapped(spread)
-    io, state = io_of(face, spread), spread.state("docs")
-    flow = reading.ids_matching(io, state, {"few": "1500"}, max_requests=10, **IN_BUCKETS)
-    with pytest.raises(InvalidInputError, match=r"few.*more than 10 requests"):
-        await driven(face, flow)
-    vars(spread.executor).pop("send")
-    assert len(sent) == 10
-
-
-@both_faces
-@pytest.mark.parametrize("missing", [range(150), range(0, 150, 2), range(149, 150)])
-async def test_records_missing_a_bucket_are_detected(face: Face, missing: range) -> None:
-    far_off = -np.eye(1, DIMENSIONS)[0]
-    vectors = [
-        Vector(
-            f"doc-{i}",
-            far_off if i == 149 else RNG.standard_normal(DIMENSIONS),
-            metadata={
-                "few": "x",
-                **({} if i in missing else {"_vs_bucket": layout.bucket(f"doc-{i}")}),
-                **({} if i in missing else {"_vs_own": True}),
-            },
-        )
-        for i in range(150)
-    ]
-    connection = made("cosine", vectors, metadata_indexes={"few": "string"})
-    io, state = io_of(face, connection), connection.state("docs")
-    with pytest.raises(InvalidInputError, match="not all of them are in a bucket"):
-        await driven(face, reading.ids_matching(io, state, {"few": "x"}, **IN_BUCKETS))
-    connection.close()
-
-
-@both_faces
-async def test_more_than_a_hundred_records_in_one_bucket_are_an_error(face: Face) -> None:
-    in_five = {"few": "x", "_vs_bucket": 5, "_vs_own": True}
-    vectors = [
-        Vector(f"doc-{i}", RNG.standard_normal(DIMENSIONS), metadata=in_five) for i in range(101)
-    ]
-    connection = made("cosine", vectors, metadata_indexes={"few": "string"})
-    io, state = io_of(face, connection), connection.state("docs")
-    with pytest.raises(InvalidInputError, match="few"):
-        await driven(face, reading.ids_matching(io, state, {"few": "x"}, **IN_BUCKETS))
     connection.close()

@@ -111,12 +111,9 @@ async def test_four_documents_by_default(filled: Any, call: Call, method: str) -
 
 @both_ways
 @every_search
-@pytest.mark.parametrize(("k", "message"), [(101, "100 matches"), (-1, "not negative")])
-async def test_a_k_that_cannot_be_is_refused(
-    filled: Any, call: Call, method: str, k: int, message: str
-) -> None:
-    with pytest.raises(InvalidInputError, match=message):
-        await search(call, filled("cosine"), method, k=k)
+async def test_a_negative_k_is_refused(filled: Any, call: Call, method: str) -> None:
+    with pytest.raises(InvalidInputError, match="not negative"):
+        await search(call, filled("cosine"), method, k=-1)
 
 
 @both_ways
@@ -255,9 +252,9 @@ async def test_mmr_gives_k_whatever_fetch_k_is(
 
 
 @both_ways
-async def test_mmr_names_fetch_k_when_it_is_too_large(filled: Any, call: Call) -> None:
-    with pytest.raises(InvalidInputError, match="fetch_k=101"):
-        await call(filled("cosine"), "max_marginal_relevance_search", "query", fetch_k=101)
+async def test_mmr_names_fetch_k_when_it_is_negative(filled: Any, call: Call) -> None:
+    with pytest.raises(InvalidInputError, match="fetch_k is not negative"):
+        await call(filled("cosine"), "max_marginal_relevance_search", "query", fetch_k=-1)
 
 
 # Retrievers
@@ -364,10 +361,9 @@ async def test_a_filter_by_an_unindexed_property_is_an_error_with_its_cure(
 @pytest.mark.parametrize(
     ("filter", "message"),
     [
-        ({"$or": [{"kind": "odd"}]}, r"\$or"),
-        ({"kind": {"$like": "o%"}}, r"\$like.*'kind'"),
-        ({"kind": {"$eq": "odd", "$gt": "a"}}, r"'kind'.*\$eq, \$gt"),
-        ({"kind": ["odd"]}, "'kind'.*list"),
+        ({"$orr": [{"kind": "odd"}]}, r"\$orr is not an operator.*\$or"),
+        ({"kind": {"$lik": "o%"}}, r"kind\.\$lik.*\$like"),
+        ({"kind": ["odd"]}, "kind is given a list"),
         ("kind = odd", "mapping"),
     ],
 )

@@ -58,10 +58,10 @@ def _without_layout(index: Index, state: IndexInfo) -> dict[str, Any]:
     anywhere = np.zeros(state.dimensions, np.float32)
     anywhere[0] = 1.0
     most = limits.MAX_TOP_K
-    own = len(index.query(anywhere, most, filter={layout.OWN: True}))
+    own = len(index.query(anywhere, most, vectorize_filter={layout.OWN: True}))
     if own < most:
         return {"count": max(state.vector_count - own, 0), "exact": True}
-    others = len(index.query(anywhere, most, filter={layout.OWN: {"$ne": True}}))
+    others = len(index.query(anywhere, most, vectorize_filter={layout.OWN: {"$ne": True}}))
     return {"count": others, "exact": False}
 
 

@@ -14,7 +14,7 @@ import typer
 from vectorize_core import json, limits
 from vectorize_core.cli import output, shapes
 from vectorize_core.cli.target import Target, with_target
-from vectorize_core.flows.reading import QueryOptions
+from vectorize_core.flows.selecting import QueryOptions
 from vectorize_core.index import Index
 from vectorize_core.models import Match, Values, Vector, as_values
 
@@ -117,7 +117,7 @@ def query(
         options: QueryOptions = {
             "return_values": with_values,
             "return_metadata": metadata.value,
-            "filter": wanted,
+            "vectorize_filter": wanted,
             "namespace": namespace,
         }
         if isinstance(sought, str):

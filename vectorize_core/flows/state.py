@@ -25,6 +25,8 @@ class IndexState:
     name: str
     details: IndexDetails | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
+    finds_missing: bool | None = None
+    """Whether the service finds vectors without a property by ``$ne``, once that was tried."""
     own: OwnWrites = field(default_factory=OwnWrites, repr=False)
     claims: Claims = field(default_factory=Claims, repr=False)
     deleted_at: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,314 @@
+"""Both stores, filters of any kind and any number of matches: exact, at the price promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores.types import VectorStoreQuery
+
+from langchain_vectorize import VectorizeVectorStore as LangChainStore
+from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
+from tests.core.filter_strategies import BEHAVIORS, INDEXED, expressions, user_metadata
+from tests.stores import DIMENSIONS, Call, Recorder, both_ways, ranking, recorded, vector
+from vectorize_core import Index, InvalidInputError, UnindexedPropertyError, VectorizeClient
+from vectorize_core.filters import F
+from vectorize_core.filters.ast import Expression
+from vectorize_core.filters.evaluate import evaluate
+from vectorize_core.filters.parse import parse
+from vectorize_core.layout import Record
+from vectorize_core.local import Behavior
+from vectorize_core.operations import DeleteByIds, Op, Query
+
+COUNT = 160
+TEXTS = [f"text {i}" for i in range(COUNT)]
+
+
+class Given(Embeddings):
+    """Embeddings that were made before: row ``i`` is that of the text ``i``."""
+
+    def __init__(self, rows: Any, query: list[float]) -> None:
+        self._rows = rows
+        self._query = query
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self._rows[int(text.rsplit(" ", 1)[1])].tolist() for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self._query
+
+
+ROWS = np.array([vector(text) for text in TEXTS], np.float32)
+QUERY = vector("the query")
+
+
+def _metadatas() -> list[dict[str, Any]]:
+    """The same hundred and sixty each time, of all that users put there."""
+    found: list[dict[str, Any]] = []
+
+    @settings(max_examples=COUNT * 2, derandomize=True, database=None, deadline=None)
+    @given(user_metadata)
+    def collect(metadata: dict[str, Any]) -> None:
+        found.append(metadata)
+
+    collect()
+    return found[:COUNT]
+
+
+class Stores:
+    """A LangChain store for each behavior, filled when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.metadatas = _metadatas()
+        self._made: dict[int, LangChainStore] = {}
+
+    def __call__(self, number: int) -> LangChainStore:
+        if number not in self._made:
+            client = VectorizeClient.local(behavior=BEHAVIORS[number])
+            store = LangChainStore(
+                Given(ROWS, QUERY),
+                index_name="docs",
+                client=client,
+                create_index=True,
+                metadata_indexes=INDEXED,
+                text_key=("text", "content")[number % 2],
+            )
+            store.add_texts(TEXTS, self.metadatas, ids=[str(i) for i in range(COUNT)])
+            self._made[number] = store
+        return self._made[number]
+
+
+@pytest.fixture(scope="module")
+def stores() -> Stores:
+    return Stores()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, len(BEHAVIORS) - 1), expressions, st.sampled_from([4, 60, 120, 500]))
+def test_a_search_of_a_store_is_exact_whatever_the_service_does(
+    stores: Stores, number: int, expression: Expression, k: int
+) -> None:
+    store = stores(number)
+    options: Any = {"filter": expression, "unindexed": "scan", "max_requests": 1_000}
+    matching = [i for i in range(COUNT) if evaluate(expression, stores.metadatas[i])]
+    rows = [ROWS[i].tolist() for i in matching]
+    best = [matching[at] for at in ranking("cosine", QUERY, rows)] if matching else []
+    found = store.similarity_search("the query", k, **options)
+    assert [int(document.id or -1) for document in found] == best[:k]
+    assert store.count(**options) == len(matching)
+
+
+@both_ways
+async def test_a_filter_may_be_a_function_of_the_document(call: Call, stores: Stores) -> None:
+    store = stores(0)
+
+    def chosen(document: Document) -> bool:
+        return document.page_content.endswith("7") and int(document.id or 0) > 20
+
+    expected = {i for i in range(COUNT) if TEXTS[i].endswith("7") and i > 20}
+    with pytest.raises(UnindexedPropertyError, match="chosen cannot be looked up"):
+        await call(store, "similarity_search", "the query", COUNT, filter=chosen)
+    options = {"filter": chosen, "unindexed": "scan"}
+    found = await call(store, "similarity_search", "the query", COUNT, **options)
+    assert {int(document.id) for document in found} == expected
+    assert await call(store, "count", **options) == len(expected)
+
+
+class Clock:
+    """Time passes by a second with each request, so that mutations take effect some time later."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Ticking(Recorder):
+    def __init__(self, executor: Any, clock: Clock) -> None:
+        super().__init__(executor)
+        self._clock = clock
+
+    def send(self, op: Op[Any], /) -> Any:
+        self._clock.now += 0.5
+        return super().send(op)
+
+    async def asend(self, op: Op[Any], /) -> Any:
+        self._clock.now += 0.5
+        return await super().asend(op)
+
+
+MANY, MATCHING = 25_000, 7_000
+
+
+@pytest.fixture(scope="module")
+def large() -> Iterator[tuple[LangChainStore, Ticking, Any]]:
+    """25,000 documents, 7,000 of them of the kind "x"; what is written takes effect later."""
+    rows = np.random.default_rng(2).standard_normal((MANY, DIMENSIONS)).astype(np.float32)
+    clock = Clock()
+    client = VectorizeClient.local(
+        behavior=Behavior(process_delay=2.0, propagate_delay=1.0), clock=clock
+    )
+    sent = Ticking(client.connection.executor, clock)
+    client.connection.executor = sent
+    store = LangChainStore(
+        Given(rows, QUERY),
+        index_name="docs",
+        client=client,
+        create_index=True,
+        metadata_indexes={"kind": "string", "year": "number"},
+        batch_size=5_000,
+    )
+    texts = [f"text {i}" for i in range(MANY)]
+    metadatas = [{"kind": "x" if i % 25 < 7 else "y", "year": i % 50} for i in range(MANY)]
+    store.add_texts(texts, metadatas, ids=[f"id-{i}" for i in range(MANY)])
+    yield store, sent, rows
+    client.close()
+
+
+def is_x(i: int) -> bool:
+    return i % 25 < 7
+
+
+def test_seven_thousand_of_many_are_counted_searched_and_deleted(large: Any) -> None:
+    store, sent, rows = large
+    assert store.count({"kind": "x"}) == MATCHING
+
+    sent.ops.clear()
+    found = store.similarity_search("the query", 1_000, filter={"kind": "x"})
+    assert len(sent.ops) <= 35
+    matching = [i for i in range(MANY) if is_x(i)]
+    best = [matching[at] for at in ranking("cosine", QUERY, rows[matching].tolist())]
+    assert [document.id for document in found] == [f"id-{i}" for i in best[:1_000]]
+
+    sent.ops.clear()
+    store.delete(filter={"kind": "x"})
+    assert len(sent.of(Query)) <= 1.6 * MATCHING / 100
+    assert len(sent.of(DeleteByIds)) == MATCHING / 100
+    assert len(sent.ops) <= 1.6 * MATCHING / 100 + MATCHING / 100
+    assert store.count({"kind": "x"}) == 0
+    assert set(_ids(store)) == {f"id-{i}" for i in range(MANY) if not is_x(i)}
+
+
+def _ids(store: LangChainStore) -> Iterator[str]:
+    located = store._records.index.located
+    return Index(located.connection, located.index_name).list_ids()
+
+
+@both_ways
+async def test_a_document_of_many_nodes_written_a_moment_ago_is_deleted_whole(call: Call) -> None:
+    clock = Clock()
+    behavior = Behavior(process_delay=1.0, propagate_delay=0.5)
+    client = VectorizeClient.local(behavior=behavior, clock=clock)
+    client.connection.executor = Ticking(client.connection.executor, clock)
+    store = LlamaIndexStore("docs", client=client, create_index=True)
+
+    def nodes(ref: str, count: int) -> list[TextNode]:
+        source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=ref)}
+        return [
+            TextNode(
+                id_=f"{ref} {i}", text="t", embedding=vector(f"{ref}{i}"), relationships=source
+            )
+            for i in range(count)
+        ]
+
+    await call(store, "add", nodes("other", 150))
+    await call(store, "add", nodes("wanted", 1_200))
+    await call(store, "delete", "wanted")
+    assert await call(store, "count") == 150
+    await call(store, "delete", "unknown")
+    assert await call(store, "count") == 150
+    result = await call(
+        store, "query", VectorStoreQuery(query_embedding=QUERY, similarity_top_k=1_000)
+    )
+    assert {node.ref_doc_id for node in result.nodes} == {"other"}
+    assert len(result.nodes) == 150
+    client.close()
+
+
+CHOICES: dict[str, Any] = {
+    "a dict": {"year": {"$gte": 40}, "$or": [{"kind": "x"}, {"kind": {"$like": "%y%"}}]},
+    "an expression": (F("year") > 10) & ~(F("kind") == "x"),
+    "a list": F("tags").contains("b"),
+    "no index": {"i": {"$between": [30, 90]}},
+}
+
+
+@pytest.fixture
+def filled() -> Iterator[Callable[[], tuple[LangChainStore, Recorder]]]:
+    client = VectorizeClient.local()
+    sent = recorded(client)
+
+    def make() -> tuple[LangChainStore, Recorder]:
+        store = LangChainStore(
+            Given(ROWS, QUERY),
+            index_name="docs",
+            client=client,
+            create_index=True,
+            metadata_indexes={"kind": "string", "year": "number"},
+        )
+        ids = [str(i) for i in range(COUNT)]
+        store.add_texts(TEXTS, [metadata_of(i) for i in range(COUNT)], ids=ids)
+        return store, sent
+
+    yield make
+    client.close()
+
+
+def metadata_of(i: int) -> dict[str, Any]:
+    return {"i": i, "kind": "xyz"[i % 3], "year": i % 50, "tags": ["a", "b"][: i % 3]}
+
+
+@both_ways
+@pytest.mark.parametrize("chosen", CHOICES.values(), ids=list(CHOICES))
+@pytest.mark.parametrize("verify", [False, True])
+async def test_a_delete_by_filter_removes_exactly_what_it_matches(
+    filled: Any, call: Call, chosen: Any, verify: bool
+) -> None:
+    store, sent = filled()
+    expression = parse(chosen)
+    left = {i for i in range(COUNT) if not evaluate(expression, Record("", "", metadata_of(i)))}
+    options = {"unindexed": "scan", "verify": verify}
+    assert await call(store, "delete", filter=chosen, **options) is True
+    assert {int(i) for i in _ids(store)} == left
+    assert await call(store, "count") == len(left)
+    sent.ops.clear()
+    assert await call(store, "delete", filter=chosen, **options) is True
+    assert not sent.of(DeleteByIds)
+
+
+@both_ways
+async def test_a_delete_has_ids_or_a_filter_or_says_all(filled: Any, call: Call) -> None:
+    store, _ = filled()
+    refused: list[dict[str, Any]] = [
+        {},
+        {"filter": None},
+        {"ids": ["1"], "filter": {"kind": "x"}},
+        {"filter": {"kind": "x"}, "delete_all": True},
+        {"delete_all": True, "verify": True},
+        {"ids": ["1"], "max_requests": 3},
+    ]
+    for options in refused:
+        with pytest.raises(InvalidInputError, match="delete"):
+            await call(store, "delete", **options)
+    with pytest.raises(InvalidInputError, match="empty filter would delete everything"):
+        await call(store, "delete", filter={})
+    assert await call(store, "count") == COUNT
+
+
+@both_ways
+async def test_a_filter_is_explained_before_it_is_paid_for(filled: Any, call: Call) -> None:
+    store, sent = filled()
+    told = await call(store, "explain_filter", CHOICES["a dict"], 10)
+    assert "everything" not in str(told).split("\n")[1]
+    assert "$like" in str(told)
+    assert not sent.of(Query)
+    with pytest.raises(UnindexedPropertyError, match="'i'"):
+        await call(store, "explain_filter", CHOICES["no index"])

@@ -1,0 +1,81 @@
+"""Filters as Python expressions: ``(F("year") >= 1960) & ~F("genre").isin(["news", "sport"])``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NoReturn
+
+from vectorize_core.filters import operands
+from vectorize_core.filters.ast import Expression, Test
+
+
+class F:
+    """A property of the metadata; comparing it makes a filter.
+
+    ``F("author.name")`` is the property of that name, else the ``name`` inside ``author``. Every
+    method raises `InvalidFilterError` for a value that nothing stored can be compared with.
+    """
+
+    __slots__ = ("path",)
+    __hash__ = None  # type: ignore[assignment]  # as in every class whose == is not an equality
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"F({self.path!r})"
+
+    # object says that comparing returns a bool; here it makes the filter that compares.
+    def __eq__(self, value: object) -> Test:  # type: ignore[override]
+        return operands.build_test(self.path, "$eq", value)
+
+    def __ne__(self, value: object) -> Test:  # type: ignore[override]
+        return operands.build_test(self.path, "$ne", value)
+
+    def __gt__(self, value: Any) -> Test:
+        return operands.build_test(self.path, "$gt", value)
+
+    def __ge__(self, value: Any) -> Test:
+        return operands.build_test(self.path, "$gte", value)
+
+    def __lt__(self, value: Any) -> Test:
+        return operands.build_test(self.path, "$lt", value)
+
+    def __le__(self, value: Any) -> Test:
+        return operands.build_test(self.path, "$lte", value)
+
+    def between(self, lower: Any, upper: Any) -> Expression:
+        """From ``lower`` to ``upper``, both included."""
+        return operands.build_between(self.path, (lower, upper))
+
+    def isin(self, values: Collection[Any]) -> Test:
+        """Equal to one of ``values``."""
+        return operands.build_test(self.path, "$in", values)
+
+    def notin(self, values: Collection[Any]) -> Test:
+        """Equal to none of ``values``; also where the property is missing."""
+        return operands.build_test(self.path, "$nin", values)
+
+    def contains(self, value: Any) -> Test:
+        """A list with the item ``value``; a string with the part ``value``, if that is one."""
+        return operands.build_test(self.path, "$contains", value)
+
+    def like(self, pattern: str) -> Test:
+        r"""A string of a pattern: ``%`` any text, ``_`` any character, ``\`` makes them literal."""
+        return operands.build_test(self.path, "$like", pattern)
+
+    def ilike(self, pattern: str) -> Test:
+        """As `like`, in lower case on both sides."""
+        return operands.build_test(self.path, "$ilike", pattern)
+
+    def exists(self, present: bool = True) -> Test:
+        """Present and not None; with False, missing or None."""
+        return operands.build_test(self.path, "$exists", present)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is not a filter yet: compare it, or ask {self!r}.exists()")
+
+    def __contains__(self, value: object) -> NoReturn:
+        raise TypeError(
+            f"'in' gives a bool in Python, not a filter: write {self!r}.contains({value!r})"
+        )

@@ -1,0 +1,118 @@
+"""What a filter means: the reference that all else agrees with.
+
+A record's metadata is what the user stored and gets back. *Missing* below is a property that is
+absent or None, or a path that leads through something that is not an object.
+
+    operator                    missing                          present
+    $eq x, $in [x]              if x is None                     equal to x
+    $ne x, $nin [x]             unless x is None                 not equal to x
+    $gt $gte $lt $lte $between  never                            of the operand's kind, and in order
+    $exists true / false        never / always                   always / never
+    $like $ilike $contains      never                            see below
+
+So ``$ne`` is NOT ``$eq``, ``$nin`` is NOT ``$in``, and ``$exists: false`` is ``$eq: null``. Kinds
+never mix: True is not 1, "1" is not 1. Integers and floats compare by value, exactly; strings by
+code point, which is the order of their UTF-8, at full length. Lists are equal item by item; an
+object equals nothing. ``$like`` and ``$ilike`` match whole strings. ``$contains`` finds an item in
+a list or set, or a string in a string. A value of another kind does not match; it is no error.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, assert_never
+
+from vectorize_core.filters import patterns
+from vectorize_core.filters.ast import And, Expression, Not, Or, Test, Where
+from vectorize_core.filters.values import Seen, seen
+from vectorize_core.layout import Record
+
+Matcher: TypeAlias = Callable[[Record], bool]
+
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+
+
+def evaluate(expression: Expression, given: Mapping[str, Any] | Record) -> bool:
+    """Whether a record matches; metadata alone is a record without id and text to a `Where`."""
+    record = given if isinstance(given, Record) else Record("", None, dict(given))
+    return matcher(expression)(record)
+
+
+def matcher(expression: Expression) -> Matcher:
+    """`evaluate` for many records: the expression as one function of a record."""
+    match expression:
+        case Test(path, _, _):
+            holds = _holds(expression)
+            return lambda record: holds(seen(lookup(record.metadata, path)))
+        case And(parts):
+            every = [matcher(part) for part in parts]
+            return lambda record: all(matches(record) for matches in every)
+        case Or(parts):
+            some = [matcher(part) for part in parts]
+            return lambda record: any(matches(record) for matches in some)
+        case Not(part):
+            matches = matcher(part)
+            return lambda record: not matches(record)
+        case Where(predicate):
+            return lambda record: bool(predicate(record))
+    assert_never(expression)
+
+
+def lookup(metadata: Mapping[str, Any], path: str) -> Any:
+    """The property of that very name, else the one the dots lead to; None if it is missing."""
+    if path in metadata or "." not in path:
+        return metadata.get(path)
+    value: Any = metadata
+    for name in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _holds(test: Test) -> Callable[[Seen], bool]:
+    match test.operator:
+        case "$eq":
+            wanted = seen(test.operand)
+            return lambda value: value == wanted
+        case "$ne":
+            unwanted = seen(test.operand)
+            return lambda value: value != unwanted
+        case "$in":
+            allowed = frozenset(map(seen, test.operand))
+            return lambda value: value in allowed
+        case "$nin":
+            excluded = frozenset(map(seen, test.operand))
+            return lambda value: value not in excluded
+        case "$gt" | "$gte" | "$lt" | "$lte":
+            kind, bound = seen(test.operand)
+            compare = _COMPARISONS[test.operator]
+            return lambda value: value[0] == kind and compare(value[1], bound)
+        case "$exists":
+            return lambda value: (value[0] != "null") is test.operand
+        case "$like" | "$ilike":
+            fits = patterns.matcher(test.operand, lower=test.operator == "$ilike")
+            return lambda value: value[0] == "text" and fits(value[1])
+        case "$contains":
+            return _contains(test.operand)
+    assert_never(test.operator)
+
+
+def _contains(operand: Any) -> Callable[[Seen], bool]:
+    item = kind, part = seen(operand)
+
+    def holds(value: Seen) -> bool:
+        match value:
+            case "list" | "set", items:
+                return item in items
+            case "text", text:
+                return kind == "text" and part in text
+        return False
+
+    return holds

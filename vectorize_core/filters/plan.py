@@ -1,0 +1,250 @@
+"""How a filter is answered: what the service is asked for, and what is left to evaluate. Pure.
+
+The law of pushing: *whatever the service does where it is not documented, a record that the
+expression matches satisfies one of the branches.* What the branches let through beyond that is
+taken out by the residual. docs/filters.md says what is pushed and what that costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from vectorize_core import json, layout, limits
+from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
+from vectorize_core.filters import push
+from vectorize_core.filters.ast import EVERYTHING, Expression, Test, Where
+from vectorize_core.filters.constraint import Constraint
+from vectorize_core.filters.push import Conjunction, Push
+from vectorize_core.models import Filter, IndexType
+
+Unindexed: TypeAlias = Literal["error", "scan"]
+Stored: TypeAlias = Callable[[str], bool]
+"""Whether a property stands in a vector's metadata under its own path, wherever it is present."""
+
+_ROOM: Final = 64
+"""Bytes of a filter that stay free, to narrow a branch to some buckets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A filter as the service can be asked for it.
+
+    A match satisfies one of ``branches``; there are none if nothing can match, and ``{}`` is all
+    records. ``residual`` is what is left to evaluate, None where the branches say it all.
+    ``precise``: it takes out only values of another type than their index's. ``readable``: its
+    properties, if all of them come with ``return_metadata="indexed"``. ``unpushed`` are the tests
+    that no branch contains; ``too_many`` says that some would have made too many branches.
+    ``within`` restricts further. Unless it is ``complete``, only the service can tell what
+    ``branches`` mean.
+    """
+
+    expression: Expression
+    branches: tuple[Filter, ...]
+    residual: Expression | None = None
+    precise: bool = True
+    readable: Mapping[str, IndexType] | None = None
+    unpushed: tuple[Test | Where, ...] = ()
+    too_many: bool = False
+    within: Mapping[str, Collection[str]] = field(default_factory=dict)
+    complete: bool = True
+
+    @property
+    def impossible(self) -> bool:
+        """Whether nothing can match."""
+        return not self.branches
+
+    @property
+    def everything(self) -> bool:
+        """Whether all records match."""
+        return self.branches == ({},) and self.residual is None
+
+    @property
+    def restricts(self) -> bool:
+        """Whether the service is asked for less than everything."""
+        return {} not in self.branches
+
+
+ALL: Final = Plan(EVERYTHING, ({},))
+
+
+def is_raw(path: str) -> bool:
+    """`Stored` for metadata as it is: all but the properties that spread records over buckets."""
+    return path not in (layout.BUCKET, layout.OWN)
+
+
+def in_records(text_key: str) -> Stored:
+    """`Stored` for records of our layout, which keeps other keys inside ``_vs``."""
+
+    def stored(path: str) -> bool:
+        # A key with a dot is kept inside ``_vs``, and goes before the nested property.
+        escaped = path in (text_key, layout.DEFAULT_TEXT_KEY) or path.startswith(layout.EXTRA)
+        return not escaped and "." not in path
+
+    return stored
+
+
+def plan(
+    expression: Expression,
+    indexed: Mapping[str, IndexType],
+    *,
+    stored: Stored = is_raw,
+    within: Mapping[str, Collection[str]] | None = None,
+    unindexed: Unindexed = "error",
+    index_name: str = "",
+) -> Plan:
+    """The plan for an expression on an index with these metadata indexes.
+
+    ``within`` restricts properties that only this library writes to some short values, exactly.
+
+    `UnindexedPropertyError` where an operator that the service has is used on a property without
+    a metadata index; or any other, if that leaves nothing to ask the service for. With
+    ``unindexed="scan"`` such a test is evaluated on what is read instead.
+    """
+    if unindexed not in ("error", "scan"):
+        raise InvalidInputError(f"unindexed is 'error' or 'scan'; got {unindexed!r}")
+    if push.is_impossible(expression):
+        return Plan(expression, ())
+
+    def can_look_up(path: str) -> bool:
+        return stored(path) and path in indexed
+
+    def pushable(test: Test, one: Constraint) -> bool:
+        return can_look_up(test.path) and indexed[test.path] == one.kind
+
+    pusher = Push(pushable)
+    conjunctions = pusher.conjunctions(expression)
+    if within:
+        for name in within:
+            if indexed.get(name) != "string":
+                raise UnindexedPropertyError(_not_there(name, indexed, index_name))
+        only = {name: Constraint("string", frozenset(given)) for name, given in within.items()}
+        if not all(only[name].values for name in only):
+            return Plan(expression, ())
+        conjunctions = tuple({**one, **only} for one in conjunctions)
+    if unindexed == "error":
+        alone = {} in conjunctions
+        _check_indexed(pusher, indexed, stored, alone=alone, index_name=index_name)
+    branches, whole = _rendered(conjunctions)
+    if branches is None:
+        branches, pusher.too_many = ({},), True
+    residual = None if expression == EVERYTHING else expression
+    leaves = push.leaves(expression)
+    paths = frozenset(leaf.path for leaf in leaves if isinstance(leaf, Test))
+    readable = all(
+        isinstance(leaf, Test) and can_look_up(leaf.path) and "." not in leaf.path
+        for leaf in leaves
+    )
+    return Plan(
+        expression,
+        branches,
+        residual,
+        precise=whole and not pusher.widened,
+        readable={path: indexed[path] for path in paths} if readable else None,
+        unpushed=(*pusher.unindexed, *pusher.unpushable),
+        too_many=pusher.too_many,
+        within=within if within is not None else {},
+    )
+
+
+def native(filter: Filter | None) -> Plan:
+    """The plan that passes a filter in the service's own language on as it is."""
+    if not filter:
+        return ALL
+    return Plan(EVERYTHING, (filter,), complete=False)
+
+
+def _rendered(conjunctions: tuple[Conjunction, ...]) -> tuple[tuple[Filter, ...] | None, bool]:
+    """Native filters, None if there would be too many; and whether they say all that was meant."""
+    branches: list[Filter] = []
+    for one in conjunctions:
+        branches += _filters(one)
+    if len(branches) <= push.MAX_CONJUNCTIONS:
+        return tuple(branches), True
+    branches = []
+    for one in conjunctions:
+        branches += _filters({name: each.hull() for name, each in one.items()})
+    fits = len(branches) <= push.MAX_CONJUNCTIONS
+    return (tuple(branches) if fits else None), False
+
+
+def _filters(conjunction: Conjunction) -> list[Filter]:
+    """A conjunction as filters that are short enough: the longest list of values in parts."""
+    native = {name: one.native() for name, one in conjunction.items()}
+    if _size(native) <= limits.MAX_FILTER_BYTES - _ROOM:
+        return [native]
+    longest = max(conjunction, key=lambda name: _size(native[name]))
+    values = conjunction[longest].values
+    if values is None or len(values) < 2:
+        # Nothing to divide: without the test, more is let through.
+        return _filters({name: one for name, one in conjunction.items() if name != longest})
+    ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
+    half = len(ordered) // 2
+    return [
+        native
+        for part in (ordered[:half], ordered[half:])
+        for native in _filters(
+            {**conjunction, longest: replace(conjunction[longest], values=frozenset(part))}
+        )
+    ]
+
+
+def _size(native: Any) -> int:
+    return len(json.dumps(native))
+
+
+def _check_indexed(
+    pusher: Push,
+    indexed: Mapping[str, IndexType],
+    stored: Stored,
+    *,
+    alone: bool,
+    index_name: str,
+) -> None:
+    for test in pusher.unindexed:
+        raise UnindexedPropertyError(_why(test, indexed, stored, index_name))
+    for leaf in pusher.unpushable if alone else ():
+        if isinstance(leaf, Where):
+            raise UnindexedPropertyError(
+                f"{leaf.description} cannot be looked up in an index, so all records may have "
+                f"to be read. {_SCAN}"
+            )
+        if not (stored(leaf.path) and leaf.path in indexed):
+            raise UnindexedPropertyError(_why(leaf, indexed, stored, index_name))
+
+
+_SCAN: Final = (
+    "Combine it by AND with a test on an indexed property, or allow the reading with "
+    "unindexed='scan'"
+)
+
+
+def _why(test: Test, indexed: Mapping[str, IndexType], stored: Stored, index_name: str) -> str:
+    path = test.path
+    if not stored(path):
+        return (
+            f"a property called {path!r} stands inside _vs, where the service cannot look it up. "
+            f"Use a name without dots other than the text's, or unindexed='scan'"
+        )
+    if path in indexed:
+        return (
+            f"the metadata index on {path!r} holds values of type {indexed[path]}, so it cannot "
+            f"look up {test.operator} {test.operand!r}. Compare with a {indexed[path]}, or allow "
+            "reading all records with unindexed='scan'"
+        )
+    return (
+        f"{_not_there(path, indexed, index_name)}. Or allow reading all records with "
+        "unindexed='scan'"
+    )
+
+
+def _not_there(path: str, indexed: Mapping[str, IndexType], index_name: str) -> str:
+    return (
+        f"the index {index_name!r} has no metadata index on {path!r}, so the service would find "
+        f"nothing. Name it in metadata_indexes={{{path!r}: 'string'}} (or 'number', 'boolean') "
+        f"when the index is created; or call client.index({index_name!r})"
+        f".create_metadata_index({path!r}, 'string') and, once it is live, reindex_metadata(): it "
+        "covers what is written from then on. Indexed are: "
+        f"{', '.join(sorted(indexed)) or 'none'}"
+    )

@@ -1,0 +1,51 @@
+"""How a filter sees a value of metadata: by its kind and in the form in which it is shown.
+
+The layout shows the service a date as ISO 8601 text, an enum as its value and so on
+(docs/layout.md). Filters compare these forms, so that a condition means the same to the service
+and here. What is not shown at all equals nothing and is in no range, but it exists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from vectorize_core import typed
+
+Kind: TypeAlias = Literal["null", "boolean", "number", "text", "list", "set", "other"]
+Seen: TypeAlias = tuple[Kind, Any]
+"""Two values are equal to a filter if they are equal as these. Hashable."""
+
+
+def seen(value: Any) -> Seen:
+    """``value``, of metadata or an operand, as filters compare it. Never raises."""
+    kind = type(value)
+    if kind is str:
+        return "text", value
+    if kind is bool:
+        return "boolean", value
+    if value is None:
+        return "null", None
+    if kind is int and abs(value) < typed.SHOWN_BELOW:
+        return "number", value
+    if kind is float and math.isfinite(value):
+        return "number", value
+    if kind is list or kind is tuple:
+        return "list", tuple(map(seen, value))
+    if kind is set or kind is frozenset:
+        return "set", frozenset(map(seen, value))
+    shown = _shown(value)
+    return seen(shown) if shown is not value else ("other", object())
+
+
+def _shown(value: Any) -> Any:
+    """The form of a value that is not plain; the value itself if it has none."""
+    simple = typed.simplified(value)
+    if simple is not value or type(value) in (int, float) or isinstance(value, Mapping):
+        return simple
+    try:
+        shown, _, _ = typed.split(value)
+    except typed.UnstorableError:
+        return value
+    return shown if shown is not typed.NOTHING else value

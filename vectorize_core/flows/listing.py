@@ -1,0 +1,44 @@
+"""Reading an index by its ids: exact whatever is in it, at a request for every twenty vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator
+
+from vectorize_core import limits
+from vectorize_core.flows.budget import Budget
+from vectorize_core.flows.reading import get_many, iter_ids
+from vectorize_core.flows.sieve import Sieve
+from vectorize_core.flows.state import IndexState
+from vectorize_core.io import Io, in_batches
+from vectorize_core.models import Vector
+from vectorize_core.operations import GetInfo
+
+_AT_ONCE = 10 * limits.MAX_IDS_PER_GET
+
+
+async def every_vector(
+    io: Io, state: IndexState, sieve: Sieve, namespace: str | None, budget: Budget
+) -> AsyncGenerator[list[Vector], None]:
+    """All vectors of an index that a filter matches, evaluated here; some at a time."""
+    budget.charge()
+    count = (await io.call(GetInfo(state.name))).vector_count
+    budget.expect(needed(count))
+    listed = 0
+    async for ids in in_batches(iter_ids(io, state), _AT_ONCE):
+        pages = math.ceil((listed + len(ids)) / limits.MAX_LIST_COUNT)
+        pages -= math.ceil(listed / limits.MAX_LIST_COUNT)
+        listed += len(ids)
+        budget.charge(pages + math.ceil(len(ids) / limits.MAX_IDS_PER_GET))
+        vectors = (await get_many(io, state, ids)).values()
+        yield [
+            vector
+            for vector in vectors
+            if (namespace is None or vector.namespace == namespace) and sieve.selects(vector)
+        ]
+
+
+def needed(count: int) -> int:
+    """How many requests it takes to read ``count`` vectors."""
+    per_get, per_page = limits.MAX_IDS_PER_GET, limits.MAX_LIST_COUNT
+    return math.ceil(count / per_page) + math.ceil(count / per_get)
