@@ -103,7 +103,7 @@ class RateBudget:
         """A number, in the order of requests."""
         with self._lock:
             now = self._clock()
-            self._fill(now)
+            self._catch_up(now)
             if self._open >= self._gone + self._size:
                 # The service's bucket begins to fill when a request arrives, ours fills after.
                 self._open_at = now + _LEEWAY
@@ -120,7 +120,7 @@ class RateBudget:
         """Seconds after which to ask again; 0 means go, and counts as sent."""
         with self._lock:
             now = self._clock()
-            self._fill(now)
+            self._catch_up(now)
             wait = self._held_until - now
             if number > self._open:
                 filling = max(self._open_at - now, 0.0)
@@ -145,7 +145,7 @@ class RateBudget:
         quotas = wire.quotas(headers)
         with self._lock:
             now = self._clock()
-            self._fill(now)
+            self._catch_up(now)
             if self._cautious and now >= self._refused_until:
                 self._cautious, self._held_until = False, -math.inf
             for quota in quotas:
@@ -164,7 +164,7 @@ class RateBudget:
         """
         with self._lock:
             now = self._clock()
-            self._fill(now)
+            self._catch_up(now)
             until = now + (retry_after if retry_after is not None else 0.0)
             self._held_until = max(self._held_until, until)
             self._refused_until = max(self._refused_until, until)
@@ -183,7 +183,7 @@ class RateBudget:
     def used_up(self, operation: str, seconds: float, patience: float) -> BudgetUsedUpError:
         """The error for an operation that would have to wait for longer than its ``patience``."""
         limit = self.limit
-        kept = "" if limit is None else f" of {limit.requests} requests in {limit.period:g} s"
+        kept = "" if limit is None else f" of {limit.requests:,} requests in {limit.period:g} s"
         said = (
             f"not sent: the rate limit{kept} is used up for another {math.ceil(seconds)} s, and "
             f"this waits for at most {patience:g} s. Send fewer requests, or set retry=RetryPolicy("
@@ -197,7 +197,7 @@ class RateBudget:
         self._open += self._drawn - self._gone
         self._gone, self._in_flight = self._drawn, 0
 
-    def _fill(self, now: float) -> None:
+    def _catch_up(self, now: float) -> None:
         if self.limit is not None and now > self._open_at:
             fresh = self._open + (now - self._open_at) * self._rate
             self._open, self._open_at = min(fresh, self._gone + self._size), now

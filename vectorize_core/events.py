@@ -74,7 +74,7 @@ class RetryEvent(Event):
 class BatchEvent(Event):
     """A request of a write ended: ``written`` of its ``records`` were accepted, all or none.
 
-    ``seconds`` includes retries.
+    ``seconds`` includes waits and repetitions.
     """
 
     name: ClassVar[str] = "batch"

@@ -94,6 +94,9 @@ class Io(Protocol):
 
         The next item is pulled only when a slot is free. When ``items`` itself fails, what is in
         flight is still waited for and yielded before the failure is raised.
+
+        Once it is left, closed or interrupted, no request begins, none is tried again, and nobody
+        sleeps on. Threads are waited for until their requests have ended, tasks are cancelled.
         """
 
 

@@ -181,6 +181,29 @@ def test_call_carries_out_over_the_executor(drive: Drive) -> None:
     assert drive(lambda io: io.call(GetInfo("docs"))) == "docs"
 
 
+def test_blocking_work_stays_off_the_event_loop(drive: Drive) -> None:
+    async def flow(io: Io) -> tuple[int, bool]:
+        here = await io.offload(threading.get_ident)
+        with pytest.raises(OSError, match="full"):
+            await io.offload(fail)
+        return here, isinstance(io, AsyncIo)
+
+    def fail() -> None:
+        raise OSError("the disk is full")
+
+    ident, is_async = drive(flow)
+    assert (ident != threading.get_ident()) is is_async
+
+
+def test_time_goes_on_by_as_much_as_is_slept(drive: Drive) -> None:
+    async def flow(io: Io) -> float:
+        began = io.now()
+        await io.sleep(0.02)
+        return io.now() - began
+
+    assert 0.015 < drive(flow) < 5
+
+
 def test_embed_without_an_embedder_says_so(drive: Drive) -> None:
     with pytest.raises(RuntimeError, match="embeds nothing"):
         drive(lambda io: io.embed(["a"]))
