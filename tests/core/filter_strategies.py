@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from itertools import product
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from hypothesis import strategies as st
 
@@ -59,7 +61,16 @@ def _texts() -> list[str]:
             start + "日b",
             start + "\U0001f600z",
         ]
-    return [*texts, "é" * 29 + "x", "é" * 30, "é" * 32, "é" * 33, "\uffff" * 22, "日" * 21 + "zz"]
+    return [
+        *texts,
+        "é" * 29 + "x",
+        "é" * 30,
+        "é" * 32,
+        "é" * 33,
+        "\uffff" * 22,
+        "\ud7ff" * 22,
+        "日" * 21 + "zz",
+    ]
 
 
 TEXTS = _texts()
@@ -81,34 +92,38 @@ NUMBERS: list[int | float] = [
     5e-324,
 ]
 
-texts = st.sampled_from(TEXTS)
-numbers = st.sampled_from(NUMBERS)
-scalars = st.one_of(texts, numbers, st.booleans(), st.none())
+SOME_TEXTS = ["", "10", "é", "x" * 60, "x" * 61, "x" * 64, "x" * 64 + "a", "x" * 63 + "日b"]
+SOME_NUMBERS: list[int | float] = [-1, 0, 1.0, 2, 10, 2**53, 2**53 + 1]
+
+AnyMetadata: TypeAlias = st.SearchStrategy[dict[str, Any]]
 
 
-def _tests() -> st.SearchStrategy[Expression]:
-    paths = st.sampled_from(PATHS)
-    operands = {
-        **dict.fromkeys(
-            ("$eq", "$ne"), st.one_of(scalars, st.lists(scalars, max_size=2).map(tuple))
-        ),
-        **dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), st.one_of(texts, numbers)),
-        **dict.fromkeys(
-            ("$in", "$nin"),
-            st.one_of(
-                st.lists(texts, max_size=4), st.lists(numbers, max_size=4), st.lists(scalars)
-            ).map(tuple),
-        ),
+def expressions_of(
+    given_texts: list[str], given_numbers: list[int | float]
+) -> st.SearchStrategy[Expression]:
+    """Random trees of tests with operands from these values."""
+    texts, numbers = st.sampled_from(given_texts), st.sampled_from(given_numbers)
+    scalars = st.one_of(texts, numbers, st.booleans(), st.none())
+    lists = st.lists(scalars, max_size=2).map(tuple)
+    ranges = st.one_of(texts, numbers)
+    several = st.one_of(
+        st.lists(texts, max_size=4), st.lists(numbers, max_size=4), st.lists(scalars)
+    ).map(tuple)
+    operands: dict[str, st.SearchStrategy[Any]] = {
+        "$eq": st.one_of(scalars, lists),
+        "$ne": st.one_of(scalars, lists),
+        **dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), ranges),
+        "$in": several,
+        "$nin": several,
         "$exists": st.booleans(),
         "$contains": scalars,
         "$like": st.sampled_from(["%", "x%", "_", "%a%", ""]),
     }
-    return st.one_of(
-        *(
-            st.builds(Test, paths, st.just(cast("Any", name)), operand)
-            for name, operand in operands.items()
-        )
-    )
+    tests = [
+        st.builds(Test, st.sampled_from(PATHS), st.just(cast("Any", name)), operand)
+        for name, operand in operands.items()
+    ]
+    return st.recursive(st.one_of(*tests), _nested, max_leaves=8)
 
 
 def _nested(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
@@ -116,25 +131,42 @@ def _nested(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expressio
     return st.one_of(st.builds(And, parts), st.builds(Or, parts), st.builds(Not, inner))
 
 
-expressions: st.SearchStrategy[Expression] = st.recursive(_tests(), _nested, max_leaves=8)
+def plain_metadata_of(given_texts: list[str], given_numbers: list[int | float]) -> AnyMetadata:
+    """Metadata that the service takes as it is."""
+    texts, numbers = st.sampled_from(given_texts), st.sampled_from(given_numbers)
+    scalars = st.one_of(texts, numbers, st.booleans(), st.none())
+    values = st.one_of(scalars, st.lists(scalars, max_size=3))
+    nested = st.one_of(values, st.fixed_dictionaries({"y": values, "b": values}))
+    plain = {**dict.fromkeys("snbu", values), "x": nested, "a": nested}
+    return st.fixed_dictionaries({}, optional=plain)
 
-_values = st.one_of(scalars, st.lists(scalars, max_size=3))
-plain_metadata = st.fixed_dictionaries(
-    {},
-    optional={
-        "s": _values,
-        "n": _values,
-        "b": _values,
-        "u": _values,
-        "x": st.one_of(_values, st.fixed_dictionaries({"y": _values})),
-        "a": st.one_of(_values, st.fixed_dictionaries({"b": _values})),
-    },
-)
-"""Metadata that the service takes as it is."""
-user_metadata = st.one_of(
-    plain_metadata,
-    st.fixed_dictionaries(
-        {}, optional={"a.b": _values, "x.y": _values, "text": _values, "n": numbers}
-    ),
-)
-"""Metadata of users, part of which only our layout can keep."""
+
+def user_metadata_of(given_texts: list[str], given_numbers: list[int | float]) -> AnyMetadata:
+    """Metadata of users, part of which only our layout can keep."""
+    plain = plain_metadata_of(given_texts, given_numbers)
+    values = st.one_of(
+        st.sampled_from(given_texts), st.sampled_from(given_numbers), st.booleans(), st.none()
+    )
+    escaped = dict.fromkeys(("a.b", "x.y", "text", "content", "n"), values)
+    more = st.fixed_dictionaries({}, optional=escaped)
+    return st.builds(lambda one, other: {**one, **other}, plain, more)
+
+
+Case: TypeAlias = tuple[Expression, dict[str, Any]]
+
+
+def _pools() -> list[tuple[list[str], list[int | float]]]:
+    rng = random.Random(1)
+    return [(rng.sample(TEXTS, 3), rng.sample(NUMBERS, 3)) for _ in range(40)]
+
+
+def cases(
+    metadata_of: Callable[[list[str], list[int | float]], AnyMetadata],
+) -> st.SearchStrategy[Case]:
+    """An expression and metadata out of the same few values, so that they often meet."""
+    of_pools = [st.tuples(expressions_of(*pool), metadata_of(*pool)) for pool in _pools()]
+    return st.integers(0, len(of_pools) - 1).flatmap(of_pools.__getitem__)
+
+
+expressions = expressions_of(SOME_TEXTS, SOME_NUMBERS)
+user_metadata = user_metadata_of(SOME_TEXTS, SOME_NUMBERS)

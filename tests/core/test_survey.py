@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.filter_strategies import BEHAVIORS, INDEXED, NUMBERS, TEXTS, expressions
+from tests.core.filter_strategies import (
+    BEHAVIORS,
+    INDEXED,
+    SOME_NUMBERS,
+    SOME_TEXTS,
+    expressions,
+)
 from tests.stores import METRICS, Recorder
 from vectorize_core import (
     IncompleteAnswerError,
@@ -48,9 +54,9 @@ def odd_vectors(count: int) -> list[Vector]:
     rng = random.Random(3)
 
     def value() -> Any:
-        scalars: list[Any] = [None, True, False, rng.choice(TEXTS), rng.choice(NUMBERS[:13])]
+        scalars: list[Any] = [None, True, False, rng.choice(SOME_TEXTS), rng.choice(SOME_NUMBERS)]
         chosen = rng.choice(scalars)
-        return [chosen, rng.choice(TEXTS)] if rng.random() < 0.15 else chosen
+        return [chosen, rng.choice(SOME_TEXTS)] if rng.random() < 0.15 else chosen
 
     made = []
     for i in range(count):
