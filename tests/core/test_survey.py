@@ -409,8 +409,12 @@ def test_the_services_own_filter_cannot_be_continued_without_buckets() -> None:
 @pytest.mark.parametrize("fraction", [0.2, 0.5])
 def test_what_the_approximate_search_overlooks_is_enumerated_all_the_same(fraction: float) -> None:
     index = made(ODD, behavior=Behavior(overlooked=fraction))
+    index.wait()
     everything = {vector.id for vector in ODD}
+    index, sent = tapped(index)
     assert set(index.iter_ids()) == everything
+    # It is noticed at the second answer.
+    assert len(reads(sent)) <= 16
     few = parse({"n": {"$gte": 0}})
     assert set(index.iter_ids(filter=few)) == {v.id for v in expected(ODD, few, None)}
     for k in (5, 50, 150):
@@ -420,18 +424,31 @@ def test_what_the_approximate_search_overlooks_is_enumerated_all_the_same(fracti
 
 
 class Losing:
-    """An executor that leaves some records out of answers that are not exactly scored."""
+    """An executor that leaves some records out of answers that are not exactly scored.
 
-    def __init__(self, inner: Any, lost: set[str]) -> None:
+    Out of all of them, or only out of those for a range of buckets.
+    """
+
+    def __init__(self, inner: Any, lost: set[str], *, only_in_parts: bool = False) -> None:
         self._inner = inner
         self._lost = lost
+        self._only_in_parts = only_in_parts
 
     def send(self, op: Op[Any]) -> Any:
         answer = self._inner.send(op)
-        if isinstance(op, Query) and not op.return_values:
+        whole = isinstance(op, Query) and layout.BUCKET not in (op.filter or {})
+        if isinstance(op, Query) and not op.return_values and not (whole and self._only_in_parts):
             kept = tuple(m for m in answer.matches if m.id not in self._lost)
             return type(answer)(len(kept), kept)
         return answer
+
+
+def test_what_a_whole_showed_and_its_parts_do_not_is_asked_for_again() -> None:
+    index = made(ODD)
+    lost = {vector.id for vector in ODD[::3]}
+    connection = index.connection
+    connection.executor = Losing(connection.executor, lost, only_in_parts=True)  # type: ignore[assignment]
+    assert set(Index(connection, index.name).iter_ids()) == {vector.id for vector in ODD}
 
 
 @pytest.mark.parametrize("rare", [1, 3, 40])
