@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.core import filter_strategies as strategies
@@ -20,6 +20,9 @@ from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.layout import Record
 from vectorize_core.local import Behavior, matching
 from vectorize_core.models import Filter, IndexType
+
+
+WHOLE_OPERANDS = Behavior(truncate_filter_values=False)
 
 
 def passes(metadata: Mapping[str, Any], branch: Filter, behavior: Behavior) -> bool:
@@ -45,6 +48,8 @@ def check_law(
 
 @settings(max_examples=300, deadline=None)
 @given(strategies.cases(strategies.plain_metadata_of), st.sampled_from(BEHAVIORS))
+@example((Test("s", "$eq", "x" * 65), {"s": "x" * 65}), WHOLE_OPERANDS)
+@example((Test("s", "$in", ("a", "é" * 33)), {"s": "é" * 33}), WHOLE_OPERANDS)
 def test_a_plan_matches_what_its_expression_does_on_any_metadata(
     case: strategies.Case, behavior: Behavior
 ) -> None:
