@@ -21,7 +21,6 @@ from vectorize_core.layout import Record
 from vectorize_core.local import Behavior, matching
 from vectorize_core.models import Filter, IndexType
 
-
 WHOLE_OPERANDS = Behavior(truncate_filter_values=False)
 
 
