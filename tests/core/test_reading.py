@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from threading import current_thread
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from tests.core.helpers import Face, both_faces, plain
+from vectorize_core import VectorizeClient
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.errors import (
     BadRequestError,
@@ -310,3 +312,16 @@ async def test_an_index_deleted_while_it_is_listed_is_an_error(face: Face) -> No
         await driven(face, all_of(reading.iter_ids(io, state, page_size=40)))
     assert len(sent) == 3
     connection.close()
+
+
+def test_a_read_of_one_request_starts_no_thread() -> None:
+    """Starting one takes longer than all else that a search computes."""
+    threads = []
+    with VectorizeClient.local(on_event=lambda _: threads.append(current_thread())) as client:
+        client.create_index("i", dimensions=DIMENSIONS)
+        index = client.index("i")
+        index.upsert(VECTORS)
+        threads.clear()
+        assert len(index.query(QUERY, 10)) == 10
+        assert len(index.get(["id1", "id2"])) == 2
+    assert threads == [current_thread()] * 2

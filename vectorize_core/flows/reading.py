@@ -37,7 +37,8 @@ async def get_many(
     step = limits.MAX_IDS_PER_GET
     chunks = [tuple(unique[at : at + step]) for at in range(0, len(unique), step)]
     found: dict[str, Vector] = {}
-    async with aclosing(io.map(get, each(chunks), limit=concurrency)) as outcomes:
+    limit = max(min(concurrency, len(chunks)), 1)
+    async with aclosing(io.map(get, each(chunks), limit=limit)) as outcomes:
         async for done in outcomes:
             found.update((vector.id, vector) for vector in done.result())
     return {i: found[i] for i in unique if i in found}

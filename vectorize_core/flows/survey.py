@@ -137,9 +137,9 @@ class Survey:
             pending = others + rest
             self._budget.charge(len(batch))
             found: list[Match] = []
-            async with aclosing(
-                self._io.map(self._ask, each(batch), limit=DEFAULT_CONCURRENCY)
-            ) as outcomes:
+            # A search is nearly always a single request, which needs no thread of its own.
+            limit = max(min(DEFAULT_CONCURRENCY, len(batch)), 1)
+            async with aclosing(self._io.map(self._ask, each(batch), limit=limit)) as outcomes:
                 async for done in outcomes:
                     matches = done.result().matches
                     found += self._fresh(matches)
