@@ -140,10 +140,10 @@ class Survey:
             # A search is nearly always a single request, which needs no thread of its own.
             limit = max(min(DEFAULT_CONCURRENCY, len(batch)), 1)
             async with aclosing(self._io.map(self._ask, each(batch), limit=limit)) as outcomes:
-                async for done in outcomes:
-                    matches = done.result().matches
-                    found += self._fresh(matches)
-                    pending += self._left(done.item, matches)
+                answers = [(done.item, done.result().matches) async for done in outcomes]
+            for window, matches in answers:
+                found += self._fresh(matches)
+                pending += self._left(window, matches)
             survivors = await self._survivors_of(found)
             for match in survivors:
                 self._best.note(match.score)
