@@ -101,6 +101,7 @@ async def repeat(
 
     async def again() -> T:
         for error in known:
+            # The first failure, for tenacity to judge like all others.
             raise error
         try:
             return await attempt()
