@@ -359,11 +359,11 @@ def test_threads_may_share_what_is_known_of_own_writes() -> None:
         try:
             for i in range(400):
                 names = [f"id{(i + j) % 7}" for j in range(3)]
-                own = known.begin({name: record(name) for name in names})
+                own = known.begin("upsert", {name: record(name) for name in names})
                 began = known.moment()
                 known.accept(own, f"{thread}-{i}")
                 known.processed(f"{thread}-{i - 2}")
-                known.read(known.pending(), {name: record(name) for name in names}, began)
+                known.read({name: record(name) for name in names}, began)
                 known.see(own)
         except Exception as error:
             failures.append(error)

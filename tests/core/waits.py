@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 
-from tests.core.helpers import Face
+from tests.core.helpers import SYNC, Face
 from vectorize_core.connection import Connection
 from vectorize_core.events import Event, Events
 from vectorize_core.executors import Answer
@@ -51,6 +51,8 @@ class Witness(Service):
         self._noting = threading.RLock()
         self.order: dict[str, int] = {}
         self.after: list[Contents] = []
+        self.touched: dict[str, set[str]] = {}
+        self.times: dict[str, tuple[float, float]] = {}
 
     def forget(self) -> None:
         self.order.clear()
@@ -81,18 +83,25 @@ class Witness(Service):
         held = {**before, **written} if replace else {**written, **before}
         assert mutation.mutation_id
         self.order[mutation.mutation_id] = len(self.after)
+        self.touched[mutation.mutation_id] = {*written, *gone}
+        self.times[mutation.mutation_id] = self._times(mutation.mutation_id)
         self.after.append({name: n for name, n in held.items() if name not in gone})
         return mutation
 
-    def fate(self, mutation_id: str, now: float) -> Literal["accepted", "processed", "visible"]:
+    def fate(self, mutation_id: str) -> Literal["accepted", "processed", "visible"]:
         """How far the service has got with a mutation, out of its own journal."""
+        processed, visible = self._times(mutation_id)
+        if visible <= self._clock():
+            return "visible"
+        return "processed" if processed <= self._clock() else "accepted"
+
+    def _times(self, mutation_id: str) -> tuple[float, float]:
+        """When a mutation is to be processed and visible; now if it has been."""
         with self._database.reading() as tx:
             row = tx.execute(
                 "SELECT processed, visible FROM mutations WHERE mutation_id = ?", (mutation_id,)
             ).fetchone()
-        if row is None or row[1] <= now:
-            return "visible"
-        return "processed" if row[0] <= now else "accepted"
+        return row if row is not None else (self._clock(), self._clock())
 
 
 class World:
@@ -148,15 +157,11 @@ class World:
         return contents(found)
 
     def fates(self, mutations: Iterable[Mutation]) -> set[str]:
-        return {self.service.fate(str(m.mutation_id), self.now) for m in mutations}
+        return {self.service.fate(str(m.mutation_id)) for m in mutations}
 
     def seen_at(self, mutation: Mutation) -> float:
-        """When a mutation will be visible, or has been at the latest."""
-        with self.service._database.reading() as tx:
-            row = tx.execute(
-                "SELECT visible FROM mutations WHERE mutation_id = ?", (mutation.mutation_id,)
-            ).fetchone()
-        return self.now if row is None else float(row[0])
+        """When a mutation was to be visible, as the service knew when it took it."""
+        return self.service.times[str(mutation.mutation_id)][1]
 
     def assert_not_early(
         self, mutations: Iterable[Mutation], names: Collection[str], goal: str = "visible"
@@ -166,10 +171,14 @@ class World:
         if goal == "processed":
             assert self.fates(mutations) <= {"processed", "visible"}
             return
-        first = min(self.service.order[str(m.mutation_id)] for m in mutations)
-        stored = self.stored()
+        stored, service = self.stored(), self.service
         for name in names:
-            since = {held.get(name) for held in self.service.after[first:]}
+            (written,) = (
+                service.order[str(m.mutation_id)]
+                for m in mutations
+                if name in service.touched[str(m.mutation_id)]
+            )
+            since = {held.get(name) for held in service.after[written:]}
             assert stored.get(name) in since, f"{name} reads {stored.get(name)}, not {since}"
 
 
@@ -234,6 +243,13 @@ class Client:
         io_class = ClockedAsyncIo if face.is_async else ClockedSyncIo
         self.io: Io = io_class(self.executor, self.connection.retry, events=told)
         self.io.world = world  # type: ignore[union-attr]
+
+    @classmethod
+    def beside(cls, client: Client) -> Client:
+        """The same client in another thread."""
+        other = cls(client.world, SYNC)
+        other.state = client.state
+        return other
 
     def of(self, kind: type[T]) -> list[T]:
         return [op for op in self.executor.ops if isinstance(op, kind)]

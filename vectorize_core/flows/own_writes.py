@@ -12,11 +12,11 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakSet
 
 import numpy as np
@@ -24,9 +24,10 @@ import numpy as np
 from vectorize_core import json
 from vectorize_core.models import Vector
 
+Kind = Literal["upsert", "insert", "delete"]
 _PROBES = 5
 """Of four requests on their way at once, all are read again in a single one."""
-_REMEMBERED = 16
+_REMEMBERED = 64
 _ORDERED = 1_000
 
 
@@ -38,11 +39,13 @@ class Probe:
     leave an older record in place, so any will do unless ``exact``. A record may have been there
     before as it is now written: it is proof only if it read otherwise ``before``, up to a moment
     ``until``, and if no write of ours that is still unseen makes it read so too (``telling``).
+    It is ``current`` until a later write of ours changes it again.
     """
 
     expected: list[Vector | None]
     exact: bool
     telling: bool = True
+    current: bool = True
     before: Vector | None = None
     until: float = math.inf
 
@@ -59,12 +62,13 @@ class OwnWrite:
 
     ``ids`` are all it touches; ``created_on`` is that of the index it was meant for; ``since`` is
     when it was accepted, by `time.monotonic`. When its probes were last read, all read as
-    expected if ``matching``, and one that is proof did if ``shown``.
+    expected if ``matching``, one that is proof did if ``shown``, and one read as before the write
+    if ``unchanged``.
     """
 
+    kind: Kind
     ids: frozenset[str]
     probes: dict[str, Probe]
-    inserts: bool
     sent: int
     created_on: datetime | None
     accepted: float = math.inf
@@ -74,6 +78,12 @@ class OwnWrite:
     visible: bool = False
     matching: bool = False
     shown: bool = False
+    unchanged: bool = False
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether later writes of ours have changed all its probes."""
+        return not any(probe.current for probe in self.probes.values())
 
     def precedes(self, later: OwnWrite) -> None:
         """Note that ``later`` was sent when this write was accepted, though perhaps not seen."""
@@ -81,11 +91,14 @@ class OwnWrite:
             if vector_id not in self.ids:
                 continue
             mine = self.probes.get(vector_id)
-            if mine is None or not mine.exact:
+            if mine is None:
                 probe.telling = False
                 continue
-            # Where this write has deleted it, an insert decides what is there.
-            probe.exact |= None in mine.expected
+            if mine.current and mine.exact and not probe.exact:
+                # An insert keeps what this write has put there, and decides where it deletes.
+                decided = probe.expected if None in mine.expected else []
+                probe.expected = [*decided, *(v for v in mine.expected if v is not None)]
+                probe.exact = True
             probe.telling &= not any(map(probe.reads, mine.expected))
 
     def crosses(self, other: OwnWrite) -> None:
@@ -97,33 +110,37 @@ class OwnWrite:
                 continue
             mine.telling = theirs.telling = False
             mine.expected = theirs.expected = [*mine.expected, *theirs.expected]
-        for vector_id in other.probes.keys() & self.ids - self.probes.keys():
+        for vector_id in (other.probes.keys() & self.ids) - self.probes.keys():
             del other.probes[vector_id]
 
-    def overwritten(self, later: OwnWrite) -> None:
-        """Drop the probes that ``later``, sent after this write was accepted, makes useless."""
+    def rewrite(self, later: OwnWrite) -> None:
+        """Note that ``later``, sent after this write was accepted, was accepted too."""
         for vector_id in self.probes.keys() & later.ids:
+            probe = self.probes[vector_id]
             # An insert leaves what this write has put there.
-            if not later.inserts or None in self.probes[vector_id].expected:
-                del self.probes[vector_id]
+            probe.current &= later.kind == "insert" and None not in probe.expected
 
-    def read(self, stored: Mapping[str, Vector], began: int, ended: int) -> None:
-        """Note what the probes read as, between two moments.
+    def read(self, stored: Mapping[str, Vector | None], began: int, ended: int) -> None:
+        """Note what its probes read as, between two moments.
 
-        One that is proof would be enough, did not other clients write the same things. So the
-        write is not taken for seen while another of its probes reads as it did before.
+        One that is proof would be enough, did not other clients write the same things. So a write
+        that is not known to be processed is not taken for seen unless all read as expected.
         """
-        self.matching, self.shown, unchanged = True, False, False
+        if not self.probes.keys() <= stored.keys():
+            return
+        others = 0
+        self.matching, self.shown, self.unchanged = True, False, False
         for vector_id, probe in self.probes.items():
-            found = stored.get(vector_id)
+            found = stored[vector_id]
             if probe.reads(found):
                 self.shown |= probe.telling and probe.until < began
                 continue
-            self.matching = False
             if probe.until == math.inf:
                 probe.before, probe.until = found, ended
-            unchanged |= _same(found, probe.before)
-        self.visible |= self.shown and not unchanged
+            others += 1
+            self.matching &= not probe.current
+            self.unchanged |= _same(found, probe.before)
+        self.visible |= self.shown and not others
 
 
 @dataclass(slots=True)
@@ -131,17 +148,20 @@ class OwnWrites:
     """The writes of one client to one index; threads may share it.
 
     It remembers the latest that are not known to be seen, and keeps track of every write that
-    somebody holds because he waits for it. ``last_sent`` is when the latest was sent, ``warned``
-    whether its user has been told of unseen writes.
+    somebody holds because he waits for it. ``last_sent`` is when the latest was sent, ``lag`` for
+    how many seconds reads were found to lag behind processing, ``warned`` whether its user has
+    been told of unseen writes.
     """
 
+    last_sent: float = -math.inf
+    lag: float = 0.0
+    warned: bool = False
     _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _tracked: WeakSet[OwnWrite] = field(default_factory=WeakSet)
-    last_sent: float = -math.inf
-    warned: bool = False
     _order: dict[str, tuple[float, float]] = field(default_factory=dict)
     _processed: float = -math.inf
     _visible: float = -math.inf
+    _gone: float = -math.inf
     _clock: count[int] = field(default_factory=count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -151,36 +171,33 @@ class OwnWrites:
 
     def begin(
         self,
+        kind: Kind,
         written: Mapping[str, Vector | None],
-        *,
-        inserts: bool = False,
         created_on: datetime | None = None,
     ) -> OwnWrite:
-        """A mutation that is about to be sent, of what ``written`` says; None is a delete."""
-        chosen = list(written)
-        last = len(chosen) - 1
-        if last >= _PROBES:
-            chosen = [chosen[round(n * last / (_PROBES - 1))] for n in range(_PROBES)]
-        probes = {i: Probe([_copy(written[i])], exact=not inserts) for i in chosen}
+        """A mutation that is about to be sent: what it writes, None for what it deletes."""
         with self._lock:
-            own = OwnWrite(frozenset(written), probes, inserts, self.moment(), created_on)
+            known = {vector_id for own in self._tracked for vector_id in own.probes}
+            # Some that were probes before: what they read as then proves the earlier writes too.
+            chosen = {*sorted(known & written.keys())[:2], *_spread(tuple(written))}
+            probes = {i: Probe([_copy(written[i])], exact=kind != "insert") for i in chosen}
+            own = OwnWrite(kind, frozenset(written), probes, self.moment(), created_on)
             for other in self._tracked:
-                if other.accepted < own.sent:
-                    if not self.is_visible(other):
-                        other.precedes(own)
-                else:
+                if other.accepted > own.sent:
                     other.crosses(own)
+                elif not self.is_visible(other):
+                    other.precedes(own)
             self._tracked.add(own)
         return own
 
     def accept(self, own: OwnWrite, mutation_id: str | None) -> None:
-        """Note that the service has accepted a write; now its overwrites count."""
+        """Note that the service has accepted a write."""
         with self._lock:
             own.mutation_id, own.accepted, own.since = mutation_id, self.moment(), time.monotonic()
+            self.last_sent = max(self.last_sent, own.sent)
             for other in self._tracked:
                 if other.accepted < own.sent:
-                    other.overwritten(own)
-            self.last_sent = max(self.last_sent, own.sent)
+                    other.rewrite(own)
             if own.ids:
                 self._unseen.append(own)
             if mutation_id is not None:
@@ -203,30 +220,35 @@ class OwnWrites:
                 own.processed |= own.mutation_id == mutation_id
             return accepted
 
-    def read(self, writes: Collection[OwnWrite], stored: Mapping[str, Vector], began: int) -> None:
-        """Note what the probes of ``writes`` read as; the reading began at a moment."""
+    def read(self, stored: Mapping[str, Vector | None], began: int) -> None:
+        """Note what records read as, None for what is not there; it began at a moment."""
         with self._lock:
             ended = self.moment()
-            for own in writes:
-                own.read(stored, began, ended)
-                if own.visible:
-                    self._see(own)
+            for own in self._tracked:
+                if not own.probes.keys().isdisjoint(stored):
+                    own.read(stored, began, ended)
+                    if own.visible:
+                        self._see(own)
 
-    def see(self, own: OwnWrite) -> None:
-        """Note that reads see a write, and so all before it."""
+    def see(self, own: OwnWrite, *, alone: bool = False) -> None:
+        """Note that reads see a write, and so all before it unless it is seen ``alone``."""
         with self._lock:
-            self._see(own)
+            self._see(own, alone)
 
-    def _see(self, own: OwnWrite) -> None:
+    def _see(self, own: OwnWrite, alone: bool = False) -> None:
         own.visible = True
-        if own.accepted < math.inf:
+        # That records are gone may be another client's doing: it proves less.
+        if own.kind != "delete" and not alone:
             self._visible = max(self._visible, own.sent)
+        elif own.processed or own.accepted < self._processed:
+            self._gone = max(self._gone, own.sent)
         for seen in [write for write in self._unseen if self.is_visible(write)]:
             self._unseen.remove(seen)
 
     def is_visible(self, own: OwnWrite) -> bool:
         """Whether reads are known to see a write."""
-        return own.visible or own.accepted < self._visible
+        gone = self._gone if own.kind == "delete" else -math.inf
+        return own.visible or own.accepted < max(self._visible, gone)
 
     def is_processed(self, own: OwnWrite) -> bool:
         """Whether the index is known to have taken a write up."""
@@ -250,9 +272,21 @@ class OwnWrites:
 
 
 def latest(writes: Collection[OwnWrite]) -> tuple[OwnWrite, ...]:
-    """Those of ``writes`` that no other one follows: what proves them proves all."""
-    last = max((own.sent for own in writes), default=0)
-    return tuple(own for own in writes if own.accepted > last)
+    """Those of ``writes`` that prove all when they are seen, for no other follows them.
+
+    That records are gone may be another client's doing, so it does not prove what was written.
+    """
+    last = max((own.sent for own in writes), default=-1)
+    telling = (own.sent for own in writes if own.kind != "delete" and not own.rewritten)
+    wrote = max(telling, default=-1)
+    return tuple(own for own in writes if own.accepted > (last if own.kind == "delete" else wrote))
+
+
+def _spread(ids: Sequence[str]) -> set[str]:
+    """A few of many: the first, the last and some between them."""
+    if len(ids) <= _PROBES:
+        return set(ids)
+    return {ids[round(n * (len(ids) - 1) / (_PROBES - 1))] for n in range(_PROBES)}
 
 
 def _copy(vector: Vector | None) -> Vector | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from vectorize_core.errors import (
     WaitTimeoutError,
 )
 from vectorize_core.events import WaitEvent
-from vectorize_core.flows.own_writes import OwnWrite, latest
+from vectorize_core.flows.own_writes import Kind, OwnWrite, latest
 from vectorize_core.flows.pauses import Pauses
 from vectorize_core.flows.state import IndexState, get_details
 from vectorize_core.io import Io
@@ -30,6 +31,8 @@ DEFAULT_WAIT_TIMEOUT = 180.0
 
 _LAG = 10.0
 """Reads were seen to lag behind processing for a moment; this is taken for the longest."""
+_USUALLY = 120.0
+"""99 % of all writes are visible by then."""
 _OLD = 600.0
 """A write that was accepted so long ago and is processed is seen."""
 _FIRST_BARRIER, _NEXT_BARRIER = 5.0, 4.0
@@ -69,9 +72,9 @@ async def prepare(io: Io, state: IndexState) -> None:
 async def begin(
     io: Io,
     state: IndexState,
+    kind: Kind,
     written: Mapping[str, Vector | None],
     *,
-    inserts: bool = False,
     look: bool = False,
 ) -> OwnWrite:
     """Note a mutation that is about to be sent; once it is, `OwnWrites.accept` is to follow.
@@ -80,7 +83,7 @@ async def begin(
     wait learns that from its own first polls, unless the service is faster than they are.
     """
     created_on = None if state.details is None else state.details.created_on
-    own = state.own.begin(written, inserts=inserts, created_on=created_on)
+    own = state.own.begin(kind, written, created_on)
     if look:
         with suppress(VectorizeError):
             await _read(io, state, [own])
@@ -128,7 +131,8 @@ class _Wait:
         self._pending = list(writes)
         self._goal = goal
         self._pauses = Pauses(io, timeout)
-        self._asked = False
+        self._lagging = False
+        self._until = -math.inf
         self._processed: dict[OwnWrite, tuple[float, float]] = {}
         self._index_check = self._barrier = _FIRST_BARRIER
         self._passed = max(own.accepted for own in writes)
@@ -150,60 +154,76 @@ class _Wait:
 
     async def _poll(self) -> bool:
         # Each request is sent once: what fails is tried again by the next poll.
-        known, waited = self._state.own, self._pauses.waited
-        followers = [o for own in self._pending if not own.probes for o in known.after(own)]
+        waited = self._pauses.waited
+        followers = [later for own in self._pending for later in self._followers(own)]
         await _read(self._io, self._state, [*self._pending, *followers])
         self._check_index()
         self._settle()
-        overtaken = bool(self._pending) and await self._may_be_overtaken()
+        if self._pending:
+            await self._ask_progress()
         if not self._pending:
             return True
-        late = overtaken and waited >= self._barrier
-        if late or waited >= self._index_check:
+        barrier = any(map(self._is_hidden, self._pending)) and (
+            waited >= self._barrier or all(map(_is_ready, self._pending))
+        )
+        if waited >= self._index_check or (barrier and waited >= _FIRST_BARRIER):
             self._index_check = waited + _INDEX_CHECK
             await self._ask_index()
-        only_processing = not self._asked and all(own.matching for own in self._pending)
-        if late or (overtaken and only_processing):
-            self._asked = True
-            self._barrier = waited * _NEXT_BARRIER if late else self._barrier
+        if barrier:
+            self._barrier = max(waited, _FIRST_BARRIER / _NEXT_BARRIER) * _NEXT_BARRIER
             await self._send_barrier()
-            await self._may_be_overtaken()
+            await self._ask_progress()
         return not self._pending
 
-    async def _may_be_overtaken(self) -> bool:
-        """Ask how far the index is; whether it may have processed what it does not tell."""
-        state = self._state
-        info = await self._io.once(GetInfo(state.name))
-        until = state.own.processed(info.processed_up_to_mutation)
+    async def _ask_progress(self) -> None:
+        info = await self._io.once(GetInfo(self._state.name))
+        self._until = self._state.own.processed(info.processed_up_to_mutation)
         self._settle()
-        return any(own.sent < until and not state.own.is_processed(own) for own in self._pending)
+
+    def _is_hidden(self, own: OwnWrite) -> bool:
+        """Whether a mutation of another client hides if a write is processed."""
+        return own.sent < self._until and not self._state.own.is_processed(own)
 
     def _settle(self) -> None:
         """Drop what is done."""
         self._pending = [own for own in self._pending if not self._is_done(own)]
 
     def _is_done(self, own: OwnWrite) -> bool:
-        known, pauses = self._state.own, self._pauses
+        known, waited = self._state.own, self._pauses.waited
         if known.is_visible(own):
+            if own in self._processed:
+                known.lag = max(known.lag, waited - self._processed[own][0])
             return True
-        followers = known.after(own) if not own.probes else ()
-        if any(self._is_done(follower) for follower in followers):
+        seen = [later for later in self._followers(own) if self._is_done(later)]
+        covered = own.probes.keys() <= {vector_id for later in seen for vector_id in later.ids}
+        if seen and (covered or any(later.kind != "delete" for later in seen)):
+            known.see(own, alone=True)
             return True
-        if not known.is_processed(own):
-            return False
-        if self._goal == "processed":
-            return True
-        since, took = self._processed.setdefault(own, (pauses.waited, pauses.slept))
-        processed_for = pauses.waited - since
-        if time.monotonic() - own.since >= _OLD:
-            done = True
-        elif own.matching and not followers:
-            done = processed_for >= min(took, _LAG) or pauses.over
+        if known.is_processed(own):
+            done = self._goal == "processed" or self._is_seen(own)
         else:
-            done = own.shown and processed_for >= _LAG
-        if done:
+            age = max(waited, time.monotonic() - own.since)
+            done = age >= _USUALLY and self._is_hidden(own) and _is_ready(own)
+        if done and self._goal == "visible":
             known.see(own)
         return done
+
+    def _is_seen(self, own: OwnWrite) -> bool:
+        """Whether reads see a write that is processed, as far as its records tell."""
+        waited, slept = self._pauses.waited, self._pauses.slept
+        since, took = self._processed.setdefault(own, (waited, slept))
+        self._lagging |= not own.matching
+        if own.shown:
+            return not own.unchanged or waited - since >= _LAG
+        if own.matching and not self._followers(own):
+            patience = _LAG if self._lagging else min(took, _LAG)
+            return waited - since >= max(patience, self._state.own.lag) or self._pauses.over
+        return time.monotonic() - own.since >= _OLD
+
+    def _followers(self, own: OwnWrite) -> list[OwnWrite]:
+        """What proves a write of which later ones of ours have left nothing."""
+        later = self._state.own.after(own) if own.rewritten else ()
+        return [write for write in later if not write.rewritten]
 
     async def _send_barrier(self) -> None:
         """Send what comes after all of ours: once it is processed, they are.
@@ -212,7 +232,7 @@ class _Wait:
         """
         own = self._state.own
         if own.last_sent <= self._passed:
-            barrier = own.begin({})
+            barrier = own.begin("delete", {})
             nobody = f"_vs-barrier-{uuid4().hex}"
             mutation = await self._io.once(DeleteByIds(self._state.name, (nobody,)))
             own.accept(barrier, mutation.mutation_id)
@@ -255,12 +275,17 @@ class _Wait:
         ) from failure
 
 
+def _is_ready(own: OwnWrite) -> bool:
+    """Whether all that is not known of a write is that it is processed."""
+    return own.matching or (own.shown and not own.unchanged)
+
+
 async def _read(io: Io, state: IndexState, writes: Collection[OwnWrite]) -> None:
     """Read the probes of ``writes``."""
     began = state.own.moment()
     ids = tuple(dict.fromkeys(vector_id for own in writes for vector_id in tuple(own.probes)))
-    stored: dict[str, Vector] = {}
+    stored: dict[str, Vector | None] = dict.fromkeys(ids)
     for start in range(0, len(ids), limits.MAX_IDS_PER_GET):
         some = ids[start : start + limits.MAX_IDS_PER_GET]
         stored.update((v.id, v) for v in await io.once(GetByIds(state.name, some)))
-    state.own.read(writes, stored, began)
+    state.own.read(stored, began)

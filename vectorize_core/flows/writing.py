@@ -36,6 +36,9 @@ from vectorize_core.operations import DeleteByIds, Insert, Op, Upsert
 from vectorize_core.retry import is_refusal
 
 DEFAULT_CONCURRENCY = 4
+_LOOKS = 8
+"""Requests before which their records are read, if they will be waited for: not all, for the last
+ones of a long write stand for it."""
 _MOST_REFUSALS = 200
 """Requests refused in search of refused records, until a write is given up."""
 
@@ -167,8 +170,7 @@ async def write(
             request=_requests(state.name, mode, unparsable_behavior),
             mode=mode,
             on_batch=tell,
-            # Not for every batch of a long write, which its last ones stand for.
-            looks=0 if goal is None else concurrency,
+            looks=0 if goal is None else _LOOKS,
             last=deque(maxlen=concurrency),
         )
         await under_way.carry_out(concurrency)
@@ -241,8 +243,7 @@ class _Write:
             part = parts.pop()
             written = {entry.id: entry.vector for entry in part}
             look, self.looks = self.looks > 0, self.looks - 1
-            inserts = self.mode == "insert"
-            own = await begin(self.io, self.state, written, inserts=inserts, look=look)
+            own = await begin(self.io, self.state, self.mode, written, look=look)
             started = self.io.now()
             try:
                 mutation = await self.io.call(self.request(part))
