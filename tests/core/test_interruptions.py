@@ -219,6 +219,24 @@ def test_an_error_of_the_input_lets_what_is_on_its_way_arrive(
     assert workers() == []
 
 
+def test_who_is_told_of_a_batch_and_who_yields_records_may_write_the_same_ids(
+    connection: Connection,
+) -> None:
+    index = Index(connection, "docs")
+
+    def produce() -> Iterator[Vector]:
+        for number in range(20):
+            if number == 15:
+                index.delete(["0", "1"])
+            yield record(number)
+
+    def landed(report: Any) -> None:
+        index.delete(["5"])
+
+    index.upsert(produce(), batch_size=5, on_batch=landed)
+    assert {int(i) for i in index.list_ids()} == set(range(20)) - {0, 1, 5}
+
+
 def test_writes_of_one_connection_do_not_race_for_an_id(connection: Connection, slow: Slow) -> None:
     """Each call's records reach the service one call after the other, whatever overtakes."""
     open_ids: dict[str, int] = {}

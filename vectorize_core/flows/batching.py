@@ -105,8 +105,13 @@ class Batcher:
         self.on_the_way: list[Batch] = []
         self.finished = False
 
+    def ended(self, batch: Batch) -> None:
+        """``batch`` has its answer, so its ids are free: who is told of it may write them."""
+        batch.ended = True
+        self._claims.release(batch, batch.sent)
+
     def landed(self, batch: Batch) -> None:
-        """``batch`` is no longer on its way."""
+        """``batch`` is accounted for."""
         self.on_the_way.remove(batch)
         self._claims.release(batch, batch.sent)
 

@@ -261,7 +261,7 @@ class _Write:
             else:
                 self.state.own.accept(own, mutation.mutation_id)
                 batch.pieces.append(Piece(part, self.io.now() - started, own))
-        batch.ended = True
+        self.batcher.ended(batch)
 
     async def land(self, batch: Batch, *, tell: bool = True) -> None:
         """Take over what became of ``batch``; does nothing twice that must not be done twice."""
