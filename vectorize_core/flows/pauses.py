@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from vectorize_core.errors import RateLimitError
 from vectorize_core.io import Io
 from vectorize_core.retry import is_transient
 
 _FIRST, _LONGEST = 0.05, 5.0
+
+
+def means_later(error: Exception) -> bool:
+    """Whether a poll that ended so may be repeated; also once the rate limit is not used up."""
+    return is_transient(error) or isinstance(error, RateLimitError)
 
 
 class Pauses:
@@ -49,7 +55,7 @@ class Pauses:
                 if await poll():
                     return True
             except Exception as error:
-                if not is_transient(error):
+                if not means_later(error):
                     raise
                 self.failure = error
             if self.over:

@@ -18,12 +18,11 @@ from vectorize_core.errors import (
 )
 from vectorize_core.events import WaitEvent
 from vectorize_core.flows.own_writes import Kind, OwnWrite, latest
-from vectorize_core.flows.pauses import Pauses
+from vectorize_core.flows.pauses import Pauses, means_later
 from vectorize_core.flows.state import IndexState, get_details
 from vectorize_core.io import Io
 from vectorize_core.models import Vector
 from vectorize_core.operations import DeleteByIds, GetByIds, GetIndex, GetInfo
-from vectorize_core.retry import is_transient
 
 Wait = bool | Literal["processed", "visible"]
 Goal = Literal["processed", "visible"]
@@ -256,7 +255,7 @@ class _Wait:
         try:
             await self._ask_index()
         except VectorizeError as error:
-            if not is_transient(error):
+            if not means_later(error):
                 raise
             failure = error
         waited, own = self._pauses.waited, self._pending[0]

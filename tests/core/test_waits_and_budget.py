@@ -1,0 +1,29 @@
+"""A wait while the rate limit is used up: it goes on looking when it may."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.helpers import Face, both_faces
+from tests.core.waits import World, record
+from vectorize_core.budget import RateBudget
+from vectorize_core.errors import WaitTimeoutError
+
+
+@both_faces
+@pytest.mark.parametrize("patience", [180.0, 30.0])
+async def test_a_hold_of_the_rate_limit_is_waited_out(face: Face, patience: float) -> None:
+    world = World(face, process_delay=10.0)
+    client = world.client()
+    budget = RateBudget(None, clock=lambda: world.now)
+    client.io._budget = budget  # type: ignore[attr-defined]
+    mutations = await client.upsert(record("a"))
+    budget.refused(100.0)
+    if patience > 100.0:
+        await client.wait(patience)
+        world.assert_not_early(mutations, ["a"])
+    else:
+        with pytest.raises(WaitTimeoutError) as caught:
+            await client.wait(patience)
+        assert "rate limit" in str(caught.value.__cause__)
+    world.close()
