@@ -265,3 +265,7 @@ def test_an_unknown_way_to_treat_unindexed_properties_is_refused() -> None:
 def test_a_filter_is_planned_without_looking_at_values_it_does_not_know() -> None:
     made = plan.plan(test_of("n", "$in", tuple(np.arange(3).tolist())), ALL_TYPES)
     assert made.branches == ({"n": {"$in": [0, 1, 2]}},)
+
+
+def test_no_filter_has_the_plan_that_is_made_for_everything() -> None:
+    assert plan.plan(EVERYTHING, {}) == plan.ALL

@@ -63,6 +63,11 @@ async def search(
         return_values=return_values and not fetches,
         return_metadata=_metadata(return_metadata, sieve, fetches=fetches),
     )
+    if sieve.open and len(plan.branches) == 1 and k <= question.cap and not fetches:
+        # Nearly always: all of it is in one answer, and nothing has to be taken out.
+        budget.charge()
+        result = await io.call(question.ask(state.name, k, plan.branches[0]))
+        return list(result.matches)
     survey = Survey(io, state, question, Best(k, metric), budget)
     found: list[Match] = []
     # A residual that takes out next to nothing is no reason to ask for more than k.

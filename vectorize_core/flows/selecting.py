@@ -100,6 +100,8 @@ async def make_plan(
         if problem:
             raise InvalidFilterError(f"the filter has {problem}")
         return plans.native(vectorize_filter)
+    if filter is None and not within:
+        return plans.ALL
     expression = parse(filter) if filter is not None else EVERYTHING
     make = partial(
         plans.plan,

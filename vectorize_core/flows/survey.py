@@ -24,6 +24,7 @@ from vectorize_core.flows.state import IndexState, get_details, get_metadata_ind
 from vectorize_core.flows.windows import Density, Window, room
 from vectorize_core.io import Io, each
 from vectorize_core.models import (
+    Filter,
     IndexType,
     Match,
     Metric,
@@ -64,6 +65,19 @@ class Question:
         """How many matches an answer can hold."""
         payload = self.return_values or self.return_metadata == "all"
         return limits.MAX_TOP_K_WITH_PAYLOAD if payload else limits.MAX_TOP_K
+
+    def ask(self, index: str, top_k: int, filter: Filter) -> Query:
+        """The request for the best ``top_k`` of what ``filter`` matches."""
+        return Query(
+            index,
+            vector=self.vector,
+            vector_id=self.vector_id,
+            top_k=top_k,
+            return_values=self.return_values,
+            return_metadata=self.return_metadata,
+            filter=filter or None,
+            namespace=self.namespace,
+        )
 
 
 @dataclass(slots=True)
@@ -155,19 +169,9 @@ class Survey:
     # Asking
 
     async def _ask(self, window: Window) -> QueryResult:
+        branch = window.filter(self._branches[window.branch])
         question = self._question_of(window)
-        return await self._io.call(
-            Query(
-                self._state.name,
-                vector=question.vector,
-                vector_id=question.vector_id,
-                top_k=self._top_k(window),
-                return_values=question.return_values,
-                return_metadata=question.return_metadata,
-                filter=window.filter(self._branches[window.branch]) or None,
-                namespace=question.namespace,
-            )
-        )
+        return await self._io.call(question.ask(self._state.name, self._top_k(window), branch))
 
     def _question_of(self, window: Window) -> Question:
         return replace(self._question, return_values=True) if window.precise else self._question
