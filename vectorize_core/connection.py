@@ -37,7 +37,11 @@ class Connection:
 
     def state(self, index_name: str) -> IndexState:
         """What is known of an index, the same object for all who ask."""
-        return self._states.setdefault(index_name, IndexState(index_name))
+        state = self._states.get(index_name)
+        if state is None:
+            # Whichever of two threads is first. Not made each time: stores ask for every record.
+            state = self._states.setdefault(index_name, IndexState(index_name))
+        return state
 
     def io(self, embed: EmbedTexts | None = None) -> SyncIo:
         """The sync face of flows."""
