@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import filterfalse
 from typing import Any
 
 import numpy as np
@@ -115,21 +116,17 @@ def storable_key(key: str) -> bool:
     )
 
 
-def _bad_key(value: Any) -> Any:
+def _bad_key(value: Any) -> str | None:
+    """A key, at any depth, that cannot be stored; all keys are strings."""
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            if isinstance(key, str) and not storable_key(key):
-                return key
-            if isinstance(item, (str, int, float)):
-                continue
-            found = _bad_key(item)
-            if found is not None:
-                return found
-    elif isinstance(value, list):
-        for item in value:
-            found = _bad_key(item)
-            if found is not None:
-                return found
+        for key in filterfalse(storable_key, value):
+            return str(key)
+        value = value.values()
+    for item in value:
+        if type(item) not in json.SCALARS:
+            bad = _bad_key(item)
+            if bad is not None:
+                return bad
     return None
 
 

@@ -18,7 +18,7 @@ _STRICT = (
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
-_SCALARS = {str, int, float, bool, type(None)}
+SCALARS = {str, int, float, bool, type(None)}
 _DEEPEST = 100
 """Levels of nesting; orjson gives up at 254, Python at 1,000 calls."""
 
@@ -72,7 +72,7 @@ def _reads_back(value: Any) -> bool:
 
     Most metadata is, and to see it takes a sixth of the time that looking at each value takes.
     """
-    if type(value) is not dict or not _SCALARS.issuperset(map(type, value.values())):
+    if type(value) is not dict or not SCALARS.issuperset(map(type, value.values())):
         return False
     try:
         return bool(orjson.loads(orjson.dumps(value)) == value)
