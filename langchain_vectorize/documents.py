@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
-from itertools import zip_longest
+from itertools import repeat, zip_longest
 from typing import Any, TypeVar
 
 from langchain_core.documents import Document
@@ -67,6 +67,9 @@ def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) 
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{length} {name}" for name, length in lengths.items())
         raise InvalidInputError(f"{said}: as many are needed of each")
+    if len(lengths) == len(given):
+        sides = (repeat(None) if column is None else column for column in columns.values())
+        return [join(*values) for values in zip(*sides, strict=False)]
 
     def row(values: tuple[Any, ...]) -> T:
         if _END in values:
@@ -76,8 +79,7 @@ def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) 
 
     if any(isinstance(column, AsyncIterable) for column in given.values()):
         return _async_rows(list(given.values()), row)
-    rows = map(row, zip_longest(*given.values(), fillvalue=_END))  # type: ignore[arg-type]
-    return list(rows) if len(lengths) == len(given) else rows
+    return map(row, zip_longest(*given.values(), fillvalue=_END))  # type: ignore[arg-type]
 
 
 async def _async_rows(
