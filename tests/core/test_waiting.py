@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.core.helpers import Face, both_faces
-from tests.core.waits import DIMENSIONS, NEVER, Elapsed, World, record, records
+from tests.core.waits import DIMENSIONS, NEVER, Elapsed, Worlds, record, records
 from vectorize_core.errors import InvalidInputError, VectorizeError, WaitTimeoutError
 from vectorize_core.events import WaitEvent
 from vectorize_core.flows import reading, waiting, writing
@@ -21,21 +20,7 @@ from vectorize_core.models import Vector
 from vectorize_core.operations import GetInfo, Op
 
 PROCESS, LAG = 30.0, 2.0
-Worlds = Callable[..., World]
 both_goals = pytest.mark.parametrize("wait", ["processed", "visible"])
-
-
-@pytest.fixture
-def worlds() -> Iterator[Worlds]:
-    made: list[World] = []
-
-    def make(face: Face, **behavior: Any) -> World:
-        made.append(World(face, **behavior))
-        return made[-1]
-
-    yield make
-    for world in made:
-        world.close()
 
 
 @both_faces

@@ -37,16 +37,15 @@ class Probe:
 
     Of writes sent side by side either may be the last, hence several ``expected``. An insert may
     leave an older record in place, so any will do unless ``exact``. A record may have been there
-    before as it is now written: it is proof only if it read otherwise ``before``, up to a moment
-    ``until``, and if no write of ours that is still unseen makes it read so too (``telling``).
-    It is ``current`` until a later write of ours changes it again.
+    before as it is now written: it is proof only if it read otherwise ``until`` some moment, and
+    if no write of ours that is still unseen makes it read so too (``telling``). It is ``current``
+    until a later write of ours changes it again.
     """
 
     expected: list[Vector | None]
     exact: bool
     telling: bool = True
     current: bool = True
-    before: Vector | None = None
     until: float = math.inf
 
     def reads(self, stored: Vector | None) -> bool:
@@ -61,9 +60,8 @@ class OwnWrite:
     """One mutation of this client, from the moment it is sent.
 
     ``ids`` are all it touches; ``created_on`` is that of the index it was meant for; ``since`` is
-    when it was accepted, by `time.monotonic`. When its probes were last read, all read as
-    expected if ``matching``, one that is proof did if ``shown``, and one read as before the write
-    if ``unchanged``.
+    when it was accepted, by `time.monotonic`. When its probes were last read, all current ones
+    read as expected if ``matching``, and one that is proof did if ``shown``.
     """
 
     kind: Kind
@@ -78,7 +76,6 @@ class OwnWrite:
     visible: bool = False
     matching: bool = False
     shown: bool = False
-    unchanged: bool = False
 
     @property
     def rewritten(self) -> bool:
@@ -128,18 +125,14 @@ class OwnWrite:
         """
         if not self.probes.keys() <= stored.keys():
             return
-        others = 0
-        self.matching, self.shown, self.unchanged = True, False, False
+        self.matching, self.shown, others = True, False, False
         for vector_id, probe in self.probes.items():
-            found = stored[vector_id]
-            if probe.reads(found):
+            if probe.reads(stored[vector_id]):
                 self.shown |= probe.telling and probe.until < began
-                continue
-            if probe.until == math.inf:
-                probe.before, probe.until = found, ended
-            others += 1
-            self.matching &= not probe.current
-            self.unchanged |= _same(found, probe.before)
+            else:
+                probe.until = min(probe.until, ended)
+                self.matching &= not probe.current
+                others = True
         self.visible |= self.shown and not others
 
 
@@ -179,7 +172,7 @@ class OwnWrites:
         with self._lock:
             known = {vector_id for own in self._tracked for vector_id in own.probes}
             # Some that were probes before: what they read as then proves the earlier writes too.
-            chosen = {*sorted(known & written.keys())[:2], *_spread(tuple(written))}
+            chosen = dict.fromkeys((*_spread(tuple(written)), *sorted(known & written.keys())[:2]))
             probes = {i: Probe([_copy(written[i])], exact=kind != "insert") for i in chosen}
             own = OwnWrite(kind, frozenset(written), probes, self.moment(), created_on)
             for other in self._tracked:
@@ -198,7 +191,7 @@ class OwnWrites:
             for other in self._tracked:
                 if other.accepted < own.sent:
                     other.rewrite(own)
-            if own.ids:
+            if own.ids and not own.visible:
                 self._unseen.append(own)
             if mutation_id is not None:
                 self._order[mutation_id] = own.sent, own.accepted
@@ -282,11 +275,11 @@ def latest(writes: Collection[OwnWrite]) -> tuple[OwnWrite, ...]:
     return tuple(own for own in writes if own.accepted > (last if own.kind == "delete" else wrote))
 
 
-def _spread(ids: Sequence[str]) -> set[str]:
+def _spread(ids: Sequence[str]) -> Sequence[str]:
     """A few of many: the first, the last and some between them."""
     if len(ids) <= _PROBES:
-        return set(ids)
-    return {ids[round(n * (len(ids) - 1) / (_PROBES - 1))] for n in range(_PROBES)}
+        return ids
+    return [ids[round(n * (len(ids) - 1) / (_PROBES - 1))] for n in range(_PROBES)]
 
 
 def _copy(vector: Vector | None) -> Vector | None:

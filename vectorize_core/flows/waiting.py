@@ -37,6 +37,7 @@ _OLD = 600.0
 _FIRST_BARRIER, _NEXT_BARRIER = 5.0, 4.0
 """After so many seconds, and then each time that so many times as many have passed."""
 _INDEX_CHECK = 15.0
+_LOOK_BACK = 8
 
 
 class WaitOptions(TypedDict, total=False):
@@ -130,7 +131,7 @@ class _Wait:
         self._pending = list(writes)
         self._goal = goal
         self._pauses = Pauses(io, timeout)
-        self._lagging = False
+        self._lagging = self._looked_back = False
         self._until = -math.inf
         self._processed: dict[OwnWrite, tuple[float, float]] = {}
         self._index_check = self._barrier = _FIRST_BARRIER
@@ -160,6 +161,8 @@ class _Wait:
         self._settle()
         if self._pending:
             await self._ask_progress()
+        if self._processed and not self._looked_back:
+            await self._look_back()
         if not self._pending:
             return True
         barrier = any(map(self._is_hidden, self._pending)) and (
@@ -177,6 +180,15 @@ class _Wait:
     async def _ask_progress(self) -> None:
         info = await self._io.once(GetInfo(self._state.name))
         self._until = self._state.own.processed(info.processed_up_to_mutation)
+        self._settle()
+
+    async def _look_back(self) -> None:
+        """See from earlier writes whether reads lag behind, for these may not be able to tell."""
+        known = self._state.own
+        earlier = known.pending()[-_LOOK_BACK:]
+        await _read(self._io, self._state, earlier)
+        self._looked_back = True
+        self._lagging |= any(known.is_processed(own) and not own.matching for own in earlier)
         self._settle()
 
     def _is_hidden(self, own: OwnWrite) -> bool:
@@ -213,8 +225,8 @@ class _Wait:
         since, took = self._processed.setdefault(own, (waited, slept))
         self._lagging |= not own.matching
         if own.shown:
-            return not own.unchanged or waited - since >= _LAG
-        if own.matching and not self._followers(own):
+            return waited - since >= _LAG
+        if own.matching and self._looked_back and not self._followers(own):
             patience = _LAG if self._lagging else min(took, _LAG)
             return waited - since >= max(patience, self._state.own.lag) or self._pauses.over
         return time.monotonic() - own.since >= _OLD
@@ -276,7 +288,7 @@ class _Wait:
 
 def _is_ready(own: OwnWrite) -> bool:
     """Whether all that is not known of a write is that it is processed."""
-    return own.matching or (own.shown and not own.unchanged)
+    return own.matching or own.shown
 
 
 async def _read(io: Io, state: IndexState, writes: Collection[OwnWrite]) -> None:

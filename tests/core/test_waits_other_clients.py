@@ -1,0 +1,191 @@
+"""Waiting in an index that others write to as well."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.core.helpers import SYNC, Face, both_faces
+from tests.core.waits import Client, Elapsed, Worlds, record, records
+from vectorize_core.errors import WaitTimeoutError
+from vectorize_core.flows import writing
+from vectorize_core.io import run
+from vectorize_core.models import Vector
+from vectorize_core.operations import DeleteByIds, GetByIds, GetInfo, Op
+
+PROCESS, LAG = 30.0, 2.0
+both_goals = pytest.mark.parametrize("wait", ["processed", "visible"])
+
+
+def write(client: Client, *vectors: Vector) -> None:
+    run(writing.upsert(client.io, client.state, vectors))
+
+
+def overtake(client: Client, other: Client) -> None:
+    """Have ``other`` write something after each mutation of ``client``."""
+
+    def write_too(op: Op[Any]) -> None:
+        if op.kind == "write":
+            write(other, record(f"other {len(other.executor.ops)}"))
+
+    client.executor.after = write_too
+
+
+@both_faces
+@both_goals
+@pytest.mark.parametrize("process", [0.0, PROCESS])
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_a_mutation_overtaken_by_another_clients_is_waited_for_and_not_for_ever(
+    face: Face, worlds: Worlds, wait: Any, process: float, batches: int
+) -> None:
+    world = worlds(face, process_delay=process, propagate_delay=LAG if process else 0.0)
+    client = world.client()
+    overtake(client, world.client(SYNC))
+    names = [f"id{i}" for i in range(batches)]
+    for _ in range(2):
+        with Elapsed(world) as elapsed:
+            mutations = await client.upsert(*records(*names), batch_size=1, wait=wait)
+        world.assert_not_early(mutations, names, wait)
+        assert elapsed.seconds <= (PROCESS + LAG + 5 if process else 0)
+        with Elapsed(world) as elapsed:
+            mutations = await client.delete(*names, wait=wait)
+        world.assert_not_early(mutations, names, wait)
+        assert elapsed.seconds <= (PROCESS + LAG + 5 if process else 0)
+
+
+@both_faces
+async def test_one_record_that_nobody_else_has_written_is_enough(
+    face: Face, worlds: Worlds
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client, other = world.client(), world.client(SYNC)
+    names = [f"id{i}" for i in range(50)]
+    world.after(1, lambda: write(other, *records(*names[:-1], number=2)))
+    with Elapsed(world) as elapsed:
+        mutations = await client.upsert(*records(*names, number=1), wait=True)
+    world.assert_not_early(mutations, names)
+    # The barrier that follows the write, and ten seconds in which the others might be seen.
+    assert elapsed.seconds <= PROCESS + 5 + PROCESS + 5 + 10 + 5
+
+
+@both_faces
+async def test_processed_ends_though_all_records_were_overwritten_by_another_client(
+    face: Face, worlds: Worlds
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client, other = world.client(), world.client(SYNC)
+    world.after(1, lambda: write(other, *records("a", "b", number=2)))
+    with Elapsed(world) as elapsed:
+        mutations = await client.upsert(*records("a", "b", number=1), wait="processed")
+    assert world.fates(mutations) <= {"processed", "visible"}
+    assert elapsed.seconds <= PROCESS + 5 + PROCESS + 5
+    barriers = client.of(DeleteByIds)
+    assert 1 <= len(barriers) <= 2
+    assert all(len(op.ids) == 1 and len(op.ids[0]) < 64 for op in barriers)
+    assert await client.numbers("a", "b") == {"a": 2, "b": 2}
+
+
+@both_faces
+async def test_a_barrier_that_is_overtaken_too_is_repeated_with_growing_pauses(
+    face: Face, worlds: Worlds
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client, other = world.client(), world.client(SYNC)
+    write(other, record("b"))
+    world.pass_time(PROCESS)
+    start, sent = world.now, list[float]()
+
+    def write_too(op: Op[Any]) -> None:
+        if op.kind == "write" and world.now < start + 70:
+            write(other, record("a", 2))
+        if isinstance(op, DeleteByIds):
+            sent.append(world.now - start)
+
+    client.executor.after = write_too
+    mutations = await client.upsert(record("a", 1), wait="processed", wait_timeout=300)
+    assert world.fates(mutations) <= {"processed", "visible"}
+    assert len(sent) == 3
+    assert all(later >= 3 * earlier for earlier, later in pairwise(sent))
+
+
+@both_faces
+async def test_visible_says_so_where_only_the_other_client_could_tell(
+    face: Face, worlds: Worlds
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client, other = world.client(), world.client(SYNC)
+    world.after(1, lambda: write(other, *records("a", "b", number=2)))
+    with pytest.raises(WaitTimeoutError) as caught, Elapsed(world) as elapsed:
+        await client.upsert(*records("a", "b", number=1), wait=True, wait_timeout=100)
+    assert 100 <= elapsed.seconds <= 100.1
+    for said in ("'docs'", "and processed", "'a', 'b'", "Another client has probably written"):
+        assert said in str(caught.value)
+    assert "wait_timeout" not in str(caught.value)
+
+
+@both_faces
+async def test_what_another_client_overwrote_long_ago_is_not_waited_for(
+    face: Face, worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = worlds(face, process_delay=PROCESS)
+    client, other = world.client(), world.client(SYNC)
+    await client.upsert(record("a", 1))
+    write(other, record("a", 2))
+    world.pass_time(1_000)
+    for own in client.state.own.pending():
+        own.since -= 1_000
+    with Elapsed(world) as elapsed:
+        await client.wait()
+    assert elapsed.seconds <= 5 + 5 + PROCESS + 5
+    assert client.state.own.pending() == ()
+
+
+@both_faces
+async def test_the_same_contents_written_by_another_client_prove_nothing(
+    face: Face, worlds: Worlds
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client, other = world.client(), world.client(SYNC)
+    write(other, *records("a", "b"))
+    world.pass_time(20)
+    mutations = await client.upsert(*records("a", "b", "c"), wait=True)
+    assert world.fates(mutations) == {"visible"}
+    run(writing.delete(other.io, other.state, ["a", "b"]))
+    world.pass_time(20)
+    mutations = await client.delete("a", "b", "c", wait=True)
+    assert world.fates(mutations) == {"visible"}
+
+
+@both_faces
+@both_goals
+async def test_a_write_that_changes_nothing_ends_where_others_never_cease_to_write(
+    face: Face, worlds: Worlds, wait: Any
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client, other = world.client(), world.client(SYNC)
+    await client.upsert(*records("a", "b"), wait=True)
+
+    def write_always(op: Op[Any]) -> None:
+        write(other, record(f"other {world.now}"))
+
+    client.executor.after = write_always
+    with Elapsed(world) as elapsed:
+        mutations = await client.upsert(*records("a", "b"), wait=wait)
+    assert world.fates(mutations) == {"visible"}
+    assert elapsed.seconds <= 125
+
+
+@both_faces
+async def test_a_wait_without_others_sends_no_mutation_of_its_own(
+    face: Face, worlds: Worlds
+) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
+    for _ in range(2):
+        await client.upsert(*records("a", "b"), wait=True)
+    assert client.of(DeleteByIds) == []
+    # Two requests a poll, and ten polls or so in half a minute.
+    assert len(client.of(GetByIds)) <= 40
+    assert len(client.of(GetInfo)) <= 40
