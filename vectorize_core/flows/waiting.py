@@ -168,7 +168,7 @@ class _Wait:
         barrier = any(map(self._is_hidden, self._pending)) and (
             waited >= self._barrier or all(map(_is_ready, self._pending))
         )
-        if waited >= self._index_check or (barrier and waited >= _FIRST_BARRIER):
+        if waited >= self._index_check or (barrier and self._pauses.polls > 1):
             self._index_check = waited + _INDEX_CHECK
             await self._ask_index()
         if barrier:
