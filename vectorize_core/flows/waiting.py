@@ -273,12 +273,12 @@ class _Wait:
         waited, own = self._pauses.waited, self._pending[0]
         state, records = self._state, ", ".join(map(repr, own.probes)) or "all written again"
         said = f"index {state.name!r}: mutation {own.mutation_id} was accepted"
-        if state.own.is_processed(own):
+        since, _ = self._processed.get(own, (waited, 0.0))
+        if state.own.is_processed(own) and waited - since >= _LAG:
             raise WaitTimeoutError(
                 f"{said} and processed, but not visible after {waited:.0f} s: its records "
-                f"{records} do not read as written. Reads may lag behind: wait longer with "
-                "wait_timeout=. Or another client has written these ids since: then nothing can "
-                "tell whether reads see this write"
+                f"{records} do not read as written. Another client has probably written these "
+                "ids since; then nothing can tell whether reads see this write"
             ) from failure
         raise WaitTimeoutError(
             f"{said}, but not {self._goal} after {waited:.0f} s: its records {records} are not "
