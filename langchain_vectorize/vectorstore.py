@@ -25,7 +25,7 @@ from vectorize_core.keywords import accept
 from vectorize_core.layout import Record
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.store import AddOptions, FindOptions, RecordStore
+from vectorize_core.store import AddOptions, CountOptions, FindOptions, RecordStore
 from vectorize_core.store_index import StoreIndex
 
 
@@ -327,14 +327,15 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
     def count(self, filter: DocumentFilter | None = None, **kwargs: Any) -> int:
         """How many documents ``filter`` matches, or there are; this client's own writes included.
 
-        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000).
+        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
+        ``precision="high"``, which leaves nothing to the service's approximation.
         """
-        options = accept(FindOptions, kwargs, self.count)
+        options = accept(CountOptions, kwargs, self.count)
         return run(self._records.count(self._io, filter=as_filter(filter), **options))
 
     async def acount(self, filter: DocumentFilter | None = None, **kwargs: Any) -> int:
         """`count`, awaited."""
-        options = accept(FindOptions, kwargs, self.acount)
+        options = accept(CountOptions, kwargs, self.acount)
         return await self._records.count(self._async_io, filter=as_filter(filter), **options)
 
     def explain_filter(

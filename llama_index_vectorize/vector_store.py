@@ -30,7 +30,7 @@ from vectorize_core.io import AsyncIo, Io, SyncIo, run
 from vectorize_core.keywords import accept
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import Filter, IndexType, Metric
-from vectorize_core.store import AddOptions, FindOptions, RecordStore
+from vectorize_core.store import AddOptions, CountOptions, FindOptions, RecordStore
 from vectorize_core.store_index import StoreIndex
 
 
@@ -48,12 +48,17 @@ class QueryOptions(TypedDict, total=False):
     max_requests: int
 
 
-class DeleteNodesOptions(WaitOptions, total=False):
+class DeleteOptions(WaitOptions, total=False):
     """How nodes are deleted; ``verify`` looks again until nothing that matches is left."""
+
+    verify: bool
+
+
+class DeleteNodesOptions(DeleteOptions, total=False):
+    """As `DeleteOptions`, and how much may be read to find the nodes."""
 
     unindexed: Unindexed
     max_requests: int
-    verify: bool
 
 
 class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
@@ -218,17 +223,18 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete all nodes of a source document; an unknown one is no error.
 
-        Options: ``wait`` and ``wait_timeout``.
+        Options: ``wait``, ``wait_timeout``, and ``verify``, which looks again after the deletion
+        is visible until no node of the document is left.
         """
-        options = accept(WaitOptions, delete_kwargs, self.delete)
+        options = accept(DeleteOptions, delete_kwargs, self.delete)
         run(self._delete_document(self._io, ref_doc_id, options))
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """`delete`, awaited."""
-        options = accept(WaitOptions, delete_kwargs, self.adelete)
+        options = accept(DeleteOptions, delete_kwargs, self.adelete)
         await self._delete_document(self._async_io, ref_doc_id, options)
 
-    async def _delete_document(self, io: Io, ref_doc_id: str, options: WaitOptions) -> None:
+    async def _delete_document(self, io: Io, ref_doc_id: str, options: DeleteOptions) -> None:
         await self._records.delete_matching(io, refs=[ref_doc_id], **options)
 
     def delete_nodes(
@@ -314,14 +320,15 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     def count(self, filters: MetadataFilters | None = None, **kwargs: Any) -> int:
         """How many nodes ``filters`` match, or there are; this client's own writes included.
 
-        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000).
+        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
+        ``precision="high"``, which leaves nothing to the service's approximation.
         """
-        options = accept(FindOptions, kwargs, self.count)
+        options = accept(CountOptions, kwargs, self.count)
         return run(self._records.count(self._io, filter=to_expression(filters), **options))
 
     async def acount(self, filters: MetadataFilters | None = None, **kwargs: Any) -> int:
         """`count`, awaited."""
-        options = accept(FindOptions, kwargs, self.acount)
+        options = accept(CountOptions, kwargs, self.acount)
         return await self._records.count(self._async_io, filter=to_expression(filters), **options)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Both stores, filters of any kind and any number of matches: exact, at the price promised."""
+"""Both stores, filters and any number of matches: at the price promised, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores.types import VectorStoreQuery
 
 from langchain_vectorize import VectorizeVectorStore as LangChainStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
-from tests.core.filter_strategies import BEHAVIORS, INDEXED, expressions, user_metadata
-from tests.stores import DIMENSIONS, Call, Recorder, both_ways, ranking, recorded, vector
+from tests.stores import DIMENSIONS, Call, Given, Recorder, both_ways, ranking, recorded, vector
 from vectorize_core import Index, InvalidInputError, UnindexedPropertyError, VectorizeClient
 from vectorize_core.filters import F
-from vectorize_core.filters.ast import Expression
 from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.filters.parse import parse
 from vectorize_core.layout import Record
@@ -31,94 +25,8 @@ COUNT = 160
 TEXTS = [f"text {i}" for i in range(COUNT)]
 
 
-class Given(Embeddings):
-    """Embeddings that were made before: row ``i`` is that of the text ``i``."""
-
-    def __init__(self, rows: Any, query: list[float]) -> None:
-        self._rows = rows
-        self._query = query
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [self._rows[int(text.rsplit(" ", 1)[1])].tolist() for text in texts]
-
-    def embed_query(self, text: str) -> list[float]:
-        return self._query
-
-
 ROWS = np.array([vector(text) for text in TEXTS], np.float32)
 QUERY = vector("the query")
-
-
-def _metadatas() -> list[dict[str, Any]]:
-    """The same hundred and sixty each time, of all that users put there."""
-    found: list[dict[str, Any]] = []
-
-    @settings(max_examples=COUNT * 2, derandomize=True, database=None, deadline=None)
-    @given(user_metadata)
-    def collect(metadata: dict[str, Any]) -> None:
-        found.append(metadata)
-
-    collect()
-    return found[:COUNT]
-
-
-class Stores:
-    """A LangChain store for each behavior, filled when it is first asked for."""
-
-    def __init__(self) -> None:
-        self.metadatas = _metadatas()
-        self._made: dict[int, LangChainStore] = {}
-
-    def __call__(self, number: int) -> LangChainStore:
-        if number not in self._made:
-            client = VectorizeClient.local(behavior=BEHAVIORS[number])
-            store = LangChainStore(
-                Given(ROWS, QUERY),
-                index_name="docs",
-                client=client,
-                create_index=True,
-                metadata_indexes=INDEXED,
-                text_key=("text", "content")[number % 2],
-            )
-            store.add_texts(TEXTS, self.metadatas, ids=[str(i) for i in range(COUNT)])
-            self._made[number] = store
-        return self._made[number]
-
-
-@pytest.fixture(scope="module")
-def stores() -> Stores:
-    return Stores()
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, len(BEHAVIORS) - 1), expressions, st.sampled_from([4, 60, 120, 500]))
-def test_a_search_of_a_store_is_exact_whatever_the_service_does(
-    stores: Stores, number: int, expression: Expression, k: int
-) -> None:
-    store = stores(number)
-    options: Any = {"filter": expression, "unindexed": "scan", "max_requests": 1_000}
-    matching = [i for i in range(COUNT) if evaluate(expression, stores.metadatas[i])]
-    rows = [ROWS[i].tolist() for i in matching]
-    best = [matching[at] for at in ranking("cosine", QUERY, rows)] if matching else []
-    found = store.similarity_search("the query", k, **options)
-    assert [int(document.id or -1) for document in found] == best[:k]
-    assert store.count(**options) == len(matching)
-
-
-@both_ways
-async def test_a_filter_may_be_a_function_of_the_document(call: Call, stores: Stores) -> None:
-    store = stores(0)
-
-    def chosen(document: Document) -> bool:
-        return document.page_content.endswith("7") and int(document.id or 0) > 20
-
-    expected = {i for i in range(COUNT) if TEXTS[i].endswith("7") and i > 20}
-    with pytest.raises(UnindexedPropertyError, match="chosen cannot be looked up"):
-        await call(store, "similarity_search", "the query", COUNT, filter=chosen)
-    options = {"filter": chosen, "unindexed": "scan"}
-    found = await call(store, "similarity_search", "the query", COUNT, **options)
-    assert {int(document.id) for document in found} == expected
-    assert await call(store, "count", **options) == len(expected)
 
 
 class Clock:

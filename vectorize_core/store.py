@@ -22,6 +22,7 @@ from vectorize_core.filters.plan import Plan, Unindexed, in_records
 from vectorize_core.flows import enumerating, reading, searching, selecting, waiting, writing
 from vectorize_core.flows.batching import check_batch_size
 from vectorize_core.flows.budget import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
+from vectorize_core.flows.enumerating import Precision
 from vectorize_core.flows.estimating import estimate
 from vectorize_core.flows.pending import warn_of_pending_writes
 from vectorize_core.flows.selecting import AnyFilter
@@ -58,6 +59,12 @@ class FindOptions(TypedDict, total=False):
     vectorize_filter: Filter | None
     unindexed: Unindexed
     max_requests: int
+
+
+class CountOptions(FindOptions, total=False):
+    """As `FindOptions`; ``precision="high"`` leaves nothing to the service's approximation."""
+
+    precision: Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +299,12 @@ class RecordStore:
             return [self.record(m.id, m.metadata) async for some in found_rounds for m in some]
 
     async def count(
-        self, io: Io, *, filter: AnyFilter | None = None, **options: Unpack[FindOptions]
+        self,
+        io: Io,
+        *,
+        filter: AnyFilter | None = None,
+        precision: Precision = "normal",
+        **options: Unpack[FindOptions],
     ) -> int:
         """How many records a filter matches, or there are without one."""
         plan, namespace, most = await self._find(io, filter, options)
@@ -304,6 +316,7 @@ class RecordStore:
             plan=plan,
             read=self.record,
             namespace=namespace,
+            precision=precision,
             max_requests=most,
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.filter_strategies import (
@@ -18,6 +18,7 @@ from tests.core.filter_strategies import (
     INDEXED,
     SOME_NUMBERS,
     SOME_TEXTS,
+    examples,
     expressions,
 )
 from tests.stores import METRICS, Recorder
@@ -140,7 +141,7 @@ def check_best(matches: list[Any], among: list[Vector], metric: Metric, k: int) 
     assert [of_id[i] for i in ids] == best
 
 
-@settings(max_examples=250, deadline=None)
+@examples(150)
 @given(
     st.integers(0, len(BEHAVIORS) - 1),
     expressions,
@@ -177,26 +178,94 @@ def test_a_search_is_exact_whatever_the_service_does(
     assert all(m.metadata == (stored[m.id] if metadata == "all" else None) for m in matches)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(100)
 @given(
     st.integers(0, len(BEHAVIORS) - 1),
     expressions,
     st.sampled_from([None, None, "two"]),
     st.sampled_from(["normal", "high"]),
+    st.booleans(),
 )
 def test_an_enumeration_is_complete_whatever_the_service_does(
-    indexes: Indexes, number: int, expression: Expression, namespace: str | None, precision: Any
+    indexes: Indexes,
+    number: int,
+    expression: Expression,
+    namespace: str | None,
+    precision: Any,
+    awaited: bool,
 ) -> None:
     index, _ = indexes(number)
     options: Any = {"filter": expression, "namespace": namespace, "unindexed": "scan"}
-    among = expected(ODD, expression, namespace)
-    ids = list(index.iter_ids(precision=precision, **options))
+    check_all(index, expected(ODD, expression, namespace), precision, awaited, options)
+
+
+def check_all(
+    index: Index, among: list[Vector], precision: Any, awaited: bool, options: dict[str, Any]
+) -> None:
+    """Whichever way all that matches is asked for, it is ``among``."""
+    if awaited:
+        ids, count, vectors = asyncio.run(_all_awaited(index, precision, options))
+    else:
+        ids = list(index.iter_ids(precision=precision, **options))
+        count = index.count(precision=precision, **options)
+        vectors = list(index.iter(**options))
     assert len(ids) == len(set(ids))
     assert set(ids) == {vector.id for vector in among}
-    assert index.count(precision=precision, **options) == len(among)
-    assert sorted(index.iter(**options), key=lambda vector: vector.id) == sorted(
+    assert count == len(among)
+    assert sorted(vectors, key=lambda vector: vector.id) == sorted(
         among, key=lambda vector: vector.id
     )
+
+
+async def _all_awaited(
+    index: Index, precision: Any, options: dict[str, Any]
+) -> tuple[list[str], int, list[Vector]]:
+    awaiting = AsyncIndex(index.connection, index.name)
+    return (
+        [vector_id async for vector_id in awaiting.iter_ids(precision=precision, **options)],
+        await awaiting.count(precision=precision, **options),
+        [vector async for vector in awaiting.iter(**options)],
+    )
+
+
+LOSSES = [(0.02, "high"), (0.3, "high"), (0.3, "normal"), (1.0, "normal")]
+
+
+@pytest.fixture(scope="module")
+def lossy() -> Iterator[dict[float, Index]]:
+    made_of = {
+        fraction: made(ODD, METRICS[i], behavior=Behavior(overlooked=fraction))
+        for i, fraction in enumerate((0.02, 0.3, 1.0))
+    }
+    yield made_of
+    for index in made_of.values():
+        index.connection.close()
+
+
+@examples(60)
+@given(
+    st.sampled_from(LOSSES),
+    expressions,
+    st.sampled_from([None, None, "two"]),
+    st.sampled_from([5, 50, 180]),
+    st.booleans(),
+)
+def test_all_that_matches_is_found_though_the_service_overlooks_some(
+    lossy: dict[float, Index],
+    loss: tuple[float, str],
+    expression: Expression,
+    namespace: str | None,
+    k: int,
+    awaited: bool,
+) -> None:
+    index, among = lossy[loss[0]], expected(ODD, expression, namespace)
+    options: Any = {"filter": expression, "namespace": namespace, "unindexed": "scan"}
+    check_all(index, among, loss[1], awaited, options)
+    metric = index.details().config.metric
+    exactly = index.query(QUERY, k, return_values=True, max_requests=1_000, **options)
+    check_best(exactly, among, metric, k)
+    roughly = index.query(QUERY, k, max_requests=1_000, **options)
+    assert {match.id for match in roughly} <= {vector.id for vector in among}
 
 
 # What it costs

@@ -38,9 +38,9 @@ async def search(
     """The ``k`` best of the records that a plan's filter matches, best first.
 
     ``query`` is a vector, or the id of a stored one. Fewer than ``k`` only if fewer match. One
-    search has one scoring: exact with ``return_values``, or where everything had to be read by
-    id; else the service's approximate one. From 51 to 100 with values or whole metadata, these
-    are fetched by id after the search; a record deleted in between is left out.
+    search has one scoring: exact with ``return_values`` (but from 51 to 100), or where everything
+    had to be read by id; else the service's approximate one. From 51 to 100 with values or whole
+    metadata, these are fetched by id after the search; a record deleted in between is left out.
 
     `TooManyRequestsNeededError` if it takes more than ``max_requests``.
     """

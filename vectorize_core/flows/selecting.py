@@ -62,7 +62,8 @@ class SelectOptions(TypedDict, total=False):
 class QueryOptions(SelectOptions, total=False):
     """What comes with a match, and which vectors are searched.
 
-    ``return_values`` also makes the service score exactly instead of approximately.
+    ``return_values`` also makes the service score exactly instead of approximately, but for 51 to
+    100 matches: one answer cannot hold their values, so these are fetched by id.
     ``return_metadata`` is "none", "indexed" or "all".
     """
 
