@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from vectorize_core import limits
-from vectorize_core.filters.describe import describe
+from vectorize_core.filters.ast import Expression
+from vectorize_core.filters.describe import describe, unparse
 from vectorize_core.filters.plan import Plan
 from vectorize_core.models import Filter
 
 _USUALLY = 0.8
 """How full the answers are that windows are cut for."""
+_SHOWN: Final = 4
+"""Of more values, or branches, ``str`` shows the first only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,9 @@ class Explanation:
         if self.plan.impossible:
             return "Nothing can match; no request is sent."
         goal = f"The best {self.top_k}" if self.top_k is not None else "All"
-        lines = [
-            f"{goal} of {self.vector_count} vectors that match {describe(self.plan.expression)}"
-        ]
+        lines = [f"{goal} of {self.vector_count} vectors that match {_brief(self.plan.expression)}"]
         if self.plan.restricts:
-            asked = "; or ".join(map(str, self.branches))
+            asked = "; or ".join(_first(self.branches))
             lines.append(f"Asked of the service: {asked}")
         else:
             lines.append("Asked of the service: everything")
@@ -56,9 +59,9 @@ class Explanation:
             lines.append("Some parts would take too many branches and are evaluated here instead")
         if self.plan.residual is not None:
             why = ", against values of another type than their index's" if self.plan.precise else ""
-            lines.append(f"Evaluated on its answers{why}: {self.residual}")
+            lines.append(f"Evaluated on its answers{why}: {_brief(self.plan.residual)}")
         if self.plan.unpushed:
-            tests = "; ".join(map(describe, self.plan.unpushed))
+            tests = "; ".join(map(_brief, self.plan.unpushed))
             lines.append(f"Not looked up in any metadata index: {tests}")
         if not self.windows:
             lines.append("Without buckets, what one answer does not hold is read by id")
@@ -99,3 +102,22 @@ def explain(plan: Plan, top_k: int | None, vector_count: int, *, windows: bool) 
     return Explanation(
         plan, top_k, vector_count, windows, min(estimated, everything), max(estimated, everything)
     )
+
+
+def _brief(expression: Expression) -> str:
+    return _shown(unparse(expression))
+
+
+def _shown(form: Any) -> str:
+    """A filter as Python writes it, long lists cut short."""
+    if isinstance(form, Mapping):
+        members = (f"{key!r}: {_shown(value)}" for key, value in form.items())
+        return f"{{{', '.join(members)}}}"
+    return f"[{', '.join(_first(form))}]" if isinstance(form, list) else repr(form)
+
+
+def _first(forms: Sequence[Any]) -> list[str]:
+    """The first few of ``forms``, and how many more there are."""
+    if len(forms) <= _SHOWN:
+        return [*map(_shown, forms)]
+    return [*map(_shown, forms[: _SHOWN - 1]), f"... {len(forms) - _SHOWN + 1} more"]
