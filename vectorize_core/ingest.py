@@ -16,7 +16,7 @@ from vectorize_core.flows.batching import Entry, check_batch_size
 from vectorize_core.flows.checkpoint import Checkpoint
 from vectorize_core.flows.source import TURN, Records, Source, check_values
 from vectorize_core.flows.state import find_details
-from vectorize_core.io import Io, in_batches
+from vectorize_core.io import Embedding, Io, in_batches
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Vector, as_values
 from vectorize_core.store_index import StoreIndex
@@ -130,7 +130,7 @@ class Ingest(Source[Item]):
             raise InvalidInputError(
                 f"the embedding model returned {len(embeddings)} vectors for {len(texts)} texts"
             )
-        embedded = iter(embeddings)
+        embedded = iter(_rows(embeddings))
         vectors = [
             item.vector
             if item.vector is not None
@@ -188,3 +188,13 @@ class _Prepared(NamedTuple):
     def entry(self, vector: Vector) -> Entry:
         """The record as ``vector``."""
         return Entry(self.position, self.id, vector, self.metadata_size, self.digest)
+
+
+def _rows(embeddings: Sequence[Embedding]) -> Sequence[ArrayLike]:
+    """Embeddings as float32, all at once if they are alike; if not, one by one will tell why."""
+    try:
+        with np.errstate(over="ignore"):
+            rows = np.asarray(embeddings, dtype=np.float32)
+    except (TypeError, ValueError):
+        return embeddings
+    return list(rows) if rows.ndim == 2 else embeddings
