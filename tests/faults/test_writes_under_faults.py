@@ -51,8 +51,14 @@ COMBINATIONS: Final = [*product((0.01, 0.1, 0.4), CALLS, FRAMEWORKS)]
 AGAIN: Final = ("the rest", "resume=error", "resume=file")
 # A client waits for a silent server until its timeout, so there are but few of these.
 HASTY: Final = {**dict.fromkeys(Fault, 1.0), Fault.SILENT: 0.2}
-# Cut JSON is not tried again: at a high rate it would end every long write.
-PATIENT: Final = {**HASTY, Fault.CUT_JSON: 0.05}
+# Cut JSON is not tried again: at a high rate it would end every long write. And a 429 holds all
+# requests of a client for up to a second.
+PATIENT: Final = {
+    **HASTY,
+    Fault.CUT_JSON: 0.02,
+    Fault.LIMITED: 0.2,
+    Fault.LIMITED_WITH_DELAY: 0.2,
+}
 TIMEOUT: Final = 1.0
 SHORT: Final = (0.0, 0.05, 0.2)
 
