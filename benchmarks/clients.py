@@ -42,7 +42,8 @@ _HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 _NDJSON = {"Content-Type": "application/x-ndjson"}
 _JSON = {"Content-Type": "application/json"}
 _SLICE = 64
-Encode = Callable[[int], Iterator[bytes]]
+Rows = Callable[[slice], tuple[Values, list[dict[str, Any]]]]
+"""Values and metadata of some of the records."""
 
 
 class Work(Embeddings):
@@ -51,13 +52,20 @@ class Work(Embeddings):
     def __init__(self, size: int) -> None:
         rows = np.random.default_rng(0).standard_normal((size, DIMENSIONS)).astype(np.float32)
         self.rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        self.ids = [vector_id(n) for n in range(size)]
+        self._ids: dict[int, list[str]] = {}
         self.texts = [text(n) for n in range(size)]
         self.metadatas = [metadata(n) for n in range(size)]
         self.stored = stored(self.metadatas, self.texts)
         self._embedded: dict[str, list[float]] = dict(
             zip(self.texts, self.rows.tolist(), strict=True)
         )
+
+    def ids(self, turn: int) -> list[str]:
+        """Ids that are new in each turn, as they are when texts are added for the first time."""
+        if turn not in self._ids:
+            size = len(self.texts)
+            self._ids[turn] = [vector_id(turn * size + n) for n in range(size)]
+        return self._ids[turn]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [self._embedded[text] for text in texts]
@@ -87,17 +95,17 @@ class ByHand:
         self._client = httpx.Client(headers=_HEADERS, timeout=60)
         self._async_client = httpx.AsyncClient(headers=_HEADERS, timeout=60)
 
-    def add_vectors(self, at_once: int, _: None) -> None:
-        self._add(self._vectors, at_once)
+    def add_vectors(self, at_once: int, turn: int) -> None:
+        self._add(self._vectors, at_once, turn)
 
-    async def aadd_vectors(self, at_once: int, _: None) -> None:
-        await self._aadd(self._vectors, at_once)
+    async def aadd_vectors(self, at_once: int, turn: int) -> None:
+        await self._aadd(self._vectors, at_once, turn)
 
-    def add_texts(self, at_once: int, _: None) -> None:
-        self._add(self._texts, at_once)
+    def add_texts(self, at_once: int, turn: int) -> None:
+        self._add(self._texts, at_once, turn)
 
-    async def aadd_texts(self, at_once: int, _: None) -> None:
-        await self._aadd(self._texts, at_once)
+    async def aadd_texts(self, at_once: int, turn: int) -> None:
+        await self._aadd(self._texts, at_once, turn)
 
     def search(self, vector: Values) -> int:
         answer = self._client.post(f"{self._url}/query", content=_query(vector), headers=_JSON)
@@ -108,44 +116,45 @@ class ByHand:
         answer = await self._async_client.post(url, content=_query(vector), headers=_JSON)
         return len(_result(answer)["matches"])
 
-    def _add(self, encode: Encode, at_once: int) -> None:
-        def send(start: int) -> None:
-            body = b"".join(encode(start))
+    def _add(self, rows: Rows, at_once: int, turn: int) -> None:
+        ids = self._work.ids(turn)
+
+        def send(part: slice) -> None:
+            body = b"".join(_lines(ids[part], *rows(part)))
             _result(self._client.post(f"{self._url}/upsert", content=body, headers=_NDJSON))
 
         if at_once == 1:
-            for start in self._starts():
-                send(start)
+            for part in self._parts():
+                send(part)
         else:
             with ThreadPoolExecutor(at_once) as pool:
-                list(pool.map(send, self._starts()))
+                list(pool.map(send, self._parts()))
 
-    async def _aadd(self, encode: Encode, at_once: int) -> None:
-        url = f"{self._url}/upsert"
+    async def _aadd(self, rows: Rows, at_once: int, turn: int) -> None:
+        url, ids = f"{self._url}/upsert", self._work.ids(turn)
 
-        async def send(start: int) -> None:
+        async def send(part: slice) -> None:
             slices = []
-            for part in encode(start):
-                slices.append(part)
+            for lines in _lines(ids[part], *rows(part)):
+                slices.append(lines)
                 # As ours do: the loop gets its turn after every slice.
                 await asyncio.sleep(0)
             body = b"".join(slices)
             _result(await self._async_client.post(url, content=body, headers=_NDJSON))
 
-        await in_tasks(send, self._starts(), at_once)
+        await in_tasks(send, self._parts(), at_once)
 
-    def _starts(self) -> range:
-        return range(0, len(self._work.ids), DEFAULT_BATCH_SIZE)
+    def _parts(self) -> list[slice]:
+        step = DEFAULT_BATCH_SIZE
+        return [slice(at, at + step) for at in range(0, len(self._work.texts), step)]
 
-    def _vectors(self, start: int) -> Iterator[bytes]:
-        part = slice(start, start + DEFAULT_BATCH_SIZE)
-        return _lines(self._work.ids[part], self._work.rows[part], self._work.stored[part])
+    def _vectors(self, part: slice) -> tuple[Values, list[dict[str, Any]]]:
+        return self._work.rows[part], self._work.stored[part]
 
-    def _texts(self, start: int) -> Iterator[bytes]:
-        part = slice(start, start + DEFAULT_BATCH_SIZE)
-        texts, metadatas = self._work.texts[part], self._work.metadatas[part]
+    def _texts(self, part: slice) -> tuple[Values, list[dict[str, Any]]]:
+        texts = self._work.texts[part]
         rows = np.asarray(self._work.embed_documents(texts), dtype=np.float32)
-        return _lines(self._work.ids[part], rows, stored(metadatas, texts))
+        return rows, stored(self._work.metadatas[part], texts)
 
 
 def _lines(ids: list[str], rows: Values, metadatas: list[dict[str, Any]]) -> Iterator[bytes]:
@@ -183,19 +192,19 @@ class Ours:
         """Where there is none yet."""
         self._client.create_index(INDEX, dimensions=DIMENSIONS, record_layout=True)
 
-    def upsert(self, _: None) -> None:
-        self._index.upsert(self._vectors())
+    def upsert(self, turn: int) -> None:
+        self._index.upsert(self._vectors(turn))
 
-    async def aupsert(self, _: None) -> None:
-        await self._async_index.upsert(self._vectors())
+    async def aupsert(self, turn: int) -> None:
+        await self._async_index.upsert(self._vectors(turn))
 
-    def add_texts(self, _: None) -> None:
+    def add_texts(self, turn: int) -> None:
         work = self._work
-        self._store.add_texts(work.texts, work.metadatas, ids=work.ids)
+        self._store.add_texts(work.texts, work.metadatas, ids=work.ids(turn))
 
-    async def aadd_texts(self, _: None) -> None:
+    async def aadd_texts(self, turn: int) -> None:
         work = self._work
-        await self._store.aadd_texts(work.texts, work.metadatas, ids=work.ids)
+        await self._store.aadd_texts(work.texts, work.metadatas, ids=work.ids(turn))
 
     def query(self, vector: Values) -> int:
         return len(self._index.query(vector, K, return_metadata="all"))
@@ -209,9 +218,9 @@ class Ours:
     async def asearch(self, text: str) -> int:
         return len(await self._store.asimilarity_search(text, K))
 
-    def _vectors(self) -> list[Vector]:
+    def _vectors(self, turn: int) -> list[Vector]:
         work = self._work
-        records = zip(work.ids, work.rows, work.stored, strict=True)
+        records = zip(work.ids(turn), work.rows, work.stored, strict=True)
         return [Vector(vector_id, row, None, stored) for vector_id, row, stored in records]
 
 
@@ -227,12 +236,12 @@ class LangchainCloudflare:
             work, account_id=ACCOUNT, api_token=TOKEN, base_url=server.base_url, index_name=INDEX
         )
 
-    def add_texts(self, _: None) -> None:
-        for call in self._calls():
+    def add_texts(self, turn: int) -> None:
+        for call in self._calls(turn):
             self._store.add_texts(**call)
 
-    async def aadd_texts(self, _: None) -> None:
-        for call in self._calls():
+    async def aadd_texts(self, turn: int) -> None:
+        for call in self._calls(turn):
             await self._store.aadd_texts(**call)
 
     def search(self, text: str) -> int:
@@ -241,13 +250,13 @@ class LangchainCloudflare:
     async def asearch(self, text: str) -> int:
         return len(await self._store.asimilarity_search(text, K, return_metadata="all"))
 
-    def _calls(self) -> Iterator[dict[str, Any]]:
+    def _calls(self, turn: int) -> Iterator[dict[str, Any]]:
         work = self._work
-        for start in range(0, len(work.ids), MAX_INSERT_SIZE):
+        for start in range(0, len(work.texts), MAX_INSERT_SIZE):
             part = slice(start, start + MAX_INSERT_SIZE)
             yield {
                 "texts": work.texts[part],
                 "metadatas": work.metadatas[part],
-                "ids": work.ids[part],
+                "ids": work.ids(turn)[part],
                 "upsert": True,
             }
