@@ -1,15 +1,16 @@
 """What a metadata index holds of a value, and which vectors a filter's condition matches.
 
-https://developers.cloudflare.com/vectorize/reference/metadata-filtering/ . A `Column` gives each
-vector a code into a list of distinct entries, so that a condition is tested once per entry.
+https://developers.cloudflare.com/vectorize/reference/metadata-filtering/ . A `Column` has its
+values in order, so that a condition is looked up instead of being tested on each vector.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,32 +28,41 @@ Entry = tuple[Scalar, ...]
 
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BOOLEANS: Final = {"true": True, "false": False}
-# Python orders strings by code point, which is the order of their UTF-8 bytes.
-_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "$gt": operator.gt,
-    "$gte": operator.ge,
-    "$lt": operator.lt,
-    "$lte": operator.le,
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """One metadata index: ``codes[row]`` is a position in ``entries``, -1 for "not indexed"."""
+    """One metadata index: the distinct values in order, and the rows of each.
+
+    ``rows[starts[i]:starts[i + 1]]`` have ``values[i]``; ``indexed`` says which rows have any.
+    """
 
     index_type: IndexType
-    codes: NDArray[np.int32]
-    entries: tuple[Entry, ...]
+    values: list[Scalar]
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    indexed: NDArray[np.bool_]
 
 
-def build(index_type: IndexType, size: int, rows: Iterable[Entry]) -> Column:
+def build(index_type: IndexType, size: int, entries: Iterable[Entry]) -> Column:
     """A column of ``size`` rows; an empty entry is a row that is not in the index."""
-    codes = np.full(size, -1, dtype=np.int32)
-    known: dict[Entry, int] = {}
-    for row, entry in enumerate(rows):
-        if entry:
-            codes[row] = known.setdefault(entry, len(known))
-    return Column(index_type, codes, tuple(known))
+    known: dict[Scalar, int] = {}
+    codes, rows = array("i"), array("i")
+    for row, entry in enumerate(entries):
+        for value in entry:
+            codes.append(known.setdefault(value, len(known)))
+            rows.append(row)
+    # Python orders strings by code point, which is the order of their UTF-8 bytes.
+    values = sorted(known)
+    ranks = np.empty(len(known), np.int32)
+    ranks[[known[value] for value in values]] = np.arange(len(known))
+    ranked = ranks[np.array(codes, np.int32)]
+    order = np.argsort(ranked, kind="stable")
+    found = np.array(rows, np.int32)[order]
+    indexed = np.zeros(size, np.bool_)
+    indexed[found] = True
+    starts = np.searchsorted(ranked[order], np.arange(len(known) + 1))
+    return Column(index_type, values, starts, found, indexed)
 
 
 def unindexed(size: int) -> Column:
@@ -86,26 +96,33 @@ def cut(text: str) -> str:
 
 def matches(column: Column, condition: native.Condition, behavior: Behavior) -> NDArray[np.bool_]:
     """For each vector whether it meets ``condition``."""
-    test, missing = _test(condition, column.index_type, behavior)
-    # The missing rows' answer goes last, where code -1 finds it.
-    table = np.array([*map(test, column.entries), missing], dtype=np.bool_)
-    return table[column.codes]
-
-
-def _test(
-    condition: native.Condition, index_type: IndexType, behavior: Behavior
-) -> tuple[Callable[[Entry], bool], bool]:
-    if condition.operator in _COMPARISONS:
-        compare = _COMPARISONS[condition.operator]
-        bound = _operand(condition.operand, index_type, behavior)
-        return lambda entry: bound is not None and any(compare(v, bound) for v in entry), False
     several = condition.operator in native.MEMBERSHIP
-    operands = condition.operand if several else [condition.operand]
-    wanted = {_operand(item, index_type, behavior) for item in operands}
-    if condition.operator in ("$eq", "$in"):
-        null_matches = None in operands and behavior.eq_null == "missing"
-        return lambda entry: not wanted.isdisjoint(entry), null_matches
-    return wanted.isdisjoint, behavior.negation_matches_missing
+    given = condition.operand if several else [condition.operand]
+    operands = {_operand(item, column.index_type, behavior) for item in given} - {None}
+    found = np.zeros(len(column.indexed), np.bool_)
+    for operand in operands:
+        first, end = _span(column.values, condition.operator, operand)
+        found[column.rows[column.starts[first] : column.starts[end]]] = True
+    if condition.operator in ("$ne", "$nin"):
+        return ~found if behavior.negation_matches_missing else ~found & column.indexed
+    if condition.operator in ("$eq", "$in") and None in given and behavior.eq_null == "missing":
+        return found | ~column.indexed
+    return found
+
+
+def _span(values: list[Any], operator: str, operand: Any) -> tuple[int, int]:
+    """Where among ``values``, which are in order, those are that an operator looks for."""
+    before, after = bisect_left(values, operand), bisect_right(values, operand)
+    match operator:
+        case "$gt":
+            return after, len(values)
+        case "$gte":
+            return before, len(values)
+        case "$lt":
+            return 0, before
+        case "$lte":
+            return 0, after
+    return before, after
 
 
 def _operand(value: Any, index_type: IndexType, behavior: Behavior) -> Scalar | None:

@@ -1,5 +1,6 @@
 """What filters match: https://developers.cloudflare.com/vectorize/reference/metadata-filtering/"""
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -272,12 +273,9 @@ def test_a_filter_stays_below_2048_bytes(service, refused):
         ask({"t": "x" * 2040})
 
 
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.sampled_from([-1, 0, 1, 1.5, 10, "10", "1.5", "true", "a", "b", "é"]),
-    st.sampled_from(["x" * 64, "x" * 65, "x" * 63 + "é"]),
-)
+TEXTS = ["10", "1.5", "true", "a", "b", "é", "x" * 64, "x" * 65, "x" * 63 + "é"]
+COMPARABLE = [-1, 0, 1, 1.5, 10, *TEXTS]
+scalars = st.one_of(st.none(), st.booleans(), st.sampled_from(COMPARABLE))
 values = st.one_of(scalars, st.lists(scalars, max_size=3), st.just({"inner": 1}))
 operands = st.one_of(
     st.tuples(st.sampled_from(["$eq", "$ne"]), scalars),
@@ -321,3 +319,57 @@ def test_a_column_answers_like_each_row_on_its_own(rows, test, kind, behavior):
             kind, len(indexed), [matching.entry(v, kind, behavior) for v in indexed]
         )
         assert mask(indexed) == (~matching.matches(column, negated, behavior)).tolist()
+
+
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+
+
+def meets(
+    entry: matching.Entry, condition: native.Condition, kind: IndexType, behavior: Behavior
+) -> bool:
+    """What a condition means, tested on what the index holds for one vector."""
+    several = condition.operator in ("$in", "$nin")
+    given = condition.operand if several else [condition.operand]
+    wanted = [matching._operand(item, kind, behavior) for item in given]
+    if condition.operator in COMPARISONS:
+        (bound,) = wanted
+        compare = COMPARISONS[condition.operator]
+        return bound is not None and any(compare(value, bound) for value in entry)
+    found = any(value in wanted for value in entry)
+    if condition.operator in ("$eq", "$in"):
+        return found or (not entry and None in given and behavior.eq_null == "missing")
+    return not found if entry else behavior.negation_matches_missing
+
+
+CONDITIONS = [
+    *(native.Condition("p", name, operand) for name in COMPARISONS for operand in COMPARABLE),
+    *(
+        native.Condition("p", name, operand)
+        for name in ("$eq", "$ne")
+        for operand in (None, True, False, *COMPARABLE)
+    ),
+    *(
+        native.Condition("p", name, operand)
+        for name in ("$in", "$nin")
+        for operand in ([], [None], [1, 1.5, 10], ["a", None, 1, True], TEXTS)
+    ),
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(values, max_size=8),
+    kind=st.sampled_from(["string", "number", "boolean"]),
+    behavior=behaviors,
+)
+def test_a_column_answers_as_a_test_of_each_row_would(rows, kind, behavior):
+    entries = [matching.entry(value, kind, behavior) for value in rows]
+    column = matching.build(kind, len(rows), entries)
+    for condition in CONDITIONS:
+        expected = [meets(entry, condition, kind, behavior) for entry in entries]
+        assert matching.matches(column, condition, behavior).tolist() == expected, condition
