@@ -21,7 +21,7 @@ from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Plan, Unindexed, in_records
 from vectorize_core.flows import enumerating, reading, searching, selecting, waiting, writing
 from vectorize_core.flows.batching import check_batch_size
-from vectorize_core.flows.budget import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
+from vectorize_core.flows.ceiling import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
 from vectorize_core.flows.enumerating import Precision
 from vectorize_core.flows.estimating import estimate
 from vectorize_core.flows.pending import warn_of_pending_writes
@@ -388,6 +388,14 @@ class RecordStore:
         if self.namespace is not None:
             ids = [v.id for v in await self._vectors(io, ids) if v.namespace == self.namespace]
         await self.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
+
+    async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
+        """Write every vector of the index again as it is. See `selecting.reindex_metadata`."""
+        if not await self.index.exists(io):
+            return 0
+        return await selecting.reindex_metadata(
+            io, self._state, **self._waiting(waits.get("wait"), waits.get("wait_timeout"))
+        )
 
     async def await_writes(self, io: Io, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store's connection to the index."""

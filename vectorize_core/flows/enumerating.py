@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 from vectorize_core.errors import IncompleteAnswerError, InvalidInputError
 from vectorize_core.filters.plan import ALL, Plan
 from vectorize_core.flows import listing, waiting, writing
-from vectorize_core.flows.budget import MAX_ENUMERATION_REQUESTS, Budget
+from vectorize_core.flows.ceiling import MAX_ENUMERATION_REQUESTS, Ceiling
 from vectorize_core.flows.sieve import ReadRecord, Sieve, raw_record
 from vectorize_core.flows.state import IndexState, get_details
 from vectorize_core.flows.survey import (
@@ -52,7 +52,7 @@ async def iter_matching(
     faster answers found, or everything is asked for again as exactly. ``precision="high"``
     (and ``return_values``) asks so from the start: twice the requests, and nothing left to chance.
     """
-    budget = Budget(max_requests, "finding all that the filter matches")
+    ceiling = Ceiling(max_requests, "finding all that the filter matches")
     if precision not in ("normal", "high"):
         raise InvalidInputError(f"precision is 'normal' or 'high'; got {precision!r}")
     if plan.impossible:
@@ -70,24 +70,24 @@ async def iter_matching(
     )
     yielded: set[str] = set()
     try:
-        async with aclosing(_surveyed(io, state, question, budget)) as rounds:
+        async with aclosing(_surveyed(io, state, question, ceiling)) as rounds:
             async for found in rounds:
                 fresh = [match for match in found if match.id not in yielded]
                 yielded.update(match.id for match in fresh)
                 yield fresh
     except CannotDivideError:
-        vectors = listing.every_vector(io, state, sieve, namespace, budget)
+        vectors = listing.every_vector(io, state, sieve, namespace, ceiling)
         async with aclosing(vectors) as batches:
             async for batch in batches:
                 yield [_match(vector) for vector in batch if vector.id not in yielded]
 
 
 async def _surveyed(
-    io: Io, state: IndexState, question: Question, budget: Budget
+    io: Io, state: IndexState, question: Question, ceiling: Ceiling
 ) -> AsyncGenerator[list[Match], None]:
     for exact in (False, True):
         asked = replace(question, return_values=question.return_values or exact)
-        survey = Survey(io, state, asked, Best(None), budget)
+        survey = Survey(io, state, asked, Best(None), ceiling)
         try:
             async with aclosing(survey.rounds(precise_start=True)) as rounds:
                 async for found in rounds:

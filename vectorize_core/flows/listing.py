@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator
 
 from vectorize_core import limits
-from vectorize_core.flows.budget import Budget
+from vectorize_core.flows.ceiling import Ceiling
 from vectorize_core.flows.reading import get_many, iter_ids
 from vectorize_core.flows.sieve import Sieve
 from vectorize_core.flows.state import IndexState
@@ -18,18 +18,18 @@ _AT_ONCE = 10 * limits.MAX_IDS_PER_GET
 
 
 async def every_vector(
-    io: Io, state: IndexState, sieve: Sieve, namespace: str | None, budget: Budget
+    io: Io, state: IndexState, sieve: Sieve, namespace: str | None, ceiling: Ceiling
 ) -> AsyncGenerator[list[Vector], None]:
     """All vectors of an index that a filter matches, evaluated here; some at a time."""
-    budget.charge()
+    ceiling.charge()
     count = (await io.call(GetInfo(state.name))).vector_count
-    budget.expect(needed(count))
+    ceiling.expect(needed(count))
     listed = 0
     async for ids in in_batches(iter_ids(io, state), _AT_ONCE):
         pages = math.ceil((listed + len(ids)) / limits.MAX_LIST_COUNT)
         pages -= math.ceil(listed / limits.MAX_LIST_COUNT)
         listed += len(ids)
-        budget.charge(pages + math.ceil(len(ids) / limits.MAX_IDS_PER_GET))
+        ceiling.charge(pages + math.ceil(len(ids) / limits.MAX_IDS_PER_GET))
         vectors = (await get_many(io, state, ids)).values()
         yield [
             vector

@@ -12,7 +12,7 @@ from vectorize_core import limits, scoring
 from vectorize_core.errors import NotFoundError
 from vectorize_core.filters.plan import ALL, Plan
 from vectorize_core.flows import listing
-from vectorize_core.flows.budget import MAX_SEARCH_REQUESTS, Budget
+from vectorize_core.flows.ceiling import MAX_SEARCH_REQUESTS, Ceiling
 from vectorize_core.flows.reading import check_k, check_query, get_many
 from vectorize_core.flows.sieve import ReadRecord, Sieve, raw_record
 from vectorize_core.flows.state import IndexState, get_details
@@ -45,12 +45,12 @@ async def search(
     `TooManyRequestsNeededError` if it takes more than ``max_requests``.
     """
     check_k(k)
-    budget = Budget(max_requests, f"a search of {k} matches")
+    ceiling = Ceiling(max_requests, f"a search of {k} matches")
     if k == 0 or plan.impossible:
         return []
     if not isinstance(query, str):
         await check_query(io, state, query)
-    await _check_price(io, state, plan, namespace, k, budget)
+    await _check_price(io, state, plan, namespace, k, ceiling)
     metric = (await get_details(io, state)).config.metric
     sieve = Sieve(plan, read)
     wants_payload = return_values or return_metadata == "all"
@@ -65,10 +65,10 @@ async def search(
     )
     if sieve.open and len(plan.branches) == 1 and k <= question.cap and not fetches:
         # Nearly always: all of it is in one answer, and nothing has to be taken out.
-        budget.charge()
+        ceiling.charge()
         result = await io.call(question.ask(state.name, k, plan.branches[0]))
         return list(result.matches)
-    survey = Survey(io, state, question, Best(k, metric), budget)
+    survey = Survey(io, state, question, Best(k, metric), ceiling)
     found: list[Match] = []
     # A residual that takes out next to nothing is no reason to ask for more than k.
     top_k = k if plan.precise else None
@@ -77,14 +77,14 @@ async def search(
             async for survivors in rounds:
                 found += survivors
     except CannotDivideError:
-        found = await _scored(io, state, question, k, metric, budget)
+        found = await _scored(io, state, question, k, metric, ceiling)
         survey.fetched.clear()
         fetches = False
     found.sort(key=lambda match: match.score, reverse=metric == "cosine")
     best = found[:k]
     if fetches:
         missing = [match.id for match in best if match.id not in survey.fetched]
-        budget.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
+        ceiling.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
         stored = {**survey.fetched, **await get_many(io, state, missing)}
         whole = return_metadata == "all"
         best = [_with(match, stored[match.id], whole) for match in best if match.id in stored]
@@ -101,30 +101,30 @@ def _metadata(wanted: ReturnMetadata, sieve: Sieve, *, fetches: bool) -> ReturnM
 
 
 async def _check_price(
-    io: Io, state: IndexState, plan: Plan, namespace: str | None, k: int, budget: Budget
+    io: Io, state: IndexState, plan: Plan, namespace: str | None, k: int, ceiling: Ceiling
 ) -> None:
     """Refuse at once what cannot be afforded."""
     least = math.ceil(k / limits.MAX_TOP_K)
-    if not plan.restricts and plan.residual is None and namespace is None and least > budget.most:
-        budget.charge()
+    if not plan.restricts and plan.residual is None and namespace is None and least > ceiling.most:
+        ceiling.charge()
         count = (await io.call(GetInfo(state.name))).vector_count
-        budget.expect(math.ceil(min(k, count) / limits.MAX_TOP_K))
+        ceiling.expect(math.ceil(min(k, count) / limits.MAX_TOP_K))
 
 
 async def _scored(
-    io: Io, state: IndexState, question: Question, k: int, metric: Metric, budget: Budget
+    io: Io, state: IndexState, question: Question, k: int, metric: Metric, ceiling: Ceiling
 ) -> list[Match]:
     """The ``k`` best, every vector being read and scored here."""
     target = question.vector
     if question.vector_id is not None:
-        budget.charge()
+        ceiling.charge()
         stored = await get_many(io, state, [question.vector_id])
         if question.vector_id not in stored:
             raise NotFoundError(f"query by id {question.vector_id!r}", 404)
         target = stored[question.vector_id].values
     assert target is not None
     best: list[tuple[float, Vector]] = []
-    vectors = listing.every_vector(io, state, question.sieve, question.namespace, budget)
+    vectors = listing.every_vector(io, state, question.sieve, question.namespace, ceiling)
     async with aclosing(vectors) as batches:
         async for batch in batches:
             if not batch:

@@ -16,7 +16,7 @@ from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import Plan, Stored, Unindexed
 from vectorize_core.flows import enumerating, searching, waiting, writing
-from vectorize_core.flows.budget import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
+from vectorize_core.flows.ceiling import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
 from vectorize_core.flows.enumerating import Precision
 from vectorize_core.flows.reading import get_many, iter_ids
 from vectorize_core.flows.state import IndexState, get_metadata_indexes

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from vectorize_core import layout, limits
-from vectorize_core.flows.budget import Budget
+from vectorize_core.flows.ceiling import Ceiling
 from vectorize_core.flows.reading import DEFAULT_CONCURRENCY, get_many
 from vectorize_core.flows.sieve import Sieve
 from vectorize_core.flows.state import IndexState, get_details, get_metadata_indexes
@@ -113,7 +113,7 @@ class Survey:
     """One reading of an index. ``fetched`` are the vectors that had to be read by id."""
 
     def __init__(
-        self, io: Io, state: IndexState, question: Question, best: Best, budget: Budget
+        self, io: Io, state: IndexState, question: Question, best: Best, ceiling: Ceiling
     ) -> None:
         self.fetched: dict[str, Vector] = {}
         self._io = io
@@ -122,7 +122,7 @@ class Survey:
         self._sieve = question.sieve
         self._branches = question.sieve.plan.branches
         self._best = best
-        self._budget = budget
+        self._ceiling = ceiling
         self._densities = [Density() for _ in self._branches]
         self._seen: set[str] = set()
         self._survivors = 0
@@ -149,7 +149,7 @@ class Survey:
             others = [window for window in pending if window not in due]
             batch, rest = self._next([part for window in due for part in await self._open(window)])
             pending = others + rest
-            self._budget.charge(len(batch))
+            self._ceiling.charge(len(batch))
             found: list[Match] = []
             # A search is nearly always a single request, which needs no thread of its own.
             limit = max(min(DEFAULT_CONCURRENCY, len(batch)), 1)
@@ -163,7 +163,7 @@ class Survey:
                 self._best.note(match.score)
             if survivors:
                 yield survivors
-            self._check_budget(pending)
+            self._check_ceiling(pending)
         await self._check_reappearance(pending)
 
     # Asking
@@ -274,7 +274,7 @@ class Survey:
             return False
         if self._state.finds_missing is None:
             # No vector has this property: either NOT EQUAL finds what lacks one, or it does not.
-            self._budget.charge()
+            self._ceiling.charge()
             dimensions = (await get_details(self._io, self._state)).config.dimensions
             probe = Query(
                 self._state.name,
@@ -287,7 +287,7 @@ class Survey:
 
     async def _vector_count(self) -> int:
         if self._count is None:
-            self._budget.charge()
+            self._ceiling.charge()
             self._count = (await self._io.call(GetInfo(self._state.name))).vector_count
         return self._count
 
@@ -299,7 +299,7 @@ class Survey:
         verdicts = {match.id: self._sieve.passes(match, given) for match in found}
         unsure = [match.id for match in found if verdicts[match.id] is None]
         if unsure:
-            self._budget.charge(math.ceil(len(unsure) / limits.MAX_IDS_PER_GET))
+            self._ceiling.charge(math.ceil(len(unsure) / limits.MAX_IDS_PER_GET))
             vectors = await get_many(self._io, self._state, unsure)
             self.fetched.update(vectors)
             verdicts.update((i, self._sieve.holds(vector)) for i, vector in vectors.items())
@@ -316,14 +316,14 @@ class Survey:
 
     # Checks
 
-    def _check_budget(self, pending: list[Window]) -> None:
+    def _check_ceiling(self, pending: list[Window]) -> None:
         """Give up early rather than after many requests."""
         likely = 0.0
         for window in pending:
             if window.part == "buckets" and self._best.wants(window.bound):
                 hits = self._wanted(window, self._densities[window.branch].likely)
                 likely += hits * window.width / room(self._question.cap)
-        self._budget.expect(math.floor(likely))
+        self._ceiling.expect(math.floor(likely))
 
     async def _check_reappearance(self, pending: list[Window]) -> None:
         """Every record of an answer that was divided must be in the answers to its parts."""
@@ -335,7 +335,7 @@ class Survey:
         ]
         if not unseen:
             return
-        self._budget.charge(math.ceil(len(unseen) / limits.MAX_IDS_PER_GET))
+        self._ceiling.charge(math.ceil(len(unseen) / limits.MAX_IDS_PER_GET))
         missing = [*(await get_many(self._io, self._state, unseen)).values()]
         if self._question.return_values:
             # What was changed in between may well be missing.
