@@ -309,6 +309,20 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
             await self._records.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
         return True
 
+    def reindex_metadata(self, **kwargs: Any) -> int:
+        """Write every vector of the index again as it is; returns how many there were.
+
+        A metadata index covers what is written once it is live; this makes it cover what is older,
+        in all namespaces. Nobody else should write meanwhile. Options: ``wait``, ``wait_timeout``.
+        """
+        options = accept(WaitOptions, kwargs, self.reindex_metadata)
+        return run(self._records.reindex_metadata(self._io, **options))
+
+    async def areindex_metadata(self, **kwargs: Any) -> int:
+        """`reindex_metadata`, awaited."""
+        options = accept(WaitOptions, kwargs, self.areindex_metadata)
+        return await self._records.reindex_metadata(self._async_io, **options)
+
     # Waiting
 
     def wait(self, *, wait_timeout: float | None = None) -> None:

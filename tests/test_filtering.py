@@ -220,3 +220,25 @@ async def test_a_filter_is_explained_before_it_is_paid_for(filled: Any, call: Ca
     assert not sent.of(Query)
     with pytest.raises(UnindexedPropertyError, match="'i'"):
         await call(store, "explain_filter", CHOICES["no index"])
+
+
+@both_ways
+@pytest.mark.parametrize("kind", [LangChainStore, LlamaIndexStore])
+async def test_what_is_older_than_its_metadata_index_is_found_once_it_is_written_again(
+    call: Call, kind: Any
+) -> None:
+    client = VectorizeClient.local()
+    options: Any = {"index_name": "docs", "client": client}
+    filled = LangChainStore(Given(ROWS, QUERY), create_index=True, **options)
+    metadatas = [metadata_of(i) for i in range(COUNT)]
+    filled.add_texts(TEXTS, metadatas, ids=[str(i) for i in range(COUNT)])
+    before = {v.id: v for v in client.index("docs").iter()}
+    client.index("docs").create_metadata_index("year", "number")
+    store = kind(Given(ROWS, QUERY), **options) if kind is LangChainStore else kind(**options)
+    assert filled.count({"year": 3}) == 0
+    assert await call(store, "reindex_metadata", wait=True) == COUNT
+    assert filled.count({"year": 3}) == sum(i % 50 == 3 for i in range(COUNT))
+    assert {v.id: v for v in client.index("docs").iter()} == before
+    with pytest.raises(TypeError, match="wait"):
+        await call(store, "reindex_metadata", wiat=True)
+    client.close()
