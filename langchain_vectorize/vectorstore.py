@@ -9,7 +9,8 @@ from typing import Any, Self, Unpack
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_vectorize.documents import from_documents, from_texts, to_document
+from langchain_vectorize.adding import Adding
+from langchain_vectorize.documents import to_document
 from langchain_vectorize.searching import DocumentFilter, Searching, as_filter
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
@@ -17,7 +18,6 @@ from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.io import Io, run
@@ -25,7 +25,7 @@ from vectorize_core.keywords import accept
 from vectorize_core.layout import Record
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.store import AddOptions, CountOptions, FindOptions, RecordStore
+from vectorize_core.store import CountOptions, FindOptions, RecordStore
 from vectorize_core.store_index import StoreIndex
 
 
@@ -37,7 +37,7 @@ class DeleteOptions(WaitOptions, FindOptions, total=False):
     verify: bool
 
 
-class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
+class VectorizeVectorStore(Adding, Searching, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:
@@ -184,69 +184,6 @@ class VectorizeVectorStore(Searching, SyncClosing, AsyncClosing):
         if as_queries:
             return [await self._embedding.aembed_query(text) for text in texts]
         return await self._embedding.aembed_documents(list(texts))
-
-    # Adding. The options are those of AddOptions, each else the store's own.
-
-    def add_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: Iterable[dict[str, Any]] | None = None,
-        *,
-        ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Embed texts and write them; a text whose id exists replaces the old one whole.
-
-        ``texts`` may be a generator of any length: it is embedded and sent a batch at a time. Ids
-        that are None become UUIDs; of equal ids in one call the last wins. Options: ``namespace``,
-        ``dry_run`` (returns a `WriteEstimate`; nothing is embedded or written) and those of
-        `WriteOptions`: ``batch_size``, ``wait``, ``wait_timeout``, ``on_batch``,
-        ``show_progress``, ``resume`` and more.
-
-        Returns the ids in input order. Raises `InvalidVectorError` naming the record,
-        `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
-        """
-        options = accept(AddOptions, kwargs, self.add_texts)
-        items = from_texts(texts, metadatas, ids)
-        return run(self._records.add(self._io, items, **options))
-
-    async def aadd_texts(
-        self,
-        texts: Records[str],
-        metadatas: Records[dict[str, Any]] | None = None,
-        *,
-        ids: Records[str | None] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """`add_texts`, awaited; takes async iterables too."""
-        options = accept(AddOptions, kwargs, self.aadd_texts)
-        items = from_texts(texts, metadatas, ids)
-        return await self._records.add(self._async_io, items, **options)
-
-    def add_documents(
-        self,
-        documents: Iterable[Document],
-        *,
-        ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Embed documents and write them; ids are ``ids``, else the documents', else UUIDs.
-
-        See `add_texts`; the documents are not changed.
-        """
-        options = accept(AddOptions, kwargs, self.add_documents)
-        return run(self._records.add(self._io, from_documents(documents, ids), **options))
-
-    async def aadd_documents(
-        self,
-        documents: Records[Document],
-        *,
-        ids: Records[str | None] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """`add_documents`, awaited; takes async iterables too."""
-        options = accept(AddOptions, kwargs, self.aadd_documents)
-        return await self._records.add(self._async_io, from_documents(documents, ids), **options)
 
     # Getting and deleting
 

@@ -38,7 +38,7 @@ from vectorize_core.filters.parse import parse
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.layout import Record
 from vectorize_core.local import Behavior
-from vectorize_core.models import Metric, Vector
+from vectorize_core.models import Metric, QueryResult, Vector
 from vectorize_core.operations import GetIndex, ListMetadataIndexes, ListVectors, Op, Query
 
 DIMENSIONS = 32
@@ -507,8 +507,8 @@ class Losing:
         answer = self._inner.send(op)
         whole = isinstance(op, Query) and layout.BUCKET not in (op.filter or {})
         if isinstance(op, Query) and not op.return_values and not (whole and self._only_in_parts):
-            kept = tuple(m for m in answer.matches if m.id not in self._lost)
-            return type(answer)(len(kept), kept)
+            kept = tuple(m for m in answer.result.matches if m.id not in self._lost)
+            return answer._replace(result=QueryResult(len(kept), kept))
         return answer
 
 

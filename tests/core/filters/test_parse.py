@@ -171,7 +171,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "filters.md").read_text(encoding="u
 
 
 def test_the_two_examples_of_the_documentation_are_one_filter() -> None:
-    dict_form, code = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    dict_form, code, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert parse(eval(dict_form)) == eval(code.partition("\n\n")[2], {"F": F})
 
 
