@@ -33,6 +33,7 @@ from vectorize_core import (
     ConfigurationError,
     IndexNotFoundError,
     InvalidInputError,
+    PendingWritesWarning,
     RetryPolicy,
     VectorizeClient,
     VectorizeError,
@@ -41,7 +42,7 @@ from vectorize_core import (
 )
 from vectorize_core.executors.embedded import EmbeddedExecutor
 from vectorize_core.local import Behavior
-from vectorize_core.operations import Upsert
+from vectorize_core.operations import GetInfo, Upsert
 
 SECRET = "s3cret-t0ken"
 CREDENTIALS = {"account_id": "acc", "api_token": SECRET}
@@ -343,6 +344,86 @@ async def test_a_store_or_a_call_may_wait_and_not_for_ever(
         assert await kind.add(call, hasty, "c") == ["c"]
         with pytest.raises(WaitTimeoutError, match=r"'docs'.*wait_timeout="):
             await kind.add(call, hasty, "d", wait=wait, wait_timeout=0.02)
+
+
+async def await_writes(kind: Kind, call: Call, store: Any, **options: Any) -> None:
+    if call is async_call:
+        await store.await_writes(**options)
+    elif kind is LANGCHAIN:
+        store.wait(**options)
+    else:
+        store.wait_for_writes(**options)
+
+
+@both_stores
+@both_ways
+async def test_a_store_waits_for_what_was_written_before(kind: Kind, call: Call) -> None:
+    behavior = Behavior(process_delay=0.1, propagate_delay=0.05)
+    with VectorizeClient.local(behavior=behavior) as client:
+        store = kind.make(client=client, index_name="docs", create_index=True, wait_timeout=0.01)
+        await await_writes(kind, call, store)
+        await kind.add(call, store, "a", "b")
+        with pytest.raises(WaitTimeoutError):
+            await await_writes(kind, call, store)
+        await await_writes(kind, call, store, wait_timeout=30)
+        assert sorted(await kind.search(call, store, "a")) == ["a", "b"]
+        await kind.add(call, store, "c")
+        # A connection has two faces, and other stores may use it.
+        again = kind.make(client=client, index_name="docs")
+        other = sync_call if call is async_call else async_call
+        await await_writes(kind, other, again, wait_timeout=30)
+        assert sorted(await kind.search(other, again, "a")) == ["a", "b", "c"]
+
+
+@both_stores
+def test_both_faces_of_waiting_take_the_same_arguments(kind: Kind) -> None:
+    one = kind.store.wait if kind is LANGCHAIN else kind.store.wait_for_writes
+    assert inspect.signature(one) == inspect.signature(kind.store.await_writes)
+    assert inspect.iscoroutinefunction(kind.store.await_writes)
+    assert not inspect.iscoroutinefunction(one)
+
+
+@both_stores
+@both_ways
+async def test_a_search_in_vain_warns_of_writes_that_cannot_be_found_yet(
+    kind: Kind, call: Call
+) -> None:
+    behavior = Behavior(process_delay=60.0)
+    with VectorizeClient.local(behavior=behavior) as client:
+        store = kind.make(client=client, index_name="docs", create_index=True)
+        assert await kind.search(call, store, "a") == []
+        await kind.add(call, store, "a")
+        with pytest.warns(PendingWritesWarning, match="'docs'.* s ago.*wait='visible'") as warned:
+            assert await kind.search(call, store, "a") == []
+        # It points at who called the store.
+        assert {Path(warning.filename).name for warning in warned} == {"stores.py"}
+        assert await kind.search(call, store, "a") == []
+
+
+@both_stores
+@both_ways
+async def test_getting_in_vain_warns_too(kind: Kind, call: Call) -> None:
+    behavior = Behavior(process_delay=60.0)
+    with VectorizeClient.local(behavior=behavior) as client:
+        store = kind.make(client=client, index_name="docs", create_index=True)
+        await kind.add(call, store, "a")
+        with pytest.warns(PendingWritesWarning):
+            assert (
+                await call(store, "get_by_ids" if kind is LANGCHAIN else "get_nodes", ["a"]) == []
+            )
+
+
+@both_stores
+@both_ways
+async def test_where_writes_can_be_found_a_search_in_vain_asks_for_them_once(
+    kind: Kind, call: Call, client: VectorizeClient
+) -> None:
+    recorder = recorded(client)
+    store = kind.make(client=client, index_name="docs", create_index=True)
+    await kind.add(call, store, "a")
+    for _ in range(3):
+        assert await kind.search(call, store, "a", namespace="empty") == []
+    assert len(recorder.of(GetInfo)) == 1
 
 
 WRONG_KEYWORDS = [

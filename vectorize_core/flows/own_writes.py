@@ -237,6 +237,7 @@ class OwnWrites:
             self._gone = max(self._gone, own.sent)
         for seen in [write for write in self._unseen if self.is_visible(write)]:
             self._unseen.remove(seen)
+            self.warned = False
 
     def is_visible(self, own: OwnWrite) -> bool:
         """Whether reads are known to see a write."""
