@@ -57,8 +57,12 @@ class Io(Protocol):
     async def call(self, op: Op[T], /) -> T:
         """Carry ``op`` out, with retries if it is repeatable; raises its typed error."""
 
-    async def once(self, op: Op[T], /) -> T:
-        """Carry ``op`` out with no retries, for who tries again in his own time."""
+    async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
+        """Carry ``op`` out with no retries, for who tries again in his own time.
+
+        It waits for the rate limit for ``patience`` seconds; if that is not enough it raises
+        `RateLimitError` at once.
+        """
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         """Await ``attempt()`` until it ends otherwise than by a transient fault of ``op``."""
@@ -191,8 +195,8 @@ class _BaseIo(Generic[E]):
 
         return await self.repeat(attempt, op) if op.repeatable else await attempt()
 
-    async def once(self, op: Op[T], /) -> T:
-        await self._admit(op, self._policy.deadline(op))
+    async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
+        await self._admit(op, patience)
         return await self._attempt(op, 1)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:

@@ -237,9 +237,9 @@ async def _wait_for_indexes(
         nonlocal next_look, pending
         if pauses.waited >= next_look:
             next_look = pauses.waited + 15.0
-            state.details = await io.once(GetIndex(state.name))
+            state.details = await io.once(GetIndex(state.name), patience=pauses.left)
             state.check_same(details.created_on)
-        listed = await io.once(ListMetadataIndexes(state.name))
+        listed = await io.once(ListMetadataIndexes(state.name), patience=pauses.left)
         present = state.metadata_indexes = {m.property_name: m.index_type for m in listed}
         pending = names - present.keys() if live else names & present.keys()
         if pending and pauses.waited > 1:

@@ -27,7 +27,7 @@ from vectorize_core.models import Vector
 Kind = Literal["upsert", "insert", "delete"]
 _PROBES = 5
 """Of four requests on their way at once, all are read again in a single one."""
-_REMEMBERED = 64
+_REMEMBERED, _REMEMBERED_IDS = 64, 20_000
 _ORDERED = 1_000
 
 
@@ -193,6 +193,8 @@ class OwnWrites:
                     other.rewrite(own)
             if own.ids and not own.visible:
                 self._unseen.append(own)
+                while sum(len(write.ids) for write in self._unseen) > _REMEMBERED_IDS:
+                    self._unseen.popleft()
             if mutation_id is not None:
                 self._order[mutation_id] = own.sent, own.accepted
                 if len(self._order) > _ORDERED:

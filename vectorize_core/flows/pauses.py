@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from vectorize_core.errors import RateLimitError
+from vectorize_core.budget import BudgetUsedUpError
 from vectorize_core.io import Io
 from vectorize_core.retry import is_transient
 
 _FIRST, _LONGEST = 0.05, 5.0
 
 
-def means_later(error: Exception) -> bool:
-    """Whether a poll that ended so may be repeated; also once the rate limit is not used up."""
-    return is_transient(error) or isinstance(error, RateLimitError)
+def is_passing(error: BaseException) -> bool:
+    """Whether a poll that failed may well succeed later: it was refused, or not sent at all."""
+    return is_transient(error) or isinstance(error, BudgetUsedUpError)
 
 
 class Pauses:
@@ -42,6 +42,11 @@ class Pauses:
         """Whether the time is up."""
         return self.waited >= self._timeout
 
+    @property
+    def left(self) -> float:
+        """Seconds until then, at least 0."""
+        return max(self._timeout - self.waited, 0.0)
+
     async def until(self, poll: Callable[[], Awaitable[bool]]) -> bool:
         """Poll until that is true; False when the time is up before.
 
@@ -55,7 +60,7 @@ class Pauses:
                 if await poll():
                     return True
             except Exception as error:
-                if not means_later(error):
+                if not is_passing(error):
                     raise
                 self.failure = error
             if self.over:
@@ -64,8 +69,8 @@ class Pauses:
 
     async def _sleep(self) -> None:
         asked = getattr(self.failure, "retry_after", None)
-        left = max(self._timeout - self.waited, 0.01)
-        pause = min(max(self._next, asked if asked is not None else 0.0), left)
+        pause = max(self._next, asked if asked is not None else 0.0)
+        pause = min(pause, max(self.left, 0.01))
         self._next = min(self._next * 2, _LONGEST)
         await self._io.sleep(pause)
         self.slept += pause

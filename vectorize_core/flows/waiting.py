@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Literal, NoReturn, TypedDict
+from typing import Literal, NoReturn, TypedDict, TypeVar
 from uuid import uuid4
 
 from vectorize_core import limits
@@ -18,13 +18,14 @@ from vectorize_core.errors import (
 )
 from vectorize_core.events import WaitEvent
 from vectorize_core.flows.own_writes import Kind, OwnWrite, latest
-from vectorize_core.flows.pauses import Pauses, means_later
+from vectorize_core.flows.pauses import Pauses, is_passing
 from vectorize_core.flows.state import IndexState, get_details
 from vectorize_core.io import Io
 from vectorize_core.models import Vector
-from vectorize_core.operations import DeleteByIds, GetByIds, GetIndex, GetInfo
+from vectorize_core.operations import DeleteByIds, GetByIds, GetIndex, GetInfo, Op
 
 Wait = bool | Literal["processed", "visible"]
+T = TypeVar("T")
 Goal = Literal["processed", "visible"]
 DEFAULT_WAIT_TIMEOUT = 180.0
 
@@ -86,7 +87,7 @@ async def begin(
     own = state.own.begin(kind, written, created_on)
     if look:
         with suppress(VectorizeError):
-            await _read(io, state, [own])
+            await _read(state, [own], io.once)
     return own
 
 
@@ -153,10 +154,9 @@ class _Wait:
             self._io.emit(WaitEvent(name, self._goal, seconds, polls, last, outcome))
 
     async def _poll(self) -> bool:
-        # Each request is sent once: what fails is tried again by the next poll.
         waited = self._pauses.waited
         followers = [later for own in self._pending for later in self._followers(own)]
-        await _read(self._io, self._state, [*self._pending, *followers])
+        await self._read([*self._pending, *followers])
         self._check_index()
         self._settle()
         if self._pending:
@@ -177,8 +177,15 @@ class _Wait:
             await self._ask_progress()
         return not self._pending
 
+    async def _read(self, writes: Collection[OwnWrite]) -> None:
+        await _read(self._state, writes, self._ask)
+
+    async def _ask(self, op: Op[T]) -> T:
+        # Once: what fails is tried again by the next poll.
+        return await self._io.once(op, patience=self._pauses.left)
+
     async def _ask_progress(self) -> None:
-        info = await self._io.once(GetInfo(self._state.name))
+        info = await self._ask(GetInfo(self._state.name))
         self._until = self._state.own.processed(info.processed_up_to_mutation)
         self._settle()
 
@@ -186,7 +193,7 @@ class _Wait:
         """See from earlier writes whether reads lag behind, for these may not be able to tell."""
         known = self._state.own
         earlier = known.pending()[-_LOOK_BACK:]
-        await _read(self._io, self._state, earlier)
+        await self._read(earlier)
         self._looked_back = True
         self._lagging |= any(known.is_processed(own) and not own.matching for own in earlier)
         self._settle()
@@ -245,13 +252,13 @@ class _Wait:
         if own.last_sent <= self._passed:
             barrier = own.begin("delete", {})
             nobody = f"_vs-barrier-{uuid4().hex}"
-            mutation = await self._io.once(DeleteByIds(self._state.name, (nobody,)))
+            mutation = await self._ask(DeleteByIds(self._state.name, (nobody,)))
             own.accept(barrier, mutation.mutation_id)
         self._passed = own.moment()
 
     async def _ask_index(self) -> None:
         state = self._state
-        state.details = await self._io.once(GetIndex(state.name))
+        state.details = await self._ask(GetIndex(state.name))
         for own in self._pending:
             if own.created_on is None:
                 own.created_on = state.details.created_on
@@ -267,22 +274,21 @@ class _Wait:
         try:
             await self._ask_index()
         except VectorizeError as error:
-            if not means_later(error):
+            if not is_passing(error):
                 raise
             failure = error
-        waited, own = self._pauses.waited, self._pending[0]
-        state, records = self._state, ", ".join(map(repr, own.probes)) or "all written again"
+        state, own, waited = self._state, self._pending[0], self._pauses.waited
+        records = ", ".join(map(repr, own.probes)) or "all written again"
         said = f"index {state.name!r}: mutation {own.mutation_id} was accepted"
-        since, _ = self._processed.get(own, (waited, 0.0))
-        if state.own.is_processed(own) and waited - since >= _LAG:
+        if waited - self._processed.get(own, (waited, 0.0))[0] >= _LAG:
             raise WaitTimeoutError(
                 f"{said} and processed, but not visible after {waited:.0f} s: its records "
                 f"{records} do not read as written. Another client has probably written these "
                 "ids since; then nothing can tell whether reads see this write"
             ) from failure
         raise WaitTimeoutError(
-            f"{said}, but not {self._goal} after {waited:.0f} s: its records {records} are not "
-            "what reads return. It is not lost: wait longer with wait_timeout="
+            f"{said}, but is not {self._goal} after {waited:.0f} s, as far as its records "
+            f"{records} tell. It is not lost: wait longer with wait_timeout="
         ) from failure
 
 
@@ -291,12 +297,16 @@ def _is_ready(own: OwnWrite) -> bool:
     return own.matching or own.shown
 
 
-async def _read(io: Io, state: IndexState, writes: Collection[OwnWrite]) -> None:
+async def _read(
+    state: IndexState,
+    writes: Collection[OwnWrite],
+    ask: Callable[[GetByIds], Awaitable[tuple[Vector, ...]]],
+) -> None:
     """Read the probes of ``writes``."""
     began = state.own.moment()
     ids = tuple(dict.fromkeys(vector_id for own in writes for vector_id in tuple(own.probes)))
     stored: dict[str, Vector | None] = dict.fromkeys(ids)
     for start in range(0, len(ids), limits.MAX_IDS_PER_GET):
         some = ids[start : start + limits.MAX_IDS_PER_GET]
-        stored.update((v.id, v) for v in await io.once(GetByIds(state.name, some)))
+        stored.update((v.id, v) for v in await ask(GetByIds(state.name, some)))
     state.own.read(stored, began)
