@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from tests.core.helpers import Face, both_faces
-from tests.core.waits import DIMENSIONS, NEVER, Elapsed, Worlds, record, records
+from tests.core.waits import DIMENSIONS, NEVER, Client, Elapsed, Worlds, record, records
 from vectorize_core.errors import InvalidInputError, VectorizeError, WaitTimeoutError
 from vectorize_core.events import WaitEvent
 from vectorize_core.flows import reading, waiting, writing
 from vectorize_core.flows.own_writes import OwnWrites
 from vectorize_core.io import run
 from vectorize_core.models import Vector
-from vectorize_core.operations import GetInfo, Op
+from vectorize_core.operations import GetInfo, Op, Upsert
 
 PROCESS, LAG = 30.0, 2.0
 both_goals = pytest.mark.parametrize("wait", ["processed", "visible"])
@@ -253,6 +253,24 @@ async def test_a_write_may_be_overwritten_by_own_writes_while_it_is_waited_for(
     assert again
     assert world.fates(mutations) == {"visible"}
     assert await client.numbers("a") == ({} if removing else {"a": 2})
+
+
+@both_faces
+async def test_what_is_processed_is_not_taken_for_visible_later(face: Face, worlds: Worlds) -> None:
+    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    client = world.client()
+    thread = Client.beside(client)
+
+    def overwrite(op: Op[Any]) -> None:
+        if isinstance(op, GetInfo) and not thread.of(Upsert):
+            run(writing.upsert(thread.io, thread.state, [record("a", 2)]))
+
+    client.executor.after = overwrite
+    mutations = await client.upsert(record("a", 1), wait="processed")
+    assert world.fates(mutations) == {"processed"}
+    assert client.state.own.pending() != ()
+    await client.wait()
+    assert world.fates(mutations) == {"visible"}
 
 
 @both_faces

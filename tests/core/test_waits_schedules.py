@@ -101,23 +101,33 @@ class Schedule:
         self.world.assert_not_early(mutations, names, goal)
 
     async def run(self) -> None:
-        for self.step in range(1, 7):
+        unseen: list[tuple[str, Sequence[str], tuple[Mutation, ...]]] = []
+        for self.step in range(1, 8):
             verb, names = self.mine.draw()
-            wait = self.random.choice([False, "processed", "visible", "visible"])
-            start = self.world.now
-            flow = self.mine.flow(verb, names, wait=wait, wait_timeout=TIMEOUT)
+            wait = self.random.choice([False, False, "processed", "visible", "visible"])
+            own = self.random.random() < 0.2
+            start, client = self.world.now, self.mine.client
             self.context = f"{self.kind}, {self.delays}: {verb} {names} until {wait}"
             try:
-                mutations = await self.mine.client.run(flow)
+                if own:
+                    self.context = f"{self.kind}, {self.delays}: own writes"
+                    await client.wait(TIMEOUT)
+                    for write in unseen:
+                        self.assert_not_early(*write, "visible")
+                    unseen.clear()
+                else:
+                    flow = self.mine.flow(verb, names, wait=wait, wait_timeout=TIMEOUT)
+                    mutations = await client.run(flow)
+                    if not wait:
+                        unseen.append((verb, names, mutations))
+                    else:
+                        self.assert_not_early(verb, names, mutations, str(wait))
+                    if wait and self.kind == "alone" and verb == "upsert":
+                        assert self.world.now <= self.world.seen_at(mutations[-1]) + 5.1
             except WaitTimeoutError:
                 # For what only the other client's silence could tell.
                 assert self.kind in ("same", "equal"), "took too long"
                 assert self.world.now <= start + TIMEOUT + 0.1
-                continue
-            if wait:
-                self.assert_not_early(verb, names, mutations, str(wait))
-                if self.kind == "alone" and verb == "upsert":
-                    assert self.world.now <= self.world.seen_at(mutations[-1]) + 5.1
             self.world.pass_time(self.random.choice([0.0, 0.1, 1.0, 40.0]))
 
 

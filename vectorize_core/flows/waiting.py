@@ -101,10 +101,12 @@ async def wait_for(
     """Wait until ``writes``, and so all before them, are processed or visible.
 
     Processed: the index names one of them or a later mutation of this client as its last, or
-    reads see them. Where other clients' mutations keep overtaking ours, a mutation that changes
-    nothing is sent after them. Visible: a record reads as written that did not before. Where
-    none can tell, for the write changed none of its probes: it is processed, its probes read as
-    written, and as long again as that took has passed, at most ten seconds.
+    reads see them. Where other clients' mutations overtake ours, a mutation that changes nothing
+    is sent after them. Visible: the probes read as written, and one of them did not before. Where
+    none can tell, for they were so before: they are processed, and as long again as that took
+    has passed, at most ten seconds. Where other clients overwrite some of the probes: they are
+    processed, for ten seconds. Where they write so much that nothing tells what is processed:
+    two minutes have passed.
 
     Raises `WaitTimeoutError` after ``wait_timeout`` seconds, `IndexReplacedError` and
     `IndexNotFoundError` if the index is no longer the same.
@@ -212,19 +214,32 @@ class _Wait:
             if own in self._processed:
                 known.lag = max(known.lag, waited - self._processed[own][0])
             return True
-        seen = [later for later in self._followers(own) if self._is_done(later)]
-        covered = own.probes.keys() <= {vector_id for later in seen for vector_id in later.ids}
-        if seen and (covered or any(later.kind != "delete" for later in seen)):
-            known.see(own, alone=True)
-            return True
-        if known.is_processed(own):
+        alone = self._is_followed(own)
+        if alone:
+            done = True
+        elif known.is_processed(own):
             done = self._goal == "processed" or self._is_seen(own)
         else:
             age = max(waited, time.monotonic() - own.since)
             done = age >= _USUALLY and self._is_hidden(own) and _is_ready(own)
         if done and self._goal == "visible":
-            known.see(own)
+            known.see(own, alone=alone)
         return done
+
+    def _is_followed(self, own: OwnWrite) -> bool:
+        """Whether later writes that are done prove this one; deletes only what they delete."""
+        done = [later for later in self._followers(own) if self._is_done(later)]
+        deleted = {vector_id for later in done for vector_id in later.ids}
+        wrote = any(later.kind != "delete" for later in done)
+        return wrote or (bool(done) and own.probes.keys() <= deleted)
+
+    def _followers(self, own: OwnWrite) -> list[OwnWrite]:
+        """What proves a write of which later ones of ours have left nothing to read."""
+        later = self._state.own.after(own) if own.rewritten else ()
+        known = [write for write in later if not write.rewritten]
+        return [write for write in known if not own.probes.keys().isdisjoint(write.ids)] or (
+            known[-_LOOK_BACK:]
+        )
 
     def _is_seen(self, own: OwnWrite) -> bool:
         """Whether reads see a write that is processed, as far as its records tell."""
@@ -237,11 +252,6 @@ class _Wait:
             patience = _LAG if self._lagging else min(took, _LAG)
             return waited - since >= max(patience, self._state.own.lag) or self._pauses.over
         return time.monotonic() - own.since >= _OLD
-
-    def _followers(self, own: OwnWrite) -> list[OwnWrite]:
-        """What proves a write of which later ones of ours have left nothing."""
-        later = self._state.own.after(own) if own.rewritten else ()
-        return [write for write in later if not write.rewritten]
 
     async def _send_barrier(self) -> None:
         """Send what comes after all of ours: once it is processed, they are.
