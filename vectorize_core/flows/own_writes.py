@@ -100,7 +100,7 @@ class OwnWrite:
 
     def crosses(self, other: OwnWrite) -> None:
         """Note that ``other`` is on its way at the same time: either may be accepted first."""
-        for vector_id in self.probes.keys() & other.ids:
+        for vector_id in other.ids.intersection(self.probes):
             mine, theirs = self.probes[vector_id], other.probes.get(vector_id)
             if theirs is None:
                 del self.probes[vector_id]
@@ -112,7 +112,7 @@ class OwnWrite:
 
     def rewrite(self, later: OwnWrite) -> None:
         """Note that ``later``, sent after this write was accepted, was accepted too."""
-        for vector_id in self.probes.keys() & later.ids:
+        for vector_id in later.ids.intersection(self.probes):
             probe = self.probes[vector_id]
             # An insert leaves what this write has put there.
             probe.current &= later.kind == "insert" and None not in probe.expected
