@@ -139,7 +139,7 @@ async def test_a_write_that_ends_early_goes_on_from_its_error(
             store = VectorizeVectorStore(embeddings, client=client, index_name=index, batch_size=50)
             for attempt in count():
                 said = f"attempt {attempt}: {error}"
-                assert attempt < len(texts), said
+                assert attempt < 200, said
                 options: dict[str, Any] = {} if error is None else {"resume": error}
                 try:
                     ids = await call(store, "add_texts", iter(texts), ids=given, **options)
