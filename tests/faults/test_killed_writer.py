@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,15 @@ from typing import Any, Final
 import pytest
 
 from langchain_vectorize import VectorizeVectorStore
-from tests.faults.corpus import HashEmbeddings, Row, Target, contents, discrepancies, fates
+from tests.faults.corpus import (
+    DIMENSIONS,
+    HashEmbeddings,
+    Row,
+    Target,
+    contents,
+    discrepancies,
+    fates,
+)
 from tests.faults.proxy import Fault, FaultProxy, mixed
 from tests.faults.writer import Job
 from tests.stores import Call, both_ways
@@ -160,3 +168,30 @@ async def test_a_write_that_ends_early_goes_on_from_its_error(
     wrong = discrepancies(rows_of(ids, texts), told, contents(target.service, index))
     assert not wrong
     assert embeddings.counts <= Counter(texts) + may_be_embedded_again
+
+
+@pytest.mark.xfail(
+    strict=True, reason="an error of a resumed write forgets what the one before it knew"
+)
+@both_kinds_of_ids
+def test_a_resumed_write_that_ends_even_earlier_forgets_nothing(named: bool) -> None:
+    texts = [f"text {number}" for number in range(40)]
+    given = [f"id-{number}" for number in range(len(texts))] if named else None
+    embeddings = CountedEmbeddings()
+
+    def until(end: int) -> Iterator[str]:
+        yield from texts[:end]
+        raise OSError("the disk is gone")
+
+    with VectorizeClient.local() as client:
+        client.create_index("docs", dimensions=DIMENSIONS)
+        store = VectorizeVectorStore(embeddings, client=client, index_name="docs", batch_size=5)
+        error: PartialWriteError | None = None
+        for end in (23, 7):
+            with pytest.raises(PartialWriteError) as caught:
+                store.add_texts(until(end), ids=given and iter(given[: end + 1]), resume=error)
+            error = caught.value
+        ids = store.add_texts(texts, ids=given, resume=error)
+        assert sorted(client.index("docs").list_ids()) == sorted(ids)
+    # The first 20 were in after the first attempt.
+    assert all(embeddings.counts[text] == 1 for text in texts[:20])
