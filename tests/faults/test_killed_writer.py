@@ -170,9 +170,6 @@ async def test_a_write_that_ends_early_goes_on_from_its_error(
     assert embeddings.counts <= Counter(texts) + may_be_embedded_again
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an error of a resumed write forgets what the one before it knew"
-)
 @both_kinds_of_ids
 def test_a_resumed_write_that_ends_even_earlier_forgets_nothing(named: bool) -> None:
     texts = [f"text {number}" for number in range(40)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from vectorize_core.errors import PartialWriteError, RecordRefusedError
 from vectorize_core.flows.batching import Batch, Entry, Piece
+from vectorize_core.flows.checkpoint import Checkpoint
 from vectorize_core.flows.source import Source
 from vectorize_core.models import Mutation
 from vectorize_core.positions import Positions, runs
@@ -16,10 +17,11 @@ from vectorize_core.retry import is_open
 class Account:
     """What is in, what may be, and why the rest is not, as ranges: input may be long."""
 
-    def __init__(self, source: Source[Any]) -> None:
+    def __init__(self, source: Source[Any], checkpoint: Checkpoint) -> None:
         self.causes: list[Exception] = []
         self._mutations: list[tuple[int, Mutation]] = []
         self._source = source
+        self._checkpoint = checkpoint
         self._accepted = 0
         self._written: list[range] = []
         self._unknown: list[range] = []
@@ -57,18 +59,20 @@ class Account:
 
     def failure(self) -> PartialWriteError:
         """The account of what was taken from the source."""
-        source = self._source
-        written, unknown = Positions([*self._written, *source.known]), Positions(self._unknown)
+        source, before = self._source, self._checkpoint
+        known = [*self._written, *source.known, *runs(before.written)]
+        written, unknown = Positions(known), Positions(self._unknown)
+        ids = (*source.ids, *before.ids[len(source.ids) :])
         rest = Positions([*written.ranges, *unknown.ranges]).missing(source.taken)
         mutation_ids = [m.mutation_id for m in self.mutations if m.mutation_id is not None]
-        return PartialWriteError(written, unknown, rest, self.causes, mutation_ids, ids=source.ids)
+        return PartialWriteError(written, unknown, rest, self.causes, mutation_ids, ids=ids)
 
     def raise_failure(self) -> None:
         """Raise what went wrong; the cause itself where all records share one fate."""
         if not self.causes:
             return
         failure, cause = self.failure(), self.causes[0]
-        shared = not failure.written and not (failure.unknown and failure.not_written)
+        shared = not self.written and not (failure.unknown and failure.not_written)
         if shared and (len(self.causes) == 1 or not isinstance(cause, RecordRefusedError)):
             raise cause
         raise failure from cause

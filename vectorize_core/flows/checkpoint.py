@@ -29,7 +29,13 @@ _VERSION = 1
 
 
 class Checkpoint:
-    """Nothing is in yet, and nothing is noted."""
+    """Nothing is in yet, and nothing is noted.
+
+    ``written`` and ``ids`` are what an earlier error knew: the next one is not to forget it.
+    """
+
+    written: Sequence[int] = ()
+    ids: tuple[str, ...] = ()
 
     def id_for(self, position: int, made_up: str) -> str:
         """The id of a record without one: ``made_up``, or what an earlier attempt gave it."""
@@ -58,19 +64,19 @@ class Checkpoint:
 
 class _Error(Checkpoint):
     def __init__(self, error: PartialWriteError) -> None:
-        self._written = error.written
-        self._ids = error.ids
+        self.written = error.written
+        self.ids = error.ids
 
     def id_for(self, position: int, made_up: str) -> str:
-        return self._ids[position] if position < len(self._ids) else made_up
+        return self.ids[position] if position < len(self.ids) else made_up
 
     def holds(self, position: int, record_id: str, digest: int) -> bool:
-        if position not in self._written:
+        if position not in self.written:
             return False
-        if self._ids and self._ids[position] != record_id:
+        if self.ids and self.ids[position] != record_id:
             raise InvalidInputError(
                 f"resume= is the error of another input: its record {position} is "
-                f"{self._ids[position]!r}, here it is {record_id!r}"
+                f"{self.ids[position]!r}, here it is {record_id!r}"
             )
         return True
 

@@ -166,7 +166,7 @@ async def write(
             state,
             batcher=batcher,
             checkpoint=checkpoint,
-            account=Account(source),
+            account=Account(source, checkpoint),
             request=_requests(state.name, mode, unparsable_behavior),
             mode=mode,
             on_batch=tell,
