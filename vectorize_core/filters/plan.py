@@ -132,7 +132,7 @@ def plan(
     residual = None if expression == EVERYTHING else expression
     leaves = push.leaves(expression)
     paths = frozenset(leaf.path for leaf in leaves if isinstance(leaf, Test))
-    readable = residual is not None and all(
+    readable = all(
         isinstance(leaf, Test) and can_look_up(leaf.path) and "." not in leaf.path
         for leaf in leaves
     )
