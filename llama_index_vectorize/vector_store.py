@@ -22,6 +22,7 @@ from vectorize_core import checks, layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
@@ -330,6 +331,32 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         """`count`, awaited."""
         options = accept(CountOptions, kwargs, self.acount)
         return await self._records.count(self._async_io, filter=to_expression(filters), **options)
+
+    def explain_filter(
+        self,
+        filters: MetadataFilters | None,
+        similarity_top_k: int | None = 4,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """How a query for so many nodes (None: for all) is answered, for how many requests."""
+        given = to_expression(filters)
+        return run(
+            self._records.explain_filter(self._io, given, similarity_top_k, unindexed=unindexed)
+        )
+
+    async def aexplain_filter(
+        self,
+        filters: MetadataFilters | None,
+        similarity_top_k: int | None = 4,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """`explain_filter`, awaited."""
+        given = to_expression(filters)
+        return await self._records.explain_filter(
+            self._async_io, given, similarity_top_k, unindexed=unindexed
+        )
 
     def clear(self) -> None:
         """Delete every node; in a store with a namespace, every node of that namespace."""

@@ -372,3 +372,13 @@ async def test_a_query_needs_a_vector_of_the_indexs_dimensions(
     query = VectorStoreQuery(query_embedding=embedding, node_ids=node_ids)
     with pytest.raises(InvalidInputError, match=message):
         await call(filled("cosine"), "query", query)
+
+
+@both_ways
+async def test_a_filter_can_be_explained(call: Call, make: Make) -> None:
+    store = make(metadata_indexes={"year": "number"})
+    await call(store, "add", [TextNode(id_="a", text="a", embedding=vector("a"))])
+    filters = MetadataFilters(filters=[MetadataFilter(key="year", value=1960, operator=">=")])
+    said = await call(store, "explain_filter", filters)
+    assert said.branches == ({"year": {"$gte": 1960}},)
+    assert "year" in str(await call(store, "explain_filter", filters, None))

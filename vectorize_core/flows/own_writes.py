@@ -220,10 +220,9 @@ class OwnWrites:
         with self._lock:
             ended = self.moment()
             for own in self._tracked:
-                if not own.probes.keys().isdisjoint(stored):
-                    own.read(stored, began, ended)
-                    if own.visible:
-                        self._see(own)
+                own.read(stored, began, ended)
+                if own.visible:
+                    self._see(own)
 
     def see(self, own: OwnWrite, *, alone: bool = False) -> None:
         """Note that reads see a write, and so all before it unless it is seen ``alone``."""
