@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from itertools import repeat, zip_longest
 from typing import Any, TypeVar
 
@@ -26,7 +35,7 @@ def from_texts(
     metadatas: Records[Mapping[str, Any] | None] | None,
     ids: Records[str | None] | None,
 ) -> Records[Item]:
-    """Items of texts with their metadata and ids; a list if all that is given has a length.
+    """Items of texts with their metadata and ids; as many as there are, if that can be known.
 
     A missing id becomes a new UUID. Different lengths are an error: at once where they can be
     known, otherwise when the shorter one ends.
@@ -68,8 +77,7 @@ def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) 
         said = ", ".join(f"{length} {name}" for name, length in lengths.items())
         raise InvalidInputError(f"{said}: as many are needed of each")
     if len(lengths) == len(given):
-        sides = (repeat(None) if column is None else column for column in columns.values())
-        return [join(*values) for values in zip(*sides, strict=False)]
+        return _Rows(join, list(columns.values()), min(lengths.values()))  # type: ignore[arg-type]
 
     def row(values: tuple[Any, ...]) -> T:
         if _END in values:
@@ -80,6 +88,24 @@ def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) 
     if any(isinstance(column, AsyncIterable) for column in given.values()):
         return _async_rows(list(given.values()), row)
     return map(row, zip_longest(*given.values(), fillvalue=_END))  # type: ignore[arg-type]
+
+
+class _Rows(Sized, Iterable[T]):
+    """``join`` over columns of one length, each row made when its turn comes."""
+
+    def __init__(
+        self, join: Callable[..., T], columns: Iterable[Iterable[Any] | None], length: int
+    ) -> None:
+        self._join = join
+        self._columns = columns
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[T]:
+        sides = (repeat(None) if column is None else column for column in self._columns)
+        return map(self._join, *sides)
 
 
 async def _async_rows(

@@ -32,6 +32,8 @@ def check_id(vector_id: Any) -> None:
     """An id is a non-empty string of at most 64 bytes of UTF-8."""
     if not isinstance(vector_id, str) or not vector_id:
         raise InvalidVectorError(f"an id is a non-empty string; got {vector_id!r}")
+    if len(vector_id) <= limits.MAX_ID_BYTES and vector_id.isascii():
+        return
     if json.has_lone_surrogate(vector_id):
         raise InvalidVectorError(f"the id {vector_id!r} has a lone surrogate: not valid Unicode")
     size = json.utf8_size(vector_id)
@@ -88,17 +90,31 @@ def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:
         raise InvalidVectorError(
             f"vector {vector_id!r}: metadata is a mapping or None; got {type(metadata).__name__}"
         )
-    found = json.problem(metadata)
+    content = json.exact(metadata)
+    found = json.problem(metadata) if content is None else None
     if found:
         raise InvalidVectorError(f"vector {vector_id!r}: the metadata holds {found}")
-    bad_key = _bad_key(metadata)
+    flat = content is not None
+    bad_key = next(filterfalse(storable_key, metadata), None) if flat else _bad_key(metadata)
     if bad_key is not None:
         raise InvalidVectorError(
             f"vector {vector_id!r}: the metadata key {bad_key!r} cannot be stored: a key must "
             "not be empty, start with '$', contain '.' or '\"', "
             f"or be longer than {limits.MAX_METADATA_KEY_CHARS} characters"
         )
-    size = len(json.dumps(metadata))
+    return _check_size(vector_id, content if content is not None else json.dumps(metadata))
+
+
+def check_encoded(vector_id: str, metadata: dict[str, Any]) -> int:
+    """As `check_metadata`, for what `layout.encode` made: only the text can be wrong."""
+    try:
+        return _check_size(vector_id, json.dumps(metadata))
+    except TypeError:
+        return check_metadata(vector_id, metadata)
+
+
+def _check_size(vector_id: str, content: bytes) -> int:
+    size = len(content)
     if size > limits.MAX_METADATA_BYTES:
         raise InvalidVectorError(
             f"vector {vector_id!r}: the metadata takes {size} bytes as compact JSON, text "
@@ -137,11 +153,13 @@ def check_record(vector_id: Any, namespace: str | None, metadata: Mapping[str, A
     return check_metadata(vector_id, metadata)
 
 
-def check_finite(vector: Vector) -> None:
+def check_finite(vectors: Sequence[Vector]) -> None:
     """Values that are numbers, also as float32."""
-    if not np.isfinite(vector.values).all():
+    # Looked at all together first, which takes a tenth of the time.
+    if vectors and not np.isfinite(np.concatenate([v.values for v in vectors])).all():
+        bad = next(vector for vector in vectors if not np.isfinite(vector.values).all())
         raise InvalidVectorError(
-            f"vector {vector.id!r} has a value that is not a finite float32 number (NaN or "
+            f"vector {bad.id!r} has a value that is not a finite float32 number (NaN or "
             "infinite); check the embedding model's answer for this record"
         )
 
@@ -153,3 +171,11 @@ def check_dimensions(name: str, expected: int, got: int, *, index: str) -> None:
             f"{name} has {got} dimensions, the index {index!r} has {expected}. Use the embedding "
             "model the index was made for, or create an index for this one"
         )
+
+
+def check_values(vectors: Sequence[Vector], dimensions: int, *, index: str) -> None:
+    """Finite values, as many in each vector as the index has dimensions."""
+    check_finite(vectors)
+    for vector in vectors:
+        got = len(vector.values)
+        check_dimensions(f"vector {vector.id!r}", dimensions, got, index=index)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +13,11 @@ from numpy.typing import ArrayLike
 
 from vectorize_core import checks, layout
 from vectorize_core.errors import InvalidInputError, InvalidVectorError
-from vectorize_core.flows.batching import Entry, check_batch_size
+from vectorize_core.flows.batching import Entry
 from vectorize_core.flows.checkpoint import Checkpoint
 from vectorize_core.flows.source import TURN, Records, Source, check_values
 from vectorize_core.flows.state import find_details
-from vectorize_core.io import Embedding, Io, in_batches
+from vectorize_core.io import Embedding, Io
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Vector, as_values
 from vectorize_core.store_index import StoreIndex
@@ -47,56 +48,44 @@ class Ingest(Source[Item]):
         *,
         text_key: str,
         namespace: str | None,
-        batch_size: int | None,
     ) -> None:
         super().__init__(items)
-        self._batch_size = check_batch_size(batch_size)
         self._io = io
         self._index = index
         self._text_key = text_key
         self._namespace = namespace
+        self._dimensions = 0
 
     async def entries(
-        self, checkpoint: Checkpoint, *, dry_run: bool = False
-    ) -> AsyncGenerator[Entry, None]:
+        self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
+    ) -> AsyncGenerator[list[Entry], None]:
         """Vectors that are checked and embedded; a dry run only pretends to embed."""
         await self._index.check_promises(self._io)
         indexed = await self._index.properties(self._io)
         async with (
-            aclosing(self._prepared(checkpoint, indexed)) as prepared,
-            aclosing(in_batches(prepared, self._batch_size)) as batches,
+            aclosing(self.checked(self._turns(checkpoint, batch_size, indexed))) as turns,
+            aclosing(_joined(turns, batch_size)) as batches,
         ):
             async for batch in batches:
-                for entry in await (self._pretend(batch) if dry_run else self._embed(batch)):
-                    yield entry
+                yield await (self._pretend(batch) if dry_run else self._embed(batch))
 
-    async def _prepared(
-        self, checkpoint: Checkpoint, indexed: Mapping[str, IndexType]
-    ) -> AsyncGenerator[_Prepared, None]:
-        """Records that are to be written; a sequence is checked as a whole first."""
-        async with aclosing(self._one_by_one(checkpoint, indexed)) as prepared:
-            if not isinstance(self.records, Sequence):
-                async for item in prepared:
-                    yield item
-                return
-            ready = [item async for item in prepared]
-            await self._check([item.vector for item in ready if item.vector is not None])
-            for item in ready:
-                yield item
-
-    async def _one_by_one(
-        self, checkpoint: Checkpoint, indexed: Mapping[str, IndexType]
-    ) -> AsyncGenerator[_Prepared, None]:
-        async with aclosing(self.numbered()) as items:
-            async for position, item in items:
-                if position % TURN == 0:
-                    await self._io.sleep(0)
-                prepared = self._prepare(position, item, checkpoint, indexed)
-                self.ids.append(prepared.id)
-                if checkpoint.holds(position, prepared.id, prepared.digest):
-                    self.skip(position)
-                else:
-                    yield prepared
+    async def _turns(
+        self, checkpoint: Checkpoint, batch_size: int, indexed: Mapping[str, IndexType]
+    ) -> AsyncGenerator[list[_Prepared], None]:
+        """Records that are to be written; values that are given are checked."""
+        async with aclosing(self.turns(batch_size)) as turns:
+            async for start, items in turns:
+                await self._io.sleep(0)
+                prepared = []
+                for position, item in enumerate(items, start):
+                    record = self._prepare(position, item, checkpoint, indexed)
+                    self.ids.append(record.id)
+                    if checkpoint.holds(position, record.id, record.digest):
+                        self.skip(position)
+                    else:
+                        prepared.append(record)
+                await self._check([record.vector for record in prepared if record.vector])
+                yield prepared
 
     def _prepare(
         self,
@@ -107,10 +96,12 @@ class Ingest(Source[Item]):
     ) -> _Prepared:
         record, values, named = item
         if not named:
-            record = dataclasses.replace(record, id=checkpoint.id_for(position, record.id))
+            made_up = checkpoint.id_for(position, record.id)
+            if made_up != record.id:
+                record = dataclasses.replace(record, id=made_up)
         checks.check_id(record.id)
         metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
-        size = checks.check_record(record.id, self._namespace, metadata)
+        size = checks.check_encoded(record.id, metadata)
         text, vector = None, None
         content: str | bytes
         if values is not None:
@@ -130,39 +121,43 @@ class Ingest(Source[Item]):
             raise InvalidInputError(
                 f"the embedding model returned {len(embeddings)} vectors for {len(texts)} texts"
             )
-        embedded = iter(_rows(embeddings))
-        vectors = [
-            item.vector
-            if item.vector is not None
-            else self._vector(item.id, next(embedded), item.metadata)
-            for item in batch
-        ]
-        await self._check(vectors)
-        await self._index.ensure(self._io, len(vectors[0].values))
-        return [item.entry(vector) for item, vector in zip(batch, vectors, strict=True)]
+        entries: list[Entry] = []
+        embedded = iter(embeddings)
+        for start in range(0, len(batch), TURN):
+            await self._io.sleep(0)
+            some = self._entries(batch[start : start + TURN], embedded)
+            await self._check([entry.vector for entry in some if entry.vector])
+            entries += some
+        await self._index.ensure(self._io, self._dimensions)
+        return entries
 
     async def _pretend(self, batch: list[_Prepared]) -> list[Entry]:
         details = await find_details(self._io, self._index.state)
-        typical = np.full(0 if details is None else details.config.dimensions, _TYPICAL)
-        return [
-            item.entry(
-                item.vector
-                if item.vector is not None
-                else self._vector(item.id, typical, item.metadata)
-            )
-            for item in batch
-        ]
+        dimensions = 0 if details is None else details.config.dimensions
+        return self._entries(batch, repeat([_TYPICAL] * dimensions))
+
+    def _entries(self, some: list[_Prepared], embedded: Iterator[Embedding]) -> list[Entry]:
+        """``some`` of a batch as vectors, those without one from the next embeddings."""
+        embeddings = list(islice(embedded, sum(item.vector is None for item in some)))
+        rows = iter(_rows(embeddings))
+        entries = []
+        for item in some:
+            vector = item.vector
+            if vector is None:
+                vector = self._vector(item.id, next(rows), item.metadata)
+            entries.append(Entry.of(item.position, vector, item.metadata_size, item.digest))
+        return entries
 
     async def _check(self, vectors: Sequence[Vector]) -> None:
         """Values that the index takes, or that one can be made for."""
-        exists = await self._index.exists(self._io)
-        for vector in vectors:
-            if exists:
-                await check_values(self._io, self._index.state, vector)
-            else:
-                checks.check_finite(vector)
-                name, first = f"vector {vector.id!r}", len(vectors[0].values)
-                checks.check_dimensions(name, first, len(vector.values), index=self._index.name)
+        if not vectors:
+            return
+        if self._dimensions == 0:
+            self._dimensions = len(vectors[0].values)
+        if await self._index.exists(self._io):
+            await check_values(self._io, self._index.state, vectors)
+        else:
+            checks.check_values(vectors, self._dimensions, index=self._index.name)
 
     def _vector(self, vector_id: str, values: ArrayLike, metadata: Mapping[str, Any]) -> Vector:
         try:
@@ -185,9 +180,19 @@ class _Prepared(NamedTuple):
     vector: Vector | None
     digest: int
 
-    def entry(self, vector: Vector) -> Entry:
-        """The record as ``vector``."""
-        return Entry(self.position, self.id, vector, self.metadata_size, self.digest)
+
+async def _joined(
+    turns: AsyncIterable[list[_Prepared]], size: int
+) -> AsyncGenerator[list[_Prepared], None]:
+    """What ``turns`` hold, in lists of ``size``, the last one shorter."""
+    joined: list[_Prepared] = []
+    async for turn in turns:
+        joined += turn
+        while len(joined) >= size:
+            yield joined[:size]
+            joined = joined[size:]
+    if joined:
+        yield joined
 
 
 def _rows(embeddings: Sequence[Embedding]) -> Sequence[ArrayLike]:

@@ -135,10 +135,14 @@ async def _close(pages: AsyncGenerator[Any, None]) -> None:
     await pages.aclose()
 
 
-async def each(items: Iterable[T]) -> AsyncGenerator[T, None]:
+async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
     """``items`` as an async iterator."""
-    for item in items:
-        yield item
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
 
 
 async def in_batches(items: AsyncIterable[T], size: int) -> AsyncGenerator[list[T], None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -38,6 +39,7 @@ METADATA_INDEXES: Final[Mapping[str, IndexType]] = {
 """What an index made for records has; three of the ten that Vectorize allows."""
 BUCKETS: Final = 1 << 20
 
+_NOTHING_MORE = f'{{"v":{VERSION}}}'
 _REF_BYTES = 60
 _DIGEST = "blake2b:"
 _NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
@@ -87,7 +89,7 @@ def encode(
         stored, extra = _encode_metadata(record.metadata, text_key)
         if record.node is not None:
             extra["n"] = typed.tagged(record.node)
-        found = json.problem(stored) or json.problem(extra)
+        found = _nested_problem(stored) or _nested_problem(extra)
     except typed.UnstorableError as error:
         raise InvalidVectorError(f"record {record.id!r}: {error}") from None
     except RecursionError:
@@ -96,7 +98,7 @@ def encode(
         raise InvalidVectorError(f"record {record.id!r}: its metadata has {found}")
     if record.text is not None:
         stored[text_key] = record.text
-    stored[EXTRA] = json.dumps(extra).decode()
+    stored[EXTRA] = json.dumps(extra).decode() if len(extra) > 1 else _NOTHING_MORE
     if BUCKET in indexed:
         stored[BUCKET] = bucket(record.id)
     if OWN in indexed:
@@ -104,6 +106,13 @@ def encode(
     if REF in indexed and record.ref is not None:
         stored[REF] = ref_value(record.ref)
     return stored
+
+
+def _nested_problem(encoded: Mapping[str, Any]) -> str | None:
+    """What is wrong with encoded metadata: what is not nested is as it was encoded."""
+    if json.SCALARS.issuperset(map(type, encoded.values())):
+        return None
+    return json.problem(encoded)
 
 
 def _encode_metadata(
@@ -116,6 +125,9 @@ def _encode_metadata(
     for key, value in metadata.items():
         if not _takes(key, text_key):
             members.append([typed.tagged(key), typed.tagged(value)])
+            continue
+        if typed.is_plain(value):
+            stored[key] = value
             continue
         shown, hint, exact = typed.split(value)
         if shown is not typed.NOTHING:
@@ -186,13 +198,12 @@ def noted_properties(description: str) -> frozenset[str]:
 
 
 def _takes(key: Any, text_key: str) -> bool:
-    return (
-        type(key) is str
-        and storable_key(key)
-        and not json.has_lone_surrogate(key)
-        and key != text_key
-        and not key.startswith(EXTRA)
-    )
+    return type(key) is str and key != text_key and _storable(key)
+
+
+@lru_cache(maxsize=4_096)
+def _storable(key: str) -> bool:
+    return storable_key(key) and not json.has_lone_surrogate(key) and not key.startswith(EXTRA)
 
 
 def _text(value: Any) -> str | None:

@@ -121,7 +121,6 @@ class RecordStore:
             items,
             text_key=self.text_key,
             namespace=self.in_namespace(namespace),
-            batch_size=options["batch_size"],
         )
         if dry_run:
             return await estimate(io, self._state, source, **options)

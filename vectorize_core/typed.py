@@ -63,24 +63,22 @@ _BY_NAME: Final = {entry.name: entry for entry in _TYPES}
 
 def split(value: Any) -> tuple[Any, str | None, Any]:
     """What ``value`` is at top level, the type to restore it to, its exact form if that differs."""
-    if _is_plain(value):
-        return value, None, None
     value = simplified(value)
     if value is None:
         # The service may or may not keep a null; the hint says it for certain.
         return NOTHING, "none", None
-    if _is_plain(value):
+    if is_plain(value):
         return value, None, None
     if isinstance(value, enum.Enum):
         hint, shown = f"enum:{_enum_name(type(value))}", simplified(value.value)
-        return (shown, hint, None) if _is_plain(shown) else (NOTHING, None, tagged(value))
+        return (shown, hint, None) if is_plain(shown) else (NOTHING, None, tagged(value))
     if type(value) is int and abs(value) < SHOWN_BELOW:
         # Approximately, as a metadata index sees it anyway.
         return float(value), None, tagged(value)
     known = _BY_TYPE.get(type(value))
     if known is not None:
         shown = known.show(value)
-        if _is_plain(shown):
+        if is_plain(shown):
             return shown, known.name, None
     return NOTHING, None, tagged(value)
 
@@ -111,22 +109,22 @@ def simplified(value: Any) -> Any:
     return value
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether JSON in a vector's metadata gives ``value`` back exactly."""
     kind = type(value)
     if kind is bool:
         return True
     if kind is str:
-        return not json.has_lone_surrogate(value)
+        return value.isascii() or not json.has_lone_surrogate(value)
     if kind is int:
         return bool(abs(value) <= _LARGEST_EXACT)
     if kind is float:
         return math.isfinite(value)
     if kind is list:
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     if kind is dict:
         return all(
-            type(key) is str and storable_key(key) and _is_plain(key) and _is_plain(item)
+            type(key) is str and storable_key(key) and is_plain(key) and is_plain(item)
             for key, item in value.items()
         )
     return False

@@ -172,9 +172,9 @@ def test_a_record_is_checked_in_every_part(
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3.5e38])
 def test_values_that_are_no_float32_numbers_are_refused_by_name(value: float) -> None:
-    checks.check_finite(Vector("a", [3.4e38, -0.0, 1e-50]))
+    checks.check_finite([Vector("a", [3.4e38, -0.0, 1e-50]), Vector("b", [1.0])])
     with pytest.raises(InvalidVectorError, match=r"vector 'doc-7'.*finite.*embedding model"):
-        checks.check_finite(Vector("doc-7", [1.0, value]))
+        checks.check_finite([Vector("doc-6", [1.0]), Vector("doc-7", [1.0, value])])
 
 
 def test_other_dimensions_are_refused_by_name() -> None:

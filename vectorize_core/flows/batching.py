@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from vectorize_core import limits, wire
 from vectorize_core.errors import InvalidInputError
@@ -25,14 +25,21 @@ _PAUSE = 0.01
 class Entry(NamedTuple):
     """One record of the input, checked: a vector to write, or (None) an id to delete.
 
-    ``digest`` is what a checkpoint recognises the record by.
+    ``size`` is a bound on the bytes that it takes in a request; ``digest`` is what a checkpoint
+    recognises the record by.
     """
 
     position: int
     id: str
     vector: Vector | None = None
-    metadata_size: int = 0
+    size: int = 0
     digest: int = 0
+
+    @classmethod
+    def of(cls, position: int, vector: Vector, metadata_size: int, digest: int) -> Self:
+        """A vector to write."""
+        size = len(vector.values) * _BYTES_PER_VALUE + metadata_size + _BYTES_AROUND
+        return cls(position, vector.id, vector, size, digest)
 
 
 class Piece(NamedTuple):
@@ -56,8 +63,31 @@ class Batch:
     ended: bool = False
     pieces: list[Piece] = field(default_factory=list)
 
-    def add(self, entry: Entry, size: int, *, keep_last: bool) -> None:
-        """Take ``entry`` in."""
+    def take(self, entries: Sequence[Entry], most: int, *, keep_last: bool) -> int:
+        """Take in ``entries`` up to ``most`` bytes, but at least one; returns how many."""
+        new = {entry.id: entry for entry in entries}
+        size = sum(entry.size for entry in entries)
+        if (
+            not self.exact
+            and self.size + size <= most
+            and len(new) == len(entries)
+            and self.sent.keys().isdisjoint(new)
+        ):
+            self.entries += entries
+            self.sent |= new
+            self.size += size
+            return len(entries)
+        for number, entry in enumerate(entries):
+            size = self._size_of(entry)
+            if self.size + size > most and not self.exact:
+                self._measure()
+                size = self._size_of(entry)
+            if self.entries and self.size + size > most:
+                return number
+            self._add(entry, size, keep_last=keep_last)
+        return len(entries)
+
+    def _add(self, entry: Entry, size: int, *, keep_last: bool) -> None:
         self.entries.append(entry)
         self.size += size
         if keep_last:
@@ -67,18 +97,15 @@ class Batch:
         else:
             self.sent.setdefault(entry.id, entry)
 
-    def size_of(self, entry: Entry) -> int:
-        """The bytes that ``entry`` adds: never more, and exactly where ``exact``."""
-        if entry.vector is None:
-            return 0
-        if self.exact:
+    def _size_of(self, entry: Entry) -> int:
+        if self.exact and entry.vector is not None:
             return len(wire.vector_line(entry.vector)) + 1
-        return len(entry.vector.values) * _BYTES_PER_VALUE + entry.metadata_size + _BYTES_AROUND
+        return entry.size
 
-    def measure(self) -> None:
+    def _measure(self) -> None:
         """Replace the bound on the size so far by the size itself."""
         self.exact = True
-        self.size = sum(map(self.size_of, self.sent.values()))
+        self.size = sum(map(self._size_of, self.sent.values()))
 
 
 class Batcher:
@@ -88,32 +115,33 @@ class Batcher:
         self,
         io: Io,
         claims: Claims,
-        entries: AsyncGenerator[Entry, None],
+        entries: AsyncGenerator[list[Entry], None],
         *,
-        batch_size: int | None = None,
+        batch_size: int,
         max_batch_bytes: int | None = None,
         keep_last: bool = True,
     ) -> None:
         self._io = io
         self._claims = claims
         self._entries = entries
-        self._batch_size = check_batch_size(batch_size)
+        self._batch_size = batch_size
         self._max_bytes = check_batch_bytes(max_batch_bytes)
         self._keep_last = keep_last
         self._held: Batch | None = None
-        self._carried: Entry | None = None
+        self._carried: list[Entry] = []
         self.on_the_way: list[Batch] = []
         self.finished = False
 
     def ended(self, batch: Batch) -> None:
         """``batch`` has its answer, so its ids are free: who is told of it may write them."""
-        batch.ended = True
         self._claims.release(batch, batch.sent)
+        batch.ended = True
 
     def landed(self, batch: Batch) -> None:
         """``batch`` is accounted for."""
         self.on_the_way.remove(batch)
-        self._claims.release(batch, batch.sent)
+        if not batch.ended:
+            self._claims.release(batch, batch.sent)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches until the input ends, or until one shares an id with an earlier one.
@@ -145,20 +173,15 @@ class Batcher:
 
     async def _fill(self) -> Batch | None:
         batch = Batch()
-        while len(batch.entries) < self._batch_size:
-            entry, self._carried = self._carried, None
-            if entry is None:
-                entry = await anext(self._entries, None)
-                if entry is None:
-                    break
-            size = batch.size_of(entry)
-            if batch.size + size > self._max_bytes and not batch.exact:
-                batch.measure()
-                size = batch.size_of(entry)
-            if batch.entries and batch.size + size > self._max_bytes:
-                self._carried = entry
+        while room := self._batch_size - len(batch.entries):
+            entries = self._carried or await anext(self._entries, [])
+            if not entries:
                 break
-            batch.add(entry, size, keep_last=self._keep_last)
+            given = entries[:room]
+            taken = batch.take(given, self._max_bytes, keep_last=self._keep_last)
+            self._carried = entries[taken:]
+            if taken < len(given):
+                break
         return batch if batch.entries else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Unpack
 
 from vectorize_core import wire
-from vectorize_core.flows.batching import Batcher
+from vectorize_core.flows.batching import Batcher, check_batch_size
 from vectorize_core.flows.checkpoint import open_checkpoint
 from vectorize_core.flows.claims import Claims
 from vectorize_core.flows.source import Records, Source, Vectors
@@ -60,11 +60,12 @@ async def estimate(
 ) -> WriteEstimate:
     """Check the records of ``source`` as a write with these options would, and count."""
     checkpoint = await open_checkpoint(io, options.get("resume"), state.name)
+    batch_size = check_batch_size(options.get("batch_size"))
     batcher = Batcher(
         io,
         Claims(),
-        source.entries(checkpoint, dry_run=True),
-        batch_size=options.get("batch_size"),
+        source.entries(checkpoint, batch_size, dry_run=True),
+        batch_size=batch_size,
         max_batch_bytes=options.get("max_batch_bytes"),
     )
     found = WriteEstimate()

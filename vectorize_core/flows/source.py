@@ -10,17 +10,18 @@ from vectorize_core import checks
 from vectorize_core.flows.batching import Entry
 from vectorize_core.flows.checkpoint import Checkpoint
 from vectorize_core.flows.state import IndexState, get_details
-from vectorize_core.io import Io
+from vectorize_core.io import Io, each
 from vectorize_core.models import Vector
 
+S = TypeVar("S")
 T = TypeVar("T")
 Records = Iterable[T] | AsyncIterable[T]
 TURN = 64
-"""Records that are checked before an event loop gets its turn."""
+"""Records that are worked on at once, before an event loop gets its turn."""
 
 
 class Source(Generic[T]):
-    """Records on their way into a write, checked as they come; a sequence as a whole first.
+    """Records on their way into a write, checked as they come; a collection as a whole first.
 
     ``taken`` is how many of the input are used up, ``total`` how many there are, where it can be
     known. ``ids`` are those of the records so far, where the caller gets them back. ``known`` are
@@ -35,23 +36,42 @@ class Source(Generic[T]):
         self.known: list[range] = []
 
     def entries(
-        self, checkpoint: Checkpoint, *, dry_run: bool = False
-    ) -> AsyncGenerator[Entry, None]:
-        """What is to be sent; ``dry_run``: nothing will be, so nothing is to be paid for."""
+        self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
+    ) -> AsyncGenerator[list[Entry], None]:
+        """What is to be sent, some at a time but never nothing.
+
+        ``dry_run``: nothing will be, so nothing is to be paid for.
+        """
         raise NotImplementedError
 
-    async def numbered(self) -> AsyncGenerator[tuple[int, T], None]:
-        """The records with their positions; of a sequence all count as taken at once."""
-        if isinstance(self.records, AsyncIterable):
-            async for record in self.records:
-                self.taken += 1
-                yield self.taken - 1, record
-            return
-        if isinstance(self.records, Sequence):
-            self.taken = len(self.records)
-        for position, record in enumerate(self.records):
-            self.taken = max(self.taken, position + 1)
-            yield position, record
+    async def turns(self, batch_size: int) -> AsyncGenerator[tuple[int, list[T]], None]:
+        """The records, some at a time and never of two batches, each with the first's position.
+
+        Of a collection all count as taken at once.
+        """
+        turn: list[T] = []
+        start = 0
+        self.taken = self.total if self.total is not None else 0
+        async with aclosing(each(self.records)) as records:
+            async for record in records:
+                turn.append(record)
+                stop = start + len(turn)
+                self.taken = max(self.taken, stop)
+                if len(turn) == TURN or stop % batch_size == 0:
+                    yield start, turn
+                    start, turn = stop, []
+        if turn:
+            yield start, turn
+
+    async def checked(self, turns: AsyncGenerator[S, None]) -> AsyncGenerator[S, None]:
+        """``turns`` as they come; all of a collection's first, so that none is sent in vain."""
+        async with aclosing(turns):
+            if self.total is None:
+                async for turn in turns:
+                    yield turn
+                return
+            for turn in [turn async for turn in turns]:
+                yield turn
 
     def skip(self, position: int) -> None:
         """The record at ``position`` is in already."""
@@ -75,29 +95,33 @@ class Vectors(Source[Vector]):
         self._state = state
 
     async def entries(
-        self, checkpoint: Checkpoint, *, dry_run: bool = False
-    ) -> AsyncGenerator[Entry, None]:
+        self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
+    ) -> AsyncGenerator[list[Entry], None]:
         """Vectors that the service takes."""
-        async with aclosing(self._checked(checkpoint)) as checked:
-            if not isinstance(self.records, Sequence):
-                async for entry in checked:
-                    yield entry
-                return
-            for entry in [entry async for entry in checked]:
-                yield entry
+        async with aclosing(self.checked(self._turns(checkpoint, batch_size))) as turns:
+            async for entries in turns:
+                yield entries
 
-    async def _checked(self, checkpoint: Checkpoint) -> AsyncGenerator[Entry, None]:
-        async with aclosing(self.numbered()) as vectors:
-            async for position, vector in vectors:
-                if position % TURN == 0:
-                    await self._io.sleep(0)
-                size = checks.check_record(vector.id, vector.namespace, vector.metadata)
-                await check_values(self._io, self._state, vector)
-                digest = checkpoint.digest(vector.id)
-                if checkpoint.holds(position, vector.id, digest):
-                    self.skip(position)
-                else:
-                    yield Entry(position, vector.id, vector, size, digest)
+    async def _turns(
+        self, checkpoint: Checkpoint, batch_size: int
+    ) -> AsyncGenerator[list[Entry], None]:
+        async with aclosing(self.turns(batch_size)) as turns:
+            async for start, vectors in turns:
+                await self._io.sleep(0)
+                sizes = [
+                    checks.check_record(vector.id, vector.namespace, vector.metadata)
+                    for vector in vectors
+                ]
+                await check_values(self._io, self._state, vectors)
+                entries = []
+                for position, (vector, size) in enumerate(zip(vectors, sizes, strict=True), start):
+                    digest = checkpoint.digest(vector.id)
+                    if checkpoint.holds(position, vector.id, digest):
+                        self.skip(position)
+                    else:
+                        entries.append(Entry.of(position, vector, size, digest))
+                if entries:
+                    yield entries
 
 
 class Ids(Source[str]):
@@ -109,23 +133,24 @@ class Ids(Source[str]):
         self._ids = ids
 
     async def entries(
-        self, checkpoint: Checkpoint, *, dry_run: bool = False
-    ) -> AsyncGenerator[Entry, None]:
+        self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
+    ) -> AsyncGenerator[list[Entry], None]:
         """The ids that a record can have."""
+        possible = []
         for position, record_id in enumerate(self._ids):
             if checks.possible_id(record_id):
-                yield Entry(position, record_id)
+                possible.append(Entry(position, record_id))
             else:
                 # There is no such record, so it is as good as deleted.
                 self.skip(position)
+        if possible:
+            yield possible
 
 
-async def check_values(io: Io, state: IndexState, vector: Vector) -> None:
-    """Finite values, as many as the index has dimensions."""
-    checks.check_finite(vector)
-    got = len(vector.values)
-    if (await get_details(io, state)).config.dimensions != got:
-        details = await get_details(io, state, refresh=True)
-        checks.check_dimensions(
-            f"vector {vector.id!r}", details.config.dimensions, got, index=state.name
-        )
+async def check_values(io: Io, state: IndexState, vectors: Sequence[Vector]) -> None:
+    """Finite values, as many in each vector as the index has dimensions."""
+    checks.check_finite(vectors)
+    expected = (await get_details(io, state)).config.dimensions
+    if any(len(vector.values) != expected for vector in vectors):
+        expected = (await get_details(io, state, refresh=True)).config.dimensions
+        checks.check_values(vectors, expected, index=state.name)

@@ -16,7 +16,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.events import BatchEvent
 from vectorize_core.flows.account import Account
-from vectorize_core.flows.batching import Batch, Batcher, Entry, Piece
+from vectorize_core.flows.batching import Batch, Batcher, Entry, Piece, check_batch_size
 from vectorize_core.flows.checkpoint import Checkpoint, Resume, open_checkpoint
 from vectorize_core.flows.own_writes import OwnWrite
 from vectorize_core.flows.source import Ids, Records, Source, Vectors
@@ -148,11 +148,12 @@ async def write(
         if inspect.iscoroutinefunction(on_batch):
             raise InvalidInputError("on_batch of a sync write is a plain function")
     goal = wait_goal(wait)
+    batch_size = check_batch_size(batch_size)
     checkpoint = await open_checkpoint(io, resume, state.name)
     batcher = Batcher(
         io,
         state.claims,
-        source.entries(checkpoint),
+        source.entries(checkpoint, batch_size),
         batch_size=batch_size,
         max_batch_bytes=max_batch_bytes,
         keep_last=mode != "insert",
