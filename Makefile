@@ -25,7 +25,7 @@ types: $(VENV)/dev.stamp
 
 suite: $(VENV)/dev.stamp
 	@echo "pytest: the whole suite"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # The API's tests against the account of CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, and a report
 # of what is different there; docs/local-server.md says what that costs. Without the two variables,

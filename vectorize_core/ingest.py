@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from vectorize_core import checks, layout
@@ -138,13 +137,11 @@ class Ingest(Source[Item]):
 
     def _entries(self, some: list[_Prepared], embedded: Iterator[Embedding]) -> list[Entry]:
         """``some`` of a batch as vectors, those without one from the next embeddings."""
-        embeddings = list(islice(embedded, sum(item.vector is None for item in some)))
-        rows = iter(_rows(embeddings))
         entries = []
         for item in some:
             vector = item.vector
             if vector is None:
-                vector = self._vector(item.id, next(rows), item.metadata)
+                vector = self._vector(item.id, next(embedded), item.metadata)
             entries.append(Entry.of(item.position, vector, item.metadata_size, item.digest))
         return entries
 
@@ -193,13 +190,3 @@ async def _joined(
             joined = joined[size:]
     if joined:
         yield joined
-
-
-def _rows(embeddings: Sequence[Embedding]) -> Sequence[ArrayLike]:
-    """Embeddings as float32, all at once if they are alike; if not, one by one will tell why."""
-    try:
-        with np.errstate(over="ignore"):
-            rows = np.asarray(embeddings, dtype=np.float32)
-    except (TypeError, ValueError):
-        return embeddings
-    return list(rows) if rows.ndim == 2 else embeddings

@@ -68,18 +68,25 @@ def problem(value: Any, path: str = "", depth: int = 0) -> str | None:
 
 
 def exact(value: Any) -> bytes | None:
-    """`dumps` of ``value`` if that is a flat dict that JSON gives back as it is, else None.
+    """`dumps` of ``value`` if that is a flat dict with nothing wrong in it, else None.
 
-    Nothing is wrong with it then. Most metadata is such, and to see it takes a sixth of the time
-    that looking at each value takes.
+    Most metadata is such, and to see it takes a tenth of the time that looking at each value takes.
     """
-    if type(value) is not dict or not SCALARS.issuperset(map(type, value.values())):
+    if type(value) is not dict:
+        return None
+    kinds = set(map(type, value.values()))
+    if not kinds <= SCALARS:
+        return None
+    if float in kinds and not all(map(math.isfinite, filter(_is_float, value.values()))):
         return None
     try:
-        content = orjson.dumps(value)
-        return content if orjson.loads(content) == value else None
+        return orjson.dumps(value)
     except TypeError:
         return None
+
+
+def _is_float(value: Any) -> bool:
+    return type(value) is float
 
 
 def _scalar_problem(value: Any) -> tuple[str, str]:

@@ -110,9 +110,8 @@ def encode(
 
 def _nested_problem(encoded: Mapping[str, Any]) -> str | None:
     """What is wrong with encoded metadata: what is not nested is as it was encoded."""
-    if json.SCALARS.issuperset(map(type, encoded.values())):
-        return None
-    return json.problem(encoded)
+    flat = json.SCALARS.issuperset(map(type, encoded.values()))
+    return None if flat else json.problem(encoded)
 
 
 def _encode_metadata(

@@ -6,10 +6,12 @@ Python names for what https://developers.cloudflare.com/api/resources/vectorize/
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,6 +46,14 @@ def as_values(values: ArrayLike) -> Values:
     """``values`` as a contiguous one-dimensional float32 array, which the service keeps."""
     if type(values) is np.ndarray and values.dtype == np.float32 and values.ndim == 1:
         return values if values.flags.c_contiguous else np.ascontiguousarray(values)
+    if isinstance(values, list):
+        # A third of the time that NumPy takes, for what most embedding models return.
+        try:
+            packed = _floats(len(values)).pack(*values)
+        except (struct.error, OverflowError):
+            pass
+        else:
+            return np.frombuffer(bytearray(packed), dtype=np.float32)
     # Too large for float32 becomes infinite, which the checks refuse by name.
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(values, dtype=np.float32)
@@ -52,7 +62,12 @@ def as_values(values: ArrayLike) -> Values:
     return array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@lru_cache(maxsize=64)
+def _floats(count: int) -> struct.Struct:
+    return struct.Struct(f"{count}f")
+
+
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Vector:
     """One record of an index.
 
@@ -65,19 +80,18 @@ class Vector:
     namespace: str | None = None
     metadata: Metadata | None = None
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            id: str,
-            values: ArrayLike,
-            namespace: str | None = None,
-            metadata: Metadata | None = None,
-        ) -> None:
-            pass
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "values", as_values(self.values))
+    def __init__(
+        self,
+        id: str,
+        values: ArrayLike,
+        namespace: str | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        assign = object.__setattr__
+        assign(self, "id", id)
+        assign(self, "values", as_values(values))
+        assign(self, "namespace", namespace)
+        assign(self, "metadata", metadata)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vector):

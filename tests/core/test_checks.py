@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vectorize_core import checks, limits
+from vectorize_core import checks, json, limits
 from vectorize_core.errors import InvalidInputError, InvalidVectorError
 from vectorize_core.models import Vector, as_values
 from vectorize_core.wire import vector_line
@@ -215,3 +218,26 @@ def test_the_limits_are_those_of_the_service() -> None:
         "DEFAULT_LIST_COUNT": 100,
         "MAX_LIST_COUNT": 1_000,
     }
+
+
+NUMBERS = st.one_of(
+    st.floats(), st.integers(-(2**70), 2**70), st.booleans(), st.floats(width=32).map(np.float64)
+)
+
+
+@given(st.lists(NUMBERS))
+def test_a_list_of_numbers_becomes_what_numpy_makes_of_it(values: list[float]) -> None:
+    with np.errstate(over="ignore"):
+        expected = np.array(values, dtype=np.float32)
+
+    array = as_values(values)
+
+    assert array.dtype == np.float32
+    assert array.flags.writeable
+    np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2**64, "\ud800", (), b""])
+def test_flat_metadata_with_something_wrong_is_not_taken_for_exact(value: object) -> None:
+    assert json.exact({"a": "x", "b": value}) is None
+    assert json.exact({"a": "x", "b": 1.5, "c": None}) == b'{"a":"x","b":1.5,"c":null}'

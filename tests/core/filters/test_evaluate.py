@@ -165,6 +165,9 @@ class Weird:
     def __eq__(self, other: object) -> bool:
         raise TypeError
 
+    def __repr__(self) -> str:
+        return "Weird()"
+
 
 @pytest.mark.parametrize(
     "value",
