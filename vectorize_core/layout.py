@@ -210,6 +210,8 @@ def _text(value: Any) -> str | None:
 
 
 def _read_extra(vector_id: str, raw: Any) -> dict[str, Any] | None:
+    if raw == _NOTHING_MORE:
+        return {"v": VERSION}
     try:
         extra = json.loads(raw)
     except (TypeError, ValueError):
