@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, Unpack
@@ -167,8 +168,23 @@ class VectorizeVectorStore(Adding, Searching, SyncClosing, AsyncClosing):
         """A store over an embedded Vectorize: ``path=`` with a default."""
         return cls(embedding, path=path, **kwargs)
 
+    def with_namespace(self, namespace: str) -> Self:
+        """A tenant's view of this store: it can reach no document of another namespace.
+
+        Documents are stored under digests of namespace and id, so tenants may use the same ids;
+        the view takes and returns their own. In a view ``namespace=`` is a TypeError. What was
+        written into the namespace without a view is found by its searches, but not by id. The
+        view shares this store's connection, and leaves it open.
+        """
+        view = copy.copy(self)
+        view._records = self._records.with_namespace(namespace)  # noqa: SLF001 - of our own class
+        return view
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(index_name={self._records.index.name!r})"
+        shown = f"index_name={self._records.index.name!r}"
+        if self._records.namespace is not None:
+            shown += f", namespace={self._records.namespace!r}"
+        return f"{type(self).__name__}({shown})"
 
     @property
     def embeddings(self) -> Embeddings:

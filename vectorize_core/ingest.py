@@ -47,12 +47,14 @@ class Ingest(Source[Item]):
         *,
         text_key: str,
         namespace: str | None,
+        tenant: bool = False,
     ) -> None:
         super().__init__(items)
         self._io = io
         self._index = index
         self._text_key = text_key
         self._namespace = namespace
+        self._tenant = namespace if tenant else None
         self._dimensions = 0
 
     async def entries(
@@ -77,13 +79,14 @@ class Ingest(Source[Item]):
                 await self._io.sleep(0)
                 prepared = []
                 for position, item in enumerate(items, start):
-                    record = self._prepare(position, item, checkpoint, indexed)
-                    self.ids.append(record.id)
-                    if checkpoint.holds(position, record.id, record.digest):
+                    ready = self._prepare(position, item, checkpoint, indexed)
+                    name = ready.record.name
+                    self.ids.append(name)
+                    if checkpoint.holds(position, name, ready.digest):
                         self.skip(position)
                     else:
-                        prepared.append(record)
-                await self._check([record.vector for record in prepared if record.vector])
+                        prepared.append(ready)
+                await self._check([ready.vector for ready in prepared if ready.vector])
                 yield prepared
 
     def _prepare(
@@ -99,19 +102,21 @@ class Ingest(Source[Item]):
             if made_up != record.id:
                 record = dataclasses.replace(record, id=made_up)
         checks.check_id(record.id)
+        if self._tenant is not None:
+            record = layout.of_tenant(record, self._tenant)
         metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
-        size = checks.check_encoded(record.id, metadata)
+        size = checks.check_encoded(record.name, metadata)
         text, vector = None, None
         content: str | bytes
         if values is not None:
-            vector = self._vector(record.id, values, metadata)
+            vector = self._vector(record, values, metadata)
             content = vector.values.tobytes()
         elif record.text is not None:
             content = text = record.text
         else:
-            raise InvalidVectorError(f"record {record.id!r} has neither a text nor an embedding")
+            raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
         digest = checkpoint.digest(record.id if named else content)
-        return _Prepared(position, record.id, metadata, size, text, vector, digest)
+        return _Prepared(position, record, metadata, size, text, vector, digest)
 
     async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
@@ -141,7 +146,7 @@ class Ingest(Source[Item]):
         for item in some:
             vector = item.vector
             if vector is None:
-                vector = self._vector(item.id, next(embedded), item.metadata)
+                vector = self._vector(item.record, next(embedded), item.metadata)
             entries.append(Entry.of(item.position, vector, item.metadata_size, item.digest))
         return entries
 
@@ -156,21 +161,21 @@ class Ingest(Source[Item]):
         else:
             checks.check_values(vectors, self._dimensions, index=self._index.name)
 
-    def _vector(self, vector_id: str, values: ArrayLike, metadata: Mapping[str, Any]) -> Vector:
+    def _vector(self, record: Record, values: ArrayLike, metadata: Mapping[str, Any]) -> Vector:
         try:
             array = as_values(values)
         except (TypeError, ValueError) as error:
             raise InvalidVectorError(
-                f"record {vector_id!r}: its embedding is not a list of numbers: {error}"
+                f"record {record.name!r}: its embedding is not a list of numbers: {error}"
             ) from error
-        return Vector(vector_id, array, self._namespace, metadata)
+        return Vector(record.id, array, self._namespace, metadata)
 
 
 class _Prepared(NamedTuple):
     """A record that is checked and encoded: a ``text`` to embed, or a ``vector`` to send."""
 
     position: int
-    id: str
+    record: Record
     metadata: dict[str, Any]
     metadata_size: int
     text: str | None

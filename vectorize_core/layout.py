@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -42,6 +42,7 @@ BUCKETS: Final = 1 << 20
 _NOTHING_MORE = f'{{"v":{VERSION}}}'
 _REF_BYTES = 60
 _DIGEST = "blake2b:"
+_TENANT = b"vectorize tenant"
 _NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
 
 
@@ -50,7 +51,8 @@ class Record:
     """A text with its metadata: a LangChain document, a LlamaIndex node.
 
     ``text`` is None where a foreign vector has none. ``node`` is what LlamaIndex needs beyond
-    text and metadata, as JSON. ``ref`` names the source document.
+    text and metadata, as JSON. ``ref`` names the source document. ``public_id`` is what a tenant
+    calls the record, where it is stored under another id.
     """
 
     id: str
@@ -58,6 +60,28 @@ class Record:
     metadata: dict[str, Any] = field(default_factory=dict)
     node: Mapping[str, Any] | None = None
     ref: str | None = None
+    public_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What its owner calls the record."""
+        return self.public_id if self.public_id is not None else self.id
+
+
+def stored_id(namespace: str, public_id: str) -> str:
+    """The id that a tenant's record is stored under: a digest of both. For ever.
+
+    No tenant can name an id that is another's, and no record of a store without tenants is in the
+    way but by intention.
+    """
+    key = namespace.encode()
+    digest = blake2b(public_id.encode(), digest_size=24, key=key, person=_TENANT)
+    return digest.hexdigest()
+
+
+def of_tenant(record: Record, namespace: str) -> Record:
+    """A record as a tenant stores it."""
+    return replace(record, id=stored_id(namespace, record.id), public_id=record.id)
 
 
 def bucket(vector_id: str) -> int:
@@ -89,13 +113,15 @@ def encode(
         stored, extra = _encode_metadata(record.metadata, text_key)
         if record.node is not None:
             extra["n"] = typed.tagged(record.node)
+        if record.public_id is not None:
+            extra["id"] = record.public_id
         found = _nested_problem(stored) or _nested_problem(extra)
     except typed.UnstorableError as error:
-        raise InvalidVectorError(f"record {record.id!r}: {error}") from None
+        raise InvalidVectorError(f"record {record.name!r}: {error}") from None
     except RecursionError:
         found = "a value that is nested too deep, or that contains itself"
     if found:
-        raise InvalidVectorError(f"record {record.id!r}: its metadata has {found}")
+        raise InvalidVectorError(f"record {record.name!r}: its metadata has {found}")
     if record.text is not None:
         stored[text_key] = record.text
     stored[EXTRA] = json.dumps(extra).decode() if len(extra) > 1 else _NOTHING_MORE
@@ -159,7 +185,8 @@ def decode(
         values[key] = typed.restore(hint, values.get(key))
     for key, value in extra.get("m", ()):
         values[typed.untagged(key)] = typed.untagged(value)
-    return Record(vector_id, text, values, node=typed.untagged(extra.get("n")))
+    node = typed.untagged(extra.get("n"))
+    return Record(vector_id, text, values, node=node, public_id=_text(extra.get("id")))
 
 
 def text_of(record: Record) -> str:

@@ -252,11 +252,14 @@ async def explain_filter(
     return await explain_plan(io, state, plan, top_k)
 
 
-async def explain_plan(io: Io, state: IndexState, plan: Plan, top_k: int | None) -> Explanation:
-    """How a plan is carried out on an index as it is."""
-    info = await io.call(GetInfo(state.name))
+async def explain_plan(
+    io: Io, state: IndexState, plan: Plan, top_k: int | None, count: int | None = None
+) -> Explanation:
+    """How a plan is carried out on an index as it is, or on ``count`` vectors of it."""
+    if count is None:
+        count = (await io.call(GetInfo(state.name))).vector_count
     indexed = await get_metadata_indexes(io, state)
-    return explain(plan, top_k, info.vector_count, windows=has_buckets(indexed))
+    return explain(plan, top_k, count, windows=has_buckets(indexed))
 
 
 async def reindex_metadata(

@@ -1,0 +1,59 @@
+"""How records are written."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from vectorize_core.flows import writing
+from vectorize_core.flows.estimating import estimate
+from vectorize_core.flows.source import Records
+from vectorize_core.flows.writing import WriteOptions
+from vectorize_core.ingest import Ingest, Item
+from vectorize_core.io import Io
+from vectorize_core.records.base import RecordBase
+
+
+class AddOptions(WriteOptions, total=False):
+    """How records are written, and where to; ``dry_run`` estimates only."""
+
+    namespace: str | None
+    dry_run: bool
+
+
+class Adding(RecordBase):
+    """What `RecordStore` writes with."""
+
+    __slots__ = ()
+
+    async def add(
+        self,
+        io: Io,
+        items: Records[Item],
+        *,
+        namespace: str | None = None,
+        dry_run: bool = False,
+        **options: Unpack[WriteOptions],
+    ) -> list[str]:
+        """Write records, embedding those without values; returns all ids in input order.
+
+        Records are embedded and sent a batch at a time: the next batch is embedded while earlier
+        ones are on their way. With ``dry_run`` nothing is embedded or written; returns a
+        `WriteEstimate`.
+        """
+        if options.get("batch_size") is None:
+            options["batch_size"] = self.batch_size
+        source = Ingest(
+            io,
+            self.index,
+            items,
+            text_key=self.text_key,
+            namespace=self.in_namespace(namespace),
+            tenant=self.bound,
+        )
+        if dry_run:
+            return await estimate(io, self._state, source, **options)
+        waits = self._waiting(options.get("wait"), options.get("wait_timeout"))
+        await writing.write(
+            io, self._state, source, "upsert", **WriteOptions(**{**options, **waits})
+        )
+        return source.ids

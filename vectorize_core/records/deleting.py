@@ -1,0 +1,99 @@
+"""How records are deleted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Unpack
+
+from vectorize_core import checks
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows import enumerating, reading, selecting, writing
+from vectorize_core.flows.selecting import AnyFilter
+from vectorize_core.flows.waiting import Wait, WaitOptions
+from vectorize_core.io import Io
+from vectorize_core.records.base import FindOptions, RecordBase
+
+
+class Deleting(RecordBase):
+    """What `RecordStore` deletes with."""
+
+    __slots__ = ()
+
+    async def delete(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        *,
+        wait: Wait | None = None,
+        wait_timeout: float | None = None,
+    ) -> None:
+        """Delete the records with these ids; unknown ids are no error."""
+        checks.check_id_list(ids)
+        if ids and await self.index.exists(io):
+            waits = self._waiting(wait, wait_timeout)
+            stored = [*map(self.stored_id, ids)]
+            await writing.delete(io, self._state, stored, skip_impossible=True, **waits)
+
+    async def delete_matching(
+        self,
+        io: Io,
+        *,
+        filter: AnyFilter | None = None,
+        refs: Sequence[str] | None = None,
+        verify: bool = False,
+        wait: Wait | None = None,
+        wait_timeout: float | None = None,
+        **options: Unpack[FindOptions],
+    ) -> None:
+        """Delete all records that a filter matches, or of the source documents ``refs``."""
+        if refs is None:
+            selecting.check_is_filter(filter, options.get("vectorize_filter"))
+        plan, namespace, most = await self._find(io, filter, options, refs)
+        if plan.impossible or not await self.index.exists(io):
+            return
+        await enumerating.delete_matching(
+            io,
+            self._state,
+            plan=plan,
+            read=self.record,
+            namespace=namespace,
+            verify=verify,
+            max_requests=most,
+            **self._waiting(wait, wait_timeout),
+        )
+
+    async def clear(
+        self, io: Io, *, wait: Wait | None = None, wait_timeout: float | None = None
+    ) -> None:
+        """Delete every record; in a store with a namespace, every record of that namespace."""
+        if not await self.index.exists(io):
+            return
+        if self.namespace is None:
+            await self.await_writes(io)
+            everything = reading.iter_ids(io, self._state)
+        else:
+            everything = enumerating.matching_ids(
+                io,
+                self._state,
+                namespace=self.namespace,
+                precision="high",
+                max_requests=sys.maxsize,
+            )
+        async with aclosing(everything) as found:
+            ids = [vector_id async for vector_id in found]
+        await writing.delete(io, self._state, ids, **self._waiting(wait, wait_timeout))
+
+    async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
+        """Write every vector of the index again as it is. See `selecting.reindex_metadata`."""
+        if self.bound:
+            raise InvalidInputError(
+                "reindex_metadata() writes every vector of the index, of other namespaces too: "
+                "call it on the store that this view is of"
+            )
+        if not await self.index.exists(io):
+            return 0
+        return await selecting.reindex_metadata(
+            io, self._state, **self._waiting(waits.get("wait"), waits.get("wait_timeout"))
+        )

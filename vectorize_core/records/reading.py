@@ -1,0 +1,95 @@
+"""How records are read by id or filter, counted, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Unpack
+
+from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.plan import Unindexed
+from vectorize_core.flows import enumerating, selecting
+from vectorize_core.flows.enumerating import Precision
+from vectorize_core.flows.selecting import AnyFilter
+from vectorize_core.io import Io
+from vectorize_core.layout import Record
+from vectorize_core.records.base import FindOptions, RecordBase
+
+
+class CountOptions(FindOptions, total=False):
+    """As `FindOptions`; ``precision="high"`` leaves nothing to the service's approximation."""
+
+    precision: Precision
+
+
+class Reading(RecordBase):
+    """What `RecordStore` reads with."""
+
+    __slots__ = ()
+
+    async def get(self, io: Io, ids: Sequence[str]) -> list[Record]:
+        """The records with these ids, in the order of ``ids``; missing ones are left out."""
+        return [self.record(v.id, v.metadata) for v in await self._vectors(io, ids)]
+
+    async def records(
+        self,
+        io: Io,
+        *,
+        ids: Sequence[str] | None = None,
+        filter: AnyFilter | None = None,
+        **options: Unpack[FindOptions],
+    ) -> list[Record]:
+        """All records that a filter matches; of those with ``ids``, in their order, unless None."""
+        if ids is not None:
+            namespace = self.in_namespace(options.get("namespace"))
+            found = await self._selected(io, ids, filter, namespace=namespace)
+            return [self.record(vector.id, vector.metadata) for vector in found]
+        plan, namespace, most = await self._find(io, filter, options)
+        if plan.impossible or not await self.index.exists(io):
+            return []
+        rounds = enumerating.iter_matching(
+            io,
+            self._state,
+            plan=plan,
+            read=self.record,
+            namespace=namespace,
+            return_metadata="all",
+            max_requests=most,
+        )
+        async with aclosing(rounds) as found_rounds:
+            return [self.record(m.id, m.metadata) async for some in found_rounds for m in some]
+
+    async def count(
+        self,
+        io: Io,
+        *,
+        filter: AnyFilter | None = None,
+        precision: Precision = "normal",
+        **options: Unpack[FindOptions],
+    ) -> int:
+        """How many records a filter matches, or there are without one."""
+        plan, namespace, most = await self._find(io, filter, options)
+        if plan.impossible or not await self.index.exists(io):
+            return 0
+        return await enumerating.count(
+            io,
+            self._state,
+            plan=plan,
+            read=self.record,
+            namespace=namespace,
+            precision=precision,
+            max_requests=most,
+        )
+
+    async def explain_filter(
+        self,
+        io: Io,
+        filter: AnyFilter | None,
+        k: int | None,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """How a filter is answered, and for how many requests."""
+        plan = await self.plan(io, filter, unindexed=unindexed)
+        count = await self.count(io) if self.bound else None
+        return await selecting.explain_plan(io, self._state, plan, k, count)

@@ -1,0 +1,117 @@
+"""How records are found by nearness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vectorize_core import scoring
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.filters.plan import Unindexed
+from vectorize_core.flows import reading, searching
+from vectorize_core.flows.ceiling import MAX_SEARCH_REQUESTS
+from vectorize_core.flows.pending import warn_of_pending_writes
+from vectorize_core.flows.selecting import AnyFilter
+from vectorize_core.io import Io
+from vectorize_core.layout import Record
+from vectorize_core.models import Filter, Match, as_values
+from vectorize_core.records.base import FindOptions, RecordBase
+
+
+class Hit(NamedTuple):
+    """A record found, and the match it was found by."""
+
+    record: Record
+    match: Match
+
+
+class Searching(RecordBase):
+    """What `RecordStore` searches with."""
+
+    __slots__ = ()
+
+    async def search(
+        self,
+        io: Io,
+        query: ArrayLike | str,
+        k: int,
+        *,
+        filter: AnyFilter | None = None,
+        vectorize_filter: Filter | None = None,
+        refs: Sequence[str] | None = None,
+        namespace: str | None = None,
+        unindexed: Unindexed = "error",
+        max_requests: int = MAX_SEARCH_REQUESTS,
+        return_values: bool = False,
+    ) -> list[Hit]:
+        """The ``k`` records nearest to a vector, or to the embedding of a text; best first."""
+        reading.check_k(k)
+        namespace = self.in_namespace(namespace)
+        plan = await self.plan(io, filter, vectorize_filter, refs=refs, unindexed=unindexed)
+        if plan.impossible or not await self.index.exists(io):
+            return []
+        if isinstance(query, str):
+            query = (await io.embed([query], as_queries=True))[0]
+        matches = await searching.search(
+            io,
+            self._state,
+            as_values(query),
+            k,
+            plan=plan,
+            read=self.record,
+            return_values=return_values,
+            return_metadata="all",
+            namespace=namespace,
+            max_requests=max_requests,
+        )
+        if k and not matches:
+            await warn_of_pending_writes(io, self._state)
+        return [Hit(self.record(match.id, match.metadata), match) for match in matches]
+
+    async def embed_query(
+        self, io: Io, query: str, filter: AnyFilter | None, **options: Unpack[FindOptions]
+    ) -> Sequence[float] | None:
+        """The embedding of a query; None, and nothing embedded, if the search will find nothing."""
+        plan, _, _ = await self._find(io, filter, options)
+        if plan.impossible or not await self.index.exists(io):
+            return None
+        return (await io.embed([query], as_queries=True))[0]
+
+    async def search_among(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        query: ArrayLike,
+        k: int,
+        *,
+        filter: AnyFilter | None = None,
+        vectorize_filter: Filter | None = None,
+        refs: Sequence[str] | None = None,
+        namespace: str | None = None,
+    ) -> list[Hit]:
+        """The ``k`` of the records with these ids that are nearest to a vector; best first.
+
+        The service cannot restrict a search to ids: their vectors are fetched, and filtered and
+        scored here.
+        """
+        reading.check_k(k)
+        if vectorize_filter is not None:
+            raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
+        namespace = self.in_namespace(namespace)
+        vectors = await self._selected(io, ids, filter, refs, namespace)
+        if not vectors:
+            return []
+        target = as_values(query)
+        await reading.check_query(io, self._state, target)
+        matrix = np.stack([vector.values for vector in vectors])
+        best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
+        return [
+            Hit(
+                self.record(vectors[at].id, vectors[at].metadata),
+                Match(vectors[at].id, float(score), vectors[at].values),
+            )
+            for at, score in zip(best, scores, strict=True)
+        ]
