@@ -1,4 +1,4 @@
-"""How documents get into the LangChain store: texts or documents, any number of them.
+"""How documents get into the LangChain store: texts, documents or embeddings, any number.
 
 The options of every method are those of `AddOptions`, each else the store's own.
 """
@@ -10,8 +10,9 @@ from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
+from numpy.typing import ArrayLike
 
-from langchain_vectorize.documents import from_documents, from_texts
+from langchain_vectorize.documents import from_documents, from_embeddings, from_texts
 from vectorize_core.flows.source import Records
 from vectorize_core.io import AsyncIo, SyncIo, run
 from vectorize_core.keywords import accept
@@ -85,3 +86,34 @@ class Adding(VectorStore):
         """`add_documents`, awaited; takes async iterables too."""
         options = accept(AddOptions, kwargs, self.aadd_documents)
         return await self._records.add(self._async_io, from_documents(documents, ids), **options)
+
+    def add_embeddings(
+        self,
+        texts: Iterable[str],
+        embeddings: Iterable[ArrayLike],
+        metadatas: Iterable[dict[str, Any]] | None = None,
+        *,
+        ids: Iterable[str | None] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """`add_texts` with embeddings that were made before; nothing is embedded.
+
+        An embedding for each text, of as many numbers as the index has dimensions.
+        """
+        options = accept(AddOptions, kwargs, self.add_embeddings)
+        items = from_embeddings(texts, embeddings, metadatas, ids)
+        return run(self._records.add(self._io, items, **options))
+
+    async def aadd_embeddings(
+        self,
+        texts: Records[str],
+        embeddings: Records[ArrayLike],
+        metadatas: Records[dict[str, Any]] | None = None,
+        *,
+        ids: Records[str | None] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """`add_embeddings`, awaited; takes async iterables too."""
+        options = accept(AddOptions, kwargs, self.aadd_embeddings)
+        items = from_embeddings(texts, embeddings, metadatas, ids)
+        return await self._records.add(self._async_io, items, **options)

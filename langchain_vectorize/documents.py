@@ -18,6 +18,7 @@ from itertools import repeat, zip_longest
 from typing import Any, TypeVar
 
 from langchain_core.documents import Document
+from numpy.typing import ArrayLike
 
 from vectorize_core.errors import InvalidFilterError, InvalidInputError
 from vectorize_core.filters.ast import Where
@@ -40,10 +41,27 @@ def from_texts(
     A missing id becomes a new UUID. Different lengths are an error: at once where they can be
     known, otherwise when the shorter one ends.
     """
-    for name, column in (("texts", texts), ("ids", ids)):
-        if isinstance(column, str):
-            raise InvalidInputError(f"{name} is an iterable of strings; got one string")
     return _joined({"texts": texts, "metadatas": metadatas, "ids": ids}, _item)
+
+
+def from_embeddings(
+    texts: Records[str],
+    embeddings: Records[ArrayLike],
+    metadatas: Records[Mapping[str, Any] | None] | None,
+    ids: Records[str | None] | None,
+) -> Records[Item]:
+    """As `from_texts`, with the embedding of each text."""
+
+    def item(
+        text: str,
+        embedding: ArrayLike,
+        metadata: Mapping[str, Any] | None,
+        vector_id: str | None,
+    ) -> Item:
+        return _item(text, metadata, vector_id)._replace(values=embedding)
+
+    columns = {"texts": texts, "embeddings": embeddings, "metadatas": metadatas, "ids": ids}
+    return _joined(columns, item)
 
 
 def from_documents(documents: Records[Document], ids: Records[str | None] | None) -> Records[Item]:
@@ -72,6 +90,9 @@ def document_filter(predicate: Callable[[Document], bool]) -> Where:
 def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) -> Records[T]:
     """``join`` over the columns side by side, with None for one that is not given."""
     given = {name: column for name, column in columns.items() if column is not None}
+    for name, column in given.items():
+        if isinstance(column, str):
+            raise InvalidInputError(f"{name} is an iterable of {name}; got one string")
     lengths = {name: len(column) for name, column in given.items() if isinstance(column, Sequence)}
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{length} {name}" for name, length in lengths.items())
@@ -80,7 +101,7 @@ def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) 
         return _Rows(join, list(columns.values()), min(lengths.values()))  # type: ignore[arg-type]
 
     def row(values: tuple[Any, ...]) -> T:
-        if _END in values:
+        if any(value is _END for value in values):
             raise InvalidInputError(f"{', '.join(given)} are of different lengths")
         of = dict(zip(given, values, strict=True))
         return join(*(of.get(name) for name in columns))

@@ -29,6 +29,15 @@ DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
 """The dict form of a filter, an expression, or a function of a document."""
 
 
+ELSEWHERE = {
+    "score_threshold": "search_type='similarity_score_threshold', or "
+    "similarity_search_with_relevance_scores(),",
+    "fetch_k": "search_type='mmr', or max_marginal_relevance_search(),",
+    "lambda_mult": "search_type='mmr', or max_marginal_relevance_search(),",
+}
+"""What takes the options that a retriever with another search type has."""
+
+
 class SearchOptions(TypedDict, total=False):
     """What every search takes besides ``filter``.
 
@@ -62,14 +71,14 @@ class Searching(VectorStore):
         (None searches all of them), ``vectorize_filter`` and ``max_requests``;
         `TooManyRequestsNeededError` where a search takes more than those.
         """
-        options = accept(SearchOptions, kwargs, self.similarity_search)
+        options = _accept(kwargs, self.similarity_search)
         return _bare(run(self._search(self._io, query, k, filter, options)))
 
     async def asimilarity_search(
         self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> list[Document]:
         """`similarity_search`, awaited."""
-        options = accept(SearchOptions, kwargs, self.asimilarity_search)
+        options = _accept(kwargs, self.asimilarity_search)
         return _bare(await self._search(self._async_io, query, k, filter, options))
 
     def similarity_search_with_score(
@@ -80,14 +89,14 @@ class Searching(VectorStore):
         Cosine similarity (larger is nearer), Euclidean distance or negative dot product (smaller
         is nearer), by the metric of the index; best first in each case.
         """
-        options = accept(SearchOptions, kwargs, self.similarity_search_with_score)
+        options = _accept(kwargs, self.similarity_search_with_score)
         return run(self._search(self._io, query, k, filter, options))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> Scored:
         """`similarity_search_with_score`, awaited."""
-        options = accept(SearchOptions, kwargs, self.asimilarity_search_with_score)
+        options = _accept(kwargs, self.asimilarity_search_with_score)
         return await self._search(self._async_io, query, k, filter, options)
 
     def similarity_search_by_vector(
@@ -99,7 +108,7 @@ class Searching(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
-        options = accept(SearchOptions, kwargs, self.similarity_search_by_vector)
+        options = _accept(kwargs, self.similarity_search_by_vector)
         return _bare(run(self._search(self._io, embedding, k, filter, options)))
 
     async def asimilarity_search_by_vector(
@@ -111,8 +120,55 @@ class Searching(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """`similarity_search_by_vector`, awaited."""
-        options = accept(SearchOptions, kwargs, self.asimilarity_search_by_vector)
+        options = _accept(kwargs, self.asimilarity_search_by_vector)
         return _bare(await self._search(self._async_io, embedding, k, filter, options))
+
+    def similarity_search_with_score_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        *,
+        filter: DocumentFilter | None = None,
+        **kwargs: Any,
+    ) -> Scored:
+        """`similarity_search_with_score` for an embedding."""
+        options = _accept(kwargs, self.similarity_search_with_score_by_vector)
+        return run(self._search(self._io, embedding, k, filter, options))
+
+    async def asimilarity_search_with_score_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        *,
+        filter: DocumentFilter | None = None,
+        **kwargs: Any,
+    ) -> Scored:
+        """`similarity_search_with_score_by_vector`, awaited."""
+        options = _accept(kwargs, self.asimilarity_search_with_score_by_vector)
+        return await self._search(self._async_io, embedding, k, filter, options)
+
+    def similarity_search_by_id(
+        self, id: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """The ``k`` documents nearest to a stored one, itself left out; nothing is embedded.
+
+        `InvalidInputError` if no document has the id.
+        """
+        options = _accept(kwargs, self.similarity_search_by_id)
+        return run(self._search_like(self._io, id, k, filter, options))
+
+    async def asimilarity_search_by_id(
+        self, id: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """`similarity_search_by_id`, awaited."""
+        options = _accept(kwargs, self.asimilarity_search_by_id)
+        return await self._search_like(self._async_io, id, k, filter, options)
+
+    async def _search_like(
+        self, io: Io, id: str, k: int, filter: DocumentFilter | None, options: SearchOptions
+    ) -> list[Document]:
+        hits = await self._records.search_like(io, id, k, filter=as_filter(filter), **options)
+        return [to_document(hit.record) for hit in hits]
 
     async def _search(
         self,
@@ -125,7 +181,41 @@ class Searching(VectorStore):
         hits = await self._records.search(io, query, k, filter=as_filter(filter), **options)
         return [(to_document(hit.record), hit.match.score) for hit in hits]
 
-    # Relevance: the base class turns these into similarity_search_with_relevance_scores.
+    # Relevance
+
+    def similarity_search_with_relevance_scores(
+        self,
+        query: str,
+        k: int = 4,
+        *,
+        filter: DocumentFilter | None = None,
+        score_threshold: float | None = None,
+        **kwargs: Any,
+    ) -> Scored:
+        """`similarity_search` with relevance from 0 to 1, larger for nearer, for every metric.
+
+        Only documents of at least ``score_threshold``, unless that is None. The constructor's
+        ``relevance_score_fn`` makes relevance out of Vectorize's scores otherwise.
+        """
+        options = _accept(kwargs, self.similarity_search_with_relevance_scores)
+        return super().similarity_search_with_relevance_scores(
+            query, k, filter=filter, score_threshold=score_threshold, **options
+        )
+
+    async def asimilarity_search_with_relevance_scores(
+        self,
+        query: str,
+        k: int = 4,
+        *,
+        filter: DocumentFilter | None = None,
+        score_threshold: float | None = None,
+        **kwargs: Any,
+    ) -> Scored:
+        """`similarity_search_with_relevance_scores`, awaited."""
+        options = _accept(kwargs, self.asimilarity_search_with_relevance_scores)
+        return await super().asimilarity_search_with_relevance_scores(
+            query, k, filter=filter, score_threshold=score_threshold, **options
+        )
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return run(self._relevance(self._io))
@@ -133,13 +223,13 @@ class Searching(VectorStore):
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> Scored:
-        options = accept(SearchOptions, kwargs, self.similarity_search)
+        options = _accept(kwargs, self.similarity_search)
         return run(self._search_relevance(self._io, query, k, filter, options))
 
     async def _asimilarity_search_with_relevance_scores(
         self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
     ) -> Scored:
-        options = accept(SearchOptions, kwargs, self.asimilarity_search)
+        options = _accept(kwargs, self.asimilarity_search)
         return await self._search_relevance(self._async_io, query, k, filter, options)
 
     async def _search_relevance(
@@ -171,7 +261,7 @@ class Searching(VectorStore):
         ``lambda_mult`` weighs nearness against novelty: 1 gives the nearest, 0 the most diverse.
         In order of selection.
         """
-        options = accept(SearchOptions, kwargs, self.max_marginal_relevance_search)
+        options = _accept(kwargs, self.max_marginal_relevance_search)
         return run(self._mmr(self._io, query, k, fetch_k, lambda_mult, filter, options))
 
     async def amax_marginal_relevance_search(
@@ -185,7 +275,7 @@ class Searching(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """`max_marginal_relevance_search`, awaited."""
-        options = accept(SearchOptions, kwargs, self.amax_marginal_relevance_search)
+        options = _accept(kwargs, self.amax_marginal_relevance_search)
         return await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, filter, options)
 
     def max_marginal_relevance_search_by_vector(
@@ -199,7 +289,7 @@ class Searching(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """`max_marginal_relevance_search` for an embedding."""
-        options = accept(SearchOptions, kwargs, self.max_marginal_relevance_search_by_vector)
+        options = _accept(kwargs, self.max_marginal_relevance_search_by_vector)
         return run(self._mmr(self._io, embedding, k, fetch_k, lambda_mult, filter, options))
 
     async def amax_marginal_relevance_search_by_vector(
@@ -213,7 +303,7 @@ class Searching(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """`max_marginal_relevance_search_by_vector`, awaited."""
-        options = accept(SearchOptions, kwargs, self.amax_marginal_relevance_search_by_vector)
+        options = _accept(kwargs, self.amax_marginal_relevance_search_by_vector)
         return await self._mmr(self._async_io, embedding, k, fetch_k, lambda_mult, filter, options)
 
     async def _mmr(
@@ -245,6 +335,10 @@ class Searching(VectorStore):
 def as_filter(given: DocumentFilter | None) -> AnyFilter | None:
     """A filter as the core takes it: a function of a document becomes an expression."""
     return document_filter(given) if callable(given) else given
+
+
+def _accept(kwargs: dict[str, Any], method: Callable[..., Any]) -> SearchOptions:
+    return accept(SearchOptions, kwargs, method, ELSEWHERE)
 
 
 def _bare(scored: Scored) -> list[Document]:

@@ -11,22 +11,20 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_vectorize.adding import Adding
-from langchain_vectorize.documents import to_document
+from langchain_vectorize.reading import Reading
 from langchain_vectorize.searching import DocumentFilter, Searching, as_filter
+from langchain_vectorize.updating import Updating
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.errors import InvalidInputError
-from vectorize_core.filters.explain import Explanation
-from vectorize_core.filters.plan import Unindexed
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.io import Io, run
 from vectorize_core.keywords import accept
-from vectorize_core.layout import Record
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.store import CountOptions, FindOptions, RecordStore
+from vectorize_core.store import FindOptions, RecordStore
 from vectorize_core.store_index import StoreIndex
 
 
@@ -38,7 +36,7 @@ class DeleteOptions(WaitOptions, FindOptions, total=False):
     verify: bool
 
 
-class VectorizeVectorStore(Adding, Searching, SyncClosing, AsyncClosing):
+class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:
@@ -201,15 +199,7 @@ class VectorizeVectorStore(Adding, Searching, SyncClosing, AsyncClosing):
             return [await self._embedding.aembed_query(text) for text in texts]
         return await self._embedding.aembed_documents(list(texts))
 
-    # Getting and deleting
-
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The documents with these ids, in the order of ``ids``; missing ones are left out."""
-        return _documents(run(self._records.get(self._io, ids)))
-
-    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """`get_by_ids`, awaited."""
-        return _documents(await self._records.get(self._async_io, ids))
+    # Deleting
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
         """Delete documents by id, or those that ``filter=`` matches, however many. Returns True.
@@ -289,35 +279,15 @@ class VectorizeVectorStore(Adding, Searching, SyncClosing, AsyncClosing):
         """`wait`, awaited."""
         await self._records.await_writes(self._async_io, wait_timeout)
 
-    # Counting and explaining
+    # Construction from what there is
 
-    def count(self, filter: DocumentFilter | None = None, **kwargs: Any) -> int:
-        """How many documents ``filter`` matches, or there are; this client's own writes included.
+    @classmethod
+    def from_existing_index(cls, index_name: str, embedding: Embeddings, **kwargs: Any) -> Self:
+        """A store over an index that exists, made with the arguments of the constructor.
 
-        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
-        ``precision="high"``, which leaves nothing to the service's approximation.
+        It never creates one: if there is none, its first use is an `IndexNotFoundError`.
         """
-        options = accept(CountOptions, kwargs, self.count)
-        return run(self._records.count(self._io, filter=as_filter(filter), **options))
-
-    async def acount(self, filter: DocumentFilter | None = None, **kwargs: Any) -> int:
-        """`count`, awaited."""
-        options = accept(CountOptions, kwargs, self.acount)
-        return await self._records.count(self._async_io, filter=as_filter(filter), **options)
-
-    def explain_filter(
-        self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
-    ) -> Explanation:
-        """How a search for ``k`` (None: for all) would be answered, and for how many requests."""
-        given = as_filter(filter)
-        return run(self._records.explain_filter(self._io, given, k, unindexed=unindexed))
-
-    async def aexplain_filter(
-        self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
-    ) -> Explanation:
-        """`explain_filter`, awaited."""
-        given = as_filter(filter)
-        return await self._records.explain_filter(self._async_io, given, k, unindexed=unindexed)
+        return cls(embedding, index_name=index_name, create_index=False, **kwargs)
 
     # Construction from texts and documents
 
@@ -386,7 +356,3 @@ class VectorizeVectorStore(Adding, Searching, SyncClosing, AsyncClosing):
     async def aclose(self) -> None:
         """`close` both faces, awaited."""
         await self._records.aclose()
-
-
-def _documents(records: Iterable[Record]) -> list[Document]:
-    return [to_document(record) for record in records]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Unpack
 
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows import enumerating, selecting
+from vectorize_core.flows import enumerating, reading, selecting
 from vectorize_core.flows.enumerating import Precision
 from vectorize_core.flows.selecting import AnyFilter
 from vectorize_core.io import Io
@@ -44,9 +44,16 @@ class Reading(RecordBase):
             namespace = self.in_namespace(options.get("namespace"))
             found = await self._selected(io, ids, filter, namespace=namespace)
             return [self.record(vector.id, vector.metadata) for vector in found]
+        async with aclosing(self.iter_records(io, filter=filter, **options)) as records:
+            return [record async for record in records]
+
+    async def iter_records(
+        self, io: Io, *, filter: AnyFilter | None = None, **options: Unpack[FindOptions]
+    ) -> AsyncGenerator[Record, None]:
+        """All records that a filter matches, as answers come in, in no order."""
         plan, namespace, most = await self._find(io, filter, options)
         if plan.impossible or not await self.index.exists(io):
-            return []
+            return
         rounds = enumerating.iter_matching(
             io,
             self._state,
@@ -56,8 +63,39 @@ class Reading(RecordBase):
             return_metadata="all",
             max_requests=most,
         )
-        async with aclosing(rounds) as found_rounds:
-            return [self.record(m.id, m.metadata) async for some in found_rounds for m in some]
+        async with aclosing(rounds) as found:
+            async for some in found:
+                for match in some:
+                    yield self.record(match.id, match.metadata)
+
+    async def iter_ids(
+        self, io: Io, *, filter: AnyFilter | None = None, **options: Unpack[FindOptions]
+    ) -> AsyncGenerator[str, None]:
+        """The ids of all records that a filter matches, or there are, in no order."""
+        if self.bound:
+            # What its tenant calls a record is in its metadata.
+            async with aclosing(self.iter_records(io, filter=filter, **options)) as records:
+                async for record in records:
+                    yield record.id
+            return
+        plan, namespace, most = await self._find(io, filter, options)
+        if plan.impossible or not await self.index.exists(io):
+            return
+        if plan.everything and namespace is None:
+            await self.await_writes(io)
+            ids = reading.iter_ids(io, self._state)
+        else:
+            ids = enumerating.matching_ids(
+                io,
+                self._state,
+                plan=plan,
+                read=self.record,
+                namespace=namespace,
+                max_requests=most,
+            )
+        async with aclosing(ids) as found:
+            async for vector_id in found:
+                yield vector_id
 
     async def count(
         self,

@@ -28,6 +28,12 @@ class Hit(NamedTuple):
     match: Match
 
 
+class SearchOptions(FindOptions, total=False):
+    """As `FindOptions`, and the filter itself."""
+
+    filter: AnyFilter | None
+
+
 class Searching(RecordBase):
     """What `RecordStore` searches with."""
 
@@ -70,6 +76,20 @@ class Searching(RecordBase):
         if k and not matches:
             await warn_of_pending_writes(io, self._state)
         return [Hit(self.record(match.id, match.metadata), match) for match in matches]
+
+    async def search_like(
+        self, io: Io, record_id: str, k: int, **options: Unpack[SearchOptions]
+    ) -> list[Hit]:
+        """The ``k`` records nearest to one that is stored, itself left out; best first."""
+        reading.check_k(k)
+        namespace = self.in_namespace(options.get("namespace"))
+        vectors = await self._vectors(io, [record_id], namespace)
+        if not vectors:
+            raise InvalidInputError(
+                f"no record of the index {self.index.name!r} has the id {record_id!r}"
+            )
+        hits = await self.search(io, vectors[0].values, k + 1, **options)
+        return [hit for hit in hits if hit.match.id != vectors[0].id][:k]
 
     async def embed_query(
         self, io: Io, query: str, filter: AnyFilter | None, **options: Unpack[FindOptions]

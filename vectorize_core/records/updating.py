@@ -1,0 +1,96 @@
+"""How records that exist are changed, and no more of them embedded than has to be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterable, Mapping, Sequence
+from typing import Any, Unpack
+
+from vectorize_core import checks, layout
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.flows import writing
+from vectorize_core.flows.source import Records
+from vectorize_core.flows.waiting import WaitOptions
+from vectorize_core.ingest import Item
+from vectorize_core.io import Io
+from vectorize_core.layout import Record
+from vectorize_core.models import Vector
+from vectorize_core.records.adding import Adding, AddOptions
+
+Changes = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
+"""Metadata for all records of a call, or for each its own."""
+
+
+class Updating(Adding):
+    """What `RecordStore` updates with."""
+
+    __slots__ = ()
+
+    async def update(
+        self, io: Io, items: Records[Item], **options: Unpack[AddOptions]
+    ) -> list[str]:
+        """`add` of records that have ids, without embedding texts that are stored already."""
+        given = [i async for i in items] if isinstance(items, AsyncIterable) else [*items]
+        if not all(item.named for item in given):
+            raise InvalidInputError("an update needs the id of every record")
+        await self._settled(io)
+        ids = [item.record.id for item in given]
+        found = {vector.id: vector for vector in await self._vectors(io, ids)}
+
+        def known(item: Item) -> Item:
+            vector = found.get(self.stored_id(item.record.id))
+            if vector is None or item.values is not None:
+                return item
+            same = self.record(vector.id, vector.metadata).text == item.record.text
+            return item._replace(values=vector.values) if same else item
+
+        return await self.add(io, [*map(known, given)], **options)
+
+    async def update_metadata(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        changes: Changes,
+        *,
+        replace: bool = False,
+        **waits: Unpack[WaitOptions],
+    ) -> list[str]:
+        """Merge ``changes`` into the metadata of records, or put them in its place.
+
+        Text and values stay, and are not embedded again. Returns the ids of the records that are
+        there, in order.
+        """
+        checks.check_id_list(ids)
+        each = [changes] * len(ids) if isinstance(changes, Mapping) else list(changes)
+        if len(each) != len(ids):
+            raise InvalidInputError(f"{len(ids)} ids, but the metadata of {len(each)} records")
+        await self._settled(io)
+        found = {vector.id: vector for vector in await self._vectors(io, ids)}
+        changed: dict[str, Record] = {}
+        for name, change in zip(ids, each, strict=True):
+            vector_id = self.stored_id(name)
+            if vector_id in found:
+                record = changed.get(vector_id) or self._decoded(found[vector_id])
+                kept = {} if replace else record.metadata
+                changed[vector_id] = dataclasses.replace(record, metadata={**kept, **change})
+        indexed = await self.index.properties(io) if changed else {}
+        vectors = [self._encoded(record, found[i], indexed) for i, record in changed.items()]
+        goal = self._waiting(waits.get("wait"), waits.get("wait_timeout"))
+        await writing.upsert(io, self._state, vectors, batch_size=self.batch_size, **goal)
+        return [name for name in ids if self.stored_id(name) in found]
+
+    async def _settled(self, io: Io) -> None:
+        """What is read, to be written again, must not be older than what this client wrote."""
+        if await self.index.exists(io):
+            await self.await_writes(io)
+
+    def _decoded(self, vector: Vector) -> Record:
+        return layout.decode(vector.id, vector.metadata, text_key=self.text_key)
+
+    def _encoded(self, record: Record, old: Vector, indexed: Mapping[str, Any]) -> Vector:
+        metadata = layout.encode(record, text_key=self.text_key, indexed=indexed)
+        ref = (old.metadata or {}).get(layout.REF)
+        if ref is not None:
+            metadata[layout.REF] = ref
+        checks.check_record(record.name, old.namespace, metadata)
+        return Vector(old.id, old.values, old.namespace, metadata)
