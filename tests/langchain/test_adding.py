@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from langchain_core.documents import Document
 
@@ -50,6 +51,12 @@ def as_documents(rows: Iterable[Row], column: Any) -> tuple[tuple[Any, ...], dic
     # Without validation, which refuses some of the bad records itself.
     made = (Document.model_construct(id=i, page_content=t, metadata=m) for i, t, m in rows)
     return (column(made),), {}
+
+
+def as_embeddings(rows: Iterable[Row], column: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    ids, texts, metadatas = zip(*rows, strict=True)
+    embeddings = [vector(str(text)) for text in texts]
+    return (column(texts), column(embeddings), column(metadatas)), {"ids": column(ids)}
 
 
 FORMS = {"texts": as_texts, "documents": as_documents}
@@ -389,3 +396,64 @@ async def test_an_iterator_that_fails_tells_what_was_written(
     assert (caught.value.written, caught.value.not_written) == ((0, 1), (2,))
     assert isinstance(caught.value.__cause__, OSError)
     assert embedder.batches == [["a", "b"]]
+
+
+# Embeddings that were made before
+
+
+@both_ways
+@every_column
+@pytest.mark.parametrize("tenant", [False, True])
+async def test_embeddings_are_added_as_they_are_and_nothing_is_embedded(
+    store: VectorizeVectorStore, embedder: Embedder, call: Call, column: Any, tenant: bool
+) -> None:
+    if tenant:
+        store = store.with_namespace("a")
+    args, named = as_embeddings(ROWS, column)
+    assert await call(store, "add_embeddings", *args, **named, batch_size=2) == IDS
+    assert contents(store) == ROWS
+    assert embedder.batches == []
+    ((found, score),) = store.similarity_search_with_score("text 3", 1)
+    assert (found.id, round(score, 5)) == ("id-3", 1.0)
+
+
+@both_ways
+@pytest.mark.parametrize("column", [np.asarray, iter], ids=["an array", "an iterator of arrays"])
+async def test_embeddings_may_be_arrays(
+    store: VectorizeVectorStore, call: Call, column: Any
+) -> None:
+    texts = [text for _, text, _ in ROWS]
+    rows = np.asarray([vector(text) for text in texts])
+    ids = await call(store, "add_embeddings", texts, column(rows))
+    assert [d.page_content for d in store.get_by_ids(ids)] == texts
+    assert len({UUID(vector_id) for vector_id in ids}) == len(texts)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((["a", "b"], [[1.0] * 32]), "2 texts, 1 embeddings"),
+        ((iter(["a", "b"]), np.ones((1, 32))), "of different lengths"),
+        ((["a"], [[1.0] * 31 + ["x"]]), "not a list of numbers"),
+        ((["a"], "x"), "embeddings is an iterable of embeddings; got one string"),
+        ((["a", "b"], [[1.0] * 32, [1.0] * 33]), "33 dimensions.*32"),
+        ((["a"], [[float("nan")] * 32]), "not a finite"),
+        (([5], [[1.0] * 32]), "a text is a string"),
+    ],
+)
+async def test_embeddings_that_do_not_fit_are_refused(
+    store: VectorizeVectorStore, sent: Recorder, call: Call, args: Any, message: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        await call(store, "add_embeddings", *args)
+    assert sent.changes == []
+
+
+async def test_awaited_methods_take_async_iterables(store: VectorizeVectorStore) -> None:
+    async def items(*given: Any) -> Any:
+        for item in given:
+            yield item
+
+    ids = await store.aadd_embeddings(items("a", "b"), items(vector("a"), vector("b")))
+    assert [d.page_content for d in store.get_by_ids(ids)] == ["a", "b"]

@@ -48,6 +48,7 @@ SEARCHES = (
     "similarity_search_with_score",
     "similarity_search_with_relevance_scores",
     "similarity_search_by_vector",
+    "similarity_search_with_score_by_vector",
     "max_marginal_relevance_search",
     "max_marginal_relevance_search_by_vector",
 )
@@ -91,7 +92,7 @@ def found_ids(documents: list[Document]) -> list[int]:
 
 @both_ways
 @every_metric
-@pytest.mark.parametrize("method", SEARCHES[:4])
+@pytest.mark.parametrize("method", SEARCHES[:5])
 async def test_k_documents_come_back_in_the_exact_order(
     filled: Any, call: Call, metric: Metric, method: str
 ) -> None:
@@ -199,8 +200,8 @@ def chosen_by_hand(
 
 
 @both_ways
-@pytest.mark.parametrize("method", SEARCHES[4:])
-@pytest.mark.parametrize("fetch_k", [10, 50, 80, 100])
+@pytest.mark.parametrize("method", SEARCHES[5:])
+@pytest.mark.parametrize("fetch_k", [10, 50, 80, 100, 120])
 @pytest.mark.parametrize("lambda_mult", [0.0, 0.3, 0.5, 1.0])
 async def test_mmr_chooses_in_order_out_of_fetch_k(
     filled: Any, call: Call, method: str, fetch_k: int, lambda_mult: float
@@ -318,6 +319,38 @@ async def test_a_retriever_adds_documents(store: VectorizeVectorStore, call: Cal
     assert await call(retriever, "invoke", "a") == [Document("a", id="x")]
 
 
+# By the id of a stored document
+
+
+@both_ways
+@every_metric
+@pytest.mark.parametrize("k", [0, 1, 49, 50, 99, 100, 119, 500])
+async def test_a_stored_document_finds_the_others_nearest_to_it_and_embeds_nothing(
+    filled: Any, call: Call, metric: Metric, k: int
+) -> None:
+    store = filled(metric)
+    queries = list(store.embeddings.queries)
+    found = await call(store, "similarity_search_by_id", "7", k)
+    others = [i for i in ranking(metric, ROWS[7], ROWS) if i != 7]
+    assert found_ids(found) == others[:k]
+    assert store.embeddings.queries == queries
+
+
+@both_ways
+async def test_a_search_by_id_takes_what_other_searches_take(filled: Any, call: Call) -> None:
+    store, odd = filled("cosine"), {"kind": "odd"}
+    assert len(await call(store, "similarity_search_by_id", "7")) == 4
+    found = await call(store, "similarity_search_by_id", "7", 100, filter=odd)
+    assert sorted(found_ids(found)) == [i for i in range(1, COUNT, 2) if i != 7]
+    with pytest.raises(InvalidInputError, match="not negative"):
+        await call(store, "similarity_search_by_id", "7", -1)
+    for missing in ("unknown", "x" * 65):
+        with pytest.raises(InvalidInputError, match=f"no record of the index.*'{missing}'"):
+            await call(store, "similarity_search_by_id", missing)
+    with pytest.raises(InvalidInputError, match="no record"):
+        await call(store, "similarity_search_by_id", "7", namespace="other")
+
+
 # Filters and namespaces
 
 FILTERS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = {
@@ -409,6 +442,43 @@ async def test_a_search_is_in_its_own_namespace_or_the_stores_or_all(
     ):
         found = await search(call, store, method, namespace=namespace)
         assert set(found_ids(found)) == expected
+
+
+# Options of another search
+
+MISPLACED = [
+    (
+        "similarity_search",
+        "score_threshold",
+        "search_type='similarity_score_threshold'.*takes that",
+    ),
+    ("similarity_search_with_score", "score_threshold", "similarity_search_with_relevance_scores"),
+    ("similarity_search_by_vector", "fetch_k", "search_type='mmr'.*takes that"),
+    ("similarity_search", "lambda_mult", "max_marginal_relevance_search.*takes that"),
+    ("similarity_search", "score_treshold", "takes 'score_threshold'"),
+    ("max_marginal_relevance_search", "score_threshold", "similarity_score_threshold"),
+    ("similarity_search_with_relevance_scores", "fetch_k", "search_type='mmr'"),
+    ("similarity_search_with_relevance_scores", "score_treshold", "mean 'score_threshold'"),
+    ("max_marginal_relevance_search", "fetchk", "mean 'fetch_k'"),
+]
+
+
+@both_ways
+@pytest.mark.parametrize(("method", "keyword", "message"), MISPLACED)
+async def test_an_option_of_another_search_names_what_takes_it(
+    filled: Any, call: Call, method: str, keyword: str, message: str
+) -> None:
+    with pytest.raises(TypeError, match=f"'{keyword}'; .*{message}"):
+        await search(call, filled("cosine"), method, **{keyword: 0.5})
+
+
+@both_ways
+async def test_a_retriever_of_another_type_is_told_which_takes_its_option(
+    filled: Any, call: Call
+) -> None:
+    retriever = filled("cosine").as_retriever(search_kwargs={"score_threshold": 0.5})
+    with pytest.raises(TypeError, match="search_type='similarity_score_threshold'"):
+        await call(retriever, "invoke", "query")
 
 
 # An index that is not there
