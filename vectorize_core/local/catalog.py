@@ -6,7 +6,7 @@ so nothing has to be done when a time comes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any
@@ -14,15 +14,20 @@ from typing import Any
 from vectorize_core.local import faults
 from vectorize_core.models import IndexConfig, IndexDetails, IndexType, MetadataIndex, Metric
 
-_COLUMNS = "id, name, dimensions, metric, description, created, version, submitted"
+_COLUMNS = (
+    "id, name, dimensions, metric, description, created, submitted, "
+    "generation, slots, dead, inserted"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
     """An index as the other tables refer to it.
 
-    ``version`` changes whenever its visible vectors do; ``submitted`` is the time of its latest
-    mutation.
+    ``submitted`` is the time of its latest mutation. Its values are in a file of its own, one for
+    each ``generation``; ``slots`` of it have been given, of which ``dead`` hold nothing (any more).
+    ``inserted`` is the next position in the order of insertion. ``generation``, ``slots`` and
+    ``dead`` together change whenever its visible vectors do.
     """
 
     id: int
@@ -31,8 +36,44 @@ class Index:
     metric: Metric
     description: str
     created: float
-    version: int
     submitted: float
+    generation: int
+    slots: int
+    dead: int
+    inserted: int
+
+    @property
+    def count(self) -> int:
+        """How many vectors reads see."""
+        return self.slots - self.dead
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the order of slots is that of insertion: no upsert has moved a vector."""
+        return self.slots == self.inserted
+
+    @property
+    def state(self) -> tuple[int, int, int, int]:
+        """Changes whenever the visible vectors do."""
+        return self.id, self.generation, self.slots, self.dead
+
+    def after(self, *, put: int, replaced: int, killed: int) -> Index:
+        """Itself after a mutation: ``put`` slots more, ``killed`` of the others dead."""
+        if not (put or killed):
+            return self
+        return replace(
+            self,
+            slots=self.slots + put,
+            dead=self.dead + killed,
+            inserted=self.inserted + put - replaced,
+        )
+
+    def save(self, tx: Connection) -> None:
+        """Keep what `after` has changed."""
+        tx.execute(
+            "UPDATE indexes SET generation = ?, slots = ?, dead = ?, inserted = ? WHERE id = ?",
+            (self.generation, self.slots, self.dead, self.inserted, self.id),
+        )
 
     def now(self, clock: float) -> float:
         """The index's own time, which never runs backwards even where the clock was set back."""
@@ -90,6 +131,17 @@ def find(tx: Connection, name: str) -> Index:
     if tx.execute("SELECT 1 FROM deleted_indexes WHERE name = ?", (name,)).fetchone():
         raise faults.index_deleted(name)
     raise faults.index_not_found(name)
+
+
+def is_generation(tx: Connection, index: Index) -> bool:
+    """Whether the slots of ``index`` still mean what they meant."""
+    row = tx.execute("SELECT generation FROM indexes WHERE id = ?", (index.id,)).fetchone()
+    return row is not None and bool(row[0] == index.generation)
+
+
+def next_generation(index: Index, count: int) -> Index:
+    """An index of which nothing but ``count`` live vectors is left, in order of insertion."""
+    return replace(index, generation=index.generation + 1, slots=count, dead=0, inserted=count)
 
 
 def every(tx: Connection) -> list[Index]:

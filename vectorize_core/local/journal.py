@@ -15,15 +15,17 @@ from typing import Any
 from vectorize_core.local import vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
+from vectorize_core.local.matrices import Matrices
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A mutation's public id, its place in the order, and when it was submitted."""
+    """A mutation's public id, its place in the order, when it was submitted, the index then."""
 
     seq: int
     mutation_id: str
     submitted: float
+    index: Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Progress:
 
 def submit(
     tx: Connection,
+    matrices: Matrices,
     index: Index,
     kind: vectors.Kind,
     records: Sequence[vectors.Record],
@@ -60,14 +63,14 @@ def submit(
     assert seq is not None
     tx.execute("UPDATE indexes SET submitted = ? WHERE id = ?", (now, index.id))
     if visible <= now:
-        vectors.apply(tx, index, kind, records, seq=seq, processed=processed)
+        index = vectors.apply(tx, matrices, index, kind, records, seq=seq, processed=processed)
         _retire(tx, seq)
     else:
         tx.executemany(
             "INSERT INTO mutation_rows VALUES (?, ?, ?, ?, ?, ?)",
             ((seq, position, *record) for position, record in enumerate(records)),
         )
-    return Accepted(seq, mutation_id, now)
+    return Accepted(seq, mutation_id, now, index)
 
 
 def is_due(tx: Connection, index: Index, now: float) -> bool:
@@ -75,17 +78,18 @@ def is_due(tx: Connection, index: Index, now: float) -> bool:
     return bool(_due(tx, index, now))
 
 
-def advance(tx: Connection, index: Index, now: float) -> None:
-    """Apply the mutations whose time to be seen has come."""
+def advance(tx: Connection, matrices: Matrices, index: Index, now: float) -> Index:
+    """Apply the mutations whose time to be seen has come; the index as it is then."""
     for seq, kind, processed in _due(tx, index, now):
         rows = tx.execute(
             "SELECT id, namespace, metadata, data FROM mutation_rows "
             "WHERE seq = ? ORDER BY position",
             (seq,),
         )
-        records = (vectors.Record(*row) for row in rows)
-        vectors.apply(tx, index, kind, records, seq=seq, processed=processed)
+        records = [vectors.Record(*row) for row in rows]
+        index = vectors.apply(tx, matrices, index, kind, records, seq=seq, processed=processed)
         _retire(tx, seq)
+    return index
 
 
 def progress(tx: Connection, index: Index, now: float) -> Progress:
@@ -110,7 +114,7 @@ def progress(tx: Connection, index: Index, now: float) -> Progress:
         {"index": index.id, "now": now},
     ).fetchone()
     mutation_id, submitted, processed = last
-    return Progress(mutation_id, submitted, processed, vectors.count(tx, index) + unseen)
+    return Progress(mutation_id, submitted, processed, index.count + unseen)
 
 
 def _due(tx: Connection, index: Index, now: float) -> list[tuple[int, Any, float]]:

@@ -22,6 +22,7 @@ from vectorize_core.filters import native
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.models import IndexType
 
+Metadata = Mapping[str, Any]
 Scalar = str | float | bool
 Entry = tuple[Scalar, ...]
 """What an index holds for one vector: one value, or an array's elements, or nothing at all."""
@@ -65,12 +66,29 @@ def build(index_type: IndexType, size: int, entries: Iterable[Entry]) -> Column:
     return Column(index_type, values, starts, found, indexed)
 
 
+def merged(one: Column, two: Column) -> Column:
+    """One column over the rows of two, those of ``two`` coming after those of ``one``."""
+    values = sorted({*one.values, *two.values})
+    rank = {value: i for i, value in enumerate(values)}
+    ranked = np.concatenate([_ranks(one, rank), _ranks(two, rank)])
+    order = np.argsort(ranked, kind="stable")
+    rows = np.concatenate([one.rows, two.rows + np.int32(len(one.indexed))])[order]
+    starts = np.searchsorted(ranked[order], np.arange(len(values) + 1))
+    indexed = np.concatenate([one.indexed, two.indexed])
+    return Column(one.index_type, values, starts, rows, indexed)
+
+
+def _ranks(column: Column, rank: Mapping[Scalar, int]) -> NDArray[np.int32]:
+    ranks = np.fromiter((rank[value] for value in column.values), np.int32, len(column.values))
+    return np.repeat(ranks, np.diff(column.starts))
+
+
 def unindexed(size: int) -> Column:
     """The column of a property without a metadata index, where nothing is to be found."""
     return build("string", size, ())
 
 
-def lookup(metadata: Mapping[str, Any], property_name: str) -> Any:
+def lookup(metadata: Metadata, property_name: str) -> Any:
     """The value of a property, dots leading into nested objects; None where there is none."""
     value: Any = metadata
     for key in property_name.split("."):
@@ -107,6 +125,14 @@ def matches(column: Column, condition: native.Condition, behavior: Behavior) -> 
         return ~found if behavior.negation_matches_missing else ~found & column.indexed
     if condition.operator in ("$eq", "$in") and None in given and behavior.eq_null == "missing":
         return found | ~column.indexed
+    return found
+
+
+def equal(column: Column, value: Scalar) -> NDArray[np.bool_]:
+    """For each row whether it has ``value``, as it is."""
+    found = np.zeros(len(column.indexed), np.bool_)
+    first, end = _span(column.values, "$eq", value)
+    found[column.rows[column.starts[first] : column.starts[end]]] = True
     return found
 
 

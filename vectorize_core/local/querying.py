@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
+from itertools import groupby
+from operator import itemgetter
 from sqlite3 import Connection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import json, scoring
-from vectorize_core.local import catalog, faults, matching, vectors
+from vectorize_core import json
+from vectorize_core.local import catalog, faults, matching, search, vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
-from vectorize_core.local.snapshot import Snapshot, Snapshots
+from vectorize_core.local.columns import Column
+from vectorize_core.local.matrices import Matrices
 from vectorize_core.local.validation import QueryRequest
+from vectorize_core.local.views import View, Views
 from vectorize_core.models import Match, QueryResult, Values
 
 
@@ -28,107 +31,130 @@ class Prepared:
     index: Index
     vector: Values | None
     """None where the query is by an id that is not there."""
-    snapshot: Snapshot
+    view: View
     live: list[LiveMetadataIndex]
-    columns: Mapping[str, matching.Column]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A row of a snapshot, and how well it matches."""
-
-    row: int
-    score: float
+    columns: Mapping[str, Column]
+    namespaces: Column | None
+    """None where no namespace is asked for."""
+    findable: Column | None
+    """None where search overlooks nothing."""
 
 
 def prepare(
     tx: Connection,
+    matrices: Matrices,
     index: Index,
     request: QueryRequest,
     *,
     now: float,
-    snapshots: Snapshots,
+    views: Views,
     behavior: Behavior,
 ) -> Prepared:
-    """Take what the search needs out of the transaction."""
+    """Take what the search needs out of the transaction. `Superseded`."""
+    view = views.current(tx, index)
     vector = request.vector
     if request.vector_id is not None:
-        source = vectors.get(tx, index, request.vector_id)
+        source = vectors.get(tx, matrices, index, request.vector_id)
         if source is None and behavior.unknown_vector_id == "error":
             raise faults.refused(f'no vector has the id "{request.vector_id}"')
         vector = None if source is None else source.values
     if vector is not None and len(vector) != index.dimensions:
         raise faults.query_dimensions(index.dimensions, len(vector))
-    snapshot = snapshots.current(tx, index)
-    live = catalog.live_metadata_indexes(tx, index, now)
     named = {condition.property_name for condition in request.conditions}
+    live: list[LiveMetadataIndex] = []
+    if named or request.return_metadata == "indexed":
+        live = catalog.live_metadata_indexes(tx, index, now)
     usable = [item for item in live if item.property_name in named]
-    columns = snapshots.columns(tx, index, snapshot, usable)
-    return Prepared(request, index, vector, snapshot, live, columns)
+    overlooks = behavior.overlooked and not request.return_values
+    return Prepared(
+        request,
+        index,
+        vector,
+        view,
+        live,
+        views.by_property(tx, view, usable) if usable else {},
+        None if request.namespace is None else views.namespaces(tx, view),
+        views.findable(tx, view) if overlooks else None,
+    )
 
 
-def run(prepared: Prepared, behavior: Behavior) -> list[Hit]:
-    """Search. It reads nothing but the snapshot, so no lock is needed."""
+def run(prepared: Prepared, behavior: Behavior) -> search.Found | None:
+    """Search. It reads nothing but the view, so no lock is needed. None without a vector."""
     if prepared.vector is None:
-        return []
-    rows, scores = scoring.nearest(
+        return None
+    return search.nearest(
         prepared.index.metric,
-        prepared.snapshot.matrix,
+        prepared.view.matrix,
+        prepared.view.norms,
         prepared.vector,
         prepared.request.top_k,
         _mask(prepared, behavior),
         newest_first=behavior.ties == "newest",
+        # Where slots are not in order of insertion, `answer` decides between equal scores.
+        with_ties=not prepared.index.in_order,
     )
-    if prepared.index.metric == "dot-product" and behavior.dot_product == "positive":
-        scores = 0.0 - scores
-    return [Hit(*hit) for hit in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 
 def answer(
-    tx: Connection, prepared: Prepared, hits: list[Hit], behavior: Behavior
+    tx: Connection, prepared: Prepared, found: search.Found | None, behavior: Behavior
 ) -> QueryResult | None:
-    """The hits as the request wants them, or None if one of them has changed since `prepare`."""
-    request, snapshot = prepared.request, prepared.snapshot
+    """What was found as the request wants it, or None if any of it has changed since `prepare`."""
+    request, index, matrix = prepared.request, prepared.index, prepared.view.matrix
+    if found is None or not len(found.slots):
+        return QueryResult(0, ())
+    if not catalog.is_generation(tx, index):
+        return None
+    slots = found.slots.tolist()
+    stored = vectors.stored(tx, index, slots)
+    if len(stored) < len(slots):
+        return None
+    hits = list(zip(slots, found.scores.tolist(), strict=True))
+    if not index.in_order:
+        hits = _by_position(hits, stored, behavior)
+    sign = -1.0 if index.metric == "dot-product" and behavior.dot_product == "positive" else 1.0
+    values = matrix.take(np.sort(found.slots))
+    row = {slot: n for n, slot in enumerate(sorted(slots))}
     matches = []
-    for hit in hits:
-        metadata = None
-        if request.return_metadata != "none":
-            stored = vectors.stored(tx, int(snapshot.slots[hit.row]))
-            if stored is None or stored.seq != snapshot.seqs[hit.row]:
-                return None
-            metadata = _metadata(stored, prepared, behavior)
+    for slot, score in hits[: request.top_k]:
+        what, vector = stored[slot], values[row[slot]]
+        what.check(vector)
         matches.append(
             Match(
-                snapshot.ids[hit.row],
-                hit.score,
-                snapshot.matrix[hit.row].copy() if request.return_values else None,
-                metadata,
-                snapshot.namespace(hit.row),
+                what.id,
+                0.0 + sign * score,
+                vector if request.return_values else None,
+                _metadata(what, prepared, behavior) if request.return_metadata != "none" else None,
+                what.namespace,
             )
         )
     return QueryResult(len(matches), tuple(matches))
 
 
+def _by_position(
+    hits: list[tuple[int, float]], stored: Mapping[int, vectors.Stored], behavior: Behavior
+) -> list[tuple[int, float]]:
+    """Equal scores, which are together, by the order of insertion."""
+    order = -1 if behavior.ties == "newest" else 1
+    ordered: list[tuple[int, float]] = []
+    for _, group in groupby(hits, key=itemgetter(1)):
+        ordered += sorted(group, key=lambda hit: order * stored[hit[0]].position)
+    return ordered
+
+
 def _mask(prepared: Prepared, behavior: Behavior) -> NDArray[np.bool_] | None:
-    request, snapshot = prepared.request, prepared.snapshot
-    masks = []
-    if behavior.overlooked and not request.return_values:
-        masks.append(_found(snapshot.ids, behavior))
-    if request.namespace is not None:
-        masks.append(snapshot.in_namespace(request.namespace))
+    request, view = prepared.request, prepared.view
+    masks = [] if view.live is None else [view.live]
+    if prepared.findable is not None:
+        masks.append(prepared.findable.equal(True))
+    if prepared.namespaces is not None:
+        assert request.namespace is not None
+        masks.append(prepared.namespaces.equal(request.namespace))
     for condition in request.conditions:
         column = prepared.columns.get(condition.property_name)
         if column is None:
-            column = matching.unindexed(len(snapshot.ids))
-        masks.append(matching.matches(column, condition, behavior))
-    return np.logical_and.reduce(masks) if masks else None
-
-
-def _found(ids: list[str], behavior: Behavior) -> NDArray[np.bool_]:
-    seed = str(behavior.overlooked_seed).encode()
-    digests = b"".join(blake2b(i.encode(), digest_size=4, key=seed).digest() for i in ids)
-    found: NDArray[np.bool_] = np.frombuffer(digests, dtype="<u4") >= behavior.overlooked * 2**32
-    return found
+            column = Column((matching.unindexed(view.matrix.count),))
+        masks.append(column.matches(condition, behavior))
+    return np.logical_and.reduce(masks) if len(masks) > 1 else next(iter(masks), None)
 
 
 def _metadata(

@@ -11,15 +11,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from vectorize_core import limits
-from vectorize_core.local import catalog, faults, hints, journal, querying, validation, vectors
+from vectorize_core.local import (
+    catalog,
+    faults,
+    hints,
+    journal,
+    maintenance,
+    querying,
+    validation,
+    vectors,
+)
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.cursors import Cursors
-from vectorize_core.local.snapshot import Snapshots
-from vectorize_core.local.storage import Database
+from vectorize_core.local.storage import Database, FileMissingError
+from vectorize_core.local.views import Views
 from vectorize_core.models import (
     IdPage,
     IndexConfig,
@@ -34,6 +43,10 @@ from vectorize_core.models import (
     Values,
     Vector,
 )
+
+T = TypeVar("T")
+Look = Callable[[Connection, Index, float], T]
+"""Looks at an index, at a time of its own, in a read transaction."""
 
 _UNLOCKED_SEARCHES: Final = 2
 
@@ -57,7 +70,7 @@ class Service:
         self._database = Database(path)
         self._behavior = behavior
         self._clock = clock
-        self._snapshots = Snapshots(behavior)
+        self._views = Views(self._database, behavior)
         self._cursors = Cursors(behavior.cursor_lifetime)
 
     def close(self) -> None:
@@ -87,8 +100,10 @@ class Service:
     def delete_index(self, name: str) -> None:
         """Delete an index with its vectors and metadata indexes, at once."""
         with self._database.writing() as tx:
-            catalog.delete(tx, self._find(tx, name))
-            self._snapshots.forget(name)
+            index = self._find(tx, name)
+            catalog.delete(tx, index)
+        self._views.forget(name)
+        self._database.matrices.remove(index.id, index.generation, index.dimensions)
 
     def index_info(self, name: str) -> IndexInfo:
         """How many vectors are processed, and the last processed mutation if there was one."""
@@ -138,20 +153,14 @@ class Service:
             namespace=namespace,
         )
         for _ in range(_UNLOCKED_SEARCHES):
-            with self._reading(name) as (tx, index, now):
-                prepared = self._prepare(tx, index, now, request)
-            hits = querying.run(prepared, self._behavior)
+            prepared = self._read(name, self._preparing(request))
+            found = querying.run(prepared, self._behavior)
             with self._database.reading() as tx:
-                result = querying.answer(tx, prepared, hits, self._behavior)
+                result = querying.answer(tx, prepared, found, self._behavior)
             if result is not None:
                 return result
-        # Writers keep changing the hits: this time within one transaction.
-        with self._reading(name) as (tx, index, now):
-            prepared = self._prepare(tx, index, now, request)
-            hits = querying.run(prepared, self._behavior)
-            result = querying.answer(tx, prepared, hits, self._behavior)
-        assert result is not None
-        return result
+        # Writers keep changing what is found: this time within one transaction.
+        return self._read(name, self._answering(request))
 
     def filter_hints(self, name: str, filter: Mapping[str, Any] | None) -> tuple[str, ...]:
         """Why a filter may find less than is there, in words; nothing the real service says.
@@ -164,21 +173,26 @@ class Service:
             return ()
         with self._reading(name) as (tx, index, now):
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
-            return hints.about(names, live, vectors.scan_metadata(tx, index))
+            return hints.about(names, live, vectors.scan(tx, index))
 
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
         """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""
         wanted = dict.fromkeys(validation.ids(ids, limits.MAX_IDS_PER_GET))
-        with self._reading(name) as (tx, index, _):
-            found = [vectors.get(tx, index, vector_id) for vector_id in wanted]
-        return tuple(vector for vector in found if vector is not None)
+        matrices = self._database.matrices
+
+        def look(tx: Connection, index: Index, _: float) -> list[Vector | None]:
+            return [vectors.get(tx, matrices, index, vector_id) for vector_id in wanted]
+
+        return tuple(vector for vector in self._read(name, look) if vector is not None)
 
     def delete_by_ids(self, name: str, ids: Sequence[str]) -> Mutation:
         """Delete up to 100 vectors; unknown ids do no harm."""
         wanted = validation.ids(ids, limits.MAX_IDS_PER_DELETE)
         records = [vectors.Record(vector_id) for vector_id in wanted]
         with self._writing(name) as (tx, index, now):
-            return Mutation(self._submit(tx, index, now, "delete", records).mutation_id)
+            accepted = self._submit(tx, index, now, "delete", records)
+        self._tidy(accepted.index)
+        return Mutation(accepted.mutation_id)
 
     def list_vectors(
         self, name: str, *, count: int = limits.DEFAULT_LIST_COUNT, cursor: str | None = None
@@ -235,7 +249,23 @@ class Service:
         records = validation.records(kind, given, self._behavior)
         with self._writing(name) as (tx, index, now):
             validation.dimensions(given, index.dimensions)
-            return Mutation(self._submit(tx, index, now, kind, records).mutation_id)
+            accepted = self._submit(tx, index, now, kind, records)
+        self._tidy(accepted.index)
+        return Mutation(accepted.mutation_id)
+
+    def _tidy(self, index: Index) -> None:
+        """Compact an index that has become more dead than alive."""
+        if maintenance.is_wasteful(index):
+            self._compact(index.name)
+
+    def _compact(self, name: str) -> None:
+        matrices = self._database.matrices
+        with self._database.writing() as tx:
+            index = self._find(tx, name)
+            matrices.sweep({(each.id, each.generation) for each in catalog.every(tx)})
+            following = maintenance.compact(tx, matrices, index)
+        if following is not index:
+            matrices.remove(index.id, index.generation, index.dimensions)
 
     def _submit(
         self,
@@ -245,44 +275,79 @@ class Service:
         kind: vectors.Kind,
         records: Sequence[vectors.Record],
     ) -> journal.Accepted:
-        return journal.submit(tx, index, kind, records, now=now, behavior=self._behavior)
-
-    def _prepare(
-        self, tx: Connection, index: Index, now: float, request: validation.QueryRequest
-    ) -> querying.Prepared:
-        return querying.prepare(
+        return journal.submit(
             tx,
+            self._database.matrices,
             index,
-            request,
+            kind,
+            records,
             now=now,
-            snapshots=self._snapshots,
             behavior=self._behavior,
         )
 
+    def _preparing(self, request: validation.QueryRequest) -> Look[querying.Prepared]:
+        def look(tx: Connection, index: Index, now: float) -> querying.Prepared:
+            return querying.prepare(
+                tx,
+                self._database.matrices,
+                index,
+                request,
+                now=now,
+                views=self._views,
+                behavior=self._behavior,
+            )
+
+        return look
+
+    def _answering(self, request: validation.QueryRequest) -> Look[QueryResult]:
+        prepare = self._preparing(request)
+
+        def look(tx: Connection, index: Index, now: float) -> QueryResult:
+            prepared = prepare(tx, index, now)
+            found = querying.run(prepared, self._behavior)
+            result = querying.answer(tx, prepared, found, self._behavior)
+            assert result is not None
+            return result
+
+        return look
+
+    def _read(self, name: str, look: Look[T]) -> T:
+        """What ``look`` sees, also where a compaction takes a generation away meanwhile."""
+        missing: tuple[Index, FileMissingError] | None = None
+        while True:
+            with self._reading(name) as (tx, index, now):
+                if missing is not None and missing[0].generation == index.generation:
+                    raise missing[1]
+                try:
+                    return look(tx, index, now)
+                except FileMissingError as error:
+                    missing = index, error
+
     @contextmanager
     def _reading(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
-        with self._database.reading() as tx:
-            index = self._find(tx, name)
-            now = index.now(self._clock())
-            if not journal.is_due(tx, index, now):
-                yield tx, index, now
-                return
-        with self._writing(name) as opened:
-            yield opened
+        while True:
+            with self._database.reading() as tx:
+                index = self._find(tx, name)
+                now = index.now(self._clock())
+                if not journal.is_due(tx, index, now):
+                    yield tx, index, now
+                    return
+            # Committed before it is read: what is remembered of a state must not be undone.
+            with self._writing(name):
+                pass
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
         with self._database.writing() as tx:
             index = self._find(tx, name)
             now = index.now(self._clock())
-            journal.advance(tx, index, now)
-            yield tx, self._find(tx, name), now
+            yield tx, journal.advance(tx, self._database.matrices, index, now), now
 
     def _find(self, tx: Connection, name: str) -> Index:
         try:
             return catalog.find(tx, name)
         except faults.ServiceFault:
-            self._snapshots.forget(name)
+            self._views.forget(name)
             raise
 
 

@@ -1,4 +1,4 @@
-"""The database that holds the truth: one SQLite connection, in memory or in a directory.
+"""The truth: an SQLite database and the values beside it, in memory or in a directory.
 
 Everything else of the embedded Vectorize reaches SQLite only through the transactions of a
 `Database`.
@@ -6,200 +6,160 @@ Everything else of the embedded Vectorize reaches SQLite only through the transa
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from vectorize_core.errors import VectorizeError
+from vectorize_core.local import schema
+from vectorize_core.local.matrices import FileMissingError, Matrices, StorageError
+
+__all__ = ["FILE_NAME", "Database", "FileMissingError", "StorageError"]
 
 FILE_NAME: Final = "vectorize.sqlite3"
-FORMAT: Final = 1
-"""Version of the schema below, kept in the file's ``user_version``."""
-
-_LOCK_TIMEOUT: Final = 60.0
-_LOCK_PAUSE: Final = 0.01
-_SCHEMA: Final = """
-CREATE TABLE indexes (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
-    dimensions INTEGER NOT NULL,
-    metric TEXT NOT NULL,
-    description TEXT NOT NULL,
-    created REAL NOT NULL,
-    version INTEGER NOT NULL DEFAULT 0,
-    submitted REAL NOT NULL,
-    last_mutation TEXT,
-    last_submitted REAL,
-    last_processed REAL
-);
-CREATE TABLE deleted_indexes (name TEXT PRIMARY KEY);
-CREATE TABLE mutations (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
-    mutation_id TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    submitted REAL NOT NULL,
-    processed REAL NOT NULL,
-    visible REAL NOT NULL
-);
-CREATE INDEX mutations_of_index ON mutations (index_id, seq);
-CREATE TABLE mutation_rows (
-    seq INTEGER NOT NULL REFERENCES mutations ON DELETE CASCADE,
-    position INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    namespace TEXT,
-    metadata TEXT,
-    data BLOB,
-    PRIMARY KEY (seq, position)
-);
-CREATE TABLE metadata_indexes (
-    seq INTEGER PRIMARY KEY,
-    index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
-    property_name TEXT NOT NULL,
-    index_type TEXT NOT NULL,
-    live REAL NOT NULL,
-    gone REAL
-);
-CREATE INDEX metadata_indexes_of_index ON metadata_indexes (index_id, seq);
-CREATE TABLE vectors (
-    slot INTEGER PRIMARY KEY,
-    index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
-    id TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    processed REAL NOT NULL,
-    namespace TEXT,
-    metadata TEXT,
-    data BLOB NOT NULL,
-    UNIQUE (index_id, id)
-);
-CREATE INDEX vectors_of_index ON vectors (index_id, slot);
-"""
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-class StorageError(VectorizeError):
-    """The directory holds something that this version cannot read, or the storage is closed."""
+class _Link:
+    """One connection, and the lock under which its transactions exclude each other."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.connection: sqlite3.Connection | None = None
 
 
 class Database:
-    """A lazily opened SQLite database whose transactions exclude each other between threads.
+    """A lazily opened SQLite database with the values of its vectors.
 
     ``path`` is ``":memory:"`` or a directory, which is made when first needed. Processes may
-    share a directory, also across a fork; each sees what the others have committed.
+    share a directory, also across a fork; each sees what the others have committed. Readers wait
+    for a writer only in memory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         location = os.fspath(path)
-        self._directory = None if location == ":memory:" else Path(location)
-        self._lock = threading.RLock()
+        self.directory = None if location == ":memory:" else Path(location)
+        self.matrices = Matrices(self.directory)
+        self._links()
         self._pid = os.getpid()
-        self._connection: sqlite3.Connection | None = None
-        self._inherited: list[sqlite3.Connection] = []
+        self._inherited: list[object] = []
         self._closed = False
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A transaction that sees one state from its first read on."""
-        return self._transaction("BEGIN")
+        return self._transaction(writes=False)
 
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """A transaction that commits, durably, when its block ends, and rolls back on an error."""
-        return self._transaction("BEGIN IMMEDIATE")
+        return self._transaction(writes=True)
+
+    def vacuum(self) -> None:
+        """Give the space of what is gone back to the file system."""
+        with self._writer.lock, _explained(self.place):
+            connection = self._open(self._writer)
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the file, after transactions under way; what is in memory is gone. Idempotent."""
         self._leave_parent()
-        with self._lock:
+        with self._reader.lock, self._writer.lock:
             self._closed = True
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            for link in (self._reader, self._writer):
+                if link.connection is not None:
+                    link.connection.close()
+                    link.connection = None
+            self.matrices = Matrices(self.directory)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return "memory" if self.directory is None else str(self.directory)
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, writes: bool) -> Iterator[sqlite3.Connection]:
         self._leave_parent()
-        with self._lock:
-            connection = self._open()
+        link = self._writer if writes else self._reader
+        with link.lock, _explained(self.place):
+            connection = self._open(link)
             try:
-                connection.execute(begin)
+                connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 yield connection
+                if writes:
+                    # Before the commit that tells of them.
+                    self.matrices.sync()
                 connection.commit()
             except BaseException:
                 connection.rollback()
                 raise
 
+    def _links(self) -> None:
+        self._reader = _Link()
+        # What is in memory is there for one connection only.
+        self._writer = self._reader if self.directory is None else _Link()
+
     def _leave_parent(self) -> None:
-        """After a fork: neither the parent's lock, which nobody may ever release, nor its file."""
+        """After a fork: neither the parent's locks, which nobody may ever release, nor its file."""
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
-        self._lock = threading.RLock()
-        if self._directory is not None and self._connection is not None:
-            # Closing it here would drop the parent's locks on the file; so it is kept, unused.
-            self._inherited.append(self._connection)
-            self._connection = None
+        reader, writer = self._reader, self._writer
+        self._links()
+        if self.directory is None:
+            self._reader.connection = reader.connection
+            return
+        # Closing them here would drop the parent's locks on the file; so they are kept, unused.
+        self._inherited += [reader, writer]
+        self.matrices = Matrices(self.directory)
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, link: _Link) -> sqlite3.Connection:
         if self._closed:
             raise StorageError("this embedded Vectorize is closed")
-        if self._connection is None:
-            self._connection = self._connect()
-        return self._connection
+        if link.connection is None:
+            link.connection = self._connect()
+        return link.connection
 
     def _connect(self) -> sqlite3.Connection:
         target = ":memory:"
-        if self._directory is not None:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            target = str(self._directory / FILE_NAME)
+        if self.directory is not None:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            target = str(self.directory / FILE_NAME)
         connection = sqlite3.connect(
-            target, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
+            target, timeout=schema.LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
         )
         try:
-            _prepare(connection, target)
+            schema.prepare(connection, target, self.matrices)
         except BaseException:
             connection.close()
             raise
         return connection
 
 
-def _prepare(connection: sqlite3.Connection, target: str) -> None:
-    version = _version(connection)
-    if version > FORMAT:
-        raise StorageError(
-            f"{target} was written by a newer version of this library (format {version}; "
-            f"this version reads up to {FORMAT}). Upgrade the library to open it"
-        )
-    _switch_to_wal(connection)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    if version == 0:
-        connection.execute("BEGIN IMMEDIATE")
-        # Another process may have made the tables since the version was read.
-        if _version(connection) == 0:
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
-        connection.commit()
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    # For this one statement SQLite fails at once, whatever the timeout, while others open the file.
-    deadline = time.monotonic() + _LOCK_TIMEOUT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(_LOCK_PAUSE)
-        else:
-            return
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
+@contextmanager
+def _explained(place: str) -> Iterator[None]:
+    """Errors of the machine below, for the person who has to do something about them."""
+    full = (
+        f"no space is left for the embedded Vectorize in {place}: this call has changed nothing, "
+        "and everything before it is kept. Make room, then call again"
+    )
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise StorageError(full) from error
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise StorageError(full) from error
+        if code in _DAMAGED:
+            raise StorageError(
+                f"the database of the embedded Vectorize in {place} is damaged ({error}). Restore "
+                "it, or see what can be saved: vectorize-stores check --path DIR"
+            ) from error
+        raise

@@ -1,11 +1,13 @@
 """The rows of vectors: what reads see.
 
-Slots ascend in order of insertion; an upsert of a known id keeps its slot.
+A vector lies in a slot of its index. Slots are given in order and never again: what an upsert
+replaces, like what is deleted, is a dead slot until the index is compacted. ``position`` is the
+order of insertion, which an upsert of a known id keeps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Final, Literal, NamedTuple
@@ -14,9 +16,15 @@ import numpy as np
 
 from vectorize_core import json
 from vectorize_core.local.catalog import Index
+from vectorize_core.local.matrices import Matrices, StorageError
+from vectorize_core.local.schema import checksum, key, slot
 from vectorize_core.models import Metadata, Values, Vector
 
 Kind = Literal["insert", "upsert", "delete", "metadata-index"]
+
+_IDS_AT_ONCE: Final = 500
+"""SQLite before 3.32 takes at most 999 parameters."""
+_ROW: Final = "key, position, id, seq, processed, namespace, metadata, checksum"
 
 
 class Record(NamedTuple):
@@ -26,7 +34,7 @@ class Record(NamedTuple):
     namespace: str | None = None
     metadata: str | None = None
     """Compact JSON, or None where the vector has no metadata."""
-    data: bytes | None = None
+    data: bytes = b""
     """Little-endian float32."""
 
 
@@ -34,102 +42,151 @@ class Record(NamedTuple):
 class Stored:
     """What a slot holds beside its values; (``processed``, ``seq``) is the mutation it is from."""
 
+    key: int
+    position: int
     id: str
     seq: int
     processed: float
+    namespace: str | None
     metadata: str | None
+    checksum: int
 
+    @property
+    def slot(self) -> int:
+        """Where its values are."""
+        return slot(self.key)
 
-_PUT: Final = (
-    "INSERT INTO vectors (index_id, id, seq, processed, namespace, metadata, data) "
-    "VALUES (:index, :id, :seq, :processed, :namespace, :metadata, :data) "
-    "ON CONFLICT (index_id, id) DO "
-)
-_STATEMENTS: Final = {
-    "insert": _PUT + "NOTHING",
-    "upsert": _PUT + "UPDATE SET seq = excluded.seq, processed = excluded.processed, "
-    "namespace = excluded.namespace, metadata = excluded.metadata, data = excluded.data",
-    "delete": "DELETE FROM vectors WHERE index_id = :index AND id = :id",
-}
+    def check(self, values: Values) -> None:
+        """Refuse ``values`` that are not what was put here."""
+        if checksum(values.astype("<f4", copy=False).data) != self.checksum:
+            raise StorageError(
+                f"the values of id {self.id!r} (slot {self.slot}) are damaged on disk. Restore the "
+                "directory or write the vector again; all damage is listed by: "
+                "vectorize-stores check --path DIR"
+            )
 
 
 def apply(
     tx: Connection,
+    matrices: Matrices,
     index: Index,
     kind: Kind,
     records: Iterable[Record],
     *,
     seq: int,
     processed: float,
-) -> None:
-    """Carry out a mutation, in the order of its records."""
+) -> Index:
+    """Carry out a mutation, in the order of its records; the index as it is then."""
     if kind == "metadata-index":
-        return
-    common = {"index": index.id, "seq": seq, "processed": processed}
-    done = tx.executemany(_STATEMENTS[kind], (record._asdict() | common for record in records))
-    if done.rowcount:
-        tx.execute("UPDATE indexes SET version = version + 1 WHERE id = ?", (index.id,))
-
-
-def count(tx: Connection, index: Index) -> int:
-    """How many vectors reads see."""
-    row = tx.execute("SELECT count(*) FROM vectors WHERE index_id = ?", (index.id,)).fetchone()
-    return int(row[0])
+        return index
+    # Of one id twice an insert keeps the first and an upsert the last, in the place of the first.
+    wanted: dict[str, Record] = {}
+    for record in records:
+        if kind != "insert" or record.id not in wanted:
+            wanted[record.id] = record
+    known = _known(tx, index, list(wanted))
+    if kind == "insert":
+        fresh = [record for record in wanted.values() if record.id not in known]
+        known = {}
+    else:
+        fresh = list(wanted.values()) if kind == "upsert" else []
+    changed = index.after(put=len(fresh), replaced=len(known) if fresh else 0, killed=len(known))
+    if changed is index:
+        return index
+    if fresh:
+        store = matrices.store(index.id, index.generation, index.dimensions)
+        store.write(index.slots, b"".join(record.data for record in fresh))
+    tx.executemany("DELETE FROM vectors WHERE key = ?", ((old,) for old, _ in known.values()))
+    tx.executemany(
+        "INSERT INTO dead_slots VALUES (?, ?, ?)",
+        ((index.id, n, slot(old)) for n, (old, _) in enumerate(known.values(), index.dead)),
+    )
+    position = index.inserted
+    rows = []
+    for n, record in enumerate(fresh, index.slots):
+        place = known.get(record.id)
+        if place is None:
+            place = (0, position)
+            position += 1
+        rows.append(
+            (
+                key(index.id, n),
+                index.id,
+                record.id,
+                place[1],
+                seq,
+                processed,
+                record.namespace,
+                record.metadata,
+                checksum(record.data),
+            )
+        )
+    tx.executemany("INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    changed.save(tx)
+    return changed
 
 
 def ids(tx: Connection, index: Index) -> list[str]:
-    """All ids, by slot."""
-    rows = tx.execute("SELECT id FROM vectors WHERE index_id = ? ORDER BY slot", (index.id,))
-    return [name for (name,) in rows]
+    """All ids, in order of insertion."""
+    rows = tx.execute(
+        "SELECT position, id FROM vectors WHERE key BETWEEN ? AND ? ORDER BY key", _span(index)
+    ).fetchall()
+    if not index.in_order:
+        rows.sort()
+    return [name for _, name in rows]
 
 
-def get(tx: Connection, index: Index, vector_id: str) -> Vector | None:
+def get(tx: Connection, matrices: Matrices, index: Index, vector_id: str) -> Vector | None:
     """One vector, as it was put."""
     row = tx.execute(
-        "SELECT namespace, metadata, data FROM vectors WHERE index_id = ? AND id = ?",
+        f"SELECT {_ROW} FROM vectors WHERE index_id = ? AND id = ?",  # noqa: S608
         (index.id, vector_id),
     ).fetchone()
     if row is None:
         return None
-    namespace, metadata, data = row
-    return Vector(vector_id, unpacked(data), namespace, parsed(metadata))
+    stored = Stored(*row)
+    store = matrices.store(index.id, index.generation, index.dimensions)
+    values = store.matrix(index.slots).take(np.array([stored.slot]))[0]
+    stored.check(values)
+    return Vector(vector_id, values, stored.namespace, parsed(stored.metadata))
 
 
-def scan(tx: Connection, index: Index) -> Iterator[tuple[int, str, int, str | None, bytes]]:
-    """Slot, id, mutation, namespace and data of every vector, by slot."""
-    return iter(
-        tx.execute(
-            "SELECT slot, id, seq, namespace, data FROM vectors WHERE index_id = ? ORDER BY slot",
-            (index.id,),
-        )
-    )
-
-
-def scan_metadata(tx: Connection, index: Index) -> Iterator[Stored]:
-    """What every slot holds beside its values, in the order of `scan`."""
+def scan(tx: Connection, index: Index, start: int = 0) -> Iterator[Stored]:
+    """What every slot from ``start`` on holds beside its values, in the order of slots."""
+    first, last = _span(index)
     rows = tx.execute(
-        "SELECT id, seq, processed, metadata FROM vectors WHERE index_id = ? ORDER BY slot",
-        (index.id,),
+        f"SELECT {_ROW} FROM vectors WHERE key BETWEEN ? AND ? ORDER BY key",  # noqa: S608
+        (first + start, last),
     )
     return (Stored(*row) for row in rows)
 
 
-def stored(tx: Connection, slot: int) -> Stored | None:
-    """What one slot holds beside its values; its ``seq`` tells whether it is still the same."""
-    row = tx.execute(
-        "SELECT id, seq, processed, metadata FROM vectors WHERE slot = ?", (slot,)
-    ).fetchone()
-    return None if row is None else Stored(*row)
+def stored(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, Stored]:
+    """What some slots hold beside their values, without those that are dead."""
+    found: dict[int, Stored] = {}
+    for start in range(0, len(slots), _IDS_AT_ONCE):
+        some = [key(index.id, n) for n in slots[start : start + _IDS_AT_ONCE]]
+        marks = ",".join("?" * len(some))
+        rows = tx.execute(
+            f"SELECT {_ROW} FROM vectors WHERE key IN ({marks})",  # noqa: S608
+            some,
+        )
+        found.update((slot(row[0]), Stored(*row)) for row in rows)
+    return found
+
+
+def dead_slots(tx: Connection, index: Index, start: int = 0) -> list[int]:
+    """The dead slots of an index, in the order in which they died, from the ``start``-th on."""
+    rows = tx.execute(
+        "SELECT slot FROM dead_slots WHERE index_id = ? AND ordinal >= ? ORDER BY ordinal",
+        (index.id, start),
+    )
+    return [slot for (slot,) in rows]
 
 
 def packed(values: Values) -> bytes:
     """Values as they are stored."""
     return values.astype("<f4", copy=False).tobytes()
-
-
-def unpacked(data: bytes) -> Values:
-    """Values as they were before `packed`, in memory of their own."""
-    return np.frombuffer(data, dtype="<f4").astype(np.float32)
 
 
 def parsed(metadata: str | None) -> Metadata | None:
@@ -138,3 +195,23 @@ def parsed(metadata: str | None) -> Metadata | None:
         return None
     value: Metadata = json.loads(metadata)
     return value
+
+
+def _known(tx: Connection, index: Index, wanted: list[str]) -> dict[str, tuple[int, int]]:
+    """Key and position of those ids that are there, in the order of ``wanted``."""
+    found: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(wanted), _IDS_AT_ONCE):
+        some = wanted[start : start + _IDS_AT_ONCE]
+        marks = ",".join("?" * len(some))
+        rows = tx.execute(
+            "SELECT id, key, position FROM vectors "  # noqa: S608
+            f"WHERE index_id = ? AND id IN ({marks})",
+            (index.id, *some),
+        )
+        found.update((name, (old, position)) for name, old, position in rows)
+    return found
+
+
+def _span(index: Index) -> tuple[int, int]:
+    """The first key of an index and its last one so far."""
+    return key(index.id, 0), key(index.id, index.slots) - 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vectorize_core
-from vectorize_core.local import Service, querying, storage
+from vectorize_core.local import Service, querying, schema, storage
 from vectorize_core.models import IndexConfig, MetadataIndex, Vector
 
 ROOT = str(Path(vectorize_core.__file__).parents[1])
@@ -122,11 +122,11 @@ def test_an_index_deleted_elsewhere_is_no_longer_held_in_memory(make, tmp_path):
     one, two = make(tmp_path), make(tmp_path)
     one.create_index("docs", IndexConfig(32))
     found(one)
-    assert list(one._snapshots._latest) == ["docs"]
+    assert list(one._views._latest) == ["docs"]
     two.delete_index("docs")
     with pytest.raises(Exception, match=r"vectorize\.index\.deleted"):
         ids(one)
-    assert one._snapshots._latest == {}
+    assert one._views._latest == {}
 
 
 def test_memory_is_private(make):
@@ -141,7 +141,7 @@ def test_the_file_is_written_ahead_and_synced_and_keeps_references(tmp_path):
         assert tx.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert tx.execute("PRAGMA synchronous").fetchone() == (2,)
         assert tx.execute("PRAGMA foreign_keys").fetchone() == (1,)
-        assert tx.execute("PRAGMA user_version").fetchone() == (storage.FORMAT,)
+        assert tx.execute("PRAGMA user_version").fetchone() == (schema.FORMAT,)
     database.close()
 
 
@@ -152,9 +152,10 @@ def test_values_are_little_endian_float32_and_metadata_is_compact_json(make, tmp
     service.upsert("docs", [Vector("a", values, None, {"a": [1, "é"]})])
     service.close()
     with sqlite3.connect(tmp_path / storage.FILE_NAME) as file:
-        data, metadata = file.execute("SELECT data, metadata FROM vectors").fetchone()
+        (metadata,) = file.execute("SELECT metadata FROM vectors").fetchone()
     file.close()
-    assert data == values.astype("<f4").tobytes()
+    data = (tmp_path / "vectors-1-0.f32").read_bytes()
+    assert data[: values.nbytes] == values.astype("<f4").tobytes()
     assert metadata == '{"a":[1,"é"]}'
 
 
@@ -178,10 +179,10 @@ def test_a_newer_format_is_refused_and_left_alone(make, tmp_path):
     service.create_index("docs", IndexConfig(32))
     service.close()
     file = sqlite3.connect(tmp_path / storage.FILE_NAME)
-    file.execute("PRAGMA user_version = 2")
+    file.execute("PRAGMA user_version = 3")
     file.close()
     for _ in range(2):
-        with pytest.raises(storage.StorageError, match=r"newer version .*format 2"):
+        with pytest.raises(storage.StorageError, match=r"newer version .*format 3"):
             make(tmp_path).list_indexes()
 
 
@@ -210,13 +211,13 @@ def test_a_forked_process_opens_the_directory_anew(make, tmp_path):
     thread = threading.Thread(target=hold)
     thread.start()
     holding.wait()
-    parents = service._database._connection
+    parents = service._database._reader.connection
     child = os.fork()
     if child == 0:
         code = 1
         try:
             seen = ids(service)
-            fresh = service._database._connection is not parents
+            fresh = service._database._reader.connection is not parents
             code = 0 if seen == ("a",) and fresh else 2
         finally:
             os._exit(code)
@@ -232,7 +233,7 @@ def test_a_forked_process_opens_the_directory_anew(make, tmp_path):
         os.kill(child, 9)
         os.waitpid(child, 0)
     assert status == 0
-    assert service._database._connection is parents
+    assert service._database._reader.connection is parents
     assert ids(service) == ("a",)
 
 
@@ -400,14 +401,13 @@ def test_an_unchanged_index_is_not_read_again(make):
     service.create_metadata_index("docs", "n", "number")
     service.upsert("docs", [Vector("a", ONES, None, {"n": 1})])
     found(service, filter={"n": 1})
-    first = service._snapshots._latest["docs"]
+    first = service._views._latest["docs"]
     service.delete_by_ids("docs", ["none such"])
     service.insert("docs", [Vector("a", ZEROS)])
     found(service, filter={"n": 1})
-    assert service._snapshots._latest["docs"] is first
-    assert len(first.columns) == 1
+    assert service._views._latest["docs"] is first
     service.upsert("docs", [Vector("a", ZEROS)])
     found(service)
-    assert service._snapshots._latest["docs"] is not first
+    assert service._views._latest["docs"] is not first
     service.delete_index("docs")
-    assert service._snapshots._latest == {}
+    assert service._views._latest == {}

@@ -1,0 +1,110 @@
+"""What keeps a directory small and known: compaction and figures."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Final
+
+import numpy as np
+
+from vectorize_core.local import catalog
+from vectorize_core.local.catalog import Index
+from vectorize_core.local.matrices import ITEM, Matrices, Slots
+from vectorize_core.local.schema import key, slot
+
+_CHUNK: Final = 1 << 24
+"""Bytes of values that are moved at once."""
+_WASTE: Final = 1 << 25
+"""Bytes of dead slots below which no write compacts by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """How much there is of an index, and how much of it is of no use any more."""
+
+    name: str
+    dimensions: int
+    vectors: int
+    dead_slots: int
+    """Slots that `compact` would free."""
+    generation: int
+    """How often the index has been compacted."""
+    value_bytes: int
+    """The size of its values, those of dead slots included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """An embedded Vectorize in figures."""
+
+    indexes: tuple[IndexStats, ...]
+    database_bytes: int
+    """The size of the SQLite file with its log; 0 in memory."""
+
+
+def stats(tx: Connection, directory: Path | None, file_name: str) -> Stats:
+    """The figures of all indexes, oldest first."""
+    size = 0
+    if directory is not None:
+        files = [directory / f"{file_name}{suffix}" for suffix in ("", "-wal")]
+        size = sum(os.stat(file).st_size for file in files if file.exists())
+    return Stats(
+        tuple(
+            IndexStats(
+                index.name,
+                index.dimensions,
+                index.count,
+                index.dead,
+                index.generation,
+                index.slots * index.dimensions * ITEM,
+            )
+            for index in catalog.every(tx)
+        ),
+        size,
+    )
+
+
+def is_wasteful(index: Index) -> bool:
+    """Whether so much is dead that compacting pays for itself."""
+    return index.dead > index.count and index.dead * index.dimensions * ITEM > _WASTE
+
+
+def compact(tx: Connection, matrices: Matrices, index: Index) -> Index:
+    """Move what lives into the next generation, in order of insertion; the index as it is then.
+
+    Readers go on with the former generation until the transaction commits, and with what they
+    have of it after that. Its place is to be removed then.
+    """
+    if not index.dead and index.in_order:
+        return index
+    keys = tx.execute(
+        "SELECT key FROM vectors WHERE key BETWEEN ? AND ? ORDER BY position",
+        (key(index.id, 0), key(index.id, index.slots)),
+    ).fetchall()
+    slots = np.fromiter((slot(old) for (old,) in keys), np.int64, len(keys))
+    following = catalog.next_generation(index, len(keys))
+    _copy(matrices, index, following, slots)
+    # Keys are unique at every step, so the new ones first go where no others are.
+    tx.executemany(
+        "UPDATE vectors SET key = ?, position = ? WHERE key = ?",
+        ((-1 - key(index.id, n), n, old) for n, (old,) in enumerate(keys)),
+    )
+    tx.execute("UPDATE vectors SET key = -1 - key WHERE key < 0")
+    tx.execute("DELETE FROM dead_slots WHERE index_id = ?", (index.id,))
+    following.save(tx)
+    return following
+
+
+def _copy(matrices: Matrices, index: Index, following: Index, slots: Slots) -> None:
+    old = matrices.opened(index.id, index.generation, index.dimensions).matrix(index.slots)
+    new = matrices.store(following.id, following.generation, following.dimensions)
+    rows = max(1, _CHUNK // (index.dimensions * ITEM))
+    for start in range(0, len(slots), rows):
+        some = slots[start : start + rows]
+        order = np.argsort(some)
+        chunk = np.empty((len(some), index.dimensions), np.float32)
+        chunk[order] = old.take(some[order])
+        new.write(start, chunk.astype("<f4", copy=False).tobytes())

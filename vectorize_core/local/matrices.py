@@ -1,0 +1,291 @@
+"""The values of vectors: raw float32 rows by slot, in memory or in append-only mapped files.
+
+Rows are written where no reader looks, synced, and only then made known by the commit of the
+database: a torn tail, or what an unfinished transaction wrote, is overwritten by the next writer.
+A file is never made shorter nor replaced while it may be mapped.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorize_core.errors import VectorizeError
+
+Rows = NDArray[np.float32]
+Slots = NDArray[np.int64]
+
+ITEM: Final = 4
+"""Bytes of a float32."""
+_ALIGNED_ROWS: Final = 16_384
+"""So many rows of any width begin where every platform can begin a mapping."""
+_SEGMENT_BYTES: Final = 1 << 25
+_LEAST_GROWTH: Final = 64
+"""Rows by which an array or a file grows at least, so that few writes make a reader map anew."""
+
+
+class StorageError(VectorizeError):
+    """The storage is closed, full, damaged, or of a format that this version cannot read."""
+
+
+class FileMissingError(StorageError):
+    """A file of values is not there (any more): it is damage unless its generation has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The first ``count`` rows, in segments of equal height but for the last; it never changes."""
+
+    segments: tuple[Rows, ...]
+    height: int
+    count: int
+    dimensions: int
+
+    def blocks(self, rows: int, begin: int = 0) -> Iterator[tuple[int, Rows]]:
+        """The rows from ``begin`` on in blocks of at most ``rows``, each with its first slot."""
+        for number in range(begin // self.height, len(self.segments)):
+            first = number * self.height
+            within = self.segments[number][: self.count - first]
+            for start in range(max(0, begin - first), len(within), rows):
+                yield first + start, within[start : start + rows]
+
+    def take(self, slots: Slots, out: Rows | None = None) -> Rows:
+        """Copies of the rows in ``slots``, which are in ascending order."""
+        taken = np.empty((len(slots), self.dimensions), np.float32) if out is None else out
+        edges = np.searchsorted(slots, np.arange(1, len(self.segments) + 1) * self.height)
+        start = 0
+        for number, (segment, end) in enumerate(zip(self.segments, edges.tolist(), strict=True)):
+            if end > start:
+                inside = slots[start:end] - number * self.height
+                # Without "clip" numpy would fill a buffer first, to leave `out` alone on an error.
+                np.take(segment, inside, axis=0, out=taken[start:end], mode="clip")
+            start = end
+        return taken
+
+
+class Store(ABC):
+    """The rows of one generation of an index."""
+
+    def __init__(self, dimensions: int) -> None:
+        self.dimensions = dimensions
+        self.row_bytes = dimensions * ITEM
+        self.height = _ALIGNED_ROWS * max(1, _SEGMENT_BYTES // (_ALIGNED_ROWS * self.row_bytes))
+        self._segments: list[Rows] = []
+
+    def matrix(self, count: int) -> Matrix:
+        """The first ``count`` rows, all of them committed. `FileMissingError`, `StorageError`."""
+        needed = -(-count // self.height)
+        for number in range(max(0, len(self._segments) - 1), needed):
+            wanted = min(self.height, count - number * self.height)
+            if number == len(self._segments):
+                self._segments.append(self._segment(number, wanted))
+            elif len(self._segments[number]) < wanted:
+                self._segments[number] = self._segment(number, wanted)
+        return Matrix(tuple(self._segments[:needed]), self.height, count, self.dimensions)
+
+    @abstractmethod
+    def write(self, slot: int, data: bytes) -> None:
+        """Put rows from ``slot`` on, where nothing committed is."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Return when what was written would survive a loss of power."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Free the place; matrices that were made before stay readable."""
+
+    @abstractmethod
+    def _segment(self, number: int, wanted: int) -> Rows:
+        """Segment ``number``, with ``wanted`` rows or more."""
+
+
+class MemoryStore(Store):
+    """Rows in memory. What is too small is copied into something larger, never moved."""
+
+    def write(self, slot: int, data: bytes) -> None:
+        """Put rows from ``slot`` on, where nothing committed is."""
+        rows = np.frombuffer(data, dtype="<f4").reshape(-1, self.dimensions)
+        while len(rows):
+            number, start = divmod(slot, self.height)
+            part = rows[: self.height - start]
+            if number == len(self._segments):
+                self._segments.append(np.empty((0, self.dimensions), np.float32))
+            end = start + len(part)
+            if end > len(self._segments[number]):
+                self._segments[number] = self._larger(self._segments[number], end)
+            self._segments[number][start:end] = part
+            rows, slot = rows[len(part) :], slot + len(part)
+
+    def sync(self) -> None:
+        """Nothing to do."""
+
+    def remove(self) -> None:
+        """Free the memory, as far as nobody uses it."""
+        self._segments.clear()
+
+    def _segment(self, number: int, wanted: int) -> Rows:
+        raise AssertionError("rows are written before they are read")
+
+    def _larger(self, segment: Rows, wanted: int) -> Rows:
+        rows = min(self.height, max(wanted, 2 * len(segment), _LEAST_GROWTH))
+        larger = np.empty((rows, self.dimensions), np.float32)
+        larger[: len(segment)] = segment
+        return larger
+
+
+class FileStore(Store):
+    """Rows in a file that only grows."""
+
+    def __init__(self, path: Path, dimensions: int) -> None:
+        super().__init__(dimensions)
+        self.path = path
+        self._dirty = False
+
+    def write(self, slot: int, data: bytes) -> None:
+        """Put rows from ``slot`` on, where nothing committed is."""
+        self._dirty = True
+        is_new = not self.path.exists()
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        with open(os.open(self.path, flags, 0o666), "r+b", buffering=0) as file:
+            end = slot * self.row_bytes + len(data)
+            if os.fstat(file.fileno()).st_size < end:
+                file.truncate(self._grown(end))
+            file.seek(slot * self.row_bytes)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+        if is_new:
+            _sync_directory(self.path.parent)
+
+    def sync(self) -> None:
+        """Return when what was written would survive a loss of power."""
+        if self._dirty:
+            with self.path.open("r+b", buffering=0) as file:
+                _sync(file.fileno())
+            self._dirty = False
+
+    def remove(self) -> None:
+        """Delete the file. Where it cannot be while it is mapped (Windows), `sweep` does later."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except PermissionError:
+            if sys.platform != "win32":
+                raise
+
+    def _grown(self, end: int) -> int:
+        least = end + max(end // 8, _LEAST_GROWTH * self.row_bytes)
+        return -(-least // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+
+    def _segment(self, number: int, wanted: int) -> Rows:
+        offset = number * self.height * self.row_bytes
+        try:
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < offset + wanted * self.row_bytes:
+                    raise StorageError(
+                        f"{self.path} has been cut off: it holds {size // self.row_bytes} vectors, "
+                        f"and at least {number * self.height + wanted} were written. Restore it, "
+                        "or see what can be saved: vectorize-stores check --path DIR"
+                    )
+                rows = min(self.height, (size - offset) // self.row_bytes)
+                length = rows * self.row_bytes
+                mapped = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=offset)
+        except FileNotFoundError:
+            raise FileMissingError(
+                f"{self.path} is missing: the values of {wanted} vectors or more. Restore it, "
+                "or see what can be saved: vectorize-stores check --path DIR"
+            ) from None
+        return np.frombuffer(mapped, dtype="<f4").reshape(rows, self.dimensions)
+
+
+class Matrices:
+    """The stores of a directory, or of memory, by index and generation."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        self._stores: dict[tuple[int, int], Store] = {}
+
+    def store(self, index_id: int, generation: int, dimensions: int) -> Store:
+        """The rows of one generation of an index; touches nothing yet."""
+        store = self._stores.get((index_id, generation))
+        if store is None:
+            made: Store = MemoryStore(dimensions)
+            if self._directory is not None:
+                made = FileStore(self._directory / file_name(index_id, generation), dimensions)
+            store = self._stores.setdefault((index_id, generation), made)
+        return store
+
+    def opened(self, index_id: int, generation: int, dimensions: int) -> Store:
+        """The same rows for a writer, who must not change what readers have mapped."""
+        if self._directory is None:
+            return self.store(index_id, generation, dimensions)
+        return FileStore(self._directory / file_name(index_id, generation), dimensions)
+
+    def sync(self) -> None:
+        """Return when all that was written would survive a loss of power."""
+        for store in list(self._stores.values()):
+            store.sync()
+
+    def release(self, index_id: int, before: float = math.inf) -> None:
+        """Let go of an index's generations ``before`` that one; their files are left alone."""
+        for key in list(self._stores):
+            if key[0] == index_id and key[1] < before:
+                self._stores.pop(key, None)
+
+    def remove(self, index_id: int, generation: int, dimensions: int) -> None:
+        """Free the place of a generation that no later transaction will see."""
+        self.store(index_id, generation, dimensions).remove()
+        self._stores.pop((index_id, generation), None)
+
+    def sweep(self, current: set[tuple[int, int]]) -> list[str]:
+        """Delete the files of what is not ``current`` (index, generation); their names.
+
+        Only within a write transaction: another process may be writing a next generation.
+        """
+        if self._directory is None:
+            return []
+        wanted = {file_name(*pair) for pair in current}
+        stray = sorted(p for p in self._directory.glob("vectors-*.f32") if p.name not in wanted)
+        for path in stray:
+            FileStore(path, 1).remove()
+        return [path.name for path in stray]
+
+
+def file_name(index_id: int, generation: int) -> str:
+    """The name of a generation's file."""
+    return f"vectors-{index_id}-{generation}.f32"
+
+
+def _sync_data() -> Callable[[int], None]:
+    """The call that makes a file's data survive a loss of power, by platform."""
+    if sys.platform == "darwin":
+        # fsync there stops at the drive's own cache.
+        import fcntl  # noqa: PLC0415 (only where it exists)
+
+        return lambda descriptor: (fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC), None)[1]
+    return getattr(os, "fdatasync", os.fsync)
+
+
+_sync: Final = _sync_data()
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a new file's name survive too, where that is a thing of its own."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

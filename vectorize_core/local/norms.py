@@ -1,0 +1,73 @@
+"""The lengths of vectors, computed once as they are first searched."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorize_core.local import workers
+from vectorize_core.local.matrices import Matrix, Rows
+
+_SHORTEST_SQUARE, _LONGEST_SQUARE = np.float32(1e-30), np.float32(1e30)
+_BLOCK: Final = 400_000
+"""Numbers a block."""
+
+
+class Norms:
+    """The Euclidean lengths of an index's rows as float32, appended to as rows are.
+
+    NaN stands for a length that float32 arithmetic might miss: neither zero nor from 1e-15 to
+    1e15, or of values that are not finite.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        self._block_rows = max(1, _BLOCK // dimensions)
+        self._lengths = np.empty(0, np.float32)
+        self._done = 0
+        self._longest = 0.0
+        self._odd = False
+        self._lock = threading.Lock()
+
+    def of(self, matrix: Matrix) -> tuple[NDArray[np.float32], float, bool]:
+        """The lengths of all rows; at least the greatest of them; whether any is NaN."""
+        if self._done < matrix.count:
+            with self._lock:
+                self._extend(matrix)
+        return self._lengths[: matrix.count], self._longest, self._odd
+
+    def _extend(self, matrix: Matrix) -> None:
+        start, count = self._done, matrix.count
+        if count <= start:
+            return
+        lengths = self._lengths
+        if len(lengths) < count:
+            # A copy, for views may be reading the old one.
+            lengths = np.empty(max(count, count + count // 8), np.float32)
+            lengths[:start] = self._lengths[:start]
+        blocks = list(matrix.blocks(self._block_rows, start))
+
+        def work(number: int) -> None:
+            first, rows = blocks[number]
+            lengths[first : first + len(rows)] = _lengths(rows)
+
+        workers.share(len(blocks), work, worthwhile=len(blocks) > workers.WORTHWHILE)
+        fresh = lengths[start:count]
+        odd = np.isnan(fresh)
+        self._odd |= bool(odd.any())
+        self._longest = max(self._longest, float(np.max(fresh, initial=0.0, where=~odd)))
+        self._lengths, self._done = lengths, count
+
+
+def _lengths(rows: Rows) -> NDArray[np.float32]:
+    with np.errstate(all="ignore"):
+        squares = np.einsum("ij,ij->i", rows, rows)
+        tame = (squares >= _SHORTEST_SQUARE) & (squares <= _LONGEST_SQUARE)
+        if not tame.all():
+            wild = np.flatnonzero(~tame)
+            zero = ~rows[wild].any(axis=1)
+            squares[wild] = np.where(zero, np.float32(0), np.float32(np.nan))
+        lengths: NDArray[np.float32] = np.sqrt(squares)
+    return lengths

@@ -1,0 +1,195 @@
+"""The tables, their versions, and the way from an older version to this one."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import zlib
+from typing import Final
+
+from vectorize_core.local.matrices import ITEM, Matrices, StorageError
+
+FORMAT: Final = 2
+"""Version of the tables below and of the files of values, kept in ``user_version``.
+
+In format 1 the values lay in the table of vectors.
+"""
+LOCK_TIMEOUT: Final = 60.0
+SLOT_BITS: Final = 40
+"""Slots of an index; a vector's key is its index's id followed by so many bits of slot."""
+
+_LOCK_PAUSE: Final = 0.01
+_VECTORS: Final = """
+CREATE TABLE vectors (
+    key INTEGER PRIMARY KEY,
+    index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    processed REAL NOT NULL,
+    namespace TEXT,
+    metadata TEXT,
+    checksum INTEGER NOT NULL,
+    UNIQUE (index_id, id)
+);
+CREATE TABLE dead_slots (
+    index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    ordinal INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
+    PRIMARY KEY (index_id, ordinal)
+) WITHOUT ROWID;
+"""
+_COUNTERS: Final = """
+    generation INTEGER NOT NULL DEFAULT 0,
+    slots INTEGER NOT NULL DEFAULT 0,
+    dead INTEGER NOT NULL DEFAULT 0,
+    inserted INTEGER NOT NULL DEFAULT 0
+"""
+_SCHEMA: Final = f"""
+CREATE TABLE indexes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    dimensions INTEGER NOT NULL,
+    metric TEXT NOT NULL,
+    description TEXT NOT NULL,
+    created REAL NOT NULL,
+    submitted REAL NOT NULL,
+    last_mutation TEXT,
+    last_submitted REAL,
+    last_processed REAL,
+    {_COUNTERS}
+);
+CREATE TABLE deleted_indexes (name TEXT PRIMARY KEY);
+CREATE TABLE mutations (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    mutation_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    submitted REAL NOT NULL,
+    processed REAL NOT NULL,
+    visible REAL NOT NULL
+);
+CREATE INDEX mutations_of_index ON mutations (index_id, seq);
+CREATE TABLE mutation_rows (
+    seq INTEGER NOT NULL REFERENCES mutations ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    namespace TEXT,
+    metadata TEXT,
+    data BLOB,
+    PRIMARY KEY (seq, position)
+);
+CREATE TABLE metadata_indexes (
+    seq INTEGER PRIMARY KEY,
+    index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
+    property_name TEXT NOT NULL,
+    index_type TEXT NOT NULL,
+    live REAL NOT NULL,
+    gone REAL
+);
+CREATE INDEX metadata_indexes_of_index ON metadata_indexes (index_id, seq);
+{_VECTORS}
+"""
+
+
+def key(index_id: int, slot: int) -> int:
+    """The key of a vector: the keys of an index are one range, in the order of its slots."""
+    return index_id << SLOT_BITS | slot
+
+
+def slot(key: int) -> int:
+    """The slot of a vector by its key."""
+    return key & ((1 << SLOT_BITS) - 1)
+
+
+def checksum(data: bytes | memoryview) -> int:
+    """What is kept of a row of values, to know damage when it is met."""
+    return zlib.crc32(data)
+
+
+def prepare(connection: sqlite3.Connection, target: str, matrices: Matrices) -> None:
+    """Make, or bring up to date, what a connection has just been opened to."""
+    version = _version(connection)
+    if version > FORMAT:
+        raise StorageError(
+            f"{target} was written by a newer version of this library (format {version}; "
+            f"this version reads up to {FORMAT}). Upgrade the library to open it"
+        )
+    _switch_to_wal(connection)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync is less than that
+    connection.execute("PRAGMA foreign_keys = ON")
+    if version == FORMAT:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have done it since the version was read.
+        version = _version(connection)
+        if version == 0:
+            _execute(connection, _SCHEMA)
+        elif version == 1:
+            _move_values_out(connection, matrices)
+            matrices.sync()
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _move_values_out(tx: sqlite3.Connection, matrices: Matrices) -> None:
+    """From format 1 to 2: the values leave the table of vectors for files of their own."""
+    for column in _COUNTERS.split(","):
+        tx.execute(f"ALTER TABLE indexes ADD COLUMN {column}")
+    tx.execute("ALTER TABLE vectors RENAME TO vectors_1")
+    tx.execute("DROP INDEX vectors_of_index")
+    _execute(tx, _VECTORS)
+    for index_id, dimensions in tx.execute("SELECT id, dimensions FROM indexes").fetchall():
+        store = matrices.store(index_id, 0, dimensions)
+        rows = tx.execute(
+            "SELECT id, seq, processed, namespace, metadata, data FROM vectors_1 "
+            "WHERE index_id = ? ORDER BY slot",
+            (index_id,),
+        )
+        count = 0
+        while some := rows.fetchmany(max(1, (1 << 22) // (dimensions * ITEM))):
+            store.write(count, b"".join(row[-1] for row in some))
+            tx.executemany(
+                "INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (key(index_id, n), index_id, row[0], n, *row[1:-1], checksum(row[-1]))
+                    for n, row in enumerate(some, count)
+                ),
+            )
+            count += len(some)
+        tx.execute(
+            "UPDATE indexes SET slots = :count, inserted = :count WHERE id = :id",
+            {"count": count, "id": index_id},
+        )
+    tx.execute("DROP TABLE vectors_1")
+
+
+def _execute(connection: sqlite3.Connection, script: str) -> None:
+    """A script's statements, in the transaction under way, which ``executescript`` would end."""
+    for statement in script.split(";"):
+        connection.execute(statement)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # For this one statement SQLite fails at once, whatever the timeout, while others open the file.
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -1,0 +1,231 @@
+"""Exact search: float32 arithmetic finds who can be among the best, float64 decides.
+
+One pass scores all rows with BLAS, as fast as memory is read. What that can be wrong by is bounded
+(a sum of ``d`` products, in any order, by ``d`` roundings), so every row that could be among the
+best ``k`` is known, and those few are scored as `scoring` scores a row by itself: the answer is the
+same, to the last bit and the last tie, as if every row had been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorize_core import scoring
+from vectorize_core.local import workers
+from vectorize_core.local.matrices import Matrix, Rows, Slots, StorageError
+from vectorize_core.local.norms import Norms
+from vectorize_core.models import Metric, Values
+
+Mask = NDArray[np.bool_]
+Keys = NDArray[np.float32]
+
+_BLOCK: Final = 400_000
+"""Numbers a block: OpenBLAS starts threads of its own from 460,800 on."""
+_GATHERED_BLOCK: Final = 100_000
+"""Numbers a gathered block, which fits into a processor's second cache with room to spare."""
+_GATHER_BELOW: Final = 0.3
+"""The fraction of rows below which copying them together is faster than scoring all."""
+_RESCORED: Final = 4_096
+_ROUNDING: Final = 2.0**-24
+_TAME: Final = (1e-15, 1e15)
+"""Lengths whose squares and products float32 holds with its full precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows and their scores, best first, of equal scores in the order of rows or against it."""
+
+    slots: Slots
+    scores: NDArray[np.float32]
+
+
+def nearest(
+    metric: Metric,
+    matrix: Matrix,
+    norms: Norms,
+    query: Values,
+    k: int,
+    mask: Mask | None = None,
+    *,
+    newest_first: bool = False,
+    with_ties: bool = False,
+) -> Found:
+    """The best ``k`` rows that ``mask`` lets through, with all that tie with the last if wanted."""
+    candidates = _candidates(metric, matrix, norms, query, k, mask)
+    scores = np.empty(len(candidates), np.float32)
+    for start in range(0, len(candidates), _RESCORED):
+        part = slice(start, start + _RESCORED)
+        scores[part] = scoring.scores(metric, matrix.take(candidates[part]), query)
+    if np.isnan(scores).any():
+        raise StorageError(
+            "values that are no numbers were read: the file is damaged. Restore it, or see what "
+            "can be saved: vectorize-stores check --path DIR"
+        )
+    best = scoring.top(metric, scores, len(scores), newest_first=newest_first)
+    if with_ties and k < len(best):
+        # In order, so the ties with the k-th are together.
+        k += int(np.count_nonzero(scores[best[k:]] == scores[best[k - 1]]))
+    return Found(candidates[best[:k]], scores[best[:k]])
+
+
+def _candidates(
+    metric: Metric, matrix: Matrix, norms: Norms, query: Values, k: int, mask: Mask | None
+) -> Slots:
+    """All rows that can be among the best ``k``, ties included, in ascending order."""
+    count = matrix.count if mask is None else int(np.count_nonzero(mask))
+    rows = None
+    if mask is not None and count < _GATHER_BELOW * matrix.count:
+        rows, mask = np.flatnonzero(mask), None
+    length = float(np.linalg.norm(query.astype(np.float64)))
+    if count <= k or not _TAME[0] <= length <= _TAME[1]:
+        return _chosen(matrix, rows, mask)
+    keys, tops = _score(_Keys(metric, matrix, norms, query, length), rows, mask)
+    picked = _best(keys, tops, k, _Slack(metric, matrix, norms, length), rows)
+    if mask is not None:
+        picked = picked[mask[picked]]
+    return picked if rows is None else rows[picked]
+
+
+def _chosen(matrix: Matrix, rows: Slots | None, mask: Mask | None) -> Slots:
+    if rows is not None:
+        return rows
+    return np.arange(matrix.count) if mask is None else np.flatnonzero(mask)
+
+
+class _Keys:
+    """What rows are ranked by: greater is better, NaN where float32 cannot tell."""
+
+    def __init__(
+        self, metric: Metric, matrix: Matrix, norms: Norms, query: Values, length: float
+    ) -> None:
+        self.matrix = matrix
+        self._metric = metric
+        self._lengths, _, self._odd = norms.of(matrix)
+        # The length of the query changes no order but that of distances.
+        self._query = query if metric == "euclidean" else (query / length).astype(np.float32)
+
+    def put(self, block: Rows, rows: slice | Slots, out: Keys) -> None:
+        """The keys of ``block``, which are the ``rows`` of the matrix."""
+        np.dot(block, self._query, out=out)
+        lengths = self._lengths[rows]
+        if self._metric == "cosine":
+            # The cosine with a zero vector is 0, and so is the product already.
+            np.divide(out, lengths, out=out, where=lengths != 0)
+        elif self._metric == "euclidean":
+            out += out
+            out -= lengths * lengths
+        elif self._odd:
+            np.copyto(out, np.nan, where=np.isnan(lengths))
+
+
+class _Slack:
+    """By how much keys can be wrong, and two scores still be one float32."""
+
+    def __init__(self, metric: Metric, matrix: Matrix, norms: Norms, length: float) -> None:
+        self._lengths, self._longest, _ = norms.of(matrix)
+        # d products, d more for the norm, and a few roundings: of the query, of the score.
+        share = (2 * matrix.dimensions + 32) * _ROUNDING
+        self._steps = {
+            "cosine": (share, 0.0, 0.0),
+            "dot-product": (0.0, share, 0.0),
+            "euclidean": (8 * _ROUNDING * length**2, 2 * share * length, 2 * share),
+        }[metric]
+
+    def most(self) -> float:
+        """For any row."""
+        constant, linear, square = self._steps
+        return constant + (linear + square * self._longest) * self._longest
+
+    def of(self, rows: Slots) -> NDArray[np.float64]:
+        """For some rows, NaN where the key is."""
+        constant, linear, square = self._steps
+        lengths = self._lengths[rows].astype(np.float64)
+        return constant + (linear + square * lengths) * lengths
+
+
+def _score(
+    ranking: _Keys, rows: Slots | None, mask: Mask | None
+) -> tuple[Keys, tuple[int, NDArray[np.float32]]]:
+    """The keys of all rows or of ``rows``; the rows of a block, and the best key of each."""
+    matrix = ranking.matrix
+    height = max(1, (_BLOCK if rows is None else _GATHERED_BLOCK) // matrix.dimensions)
+    size = matrix.count if rows is None else len(rows)
+    keys = np.empty(size, np.float32)
+    work: Callable[[int], None]
+    if rows is None:
+        # Blocks end where segments do, which are of one height.
+        height = _even(matrix.height, height)
+        blocks = list(matrix.blocks(height))
+
+        def work(number: int) -> None:
+            start, block = blocks[number]
+            part = slice(start, start + len(block))
+            with np.errstate(all="ignore"):
+                ranking.put(block, part, keys[part])
+                if mask is not None:
+                    np.copyto(keys[part], -np.inf, where=~mask[part])
+                tops[number] = keys[part].max()
+    else:
+        chosen = rows
+
+        def work(number: int) -> None:
+            part = slice(number * height, (number + 1) * height)
+            some = chosen[part]
+            with np.errstate(all="ignore"):
+                ranking.put(matrix.take(some), some, keys[part])
+                tops[number] = keys[part].max()
+
+    tops = np.empty(-(-size // height), np.float32)
+    workers.share(
+        len(tops), work, worthwhile=size * matrix.dimensions > workers.WORTHWHILE * _BLOCK
+    )
+    return keys, (height, tops)
+
+
+def _even(whole: int, most: int) -> int:
+    """``whole`` halved until it is at most ``most``."""
+    height = whole
+    while height > most and height % 2 == 0:
+        height //= 2
+    return height
+
+
+def _best(
+    keys: Keys,
+    blocks: tuple[int, NDArray[np.float32]],
+    k: int,
+    slack: _Slack,
+    rows: Slots | None,
+) -> Slots:
+    """Positions of all ``keys`` that can be among the best ``k``, in ascending order."""
+    height, tops = blocks
+    most = 2 * slack.most()
+    picked: Slots | None = None
+    if k < len(tops):
+        # The k-th best of the blocks' best keys is at most the k-th best of all.
+        least = _kth(tops, k) - most
+        good = np.flatnonzero(~(tops < least))
+        if 2 * len(good) < len(tops):
+            picked = (good[:, np.newaxis] * height + np.arange(height)).ravel()
+            picked = picked[: np.searchsorted(picked, len(keys))]
+    some = keys if picked is None else keys[picked]
+    near = np.flatnonzero(~(some < _kth(some, k) - most))
+    picked = near if picked is None else picked[near]
+    if len(picked) > 2 * k:
+        # Each with its own slack: a few long vectors must not make all others doubtful.
+        own = slack.of(picked if rows is None else rows[picked])
+        some64 = keys[picked].astype(np.float64)
+        picked = picked[~(some64 + own < _kth(some64 - own, k))]
+    return picked
+
+
+def _kth(keys: NDArray[np.floating], k: int) -> float:
+    """The ``k``-th greatest key, those that float32 cannot tell counting as least."""
+    if np.isnan(keys).any():
+        keys = np.where(np.isnan(keys), -np.inf, keys)
+    return float(np.partition(keys, len(keys) - k)[len(keys) - k])

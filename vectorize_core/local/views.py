@@ -1,0 +1,97 @@
+"""The read view of an index: its vectors as arrays, as they were at one state.
+
+A view is never changed, so it is searched without any lock. The next one takes over all it has
+and adds what has been written since: slots only append, and dead ones are masked.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorize_core.local import vectors
+from vectorize_core.local.behavior import Behavior
+from vectorize_core.local.catalog import Index, LiveMetadataIndex
+from vectorize_core.local.columns import Column, Columns, by_id, by_metadata, by_namespace
+from vectorize_core.local.matrices import Matrix
+from vectorize_core.local.norms import Norms
+from vectorize_core.local.storage import Database
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Row ``i`` of everything here is slot ``i`` of the index."""
+
+    index: Index
+    matrix: Matrix
+    live: NDArray[np.bool_] | None
+    """Which slots hold a vector; None where all do."""
+    norms: Norms
+    columns: Columns
+
+
+class Views:
+    """The latest view of each index that is being read. Used only within read transactions."""
+
+    def __init__(self, database: Database, behavior: Behavior) -> None:
+        self._database = database
+        self._behavior = behavior
+        self._latest: dict[str, View] = {}
+        self._pid = os.getpid()
+
+    def current(self, tx: Connection, index: Index) -> View:
+        """The view of what the transaction sees. `FileMissingError`, `StorageError`."""
+        if self._pid != os.getpid():
+            # A thread that was not forked may have been half way through a change.
+            self._pid, self._latest = os.getpid(), {}
+        known = self._latest.get(index.name)
+        if known is not None and known.index.state[:2] != index.state[:2]:
+            self.forget(index.name)
+            known = None
+        if known is None or known.index.state != index.state:
+            self._latest[index.name] = known = self._next(tx, index, known)
+        return known
+
+    def forget(self, name: str) -> None:
+        """Free the view of an index that is gone."""
+        known = self._latest.pop(name, None)
+        if known is not None:
+            self._database.matrices.release(known.index.id, known.index.generation + 1)
+
+    def by_property(
+        self, tx: Connection, view: View, metadata_indexes: list[LiveMetadataIndex]
+    ) -> dict[str, Column]:
+        """Columns by property, for a ``view`` that is the transaction's `current` one."""
+        facets = [by_metadata(item, self._behavior) for item in metadata_indexes]
+        columns = view.columns.upto(tx, view.index, facets)
+        names = [item.property_name for item in metadata_indexes]
+        return dict(zip(names, columns, strict=True))
+
+    def namespaces(self, tx: Connection, view: View) -> Column:
+        """The column of namespaces, for a `current` view."""
+        return view.columns.upto(tx, view.index, [by_namespace()])[0]
+
+    def findable(self, tx: Connection, view: View) -> Column:
+        """The column of what approximate search does find, for a `current` view."""
+        return view.columns.upto(tx, view.index, [by_id(self._behavior)])[0]
+
+    def _next(self, tx: Connection, index: Index, known: View | None) -> View:
+        matrices = self._database.matrices
+        matrix = matrices.store(index.id, index.generation, index.dimensions).matrix(index.slots)
+        if known is None:
+            live, norms, columns = None, Norms(index.dimensions), Columns()
+        else:
+            live, norms, columns = known.live, known.norms, known.columns
+        before = 0 if known is None else known.index.dead
+        if index.dead:
+            fresh = np.ones(index.slots, np.bool_)
+            if live is not None:
+                fresh[: len(live)] = live
+            if index.dead > before:
+                fresh[vectors.dead_slots(tx, index, before)] = False
+            live = fresh
+        return View(index, matrix, live, norms, columns)
