@@ -12,6 +12,7 @@ from vectorize_core.cli.doctor import doctor
 from vectorize_core.cli.reading import get, indexes, info, list_ids, query
 from vectorize_core.cli.serving import serve
 from vectorize_core.cli.surroundings import distribution_version
+from vectorize_core.cli.upkeep import check, compact, stats
 
 app = typer.Typer(
     name="vectorize-stores",
@@ -51,3 +52,6 @@ app.command(name="list")(list_ids)
 app.command()(get)
 app.command()(delete)
 app.command()(doctor)
+app.command()(stats)
+app.command()(compact)
+app.command()(check)

@@ -109,7 +109,7 @@ class Target:
     def client(self, retry: RetryPolicy | None = None) -> VectorizeClient:
         """A client; sends nothing yet."""
         if self.path is not None:
-            return VectorizeClient.local(_existing(self.path), retry=retry)
+            return VectorizeClient.local(existing(self.path), retry=retry)
         base_url = self.credentials().base_url
         if retry is None:
             retry = _PATIENCE_WITH_LOCAL if is_loopback(base_url) else _PATIENCE
@@ -179,7 +179,7 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
     return run
 
 
-def _existing(directory: Path) -> Path:
+def existing(directory: Path) -> Path:
     """``directory``, which must hold a Vectorize: a command that reads would make an empty one."""
     from vectorize_core.local.storage import FILE_NAME  # noqa: PLC0415 (sqlite3, only where used)
 

@@ -149,6 +149,11 @@ def every(tx: Connection) -> list[Index]:
     return _select(tx, "ORDER BY id")
 
 
+def generations(tx: Connection) -> set[tuple[int, int]]:
+    """The ids of all indexes, each with the generation that is in force."""
+    return {(index.id, index.generation) for index in every(tx)}
+
+
 def delete(tx: Connection, index: Index) -> None:
     """Delete an index with all it holds, remembering (for ever) that its name was used."""
     tx.execute("DELETE FROM indexes WHERE id = ?", (index.id,))

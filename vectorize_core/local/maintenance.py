@@ -78,8 +78,11 @@ def compact(tx: Connection, matrices: Matrices, index: Index) -> Index:
     Readers go on with the former generation until the transaction commits, and with what they
     have of it after that. Its place is to be removed then.
     """
-    if not index.dead and index.in_order:
-        return index
+    return index if not index.dead and index.in_order else move(tx, matrices, index)
+
+
+def move(tx: Connection, matrices: Matrices, index: Index) -> Index:
+    """`compact`, whether anything is dead or not."""
     keys = tx.execute(
         "SELECT key FROM vectors WHERE key BETWEEN ? AND ? ORDER BY position",
         (key(index.id, 0), key(index.id, index.slots)),
@@ -99,7 +102,8 @@ def compact(tx: Connection, matrices: Matrices, index: Index) -> Index:
 
 
 def _copy(matrices: Matrices, index: Index, following: Index, slots: Slots) -> None:
-    old = matrices.opened(index.id, index.generation, index.dimensions).matrix(index.slots)
+    last = int(slots.max(initial=-1))
+    old = matrices.opened(index.id, index.generation, index.dimensions).matrix(last + 1)
     new = matrices.store(following.id, following.generation, following.dimensions)
     rows = max(1, _CHUNK // (index.dimensions * ITEM))
     for start in range(0, len(slots), rows):

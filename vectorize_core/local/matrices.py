@@ -94,6 +94,10 @@ class Store(ABC):
         return Matrix(tuple(self._segments[:needed]), self.height, count, self.dimensions)
 
     @abstractmethod
+    def readable(self) -> int:
+        """How many rows there are, or places for them."""
+
+    @abstractmethod
     def write(self, slot: int, data: bytes) -> None:
         """Put rows from ``slot`` on, where nothing committed is."""
 
@@ -112,6 +116,10 @@ class Store(ABC):
 
 class MemoryStore(Store):
     """Rows in memory. What is too small is copied into something larger, never moved."""
+
+    def readable(self) -> int:
+        """How many rows there are, or places for them."""
+        return sum(map(len, self._segments))
 
     def write(self, slot: int, data: bytes) -> None:
         """Put rows from ``slot`` on, where nothing committed is."""
@@ -151,6 +159,10 @@ class FileStore(Store):
         super().__init__(dimensions)
         self.path = path
         self._dirty = False
+
+    def readable(self) -> int:
+        """How many rows there are, or places for them."""
+        return self.path.stat().st_size // self.row_bytes if self.path.exists() else 0
 
     def write(self, slot: int, data: bytes) -> None:
         """Put rows from ``slot`` on, where nothing committed is."""

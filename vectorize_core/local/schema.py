@@ -19,6 +19,8 @@ SLOT_BITS: Final = 40
 """Slots of an index; a vector's key is its index's id followed by so many bits of slot."""
 
 _LOCK_PAUSE: Final = 0.01
+_LARGEST_LOG: Final = 1 << 26
+"""Bytes of the write-ahead log that are kept on disk once it has been carried over."""
 _VECTORS: Final = """
 CREATE TABLE vectors (
     key INTEGER PRIMARY KEY,
@@ -119,6 +121,7 @@ def prepare(connection: sqlite3.Connection, target: str, matrices: Matrices) -> 
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync is less than that
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
     if version == FORMAT:
         return
     connection.execute("BEGIN IMMEDIATE")

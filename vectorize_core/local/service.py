@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from vectorize_core import limits
 from vectorize_core.local import (
     catalog,
+    checking,
     faults,
     hints,
     journal,
@@ -27,7 +28,7 @@ from vectorize_core.local import (
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.cursors import Cursors
-from vectorize_core.local.storage import Database, FileMissingError
+from vectorize_core.local.storage import FILE_NAME, Database, FileMissingError
 from vectorize_core.local.views import Views
 from vectorize_core.models import (
     IdPage,
@@ -76,6 +77,38 @@ class Service:
     def close(self) -> None:
         """Close the database; what was in memory is gone. Calling it again does nothing."""
         self._database.close()
+
+    def compact(self, name: str | None = None) -> int:
+        """Free the slots of deleted and replaced vectors, of one index or of all; how many.
+
+        Reads go on meanwhile, writes wait. An index that has become more dead than alive is
+        compacted without asking.
+        """
+        names = [name] if name is not None else [i.name for i in self.list_indexes()]
+        freed = sum(map(self._compact, names))
+        self._database.vacuum()
+        return freed
+
+    def stats(self) -> maintenance.Stats:
+        """How much is stored, and how much of it is of no use any more."""
+        with self._database.reading() as tx:
+            return maintenance.stats(tx, self._database.directory, FILE_NAME)
+
+    def check(self, *, repair: bool = False) -> checking.Check:
+        """Compare all that is stored with its checksums; ``repair`` what can be.
+
+        A repair takes vectors whose values are gone out of their index, and names them.
+        """
+        matrices = self._database.matrices
+        if not repair:
+            with self._database.reading() as tx:
+                return checking.check(tx, matrices)
+        with self._database.writing() as tx:
+            matrices.sweep(catalog.generations(tx))
+            found, former = checking.repair(tx, matrices)
+        for index in former:
+            matrices.remove(index.id, index.generation, index.dimensions)
+        return found
 
     def create_index(
         self, name: str, config: IndexConfig | Preset, description: str = ""
@@ -258,14 +291,15 @@ class Service:
         if maintenance.is_wasteful(index):
             self._compact(index.name)
 
-    def _compact(self, name: str) -> None:
+    def _compact(self, name: str) -> int:
         matrices = self._database.matrices
         with self._database.writing() as tx:
             index = self._find(tx, name)
-            matrices.sweep({(each.id, each.generation) for each in catalog.every(tx)})
+            matrices.sweep(catalog.generations(tx))
             following = maintenance.compact(tx, matrices, index)
         if following is not index:
             matrices.remove(index.id, index.generation, index.dimensions)
+        return index.slots - following.slots
 
     def _submit(
         self,

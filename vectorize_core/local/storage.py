@@ -63,7 +63,8 @@ class Database:
         with self._writer.lock, _explained(self.place):
             connection = self._open(self._writer)
             connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # Passive: it leaves to a later one what readers still need, and waits for nobody.
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Close the file, after transactions under way; what is in memory is gone. Idempotent."""
@@ -157,6 +158,11 @@ def _explained(place: str) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
             raise StorageError(full) from error
+        if code == sqlite3.SQLITE_IOERR:
+            raise StorageError(
+                f"the disk under the embedded Vectorize in {place} failed ({error}): this call is "
+                "not done, and everything before it is kept. See to the disk, then call again"
+            ) from error
         if code in _DAMAGED:
             raise StorageError(
                 f"the database of the embedded Vectorize in {place} is damaged ({error}). Restore "

@@ -1,0 +1,106 @@
+"""The commands for the directory of an embedded Vectorize: ``stats``, ``compact``, ``check``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vectorize_core.cli import output
+from vectorize_core.cli.reading import AsJson
+from vectorize_core.cli.target import Target, existing, with_target
+from vectorize_core.errors import VectorizeError
+
+if TYPE_CHECKING:
+    from vectorize_core.local import Service
+
+_NAMED_IDS = 10
+
+
+@with_target
+def stats(target: Target, as_json: AsJson = False) -> None:
+    """Show how much an embedded Vectorize holds, and how much of it is of no use any more."""
+    with _service(target) as service:
+        found = service.stats()
+    if as_json:
+        output.print_json(asdict(found))
+        return
+    output.print_table(
+        ("index", "vectors", "dead slots", "dimensions", "bytes of values", "compacted"),
+        [
+            (i.name, i.vectors, i.dead_slots, i.dimensions, i.value_bytes, i.generation)
+            for i in found.indexes
+        ],
+    )
+    output.note(f"the database takes {found.database_bytes} bytes")
+
+
+@with_target
+def compact(
+    target: Target,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="An index; all without.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Free what deleted and replaced vectors take. Others may read meanwhile; writes wait."""
+    with _service(target) as service:
+        freed = service.compact(name)
+    if as_json:
+        output.print_json({"freedSlots": freed})
+    else:
+        typer.echo(f"{freed} slots freed" if freed else "nothing to free")
+
+
+@with_target
+def check(
+    target: Target,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Mend what can be. Vectors whose values are gone leave their index, and are "
+            "named. Copy the directory first.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read all of an embedded Vectorize and compare it with its checksums.
+
+    The exit code is 1 if anything is wrong and not repaired.
+    """
+    with _service(target) as service:
+        found = service.check(repair=repair)
+    if as_json:
+        output.print_json({"ok": found.ok, **asdict(found)})
+    else:
+        for finding in found.findings:
+            place = "the database" if finding.index is None else finding.index
+            mended = " (repaired)" if finding.repaired else ""
+            typer.echo(f"{output.shown(place)}: {output.shown(finding.problem)}{mended}")
+            for vector_id in finding.lost[:_NAMED_IDS]:
+                typer.echo(f"  {output.shown(vector_id)}")
+            if len(finding.lost) > _NAMED_IDS:
+                typer.echo(f"  and {len(finding.lost) - _NAMED_IDS} more; --json names all")
+        typer.echo(f"{found.vectors} vectors checked, {len(found.findings)} problems found")
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _service(target: Target) -> Iterator[Service]:
+    """The embedded Vectorize itself: no operation of the API says any of this."""
+    from vectorize_core.local import Service, ServiceFault  # noqa: PLC0415 (sqlite3, where used)
+
+    if target.path is None:
+        raise typer.BadParameter("this command is for an embedded Vectorize: give --path DIR")
+    service = Service(existing(target.path))
+    try:
+        yield service
+    except ServiceFault as fault:
+        raise VectorizeError(fault.message) from None
+    finally:
+        service.close()
