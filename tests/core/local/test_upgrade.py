@@ -67,7 +67,7 @@ def make_old(directory, count=30):
                 2 + n % 4,
                 1400.0 + 50 * (n % 4),
                 f"space{n % 3}" if n % 3 else None,
-                '{"n":%d}' % n if n % 5 else None,
+                f'{{"n":{n}}}' if n % 5 else None,
                 values(n, 32 + 32 * (n % 2)).tobytes(),
             )
             for n in range(count)
