@@ -14,7 +14,10 @@ from vectorize_core import Vector, VectorizeClient, cli
 from vectorize_core.cli import demo
 
 ROOT = Path(vectorize_core.__file__).parent.parent
-COMMANDS = ["serve", "demo", "indexes", "info", "query", "list", "get", "delete", "doctor"]
+COMMANDS = [
+    *("serve", "demo", "indexes", "info", "query", "list", "get", "delete", "doctor"),
+    *("stats", "compact", "check"),
+]
 
 
 def test_the_core_needs_no_extra() -> None:
