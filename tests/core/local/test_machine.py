@@ -280,6 +280,10 @@ class Machine(RuleBasedStateMachine):
             return
         seen = self.reference.seen
         assert list(self.service.list_vectors("docs", count=100).ids) == list(seen)
+        ask = np.eye(DIMENSIONS, dtype=np.float32)[1] + np.float32(0.5)
+        found = self.service.query("docs", vector=ask, top_k=50)
+        expected = self.reference.query(ask, 50, None, [], self.now)
+        assert [(match.id, match.score) for match in found.matches] == expected
         got = self.service.get_by_ids("docs", NAMES)
         assert [vector.id for vector in got] == [name for name in NAMES if name in seen]
         for vector in got:
