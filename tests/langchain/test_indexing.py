@@ -1,4 +1,4 @@
-"""LangChain's ``index()`` and ``aindex()`` over the store."""
+"""What ``index()`` and ``aindex()`` send, and cost; what they leave: tests/conformance."""
 
 from __future__ import annotations
 
@@ -53,49 +53,6 @@ async def indexed(
 
 def documents(texts: str, source: str = "a") -> list[Document]:
     return [Document(text, metadata={"source": source}) for text in texts]
-
-
-def texts(store: VectorizeVectorStore) -> str:
-    return "".join(sorted(document.page_content for document in store.similarity_search("q", 100)))
-
-
-@both_ways
-@pytest.mark.parametrize("key_encoder", ["sha1", "sha256"])
-@pytest.mark.filterwarnings("ignore:Using SHA-1")
-async def test_full_clean_up_leaves_exactly_what_was_given_last(
-    store: VectorizeVectorStore, records: InMemoryRecordManager, call: Call, key_encoder: Any
-) -> None:
-    options = {"cleanup": "full", "key_encoder": key_encoder}
-    assert await indexed(call, documents("abc"), records, store, **options) == (3, 0, 0, 0)
-    assert await indexed(call, documents("abc"), records, store, **options) == (0, 0, 3, 0)
-    assert await indexed(call, documents("bcd"), records, store, **options) == (1, 0, 2, 1)
-    assert texts(store) == "bcd"
-    assert await indexed(call, [], records, store, **options) == (0, 0, 0, 3)
-    assert texts(store) == ""
-
-
-@both_ways
-@pytest.mark.parametrize("cleanup", ["incremental", "scoped_full"])
-async def test_clean_up_by_source_leaves_other_sources(
-    store: VectorizeVectorStore, records: InMemoryRecordManager, call: Call, cleanup: str
-) -> None:
-    first = documents("ab", "one") + documents("cd", "two")
-    assert await indexed(call, first, records, store, cleanup=cleanup) == (4, 0, 0, 0)
-    second = documents("ax", "one")
-    assert await indexed(call, second, records, store, cleanup=cleanup) == (1, 0, 1, 1)
-    assert texts(store) == "acdx"
-
-
-@both_ways
-async def test_without_clean_up_nothing_goes_and_equal_documents_are_one(
-    store: VectorizeVectorStore, records: InMemoryRecordManager, call: Call
-) -> None:
-    assert await indexed(call, documents("aab"), records, store) == (2, 0, 1, 0)
-    assert await indexed(call, documents("c"), records, store) == (1, 0, 0, 0)
-    assert texts(store) == "abc"
-    forced = await indexed(call, documents("c"), records, store, force_update=True)
-    assert forced == (0, 1, 0, 0)
-    assert texts(store) == "abc"
 
 
 @both_ways
