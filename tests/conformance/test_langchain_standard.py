@@ -1,4 +1,4 @@
-"""LangChain's own suite for vector stores, whole, over an embedded Vectorize in three places."""
+"""LangChain's own suite for vector stores, whole, over an embedded Vectorize, in four places."""
 
 from __future__ import annotations
 
@@ -58,3 +58,16 @@ class TestDelayed(Suite):
                 create_index=True,
                 wait="visible",
             )
+
+
+class TestATenant(Suite):
+    """A view of one namespace, in an index that is another tenant's too."""
+
+    __test__ = True
+
+    @pytest.fixture
+    def vectorstore(self) -> Iterator[VectorizeVectorStore]:
+        with VectorizeVectorStore.local(self.get_embeddings(), index_name="docs") as store:
+            store.with_namespace("other").add_texts(["foo", "bar"], ids=["1", "2"])
+            yield store.with_namespace("tenant")
+            assert store.count(namespace="other") == 2
