@@ -1,8 +1,8 @@
 """LlamaIndex nodes as records, and back. Pure.
 
 A record holds a node's text and metadata once. What else a node has stands in the record's
-``node``: its class, its relationships, and the fields that differ from their defaults. Of the
-stock layout (``_node_content``) only reading is supported.
+``node``: its class, its relationships, and the fields that differ from their defaults. The stock
+layout of LlamaIndex (``_node_content``) is read too, and written where that is asked for.
 """
 
 from __future__ import annotations
@@ -17,39 +17,56 @@ from llama_index.core.schema import (
     Document,
     ImageNode,
     IndexNode,
+    MetadataMode,
     Node,
     RelatedNodeInfo,
     TextNode,
 )
-from llama_index.core.vector_stores.utils import metadata_dict_to_node
+from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
+from vectorize_core import typed
+from vectorize_core.checks import storable_key
 from vectorize_core.errors import InvalidVectorError
 from vectorize_core.flows.source import Records
 from vectorize_core.ingest import Item
-from vectorize_core.layout import Record, text_of
+from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of
 
 _CLASSES: dict[str, type[BaseNode]] = {
     kind.class_name(): kind for kind in (TextNode, Node, Document, IndexNode, ImageNode)
 }
 _HELD_BY_THE_RECORD = {"id_", "embedding", "metadata", "relationships", "text", "class_name"}
 _SAME_METADATA = True
+_STOCK, _STOCK_CLASS = "_node_content", "_node_type"
 
 
-def to_items(nodes: Records[BaseNode]) -> Records[Item]:
+def to_items(
+    nodes: Records[BaseNode], *, text_key: str = DEFAULT_TEXT_KEY, stock: bool = False
+) -> Records[Item]:
     """The items of embedded nodes; a list if that is what the nodes are in."""
+
+    def to_item(node: BaseNode) -> Item:
+        if node.embedding is None:
+            raise InvalidVectorError(
+                f"node {node.node_id!r} has no embedding; embed it first, as VectorStoreIndex and "
+                "an IngestionPipeline with an embedding model do"
+            )
+        return Item(to_stock_record(node) if stock else to_record(node, text_key), node.embedding)
+
     if isinstance(nodes, AsyncIterable):
         return (to_item(node) async for node in nodes)
     items = map(to_item, nodes)
     return list(items) if isinstance(nodes, Sequence) else items
 
 
-def to_item(node: BaseNode) -> Item:
-    """The item of an embedded node."""
-    if node.embedding is None:
-        raise InvalidVectorError(
-            f"node {node.node_id!r} has no embedding; embed it first, as VectorStoreIndex and an "
-            "IngestionPipeline with an embedding model do"
-        )
+def to_stock_record(node: BaseNode) -> Record:
+    """A node as most of LlamaIndex's stores write it, but with its text only once."""
+    metadata = node_to_metadata_dict(node, remove_text=True)
+    text = node.get_content(metadata_mode=MetadataMode.NONE)
+    return Record(node.node_id, text, metadata, ref=node.ref_doc_id)
+
+
+def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
+    """A node in the compact layout."""
     fields = node.to_dict()
     text = fields.get("text")
     resource = fields.get("text_resource")
@@ -66,33 +83,65 @@ def to_item(node: BaseNode) -> Item:
     }
     if changed:
         structure["fields"] = changed
-    record = Record(node.node_id, text, dict(node.metadata), structure, node.ref_doc_id)
-    return Item(record, node.embedding)
+    if _read_order(node.metadata, text_key) != list(node.metadata):
+        structure["order"] = list(node.metadata)
+    return Record(node.node_id, text, dict(node.metadata), structure, node.ref_doc_id)
 
 
 def to_node(record: Record) -> BaseNode:
     """The node of a record; any record with a text is a `TextNode` at least."""
     if record.node is None:
-        if "_node_content" in record.metadata:
+        if _STOCK in record.metadata:
             return metadata_dict_to_node(record.metadata, text=record.text)
         return TextNode(id_=record.id, text=text_of(record), metadata=record.metadata)
-    kind = _CLASSES.get(record.node["class"], TextNode)
+    kind = class_of(record)
+    metadata = record.metadata
+    if "order" in record.node:
+        metadata = {key: metadata[key] for key in record.node["order"] if key in metadata}
+        metadata |= record.metadata
     fields: dict[str, Any] = dict(record.node.get("fields", {}))
     if "text_resource" in kind.model_fields:
         if record.text is not None:
             fields["text_resource"] = {**fields.get("text_resource", {}), "text": record.text}
     elif record.text is not None:
         fields["text"] = record.text
-    relationships = _unpack_relationships(record.node.get("relationships", {}), record.metadata)
+    relationships = _unpack_relationships(record.node.get("relationships", {}), metadata)
     return kind.from_dict(
         {
             **fields,
             "id_": record.id,
-            "metadata": record.metadata,
+            "metadata": metadata,
             "relationships": relationships,
             "class_name": kind.class_name(),
         }
     )
+
+
+def class_of(record: Record) -> type[BaseNode]:
+    """The class of a record's node; a `TextNode` unless the record says otherwise."""
+    if record.node is not None:
+        return _CLASSES.get(record.node["class"], TextNode)
+    return _CLASSES.get(record.metadata.get(_STOCK_CLASS, ""), TextNode)
+
+
+def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
+    """The keys in the order in which a record is read: what is not at top level comes last.
+
+    Prompts, embeddings and hashes of nodes depend on it.
+    """
+
+    def place(key: Any, value: Any) -> int:
+        if type(key) is not str or not storable_key(key) or key.startswith(EXTRA):
+            return 2
+        if value is None and key != text_key:
+            return 1
+        return 2 if key == text_key or typed.split(value)[0] is typed.NOTHING else 0
+
+    try:
+        places = {key: place(key, value) for key, value in metadata.items()}
+    except (typed.UnstorableError, RecursionError):
+        return list(metadata)  # It is refused later, by name.
+    return sorted(places, key=places.__getitem__)
 
 
 @cache

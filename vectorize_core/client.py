@@ -21,6 +21,7 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.io import run
 from vectorize_core.models import IndexDetails
 from vectorize_core.operations import GetIndex, ListIndexes
+from vectorize_core.place import Place
 from vectorize_core.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -91,8 +92,15 @@ class _Client:
         self._place = f"account {credentials.account_id!r} at {credentials.base_url}"
         if rate_limit is CLOUDFLARE and is_loopback(credentials.base_url):
             rate_limit = None
+        injected = {http_client, async_http_client, transport, async_transport} - {None}
+        place = Place(
+            account_id=credentials.account_id,
+            base_url=credentials.base_url,
+            options={"timeout": timeout, "retry": retry, "rate_limit": rate_limit},
+            bound="it uses an httpx client or transport that was passed in" if injected else "",
+        )
         self._connection = Connection(
-            executor, retry, budget=RateBudget(rate_limit), events=Events(on_event)
+            executor, retry, budget=RateBudget(rate_limit), events=Events(on_event), place=place
         )
 
     @classmethod

@@ -12,6 +12,7 @@ from vectorize_core.events import Events, OnEvent
 from vectorize_core.executors import Executor
 from vectorize_core.flows.state import IndexState
 from vectorize_core.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, SyncIo
+from vectorize_core.place import Place
 from vectorize_core.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """An executor, with the retry policy, the rate budget and the events of both its faces."""
+    """An executor, with the retry policy, the rate budget and the events of both its faces.
+
+    Pickles as its `Place`: the copy finds its secrets in the environment, and tells its events to
+    nobody but the logger.
+    """
 
     def __init__(
         self,
@@ -28,12 +33,18 @@ class Connection:
         *,
         budget: RateBudget | None = None,
         events: Events | None = None,
+        place: Place | None = None,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
         self.budget = budget
         self.events = events if events is not None else Events()
+        self.place = place if place is not None else Place(bound="it has an executor of its own")
         self._states: dict[str, IndexState] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        self.place.check_portable()
+        return self.place.connect, ()
 
     def state(self, index_name: str) -> IndexState:
         """What is known of an index, the same object for all who ask."""
@@ -75,4 +86,11 @@ def local_connection(
 
     behavior = behavior if behavior is not None else Behavior()
     executor = EmbeddedExecutor(Service(path, behavior=behavior, clock=clock))
-    return Connection(executor, retry, events=Events(on_event))
+    location, bound = os.fspath(path), ""
+    if location == ":memory:":
+        bound = "its vectors are in the memory of this process; path= names a directory"
+    else:
+        location = os.path.abspath(location)
+        bound = "its clock was passed in" if clock is not time.time else ""
+    place = Place(path=location, options={"behavior": behavior, "retry": retry}, bound=bound)
+    return Connection(executor, retry, events=Events(on_event), place=place)
