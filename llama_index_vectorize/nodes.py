@@ -62,7 +62,7 @@ def to_stock_record(node: BaseNode) -> Record:
     """A node as most of LlamaIndex's stores write it, but with its text only once."""
     metadata = node_to_metadata_dict(node, remove_text=True)
     text = node.get_content(metadata_mode=MetadataMode.NONE)
-    return Record(node.node_id, text, metadata, ref=node.ref_doc_id)
+    return Record(node.node_id, text, metadata, ref=_source(node))
 
 
 def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
@@ -85,7 +85,12 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
         structure["fields"] = changed
     if _read_order(node.metadata, text_key) != list(node.metadata):
         structure["order"] = list(node.metadata)
-    return Record(node.node_id, text, dict(node.metadata), structure, node.ref_doc_id)
+    return Record(node.node_id, text, dict(node.metadata), structure, _source(node))
+
+
+def _source(node: BaseNode) -> str:
+    """The document a node came from; what came from none is its own, as pipelines hold it."""
+    return node.ref_doc_id if node.ref_doc_id is not None else node.node_id
 
 
 def to_node(record: Record) -> BaseNode:

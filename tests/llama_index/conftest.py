@@ -5,11 +5,22 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from llama_index.core import Settings
+from llama_index.core.llms import MockLLM
 
 from llama_index_vectorize import VectorizeVectorStore
+from tests.llama_index.helpers import MODEL, SPLITTER
 from tests.stores import Make, Recorder, recorded
 from vectorize_core import VectorizeClient
 from vectorize_core.local.server import BackgroundServer
+
+
+@pytest.fixture(autouse=True)
+def _no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model is looked up, let alone downloaded."""
+    monkeypatch.setattr(Settings, "_llm", MockLLM(max_tokens=8))
+    monkeypatch.setattr(Settings, "_embed_model", MODEL)
+    monkeypatch.setattr(Settings, "_node_parser", SPLITTER)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters, VectorStoreQuery
 
 from llama_index_vectorize import VectorizeVectorStore
+from tests.llama_index.helpers import equal_to
+from tests.llama_index.helpers import text_node as node
 from tests.stores import Call, Make, Recorder, both_ways, vector
 from vectorize_core import (
     IndexNotFoundError,
@@ -21,19 +22,8 @@ from vectorize_core import (
 INDEXES = {"kind": "string", "n": "number"}
 
 
-def node(node_id: str, ref: str | None = None, **metadata: Any) -> TextNode:
-    links = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=ref)} if ref is not None else {}
-    return TextNode(
-        id_=node_id,
-        text=f"text {node_id}",
-        metadata=metadata,
-        relationships=links,
-        embedding=vector(node_id),
-    )
-
-
 def kind_is(value: str) -> MetadataFilters:
-    return MetadataFilters(filters=[MetadataFilter(key="kind", value=value)])
+    return equal_to("kind", value)
 
 
 def left(client: VectorizeClient) -> set[str]:

@@ -26,6 +26,7 @@ from llama_index.core.vector_stores.types import (
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 from llama_index_vectorize import VectorizeVectorStore
+from tests.llama_index.helpers import embedded
 from tests.stores import (
     ODD_METADATA,
     Call,
@@ -92,12 +93,6 @@ NODES: dict[str, BaseNode] = {
         relationships=RELATIONSHIPS,
     ),
 }
-
-
-def embedded(node: BaseNode) -> BaseNode:
-    node = node.model_copy(deep=True)
-    node.embedding = vector(node.node_id)
-    return node
 
 
 def fields(node: BaseNode) -> dict[str, Any]:

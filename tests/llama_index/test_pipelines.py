@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from llama_index.core import MockEmbedding, Settings, StorageContext, VectorStoreIndex
+from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
-from llama_index.core.llms import MockLLM
-from llama_index.core.node_parser import TokenTextSplitter
 from llama_index.core.postprocessor import SimilarityPostprocessor
 from llama_index.core.schema import Document, IndexNode, TextNode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 
 from llama_index_vectorize import VectorizeVectorStore
-from tests.stores import Call, Make, both_ways, sync_call, vector
+from tests.llama_index.helpers import LONG, MODEL, SPLITTER, documents, run_pipeline
+from tests.stores import Call, Make, both_ways, vector
 from vectorize_core import VectorizeClient
 
-
-class Hashed(MockEmbedding):
-    """Unlike the mock it extends, another vector for another text."""
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return vector(text)
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return vector(query)
-
-    async def _aget_text_embedding(self, text: str) -> list[float]:
-        return vector(text)
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return vector(query)
-
-
-MODEL = Hashed(embed_dim=32)
-SPLITTER = TokenTextSplitter(chunk_size=24, chunk_overlap=4, tokenizer=str.split)
 EMBEDDED = "n: 1\n\nshort text"
 """What LlamaIndex embeds of a text and its metadata."""
-LONG = " ".join(f"word{i}" for i in range(90))
-
-
-@pytest.fixture(autouse=True)
-def _no_models() -> Iterator[None]:
-    Settings.llm, Settings.embed_model = MockLLM(max_tokens=8), MODEL
-    yield
-    Settings._llm = Settings._embed_model = None
-
-
-def documents(*texts: str) -> list[Document]:
-    return [Document(id_=f"doc-{i}", text=t, metadata={"n": i}) for i, t in enumerate(texts)]
 
 
 def ids(client: VectorizeClient) -> set[str]:
@@ -137,13 +104,6 @@ def test_a_similarity_cutoff_keeps_the_nearest(make: Make, metric: Any) -> None:
     assert cutoff.postprocess_nodes(found) == found[:3]
 
 
-async def run(call: Call, pipeline: IngestionPipeline, given: list[Document]) -> None:
-    if call is sync_call:
-        pipeline.run(documents=given)
-    else:
-        await pipeline.arun(documents=given)
-
-
 @both_ways
 @pytest.mark.parametrize(
     "strategy", [DocstoreStrategy.UPSERTS, DocstoreStrategy.UPSERTS_AND_DELETE]
@@ -159,7 +119,7 @@ async def test_a_pipeline_keeps_the_store_as_its_documents_are(
     )
 
     async def texts_after(*texts: str) -> dict[str, str]:
-        await run(call, pipeline, documents(*texts))
+        await run_pipeline(call, pipeline, documents(*texts))
         nodes = store.get_nodes(sorted(ids(client)))
         return {str(node.ref_doc_id): node.get_content() for node in nodes}
 
@@ -181,5 +141,5 @@ async def test_a_pipeline_of_many_nodes_is_written_in_batches(
 ) -> None:
     many = [Document(id_=f"doc-{i}", text=f"text {i}") for i in range(650)]
     pipeline = IngestionPipeline(transformations=[MODEL], vector_store=make())
-    await run(call, pipeline, many)
+    await run_pipeline(call, pipeline, many)
     assert len(ids(client)) == 650

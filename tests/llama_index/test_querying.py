@@ -17,7 +17,6 @@ from llama_index.core.vector_stores.types import (
     MetadataFilter,
     MetadataFilters,
     VectorStoreQuery,
-    VectorStoreQueryMode,
     VectorStoreQueryResult,
 )
 
@@ -345,22 +344,10 @@ async def test_an_or_of_one_condition_is_that_condition(filled: Any, call: Call)
 
 
 @both_ways
-@pytest.mark.parametrize(
-    "mode", [mode for mode in VectorStoreQueryMode if mode != VectorStoreQueryMode.DEFAULT]
-)
-async def test_another_mode_is_an_error_that_names_it(
-    filled: Any, call: Call, mode: VectorStoreQueryMode
-) -> None:
-    with pytest.raises(NotImplementedError, match=f"'{mode.value}'.*'default'"):
-        await call(filled("cosine"), "query", asked(mode=mode))
-
-
-@both_ways
 @pytest.mark.parametrize("restricted", [False, True])
 @pytest.mark.parametrize(
     ("embedding", "message"),
     [
-        (None, r"get_nodes\(filters=\)"),
         ([1.0] * 31, "31 dimensions.* 32"),
         ([float("nan")] * 32, "NaN"),
     ],
