@@ -1,0 +1,93 @@
+"""A pickled connection leads to the same place; what cannot be opened elsewhere says so."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.core.helpers import ACCOUNT, SECRET
+from vectorize_core import ConfigurationError, RateLimit, RetryPolicy, VectorizeClient
+from vectorize_core.connection import Connection, local_connection
+
+
+def test_a_directory_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = local_connection("vectors")
+    data = pickle.dumps(first)
+    monkeypatch.chdir(os.sep)
+    second = pickle.loads(data)
+    assert not (tmp_path / "vectors").exists()
+    assert second.place.path == str(tmp_path / "vectors")
+    for connection in (first, second):
+        connection.close()
+
+
+def test_an_account_is_reached_again_with_the_secrets_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy, limit = RetryPolicy(1, 2), RateLimit()
+    client = VectorizeClient(
+        ACCOUNT,
+        SECRET,
+        base_url="https://host.test/v4",
+        timeout=3,
+        retry=policy,
+        rate_limit=limit,
+        on_event=lambda event: None,
+    )
+    data = pickle.dumps(client.connection)
+    assert SECRET.encode() not in data
+    for name in ("CLOUDFLARE_API_TOKEN", "CF_VECTORIZE_API_TOKEN", "CF_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match=r"not pickled.*CLOUDFLARE_API_TOKEN"):
+        pickle.loads(data)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "there")
+    again: Any = pickle.loads(data)
+    credentials = again.executor.credentials
+    assert (credentials.account_id, credentials.base_url) == (ACCOUNT, "https://host.test/v4")
+    assert credentials.headers == {"Authorization": "Bearer there"}
+    assert again.retry == policy
+    assert again.budget.limit == limit
+    assert again.place == client.connection.place
+
+
+@pytest.mark.parametrize(
+    ("connection", "reason"),
+    [
+        (local_connection, "the memory of this process; path="),
+        (lambda: local_connection("x", clock=lambda: 0.0), "its clock"),
+        (
+            lambda: VectorizeClient(ACCOUNT, SECRET, http_client=httpx.Client()).connection,
+            "httpx client",
+        ),
+        (
+            lambda: (
+                VectorizeClient(
+                    ACCOUNT, SECRET, transport=httpx.MockTransport(lambda _: httpx.Response(200))
+                ).connection
+            ),
+            "transport that was passed in",
+        ),
+    ],
+    ids=["in memory", "a clock", "a client", "a transport"],
+)
+def test_what_cannot_be_opened_elsewhere_says_why(
+    connection: Any, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made: Connection = connection()
+    with pytest.raises(ConfigurationError, match=f"cannot be pickled: .*{reason}"):
+        pickle.dumps(made)
+    made.close()
+
+
+def test_connections_that_are_one_stay_one(tmp_path: Path) -> None:
+    client = VectorizeClient.local(tmp_path)
+    one, other = pickle.loads(pickle.dumps([client.connection, client.index("a").connection]))
+    assert one is other
+    client.close()

@@ -1,0 +1,269 @@
+"""Stores written down: as dicts, pickles and traces. Secrets are in none of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from llama_index.core import VectorStoreIndex
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.span import SimpleSpan
+from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
+from llama_index.core.memory import VectorMemoryBlock
+
+from llama_index_vectorize import VectorizeVectorStore
+from tests.llama_index.helpers import MODEL, documents, run_pipeline, text_node
+from tests.stores import Call, async_call, both_ways, sync_call
+from vectorize_core import ConfigurationError, VectorizeClient, VectorizeError
+from vectorize_core.local.server import BackgroundServer
+
+SECRET = "s3cr3t-of-the-account"
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(params=["api_token", "api_key"])
+async def store(request: pytest.FixtureRequest, server: BackgroundServer) -> AsyncIterator[Any]:
+    """A store over HTTP that knows a secret."""
+    secret = {request.param: SECRET}
+    if "api_key" in secret:
+        secret["email"] = "someone@example.com"
+    async with VectorizeVectorStore(
+        "docs",
+        account_id=uuid4().hex,
+        base_url=server.base_url,
+        create_index=True,
+        metadata_indexes={"n": "number"},
+        namespace="tenant",
+        wait="visible",
+        **secret,
+    ) as store:
+        yield store
+
+
+def shown(store: VectorizeVectorStore) -> str:
+    """All that a store says of itself."""
+    return "".join(
+        map(
+            str,
+            (
+                store,
+                repr(store),
+                store.to_dict(),
+                store.to_json(),
+                store.model_dump(),
+                store.model_dump_json(),
+                dict(store),
+                store.model_json_schema(),
+                store.__getstate__(),
+                [vars(part) for part in (store, store.client, store.aclient)],
+                vars(store.client.connection),
+                store.__pydantic_private__,
+            ),
+        )
+    )
+
+
+def test_a_secret_is_in_nothing_a_store_says(store: VectorizeVectorStore) -> None:
+    said = shown(store) + shown(copy.deepcopy(store))
+    assert SECRET not in said
+    assert "someone@example.com" not in said
+    assert "docs" in said
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert SECRET.encode() not in pickle.dumps(store, protocol)
+
+
+class Events(BaseEventHandler):
+    said: list[str] = Field(default_factory=list)
+
+    def handle(self, event: BaseEvent, **kwargs: Any) -> None:
+        self.said.append(f"{event!r}{event.model_dump()}{kwargs}")
+
+
+class Spans(BaseSpanHandler[SimpleSpan]):
+    said: list[str] = Field(default_factory=list)
+
+    def new_span(
+        self,
+        id_: str,
+        bound_args: Any,
+        instance: Any | None = None,
+        parent_span_id: str | None = None,
+        tags: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> SimpleSpan | None:
+        self.said.append(f"{id_}{bound_args}{instance!r}{vars(instance or self)}{tags}{kwargs}")
+        return SimpleSpan(id_=id_)
+
+    def prepare_to_exit_span(
+        self, id_: str, bound_args: Any, instance: Any = None, result: Any = None, **kwargs: Any
+    ) -> SimpleSpan | None:
+        self.said.append(f"{result!r}")
+        return None
+
+    def prepare_to_drop_span(
+        self, id_: str, bound_args: Any, instance: Any = None, err: Any = None, **kwargs: Any
+    ) -> SimpleSpan | None:
+        self.said.append(f"{err!r}")
+        return None
+
+
+@both_ways
+async def test_a_secret_is_in_no_event_span_or_log(
+    store: VectorizeVectorStore,
+    call: Call,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    dispatcher = get_dispatcher()
+    events, spans = Events(), Spans()
+    monkeypatch.setattr(dispatcher, "event_handlers", [events])
+    monkeypatch.setattr(dispatcher, "span_handlers", [spans])
+    pipeline = IngestionPipeline(transformations=[MODEL], vector_store=store)
+    await run_pipeline(call, pipeline, documents("one", "two"))
+    index = VectorStoreIndex.from_vector_store(store)
+    answer = await call(index.as_query_engine(), "query", "one")
+    assert len(answer.source_nodes) == 2
+    wrong = index.as_query_engine(vector_store_query_mode="sparse")
+    with pytest.raises(NotImplementedError):
+        await call(wrong, "query", "one")
+    said = "".join([*events.said, *spans.said, caplog.text, repr(answer)])
+    assert SECRET not in said
+    assert len(events.said) > 5
+    assert "VectorIndexRetriever" in said
+
+
+def test_a_store_is_made_again_from_its_dict(
+    store: VectorizeVectorStore, server: BackgroundServer
+) -> None:
+    store.add([text_node("a", n=1)])
+    data = json.loads(store.to_json())
+    assert data["class_name"] == "VectorizeVectorStore"
+    with VectorizeVectorStore.from_dict(data) as again:
+        assert again.to_dict() == store.to_dict()
+        assert [node.node_id for node in again.get_nodes(["a"])] == ["a"]
+    with VectorizeVectorStore.from_dict(data, namespace="other") as other:
+        assert list(other.iter_nodes()) == []
+    with VectorizeVectorStore.from_json(store.to_json()) as third:
+        assert third.index_name == "docs"
+
+
+def test_parameters_have_a_constructor_of_the_usual_name() -> None:
+    with VectorizeVectorStore.from_params("docs", path=":memory:", batch_size=3) as store:
+        assert (store.index_name, store.path, store.batch_size) == ("docs", ":memory:", 3)
+    with pytest.raises(TypeError, match=r"'batchsize'.*did you mean 'batch_size'"):
+        VectorizeVectorStore.from_params("docs", path=":memory:", batchsize=3)
+
+
+# Pickles
+
+
+@both_ways
+async def test_a_pickled_store_works_on(store: VectorizeVectorStore, call: Call) -> None:
+    store.add([text_node("a", n=1)])
+    data = pickle.dumps(store)
+    again = pickle.loads(data)
+    assert type(again) is VectorizeVectorStore
+    assert again.to_dict() == store.to_dict()
+    async with again:
+        assert [node.node_id for node in await call(again, "get_nodes", ["a"])] == ["a"]
+        await call(again, "add", [text_node("b")])
+        await call(again, "delete", "a")
+    # Closing the copy leaves the original open.
+    assert {node.node_id for node in store.iter_nodes()} == {"b"}
+
+
+ELSEWHERE = """
+import asyncio, pickle, sys
+store = pickle.load(open(sys.argv[1], "rb"))
+print([node.node_id for node in store.iter_nodes()])
+print(asyncio.run(store.acount()))
+store.close()
+"""
+
+
+def test_a_store_in_a_directory_is_loaded_in_another_process(tmp_path: Path) -> None:
+    with VectorizeVectorStore("docs", path=tmp_path / "vectors") as store:
+        store.add([text_node("a")])
+        (tmp_path / "store.pickle").write_bytes(pickle.dumps(store))
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(tmp_path / "store.pickle")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=100,
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["['a']", "1"]), done.stderr
+
+
+def test_loading_a_store_sends_nothing(store: VectorizeVectorStore) -> None:
+    with VectorizeClient(store.account_id, base_url="http://127.0.0.1:9") as nobody:
+        deaf = VectorizeVectorStore("docs", client=nobody)
+        again = pickle.loads(pickle.dumps(deaf))
+    assert again.base_url == "http://127.0.0.1:9"
+    again.close()
+
+
+def test_loading_without_a_token_says_where_one_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("CLOUDFLARE_API_TOKEN", "CF_VECTORIZE_API_TOKEN", "CF_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with VectorizeVectorStore("docs", account_id="a" * 32, api_token=SECRET) as store:
+        data = pickle.dumps(store)
+    assert SECRET.encode() not in data
+    with pytest.raises(ConfigurationError, match=r"secrets are not pickled.*CLOUDFLARE_API_TOKEN"):
+        pickle.loads(data)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "another")
+    with pickle.loads(data) as again:
+        assert again.account_id == "a" * 32
+
+
+def test_a_store_in_memory_cannot_leave_its_process() -> None:
+    with (
+        VectorizeVectorStore.local("docs") as store,
+        pytest.raises(ConfigurationError, match=r"memory of this process; path="),
+    ):
+        pickle.dumps(store)
+
+
+# Copies
+
+
+def test_a_copy_shares_the_connection() -> None:
+    with VectorizeVectorStore.local("docs") as store:
+        store.add([text_node("a")])
+        for copied in (
+            copy.copy(store),
+            copy.deepcopy(store),
+            store.model_copy(),
+            store.model_copy(deep=True),
+        ):
+            assert copied is not store
+            assert [node.node_id for node in copied.iter_nodes()] == ["a"]
+        block = VectorMemoryBlock(vector_store=store).model_copy(deep=True)
+        assert isinstance(block.vector_store, VectorizeVectorStore)
+        assert block.vector_store.count() == 1
+
+
+@pytest.mark.parametrize("call", [sync_call, async_call])
+async def test_a_closed_store_says_so(call: Call) -> None:
+    store = VectorizeVectorStore.local("docs")
+    store.add([text_node("a")])
+    await call(store, "close")
+    with pytest.raises(VectorizeError, match="closed"):
+        await call(store, "get_nodes", ["a"])
