@@ -3,6 +3,8 @@
 A record holds a node's text and metadata once. What else a node has stands in the record's
 ``node``: its class, its relationships, and the fields that differ from their defaults. The stock
 layout of LlamaIndex (``_node_content``) is read too, and written where that is asked for.
+A `MediaResource` comes back without its binary ``data``, which LlamaIndex never writes down: give
+it a path or a url.
 """
 
 from __future__ import annotations
@@ -35,7 +37,11 @@ _CLASSES: dict[str, type[BaseNode]] = {
     kind.class_name(): kind for kind in (TextNode, Node, Document, IndexNode, ImageNode)
 }
 _HELD_BY_THE_RECORD = {"id_", "embedding", "metadata", "relationships", "text", "class_name"}
-_SAME_METADATA = True
+_HIDDEN_FROM_LLM = "excluded_llm_metadata_keys"
+_HIDDEN_FROM_MODEL = "excluded_embed_metadata_keys"
+_NO_LIST = object()
+_SAME = True
+"""As the node's own metadata; as the list for the embedding model."""
 _STOCK, _STOCK_CLASS = "_node_content", "_node_type"
 
 
@@ -61,17 +67,14 @@ def to_items(
 def to_stock_record(node: BaseNode) -> Record:
     """A node as most of LlamaIndex's stores write it, but with its text only once."""
     metadata = node_to_metadata_dict(node, remove_text=True)
-    text = node.get_content(metadata_mode=MetadataMode.NONE)
-    return Record(node.node_id, text, metadata, ref=_source(node))
+    return Record(node.node_id, _text(node), metadata, ref=_source(node))
 
 
 def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
     """A node in the compact layout."""
     fields = node.to_dict()
-    text = fields.get("text")
-    resource = fields.get("text_resource")
-    if isinstance(resource, dict):
-        text = resource.pop("text", None)
+    if isinstance(fields.get("text_resource"), dict):
+        del fields["text_resource"]["text"]
     structure: dict[str, Any] = {"class": node.class_name()}
     relationships = _pack_relationships(fields["relationships"], fields["metadata"])
     if relationships:
@@ -81,11 +84,20 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
         for name, value in fields.items()
         if name not in _HELD_BY_THE_RECORD and value != _default(type(node), name)
     }
+    if changed.get(_HIDDEN_FROM_LLM) == changed.get(_HIDDEN_FROM_MODEL, _NO_LIST):
+        changed[_HIDDEN_FROM_LLM] = _SAME
     if changed:
         structure["fields"] = changed
     if _read_order(node.metadata, text_key) != list(node.metadata):
         structure["order"] = list(node.metadata)
-    return Record(node.node_id, text, dict(node.metadata), structure, _source(node))
+    return Record(node.node_id, _text(node), dict(node.metadata), structure, _source(node))
+
+
+def _text(node: BaseNode) -> str | None:
+    """A node's text; None where it has none, which is not an empty one."""
+    if isinstance(node, Node):
+        return node.text_resource.text if node.text_resource is not None else None
+    return node.get_content(metadata_mode=MetadataMode.NONE)
 
 
 def _source(node: BaseNode) -> str:
@@ -105,6 +117,8 @@ def to_node(record: Record) -> BaseNode:
         metadata = {key: metadata[key] for key in record.node["order"] if key in metadata}
         metadata |= record.metadata
     fields: dict[str, Any] = dict(record.node.get("fields", {}))
+    if fields.get(_HIDDEN_FROM_LLM) is _SAME:
+        fields[_HIDDEN_FROM_LLM] = list(fields[_HIDDEN_FROM_MODEL])
     if "text_resource" in kind.model_fields:
         if record.text is not None:
             fields["text_resource"] = {**fields.get("text_resource", {}), "text": record.text}
@@ -171,8 +185,9 @@ def _pack_relationships(relationships: dict[str, Any], metadata: Any) -> dict[st
             packed["hash"] = related["hash"]
         if related.get("metadata"):
             # Chunks usually repeat their document's metadata, once for each neighbour.
-            same = related["metadata"] == metadata
-            packed["metadata"] = _SAME_METADATA if same else related["metadata"]
+            # By their representations, for 1 == True == 1.0, and order counts.
+            same = repr(related["metadata"]) == repr(metadata)
+            packed["metadata"] = _SAME if same else related["metadata"]
         return packed
 
     return {
@@ -190,7 +205,7 @@ def _unpack_relationships(packed: dict[str, Any], metadata: Any) -> dict[str, An
             node_id=one["id"],
             node_type=one.get("type"),
             hash=one.get("hash"),
-            metadata=dict(metadata) if related is _SAME_METADATA else related,
+            metadata=dict(metadata) if related is _SAME else related,
         )
 
     return {

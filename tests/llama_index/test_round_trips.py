@@ -1,0 +1,308 @@
+"""Any node comes back as it was, out of either layout; and how little room it takes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from llama_index.core.schema import (
+    BaseNode,
+    Document,
+    ImageNode,
+    IndexNode,
+    MediaResource,
+    MetadataMode,
+    Node,
+    NodeRelationship,
+    ObjectType,
+    RelatedNodeInfo,
+    TextNode,
+)
+from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
+
+from llama_index_vectorize import VectorizeVectorStore
+from llama_index_vectorize.nodes import to_node, to_record, to_stock_record
+from tests.llama_index.helpers import embedded
+from tests.stores import Call, Make, both_ways, shape, vector
+from vectorize_core import InvalidVectorError, VectorizeClient, layout
+from vectorize_core.checks import check_metadata
+from vectorize_core.layout import Record
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+KEYS = st.sampled_from(("a", "b", "c", "n", "text", "a.b", "$x", "", "_vs", "order", "é")) | TEXTS
+PLAIN = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from((2**70, 0.5, 1.0, -0.0))
+    | TEXTS
+)
+SCALARS = PLAIN | st.sampled_from(
+    (
+        datetime(2024, 5, 1, 12, tzinfo=UTC),
+        date(2024, 5, 1),
+        UUID(int=7),
+        Decimal("1.50"),
+        b"\xff",
+        (1, "b"),
+    )
+)
+
+
+def metadata_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    some = values | st.lists(values, max_size=2) | st.dictionaries(KEYS, values, max_size=2)
+    return st.dictionaries(KEYS, some, max_size=4)
+
+
+PLAIN_METADATA, ANY_METADATA = metadata_of(PLAIN), metadata_of(SCALARS)
+RELATED = st.tuples(st.none() | st.sampled_from(ObjectType), st.none() | TEXTS, st.booleans())
+KINDS = st.lists(st.sampled_from(list(NodeRelationship)[:4]), unique=True, max_size=3)
+EXCLUDED = st.lists(KEYS, max_size=2)
+CLASSES = st.sampled_from((TextNode, Node, Document, IndexNode, ImageNode))
+TEMPLATES = st.none() | TEXTS.map("{key}{value}".__add__)
+RESOURCES = st.none() | st.builds(
+    MediaResource,
+    path=st.none() | st.just("a.png"),
+    url=st.none() | st.just("http://a.b/c.png?d=1"),
+    mimetype=st.none() | st.just("image/png"),
+)
+
+
+TEXT_RESOURCES = st.none() | st.builds(MediaResource, text=st.none() | TEXTS)
+
+
+@st.composite
+def nodes(draw: st.DrawFn, metadatas: st.SearchStrategy[Any] = ANY_METADATA) -> BaseNode:
+    """A node of any class, with any of its fields."""
+    metadata = draw(metadatas)
+
+    def related() -> RelatedNodeInfo:
+        node_type, hashed, own = draw(RELATED)
+        # The node's own metadata are the usual ones.
+        given = metadata if own else draw(metadatas)
+        return RelatedNodeInfo(node_id="r", node_type=node_type, hash=hashed, metadata=given)
+
+    relationships: dict[NodeRelationship, Any] = {kind: related() for kind in draw(KINDS)}
+    if draw(st.booleans()):
+        relationships[NodeRelationship.CHILD] = [related()] * draw(st.integers(0, 2))
+    hidden = draw(EXCLUDED)
+    given: dict[str, Any] = {
+        "id_": "n",
+        "metadata": metadata,
+        "relationships": relationships,
+        "excluded_embed_metadata_keys": hidden,
+        "excluded_llm_metadata_keys": list(hidden) if draw(st.booleans()) else draw(EXCLUDED),
+    }
+    if (template := draw(TEMPLATES)) is not None:
+        given |= {"metadata_template": template, "metadata_separator": "; "}
+    kind = draw(CLASSES)
+    if kind is Node:
+        resources = {f"{name}_resource": draw(RESOURCES) for name in ("image", "audio")}
+        return Node(text_resource=draw(TEXT_RESOURCES), **resources, **given)
+    given |= {"text": draw(TEXTS)}
+    if kind is IndexNode:
+        given |= {"index_id": draw(TEXTS), "start_char_idx": draw(st.integers(0, 9))}
+    if kind is ImageNode:
+        given |= {"image_url": draw(st.none() | st.just("http://a.b/c")), "image": draw(TEXTS)}
+    return kind(**given)
+
+
+def fields(node: BaseNode) -> dict[str, Any]:
+    return {name: value for name, value in node.to_dict().items() if name != "embedding"}
+
+
+def stored(record: Record, text_key: str = "text") -> Record:
+    """A record that has been to the service and back."""
+    metadata = layout.encode(record, text_key=text_key, indexed=layout.METADATA_INDEXES)
+    return layout.decode(record.id, json.loads(json.dumps(metadata)), text_key=text_key)
+
+
+def assert_same(back: BaseNode, node: BaseNode) -> None:
+    assert type(back) is type(node)
+    assert shape(fields(back)) == shape(fields(node))
+    assert list(back.metadata) == list(node.metadata)
+    assert (back.hash, back.ref_doc_id) == (node.hash, node.ref_doc_id)
+    for mode in MetadataMode:
+        assert back.get_content(mode) == node.get_content(mode)
+
+
+@given(nodes(), st.sampled_from(("text", "a", "body")))
+@settings(max_examples=120, deadline=None)
+def test_any_node_comes_back_as_it_was(node: BaseNode, text_key: str) -> None:
+    before = node.model_copy(deep=True)
+    assert_same(to_node(stored(to_record(node, text_key), text_key)), node)
+    assert_same(node, before)
+
+
+@given(nodes(PLAIN_METADATA))
+@settings(max_examples=60, deadline=None)
+def test_any_node_comes_back_out_of_the_stock_layout(node: BaseNode) -> None:
+    back = to_node(stored(to_stock_record(node)))
+    # LlamaIndex itself reads a Document as a TextNode.
+    assert type(back) is (TextNode if isinstance(node, Document) else type(node))
+    lost = {"class_name"} if isinstance(node, Document) else set()
+    for name in fields(back).keys() & fields(node).keys() - {"text_resource", *lost}:
+        assert shape(fields(back)[name]) == shape(fields(node)[name])
+    assert back.get_content() == node.get_content()
+
+
+def test_binary_data_are_not_stored_as_llama_index_never_writes_them_down() -> None:
+    resource = MediaResource(data=b"bytes", path="a.png")
+    node = Node(id_="n", image_resource=resource)
+    assert "data" not in node.to_dict()["image_resource"]
+    back = to_node(stored(to_record(node)))
+    assert isinstance(back, Node)
+    assert back.image_resource == MediaResource(path="a.png")
+
+
+ORDERED = {"z": None, "b": 1, "when": date(2024, 5, 1), "a.b": 2, "a": [None], "text": "mine"}
+
+
+@both_ways
+@pytest.mark.parametrize("metadata", [ORDERED, dict(reversed(ORDERED.items())), {"z": 1, "a": 2}])
+async def test_metadata_stay_in_order(make: Make, call: Call, metadata: dict[str, Any]) -> None:
+    store, node = make(), embedded(TextNode(id_="n", text="text", metadata=metadata))
+    await call(store, "add", [node])
+    (back,) = await call(store, "get_nodes", ["n"])
+    assert list(back.metadata.items()) == list(metadata.items())
+    assert back.hash == node.hash
+    assert back.get_content(MetadataMode.ALL) == node.get_content(MetadataMode.ALL)
+
+
+def test_the_order_is_written_only_where_it_would_be_lost() -> None:
+    def order(metadata: dict[str, Any]) -> Any:
+        return (to_record(TextNode(text="", metadata=metadata)).node or {}).get("order")
+
+    for kept in ({}, {"z": 1, "a": [1], "d": date(2024, 5, 1)}, {"a": 1, "n": None, "b.c": None}):
+        assert order(kept) is None
+    assert order({"n": None, "a": 1}) == ["n", "a"]
+    assert order({"b.c": 1, "n": None}) == ["b.c", "n"]
+
+
+# The stock layout
+
+
+@both_ways
+async def test_the_stock_layout_is_written_where_it_is_asked_for(
+    make: Make, client: VectorizeClient, call: Call
+) -> None:
+    source = RelatedNodeInfo(node_id="doc")
+    node = embedded(
+        TextNode(
+            id_="n",
+            text="the text",
+            metadata={"page": 3, "doc_id": "mine"},
+            relationships={NodeRelationship.SOURCE: source},
+        )
+    )
+    store = make(node_layout="stock", text_key="body")
+    await call(store, "add", [node, embedded(Document(id_="d", text="a document"))])
+    (raw,) = client.index("docs").get(["n"])
+    metadata = dict(raw.metadata or {})
+    assert (metadata["body"], metadata["page"], metadata["_node_type"]) == (
+        "the text",
+        3,
+        "TextNode",
+    )
+    assert metadata["ref_doc_id"] == metadata["doc_id"] == metadata["document_id"] == "doc"
+    assert json.dumps(metadata).count("the text") == 1
+    # As any store of LlamaIndex reads it.
+    assert fields(metadata_dict_to_node(metadata, text=metadata["body"])) == fields(node)
+    for reader in (store, make(text_key="body")):
+        (back,) = await call(reader, "get_nodes", ["n"])
+        assert fields(back) == fields(node)
+        (document,) = await call(reader, "get_nodes", ["d"])
+        assert (type(document), document.text) == (TextNode, "a document")
+    await call(store, "delete", "doc")
+    assert [node.node_id for node in store.iter_nodes()] == ["d"]
+
+
+def test_an_unknown_layout_is_refused() -> None:
+    with pytest.raises(ValueError, match="node_layout"):
+        VectorizeVectorStore("docs", path=":memory:", node_layout="small")  # type: ignore[arg-type]
+
+
+# Sizes
+
+FILE: dict[str, Any] = {
+    "file_path": "/home/user/documents/reports/2024/annual_report.pdf",
+    "file_name": "annual_report.pdf",
+    "file_type": "application/pdf",
+    "file_size": 1234567,
+    "creation_date": "2024-05-01",
+    "last_modified_date": "2024-06-01",
+    "page_label": "12",
+}
+"""What SimpleDirectoryReader knows of a file: 225 bytes as JSON."""
+
+
+def chunk(text: str = "", excluded: tuple[str, ...] = ()) -> TextNode:
+    """A chunk from the middle of a file."""
+
+    def related(node_type: ObjectType, metadata: dict[str, Any]) -> RelatedNodeInfo:
+        return RelatedNodeInfo(
+            node_id="00000000-0000-4000-8000-000000000000",
+            node_type=node_type,
+            metadata=metadata,
+            hash="0" * 64,
+        )
+
+    return TextNode(
+        id_="11111111-1111-4111-8111-111111111111",
+        text=text,
+        metadata=FILE,
+        start_char_idx=5000,
+        end_char_idx=7000,
+        excluded_embed_metadata_keys=list(excluded),
+        excluded_llm_metadata_keys=list(excluded),
+        relationships={
+            NodeRelationship.SOURCE: related(ObjectType.DOCUMENT, FILE),
+            NodeRelationship.PREVIOUS: related(ObjectType.TEXT, FILE),
+            NodeRelationship.NEXT: related(ObjectType.TEXT, {}),
+        },
+    )
+
+
+def size(metadata: dict[str, Any]) -> int:
+    return len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def our_size(node: BaseNode) -> int:
+    return size(layout.encode(to_record(node), indexed=layout.METADATA_INDEXES))
+
+
+@pytest.mark.parametrize("excluded", [(), tuple(FILE)[1:6]], ids=["plain", "as a reader makes it"])
+def test_a_chunk_of_a_file_takes_less_than_half_of_the_stock_layout(
+    excluded: tuple[str, ...],
+) -> None:
+    node = chunk(excluded=excluded)
+    assert 220 <= size(FILE) <= 230
+    stock = size(node_to_metadata_dict(node, remove_text=True))
+    assert our_size(node) <= 0.45 * stock
+    assert_same(to_node(stored(to_record(node))), node)
+
+
+def test_a_bare_node_takes_little() -> None:
+    bare = TextNode(id_="11111111-1111-4111-8111-111111111111", text="")
+    assert our_size(bare) <= 200 <= 0.4 * size(node_to_metadata_dict(bare))
+
+
+def test_what_fits_is_more_than_a_default_chunk_with_a_kilobyte_of_metadata() -> None:
+    node = chunk("x" * 4298)
+    node.metadata = {"summary": "y" * 2000, **FILE}
+    record = to_record(node)
+    check_metadata(node.node_id, layout.encode(record, indexed=layout.METADATA_INDEXES))
+    with pytest.raises(InvalidVectorError, match="10240"):
+        check_metadata(node.node_id, node_to_metadata_dict(node) | {"text": node.text})
+
+
+def test_the_embedding_is_not_among_them(make: Make, client: VectorizeClient) -> None:
+    make().add([embedded(chunk("text"))])
+    (raw,) = client.index("docs").get([chunk().node_id])
+    assert str(vector(chunk().node_id)[0]) not in json.dumps(dict(raw.metadata or {}))
