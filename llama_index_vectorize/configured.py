@@ -41,6 +41,9 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         default=None,
         description="Where nodes are written and searched; None searches all namespaces.",
     )
+    bound: bool = Field(
+        default=False, description="Whether the namespace is a tenant's: see with_namespace()."
+    )
     text_key: str = Field(
         default=layout.DEFAULT_TEXT_KEY, description="The metadata key that holds the text."
     )
@@ -73,6 +76,17 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         self._io = connection.io()
         self._async_io = connection.async_io()
 
+    def with_namespace(self, namespace: str) -> Self:
+        """A tenant's view of this store: it neither reads nor changes anything of another's.
+
+        Tenants may use the same node ids: the view stores its nodes under digests of namespace and
+        id, and returns them under their own. `TypeError` for ``namespace=`` in a call of the
+        view. It uses this store's connection, which is this store's to close.
+        """
+        view = self.model_copy(update={"namespace": namespace, "bound": True})
+        view._work_on(self._records.with_namespace(namespace))  # noqa: SLF001 - of our own class
+        return view
+
     def close(self) -> None:
         """Close the connection, if it is the store's own; safe to call again."""
         self._records.close()
@@ -84,8 +98,12 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
         """The store that `to_dict` described, with the secrets of the environment."""
-        settings = {name: value for name, value in data.items() if name not in _ALWAYS}
-        return cls(**{**settings, **kwargs})
+        settings = {name: value for name, value in data.items() if name not in _ALWAYS} | kwargs
+        if not settings.pop("bound", False):
+            return cls(**settings)
+        view = cls(**{**settings, "namespace": None}).with_namespace(settings["namespace"])
+        view._own_connection()  # noqa: SLF001 - of our own class
+        return view
 
     def __getstate__(self) -> dict[str, Any]:
         # Not the base class's, which warns of what it cannot pickle, and leaves it out.
@@ -94,6 +112,10 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         BaseModel.__setstate__(self, state)
+        self._own_connection()
+
+    def _own_connection(self) -> None:
+        """Work on, with a connection that nobody else will close."""
         index = self._records.index
         located = index.located._replace(owned=True)
         self._work_on(replace(self._records, index=replace(index, located=located)))

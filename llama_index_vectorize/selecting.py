@@ -16,8 +16,6 @@ from vectorize_core import checks
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows import enumerating
-from vectorize_core.flows.ceiling import MAX_ENUMERATION_REQUESTS
 from vectorize_core.flows.waiting import WaitOptions
 from vectorize_core.io import Io, iterate, run
 from vectorize_core.keywords import accept
@@ -106,30 +104,10 @@ class Selecting(Configured):
         options: FindOptions,
         refs: Sequence[str] | None = None,
     ) -> AsyncGenerator[BaseNode, None]:
-        records = self._records
-        plan = await records.plan(
-            io,
-            to_expression(filters),
-            options.get("vectorize_filter"),
-            refs=refs,
-            unindexed=options.get("unindexed", "error"),
-        )
-        namespace = records.in_namespace(options.get("namespace"))
-        if plan.impossible or not await records.index.exists(io):
-            return
-        rounds = enumerating.iter_matching(
-            io,
-            records.index.state,
-            plan=plan,
-            read=records.record,
-            namespace=namespace,
-            return_metadata="all",
-            max_requests=options.get("max_requests", MAX_ENUMERATION_REQUESTS),
-        )
-        async with aclosing(rounds) as found:
-            async for matches in found:
-                for match in matches:
-                    yield to_node(records.record(match.id, match.metadata))
+        found = self._records.iter_records(io, filter=to_expression(filters), refs=refs, **options)
+        async with aclosing(found) as records:
+            async for record in records:
+                yield to_node(record)
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete all nodes of a source document; an unknown one is no error.
@@ -199,10 +177,14 @@ class Selecting(Configured):
             await self._records.delete_matching(io, filter=to_expression(filters), **options)
             return
         ids: Sequence[str] = node_ids
-        namespace = options.get("namespace")
-        if filters is not None or self._records.in_namespace(namespace) is not None:
+        namespace = self._records.in_namespace(options.get("namespace"))
+        # A tenant's ids name nobody else's nodes; those of a namespace might.
+        if filters is not None or (namespace is not None and not self._records.bound):
             found = await self._records.records(
-                io, ids=ids, filter=to_expression(filters), namespace=namespace
+                io,
+                ids=ids,
+                filter=to_expression(filters),
+                namespace=options.get("namespace"),
             )
             ids = [record.id for record in found]
         wait = "visible" if options.get("verify") else options.get("wait")

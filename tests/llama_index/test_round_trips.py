@@ -65,7 +65,7 @@ RELATED = st.tuples(st.none() | st.sampled_from(ObjectType), st.none() | TEXTS, 
 KINDS = st.lists(st.sampled_from(list(NodeRelationship)[:4]), unique=True, max_size=3)
 EXCLUDED = st.lists(KEYS, max_size=2)
 CLASSES = st.sampled_from((TextNode, Node, Document, IndexNode, ImageNode))
-TEMPLATES = st.none() | TEXTS.map("{key}{value}".__add__)
+TEMPLATES = st.sampled_from((None, "{key} is {value}", "{key}"))
 RESOURCES = st.none() | st.builds(
     MediaResource,
     path=st.none() | st.just("a.png"),

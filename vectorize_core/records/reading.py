@@ -48,10 +48,15 @@ class Reading(RecordBase):
             return [record async for record in records]
 
     async def iter_records(
-        self, io: Io, *, filter: AnyFilter | None = None, **options: Unpack[FindOptions]
+        self,
+        io: Io,
+        *,
+        filter: AnyFilter | None = None,
+        refs: Sequence[str] | None = None,
+        **options: Unpack[FindOptions],
     ) -> AsyncGenerator[Record, None]:
-        """All records that a filter matches, as answers come in, in no order."""
-        plan, namespace, most = await self._find(io, filter, options)
+        """All records that a filter matches, and of ``refs``; as answers come in, in no order."""
+        plan, namespace, most = await self._find(io, filter, options, refs)
         if plan.impossible or not await self.index.exists(io):
             return
         rounds = enumerating.iter_matching(
