@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from llama_index.core import MockEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.node_parser import TokenTextSplitter
 from llama_index.core.schema import BaseNode, Document, NodeRelationship, RelatedNodeInfo, TextNode
-from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
+from llama_index.core.vector_stores.types import FilterCondition, MetadataFilter, MetadataFilters
+from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
 from tests.stores import Call, sync_call, vector
 
@@ -67,3 +69,26 @@ async def run_pipeline(call: Call, pipeline: IngestionPipeline, given: list[Docu
         pipeline.run(documents=given)
     else:
         await pipeline.arun(documents=given)
+
+
+def llama_index(filters: MetadataFilters, metadata: Mapping[str, Any]) -> bool | None:
+    """What LlamaIndex's own function says; None where it raises TypeError."""
+    try:
+        return build_metadata_filter_fn(lambda _: metadata, filters)("x")
+    except TypeError:
+        return None
+
+
+def meaning(filters: MetadataFilters, metadata: Mapping[str, Any]) -> bool:
+    """Nested filters, which LlamaIndex refuses: each group is a leaf of the group around it."""
+    answers = [
+        meaning(one, metadata)
+        if isinstance(one, MetadataFilters)
+        else llama_index(MetadataFilters(filters=[one]), metadata)
+        for one in filters.filters
+    ]
+    if filters.condition == FilterCondition.OR:
+        return any(answers) or not answers
+    if filters.condition == FilterCondition.NOT:
+        return not any(answers)
+    return all(answers)

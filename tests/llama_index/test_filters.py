@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,9 +14,9 @@ from llama_index.core.vector_stores.types import (
     MetadataFilter,
     MetadataFilters,
 )
-from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
 from llama_index_vectorize.filters import to_expression
+from tests.llama_index.helpers import llama_index, meaning
 from vectorize_core.errors import InvalidFilterError
 from vectorize_core.filters.ast import EVERYTHING
 from vectorize_core.filters.describe import describe
@@ -42,14 +41,6 @@ def leaf(operator: FilterOperator, value: Any) -> MetadataFilters:
 
 def metadata_of(stored: Any) -> dict[str, Any]:
     return {} if stored is MISSING else {"k": stored}
-
-
-def llama_index(filters: MetadataFilters, metadata: Mapping[str, Any]) -> bool | None:
-    """What LlamaIndex's own function says; None where it raises TypeError."""
-    try:
-        return build_metadata_filter_fn(lambda _: metadata, filters)("x")
-    except TypeError:
-        return None
 
 
 def refused(operator: FilterOperator, value: Any) -> bool:
@@ -132,21 +123,6 @@ def test_conditions_mean_what_llama_index_says(
     expression = to_expression(both)
     assert expression is not None
     assert evaluate(expression, metadata) is llama_index(both, metadata)
-
-
-def meaning(filters: MetadataFilters, metadata: Mapping[str, Any]) -> bool:
-    """Nested filters, which LlamaIndex refuses: each group is a leaf of the group around it."""
-    answers = [
-        meaning(one, metadata)
-        if isinstance(one, MetadataFilters)
-        else llama_index(MetadataFilters(filters=[one]), metadata)
-        for one in filters.filters
-    ]
-    if filters.condition == FilterCondition.OR:
-        return any(answers) or not answers
-    if filters.condition == FilterCondition.NOT:
-        return not any(answers)
-    return all(answers)
 
 
 NESTED: st.SearchStrategy[MetadataFilters] = st.recursive(
