@@ -20,6 +20,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "llama-index": ("llama-index-core",),
     "server": ("python-multipart", "starlette", "uvicorn"),
     "cli": ("typer", "rich"),
+    "fast": ("turbovec",),
 }
 CLASHING: Final = "langchain-vectorize"
 """Vectorize.io's package, whose import name is that of our LangChain store."""

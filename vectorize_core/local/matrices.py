@@ -259,6 +259,15 @@ class Matrices:
         """Free the place of a generation that no later transaction will see."""
         self.store(index_id, generation, dimensions).remove()
         self._stores.pop((index_id, generation), None)
+        codes = self.codes(index_id, generation)
+        if codes is not None:
+            codes.unlink(missing_ok=True)
+
+    def codes(self, index_id: int, generation: int) -> Path | None:
+        """Where what is derived from a generation's values may be kept; None in memory."""
+        if self._directory is None:
+            return None
+        return (self._directory / file_name(index_id, generation)).with_suffix(".codes")
 
     def sweep(self, current: set[tuple[int, int]]) -> list[str]:
         """Delete the files of what is not ``current`` (index, generation); their names.
@@ -267,8 +276,8 @@ class Matrices:
         """
         if self._directory is None:
             return []
-        wanted = {file_name(*pair) for pair in current}
-        stray = sorted(p for p in self._directory.glob("vectors-*.f32") if p.name not in wanted)
+        wanted = {Path(file_name(*pair)).stem for pair in current}
+        stray = sorted(p for p in self._directory.glob("vectors-*.*") if p.stem not in wanted)
         for path in stray:
             FileStore(path, 1).remove()
         return [path.name for path in stray]

@@ -78,7 +78,7 @@ def prepare(
     )
 
 
-def run(prepared: Prepared, behavior: Behavior) -> search.Found | None:
+def run(prepared: Prepared, behavior: Behavior, *, exact: bool) -> search.Found | None:
     """Search. It reads nothing but the view, so no lock is needed. None without a vector."""
     if prepared.vector is None:
         return None
@@ -92,6 +92,8 @@ def run(prepared: Prepared, behavior: Behavior) -> search.Found | None:
         newest_first=behavior.ties == "newest",
         # Where slots are not in order of insertion, `answer` decides between equal scores.
         with_ties=not prepared.index.in_order,
+        # The service, too, scores exactly where values are asked for.
+        prefilter=None if exact or prepared.request.return_values else prepared.view.prefilter,
     )
 
 

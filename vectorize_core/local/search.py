@@ -19,6 +19,7 @@ from vectorize_core import scoring
 from vectorize_core.local import workers
 from vectorize_core.local.matrices import Matrix, Rows, Slots, StorageError
 from vectorize_core.local.norms import Norms
+from vectorize_core.local.prefilter import Prefilter
 from vectorize_core.models import Metric, Values
 
 Mask = NDArray[np.bool_]
@@ -54,9 +55,17 @@ def nearest(
     *,
     newest_first: bool = False,
     with_ties: bool = False,
+    prefilter: Prefilter | None = None,
 ) -> Found:
-    """The best ``k`` rows that ``mask`` lets through, with all that tie with the last if wanted."""
-    candidates = _candidates(metric, matrix, norms, query, k, mask)
+    """The best ``k`` rows that ``mask`` lets through, with all that tie with the last if wanted.
+
+    With a ``prefilter``, among its candidates where it has any.
+    """
+    candidates = None
+    if prefilter is not None:
+        candidates = prefilter.candidates(matrix, norms, query, k, mask)
+    if candidates is None:
+        candidates = _candidates(metric, matrix, norms, query, k, mask)
     scores = np.empty(len(candidates), np.float32)
     for start in range(0, len(candidates), _RESCORED):
         part = slice(start, start + _RESCORED)

@@ -57,8 +57,10 @@ class Service:
 
     ``path`` is ``":memory:"`` or a directory, made by the first call; several processes may use
     one. ``behavior`` sets delays, and what is not known of the real service. ``clock`` gives the
-    time in seconds since the epoch. Threads may share a service. Every call raises
-    `ServiceFault` for what the real service would refuse.
+    time in seconds since the epoch. ``exact=True`` scores every vector in every search, also where
+    the extra ``fast`` is installed and an index is large. Threads may share a service. Every call
+    raises `ServiceFault` for what the real service would refuse, and `StorageError` where the
+    storage is full or damaged.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class Service:
         *,
         behavior: Behavior = Behavior(),  # noqa: B008 - immutable
         clock: Callable[[], float] = time.time,
+        exact: bool = False,
     ) -> None:
         self._database = Database(path)
+        self._exact = exact
         self._behavior = behavior
         self._clock = clock
         self._views = Views(self._database, behavior)
@@ -170,11 +174,13 @@ class Service:
         return_metadata: ReturnMetadata = "none",
         filter: Mapping[str, Any] | None = None,
         namespace: str | None = None,
+        exact: bool = False,
     ) -> QueryResult:
         """The ``top_k`` vectors nearest to ``vector``, or to the vector ``vector_id``, best first.
 
         Up to 100, or 50 with values or whole metadata. ``namespace=None`` searches the whole
-        index. https://developers.cloudflare.com/vectorize/best-practices/query-vectors/
+        index. ``exact=True``, like ``return_values=True``, does without the extra ``fast``.
+        https://developers.cloudflare.com/vectorize/best-practices/query-vectors/
         """
         request = validation.query(
             vector=vector,
@@ -185,15 +191,16 @@ class Service:
             filter=filter,
             namespace=namespace,
         )
+        exact = exact or self._exact
         for _ in range(_UNLOCKED_SEARCHES):
             prepared = self._read(name, self._preparing(request))
-            found = querying.run(prepared, self._behavior)
+            found = querying.run(prepared, self._behavior, exact=exact)
             with self._database.reading() as tx:
                 result = querying.answer(tx, prepared, found, self._behavior)
             if result is not None:
                 return result
         # Writers keep changing what is found: this time within one transaction.
-        return self._read(name, self._answering(request))
+        return self._read(name, self._answering(request, exact=exact))
 
     def filter_hints(self, name: str, filter: Mapping[str, Any] | None) -> tuple[str, ...]:
         """Why a filter may find less than is there, in words; nothing the real service says.
@@ -333,12 +340,12 @@ class Service:
 
         return look
 
-    def _answering(self, request: validation.QueryRequest) -> Look[QueryResult]:
+    def _answering(self, request: validation.QueryRequest, *, exact: bool) -> Look[QueryResult]:
         prepare = self._preparing(request)
 
         def look(tx: Connection, index: Index, now: float) -> QueryResult:
             prepared = prepare(tx, index, now)
-            found = querying.run(prepared, self._behavior)
+            found = querying.run(prepared, self._behavior, exact=exact)
             result = querying.answer(tx, prepared, found, self._behavior)
             assert result is not None
             return result

@@ -7,7 +7,7 @@ and adds what has been written since: slots only append, and dead ones are maske
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sqlite3 import Connection
 
 import numpy as np
@@ -19,6 +19,7 @@ from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.columns import Column, Columns, by_id, by_metadata, by_namespace
 from vectorize_core.local.matrices import Matrix
 from vectorize_core.local.norms import Norms
+from vectorize_core.local.prefilter import Prefilter
 from vectorize_core.local.storage import Database
 
 
@@ -32,6 +33,7 @@ class View:
     """Which slots hold a vector; None where all do."""
     norms: Norms
     columns: Columns
+    prefilter: Prefilter
 
 
 class Views:
@@ -83,10 +85,13 @@ class Views:
         matrices = self._database.matrices
         matrix = matrices.store(index.id, index.generation, index.dimensions).matrix(index.slots)
         if known is None:
-            live, norms, columns = None, Norms(index.dimensions), Columns()
+            path = matrices.codes(index.id, index.generation)
+            prefilter = Prefilter(index.metric, index.dimensions, path)
+            known = View(index, matrix, None, Norms(index.dimensions), Columns(), prefilter)
+            before = 0
         else:
-            live, norms, columns = known.live, known.norms, known.columns
-        before = 0 if known is None else known.index.dead
+            before = known.index.dead
+        live = known.live
         if index.dead:
             fresh = np.ones(index.slots, np.bool_)
             if live is not None:
@@ -94,4 +99,4 @@ class Views:
             if index.dead > before:
                 fresh[vectors.dead_slots(tx, index, before)] = False
             live = fresh
-        return View(index, matrix, live, norms, columns)
+        return replace(known, index=index, matrix=matrix, live=live)

@@ -325,8 +325,8 @@ def between_search_and_fetch(monkeypatch, change, *, times):
     searches = []
     original = querying.run
 
-    def run(prepared, behavior):
-        hits = original(prepared, behavior)
+    def run(prepared, behavior, **more):
+        hits = original(prepared, behavior, **more)
         searches.append(hits)
         if len(searches) <= times:
             change()
