@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -94,6 +94,23 @@ def run(prepared: Prepared, behavior: Behavior, *, exact: bool) -> search.Found 
         with_ties=not prepared.index.in_order,
         # The service, too, scores exactly where values are asked for.
         prefilter=None if exact or prepared.request.return_values else prepared.view.prefilter,
+    )
+
+
+def run_many(prepared: Sequence[Prepared], behavior: Behavior) -> list[search.Found]:
+    """`run` for requests that differ in their vectors only, prepared in one transaction."""
+    if not prepared:
+        return []
+    first = prepared[0]
+    return search.nearest_to_each(
+        first.index.metric,
+        first.view.matrix,
+        first.view.norms,
+        np.stack([each.vector for each in prepared if each.vector is not None]),
+        first.request.top_k,
+        _mask(first, behavior),
+        newest_first=behavior.ties == "newest",
+        with_ties=not first.index.in_order,
     )
 
 

@@ -27,6 +27,9 @@ Keys = NDArray[np.float32]
 
 _BLOCK: Final = 400_000
 """Numbers a block: OpenBLAS starts threads of its own from 460,800 on."""
+_SHARED_ROWS: Final = 4_096
+_KEYS_AT_ONCE: Final = 1 << 24
+"""Keys that are held at once where many queries are asked."""
 _GATHERED_BLOCK: Final = 100_000
 """Numbers a gathered block, which fits into a processor's second cache with room to spare."""
 _GATHER_BELOW: Final = 0.3
@@ -66,6 +69,55 @@ def nearest(
         candidates = prefilter.candidates(matrix, norms, query, k, mask)
     if candidates is None:
         candidates = _candidates(metric, matrix, norms, query, k, mask)
+    return _decided(
+        metric, matrix, query, k, candidates, newest_first=newest_first, with_ties=with_ties
+    )
+
+
+def nearest_to_each(
+    metric: Metric,
+    matrix: Matrix,
+    norms: Norms,
+    queries: Rows,
+    k: int,
+    mask: Mask | None = None,
+    *,
+    newest_first: bool = False,
+    with_ties: bool = False,
+) -> list[Found]:
+    """`nearest` for many queries, which share each block while it is in the processor's cache."""
+    found: list[Found] = []
+    together = max(1, _KEYS_AT_ONCE // max(1, matrix.count))
+    for start in range(0, len(queries), together):
+        some = queries[start : start + together]
+        for query, candidates in zip(
+            some, _candidates_of_each(metric, matrix, norms, some, k, mask), strict=True
+        ):
+            found.append(
+                _decided(
+                    metric,
+                    matrix,
+                    query,
+                    k,
+                    candidates,
+                    newest_first=newest_first,
+                    with_ties=with_ties,
+                )
+            )
+    return found
+
+
+def _decided(
+    metric: Metric,
+    matrix: Matrix,
+    query: Values,
+    k: int,
+    candidates: Slots,
+    *,
+    newest_first: bool,
+    with_ties: bool,
+) -> Found:
+    """The best ``k`` of the candidates, each scored by itself."""
     scores = np.empty(len(candidates), np.float32)
     for start in range(0, len(candidates), _RESCORED):
         part = slice(start, start + _RESCORED)
@@ -95,11 +147,42 @@ def _candidates(
     length = float(np.linalg.norm(query.astype(np.float64)))
     if count <= k or not _TAME[0] <= length <= _TAME[1]:
         return _chosen(matrix, rows, mask)
-    keys, tops = _score(_Keys(metric, matrix, norms, query, length), rows, mask)
+    # The length of the query changes no order but that of distances.
+    asked = query if metric == "euclidean" else (query / length).astype(np.float32)
+    keys, tops = _score(_Keys(metric, matrix, norms, asked), rows, mask)
     picked = _best(keys, tops, k, _Slack(metric, matrix, norms, length), rows)
     if mask is not None:
         picked = picked[mask[picked]]
     return picked if rows is None else rows[picked]
+
+
+def _candidates_of_each(
+    metric: Metric, matrix: Matrix, norms: Norms, queries: Rows, k: int, mask: Mask | None
+) -> list[Slots]:
+    """`_candidates` of many queries, by one product of matrices a block, which BLAS may share."""
+    count = matrix.count if mask is None else int(np.count_nonzero(mask))
+    lengths = [float(np.linalg.norm(query.astype(np.float64))) for query in queries]
+    tame = all(_TAME[0] <= length <= _TAME[1] for length in lengths)
+    if count < max(k + 1, _GATHER_BELOW * matrix.count) or len(queries) == 1 or not tame:
+        return [_candidates(metric, matrix, norms, query, k, mask) for query in queries]
+    asked = queries / (1.0 if metric == "euclidean" else np.array(lengths)[:, np.newaxis])
+    ranking = _Keys(metric, matrix, norms, asked.astype(np.float32))
+    height = _even(matrix.height, _SHARED_ROWS)
+    keys = np.empty((len(queries), matrix.count), np.float32)
+    tops = np.empty((len(queries), -(-matrix.count // height)), np.float32)
+    with np.errstate(all="ignore"):
+        for number, (start, block) in enumerate(matrix.blocks(height)):
+            part = slice(start, start + len(block))
+            some = keys[:, part]
+            ranking.put(block, part, some)
+            if mask is not None:
+                np.copyto(some, -np.inf, where=~mask[part])
+            some.max(axis=1, out=tops[:, number])
+    chosen = []
+    for length, own, best in zip(lengths, keys, tops, strict=True):
+        picked = _best(own, (height, best), k, _Slack(metric, matrix, norms, length), None)
+        chosen.append(picked if mask is None else picked[mask[picked]])
+    return chosen
 
 
 def _chosen(matrix: Matrix, rows: Slots | None, mask: Mask | None) -> Slots:
@@ -111,18 +194,18 @@ def _chosen(matrix: Matrix, rows: Slots | None, mask: Mask | None) -> Slots:
 class _Keys:
     """What rows are ranked by: greater is better, NaN where float32 cannot tell."""
 
-    def __init__(
-        self, metric: Metric, matrix: Matrix, norms: Norms, query: Values, length: float
-    ) -> None:
+    def __init__(self, metric: Metric, matrix: Matrix, norms: Norms, asked: Rows) -> None:
         self.matrix = matrix
         self._metric = metric
         self._lengths, _, self._odd = norms.of(matrix)
-        # The length of the query changes no order but that of distances.
-        self._query = query if metric == "euclidean" else (query / length).astype(np.float32)
+        self._asked = asked
 
     def put(self, block: Rows, rows: slice | Slots, out: Keys) -> None:
-        """The keys of ``block``, which are the ``rows`` of the matrix."""
-        np.dot(block, self._query, out=out)
+        """The keys of ``block``, which are the ``rows`` of the matrix: one, or a row, a query."""
+        if self._asked.ndim == 1:
+            np.dot(block, self._asked, out=out)
+        else:
+            np.matmul(self._asked, block.T, out=out)
         lengths = self._lengths[rows]
         if self._metric == "cosine":
             # The cosine with a zero vector is 0, and so is the product already.

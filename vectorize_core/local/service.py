@@ -202,6 +202,44 @@ class Service:
         # Writers keep changing what is found: this time within one transaction.
         return self._read(name, self._answering(request, exact=exact))
 
+    def query_many(
+        self,
+        name: str,
+        vectors: Sequence[Values],
+        *,
+        top_k: int = limits.DEFAULT_TOP_K,
+        return_metadata: ReturnMetadata = "none",
+        filter: Mapping[str, Any] | None = None,
+        namespace: str | None = None,
+    ) -> tuple[QueryResult, ...]:
+        """`query` for each of ``vectors``, exactly, of one state of the index, and much faster.
+
+        The API has no such call.
+        """
+        requests = [
+            validation.query(
+                vector=vector,
+                vector_id=None,
+                top_k=top_k,
+                return_values=False,
+                return_metadata=return_metadata,
+                filter=filter,
+                namespace=namespace,
+            )
+            for vector in vectors
+        ]
+
+        def look(tx: Connection, index: Index, now: float) -> tuple[QueryResult, ...]:
+            prepared = [self._preparing(request)(tx, index, now) for request in requests]
+            found = querying.run_many(prepared, self._behavior)
+            answers = [
+                querying.answer(tx, each, best, self._behavior)
+                for each, best in zip(prepared, found, strict=True)
+            ]
+            return tuple(answer for answer in answers if answer is not None)
+
+        return self._read(name, look)
+
     def filter_hints(self, name: str, filter: Mapping[str, Any] | None) -> tuple[str, ...]:
         """Why a filter may find less than is there, in words; nothing the real service says.
 

@@ -222,3 +222,21 @@ def test_listings_under_way_are_bounded_in_number(docs, refused):
         docs.list_vectors("docs", cursor=pages[0].next_cursor)
     for page in pages[1:]:
         assert docs.list_vectors("docs", cursor=page.next_cursor).ids == ("b",)
+
+
+def test_many_queries_at_once_answer_as_each_does(docs, refused):
+    docs.create_metadata_index("docs", "n", "number")
+    docs.upsert("docs", [angle(str(i), 7 * i, "space", {"n": i % 3}) for i in range(30)])
+    docs.upsert("docs", [angle("3", 100, "space", {"n": 0})])
+    asked = [angle("", degrees).values for degrees in (0, 50, 123)]
+    for more in ({}, {"filter": {"n": {"$lt": 2}}}, {"namespace": "none"}, {"top_k": 20}):
+        together = docs.query_many("docs", asked, return_metadata="indexed", **more)
+        assert len(together) == 3
+        for vector, result in zip(asked, together, strict=True):
+            alone = docs.query("docs", vector=vector, return_metadata="indexed", **more)
+            assert [(m.id, m.score, m.metadata) for m in result.matches] == [
+                (m.id, m.score, m.metadata) for m in alone.matches
+            ]
+    assert docs.query_many("docs", []) == ()
+    with refused(40006, "expected 32 dimensions"):
+        docs.query_many("docs", [np.ones(32), np.ones(33)])

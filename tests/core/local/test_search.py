@@ -65,6 +65,34 @@ def test_the_best_are_those_of_scoring_every_row(metric, problem, newest_first, 
 
 
 @pytest.mark.parametrize("metric", METRICS)
+@given(problem=problems(), newest_first=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_many_queries_at_once_find_what_each_finds(metric, problem, newest_first):
+    rows, query, k, mask = problem
+    some = np.random.default_rng(1).standard_normal((7, len(query))).astype(np.float32)
+    queries = np.vstack([query[np.newaxis], some])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_SHARED_ROWS", 4)
+        patch.setattr(search, "_KEYS_AT_ONCE", 300)
+        for asked in (queries, some):
+            found = search.nearest_to_each(
+                metric,
+                store_of(rows, 8),
+                Norms(rows.shape[1]),
+                asked,
+                k,
+                mask,
+                newest_first=newest_first,
+            )
+            for each, one in zip(asked, found, strict=True):
+                expected, scores = scoring.nearest(
+                    metric, rows, each, k, mask, newest_first=newest_first
+                )
+                assert one.slots.tolist() == expected.tolist()
+                assert one.scores.tolist() == scores.tolist()
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_near_ties_beyond_float32_are_decided_as_float64_does(metric):
     random = np.random.default_rng(1)
     base = random.standard_normal(768).astype(np.float32)
