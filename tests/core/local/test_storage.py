@@ -365,6 +365,16 @@ def test_a_hit_never_shows_the_metadata_of_another_version(service, monkeypatch)
     assert match.score > 0
 
 
+def test_a_hit_is_not_taken_for_what_a_compaction_put_into_its_slot(service, monkeypatch):
+    service.create_index("docs", IndexConfig(32))
+    names = [f"v{i}" for i in range(20)]
+    service.upsert("docs", [Vector(name, np.eye(32)[i]) for i, name in enumerate(names)])
+    service.delete_by_ids("docs", names[::2])
+    between_search_and_fetch(monkeypatch, service.compact, times=1)
+    (match,) = service.query("docs", vector=np.eye(32)[3], top_k=1).matches
+    assert (match.id, match.score) == ("v3", 1.0)
+
+
 def test_a_query_ends_however_often_its_hits_change(service, monkeypatch):
     service.create_index("docs", IndexConfig(32))
     service.upsert("docs", [Vector(name, ONES, None, {"t": 0}) for name in "abc"])
