@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from vectorize_core.local import catalog, maintenance, vectors
+from vectorize_core.local import catalog, compaction, vectors
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.matrices import ITEM, Matrices
 from vectorize_core.local.schema import checksum, key
@@ -140,7 +140,7 @@ def _mend(tx: Connection, matrices: Matrices, examined: _Examined) -> None:
         "DELETE FROM vectors WHERE index_id = ? AND key NOT BETWEEN ? AND ?",
         (index.id, key(index.id, 0), key(index.id, index.slots) - 1),
     )
-    maintenance.move(tx, matrices, index)
+    compaction.move(tx, matrices, index)
 
 
 def _chunks(rows: Iterator[vectors.Stored], size: int) -> Iterator[list[vectors.Stored]]:

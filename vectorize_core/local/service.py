@@ -16,19 +16,19 @@ from typing import Any, Final, TypeVar
 from vectorize_core import limits
 from vectorize_core.local import (
     catalog,
-    checking,
     faults,
     hints,
     journal,
-    maintenance,
     querying,
+    upkeep,
     validation,
     vectors,
 )
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
+from vectorize_core.local.checking import Check
 from vectorize_core.local.cursors import Cursors
-from vectorize_core.local.storage import FILE_NAME, Database, FileMissingError
+from vectorize_core.local.storage import Database, FileMissingError
 from vectorize_core.local.views import Views
 from vectorize_core.models import (
     IdPage,
@@ -89,30 +89,20 @@ class Service:
         compacted without asking.
         """
         names = [name] if name is not None else [i.name for i in self.list_indexes()]
-        freed = sum(map(self._compact, names))
+        freed = sum(upkeep.compact(self._database, each) for each in names)
         self._database.vacuum()
         return freed
 
-    def stats(self) -> maintenance.Stats:
+    def stats(self) -> upkeep.Stats:
         """How much is stored, and how much of it is of no use any more."""
-        with self._database.reading() as tx:
-            return maintenance.stats(tx, self._database.directory, FILE_NAME)
+        return upkeep.stats(self._database)
 
-    def check(self, *, repair: bool = False) -> checking.Check:
+    def check(self, *, repair: bool = False) -> Check:
         """Compare all that is stored with its checksums; ``repair`` what can be.
 
         A repair takes vectors whose values are gone out of their index, and names them.
         """
-        matrices = self._database.matrices
-        if not repair:
-            with self._database.reading() as tx:
-                return checking.check(tx, matrices)
-        with self._database.writing() as tx:
-            matrices.sweep(catalog.generations(tx))
-            found, former = checking.repair(tx, matrices)
-        for index in former:
-            matrices.remove(index.id, index.generation, index.dimensions)
-        return found
+        return upkeep.check(self._database, repair=repair)
 
     def create_index(
         self, name: str, config: IndexConfig | Preset, description: str = ""
@@ -269,7 +259,7 @@ class Service:
         records = [vectors.Record(vector_id) for vector_id in wanted]
         with self._writing(name) as (tx, index, now):
             accepted = self._submit(tx, index, now, "delete", records)
-        self._tidy(accepted.index)
+        upkeep.tidy(self._database, accepted.index)
         return Mutation(accepted.mutation_id)
 
     def list_vectors(
@@ -328,23 +318,8 @@ class Service:
         with self._writing(name) as (tx, index, now):
             validation.dimensions(given, index.dimensions)
             accepted = self._submit(tx, index, now, kind, records)
-        self._tidy(accepted.index)
+        upkeep.tidy(self._database, accepted.index)
         return Mutation(accepted.mutation_id)
-
-    def _tidy(self, index: Index) -> None:
-        """Compact an index that has become more dead than alive."""
-        if maintenance.is_wasteful(index):
-            self._compact(index.name)
-
-    def _compact(self, name: str) -> int:
-        matrices = self._database.matrices
-        with self._database.writing() as tx:
-            index = self._find(tx, name)
-            matrices.sweep(catalog.generations(tx))
-            following = maintenance.compact(tx, matrices, index)
-        if following is not index:
-            matrices.remove(index.id, index.generation, index.dimensions)
-        return index.slots - following.slots
 
     def _submit(
         self,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vectorize_core.local import Service, ServiceFault, maintenance
+from vectorize_core.local import Service, ServiceFault, compaction
 from vectorize_core.models import IndexConfig, Vector
 
 DIMENSIONS = 64
@@ -104,7 +104,7 @@ def look(directory: Path) -> State:
 def write(directory: Path, log: int, seed: int) -> None:
     """Write until killed."""
     # So that writes compact by themselves too.
-    maintenance._WASTE = DIMENSIONS * 4 * 1000
+    compaction._WASTE = DIMENSIONS * 4 * 1000
     service, source = Service(directory), random.Random(seed)
     while True:
         kind, names, version = step(source)

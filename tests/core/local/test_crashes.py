@@ -39,9 +39,9 @@ def test_a_killed_writer_loses_nothing_and_leaves_nothing_half_done(tmp_path):
 WRITER = """
 import sys
 import numpy as np
-from vectorize_core.local import Service, maintenance
+from vectorize_core.local import Service, compaction
 from vectorize_core.models import Vector
-maintenance._WASTE = 64 * 4 * 100
+compaction._WASTE = 64 * 4 * 100
 path, who = sys.argv[1:]
 service = Service(path)
 for i in range(40):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vectorize_core
-from vectorize_core.local import Service, maintenance, matrices, storage
+from vectorize_core.local import Service, compaction, matrices, storage
 from vectorize_core.models import IndexConfig, Vector
 
 ROOT = str(Path(vectorize_core.__file__).parents[1])
@@ -144,7 +144,7 @@ def test_an_unfinished_compaction_changes_nothing(make, tmp_path, monkeypatch):
 
 
 def test_an_index_that_is_more_dead_than_alive_is_compacted_by_the_write(service, monkeypatch):
-    monkeypatch.setattr(maintenance, "_WASTE", 32 * 4 * 100)
+    monkeypatch.setattr(compaction, "_WASTE", 32 * 4 * 100)
     service.create_index("docs", IndexConfig(32))
     for round_ in range(20):
         service.upsert("docs", [vector(f"v{i}", round_ * 60 + i) for i in range(60)])
@@ -322,14 +322,14 @@ def test_other_calls_go_on_while_an_index_is_compacted(make, tmp_path, monkeypat
     fill(service)
     before = everything(service)
     copying, go_on = threading.Event(), threading.Event()
-    original = maintenance._copy
+    original = compaction._copy
 
     def slow(*arguments):
         copying.set()
         go_on.wait(20)
         return original(*arguments)
 
-    monkeypatch.setattr(maintenance, "_copy", slow)
+    monkeypatch.setattr(compaction, "_copy", slow)
     thread = threading.Thread(target=service.compact)
     thread.start()
     copying.wait(20)

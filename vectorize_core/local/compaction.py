@@ -1,10 +1,7 @@
-"""What keeps a directory small and known: compaction and figures."""
+"""Compaction: what lives is moved into a generation of its own, and what is dead is left."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
 from sqlite3 import Connection
 from typing import Final
 
@@ -19,52 +16,6 @@ _CHUNK: Final = 1 << 24
 """Bytes of values that are moved at once."""
 _WASTE: Final = 1 << 25
 """Bytes of dead slots below which no write compacts by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStats:
-    """How much there is of an index, and how much of it is of no use any more."""
-
-    name: str
-    dimensions: int
-    vectors: int
-    dead_slots: int
-    """Slots that `compact` would free."""
-    generation: int
-    """How often the index has been compacted."""
-    value_bytes: int
-    """The size of its values, those of dead slots included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """An embedded Vectorize in figures."""
-
-    indexes: tuple[IndexStats, ...]
-    database_bytes: int
-    """The size of the SQLite file with its log; 0 in memory."""
-
-
-def stats(tx: Connection, directory: Path | None, file_name: str) -> Stats:
-    """The figures of all indexes, oldest first."""
-    size = 0
-    if directory is not None:
-        files = [directory / f"{file_name}{suffix}" for suffix in ("", "-wal")]
-        size = sum(os.stat(file).st_size for file in files if file.exists())
-    return Stats(
-        tuple(
-            IndexStats(
-                index.name,
-                index.dimensions,
-                index.count,
-                index.dead,
-                index.generation,
-                index.slots * index.dimensions * ITEM,
-            )
-            for index in catalog.every(tx)
-        ),
-        size,
-    )
 
 
 def is_wasteful(index: Index) -> bool:

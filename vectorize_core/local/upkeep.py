@@ -1,0 +1,89 @@
+"""What an embedded Vectorize needs now and then: compaction, figures, a check."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from vectorize_core.local import catalog, checking, compaction
+from vectorize_core.local.catalog import Index
+from vectorize_core.local.checking import Check
+from vectorize_core.local.matrices import ITEM
+from vectorize_core.local.storage import FILE_NAME, Database
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """How much there is of an index, and how much of it is of no use any more."""
+
+    name: str
+    dimensions: int
+    vectors: int
+    dead_slots: int
+    """Slots that `compact` would free."""
+    generation: int
+    """How often the index has been compacted."""
+    value_bytes: int
+    """The size of its values, those of dead slots included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """An embedded Vectorize in figures."""
+
+    indexes: tuple[IndexStats, ...]
+    database_bytes: int
+    """The size of the SQLite file with its log; 0 in memory."""
+
+
+def stats(database: Database) -> Stats:
+    """The figures of all indexes, oldest first."""
+    size = 0
+    if database.directory is not None:
+        files = [database.directory / f"{FILE_NAME}{suffix}" for suffix in ("", "-wal")]
+        size = sum(os.stat(file).st_size for file in files if file.exists())
+    with database.reading() as tx:
+        return Stats(
+            tuple(
+                IndexStats(
+                    index.name,
+                    index.dimensions,
+                    index.count,
+                    index.dead,
+                    index.generation,
+                    index.slots * index.dimensions * ITEM,
+                )
+                for index in catalog.every(tx)
+            ),
+            size,
+        )
+
+
+def check(database: Database, *, repair: bool) -> Check:
+    """What is wrong, and what of it could be repaired if that is wanted."""
+    if not repair:
+        with database.reading() as tx:
+            return checking.check(tx, database.matrices)
+    with database.writing() as tx:
+        database.matrices.sweep(catalog.generations(tx))
+        found, former = checking.repair(tx, database.matrices)
+    for index in former:
+        database.matrices.remove(index.id, index.generation, index.dimensions)
+    return found
+
+
+def compact(database: Database, name: str) -> int:
+    """Compact an index, and remove what nobody refers to any more; how many slots were freed."""
+    with database.writing() as tx:
+        index = catalog.find(tx, name)
+        database.matrices.sweep(catalog.generations(tx))
+        following = compaction.compact(tx, database.matrices, index)
+    if following is not index:
+        database.matrices.remove(index.id, index.generation, index.dimensions)
+    return index.slots - following.slots
+
+
+def tidy(database: Database, index: Index) -> None:
+    """Compact an index that has become more dead than alive."""
+    if compaction.is_wasteful(index):
+        compact(database, index.name)
