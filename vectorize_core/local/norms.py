@@ -1,4 +1,4 @@
-"""The lengths of vectors, computed once as they are first searched."""
+"""The lengths of vectors, or one through them, computed once as they are first searched."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _BLOCK: Final = 400_000
 class Norms:
     """The Euclidean lengths of an index's rows as float32, appended to as rows are.
 
-    NaN stands for a length that float32 arithmetic might miss: neither zero nor from 1e-15 to
-    1e15, or of values that are not finite.
+    ``inverse`` keeps one through them, 0 for a row of zeros. NaN stands for a length that float32
+    arithmetic might miss: neither zero nor from 1e-15 to 1e15, or of values that are not finite.
     """
 
-    def __init__(self, dimensions: int) -> None:
+    def __init__(self, dimensions: int, *, inverse: bool) -> None:
+        self._inverse = inverse
         self._block_rows = max(1, _BLOCK // dimensions)
         self._lengths = np.empty(0, np.float32)
         self._done = 0
@@ -32,7 +33,7 @@ class Norms:
         self._lock = threading.Lock()
 
     def of(self, matrix: Matrix) -> tuple[NDArray[np.float32], float, bool]:
-        """The lengths of all rows; at least the greatest of them; whether any is NaN."""
+        """What there is of all rows; at least the greatest of that; whether any is NaN."""
         if self._done < matrix.count:
             with self._lock:
                 self._extend(matrix)
@@ -51,7 +52,10 @@ class Norms:
 
         def work(number: int) -> None:
             first, rows = blocks[number]
-            lengths[first : first + len(rows)] = _lengths(rows)
+            own = _lengths(rows)
+            if self._inverse:
+                np.divide(np.float32(1), own, out=own, where=own != 0)
+            lengths[first : first + len(rows)] = own
 
         workers.share(len(blocks), work, worthwhile=len(blocks) > workers.WORTHWHILE)
         fresh = lengths[start:count]

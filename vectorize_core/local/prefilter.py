@@ -109,7 +109,8 @@ class Prefilter:
         coded = np.zeros((len(rows), -(-width // _MULTIPLE) * _MULTIPLE), np.float32)
         coded[:, : self._dimensions] = rows
         if self._metric == "cosine":
-            coded /= np.where(lengths == 0, np.float32(1), lengths)[:, np.newaxis]
+            # The norms are one through the lengths.
+            coded *= lengths[:, np.newaxis]
         elif self._metric == "euclidean":
             # q.x - |x|^2/2, the last term spread evenly so that no coordinate stands out.
             spread = lengths**2 / np.float32(-2 * np.sqrt(_MULTIPLE))

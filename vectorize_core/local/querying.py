@@ -97,12 +97,14 @@ def run(prepared: Prepared, behavior: Behavior, *, exact: bool) -> search.Found 
     )
 
 
-def run_many(prepared: Sequence[Prepared], behavior: Behavior) -> list[search.Found]:
-    """`run` for requests that differ in their vectors only, prepared in one transaction."""
+def answer_many(
+    tx: Connection, prepared: Sequence[Prepared], behavior: Behavior
+) -> tuple[QueryResult, ...]:
+    """`run` and `answer` requests that differ in vectors only, prepared in this transaction."""
     if not prepared:
-        return []
+        return ()
     first = prepared[0]
-    return search.nearest_to_each(
+    found = search.nearest_to_each(
         first.index.metric,
         first.view.matrix,
         first.view.norms,
@@ -112,26 +114,40 @@ def run_many(prepared: Sequence[Prepared], behavior: Behavior) -> list[search.Fo
         newest_first=behavior.ties == "newest",
         with_ties=not first.index.in_order,
     )
+    slots = {slot for best in found for slot in best.slots.tolist()}
+    stored = vectors.stored(tx, first.index, list(slots))
+    return tuple(
+        _result(each, best, stored, behavior) for each, best in zip(prepared, found, strict=True)
+    )
 
 
 def answer(
     tx: Connection, prepared: Prepared, found: search.Found | None, behavior: Behavior
 ) -> QueryResult | None:
     """What was found as the request wants it, or None if any of it has changed since `prepare`."""
-    request, index, matrix = prepared.request, prepared.index, prepared.view.matrix
     if found is None or not len(found.slots):
         return QueryResult(0, ())
-    if not catalog.is_generation(tx, index):
+    if not catalog.is_generation(tx, prepared.index):
         return None
+    stored = vectors.stored(tx, prepared.index, found.slots.tolist())
+    if len(stored) < len(found.slots):
+        return None
+    return _result(prepared, found, stored, behavior)
+
+
+def _result(
+    prepared: Prepared,
+    found: search.Found,
+    stored: Mapping[int, vectors.Stored],
+    behavior: Behavior,
+) -> QueryResult:
+    request, index = prepared.request, prepared.index
     slots = found.slots.tolist()
-    stored = vectors.stored(tx, index, slots)
-    if len(stored) < len(slots):
-        return None
     hits = list(zip(slots, found.scores.tolist(), strict=True))
     if not index.in_order:
         hits = _by_position(hits, stored, behavior)
     sign = -1.0 if index.metric == "dot-product" and behavior.dot_product == "positive" else 1.0
-    values = matrix.take(np.sort(found.slots))
+    values = prepared.view.matrix.take(np.sort(found.slots))
     row = {slot: n for n, slot in enumerate(sorted(slots))}
     matches = []
     for slot, score in hits[: request.top_k]:

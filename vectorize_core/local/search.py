@@ -208,8 +208,8 @@ class _Keys:
             np.matmul(self._asked, block.T, out=out)
         lengths = self._lengths[rows]
         if self._metric == "cosine":
-            # The cosine with a zero vector is 0, and so is the product already.
-            np.divide(out, lengths, out=out, where=lengths != 0)
+            # Here the norms are one through the lengths.
+            out *= lengths
         elif self._metric == "euclidean":
             out += out
             out -= lengths * lengths

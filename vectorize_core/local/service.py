@@ -221,12 +221,7 @@ class Service:
 
         def look(tx: Connection, index: Index, now: float) -> tuple[QueryResult, ...]:
             prepared = [self._preparing(request)(tx, index, now) for request in requests]
-            found = querying.run_many(prepared, self._behavior)
-            answers = [
-                querying.answer(tx, each, best, self._behavior)
-                for each, best in zip(prepared, found, strict=True)
-            ]
-            return tuple(answer for answer in answers if answer is not None)
+            return querying.answer_many(tx, prepared, self._behavior)
 
         return self._read(name, look)
 

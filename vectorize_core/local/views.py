@@ -87,7 +87,8 @@ class Views:
         if known is None:
             path = matrices.codes(index.id, index.generation)
             prefilter = Prefilter(index.metric, index.dimensions, path)
-            known = View(index, matrix, None, Norms(index.dimensions), Columns(), prefilter)
+            norms = Norms(index.dimensions, inverse=index.metric == "cosine")
+            known = View(index, matrix, None, norms, Columns(), prefilter)
             before = 0
         else:
             before = known.index.dead

@@ -21,9 +21,13 @@ def store_of(rows, height=None):
     return store.matrix(len(rows))
 
 
+def norms_of(metric, dimensions):
+    return Norms(dimensions, inverse=metric == "cosine")
+
+
 def both(metric, rows, query, k, mask=None, height=None, **more):
     found = search.nearest(
-        metric, store_of(rows, height), Norms(rows.shape[1]), query, k, mask, **more
+        metric, store_of(rows, height), norms_of(metric, rows.shape[1]), query, k, mask, **more
     )
     expected, scores = scoring.nearest(metric, rows, query, k, mask, **more)
     assert found.slots.tolist() == expected.tolist()
@@ -78,7 +82,7 @@ def test_many_queries_at_once_find_what_each_finds(metric, problem, newest_first
             found = search.nearest_to_each(
                 metric,
                 store_of(rows, 8),
-                Norms(rows.shape[1]),
+                norms_of(metric, rows.shape[1]),
                 asked,
                 k,
                 mask,
@@ -123,16 +127,20 @@ def test_few_rows_are_scored_in_float64(metric, monkeypatch):
     rows = random.standard_normal((20_000, 64)).astype(np.float32)
     # One that is far longer than all others makes none of them doubtful.
     rows[7] *= 1e7
-    search.nearest(metric, store_of(rows), Norms(64), rows[5] * np.float32(1.1), 10)
+    search.nearest(metric, store_of(rows), norms_of(metric, 64), rows[5] * np.float32(1.1), 10)
     assert sum(scored) < 60
 
 
 def test_ties_with_the_last_are_given_when_wanted():
     rows = np.repeat(np.eye(4, dtype=np.float32), 5, axis=0)
     query = np.array([1, 0.5, 0, 0], np.float32)
-    found = search.nearest("cosine", store_of(rows), Norms(4), query, 7, with_ties=True)
+    found = search.nearest(
+        "cosine", store_of(rows), norms_of("cosine", 4), query, 7, with_ties=True
+    )
     assert found.slots.tolist() == list(range(10))
-    found = search.nearest("cosine", store_of(rows), Norms(4), query, 5, with_ties=True)
+    found = search.nearest(
+        "cosine", store_of(rows), norms_of("cosine", 4), query, 5, with_ties=True
+    )
     assert found.slots.tolist() == list(range(5))
 
 
@@ -140,13 +148,13 @@ def test_values_that_are_no_numbers_are_refused_and_not_passed_over():
     rows = np.ones((50, 4), np.float32)
     rows[20, 1] = np.nan
     with pytest.raises(StorageError, match="damaged"):
-        search.nearest("cosine", store_of(rows), Norms(4), rows[0], 3)
+        search.nearest("cosine", store_of(rows), norms_of("cosine", 4), rows[0], 3)
 
 
 def test_norms_are_extended_and_never_changed():
     random = np.random.default_rng(4)
     rows = random.standard_normal((300, 8)).astype(np.float32)
-    store, norms = MemoryStore(8), Norms(8)
+    store, norms = MemoryStore(8), norms_of("euclidean", 8)
     seen = []
     for start in range(0, 300, 7):
         store.write(start, rows[start : start + 7].tobytes())
