@@ -122,8 +122,10 @@ def test_codes_are_kept_in_a_file_and_made_anew_without_it(make, tmp_path, damag
         path.write_bytes(b"")
     elif damage == "removed":
         path.unlink()
+    written = path.stat().st_mtime_ns if damage is None else None
     again = make(tmp_path)
     assert answers(again, queries) == expected
+    assert written in (None, path.stat().st_mtime_ns)
     assert used(again) == 4_000
     assert [path.name for path in tmp_path.glob("*.codes")] == ["vectors-1-0.codes"]
     assert bool(caplog.records) == (damage in ("cut off", "empty"))

@@ -97,6 +97,18 @@ def test_many_queries_at_once_find_what_each_finds(metric, problem, newest_first
 
 
 @pytest.mark.parametrize("metric", METRICS)
+def test_masked_rows_stay_out_where_float32_can_rank_too_few(metric):
+    random = np.random.default_rng(5)
+    rows = random.standard_normal((64, 8)).astype(np.float32)
+    rows[4:] *= np.float32(1e30)
+    mask = np.arange(64) % 3 > 0
+    queries = random.standard_normal((3, 8)).astype(np.float32)
+    many = search.nearest_to_each(metric, store_of(rows), norms_of(metric, 8), queries, 10, mask)
+    for query, one in zip(queries, many, strict=True):
+        assert both(metric, rows, query, 10, mask).slots.tolist() == one.slots.tolist()
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_near_ties_beyond_float32_are_decided_as_float64_does(metric):
     random = np.random.default_rng(1)
     base = random.standard_normal(768).astype(np.float32)
