@@ -62,7 +62,8 @@ class HttpExecutor:
         self._closed = False
         self._clients: dict[int, httpx.Client] = {}
         self._async_clients: WeakKeyDictionary[
-            asyncio.AbstractEventLoop, tuple[int, httpx.AsyncClient]
+            asyncio.AbstractEventLoop,
+            tuple[int, httpx.AsyncClient | asyncio.Future[httpx.AsyncClient]],
         ] = WeakKeyDictionary()
 
     def send(self, op: Op[T], /) -> Answer[T]:
@@ -89,7 +90,7 @@ class HttpExecutor:
             # So does sending it.
             options["headers"]["Content-Length"] = str(sum(map(len, slices)))
             content = _each(slices)
-        client = self._async_client()
+        client = await self._async_client()
         try:
             response = await client.request(**options, content=content)
         except httpx.RequestError as error:
@@ -141,7 +142,7 @@ class HttpExecutor:
             client = self._clients.setdefault(pid, made)
         return client
 
-    def _async_client(self) -> httpx.AsyncClient:
+    async def _async_client(self) -> httpx.AsyncClient:
         if self._async_http_client is not None:
             return self._async_http_client
         if self._http_client is not None:
@@ -149,12 +150,26 @@ class HttpExecutor:
         if self._transport is not None and self._async_transport is None:
             raise _one_sided("transport", "async calls need async_transport=")
         loop = asyncio.get_running_loop()
-        pid, client = self._async_clients.get(loop, (0, None))
-        if client is None or pid != os.getpid():
-            client = httpx.AsyncClient(
-                transport=self._async_transport, headers=_USER_AGENT, limits=_LIMITS
+        known = self._async_clients.get(loop)
+        if known is None or known[0] != os.getpid():
+            known = (
+                os.getpid(),
+                (
+                    _new_async_client(self._async_transport)
+                    if self._async_transport is not None
+                    else loop.run_in_executor(None, _warm_async_client)
+                ),
             )
-            self._async_clients[loop] = (os.getpid(), client)
+            self._async_clients[loop] = known
+        pid, client = known
+        if isinstance(client, asyncio.Future):
+            try:
+                client = await asyncio.shield(client)
+            except Exception:
+                self._async_clients.pop(loop, None)
+                raise
+            if self._async_clients.get(loop) is known:
+                self._async_clients[loop] = pid, client
         return client
 
     def close(self) -> None:
@@ -169,7 +184,22 @@ class HttpExecutor:
         self.close()
         pid, client = self._async_clients.pop(asyncio.get_running_loop(), (0, None))
         if client is not None and pid == os.getpid():
+            if isinstance(client, asyncio.Future):
+                client = await client
             await client.aclose()
+
+
+def _new_async_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=transport, headers=_USER_AGENT, limits=_LIMITS)
+
+
+def _warm_async_client() -> httpx.AsyncClient:
+    """In a thread, since it reads files: the certificates, and modules httpx loads on first use."""
+    # Which httpx brings.
+    import anyio.streams.tls  # noqa: PLC0415 - only where it is needed
+
+    anyio.run(anyio.sleep, 0)
+    return _new_async_client()
 
 
 async def _each(slices: Sequence[bytes]) -> AsyncIterator[bytes]:

@@ -1,0 +1,174 @@
+"""Async methods leave the event loop's thread alone: nothing on it that could block."""
+
+from __future__ import annotations
+
+import io
+import socket
+import sqlite3
+import ssl
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import certifi
+import pytest
+from langchain_core.documents import Document
+
+from langchain_vectorize import VectorizeVectorStore
+from tests.stores import Embedder, vector
+from vectorize_core import VectorizeClient
+from vectorize_core.local import Behavior
+from vectorize_core.local.server import BackgroundServer
+
+SEEN = ("open", "write", "unlink", "sleep", "execute", "send", "getaddrinfo", "load_verify")
+# Of the modules that do I/O, what touches nothing outside the process.
+HARMLESS = {"cpu_count", "fspath", "getpid", "urandom"}
+SOME = {
+    "time": ("sleep",),
+    "_socket": ("getaddrinfo", "gethostbyname", "gethostbyaddr"),
+    "ssl": ("load_verify_locations", "set_default_verify_paths"),
+}
+DOCUMENTS = [Document(f"text {n}", id=f"{n}", metadata={"kind": "xy"[n % 2]}) for n in range(120)]
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """The calls of this thread, in C, that may block: files, SQLite, sockets, names, sleeps."""
+    seen: list[str] = []
+
+    def look(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and may_block(called):
+            seen.append(f"{called!r} in {frame.f_code.co_filename}:{frame.f_lineno}")
+
+    sys.setprofile(look)
+    try:
+        yield seen
+    finally:
+        sys.setprofile(None)
+
+
+def may_block(called: Any) -> bool:
+    """Whether a C function belongs to what waits for something outside the process."""
+    of = getattr(called, "__self__", None)
+    name = called.__name__
+    if isinstance(of, socket.socket):
+        # The loop's own sockets do not block.
+        return name not in ("setblocking", "settimeout") and of.gettimeout() != 0
+    if name in HARMLESS or isinstance(of, io.BytesIO):
+        return False
+    module = called.__module__ if called.__module__ is not None else type(of).__module__
+    if module in SOME:
+        return name in SOME[module]
+    return module in ("sqlite3", "io", "_io", "posix", "nt", "mmap")
+
+
+def calls(store: VectorizeVectorStore, folder: Path) -> dict[str, Any]:
+    """Every async method, on a store that holds `DOCUMENTS`, and a call of it."""
+    texts = ["a", "b"]
+    vectors = [vector(text) for text in texts]
+    embedder = store.embeddings
+    place = {"index_name": "other", "path": folder / "other"}
+    return {
+        "aadd_documents": lambda: store.aadd_documents(DOCUMENTS, batch_size=50, wait=True),
+        "aadd_texts": lambda: store.aadd_texts(texts, resume=folder / "checkpoint"),
+        "aadd_embeddings": lambda: store.aadd_embeddings(texts, vectors, ids=["a", "b"]),
+        "aupdate_documents": lambda: store.aupdate_documents(DOCUMENTS[:3]),
+        "aupdate_metadata": lambda: store.aupdate_metadata(["1", "2"], {"kind": "x"}),
+        "aget_by_ids": lambda: store.aget_by_ids([str(n) for n in range(50)]),
+        "aiter_documents": lambda: listed(store.aiter_documents({"kind": "x"})),
+        "aiter_ids": lambda: listed(store.aiter_ids()),
+        "acount": lambda: store.acount({"kind": "y"}),
+        "aexplain_filter": lambda: store.aexplain_filter({"kind": "y"}, 100),
+        "await_writes": store.await_writes,
+        "asearch": lambda: store.asearch("q", "similarity", k=60),
+        "asimilarity_search": lambda: store.asimilarity_search("q", filter={"kind": "x"}),
+        "asimilarity_search_by_id": lambda: store.asimilarity_search_by_id("1", 60),
+        "asimilarity_search_by_vector": lambda: store.asimilarity_search_by_vector(vectors[0]),
+        "asimilarity_search_with_score": lambda: store.asimilarity_search_with_score("q", 110),
+        "asimilarity_search_with_score_by_vector": (
+            lambda: store.asimilarity_search_with_score_by_vector(vectors[0])
+        ),
+        "asimilarity_search_with_relevance_scores": (
+            lambda: store.asimilarity_search_with_relevance_scores("q", score_threshold=0.1)
+        ),
+        "amax_marginal_relevance_search": (
+            lambda: store.amax_marginal_relevance_search("q", 5, 110)
+        ),
+        "amax_marginal_relevance_search_by_vector": (
+            lambda: store.amax_marginal_relevance_search_by_vector(vectors[0])
+        ),
+        "areindex_metadata": store.areindex_metadata,
+        "adelete": lambda: store.adelete(["1"], wait=True),
+        "afrom_texts": lambda: made(VectorizeVectorStore.afrom_texts(texts, embedder, **place)),
+        "afrom_documents": lambda: made(
+            VectorizeVectorStore.afrom_documents(DOCUMENTS, embedder, **place)
+        ),
+        "aclose": store.aclose,
+    }
+
+
+async def listed(items: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in items]
+
+
+async def made(coming: Any) -> None:
+    await (await coming).aclose()
+
+
+@pytest.fixture(params=["directory", "delayed", "http", "tenant"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    # Importing reads files too: the embedded service, which a constructor loads, and numpy.random.
+    VectorizeVectorStore.local(Embedder(), index_name="docs").close()
+    vector("")
+    place = request.param
+    options: dict[str, Any] = {"index_name": "docs", "metadata_indexes": {"kind": "string"}}
+    if place == "http":
+        with BackgroundServer() as server:
+            client = VectorizeClient("account", base_url=server.base_url)
+            yield VectorizeVectorStore(Embedder(), client=client, create_index=True, **options)
+            await client.connection.aclose()
+        return
+    if place == "delayed":
+        behavior = Behavior(process_delay=0.01, propagate_delay=0.01)
+        with VectorizeClient.local(tmp_path / "data", behavior=behavior) as client:
+            yield VectorizeVectorStore(Embedder(), client=client, create_index=True, **options)
+        return
+    async with VectorizeVectorStore(Embedder(), path=tmp_path / "data", **options) as one:
+        yield one.with_namespace("tenant") if place == "tenant" else one
+
+
+async def test_no_async_method_does_what_may_block_on_the_loops_thread(
+    store: VectorizeVectorStore, tmp_path: Path
+) -> None:
+    named = calls(store, tmp_path)
+    names = {name for name in dir(store) if not name.startswith("_")}
+    twins = {name for name in names if name.startswith("a") and name[1:] in names}
+    assert twins <= named.keys()
+    assert threading.current_thread() is threading.main_thread()
+    for name, make in named.items():
+        if name == "areindex_metadata" and "namespace" in repr(store):
+            continue
+        with watched() as seen:
+            await make()
+        assert seen == [], name
+
+
+def test_what_would_block_is_seen(tmp_path: Path) -> None:
+    one, other = socket.socketpair()
+    with one, other, watched() as seen:
+        (tmp_path / "file").write_text("x")
+        (tmp_path / "file").unlink()
+        time.sleep(0)
+        connection = sqlite3.connect(tmp_path / "db")
+        connection.execute("SELECT 1")
+        connection.close()
+        one.send(b"x")
+        socket.getaddrinfo("127.0.0.1", 80)
+        ssl.create_default_context(cafile=certifi.where())
+    missed = [name for name in SEEN if not any(f" {name}" in call for call in seen)]
+    assert missed == []
