@@ -6,12 +6,13 @@ each face over one flow.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
 from langchain_core.documents import Document
-from langchain_core.vectorstores import VectorStore
+from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from langchain_vectorize.documents import document_filter, to_document
@@ -50,6 +51,22 @@ class SearchOptions(TypedDict, total=False):
     vectorize_filter: Filter | None
     unindexed: Unindexed
     max_requests: int
+
+
+class RetrieverOptions(TypedDict, total=False):
+    """What a retriever is made with; ``search_kwargs`` are the options of its searches."""
+
+    search_type: str
+    search_kwargs: dict[str, Any]
+    tags: list[str] | None
+    metadata: dict[str, Any] | None
+    name: str | None
+
+
+IN_SEARCH_KWARGS = dict.fromkeys(
+    ("k", "filter", *inspect.get_annotations(SearchOptions), *ELSEWHERE), "search_kwargs={...}"
+)
+"""What a retriever's searches take, and it does not itself."""
 
 
 class Searching(VectorStore):
@@ -180,6 +197,15 @@ class Searching(VectorStore):
     ) -> Scored:
         hits = await self._records.search(io, query, k, filter=as_filter(filter), **options)
         return [(to_document(hit.record), hit.match.score) for hit in hits]
+
+    def as_retriever(self, **kwargs: Any) -> VectorStoreRetriever:
+        """A retriever over this store; its options are those of `RetrieverOptions`.
+
+        ``search_type`` is "similarity", "similarity_score_threshold" or "mmr"; ``search_kwargs``
+        are the keyword arguments of that search, such as ``{"k": 4, "filter": {...}}``.
+        """
+        accept(RetrieverOptions, kwargs, self.as_retriever, IN_SEARCH_KWARGS)
+        return super().as_retriever(**kwargs)
 
     # Relevance
 

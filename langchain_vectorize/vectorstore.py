@@ -36,6 +36,9 @@ class DeleteOptions(WaitOptions, FindOptions, total=False):
     verify: bool
 
 
+_FACES = ("_io", "_async_io")
+
+
 class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
@@ -156,8 +159,21 @@ class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, As
             wait=wait,
             wait_timeout=wait_timeout,
         )
-        self._io = located.connection.io(self._embed)
-        self._async_io = located.connection.async_io(self._aembed)
+        self._connect()
+
+    def _connect(self) -> None:
+        connection = self._records.index.located.connection
+        self._io = connection.io(self._embed)
+        self._async_io = connection.async_io(self._aembed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the connection, which is pickled as where it leads, without its secrets."""
+        return {name: held for name, held in vars(self).items() if name not in _FACES}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._records = self._records.owning()
+        self._connect()
 
     @classmethod
     def local(
@@ -177,6 +193,15 @@ class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, As
         view = copy.copy(self)
         view._records = self._records.with_namespace(namespace)  # noqa: SLF001 - of our own class
         return view
+
+    def __copy__(self) -> Self:
+        """A copy shares the connection."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()
 
     def __repr__(self) -> str:
         shown = f"index_name={self._records.index.name!r}"

@@ -27,7 +27,7 @@ from vectorize_core.local.server import BackgroundServer
 
 SEEN = ("open", "write", "unlink", "sleep", "execute", "send", "getaddrinfo", "load_verify")
 # Of the modules that do I/O, what touches nothing outside the process.
-HARMLESS = {"cpu_count", "fspath", "getpid", "urandom"}
+HARMLESS = {"cpu_count", "fspath", "getpid", "urandom", "_path_normpath", "_path_splitroot_ex"}
 SOME = {
     "time": ("sleep",),
     "_socket": ("getaddrinfo", "gethostbyname", "gethostbyaddr"),

@@ -74,6 +74,11 @@ class RecordBase:
         index = dataclasses.replace(self.index, located=located)
         return dataclasses.replace(self, index=index, namespace=namespace, bound=True)
 
+    def owning(self) -> Self:
+        """This store, with a connection that nobody else will close."""
+        located = self.index.located._replace(owned=True)
+        return dataclasses.replace(self, index=dataclasses.replace(self.index, located=located))
+
     def close(self) -> None:
         """Close the connection, if it is the store's own."""
         if self.index.located.owned:
