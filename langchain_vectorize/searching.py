@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypedDict, cast
+from functools import partial
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
-from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from langchain_vectorize.documents import document_filter, to_document
 from langchain_vectorize.relevance import RELEVANCE
+from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.flows.reading import check_k
 from vectorize_core.flows.selecting import AnyFilter
 from vectorize_core.io import AsyncIo, Io, SyncIo, run
 from vectorize_core.keywords import accept
-from vectorize_core.models import Filter
+from vectorize_core.models import Filter, as_values
+from vectorize_core.similarity import choose_diverse
 from vectorize_core.store import RecordStore
 
 Scored = list[tuple[Document, float]]
@@ -285,7 +287,7 @@ class Searching(VectorStore):
         """The ``k`` documents of the ``fetch_k`` nearest that repeat each other least.
 
         ``lambda_mult`` weighs nearness against novelty: 1 gives the nearest, 0 the most diverse.
-        In order of selection.
+        Both are measured by the metric of the index. In order of selection.
         """
         options = _accept(kwargs, self.max_marginal_relevance_search)
         return run(self._mmr(self._io, query, k, fetch_k, lambda_mult, filter, options))
@@ -344,6 +346,8 @@ class Searching(VectorStore):
     ) -> list[Document]:
         check_k(k)
         check_k(fetch_k, "fetch_k")
+        if not 0 <= lambda_mult <= 1:
+            raise InvalidInputError(f"lambda_mult is from 0 to 1; got {lambda_mult!r}")
         if isinstance(query, str):
             embedded = await self._records.embed_query(io, query, as_filter(filter), **options)
             if embedded is None:
@@ -352,10 +356,19 @@ class Searching(VectorStore):
         hits = await self._records.search(
             io, query, max(k, fetch_k), filter=as_filter(filter), return_values=True, **options
         )
-        vectors = cast("list[list[float]]", [hit.match.values for hit in hits])
-        target = np.asarray(query, dtype=np.float32)
-        chosen = maximal_marginal_relevance(target, vectors, lambda_mult, k)
-        return [to_document(hits[position].record) for position in chosen]
+        if not hits:
+            return []
+        matrix = np.stack([values for hit in hits if (values := hit.match.values) is not None])
+        choose = partial(
+            choose_diverse,
+            await self._records.index.metric_of(io),
+            matrix,
+            as_values(query),
+            lambda_mult,
+            k,
+        )
+        # Of many, this takes a while.
+        return [to_document(hits[position].record) for position in await io.offload(choose)]
 
 
 def as_filter(given: DocumentFilter | None) -> AnyFilter | None:
