@@ -39,7 +39,7 @@ class Reading(VectorStore):
         """Every document that ``filter`` matches, or there is, in no order, as answers come in.
 
         Waits first until reads see this client's own writes. Options: ``namespace``,
-        ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000; about forty documents each).
+        ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000; about thirty documents each).
         """
         options = accept(FindOptions, kwargs, self.iter_documents)
         return iterate(self._iter_documents(self._io, filter, options))

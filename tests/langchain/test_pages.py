@@ -1,0 +1,150 @@
+"""The code of the pages on the store runs as it stands there, and their figures are right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from langchain_core.documents import Document
+
+from langchain_vectorize import VectorizeVectorStore
+from tests.documents import examples, run
+from tests.stores import Embedder, Recorder, recorded
+from vectorize_core import VectorizeClient
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+async def test_tenants() -> None:
+    with VectorizeVectorStore.local(Embedder(), index_name="docs") as store:
+        names: dict[str, Any] = {"store": store}
+        for heading, code in examples("tenants.md").items():
+            await run(code, heading, names)
+        assert names["found"] == Document("Acme's terms of delivery", id="terms")
+        assert names["got"] == Document("Zeta's terms of delivery", id="terms")
+        (stored,) = names["everything"]
+        assert stored != "terms"
+        assert store.get_by_ids([stored])[0].page_content == "Acme's terms of delivery"
+        assert (names["acme"].count(), names["zeta"].count()) == (1, 0)
+
+
+COUNT = 400
+INDEXES = {"length": "number"}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[VectorizeClient]:
+    with VectorizeClient.local() as client:
+        store = VectorizeVectorStore(
+            Embedder(),
+            index_name="docs",
+            client=client,
+            create_index=True,
+            metadata_indexes=INDEXES,
+        )
+        store.add_documents(
+            Document(f"text {n}", id=f"{n}", metadata={"length": n}) for n in range(COUNT)
+        )
+        store.wait()
+        yield client
+
+
+@pytest.fixture
+def store(client: VectorizeClient) -> VectorizeVectorStore:
+    return VectorizeVectorStore(Embedder(), index_name="docs", client=client)
+
+
+async def test_many_results(store: VectorizeVectorStore, capsys: Any) -> None:
+    names: dict[str, Any] = {"store": store}
+    for heading, code in examples("many-results.md").items():
+        await run(code, heading, names)
+    assert len(names["best"]) == 300
+    assert len({document.id for document in names["diverse"]}) == 10
+    matching = COUNT - 201
+    assert (names["long_ones"], names["number"], len(names["ids"])) == (matching,) * 3
+    assert names["needed"] > 5
+    assert "at most" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wanted", "least", "most"),
+    [
+        (lambda store: store.similarity_search("q", k=50), 1, 1),
+        (lambda store: store.similarity_search("q", k=51), 4, 4),
+        (lambda store: store.similarity_search("q", k=100), 6, 6),
+        (lambda store: store.similarity_search("q", k=300), 300 / 50, 300 / 30 + 5),
+        (lambda store: [*store.iter_documents({"length": {"$lt": 360}})], 360 / 50, 360 / 30 + 5),
+        (lambda store: store.count({"length": {"$lt": 360}}), 360 / 100, 360 / 60 + 5),
+        (lambda store: [*store.iter_ids({"length": {"$lt": 360}})], 360 / 100, 360 / 60 + 5),
+        (lambda store: [*store.iter_ids()], 1, 1),
+    ],
+)
+def test_the_page_on_many_results_tells_what_they_cost(
+    client: VectorizeClient, wanted: Any, least: float, most: float
+) -> None:
+    executor = client.connection.executor
+    sent: Recorder = recorded(client)
+    try:
+        store = VectorizeVectorStore(Embedder(), index_name="docs", client=client)
+        wanted(store)
+        sent.ops.clear()
+        wanted(store)
+    finally:
+        client.connection.executor = executor
+    assert least <= len(sent.ops) <= most
+
+
+async def test_concurrency(tmp_path: Path) -> None:
+    made = {"embeddings": Embedder(), "VectorizeVectorStore": VectorizeVectorStore}
+    pages = examples("concurrency.md")
+    with VectorizeVectorStore(Embedder(), index_name="docs", path=tmp_path / "data") as store:
+        store.add_texts(["one", "two", "three"])
+        for heading in ("Threads", "Async", "Processes"):
+            names: dict[str, Any] = {"store": store, **made}
+            await run(pages[heading], heading, names)
+            if heading == "Threads":
+                best = [found[0].page_content for found in names["answers"]]
+                assert best == ["one", "two", "three"]
+            if heading == "Async":
+                best = [task.result()[0].page_content for task in names["tasks"]]
+                assert best == ["one", "two"]
+        assert len(store.similarity_search("one")) == 3
+
+
+async def test_fastapi() -> None:
+    names: dict[str, Any] = {"embeddings": Embedder(), "VectorizeVectorStore": VectorizeVectorStore}
+    await run(examples("concurrency.md")["FastAPI"], "FastAPI", names)
+    with TestClient(names["app"]) as client:
+        for tenant in ("acme", "zeta"):
+            added = client.post(f"/{tenant}/texts", json=[f"of {tenant}"])
+            assert (added.status_code, len(added.json())) == (200, 1)
+        for tenant in ("acme", "zeta"):
+            found = client.get(f"/{tenant}/search", params={"q": "anything"})
+            assert found.json() == [f"of {tenant}"]
+        assert client.get("/nobody/search", params={"q": "anything"}).json() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_store_goes_on_in_both_after_a_fork(tmp_path: Path) -> None:
+    with VectorizeVectorStore(Embedder(), index_name="docs", path=tmp_path / "data") as store:
+        store.add_texts(["of the parent"], ids=["1"])
+        child = os.fork()
+        if child == 0:
+            try:
+                store.add_texts(["of the child"], ids=["2"])
+                os._exit(0 if len(store.similarity_search("q")) == 2 else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert [d.page_content for d in store.get_by_ids(["1", "2"])] == [
+            "of the parent",
+            "of the child",
+        ]
