@@ -79,10 +79,11 @@ async def test_no_async_method_blocks_the_loops_thread(open_store: Open) -> None
             http._certificates.cache_clear()
             with blocking_calls() as found:
                 await every_call(store)
+                await store.aclose()
             assert found == []
         else:
             await every_call(store)
-        await store.aclose()
+            await store.aclose()
 
 
 async def test_sync_methods_are_seen_to_block_it(open_store: Open) -> None:
