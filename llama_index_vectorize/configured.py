@@ -6,7 +6,6 @@ Fields are what LlamaIndex writes down (`to_dict`, `repr`, pickles), so none hol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal, Self
 
 from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
@@ -102,7 +101,7 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         if not settings.pop("bound", False):
             return cls(**settings)
         view = cls(**{**settings, "namespace": None}).with_namespace(settings["namespace"])
-        view._own_connection()  # noqa: SLF001 - of our own class
+        view._work_on(view._records.owning())  # noqa: SLF001 - of our own class
         return view
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,13 +111,7 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         BaseModel.__setstate__(self, state)
-        self._own_connection()
-
-    def _own_connection(self) -> None:
-        """Work on, with a connection that nobody else will close."""
-        index = self._records.index
-        located = index.located._replace(owned=True)
-        self._work_on(replace(self._records, index=replace(index, located=located)))
+        self._work_on(self._records.owning())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()

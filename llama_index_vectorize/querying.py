@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, TypedDict, cast
 
 import numpy as np
@@ -164,14 +165,16 @@ class Querying(Selecting):
         hits = await self._search(io, query, prefetch, node_ids, options, return_values=True)
         if not hits:
             return []
-        chosen = choose_diverse(
+        choose = partial(
+            choose_diverse,
             await self._records.index.metric_of(io),
             np.stack(cast("list[Values]", [hit.match.values for hit in hits])),
             as_values(cast("list[float]", query.query_embedding)),
             threshold,
             query.similarity_top_k,
         )
-        return [hits[position] for position in chosen]
+        # Of many, this takes a while.
+        return [hits[position] for position in await io.offload(choose)]
 
     async def _select(
         self,

@@ -1,57 +1,50 @@
-"""What blocks the thread of an event loop: calls of files, SQLite, sockets that wait, and sleep."""
+"""What blocks the thread of an event loop: calls that wait for something outside the process."""
 
 from __future__ import annotations
 
+import io
 import socket
-import sqlite3
-import ssl
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_FILES = ("FileIO", "BufferedReader", "BufferedWriter", "BufferedRandom", "TextIOWrapper")
-_SYSTEM = {
-    *("open", "read", "write", "pread", "pwrite", "fsync", "fdatasync", "stat", "lstat", "listdir"),
-    *("scandir", "mkdir", "rename", "replace", "remove", "unlink", "truncate", "ftruncate"),
+# Of the modules that do I/O, what touches nothing outside the process.
+HARMLESS = {"cpu_count", "fspath", "getpid", "urandom", "_path_normpath", "_path_splitroot_ex"}
+SOME = {
+    "time": ("sleep",),
+    "_socket": ("getaddrinfo", "gethostbyname", "gethostbyaddr"),
+    "ssl": ("load_verify_locations", "set_default_verify_paths"),
 }
-_WAITS = {"connect", "accept", "send", "sendall", "sendto", "recv", "recv_into", "recvfrom"}
-_LOOKUPS = {"getaddrinfo", "gethostbyname", "getnameinfo"}
 
 
 @contextmanager
-def blocking_calls() -> Iterator[list[str]]:
-    """Where this thread blocks in the ``with`` block; every call of C code is looked at."""
-    found: list[str] = []
+def watched() -> Iterator[list[str]]:
+    """The calls of this thread, in C, that may block: files, SQLite, sockets, names, sleeps."""
+    seen: list[str] = []
 
-    def watch(frame: FrameType, event: str, arg: Any) -> None:
-        if event == "c_call" and (what := _blocks(arg)) is not None:
-            where = "".join(traceback.format_stack(frame, limit=4))
-            found.append(f"{what}\n{where}")
+    def look(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and may_block(called):
+            seen.append(f"{called!r} in {frame.f_code.co_filename}:{frame.f_lineno}")
 
-    sys.setprofile(watch)
+    sys.setprofile(look)
     try:
-        yield found
+        yield seen
     finally:
         sys.setprofile(None)
 
 
-def _blocks(function: Any) -> str | None:
-    name, owner = function.__name__, getattr(function, "__self__", None)
-    module = function.__module__
-    if isinstance(owner, (sqlite3.Connection, sqlite3.Cursor)) or module == "_sqlite3":
-        return f"SQLite: {name}"
-    if isinstance(owner, socket.socket):
-        # One that asyncio works with does not wait.
-        return f"socket: {name}" if name in _WAITS and owner.gettimeout() != 0 else None
-    if type(owner).__module__ == "_io" and type(owner).__name__ in _FILES:
-        return f"file: {name}"
-    if isinstance(owner, ssl.SSLContext) and name.startswith("load_"):
-        return f"certificates: {name}"
-    if module in ("posix", "nt") and name in _SYSTEM:
-        return f"file: os.{name}"
-    if (module, name) in (("io", "open"), ("_io", "open"), ("time", "sleep")):
-        return f"{module}.{name}"
-    return f"socket: {name}" if module == "_socket" and name in _LOOKUPS else None
+def may_block(called: Any) -> bool:
+    """Whether a C function belongs to what waits for something outside the process."""
+    of = getattr(called, "__self__", None)
+    name = called.__name__
+    if isinstance(of, socket.socket):
+        # The loop's own sockets do not block.
+        return name not in ("setblocking", "settimeout") and of.gettimeout() != 0
+    if name in HARMLESS or isinstance(of, io.BytesIO):
+        return False
+    module = called.__module__ if called.__module__ is not None else type(of).__module__
+    if module in SOME:
+        return name in SOME[module]
+    return module in ("sqlite3", "io", "_io", "posix", "nt", "mmap")

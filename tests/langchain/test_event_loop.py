@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import sqlite3
 import ssl
-import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import certifi
@@ -20,51 +16,14 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_vectorize import VectorizeVectorStore
+from tests.blocking import watched
 from tests.stores import Embedder, vector
 from vectorize_core import VectorizeClient
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer
 
 SEEN = ("open", "write", "unlink", "sleep", "execute", "send", "getaddrinfo", "load_verify")
-# Of the modules that do I/O, what touches nothing outside the process.
-HARMLESS = {"cpu_count", "fspath", "getpid", "urandom", "_path_normpath", "_path_splitroot_ex"}
-SOME = {
-    "time": ("sleep",),
-    "_socket": ("getaddrinfo", "gethostbyname", "gethostbyaddr"),
-    "ssl": ("load_verify_locations", "set_default_verify_paths"),
-}
 DOCUMENTS = [Document(f"text {n}", id=f"{n}", metadata={"kind": "xy"[n % 2]}) for n in range(120)]
-
-
-@contextmanager
-def watched() -> Iterator[list[str]]:
-    """The calls of this thread, in C, that may block: files, SQLite, sockets, names, sleeps."""
-    seen: list[str] = []
-
-    def look(frame: FrameType, event: str, called: Any) -> None:
-        if event == "c_call" and may_block(called):
-            seen.append(f"{called!r} in {frame.f_code.co_filename}:{frame.f_lineno}")
-
-    sys.setprofile(look)
-    try:
-        yield seen
-    finally:
-        sys.setprofile(None)
-
-
-def may_block(called: Any) -> bool:
-    """Whether a C function belongs to what waits for something outside the process."""
-    of = getattr(called, "__self__", None)
-    name = called.__name__
-    if isinstance(of, socket.socket):
-        # The loop's own sockets do not block.
-        return name not in ("setblocking", "settimeout") and of.gettimeout() != 0
-    if name in HARMLESS or isinstance(of, io.BytesIO):
-        return False
-    module = called.__module__ if called.__module__ is not None else type(of).__module__
-    if module in SOME:
-        return name in SOME[module]
-    return module in ("sqlite3", "io", "_io", "posix", "nt", "mmap")
 
 
 def calls(store: VectorizeVectorStore, folder: Path) -> dict[str, Any]:

@@ -18,10 +18,9 @@ import pytest
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 
 from llama_index_vectorize import VectorizeVectorStore
-from tests.blocking import blocking_calls
+from tests.blocking import watched
 from tests.llama_index.helpers import equal_to, text_node
 from tests.stores import async_name, vector
-from vectorize_core.executors import http
 from vectorize_core.local.server import BackgroundServer
 
 NODES = [text_node(f"{i}", f"doc {i % 4}", n=i) for i in range(120)]
@@ -73,11 +72,10 @@ async def every_call(store: VectorizeVectorStore) -> None:
 
 async def test_no_async_method_blocks_the_loops_thread(open_store: Open) -> None:
     # Modules are loaded by the first one.
-    for watched in (False, True):
+    for warm in (False, True):
         store = open_store()
-        if watched:
-            http._certificates.cache_clear()
-            with blocking_calls() as found:
+        if warm:
+            with watched() as found:
                 await every_call(store)
                 await store.aclose()
             assert found == []
@@ -88,7 +86,7 @@ async def test_no_async_method_blocks_the_loops_thread(open_store: Open) -> None
 
 async def test_sync_methods_are_seen_to_block_it(open_store: Open) -> None:
     async with open_store() as store:
-        with blocking_calls() as found:
+        with watched() as found:
             store.add(NODES[:1])
     assert found
 
