@@ -21,6 +21,7 @@ else:
         stacklevel=2,
     )
 
+from langchain_vectorize.translator import VectorizeTranslator
 from langchain_vectorize.vectorstore import VectorizeVectorStore
 
-__all__ = ["VectorizeVectorStore"]
+__all__ = ["VectorizeTranslator", "VectorizeVectorStore"]

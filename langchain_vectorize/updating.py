@@ -1,4 +1,4 @@
-"""How documents of the LangChain store are changed: whole, or their metadata alone."""
+"""How documents of the LangChain store are changed: whole, their metadata, how it is indexed."""
 
 from __future__ import annotations
 
@@ -82,3 +82,17 @@ class Updating(VectorStore):
         return await self._records.update_metadata(
             self._async_io, ids, metadata, replace=replace, **options
         )
+
+    def reindex_metadata(self, **kwargs: Any) -> int:
+        """Write every vector of the index again as it is; returns how many there were.
+
+        A metadata index covers what is written once it is live; this makes it cover what is older,
+        in all namespaces. Nobody else should write meanwhile. Options: ``wait``, ``wait_timeout``.
+        """
+        options = accept(WaitOptions, kwargs, self.reindex_metadata)
+        return run(self._records.reindex_metadata(self._io, **options))
+
+    async def areindex_metadata(self, **kwargs: Any) -> int:
+        """`reindex_metadata`, awaited."""
+        options = accept(WaitOptions, kwargs, self.areindex_metadata)
+        return await self._records.reindex_metadata(self._async_io, **options)

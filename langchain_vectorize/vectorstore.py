@@ -5,41 +5,34 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_vectorize.adding import Adding
+from langchain_vectorize.deleting import Deleting
 from langchain_vectorize.reading import Reading
-from langchain_vectorize.searching import DocumentFilter, Searching, as_filter
+from langchain_vectorize.searching import Searching
 from langchain_vectorize.updating import Updating
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.closing import AsyncClosing, SyncClosing
-from vectorize_core.errors import InvalidInputError
-from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
+from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait
 from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.io import Io, run
+from vectorize_core.io import run
 from vectorize_core.keywords import accept
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.store import FindOptions, RecordStore
+from vectorize_core.store import RecordStore
 from vectorize_core.store_index import StoreIndex
-
-
-class DeleteOptions(WaitOptions, FindOptions, total=False):
-    """What a delete takes besides ids."""
-
-    delete_all: bool
-    filter: DocumentFilter | None
-    verify: bool
-
 
 _FACES = ("_io", "_async_io")
 
 
-class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, AsyncClosing):
+class VectorizeVectorStore(
+    Adding, Updating, Deleting, Searching, Reading, SyncClosing, AsyncClosing
+):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:
@@ -58,18 +51,30 @@ class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, As
 
             from langchain_vectorize import VectorizeVectorStore
 
-            store = VectorizeVectorStore(embeddings, index_name="docs", path="./vectors")
-            store = VectorizeVectorStore(embeddings, index_name="docs")  # Cloudflare
+            # On Cloudflare without path=
+            store = VectorizeVectorStore(
+                embeddings,
+                index_name="docs",
+                path="./vectors",
+                metadata_indexes={"year": "number"},
+            )
 
-    Add documents:
+    Add documents, texts, or embeddings made before:
         .. code-block:: python
 
             ids = store.add_documents(documents, wait=True)
 
+    Update, embedding only what has changed:
+        .. code-block:: python
+
+            store.update_documents(documents, ids=ids)
+            store.update_metadata(ids, {"checked": True})
+
     Delete:
         .. code-block:: python
 
-            store.delete(ids)
+            store.delete(ids[:1])
+            store.delete(filter={"year": {"$lt": 1900}})
 
     Search:
         .. code-block:: python
@@ -87,6 +92,12 @@ class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, As
             for document, score in store.similarity_search_with_score("What is money for?"):
                 print(score, document.page_content)
 
+    Read without a query:
+        .. code-block:: python
+
+            for document in store.iter_documents({"year": 1963}):
+                print(document.page_content)
+
     Async, each method natively:
         .. code-block:: python
 
@@ -97,6 +108,12 @@ class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, As
         .. code-block:: python
 
             retriever = store.as_retriever(search_type="mmr", search_kwargs={"k": 4})
+            retriever.invoke("What is money for?")
+
+    Give each tenant a view (docs/tenants.md):
+        .. code-block:: python
+
+            store.with_namespace("customer-1").add_documents(documents)
     """
 
     def __init__(
@@ -223,73 +240,6 @@ class VectorizeVectorStore(Adding, Updating, Searching, Reading, SyncClosing, As
         if as_queries:
             return [await self._embedding.aembed_query(text) for text in texts]
         return await self._embedding.aembed_documents(list(texts))
-
-    # Deleting
-
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete documents by id, or those that ``filter=`` matches, however many. Returns True.
-
-        Unknown ids are no error. Everything goes with ``delete_all=True`` only; in a store with a
-        namespace, everything in it. Options: ``wait`` and ``wait_timeout``; with a filter also
-        those of the searches, and ``verify=True``, which looks again after the deletion is
-        visible until nothing that matches is left.
-        """
-        options = accept(DeleteOptions, kwargs, self.delete)
-        return run(self._delete(self._io, ids, **options))
-
-    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """`delete`, awaited."""
-        options = accept(DeleteOptions, kwargs, self.adelete)
-        return await self._delete(self._async_io, ids, **options)
-
-    async def _delete(
-        self,
-        io: Io,
-        ids: Sequence[str] | None,
-        *,
-        delete_all: bool = False,
-        verify: bool = False,
-        filter: DocumentFilter | None = None,
-        wait: Wait | None = None,
-        wait_timeout: float | None = None,
-        **options: Unpack[FindOptions],
-    ) -> bool:
-        filtered = filter is not None or options.get("vectorize_filter") is not None
-        if (ids is not None) + delete_all + filtered != 1:
-            raise InvalidInputError(
-                "delete takes ids, or filter=, or delete_all=True to delete everything"
-            )
-        if (verify or options) and not filtered:
-            names = ", ".join(["verify"] * verify + list(options))
-            raise InvalidInputError(f"{names}: only a delete with filter= takes that")
-        if filtered:
-            await self._records.delete_matching(
-                io,
-                filter=as_filter(filter),
-                verify=verify,
-                wait=wait,
-                wait_timeout=wait_timeout,
-                **options,
-            )
-        elif ids is None:
-            await self._records.clear(io, wait=wait, wait_timeout=wait_timeout)
-        else:
-            await self._records.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
-        return True
-
-    def reindex_metadata(self, **kwargs: Any) -> int:
-        """Write every vector of the index again as it is; returns how many there were.
-
-        A metadata index covers what is written once it is live; this makes it cover what is older,
-        in all namespaces. Nobody else should write meanwhile. Options: ``wait``, ``wait_timeout``.
-        """
-        options = accept(WaitOptions, kwargs, self.reindex_metadata)
-        return run(self._records.reindex_metadata(self._io, **options))
-
-    async def areindex_metadata(self, **kwargs: Any) -> int:
-        """`reindex_metadata`, awaited."""
-        options = accept(WaitOptions, kwargs, self.areindex_metadata)
-        return await self._records.reindex_metadata(self._async_io, **options)
 
     # Waiting
 

@@ -81,7 +81,7 @@ def test_importing_a_store_loads_only_what_it_needs(package: str) -> None:
         "assert 'sqlite3' not in loaded\n"
         "assert not [name for name in loaded if name.startswith('vectorize_core.local')]\n"
         "assert threading.active_count() == 1\n"
-        f"assert {package}.__all__ == ['VectorizeVectorStore']\n",
+        f"assert 'VectorizeVectorStore' in {package}.__all__\n",
         warnings="ignore",
     )
     assert (done.returncode, done.stderr) == (0, "")

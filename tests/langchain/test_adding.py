@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from tests.stores import (
 )
 from vectorize_core import (
     BatchReport,
+    IndexNotFoundError,
     InvalidInputError,
     InvalidVectorError,
     PartialWriteError,
@@ -457,3 +459,23 @@ async def test_awaited_methods_take_async_iterables(store: VectorizeVectorStore)
 
     ids = await store.aadd_embeddings(items("a", "b"), items(vector("a"), vector("b")))
     assert [d.page_content for d in store.get_by_ids(ids)] == ["a", "b"]
+
+
+# Opening what there is
+
+
+@pytest.mark.parametrize("place", ["client", "path"])
+@both_ways
+async def test_a_store_over_an_existing_index_never_makes_one(
+    client: VectorizeClient, embedder: Embedder, call: Call, place: str, tmp_path: Path
+) -> None:
+    where: Any = {"client": client} if place == "client" else {"path": tmp_path / "data"}
+    make = VectorizeVectorStore.from_existing_index
+    with make("docs", embedder, **where) as store:
+        for method, given in (("add_texts", ["a"]), ("similarity_search", "a")):
+            with pytest.raises(IndexNotFoundError, match="create_index=True"):
+                await call(store, method, given)
+    with VectorizeVectorStore(embedder, index_name="docs", create_index=True, **where) as first:
+        first.add_texts(["a"], ids=["1"])
+    with make(index_name="docs", embedding=embedder, namespace=None, **where) as store:
+        assert [d.id for d in await call(store, "similarity_search", "a")] == ["1"]

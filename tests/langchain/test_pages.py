@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,25 @@ async def test_tenants() -> None:
         assert stored != "terms"
         assert store.get_by_ids([stored])[0].page_content == "Acme's terms of delivery"
         assert (names["acme"].count(), names["zeta"].count()) == (1, 0)
+
+
+async def test_the_class_docstring(capsys: Any) -> None:
+    blocks = inspect.getdoc(VectorizeVectorStore).split(".. code-block:: python\n\n")[1:]
+    code = [re.split(r"\n {0,4}\S", block)[0] for block in blocks]
+    assert len(code) == 11
+    names: dict[str, Any] = {
+        "embeddings": Embedder(),
+        "documents": [
+            Document(f"Of {year}", id=f"{year}", metadata={"year": year})
+            for year in (1863, 1896, 1961, 1963)
+        ],
+    }
+    for block in code:
+        await run(textwrap.dedent(block), "docstring", names)
+    assert sorted(capsys.readouterr().out.split("\n")[-2:]) == ["", "Of 1963"]
+    assert len(names["retriever"].invoke("q")) == 4
+    assert names["store"].count(namespace="customer-1") == 4
+    names["store"].close()
 
 
 COUNT = 400

@@ -8,10 +8,9 @@ from contextlib import aclosing
 from typing import Unpack
 
 from vectorize_core import checks
-from vectorize_core.errors import InvalidInputError
 from vectorize_core.flows import enumerating, reading, selecting, writing
 from vectorize_core.flows.selecting import AnyFilter
-from vectorize_core.flows.waiting import Wait, WaitOptions
+from vectorize_core.flows.waiting import Wait
 from vectorize_core.io import Io
 from vectorize_core.records.base import FindOptions, RecordBase
 
@@ -84,16 +83,3 @@ class Deleting(RecordBase):
         async with aclosing(everything) as found:
             ids = [vector_id async for vector_id in found]
         await writing.delete(io, self._state, ids, **self._waiting(wait, wait_timeout))
-
-    async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
-        """Write every vector of the index again as it is. See `selecting.reindex_metadata`."""
-        if self.bound:
-            raise InvalidInputError(
-                "reindex_metadata() writes every vector of the index, of other namespaces too: "
-                "call it on the store that this view is of"
-            )
-        if not await self.index.exists(io):
-            return 0
-        return await selecting.reindex_metadata(
-            io, self._state, **self._waiting(waits.get("wait"), waits.get("wait_timeout"))
-        )

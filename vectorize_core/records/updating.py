@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from vectorize_core import checks, layout
 from vectorize_core.errors import InvalidInputError
-from vectorize_core.flows import writing
+from vectorize_core.flows import selecting, writing
 from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import WaitOptions
 from vectorize_core.ingest import Item
@@ -78,6 +78,19 @@ class Updating(Adding):
         goal = self._waiting(waits.get("wait"), waits.get("wait_timeout"))
         await writing.upsert(io, self._state, vectors, batch_size=self.batch_size, **goal)
         return [name for name in ids if self.stored_id(name) in found]
+
+    async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
+        """Write every vector of the index again as it is. See `selecting.reindex_metadata`."""
+        if self.bound:
+            raise InvalidInputError(
+                "reindex_metadata() writes every vector of the index, of other namespaces too: "
+                "call it on the store that this view is of"
+            )
+        if not await self.index.exists(io):
+            return 0
+        return await selecting.reindex_metadata(
+            io, self._state, **self._waiting(waits.get("wait"), waits.get("wait_timeout"))
+        )
 
     async def _settled(self, io: Io) -> None:
         """What is read, to be written again, must not be older than what this client wrote."""
