@@ -86,7 +86,7 @@ class Ingest(Source[Item]):
                         self.skip(position)
                     else:
                         prepared.append(ready)
-                await self._check([ready.vector for ready in prepared if ready.vector])
+                await self._check([(r.record.name, r.vector) for r in prepared if r.vector])
                 yield prepared
 
     def _prepare(
@@ -129,8 +129,10 @@ class Ingest(Source[Item]):
         embedded = iter(embeddings)
         for start in range(0, len(batch), TURN):
             await self._io.sleep(0)
-            some = self._entries(batch[start : start + TURN], embedded)
-            await self._check([entry.vector for entry in some if entry.vector])
+            turn = batch[start : start + TURN]
+            some = self._entries(turn, embedded)
+            named = zip(turn, some, strict=True)
+            await self._check([(r.record.name, e.vector) for r, e in named if e.vector])
             entries += some
         await self._index.ensure(self._io, self._dimensions)
         return entries
@@ -150,10 +152,14 @@ class Ingest(Source[Item]):
             entries.append(Entry.of(item.position, vector, item.metadata_size, item.digest))
         return entries
 
-    async def _check(self, vectors: Sequence[Vector]) -> None:
+    async def _check(self, named: Sequence[tuple[str, Vector]]) -> None:
         """Values that the index takes, or that one can be made for."""
-        if not vectors:
+        if not named:
             return
+        vectors = [vector for _, vector in named]
+        if self._tenant is not None:
+            # Errors are to name a record as its tenant does.
+            vectors = [dataclasses.replace(vector, id=name) for name, vector in named]
         if self._dimensions == 0:
             self._dimensions = len(vectors[0].values)
         if await self._index.exists(self._io):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from langchain_core.documents import Document
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import Call, Embedder, Make, Recorder, async_call, both_ways, sync_call, vector
-from vectorize_core import InvalidInputError, InvalidVectorError, Vector, VectorizeClient, layout
+from vectorize_core import (
+    InvalidInputError,
+    InvalidVectorError,
+    PartialWriteError,
+    Vector,
+    VectorizeClient,
+    layout,
+)
 from vectorize_core.local import Behavior
 from vectorize_core.operations import GetByIds
 
@@ -155,6 +163,63 @@ async def test_an_id_that_no_document_can_have_is_refused_or_not_found(
         await call(mine, "add_texts", ["t"], [{"a": object()}], ids=["7"])
     with pytest.raises(InvalidInputError, match="list of ids"):
         await call(mine, "get_by_ids", "1")
+
+
+BAD = {"bad": [float("nan")] * 32, "short": [1.0] * 31, "text": ["x"] * 32}
+
+
+@both_ways
+async def test_errors_name_a_tenants_record_as_it_does(
+    store: VectorizeVectorStore, embedder: Embedder, call: Call
+) -> None:
+    view = store.with_namespace("a")
+    embedder.special.update(BAD)  # type: ignore[arg-type]
+    for _ in range(2):  # The second time there is an index.
+        for text, message in (
+            ("bad", "'7'.*not a finite"),
+            ("short", "'7'.*31 dimensions"),
+            ("text", "'7'.*not a list of numbers"),
+        ):
+            with pytest.raises(InvalidVectorError, match=message):
+                await call(view, "add_texts", ["fine", text], ids=["1", "7"])
+        with pytest.raises(InvalidVectorError, match=r"'7'.*10240"):
+            await call(view, "add_texts", ["x" * 10_240], ids=["7"])
+        await call(view, "add_texts", ["fine"], ids=["1"])
+    with pytest.raises(InvalidVectorError, match=r"'1'.*10240"):
+        await call(view, "update_metadata", ["1"], {"a": "x" * 10_240})
+
+
+@both_ways
+async def test_a_tenants_write_that_ended_early_goes_on_under_the_same_ids(
+    store: VectorizeVectorStore, embedder: Embedder, tmp_path: Path, call: Call
+) -> None:
+    given = [f"text {n}" for n in range(7)]
+
+    def failing() -> Iterator[str]:
+        yield from given[:5]
+        raise OSError("the disk is gone")
+
+    for resume in (None, tmp_path / "checkpoint"):
+        view = store.with_namespace(f"resumed by {resume is None}")
+        with pytest.raises(PartialWriteError) as ended:
+            await call(view, "add_texts", failing(), batch_size=2, resume=resume)
+        assert (await call(view, "count")) == 4
+        embedder.batches.clear()
+        again = ended.value if resume is None else resume
+        ids = await call(view, "add_texts", given, batch_size=2, resume=again)
+        assert embedder.batches == [["text 4", "text 5"], ["text 6"]]
+        found = await call(view, "get_by_ids", ids)
+        assert [d.page_content for d in found] == given
+        assert ids[:4] == list(ended.value.ids[:4])
+
+
+@both_ways
+async def test_filters_see_a_tenants_own_ids(mine: VectorizeVectorStore, call: Call) -> None:
+    chosen: Any = {"filter": lambda document: document.id == "2", "unindexed": "scan"}
+    assert texts(await call(mine, "similarity_search", "q", **chosen)) == ["my two"]
+    assert await call(mine, "count", **chosen) == 1
+    await call(mine, "delete", **chosen)
+    assert texts(await call(mine, "get_by_ids", IDS)) == ["my one", "my three"]
 
 
 def test_a_view_is_of_one_namespace(

@@ -71,8 +71,7 @@ async def estimate(
     found = WriteEstimate()
     async for batch in batcher.batches():
         vectors = [entry.vector for entry in batch.sent.values() if entry.vector is not None]
-        names = source.ids
-        found.extend(names[entry.position] if names else entry.id for entry in batch.entries)
+        found.extend(map(source.name, batch.entries))
         found.requests += 1
         found.bytes += sum(len(wire.vector_line(vector)) + 1 for vector in vectors)
         found.stored_dimensions += sum(len(vector.values) for vector in vectors)

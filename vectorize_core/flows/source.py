@@ -35,6 +35,10 @@ class Source(Generic[T]):
         self.ids: list[str] = []
         self.known: list[range] = []
 
+    def name(self, entry: Entry) -> str:
+        """What the caller calls the record of an entry."""
+        return self.ids[entry.position] if self.ids else entry.id
+
     def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:

@@ -169,6 +169,7 @@ async def write(
             checkpoint=checkpoint,
             account=Account(source, checkpoint),
             request=_requests(state.name, mode, unparsable_behavior),
+            name=source.name,
             mode=mode,
             on_batch=tell,
             looks=0 if goal is None else _LOOKS,
@@ -202,6 +203,7 @@ class _Write:
     checkpoint: Checkpoint
     account: Account
     request: Callable[[Sequence[Entry]], Op[Mutation]]
+    name: Callable[[Entry], str]
     mode: Mode
     on_batch: OnBatch | None
     looks: int
@@ -255,7 +257,7 @@ class _Write:
                         half = len(part) // 2
                         parts += [part[half:], part[:half]]
                         continue
-                    error = RecordRefusedError(error, part[0].id, part[0].position)
+                    error = RecordRefusedError(error, self.name(part[0]), part[0].position)
                 batch.pieces.append(Piece(part, self.io.now() - started, own, error))
                 if not isinstance(error, RecordRefusedError):
                     break
