@@ -19,13 +19,13 @@ from llama_index.core.vector_stores.types import (
 from llama_index_vectorize.filters import to_expression
 from llama_index_vectorize.nodes import class_of, to_node
 from llama_index_vectorize.selecting import Selecting
-from llama_index_vectorize.similarity import check_threshold, choose_diverse, similarity
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.flows.reading import check_k
 from vectorize_core.io import Io, run
 from vectorize_core.keywords import accept
 from vectorize_core.models import Filter, Values, as_values
+from vectorize_core.similarity import choose_diverse, similarity
 from vectorize_core.store import FindOptions, Hit
 
 Mode = VectorStoreQueryMode
@@ -251,10 +251,10 @@ def _mmr_settings(query: VectorStoreQuery, options: QueryOptions) -> tuple[float
     if prefetch is None:
         prefetch = math.ceil(query.similarity_top_k * (factor if factor is not None else _PREFETCH))
     check_k(prefetch, "mmr_prefetch_k")
-    return (
-        check_threshold(threshold if threshold is not None else _THRESHOLD),
-        max(prefetch, query.similarity_top_k),
-    )
+    threshold = threshold if threshold is not None else _THRESHOLD
+    if isinstance(threshold, bool) or not 0 <= threshold <= 1:
+        raise InvalidInputError(f"mmr_threshold is from 0 (diverse) to 1 (near); got {threshold!r}")
+    return float(threshold), max(prefetch, query.similarity_top_k)
 
 
 def _find_options(options: QueryOptions) -> FindOptions:
