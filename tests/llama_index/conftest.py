@@ -21,6 +21,8 @@ def _no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "_llm", MockLLM(max_tokens=8))
     monkeypatch.setattr(Settings, "_embed_model", MODEL)
     monkeypatch.setattr(Settings, "_node_parser", SPLITTER)
+    # Which remembers the parser it was first asked with.
+    monkeypatch.setattr(Settings, "_transformations", None)
 
 
 @pytest.fixture(scope="session")

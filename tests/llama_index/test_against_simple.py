@@ -110,7 +110,7 @@ def asked(filters: MetadataFilters, k: int = COUNT, **options: Any) -> VectorSto
 
 
 @given(filters=FLAT, k=st.integers(1, COUNT))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_queries_find_the_same_in_the_same_order(
     theirs: SimpleVectorStore, ours: VectorizeVectorStore, filters: MetadataFilters, k: int
 ) -> None:
@@ -137,7 +137,7 @@ def test_queries_among_some_ids_find_the_same(
 
 
 @given(filters=FLAT.filter(lambda filters: filters.filters), node_ids=st.none() | SOME_IDS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_deletions_leave_the_same_and_getting_finds_what_they_delete(
     ours: VectorizeVectorStore, filters: MetadataFilters, node_ids: list[str] | None
 ) -> None:
@@ -158,7 +158,7 @@ def test_deletions_leave_the_same_and_getting_finds_what_they_delete(
 
 
 @given(filters=NESTED)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_filters_may_be_nested_anyhow(ours: VectorizeVectorStore, filters: MetadataFilters) -> None:
     expected = {node.node_id for node in NODES if meaning(filters, node.metadata)}
     found = ours.query(asked(filters), unindexed="scan").ids

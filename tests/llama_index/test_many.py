@@ -102,9 +102,9 @@ def test_a_generator_of_nodes_takes_no_more_memory_than_the_batches_in_flight(
     sunk: VectorizeVectorStore,
 ) -> None:
     peak(sunk, map(node, range(200)))
-    few, many = peak(sunk, map(node, range(500))), peak(sunk, map(node, range(2_500)))
+    few, many = peak(sunk, map(node, range(400))), peak(sunk, map(node, range(1_600)))
     # But for the ids that are returned, and what became of each; a node takes ten times that.
-    assert many < few + 2_000 * 400
+    assert many < few + 1_200 * 400
 
 
 def test_a_list_of_nodes_takes_less_than_the_nodes_themselves(sunk: VectorizeVectorStore) -> None:
