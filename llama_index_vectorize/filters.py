@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from llama_index.core.vector_stores.types import (
     FilterCondition,
@@ -26,8 +26,10 @@ from vectorize_core.filters.ast import (
 from vectorize_core.filters.builders import F
 from vectorize_core.filters.evaluate import lookup
 from vectorize_core.filters.operands import build_test
+from vectorize_core.filters.parse import parse
 from vectorize_core.filters.patterns import escape
 from vectorize_core.filters.values import seen
+from vectorize_core.flows.selecting import AnyFilter
 from vectorize_core.layout import Record
 
 _OPERATORS: Final[dict[FilterOperator, Operator]] = {
@@ -42,14 +44,27 @@ _OPERATORS: Final[dict[FilterOperator, Operator]] = {
 }
 
 
-def to_expression(filters: MetadataFilters | None) -> Expression | None:
+NodeFilters: TypeAlias = MetadataFilters | AnyFilter
+"""LlamaIndex's filters; or this project's, which also know booleans: a dict or an expression."""
+
+
+def to_expression(filters: NodeFilters | None) -> Expression | None:
     """The expression that means the same; None stays None, an empty list is everything.
 
     LlamaIndex's own meaning (its ``build_metadata_filter_fn``), except that a value of an unfitting
     type is not an error but does not match, True is not 1, and filters may be nested
     (docs/filters.md). `InvalidFilterError` for a value that could match nothing at all.
     """
-    return _group(filters) if filters is not None else None
+    if isinstance(filters, MetadataFilters):
+        return _group(filters)
+    return parse(filters) if filters is not None else None
+
+
+def is_filter(filters: NodeFilters | None) -> bool:
+    """Whether there is a condition among ``filters``."""
+    if isinstance(filters, Expression):
+        return True
+    return bool(filters.filters if isinstance(filters, MetadataFilters) else filters)
 
 
 def _group(filters: MetadataFilters) -> Expression:

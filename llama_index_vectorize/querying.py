@@ -16,7 +16,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from llama_index_vectorize.filters import to_expression
+from llama_index_vectorize.filters import is_filter, to_expression
 from llama_index_vectorize.nodes import class_of, to_node
 from llama_index_vectorize.selecting import Selecting
 from vectorize_core.errors import InvalidInputError
@@ -90,12 +90,12 @@ class Querying(Selecting):
         Without an embedding, the first ``similarity_top_k`` nodes that the query's filters and ids
         select, in no order and without similarities.
 
-        ``filters`` may be any (docs/filters.md); `UnindexedPropertyError` for what no metadata
-        index can look up, unless ``unindexed="scan"``. ``doc_ids`` and ``node_ids`` restrict the
-        search; an empty list does not. Nor do a retriever's ``node_ids`` that name IndexNodes and
-        ImageNodes only: ``as_retriever()`` passes those that its index was given, and means
-        all nodes. Other options: ``namespace``, ``vectorize_filter``, ``max_requests`` (100) and
-        ``strict_node_ids``.
+        ``filters`` may be any, also those of this project (docs/filters.md);
+        `UnindexedPropertyError` for what no metadata index can look up, unless
+        ``unindexed="scan"``. ``doc_ids`` and ``node_ids`` restrict the search; an empty list does
+        not. Nor do a retriever's ``node_ids`` that name IndexNodes and ImageNodes only:
+        ``as_retriever()`` passes those that its index was given, and means all nodes. Other
+        options: ``namespace``, ``vectorize_filter``, ``max_requests`` (100), ``strict_node_ids``.
         """
         options = accept(QueryOptions, kwargs, self.query)
         return run(self._query(self._io, query, options))
@@ -233,8 +233,7 @@ def _check_query(query: VectorStoreQuery, options: QueryOptions) -> None:
     if mode == Mode.MMR:
         raise InvalidInputError("a query with mode='mmr' needs an embedding")
     native = options.get("vectorize_filter")
-    filtered = query.filters is not None and query.filters.filters
-    if not (filtered or query.node_ids or query.doc_ids or native):
+    if not (is_filter(query.filters) or query.node_ids or query.doc_ids or native):
         raise InvalidInputError(
             "the query has neither an embedding nor filters; iter_nodes() reads all nodes"
         )

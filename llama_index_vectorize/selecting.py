@@ -7,10 +7,9 @@ from contextlib import aclosing
 from typing import Any
 
 from llama_index.core.schema import BaseNode
-from llama_index.core.vector_stores.types import MetadataFilters
 
 from llama_index_vectorize.configured import Configured
-from llama_index_vectorize.filters import to_expression
+from llama_index_vectorize.filters import NodeFilters, is_filter, to_expression
 from llama_index_vectorize.nodes import to_node
 from vectorize_core import checks
 from vectorize_core.errors import InvalidInputError
@@ -45,13 +44,14 @@ class Selecting(Configured):
     def get_nodes(
         self,
         node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
+        filters: NodeFilters | None = None,
         **get_kwargs: Any,
     ) -> list[BaseNode]:
         """Nodes by id, by filter, or those that satisfy both; neither is an error.
 
-        By ids they come in the order of the ids, and missing ones are left out. Options:
-        ``namespace``, ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
+        ``filters`` are LlamaIndex's, or this project's, such as ``{"open": True}``. By ids nodes
+        come in the order of the ids, and missing ones are left out. Options: ``namespace``,
+        ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
         """
         options = accept(FindOptions, get_kwargs, self.get_nodes)
         return run(self._get_nodes(self._io, node_ids, filters, options))
@@ -59,7 +59,7 @@ class Selecting(Configured):
     async def aget_nodes(
         self,
         node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
+        filters: NodeFilters | None = None,
         **get_kwargs: Any,
     ) -> list[BaseNode]:
         """`get_nodes`, awaited."""
@@ -70,7 +70,7 @@ class Selecting(Configured):
         self,
         io: Io,
         node_ids: list[str] | None,
-        filters: MetadataFilters | None,
+        filters: NodeFilters | None,
         options: FindOptions,
     ) -> list[BaseNode]:
         _check_selected(node_ids, filters, options.get("vectorize_filter"))
@@ -80,7 +80,7 @@ class Selecting(Configured):
         return [to_node(record) for record in found]
 
     def iter_nodes(
-        self, filters: MetadataFilters | None = None, **find_kwargs: Any
+        self, filters: NodeFilters | None = None, **find_kwargs: Any
     ) -> Iterator[BaseNode]:
         """All nodes, or all that ``filters`` match, once each and in no order.
 
@@ -91,7 +91,7 @@ class Selecting(Configured):
         return iterate(self._iter_nodes(self._io, filters, options))
 
     def aiter_nodes(
-        self, filters: MetadataFilters | None = None, **find_kwargs: Any
+        self, filters: NodeFilters | None = None, **find_kwargs: Any
     ) -> AsyncGenerator[BaseNode, None]:
         """`iter_nodes`, awaited."""
         options = accept(FindOptions, find_kwargs, self.aiter_nodes)
@@ -100,7 +100,7 @@ class Selecting(Configured):
     async def _iter_nodes(
         self,
         io: Io,
-        filters: MetadataFilters | None,
+        filters: NodeFilters | None,
         options: FindOptions,
         refs: Sequence[str] | None = None,
     ) -> AsyncGenerator[BaseNode, None]:
@@ -143,7 +143,7 @@ class Selecting(Configured):
     def delete_nodes(
         self,
         node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
+        filters: NodeFilters | None = None,
         **delete_kwargs: Any,
     ) -> None:
         """Delete nodes by id, by filter, or those that satisfy both; neither is an error.
@@ -158,7 +158,7 @@ class Selecting(Configured):
     async def adelete_nodes(
         self,
         node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
+        filters: NodeFilters | None = None,
         **delete_kwargs: Any,
     ) -> None:
         """`delete_nodes`, awaited."""
@@ -169,7 +169,7 @@ class Selecting(Configured):
         self,
         io: Io,
         node_ids: list[str] | None,
-        filters: MetadataFilters | None,
+        filters: NodeFilters | None,
         options: DeleteNodesOptions,
     ) -> None:
         _check_selected(node_ids, filters, options.get("vectorize_filter"))
@@ -198,7 +198,7 @@ class Selecting(Configured):
         """`clear`, awaited."""
         await self._records.clear(self._async_io)
 
-    def count(self, filters: MetadataFilters | None = None, **kwargs: Any) -> int:
+    def count(self, filters: NodeFilters | None = None, **kwargs: Any) -> int:
         """How many nodes ``filters`` match, or there are; this client's own writes included.
 
         Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
@@ -207,14 +207,14 @@ class Selecting(Configured):
         options = accept(CountOptions, kwargs, self.count)
         return run(self._records.count(self._io, filter=to_expression(filters), **options))
 
-    async def acount(self, filters: MetadataFilters | None = None, **kwargs: Any) -> int:
+    async def acount(self, filters: NodeFilters | None = None, **kwargs: Any) -> int:
         """`count`, awaited."""
         options = accept(CountOptions, kwargs, self.acount)
         return await self._records.count(self._async_io, filter=to_expression(filters), **options)
 
     def explain_filter(
         self,
-        filters: MetadataFilters | None,
+        filters: NodeFilters | None,
         similarity_top_k: int | None = 4,
         *,
         unindexed: Unindexed = "error",
@@ -227,7 +227,7 @@ class Selecting(Configured):
 
     async def aexplain_filter(
         self,
-        filters: MetadataFilters | None,
+        filters: NodeFilters | None,
         similarity_top_k: int | None = 4,
         *,
         unindexed: Unindexed = "error",
@@ -240,13 +240,13 @@ class Selecting(Configured):
 
 
 def _check_selected(
-    node_ids: Sequence[str] | None, filters: MetadataFilters | None, native: Filter | None
+    node_ids: Sequence[str] | None, filters: NodeFilters | None, native: Filter | None
 ) -> None:
     if node_ids is not None:
         checks.check_id_list(node_ids)
         if native is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
-    elif (filters is None or not filters.filters) and native is None:
+    elif not is_filter(filters) and native is None:
         raise InvalidInputError(
             "give node_ids or filters; iter_nodes() reads everything, clear() deletes it"
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llama_index.core import VectorStoreIndex
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores.types import (
     FilterCondition,
@@ -22,8 +23,15 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize import VectorizeVectorStore
 from llama_index_vectorize.filters import to_expression
+from tests.llama_index.helpers import equal_to, text_node
 from tests.stores import METRICS, Call, Make, Recorder, both_ways, ranking, raw_scores, vector
-from vectorize_core import InvalidInputError, UnindexedPropertyError, VectorizeClient
+from vectorize_core import (
+    InvalidFilterError,
+    InvalidInputError,
+    UnindexedPropertyError,
+    VectorizeClient,
+)
+from vectorize_core.filters import F
 from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.models import Metric
 from vectorize_core.operations import Query
@@ -369,3 +377,49 @@ async def test_a_filter_can_be_explained(call: Call, make: Make) -> None:
     said = await call(store, "explain_filter", filters)
     assert said.branches == ({"year": {"$gte": 1960}},)
     assert "year" in str(await call(store, "explain_filter", filters, None))
+
+
+# This project's own filters, which know booleans
+
+
+OPEN: dict[str, Any] = {
+    "a dict": {"open": True},
+    "an expression": F("open") == True,  # noqa: E712
+    "with another": (F("open") == True) & to_expression(equal_to("n", 3)),  # noqa: E712
+}
+
+
+@both_ways
+@pytest.mark.parametrize("name", OPEN)
+async def test_booleans_are_reached_by_filters_of_our_own(
+    make: Make, call: Call, name: str
+) -> None:
+    filters, expected = OPEN[name], {"3"} if name == "with another" else {"1", "3", "5"}
+    store = make(metadata_indexes={"open": "boolean", "n": "number"})
+    await call(store, "add", [text_node(f"{i}", n=i, open=i % 2 == 1) for i in range(6)])
+    index = VectorStoreIndex.from_vector_store(store)
+    retriever = index.as_retriever(filters=filters, similarity_top_k=9)
+    assert {one.node.node_id for one in await call(retriever, "retrieve", "q")} == expected
+    only = VectorStoreQuery(filters=filters, similarity_top_k=9)
+    assert set((await call(store, "query", only)).ids) == expected
+    assert {node.node_id for node in await call(store, "get_nodes", None, filters)} == expected
+    assert await call(store, "count", filters) == len(expected)
+    await call(store, "delete_nodes", None, filters)
+    assert {node.node_id for node in store.iter_nodes()} == {f"{i}" for i in range(6)} - expected
+
+
+@both_ways
+@pytest.mark.parametrize("filters", [{}, MetadataFilters(filters=[])])
+async def test_an_empty_filter_of_our_own_selects_nothing(
+    make: Make, call: Call, filters: Any
+) -> None:
+    for method in ("get_nodes", "delete_nodes"):
+        with pytest.raises(InvalidInputError, match="node_ids or filters"):
+            await call(make(), method, None, filters)
+
+
+@both_ways
+async def test_what_is_no_filter_is_refused(make: Make, call: Call) -> None:
+    for method, args in (("get_nodes", (None, "year > 1")), ("count", (["year"],))):
+        with pytest.raises(InvalidFilterError, match="takes a mapping"):
+            await call(make(), method, *args)
