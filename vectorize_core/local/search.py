@@ -27,6 +27,8 @@ Keys = NDArray[np.float32]
 
 _BLOCK: Final = 400_000
 """Numbers a block: OpenBLAS starts threads of its own from 460,800 on."""
+_STRETCH: Final = 4
+"""Blocks that a thread takes at once."""
 _SHARED_ROWS: Final = 4_096
 _KEYS_AT_ONCE: Final = 1 << 24
 """Keys that are held at once where many queries are asked."""
@@ -174,7 +176,8 @@ def _candidates_of_each(
         for number, (start, block) in enumerate(matrix.blocks(height)):
             part = slice(start, start + len(block))
             some = keys[:, part]
-            ranking.put(block, part, some)
+            ranking.multiply(block, some)
+            ranking.finish(part, some)
             if mask is not None:
                 np.copyto(some, -np.inf, where=~mask[part])
             some.max(axis=1, out=tops[:, number])
@@ -200,12 +203,15 @@ class _Keys:
         self._lengths, _, self._odd = norms.of(matrix)
         self._asked = asked
 
-    def put(self, block: Rows, rows: slice | Slots, out: Keys) -> None:
-        """The keys of ``block``, which are the ``rows`` of the matrix: one, or a row, a query."""
+    def multiply(self, block: Rows, out: Keys) -> None:
+        """The products of a block's rows with the query; with many queries a row of them each."""
         if self._asked.ndim == 1:
             np.dot(block, self._asked, out=out)
         else:
             np.matmul(self._asked, block.T, out=out)
+
+    def finish(self, rows: slice | Slots, out: Keys) -> None:
+        """Make keys of the products of these rows."""
         lengths = self._lengths[rows]
         if self._metric == "cosine":
             # Here the norms are one through the lengths.
@@ -254,30 +260,39 @@ def _score(
     if rows is None:
         # Blocks end where segments do, which are of one height.
         height = _even(matrix.height, height)
-        blocks = list(matrix.blocks(height))
+        # Between two blocks a thread has to get the interpreter, which another may hold that is
+        # not running just then. So there is as little as can be between them.
+        stretches = list(matrix.blocks(_STRETCH * height))
+        count = len(stretches)
 
         def work(number: int) -> None:
-            start, block = blocks[number]
-            part = slice(start, start + len(block))
+            start, stretch = stretches[number]
+            part = slice(start, start + len(stretch))
+            own = keys[part]
             with np.errstate(all="ignore"):
-                ranking.put(block, part, keys[part])
+                for first in range(0, len(own), height):
+                    ranking.multiply(stretch[first : first + height], own[first : first + height])
+                ranking.finish(part, own)
                 if mask is not None:
-                    np.copyto(keys[part], -np.inf, where=~mask[part])
-                tops[number] = keys[part].max()
+                    np.copyto(own, -np.inf, where=~mask[part])
+                starts = np.arange(0, len(own), height)
+                block = start // height
+                np.maximum.reduceat(own, starts, out=tops[block : block + len(starts)])
     else:
+        count = -(-size // height)
         chosen = rows
 
         def work(number: int) -> None:
             part = slice(number * height, (number + 1) * height)
             some = chosen[part]
             with np.errstate(all="ignore"):
-                ranking.put(matrix.take(some), some, keys[part])
+                ranking.multiply(matrix.take(some), keys[part])
+                ranking.finish(some, keys[part])
                 tops[number] = keys[part].max()
 
     tops = np.empty(-(-size // height), np.float32)
-    workers.share(
-        len(tops), work, worthwhile=size * matrix.dimensions > workers.WORTHWHILE * _BLOCK
-    )
+    numbers = size * matrix.dimensions
+    workers.share(count, work, worthwhile=numbers > workers.WORTHWHILE * _BLOCK)
     return keys, (height, tops)
 
 

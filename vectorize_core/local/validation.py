@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, get_args
 
 import numpy as np
@@ -162,7 +163,7 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
 
     for field, text in (("id", vector.id), ("namespace", vector.namespace or "")):
         if type(text) is str and text.isascii():
-            continue
+            continue  # as nearly always
         found = json.problem(text) if isinstance(text, str) else "no string"
         if found:
             raise unparsable(f"the {field} is {found}")
@@ -177,7 +178,7 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
         _short_namespace(vector.namespace)
     metadata = None
     if vector.metadata:
-        is_object = isinstance(vector.metadata, Mapping)
+        is_object = type(vector.metadata) is dict or isinstance(vector.metadata, Mapping)
         found = json.problem(vector.metadata) if is_object else "something else than a mapping"
         if found:
             raise unparsable(f"the metadata of id {vector.id!r} is or has {found}")
@@ -195,7 +196,7 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
 
 def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior) -> None:
     for key, value in metadata.items():
-        if not key or "." in key or '"' in key or key.startswith("$"):
+        if not _is_key(key):
             raise faults.refused(
                 f'invalid metadata for vector id="{vector_id}": the key {key!r} must not be empty, '
                 "hold a dot or a double quote, or start with '$'"
@@ -204,6 +205,12 @@ def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior)
         nested = type(value) not in json.SCALARS and isinstance(value, Mapping)
         if nested and behavior.nested_keys == "checked":
             _check_keys(vector_id, value, behavior)
+
+
+@lru_cache(1_024)
+def _is_key(key: str) -> bool:
+    """Whether metadata may have this key. Most records have the keys of the one before."""
+    return not (not key or "." in key or '"' in key or key.startswith("$"))
 
 
 def _query_values(vector: Values) -> Values:
@@ -241,7 +248,7 @@ def _text(field: str, text: str) -> str:
 
 
 def _short_id(vector_id: str) -> str:
-    size = json.utf8_size(vector_id)
+    size = len(vector_id) if vector_id.isascii() else json.utf8_size(vector_id)
     if size > limits.MAX_ID_BYTES:
         raise faults.id_too_long(size)
     return vector_id
