@@ -24,7 +24,6 @@ from llama_index.core.vector_stores.types import (
 from langchain_vectorize import VectorizeVectorStore as LangChainStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from llama_index_vectorize.filters import to_expression
-from llama_index_vectorize.vector_store import similarity
 from tests.core.filter_strategies import (
     BEHAVIORS,
     INDEXED,
@@ -53,6 +52,7 @@ from vectorize_core.filters.ast import Expression
 from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.local import Behavior
 from vectorize_core.models import Metric
+from vectorize_core.similarity import similarity
 
 pytestmark = pytest.mark.timeout(3_600 if NIGHTLY else 120)
 
