@@ -196,3 +196,48 @@ async def test_before_the_first_write_there_is_nothing(
     for method, args in [(m, a) for m, a, _ in calls] + [("query", (query,))]:
         with pytest.raises(IndexNotFoundError, match="create_index=True"):
             await call(make(create_index=False), method, *args)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("method", "args"),
+    [
+        ("delete", ("doc",)),
+        ("delete_many", (["doc", "other"],)),
+        ("delete_nodes", (["1", "2"],)),
+        ("delete_nodes", (None, kind_is("k"))),
+        ("delete_nodes", (["1", "2"], kind_is("k"))),
+    ],
+)
+async def test_a_deletion_keeps_to_its_namespace(
+    make: Make, client: VectorizeClient, call: Call, method: str, args: Any
+) -> None:
+    def fill() -> None:
+        make(metadata_indexes=INDEXES).add([node("1", "doc", kind="k")], namespace="a")
+        make().add([node("2", "doc", kind="k")], namespace="b")
+
+    fill()
+    await call(make(), method, *args, namespace="a")
+    assert left(client) == {"2"}
+    fill()
+    await call(make(namespace="b"), method, *args)
+    assert left(client) == {"1"}
+    assert ids(await call(make(namespace="a"), "get_nodes", ["1", "2"])) == ["1"]
+    assert await call(make(namespace="b"), "get_nodes", ["1", "2"]) == []
+
+
+@both_ways
+async def test_options_that_go_with_filters_only_are_refused_with_ids(
+    filled: VectorizeVectorStore, call: Call
+) -> None:
+    for method in ("get_nodes", "delete_nodes"):
+        with pytest.raises(InvalidInputError, match="vectorize_filter= cannot be combined"):
+            await call(filled, method, ["1"], vectorize_filter={"n": 1})
+    await call(filled, "delete_nodes", None, vectorize_filter={"n": {"$lte": 4}})
+    assert ids(await call(filled, "get_nodes", None, vectorize_filter={"n": {"$lte": 5}})) == ["5"]
+
+
+@both_ways
+async def test_a_list_of_documents_is_no_string(store: VectorizeVectorStore, call: Call) -> None:
+    with pytest.raises(InvalidInputError, match="list of ids"):
+        await call(store, "delete_many", "doc")
