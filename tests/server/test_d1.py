@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.server.helpers import Peer, fault_of, result_of
-from vectorize_core.local.server import d1
+from vectorize_core.local import d1
 
 Serve = Callable[..., Peer]
 

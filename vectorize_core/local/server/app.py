@@ -32,7 +32,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     """The server as an ASGI application."""
     settings = settings if settings is not None else Settings()
     accounts = Accounts(settings.data, settings.behavior, settings.clock)
-    databases = d1.Databases(accounts)
+    databases = d1.AccountDatabases(accounts)
     injector = Injector(settings.faults)
     reader = Reader(settings.max_body, settings.body_timeout)
     api = Api(accounts, settings)

@@ -1,0 +1,164 @@
+"""Cloudflare D1 over SQLite: where text stores keep what is too long for a vector.
+
+https://developers.cloudflare.com/d1/platform/limits/ . Any database id names a database, made when
+it is first used.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from vectorize_core.local import faults
+from vectorize_core.local.faults import ServiceFault
+
+MAX_SECONDS: Final = 30.0
+"""For one request, whatever the number of its statements."""
+MAX_ROWS: Final = 100_000
+"""In one result; ours, so that a careless join does not take all memory."""
+MOST_DATABASES: Final = 1_000
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SQL_ERROR: Final = 7500
+# https://developers.cloudflare.com/d1/platform/limits/ ; SQLite keeps them by itself.
+_LIMITS: Final = {
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 100,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+    sqlite3.SQLITE_LIMIT_LENGTH: 2_000_000,
+    sqlite3.SQLITE_LIMIT_COLUMN: 100,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 50,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 32,
+    # A statement must not reach other files of this machine.
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+}
+_PRAGMAS: Final = (
+    *("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo"),
+    *("foreign_key_list", "foreign_key_check", "foreign_keys", "defer_foreign_keys"),
+    *("quick_check", "optimize", "page_count"),
+)
+_TOKEN: Final = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|(;)""", re.DOTALL
+)
+Result = tuple[list[str], list[tuple[Any, ...]], dict[str, Any]]
+"""Columns, rows and ``meta`` of a statement."""
+
+
+class Database:
+    """One database, whose requests come one after the other."""
+
+    def __init__(self, target: str) -> None:
+        self._lock = threading.Lock()
+        self._deadline = 0.0
+        self._connection = sqlite3.connect(target, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        for limit, most in _LIMITS.items():
+            self._connection.setlimit(limit, most)
+        self._connection.set_progress_handler(lambda: time.monotonic() > self._deadline, 10_000)
+
+    def run(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Result]:
+        """The results of the statements, which are one transaction."""
+        with self._lock:
+            self._deadline = time.monotonic() + MAX_SECONDS
+            self._connection.execute("BEGIN")
+            self._connection.set_authorizer(_authorize)
+            try:
+                results = [_execute(self._connection, sql, params) for sql, params in statements]
+                self._connection.set_authorizer(None)
+                self._connection.commit()
+            except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+                raise ServiceFault(400, _SQL_ERROR, f"{error}: SQLITE_ERROR") from None
+            finally:
+                self._connection.set_authorizer(None)
+                self._connection.rollback()
+            return results
+
+    def close(self) -> None:
+        """Close it, after the request under way."""
+        with self._lock:
+            self._connection.close()
+
+
+class Databases:
+    """The databases of an account: files in the folder ``d1`` of a directory, or in memory."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        self._open: dict[str, Database] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Database:
+        """A database, made if there is none."""
+        if not _ID.fullmatch(name):
+            raise ServiceFault(404, 7404, "The database could not be found")
+        with self._lock:
+            database = self._open.get(name)
+            if database is None:
+                if len(self._open) >= MOST_DATABASES:
+                    raise faults.refused("too many databases", status=429)
+                target = ":memory:"
+                if self._directory is not None:
+                    folder = self._directory / "d1"
+                    folder.mkdir(parents=True, exist_ok=True)
+                    target = str(folder / f"{name}.sqlite3")
+                database = self._open[name] = Database(target)
+            return database
+
+    def close(self) -> None:
+        """Close all databases."""
+        with self._lock:
+            for database in self._open.values():
+                database.close()
+            self._open.clear()
+
+
+def split(sql: str) -> list[str]:
+    """The statements of a text, split at the semicolons that end them."""
+    ends = [token.end() for token in _TOKEN.finditer(sql) if token[1]]
+    parts, start = [], 0
+    for end in [*ends, len(sql)]:
+        part = sql[start:end]
+        # A semicolon inside a trigger ends nothing. A text that is too long is refused as it is.
+        if end < len(sql) and not (part.startswith(";") or sqlite3.complete_statement(part)):
+            continue
+        if part.strip("; \t\r\n"):
+            parts.append(part)
+        start = end
+    return parts
+
+
+def _execute(connection: sqlite3.Connection, sql: str, params: Sequence[Any]) -> Result:
+    started, before = time.perf_counter(), connection.total_changes
+    cursor = connection.execute(sql, params)
+    rows = cursor.fetchmany(MAX_ROWS + 1)
+    if len(rows) > MAX_ROWS:
+        raise faults.refused(f"a result has more than {MAX_ROWS} rows")
+    columns = [column[0] for column in cursor.description] if cursor.description else []
+    changes = connection.total_changes - before
+    (pages,) = connection.execute("SELECT page_count FROM pragma_page_count").fetchone()
+    meta = {
+        "duration": (time.perf_counter() - started) * 1_000,
+        "changes": changes,
+        "last_row_id": cursor.lastrowid if cursor.lastrowid is not None else 0,
+        "changed_db": changes > 0,
+        "rows_read": len(rows),
+        "rows_written": changes,
+        "size_after": pages * 4_096,
+        "served_by": "vectorize-stores",
+    }
+    return columns, [tuple(_json(value) for value in row) for row in rows], meta
+
+
+def _json(value: Any) -> Any:
+    return list(value) if isinstance(value, bytes) else value
+
+
+def _authorize(action: int, name: str | None, *_: Any) -> int:
+    # Transactions are the request's own; other pragmas could reach files or other requests.
+    refused = action in (sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT) or (
+        action == sqlite3.SQLITE_PRAGMA and name not in _PRAGMAS
+    )
+    return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
