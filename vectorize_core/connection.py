@@ -85,7 +85,7 @@ def local_connection(
     from vectorize_core.local import Behavior, Service  # noqa: PLC0415
 
     behavior = behavior if behavior is not None else Behavior()
-    executor = EmbeddedExecutor(Service(path, behavior=behavior, clock=clock))
+    executor = EmbeddedExecutor(Service(path, behavior=behavior, clock=clock), path)
     location, bound = os.fspath(path), ""
     if location == ":memory:":
         bound = "its vectors are in the memory of this process; path= names a directory"

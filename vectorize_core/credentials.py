@@ -32,8 +32,8 @@ class Credentials:
 
     @property
     def url(self) -> str:
-        """The address that operations' paths are appended to."""
-        return f"{self.base_url}/accounts/{self.account_id}/vectorize/v2/indexes"
+        """The address of the account, which the paths of operations are appended to."""
+        return f"{self.base_url}/accounts/{self.account_id}"
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_find_again, (self.account_id, self.base_url))

@@ -78,6 +78,9 @@ class Io(Protocol):
     async def offload(self, fn: Callable[[], T], /) -> T:
         """Call ``fn``, which may block: file work, kept off the event loop."""
 
+    async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
+        """What this face of somebody else's object returns: its plain method's, or the awaited."""
+
     def now(self) -> float:
         """Seconds on a clock that only goes forward, for timing."""
 
@@ -324,6 +327,9 @@ class SyncIo(_BaseIo[EmbedTexts]):
     async def offload(self, fn: Callable[[], T], /) -> T:
         return fn()
 
+    async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
+        return blocking()
+
     def now(self) -> float:
         return time.monotonic()
 
@@ -349,6 +355,9 @@ class AsyncIo(_BaseIo[AsyncEmbedTexts]):
 
     async def offload(self, fn: Callable[[], T], /) -> T:
         return await asyncio.to_thread(fn)
+
+    async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
+        return await awaited()
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -50,9 +50,10 @@ _NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
 class Record:
     """A text with its metadata: a LangChain document, a LlamaIndex node.
 
-    ``text`` is None where a foreign vector has none. ``node`` is what LlamaIndex needs beyond
-    text and metadata, as JSON. ``ref`` names the source document. ``public_id`` is what a tenant
-    calls the record, where it is stored under another id.
+    ``text`` is None where a foreign vector has none, or where it is elsewhere: under ``text_name``
+    in a store of texts. ``node`` is what LlamaIndex needs beyond text and metadata, as JSON.
+    ``ref`` names the source document. ``public_id`` is what a tenant calls the record, where it is
+    stored under another id.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Record:
     metadata: dict[str, Any] = field(default_factory=dict)
     node: Mapping[str, Any] | None = None
     ref: str | None = None
+    text_name: str | None = None
     public_id: str | None = None
 
     @property

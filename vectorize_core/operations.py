@@ -49,7 +49,7 @@ class Op(ABC, Generic[T]):
 
     @abstractmethod
     def request(self) -> Request:
-        """The HTTP request, below ``/accounts/{account_id}/vectorize/v2/indexes``."""
+        """The HTTP request."""
 
     @abstractmethod
     def read(self, result: Any) -> T:

@@ -46,7 +46,7 @@ _WITH_ARRAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request below ``/accounts/{account_id}/vectorize/v2/indexes``.
+    """An HTTP request below ``/accounts/{account_id}`` and ``area``.
 
     ``body`` is made in slices while it is iterated over, so that nobody has to encode a large
     write in one go.
@@ -57,6 +57,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     content_type: str | None = None
     body: Iterable[bytes] = ()
+    area: str = "/vectorize/v2/indexes"
 
 
 def json_body(value: Any) -> tuple[bytes]:

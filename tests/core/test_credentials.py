@@ -54,7 +54,7 @@ def test_arguments_are_enough() -> None:
     found = find_credentials(account_id=ACCOUNT, api_token=SECRET)
     assert (found.account_id, found.base_url) == (ACCOUNT, DEFAULT_BASE_URL)
     assert found.headers == BEARER
-    assert found.url == f"{DEFAULT_BASE_URL}/accounts/{ACCOUNT}/vectorize/v2/indexes"
+    assert found.url == f"{DEFAULT_BASE_URL}/accounts/{ACCOUNT}"
 
 
 @pytest.mark.parametrize("account", ACCOUNT_VARIABLES)

@@ -6,12 +6,15 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from vectorize_core import d1
 from vectorize_core import operations as ops
 from vectorize_core.errors import ApiMessage, VectorizeError, error_from_answer
 from vectorize_core.executors import Answer
 from vectorize_core.local import Service, ServiceFault
+from vectorize_core.local.d1 import Databases
 from vectorize_core.operations import Op
 
 T = TypeVar("T")
@@ -46,14 +49,15 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
 
 
 class EmbeddedExecutor:
-    """Carries operations out on a `Service` of this process.
+    """Carries operations out on a `Service` of this process, and on its D1 databases.
 
     Async operations run on a small pool of its own, writes on a single thread, so that neither a
     scan nor an fsync holds the event loop.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, path: str | os.PathLike[str] = ":memory:") -> None:
         self.service = service
+        self._databases = Databases(None if os.fspath(path) == ":memory:" else Path(path))
         self._closed = False
         self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
 
@@ -61,10 +65,16 @@ class EmbeddedExecutor:
         """Carry ``op`` out; raises its typed error."""
         self._check_open()
         try:
-            return Answer(cast("T", _CALLS[type(op)](self.service, op)))
+            return Answer(cast("T", self._carry_out(op)))
         except ServiceFault as fault:
             said = (ApiMessage(fault.code, fault.message),)
             raise error_from_answer(str(op), fault.status, said) from None
+
+    def _carry_out(self, op: Op[Any]) -> Any:
+        if isinstance(op, d1.ReadD1):
+            results = self._databases.get(op.database).run(op.statements)
+            return tuple(rows for _, rows, _ in results)
+        return _CALLS[type(op)](self.service, op)
 
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
@@ -92,6 +102,7 @@ class EmbeddedExecutor:
             if pid == os.getpid():
                 pool.shutdown(wait=True)
         self._pools.clear()
+        self._databases.close()
         self.service.close()
 
     async def aclose(self) -> None:

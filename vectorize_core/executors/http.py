@@ -106,7 +106,7 @@ class HttpExecutor:
             headers["Content-Type"] = request.content_type
         options: dict[str, Any] = {
             "method": request.method,
-            "url": _parsed(self.credentials.url + request.path),
+            "url": _parsed(self.credentials.url + request.area + request.path),
             # An empty mapping would make httpx take the address apart to remove a query.
             "params": request.params or None,
             "headers": headers,

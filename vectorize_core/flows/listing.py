@@ -30,7 +30,8 @@ async def every_vector(
         pages -= math.ceil(listed / limits.MAX_LIST_COUNT)
         listed += len(ids)
         ceiling.charge(pages + math.ceil(len(ids) / limits.MAX_IDS_PER_GET))
-        vectors = (await get_many(io, state, ids)).values()
+        vectors = list((await get_many(io, state, ids)).values())
+        await sieve.prepare(io, vectors)
         yield [
             vector
             for vector in vectors

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -10,12 +11,27 @@ from vectorize_core import json
 from vectorize_core.errors import IncompleteAnswerError
 from vectorize_core.filters.constraint import EXACT_BYTES, EXACT_INTEGERS, kind_of
 from vectorize_core.filters.evaluate import Matcher, matcher
+from vectorize_core.filters.ast import Where
 from vectorize_core.filters.plan import Plan
+from vectorize_core.filters.push import leaves
+from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Match, Metadata, ReturnMetadata, Vector
 
 ReadRecord: TypeAlias = Callable[[str, Metadata | None], Record]
 """The record in a vector's metadata, as filters see it."""
+
+
+class Preparing(ABC):
+    """A `ReadRecord` that can get what does not stand in a vector's metadata: its text."""
+
+    @abstractmethod
+    def __call__(self, vector_id: str, metadata: Metadata | None, /) -> Record:
+        """The record in a vector's metadata, with what was prepared for it."""
+
+    @abstractmethod
+    async def prepare(self, io: Io, vectors: Sequence[Match | Vector], /) -> None:
+        """Get what the metadata of these vectors does not hold."""
 
 
 def raw_record(vector_id: str, metadata: Metadata | None) -> Record:
@@ -34,6 +50,16 @@ class Sieve:
     def __post_init__(self) -> None:
         residual = self.plan.residual
         self._residual = None if residual is None else matcher(residual)
+
+    async def prepare(self, io: Io, vectors: Sequence[Match | Vector]) -> None:
+        """To be awaited before verdicts on vectors with their whole metadata.
+
+        Only a function looks at a text.
+        """
+        if isinstance(self.read, Preparing) and any(
+            isinstance(leaf, Where) for leaf in leaves(self.plan.expression)
+        ):
+            await self.read.prepare(io, vectors)
 
     @property
     def open(self) -> bool:

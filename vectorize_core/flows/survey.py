@@ -296,12 +296,15 @@ class Survey:
     async def _survivors_of(self, found: list[Match]) -> list[Match]:
         """The matches that pass the residual; what cannot be told from the answer is read."""
         given = self._question.return_metadata
+        if given == "all":
+            await self._sieve.prepare(self._io, found)
         verdicts = {match.id: self._sieve.passes(match, given) for match in found}
         unsure = [match.id for match in found if verdicts[match.id] is None]
         if unsure:
             self._ceiling.charge(math.ceil(len(unsure) / limits.MAX_IDS_PER_GET))
             vectors = await get_many(self._io, self._state, unsure)
             self.fetched.update(vectors)
+            await self._sieve.prepare(self._io, list(vectors.values()))
             verdicts.update((i, self._sieve.holds(vector)) for i, vector in vectors.items())
             if given == "indexed" and len(unsure) > _TOO_MANY_UNSURE * len(found):
                 self._question = replace(
@@ -339,6 +342,7 @@ class Survey:
         missing = [*(await get_many(self._io, self._state, unseen)).values()]
         if self._question.return_values:
             # What was changed in between may well be missing.
+            await self._sieve.prepare(self._io, missing)
             missing = [vector for vector in missing if self._is_match(vector)]
         if any(not in_bucket(vector) for vector in missing):
             raise CannotDivideError

@@ -1,0 +1,148 @@
+"""Texts in a table of a Cloudflare D1 database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Final, TypeVar
+
+from vectorize_core import json
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.d1 import (
+    MAX_PARAMETERS,
+    MAX_VALUE_BYTES,
+    ReadD1,
+    Rows,
+    Statement,
+    WriteD1,
+    is_missing_table,
+    quoted,
+)
+from vectorize_core.errors import BadRequestError
+from vectorize_core.io import Io, each, run
+from vectorize_core.texts.store import TextStore
+
+T = TypeVar("T")
+_ROWS: Final = MAX_PARAMETERS // 2
+_REQUEST_BYTES: Final = 4_000_000
+_CONCURRENCY: Final = 4
+
+
+class D1Texts(TextStore):
+    """Texts in the table ``table`` of a D1 database, over the REST API.
+
+    The table is named after the index unless said otherwise, is made by the first write, and has
+    the columns that langchain-cloudflare gives it: texts that it keeps there are read as well. The
+    store's own client is used, whose token then needs D1 permissions too, or ``client``. Retries
+    and the rate limit are those of the client.
+    """
+
+    max_bytes = MAX_VALUE_BYTES - 1_000
+    """What D1 allows in a row, less the name."""
+    plain_ids = True
+
+    def __init__(
+        self,
+        database_id: str,
+        *,
+        table: str | None = None,
+        client: VectorizeClient | AsyncVectorizeClient | None = None,
+    ) -> None:
+        self._database = database_id
+        self._table = table
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._database!r})"
+
+    async def get(self, io: Io, index: str, names: Sequence[str], /) -> dict[str, str]:
+        """The texts of these names, a hundred a query."""
+
+        async def ask(some: Sequence[str]) -> Rows:
+            marks = ", ".join("?" * len(some))
+            sql = f"SELECT id, text FROM {self._name(index)} WHERE id IN ({marks})"  # noqa: S608
+            (rows,) = await self._call(io, ReadD1(self._database, ((sql, tuple(some)),)))
+            return rows
+
+        parts = list(_parts(names, MAX_PARAMETERS))
+        found: dict[str, str] = {}
+        try:
+            async with aclosing(io.map(ask, each(parts), limit=_limit(len(parts)))) as outcomes:
+                async for done in outcomes:
+                    found.update((name, text) for name, text in done.result() if text is not None)
+        except BadRequestError as error:
+            if not is_missing_table(error):
+                raise
+        return found
+
+    async def put(self, io: Io, index: str, texts: Mapping[str, str], /) -> None:
+        """Write texts, some at a time; the table is made if it is not there."""
+        for some in _by_size(texts):
+            rows = ", ".join(["(?, ?)"] * len(some))
+            sql = (
+                f"INSERT INTO {self._name(index)} (id, text) VALUES {rows} "  # noqa: S608
+                "ON CONFLICT (id) DO UPDATE SET text = excluded.text"
+            )
+            params = tuple(value for pair in some for value in pair)
+            try:
+                await self._write(io, (sql, params))
+            except BadRequestError as error:
+                if not is_missing_table(error):
+                    raise
+                await self._write(io, (self._creation(index), ()))
+                await self._write(io, (sql, params))
+
+    async def delete(self, io: Io, index: str, names: Sequence[str], /) -> None:
+        """Delete the texts of these names, a hundred a query."""
+        try:
+            for some in _parts(names, MAX_PARAMETERS):
+                marks = ", ".join("?" * len(some))
+                sql = f"DELETE FROM {self._name(index)} WHERE id IN ({marks})"  # noqa: S608
+                await self._write(io, (sql, tuple(some)))
+        except BadRequestError as error:
+            if not is_missing_table(error):
+                raise
+
+    async def _write(self, io: Io, statement: Statement) -> None:
+        await self._call(io, WriteD1(self._database, (statement,)))
+
+    async def _call(self, io: Io, op: ReadD1) -> tuple[Rows, ...]:
+        if self._client is None:
+            return await io.call(op)
+        connection = self._client.connection
+        return await io.either(
+            lambda: run(connection.io().call(op)), lambda: connection.async_io().call(op)
+        )
+
+    def _name(self, index: str) -> str:
+        return quoted(self._table if self._table is not None else index)
+
+    def _creation(self, index: str) -> str:
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self._name(index)} "
+            "(id TEXT NOT NULL PRIMARY KEY, text TEXT, namespace TEXT, metadata TEXT)"
+        )
+
+
+def _limit(count: int) -> int:
+    return max(min(_CONCURRENCY, count), 1)
+
+
+def _parts(names: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
+
+
+def _by_size(texts: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:
+    """``texts`` in order, as many together as one request takes."""
+    part: list[tuple[str, str]] = []
+    size = 0
+    for name, text in texts.items():
+        added = json.utf8_size(text)
+        if part and (len(part) == _ROWS or size + added > _REQUEST_BYTES):
+            yield part
+            part, size = [], 0
+        part.append((name, text))
+        size += added
+    if part:
+        yield part

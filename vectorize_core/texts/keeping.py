@@ -1,0 +1,155 @@
+"""Texts kept in step with the vectors that name them, through crashes and beside other writers.
+
+A text is put before the vector that names it, and goes only when reads no longer see a vector that
+did. So whatever is interrupted, each vector that is read finds its text, and the same call again
+ends what was begun.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
+
+from vectorize_core import layout
+from vectorize_core.flows.reading import get_many
+from vectorize_core.flows.state import IndexState
+from vectorize_core.io import Io
+from vectorize_core.texts.names import Versions, list_name, read_versions, write_versions
+from vectorize_core.texts.store import TextStore
+
+T = TypeVar("T")
+Settle = Callable[[], Awaitable[None]]
+"""Awaited until reads see the latest writes."""
+
+_IN_PROGRESS: Final = 900.0
+"""Seconds in which another process writes the vector of a text that it has put, or never."""
+
+
+class Kept(NamedTuple):
+    """A record about to be written. ``name`` is that of its long text, None if it has none.
+
+    ``text`` is None if it is there already. ``is_new``: no record had the id before.
+    """
+
+    id: str
+    name: str | None = None
+    text: str | None = None
+    is_new: bool = False
+
+
+@dataclass(slots=True)
+class _Found:
+    """Texts there are, by the ids of their records; ``plain`` are other clients'."""
+
+    versions: dict[str, Versions] = field(default_factory=dict)
+    plain: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.versions or self.plain)
+
+
+@dataclass(slots=True)
+class Keeping:
+    """The texts of the records of an index."""
+
+    texts: TextStore
+    state: IndexState
+
+    async def delete(
+        self, io: Io, ids: Sequence[str], delete: Callable[[], Awaitable[T]], settle: Settle
+    ) -> T:
+        """Delete vectors, then, when reads no longer see them, their texts."""
+        found = await self._find(io, ids)
+        result = await delete()
+        if found:
+            await settle()
+            await self._remove(io, found)
+        return result
+
+    async def _find(self, io: Io, ids: Collection[str]) -> _Found:
+        lists = {vector_id: list_name(self.state.name, vector_id) for vector_id in ids}
+        names = [*lists.values(), *(ids if self.texts.plain_ids else ())]
+        there = await self.texts.get(io, self.state.name, names) if names else {}
+        versions = {i: read_versions(there[name]) for i, name in lists.items() if name in there}
+        return _Found(versions, there.keys() & set(ids) if self.texts.plain_ids else set())
+
+    async def _remove(self, io: Io, doomed: _Found) -> None:
+        """Delete texts, but for those that were put again meanwhile; their lists last."""
+        index = self.state.name
+        now = await self._find(io, doomed.versions.keys())
+        names, lists = list(doomed.plain), {}
+        for vector_id, versions in doomed.versions.items():
+            current = now.versions.get(vector_id, versions)
+            gone = {name for name, put in versions.items() if current.get(name) == put}
+            names += gone
+            lists[list_name(index, vector_id)] = {n: current[n] for n in current.keys() - gone}
+        await self.texts.delete(io, index, names)
+        left = {name: write_versions(versions) for name, versions in lists.items() if versions}
+        if left:
+            await self.texts.put(io, index, left)
+        await self.texts.delete(io, index, [name for name in lists if name not in left])
+
+
+@dataclass(slots=True)
+class Putting(Keeping):
+    """The texts of one write of records."""
+
+    _superseded: _Found = field(default_factory=_Found)
+    _own: set[str] = field(default_factory=set)
+
+    async def put(self, io: Io, records: Sequence[Kept]) -> None:
+        """Put the texts of records that are about to be written; of equal ids the last counts."""
+        batch = {record.id: record for record in records}
+        old = await self._find(io, [r.id for r in batch.values() if not r.is_new])
+        await self._note(io, batch, old)
+        now, lists, long = time.time(), {}, {}
+        for record in batch.values():
+            if record.name is None or record.text is None:
+                continue
+            versions = {**old.versions.get(record.id, {}), record.name: now}
+            lists[list_name(self.state.name, record.id)] = write_versions(versions)
+            long[record.name] = record.text
+        self._own |= long.keys()
+        if long:
+            # The lists first: what no list names, no delete finds.
+            await self.texts.put(io, self.state.name, {**lists, **long})
+
+    async def _note(self, io: Io, batch: dict[str, Kept], old: _Found) -> None:
+        """Note the texts that nobody needs once the batch is seen.
+
+        A young one may belong to a write of another process that is still going on, unless a
+        vector names it, or it is from this write.
+        """
+        oldest = time.time() - _IN_PROGRESS
+        others = {
+            vector_id: {
+                name: put for name, put in versions.items() if name != batch[vector_id].name
+            }
+            for vector_id, versions in old.versions.items()
+        }
+        unsure = [
+            vector_id
+            for vector_id, versions in others.items()
+            if any(put > oldest and name not in self._own for name, put in versions.items())
+        ]
+        named = {
+            vector_id: layout.decode(vector_id, vector.metadata).text_name
+            for vector_id, vector in (await get_many(io, self.state, unsure)).items()
+        }
+        for vector_id, versions in others.items():
+            over = {
+                name: put
+                for name, put in versions.items()
+                if put <= oldest or name in self._own or name == named.get(vector_id)
+            }
+            if over:
+                self._superseded.versions.setdefault(vector_id, {}).update(over)
+        self._superseded.plain |= old.plain
+
+    async def finish(self, io: Io, settle: Settle) -> None:
+        """Delete what the write has superseded, when reads see the write."""
+        if self._superseded:
+            await settle()
+            await self._remove(io, self._superseded)
