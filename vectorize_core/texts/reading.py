@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from vectorize_core import layout
 from vectorize_core.errors import InvalidInputError, MissingTextError
-from vectorize_core.flows.sieve import Preparing
+from vectorize_core.flows.sieve import Preparing, ReadRecord
 from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Match, Vector
@@ -20,10 +19,13 @@ OnMissingText: TypeAlias = Literal["error", "empty"]
 
 @dataclass(frozen=True, slots=True)
 class TextReading:
-    """How the records of an index get their texts; ``texts`` is None where all are in vectors."""
+    """How the records of an index get their texts; ``texts`` is None where all are in vectors.
+
+    ``read`` makes a record of what a vector holds.
+    """
 
     index: str
-    text_key: str = layout.DEFAULT_TEXT_KEY
+    read: ReadRecord
     texts: TextStore | None = None
     on_missing_text: OnMissingText = "error"
 
@@ -47,8 +49,10 @@ class TextReading:
 
     async def fill(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
         """`records`; one without its text is left as it is."""
-        records = [layout.decode(v.id, v.metadata, text_key=self.text_key) for v in vectors]
-        names = [self._name(record) for record in records]
+        records = [self.read(vector.id, vector.metadata) for vector in vectors]
+        if all(record.text is not None for record in records):
+            return records
+        names = [self._name(v.id, record) for v, record in zip(vectors, records, strict=True)]
         wanted = [name for name in dict.fromkeys(names) if name is not None]
         if self.texts is not None and wanted:
             found = await self.texts.get(io, self.index, wanted)
@@ -62,12 +66,12 @@ class TextReading:
             ]
         return records
 
-    def _name(self, record: Record) -> str | None:
+    def _name(self, vector_id: str, record: Record) -> str | None:
         """What the text of a record without one is called in the store of texts."""
         if record.text is not None or record.text_name is not None or record.node is not None:
             return record.text_name
         plain = self.texts is not None and self.texts.plain_ids
-        return record.id if plain else None
+        return vector_id if plain else None
 
     def _why(self, record: Record) -> str:
         where = (
@@ -77,8 +81,9 @@ class TextReading:
         )
         return (
             f"the text of record {record.id!r} does not fit into its vector, and stands in a store "
-            f"of texts under {record.text_name!r}: {where}, or read it as empty with "
-            f"on_missing_text='empty'. Its metadata has the keys {sorted(map(str, record.metadata))}"
+            f"of texts under {record.text_name!r}: {where}, or take it for empty with "
+            f"on_missing_text='empty'. Its metadata has the keys "
+            f"{sorted(map(str, record.metadata))}"
         )
 
 
@@ -105,7 +110,7 @@ class WholeRecords(Preparing):
         ready = self._ready.get(vector_id)
         if ready is not None:
             return ready
-        return layout.decode(vector_id, metadata, text_key=self.reading.text_key)
+        return self.reading.read(vector_id, metadata)
 
     async def prepare(self, io: Io, vectors: Sequence[Match | Vector]) -> None:
         """Get the texts of these; those before them are forgotten."""

@@ -1,0 +1,243 @@
+"""What every store of texts does: get, put and delete many, over both faces."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from langchain_core.stores import InMemoryByteStore
+from llama_index.core.storage.kvstore import SimpleKVStore
+
+import langchain_vectorize.texts
+import llama_index_vectorize.texts
+from tests.core.helpers import CREDENTIALS, SECRET, Cloudflare, Face, both_faces, failed, ok
+from tests.stores import Recorder, recorded
+from tests.texts.kinds import DURABLE, EVERY, FolderStore, MakeTexts
+from vectorize_core import ConfigurationError, InvalidInputError, RetryPolicy, VectorizeClient
+from vectorize_core.connection import Connection
+from vectorize_core.d1 import ReadD1, WriteD1
+from vectorize_core.executors.http import HttpExecutor
+from vectorize_core.io import Io, run
+from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
+
+T = TypeVar("T")
+LONG = "Fourscore and seven \u0000 '\"; years é 日本 \U0001f600 " * 4_000
+every_kind = pytest.mark.parametrize("make", EVERY.values(), ids=list(EVERY))
+
+
+async def through(
+    face: Face, connection: Connection, flow: Callable[[Io], Coroutine[Any, Any, T]]
+) -> T:
+    """What a flow returns over one face of a connection."""
+    if face.is_async:
+        return await flow(connection.async_io())
+    return run(flow(connection.io()))
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[VectorizeClient]:
+    with VectorizeClient.local(tmp_path) as client:
+        yield client
+
+
+@pytest.fixture
+def sent(client: VectorizeClient) -> Recorder:
+    return recorded(client)
+
+
+@every_kind
+@both_faces
+async def test_texts_are_put_got_replaced_and_deleted(
+    client: VectorizeClient, tmp_path: Path, face: Face, make: MakeTexts
+) -> None:
+    texts = make(tmp_path)
+
+    async def flow(io: Io) -> None:
+        assert await texts.get(io, "docs", ["a"]) == {}
+        await texts.delete(io, "docs", ["a"])
+        await texts.put(io, "docs", {"vs-1": LONG, "vs-2": "", "vs-3": "three"})
+        wanted = ["vs-3", "vs-0", "vs-1", "vs-2"]
+        found = {"vs-1": LONG, "vs-2": "", "vs-3": "three"}
+        assert await texts.get(io, "docs", wanted) == found
+        await texts.put(io, "docs", {"vs-3": "new"})
+        await texts.put(io, "docs", {})
+        await texts.delete(io, "docs", ["vs-1", "vs-0"])
+        await texts.delete(io, "docs", [])
+        assert await texts.get(io, "docs", wanted) == {"vs-2": "", "vs-3": "new"}
+        assert await texts.get(io, "docs", []) == {}
+
+    await through(face, client.connection, flow)
+    assert "make" not in repr(texts)
+    texts.close()
+
+
+@every_kind
+async def test_any_number_of_texts_at_once(
+    client: VectorizeClient, tmp_path: Path, make: MakeTexts
+) -> None:
+    texts, io = make(tmp_path), client.connection.async_io()
+    all_of_them = {f"vs-{number}": f"text {number}" for number in range(230)}
+    await texts.put(io, "docs", all_of_them)
+    assert await texts.get(io, "docs", list(all_of_them)) == all_of_them
+    await texts.delete(io, "docs", list(all_of_them)[:229])
+    assert await texts.get(io, "docs", list(all_of_them)) == {"vs-229": "text 229"}
+    texts.close()
+
+
+@pytest.mark.parametrize("make", DURABLE.values(), ids=list(DURABLE))
+async def test_texts_outlive_their_store(tmp_path: Path, make: MakeTexts) -> None:
+    for put in (True, False):
+        with VectorizeClient.local(tmp_path) as client:
+            texts, io = make(tmp_path), client.connection.async_io()
+            if put:
+                await texts.put(io, "docs", {"a": LONG})
+            assert await texts.get(io, "docs", ["a"]) == {"a": LONG}
+            texts.close()
+
+
+# SQLite
+
+
+async def test_reading_makes_no_file(client: VectorizeClient, tmp_path: Path) -> None:
+    texts = SqliteTexts(tmp_path / "new")
+    assert await texts.get(client.connection.async_io(), "docs", ["a"]) == {}
+    assert not (tmp_path / "new").exists()
+
+
+async def test_a_store_that_was_pickled_or_closed_opens_its_file_again(
+    client: VectorizeClient, tmp_path: Path
+) -> None:
+    texts, io = SqliteTexts(tmp_path), client.connection.async_io()
+    await texts.put(io, "docs", {"a": "text"})
+    texts.close()
+    texts.close()
+    again = pickle.loads(pickle.dumps(texts))
+    for one in (texts, again):
+        assert await one.get(io, "docs", ["a"]) == {"a": "text"}
+        one.close()
+
+
+# D1
+
+
+async def test_d1_takes_a_hundred_parameters_a_query(
+    client: VectorizeClient, sent: Recorder
+) -> None:
+    texts, io = D1Texts("texts"), client.connection.async_io()
+    names = [f"vs-{number}" for number in range(201)]
+    await texts.put(io, "docs", dict.fromkeys(names, "text"))
+    await texts.get(io, "docs", names)
+    await texts.delete(io, "docs", names)
+    reads = [op for op in sent.of(ReadD1) if not isinstance(op, WriteD1)]
+    assert sorted(len(op.statements[0][1]) for op in reads) == [1, 100, 100]
+    # The first one finds no table.
+    writes = [len(op.statements[0][1]) for op in sent.of(WriteD1)]
+    assert writes == [100, 0, 100, 100, 100, 100, 2, 100, 100, 1]
+
+
+async def test_d1_requests_have_a_bounded_size(client: VectorizeClient, sent: Recorder) -> None:
+    texts, io = D1Texts("texts"), client.connection.async_io()
+    long = {f"vs-{number}": "x" * 1_500_000 for number in range(4)}
+    await texts.put(io, "docs", long)
+    assert [len(op.statements[0][1]) for op in sent.of(WriteD1)] == [4, 0, 4, 4]
+    assert await texts.get(io, "docs", list(long)) == long
+
+
+@both_faces
+async def test_d1_uses_the_client_it_was_given(face: Face, client: VectorizeClient) -> None:
+    other = VectorizeClient.local()
+    texts = D1Texts("texts", client=other)
+    ops = recorded(other)
+
+    async def flow(io: Io) -> dict[str, str]:
+        await texts.put(io, "docs", {"a": "text"})
+        return await texts.get(io, "docs", ["a"])
+
+    assert await through(face, client.connection, flow) == {"a": "text"}
+    assert len(ops.of(ReadD1)) == 4
+    other.close()
+
+
+@both_faces
+async def test_what_d1_is_asked_over_http_and_how_its_answer_is_read(face: Face) -> None:
+    rows = [["a", "text"], ["b", None]]
+    result = [{"success": True, "meta": {}, "results": {"columns": ["id", "text"], "rows": rows}}]
+    cloudflare = Cloudflare(ok(result))
+    connection = Connection(cloudflare.executor())
+    texts = D1Texts("a/b", table='t"t')
+
+    async def flow(io: Io) -> dict[str, str]:
+        return await texts.get(io, "docs", ["a", "b"])
+
+    assert await through(face, connection, flow) == {"a": "text"}
+    (request,) = cloudflare.requests
+    path = f"/client/v4/accounts/{CREDENTIALS.account_id}/d1/database/a%2Fb/raw"
+    assert (request.method, request.url.raw_path.decode()) == ("POST", path)
+    assert request.headers["Authorization"] == f"Bearer {SECRET}"
+    sql = 'SELECT id, text FROM "t""t" WHERE id IN (?, ?)'
+    assert request.read().decode() == (
+        '{"batch":[{"sql":"' + sql.replace('"', '\\"') + '","params":["a","b"]}]}'
+    )
+    await connection.aclose()
+
+
+@both_faces
+async def test_d1_is_asked_again_like_vectorize(face: Face) -> None:
+    result = [{"success": True, "results": {"columns": ["id", "text"], "rows": []}}]
+    cloudflare = Cloudflare(failed(429, 10000), failed(503, 7500), ok(result))
+    policy = RetryPolicy(first_delay=0.001, max_delay=0.001)
+    connection = Connection(HttpExecutor(CREDENTIALS, transport=cloudflare), policy)
+    assert await through(face, connection, lambda io: D1Texts("t").get(io, "docs", ["a"])) == {}
+    assert len(cloudflare.requests) == 3
+    await connection.aclose()
+
+
+@pytest.mark.parametrize("database", ["", ".", ".."])
+async def test_a_database_has_an_id(client: VectorizeClient, database: str) -> None:
+    executor = HttpExecutor(CREDENTIALS)
+    with pytest.raises(InvalidInputError, match="D1 database"):
+        executor.send(ReadD1(database, ()))
+
+
+# The frameworks' own stores
+
+
+@pytest.mark.parametrize("package", [langchain_vectorize.texts, llama_index_vectorize.texts])
+def test_what_may_be_given_as_texts(package: Any, tmp_path: Path) -> None:
+    own = SqliteTexts(tmp_path)
+    assert package.as_texts(own) is own
+    assert package.as_texts(None) is None
+    with pytest.raises(ConfigurationError, match=r"texts= is a TextStore or.*got str"):
+        package.as_texts("texts.db")
+
+
+def test_a_frameworks_own_store_is_taken_as_it_is(tmp_path: Path) -> None:
+    chain = langchain_vectorize.texts.as_texts(InMemoryByteStore())
+    llama = llama_index_vectorize.texts.as_texts(SimpleKVStore())
+    assert isinstance(chain, TextStore)
+    assert isinstance(llama, TextStore)
+    assert repr(chain) == "BaseStoreTexts(InMemoryByteStore)"
+    assert repr(llama) == "KVStoreTexts(SimpleKVStore)"
+
+
+@both_faces
+async def test_the_face_of_a_foreign_store_that_is_used_is_the_callers(
+    face: Face, client: VectorizeClient, tmp_path: Path
+) -> None:
+    used = set()
+
+    class Both(FolderStore):
+        def mget(self, keys: Any) -> Any:
+            used.add("sync")
+            return super().mget(keys)
+
+        async def amget(self, keys: Any) -> Any:
+            used.add("async")
+            return super().mget(keys)
+
+    texts = langchain_vectorize.texts.BaseStoreTexts(Both(tmp_path / "store"))
+    await through(face, client.connection, lambda io: texts.get(io, "docs", ["a"]))
+    assert used == {face.name}
