@@ -9,11 +9,13 @@ from typing import Any, Self
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.stores import BaseStore
 
 from langchain_vectorize.adding import Adding
 from langchain_vectorize.deleting import Deleting
 from langchain_vectorize.reading import Reading
 from langchain_vectorize.searching import Searching
+from langchain_vectorize.texts import as_texts
 from langchain_vectorize.updating import Updating
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
@@ -26,6 +28,8 @@ from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.store import RecordStore
 from vectorize_core.store_index import StoreIndex
+from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.texts.store import TextStore
 
 _FACES = ("_io", "_async_io")
 
@@ -126,6 +130,8 @@ class VectorizeVectorStore(
         index: Index | AsyncIndex | None = None,
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
+        texts: TextStore | BaseStore[str, Any] | None = None,
+        on_missing_text: OnMissingText = "error",
         create_index: bool | None = None,
         metric: Metric | None = None,
         metadata_indexes: Mapping[str, IndexType] | None = None,
@@ -146,6 +152,11 @@ class VectorizeVectorStore(
             namespace: where documents are written and searched unless a call says otherwise;
                 None writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text, "text" as in LangChain.js and Mastra.
+            texts: where a text goes that does not fit into a vector: a `D1Texts`, a `SqliteTexts`,
+                or any `BaseStore`. With ``path`` a file beside the vectors; otherwise such a text
+                is an error (docs/long-texts.md).
+            on_missing_text: what a document without a text is: a `MissingTextError` ("error"), or
+                an "empty" one.
             create_index: whether the first write creates a missing index. By default only with
                 ``path``: on Cloudflare a typo must not make an index that is paid for.
             metric: of an index that is created ("cosine" by default); checked otherwise.
@@ -172,6 +183,8 @@ class VectorizeVectorStore(
             ),
             namespace=namespace,
             text_key=text_key,
+            texts=as_texts(texts),
+            on_missing_text=on_missing_text,
             batch_size=batch_size,
             wait=wait,
             wait_timeout=wait_timeout,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vectorize_core import json, limits
-from vectorize_core.errors import InvalidInputError, InvalidVectorError
+from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError
 from vectorize_core.models import Vector
 
 
@@ -116,10 +116,10 @@ def check_encoded(vector_id: str, metadata: dict[str, Any]) -> int:
 def _check_size(vector_id: str, content: bytes) -> int:
     size = len(content)
     if size > limits.MAX_METADATA_BYTES:
-        raise InvalidVectorError(
+        raise OversizedError(
             f"vector {vector_id!r}: the metadata takes {size} bytes as compact JSON, text "
             f"included; Vectorize allows {limits.MAX_METADATA_BYTES}. Split the text into smaller "
-            "chunks, or keep large values elsewhere"
+            "chunks, or keep large values elsewhere: a store's texts= takes texts of any length"
         )
     return size
 

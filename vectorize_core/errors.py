@@ -22,6 +22,10 @@ class InvalidVectorError(InvalidInputError):
     """A record cannot be stored as it is; the message names it and says what to do."""
 
 
+class OversizedError(InvalidVectorError):
+    """A record's metadata, text included, is larger than Vectorize allows."""
+
+
 class InvalidFilterError(InvalidInputError):
     """A filter is not in the language it has to be in; the message names the operator."""
 

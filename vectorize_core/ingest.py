@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from numpy.typing import ArrayLike
 
 from vectorize_core import checks, layout
-from vectorize_core.errors import InvalidInputError, InvalidVectorError
+from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError
 from vectorize_core.flows.batching import Entry
 from vectorize_core.flows.checkpoint import Checkpoint
 from vectorize_core.flows.source import TURN, Records, Source, check_values
@@ -20,6 +20,7 @@ from vectorize_core.io import Embedding, Io
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Vector, as_values
 from vectorize_core.store_index import StoreIndex
+from vectorize_core.texts.keeping import Kept, Putting
 
 _TYPICAL = 0.012345678
 """As long in JSON as most values of an embedding."""
@@ -48,6 +49,7 @@ class Ingest(Source[Item]):
         text_key: str,
         namespace: str | None,
         tenant: bool = False,
+        texts: Putting | None = None,
     ) -> None:
         super().__init__(items)
         self._io = io
@@ -55,6 +57,7 @@ class Ingest(Source[Item]):
         self._text_key = text_key
         self._namespace = namespace
         self._tenant = namespace if tenant else None
+        self._texts = texts
         self._dimensions = 0
 
     async def entries(
@@ -105,7 +108,14 @@ class Ingest(Source[Item]):
         if self._tenant is not None:
             record = layout.of_tenant(record, self._tenant)
         metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
-        size = checks.check_encoded(record.name, metadata)
+        try:
+            size = checks.check_encoded(record.name, metadata)
+        except OversizedError:
+            if self._texts is None or record.text is None or record.text_name is not None:
+                raise
+            record = self._texts.outside(record)
+            metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
+            size = checks.check_encoded(record.name, metadata)
         text, vector = None, None
         content: str | bytes
         if values is not None:
@@ -116,7 +126,7 @@ class Ingest(Source[Item]):
         else:
             raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
         digest = checkpoint.digest(record.id if named else content)
-        return _Prepared(position, record, metadata, size, text, vector, digest)
+        return _Prepared(position, record, not named, metadata, size, text, vector, digest)
 
     async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
@@ -135,6 +145,8 @@ class Ingest(Source[Item]):
             await self._check([(r.record.name, e.vector) for r, e in named if e.vector])
             entries += some
         await self._index.ensure(self._io, self._dimensions)
+        if self._texts is not None:
+            await self._texts.put(self._io, [Kept(item.record, item.is_new) for item in batch])
         return entries
 
     async def _pretend(self, batch: list[_Prepared]) -> list[Entry]:
@@ -182,6 +194,7 @@ class _Prepared(NamedTuple):
 
     position: int
     record: Record
+    is_new: bool
     metadata: dict[str, Any]
     metadata_size: int
     text: str | None

@@ -117,6 +117,8 @@ def encode(
             extra["n"] = typed.tagged(record.node)
         if record.public_id is not None:
             extra["id"] = record.public_id
+        if record.text_name is not None:
+            extra["x"] = record.text_name
         found = _nested_problem(stored) or _nested_problem(extra)
     except typed.UnstorableError as error:
         raise InvalidVectorError(f"record {record.name!r}: {error}") from None
@@ -124,7 +126,7 @@ def encode(
         found = "a value that is nested too deep, or that contains itself"
     if found:
         raise InvalidVectorError(f"record {record.name!r}: its metadata has {found}")
-    if record.text is not None:
+    if record.text is not None and record.text_name is None:
         stored[text_key] = record.text
     stored[EXTRA] = json.dumps(extra).decode() if len(extra) > 1 else _NOTHING_MORE
     if BUCKET in indexed:
@@ -188,7 +190,14 @@ def decode(
     for key, value in extra.get("m", ()):
         values[typed.untagged(key)] = typed.untagged(value)
     node = typed.untagged(extra.get("n"))
-    return Record(vector_id, text, values, node=node, public_id=_text(extra.get("id")))
+    return Record(
+        vector_id,
+        text,
+        values,
+        node=node,
+        text_name=_text(extra.get("x")),
+        public_id=_text(extra.get("id")),
+    )
 
 
 def text_of(record: Record) -> str:

@@ -15,6 +15,7 @@ from vectorize_core.errors import ConfigurationError
 from vectorize_core.events import OnEvent
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.retry import RetryPolicy
+from vectorize_core.texts.sqlite import SqliteTexts
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -36,13 +37,15 @@ class ConnectOptions(TypedDict, total=False):
 class Located(NamedTuple):
     """An index on a connection.
 
-    ``owned``: the connection is the store's to close. ``embedded``: it was found by ``path=``.
+    ``owned``: the connection is the store's to close. ``embedded``: it was found by ``path=``, and
+    ``texts`` are kept beside the vectors.
     """
 
     connection: Connection
     index_name: str
     owned: bool
     embedded: bool
+    texts: SqliteTexts | None = None
 
 
 def locate(
@@ -84,6 +87,7 @@ def locate(
         connection = local_connection(
             path, retry=options.get("retry"), on_event=options.get("on_event")
         )
-        return Located(connection, index_name, owned=True, embedded=True)
+        texts = SqliteTexts(path)
+        return Located(connection, index_name, owned=True, embedded=True, texts=texts)
     connection = VectorizeClient(**options).connection
     return Located(connection, index_name, owned=True, embedded=False)

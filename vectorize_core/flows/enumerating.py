@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Final, Literal, TypeAlias
+from functools import partial
+from typing import Final, Literal, Protocol, TypeAlias
 
 from vectorize_core.errors import IncompleteAnswerError, InvalidInputError
 from vectorize_core.filters.plan import ALL, Plan
@@ -28,6 +29,17 @@ from vectorize_core.models import Match, Mutation, ReturnMetadata, Vector
 from vectorize_core.operations import GetInfo
 
 Precision: TypeAlias = Literal["normal", "high"]
+
+
+class Delete(Protocol):
+    """Deletes vectors by id."""
+
+    async def __call__(
+        self, ids: Sequence[str], /, *, wait: Wait, wait_timeout: float
+    ) -> tuple[Mutation, ...]:
+        """Delete them."""
+
+
 _VERIFICATIONS: Final = 10
 
 
@@ -162,6 +174,7 @@ async def delete_matching(
     plan: Plan,
     read: ReadRecord = raw_record,
     namespace: str | None = None,
+    delete: Delete | None = None,
     verify: bool = False,
     wait: Wait = False,
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
@@ -169,10 +182,14 @@ async def delete_matching(
 ) -> tuple[Mutation, ...]:
     """Delete every record that a plan's filter matches; ``max_requests`` is for finding them.
 
+    ``delete`` is what deletes them, unless None like `writing.delete`.
+
     With ``verify``, wait until the deletion is visible and look again, as exactly as the service
     can, until nothing that matches is left: also what it overlooked, or others added meanwhile.
     """
     mutations: list[Mutation] = []
+    if delete is None:
+        delete = partial(writing.delete, io, state)
     for attempt in range(_VERIFICATIONS):
         found = matching_ids(
             io,
@@ -187,9 +204,7 @@ async def delete_matching(
             doomed = [vector_id async for vector_id in ids]
         if doomed:
             goal = "visible" if verify else wait
-            mutations += await writing.delete(
-                io, state, doomed, wait=goal, wait_timeout=wait_timeout
-            )
+            mutations += await delete(doomed, wait=goal, wait_timeout=wait_timeout)
         if not verify or (attempt and not doomed):
             return tuple(mutations)
     raise IncompleteAnswerError(

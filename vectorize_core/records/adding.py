@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Unpack
 
 from vectorize_core.flows import writing
@@ -11,6 +12,7 @@ from vectorize_core.flows.writing import WriteOptions
 from vectorize_core.ingest import Ingest, Item
 from vectorize_core.io import Io
 from vectorize_core.records.base import RecordBase
+from vectorize_core.texts.keeping import Putting
 
 
 class AddOptions(WriteOptions, total=False):
@@ -39,9 +41,14 @@ class Adding(RecordBase):
         Records are embedded and sent a batch at a time: the next batch is embedded while earlier
         ones are on their way. With ``dry_run`` nothing is embedded or written; returns a
         `WriteEstimate`.
+
+        A text that is too long goes to the store's `long_texts`. If one there is replaced, the
+        write waits until reads see it, and deletes the old one.
         """
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
+        texts = self.long_texts
+        putting = Putting(texts, self._state) if texts is not None else None
         source = Ingest(
             io,
             self.index,
@@ -49,6 +56,7 @@ class Adding(RecordBase):
             text_key=self.text_key,
             namespace=self.in_namespace(namespace),
             tenant=self.bound,
+            texts=putting,
         )
         if dry_run:
             return await estimate(io, self._state, source, **options)
@@ -56,4 +64,6 @@ class Adding(RecordBase):
         await writing.write(
             io, self._state, source, "upsert", **WriteOptions(**{**options, **waits})
         )
+        if putting is not None:
+            await putting.finish(io, partial(self.await_writes, io, waits["wait_timeout"]))
         return source.ids

@@ -15,13 +15,21 @@ from vectorize_core.flows.batching import check_batch_size
 from vectorize_core.flows.ceiling import MAX_ENUMERATION_REQUESTS
 from vectorize_core.flows.pending import warn_of_pending_writes
 from vectorize_core.flows.selecting import AnyFilter
-from vectorize_core.flows.sieve import Sieve
+from vectorize_core.flows.sieve import ReadRecord, Sieve
 from vectorize_core.flows.state import IndexState
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Filter, Vector
 from vectorize_core.store_index import StoreIndex
+from vectorize_core.texts.reading import (
+    OnMissingText,
+    TextReading,
+    V,
+    WholeRecords,
+    check_on_missing_text,
+)
+from vectorize_core.texts.store import TextStore
 
 
 class FindOptions(TypedDict, total=False):
@@ -46,6 +54,8 @@ class RecordBase:
     namespace: str | None = None
     bound: bool = False
     text_key: str = layout.DEFAULT_TEXT_KEY
+    texts: TextStore | None = None
+    on_missing_text: OnMissingText = "error"
     batch_size: int | None = None
     wait: Wait = False
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
@@ -55,6 +65,7 @@ class RecordBase:
         layout.check_text_key(self.text_key)
         waiting.wait_goal(self.wait)
         check_batch_size(self.batch_size)
+        check_on_missing_text(self.on_missing_text)
 
     @property
     def _state(self) -> IndexState:
@@ -81,13 +92,19 @@ class RecordBase:
 
     def close(self) -> None:
         """Close the connection, if it is the store's own."""
-        if self.index.located.owned:
-            self.index.located.connection.close()
+        located = self.index.located
+        if located.owned:
+            located.connection.close()
+            if located.texts is not None:
+                located.texts.close()
 
     async def aclose(self) -> None:
         """Close both faces of the connection, if it is the store's own."""
-        if self.index.located.owned:
-            await self.index.located.connection.aclose()
+        located = self.index.located
+        if located.owned:
+            await located.connection.aclose()
+            if located.texts is not None:
+                await located.connection.async_io().offload(located.texts.close)
 
     async def await_writes(self, io: Io, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store's connection to the index."""
@@ -122,6 +139,24 @@ class RecordBase:
         """The record that a vector's metadata holds, with the id that this store knows it by."""
         record = layout.decode(vector_id, metadata, text_key=self.text_key)
         return dataclasses.replace(record, id=record.name) if self.bound else record
+
+    @property
+    def long_texts(self) -> TextStore | None:
+        """Where texts are that are too long for a vector; embedded, beside the vectors."""
+        return self.texts if self.texts is not None else self.index.located.texts
+
+    async def whole(self, io: Io, vectors: Sequence[V]) -> list[tuple[V, Record]]:
+        """Vectors with their records, and the texts that stand elsewhere. See `TextReading`."""
+        return await self._text_reading.records(io, vectors)
+
+    @property
+    def _reader(self) -> ReadRecord:
+        """`record` for one filter, which may look at texts."""
+        return WholeRecords(self._text_reading)
+
+    @property
+    def _text_reading(self) -> TextReading:
+        return TextReading(self._state, self.record, self.long_texts, self.on_missing_text)
 
     async def plan(
         self,
@@ -186,5 +221,7 @@ class RecordBase:
         plan = await self.plan(io, filter, refs=refs, unindexed="scan")
         if plan.impossible:
             return []
-        sieve = Sieve(plan, self.record)
-        return [v for v in await self._vectors(io, ids, namespace) if sieve.selects(v)]
+        sieve = Sieve(plan, self._reader)
+        vectors = await self._vectors(io, ids, namespace)
+        await sieve.prepare(io, vectors)
+        return [vector for vector in vectors if sieve.selects(vector)]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Unpack
 
 from vectorize_core import checks
 from vectorize_core.flows import enumerating, reading, selecting, writing
 from vectorize_core.flows.selecting import AnyFilter
-from vectorize_core.flows.waiting import Wait
+from vectorize_core.flows.waiting import Wait, WaitOptions
 from vectorize_core.io import Io
+from vectorize_core.models import Mutation
 from vectorize_core.records.base import FindOptions, RecordBase
+from vectorize_core.texts.keeping import Keeping
 
 
 class Deleting(RecordBase):
@@ -28,12 +31,26 @@ class Deleting(RecordBase):
         wait: Wait | None = None,
         wait_timeout: float | None = None,
     ) -> None:
-        """Delete the records with these ids; unknown ids are no error."""
+        """Delete the records with these ids; unknown ids are no error.
+
+        Where texts stand elsewhere, they are deleted when reads no longer see their records, and
+        this waits for that.
+        """
         checks.check_id_list(ids)
         if ids and await self.index.exists(io):
-            waits = self._waiting(wait, wait_timeout)
-            stored = [*map(self.stored_id, ids)]
-            await writing.delete(io, self._state, stored, skip_impossible=True, **waits)
+            stored = [*map(self.stored_id, filter(checks.possible_id, ids))]
+            await self._delete(io, stored, **self._waiting(wait, wait_timeout))
+
+    async def _delete(
+        self, io: Io, ids: Sequence[str], **waits: Unpack[WaitOptions]
+    ) -> tuple[Mutation, ...]:
+        """Delete vectors and their texts."""
+        delete = partial(writing.delete, io, self._state, ids, **waits)
+        texts = self.long_texts
+        if texts is None:
+            return await delete()
+        settle = partial(self.await_writes, io, waits["wait_timeout"])
+        return await Keeping(texts, self._state).delete(io, ids, delete, settle)
 
     async def delete_matching(
         self,
@@ -56,8 +73,9 @@ class Deleting(RecordBase):
             io,
             self._state,
             plan=plan,
-            read=self.record,
+            read=self._reader,
             namespace=namespace,
+            delete=partial(self._delete, io),
             verify=verify,
             max_requests=most,
             **self._waiting(wait, wait_timeout),
@@ -82,4 +100,4 @@ class Deleting(RecordBase):
             )
         async with aclosing(everything) as found:
             ids = [vector_id async for vector_id in found]
-        await writing.delete(io, self._state, ids, **self._waiting(wait, wait_timeout))
+        await self._delete(io, ids, **self._waiting(wait, wait_timeout))

@@ -29,7 +29,7 @@ class Reading(RecordBase):
 
     async def get(self, io: Io, ids: Sequence[str]) -> list[Record]:
         """The records with these ids, in the order of ``ids``; missing ones are left out."""
-        return [self.record(v.id, v.metadata) for v in await self._vectors(io, ids)]
+        return [record for _, record in await self.whole(io, await self._vectors(io, ids))]
 
     async def records(
         self,
@@ -43,7 +43,7 @@ class Reading(RecordBase):
         if ids is not None:
             namespace = self.in_namespace(options.get("namespace"))
             found = await self._selected(io, ids, filter, namespace=namespace)
-            return [self.record(vector.id, vector.metadata) for vector in found]
+            return [record for _, record in await self.whole(io, found)]
         async with aclosing(self.iter_records(io, filter=filter, **options)) as records:
             return [record async for record in records]
 
@@ -63,15 +63,15 @@ class Reading(RecordBase):
             io,
             self._state,
             plan=plan,
-            read=self.record,
+            read=self._reader,
             namespace=namespace,
             return_metadata="all",
             max_requests=most,
         )
         async with aclosing(rounds) as found:
             async for some in found:
-                for match in some:
-                    yield self.record(match.id, match.metadata)
+                for _, record in await self.whole(io, some):
+                    yield record
 
     async def iter_ids(
         self, io: Io, *, filter: AnyFilter | None = None, **options: Unpack[FindOptions]
@@ -94,7 +94,7 @@ class Reading(RecordBase):
                 io,
                 self._state,
                 plan=plan,
-                read=self.record,
+                read=self._reader,
                 namespace=namespace,
                 max_requests=most,
             )
@@ -118,7 +118,7 @@ class Reading(RecordBase):
             io,
             self._state,
             plan=plan,
-            read=self.record,
+            read=self._reader,
             namespace=namespace,
             precision=precision,
             max_requests=most,

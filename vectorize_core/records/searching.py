@@ -67,7 +67,7 @@ class Searching(RecordBase):
             as_values(query),
             k,
             plan=plan,
-            read=self.record,
+            read=self._reader,
             return_values=return_values,
             return_metadata="all",
             namespace=namespace,
@@ -75,7 +75,7 @@ class Searching(RecordBase):
         )
         if k and not matches:
             await warn_of_pending_writes(io, self._state)
-        return [Hit(self.record(match.id, match.metadata), match) for match in matches]
+        return [Hit(record, match) for match, record in await self.whole(io, matches)]
 
     async def search_like(
         self, io: Io, record_id: str, k: int, **options: Unpack[SearchOptions]
@@ -128,10 +128,8 @@ class Searching(RecordBase):
         await reading.check_query(io, self._state, target)
         matrix = np.stack([vector.values for vector in vectors])
         best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
-        return [
-            Hit(
-                self.record(vectors[at].id, vectors[at].metadata),
-                Match(vectors[at].id, float(score), vectors[at].values),
-            )
+        matches = [
+            Match(vectors[at].id, float(score), vectors[at].values, vectors[at].metadata)
             for at, score in zip(best, scores, strict=True)
         ]
+        return [Hit(record, match) for match, record in await self.whole(io, matches)]

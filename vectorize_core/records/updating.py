@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Mapping, Sequence
 from typing import Any, Unpack
 
 from vectorize_core import checks, layout
-from vectorize_core.errors import InvalidInputError
+from vectorize_core.errors import InvalidInputError, OversizedError
 from vectorize_core.flows import selecting, writing
 from vectorize_core.flows.source import Records
 from vectorize_core.flows.waiting import WaitOptions
@@ -16,6 +16,8 @@ from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Vector
 from vectorize_core.records.adding import Adding, AddOptions
+from vectorize_core.texts.keeping import Putting
+from vectorize_core.texts.names import text_name
 
 Changes = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 """Metadata for all records of a call, or for each its own."""
@@ -41,7 +43,11 @@ class Updating(Adding):
             vector = found.get(self.stored_id(item.record.id))
             if vector is None or item.values is not None:
                 return item
-            same = self.record(vector.id, vector.metadata).text == item.record.text
+            text, stored = item.record.text, self._decoded(vector)
+            if text is not None and stored.text_name is not None:
+                same = stored.text_name == text_name(self.index.name, vector.id, text)
+            else:
+                same = stored.text == text
             return item._replace(values=vector.values) if same else item
 
         return await self.add(io, [*map(known, given)], **options)
@@ -74,7 +80,19 @@ class Updating(Adding):
                 kept = {} if replace else record.metadata
                 changed[vector_id] = dataclasses.replace(record, metadata={**kept, **change})
         indexed = await self.index.properties(io) if changed else {}
-        vectors = [self._encoded(record, found[i], indexed) for i, record in changed.items()]
+        putting = Putting(self.long_texts, self._state) if self.long_texts is not None else None
+        vectors = []
+        for vector_id, record in changed.items():
+            try:
+                vector = self._encoded(record, found[vector_id], indexed)
+            except OversizedError:
+                if putting is None or record.text is None:
+                    raise
+                changed[vector_id] = putting.outside(record)
+                vector = self._encoded(changed[vector_id], found[vector_id], indexed)
+            vectors.append(vector)
+        if putting is not None:
+            await putting.put_again(io, changed.values())
         goal = self._waiting(waits.get("wait"), waits.get("wait_timeout"))
         await writing.upsert(io, self._state, vectors, batch_size=self.batch_size, **goal)
         return [name for name in ids if self.stored_id(name) in found]

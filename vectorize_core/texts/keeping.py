@@ -7,16 +7,25 @@ ends what was begun.
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
-from vectorize_core import layout
+from vectorize_core import json, layout
+from vectorize_core.errors import InvalidVectorError
 from vectorize_core.flows.reading import get_many
 from vectorize_core.flows.state import IndexState
 from vectorize_core.io import Io
-from vectorize_core.texts.names import Versions, list_name, read_versions, write_versions
+from vectorize_core.layout import Record
+from vectorize_core.texts.names import (
+    Versions,
+    list_name,
+    read_versions,
+    text_name,
+    write_versions,
+)
 from vectorize_core.texts.store import TextStore
 
 T = TypeVar("T")
@@ -28,14 +37,9 @@ _IN_PROGRESS: Final = 900.0
 
 
 class Kept(NamedTuple):
-    """A record about to be written. ``name`` is that of its long text, None if it has none.
+    """A record about to be written; ``is_new`` if no other one can have had its id before."""
 
-    ``text`` is None if it is there already. ``is_new``: no record had the id before.
-    """
-
-    id: str
-    name: str | None = None
-    text: str | None = None
+    record: Record
     is_new: bool = False
 
 
@@ -99,34 +103,56 @@ class Putting(Keeping):
     _superseded: _Found = field(default_factory=_Found)
     _own: set[str] = field(default_factory=set)
 
-    async def put(self, io: Io, records: Sequence[Kept]) -> None:
-        """Put the texts of records that are about to be written; of equal ids the last counts."""
-        batch = {record.id: record for record in records}
-        old = await self._find(io, [r.id for r in batch.values() if not r.is_new])
-        await self._note(io, batch, old)
-        now, lists, long = time.time(), {}, {}
-        for record in batch.values():
-            if record.name is None or record.text is None:
-                continue
-            versions = {**old.versions.get(record.id, {}), record.name: now}
-            lists[list_name(self.state.name, record.id)] = write_versions(versions)
-            long[record.name] = record.text
-        self._own |= long.keys()
-        if long:
-            # The lists first: what no list names, no delete finds.
-            await self.texts.put(io, self.state.name, {**lists, **long})
+    def outside(self, record: Record) -> Record:
+        """A record whose text stands outside its vector."""
+        assert record.text is not None
+        size, most = json.utf8_size(record.text), self.texts.max_bytes
+        if most is not None and size > most:
+            raise InvalidVectorError(
+                f"record {record.name!r}: its text takes {size} bytes, {self.texts!r} takes "
+                f"{most}. Split it into smaller chunks"
+            )
+        name = text_name(self.state.name, record.id, record.text)
+        return dataclasses.replace(record, text_name=name)
 
-    async def _note(self, io: Io, batch: dict[str, Kept], old: _Found) -> None:
-        """Note the texts that nobody needs once the batch is seen.
+    async def put(self, io: Io, batch: Sequence[Kept]) -> None:
+        """Put the texts of records that are about to be written; of equal ids the last counts."""
+        records = {kept.record.id: kept.record for kept in batch}
+        old = await self._find(io, {kept.record.id for kept in batch if not kept.is_new})
+        await self._note(io, records, old)
+        now, lists, texts = time.time(), {}, {}
+        for record in records.values():
+            if record.text_name is None or record.text is None:
+                continue
+            versions = {**old.versions.get(record.id, {}), record.text_name: now}
+            lists[list_name(self.state.name, record.id)] = write_versions(versions)
+            texts[record.text_name] = record.text
+        self._own |= texts.keys()
+        if texts:
+            # The lists first: what no list names, no delete finds.
+            await self.texts.put(io, self.state.name, {**lists, **texts})
+
+    async def put_again(self, io: Io, records: Iterable[Record]) -> None:
+        """Put the long texts of records that are written with other metadata.
+
+        Also those that are there, so that nobody who replaces one meanwhile deletes it.
+        """
+        long = {record.text_name: record for record in records if record.text_name is not None}
+        wanted = [name for name, record in long.items() if record.text is None]
+        there = await self.texts.get(io, self.state.name, wanted) if wanted else {}
+        for name, text in there.items():
+            long[name] = dataclasses.replace(long[name], text=text)
+        await self.put(io, [Kept(record) for record in long.values()])
+
+    async def _note(self, io: Io, records: Mapping[str, Record], old: _Found) -> None:
+        """Note the texts that nobody needs once the records are seen.
 
         A young one may belong to a write of another process that is still going on, unless a
         vector names it, or it is from this write.
         """
         oldest = time.time() - _IN_PROGRESS
         others = {
-            vector_id: {
-                name: put for name, put in versions.items() if name != batch[vector_id].name
-            }
+            vector_id: {n: put for n, put in versions.items() if n != records[vector_id].text_name}
             for vector_id, versions in old.versions.items()
         }
         unsure = [

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from vectorize_core.errors import InvalidInputError, MissingTextError
+from vectorize_core.flows.reading import get_many
 from vectorize_core.flows.sieve import Preparing, ReadRecord
+from vectorize_core.flows.state import IndexState
 from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Match, Vector
 from vectorize_core.texts.store import TextStore
 
+V = TypeVar("V", bound=Match | Vector)
 OnMissingText: TypeAlias = Literal["error", "empty"]
+
+
+def check_on_missing_text(given: OnMissingText) -> None:
+    """One of the two."""
+    if given not in ("error", "empty"):
+        raise InvalidInputError(f"on_missing_text is 'error' or 'empty'; got {given!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,78 +32,77 @@ class TextReading:
     ``read`` makes a record of what a vector holds.
     """
 
-    index: str
+    state: IndexState
     read: ReadRecord
     texts: TextStore | None = None
     on_missing_text: OnMissingText = "error"
 
-    def __post_init__(self) -> None:
-        if self.on_missing_text not in ("error", "empty"):
-            raise InvalidInputError(
-                f"on_missing_text is 'error' or 'empty'; got {self.on_missing_text!r}"
-            )
+    async def records(self, io: Io, vectors: Sequence[V]) -> list[tuple[V, Record]]:
+        """Vectors with their records; those that are gone are left out.
 
-    async def records(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
-        """The records of vectors, whole.
-
-        `MissingTextError` for one whose text should be outside the vector and is not, unless a
-        missing text is to be empty.
+        `MissingTextError` for a text that is missing, unless that is to be an empty one.
         """
-        records = await self.fill(io, vectors)
-        for record in records:
-            if record.text is None and record.text_name is not None:
-                raise MissingTextError(self._why(record))
-        return records
+        records = await self.current(io, vectors)
+        pairs = zip(vectors, records, strict=True)
+        return [(vector, self._checked(record)) for vector, record in pairs if record is not None]
 
-    async def fill(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
-        """`records`; one without its text is left as it is."""
+    async def current(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record | None]:
+        """The records of vectors, with their texts where these are found; None for what is gone.
+
+        A text is also missing if its record has changed since the vector was read. So the vector
+        is then read again.
+        """
+        records = await self._fill(io, vectors)
+        pairs = list(zip(vectors, records, strict=True))
+        lost = [vector.id for vector, record in pairs if self._lacks(vector.id, record)]
+        if self.texts is None or not lost:
+            return list(records)
+        now = list((await get_many(io, self.state, lost)).values())
+        again = dict(zip((v.id for v in now), await self._fill(io, now), strict=True))
+        return [again.get(v.id) if self._lacks(v.id, record) else record for v, record in pairs]
+
+    async def _fill(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
         records = [self.read(vector.id, vector.metadata) for vector in vectors]
-        if all(record.text is not None for record in records):
-            return records
         names = [self._name(v.id, record) for v, record in zip(vectors, records, strict=True)]
         wanted = [name for name in dict.fromkeys(names) if name is not None]
-        if self.texts is not None and wanted:
-            found = await self.texts.get(io, self.index, wanted)
-            records = [
-                record if name is None else _with(record, found.get(name))
-                for record, name in zip(records, names, strict=True)
-            ]
-        if self.on_missing_text == "empty":
-            records = [
-                _with(record, "") if _should_have_one(record) else record for record in records
-            ]
-        return records
+        if self.texts is None or not wanted:
+            return records
+        found = await self.texts.get(io, self.state.name, wanted)
+        return [
+            replace(record, text=found[name]) if name in found else record
+            for record, name in zip(records, names, strict=True)
+        ]
 
     def _name(self, vector_id: str, record: Record) -> str | None:
-        """What the text of a record without one is called in the store of texts."""
+        """What the text is called that a record without one has in the store of texts."""
         if record.text is not None or record.text_name is not None or record.node is not None:
             return record.text_name
-        plain = self.texts is not None and self.texts.plain_ids
-        return vector_id if plain else None
+        return vector_id if self.texts is not None and self.texts.plain_ids else None
 
-    def _why(self, record: Record) -> str:
+    def _lacks(self, vector_id: str, record: Record) -> bool:
+        """Whether a record has a text somewhere that was not found."""
+        return record.text is None and self._name(vector_id, record) is not None
+
+    def _checked(self, record: Record) -> Record:
+        """The record with a text, if it is one that must have one."""
+        if record.text is not None or (record.node is not None and record.text_name is None):
+            return record
+        if self.on_missing_text == "empty":
+            return replace(record, text="")
+        if record.text_name is None:
+            # Where a text is needed, the error lists what there is: a node may do without.
+            return record
         where = (
             "give the store the texts= that it was written with"
             if self.texts is None
             else f"it is not in {self.texts!r}. Write the record again"
         )
-        return (
+        raise MissingTextError(
             f"the text of record {record.id!r} does not fit into its vector, and stands in a store "
             f"of texts under {record.text_name!r}: {where}, or take it for empty with "
             f"on_missing_text='empty'. Its metadata has the keys "
             f"{sorted(map(str, record.metadata))}"
         )
-
-
-def _should_have_one(record: Record) -> bool:
-    """Whether a record without a text lacks something: a node need not have one."""
-    return record.node is None or record.text_name is not None
-
-
-def _with(record: Record, text: str | None) -> Record:
-    if text is None or record.text is not None:
-        return record
-    return dataclasses.replace(record, text=text)
 
 
 @dataclass(slots=True)
@@ -108,11 +115,22 @@ class WholeRecords(Preparing):
     def __call__(self, vector_id: str, metadata: Mapping[str, Any] | None) -> Record:
         """The record in a vector's metadata, with its text if it was prepared."""
         ready = self._ready.get(vector_id)
-        if ready is not None:
-            return ready
-        return self.reading.read(vector_id, metadata)
+        return ready if ready is not None else self.reading.read(vector_id, metadata)
 
     async def prepare(self, io: Io, vectors: Sequence[Match | Vector]) -> None:
-        """Get the texts of these; those before them are forgotten."""
-        records = await self.reading.fill(io, vectors)
-        self._ready = {v.id: record for v, record in zip(vectors, records, strict=True)}
+        """Get the texts of these; those before them are forgotten.
+
+        What is gone counts as empty: it is left out later, where it is to be returned.
+        """
+        records = await self.reading.current(io, vectors)
+        self._ready = {
+            vector.id: self._for_filter(vector, record)
+            for vector, record in zip(vectors, records, strict=True)
+        }
+
+    def _for_filter(self, vector: Match | Vector, record: Record | None) -> Record:
+        if record is None:
+            return replace(self.reading.read(vector.id, vector.metadata), text="")
+        if record.text is None and self.reading.on_missing_text == "empty":
+            return replace(record, text="")
+        return record
