@@ -17,6 +17,7 @@ from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT
 from vectorize_core.io import AsyncIo, SyncIo
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.store import RecordStore
+from vectorize_core.texts.reading import OnMissingText
 
 NodeLayout = Literal["compact", "stock"]
 _ALWAYS = ("stores_text", "is_embedding_query", "flat_metadata", "class_name")
@@ -45,6 +46,9 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     )
     text_key: str = Field(
         default=layout.DEFAULT_TEXT_KEY, description="The metadata key that holds the text."
+    )
+    on_missing_text: OnMissingText = Field(
+        default="error", description="What a node without a text is."
     )
     node_layout: NodeLayout = Field(
         default="compact", description="How nodes are written; both layouts are read."

@@ -109,7 +109,7 @@ def to_node(record: Record) -> BaseNode:
     """The node of a record; any record with a text is a `TextNode` at least."""
     if record.node is None:
         if _STOCK in record.metadata:
-            return metadata_dict_to_node(record.metadata, text=record.text)
+            return metadata_dict_to_node(record.metadata, text=record.text or None)
         return TextNode(id_=record.id, text=text_of(record), metadata=record.metadata)
     kind = class_of(record)
     metadata = record.metadata

@@ -6,9 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any, Self
 
+from llama_index.core.storage.kvstore.types import BaseKVStore
+
 from llama_index_vectorize.adding import Adding
 from llama_index_vectorize.configured import NodeLayout
 from llama_index_vectorize.querying import Querying
+from llama_index_vectorize.texts import as_texts
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
@@ -19,6 +22,8 @@ from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.store import RecordStore
 from vectorize_core.store_index import StoreIndex
+from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.texts.store import TextStore
 
 
 class VectorizeVectorStore(Adding, Querying):
@@ -53,6 +58,8 @@ class VectorizeVectorStore(Adding, Querying):
         index: Index | AsyncIndex | None = None,
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
+        texts: TextStore | BaseKVStore | None = None,
+        on_missing_text: OnMissingText = "error",
         node_layout: NodeLayout = "compact",
         create_index: bool | None = None,
         metric: Metric | None = None,
@@ -73,6 +80,11 @@ class VectorizeVectorStore(Adding, Querying):
             namespace: where nodes are written and searched unless a call says otherwise; None
                 writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text.
+            texts: where a text goes that does not fit into a vector: a `D1Texts`, a `SqliteTexts`,
+                or any `BaseKVStore`. With ``path`` a file beside the vectors; otherwise such a
+                text is an error (docs/long-texts.md).
+            on_missing_text: what a node without a text is: a `MissingTextError` ("error"), or an
+                "empty" one.
             node_layout: how nodes are written, both are read: "compact" (docs/layout.md), or
                 "stock", LlamaIndex's ``_node_content``, with its text only once.
             create_index: whether the first write creates a missing index. By default only with
@@ -98,12 +110,15 @@ class VectorizeVectorStore(Adding, Querying):
         settings: dict[str, Any] = {
             "namespace": namespace,
             "text_key": text_key,
+            "on_missing_text": on_missing_text,
             "batch_size": batch_size,
             "wait": wait,
             "wait_timeout": wait_timeout,
         }
         # First, for its errors say more than those of pydantic.
-        records = RecordStore(index=StoreIndex(located=located, **creation), **settings)
+        records = RecordStore(
+            index=StoreIndex(located=located, **creation), texts=as_texts(texts), **settings
+        )
         place = located.connection.place
         fields: dict[str, Any] = {
             "index_name": located.index_name,
