@@ -1,0 +1,371 @@
+"""Texts that do not fit into a vector, through both stores and every kind of store of texts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from llama_index.core.schema import ImageNode, NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores.types import VectorStoreQuery
+
+import langchain_vectorize
+import llama_index_vectorize
+from tests.stores import Call, Embedder, both_ways, recorded, sync_call, vector
+from tests.texts.drivers import Chain, Llama, Watched
+from tests.texts.kinds import EVERY, MakeTexts
+from vectorize_core import (
+    InvalidInputError,
+    InvalidVectorError,
+    MissingTextError,
+    Vector,
+    VectorizeClient,
+    json,
+)
+from vectorize_core.d1 import ReadD1
+from vectorize_core.local import Behavior
+from vectorize_core.texts import D1Texts, SqliteTexts
+
+every_kind = pytest.mark.parametrize("make", EVERY.values(), ids=list(EVERY))
+both_stores = pytest.mark.parametrize("kind", [Chain, Llama], ids=lambda kind: kind.name)
+Kind = type[Chain] | type[Llama]
+
+
+def long(name: str) -> str:
+    """A text of 200 KB."""
+    return f"{name}: " + "Fourscore and seven years é 日本 ago. " * 5_000
+
+
+@pytest.fixture
+def client() -> Iterator[VectorizeClient]:
+    with VectorizeClient.local() as client:
+        yield client
+
+
+@pytest.fixture
+def texts() -> Watched:
+    return Watched(SqliteTexts())
+
+
+@both_ways
+@both_stores
+@every_kind
+async def test_a_long_text_is_stored_found_updated_and_deleted(
+    client: VectorizeClient, tmp_path: Path, kind: Kind, make: MakeTexts, call: Call
+) -> None:
+    texts = Watched(make(tmp_path))
+    store = kind(client, texts=texts)
+    one, two, new = long("one"), long("two"), long("new")
+    assert len(one.encode()) > 200_000
+    await store.add(call, ("a", one, 1), ("b", two, 2), ("c", "short", 3))
+    everything = {"a": (one, 1), "b": (two, 2), "c": ("short", 3)}
+    assert await store.search(call, one) == everything
+    assert await store.search(call, two, k=1) == {"b": everything["b"]}
+    assert await store.search(call, one, year=2) == {"b": everything["b"]}
+    assert await store.get(call, ["c", "a", "x"]) == {"c": ("short", 3), "a": (one, 1)}
+    assert sorted(texts.texts) == [one, two]
+
+    await store.add(call, ("a", new, 4))
+    assert await store.get(call, ["a"]) == {"a": (new, 4)}
+    assert sorted(texts.texts) == sorted([new, two])
+    await store.reindex(call)
+    assert await store.search(call, new, k=1) == {"a": (new, 4)}
+    await store.add(call, ("a", "now short", 4))
+    assert await store.get(call, ["a"]) == {"a": ("now short", 4)}
+    assert texts.texts == [two]
+
+    await store.delete(call, ["b", "x", "x" * 65])
+    assert texts.live == {}
+    await store.add(call, ("a", one, 1), ("b", two, 2))
+    await store.delete_year(call, 2)
+    assert texts.texts == [one]
+    await store.clear(call)
+    assert texts.live == {}
+    assert await store.search(call, one) == {}
+    texts.close()
+
+
+@both_ways
+async def test_every_search_of_langchain_gives_the_whole_text(
+    client: VectorizeClient, texts: Watched, call: Call
+) -> None:
+    store = Chain(client, texts=texts).store
+    given = {name: long(name) for name in "abc"}
+    await call(store, "add_texts", list(given.values()), ids=list(given))
+    whole = sorted(given.values())
+
+    def read(documents: list[Document]) -> list[str]:
+        return sorted(document.page_content for document in documents)
+
+    query = vector("query")
+    scored = await call(store, "similarity_search_with_score", "query")
+    assert read([document for document, _ in scored]) == whole
+    relevant = await call(store, "similarity_search_with_relevance_scores", "query")
+    assert read([document for document, _ in relevant]) == whole
+    assert read(await call(store, "similarity_search_by_vector", query)) == whole
+    assert read(await call(store, "max_marginal_relevance_search", "query", k=3)) == whole
+    assert read(await call(store, "max_marginal_relevance_search_by_vector", query, k=3)) == whole
+    for kind in ("similarity", "mmr"):
+        assert read(await call(store.as_retriever(search_type=kind), "invoke", "query")) == whole
+
+
+@both_ways
+async def test_every_read_of_llama_index_gives_the_whole_node(
+    client: VectorizeClient, texts: Watched, call: Call
+) -> None:
+    store = Llama(client, texts=texts).store
+    link = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="doc")}
+    node = TextNode(id_="a", text=long("a"), embedding=vector("a"), relationships=link)
+    image = ImageNode(id_="b", image_url="http://a/b.png", embedding=vector("b"))
+    await call(store, "add", [node, image])
+    asked = VectorStoreQuery(query_embedding=vector("a"), similarity_top_k=5, node_ids=["a"])
+    (found,) = (await call(store, "query", asked)).nodes
+    assert (found.text, found.ref_doc_id) == (long("a"), "doc")
+    (found, other) = await call(store, "get_nodes", ["a", "b"])
+    assert found.text == long("a")
+    assert (type(other), other.image_url) == (ImageNode, "http://a/b.png")
+    await call(store, "delete", "doc")
+    assert texts.live == {}
+
+
+@both_ways
+async def test_a_function_sees_the_whole_text_wherever_it_filters(
+    client: VectorizeClient, texts: Watched, call: Call
+) -> None:
+    store = Chain(client, texts=texts).store
+    names = [f"{number:03}" for number in range(130)]
+    given = [long(name) if number % 13 == 0 else name for number, name in enumerate(names)]
+    metadatas = [{"year": number % 2} for number in range(130)]
+    await call(store, "add_texts", given, metadatas, ids=names)
+
+    def is_long(document: Document) -> bool:
+        return document.page_content.endswith("ago. ")
+
+    wanted = {name for number, name in enumerate(names) if number % 13 == 0}
+    scan = {"filter": is_long, "unindexed": "scan"}
+    for k in (100, 20, 3):
+        found = await call(store, "similarity_search", "query", k=k, **scan)
+        assert {d.id for d in found} <= wanted
+        assert len(found) == min(k, 10)
+    assert await call(store, "count", **scan) == 10
+    await call(store, "delete", **scan)
+    assert await call(store, "count") == 120
+    assert texts.live == {}
+
+
+@both_ways
+async def test_texts_of_many_hits_come_a_hundred_a_query(
+    client: VectorizeClient, call: Call
+) -> None:
+    sent = recorded(client)
+    store = Chain(client, texts=D1Texts("texts")).store
+    given = [f"{number} " + "x" * 11_000 for number in range(130)]
+    await call(store, "add_texts", given)
+    sent.ops.clear()
+    found = await call(store, "similarity_search", "query", k=130)
+    assert sorted(d.page_content for d in found) == sorted(given)
+    assert sorted(len(op.statements[0][1]) for op in sent.of(ReadD1)) == [30, 100]
+
+
+async def test_what_is_short_costs_nothing_more(client: VectorizeClient, texts: Watched) -> None:
+    store = Chain(client, texts=texts).store
+    store.add_texts(["one", "two"])
+    assert len(store.similarity_search("one")) == 2
+    assert (texts.gets, texts.live) == ([], {})
+
+
+def test_the_largest_text_that_fits_stays_in_its_vector(
+    client: VectorizeClient, texts: Watched
+) -> None:
+    store = Chain(client, texts=texts).store
+    store.add_texts(["x"], ids=["a"])
+    (stored,) = client.index("docs").get(["a"])
+    room = 10_240 - len(json.dumps(stored.metadata))
+    store.add_texts(["x" * (room + 1)], ids=["a"])
+    assert texts.live == {}
+    store.add_texts(["x" * (room + 2)], ids=["a"])
+    assert texts.texts == ["x" * (room + 2)]
+
+
+# What a vector and its reader without the texts see
+
+
+async def test_a_vector_names_its_text_and_holds_none_of_it(
+    client: VectorizeClient, texts: Watched
+) -> None:
+    Chain(client, texts=texts).store.add_texts([long("a")], [{"year": 1}], ids=["a"])
+    (stored,) = client.index("docs").get(["a"])
+    (name,) = (name for name in texts.live if name.count("-") == 2)
+    assert stored.metadata is not None
+    assert stored.metadata["_vs"] == f'{{"v":1,"x":"{name}"}}'
+    assert stored.metadata.keys() == {"year", "_vs", "_vs_bucket", "_vs_own"}
+
+
+@both_ways
+@both_stores
+async def test_without_its_text_a_record_is_an_error_that_says_what_to_do(
+    client: VectorizeClient, texts: Watched, kind: Kind, call: Call
+) -> None:
+    await kind(client, texts=texts).add(call, ("a", long("a"), 1))
+    for options, said in (
+        ({}, r"record 'a'.*under 'vs-\w+-\w+': give the store the texts=.*keys \['year'\]"),
+        ({"texts": SqliteTexts()}, r"it is not in SqliteTexts\(':memory:'\).*Write.*again"),
+    ):
+        store = kind(client, **options)
+        for read in (store.search(call, "a"), store.get(call, ["a"])):
+            with pytest.raises(MissingTextError, match=said):
+                await read
+        empty = kind(client, on_missing_text="empty", **options)
+        assert await empty.search(call, "a") == {"a": ("", 1)}
+        assert await empty.get(call, ["a"]) == {"a": ("", 1)}
+
+
+@both_ways
+@both_stores
+async def test_a_vector_that_never_had_a_text_can_be_read_as_empty(
+    client: VectorizeClient, kind: Kind, call: Call
+) -> None:
+    client.create_index("docs", dimensions=32, metadata_indexes={"year": "number"})
+    client.index("docs").upsert([Vector("v", vector("v"), metadata={"year": 1})])
+    with pytest.raises(MissingTextError, match=r"'v'.*\['year'\]"):
+        await kind(client).search(call, "v")
+    assert await kind(client, on_missing_text="empty").search(call, "v") == {"v": ("", 1)}
+    store = Chain(client, on_missing_text="empty").store
+    found = await call(
+        store, "similarity_search", "v", filter=lambda d: not d.page_content, unindexed="scan"
+    )
+    assert [document.id for document in found] == ["v"]
+
+
+@both_stores
+async def test_without_a_store_of_texts_a_long_text_is_an_error_that_names_it(
+    client: VectorizeClient, kind: Kind
+) -> None:
+    with pytest.raises(InvalidVectorError, match=r"'a'.*takes \d+ bytes.*10240.*texts="):
+        await kind(client).add(sync_call, ("a", long("a"), 1))
+
+
+@both_stores
+async def test_metadata_that_do_not_fit_are_an_error_whatever_the_text(
+    client: VectorizeClient, texts: Watched, kind: Kind
+) -> None:
+    store = Chain(client, texts=texts).store
+    with pytest.raises(InvalidVectorError, match=r"'a': the metadata takes 1\d{4} bytes"):
+        store.add_texts([long("a")], [{"large": "x" * 10_240}], ids=["a"])
+    assert texts.live == {}
+
+
+def test_a_text_that_d1_does_not_take_is_refused_before_anything_is_sent(
+    client: VectorizeClient,
+) -> None:
+    sent = recorded(client)
+    store = Chain(client, texts=D1Texts("texts")).store
+    with pytest.raises(InvalidVectorError, match=r"'b'.*2000001 bytes.*D1Texts.*Split"):
+        store.add_texts(["short", "x" * 2_000_001], ids=["a", "b"])
+    assert sent.changes == []
+
+
+def test_only_two_things_can_be_done_about_a_missing_text(client: VectorizeClient) -> None:
+    for kind in (Chain, Llama):
+        with pytest.raises(InvalidInputError, match="on_missing_text"):
+            kind(client, on_missing_text="skip")
+
+
+# Embedded
+
+
+@both_ways
+@pytest.mark.parametrize("place", ["directory", "memory"])
+async def test_an_embedded_store_keeps_long_texts_beside_its_vectors(
+    tmp_path: Path, call: Call, place: str
+) -> None:
+    path = tmp_path / "data" if place == "directory" else ":memory:"
+    kind = langchain_vectorize.VectorizeVectorStore
+    with kind(Embedder(), index_name="docs", path=path) as store:
+        await call(store, "add_texts", [long("a"), "short"], ids=["a", "b"])
+        (found,) = await call(store, "get_by_ids", ["a"])
+        assert found.page_content == long("a")
+    if place == "directory":
+        llama = llama_index_vectorize.VectorizeVectorStore("docs", path=path)
+        with llama as again:
+            (node,) = await call(again, "get_nodes", ["a"])
+            assert node.get_content() == long("a")
+            await call(again, "delete_nodes", ["a"])
+            assert await call(again, "get_nodes", ["a"]) == []
+
+
+async def test_no_file_of_texts_is_made_before_there_is_a_long_one(tmp_path: Path) -> None:
+    kind = langchain_vectorize.VectorizeVectorStore
+    async with kind(Embedder(), index_name="docs", path=tmp_path) as store:
+        await store.aadd_texts(["one"], ids=["a"])
+        await store.adelete(["a"])
+        assert not (tmp_path / "texts.sqlite3").exists()
+        await store.aadd_texts([long("one")], ids=["a"])
+        assert (tmp_path / "texts.sqlite3").exists()
+
+
+async def test_sqlite_never_works_on_the_event_loops_thread(
+    client: VectorizeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    transaction = SqliteTexts._transaction
+
+    def noted(self: SqliteTexts) -> Any:
+        threads.add(threading.get_ident())
+        return transaction(self)
+
+    monkeypatch.setattr(SqliteTexts, "_transaction", noted)
+    store = Chain(client, texts=SqliteTexts()).store
+    for text in ("one", "two"):
+        await store.aadd_texts([long(text)], ids=["a"])
+    await store.asimilarity_search("query")
+    await store.adelete(["a"])
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+# A service whose writes are seen later
+
+
+@both_stores
+async def test_old_texts_go_only_when_reads_no_longer_see_their_vectors(
+    kind: Kind, texts: Watched
+) -> None:
+    behavior = Behavior(process_delay=0.15, propagate_delay=0.1)
+    with VectorizeClient.local(behavior=behavior) as client:
+        store = kind(client, texts=texts, wait=True)
+        await store.add(sync_call, ("a", long("one"), 1))
+        seen = []
+
+        def read() -> None:
+            reader = kind(client, texts=texts)
+            while not stop.is_set():
+                seen.append(_run(reader))
+
+        stop = threading.Event()
+        thread = threading.Thread(target=read)
+        thread.start()
+        try:
+            await store.add(sync_call, ("a", long("two"), 2), wait=False)
+            await store.delete(sync_call, ["a"])
+        finally:
+            stop.set()
+            thread.join()
+    # At every moment the record is whole: as it was, as it is, or gone.
+    assert {1, 2, None} >= {record[1] if record else None for record in seen}
+    assert (long("one"), 1) in seen
+    assert (long("two"), 2) in seen
+    assert None in seen or seen
+    assert texts.live == {}
+
+
+def _run(reader: Chain | Llama) -> tuple[str, int] | None:
+    flow = reader.get(sync_call, ["a"])
+    try:
+        flow.send(None)
+    except StopIteration as end:
+        return end.value.get("a")  # type: ignore[no-any-return]
+    raise AssertionError("a sync call does not suspend")
