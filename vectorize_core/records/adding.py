@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Unpack
 
 from vectorize_core.flows import writing
@@ -65,5 +64,5 @@ class Adding(RecordBase):
             io, self._state, source, "upsert", **WriteOptions(**{**options, **waits})
         )
         if putting is not None:
-            await putting.finish(io, partial(self.await_writes, io, waits["wait_timeout"]))
+            await putting.finish(io, waits["wait_timeout"])
         return source.ids

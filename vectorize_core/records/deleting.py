@@ -49,8 +49,7 @@ class Deleting(RecordBase):
         texts = self.long_texts
         if texts is None:
             return await delete()
-        settle = partial(self.await_writes, io, waits["wait_timeout"])
-        return await Keeping(texts, self._state).delete(io, ids, delete, settle)
+        return await Keeping(texts, self._state).delete(io, ids, delete, waits["wait_timeout"])
 
     async def delete_matching(
         self,

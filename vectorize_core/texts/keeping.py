@@ -8,13 +8,16 @@ ends what was begun.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from vectorize_core import json, layout
-from vectorize_core.errors import InvalidVectorError
+from vectorize_core.errors import InvalidVectorError, WaitTimeoutError
+from vectorize_core.flows.pauses import Pauses
 from vectorize_core.flows.reading import get_many
 from vectorize_core.flows.state import IndexState
 from vectorize_core.io import Io
@@ -22,6 +25,7 @@ from vectorize_core.layout import Record
 from vectorize_core.texts.names import (
     Versions,
     list_name,
+    name_outside,
     read_versions,
     text_name,
     write_versions,
@@ -29,9 +33,9 @@ from vectorize_core.texts.names import (
 from vectorize_core.texts.store import TextStore
 
 T = TypeVar("T")
-Settle = Callable[[], Awaitable[None]]
-"""Awaited until reads see the latest writes."""
+logger = logging.getLogger("vectorize_core")
 
+_AT_ONCE: Final = 100
 _IN_PROGRESS: Final = 900.0
 """Seconds in which another process writes the vector of a text that it has put, or never."""
 
@@ -45,10 +49,14 @@ class Kept(NamedTuple):
 
 @dataclass(slots=True)
 class _Found:
-    """Texts there are, by the ids of their records; ``plain`` are other clients'."""
+    """Texts there are, by the ids of their records; ``plain`` are other clients'.
+
+    ``unnamed`` are the ids of which no read sees a vector with one of these texts.
+    """
 
     versions: dict[str, Versions] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
+    unnamed: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.versions or self.plain)
@@ -62,14 +70,19 @@ class Keeping:
     state: IndexState
 
     async def delete(
-        self, io: Io, ids: Sequence[str], delete: Callable[[], Awaitable[T]], settle: Settle
+        self, io: Io, ids: Sequence[str], delete: Callable[[], Awaitable[T]], wait_timeout: float
     ) -> T:
-        """Delete vectors, then, when reads no longer see them, their texts."""
+        """Delete vectors, then, when reads no longer see them, their texts.
+
+        `WaitTimeoutError` if reads still see them after ``wait_timeout`` seconds.
+        """
         found = await self._find(io, ids)
         result = await delete()
-        if found:
-            await settle()
-            await self._remove(io, found)
+        if not await self._remove(io, found, wait_timeout):
+            raise WaitTimeoutError(
+                f"the vectors are deleted, but after {wait_timeout:.0f} s reads still see some of "
+                "them, so their long texts have not been deleted. Delete them again"
+            )
         return result
 
     async def _find(self, io: Io, ids: Collection[str]) -> _Found:
@@ -79,8 +92,15 @@ class Keeping:
         versions = {i: read_versions(there[name]) for i, name in lists.items() if name in there}
         return _Found(versions, there.keys() & set(ids) if self.texts.plain_ids else set())
 
-    async def _remove(self, io: Io, doomed: _Found) -> None:
-        """Delete texts, but for those that were put again meanwhile; their lists last."""
+    async def _remove(self, io: Io, doomed: _Found, wait_timeout: float) -> bool:
+        """Delete texts when no vector names them any more; False if that takes too long.
+
+        Those that were put again meanwhile stay. The lists of them go last.
+        """
+        if not doomed:
+            return True
+        if not await Pauses(io, wait_timeout).until(partial(self._are_unnamed, io, doomed)):
+            return False
         index = self.state.name
         now = await self._find(io, doomed.versions.keys())
         names, lists = list(doomed.plain), {}
@@ -94,6 +114,34 @@ class Keeping:
         if left:
             await self.texts.put(io, index, left)
         await self.texts.delete(io, index, [name for name in lists if name not in left])
+        return True
+
+    async def _are_unnamed(self, io: Io, doomed: _Found) -> bool:
+        """Whether reads see no vector that names one of these texts, unless it was put again."""
+        ids = sorted({*doomed.versions, *doomed.plain} - doomed.unnamed)
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            named = await self._named(io, some)
+            old = {i: n for i, n in named.items() if n == i or n in doomed.versions.get(i, ())}
+            now = (await self._find(io, old.keys())).versions
+            if any(
+                name == vector_id
+                or now.get(vector_id, {}).get(name) in (None, doomed.versions[vector_id][name])
+                for vector_id, name in old.items()
+            ):
+                return False
+            doomed.unnamed.update(some)
+        return True
+
+    async def _named(self, io: Io, ids: Sequence[str]) -> dict[str, str]:
+        """The texts outside that the vectors with these ids name; those without are left out."""
+        named = {}
+        for vector_id, vector in (await get_many(io, self.state, ids)).items():
+            record = layout.decode(vector_id, vector.metadata)
+            name = name_outside(vector_id, record, plain_ids=self.texts.plain_ids)
+            if name is not None:
+                named[vector_id] = name
+        return named
 
 
 @dataclass(slots=True)
@@ -160,10 +208,7 @@ class Putting(Keeping):
             for vector_id, versions in others.items()
             if any(put > oldest and name not in self._own for name, put in versions.items())
         ]
-        named = {
-            vector_id: layout.decode(vector_id, vector.metadata).text_name
-            for vector_id, vector in (await get_many(io, self.state, unsure)).items()
-        }
+        named = await self._named(io, unsure)
         for vector_id, versions in others.items():
             over = {
                 name: put
@@ -174,8 +219,12 @@ class Putting(Keeping):
                 self._superseded.versions.setdefault(vector_id, {}).update(over)
         self._superseded.plain |= old.plain
 
-    async def finish(self, io: Io, settle: Settle) -> None:
+    async def finish(self, io: Io, wait_timeout: float) -> None:
         """Delete what the write has superseded, when reads see the write."""
-        if self._superseded:
-            await settle()
-            await self._remove(io, self._superseded)
+        if not await self._remove(io, self._superseded, wait_timeout):
+            logger.warning(
+                "index %r: reads do not see a write after %.0f s, so the long texts that it "
+                "replaces have not been deleted; the next write or delete of its records will",
+                self.state.name,
+                wait_timeout,
+            )

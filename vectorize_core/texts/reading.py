@@ -13,6 +13,7 @@ from vectorize_core.flows.state import IndexState
 from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Match, Vector
+from vectorize_core.texts.names import name_outside
 from vectorize_core.texts.store import TextStore
 
 V = TypeVar("V", bound=Match | Vector)
@@ -74,10 +75,8 @@ class TextReading:
         ]
 
     def _name(self, vector_id: str, record: Record) -> str | None:
-        """What the text is called that a record without one has in the store of texts."""
-        if record.text is not None or record.text_name is not None or record.node is not None:
-            return record.text_name
-        return vector_id if self.texts is not None and self.texts.plain_ids else None
+        plain_ids = self.texts is not None and self.texts.plain_ids
+        return name_outside(vector_id, record, plain_ids=plain_ids)
 
     def _lacks(self, vector_id: str, record: Record) -> bool:
         """Whether a record has a text somewhere that was not found."""

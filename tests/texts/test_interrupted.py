@@ -1,0 +1,269 @@
+"""Writes that end anywhere between text and vector: nothing is unreadable, and a repeat repairs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import pytest
+
+from tests.stores import sync_call
+from tests.texts.drivers import Chain, Seen, Stepping, Watched
+from tests.texts.kinds import DURABLE, MakeTexts
+from vectorize_core import VectorizeClient
+from vectorize_core.texts import SqliteTexts, keeping
+from vectorize_core.texts.names import list_name, text_name
+
+T = TypeVar("T")
+ROOT: Final = Path(__file__).parents[2]
+every_kind = pytest.mark.parametrize("make", DURABLE.values(), ids=list(DURABLE))
+
+
+def long(name: str) -> str:
+    return f"{name}: " + "x" * 200_000
+
+
+BEFORE: Final[Seen] = {"a": (long("old"), 1)}
+# What is done to the record `a`, and what there is then.
+ACTIONS: Final[dict[str, tuple[tuple[str, int] | None, Seen]]] = {
+    "add": ((long("new"), 2), {"a": (long("new"), 2)}),
+    "update": ((long("new"), 2), {"a": (long("new"), 2)}),
+    "shorten": (("short", 2), {"a": ("short", 2)}),
+    "delete": (None, {}),
+}
+
+
+class FailedError(Exception):
+    """Stands for whatever ends a write."""
+
+
+class FailingStep:
+    """Fails when it is called for the ``at``-th time."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise FailedError
+
+
+def run(flow: Coroutine[Any, Any, T]) -> T:
+    """What a flow of sync calls returns."""
+    try:
+        flow.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    raise AssertionError("a sync call does not suspend")
+
+
+async def act(store: Chain, action: str) -> None:
+    record, _ = ACTIONS[action]
+    if record is None:
+        await store.delete(sync_call, ["a"])
+    else:
+        await store.add(sync_call, ("a", *record))
+
+
+@every_kind
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_wherever_a_write_ends_all_is_readable_and_the_same_call_repairs_it(
+    tmp_path: Path, make: MakeTexts, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, after = ACTIONS[action]
+    before = {} if action == "add" else BEFORE
+    for at in count(1):
+        monkeypatch.undo()
+        place = tmp_path / str(at)
+        place.mkdir()
+        client, step = VectorizeClient.local(place), FailingStep(at)
+        texts = Watched(make(place))
+        if before:
+            await Chain(client, texts=texts).add(sync_call, ("a", *before["a"]))
+        texts.step = step
+        plain = client.connection.executor
+        client.connection.executor = Stepping(plain, step)
+        failed = False
+        try:
+            await act(Chain(client, texts=texts), action)
+        except FailedError:
+            failed = True
+        texts.step = lambda: None
+        client.connection.executor = plain
+        store = Chain(client, texts=texts)
+        if failed:
+            assert await store.get(sync_call, ["a"]) in (before, after)
+            assert await store.search(sync_call, "query") in (before, after)
+            # As if it were repeated later: what is young may be another process's.
+            monkeypatch.setattr(keeping, "_IN_PROGRESS", -1.0)
+            await act(store, action)
+        assert await store.get(sync_call, ["a"]) == after
+        assert texts.texts == [text for text, _ in after.values() if len(text) > 10_240]
+        assert bool(texts.live) == bool(texts.texts)
+        texts.close()
+        client.close()
+        if not failed:
+            assert at > 3, "it never failed"
+            break
+
+
+@every_kind
+async def test_a_record_that_was_never_written_leaves_a_text_that_a_delete_finds(
+    tmp_path: Path, make: MakeTexts
+) -> None:
+    with VectorizeClient.local(tmp_path) as client:
+        texts = Watched(make(tmp_path))
+        plain = client.connection.executor
+        client.connection.executor = Stepping(plain, FailingStep(1))
+        with pytest.raises(FailedError):
+            await act(Chain(client, texts=texts), "add")
+        client.connection.executor = plain
+        assert texts.texts == [long("new")]
+        await act(Chain(client, texts=texts), "delete")
+        assert texts.live == {}
+        texts.close()
+
+
+# Two writers
+
+
+class Meanwhile:
+    """Does something once, in the midst of another's write."""
+
+    def __init__(self, at: int, do: Callable[[], None]) -> None:
+        self._left = at
+        self._do = do
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._do()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[VectorizeClient, VectorizeClient]]:
+    """Clients of one directory, as two processes have them."""
+    with VectorizeClient.local(tmp_path) as one, VectorizeClient.local(tmp_path) as other:
+        yield one, other
+
+
+UNTIL_DELETION: Final = {"update": 5, "shorten": 2}
+"""Steps: a list, a text and the vector, or the vector alone; before each and at the end."""
+
+
+@pytest.mark.parametrize("theirs", ["other", "old", "new"])
+@pytest.mark.parametrize("action", ["update", "shorten"])
+async def test_another_writers_text_is_never_taken_for_an_old_one(
+    two: tuple[VectorizeClient, VectorizeClient], tmp_path: Path, action: str, theirs: str
+) -> None:
+    """At every moment of one's update another updates the same record, from start to end.
+
+    To the very text that is being replaced only until its deletion begins: there is no store of
+    texts that all could lock.
+    """
+    one, other = two
+    _, after = ACTIONS[action]
+    for at in count(1):
+        name = f"docs-{at}"
+        ours = Watched(SqliteTexts(tmp_path))
+        others = Chain(other, index_name=name, texts=SqliteTexts(tmp_path))
+        await Chain(one, index_name=name, texts=ours).add(sync_call, ("a", *BEFORE["a"]))
+        written = []
+
+        def write(others: Chain = others, written: list[bool] = written) -> None:
+            written.append(True)
+            run(others.add(sync_call, ("a", long(theirs), 3)))
+
+        meanwhile = Meanwhile(at, write)
+        plain = one.connection.executor
+        one.connection.executor = Stepping(plain, meanwhile)
+        ours.step = meanwhile
+        await act(Chain(one, index_name=name, texts=ours), action)
+        one.connection.executor = plain
+        ours.step = lambda: None
+        found = await others.get(sync_call, ["a"])
+        assert found in (after, {"a": (long(theirs), 3)})
+        assert await others.search(sync_call, "query") == found
+        # When it is deleted nothing is left of it, whoever wrote it.
+        await others.delete(sync_call, ["a"])
+        assert await others.search(sync_call, "query") == {}
+        if not written or (theirs == "old" and at == UNTIL_DELETION[action]):
+            assert at >= UNTIL_DELETION[action]
+            break
+
+
+async def test_a_record_that_is_written_again_while_it_is_deleted_is_kept(
+    two: tuple[VectorizeClient, VectorizeClient], tmp_path: Path
+) -> None:
+    """After the vector is gone and before its text is, another process writes the record again."""
+    one, other = two
+    texts = SqliteTexts(tmp_path)
+    again = Chain(other, texts=SqliteTexts(tmp_path))
+    await Chain(one, texts=texts).add(sync_call, ("a", *BEFORE["a"]))
+    meanwhile = Meanwhile(2, lambda: run(again.add(sync_call, ("a", long("old"), 5))))
+    one.connection.executor = Stepping(one.connection.executor, meanwhile)
+    await Chain(one, texts=texts).delete(sync_call, ["a"])
+    assert await again.get(sync_call, ["a"]) == {"a": (long("old"), 5)}
+
+
+# kill -9
+
+NAMES: Final = [
+    list_name("docs", "a"),
+    *(text_name("docs", "a", long(name)) for name in ("old", "new")),
+]
+
+KILLS: Final = {
+    "add, its text put": ("add", "before"),
+    "update, the new text put": ("update", "before"),
+    "update, the new vector written": ("update", "after"),
+    "delete, the vector deleted": ("delete", "after"),
+}
+
+
+def start_and_die(kind: str, place: Path, action: str, moment: str) -> subprocess.Popen[bytes]:
+    place.mkdir()
+    job = {"kind": kind, "path": str(place), "action": action, "moment": moment}
+    with (place / "said").open("wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.texts.killed", json.dumps(job)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=said,
+        )
+
+
+@pytest.mark.parametrize("kind", DURABLE)
+def test_a_killed_process_leaves_all_readable_and_the_same_call_repairs_it(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = {
+        name: start_and_die(kind, tmp_path / str(number), *how)
+        for number, (name, how) in enumerate(KILLS.items())
+    }
+    for number, (name, (action, _)) in enumerate(KILLS.items()):
+        place, after = tmp_path / str(number), ACTIONS[action][1]
+        assert processes[name].wait(60) not in (0, 1), (place / "said").read_text()
+        before = {} if action == "add" else BEFORE
+        with VectorizeClient.local(place) as client:
+            texts = Watched(DURABLE[kind](place))
+            store = Chain(client, texts=texts)
+            found = run(store.get(sync_call, ["a"]))
+            assert found in (before, after), name
+            assert run(store.search(sync_call, "query")) == found, name
+            with monkeypatch.context() as later:
+                later.setattr(keeping, "_IN_PROGRESS", -1.0)
+                run(act(store, action))
+            assert run(store.get(sync_call, ["a"])) == after, name
+            left = run(texts.get(client.connection.io(), "docs", NAMES))
+            assert [text for text in left.values() if len(text) > 10_240] == [
+                text for text, _ in after.values()
+            ], name
+            texts.close()
