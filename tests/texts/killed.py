@@ -1,7 +1,8 @@
 """A process that changes a record with a long text, and is killed on the way.
 
 ``python -m tests.texts.killed JSON``, with the kind of the store of texts, the directory, what to
-do, and whether to die before or after the vector is changed.
+do, and whether to die before or after the vector is changed. It needs no framework but that of
+its store of texts.
 """
 
 from __future__ import annotations
@@ -11,31 +12,88 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any, Final, TypeVar
 
-from tests.stores import sync_call
-from tests.texts.drivers import Chain, Stepping
-from tests.texts.kinds import DURABLE
-from tests.texts.test_interrupted import BEFORE, act, run
+import numpy as np
+
 from vectorize_core import VectorizeClient
+from vectorize_core.executors import Answer
+from vectorize_core.ingest import Item
+from vectorize_core.io import run
+from vectorize_core.layout import Record
+from vectorize_core.locate import locate
+from vectorize_core.operations import DeleteByIds, Op, Upsert
+from vectorize_core.store import RecordStore
+from vectorize_core.store_index import StoreIndex
+from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
+
+T = TypeVar("T")
+
+
+def long(name: str) -> str:
+    """A text of 200 KB."""
+    return f"{name}: " + "x" * 200_000
+
+
+OLD: Final = (long("old"), 1)
+NEW: Final = (long("new"), 2)
+
+
+def texts_of(kind: str, place: Path) -> TextStore:
+    if kind == "SQLite":
+        return SqliteTexts(place)
+    if kind == "D1":
+        return D1Texts("texts")
+    from tests.texts.kinds import DURABLE
+
+    return DURABLE[kind](place)
+
+
+class Dying:
+    """An executor that kills its process before or after the first change of vectors."""
+
+    def __init__(self, executor: Any, moment: str) -> None:
+        self._executor = executor
+        self._moment = moment
+
+    def send(self, op: Op[T], /) -> Answer[T]:
+        changes = isinstance(op, (Upsert, DeleteByIds))
+        if changes and self._moment == "before":
+            die()
+        answer: Answer[T] = self._executor.send(op)
+        if changes and self._moment == "after":
+            die()
+        return answer
+
+
+def die() -> None:
+    # Windows has no SIGKILL; there SIGTERM ends a process as hard.
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def main() -> None:
     job = json.loads(sys.argv[1])
     client = VectorizeClient.local(job["path"])
-    texts = DURABLE[job["kind"]](Path(job["path"]))
+
+    def add(record: tuple[str, int]) -> None:
+        text, year = record
+        item = Item(Record("a", text, {"year": year}), np.ones(32, np.float32))
+        run(store.add(client.connection.io(), [item]))
+
+    index = StoreIndex(
+        located=locate("docs", client=client),
+        create_index=True,
+        metric=None,
+        metadata_indexes={"year": "number"},
+    )
+    store = RecordStore(index=index, texts=texts_of(job["kind"], Path(job["path"])))
     if job["action"] != "add":
-        run(Chain(client, texts=texts).add(sync_call, ("a", *BEFORE["a"])))
-    calls = 0
-
-    def die() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == (1 if job["moment"] == "before" else 2):
-            # Windows has no SIGKILL; there SIGTERM ends a process as hard.
-            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-
-    client.connection.executor = Stepping(client.connection.executor, die)
-    run(act(Chain(client, texts=texts), job["action"]))
+        add(OLD)
+    client.connection.executor = Dying(client.connection.executor, job["moment"])
+    if job["action"] == "delete":
+        run(store.delete(client.connection.io(), ["a"]))
+    else:
+        add(NEW)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 
 from tests.stores import sync_call
 from tests.texts.drivers import Chain, Seen, Stepping, Watched
+from tests.texts.killed import NEW, OLD, long
 from tests.texts.kinds import DURABLE, MakeTexts
 from vectorize_core import VectorizeClient
 from vectorize_core.texts import SqliteTexts, keeping
@@ -25,15 +26,11 @@ ROOT: Final = Path(__file__).parents[2]
 every_kind = pytest.mark.parametrize("make", DURABLE.values(), ids=list(DURABLE))
 
 
-def long(name: str) -> str:
-    return f"{name}: " + "x" * 200_000
-
-
-BEFORE: Final[Seen] = {"a": (long("old"), 1)}
+BEFORE: Final[Seen] = {"a": OLD}
 # What is done to the record `a`, and what there is then.
 ACTIONS: Final[dict[str, tuple[tuple[str, int] | None, Seen]]] = {
-    "add": ((long("new"), 2), {"a": (long("new"), 2)}),
-    "update": ((long("new"), 2), {"a": (long("new"), 2)}),
+    "add": (NEW, {"a": NEW}),
+    "update": (NEW, {"a": NEW}),
     "shorten": (("short", 2), {"a": ("short", 2)}),
     "delete": (None, {}),
 }
@@ -226,6 +223,19 @@ KILLS: Final = {
     "update, the new vector written": ("update", "after"),
     "delete, the vector deleted": ("delete", "after"),
 }
+# Loading a framework takes long, and what is killed is ours.
+FULL: Final = ("SQLite", "D1")
+NAMES: Final = [
+    list_name("docs", "a"),
+    *(text_name("docs", "a", long(name)) for name in ("old", "new")),
+]
+
+KILLS: Final = {
+    "add, its text put": ("add", "before"),
+    "update, the new text put": ("update", "before"),
+    "update, the new vector written": ("update", "after"),
+    "delete, the vector deleted": ("delete", "after"),
+}
 
 
 def start_and_die(kind: str, place: Path, action: str, moment: str) -> subprocess.Popen[bytes]:
@@ -244,16 +254,17 @@ def start_and_die(kind: str, place: Path, action: str, moment: str) -> subproces
 def test_a_killed_process_leaves_all_readable_and_the_same_call_repairs_it(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kills = dict(list(KILLS.items())[: 4 if kind in FULL else 2])
     processes = {
         name: start_and_die(kind, tmp_path / str(number), *how)
-        for number, (name, how) in enumerate(KILLS.items())
+        for number, (name, how) in enumerate(kills.items())
     }
-    for number, (name, (action, _)) in enumerate(KILLS.items()):
+    for number, (name, (action, _)) in enumerate(kills.items()):
         place, after = tmp_path / str(number), ACTIONS[action][1]
         assert processes[name].wait(60) not in (0, 1), (place / "said").read_text()
         before = {} if action == "add" else BEFORE
         with VectorizeClient.local(place) as client:
-            texts = Watched(DURABLE[kind](place))
+            texts = DURABLE[kind](place)
             store = Chain(client, texts=texts)
             found = run(store.get(sync_call, ["a"]))
             assert found in (before, after), name
