@@ -9,10 +9,17 @@ from typing import Any
 
 import pytest
 import requests
+from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from llama_index.core.vector_stores.types import VectorStoreQuery
 
+import llama_index_vectorize
+from langchain_vectorize import VectorizeVectorStore
+from tests.stores import Call, both_ways
+from vectorize_core import MissingTextError
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer, Settings
+from vectorize_core.texts import D1Texts
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -163,3 +170,107 @@ def test_its_missing_batches_meet_the_services_limits(without_d1: CloudflareVect
         with pytest.raises(requests.HTTPError) as refused:
             method([str(number) for number in range(count)])
         assert refused.value.response.json()["errors"][0]["code"] == 40007
+
+
+# An index of theirs in our stores
+
+
+def our(place: dict[str, Any], kind: Any = None, **options: Any) -> Any:
+    """A store of ours over the same index."""
+    where = {name: place[name] for name in ("account_id", "api_token", "base_url", "index_name")}
+    if kind is llama_index_vectorize.VectorizeVectorStore:
+        return kind(**where, **options)
+    return VectorizeVectorStore(place["embedding"], **where, **options)
+
+
+def filled(store: CloudflareVectorize) -> None:
+    """Three texts of theirs, of two kinds and in two namespaces."""
+    store.create_index(dimensions=32)
+    store.create_metadata_index("kind", "string", wait=True)
+    metadatas = [{"kind": "x"}, {"kind": "y", "n": 2}, {"kind": "y"}]
+    store.add_texts(
+        TEXTS, metadatas=metadatas, ids=IDS, namespaces=["n", "n", "m"], wait=True, upsert=True
+    )
+
+
+@both_ways
+async def test_an_index_they_filled_opens_in_our_langchain_store(
+    with_d1: CloudflareVectorize, place: dict[str, Any], call: Call
+) -> None:
+    filled(with_d1)
+    store = our(place, texts=D1Texts(DATABASE))
+    found = await call(store, "similarity_search", "two", k=3)
+    assert found[0] == Document("two", id="2", metadata={"kind": "y", "n": 2})
+    assert {document.page_content for document in found} == set(TEXTS)
+    assert len(await call(store, "similarity_search", "two", k=1)) == 1
+    options = {"filter": {"kind": "y"}, "namespace": "m"}
+    assert [d.id for d in await call(store, "similarity_search", "two", **options)] == ["3"]
+    mmr = await call(store, "max_marginal_relevance_search", "one", k=2)
+    assert mmr[0].page_content == "one"
+    got = await call(store, "get_by_ids", ["3", "x", "1"])
+    assert [(d.id, d.page_content) for d in got] == [("3", "three"), ("1", "one")]
+    scan = {"filter": lambda d: d.page_content == "three", "unindexed": "scan"}
+    assert [d.id for d in await call(store, "similarity_search", "one", **scan)] == ["3"]
+
+
+@both_ways
+async def test_an_index_they_filled_opens_in_our_llama_index_store(
+    with_d1: CloudflareVectorize, place: dict[str, Any], call: Call
+) -> None:
+    filled(with_d1)
+    store = our(place, llama_index_vectorize.VectorizeVectorStore, texts=D1Texts(DATABASE))
+    asked = VectorStoreQuery(
+        query_embedding=place["embedding"].embed_query("two"), similarity_top_k=3
+    )
+    nodes = (await call(store, "query", asked)).nodes
+    assert (nodes[0].text, nodes[0].metadata) == ("two", {"kind": "y", "n": 2})
+    assert {node.text for node in nodes} == set(TEXTS)
+    (node,) = await call(store, "get_nodes", ["3"])
+    assert node.text == "three"
+
+
+@both_ways
+async def test_what_our_store_updates_and_deletes_is_so_for_both(
+    with_d1: CloudflareVectorize, place: dict[str, Any], call: Call
+) -> None:
+    filled(with_d1)
+    store = our(place, texts=D1Texts(DATABASE), namespace="n", wait=True)
+    long = "TWO " * 10_000
+    await call(store, "add_texts", [long, "ONE"], [{"kind": "y"}, {}], ids=["2", "1"])
+    got = await call(store, "get_by_ids", ["1", "2", "3"])
+    assert [document.page_content for document in got] == ["ONE", long, "three"]
+    # Their rows would have been out of date.
+    assert [row["id"] for row in with_d1.d1_get_by_ids("docs", IDS)] == ["3"]
+    await call(store, "delete", IDS)
+    assert with_d1.similarity_search("two") == []
+    assert with_d1.d1_get_by_ids("docs", IDS) == []
+    # They go on writing into the same table.
+    with_d1.add_texts(["again"], ids=["2"], wait=True, upsert=True)
+    (document,) = await call(store, "get_by_ids", ["2"])
+    assert document.page_content == "again"
+
+
+def test_a_table_that_our_store_made_is_one_of_theirs(
+    with_d1: CloudflareVectorize, place: dict[str, Any]
+) -> None:
+    with_d1.create_index(dimensions=32)
+    store = our(place, texts=D1Texts(DATABASE), wait=True)
+    store.add_texts(["x" * 20_000], ids=["long"])
+    with_d1.add_texts(TEXTS, ids=IDS, wait=True, upsert=True)
+    assert {d.id: d.page_content for d in store.similarity_search("one", k=10)} == {
+        **dict(zip(IDS, TEXTS, strict=True)),
+        "long": "x" * 20_000,
+    }
+    assert [d.page_content for d in with_d1.get_by_ids(["2"])] == ["two"]
+
+
+def test_without_d1_their_texts_were_never_kept(
+    without_d1: CloudflareVectorize, place: dict[str, Any]
+) -> None:
+    without_d1.create_index(dimensions=32)
+    without_d1.add_texts(TEXTS, metadatas=[{"t": text} for text in TEXTS], ids=IDS, wait=True)
+    with pytest.raises(MissingTextError, match=r"has no text.*\['t'\].*text_key="):
+        our(place).similarity_search("two")
+    assert our(place, text_key="t").similarity_search("two", k=1)[0].page_content == "two"
+    empty = our(place, on_missing_text="empty")
+    assert empty.similarity_search("two", k=1) == [Document("", id="2", metadata={"t": "two"})]
