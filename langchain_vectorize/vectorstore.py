@@ -26,6 +26,7 @@ from vectorize_core.io import run
 from vectorize_core.keywords import accept
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
+from vectorize_core.records.base import OnOversize
 from vectorize_core.store import RecordStore
 from vectorize_core.store_index import StoreIndex
 from vectorize_core.texts.reading import OnMissingText
@@ -131,6 +132,7 @@ class VectorizeVectorStore(
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
         texts: TextStore | BaseStore[str, Any] | None = None,
+        on_oversize: OnOversize = "error",
         on_missing_text: OnMissingText = "error",
         create_index: bool | None = None,
         metric: Metric | None = None,
@@ -155,6 +157,8 @@ class VectorizeVectorStore(
             texts: where a text goes that does not fit into a vector: a `D1Texts`, a `SqliteTexts`,
                 or any `BaseStore`. With ``path`` a file beside the vectors; otherwise such a text
                 is an error (docs/long-texts.md).
+            on_oversize: what becomes of a text that does not fit and has nowhere to go: an "error",
+                or it is "cut"; what is embedded is whole.
             on_missing_text: what a document without a text is: a `MissingTextError` ("error"), or
                 an "empty" one.
             create_index: whether the first write creates a missing index. By default only with
@@ -184,6 +188,7 @@ class VectorizeVectorStore(
             namespace=namespace,
             text_key=text_key,
             texts=as_texts(texts),
+            on_oversize=on_oversize,
             on_missing_text=on_missing_text,
             batch_size=batch_size,
             wait=wait,

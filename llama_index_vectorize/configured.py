@@ -16,6 +16,7 @@ from vectorize_core.closing import AsyncClosing, SyncClosing
 from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT
 from vectorize_core.io import AsyncIo, SyncIo
 from vectorize_core.models import IndexType, Metric
+from vectorize_core.records.base import OnOversize
 from vectorize_core.store import RecordStore
 from vectorize_core.texts.reading import OnMissingText
 
@@ -46,6 +47,9 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     )
     text_key: str = Field(
         default=layout.DEFAULT_TEXT_KEY, description="The metadata key that holds the text."
+    )
+    on_oversize: OnOversize = Field(
+        default="error", description="What becomes of a text that has nowhere to go."
     )
     on_missing_text: OnMissingText = Field(
         default="error", description="What a node without a text is."

@@ -20,6 +20,7 @@ from vectorize_core.io import run
 from vectorize_core.keywords import accept
 from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
+from vectorize_core.records.base import OnOversize
 from vectorize_core.store import RecordStore
 from vectorize_core.store_index import StoreIndex
 from vectorize_core.texts.reading import OnMissingText
@@ -59,6 +60,7 @@ class VectorizeVectorStore(Adding, Querying):
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
         texts: TextStore | BaseKVStore | None = None,
+        on_oversize: OnOversize = "error",
         on_missing_text: OnMissingText = "error",
         node_layout: NodeLayout = "compact",
         create_index: bool | None = None,
@@ -83,6 +85,8 @@ class VectorizeVectorStore(Adding, Querying):
             texts: where a text goes that does not fit into a vector: a `D1Texts`, a `SqliteTexts`,
                 or any `BaseKVStore`. With ``path`` a file beside the vectors; otherwise such a
                 text is an error (docs/long-texts.md).
+            on_oversize: what becomes of a text that does not fit and has nowhere to go: an "error",
+                or it is "cut"; what is embedded is whole.
             on_missing_text: what a node without a text is: a `MissingTextError` ("error"), or an
                 "empty" one.
             node_layout: how nodes are written, both are read: "compact" (docs/layout.md), or
@@ -110,6 +114,7 @@ class VectorizeVectorStore(Adding, Querying):
         settings: dict[str, Any] = {
             "namespace": namespace,
             "text_key": text_key,
+            "on_oversize": on_oversize,
             "on_missing_text": on_missing_text,
             "batch_size": batch_size,
             "wait": wait,

@@ -230,7 +230,8 @@ _FIXES = {
     3000: "Create it first: client.create_index(name, dimensions=..., metric=...)",
     3002: "Pass exist_ok=True to accept an index with the same configuration",
     3005: "It was deleted; create it again, or wait until the deletion has finished",
-    10000: "Check the API token and that it has Vectorize permissions for this account",
+    10000: "Check the API token and that it has Vectorize permissions for this account (and D1 "
+    "permissions for texts there)",
 }
 _STATUS_FIXES = {
     401: _FIXES[10000],

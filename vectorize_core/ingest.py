@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 
-from vectorize_core import checks, layout
+from vectorize_core import checks, json, layout, limits
 from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError
 from vectorize_core.flows.batching import Entry
 from vectorize_core.flows.checkpoint import Checkpoint
@@ -50,6 +50,7 @@ class Ingest(Source[Item]):
         namespace: str | None,
         tenant: bool = False,
         texts: Putting | None = None,
+        cut: bool = False,
     ) -> None:
         super().__init__(items)
         self._io = io
@@ -58,6 +59,7 @@ class Ingest(Source[Item]):
         self._namespace = namespace
         self._tenant = namespace if tenant else None
         self._texts = texts
+        self._cut = cut
         self._dimensions = 0
 
     async def entries(
@@ -110,10 +112,8 @@ class Ingest(Source[Item]):
         metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
         try:
             size = checks.check_encoded(record.name, metadata)
-        except OversizedError:
-            if self._texts is None or record.text is None or record.text_name is not None:
-                raise
-            record = self._texts.outside(record)
+        except OversizedError as error:
+            record = self._shorter(record, indexed, error)
             metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
             size = checks.check_encoded(record.name, metadata)
         text, vector = None, None
@@ -121,12 +121,27 @@ class Ingest(Source[Item]):
         if values is not None:
             vector = self._vector(record, values, metadata)
             content = vector.values.tobytes()
-        elif record.text is not None:
-            content = text = record.text
+        elif item.record.text is not None:
+            content = text = item.record.text
         else:
             raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
         digest = checkpoint.digest(record.id if named else content)
         return _Prepared(position, record, not named, metadata, size, text, vector, digest)
+
+    def _shorter(
+        self, record: Record, indexed: Mapping[str, IndexType], error: OversizedError
+    ) -> Record:
+        """A record that is too large with its text outside its vector, or cut."""
+        if record.text is None or record.text_name is not None:
+            raise error
+        if self._cut:
+            empty = dataclasses.replace(record, text="")
+            rest = layout.encode(empty, text_key=self._text_key, indexed=indexed)
+            room = limits.MAX_METADATA_BYTES - len(json.dumps(rest))
+            return dataclasses.replace(record, text=_beginning(record.text, room))
+        if self._texts is None:
+            raise error
+        return self._texts.outside(record)
 
     async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
@@ -200,6 +215,18 @@ class _Prepared(NamedTuple):
     text: str | None
     vector: Vector | None
     digest: int
+
+
+def _beginning(text: str, room: int) -> str:
+    """As much of a text as takes ``room`` bytes inside a JSON string."""
+    fits, most = 0, max(min(len(text), room), 0)
+    while fits < most:
+        length = (fits + most + 1) // 2
+        if len(json.dumps(text[:length])) - len('""') <= room:
+            fits = length
+        else:
+            most = length - 1
+    return text[:fits]
 
 
 async def _joined(

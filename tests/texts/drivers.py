@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from langchain_core.documents import Document
 from llama_index.core.schema import TextNode
@@ -123,6 +124,11 @@ class Chain:
     async def clear(self, call: Call) -> None:
         await call(self.store, "delete", delete_all=True)
 
+    def tenant(self, namespace: str) -> Self:
+        view = copy.copy(self)
+        view.store = self.store.with_namespace(namespace)
+        return view
+
     async def reindex(self, call: Call) -> None:
         await call(self.store, "reindex_metadata")
 
@@ -164,6 +170,11 @@ class Llama:
 
     async def clear(self, call: Call) -> None:
         await call(self.store, "clear")
+
+    def tenant(self, namespace: str) -> Self:
+        view = copy.copy(self)
+        view.store = self.store.with_namespace(namespace)
+        return view
 
     async def reindex(self, call: Call) -> None:
         await call(self.store, "reindex_metadata")

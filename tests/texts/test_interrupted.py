@@ -112,19 +112,24 @@ async def test_wherever_a_write_ends_all_is_readable_and_the_same_call_repairs_i
 
 
 @every_kind
-async def test_a_record_that_was_never_written_leaves_a_text_that_a_delete_finds(
+async def test_a_record_that_was_never_written_leaves_no_text_that_a_delete_does_not_find(
     tmp_path: Path, make: MakeTexts
 ) -> None:
     with VectorizeClient.local(tmp_path) as client:
         texts = Watched(make(tmp_path))
-        plain = client.connection.executor
-        client.connection.executor = Stepping(plain, FailingStep(1))
-        with pytest.raises(FailedError):
-            await act(Chain(client, texts=texts), "add")
-        client.connection.executor = plain
-        assert texts.texts == [long("new")]
-        await act(Chain(client, texts=texts), "delete")
-        assert texts.live == {}
+        plain, left = client.connection.executor, 0
+        # Before the list, the text, their end, and before the vector.
+        for at in (1, 2, 3, 4):
+            texts.step = step = FailingStep(at)
+            client.connection.executor = Stepping(plain, step)
+            with pytest.raises(FailedError):
+                await act(Chain(client, texts=texts), "add")
+            client.connection.executor = plain
+            left += len(texts.texts)
+            texts.step = lambda: None
+            await act(Chain(client, texts=texts), "delete")
+            assert texts.live == {}
+        assert left == 2
         texts.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +15,18 @@ from llama_index.core.vector_stores.types import VectorStoreQuery
 
 import langchain_vectorize
 import llama_index_vectorize
+from tests.server.helpers import Clock
 from tests.stores import Call, Embedder, both_ways, recorded, sync_call, vector
 from tests.texts.drivers import Chain, Llama, Watched
 from tests.texts.kinds import EVERY, MakeTexts
 from vectorize_core import (
+    ConfigurationError,
     InvalidInputError,
     InvalidVectorError,
     MissingTextError,
     Vector,
     VectorizeClient,
+    WaitTimeoutError,
     json,
 )
 from vectorize_core.d1 import ReadD1
@@ -274,6 +278,127 @@ def test_only_two_things_can_be_done_about_a_missing_text(client: VectorizeClien
             kind(client, on_missing_text="skip")
 
 
+# Cut
+
+
+@both_stores
+@pytest.mark.parametrize("letter", ["x", "é", "日", "\U0001f600", '"', "\x01"])
+async def test_a_text_can_be_cut_to_what_fits(
+    client: VectorizeClient, kind: Kind, letter: str
+) -> None:
+    store = kind(client, on_oversize="cut")
+    whole = "A" + letter * 20_000
+    await store.add(sync_call, ("a", whole, 1), ("b", "short", 2))
+    (stored,) = client.index("docs").get(["a"])
+    size = len(json.dumps(stored.metadata))
+    assert 10_240 - len(json.dumps(letter)) + len('""') < size <= 10_240
+    found = await store.get(sync_call, ["a", "b"])
+    assert len(found["a"][0]) > 1_000
+    assert whole.startswith(found["a"][0])
+    assert found["b"] == ("short", 2)
+    # It is found by what the whole of it means.
+    (match,) = client.index("docs").query(vector(whole), top_k=1)
+    assert (match.id, match.score) == ("a", pytest.approx(1.0))
+
+
+def test_metadata_are_not_cut(client: VectorizeClient) -> None:
+    store = Chain(client, on_oversize="cut").store
+    with pytest.raises(InvalidVectorError, match="'a': the metadata takes"):
+        store.add_texts(["text"], [{"large": "x" * 10_240}], ids=["a"])
+
+
+def test_an_embedded_store_that_is_told_to_cut_keeps_nothing_beside_its_vectors(
+    tmp_path: Path,
+) -> None:
+    kind = langchain_vectorize.VectorizeVectorStore
+    with kind(Embedder(), index_name="docs", path=tmp_path, on_oversize="cut") as store:
+        store.add_texts([long("a")], ids=["a"])
+        assert 1_000 < len(store.get_by_ids(["a"])[0].page_content) < 10_240
+    assert not (tmp_path / "texts.sqlite3").exists()
+
+
+def test_long_texts_are_either_kept_or_cut(client: VectorizeClient, texts: Watched) -> None:
+    for kind in (Chain, Llama):
+        with pytest.raises(ConfigurationError, match=r"texts=.*on_oversize='cut'"):
+            kind(client, texts=texts, on_oversize="cut")
+        with pytest.raises(InvalidInputError, match="on_oversize is"):
+            kind(client, on_oversize="drop")
+
+
+# Updates
+
+
+@both_ways
+async def test_metadata_are_updated_and_the_text_stays(
+    client: VectorizeClient, texts: Watched, call: Call
+) -> None:
+    store = Chain(client, texts=texts).store
+    await call(store, "add_texts", [long("a"), "x" * 9_000], [{"n": 1}, {"n": 2}], ids=["a", "b"])
+    await call(store, "update_metadata", ["a", "b"], {"more": "y" * 2_000})
+    expected = [
+        Document(long("a"), id="a", metadata={"n": 1, "more": "y" * 2_000}),
+        # It does not fit any more.
+        Document("x" * 9_000, id="b", metadata={"n": 2, "more": "y" * 2_000}),
+    ]
+    assert await call(store, "get_by_ids", ["a", "b"]) == expected
+    assert sorted(texts.texts) == [long("a"), "x" * 9_000]
+    await call(store, "delete", ["a", "b"])
+    assert texts.live == {}
+
+
+@both_ways
+async def test_a_document_whose_long_text_has_not_changed_is_not_embedded_again(
+    client: VectorizeClient, texts: Watched, call: Call
+) -> None:
+    store = Chain(client, texts=texts).store
+    await call(store, "add_texts", [long("a"), long("b")], ids=["a", "b"])
+    embedder: Any = store.embeddings
+    embedder.batches.clear()
+    documents = [Document(long("a"), id="a", metadata={"n": 1}), Document(long("c"), id="b")]
+    await call(store, "update_documents", documents)
+    assert embedder.batches == [[long("c")]]
+    assert await call(store, "get_by_ids", ["a", "b"]) == documents
+    assert sorted(texts.texts) == [long("a"), long("c")]
+
+
+async def test_texts_of_one_call_with_the_same_id_leave_the_last(
+    client: VectorizeClient, texts: Watched
+) -> None:
+    store = Chain(client, texts=texts).store
+    given = [long(name) for name in "abc"]
+    store.add_texts(given, ids=["a"] * 3, batch_size=1)
+    assert store.get_by_ids(["a"])[0].page_content == given[2]
+    assert texts.texts == [given[2]]
+
+
+# Tenants
+
+
+@both_ways
+@both_stores
+async def test_tenants_with_the_same_ids_share_no_text(
+    client: VectorizeClient, texts: Watched, kind: Kind, call: Call
+) -> None:
+    store = kind(client, texts=texts)
+    one, two = (store.tenant(name) for name in ("one", "two"))
+    same = long("same")
+    await one.add(call, ("a", same, 1))
+    await two.add(call, ("a", same, 2))
+    await one.delete(call, ["a"])
+    assert await one.get(call, ["a"]) == {}
+    assert await two.get(call, ["a"]) == await two.search(call, "query") == {"a": (same, 2)}
+    await two.clear(call)
+    assert texts.live == {}
+
+
+def test_a_pickled_store_finds_its_texts(tmp_path: Path) -> None:
+    kind = langchain_vectorize.VectorizeVectorStore
+    with kind(Embedder(), index_name="docs", path=tmp_path) as store:
+        store.add_texts([long("a")], ids=["a"])
+        with pickle.loads(pickle.dumps(store)) as again:
+            assert again.get_by_ids(["a"])[0].page_content == long("a")
+
+
 # Embedded
 
 
@@ -360,6 +485,29 @@ async def test_old_texts_go_only_when_reads_no_longer_see_their_vectors(
     assert (long("two"), 2) in seen
     assert None in seen or seen
     assert texts.live == {}
+
+
+@both_stores
+async def test_a_delete_that_is_not_seen_in_time_keeps_the_texts_and_can_be_repeated(
+    kind: Kind, texts: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    behavior = Behavior(process_delay=60.0)
+    with VectorizeClient.local(behavior=behavior, clock=clock) as client:
+        store = kind(client, texts=texts, wait_timeout=0.2)
+        await store.add(sync_call, ("a", long("one"), 1))
+        clock.now += 61
+        # A write is done; what it replaces is left to the next one.
+        await store.add(sync_call, ("a", long("two"), 2))
+        assert "have not been deleted" in caplog.text
+        assert sorted(texts.texts) == [long("one"), long("two")]
+        clock.now += 61
+        with pytest.raises(WaitTimeoutError, match="Delete them again"):
+            await store.delete(sync_call, ["a"])
+        assert await store.get(sync_call, ["a"]) == {"a": (long("two"), 2)}
+        clock.now += 61
+        await store.delete(sync_call, ["a"])
+        assert texts.live == {}
 
 
 def _run(reader: Chain | Llama) -> tuple[str, int] | None:

@@ -56,6 +56,7 @@ class Adding(RecordBase):
             namespace=self.in_namespace(namespace),
             tenant=self.bound,
             texts=putting,
+            cut=self.on_oversize == "cut",
         )
         if dry_run:
             return await estimate(io, self._state, source, **options)

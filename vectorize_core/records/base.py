@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self, TypedDict
+from typing import Any, Literal, Self, TypeAlias, TypedDict
 
 from vectorize_core import checks, layout
-from vectorize_core.errors import InvalidInputError
+from vectorize_core.errors import ConfigurationError, InvalidInputError
 from vectorize_core.filters.plan import Plan, Unindexed, in_records
 from vectorize_core.flows import reading, selecting, waiting
 from vectorize_core.flows.batching import check_batch_size
@@ -30,6 +30,9 @@ from vectorize_core.texts.reading import (
     check_on_missing_text,
 )
 from vectorize_core.texts.store import TextStore
+
+OnOversize: TypeAlias = Literal["error", "cut"]
+"""What becomes of a text that does not fit into its vector and has nowhere else to go."""
 
 
 class FindOptions(TypedDict, total=False):
@@ -55,6 +58,7 @@ class RecordBase:
     bound: bool = False
     text_key: str = layout.DEFAULT_TEXT_KEY
     texts: TextStore | None = None
+    on_oversize: OnOversize = "error"
     on_missing_text: OnMissingText = "error"
     batch_size: int | None = None
     wait: Wait = False
@@ -65,6 +69,12 @@ class RecordBase:
         layout.check_text_key(self.text_key)
         waiting.wait_goal(self.wait)
         check_batch_size(self.batch_size)
+        if self.on_oversize not in ("error", "cut"):
+            raise InvalidInputError(f"on_oversize is 'error' or 'cut'; got {self.on_oversize!r}")
+        if self.on_oversize == "cut" and self.texts is not None:
+            raise ConfigurationError(
+                "texts= keeps long texts whole, on_oversize='cut' does not: give one of them"
+            )
         check_on_missing_text(self.on_missing_text)
 
     @property
