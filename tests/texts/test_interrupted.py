@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -14,11 +14,12 @@ from typing import Any, Final, TypeVar, cast
 import pytest
 
 from tests.stores import sync_call
-from tests.texts.drivers import Chain, Seen, Stepping, Watched
+from tests.texts.drivers import Chain, Llama, Seen, Stepping, Watched
 from tests.texts.killed import NEW, OLD, long
 from tests.texts.kinds import DURABLE, MakeTexts
 from vectorize_core import VectorizeClient
-from vectorize_core.texts import SqliteTexts, keeping
+from vectorize_core.io import Io
+from vectorize_core.texts import SqliteTexts, TextStore, keeping
 from vectorize_core.texts.names import list_name, text_name
 
 T = TypeVar("T")
@@ -213,6 +214,44 @@ async def test_a_record_that_is_written_again_while_it_is_deleted_is_kept(
     one.connection.executor = Stepping(one.connection.executor, meanwhile)
     await Chain(one, texts=texts).delete(sync_call, ["a"])
     assert await again.get(sync_call, ["a"]) == {"a": (long("old"), 5)}
+
+
+class Late(Watched):
+    """Texts that are asked for when something has happened since their vectors were read."""
+
+    def __init__(self, inner: TextStore, happens: Callable[[], None]) -> None:
+        super().__init__(inner)
+        self._happens = [happens]
+
+    async def get(self, io: Io, index: str, names: Sequence[str], /) -> dict[str, str]:
+        if self._happens:
+            self._happens.pop()()
+        return await super().get(io, index, names)
+
+
+@pytest.mark.parametrize("action", ["update", "shorten", "delete"])
+@pytest.mark.parametrize("read", ["get", "search", "filter", "llama_index"])
+async def test_a_record_that_changes_while_it_is_read_is_read_again(
+    tmp_path: Path, action: str, read: str
+) -> None:
+    with VectorizeClient.local(tmp_path) as client:
+        kept = SqliteTexts(tmp_path)
+        writer = Chain(client, texts=kept)
+        await writer.add(sync_call, ("a", *OLD))
+        late = Late(kept, lambda: run(act(writer, action)))
+        kind = Llama if read == "llama_index" else Chain
+        reader, after = kind(client, texts=late), ACTIONS[action][1]
+        if read == "get":
+            found = await reader.get(sync_call, ["a"])
+        elif read == "filter":
+            documents = reader.store.similarity_search(
+                "query", filter=lambda d: d.page_content != OLD[0], unindexed="scan"
+            )
+            found = {d.id: (d.page_content, d.metadata["year"]) for d in documents}
+        else:
+            found = await reader.search(sync_call, "query")
+        assert found == after
+        kept.close()
 
 
 # kill -9
