@@ -337,3 +337,31 @@ def test_the_note_in_a_description_names_the_indexed_properties(
 def test_of_two_notes_the_last_counts() -> None:
     copied = layout.note("docs", ["year"])
     assert layout.noted_properties(layout.note(copied, ["author"])) == {"author"}
+
+
+# Tenants
+
+
+def test_a_tenants_record_holds_its_own_id_beside_the_stored_one() -> None:
+    record = layout.of_tenant(Record("mine", "hello", {"year": 1}), "acme")
+    assert record.id == layout.stored_id("acme", "mine") != "mine"
+    encoded = sent(record, indexed=layout.METADATA_INDEXES)
+    assert json.loads(encoded["_vs"]) == {"v": 1, "id": "mine"}
+    assert encoded["_vs_bucket"] == layout.bucket(record.id)
+    back = layout.decode(record.id, encoded)
+    assert (back.id, back.name, back.public_id) == (record.id, "mine", "mine")
+    assert (back.text, back.metadata) == ("hello", {"year": 1})
+
+
+@pytest.mark.parametrize("extra", ['{"v":1}', '{"v":1,"id":7}', '{"v":1,"id":null}'])
+def test_a_record_without_an_id_of_its_own_goes_by_the_stored_one(extra: str) -> None:
+    back = layout.decode("a", {"_vs": extra, "text": "t"})
+    assert (back.id, back.name, back.public_id) == ("a", "a", None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(min_size=1, max_size=8), st.text(), st.text(min_size=1, max_size=8), st.text())
+def test_tenants_never_share_a_stored_id(one: str, mine: str, other: str, theirs: str) -> None:
+    same = (one, mine) == (other, theirs)
+    assert (layout.stored_id(one, mine) == layout.stored_id(other, theirs)) is same
+    assert len(layout.stored_id(one, mine)) == 48

@@ -121,3 +121,9 @@ def test_every_method_of_the_base_class_that_does_something_is_the_stores_own() 
     base = {n for n in dir(VectorStore) if not n.startswith("_") and n in PUBLIC}
     inherited = {n for n in base if getattr(VectorizeVectorStore, n) is getattr(VectorStore, n)}
     assert inherited == {"search", "asearch"}
+
+
+def test_ids_to_get_are_given_by_position() -> None:
+    for name in ("get_by_ids", "aget_by_ids"):
+        ids = inspect.signature(getattr(VectorizeVectorStore, name)).parameters["ids"]
+        assert ids.kind is ids.POSITIONAL_ONLY
