@@ -21,14 +21,19 @@ from tests.stores import Embedder, vector
 from vectorize_core import VectorizeClient
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer
+from vectorize_core.texts.sqlite import SqliteTexts
 
 SEEN = ("open", "write", "unlink", "sleep", "execute", "send", "getaddrinfo", "load_verify")
-DOCUMENTS = [Document(f"text {n}", id=f"{n}", metadata={"kind": "xy"[n % 2]}) for n in range(120)]
+LONG = "long enough to be kept beside its vector " * 400
+DOCUMENTS = [
+    Document(f"{n}, {LONG * (n % 40 == 0)}", id=f"{n}", metadata={"kind": "xy"[n % 2]})
+    for n in range(120)
+]
 
 
 def calls(store: VectorizeVectorStore, folder: Path) -> dict[str, Any]:
     """Every async method, on a store that holds `DOCUMENTS`, and a call of it."""
-    texts = ["a", "b"]
+    texts = ["a", LONG]
     vectors = [vector(text) for text in texts]
     embedder = store.embeddings
     place = {"index_name": "other", "path": folder / "other"}
@@ -86,19 +91,22 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     vector("")
     place = request.param
     options: dict[str, Any] = {"index_name": "docs", "metadata_indexes": {"kind": "string"}}
+    async with VectorizeVectorStore(Embedder(), path=tmp_path / "data", **options) as one:
+        if place in ("directory", "tenant"):
+            yield one.with_namespace("tenant") if place == "tenant" else one
+            return
+    options["texts"] = beside = SqliteTexts(tmp_path / "texts")
     if place == "http":
         with BackgroundServer() as server:
             client = VectorizeClient("account", base_url=server.base_url)
             yield VectorizeVectorStore(Embedder(), client=client, create_index=True, **options)
             await client.connection.aclose()
+        beside.close()
         return
-    if place == "delayed":
-        behavior = Behavior(process_delay=0.01, propagate_delay=0.01)
-        with VectorizeClient.local(tmp_path / "data", behavior=behavior) as client:
-            yield VectorizeVectorStore(Embedder(), client=client, create_index=True, **options)
-        return
-    async with VectorizeVectorStore(Embedder(), path=tmp_path / "data", **options) as one:
-        yield one.with_namespace("tenant") if place == "tenant" else one
+    behavior = Behavior(process_delay=0.01, propagate_delay=0.01)
+    with VectorizeClient.local(tmp_path / "data", behavior=behavior) as client:
+        yield VectorizeVectorStore(Embedder(), client=client, create_index=True, **options)
+    beside.close()
 
 
 async def test_no_async_method_does_what_may_block_on_the_loops_thread(
