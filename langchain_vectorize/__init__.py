@@ -21,7 +21,8 @@ else:
         stacklevel=2,
     )
 
+from langchain_vectorize.texts import BaseStoreTexts
 from langchain_vectorize.translator import VectorizeTranslator
 from langchain_vectorize.vectorstore import VectorizeVectorStore
 
-__all__ = ["VectorizeTranslator", "VectorizeVectorStore"]
+__all__ = ["BaseStoreTexts", "VectorizeTranslator", "VectorizeVectorStore"]

@@ -9,6 +9,7 @@ if importlib.util.find_spec("llama_index") is None or (
         "llama_index_vectorize needs LlamaIndex: pip install 'vectorize-stores[llama-index]'"
     )
 
+from llama_index_vectorize.texts import KVStoreTexts
 from llama_index_vectorize.vector_store import VectorizeVectorStore
 
-__all__ = ["VectorizeVectorStore"]
+__all__ = ["KVStoreTexts", "VectorizeVectorStore"]
