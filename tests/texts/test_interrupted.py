@@ -216,6 +216,19 @@ async def test_a_record_that_is_written_again_while_it_is_deleted_is_kept(
     assert await again.get(sync_call, ["a"]) == {"a": (long("old"), 5)}
 
 
+async def test_a_text_whose_list_another_writer_has_overwritten_is_deleted_too(
+    two: tuple[VectorizeClient, VectorizeClient], tmp_path: Path
+) -> None:
+    """Each reads the list before the other one writes it."""
+    one, other = two
+    texts = Watched(SqliteTexts(tmp_path))
+    await Chain(one, texts=texts).add(sync_call, ("a", long("theirs"), 1))
+    name = list_name("docs", "a")
+    run(texts.put(one.connection.io(), "docs", {name: '{"vs-of-another":1.0}'}))
+    await Chain(other, texts=texts).delete(sync_call, ["a"])
+    assert texts.live == {}
+
+
 class Late(Watched):
     """Texts that are asked for when something has happened since their vectors were read."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Final, TypeVar
+from typing import Final
 
 from vectorize_core import json
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
@@ -20,9 +20,8 @@ from vectorize_core.d1 import (
 )
 from vectorize_core.errors import BadRequestError
 from vectorize_core.io import Io, each, run
-from vectorize_core.texts.store import TextStore
+from vectorize_core.texts.store import TextStore, parts
 
-T = TypeVar("T")
 _ROWS: Final = MAX_PARAMETERS // 2
 _REQUEST_BYTES: Final = 4_000_000
 _CONCURRENCY: Final = 4
@@ -64,10 +63,11 @@ class D1Texts(TextStore):
             (rows,) = await self._call(io, ReadD1(self._database, ((sql, tuple(some)),)))
             return rows
 
-        parts = list(_parts(names, MAX_PARAMETERS))
+        asked = list(parts(names, MAX_PARAMETERS))
+        limit = max(min(_CONCURRENCY, len(asked)), 1)
         found: dict[str, str] = {}
         try:
-            async with aclosing(io.map(ask, each(parts), limit=_limit(len(parts)))) as outcomes:
+            async with aclosing(io.map(ask, each(asked), limit=limit)) as outcomes:
                 async for done in outcomes:
                     found.update((name, text) for name, text in done.result() if text is not None)
         except BadRequestError as error:
@@ -95,7 +95,7 @@ class D1Texts(TextStore):
     async def delete(self, io: Io, index: str, names: Sequence[str], /) -> None:
         """Delete the texts of these names, a hundred a query."""
         try:
-            for some in _parts(names, MAX_PARAMETERS):
+            for some in parts(names, MAX_PARAMETERS):
                 marks = ", ".join("?" * len(some))
                 sql = f"DELETE FROM {self._name(index)} WHERE id IN ({marks})"  # noqa: S608
                 await self._write(io, (sql, tuple(some)))
@@ -122,15 +122,6 @@ class D1Texts(TextStore):
             f"CREATE TABLE IF NOT EXISTS {self._name(index)} "
             "(id TEXT NOT NULL PRIMARY KEY, text TEXT, namespace TEXT, metadata TEXT)"
         )
-
-
-def _limit(count: int) -> int:
-    return max(min(_CONCURRENCY, count), 1)
-
-
-def _parts(names: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(names), size):
-        yield names[start : start + size]
 
 
 def _by_size(texts: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:

@@ -36,6 +36,7 @@ T = TypeVar("T")
 logger = logging.getLogger("vectorize_core")
 
 _AT_ONCE: Final = 100
+_NOT_LISTED: Final = 0.0
 _IN_PROGRESS: Final = 900.0
 """Seconds in which another process writes the vector of a text that it has put, or never."""
 
@@ -77,6 +78,9 @@ class Keeping:
         `WaitTimeoutError` if reads still see them after ``wait_timeout`` seconds.
         """
         found = await self._find(io, ids)
+        for vector_id, name in (await self._named(io, list(found.versions))).items():
+            # Another writer may have overwritten the list.
+            found.versions[vector_id].setdefault(name, _NOT_LISTED)
         result = await delete()
         if not await self._remove(io, found, wait_timeout):
             raise WaitTimeoutError(
@@ -106,7 +110,7 @@ class Keeping:
         names, lists = list(doomed.plain), {}
         for vector_id, versions in doomed.versions.items():
             current = now.versions.get(vector_id, versions)
-            gone = {name for name, put in versions.items() if current.get(name) == put}
+            gone = {n for n, put in versions.items() if current.get(n, _NOT_LISTED) == put}
             names += gone
             lists[list_name(index, vector_id)] = {n: current[n] for n in current.keys() - gone}
         await self.texts.delete(io, index, names)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from vectorize_core.io import Io
-from vectorize_core.texts.store import TextStore
+from vectorize_core.texts.store import TextStore, parts
 
 if TYPE_CHECKING:
     import sqlite3
@@ -49,7 +49,7 @@ class SqliteTexts(TextStore):
                 return {}
             found: dict[str, str] = {}
             with self._transaction() as tx:
-                for some in _parts(names):
+                for some in parts(names, _AT_ONCE):
                     found.update(tx.execute(_select(len(some)), some))
             return found
 
@@ -124,8 +124,3 @@ class SqliteTexts(TextStore):
 def _select(count: int) -> str:
     marks = ", ".join("?" * count)
     return f"SELECT name, text FROM texts WHERE name IN ({marks})"  # noqa: S608 - marks only
-
-
-def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), _AT_ONCE):
-        yield names[start : start + _AT_ONCE]

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from vectorize_core.io import Io
+
+T = TypeVar("T")
+
+
+def parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """``items`` in parts of ``size``, the last one shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 class TextStore(ABC):
