@@ -152,6 +152,22 @@ def test_any_node_comes_back_out_of_the_stock_layout(node: BaseNode) -> None:
     assert back.get_content() == node.get_content()
 
 
+@pytest.mark.parametrize(
+    "others", [{"a": True, "b": 2.0}, {"b": 2, "a": 1}, {"a": 1, "b": 2}, {"a": 1}]
+)
+def test_metadata_of_a_neighbour_that_only_seem_the_same_come_back_too(others: Any) -> None:
+    related = RelatedNodeInfo(node_id="r", metadata=others)
+    node = TextNode(
+        id_="n",
+        text="",
+        metadata={"a": 1, "b": 2},
+        relationships={NodeRelationship.NEXT: related},
+    )
+    back = to_node(stored(to_record(node))).next_node
+    assert back is not None
+    assert repr(back.metadata) == repr(others)
+
+
 def test_binary_data_are_not_stored_as_llama_index_never_writes_them_down() -> None:
     resource = MediaResource(data=b"bytes", path="a.png")
     node = Node(id_="n", image_resource=resource)

@@ -210,6 +210,18 @@ def test_a_store_in_a_directory_is_loaded_in_another_process(tmp_path: Path) -> 
     assert (done.returncode, done.stdout.split()) == (0, ["['a']", "1"]), done.stderr
 
 
+def test_a_loaded_store_closes_its_own_connection(tmp_path: Path) -> None:
+    with VectorizeClient.local(tmp_path) as client:
+        store = VectorizeVectorStore("docs", client=client, create_index=True)
+        store.add([text_node("a")])
+        again = pickle.loads(pickle.dumps(store))
+        assert again.count() == 1
+        again.close()
+        with pytest.raises(VectorizeError, match="closed"):
+            again.count()
+        assert store.count() == 1
+
+
 def test_loading_a_store_sends_nothing(store: VectorizeVectorStore) -> None:
     with VectorizeClient(store.account_id, base_url="http://127.0.0.1:9") as nobody:
         deaf = VectorizeVectorStore("docs", client=nobody)
