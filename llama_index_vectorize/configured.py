@@ -104,7 +104,10 @@ class Configured(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
-        """The store that `to_dict` described, with the secrets of the environment."""
+        """The store that `to_dict` described, with the secrets of the environment.
+
+        What no field says is given again, such as ``texts=``.
+        """
         settings = {name: value for name, value in data.items() if name not in _ALWAYS} | kwargs
         if not settings.pop("bound", False):
             return cls(**settings)
