@@ -67,7 +67,7 @@ def to_items(
 def to_stock_record(node: BaseNode) -> Record:
     """A node as most of LlamaIndex's stores write it, but with its text only once."""
     metadata = node_to_metadata_dict(node, remove_text=True)
-    return Record(node.node_id, _text(node), metadata, ref=_source(node))
+    return Record(node.node_id, _text(node), metadata, ref=source_of(node))
 
 
 def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
@@ -90,7 +90,7 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
         structure["fields"] = changed
     if _read_order(node.metadata, text_key) != list(node.metadata):
         structure["order"] = list(node.metadata)
-    return Record(node.node_id, _text(node), dict(node.metadata), structure, _source(node))
+    return Record(node.node_id, _text(node), dict(node.metadata), structure, source_of(node))
 
 
 def _text(node: BaseNode) -> str | None:
@@ -100,7 +100,7 @@ def _text(node: BaseNode) -> str | None:
     return node.get_content(metadata_mode=MetadataMode.NONE)
 
 
-def _source(node: BaseNode) -> str:
+def source_of(node: BaseNode) -> str:
     """The document a node came from; what came from none is its own, as pipelines hold it."""
     return node.ref_doc_id if node.ref_doc_id is not None else node.node_id
 

@@ -17,7 +17,7 @@ from llama_index.core.vector_stores.types import (
 )
 
 from llama_index_vectorize.filters import is_filter, to_expression
-from llama_index_vectorize.nodes import class_of, to_node
+from llama_index_vectorize.nodes import class_of, source_of, to_node
 from llama_index_vectorize.selecting import Selecting
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
@@ -188,7 +188,7 @@ class Querying(Selecting):
         nodes: list[BaseNode] = []
         if node_ids is not None:
             found = await self._get_nodes(io, node_ids, query.filters, find)
-            nodes = [node for node in found if refs is None or node.ref_doc_id in refs]
+            nodes = [node for node in found if refs is None or source_of(node) in refs]
         elif query.similarity_top_k:
             async with aclosing(self._iter_nodes(io, query.filters, find, refs)) as every:
                 async for node in every:
@@ -217,7 +217,7 @@ class Querying(Selecting):
 
 
 def _check_query(query: VectorStoreQuery, options: QueryOptions) -> None:
-    mode = query.mode
+    mode = Mode(query.mode)
     if mode in _ELSEWHERE:
         raise NotImplementedError(
             f"this store has no query mode {mode.value!r}: {_ELSEWHERE[mode]}. Use 'default' or "

@@ -297,6 +297,30 @@ async def test_a_mode_that_vectorize_lacks_says_who_has_it(
             await call(filled("cosine"), "query", query)
 
 
+@both_ways
+async def test_a_mode_may_be_a_string(filled: Any, call: Call) -> None:
+    near = await call(filled("cosine"), "query", asked(3, mode="default"))
+    assert found(near) == ranking("cosine", vector("query"), ROWS)[:3]
+    with pytest.raises(NotImplementedError, match="'sparse'"):
+        await call(filled("cosine"), "query", asked(3, mode="sparse"))
+    with pytest.raises(ValueError, match="'unheard of'"):
+        await call(filled("cosine"), "query", asked(3, mode="unheard of"))
+
+
+@both_ways
+async def test_a_node_without_a_source_is_its_own(make: Make, call: Call) -> None:
+    store = make()
+    await call(store, "add", [text_node("own"), text_node("1", "doc")])
+    for embedding in (vector("query"), None):
+        for options in ({}, {"node_ids": ["own", "1"]}):
+            query = VectorStoreQuery(
+                query_embedding=embedding, doc_ids=["own"], similarity_top_k=5, **options
+            )
+            assert (await call(store, "query", query)).ids == ["own"]
+    (node,) = await call(store, "get_nodes", ["own"])
+    assert node.ref_doc_id is None
+
+
 def test_every_mode_is_answered_or_refused_here() -> None:
     tested = {"text_search", "sparse", "hybrid", "semantic_hybrid", "svm"}
     tested |= {"logistic_regression", "linear_regression"}
