@@ -152,9 +152,12 @@ def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
     def place(key: Any, value: Any) -> int:
         if type(key) is not str or not storable_key(key) or key.startswith(EXTRA):
             return 2
-        if value is None and key != text_key:
+        if key == text_key:
+            return 2
+        if value is None:
             return 1
-        return 2 if key == text_key or typed.split(value)[0] is typed.NOTHING else 0
+        # Most values are strings.
+        return 2 if type(value) is not str and typed.split(value)[0] is typed.NOTHING else 0
 
     try:
         places = {key: place(key, value) for key, value in metadata.items()}
