@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -179,8 +178,8 @@ def _in_a_child(store: VectorizeVectorStore, told: Any) -> None:
         raise
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="it warns of forks beside threads")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("open_store", ["directory", "http"], indirect=True)
 def test_a_fork_works_on(open_store: Open) -> None:
     store = open_store()
