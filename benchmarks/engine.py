@@ -4,7 +4,8 @@
     python -m benchmarks.engine --sizes 1000000
     python -m benchmarks.engine --real embeddings.npy
 
-Contenders take turns, so that what else the machine does falls on all alike: read the ratios. Each
+Contenders take turns, so that what else the machine does falls on all alike: read the ratios, and
+on a machine that others use those of the processors' time (all threads of this process). Each
 time is that of a whole call, from the query vector to ids, scores and what was asked for. Peers are
 those that are installed. Directories are made under --data, and used again.
 """
@@ -58,12 +59,14 @@ class Turns:
         self.title = title
         self._calls: dict[str, Call] = {}
         self.times: dict[str, list[float]] = {}
+        self.computed: dict[str, list[float]] = {}
         self._notes: dict[str, str] = {}
 
     def add(self, name: str, call: Call, note: str = "") -> None:
         """A contender; its first call is not counted."""
         call()
-        self._calls[name], self.times[name], self._notes[name] = call, [], note
+        self._calls[name], self._notes[name] = call, note
+        self.times[name], self.computed[name] = [], []
 
     def run(self, rounds: int = ROUNDS) -> None:
         """Let all of them have ``rounds`` turns, and print a table."""
@@ -71,26 +74,31 @@ class Turns:
         for number in range(rounds):
             names = list(self._calls)
             for name in names[number % len(names) :] + names[: number % len(names)]:
-                start = time.perf_counter()
+                start, computed = time.perf_counter(), time.process_time()
                 self._calls[name]()
                 self.times[name].append(time.perf_counter() - start)
+                self.computed[name].append(time.process_time() - computed)
         self.show()
 
     def show(self) -> None:
-        """Medians, 99th percentiles, and the median of each round's ratio to the first."""
-        print(f"\n**{self.title}**\n\n| | ms | p99 | ratio | |\n| --- | --- | --- | --- | --- |")
+        """Medians, the 99th percentile, and the medians of each round's ratios to the first."""
+        print(f"\n**{self.title}**\n")
+        print("| | ms | p99 | CPU ms | ratio | ratio of CPU | |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
         for name, times in self.times.items():
             p99 = sorted(times)[min(len(times) - 1, round(len(times) * 0.99))]
-            print(
-                f"| {name} | {median(times) * 1e3:.3f} | {p99 * 1e3:.3f} | {self.ratio(name):.3f} "
-                f"| {self._notes[name]} |",
-                flush=True,
-            )
+            figures = [median(times), p99, median(self.computed[name])]
+            cells = [f"{seconds * 1e3:.2f}" for seconds in figures]
+            cells += [f"{self.ratio(name):.3f}", f"{self.ratio(name, of=self.computed):.3f}"]
+            print("|", " | ".join([name, *cells, self._notes[name]]), "|", flush=True)
 
-    def ratio(self, name: str, beside: str | None = None) -> float:
+    def ratio(
+        self, name: str, beside: str | None = None, of: dict[str, list[float]] | None = None
+    ) -> float:
         """The median of the ratios of each round."""
-        first = self.times[next(iter(self.times)) if beside is None else beside]
-        return median(a / b for a, b in zip(self.times[name], first, strict=True))
+        figures = self.times if of is None else of
+        first = figures[next(iter(figures)) if beside is None else beside]
+        return median(a / b for a, b in zip(figures[name], first, strict=True))
 
 
 def turning(rows: Rows) -> Iterator[Any]:
