@@ -73,7 +73,11 @@ class Faiss(Peer):
         self._index.add_with_ids(rows, ids)
         self._table.executemany(
             "INSERT OR REPLACE INTO m VALUES (?, ?, ?, ?, ?)",
-            [(int(n), *(metadata(n)[p] for p in (*PROPERTIES, "text"))) for n in ids],
+            [
+                # Plain numbers: SQLite would keep numpy's as bytes.
+                (n, *(metadata(n)[p] for p in (*PROPERTIES, "text")))
+                for n in ids.tolist()
+            ],
         )
 
     def query(self, query: Any, k: int, wanted: dict[str, Any] | None) -> Sequence[str]:
@@ -223,7 +227,7 @@ class Lance(Peer):
         if wanted is not None:
             clause = " AND ".join(f"{name} = {value}" for name, value in wanted.items())
             search = search.where(clause, prefilter=True)
-        return [row["id"] for row in search.select(["id"]).limit(k).to_list()]
+        return [row["id"] for row in search.select(["id", "_distance"]).limit(k).to_list()]
 
 
 INSTALLED: list[type[Peer]] = [
