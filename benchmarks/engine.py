@@ -81,15 +81,17 @@ class Turns:
         self.show()
 
     def show(self) -> None:
-        """Medians, the 99th percentile, and the medians of each round's ratios to the first."""
+        """Medians, bests, 99th percentiles; ratios to the first, by wall and by processor."""
         print(f"\n**{self.title}**\n")
-        print("| | ms | p99 | CPU ms | ratio | ratio of CPU | |")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
+        print("| | ms | best | p99 | CPU ms | ratio | of bests | of CPU | |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        best = min(next(iter(self.times.values())))
         for name, times in self.times.items():
             p99 = sorted(times)[min(len(times) - 1, round(len(times) * 0.99))]
-            figures = [median(times), p99, median(self.computed[name])]
+            figures = [median(times), min(times), p99, median(self.computed[name])]
             cells = [f"{seconds * 1e3:.2f}" for seconds in figures]
-            cells += [f"{self.ratio(name):.3f}", f"{self.ratio(name, of=self.computed):.3f}"]
+            cells += [f"{self.ratio(name):.3f}", f"{min(times) / best:.3f}"]
+            cells += [f"{self.ratio(name, of=self.computed):.3f}"]
             print("|", " | ".join([name, *cells, self._notes[name]]), "|", flush=True)
 
     def ratio(
