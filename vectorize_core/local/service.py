@@ -81,6 +81,8 @@ class Service:
     def close(self) -> None:
         """Close the database; what was in memory is gone. Calling it again does nothing."""
         self._database.close()
+        # A file that is mapped cannot be deleted everywhere.
+        self._views.clear()
 
     def compact(self, name: str | None = None) -> int:
         """Free the slots of deleted and replaced vectors, of one index or of all; how many.

@@ -64,6 +64,10 @@ class Views:
         if known is not None:
             self._database.matrices.release(known.index.id, known.index.generation + 1)
 
+    def clear(self) -> None:
+        """Free all views, and with them what they have mapped."""
+        self._latest.clear()
+
     def by_property(
         self, tx: Connection, view: View, metadata_indexes: list[LiveMetadataIndex]
     ) -> dict[str, Column]:

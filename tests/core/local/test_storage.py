@@ -188,8 +188,10 @@ def test_a_newer_format_is_refused_and_left_alone(make, tmp_path):
 
 def test_close_may_be_repeated_and_ends_the_service(service):
     service.create_index("docs", IndexConfig(32))
+    found(service)
     service.close()
     service.close()
+    assert service._views._latest == {}
     with pytest.raises(storage.StorageError, match="closed"):
         service.list_indexes()
 
