@@ -9,7 +9,7 @@ it a path or a url.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Iterator
 from functools import cache
 from typing import Any
 
@@ -48,7 +48,7 @@ _STOCK, _STOCK_CLASS = "_node_content", "_node_type"
 def to_items(
     nodes: Records[BaseNode], *, text_key: str = DEFAULT_TEXT_KEY, stock: bool = False
 ) -> Records[Item]:
-    """The items of embedded nodes; a list if that is what the nodes are in."""
+    """The items of embedded nodes, each made when it is its turn; a collection of a collection."""
 
     def to_item(node: BaseNode) -> Item:
         if node.embedding is None:
@@ -60,8 +60,21 @@ def to_items(
 
     if isinstance(nodes, AsyncIterable):
         return (to_item(node) async for node in nodes)
-    items = map(to_item, nodes)
-    return list(items) if isinstance(nodes, Sequence) else items
+    return _Items(nodes, to_item) if isinstance(nodes, Collection) else map(to_item, nodes)
+
+
+class _Items:
+    """As many items as there are nodes."""
+
+    def __init__(self, nodes: Collection[BaseNode], to_item: Callable[[BaseNode], Item]) -> None:
+        self._nodes = nodes
+        self._to_item = to_item
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self._to_item, self._nodes)
 
 
 def to_stock_record(node: BaseNode) -> Record:

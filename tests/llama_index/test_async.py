@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import multiprocessing
 import os
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 
 from llama_index_vectorize import VectorizeVectorStore
@@ -192,3 +194,26 @@ def test_a_fork_works_on(open_store: Open) -> None:
     child.join(60)
     assert {node.node_id for node in store.iter_nodes()} == {"0", "1"}
     store.close()
+
+
+async def test_the_loop_gets_its_turn_while_many_nodes_are_prepared() -> None:
+    made, seen = 0, [0]
+
+    class Counted(TextNode):
+        def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+            nonlocal made
+            made += 1
+            return super().to_dict(**kwargs)
+
+    async def look() -> None:
+        while True:
+            seen.append(made)
+            await asyncio.sleep(0)
+
+    nodes = [Counted(id_=f"{n}", text="t", embedding=vector("t")) for n in range(1_000)]
+    async with VectorizeVectorStore.local("docs") as store:
+        other = asyncio.create_task(look())
+        await store.async_add(nodes)
+        other.cancel()
+    assert made == 1_000
+    assert max(after - before for before, after in itertools.pairwise(seen)) <= 64
