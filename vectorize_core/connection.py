@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from vectorize_core.budget import RateBudget
 from vectorize_core.events import Events, OnEvent
@@ -45,6 +45,12 @@ class Connection:
     def __reduce__(self) -> tuple[object, ...]:
         self.place.check_portable()
         return self.place.connect, ()
+
+    def __copy__(self) -> Self:
+        # Not by way of a pickle: it shares all that this one has.
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
 
     def state(self, index_name: str) -> IndexState:
         """What is known of an index, the same object for all who ask."""

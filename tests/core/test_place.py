@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 from pathlib import Path
@@ -91,3 +92,10 @@ def test_connections_that_are_one_stay_one(tmp_path: Path) -> None:
     one, other = pickle.loads(pickle.dumps([client.connection, client.index("a").connection]))
     assert one is other
     client.close()
+
+
+def test_a_copy_shares_what_the_connection_has() -> None:
+    with VectorizeClient.local() as client:
+        copied = copy.copy(client.connection)
+        assert copied is not client.connection
+        assert vars(copied) == vars(client.connection)
