@@ -23,6 +23,7 @@ from vectorize_core.local import (
     upkeep,
     validation,
     vectors,
+    workers,
 )
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
@@ -83,6 +84,7 @@ class Service:
         self._database.close()
         # A file that is mapped cannot be deleted everywhere.
         self._views.clear()
+        workers.stop()
 
     def compact(self, name: str | None = None) -> int:
         """Free the slots of deleted and replaced vectors, of one index or of all; how many.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 WORTHWHILE: Final = 8
@@ -36,14 +37,24 @@ def share(count: int, work: Callable[[int], None], *, worthwhile: bool) -> None:
         while (number := next(numbers)) < count:
             work(number)
 
-    pool = _pool()
-    others = [pool.submit(take) for _ in range(helpers)]
+    pool, others = _pool(), list[Future[None]]()
+    # Of a pool that is ended meanwhile nothing is needed: the caller does what nobody else does.
+    with suppress(RuntimeError):
+        for _ in range(helpers):
+            others.append(pool.submit(take))
     try:
         take()
     finally:
         for other in others:
             if not other.cancel():
                 other.result()
+
+
+def stop() -> None:
+    """End the threads, when they have done what they have begun; a later search makes new ones."""
+    pool = _pools.pop(os.getpid(), None)
+    if pool is not None:
+        pool.shutdown(wait=True)
 
 
 def _processors() -> int:

@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from vectorize_core.local import Behavior, Service, ServiceFault
+from vectorize_core.local import Behavior, Service, ServiceFault, workers
 
 
 class Clock:
@@ -31,6 +31,13 @@ def make(clock: Clock) -> Iterator[Callable[..., Service]]:
     yield build
     for service in made:
         service.close()
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left() -> Iterator[None]:
+    """Also after a search that no service made."""
+    yield
+    workers.stop()
 
 
 @pytest.fixture(params=["memory", "directory"])
