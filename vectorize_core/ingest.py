@@ -91,7 +91,8 @@ class Ingest(Source[Item]):
                         self.skip(position)
                     else:
                         prepared.append(ready)
-                await self._check([(r.record.name, r.vector) for r in prepared if r.vector])
+                given = [ready for ready in prepared if ready.values is not None]
+                await self._check(given, [self._vector(r, r.values) for r in given])
                 yield prepared
 
     def _prepare(
@@ -116,17 +117,14 @@ class Ingest(Source[Item]):
             record = self._shorter(record, indexed, error)
             metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
             size = checks.check_encoded(record.name, metadata)
-        text, vector = None, None
-        content: str | bytes
-        if values is not None:
-            vector = self._vector(record, values, metadata)
-            content = vector.values.tobytes()
-        elif item.record.text is not None:
-            content = text = item.record.text
-        else:
+        text = item.record.text if values is None else None
+        if values is None and text is None:
             raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
-        digest = checkpoint.digest(record.id if named else content)
-        return _Prepared(position, record, not named, metadata, size, text, vector, digest)
+        ready = _Prepared(position, record, not named, metadata, size, text, values)
+        content: str | bytes = record.id
+        if not named:
+            content = text if text is not None else self._vector(ready, values).values.tobytes()
+        return ready._replace(digest=checkpoint.digest(content))
 
     def _shorter(
         self, record: Record, indexed: Mapping[str, IndexType], error: OversizedError
@@ -156,8 +154,7 @@ class Ingest(Source[Item]):
             await self._io.sleep(0)
             turn = batch[start : start + TURN]
             some = self._entries(turn, embedded)
-            named = zip(turn, some, strict=True)
-            await self._check([(r.record.name, e.vector) for r, e in named if e.vector])
+            await self._check(turn, [entry.vector for entry in some if entry.vector])
             entries += some
         await self._index.ensure(self._io, self._dimensions)
         if self._texts is not None:
@@ -173,20 +170,18 @@ class Ingest(Source[Item]):
         """``some`` of a batch as vectors, those without one from the next embeddings."""
         entries = []
         for item in some:
-            vector = item.vector
-            if vector is None:
-                vector = self._vector(item.record, next(embedded), item.metadata)
+            vector = self._vector(item, item.values if item.text is None else next(embedded))
             entries.append(Entry.of(item.position, vector, item.metadata_size, item.digest))
         return entries
 
-    async def _check(self, named: Sequence[tuple[str, Vector]]) -> None:
+    async def _check(self, some: Sequence[_Prepared], vectors: list[Vector]) -> None:
         """Values that the index takes, or that one can be made for."""
-        if not named:
+        if not vectors:
             return
-        vectors = [vector for _, vector in named]
         if self._tenant is not None:
             # Errors are to name a record as its tenant does.
-            vectors = [dataclasses.replace(vector, id=name) for name, vector in named]
+            named = zip(some, vectors, strict=True)
+            vectors = [dataclasses.replace(v, id=ready.record.name) for ready, v in named]
         if self._dimensions == 0:
             self._dimensions = len(vectors[0].values)
         if await self._index.exists(self._io):
@@ -194,18 +189,22 @@ class Ingest(Source[Item]):
         else:
             checks.check_values(vectors, self._dimensions, index=self._index.name)
 
-    def _vector(self, record: Record, values: ArrayLike, metadata: Mapping[str, Any]) -> Vector:
+    def _vector(self, ready: _Prepared, values: Any) -> Vector:
+        """The vector of a record with these values, which an embedding model or a caller gave."""
         try:
             array = as_values(values)
         except (TypeError, ValueError) as error:
             raise InvalidVectorError(
-                f"record {record.name!r}: its embedding is not a list of numbers: {error}"
+                f"record {ready.record.name!r}: its embedding is not a list of numbers: {error}"
             ) from error
-        return Vector(record.id, array, self._namespace, metadata)
+        return Vector(ready.record.id, array, self._namespace, ready.metadata)
 
 
 class _Prepared(NamedTuple):
-    """A record that is checked and encoded: a ``text`` to embed, or a ``vector`` to send."""
+    """A record that is checked and encoded: a ``text`` to embed, or ``values`` to send.
+
+    The values are the caller's own: of a long collection nothing as large is kept here.
+    """
 
     position: int
     record: Record
@@ -213,8 +212,8 @@ class _Prepared(NamedTuple):
     metadata: dict[str, Any]
     metadata_size: int
     text: str | None
-    vector: Vector | None
-    digest: int
+    values: ArrayLike | None
+    digest: int = 0
 
 
 def _beginning(text: str, room: int) -> str:
