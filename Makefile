@@ -45,6 +45,8 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.server
 	@$(BIN)/python -m benchmarks.client
 	@$(BIN)/python -m benchmarks.memory 100000
+	@$(BIN)/python -m benchmarks.heartbeat
+	@$(BIN)/python -m benchmarks.engine
 
 clean:
 	rm -rf $(VENV) .demo

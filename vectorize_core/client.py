@@ -112,14 +112,16 @@ class _Client:
         clock: Callable[[], float] = time.time,
         retry: RetryPolicy | None = None,
         on_event: OnEvent | None = None,
+        exact: bool = False,
     ) -> Self:
         """A client of an embedded Vectorize, in memory or kept in the directory ``path``.
 
         The same operations, limits and error codes as Cloudflare's, with no account and no
         network. ``behavior`` sets delays and the points where the real service is not known.
+        ``exact=True`` does without the extra ``fast`` (docs/storage.md), where it is installed.
         """
         connection = local_connection(
-            path, behavior=behavior, clock=clock, retry=retry, on_event=on_event
+            path, behavior=behavior, clock=clock, retry=retry, on_event=on_event, exact=exact
         )
         return _over(cls, connection, f"embedded, {os.fspath(path)}")
 

@@ -84,6 +84,7 @@ def local_connection(
     clock: Callable[[], float] = time.time,
     retry: RetryPolicy | None = None,
     on_event: OnEvent | None = None,
+    exact: bool = False,
 ) -> Connection:
     """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
     # Here and not above: who works on Cloudflare never loads the embedded service.
@@ -91,12 +92,14 @@ def local_connection(
     from vectorize_core.local import Behavior, Service  # noqa: PLC0415
 
     behavior = behavior if behavior is not None else Behavior()
-    executor = EmbeddedExecutor(Service(path, behavior=behavior, clock=clock), path)
+    service = Service(path, behavior=behavior, clock=clock, exact=exact)
+    executor = EmbeddedExecutor(service, path)
     location, bound = os.fspath(path), ""
     if location == ":memory:":
         bound = "its vectors are in the memory of this process; path= names a directory"
     else:
         location = os.path.abspath(location)
         bound = "its clock was passed in" if clock is not time.time else ""
-    place = Place(path=location, options={"behavior": behavior, "retry": retry}, bound=bound)
+    options = {"behavior": behavior, "retry": retry, "exact": exact}
+    place = Place(path=location, options=options, bound=bound)
     return Connection(executor, retry, events=Events(on_event), place=place)

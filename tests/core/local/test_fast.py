@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from vectorize_core import VectorizeClient
 from vectorize_core.local import prefilter
 from vectorize_core.models import METRICS, IndexConfig, Vector
 
@@ -180,3 +181,13 @@ def test_where_the_library_fails_every_vector_is_scored_and_it_is_said_once(
     assert answers(service, queries) == answers(service, queries, exact=True)
     (record,) = caplog.records
     assert "no such instruction" in record.getMessage()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.usefixtures("library")
+def test_a_client_can_be_told_to_do_without(exact):
+    with VectorizeClient.local(exact=exact) as client:
+        service = client.connection.executor.service
+        fill(service)
+        client.index("docs").query(rows(1, seed=9)[0])
+        assert used(service) == (0 if exact else 4_000)
