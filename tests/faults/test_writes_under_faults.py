@@ -1,8 +1,8 @@
 """No write loses a record, whatever happens on the way: what is reported is what is there.
 
 A seed decides the input, the options and the mix of faults; which thread meets which fault is not
-repeatable. There are 36 seeds, 100,000 records for each store and face; with ``VECTORIZE_NIGHTLY=1``
-in the environment 200.
+repeatable. There are 36 seeds, 100,000 records for each store and face; ``VECTORIZE_NIGHTLY=1``
+makes them 200.
 """
 
 from __future__ import annotations
