@@ -18,7 +18,7 @@ from vectorize_core.flows.source import TURN, Records, Source, check_values
 from vectorize_core.flows.state import find_details
 from vectorize_core.io import Embedding, Io
 from vectorize_core.layout import Record
-from vectorize_core.models import IndexType, Vector, as_values
+from vectorize_core.models import IndexType, Values, Vector, as_values
 from vectorize_core.store_index import StoreIndex
 from vectorize_core.texts.keeping import Kept, Putting
 
@@ -120,11 +120,11 @@ class Ingest(Source[Item]):
         text = item.record.text if values is None else None
         if values is None and text is None:
             raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
-        ready = _Prepared(position, record, not named, metadata, size, text, values)
         content: str | bytes = record.id
         if not named:
-            content = text if text is not None else self._vector(ready, values).values.tobytes()
-        return ready._replace(digest=checkpoint.digest(content))
+            content = text if text is not None else _array(record, values).tobytes()
+        digest = checkpoint.digest(content)
+        return _Prepared(position, record, not named, metadata, size, text, values, digest)
 
     def _shorter(
         self, record: Record, indexed: Mapping[str, IndexType], error: OversizedError
@@ -190,14 +190,18 @@ class Ingest(Source[Item]):
             checks.check_values(vectors, self._dimensions, index=self._index.name)
 
     def _vector(self, ready: _Prepared, values: Any) -> Vector:
-        """The vector of a record with these values, which an embedding model or a caller gave."""
-        try:
-            array = as_values(values)
-        except (TypeError, ValueError) as error:
-            raise InvalidVectorError(
-                f"record {ready.record.name!r}: its embedding is not a list of numbers: {error}"
-            ) from error
-        return Vector(ready.record.id, array, self._namespace, ready.metadata)
+        record = ready.record
+        return Vector(record.id, _array(record, values), self._namespace, ready.metadata)
+
+
+def _array(record: Record, values: Any) -> Values:
+    """The values of a record, as an embedding model or a caller gave them."""
+    try:
+        return as_values(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidVectorError(
+            f"record {record.name!r}: its embedding is not a list of numbers: {error}"
+        ) from error
 
 
 class _Prepared(NamedTuple):
@@ -213,7 +217,7 @@ class _Prepared(NamedTuple):
     metadata_size: int
     text: str | None
     values: ArrayLike | None
-    digest: int = 0
+    digest: int
 
 
 def _beginning(text: str, room: int) -> str:
