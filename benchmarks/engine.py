@@ -31,6 +31,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+# After a product on two threads OpenBLAS lets one of them spin for 25 ms, on a processor that the
+# next contender needs. This makes it sleep at once; the product itself takes as long.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+
 import numpy as np
 
 from benchmarks import peers
