@@ -113,12 +113,28 @@ def test_reading_and_answering_large_bodies_leaves_the_loop_alone(serve: Serve) 
     peer.create()
     body = lines(*({"id": str(n), "values": axis(0)} for n in range(5_000)))
     body += b"\n" * 10_000_000
-    worst, done = 0.0, threading.Event()
+
+    def write() -> float:
+        started = time.monotonic()
+        peer.result("POST", "/docs/upsert", content=body, kind=NDJSON)
+        return time.monotonic() - started
+
+    # A loop that did the work itself would hold the others for about as long as each write takes.
+    # What else the machine does holds them now and then.
+    attempts = (longest_wait(peer, write) for _ in range(8))
+    assert any(waited < seconds / 2 for waited, seconds in attempts)
+    assert peer.count() == 5_000
+
+
+def longest_wait(peer: Peer, write: Callable[[], float]) -> tuple[float, float]:
+    """For how long others waited for an answer at most, and how long the write took meanwhile."""
+    worst, watching, done = 0.0, threading.Event(), threading.Event()
 
     def watch() -> None:
         nonlocal worst
         other = Peer(peer.base_url, "other")
         other.result("GET", "")
+        watching.set()
         while not done.is_set():
             started = time.monotonic()
             other.http.get(other.url("/x/y/z"))
@@ -127,18 +143,13 @@ def test_reading_and_answering_large_bodies_leaves_the_loop_alone(serve: Serve) 
 
     thread = threading.Thread(target=watch)
     thread.start()
-    writes = []
     try:
-        for verb in ("upsert", "insert"):
-            started = time.monotonic()
-            peer.result("POST", f"/docs/{verb}", content=body, kind=NDJSON)
-            writes.append(time.monotonic() - started)
+        assert watching.wait(10)
+        seconds = write()
     finally:
         done.set()
         thread.join()
-    assert peer.count() == 5_000
-    # A loop that did the work itself would hold the others for about as long as a write takes.
-    assert worst < max(writes) / 2
+    return worst, seconds
 
 
 def test_the_application_runs_under_any_asgi_server() -> None:
