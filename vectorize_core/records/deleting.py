@@ -38,18 +38,20 @@ class Deleting(RecordBase):
         """
         checks.check_id_list(ids)
         if ids and await self.index.exists(io):
-            stored = [*map(self.stored_id, filter(checks.possible_id, ids))]
+            stored = [*map(self.stored_id, ids)]
             await self._delete(io, stored, **self._waiting(wait, wait_timeout))
 
     async def _delete(
         self, io: Io, ids: Sequence[str], **waits: Unpack[WaitOptions]
     ) -> tuple[Mutation, ...]:
-        """Delete vectors and their texts."""
-        delete = partial(writing.delete, io, self._state, ids, **waits)
+        """Delete vectors and their texts; ids that no record can have are as good as deleted."""
+        delete = partial(writing.delete, io, self._state, ids, skip_impossible=True, **waits)
         texts = self.long_texts
         if texts is None:
             return await delete()
-        return await Keeping(texts, self._state).delete(io, ids, delete, waits["wait_timeout"])
+        possible = [*filter(checks.possible_id, ids)]
+        keeping = Keeping(texts, self._state)
+        return await keeping.delete(io, possible, delete, waits["wait_timeout"])
 
     async def delete_matching(
         self,
