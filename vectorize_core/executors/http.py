@@ -152,15 +152,12 @@ class HttpExecutor:
         loop = asyncio.get_running_loop()
         known = self._async_clients.get(loop)
         if known is None or known[0] != os.getpid():
-            known = (
-                os.getpid(),
-                (
-                    _new_async_client(self._async_transport)
-                    if self._async_transport is not None
-                    else loop.run_in_executor(None, _warm_async_client)
-                ),
-            )
-            self._async_clients[loop] = known
+            made: httpx.AsyncClient | asyncio.Future[httpx.AsyncClient]
+            if self._async_transport is None:
+                made = loop.run_in_executor(None, _warm_async_client)
+            else:
+                made = _new_async_client(self._async_transport)
+            self._async_clients[loop] = known = os.getpid(), made
         pid, client = known
         if isinstance(client, asyncio.Future):
             try:
