@@ -35,7 +35,7 @@ from benchmarks.turns import (
     print_writes,
     take_turns,
 )
-from vectorize_core.flows.writing import DEFAULT_CONCURRENCY
+from vectorize_core.writes.writing import DEFAULT_CONCURRENCY
 
 AT_ONCE = 16
 OTHER = "langchain-cloudflare"

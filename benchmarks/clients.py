@@ -30,8 +30,8 @@ from benchmarks.loopback import (
 from benchmarks.turns import in_tasks
 from langchain_vectorize import VectorizeVectorStore
 from vectorize_core import Vector, VectorizeClient
-from vectorize_core.flows.batching import DEFAULT_BATCH_SIZE
 from vectorize_core.models import Values
+from vectorize_core.writes.batching import DEFAULT_BATCH_SIZE
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

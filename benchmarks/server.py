@@ -24,7 +24,7 @@ import numpy as np
 from vectorize_core import VectorizeClient
 from vectorize_core.local.server import BackgroundServer, Settings
 from vectorize_core.models import Vector
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.transport.retry import RetryPolicy
 
 DIMENSIONS = 384
 VECTORS = 20_000

@@ -22,8 +22,8 @@ from examples.minilm_llama_index import MiniLMEmbedding
 from langchain_vectorize import VectorizeVectorStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from vectorize_core import BatchReport, Vector, VectorizeClient
-from vectorize_core.executors import Answer, Executor
-from vectorize_core.operations import Op
+from vectorize_core.api.operations import Op
+from vectorize_core.transport.executor import Answer, Executor
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ from langchain_core.vectorstores import VectorStore
 from numpy.typing import ArrayLike
 
 from langchain_vectorize.documents import from_documents, from_embeddings, from_texts
-from vectorize_core.flows.source import Records
-from vectorize_core.io import AsyncIo, SyncIo, run
-from vectorize_core.keywords import accept
-from vectorize_core.store import AddOptions, RecordStore
+from vectorize_core.records.kwargs import accept
+from vectorize_core.records.store import AddOptions, RecordStore
+from vectorize_core.transport.io import AsyncIo, SyncIo, run
+from vectorize_core.writes.sources import Records
 
 
 class Adding(VectorStore):

@@ -9,10 +9,10 @@ from langchain_core.vectorstores import VectorStore
 
 from langchain_vectorize.searching import DocumentFilter, as_filter
 from vectorize_core.errors import InvalidInputError
-from vectorize_core.flows.waiting import Wait, WaitOptions
-from vectorize_core.io import AsyncIo, Io, SyncIo, run
-from vectorize_core.keywords import accept
-from vectorize_core.store import FindOptions, RecordStore
+from vectorize_core.records.kwargs import accept
+from vectorize_core.records.store import FindOptions, RecordStore
+from vectorize_core.state.waiting import Wait, WaitOptions
+from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
 
 
 class DeleteOptions(WaitOptions, FindOptions, total=False):

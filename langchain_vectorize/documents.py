@@ -22,10 +22,10 @@ from numpy.typing import ArrayLike
 
 from vectorize_core.errors import InvalidFilterError, InvalidInputError
 from vectorize_core.filters.ast import Where
-from vectorize_core.flows.source import Records
-from vectorize_core.ingest import Item
-from vectorize_core.io import each
 from vectorize_core.layout import Record, text_of
+from vectorize_core.records.ingest import Item
+from vectorize_core.transport.io import each
+from vectorize_core.writes.sources import Records
 
 T = TypeVar("T")
 _END: Any = object()

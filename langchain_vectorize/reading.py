@@ -13,9 +13,9 @@ from langchain_vectorize.documents import to_document
 from langchain_vectorize.searching import DocumentFilter, as_filter
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.io import AsyncIo, Io, SyncIo, iterate, run
-from vectorize_core.keywords import accept
-from vectorize_core.store import CountOptions, FindOptions, RecordStore
+from vectorize_core.records.kwargs import accept
+from vectorize_core.records.store import CountOptions, FindOptions, RecordStore
+from vectorize_core.transport.io import AsyncIo, Io, SyncIo, iterate, run
 
 
 class Reading(VectorStore):

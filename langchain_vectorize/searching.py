@@ -19,13 +19,13 @@ from langchain_vectorize.documents import document_filter, to_document
 from langchain_vectorize.relevance import RELEVANCE
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows.reading import check_k
-from vectorize_core.flows.selecting import AnyFilter
-from vectorize_core.io import AsyncIo, Io, SyncIo, run
-from vectorize_core.keywords import accept
 from vectorize_core.models import Filter, as_values
+from vectorize_core.reads.by_id import check_k
+from vectorize_core.reads.selection import AnyFilter
+from vectorize_core.records.kwargs import accept
+from vectorize_core.records.store import RecordStore
 from vectorize_core.similarity import choose_diverse
-from vectorize_core.store import RecordStore
+from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
 
 Scored = list[tuple[Document, float]]
 DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]

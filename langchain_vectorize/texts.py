@@ -8,8 +8,8 @@ from typing import Any
 from langchain_core.stores import BaseStore
 
 from vectorize_core.errors import ConfigurationError
-from vectorize_core.io import Io
 from vectorize_core.texts import TextStore
+from vectorize_core.transport.io import Io
 
 
 class BaseStoreTexts(TextStore):

@@ -9,10 +9,10 @@ from llama_index.core.schema import BaseNode
 
 from llama_index_vectorize.configured import Configured
 from llama_index_vectorize.nodes import to_items
-from vectorize_core.flows.source import Records
-from vectorize_core.io import Io, run
-from vectorize_core.keywords import accept
-from vectorize_core.store import AddOptions
+from vectorize_core.records.kwargs import accept
+from vectorize_core.records.store import AddOptions
+from vectorize_core.transport.io import Io, run
+from vectorize_core.writes.sources import Records
 
 
 class Adding(Configured):

@@ -12,13 +12,13 @@ from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from vectorize_core import layout
-from vectorize_core.closing import AsyncClosing, SyncClosing
-from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT
-from vectorize_core.io import AsyncIo, SyncIo
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.base import OnOversize
-from vectorize_core.store import RecordStore
+from vectorize_core.records.store import RecordStore
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT
 from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.transport.closing import AsyncClosing, SyncClosing
+from vectorize_core.transport.io import AsyncIo, SyncIo
 
 NodeLayout = Literal["compact", "stock"]
 _ALWAYS = ("stores_text", "is_embedding_query", "flat_metadata", "class_name")

@@ -29,8 +29,8 @@ from vectorize_core.filters.operands import build_test
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.patterns import escape
 from vectorize_core.filters.values import seen
-from vectorize_core.flows.selecting import AnyFilter
 from vectorize_core.layout import Record
+from vectorize_core.reads.selection import AnyFilter
 
 _OPERATORS: Final[dict[FilterOperator, Operator]] = {
     FilterOperator.EQ: "$eq",

@@ -26,12 +26,11 @@ from llama_index.core.schema import (
 )
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
-from vectorize_core import typed
-from vectorize_core.checks import storable_key
+from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import InvalidVectorError
-from vectorize_core.flows.source import Records
-from vectorize_core.ingest import Item
-from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of
+from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of, value_codec
+from vectorize_core.records.ingest import Item
+from vectorize_core.writes.sources import Records
 
 _CLASSES: dict[str, type[BaseNode]] = {
     kind.class_name(): kind for kind in (TextNode, Node, Document, IndexNode, ImageNode)
@@ -170,11 +169,15 @@ def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
         if value is None:
             return 1
         # Most values are strings.
-        return 2 if type(value) is not str and typed.split(value)[0] is typed.NOTHING else 0
+        return (
+            2
+            if type(value) is not str and value_codec.split(value)[0] is value_codec.NOTHING
+            else 0
+        )
 
     try:
         places = {key: place(key, value) for key, value in metadata.items()}
-    except (typed.UnstorableError, RecursionError):
+    except (value_codec.UnstorableError, RecursionError):
         return list(metadata)  # It is refused later, by name.
     return sorted(places, key=places.__getitem__)
 

@@ -21,12 +21,12 @@ from llama_index_vectorize.nodes import class_of, source_of, to_node
 from llama_index_vectorize.selecting import Selecting
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows.reading import check_k
-from vectorize_core.io import Io, run
-from vectorize_core.keywords import accept
 from vectorize_core.models import Filter, Values, as_values
+from vectorize_core.reads.by_id import check_k
+from vectorize_core.records.kwargs import accept
+from vectorize_core.records.store import FindOptions, Hit
 from vectorize_core.similarity import choose_diverse, similarity
-from vectorize_core.store import FindOptions, Hit
+from vectorize_core.transport.io import Io, run
 
 Mode = VectorStoreQueryMode
 _KEYWORDS = "it searches texts, and Vectorize has none to search"

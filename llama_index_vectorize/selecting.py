@@ -11,15 +11,15 @@ from llama_index.core.schema import BaseNode
 from llama_index_vectorize.configured import Configured
 from llama_index_vectorize.filters import NodeFilters, is_filter, to_expression
 from llama_index_vectorize.nodes import to_node
-from vectorize_core import checks
+from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows.waiting import WaitOptions
-from vectorize_core.io import Io, iterate, run
-from vectorize_core.keywords import accept
 from vectorize_core.models import Filter
-from vectorize_core.store import CountOptions, FindOptions
+from vectorize_core.records.kwargs import accept
+from vectorize_core.records.store import CountOptions, FindOptions
+from vectorize_core.state.waiting import WaitOptions
+from vectorize_core.transport.io import Io, iterate, run
 
 
 class DeleteOptions(WaitOptions, total=False):
@@ -136,7 +136,7 @@ class Selecting(Configured):
     async def _delete_documents(
         self, io: Io, ref_doc_ids: Sequence[str], options: DeleteOptions
     ) -> None:
-        checks.check_id_list(ref_doc_ids)
+        validation.check_id_list(ref_doc_ids)
         if ref_doc_ids:
             await self._records.delete_matching(io, refs=ref_doc_ids, **options)
 
@@ -243,7 +243,7 @@ def _check_selected(
     node_ids: Sequence[str] | None, filters: NodeFilters | None, native: Filter | None
 ) -> None:
     if node_ids is not None:
-        checks.check_id_list(node_ids)
+        validation.check_id_list(node_ids)
         if native is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
     elif not is_filter(filters) and native is None:

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
 from vectorize_core.errors import ConfigurationError
-from vectorize_core.io import Io, each
 from vectorize_core.texts import TextStore
+from vectorize_core.transport.io import Io, each
 
 T = TypeVar("T")
 DEFAULT_COLLECTION: Final = "vectorize_texts"

@@ -14,17 +14,17 @@ from llama_index_vectorize.querying import Querying
 from llama_index_vectorize.texts import as_texts
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.io import run
-from vectorize_core.keywords import accept
-from vectorize_core.locate import ConnectOptions, locate
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.base import OnOversize
-from vectorize_core.store import RecordStore
-from vectorize_core.store_index import StoreIndex
+from vectorize_core.records.kwargs import accept
+from vectorize_core.records.store import RecordStore
+from vectorize_core.records.store_index import StoreIndex
+from vectorize_core.records.target import ConnectOptions, locate
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
+from vectorize_core.transport.io import run
 
 
 class VectorizeVectorStore(Adding, Querying):

@@ -16,9 +16,9 @@ import pytest
 from langchain_core.embeddings import Embeddings
 
 from vectorize_core import VectorizeClient
-from vectorize_core.executors import Answer, Executor
+from vectorize_core.api.operations import Op, Upsert
 from vectorize_core.models import Metric
-from vectorize_core.operations import Op, Upsert
+from vectorize_core.transport.executor import Answer, Executor
 
 T = TypeVar("T")
 Call = Callable[..., Awaitable[Any]]

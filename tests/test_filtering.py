@@ -14,12 +14,12 @@ from langchain_vectorize import VectorizeVectorStore as LangChainStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from tests.stores import DIMENSIONS, Call, Given, Recorder, both_ways, ranking, recorded, vector
 from vectorize_core import Index, InvalidInputError, UnindexedPropertyError, VectorizeClient
+from vectorize_core.api.operations import DeleteByIds, Op, Query
 from vectorize_core.filters import F
 from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.filters.parse import parse
 from vectorize_core.layout import Record
 from vectorize_core.local import Behavior
-from vectorize_core.operations import DeleteByIds, Op, Query
 
 COUNT = 160
 TEXTS = [f"text {i}" for i in range(COUNT)]

@@ -40,9 +40,9 @@ from vectorize_core import (
     WaitTimeoutError,
     layout,
 )
-from vectorize_core.executors.embedded import EmbeddedExecutor
+from vectorize_core.api.operations import GetInfo, Upsert
 from vectorize_core.local import Behavior
-from vectorize_core.operations import GetInfo, Upsert
+from vectorize_core.local.executor import EmbeddedExecutor
 
 SECRET = "s3cret-t0ken"
 CREDENTIALS = {"account_id": "acc", "api_token": SECRET}

@@ -5,7 +5,6 @@
 embedded service's own settings are in `vectorize_core.local`.
 """
 
-from vectorize_core.budget import RateLimit
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.errors import (
     ApiError,
@@ -35,9 +34,6 @@ from vectorize_core.errors import (
     VectorizeError,
     WaitTimeoutError,
 )
-from vectorize_core.events import BatchEvent, Event, RequestEvent, RetryEvent, WaitEvent
-from vectorize_core.flows.estimating import WriteEstimate
-from vectorize_core.flows.writing import BatchReport
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import (
     IdPage,
@@ -50,7 +46,17 @@ from vectorize_core.models import (
     QueryResult,
     Vector,
 )
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.transport.events import (
+    BatchEvent,
+    Event,
+    RequestEvent,
+    RetryEvent,
+    WaitEvent,
+)
+from vectorize_core.transport.rate_limit import RateLimit
+from vectorize_core.transport.retry import RetryPolicy
+from vectorize_core.writes.estimate import WriteEstimate
+from vectorize_core.writes.writing import BatchReport
 
 __all__ = [
     "ApiError",

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import httpx
 
-from vectorize_core.budget import CLOUDFLARE, RateBudget, RateLimit
-from vectorize_core.closing import AsyncClosing, SyncClosing
+from vectorize_core.api.operations import GetIndex, ListIndexes
 from vectorize_core.connection import Connection, local_connection
-from vectorize_core.credentials import find_credentials, is_loopback
-from vectorize_core.events import Events, OnEvent
-from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.flows import indexes
-from vectorize_core.flows.indexes import CreateOptions
 from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.io import run
 from vectorize_core.models import IndexDetails
-from vectorize_core.operations import GetIndex, ListIndexes
 from vectorize_core.place import Place
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.state import lifecycle
+from vectorize_core.state.lifecycle import CreateOptions
+from vectorize_core.transport.closing import AsyncClosing, SyncClosing
+from vectorize_core.transport.credentials import find_credentials, is_loopback
+from vectorize_core.transport.events import Events, OnEvent
+from vectorize_core.transport.http import HttpExecutor
+from vectorize_core.transport.io import run
+from vectorize_core.transport.rate_limit import CLOUDFLARE, RateBudget, RateLimit
+from vectorize_core.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from vectorize_core.local import Behavior
@@ -164,7 +164,7 @@ class VectorizeClient(_Client, SyncClosing):
         there has another configuration.
         """
         return run(
-            indexes.create_index(self._connection.io(), self._connection.state(name), **options)
+            lifecycle.create_index(self._connection.io(), self._connection.state(name), **options)
         )
 
     def list_indexes(self) -> tuple[IndexDetails, ...]:
@@ -177,7 +177,7 @@ class VectorizeClient(_Client, SyncClosing):
 
     def delete_index(self, name: str) -> None:
         """Delete an index with all its vectors; raises `IndexNotFoundError`."""
-        run(indexes.delete_index(self._connection.io(), self._connection.state(name)))
+        run(lifecycle.delete_index(self._connection.io(), self._connection.state(name)))
 
     def to_async(self) -> AsyncVectorizeClient:
         """The async face of the same connection; embedded data in memory are shared too."""
@@ -198,7 +198,7 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
     async def create_index(self, name: str, **options: Unpack[CreateOptions]) -> IndexDetails:
         """`VectorizeClient.create_index`, awaited."""
         io, state = self._connection.async_io(), self._connection.state(name)
-        return await indexes.create_index(io, state, **options)
+        return await lifecycle.create_index(io, state, **options)
 
     async def list_indexes(self) -> tuple[IndexDetails, ...]:
         """`VectorizeClient.list_indexes`, awaited."""
@@ -211,7 +211,7 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
     async def delete_index(self, name: str) -> None:
         """`VectorizeClient.delete_index`, awaited."""
         io, state = self._connection.async_io(), self._connection.state(name)
-        await indexes.delete_index(io, state)
+        await lifecycle.delete_index(io, state)
 
     def to_sync(self) -> VectorizeClient:
         """The sync face of the same connection; embedded data in memory are shared too."""

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from vectorize_core.budget import RateBudget
-from vectorize_core.events import Events, OnEvent
-from vectorize_core.executors import Executor
-from vectorize_core.flows.state import IndexState
-from vectorize_core.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, SyncIo
 from vectorize_core.place import Place
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.state.index_state import IndexState
+from vectorize_core.transport.events import Events, OnEvent
+from vectorize_core.transport.executor import Executor
+from vectorize_core.transport.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, SyncIo
+from vectorize_core.transport.rate_limit import RateBudget
+from vectorize_core.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from vectorize_core.local import Behavior
@@ -88,8 +88,8 @@ def local_connection(
 ) -> Connection:
     """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
     # Here and not above: who works on Cloudflare never loads the embedded service.
-    from vectorize_core.executors.embedded import EmbeddedExecutor  # noqa: PLC0415
     from vectorize_core.local import Behavior, Service  # noqa: PLC0415
+    from vectorize_core.local.executor import EmbeddedExecutor  # noqa: PLC0415
 
     behavior = behavior if behavior is not None else Behavior()
     service = Service(path, behavior=behavior, clock=clock, exact=exact)

@@ -12,22 +12,10 @@ from typing import Literal, Unpack, overload
 from numpy.typing import ArrayLike
 
 from vectorize_core import limits
+from vectorize_core.api.operations import GetInfo, ListMetadataIndexes
 from vectorize_core.connection import Connection
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows import indexes, reading, selecting, state, waiting, writing
-from vectorize_core.flows.estimating import WriteEstimate, estimate_vectors
-from vectorize_core.flows.selecting import (
-    AnyFilter,
-    DeleteOptions,
-    EnumerateOptions,
-    QueryOptions,
-    SelectOptions,
-)
-from vectorize_core.flows.source import Records
-from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, WaitOptions
-from vectorize_core.flows.writing import WriteOptions
-from vectorize_core.io import iterate, run
 from vectorize_core.models import (
     IndexDetails,
     IndexInfo,
@@ -38,7 +26,21 @@ from vectorize_core.models import (
     Vector,
     as_values,
 )
-from vectorize_core.operations import GetInfo, ListMetadataIndexes
+from vectorize_core.reads import by_id, selection
+from vectorize_core.reads.selection import (
+    AnyFilter,
+    DeleteOptions,
+    EnumerateOptions,
+    QueryOptions,
+    SelectOptions,
+)
+from vectorize_core.state import index_state, lifecycle, waiting
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, WaitOptions
+from vectorize_core.transport.io import iterate, run
+from vectorize_core.writes import writing
+from vectorize_core.writes.estimate import WriteEstimate, estimate_vectors
+from vectorize_core.writes.sources import Records
+from vectorize_core.writes.writing import WriteOptions
 
 
 class _Named:
@@ -119,7 +121,7 @@ class Index(_Named):
         searched. From 51 to 100 with values or whole metadata, these are fetched by id after the
         search. `TooManyRequestsNeededError` where it takes more than ``max_requests`` (100).
         """
-        return run(selecting.query(self._io, self._state, as_values(vector), top_k, **options))
+        return run(selection.query(self._io, self._state, as_values(vector), top_k, **options))
 
     def query_by_id(
         self,
@@ -128,11 +130,11 @@ class Index(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """The vectors nearest to the stored vector ``vector_id``, itself included. See `query`."""
-        return run(selecting.query(self._io, self._state, vector_id, top_k, **options))
+        return run(selection.query(self._io, self._state, vector_id, top_k, **options))
 
     def get(self, ids: Sequence[str]) -> list[Vector]:
         """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
-        return list(run(reading.get_many(self._io, self._state, ids)).values())
+        return list(run(by_id.get_many(self._io, self._state, ids)).values())
 
     def delete(
         self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]
@@ -142,11 +144,11 @@ class Index(_Named):
         Or, without ids, those that ``filter=`` matches; the options are those of `DeleteOptions`.
         No filter, or one that is empty, is an error.
         """
-        return run(selecting.delete(self._io, self._state, ids, **options))
+        return run(selection.delete(self._io, self._state, ids, **options))
 
     def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> Iterator[str]:
         """The id of every vector, out of a snapshot taken when the iteration begins."""
-        return iterate(reading.iter_ids(self._io, self._state, page_size=page_size))
+        return iterate(by_id.iter_ids(self._io, self._state, page_size=page_size))
 
     def iter_ids(self, **options: Unpack[EnumerateOptions]) -> Iterator[str]:
         """The id of every vector that ``filter=`` matches, however many, in no order.
@@ -154,15 +156,15 @@ class Index(_Named):
         Waits first until this client's own writes are visible. `TooManyRequestsNeededError` where
         it takes more than ``max_requests`` (1,000). The options are those of `EnumerateOptions`.
         """
-        return iterate(selecting.ids(self._io, self._state, **options))
+        return iterate(selection.ids(self._io, self._state, **options))
 
     def iter(self, **options: Unpack[SelectOptions]) -> Iterator[Vector]:
         """Every vector that ``filter=`` matches, with values and metadata. See `iter_ids`."""
-        return iterate(selecting.vectors(self._io, self._state, **options))
+        return iterate(selection.vectors(self._io, self._state, **options))
 
     def count(self, **options: Unpack[EnumerateOptions]) -> int:
         """How many vectors ``filter=`` matches; all of an index in one request. See `iter_ids`."""
-        return run(selecting.count(self._io, self._state, **options))
+        return run(selection.count(self._io, self._state, **options))
 
     def explain_filter(
         self,
@@ -176,7 +178,7 @@ class Index(_Named):
         For a query of ``top_k``, or with None for all that matches.
         """
         return run(
-            selecting.explain_filter(self._io, self._state, filter, top_k, unindexed=unindexed)
+            selection.explain_filter(self._io, self._state, filter, top_k, unindexed=unindexed)
         )
 
     def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
@@ -185,7 +187,7 @@ class Index(_Named):
         A metadata index covers what is written once it is live; this makes it cover the rest. A
         request reads twenty vectors.
         """
-        return run(selecting.reindex_metadata(self._io, self._state, **options))
+        return run(selection.reindex_metadata(self._io, self._state, **options))
 
     def info(self) -> IndexInfo:
         """How many vectors the index holds, and the last mutation it has processed."""
@@ -193,11 +195,13 @@ class Index(_Named):
 
     def details(self) -> IndexDetails:
         """Configuration and description, as the service says now."""
-        return run(state.get_details(self._io, self._state, refresh=True))
+        return run(index_state.get_details(self._io, self._state, refresh=True))
 
     def create_metadata_index(self, property_name: str, index_type: IndexType) -> Mutation:
         """Make a metadata property filterable, for vectors written once the index is live."""
-        return run(indexes.create_metadata_index(self._io, self._state, property_name, index_type))
+        return run(
+            lifecycle.create_metadata_index(self._io, self._state, property_name, index_type)
+        )
 
     def list_metadata_indexes(self) -> tuple[MetadataIndex, ...]:
         """The properties that filters can use; a new one appears once it is live."""
@@ -205,7 +209,7 @@ class Index(_Named):
 
     def delete_metadata_index(self, property_name: str) -> Mutation:
         """Make a metadata property unfilterable again."""
-        return run(indexes.delete_metadata_index(self._io, self._state, property_name))
+        return run(lifecycle.delete_metadata_index(self._io, self._state, property_name))
 
     def wait(self, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT) -> None:
         """Wait until reads see this client's own latest writes to the index."""
@@ -266,7 +270,7 @@ class AsyncIndex(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query`, awaited."""
-        return await selecting.query(self._io, self._state, as_values(vector), top_k, **options)
+        return await selection.query(self._io, self._state, as_values(vector), top_k, **options)
 
     async def query_by_id(
         self,
@@ -275,33 +279,33 @@ class AsyncIndex(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query_by_id`, awaited."""
-        return await selecting.query(self._io, self._state, vector_id, top_k, **options)
+        return await selection.query(self._io, self._state, vector_id, top_k, **options)
 
     async def get(self, ids: Sequence[str]) -> list[Vector]:
         """`Index.get`, awaited."""
-        return list((await reading.get_many(self._io, self._state, ids)).values())
+        return list((await by_id.get_many(self._io, self._state, ids)).values())
 
     async def delete(
         self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]
     ) -> tuple[Mutation, ...]:
         """`Index.delete`, awaited."""
-        return await selecting.delete(self._io, self._state, ids, **options)
+        return await selection.delete(self._io, self._state, ids, **options)
 
     def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> AsyncIterator[str]:
         """`Index.list_ids`, for ``async for``."""
-        return reading.iter_ids(self._io, self._state, page_size=page_size)
+        return by_id.iter_ids(self._io, self._state, page_size=page_size)
 
     def iter_ids(self, **options: Unpack[EnumerateOptions]) -> AsyncIterator[str]:
         """`Index.iter_ids`, for ``async for``."""
-        return selecting.ids(self._io, self._state, **options)
+        return selection.ids(self._io, self._state, **options)
 
     def iter(self, **options: Unpack[SelectOptions]) -> AsyncIterator[Vector]:
         """`Index.iter`, for ``async for``."""
-        return selecting.vectors(self._io, self._state, **options)
+        return selection.vectors(self._io, self._state, **options)
 
     async def count(self, **options: Unpack[EnumerateOptions]) -> int:
         """`Index.count`, awaited."""
-        return await selecting.count(self._io, self._state, **options)
+        return await selection.count(self._io, self._state, **options)
 
     async def explain_filter(
         self,
@@ -311,13 +315,13 @@ class AsyncIndex(_Named):
         unindexed: Unindexed = "error",
     ) -> Explanation:
         """`Index.explain_filter`, awaited."""
-        return await selecting.explain_filter(
+        return await selection.explain_filter(
             self._io, self._state, filter, top_k, unindexed=unindexed
         )
 
     async def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """`Index.reindex_metadata`, awaited."""
-        return await selecting.reindex_metadata(self._io, self._state, **options)
+        return await selection.reindex_metadata(self._io, self._state, **options)
 
     async def info(self) -> IndexInfo:
         """`Index.info`, awaited."""
@@ -325,11 +329,13 @@ class AsyncIndex(_Named):
 
     async def details(self) -> IndexDetails:
         """`Index.details`, awaited."""
-        return await state.get_details(self._io, self._state, refresh=True)
+        return await index_state.get_details(self._io, self._state, refresh=True)
 
     async def create_metadata_index(self, property_name: str, index_type: IndexType) -> Mutation:
         """`Index.create_metadata_index`, awaited."""
-        return await indexes.create_metadata_index(self._io, self._state, property_name, index_type)
+        return await lifecycle.create_metadata_index(
+            self._io, self._state, property_name, index_type
+        )
 
     async def list_metadata_indexes(self) -> tuple[MetadataIndex, ...]:
         """`Index.list_metadata_indexes`, awaited."""
@@ -337,7 +343,7 @@ class AsyncIndex(_Named):
 
     async def delete_metadata_index(self, property_name: str) -> Mutation:
         """`Index.delete_metadata_index`, awaited."""
-        return await indexes.delete_metadata_index(self._io, self._state, property_name)
+        return await lifecycle.delete_metadata_index(self._io, self._state, property_name)
 
     async def wait(self, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT) -> None:
         """`Index.wait`, awaited."""

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from vectorize_core import Vector, VectorizeClient, credentials
+from vectorize_core import Vector, VectorizeClient
 from vectorize_core.cli.app import app
 from vectorize_core.local.server import BackgroundServer, Settings
+from vectorize_core.transport import credentials
 
 SECRET = "s3cret-t0ken"
 VARIABLES = (

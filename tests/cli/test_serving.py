@@ -23,7 +23,7 @@ from tests.cli.conftest import SECRET
 from vectorize_core import AuthenticationError, ServerError, Vector, VectorizeClient
 from vectorize_core.cli import serving
 from vectorize_core.local.server import Settings
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.transport.retry import RetryPolicy
 
 ROOT = Path(vectorize_core.__file__).parent.parent
 

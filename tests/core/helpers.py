@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from vectorize_core import AsyncVectorizeClient, RetryPolicy, VectorizeClient
-from vectorize_core.credentials import Credentials
-from vectorize_core.executors import Executor
-from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.io import AsyncIo, SyncIo
-from vectorize_core.operations import Op
+from vectorize_core.api.operations import Op
+from vectorize_core.transport.credentials import Credentials
+from vectorize_core.transport.executor import Executor
+from vectorize_core.transport.http import HttpExecutor
+from vectorize_core.transport.io import AsyncIo, SyncIo
 
 T = TypeVar("T")
 ACCOUNT = "acc0123"

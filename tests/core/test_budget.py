@@ -37,11 +37,11 @@ from vectorize_core import (
     Vector,
     VectorizeClient,
 )
-from vectorize_core.budget import RateBudget
-from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.io import AsyncIo, SyncIo, each, run
+from vectorize_core.api.operations import GetInfo, Op, Upsert
 from vectorize_core.local.server.ratelimit import RateLimit as StrictLimit
-from vectorize_core.operations import GetInfo, Op, Upsert
+from vectorize_core.transport.http import HttpExecutor
+from vectorize_core.transport.io import AsyncIo, SyncIo, each, run
+from vectorize_core.transport.rate_limit import RateBudget
 
 CALLS, TASKS = 5_000, 16
 FOUR_WINDOWS = 4 * 300
@@ -497,7 +497,7 @@ def test_a_limit_that_lets_nothing_through_is_none(limit: dict[str, Any]) -> Non
 def test_after_a_fork_the_child_does_not_wait_for_the_parents_requests() -> None:
     program = """
         import os, threading
-        from vectorize_core.budget import RateBudget, RateLimit
+        from vectorize_core.transport.rate_limit import RateBudget, RateLimit
 
         budget = RateBudget(RateLimit(3, 1_000.0), lambda: 0.0)
         for _ in range(5):

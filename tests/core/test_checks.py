@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vectorize_core import checks, json, limits
+from vectorize_core import jsontext, limits
+from vectorize_core.api import validation
+from vectorize_core.api.wire import vector_line
 from vectorize_core.errors import InvalidInputError, InvalidVectorError
 from vectorize_core.models import Vector, as_values
-from vectorize_core.wire import vector_line
 
 
 def metadata_of(size: int) -> dict[str, Any]:
@@ -24,8 +25,8 @@ def metadata_of(size: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vector_id", ["a", " ", "x" * 64, "é" * 32, "😀" * 16, "a\nb"])
 def test_ids_up_to_64_bytes_are_taken(vector_id: str) -> None:
-    checks.check_id(vector_id)
-    assert checks.possible_id(vector_id)
+    validation.check_id(vector_id)
+    assert validation.possible_id(vector_id)
 
 
 @pytest.mark.parametrize(
@@ -43,13 +44,13 @@ def test_ids_up_to_64_bytes_are_taken(vector_id: str) -> None:
 )
 def test_other_ids_are_refused_by_name(vector_id: Any, said: str) -> None:
     with pytest.raises(InvalidVectorError, match=said):
-        checks.check_id(vector_id)
-    assert not checks.possible_id(vector_id)
+        validation.check_id(vector_id)
+    assert not validation.possible_id(vector_id)
 
 
 @pytest.mark.parametrize("namespace", [None, "a", "x" * 64, "é" * 32])
 def test_namespaces_up_to_64_bytes_are_taken(namespace: str | None) -> None:
-    checks.check_namespace(namespace)
+    validation.check_namespace(namespace)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_namespaces_up_to_64_bytes_are_taken(namespace: str | None) -> None:
 )
 def test_other_namespaces_are_refused_by_name(namespace: Any, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
-        checks.check_namespace(namespace)
+        validation.check_namespace(namespace)
 
 
 @pytest.mark.parametrize(
@@ -72,15 +73,15 @@ def test_other_namespaces_are_refused_by_name(namespace: Any, said: str) -> None
     [("x" * 65, "65 bytes"), ("é" * 33, "66 bytes"), ("", "non-empty"), (None, "got None")],
 )
 def test_index_names_end_at_64_bytes(name: Any, said: str) -> None:
-    checks.check_index_name("x" * 64)
+    validation.check_index_name("x" * 64)
     with pytest.raises(InvalidInputError, match=said):
-        checks.check_index_name(name)
+        validation.check_index_name(name)
 
 
 def test_metadata_may_take_10240_bytes_and_not_one_more() -> None:
-    assert checks.check_metadata("a", metadata_of(10_240)) == 10_240
+    assert validation.check_metadata("a", metadata_of(10_240)) == 10_240
     with pytest.raises(InvalidVectorError, match=r"'doc-7'.*10241 bytes.*10240.*smaller chunks"):
-        checks.check_metadata("doc-7", metadata_of(10_241))
+        validation.check_metadata("doc-7", metadata_of(10_241))
 
 
 @pytest.mark.parametrize(
@@ -93,27 +94,27 @@ def test_metadata_may_take_10240_bytes_and_not_one_more() -> None:
     ],
 )
 def test_the_size_is_that_of_the_compact_json_which_is_sent(metadata: Any) -> None:
-    size = checks.check_metadata("a", metadata)
+    size = validation.check_metadata("a", metadata)
     line = vector_line(Vector("a", np.zeros(2), metadata=metadata))
     assert size == len(line) - len(b'{"id":"a","values":[0.0,0.0],"metadata":}')
 
 
 def test_no_metadata_takes_no_bytes() -> None:
-    assert checks.check_metadata("a", None) == 0
+    assert validation.check_metadata("a", None) == 0
 
 
 @pytest.mark.parametrize("key", ["a", "a|b", "_vs", "a$", " ", "k" * 512, "é"])
 def test_keys_that_the_service_takes(key: str) -> None:
-    assert checks.storable_key(key)
-    checks.check_metadata("a", {key: {key: 1}})
+    assert validation.storable_key(key)
+    validation.check_metadata("a", {key: {key: 1}})
 
 
 @pytest.mark.parametrize("key", ["", "$a", "a.b", ".", 'a"b', "k" * 513])
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: {"a": m}, lambda m: {"a": [[m]]}])
 def test_keys_that_it_refuses_are_refused_wherever_they_stand(key: str, wrap: Any) -> None:
-    assert not checks.storable_key(key)
+    assert not validation.storable_key(key)
     with pytest.raises(InvalidVectorError, match=r"'doc-7'.*metadata key.*must not be empty") as e:
-        checks.check_metadata("doc-7", wrap({key: 1}))
+        validation.check_metadata("doc-7", wrap({key: 1}))
     assert repr(key) in str(e.value)
 
 
@@ -154,11 +155,11 @@ def test_what_json_cannot_say_is_refused_naming_the_record_and_the_place(
     metadata: Any, said: str
 ) -> None:
     with pytest.raises(InvalidVectorError, match=f"vector 'doc-7': .*{said}"):
-        checks.check_metadata("doc-7", metadata)
+        validation.check_metadata("doc-7", metadata)
 
 
 def test_integers_up_to_64_bits_are_taken() -> None:
-    assert checks.check_metadata("a", {"a": [-(2**63), 2**64 - 1]})
+    assert validation.check_metadata("a", {"a": [-(2**63), 2**64 - 1]})
 
 
 @pytest.mark.parametrize(
@@ -168,24 +169,24 @@ def test_integers_up_to_64_bits_are_taken() -> None:
 def test_a_record_is_checked_in_every_part(
     vector_id: str, namespace: str | None, metadata: Any
 ) -> None:
-    assert checks.check_record("a", None, {"a": 1}) == 7
+    assert validation.check_record("a", None, {"a": 1}) == 7
     with pytest.raises(InvalidInputError):
-        checks.check_record(vector_id, namespace, metadata)
+        validation.check_record(vector_id, namespace, metadata)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3.5e38])
 def test_values_that_are_no_float32_numbers_are_refused_by_name(value: float) -> None:
-    checks.check_finite([Vector("a", [3.4e38, -0.0, 1e-50]), Vector("b", [1.0])])
+    validation.check_finite([Vector("a", [3.4e38, -0.0, 1e-50]), Vector("b", [1.0])])
     with pytest.raises(InvalidVectorError, match=r"vector 'doc-7'.*finite.*embedding model"):
-        checks.check_finite([Vector("doc-6", [1.0]), Vector("doc-7", [1.0, value])])
+        validation.check_finite([Vector("doc-6", [1.0]), Vector("doc-7", [1.0, value])])
 
 
 def test_other_dimensions_are_refused_by_name() -> None:
-    checks.check_dimensions("vector 'a'", 32, 32, index="docs")
+    validation.check_dimensions("vector 'a'", 32, 32, index="docs")
     with pytest.raises(
         InvalidVectorError, match=r"vector 'a' has 31 dimensions, the index 'docs' has 32.*model"
     ):
-        checks.check_dimensions("vector 'a'", 32, 31, index="docs")
+        validation.check_dimensions("vector 'a'", 32, 31, index="docs")
 
 
 @pytest.mark.parametrize("values", [[[1.0, 2.0]], [[1.0], [2.0, 3.0]], ["a"]])
@@ -239,5 +240,5 @@ def test_a_list_of_numbers_becomes_what_numpy_makes_of_it(values: list[float]) -
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2**64, "\ud800", (), b""])
 def test_flat_metadata_with_something_wrong_is_not_taken_for_exact(value: object) -> None:
-    assert json.exact({"a": "x", "b": value}) is None
-    assert json.exact({"a": "x", "b": 1.5, "c": None}) == b'{"a":"x","b":1.5,"c":null}'
+    assert jsontext.exact({"a": "x", "b": value}) is None
+    assert jsontext.exact({"a": "x", "b": 1.5, "c": None}) == b'{"a":"x","b":1.5,"c":null}'

@@ -21,7 +21,7 @@ from tests.core.helpers import (
     settled,
 )
 from vectorize_core import ConfigurationError, RetryPolicy, VectorizeError
-from vectorize_core.credentials import (
+from vectorize_core.transport.credentials import (
     ACCOUNT_VARIABLES,
     BASE_URL_VARIABLES,
     DEFAULT_BASE_URL,

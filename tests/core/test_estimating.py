@@ -11,8 +11,8 @@ from langchain_vectorize import VectorizeVectorStore
 from tests.core.helpers import Face, both_faces, settled
 from tests.stores import DIMENSIONS, Embedder, both_ways, recorded
 from vectorize_core import InvalidVectorError, RateLimit, Vector, VectorizeClient, WriteEstimate
-from vectorize_core.budget import RateBudget
-from vectorize_core.operations import Upsert
+from vectorize_core.api.operations import Upsert
+from vectorize_core.transport.rate_limit import RateBudget
 
 
 def vectors(count: int) -> list[Vector]:

@@ -34,10 +34,10 @@ from vectorize_core import (
     VectorizeClient,
     WaitEvent,
 )
-from vectorize_core.events import Events
-from vectorize_core.io import AsyncIo, SyncIo
-from vectorize_core.locate import locate
-from vectorize_core.operations import GetInfo
+from vectorize_core.api.operations import GetInfo
+from vectorize_core.records.target import locate
+from vectorize_core.transport.events import Events
+from vectorize_core.transport.io import AsyncIo, SyncIo
 
 QUICK = RetryPolicy(read_deadline=5, write_deadline=5, first_delay=0.001, max_delay=0.002)
 INFO = ok({"dimensions": 32, "vectorCount": 7})

@@ -17,9 +17,7 @@ import pytest
 
 from tests.core.helpers import ASYNC, CREDENTIALS, SYNC, Cloudflare, Face, both_faces, ok, settled
 from vectorize_core import ConfigurationError, UnexpectedAnswerError, Vector, VectorizeError
-from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.models import IndexConfig
-from vectorize_core.operations import (
+from vectorize_core.api.operations import (
     CreateIndex,
     DeleteByIds,
     DeleteIndex,
@@ -33,6 +31,8 @@ from vectorize_core.operations import (
     Query,
     Upsert,
 )
+from vectorize_core.models import IndexConfig
+from vectorize_core.transport.http import HttpExecutor
 
 NONE = ListIndexes()
 
@@ -215,7 +215,7 @@ def test_after_a_fork_the_child_makes_its_own_clients() -> None:
         import asyncio, os
         import httpx
         from tests.core.helpers import Cloudflare, ok
-        from vectorize_core.operations import ListIndexes
+        from vectorize_core.api.operations import ListIndexes
 
         made = []
 

@@ -11,6 +11,15 @@ import pytest
 
 from tests.core.helpers import Face, both_faces
 from vectorize_core import layout
+from vectorize_core.api.operations import (
+    CreateIndex,
+    CreateMetadataIndex,
+    DeleteIndex,
+    DeleteMetadataIndex,
+    ListIndexes,
+    ListMetadataIndexes,
+    Op,
+)
 from vectorize_core.connection import Connection
 from vectorize_core.errors import (
     ApiError,
@@ -23,21 +32,12 @@ from vectorize_core.errors import (
     ServerError,
     WaitTimeoutError,
 )
-from vectorize_core.executors.embedded import EmbeddedExecutor
-from vectorize_core.flows import indexes
-from vectorize_core.io import Io, run
 from vectorize_core.local import Behavior, Service
+from vectorize_core.local.executor import EmbeddedExecutor
 from vectorize_core.models import PRESETS, IndexConfig
-from vectorize_core.operations import (
-    CreateIndex,
-    CreateMetadataIndex,
-    DeleteIndex,
-    DeleteMetadataIndex,
-    ListIndexes,
-    ListMetadataIndexes,
-    Op,
-)
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.state import lifecycle
+from vectorize_core.transport.io import Io, run
+from vectorize_core.transport.retry import RetryPolicy
 
 QUICK = RetryPolicy(read_deadline=5, write_deadline=5, first_delay=0.001, max_delay=0.002)
 
@@ -84,20 +84,22 @@ class Account:
         return await flow if self.face.is_async else run(flow)
 
     async def create(self, name: str = "docs", **options: Any) -> Any:
-        return await self.run(indexes.create_index(self.io, self.connection.state(name), **options))
+        return await self.run(
+            lifecycle.create_index(self.io, self.connection.state(name), **options)
+        )
 
     async def delete(self, name: str = "docs") -> None:
-        await self.run(indexes.delete_index(self.io, self.connection.state(name)))
+        await self.run(lifecycle.delete_index(self.io, self.connection.state(name)))
 
     async def index(self, property_name: Any, index_type: Any, name: str = "docs") -> Any:
         state = self.connection.state(name)
         return await self.run(
-            indexes.create_metadata_index(self.io, state, property_name, index_type)
+            lifecycle.create_metadata_index(self.io, state, property_name, index_type)
         )
 
     async def unindex(self, property_name: str) -> Any:
         state = self.connection.state("docs")
-        return await self.run(indexes.delete_metadata_index(self.io, state, property_name))
+        return await self.run(lifecycle.delete_metadata_index(self.io, state, property_name))
 
     def indexed(self, name: str = "docs") -> dict[str, str]:
         return {m.property_name: m.index_type for m in self.service.list_metadata_indexes(name)}

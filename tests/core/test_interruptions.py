@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from vectorize_core import PartialWriteError, Vector
+from vectorize_core.api.operations import CreateIndex, Op
 from vectorize_core.connection import Connection, local_connection
-from vectorize_core.executors import Executor
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexConfig
-from vectorize_core.operations import CreateIndex, Op
+from vectorize_core.transport.executor import Executor
 
 DIMENSIONS = 32
 

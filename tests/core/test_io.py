@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import pytest
 
 from vectorize_core import RetryPolicy
-from vectorize_core.crews import Done
-from vectorize_core.executors import Answer
-from vectorize_core.io import AsyncIo, Io, SyncIo, each, in_batches, iterate, run
-from vectorize_core.operations import GetInfo, Op
+from vectorize_core.api.operations import GetInfo, Op
+from vectorize_core.transport.executor import Answer
+from vectorize_core.transport.io import AsyncIo, Io, SyncIo, each, in_batches, iterate, run
+from vectorize_core.transport.workers import Done
 
 T = TypeVar("T")
 Flow = Callable[[Io], Coroutine[Any, Any, T]]

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vectorize_core import checks, layout
+from vectorize_core import layout
+from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, InvalidVectorError, VectorizeError
 from vectorize_core.layout import Record
 
@@ -114,7 +115,7 @@ def test_any_record_comes_back_exactly_and_the_service_takes_it(
 ) -> None:
     before = exact(record.metadata)
     encoded = layout.encode(record, text_key=text_key, indexed=indexed)
-    checks.check_metadata(record.id, encoded)
+    validation.check_metadata(record.id, encoded)
     back = layout.decode(record.id, json.loads(json.dumps(encoded)), text_key=read_as)
     assert (back.id, back.text) == (record.id, record.text)
     assert exact(back.metadata) == before

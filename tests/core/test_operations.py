@@ -11,22 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.core.helpers import ACCOUNT, PREFIX, SECRET, Cloudflare, Face, both_faces, ok, plain
-from vectorize_core import InvalidInputError, UnexpectedAnswerError, operations
-from vectorize_core.credentials import Credentials
-from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.models import (
-    IdPage,
-    IndexConfig,
-    IndexDetails,
-    IndexInfo,
-    Match,
-    MetadataIndex,
-    Mutation,
-    QueryResult,
-    Vector,
-    as_values,
-)
-from vectorize_core.operations import (
+from vectorize_core import InvalidInputError, UnexpectedAnswerError
+from vectorize_core.api import operations
+from vectorize_core.api.operations import (
     CreateIndex,
     CreateMetadataIndex,
     DeleteByIds,
@@ -43,6 +30,20 @@ from vectorize_core.operations import (
     Query,
     Upsert,
 )
+from vectorize_core.models import (
+    IdPage,
+    IndexConfig,
+    IndexDetails,
+    IndexInfo,
+    Match,
+    MetadataIndex,
+    Mutation,
+    QueryResult,
+    Vector,
+    as_values,
+)
+from vectorize_core.transport.credentials import Credentials
+from vectorize_core.transport.http import HttpExecutor
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 MUTATION = "0f0a6b8e-4b7e-4a8a-9d0e-3f1c2b4a5d6e"

@@ -7,11 +7,11 @@ import warnings
 from tests.core.helpers import SYNC, Face, both_faces
 from tests.core.waits import NEVER, Client, Worlds, record
 from vectorize_core import PendingWritesWarning
+from vectorize_core.api.operations import GetInfo, Op
 from vectorize_core.errors import ServerError
-from vectorize_core.flows import writing
-from vectorize_core.flows.pending import warn_of_pending_writes
-from vectorize_core.io import run
-from vectorize_core.operations import GetInfo, Op
+from vectorize_core.state.pending import warn_of_pending_writes
+from vectorize_core.transport.io import run
+from vectorize_core.writes import writing
 
 
 async def warned(client: Client) -> list[str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.core import filter_strategies as strategies
 from tests.core.filter_strategies import BEHAVIORS, INDEXED
-from vectorize_core import json, layout
+from vectorize_core import jsontext, layout
 from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
 from vectorize_core.filters import native, plan
 from vectorize_core.filters.ast import EVERYTHING, NOTHING, And, Expression, Not, Or, Test, Where
@@ -40,7 +40,7 @@ def check_law(
     made: plan.Plan, metadata: Mapping[str, Any], record: Record, behavior: Behavior
 ) -> None:
     for branch in made.branches:
-        assert len(json.dumps(branch)) <= 2_048 - 64
+        assert len(jsontext.dumps(branch)) <= 2_048 - 64
     found = any(passes(metadata, branch, behavior) for branch in made.branches)
     kept = found and (made.residual is None or evaluate(made.residual, record))
     assert kept == evaluate(made.expression, record)

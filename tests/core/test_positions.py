@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vectorize_core.positions import Positions, runs
+from vectorize_core.writes.ranges import Positions, runs
 
 positions = st.lists(st.integers(0, 60)).map(lambda drawn: sorted(set(drawn)))
 

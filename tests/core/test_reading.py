@@ -12,16 +12,18 @@ import pytest
 
 from tests.core.helpers import Face, both_faces, plain
 from vectorize_core import VectorizeClient
+from vectorize_core.api.operations import GetByIds, ListVectors, Op, Query
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.errors import (
     BadRequestError,
     IndexNotFoundError,
     InvalidInputError,
 )
-from vectorize_core.flows import indexes, reading, selecting, writing
-from vectorize_core.io import Io, run
 from vectorize_core.models import Vector
-from vectorize_core.operations import GetByIds, ListVectors, Op, Query
+from vectorize_core.reads import by_id, selection
+from vectorize_core.state import lifecycle
+from vectorize_core.transport.io import Io, run
+from vectorize_core.writes import writing
 
 DIMENSIONS = 32
 RECORDS = 130
@@ -64,7 +66,7 @@ def tapped(connection: Connection, before: Callable[[Op[Any]], None] | None = No
 def made(metric: Any, vectors: list[Vector], **options: Any) -> Connection:
     connection = local_connection()
     io, state = connection.io(), connection.state("docs")
-    run(indexes.create_index(io, state, dimensions=DIMENSIONS, metric=metric, **options))
+    run(lifecycle.create_index(io, state, dimensions=DIMENSIONS, metric=metric, **options))
     run(writing.upsert(io, state, vectors))
     return connection
 
@@ -110,16 +112,16 @@ async def test_the_nearest_are_those_of_brute_force_with_all_that_was_asked_for(
 ) -> None:
     sent = tapped(connection)
     options = {"return_values": payload, "return_metadata": "all" if payload else "none"}
-    flow = selecting.query(
+    flow = selection.query(
         io_of(face, connection), connection.state("docs"), QUERY, k, **cast("Any", options)
     )
     matches = await driven(face, flow)
     expected = brute_force(metric, VECTORS)[:k]
     assert [match.id for match in matches] == [name for name, _ in expected]
     np.testing.assert_allclose([m.score for m in matches], [s for _, s in expected], atol=1e-4)
-    by_id = {vector.id: vector for vector in VECTORS}
+    stored = {vector.id: vector for vector in VECTORS}
     for match in matches:
-        vector = by_id[match.id]
+        vector = stored[match.id]
         assert match.namespace == vector.namespace
         assert match.metadata == (vector.metadata if payload else None)
         assert (match.values is not None) == payload
@@ -143,8 +145,8 @@ async def test_a_match_is_the_same_on_either_side_of_the_cap(
     face: Face, connection: Connection, options: Any
 ) -> None:
     io, state = io_of(face, connection), connection.state("docs")
-    below = await driven(face, selecting.query(io, state, QUERY, 50, **options))
-    above = await driven(face, selecting.query(io, state, QUERY, 60, **options))
+    below = await driven(face, selection.query(io, state, QUERY, 50, **options))
+    above = await driven(face, selection.query(io, state, QUERY, 60, **options))
     assert len(below) == 50
     assert len(above) == 60
 
@@ -157,7 +159,7 @@ async def test_a_query_by_id_begins_with_the_vector_itself(
     face: Face, connection: Connection, metric: str, k: int
 ) -> None:
     io, state = io_of(face, connection), connection.state("docs")
-    flow = selecting.query(io, state, "id7", k, return_metadata="all")
+    flow = selection.query(io, state, "id7", k, return_metadata="all")
     matches = await driven(face, flow)
     assert len(matches) == k
     assert metric == "dot-product" or matches[0].id == "id7"
@@ -179,7 +181,7 @@ async def test_a_record_deleted_between_search_and_fetch_is_left_out(face: Face)
             cast("Any", connection.executor).service.delete_by_ids("docs", [gone])
 
     tapped(connection, before)
-    matches = await driven(face, selecting.query(io, state, QUERY, 60, return_values=True))
+    matches = await driven(face, selection.query(io, state, QUERY, 60, return_values=True))
     assert [match.id for match in matches] == [name for name, _ in best if name != gone]
     connection.close()
 
@@ -201,7 +203,7 @@ async def test_an_impossible_query_is_refused_before_it_is_sent(
     sent = tapped(connection)
     with pytest.raises(InvalidInputError, match=said):
         await driven(
-            face, selecting.query(io_of(face, connection), connection.state("docs"), query, k)
+            face, selection.query(io_of(face, connection), connection.state("docs"), query, k)
         )
     assert not any(isinstance(op, Query) for op in sent)
 
@@ -213,7 +215,7 @@ async def test_get_returns_any_number_in_the_order_asked_for(
 ) -> None:
     sent = tapped(connection)
     ids = [f"id{i}" for i in reversed(range(count))]
-    flow = reading.get_many(io_of(face, connection), connection.state("docs"), ids)
+    flow = by_id.get_many(io_of(face, connection), connection.state("docs"), ids)
     found = await driven(face, flow)
     assert list(found) == ids
     assert list(found.values()) == list(reversed(VECTORS[:count]))
@@ -228,12 +230,12 @@ async def test_get_asks_once_for_each_possible_id(face: Face, connection: Connec
     impossible = ["", "x" * 65, "é" * 33, "\ud800", None, 5]
     ids = cast("Any", ["id3", "unknown", "id1", "id3", *impossible])
     io, state = io_of(face, connection), connection.state("docs")
-    assert list(await driven(face, reading.get_many(io, state, ids))) == ["id3", "id1"]
+    assert list(await driven(face, by_id.get_many(io, state, ids))) == ["id3", "id1"]
     assert [op.ids for op in sent] == [("id3", "unknown", "id1")]
-    assert await driven(face, reading.get_many(io, state, cast("Any", impossible))) == {}
+    assert await driven(face, by_id.get_many(io, state, cast("Any", impossible))) == {}
     assert len(sent) == 1
     with pytest.raises(InvalidInputError, match="list of ids; got 'id3'"):
-        await driven(face, reading.get_many(io, state, "id3"))
+        await driven(face, by_id.get_many(io, state, "id3"))
 
 
 async def all_of(pages: Any) -> list[str]:
@@ -247,7 +249,7 @@ async def test_every_id_is_listed_once(
 ) -> None:
     sent = tapped(connection)
     io, state = io_of(face, connection), connection.state("docs")
-    listed = await driven(face, all_of(reading.iter_ids(io, state, page_size=page_size)))
+    listed = await driven(face, all_of(by_id.iter_ids(io, state, page_size=page_size)))
     assert sorted(listed) == sorted(vector.id for vector in VECTORS)
     assert len(sent) == pages
 
@@ -259,7 +261,7 @@ async def test_an_impossible_page_size_is_refused(
 ) -> None:
     io, state = io_of(face, connection), connection.state("docs")
     with pytest.raises(InvalidInputError, match=f"1 to 1000; got {page_size}"):
-        await driven(face, all_of(reading.iter_ids(io, state, page_size=page_size)))
+        await driven(face, all_of(by_id.iter_ids(io, state, page_size=page_size)))
 
 
 def _expiring(at_calls: set[int]) -> Callable[[Op[Any]], None]:
@@ -283,7 +285,7 @@ async def test_an_expired_cursor_repeats_and_loses_no_id(
 ) -> None:
     sent = tapped(connection, _expiring(at_calls))
     io, state = io_of(face, connection), connection.state("docs")
-    listed = await driven(face, all_of(reading.iter_ids(io, state, page_size=40)))
+    listed = await driven(face, all_of(by_id.iter_ids(io, state, page_size=40)))
     assert sorted(listed) == sorted(vector.id for vector in VECTORS)
     restarts = sum(op.cursor is None for op in sent) - 1
     assert restarts == len(at_calls)
@@ -294,7 +296,7 @@ async def test_a_listing_that_never_gets_on_gives_up(face: Face, connection: Con
     sent = tapped(connection, _expiring({2, 4, 6, 8, 10}))
     io, state = io_of(face, connection), connection.state("docs")
     with pytest.raises(BadRequestError):
-        await driven(face, all_of(reading.iter_ids(io, state, page_size=40)))
+        await driven(face, all_of(by_id.iter_ids(io, state, page_size=40)))
     assert len(sent) == 8
 
 
@@ -309,7 +311,7 @@ async def test_an_index_deleted_while_it_is_listed_is_an_error(face: Face) -> No
 
     sent = tapped(connection, before)
     with pytest.raises(IndexNotFoundError):
-        await driven(face, all_of(reading.iter_ids(io, state, page_size=40)))
+        await driven(face, all_of(by_id.iter_ids(io, state, page_size=40)))
     assert len(sent) == 3
     connection.close()
 

@@ -13,11 +13,11 @@ import pytest
 from tests.core.helpers import CREDENTIALS, Face, both_faces, failed, ok, settled
 from vectorize_core import BadRequestError, PartialWriteError, RecordRefusedError, Vector
 from vectorize_core.connection import Connection
-from vectorize_core.executors.http import HttpExecutor
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.local import Service
 from vectorize_core.models import IndexConfig
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.transport.http import HttpExecutor
+from vectorize_core.transport.retry import RetryPolicy
 
 DIMENSIONS = 32
 

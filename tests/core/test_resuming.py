@@ -19,8 +19,8 @@ from vectorize_core import (
     Vector,
     VectorizeClient,
 )
-from vectorize_core.executors import Executor
-from vectorize_core.operations import Op, Upsert
+from vectorize_core.api.operations import Op, Upsert
+from vectorize_core.transport.executor import Executor
 
 TEXTS = [f"text {n}" for n in range(40)]
 

@@ -35,9 +35,7 @@ from vectorize_core import (
     Vector,
     VectorizeError,
 )
-from vectorize_core.io import AsyncIo, SyncIo
-from vectorize_core.models import IndexConfig
-from vectorize_core.operations import (
+from vectorize_core.api.operations import (
     CreateIndex,
     DeleteByIds,
     DeleteIndex,
@@ -46,7 +44,9 @@ from vectorize_core.operations import (
     Query,
     Upsert,
 )
-from vectorize_core.retry import repeat
+from vectorize_core.models import IndexConfig
+from vectorize_core.transport.io import AsyncIo, SyncIo
+from vectorize_core.transport.retry import repeat
 
 INFO = ok({"dimensions": 32, "vectorCount": 7})
 WRITTEN = ok({"mutationId": "m1"})

@@ -18,12 +18,12 @@ import pytest
 
 from tests.core.helpers import Answer, Cloudflare, failed, ok
 from vectorize_core import ConnectionFailedError, RateLimit, RateLimitError, RetryPolicy, Vector
-from vectorize_core import crews as crews_module
-from vectorize_core import io as io_module
-from vectorize_core.budget import RateBudget
-from vectorize_core.executors import Answer as Answered
-from vectorize_core.io import AsyncIo, SyncIo, each, run
-from vectorize_core.operations import Op, Upsert
+from vectorize_core.api.operations import Op, Upsert
+from vectorize_core.transport import io as io_module
+from vectorize_core.transport import workers as crews_module
+from vectorize_core.transport.executor import Answer as Answered
+from vectorize_core.transport.io import AsyncIo, SyncIo, each, run
+from vectorize_core.transport.rate_limit import RateBudget
 
 T = TypeVar("T")
 WRITE = Upsert("docs", (Vector("a", [1.0]),))

@@ -31,6 +31,7 @@ from vectorize_core import (
     layout,
     scoring,
 )
+from vectorize_core.api.operations import GetIndex, ListMetadataIndexes, ListVectors, Op, Query
 from vectorize_core.filters import F
 from vectorize_core.filters.ast import EVERYTHING, Expression
 from vectorize_core.filters.evaluate import matcher
@@ -39,7 +40,6 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.layout import Record
 from vectorize_core.local import Behavior
 from vectorize_core.models import Metric, QueryResult, Vector
-from vectorize_core.operations import GetIndex, ListMetadataIndexes, ListVectors, Op, Query
 
 DIMENSIONS = 32
 RNG = np.random.default_rng(11)

@@ -16,8 +16,8 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from vectorize_core import typed
-from vectorize_core.typed import UnstorableError
+from vectorize_core.layout import value_codec
+from vectorize_core.layout.value_codec import UnstorableError
 
 
 class Color(str, enum.Enum):  # noqa: UP042 - the older way, still common
@@ -67,8 +67,8 @@ INNER = f"{Color.__module__}:Outer.Inner"
     ],
 )
 def test_the_tagged_form_of_each_type_is_frozen(value: Any, form: Any) -> None:
-    assert typed.tagged(value) == form
-    back = typed.untagged(json.loads(json.dumps(form)))
+    assert value_codec.tagged(value) == form
+    back = value_codec.untagged(json.loads(json.dumps(form)))
     assert back == value
     assert type(back) is type(value)
 
@@ -78,23 +78,23 @@ def test_the_tagged_form_of_each_type_is_frozen(value: Any, form: Any) -> None:
     [
         ("a", ("a", None, None)),
         ([1, {"a": 0.5}], ([1, {"a": 0.5}], None, None)),
-        (None, (typed.NOTHING, "none", None)),
+        (None, (value_codec.NOTHING, "none", None)),
         (date(2024, 5, 1), ("2024-05-01", "date", None)),
         ((1, 2), ([1, 2], "tuple", None)),
-        ((1, None), (typed.NOTHING, None, {"$": ["tuple", [1, None]]})),
+        ((1, None), (value_codec.NOTHING, None, {"$": ["tuple", [1, None]]})),
         (Color.RED, ("red", f"enum:{COLOR}", None)),
         (2**53 + 1, (float(2**53), None, {"$": ["int", "9007199254740993"]})),
-        (10**400, (typed.NOTHING, None, {"$": ["int", "1" + 400 * "0"]})),
-        (math.inf, (typed.NOTHING, None, {"$": ["float", "inf"]})),
+        (10**400, (value_codec.NOTHING, None, {"$": ["int", "1" + 400 * "0"]})),
+        (math.inf, (value_codec.NOTHING, None, {"$": ["float", "inf"]})),
     ],
 )
 def test_the_shown_form_of_each_type_is_frozen(value: Any, parts: tuple[Any, ...]) -> None:
-    assert typed.split(value) == parts
+    assert value_codec.split(value) == parts
 
 
 def test_nan_comes_back() -> None:
-    assert typed.tagged(math.nan) == {"$": ["float", "nan"]}
-    assert math.isnan(typed.untagged({"$": ["float", "nan"]}))
+    assert value_codec.tagged(math.nan) == {"$": ["float", "nan"]}
+    assert math.isnan(value_codec.untagged({"$": ["float", "nan"]}))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_nan_comes_back() -> None:
     ],
 )
 def test_near_relatives_of_plain_types_come_back_plain(value: Any, plain: Any) -> None:
-    back = typed.untagged(json.loads(json.dumps(typed.tagged(value))))
+    back = value_codec.untagged(json.loads(json.dumps(value_codec.tagged(value))))
     assert back == plain
     assert type(back) is type(plain)
 
@@ -132,21 +132,21 @@ def test_near_relatives_of_plain_types_come_back_plain(value: Any, plain: Any) -
     ],
 )
 def test_what_would_come_back_as_something_else_is_refused_naming_its_type(value: Any) -> None:
-    for form in (typed.tagged, typed.split):
+    for form in (value_codec.tagged, value_codec.split):
         with pytest.raises(UnstorableError, match=rf"{type(value).__name__}.*Convert it"):
             form(value)
 
 
 def test_flags_come_back_combined() -> None:
     both = Access.READ | Access.WRITE
-    assert typed.untagged(typed.tagged(both)) is both
-    shown, hint, _ = typed.split(both)
-    assert typed.restore(str(hint), shown) is both
+    assert value_codec.untagged(value_codec.tagged(both)) is both
+    shown, hint, _ = value_codec.split(both)
+    assert value_codec.restore(str(hint), shown) is both
 
 
 def test_a_member_that_no_longer_exists_is_read_as_its_value() -> None:
-    assert typed.restore(f"enum:{COLOR}", "green") == "green"
-    assert typed.restore(f"enum:{Color.__module__}:Gone", "red") == "red"
+    assert value_codec.restore(f"enum:{COLOR}", "green") == "green"
+    assert value_codec.restore(f"enum:{Color.__module__}:Gone", "red") == "red"
 
 
 def test_the_class_of_an_enum_is_never_imported(
@@ -156,8 +156,8 @@ def test_the_class_of_an_enum_is_never_imported(
         "import enum\nclass Color(enum.Enum):\n    RED = 'red'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert typed.restore("enum:colours_of_a_test:Color", "red") == "red"
-    assert typed.untagged({"$": ["enum", "colours_of_a_test:Color", "red"]}) == "red"
+    assert value_codec.restore("enum:colours_of_a_test:Color", "red") == "red"
+    assert value_codec.untagged({"$": ["enum", "colours_of_a_test:Color", "red"]}) == "red"
     assert "colours_of_a_test" not in sys.modules
 
 
@@ -170,10 +170,10 @@ def test_a_lazy_module_is_not_made_to_import(monkeypatch: pytest.MonkeyPatch) ->
             return Color
 
     monkeypatch.setitem(sys.modules, "lazy_of_a_test", Lazy("lazy_of_a_test"))
-    assert typed.restore("enum:lazy_of_a_test:Color", "red") == "red"
+    assert value_codec.restore("enum:lazy_of_a_test:Color", "red") == "red"
     assert asked == []
 
 
 @pytest.mark.parametrize("name", ["builtins:str", "os:system", "builtins:list.append", "json:", ""])
 def test_a_name_that_is_no_enum_is_not_called(name: str) -> None:
-    assert typed.restore(f"enum:{name}", "red") == "red"
+    assert value_codec.restore(f"enum:{name}", "red") == "red"

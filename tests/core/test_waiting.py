@@ -11,13 +11,15 @@ import pytest
 
 from tests.core.helpers import Face, both_faces
 from tests.core.waits import DIMENSIONS, NEVER, Client, Elapsed, Worlds, record, records
+from vectorize_core.api.operations import GetInfo, Op, Upsert
 from vectorize_core.errors import InvalidInputError, VectorizeError, WaitTimeoutError
-from vectorize_core.events import WaitEvent
-from vectorize_core.flows import reading, waiting, writing
-from vectorize_core.flows.own_writes import OwnWrites
-from vectorize_core.io import run
 from vectorize_core.models import Vector
-from vectorize_core.operations import GetInfo, Op, Upsert
+from vectorize_core.reads import by_id
+from vectorize_core.state import waiting
+from vectorize_core.state.own_writes import OwnWrites
+from vectorize_core.transport.events import WaitEvent
+from vectorize_core.transport.io import run
+from vectorize_core.writes import writing
 
 PROCESS, LAG = 30.0, 2.0
 both_goals = pytest.mark.parametrize("wait", ["processed", "visible"])
@@ -86,7 +88,7 @@ async def test_an_overwritten_record_is_waited_for_until_its_new_content_is_seen
     await client.upsert(record("a", 2), wait=True)
     assert await client.numbers("a") == {"a": 2}
     await client.upsert(Vector("a", np.zeros(DIMENSIONS), "space", {"n": 2}), wait=True)
-    (seen,) = (await client.run(reading.get_many(client.io, client.state, ["a"]))).values()
+    (seen,) = (await client.run(by_id.get_many(client.io, client.state, ["a"]))).values()
     assert (seen.namespace, seen.values.tolist()) == ("space", [0.0] * DIMENSIONS)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.core.helpers import Face, both_faces
 from tests.core.waits import World, record
-from vectorize_core.budget import RateBudget
 from vectorize_core.errors import WaitTimeoutError
+from vectorize_core.transport.rate_limit import RateBudget
 
 
 @both_faces

@@ -10,6 +10,7 @@ import pytest
 
 from tests.core.helpers import SYNC, Face, both_faces
 from tests.core.waits import NEVER, Client, Elapsed, Worlds, record, records
+from vectorize_core.api.operations import DeleteByIds, GetByIds, GetIndex, GetInfo, Op, Upsert
 from vectorize_core.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -20,9 +21,9 @@ from vectorize_core.errors import (
     VectorizeError,
     WaitTimeoutError,
 )
-from vectorize_core.flows import indexes, waiting, writing
-from vectorize_core.io import run
-from vectorize_core.operations import DeleteByIds, GetByIds, GetIndex, GetInfo, Op, Upsert
+from vectorize_core.state import lifecycle, waiting
+from vectorize_core.transport.io import run
+from vectorize_core.writes import writing
 
 both_goals = pytest.mark.parametrize("wait", ["processed", "visible"])
 FAULTS = [
@@ -308,7 +309,7 @@ async def test_an_index_that_the_client_creates_again_itself_has_no_writes_to_wa
     world.service.delete_index("docs")
     world.pass_time(1)
     await client.run(
-        indexes.create_index(client.io, client.state, dimensions=32, record_layout=False)
+        lifecycle.create_index(client.io, client.state, dimensions=32, record_layout=False)
     )
     with Elapsed(world) as elapsed:
         await client.wait()

@@ -8,18 +8,18 @@ import pytest
 
 from tests.core.helpers import Face, both_faces
 from tests.core.waits import NEVER, Client, Elapsed, World, Worlds
+from vectorize_core.api.operations import ListMetadataIndexes, Op
 from vectorize_core.errors import (
     IndexNotFoundError,
     IndexReplacedError,
     ServerError,
     WaitTimeoutError,
 )
-from vectorize_core.flows import indexes
-from vectorize_core.operations import ListMetadataIndexes, Op
+from vectorize_core.state import lifecycle
 
 
 async def ensure(client: Client, wait_timeout: float = 600.0, **wanted: Any) -> None:
-    flow = indexes.ensure_metadata_indexes(
+    flow = lifecycle.ensure_metadata_indexes(
         client.io, client.state, wanted, wait_timeout=wait_timeout
     )
     await client.run(flow)
@@ -91,7 +91,7 @@ async def test_a_metadata_index_that_is_being_deleted_is_not_taken_for_the_new_o
     world = worlds(face, metadata_index_delay=90.0)
     client = world.client()
     await ensure(client, year="number")
-    await client.run(indexes.delete_metadata_index(client.io, client.state, "year"))
+    await client.run(lifecycle.delete_metadata_index(client.io, client.state, "year"))
     world.pass_time(1)
     await ensure(client, year=again)
     assert live(world) == {"year": again}

@@ -9,11 +9,11 @@ import pytest
 
 from tests.core.helpers import SYNC, Face, both_faces
 from tests.core.waits import Client, Elapsed, Worlds, record, records
+from vectorize_core.api.operations import DeleteByIds, GetByIds, GetInfo, Op
 from vectorize_core.errors import WaitTimeoutError
-from vectorize_core.flows import writing
-from vectorize_core.io import run
 from vectorize_core.models import Vector
-from vectorize_core.operations import DeleteByIds, GetByIds, GetInfo, Op
+from vectorize_core.transport.io import run
+from vectorize_core.writes import writing
 
 PROCESS, LAG = 30.0, 2.0
 both_goals = pytest.mark.parametrize("wait", ["processed", "visible"])

@@ -12,11 +12,11 @@ import pytest
 
 from tests.core.helpers import ASYNC, SYNC, Face
 from tests.core.waits import Client, World, record
+from vectorize_core.api.operations import Op
 from vectorize_core.errors import WaitTimeoutError
-from vectorize_core.flows import writing
-from vectorize_core.io import run
 from vectorize_core.models import Mutation
-from vectorize_core.operations import Op
+from vectorize_core.transport.io import run
+from vectorize_core.writes import writing
 
 Kind = Literal["alone", "disjoint", "same", "equal"]
 TIMEOUT = 120.0

@@ -28,9 +28,9 @@ from vectorize_core import (
     Vector,
     VectorizeError,
 )
+from vectorize_core.api.operations import GetInfo, ListIndexes
+from vectorize_core.api.wire import NdjsonBody, json_body, quotas, retry_after, vector_line
 from vectorize_core.models import as_values
-from vectorize_core.operations import GetInfo, ListIndexes
-from vectorize_core.wire import NdjsonBody, json_body, quotas, retry_after, vector_line
 
 BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head></html>"
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.helpers import CREDENTIALS, Face, both_faces, failed, ok
+from vectorize_core.api.operations import CreateIndex, DeleteByIds, Insert, Op, Upsert
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.errors import (
     AuthenticationError,
@@ -27,15 +28,15 @@ from vectorize_core.errors import (
     ServerError,
     VectorizeError,
 )
-from vectorize_core.events import BatchEvent, Event, Events
-from vectorize_core.executors import Answer, Executor
-from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.flows import batching, reading, writing
-from vectorize_core.io import Io, run
 from vectorize_core.local import Service
 from vectorize_core.models import IndexConfig, Vector
-from vectorize_core.operations import CreateIndex, DeleteByIds, Insert, Op, Upsert
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.reads import by_id
+from vectorize_core.transport.events import BatchEvent, Event, Events
+from vectorize_core.transport.executor import Answer, Executor
+from vectorize_core.transport.http import HttpExecutor
+from vectorize_core.transport.io import Io, run
+from vectorize_core.transport.retry import RetryPolicy
+from vectorize_core.writes import batching, writing
 
 T = TypeVar("T")
 DIMENSIONS = 32
@@ -158,7 +159,7 @@ class Cloud:
 
 async def stored(face: Face, connection: Connection, *ids: object) -> dict[str, int]:
     io, state = io_of(face, connection), connection.state("docs")
-    found = await driven(face, reading.get_many(io, state, [str(i) for i in ids]))
+    found = await driven(face, by_id.get_many(io, state, [str(i) for i in ids]))
     return {i: dict(vector.metadata)["n"] for i, vector in found.items()}
 
 
@@ -289,7 +290,7 @@ async def test_async_iterables_are_written_by_the_async_face(connection: Connect
 
     io, state = connection.async_io(), connection.state("docs")
     assert len(await writing.upsert(io, state, produce(), batch_size=2)) == 3
-    assert len(await reading.get_many(io, state, [str(i) for i in range(5)])) == 5
+    assert len(await by_id.get_many(io, state, [str(i) for i in range(5)])) == 5
 
 
 @both_faces

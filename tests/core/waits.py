@@ -13,16 +13,18 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 
 from tests.core.helpers import SYNC, Face
+from vectorize_core.api.operations import Op
 from vectorize_core.connection import Connection
-from vectorize_core.events import Event, Events
-from vectorize_core.executors import Answer
-from vectorize_core.executors.embedded import EmbeddedExecutor
-from vectorize_core.flows import reading, waiting, writing
-from vectorize_core.io import AsyncIo, Io, SyncIo, run
 from vectorize_core.local import Behavior, Service
+from vectorize_core.local.executor import EmbeddedExecutor
 from vectorize_core.models import IndexConfig, Mutation, Vector
-from vectorize_core.operations import Op
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.reads import by_id
+from vectorize_core.state import waiting
+from vectorize_core.transport.events import Event, Events
+from vectorize_core.transport.executor import Answer
+from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
+from vectorize_core.transport.retry import RetryPolicy
+from vectorize_core.writes import writing
 
 T = TypeVar("T")
 DIMENSIONS = 32
@@ -276,7 +278,7 @@ class Client:
         await self.run(waiting.wait_for_own(self.io, self.state, wait_timeout))
 
     async def numbers(self, *ids: str) -> Contents:
-        found = await self.run(reading.get_many(self.io, self.state, ids))
+        found = await self.run(by_id.get_many(self.io, self.state, ids))
         return contents(found.values())
 
 

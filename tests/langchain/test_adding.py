@@ -33,7 +33,7 @@ from vectorize_core import (
     PartialWriteError,
     VectorizeClient,
 )
-from vectorize_core.flows.writing import DEFAULT_CONCURRENCY
+from vectorize_core.writes.writing import DEFAULT_CONCURRENCY
 
 Row = tuple[str | None, str, dict[str, Any]]
 ROWS: list[Row] = [(f"id-{i}", f"text {i}", {"n": i}) for i in range(7)]

@@ -6,10 +6,10 @@ import pytest
 
 from tests.stores import Call, Make, Recorder, both_ways
 from vectorize_core import PartialWriteError, VectorizeClient
+from vectorize_core.api.operations import DeleteByIds, Op
 from vectorize_core.errors import error_from_answer
-from vectorize_core.executors import Answer
-from vectorize_core.operations import DeleteByIds, Op
 from vectorize_core.texts import SqliteTexts
+from vectorize_core.transport.executor import Answer
 
 T = TypeVar("T")
 IMPOSSIBLE = ("", "x" * 65)

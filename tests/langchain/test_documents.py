@@ -32,8 +32,8 @@ from vectorize_core import (
     WaitTimeoutError,
     layout,
 )
+from vectorize_core.api.operations import DeleteByIds, GetByIds
 from vectorize_core.local import Behavior
-from vectorize_core.operations import DeleteByIds, GetByIds
 
 
 @both_ways

@@ -12,7 +12,7 @@ from langchain_core.indexing import InMemoryRecordManager, aindex, index
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import Call, Embedder, Recorder, both_ways, sync_call
 from vectorize_core import InvalidVectorError, VectorizeClient
-from vectorize_core.operations import DeleteByIds
+from vectorize_core.api.operations import DeleteByIds
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import Make, Recorder, async_call, both_ways, sync_call
 from vectorize_core import IndexNotFoundError, TooManyRequestsNeededError, VectorizeClient
+from vectorize_core.api.operations import ListVectors, Query
 from vectorize_core.local import Behavior
-from vectorize_core.operations import ListVectors, Query
 
 COUNT = 230
 

@@ -20,8 +20,8 @@ from vectorize_core import (
     VectorizeClient,
     layout,
 )
+from vectorize_core.api.operations import GetByIds
 from vectorize_core.local import Behavior
-from vectorize_core.operations import GetByIds
 
 IDS = ["1", "2", "3"]
 THEIRS = [layout.stored_id("b", i) for i in IDS]

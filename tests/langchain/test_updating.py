@@ -11,8 +11,8 @@ from langchain_core.documents import Document
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import ODD_METADATA, Call, Embedder, Make, Recorder, both_ways, shape, vector
 from vectorize_core import InvalidInputError, InvalidVectorError, Vector, VectorizeClient
+from vectorize_core.api.operations import Upsert
 from vectorize_core.local import Behavior
-from vectorize_core.operations import Upsert
 
 
 def metadata_of(store: VectorizeVectorStore, *ids: str) -> list[dict[str, Any]]:

@@ -16,9 +16,9 @@ from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import MODEL, documents, equal_to, run_pipeline, text_node
 from tests.stores import DIMENSIONS, Call, Make, Recorder, both_ways, vector
 from vectorize_core import VectorizeClient
-from vectorize_core.executors import Answer, Executor
+from vectorize_core.api.operations import DeleteByIds, GetByIds, Op, Query, Upsert
 from vectorize_core.models import Mutation
-from vectorize_core.operations import DeleteByIds, GetByIds, Op, Query, Upsert
+from vectorize_core.transport.executor import Answer, Executor
 
 T = TypeVar("T")
 VALUES = vector("the same for all")

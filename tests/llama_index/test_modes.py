@@ -21,8 +21,8 @@ from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import equal_to, text_node
 from tests.stores import METRICS, Call, Make, Recorder, both_ways, ranking, vector
 from vectorize_core import InvalidInputError, VectorizeClient
+from vectorize_core.api.operations import Query
 from vectorize_core.models import Metric
-from vectorize_core.operations import Query
 from vectorize_core.similarity import choose_diverse
 
 COUNT = 40

@@ -31,10 +31,10 @@ from vectorize_core import (
     UnindexedPropertyError,
     VectorizeClient,
 )
+from vectorize_core.api.operations import Query
 from vectorize_core.filters import F
 from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.models import Metric
-from vectorize_core.operations import Query
 
 COUNT = 120
 TEXTS = [f"text {i}" for i in range(COUNT)]

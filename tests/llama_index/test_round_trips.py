@@ -31,7 +31,7 @@ from llama_index_vectorize.nodes import to_node, to_record, to_stock_record
 from tests.llama_index.helpers import embedded
 from tests.stores import Call, Make, both_ways, shape, vector
 from vectorize_core import InvalidVectorError, VectorizeClient, layout
-from vectorize_core.checks import check_metadata
+from vectorize_core.api.validation import check_metadata
 from vectorize_core.layout import Record
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)

@@ -18,7 +18,7 @@ from tests.server.helpers import NDJSON, ONES, Peer, fault_of, lines, read_answe
 from vectorize_core import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.local.server import BackgroundServer, load_faults
 from vectorize_core.models import Vector
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.transport.retry import RetryPolicy
 
 Serve = Callable[..., Peer]
 QUICK = RetryPolicy(first_delay=0.01, max_delay=0.02)

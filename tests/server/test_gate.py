@@ -13,7 +13,7 @@ from tests.server.helpers import ONES, Clock, Peer, fault_of, record
 from vectorize_core import VectorizeClient
 from vectorize_core.errors import AuthenticationError, RateLimitError
 from vectorize_core.local.server import BackgroundServer, Settings
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.transport.retry import RetryPolicy
 
 Serve = Callable[..., Peer]
 TOKEN = "s3cret"

@@ -14,10 +14,10 @@ import langchain_vectorize
 import llama_index_vectorize
 from tests.stores import Call, Embedder, vector
 from vectorize_core import VectorizeClient
-from vectorize_core.executors import Answer, Executor
-from vectorize_core.io import Io
-from vectorize_core.operations import DeleteByIds, Op, Upsert
+from vectorize_core.api.operations import DeleteByIds, Op, Upsert
 from vectorize_core.texts import TextStore
+from vectorize_core.transport.executor import Answer, Executor
+from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
 Seen = dict[str, tuple[str, int]]

@@ -17,15 +17,15 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from vectorize_core import VectorizeClient
-from vectorize_core.executors import Answer
-from vectorize_core.ingest import Item
-from vectorize_core.io import run
+from vectorize_core.api.operations import DeleteByIds, Op, Upsert
 from vectorize_core.layout import Record
-from vectorize_core.locate import locate
-from vectorize_core.operations import DeleteByIds, Op, Upsert
-from vectorize_core.store import RecordStore
-from vectorize_core.store_index import StoreIndex
+from vectorize_core.records.ingest import Item
+from vectorize_core.records.store import RecordStore
+from vectorize_core.records.store_index import StoreIndex
+from vectorize_core.records.target import locate
 from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
+from vectorize_core.transport.executor import Answer
+from vectorize_core.transport.io import run
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from tests.texts.drivers import Chain, Llama, Seen, Stepping, Watched
 from tests.texts.killed import NEW, OLD, long
 from tests.texts.kinds import DURABLE, MakeTexts
 from vectorize_core import VectorizeClient
-from vectorize_core.io import Io
 from vectorize_core.texts import SqliteTexts, TextStore, keeping
 from vectorize_core.texts.names import list_name, text_name
+from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
 ROOT: Final = Path(__file__).parents[2]

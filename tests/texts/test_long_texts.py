@@ -27,9 +27,9 @@ from vectorize_core import (
     Vector,
     VectorizeClient,
     WaitTimeoutError,
-    json,
+    jsontext,
 )
-from vectorize_core.d1 import ReadD1
+from vectorize_core.api.d1 import ReadD1
 from vectorize_core.local import Behavior
 from vectorize_core.texts import D1Texts, SqliteTexts
 
@@ -187,7 +187,7 @@ def test_the_largest_text_that_fits_stays_in_its_vector(
     store = Chain(client, texts=texts).store
     store.add_texts(["x"], ids=["a"])
     (stored,) = client.index("docs").get(["a"])
-    room = 10_240 - len(json.dumps(stored.metadata))
+    room = 10_240 - len(jsontext.dumps(stored.metadata))
     store.add_texts(["x" * (room + 1)], ids=["a"])
     assert texts.live == {}
     store.add_texts(["x" * (room + 2)], ids=["a"])
@@ -290,8 +290,8 @@ async def test_a_text_can_be_cut_to_what_fits(
     whole = "A" + letter * 20_000
     await store.add(sync_call, ("a", whole, 1), ("b", "short", 2))
     (stored,) = client.index("docs").get(["a"])
-    size = len(json.dumps(stored.metadata))
-    assert 10_240 - len(json.dumps(letter)) + len('""') < size <= 10_240
+    size = len(jsontext.dumps(stored.metadata))
+    assert 10_240 - len(jsontext.dumps(letter)) + len('""') < size <= 10_240
     found = await store.get(sync_call, ["a", "b"])
     assert len(found["a"][0]) > 1_000
     assert whole.startswith(found["a"][0])

@@ -17,11 +17,11 @@ from tests.core.helpers import CREDENTIALS, SECRET, Cloudflare, Face, both_faces
 from tests.stores import Recorder, recorded
 from tests.texts.kinds import DURABLE, EVERY, FolderStore, MakeTexts
 from vectorize_core import ConfigurationError, InvalidInputError, RetryPolicy, VectorizeClient
+from vectorize_core.api.d1 import ReadD1, WriteD1
 from vectorize_core.connection import Connection
-from vectorize_core.d1 import ReadD1, WriteD1
-from vectorize_core.executors.http import HttpExecutor
-from vectorize_core.io import Io, run
 from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
+from vectorize_core.transport.http import HttpExecutor
+from vectorize_core.transport.io import Io, run
 
 T = TypeVar("T")
 LONG = "Fourscore and seven \u0000 '\"; years é 日本 \U0001f600 " * 4_000

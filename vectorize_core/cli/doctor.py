@@ -12,9 +12,9 @@ from vectorize_core.cli.failures import as_options
 from vectorize_core.cli.reading import AsJson
 from vectorize_core.cli.target import Target, with_target
 from vectorize_core.client import VectorizeClient
-from vectorize_core.credentials import DEFAULT_BASE_URL
 from vectorize_core.errors import VectorizeError
-from vectorize_core.retry import RetryPolicy
+from vectorize_core.transport.credentials import DEFAULT_BASE_URL
+from vectorize_core.transport.retry import RetryPolicy
 
 _ONCE = RetryPolicy(read_deadline=0.0, write_deadline=0.0)
 

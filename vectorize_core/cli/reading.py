@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from vectorize_core import json, limits
+from vectorize_core import jsontext, limits
 from vectorize_core.cli import output, shapes
 from vectorize_core.cli.target import Target, with_target
-from vectorize_core.flows.selecting import QueryOptions
 from vectorize_core.index import Index
 from vectorize_core.models import Match, Values, Vector, as_values
+from vectorize_core.reads.selection import QueryOptions
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, under the names of the API.")]
 IndexName = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_default=False)]
@@ -231,7 +231,7 @@ def _sought(vector: str | None, vector_id: str | None, file: str | None) -> Valu
 
 def _values(text: str | bytes, option: str) -> Values:
     try:
-        numbers = json.loads(text)
+        numbers = jsontext.loads(text)
         if not isinstance(numbers, list) or not all(type(n) in (int, float) for n in numbers):
             raise ValueError("not an array of numbers")
         return as_values(numbers)
@@ -243,7 +243,7 @@ def _values(text: str | bytes, option: str) -> Values:
 
 def _filter(text: str) -> Mapping[str, Any]:
     try:
-        wanted = json.loads(text)
+        wanted = jsontext.loads(text)
     except ValueError as error:
         raise typer.BadParameter(f"--filter is not JSON: {error}") from None
     if not isinstance(wanted, dict):

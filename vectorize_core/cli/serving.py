@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vectorize_core import json
+from vectorize_core import jsontext
 from vectorize_core.cli.failures import fail, readable
 from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.switches import parse
 from vectorize_core.cli.target import API_PATH
 from vectorize_core.client import VectorizeClient
-from vectorize_core.credentials import is_loopback
+from vectorize_core.transport.credentials import is_loopback
 
 if TYPE_CHECKING:
     from vectorize_core.local.server import Settings
@@ -219,7 +219,7 @@ def _check_data(data: Path) -> None:
 
 def _rules(file: Path) -> list[dict[str, Any]]:
     try:
-        rules = json.loads(file.read_bytes())
+        rules = jsontext.loads(file.read_bytes())
     except ValueError as error:
         raise typer.BadParameter(f"--faults {file} is not JSON: {error}") from None
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):

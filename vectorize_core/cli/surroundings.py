@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import vectorize_core
-from vectorize_core import credentials
 from vectorize_core.cli.target import Target
+from vectorize_core.transport import credentials
 
 DEPENDENCIES: Final = ("httpx", "numpy", "orjson", "tenacity")
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {

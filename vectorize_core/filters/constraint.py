@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from vectorize_core import json
+from vectorize_core import jsontext
 from vectorize_core.filters.ast import Test
 from vectorize_core.models import IndexType
 
@@ -148,7 +148,7 @@ def of(test: Test) -> list[Constraint] | None:
         return []
     kinds = {kind_of(operand) for operand in operands}
     kind = kinds.pop()
-    if kind is None or kinds or any(map(json.problem, map(_sendable, operands))):
+    if kind is None or kinds or any(map(jsontext.problem, map(_sendable, operands))):
         return None
     if kind == "number":
         return _numbers(operands)
@@ -195,7 +195,7 @@ def _rounded(value: float) -> int | float:
 
 
 def _strings(operands: tuple[str, ...]) -> list[Constraint]:
-    short = frozenset(text for text in operands if json.utf8_size(text) <= EXACT_BYTES)
+    short = frozenset(text for text in operands if jsontext.utf8_size(text) <= EXACT_BYTES)
     found = [Constraint("string", short)] if short else []
     found += (
         Constraint("string", None, Bound(prefix, True), _after_prefix(prefix), precise=False)
@@ -216,8 +216,8 @@ def _range(operator: str, operand: Any) -> Constraint | None:
         # Beyond 2^53 unequal integers may be the same float64.
         precise = abs(operand) < EXACT_INTEGERS
         bound: Bound | None = Bound(value, inclusive or not precise)
-    elif kind == "string" and not json.has_lone_surrogate(operand):
-        precise = json.utf8_size(operand) <= EXACT_BYTES
+    elif kind == "string" and not jsontext.has_lone_surrogate(operand):
+        precise = jsontext.utf8_size(operand) <= EXACT_BYTES
         if precise:
             bound = Bound(operand, inclusive)
         else:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vectorize_core import json, limits
+from vectorize_core import jsontext, limits
 from vectorize_core.errors import InvalidFilterError
 
 EQUALITY: Final = ("$eq", "$ne")
@@ -44,10 +44,10 @@ def parse(expression: Mapping[str, Any]) -> tuple[Condition, ...]:
     conditions = tuple(
         condition for name, test in expression.items() for condition in _conditions(name, test)
     )
-    problem = json.problem(expression)
+    problem = jsontext.problem(expression)
     if problem:
         raise InvalidFilterError(f"the filter has {problem}")
-    size = len(json.dumps(_plain(expression)))
+    size = len(jsontext.dumps(_plain(expression)))
     if size >= limits.MAX_FILTER_BYTES:
         raise InvalidFilterError(
             f"the filter takes {size} bytes as compact JSON; "

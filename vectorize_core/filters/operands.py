@@ -10,10 +10,11 @@ from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
-from vectorize_core import json, typed
+from vectorize_core import jsontext
 from vectorize_core.errors import InvalidFilterError
 from vectorize_core.filters import patterns
 from vectorize_core.filters.ast import And, Expression, Operator, Test, joined
+from vectorize_core.layout import value_codec
 
 _SHOWN: Final = (datetime, date, time, timedelta, UUID)
 _SCALARS: Final = "a string, a number, a boolean, None, a date, a time, a UUID or an enum of those"
@@ -29,7 +30,7 @@ def build_test(path: Any, operator: Operator, operand: Any, *, place: str | None
             "the name of a property is a non-empty string that does not begin with '$'; "
             f"got {path!r}"
         )
-    if json.has_lone_surrogate(path):
+    if jsontext.has_lone_surrogate(path):
         raise InvalidFilterError(f"the name of a property {path!r} is not valid Unicode")
     place = place if place is not None else f"{path}.{operator}"
     return Test(path, operator, _operand(operator, operand, place))
@@ -90,25 +91,25 @@ def _pattern(operand: Any, place: str) -> str:
 
 
 def _value(given: Any, place: str) -> Any:
-    value = typed.simplified(given)
+    value = value_codec.simplified(given)
     kind = type(value)
     if kind in (list, tuple):
         return tuple(_value(item, f"{place}[{i}]") for i, item in enumerate(value))
     if value is None or kind is bool:
         return value
     if kind is str:
-        if json.has_lone_surrogate(value):
+        if jsontext.has_lone_surrogate(value):
             raise InvalidFilterError(f"{place}: the text {value!r} is not valid Unicode")
         return value
     if kind in (int, float):
-        if not (math.isfinite(value) if kind is float else abs(value) < typed.SHOWN_BELOW):
+        if not (math.isfinite(value) if kind is float else abs(value) < value_codec.SHOWN_BELOW):
             raise InvalidFilterError(f"{place}: nothing compares with {str(value)[:40]}")
         return value
     if kind in _SHOWN:
-        return typed.split(value)[0]
+        return value_codec.split(value)[0]
     if isinstance(value, Enum):
-        shown = typed.split(value)[0]
-        if shown is not typed.NOTHING:
+        shown = value_codec.split(value)[0]
+        if shown is not value_codec.NOTHING:
             return _value(shown, place)
     if kind is Decimal:
         raise InvalidFilterError(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from vectorize_core import json, layout, limits
+from vectorize_core import jsontext, layout, limits
 from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
 from vectorize_core.filters import push
 from vectorize_core.filters.ast import EVERYTHING, Expression, Test, Where
@@ -191,7 +191,7 @@ def _filters(conjunction: Conjunction) -> list[Filter]:
 
 
 def _size(native: Any) -> int:
-    return len(json.dumps(native))
+    return len(jsontext.dumps(native))
 
 
 def _check_indexed(

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from vectorize_core import typed
+from vectorize_core.layout import value_codec
 
 Kind: TypeAlias = Literal["null", "boolean", "number", "text", "list", "set", "other"]
 Seen: TypeAlias = tuple[Kind, Any]
@@ -27,7 +27,7 @@ def seen(value: Any) -> Seen:
         return "boolean", value
     if value is None:
         return "null", None
-    if kind is int and abs(value) < typed.SHOWN_BELOW:
+    if kind is int and abs(value) < value_codec.SHOWN_BELOW:
         return "number", value
     if kind is float and math.isfinite(value):
         return "number", value
@@ -41,11 +41,11 @@ def seen(value: Any) -> Seen:
 
 def _shown(value: Any) -> Any:
     """The form of a value that is not plain; the value itself if it has none."""
-    simple = typed.simplified(value)
+    simple = value_codec.simplified(value)
     if simple is not value or type(value) in (int, float) or isinstance(value, Mapping):
         return simple
     try:
-        shown, _, _ = typed.split(value)
-    except typed.UnstorableError:
+        shown, _, _ = value_codec.split(value)
+    except value_codec.UnstorableError:
         return value
-    return shown if shown is not typed.NOTHING else value
+    return shown if shown is not value_codec.NOTHING else value

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import json
+from vectorize_core import jsontext
 from vectorize_core.filters import native
 from vectorize_core.local import matching, vectors
 from vectorize_core.local.behavior import Behavior
@@ -123,7 +123,7 @@ def _parts(
     entries: list[list[matching.Entry]] = [[()] * (index.slots - start) for _ in facets]
     reads_metadata = any(facet.reads_metadata for facet in facets)
     for stored in vectors.scan(tx, index, start):
-        metadata = json.loads(stored.metadata or "{}") if reads_metadata else {}
+        metadata = jsontext.loads(stored.metadata or "{}") if reads_metadata else {}
         for facet, column in zip(facets, entries, strict=True):
             column[stored.slot - start] = facet.entry(stored, metadata)
     size = index.slots - start

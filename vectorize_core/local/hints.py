@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from vectorize_core import json
+from vectorize_core import jsontext
 from vectorize_core.local import matching
 from vectorize_core.local.catalog import LiveMetadataIndex
 from vectorize_core.local.vectors import Stored
@@ -25,7 +25,7 @@ def about(
     if indexed:
         for vector in stored:
             uncovered = [i for i in indexed if not i.covers(vector.processed, vector.seq)]
-            metadata = json.loads(vector.metadata or "{}") if uncovered else {}
+            metadata = jsontext.loads(vector.metadata or "{}") if uncovered else {}
             older.update(
                 item.property_name
                 for item in uncovered

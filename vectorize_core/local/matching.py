@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import json, limits
+from vectorize_core import jsontext, limits
 from vectorize_core.filters import native
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.models import IndexType
@@ -173,7 +173,7 @@ def _typed(value: Any, index_type: IndexType, behavior: Behavior) -> Scalar | No
 
 def _coerced(value: Any, index_type: IndexType) -> Scalar | None:
     if index_type == "string":
-        return json.dumps(value).decode()
+        return jsontext.dumps(value).decode()
     if not isinstance(value, str):
         return None
     if index_type == "boolean":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import json
+from vectorize_core import jsontext
 from vectorize_core.local import catalog, faults, matching, search, vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
@@ -197,7 +197,7 @@ def _metadata(
 ) -> Mapping[str, Any] | None:
     if stored.metadata is None or prepared.request.return_metadata == "all":
         return vectors.parsed(stored.metadata)
-    whole = json.loads(stored.metadata)
+    whole = jsontext.loads(stored.metadata)
     part: dict[str, Any] = {}
     for item in prepared.live:
         value = matching.lookup(whole, item.property_name)

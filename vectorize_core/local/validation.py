@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 
 import numpy as np
 
-from vectorize_core import json, limits
+from vectorize_core import jsontext, limits
 from vectorize_core.errors import InvalidFilterError
 from vectorize_core.filters import native
 from vectorize_core.local import faults
@@ -164,7 +164,7 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
     for field, text in (("id", vector.id), ("namespace", vector.namespace or "")):
         if type(text) is str and text.isascii():
             continue  # as nearly always
-        found = json.problem(text) if isinstance(text, str) else "no string"
+        found = jsontext.problem(text) if isinstance(text, str) else "no string"
         if found:
             raise unparsable(f"the {field} is {found}")
     # A finite sum of squares, three times as fast to find, has finite terms only.
@@ -179,10 +179,10 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
     metadata = None
     if vector.metadata:
         is_object = type(vector.metadata) is dict or isinstance(vector.metadata, Mapping)
-        found = json.problem(vector.metadata) if is_object else "something else than a mapping"
+        found = jsontext.problem(vector.metadata) if is_object else "something else than a mapping"
         if found:
             raise unparsable(f"the metadata of id {vector.id!r} is or has {found}")
-        metadata = json.dumps(vector.metadata)
+        metadata = jsontext.dumps(vector.metadata)
         _check_keys(vector.id, vector.metadata, behavior)
         if len(metadata) > limits.MAX_METADATA_BYTES:
             raise faults.oversized_metadata(vector.id, len(metadata))
@@ -202,7 +202,7 @@ def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior)
                 "hold a dot or a double quote, or start with '$'"
             )
         # Looked up first, as `isinstance` takes its time with an abstract class.
-        nested = type(value) not in json.SCALARS and isinstance(value, Mapping)
+        nested = type(value) not in jsontext.SCALARS and isinstance(value, Mapping)
         if nested and behavior.nested_keys == "checked":
             _check_keys(vector_id, value, behavior)
 
@@ -242,20 +242,20 @@ def conditions(expression: Mapping[str, Any] | None) -> tuple[native.Condition, 
 
 
 def _text(field: str, text: str) -> str:
-    if not isinstance(text, str) or json.has_lone_surrogate(text):
+    if not isinstance(text, str) or jsontext.has_lone_surrogate(text):
         raise faults.unparsable_body(field, "expected a string")
     return text
 
 
 def _short_id(vector_id: str) -> str:
-    size = len(vector_id) if vector_id.isascii() else json.utf8_size(vector_id)
+    size = len(vector_id) if vector_id.isascii() else jsontext.utf8_size(vector_id)
     if size > limits.MAX_ID_BYTES:
         raise faults.id_too_long(size)
     return vector_id
 
 
 def _short_namespace(namespace: str) -> str:
-    size = json.utf8_size(namespace)
+    size = jsontext.utf8_size(namespace)
     if size > limits.MAX_NAMESPACE_BYTES:
         raise faults.refused(
             f"namespace too long; max is {limits.MAX_NAMESPACE_BYTES} bytes, got {size} bytes"

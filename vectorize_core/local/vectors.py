@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from vectorize_core import json
+from vectorize_core import jsontext
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.matrices import Matrices, StorageError
 from vectorize_core.local.schema import checksum, key, slot
@@ -193,7 +193,7 @@ def parsed(metadata: str | None) -> Metadata | None:
     """Metadata as it was, made anew."""
     if metadata is None:
         return None
-    value: Metadata = json.loads(metadata)
+    value: Metadata = jsontext.loads(metadata)
     return value
 
 

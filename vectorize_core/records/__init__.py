@@ -1,1 +1,1 @@
-"""What the stores of both frameworks do with records, a file for each kind of it."""
+"""What the stores of both frameworks do with records. Uses all rooms but cli; no framework."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from vectorize_core.flows import writing
-from vectorize_core.flows.estimating import estimate
-from vectorize_core.flows.source import Records
-from vectorize_core.flows.writing import WriteOptions
-from vectorize_core.ingest import Ingest, Item
-from vectorize_core.io import Io
 from vectorize_core.records.base import RecordBase
+from vectorize_core.records.ingest import Ingest, Item
 from vectorize_core.texts.keeping import Putting
+from vectorize_core.transport.io import Io
+from vectorize_core.writes import writing
+from vectorize_core.writes.estimate import estimate
+from vectorize_core.writes.sources import Records
+from vectorize_core.writes.writing import WriteOptions
 
 
 class AddOptions(WriteOptions, total=False):

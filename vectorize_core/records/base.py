@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Self, TypeAlias, TypedDict
 
-from vectorize_core import checks, layout
+from vectorize_core import layout
+from vectorize_core.api import validation
 from vectorize_core.errors import ConfigurationError, InvalidInputError
 from vectorize_core.filters.plan import Plan, Unindexed, in_records
-from vectorize_core.flows import reading, selecting, waiting
-from vectorize_core.flows.batching import check_batch_size
-from vectorize_core.flows.ceiling import MAX_ENUMERATION_REQUESTS
-from vectorize_core.flows.pending import warn_of_pending_writes
-from vectorize_core.flows.selecting import AnyFilter
-from vectorize_core.flows.sieve import ReadRecord, Sieve
-from vectorize_core.flows.state import IndexState
-from vectorize_core.flows.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
-from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Filter, Vector
-from vectorize_core.store_index import StoreIndex
+from vectorize_core.reads import by_id, selection
+from vectorize_core.reads.post_filter import ReadRecord, Sieve
+from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS
+from vectorize_core.reads.selection import AnyFilter
+from vectorize_core.records.store_index import StoreIndex
+from vectorize_core.state import waiting
+from vectorize_core.state.index_state import IndexState
+from vectorize_core.state.pending import warn_of_pending_writes
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import (
     OnMissingText,
     TextReading,
@@ -30,6 +30,8 @@ from vectorize_core.texts.reading import (
     check_on_missing_text,
 )
 from vectorize_core.texts.store import TextStore
+from vectorize_core.transport.io import Io
+from vectorize_core.writes.batching import check_batch_size
 
 OnOversize: TypeAlias = Literal["error", "cut"]
 """What becomes of a text that does not fit into its vector and has nowhere else to go."""
@@ -65,7 +67,7 @@ class RecordBase:
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
 
     def __post_init__(self) -> None:
-        checks.check_namespace(self.namespace)
+        validation.check_namespace(self.namespace)
         layout.check_text_key(self.text_key)
         waiting.wait_goal(self.wait)
         check_batch_size(self.batch_size)
@@ -83,7 +85,7 @@ class RecordBase:
 
     def with_namespace(self, namespace: str) -> Self:
         """This store, bound to a namespace. It leaves the connection to this one to close."""
-        checks.check_namespace(namespace)
+        validation.check_namespace(namespace)
         if namespace is None:
             raise InvalidInputError("a tenant has a namespace of its own; got None")
         if self.bound:
@@ -135,12 +137,12 @@ class RecordBase:
             raise TypeError(
                 f"namespace={namespace!r}: this view is bound to the namespace {self.namespace!r}"
             )
-        checks.check_namespace(namespace)
+        validation.check_namespace(namespace)
         return namespace if namespace is not None else self.namespace
 
     def stored_id(self, name: str) -> str:
         """The id that a record is stored under; one that no record can have stays as it is."""
-        if not self.bound or not checks.possible_id(name):
+        if not self.bound or not validation.possible_id(name):
             return name
         assert self.namespace is not None
         return layout.stored_id(self.namespace, name)
@@ -179,7 +181,7 @@ class RecordBase:
     ) -> Plan:
         """How to find records by a filter, and, unless None, by the documents they came from."""
         within = None if refs is None else {layout.REF: [layout.ref_value(ref) for ref in refs]}
-        return await selecting.make_plan(
+        return await selection.make_plan(
             filter,
             vectorize_filter,
             partial(self.index.properties, io),
@@ -210,10 +212,10 @@ class RecordBase:
         self, io: Io, ids: Sequence[str], namespace: str | None = None
     ) -> list[Vector]:
         """The vectors with these ids, of one namespace unless None, in order."""
-        checks.check_id_list(ids)
+        validation.check_id_list(ids)
         if not ids or not await self.index.exists(io):
             return []
-        found = await reading.get_many(io, self._state, [*map(self.stored_id, ids)])
+        found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
         if not found:
             await warn_of_pending_writes(io, self._state)
         within = self.namespace if self.bound else namespace

@@ -8,14 +8,15 @@ from contextlib import aclosing
 from functools import partial
 from typing import Unpack
 
-from vectorize_core import checks
-from vectorize_core.flows import enumerating, reading, selecting, writing
-from vectorize_core.flows.selecting import AnyFilter
-from vectorize_core.flows.waiting import Wait, WaitOptions
-from vectorize_core.io import Io
+from vectorize_core.api import validation
 from vectorize_core.models import Mutation
+from vectorize_core.reads import by_id, enumeration, selection
+from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.records.base import FindOptions, RecordBase
+from vectorize_core.state.waiting import Wait, WaitOptions
 from vectorize_core.texts.keeping import Keeping
+from vectorize_core.transport.io import Io
+from vectorize_core.writes import writing
 
 
 class Deleting(RecordBase):
@@ -36,7 +37,7 @@ class Deleting(RecordBase):
         Where texts stand elsewhere, they are deleted when reads no longer see their records, and
         this waits for that.
         """
-        checks.check_id_list(ids)
+        validation.check_id_list(ids)
         if ids and await self.index.exists(io):
             stored = [*map(self.stored_id, ids)]
             await self._delete(io, stored, **self._waiting(wait, wait_timeout))
@@ -49,7 +50,7 @@ class Deleting(RecordBase):
         texts = self.long_texts
         if texts is None:
             return await delete()
-        possible = [*filter(checks.possible_id, ids)]
+        possible = [*filter(validation.possible_id, ids)]
         keeping = Keeping(texts, self._state)
         return await keeping.delete(io, possible, delete, waits["wait_timeout"])
 
@@ -66,11 +67,11 @@ class Deleting(RecordBase):
     ) -> None:
         """Delete all records that a filter matches, or of the source documents ``refs``."""
         if refs is None:
-            selecting.check_is_filter(filter, options.get("vectorize_filter"))
+            selection.check_is_filter(filter, options.get("vectorize_filter"))
         plan, namespace, most = await self._find(io, filter, options, refs)
         if plan.impossible or not await self.index.exists(io):
             return
-        await enumerating.delete_matching(
+        await enumeration.delete_matching(
             io,
             self._state,
             plan=plan,
@@ -90,9 +91,9 @@ class Deleting(RecordBase):
             return
         if self.namespace is None:
             await self.await_writes(io)
-            everything = reading.iter_ids(io, self._state)
+            everything = by_id.iter_ids(io, self._state)
         else:
-            everything = enumerating.matching_ids(
+            everything = enumeration.matching_ids(
                 io,
                 self._state,
                 namespace=self.namespace,

@@ -8,12 +8,12 @@ from typing import Unpack
 
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows import enumerating, reading, selecting
-from vectorize_core.flows.enumerating import Precision
-from vectorize_core.flows.selecting import AnyFilter
-from vectorize_core.io import Io
 from vectorize_core.layout import Record
+from vectorize_core.reads import by_id, enumeration, selection
+from vectorize_core.reads.enumeration import Precision
+from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.records.base import FindOptions, RecordBase
+from vectorize_core.transport.io import Io
 
 
 class CountOptions(FindOptions, total=False):
@@ -59,7 +59,7 @@ class Reading(RecordBase):
         plan, namespace, most = await self._find(io, filter, options, refs)
         if plan.impossible or not await self.index.exists(io):
             return
-        rounds = enumerating.iter_matching(
+        rounds = enumeration.iter_matching(
             io,
             self._state,
             plan=plan,
@@ -88,9 +88,9 @@ class Reading(RecordBase):
             return
         if plan.everything and namespace is None:
             await self.await_writes(io)
-            ids = reading.iter_ids(io, self._state)
+            ids = by_id.iter_ids(io, self._state)
         else:
-            ids = enumerating.matching_ids(
+            ids = enumeration.matching_ids(
                 io,
                 self._state,
                 plan=plan,
@@ -114,7 +114,7 @@ class Reading(RecordBase):
         plan, namespace, most = await self._find(io, filter, options)
         if plan.impossible or not await self.index.exists(io):
             return 0
-        return await enumerating.count(
+        return await enumeration.count(
             io,
             self._state,
             plan=plan,
@@ -135,4 +135,4 @@ class Reading(RecordBase):
         """How a filter is answered, and for how many requests."""
         plan = await self.plan(io, filter, unindexed=unindexed)
         count = await self.count(io) if self.bound else None
-        return await selecting.explain_plan(io, self._state, plan, k, count)
+        return await selection.explain_plan(io, self._state, plan, k, count)

@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike
 from vectorize_core import scoring
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.flows import reading, searching
-from vectorize_core.flows.ceiling import MAX_SEARCH_REQUESTS
-from vectorize_core.flows.pending import warn_of_pending_writes
-from vectorize_core.flows.selecting import AnyFilter
-from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Filter, Match, as_values
+from vectorize_core.reads import by_id, search
+from vectorize_core.reads.request_limit import MAX_SEARCH_REQUESTS
+from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.records.base import FindOptions, RecordBase
+from vectorize_core.state.pending import warn_of_pending_writes
+from vectorize_core.transport.io import Io
 
 
 class Hit(NamedTuple):
@@ -54,14 +54,14 @@ class Searching(RecordBase):
         return_values: bool = False,
     ) -> list[Hit]:
         """The ``k`` records nearest to a vector, or to the embedding of a text; best first."""
-        reading.check_k(k)
+        by_id.check_k(k)
         namespace = self.in_namespace(namespace)
         plan = await self.plan(io, filter, vectorize_filter, refs=refs, unindexed=unindexed)
         if plan.impossible or not await self.index.exists(io):
             return []
         if isinstance(query, str):
             query = (await io.embed([query], as_queries=True))[0]
-        matches = await searching.search(
+        matches = await search.search(
             io,
             self._state,
             as_values(query),
@@ -81,7 +81,7 @@ class Searching(RecordBase):
         self, io: Io, record_id: str, k: int, **options: Unpack[SearchOptions]
     ) -> list[Hit]:
         """The ``k`` records nearest to one that is stored, itself left out; best first."""
-        reading.check_k(k)
+        by_id.check_k(k)
         namespace = self.in_namespace(options.get("namespace"))
         vectors = await self._vectors(io, [record_id], namespace)
         if not vectors:
@@ -117,7 +117,7 @@ class Searching(RecordBase):
         The service cannot restrict a search to ids: their vectors are fetched, and filtered and
         scored here.
         """
-        reading.check_k(k)
+        by_id.check_k(k)
         if vectorize_filter is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
         namespace = self.in_namespace(namespace)
@@ -125,7 +125,7 @@ class Searching(RecordBase):
         if not vectors:
             return []
         target = as_values(query)
-        await reading.check_query(io, self._state, target)
+        await by_id.check_query(io, self._state, target)
         matrix = np.stack([vector.values for vector in vectors])
         best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
         matches = [

@@ -6,18 +6,20 @@ import dataclasses
 from collections.abc import AsyncIterable, Mapping, Sequence
 from typing import Any, Unpack
 
-from vectorize_core import checks, layout
+from vectorize_core import layout
+from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, OversizedError
-from vectorize_core.flows import selecting, writing
-from vectorize_core.flows.source import Records
-from vectorize_core.flows.waiting import WaitOptions
-from vectorize_core.ingest import Item
-from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Vector
+from vectorize_core.reads import selection
 from vectorize_core.records.adding import Adding, AddOptions
+from vectorize_core.records.ingest import Item
+from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.keeping import Putting
 from vectorize_core.texts.names import text_name
+from vectorize_core.transport.io import Io
+from vectorize_core.writes import writing
+from vectorize_core.writes.sources import Records
 
 Changes = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 """Metadata for all records of a call, or for each its own."""
@@ -66,7 +68,7 @@ class Updating(Adding):
         Text and values stay, and are not embedded again. Returns the ids of the records that are
         there, in order.
         """
-        checks.check_id_list(ids)
+        validation.check_id_list(ids)
         each = [changes] * len(ids) if isinstance(changes, Mapping) else list(changes)
         if len(each) != len(ids):
             raise InvalidInputError(f"{len(ids)} ids, but the metadata of {len(each)} records")
@@ -106,7 +108,7 @@ class Updating(Adding):
             )
         if not await self.index.exists(io):
             return 0
-        return await selecting.reindex_metadata(
+        return await selection.reindex_metadata(
             io, self._state, **self._waiting(waits.get("wait"), waits.get("wait_timeout"))
         )
 
@@ -123,5 +125,5 @@ class Updating(Adding):
         ref = (old.metadata or {}).get(layout.REF)
         if ref is not None:
             metadata[layout.REF] = ref
-        checks.check_record(record.name, old.namespace, metadata)
+        validation.check_record(record.name, old.namespace, metadata)
         return Vector(old.id, old.values, old.namespace, metadata)

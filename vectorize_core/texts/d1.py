@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from vectorize_core import json
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.d1 import (
+from vectorize_core import jsontext
+from vectorize_core.api.d1 import (
     MAX_PARAMETERS,
     MAX_VALUE_BYTES,
     ReadD1,
@@ -18,9 +17,10 @@ from vectorize_core.d1 import (
     is_missing_table,
     quoted,
 )
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.errors import BadRequestError
-from vectorize_core.io import Io, each, run
 from vectorize_core.texts.store import TextStore, parts
+from vectorize_core.transport.io import Io, each, run
 
 _ROWS: Final = MAX_PARAMETERS // 2
 _REQUEST_BYTES: Final = 4_000_000
@@ -129,7 +129,7 @@ def _by_size(texts: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:
     part: list[tuple[str, str]] = []
     size = 0
     for name, text in texts.items():
-        added = json.utf8_size(text)
+        added = jsontext.utf8_size(text)
         if part and (len(part) == _ROWS or size + added > _REQUEST_BYTES):
             yield part
             part, size = [], 0

@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
-from vectorize_core import json, layout
+from vectorize_core import jsontext, layout
 from vectorize_core.errors import InvalidVectorError, WaitTimeoutError
-from vectorize_core.flows.pauses import Pauses
-from vectorize_core.flows.reading import get_many
-from vectorize_core.flows.state import IndexState
-from vectorize_core.io import Io
 from vectorize_core.layout import Record
+from vectorize_core.reads.by_id import get_many
+from vectorize_core.state.index_state import IndexState
+from vectorize_core.state.polling import Pauses
 from vectorize_core.texts.names import (
     Versions,
     list_name,
@@ -31,6 +30,7 @@ from vectorize_core.texts.names import (
     write_versions,
 )
 from vectorize_core.texts.store import TextStore
+from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
 logger = logging.getLogger("vectorize_core")
@@ -158,7 +158,7 @@ class Putting(Keeping):
     def outside(self, record: Record) -> Record:
         """A record whose text stands outside its vector."""
         assert record.text is not None
-        size, most = json.utf8_size(record.text), self.texts.max_bytes
+        size, most = jsontext.utf8_size(record.text), self.texts.max_bytes
         if most is not None and size > most:
             raise InvalidVectorError(
                 f"record {record.name!r}: its text takes {size} bytes, {self.texts!r} takes "

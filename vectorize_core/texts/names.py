@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from vectorize_core import json
+from vectorize_core import jsontext
 from vectorize_core.layout import Record
 
 Versions = dict[str, float]
@@ -40,12 +40,12 @@ def name_outside(vector_id: str, record: Record, *, plain_ids: bool) -> str | No
 
 def write_versions(versions: Mapping[str, float]) -> str:
     """The list of a record's texts, as a text."""
-    return json.dumps(versions).decode()
+    return jsontext.dumps(versions).decode()
 
 
 def read_versions(written: str | None) -> Versions:
     """The texts that a list names; none if there is no list."""
-    versions: Versions = json.loads(written) if written is not None else {}
+    versions: Versions = jsontext.loads(written) if written is not None else {}
     return versions
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from vectorize_core.errors import InvalidInputError, MissingTextError
-from vectorize_core.flows.reading import get_many
-from vectorize_core.flows.sieve import Preparing, ReadRecord
-from vectorize_core.flows.state import IndexState
-from vectorize_core.io import Io
 from vectorize_core.layout import Record
 from vectorize_core.models import Match, Vector
+from vectorize_core.reads.by_id import get_many
+from vectorize_core.reads.post_filter import Preparing, ReadRecord
+from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.names import name_outside
 from vectorize_core.texts.store import TextStore
+from vectorize_core.transport.io import Io
 
 V = TypeVar("V", bound=Match | Vector)
 OnMissingText: TypeAlias = Literal["error", "empty"]

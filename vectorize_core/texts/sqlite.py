@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from vectorize_core.io import Io
 from vectorize_core.texts.store import TextStore, parts
+from vectorize_core.transport.io import Io
 
 if TYPE_CHECKING:
     import sqlite3

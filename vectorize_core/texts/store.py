@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from vectorize_core.io import Io
+from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
 

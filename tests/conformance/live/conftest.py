@@ -30,8 +30,8 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.server.helpers import Peer, axis, record
-from vectorize_core.credentials import DEFAULT_BASE_URL
 from vectorize_core.local.server import BackgroundServer
+from vectorize_core.transport.credentials import DEFAULT_BASE_URL
 
 T = TypeVar("T")
 PREFIX = "vs-live-"

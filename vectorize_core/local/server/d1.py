@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vectorize_core.local import faults
-from vectorize_core.local.d1 import Database, Databases, split
+from vectorize_core.local.databases import Database, Databases, split
 from vectorize_core.local.server import answers, bodies
 from vectorize_core.local.server.accounts import MOST_ACCOUNTS, Accounts
 from vectorize_core.local.server.calls import Call, Handler, Reader

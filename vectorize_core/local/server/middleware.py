@@ -11,12 +11,12 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vectorize_core.credentials import is_loopback
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import answers
 from vectorize_core.local.server.injection import Injector, Rule
 from vectorize_core.local.server.ratelimit import RateLimit
+from vectorize_core.transport.credentials import is_loopback
 
 _ADMIN = "/_/"
 

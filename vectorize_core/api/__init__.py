@@ -1,0 +1,1 @@
+"""The service's calls as values, and what it would refuse; no I/O. Uses the vocabulary."""

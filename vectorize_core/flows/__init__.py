@@ -1,1 +1,0 @@
-"""Work that takes more than one call, written once for both faces."""

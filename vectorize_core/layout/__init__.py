@@ -1,0 +1,46 @@
+"""What a record of ours looks like inside a vector (docs/layout.md). Uses api.
+
+The names of `record` are imported from here: ``layout.encode``, ``layout.BUCKET``.
+"""
+
+from vectorize_core.layout.record import (
+    BUCKET,
+    BUCKETS,
+    DEFAULT_TEXT_KEY,
+    EXTRA,
+    METADATA_INDEXES,
+    OWN,
+    REF,
+    Record,
+    bucket,
+    check_text_key,
+    decode,
+    encode,
+    note,
+    noted_properties,
+    of_tenant,
+    ref_value,
+    stored_id,
+    text_of,
+)
+
+__all__ = [
+    "BUCKET",
+    "BUCKETS",
+    "DEFAULT_TEXT_KEY",
+    "EXTRA",
+    "METADATA_INDEXES",
+    "OWN",
+    "REF",
+    "Record",
+    "bucket",
+    "check_text_key",
+    "decode",
+    "encode",
+    "note",
+    "noted_properties",
+    "of_tenant",
+    "ref_value",
+    "stored_id",
+    "text_of",
+]

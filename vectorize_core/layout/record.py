@@ -1,0 +1,265 @@
+"""What a record of ours looks like inside a vector's metadata.
+
+Frozen: docs/layout.md is its description, and vectors are not rewritten when this module changes.
+Metadata that JSON can say stands at top level under its own name, the text under ``text_key``, so
+that a Worker or LangChain.js reads it. All else is in the one value ``_vs``, a JSON text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from vectorize_core import jsontext
+from vectorize_core.api.validation import storable_key
+from vectorize_core.errors import (
+    InvalidInputError,
+    InvalidVectorError,
+    MissingTextError,
+    VectorizeError,
+)
+from vectorize_core.layout import value_codec
+from vectorize_core.models import IndexType
+
+VERSION: Final = 1
+DEFAULT_TEXT_KEY: Final = "text"
+EXTRA: Final = "_vs"
+BUCKET: Final = "_vs_bucket"
+OWN: Final = "_vs_own"
+REF: Final = "_vs_ref"
+METADATA_INDEXES: Final[Mapping[str, IndexType]] = {
+    BUCKET: "number",
+    OWN: "boolean",
+    REF: "string",
+}
+"""What an index made for records has; three of the ten that Vectorize allows."""
+BUCKETS: Final = 1 << 20
+
+_NOTHING_MORE = f'{{"v":{VERSION}}}'
+_REF_BYTES = 60
+_DIGEST = "blake2b:"
+_TENANT = b"vectorize tenant"
+_NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A text with its metadata: a LangChain document, a LlamaIndex node.
+
+    ``text`` is None where a foreign vector has none, or where it is elsewhere: under ``text_name``
+    in a store of texts. ``node`` is what LlamaIndex needs beyond text and metadata, as JSON.
+    ``ref`` names the source document. ``public_id`` is what a tenant calls the record, where it is
+    stored under another id.
+    """
+
+    id: str
+    text: str | None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    node: Mapping[str, Any] | None = None
+    ref: str | None = None
+    text_name: str | None = None
+    public_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What its owner calls the record."""
+        return self.public_id if self.public_id is not None else self.id
+
+
+def stored_id(namespace: str, public_id: str) -> str:
+    """The id that a tenant's record is stored under: a digest of both. For ever.
+
+    No tenant can name an id that is another's, and no record of a store without tenants is in the
+    way but by intention.
+    """
+    key = namespace.encode()
+    digest = blake2b(public_id.encode(), digest_size=24, key=key, person=_TENANT)
+    return digest.hexdigest()
+
+
+def of_tenant(record: Record, namespace: str) -> Record:
+    """A record as a tenant stores it."""
+    return replace(record, id=stored_id(namespace, record.id), public_id=record.id)
+
+
+def bucket(vector_id: str) -> int:
+    """The bucket of an id: the top 20 bits of blake2b of its UTF-8. For ever."""
+    return int.from_bytes(blake2b(vector_id.encode()).digest()[:3], "big") >> 4
+
+
+def ref_value(ref: str) -> str:
+    """``ref`` as ``_vs_ref`` holds it: itself, or beyond 60 bytes an equally distinct digest.
+
+    A metadata index compares the first 64 bytes only, so a long name would match others.
+    """
+    raw = ref.encode("utf-8", "surrogatepass")
+    if len(raw) <= _REF_BYTES and not ref.startswith(_DIGEST):
+        return ref
+    return f"{_DIGEST}{blake2b(raw, digest_size=24).hexdigest()}"
+
+
+def encode(
+    record: Record, *, text_key: str = DEFAULT_TEXT_KEY, indexed: Collection[str] = ()
+) -> dict[str, Any]:
+    """The metadata of ``record``'s vector.
+
+    ``_vs_bucket``, ``_vs_own`` and ``_vs_ref`` are written where ``indexed`` has them: elsewhere
+    they would take room and serve nobody. Raises `InvalidVectorError` naming the record
+    and the type of a value that cannot be stored.
+    """
+    try:
+        stored, extra = _encode_metadata(record.metadata, text_key)
+        if record.node is not None:
+            extra["n"] = value_codec.tagged(record.node)
+        if record.public_id is not None:
+            extra["id"] = record.public_id
+        if record.text_name is not None:
+            extra["x"] = record.text_name
+        found = _nested_problem(stored) or _nested_problem(extra)
+    except value_codec.UnstorableError as error:
+        raise InvalidVectorError(f"record {record.name!r}: {error}") from None
+    except RecursionError:
+        found = "a value that is nested too deep, or that contains itself"
+    if found:
+        raise InvalidVectorError(f"record {record.name!r}: its metadata has {found}")
+    if record.text is not None and record.text_name is None:
+        stored[text_key] = record.text
+    stored[EXTRA] = jsontext.dumps(extra).decode() if len(extra) > 1 else _NOTHING_MORE
+    if BUCKET in indexed:
+        stored[BUCKET] = bucket(record.id)
+    if OWN in indexed:
+        stored[OWN] = True
+    if REF in indexed and record.ref is not None:
+        stored[REF] = ref_value(record.ref)
+    return stored
+
+
+def _nested_problem(encoded: Mapping[str, Any]) -> str | None:
+    """What is wrong with encoded metadata: what is not nested is as it was encoded."""
+    flat = jsontext.SCALARS.issuperset(map(type, encoded.values()))
+    return None if flat else jsontext.problem(encoded)
+
+
+def _encode_metadata(
+    metadata: Mapping[Any, Any], text_key: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    stored: dict[str, Any] = {}
+    extra: dict[str, Any] = {"v": VERSION}
+    types: dict[str, str] = {}
+    members: list[list[Any]] = []
+    for key, value in metadata.items():
+        if not _takes(key, text_key):
+            members.append([value_codec.tagged(key), value_codec.tagged(value)])
+            continue
+        if value_codec.is_plain(value):
+            stored[key] = value
+            continue
+        shown, hint, exact = value_codec.split(value)
+        if shown is not value_codec.NOTHING:
+            stored[key] = shown
+        if hint is not None:
+            types[key] = hint
+        if exact is not None:
+            members.append([key, exact])
+    if text_key != DEFAULT_TEXT_KEY:
+        extra["t"] = text_key
+    if types:
+        extra["y"] = types
+    if members:
+        extra["m"] = members
+    return stored, extra
+
+
+def decode(
+    vector_id: str, metadata: Mapping[str, Any] | None, *, text_key: str = DEFAULT_TEXT_KEY
+) -> Record:
+    """The record in a vector's metadata; a vector without ``_vs`` is read as it is."""
+    stored = dict(metadata) if metadata is not None else {}
+    extra = _read_extra(vector_id, stored.get(EXTRA))
+    if extra is None:
+        has_text = isinstance(stored.get(text_key), str)
+        return Record(vector_id, stored.pop(text_key) if has_text else None, stored)
+    text = _text(stored.pop(extra.get("t", DEFAULT_TEXT_KEY), None))
+    values = {key: value for key, value in stored.items() if not key.startswith(EXTRA)}
+    for key, hint in extra.get("y", {}).items():
+        values[key] = value_codec.restore(hint, values.get(key))
+    for key, value in extra.get("m", ()):
+        values[value_codec.untagged(key)] = value_codec.untagged(value)
+    node = value_codec.untagged(extra.get("n"))
+    return Record(
+        vector_id,
+        text,
+        values,
+        node=node,
+        text_name=_text(extra.get("x")),
+        public_id=_text(extra.get("id")),
+    )
+
+
+def text_of(record: Record) -> str:
+    """The text of a record; `MissingTextError` naming the keys it has if there is none."""
+    if record.text is None:
+        raise MissingTextError(
+            f"vector {record.id!r} has no text; its metadata has the keys "
+            f"{sorted(map(str, record.metadata))}. If one of them holds the text, name it with "
+            "text_key="
+        )
+    return record.text
+
+
+def check_text_key(text_key: str) -> str:
+    """A key that a text can stand under."""
+    if not isinstance(text_key, str) or not storable_key(text_key) or text_key.startswith(EXTRA):
+        raise InvalidInputError(
+            f"text_key={text_key!r} cannot hold the text: it must be a metadata key that "
+            f"Vectorize takes and must not start with {EXTRA!r}"
+        )
+    return text_key
+
+
+def note(description: str, properties: Collection[str]) -> str:
+    """``description`` with a note of the layout and of the properties that cover every vector."""
+    names = ",".join(quote(name, safe="") for name in sorted(properties))
+    said = f"[vectorize-stores layout={VERSION} indexes={names}]"
+    return f"{description} {said}" if description else said
+
+
+def noted_properties(description: str) -> frozenset[str]:
+    """The properties that a description says were indexed before the first vector."""
+    found = _NOTE.search(description)
+    return frozenset(map(unquote, found.group(2).split(","))) - {""} if found else frozenset()
+
+
+def _takes(key: Any, text_key: str) -> bool:
+    return type(key) is str and key != text_key and _storable(key)
+
+
+@lru_cache(maxsize=4_096)
+def _storable(key: str) -> bool:
+    return storable_key(key) and not jsontext.has_lone_surrogate(key) and not key.startswith(EXTRA)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _read_extra(vector_id: str, raw: Any) -> dict[str, Any] | None:
+    if raw == _NOTHING_MORE:
+        return {"v": VERSION}
+    try:
+        extra = jsontext.loads(raw)
+    except (TypeError, ValueError):
+        return None
+    if not isinstance(extra, dict) or type(extra.get("v")) is not int:
+        return None
+    if extra["v"] > VERSION:
+        raise VectorizeError(
+            f"vector {vector_id!r} was written in layout {extra['v']}; this version of "
+            f"vectorize-stores reads up to {VERSION}. Upgrade it"
+        )
+    return extra

@@ -1,0 +1,206 @@
+"""Metadata values of any type as JSON, and back exactly as they were.
+
+Two forms. *Shown*: what stands at top level of a vector's metadata, where filters and other
+readers see it, with a hint of the type to restore. *Tagged*: a JSON value in which what JSON
+lacks is ``{"$": [type, form]}``. docs/layout.md lists the types; adding one is allowed, changing
+one is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import math
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import numpy as np
+
+from vectorize_core import jsontext
+from vectorize_core.api.validation import storable_key
+
+_LARGEST_EXACT: Final = 2**53
+SHOWN_BELOW: Final = 2**1000
+"""Integers from here on, which no float stands for, are not shown at top level."""
+NOTHING: Final[Any] = object()
+"""Nothing is shown at top level."""
+
+
+class UnstorableError(Exception):
+    """A value that cannot be stored; the message says which and why."""
+
+
+class _Type(NamedTuple):
+    name: str
+    type: type
+    show: Callable[[Any], Any]
+    restore: Callable[[Any], Any]
+
+
+def _microseconds(value: timedelta) -> int:
+    return value // timedelta(microseconds=1)
+
+
+_TYPES: Final = (
+    _Type("datetime", datetime, datetime.isoformat, datetime.fromisoformat),
+    _Type("date", date, date.isoformat, date.fromisoformat),
+    _Type("time", time, time.isoformat, time.fromisoformat),
+    _Type("timedelta", timedelta, _microseconds, lambda us: timedelta(microseconds=us)),
+    _Type("uuid", UUID, str, UUID),
+    _Type("decimal", Decimal, str, Decimal),
+    _Type("bytes", bytes, lambda raw: base64.b64encode(raw).decode(), base64.b64decode),
+    _Type("tuple", tuple, list, tuple),
+    _Type("set", set, list, set),
+    _Type("frozenset", frozenset, list, frozenset),
+)
+_BY_TYPE: Final = {entry.type: entry for entry in _TYPES}
+_BY_NAME: Final = {entry.name: entry for entry in _TYPES}
+
+
+def split(value: Any) -> tuple[Any, str | None, Any]:
+    """What ``value`` is at top level, the type to restore it to, its exact form if that differs."""
+    value = simplified(value)
+    if value is None:
+        # The service may or may not keep a null; the hint says it for certain.
+        return NOTHING, "none", None
+    if is_plain(value):
+        return value, None, None
+    if isinstance(value, enum.Enum):
+        hint, shown = f"enum:{_enum_name(type(value))}", simplified(value.value)
+        return (shown, hint, None) if is_plain(shown) else (NOTHING, None, tagged(value))
+    if type(value) is int and abs(value) < SHOWN_BELOW:
+        # Approximately, as a metadata index sees it anyway.
+        return float(value), None, tagged(value)
+    known = _BY_TYPE.get(type(value))
+    if known is not None:
+        shown = known.show(value)
+        if is_plain(shown):
+            return shown, known.name, None
+    return NOTHING, None, tagged(value)
+
+
+def restore(hint: str, shown: Any) -> Any:
+    """The value that `split` showed as ``shown`` with this hint."""
+    if hint == "none":
+        return None
+    if hint.startswith("enum:"):
+        return _restore_enum(hint.removeprefix("enum:"), shown)
+    return _BY_NAME[hint].restore(shown)
+
+
+def simplified(value: Any) -> Any:
+    """``value`` without what storing drops: NumPy's types, classes derived from plain ones."""
+    if isinstance(value, np.generic):
+        item = value.item()
+        # Nanoseconds would come back as an integer, NaT as nothing.
+        lost = isinstance(value, (np.datetime64, np.timedelta64)) and not isinstance(
+            item, (date, timedelta)
+        )
+        return value if lost else item
+    if isinstance(value, (enum.Enum, bool)):
+        return value
+    for plain in (str, float, int):
+        if isinstance(value, plain) and type(value) is not plain:
+            return plain(value)
+    return value
+
+
+def is_plain(value: Any) -> bool:
+    """Whether JSON in a vector's metadata gives ``value`` back exactly."""
+    kind = type(value)
+    if kind is bool:
+        return True
+    if kind is str:
+        return value.isascii() or not jsontext.has_lone_surrogate(value)
+    if kind is int:
+        return bool(abs(value) <= _LARGEST_EXACT)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is list:
+        return all(map(is_plain, value))
+    if kind is dict:
+        return all(
+            type(key) is str and storable_key(key) and is_plain(key) and is_plain(item)
+            for key, item in value.items()
+        )
+    return False
+
+
+def tagged(value: Any) -> Any:
+    """Any storable value as JSON; what JSON lacks is ``{"$": [type, form]}``."""
+    value = simplified(value)
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if kind is str:
+        if jsontext.has_lone_surrogate(value):
+            raise UnstorableError(
+                f"its metadata has text with a lone surrogate ({value[:40]!r}), which is not "
+                "valid Unicode"
+            )
+        return value
+    if kind is int:
+        return value if abs(value) <= _LARGEST_EXACT else {"$": ["int", str(value)]}
+    if kind is float:
+        return value if math.isfinite(value) else {"$": ["float", repr(value)]}
+    if kind is list:
+        return [tagged(item) for item in value]
+    if isinstance(value, enum.Enum):
+        return {"$": ["enum", _enum_name(kind), tagged(value.value)]}
+    if isinstance(value, Mapping):
+        if all(type(key) is str and key != "$" for key in value):
+            return {tagged(key): tagged(item) for key, item in value.items()}
+        return {"$": ["dict", [[tagged(key), tagged(item)] for key, item in value.items()]]}
+    known = _BY_TYPE.get(kind)
+    if known is None:
+        raise UnstorableError(
+            f"its metadata has a value of type {kind.__module__}.{kind.__qualname__} "
+            f"({str(value)[:40]!r}), which cannot be stored. Convert it to a string, a number, "
+            "a boolean, a list or a dict"
+        )
+    return {"$": [known.name, tagged(known.show(value))]}
+
+
+def untagged(value: Any) -> Any:
+    """The value that `tagged` wrote."""
+    if isinstance(value, list):
+        return [untagged(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$" not in value:
+        return {key: untagged(item) for key, item in value.items()}
+    name, *rest = value["$"]
+    form = untagged(rest[-1])
+    if name == "enum":
+        return _restore_enum(rest[0], form)
+    if name == "dict":
+        return dict(form)
+    if name in ("int", "float"):
+        return int(form) if name == "int" else float(form)
+    return _BY_NAME[name].restore(form)
+
+
+def _enum_name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _restore_enum(name: str, value: Any) -> Any:
+    """The member, if its class is loaded; the plain value otherwise.
+
+    Nothing is imported: what a vector says must not decide which code runs.
+    """
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        # Not getattr, for which a lazy module would import something.
+        found = getattr(found, "__dict__", {}).get(part)
+    if isinstance(found, type) and issubclass(found, enum.Enum):
+        try:
+            return found(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,110 @@
+"""Operations in this process, by the embedded Vectorize: no JSON, no socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from vectorize_core.api import d1
+from vectorize_core.api import operations as ops
+from vectorize_core.api.operations import Op
+from vectorize_core.errors import ApiMessage, VectorizeError, error_from_answer
+from vectorize_core.local import Service, ServiceFault
+from vectorize_core.local.databases import Databases
+from vectorize_core.transport.executor import Answer
+
+T = TypeVar("T")
+
+_CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
+    ops.CreateIndex: lambda s, op: s.create_index(op.name, op.config, op.description),
+    ops.ListIndexes: lambda s, _: s.list_indexes(),
+    ops.GetIndex: lambda s, op: s.get_index(op.index),
+    ops.DeleteIndex: lambda s, op: s.delete_index(op.index),
+    ops.GetInfo: lambda s, op: s.index_info(op.index),
+    ops.Insert: lambda s, op: s.insert(op.index, op.vectors),
+    ops.Upsert: lambda s, op: s.upsert(op.index, op.vectors),
+    ops.Query: lambda s, op: s.query(
+        op.index,
+        vector=op.vector,
+        vector_id=op.vector_id,
+        top_k=op.top_k,
+        return_values=op.return_values,
+        return_metadata=op.return_metadata,
+        filter=op.filter,
+        namespace=op.namespace,
+    ),
+    ops.GetByIds: lambda s, op: s.get_by_ids(op.index, op.ids),
+    ops.DeleteByIds: lambda s, op: s.delete_by_ids(op.index, op.ids),
+    ops.ListVectors: lambda s, op: s.list_vectors(op.index, count=op.count, cursor=op.cursor),
+    ops.CreateMetadataIndex: lambda s, op: s.create_metadata_index(
+        op.index, op.property_name, op.index_type
+    ),
+    ops.ListMetadataIndexes: lambda s, op: s.list_metadata_indexes(op.index),
+    ops.DeleteMetadataIndex: lambda s, op: s.delete_metadata_index(op.index, op.property_name),
+}
+
+
+class EmbeddedExecutor:
+    """Carries operations out on a `Service` of this process, and on its D1 databases.
+
+    Async operations run on a small pool of its own, writes on a single thread, so that neither a
+    scan nor an fsync holds the event loop.
+    """
+
+    def __init__(self, service: Service, path: str | os.PathLike[str] = ":memory:") -> None:
+        self.service = service
+        self._databases = Databases(None if os.fspath(path) == ":memory:" else Path(path))
+        self._closed = False
+        self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
+
+    def send(self, op: Op[T], /) -> Answer[T]:
+        """Carry ``op`` out; raises its typed error."""
+        self._check_open()
+        try:
+            return Answer(cast("T", self._carry_out(op)))
+        except ServiceFault as fault:
+            said = (ApiMessage(fault.code, fault.message),)
+            raise error_from_answer(str(op), fault.status, said) from None
+
+    def _carry_out(self, op: Op[Any]) -> Any:
+        if isinstance(op, d1.ReadD1):
+            results = self._databases.get(op.database).run(op.statements)
+            return tuple(rows for _, rows, _ in results)
+        return _CALLS[type(op)](self.service, op)
+
+    async def asend(self, op: Op[T], /) -> Answer[T]:
+        """Carry ``op`` out; raises its typed error."""
+        self._check_open()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool(reads=op.kind == "read"), self.send, op)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VectorizeError("this client is closed")
+
+    def _pool(self, *, reads: bool) -> ThreadPoolExecutor:
+        key = os.getpid(), reads
+        pool = self._pools.get(key)
+        if pool is None:
+            name = "vectorize-read" if reads else "vectorize-write"
+            made = ThreadPoolExecutor(2 if reads else 1, thread_name_prefix=name)
+            pool = self._pools.setdefault(key, made)
+        return pool
+
+    def close(self) -> None:
+        """Stop the threads and close the service; no operation can follow."""
+        self._closed = True
+        for (pid, _), pool in list(self._pools.items()):
+            if pid == os.getpid():
+                pool.shutdown(wait=True)
+        self._pools.clear()
+        self._databases.close()
+        self.service.close()
+
+    async def aclose(self) -> None:
+        """Stop the threads and close the service; no operation can follow."""
+        await asyncio.to_thread(self.close)

@@ -1,0 +1,157 @@
+"""The best matches of a vector: any number of them, under any filter."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from contextlib import aclosing
+
+import numpy as np
+
+from vectorize_core import limits, scoring
+from vectorize_core.api.operations import GetInfo
+from vectorize_core.errors import NotFoundError
+from vectorize_core.filters.plan import ALL, Plan
+from vectorize_core.models import Match, Metric, ReturnMetadata, Values, Vector
+from vectorize_core.reads import exhaustive
+from vectorize_core.reads.by_id import check_k, check_query, get_many
+from vectorize_core.reads.partition_search import Best, CannotDivideError, Question, Survey
+from vectorize_core.reads.post_filter import ReadRecord, Sieve, raw_record
+from vectorize_core.reads.request_limit import MAX_SEARCH_REQUESTS, Ceiling
+from vectorize_core.state.index_state import IndexState, get_details
+from vectorize_core.transport.io import Io
+
+
+async def search(
+    io: Io,
+    state: IndexState,
+    query: Values | str,
+    k: int,
+    *,
+    plan: Plan = ALL,
+    read: ReadRecord = raw_record,
+    return_values: bool = False,
+    return_metadata: ReturnMetadata = "none",
+    namespace: str | None = None,
+    max_requests: int = MAX_SEARCH_REQUESTS,
+) -> list[Match]:
+    """The ``k`` best of the records that a plan's filter matches, best first.
+
+    ``query`` is a vector, or the id of a stored one. Fewer than ``k`` only if fewer match. One
+    search has one scoring: exact with ``return_values`` (but from 51 to 100), or where everything
+    had to be read by id; else the service's approximate one. From 51 to 100 with values or whole
+    metadata, these are fetched by id after the search; a record deleted in between is left out.
+
+    `TooManyRequestsNeededError` if it takes more than ``max_requests``.
+    """
+    check_k(k)
+    ceiling = Ceiling(max_requests, f"a search of {k} matches")
+    if k == 0 or plan.impossible:
+        return []
+    if not isinstance(query, str):
+        await check_query(io, state, query)
+    await _check_price(io, state, plan, namespace, k, ceiling)
+    metric = (await get_details(io, state)).config.metric
+    sieve = Sieve(plan, read)
+    wants_payload = return_values or return_metadata == "all"
+    fetches = wants_payload and limits.MAX_TOP_K_WITH_PAYLOAD < k <= limits.MAX_TOP_K
+    question = Question(
+        sieve=sieve,
+        vector=None if isinstance(query, str) else query,
+        vector_id=query if isinstance(query, str) else None,
+        namespace=namespace,
+        return_values=return_values and not fetches,
+        return_metadata=_metadata(return_metadata, sieve, fetches=fetches),
+    )
+    if sieve.open and len(plan.branches) == 1 and k <= question.cap and not fetches:
+        # Nearly always: all of it is in one answer, and nothing has to be taken out.
+        ceiling.charge()
+        result = await io.call(question.ask(state.name, k, plan.branches[0]))
+        return list(result.matches)
+    survey = Survey(io, state, question, Best(k, metric), ceiling)
+    found: list[Match] = []
+    # A residual that takes out next to nothing is no reason to ask for more than k.
+    top_k = k if plan.precise else None
+    try:
+        async with aclosing(survey.rounds(top_k=top_k)) as rounds:
+            async for survivors in rounds:
+                found += survivors
+    except CannotDivideError:
+        found = await _scored(io, state, question, k, metric, ceiling)
+        survey.fetched.clear()
+        fetches = False
+    found.sort(key=lambda match: match.score, reverse=metric == "cosine")
+    best = found[:k]
+    if fetches:
+        missing = [match.id for match in best if match.id not in survey.fetched]
+        ceiling.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
+        stored = {**survey.fetched, **await get_many(io, state, missing)}
+        whole = return_metadata == "all"
+        best = [_with(match, stored[match.id], whole) for match in best if match.id in stored]
+    return [_only(match, return_values, return_metadata) for match in best]
+
+
+def _metadata(wanted: ReturnMetadata, sieve: Sieve, *, fetches: bool) -> ReturnMetadata:
+    """The metadata to ask for: what is wanted and what the residual needs."""
+    if fetches and wanted != "indexed":
+        return sieve.needs if sieve.needs != "all" else "none"
+    if sieve.open or wanted == "all":
+        return wanted
+    return sieve.needs if sieve.plan.precise else "all"
+
+
+async def _check_price(
+    io: Io, state: IndexState, plan: Plan, namespace: str | None, k: int, ceiling: Ceiling
+) -> None:
+    """Refuse at once what cannot be afforded."""
+    least = math.ceil(k / limits.MAX_TOP_K)
+    if not plan.restricts and plan.residual is None and namespace is None and least > ceiling.most:
+        ceiling.charge()
+        count = (await io.call(GetInfo(state.name))).vector_count
+        ceiling.expect(math.ceil(min(k, count) / limits.MAX_TOP_K))
+
+
+async def _scored(
+    io: Io, state: IndexState, question: Question, k: int, metric: Metric, ceiling: Ceiling
+) -> list[Match]:
+    """The ``k`` best, every vector being read and scored here."""
+    target = question.vector
+    if question.vector_id is not None:
+        ceiling.charge()
+        stored = await get_many(io, state, [question.vector_id])
+        if question.vector_id not in stored:
+            raise NotFoundError(f"query by id {question.vector_id!r}", 404)
+        target = stored[question.vector_id].values
+    assert target is not None
+    best: list[tuple[float, Vector]] = []
+    vectors = exhaustive.every_vector(io, state, question.sieve, question.namespace, ceiling)
+    async with aclosing(vectors) as batches:
+        async for batch in batches:
+            if not batch:
+                continue
+            scores = scoring.scores(metric, np.stack([v.values for v in batch]), target)
+            best += zip(scores.tolist(), batch, strict=True)
+            best.sort(key=lambda pair: pair[0], reverse=metric == "cosine")
+            del best[k:]
+    return [
+        Match(vector.id, score, vector.values, vector.metadata, vector.namespace)
+        for score, vector in best
+    ]
+
+
+def _with(match: Match, stored: Vector, whole: bool) -> Match:
+    return dataclasses.replace(
+        match,
+        values=stored.values,
+        metadata=stored.metadata if whole else match.metadata,
+        namespace=stored.namespace,
+    )
+
+
+def _only(match: Match, values: bool, metadata: ReturnMetadata) -> Match:
+    """The match with what was asked for."""
+    return dataclasses.replace(
+        match,
+        values=match.values if values else None,
+        metadata=match.metadata if metadata != "none" else None,
+    )

@@ -1,0 +1,247 @@
+"""From records to vectors: encoded, checked and embedded, a batch at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from numpy.typing import ArrayLike
+
+from vectorize_core import jsontext, layout, limits
+from vectorize_core.api import validation
+from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError
+from vectorize_core.layout import Record
+from vectorize_core.models import IndexType, Values, Vector, as_values
+from vectorize_core.records.store_index import StoreIndex
+from vectorize_core.state.index_state import find_details
+from vectorize_core.texts.keeping import Kept, Putting
+from vectorize_core.transport.io import Embedding, Io
+from vectorize_core.writes.batching import Entry
+from vectorize_core.writes.checkpoint import Checkpoint
+from vectorize_core.writes.sources import TURN, Records, Source, check_values
+
+_TYPICAL = 0.012345678
+"""As long in JSON as most values of an embedding."""
+
+
+class Item(NamedTuple):
+    """A record to add; ``values`` is None if it is to be embedded.
+
+    ``named`` is False where the id is not the caller's but was made up.
+    """
+
+    record: Record
+    values: ArrayLike | None = None
+    named: bool = True
+
+
+class Ingest(Source[Item]):
+    """Items on their way to becoming vectors, a batch at a time."""
+
+    def __init__(
+        self,
+        io: Io,
+        index: StoreIndex,
+        items: Records[Item],
+        *,
+        text_key: str,
+        namespace: str | None,
+        tenant: bool = False,
+        texts: Putting | None = None,
+        cut: bool = False,
+    ) -> None:
+        super().__init__(items)
+        self._io = io
+        self._index = index
+        self._text_key = text_key
+        self._namespace = namespace
+        self._tenant = namespace if tenant else None
+        self._texts = texts
+        self._cut = cut
+        self._dimensions = 0
+
+    async def entries(
+        self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
+    ) -> AsyncGenerator[list[Entry], None]:
+        """Vectors that are checked and embedded; a dry run only pretends to embed."""
+        await self._index.check_promises(self._io)
+        indexed = await self._index.properties(self._io)
+        async with (
+            aclosing(self.checked(self._turns(checkpoint, batch_size, indexed))) as turns,
+            aclosing(_joined(turns, batch_size)) as batches,
+        ):
+            async for batch in batches:
+                yield await (self._pretend(batch) if dry_run else self._embed(batch))
+
+    async def _turns(
+        self, checkpoint: Checkpoint, batch_size: int, indexed: Mapping[str, IndexType]
+    ) -> AsyncGenerator[list[_Prepared], None]:
+        """Records that are to be written; values that are given are checked."""
+        async with aclosing(self.turns(batch_size)) as turns:
+            async for start, items in turns:
+                await self._io.sleep(0)
+                prepared = []
+                for position, item in enumerate(items, start):
+                    ready = self._prepare(position, item, checkpoint, indexed)
+                    name = ready.record.name
+                    self.ids.append(name)
+                    if checkpoint.holds(position, name, ready.digest):
+                        self.skip(position)
+                    else:
+                        prepared.append(ready)
+                given = [ready for ready in prepared if ready.values is not None]
+                await self._check(given, [self._vector(r, r.values) for r in given])
+                yield prepared
+
+    def _prepare(
+        self,
+        position: int,
+        item: Item,
+        checkpoint: Checkpoint,
+        indexed: Mapping[str, IndexType],
+    ) -> _Prepared:
+        record, values, named = item
+        if not named:
+            made_up = checkpoint.id_for(position, record.id)
+            if made_up != record.id:
+                record = dataclasses.replace(record, id=made_up)
+        validation.check_id(record.id)
+        if self._tenant is not None:
+            record = layout.of_tenant(record, self._tenant)
+        metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
+        try:
+            size = validation.check_encoded(record.name, metadata)
+        except OversizedError as error:
+            record = self._shorter(record, indexed, error)
+            metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
+            size = validation.check_encoded(record.name, metadata)
+        text = item.record.text if values is None else None
+        if values is None and text is None:
+            raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
+        content: str | bytes = record.id
+        if not named:
+            content = text if text is not None else _array(record, values).tobytes()
+        digest = checkpoint.digest(content)
+        return _Prepared(position, record, not named, metadata, size, text, values, digest)
+
+    def _shorter(
+        self, record: Record, indexed: Mapping[str, IndexType], error: OversizedError
+    ) -> Record:
+        """A record that is too large with its text outside its vector, or cut."""
+        if record.text is None or record.text_name is not None:
+            raise error
+        if self._cut:
+            empty = dataclasses.replace(record, text="")
+            rest = layout.encode(empty, text_key=self._text_key, indexed=indexed)
+            room = limits.MAX_METADATA_BYTES - len(jsontext.dumps(rest))
+            return dataclasses.replace(record, text=_beginning(record.text, room))
+        if self._texts is None:
+            raise error
+        return self._texts.outside(record)
+
+    async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
+        texts = [item.text for item in batch if item.text is not None]
+        embeddings = await self._io.embed(texts) if texts else ()
+        if len(embeddings) != len(texts):
+            raise InvalidInputError(
+                f"the embedding model returned {len(embeddings)} vectors for {len(texts)} texts"
+            )
+        entries: list[Entry] = []
+        embedded = iter(embeddings)
+        for start in range(0, len(batch), TURN):
+            await self._io.sleep(0)
+            turn = batch[start : start + TURN]
+            some = self._entries(turn, embedded)
+            await self._check(turn, [entry.vector for entry in some if entry.vector])
+            entries += some
+        await self._index.ensure(self._io, self._dimensions)
+        if self._texts is not None:
+            await self._texts.put(self._io, [Kept(item.record, item.is_new) for item in batch])
+        return entries
+
+    async def _pretend(self, batch: list[_Prepared]) -> list[Entry]:
+        details = await find_details(self._io, self._index.state)
+        dimensions = 0 if details is None else details.config.dimensions
+        return self._entries(batch, repeat([_TYPICAL] * dimensions))
+
+    def _entries(self, some: list[_Prepared], embedded: Iterator[Embedding]) -> list[Entry]:
+        """``some`` of a batch as vectors, those without one from the next embeddings."""
+        entries = []
+        for item in some:
+            vector = self._vector(item, item.values if item.text is None else next(embedded))
+            entries.append(Entry.of(item.position, vector, item.metadata_size, item.digest))
+        return entries
+
+    async def _check(self, some: Sequence[_Prepared], vectors: list[Vector]) -> None:
+        """Values that the index takes, or that one can be made for."""
+        if not vectors:
+            return
+        if self._tenant is not None:
+            # Errors are to name a record as its tenant does.
+            named = zip(some, vectors, strict=True)
+            vectors = [dataclasses.replace(v, id=ready.record.name) for ready, v in named]
+        if self._dimensions == 0:
+            self._dimensions = len(vectors[0].values)
+        if await self._index.exists(self._io):
+            await check_values(self._io, self._index.state, vectors)
+        else:
+            validation.check_values(vectors, self._dimensions, index=self._index.name)
+
+    def _vector(self, ready: _Prepared, values: Any) -> Vector:
+        record = ready.record
+        return Vector(record.id, _array(record, values), self._namespace, ready.metadata)
+
+
+def _array(record: Record, values: Any) -> Values:
+    """The values of a record, as an embedding model or a caller gave them."""
+    try:
+        return as_values(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidVectorError(
+            f"record {record.name!r}: its embedding is not a list of numbers: {error}"
+        ) from error
+
+
+class _Prepared(NamedTuple):
+    """A record that is checked and encoded: a ``text`` to embed, or ``values`` to send.
+
+    The values are the caller's own: of a long collection nothing as large is kept here.
+    """
+
+    position: int
+    record: Record
+    is_new: bool
+    metadata: dict[str, Any]
+    metadata_size: int
+    text: str | None
+    values: ArrayLike | None
+    digest: int
+
+
+def _beginning(text: str, room: int) -> str:
+    """As much of a text as takes ``room`` bytes inside a JSON string."""
+    fits, most = 0, max(min(len(text), room), 0)
+    while fits < most:
+        length = (fits + most + 1) // 2
+        if len(jsontext.dumps(text[:length])) - len('""') <= room:
+            fits = length
+        else:
+            most = length - 1
+    return text[:fits]
+
+
+async def _joined(
+    turns: AsyncIterable[list[_Prepared]], size: int
+) -> AsyncGenerator[list[_Prepared], None]:
+    """What ``turns`` hold, in lists of ``size``, the last one shorter."""
+    joined: list[_Prepared] = []
+    async for turn in turns:
+        joined += turn
+        while len(joined) >= size:
+            yield joined[:size]
+            joined = joined[size:]
+    if joined:
+        yield joined

@@ -1,0 +1,121 @@
+"""The index under a store: whether it is there, may be made, and what can be filtered by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vectorize_core import layout
+from vectorize_core.errors import (
+    ApiMessage,
+    ConfigurationError,
+    IndexNotFoundError,
+)
+from vectorize_core.models import IndexType, Metric
+from vectorize_core.records.target import Located
+from vectorize_core.state import lifecycle
+from vectorize_core.state.index_state import (
+    IndexState,
+    find_details,
+    get_details,
+    get_metadata_indexes,
+)
+from vectorize_core.transport.io import Io
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreIndex:
+    """An index as a store was told to expect it.
+
+    ``create_index`` says whether the first write may create it, with ``metric`` ("cosine" if
+    None) and ``metadata_indexes``; until then searches find nothing. None: only with ``path=``.
+    An index that exists is checked against both.
+    """
+
+    located: Located = field(repr=False)
+    create_index: bool | None = None
+    metric: Metric | None = None
+    metadata_indexes: Mapping[str, IndexType] | None = None
+
+    def __post_init__(self) -> None:
+        if self.metric is not None:
+            lifecycle.check_metric(self.metric)
+        lifecycle.check_metadata_indexes(self.name, self._promised)
+
+    @property
+    def name(self) -> str:
+        """The index worked on."""
+        return self.located.index_name
+
+    @property
+    def state(self) -> IndexState:
+        """What the connection knows of the index."""
+        return self.located.connection.state(self.name)
+
+    @property
+    def may_create(self) -> bool:
+        """Whether the first write creates a missing index."""
+        return self.located.embedded if self.create_index is None else self.create_index
+
+    @property
+    def _promised(self) -> Mapping[str, IndexType]:
+        return self.metadata_indexes if self.metadata_indexes is not None else {}
+
+    async def exists(self, io: Io) -> bool:
+        """Whether the index exists; an error if it does not and the store may not create it."""
+        details = await find_details(io, self.state)
+        if details is None and not self.may_create:
+            raise IndexNotFoundError(
+                f"index {self.name!r}",
+                404,
+                [ApiMessage(3000, "it does not exist; create_index=True lets the store make it")],
+            )
+        if details is not None and self.metric not in (None, details.config.metric):
+            raise ConfigurationError(
+                f"the index {self.name!r} has the metric {details.config.metric!r}, the "
+                f"store was given {self.metric!r}; it cannot be changed"
+            )
+        return details is not None
+
+    async def metric_of(self, io: Io) -> Metric:
+        """The metric of the index, or the one it will be created with."""
+        if await self.exists(io):
+            return (await get_details(io, self.state)).config.metric
+        return self.metric if self.metric is not None else "cosine"
+
+    async def properties(self, io: Io, *, refresh: bool = False) -> Mapping[str, IndexType]:
+        """The filterable properties of the index, or those it will be created with."""
+        if await self.exists(io):
+            return await get_metadata_indexes(io, self.state, refresh=refresh)
+        return {**layout.METADATA_INDEXES, **self._promised}
+
+    async def ensure(self, io: Io, dimensions: int) -> None:
+        """Create the index if it is missing and the store may."""
+        if not await self.exists(io):
+            await lifecycle.create_index(
+                io,
+                self.state,
+                dimensions=dimensions,
+                metric=self.metric if self.metric is not None else "cosine",
+                metadata_indexes=self.metadata_indexes,
+                exist_ok=True,
+            )
+
+    async def check_promises(self, io: Io) -> None:
+        """What is written now must be found by the filters that the store was promised."""
+        if not await self.exists(io):
+            wanted = {**layout.METADATA_INDEXES, **self._promised}
+            lifecycle.check_metadata_indexes(self.name, wanted)
+            return
+        promised = self._promised.items()
+        if promised <= (await self.properties(io)).items():
+            return
+        indexed = await self.properties(io, refresh=True)
+        missing = dict(promised - indexed.items())
+        if missing:
+            raise ConfigurationError(
+                f"the index {self.name!r} exists without the metadata indexes {missing}; it "
+                "is not altered behind your back. Create them with client.index("
+                f"{self.name!r}).create_metadata_index(name, type), or leave them out of "
+                "metadata_indexes="
+            )

@@ -1,0 +1,93 @@
+"""Which index a store works on: embedded, over a client, or on Cloudflare. No I/O."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, TypedDict, Unpack
+
+import httpx
+
+from vectorize_core.api import validation
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.connection import Connection, local_connection
+from vectorize_core.errors import ConfigurationError
+from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.texts.sqlite import SqliteTexts
+from vectorize_core.transport.events import OnEvent
+from vectorize_core.transport.rate_limit import RateLimit
+from vectorize_core.transport.retry import RetryPolicy
+
+
+class ConnectOptions(TypedDict, total=False):
+    """How a store reaches Vectorize without a client: the arguments of `VectorizeClient`."""
+
+    account_id: str | None
+    api_token: str | None
+    api_key: str | None
+    email: str | None
+    base_url: str | None
+    timeout: float | httpx.Timeout | None
+    retry: RetryPolicy | None
+    rate_limit: RateLimit | None
+    on_event: OnEvent | None
+    http_client: httpx.Client | None
+    async_http_client: httpx.AsyncClient | None
+
+
+class Located(NamedTuple):
+    """An index on a connection.
+
+    ``owned``: the connection is the store's to close. ``embedded``: it was found by ``path=``, and
+    ``texts`` are kept beside the vectors.
+    """
+
+    connection: Connection
+    index_name: str
+    owned: bool
+    embedded: bool
+    texts: SqliteTexts | None = None
+
+
+def locate(
+    index_name: str | None,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    client: VectorizeClient | AsyncVectorizeClient | None = None,
+    index: Index | AsyncIndex | None = None,
+    **options: Unpack[ConnectOptions],
+) -> Located:
+    """The index a store works on: by ``path``, ``client``, ``index`` or credentials."""
+    given = [
+        name
+        for name, value in (("path", path), ("client", client), ("index", index))
+        if value is not None
+    ]
+    given += [
+        name
+        for name, value in options.items()
+        # A connection of our own takes these, whichever kind it is.
+        if value is not None
+        and (name not in ("retry", "on_event") or client is not None or index is not None)
+    ]
+    if len(given) > 1 and {"path", "client", "index"} & set(given):
+        raise ConfigurationError(
+            f"{' and '.join(f'{name}=' for name in given)} say different things; give one of "
+            "path=, client=, index=, or credentials"
+        )
+    if index is not None:
+        if index_name is not None and index_name != index.name:
+            raise ConfigurationError(f"index_name={index_name!r} is not {index!r}")
+        return Located(index.connection, index.name, owned=False, embedded=False)
+    if index_name is None:
+        raise ConfigurationError("a store needs index_name=, the index to work on")
+    validation.check_index_name(index_name)
+    if client is not None:
+        return Located(client.connection, index_name, owned=False, embedded=False)
+    if path is not None:
+        connection = local_connection(
+            path, retry=options.get("retry"), on_event=options.get("on_event")
+        )
+        texts = SqliteTexts(path)
+        return Located(connection, index_name, owned=True, embedded=True, texts=texts)
+    connection = VectorizeClient(**options).connection
+    return Located(connection, index_name, owned=True, embedded=False)

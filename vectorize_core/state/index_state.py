@@ -1,0 +1,77 @@
+"""What a client remembers of an index: its configuration, and its own recent writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from vectorize_core.api.operations import GetIndex, ListMetadataIndexes
+from vectorize_core.errors import IndexNotFoundError, IndexReplacedError
+from vectorize_core.models import IndexDetails, IndexType
+from vectorize_core.state.in_flight import Claims
+from vectorize_core.state.own_writes import OwnWrites
+from vectorize_core.transport.io import Io
+
+
+@dataclass(slots=True)
+class IndexState:
+    """One index as this client knows it; shared by all faces of a connection.
+
+    Forgetting is always safe: the configuration is read again when it is needed. Metadata
+    indexes that this client has deleted, at these times by `time.monotonic`, may be listed still.
+    """
+
+    name: str
+    details: IndexDetails | None = None
+    metadata_indexes: Mapping[str, IndexType] | None = None
+    finds_missing: bool | None = None
+    """Whether the service finds vectors without a property by ``$ne``, once that was tried."""
+    own: OwnWrites = field(default_factory=OwnWrites, repr=False)
+    claims: Claims = field(default_factory=Claims, repr=False)
+    deleted_at: dict[str, float] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Forget the configuration: the index was created, deleted or changed."""
+        self.details = None
+        self.metadata_indexes = None
+
+    def check_same(self, created_on: datetime | None) -> None:
+        """Raise `IndexReplacedError` if the index is known to have been made after that."""
+        known = self.details
+        if known is None or known.created_on is None or created_on is None:
+            return
+        if created_on < known.created_on:
+            self.own.forget(known.created_on)
+            self.forget()
+            raise IndexReplacedError(
+                f"the index {self.name!r} was deleted, and created again on {known.created_on}: "
+                "what this client had written to it is gone. Write it again"
+            )
+
+
+async def get_details(io: Io, state: IndexState, *, refresh: bool = False) -> IndexDetails:
+    """The index's configuration, asked for once."""
+    details = state.details
+    if details is None or refresh:
+        details = state.details = await io.call(GetIndex(state.name))
+    return details
+
+
+async def find_details(io: Io, state: IndexState) -> IndexDetails | None:
+    """The index's configuration, or None if the index does not exist."""
+    try:
+        return await get_details(io, state)
+    except IndexNotFoundError:
+        return None
+
+
+async def get_metadata_indexes(
+    io: Io, state: IndexState, *, refresh: bool = False
+) -> Mapping[str, IndexType]:
+    """The filterable properties with their types, asked for once."""
+    known = state.metadata_indexes
+    if known is None or refresh:
+        listed = await io.call(ListMetadataIndexes(state.name))
+        known = state.metadata_indexes = {m.property_name: m.index_type for m in listed}
+    return known

@@ -1,0 +1,62 @@
+"""Saying so when a search finds nothing because what was written cannot be found yet."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from types import FrameType
+
+from vectorize_core.api.operations import GetInfo
+from vectorize_core.errors import PendingWritesWarning, VectorizeError
+from vectorize_core.state.index_state import IndexState
+from vectorize_core.transport.io import Io
+
+_PACKAGES = {"vectorize_core", "langchain_vectorize", "llama_index_vectorize"}
+_RECENT = 600.0
+"""A write that is older is not why a search finds nothing; its fate is not asked for."""
+
+
+async def warn_of_pending_writes(io: Io, state: IndexState) -> None:
+    """Warn if the index has not processed this client's last write; after a search in vain.
+
+    Nothing is asked where own writes are known to be processed. It warns once until they are,
+    and not where another client's mutation hides whether they are.
+    """
+    known = state.own
+    last = next(reversed(known.pending()), None)
+    if last is None or known.is_processed(last):
+        known.warned = False
+        return
+    age = time.monotonic() - last.since
+    if age > _RECENT:
+        return
+    try:
+        info = await io.once(GetInfo(state.name))
+    except VectorizeError:
+        return
+    until = known.processed(info.processed_up_to_mutation)
+    if known.is_processed(last):
+        known.warned = False
+    elif until < last.sent and not known.warned:
+        known.warned = True
+        warnings.warn(
+            f"nothing was found in index {state.name!r}, but this client's last write to it, "
+            f"{age:.1f} s ago, is not processed yet (on Cloudflare usually within 30 s). To wait "
+            "until reads see it, write with wait='visible', or call wait() on the store "
+            "(wait_for_writes() with LlamaIndex; async: await_writes()) before searching",
+            PendingWritesWarning,
+            stacklevel=_outside(),
+        )
+
+
+def _outside() -> int:
+    """The ``stacklevel`` of the frame that called into these packages."""
+    level, frame = 0, sys._getframe()  # noqa: SLF001 - nothing else counts frames
+    while frame.f_back is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in _PACKAGES

@@ -1,0 +1,376 @@
+"""How a flow does anything: `Io`, its two kinds, and the two ways to drive a flow.
+
+A flow is an ``async def`` that awaits nothing but its `Io`. `AsyncIo` really suspends. `SyncIo`
+never does, so `run` finishes a flow with a single step: no event loop, no second body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+from vectorize_core.api import wire
+from vectorize_core.api.operations import Op
+from vectorize_core.errors import ApiError
+from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
+from vectorize_core.transport.executor import Answer, Executor
+from vectorize_core.transport.rate_limit import RateBudget, is_for_all
+from vectorize_core.transport.retry import RetryPolicy, repeat
+from vectorize_core.transport.workers import (
+    Crew,
+    Done,
+    InlineCrew,
+    TaskCrew,
+    ThreadCrew,
+    check_running,
+    in_worker,
+    pause,
+)
+
+T = TypeVar("T")
+S = TypeVar("S")
+Embedding = Sequence[float]
+EmbedTexts = Callable[[Sequence[str], bool], Sequence[Embedding]]
+"""Texts, and whether they are queries, to embeddings."""
+AsyncEmbedTexts = Callable[[Sequence[str], bool], Awaitable[Sequence[Embedding]]]
+
+logger = logging.getLogger("vectorize_core")
+
+
+class Io(Protocol):
+    """All that a flow may await."""
+
+    async def call(self, op: Op[T], /) -> T:
+        """Carry ``op`` out, with retries if it is repeatable; raises its typed error."""
+
+    async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
+        """Carry ``op`` out with no retries, for who tries again in his own time.
+
+        It waits for the rate limit for ``patience`` seconds; if that is not enough it raises
+        `RateLimitError` at once.
+        """
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
+        """Await ``attempt()`` until it ends otherwise than by a transient fault of ``op``."""
+
+    async def embed(
+        self, texts: Sequence[str], /, *, as_queries: bool = False
+    ) -> Sequence[Embedding]:
+        """The embeddings of ``texts``, in order; some models embed queries differently."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Let time pass."""
+
+    async def offload(self, fn: Callable[[], T], /) -> T:
+        """Call ``fn``, which may block: file work, kept off the event loop."""
+
+    async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
+        """What this face of somebody else's object returns: its plain method's, or the awaited."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward, for timing."""
+
+    def emit(self, event: Event, /) -> None:
+        """Tell what happened to who listens; never fails."""
+
+    def least_seconds(self, requests: int, /) -> float:
+        """The least time that so many requests take under the connection's rate limit."""
+
+    def map(
+        self,
+        fn: Callable[[S], Coroutine[Any, Any, T]],
+        items: AsyncIterator[S],
+        /,
+        limit: int,
+    ) -> AsyncGenerator[Done[S, T], None]:
+        """``fn`` over ``items``, at most ``limit`` at once, outcomes as they complete.
+
+        The next item is pulled only when a slot is free. When ``items`` itself fails, what is in
+        flight is still waited for and yielded before the failure is raised.
+
+        Once it is left, closed or interrupted, no request begins, none is tried again, and nobody
+        sleeps on. Threads are waited for until their requests have ended, tasks are cancelled.
+        """
+
+
+def run(flow: Coroutine[Any, Any, T]) -> T:
+    """Drive a flow over `SyncIo` to its end, in one step."""
+    try:
+        flow.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    flow.close()
+    raise RuntimeError(f"{flow!r} suspended; a flow may await nothing but its Io")
+
+
+def iterate(pages: AsyncGenerator[T, None]) -> Iterator[T]:
+    """The items of an async generator over `SyncIo`; closed when the iteration is left."""
+    try:
+        while True:
+            try:
+                item = run(_next(pages))
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        run(_close(pages))
+
+
+async def _next(pages: AsyncGenerator[T, None]) -> T:
+    return await anext(pages)
+
+
+async def _close(pages: AsyncGenerator[Any, None]) -> None:
+    await pages.aclose()
+
+
+async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    """``items`` as an async iterator."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+async def in_batches(items: AsyncIterable[T], size: int) -> AsyncGenerator[list[T], None]:
+    """``items`` in lists of ``size``, the last one shorter."""
+    batch: list[T] = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _outcome(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S, T]:
+    try:
+        return Done(item, value=await fn(item))
+    except Exception as error:
+        return Done(item, error=error)
+
+
+E = TypeVar("E")
+
+
+class _BaseIo(Generic[E]):
+    """What both kinds share: retries around one attempt, and the shape of `map`."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        policy: RetryPolicy,
+        embed: E | None = None,
+        *,
+        budget: RateBudget | None = None,
+        events: Events | None = None,
+    ) -> None:
+        self._executor = executor
+        self._policy = policy
+        self._embedder = embed
+        self._budget = budget
+        self._events = events if events is not None else Events()
+
+    async def call(self, op: Op[T], /) -> T:
+        patience = self._policy.deadline(op)
+        await self._admit(op, patience)
+        until, number = self.now() + patience, 0
+
+        async def attempt() -> T:
+            nonlocal number
+            number += 1
+            if number > 1:
+                await self._admit(op, until - self.now())
+            return await self._attempt(op, number)
+
+        return await self.repeat(attempt, op) if op.repeatable else await attempt()
+
+    async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
+        await self._admit(op, patience)
+        return await self._attempt(op, 1)
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
+        return await repeat(attempt, op, self._policy, self)
+
+    async def _admit(self, op: Op[Any], patience: float) -> None:
+        """Wait until one more request may be sent; raises at once if that takes too long."""
+        check_running()
+        budget = self._budget
+        if budget is None:
+            return
+        number, waited = budget.draw(), 0.0
+        try:
+            while (delay := budget.delay(number)) > 0:
+                if waited + delay > patience:
+                    raise budget.used_up(str(op), delay, patience)
+                if delay >= LONG:
+                    logger.warning("%s waits %.0f s: the rate limit is used up", op, delay)
+                await self.sleep(delay)
+                waited += delay
+        except BaseException:
+            budget.give_back()
+            raise
+
+    async def _attempt(self, op: Op[T], number: int) -> T:
+        """Send ``op`` once, learn how much more may be sent, and tell what came of it."""
+        budget, answered, began = self._budget, False, self.now()
+        try:
+            answer = await self._send(op)
+            answered = True
+            if budget is not None:
+                budget.learn(answer.headers)
+        except (Exception, asyncio.CancelledError) as error:
+            answered = isinstance(error, ApiError)
+            if budget is not None and isinstance(error, ApiError):
+                budget.learn(error.rate_limit)
+                if is_for_all(error):
+                    budget.refused(error.retry_after)
+            self._tell(op, number, began, error)
+            raise
+        finally:
+            if budget is not None:
+                budget.ended(answered=answered)
+        self._tell(op, number, began, answer)
+        return answer.result
+
+    def _tell(
+        self, op: Op[Any], number: int, began: float, end: Answer[Any] | BaseException
+    ) -> None:
+        if not self._events.heard:
+            return
+        status = request_id = error = None
+        if isinstance(end, Answer):
+            status, request_id = end.status, wire.request_id(end.headers)
+        else:
+            error = type(end).__name__
+            if isinstance(end, ApiError):
+                status, request_id = end.status, end.request_id
+        seconds = self.now() - began
+        kind = type(op).__name__
+        self.emit(RequestEvent(kind, op.target, number, seconds, status, request_id, error))
+
+    def emit(self, event: Event, /) -> None:
+        self._events.emit(event)
+
+    def least_seconds(self, requests: int, /) -> float:
+        limit = self._budget.limit if self._budget is not None else None
+        return 0.0 if limit is None else limit.least_seconds(requests)
+
+    async def map(
+        self,
+        fn: Callable[[S], Coroutine[Any, Any, T]],
+        items: AsyncIterator[S],
+        /,
+        limit: int,
+    ) -> AsyncGenerator[Done[S, T], None]:
+        crew = self._crew(limit)
+        busy = 0
+        more, failure = True, None
+        try:
+            while more or busy:
+                while more and busy < limit:
+                    try:
+                        item = await anext(items)
+                    except StopAsyncIteration:
+                        more = False
+                    except Exception as error:
+                        more, failure = False, error
+                    else:
+                        crew.start(partial(_outcome, fn, item))
+                        busy += 1
+                if busy:
+                    finished = await crew.finished()
+                    busy -= len(finished)
+                    for done in finished:
+                        yield done
+        finally:
+            await crew.stop()
+        if failure is not None:
+            raise failure
+
+    def _crew(self, limit: int) -> Crew:
+        raise NotImplementedError
+
+    async def _send(self, op: Op[T]) -> Answer[T]:
+        raise NotImplementedError
+
+    async def sleep(self, seconds: float, /) -> None:
+        raise NotImplementedError
+
+    def now(self) -> float:
+        raise NotImplementedError
+
+
+class SyncIo(_BaseIo[EmbedTexts]):
+    """`Io` for plain functions: every coroutine finishes without suspending."""
+
+    async def _send(self, op: Op[T]) -> Answer[T]:
+        return self._executor.send(op)
+
+    async def offload(self, fn: Callable[[], T], /) -> T:
+        return fn()
+
+    async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
+        return blocking()
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    async def embed(
+        self, texts: Sequence[str], /, *, as_queries: bool = False
+    ) -> Sequence[Embedding]:
+        if self._embedder is None:
+            raise RuntimeError("this Io embeds nothing")
+        return self._embedder(texts, as_queries)
+
+    async def sleep(self, seconds: float, /) -> None:
+        pause(seconds)
+
+    def _crew(self, limit: int) -> Crew:
+        return InlineCrew(run) if limit == 1 or in_worker() else ThreadCrew(run)
+
+
+class AsyncIo(_BaseIo[AsyncEmbedTexts]):
+    """`Io` for coroutines: suspends wherever it waits."""
+
+    async def _send(self, op: Op[T]) -> Answer[T]:
+        return await self._executor.asend(op)
+
+    async def offload(self, fn: Callable[[], T], /) -> T:
+        return await asyncio.to_thread(fn)
+
+    async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
+        return await awaited()
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def embed(
+        self, texts: Sequence[str], /, *, as_queries: bool = False
+    ) -> Sequence[Embedding]:
+        if self._embedder is None:
+            raise RuntimeError("this Io embeds nothing")
+        return await self._embedder(texts, as_queries)
+
+    async def sleep(self, seconds: float, /) -> None:
+        await asyncio.sleep(seconds)
+
+    def _crew(self, limit: int) -> Crew:
+        return TaskCrew()

@@ -1,0 +1,204 @@
+"""Cutting a write into requests: by count, by bytes, and so that equal ids stay in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+from vectorize_core import limits
+from vectorize_core.api import wire
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.models import Vector
+from vectorize_core.state.in_flight import Claims
+from vectorize_core.state.own_writes import OwnWrite
+from vectorize_core.transport.io import Io
+
+DEFAULT_BATCH_SIZE = 500
+MAX_BATCH_BYTES = 8_000_000
+_BYTES_PER_VALUE = 17
+"""A float32 in decimal form, with its comma, is never longer."""
+_BYTES_AROUND = 200
+"""Id, namespace and the names of the fields are never longer."""
+_PAUSE = 0.01
+
+
+class Entry(NamedTuple):
+    """One record of the input, checked: a vector to write, or (None) an id to delete.
+
+    ``size`` is a bound on the bytes that it takes in a request; ``digest`` is what a checkpoint
+    recognises the record by.
+    """
+
+    position: int
+    id: str
+    vector: Vector | None = None
+    size: int = 0
+    digest: int = 0
+
+    @classmethod
+    def of(cls, position: int, vector: Vector, metadata_size: int, digest: int) -> Self:
+        """A vector to write."""
+        size = len(vector.values) * _BYTES_PER_VALUE + metadata_size + _BYTES_AROUND
+        return cls(position, vector.id, vector, size, digest)
+
+
+class Piece(NamedTuple):
+    """Part of a batch, and what became of it: a mutation that was accepted, or an ``error``."""
+
+    entries: tuple[Entry, ...]
+    seconds: float
+    own: OwnWrite
+    error: Exception | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Records of the input that go out together; of those with the same id one, for all."""
+
+    entries: list[Entry] = field(default_factory=list)
+    sent: dict[str, Entry] = field(default_factory=dict)
+    size: int = 0
+    exact: bool = False
+    begun: bool = False
+    ended: bool = False
+    pieces: list[Piece] = field(default_factory=list)
+
+    def take(self, entries: Sequence[Entry], most: int, *, keep_last: bool) -> int:
+        """Take in ``entries`` up to ``most`` bytes, but at least one; returns how many."""
+        new = {entry.id: entry for entry in entries}
+        size = sum(entry.size for entry in entries)
+        if (
+            not self.exact
+            and self.size + size <= most
+            and len(new) == len(entries)
+            and self.sent.keys().isdisjoint(new)
+        ):
+            self.entries += entries
+            self.sent |= new
+            self.size += size
+            return len(entries)
+        for number, entry in enumerate(entries):
+            size = self._size_of(entry)
+            if self.size + size > most and not self.exact:
+                self._measure()
+                size = self._size_of(entry)
+            if self.entries and self.size + size > most:
+                return number
+            self._add(entry, size, keep_last=keep_last)
+        return len(entries)
+
+    def _add(self, entry: Entry, size: int, *, keep_last: bool) -> None:
+        self.entries.append(entry)
+        self.size += size
+        if keep_last:
+            # Taken out first: the record keeps the place of its last occurrence.
+            self.sent.pop(entry.id, None)
+            self.sent[entry.id] = entry
+        else:
+            self.sent.setdefault(entry.id, entry)
+
+    def _size_of(self, entry: Entry) -> int:
+        if self.exact and entry.vector is not None:
+            return len(wire.vector_line(entry.vector)) + 1
+        return entry.size
+
+    def _measure(self) -> None:
+        """Replace the bound on the size so far by the size itself."""
+        self.exact = True
+        self.size = sum(map(self._size_of, self.sent.values()))
+
+
+class Batcher:
+    """Cuts entries into batches, and knows which are on their way."""
+
+    def __init__(
+        self,
+        io: Io,
+        claims: Claims,
+        entries: AsyncGenerator[list[Entry], None],
+        *,
+        batch_size: int,
+        max_batch_bytes: int | None = None,
+        keep_last: bool = True,
+    ) -> None:
+        self._io = io
+        self._claims = claims
+        self._entries = entries
+        self._batch_size = batch_size
+        self._max_bytes = check_batch_bytes(max_batch_bytes)
+        self._keep_last = keep_last
+        self._held: Batch | None = None
+        self._carried: list[Entry] = []
+        self.on_the_way: list[Batch] = []
+        self.finished = False
+
+    def ended(self, batch: Batch) -> None:
+        """``batch`` has its answer, so its ids are free: who is told of it may write them."""
+        self._claims.release(batch, batch.sent)
+        batch.ended = True
+
+    def landed(self, batch: Batch) -> None:
+        """``batch`` is accounted for."""
+        self.on_the_way.remove(batch)
+        if not batch.ended:
+            self._claims.release(batch, batch.sent)
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """Batches until the input ends, or until one shares an id with an earlier one.
+
+        Requests may overtake each other. A batch with an id that another call has on its way
+        waits here; one with an id of a batch of its own has to be asked for again, once that has
+        landed.
+        """
+        while not self.finished:
+            if self._held is None:
+                self._held = await self._fill()
+            batch = self._held
+            if batch is None:
+                self.finished = True
+                return
+            if any(not batch.sent.keys().isdisjoint(other.sent) for other in self.on_the_way):
+                return
+            # Noted before it is claimed: an interruption in between must not leave a claim behind.
+            self.on_the_way.append(batch)
+            self._held = None
+            while not self._claims.take(batch, batch.sent):
+                await self._io.sleep(_PAUSE)
+            yield batch
+
+    async def aclose(self) -> None:
+        """Take nothing more from the input."""
+        self.finished = True
+        await self._entries.aclose()
+
+    async def _fill(self) -> Batch | None:
+        batch = Batch()
+        while room := self._batch_size - len(batch.entries):
+            entries = self._carried or await anext(self._entries, [])
+            if not entries:
+                break
+            given = entries[:room]
+            taken = batch.take(given, self._max_bytes, keep_last=self._keep_last)
+            self._carried = entries[taken:]
+            if taken < len(given):
+                break
+        return batch if batch.entries else None
+
+
+def check_batch_size(batch_size: int | None) -> int:
+    """The number of records a request, at most what the service takes."""
+    if batch_size is None:
+        return DEFAULT_BATCH_SIZE
+    if batch_size < 1:
+        raise InvalidInputError(f"batch_size is at least 1; got {batch_size}")
+    return min(batch_size, limits.MAX_VECTORS_PER_WRITE)
+
+
+def check_batch_bytes(max_batch_bytes: int | None) -> int:
+    """The bytes a request, at most what the service takes."""
+    if max_batch_bytes is None:
+        return MAX_BATCH_BYTES
+    if max_batch_bytes < 1:
+        raise InvalidInputError(f"max_batch_bytes is at least 1; got {max_batch_bytes}")
+    return min(max_batch_bytes, limits.MAX_UPLOAD_BYTES)
