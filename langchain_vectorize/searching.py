@@ -24,7 +24,7 @@ from vectorize_core.reads.by_id import check_k
 from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.records.kwargs import accept
 from vectorize_core.records.store import RecordStore
-from vectorize_core.similarity import choose_diverse
+from vectorize_core.scoring import choose_diverse
 from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
 
 Scored = list[tuple[Document, float]]

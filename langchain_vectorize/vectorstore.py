@@ -19,13 +19,14 @@ from langchain_vectorize.texts import as_texts
 from langchain_vectorize.updating import Updating
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.connection import HttpOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.base import OnOversize
 from vectorize_core.records.kwargs import accept
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
-from vectorize_core.records.target import ConnectOptions, locate
+from vectorize_core.records.target import locate
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
@@ -174,7 +175,7 @@ class VectorizeVectorStore(
                 ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
                 ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
         """
-        options = accept(ConnectOptions, credentials, type(self))
+        options = accept(HttpOptions, credentials, type(self))
         located = locate(index_name, path=path, client=client, index=index, **options)
         self._embedding = embedding
         self._relevance_score_fn = relevance_score_fn

@@ -25,7 +25,7 @@ from vectorize_core.models import Filter, Values, as_values
 from vectorize_core.reads.by_id import check_k
 from vectorize_core.records.kwargs import accept
 from vectorize_core.records.store import FindOptions, Hit
-from vectorize_core.similarity import choose_diverse, similarity
+from vectorize_core.scoring import choose_diverse, similarity
 from vectorize_core.transport.io import Io, run
 
 Mode = VectorStoreQueryMode

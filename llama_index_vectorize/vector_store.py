@@ -14,13 +14,14 @@ from llama_index_vectorize.querying import Querying
 from llama_index_vectorize.texts import as_texts
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.connection import HttpOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.base import OnOversize
 from vectorize_core.records.kwargs import accept
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
-from vectorize_core.records.target import ConnectOptions, locate
+from vectorize_core.records.target import locate
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
@@ -104,7 +105,7 @@ class VectorizeVectorStore(Adding, Querying):
                 ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
                 ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
         """
-        options = accept(ConnectOptions, credentials, type(self))
+        options = accept(HttpOptions, credentials, type(self))
         located = locate(index_name, path=path, client=client, index=index, **options)
         creation: dict[str, Any] = {
             "create_index": create_index,
@@ -124,12 +125,12 @@ class VectorizeVectorStore(Adding, Querying):
         records = RecordStore(
             index=StoreIndex(located=located, **creation), texts=as_texts(texts), **settings
         )
-        place = located.connection.place
+        address = located.connection.address
         fields: dict[str, Any] = {
             "index_name": located.index_name,
-            "path": os.fspath(path) if path is not None else place.path,
-            "account_id": place.account_id,
-            "base_url": place.base_url,
+            "path": os.fspath(path) if path is not None else address.path,
+            "account_id": address.account_id,
+            "base_url": address.base_url,
             "node_layout": node_layout,
             "show_progress": show_progress,
         }

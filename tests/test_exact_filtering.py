@@ -52,7 +52,7 @@ from vectorize_core.filters.ast import Expression
 from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.local import Behavior
 from vectorize_core.models import Metric
-from vectorize_core.similarity import similarity
+from vectorize_core.scoring import similarity
 
 pytestmark = pytest.mark.timeout(3_600 if NIGHTLY else 120)
 

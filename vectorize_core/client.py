@@ -7,24 +7,21 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-import httpx
-
 from vectorize_core.api.operations import GetIndex, ListIndexes
-from vectorize_core.connection import Connection, local_connection
+from vectorize_core.connection import Connection, http_connection, local_connection
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexDetails
-from vectorize_core.place import Place
 from vectorize_core.state import lifecycle
 from vectorize_core.state.lifecycle import CreateOptions
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
-from vectorize_core.transport.credentials import find_credentials, is_loopback
-from vectorize_core.transport.events import Events, OnEvent
-from vectorize_core.transport.http import HttpExecutor
+from vectorize_core.transport.events import OnEvent
 from vectorize_core.transport.io import run
-from vectorize_core.transport.rate_limit import CLOUDFLARE, RateBudget, RateLimit
+from vectorize_core.transport.rate_limit import CLOUDFLARE, RateLimit
 from vectorize_core.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    import httpx
+
     from vectorize_core.local import Behavior
 
 
@@ -74,33 +71,20 @@ class _Client:
         Raises:
             ConfigurationError: credentials are missing; it lists every place looked at.
         """
-        credentials = find_credentials(
+        self._connection = http_connection(
             account_id=account_id,
             api_token=api_token,
             api_key=api_key,
             email=email,
             base_url=base_url,
-        )
-        executor = HttpExecutor(
-            credentials,
             timeout=timeout,
+            retry=retry,
+            rate_limit=rate_limit,
+            on_event=on_event,
             http_client=http_client,
             async_http_client=async_http_client,
             transport=transport,
             async_transport=async_transport,
-        )
-        self._place = f"account {credentials.account_id!r} at {credentials.base_url}"
-        if rate_limit is CLOUDFLARE and is_loopback(credentials.base_url):
-            rate_limit = None
-        injected = {http_client, async_http_client, transport, async_transport} - {None}
-        place = Place(
-            account_id=credentials.account_id,
-            base_url=credentials.base_url,
-            options={"timeout": timeout, "retry": retry, "rate_limit": rate_limit},
-            bound="it uses an httpx client or transport that was passed in" if injected else "",
-        )
-        self._connection = Connection(
-            executor, retry, budget=RateBudget(rate_limit), events=Events(on_event), place=place
         )
 
     @classmethod
@@ -123,7 +107,7 @@ class _Client:
         connection = local_connection(
             path, behavior=behavior, clock=clock, retry=retry, on_event=on_event, exact=exact
         )
-        return _over(cls, connection, f"embedded, {os.fspath(path)}")
+        return _over(cls, connection)
 
     @property
     def connection(self) -> Connection:
@@ -131,16 +115,15 @@ class _Client:
         return self._connection
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._place})"
+        return f"{type(self).__name__}({self._connection.address})"
 
 
 C = TypeVar("C", bound=_Client)
 
 
-def _over(kind: type[C], connection: Connection, place: str) -> C:
+def _over(kind: type[C], connection: Connection) -> C:
     client = kind.__new__(kind)
     client._connection = connection  # noqa: SLF001 (a constructor beside __init__)
-    client._place = place  # noqa: SLF001
     return client
 
 
@@ -181,7 +164,7 @@ class VectorizeClient(_Client, SyncClosing):
 
     def to_async(self) -> AsyncVectorizeClient:
         """The async face of the same connection; embedded data in memory are shared too."""
-        return _over(AsyncVectorizeClient, self._connection, self._place)
+        return _over(AsyncVectorizeClient, self._connection)
 
     def index(self, name: str) -> Index:
         """An index to read and write; sends nothing."""
@@ -215,7 +198,7 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
 
     def to_sync(self) -> VectorizeClient:
         """The sync face of the same connection; embedded data in memory are shared too."""
-        return _over(VectorizeClient, self._connection, self._place)
+        return _over(VectorizeClient, self._connection)
 
     def index(self, name: str) -> AsyncIndex:
         """An index to read and write; sends nothing."""

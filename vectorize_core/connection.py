@@ -1,29 +1,85 @@
-"""What the faces of a client share: who carries operations out, and what is known of indexes."""
+"""A connection: what carries operations out, and its address, by which it is opened again."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
-from vectorize_core.place import Place
+from vectorize_core.errors import ConfigurationError
 from vectorize_core.state.index_state import IndexState
+from vectorize_core.transport.credentials import find_credentials, is_loopback
 from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.executor import Executor
 from vectorize_core.transport.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, SyncIo
-from vectorize_core.transport.rate_limit import RateBudget
+from vectorize_core.transport.rate_limit import CLOUDFLARE, RateBudget, RateLimit
 from vectorize_core.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    import httpx
+
     from vectorize_core.local import Behavior
 
 
-class Connection:
-    """An executor, with the retry policy, the rate budget and the events of both its faces.
+class HttpOptions(TypedDict, total=False):
+    """How the API is reached over HTTP: the arguments of `VectorizeClient`."""
 
-    Pickles as its `Place`: the copy finds its secrets in the environment, and tells its events to
-    nobody but the logger.
+    account_id: str | None
+    api_token: str | None
+    api_key: str | None
+    email: str | None
+    base_url: str | None
+    timeout: float | httpx.Timeout | None
+    retry: RetryPolicy | None
+    rate_limit: RateLimit | None
+    on_event: OnEvent | None
+    http_client: httpx.Client | None
+    async_http_client: httpx.AsyncClient | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a connection leads: an embedded Vectorize at ``path``, or an account at a URL.
+
+    ``options`` are the other arguments it was opened with, as far as they mean anything in
+    another process. ``bound`` says why no other process can open it; empty if one can.
+    """
+
+    path: str | None = None
+    account_id: str | None = None
+    base_url: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    bound: str = ""
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"embedded, {self.path}"
+        return f"account {self.account_id!r} at {self.base_url}"
+
+    def check_portable(self) -> None:
+        """Raises `ConfigurationError` if no other process can open this."""
+        if self.bound:
+            raise ConfigurationError(f"this connection cannot be pickled: {self.bound}")
+
+    def connect(self) -> Connection:
+        """A connection to the same address, authorised by the environment; no I/O."""
+        if self.path is not None:
+            return local_connection(self.path, **self.options)
+        try:
+            return http_connection(
+                account_id=self.account_id, base_url=self.base_url, **self.options
+            )
+        except ConfigurationError as error:
+            raise ConfigurationError(f"secrets are not pickled, and here {error}") from None
+
+
+class Connection:
+    """An executor, with the retry policy, the rate budget and the events of sync and async calls.
+
+    Pickles as its `Address`: the copy finds its secrets in the environment, and tells its events
+    to nobody but the logger.
     """
 
     def __init__(
@@ -33,18 +89,20 @@ class Connection:
         *,
         budget: RateBudget | None = None,
         events: Events | None = None,
-        place: Place | None = None,
+        address: Address | None = None,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
         self.budget = budget
         self.events = events if events is not None else Events()
-        self.place = place if place is not None else Place(bound="it has an executor of its own")
+        if address is None:
+            address = Address(bound="it has an executor of its own")
+        self.address = address
         self._states: dict[str, IndexState] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        self.place.check_portable()
-        return self.place.connect, ()
+        self.address.check_portable()
+        return self.address.connect, ()
 
     def __copy__(self) -> Self:
         # Not by way of a pickle: it shares all that this one has.
@@ -61,20 +119,59 @@ class Connection:
         return state
 
     def io(self, embed: EmbedTexts | None = None) -> SyncIo:
-        """The sync face of flows."""
+        """What sync flows run over."""
         return SyncIo(self.executor, self.retry, embed, budget=self.budget, events=self.events)
 
     def async_io(self, embed: AsyncEmbedTexts | None = None) -> AsyncIo:
-        """The async face of flows."""
+        """What async flows run over."""
         return AsyncIo(self.executor, self.retry, embed, budget=self.budget, events=self.events)
 
     def close(self) -> None:
-        """Close the sync face; safe to call again."""
+        """Close what sync calls use; safe to call again."""
         self.executor.close()
 
     async def aclose(self) -> None:
-        """Close both faces; safe to call again."""
+        """Close what sync and async calls use; safe to call again."""
         await self.executor.aclose()
+
+
+def http_connection(
+    *,
+    transport: httpx.BaseTransport | None = None,
+    async_transport: httpx.AsyncBaseTransport | None = None,
+    **options: Unpack[HttpOptions],
+) -> Connection:
+    """A connection to Cloudflare, or to a server that speaks its API. See `VectorizeClient`."""
+    # Here and not above: what works embedded never loads httpx.
+    from vectorize_core.transport.http import HttpExecutor  # noqa: PLC0415
+
+    credentials = find_credentials(
+        account_id=options.get("account_id"),
+        api_token=options.get("api_token"),
+        api_key=options.get("api_key"),
+        email=options.get("email"),
+        base_url=options.get("base_url"),
+    )
+    timeout, retry = options.get("timeout"), options.get("retry")
+    injected: dict[str, Any] = {
+        "http_client": options.get("http_client"),
+        "async_http_client": options.get("async_http_client"),
+        "transport": transport,
+        "async_transport": async_transport,
+    }
+    executor = HttpExecutor(credentials, timeout=timeout, **injected)
+    rate_limit = options.get("rate_limit", CLOUDFLARE)
+    if rate_limit is CLOUDFLARE and is_loopback(credentials.base_url):
+        rate_limit = None
+    is_injected = any(value is not None for value in injected.values())
+    address = Address(
+        account_id=credentials.account_id,
+        base_url=credentials.base_url,
+        options={"timeout": timeout, "retry": retry, "rate_limit": rate_limit},
+        bound="it uses an httpx client or transport that was passed in" if is_injected else "",
+    )
+    budget, events = RateBudget(rate_limit), Events(options.get("on_event"))
+    return Connection(executor, retry, budget=budget, events=events, address=address)
 
 
 def local_connection(
@@ -87,7 +184,7 @@ def local_connection(
     exact: bool = False,
 ) -> Connection:
     """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
-    # Here and not above: who works on Cloudflare never loads the embedded service.
+    # Here and not above: what works on Cloudflare never loads the embedded service.
     from vectorize_core.local import Behavior, Service  # noqa: PLC0415
     from vectorize_core.local.executor import EmbeddedExecutor  # noqa: PLC0415
 
@@ -101,5 +198,5 @@ def local_connection(
         location = os.path.abspath(location)
         bound = "its clock was passed in" if clock is not time.time else ""
     options = {"behavior": behavior, "retry": retry, "exact": exact}
-    place = Place(path=location, options=options, bound=bound)
-    return Connection(executor, retry, events=Events(on_event), place=place)
+    address = Address(path=location, options=options, bound=bound)
+    return Connection(executor, retry, events=Events(on_event), address=address)

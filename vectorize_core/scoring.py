@@ -1,4 +1,4 @@
-"""Exact nearest neighbours over a float32 matrix.
+"""Exact scores over a float32 matrix: the nearest, similarities, and the most diverse.
 
 Every row is scored on its own, in float64, in an order of additions that its neighbours do not
 change: the score of a vector is the same number whatever else is searched with it.
@@ -65,6 +65,43 @@ def nearest(
     scored = scores(metric, matrix, query, rows)
     best = top(metric, scored, k, newest_first=newest_first)
     return best if rows is None else rows[best], scored[best]
+
+
+def similarity(metric: Metric, score: float) -> float:
+    """A score of Vectorize as a similarity: larger is nearer, for every metric."""
+    if metric == "cosine":
+        return score
+    return -score if metric == "dot-product" else 1.0 / (1.0 + score)
+
+
+def similarities(metric: Metric, matrix: Matrix, target: Values) -> NDArray[np.float64]:
+    """The similarity of each row to ``target``."""
+    scored = scores(metric, matrix, target).astype(np.float64)
+    if metric == "cosine":
+        return scored
+    return -scored if metric == "dot-product" else 1.0 / (1.0 + scored)
+
+
+def choose_diverse(
+    metric: Metric, matrix: Matrix, target: Values, threshold: float, k: int
+) -> list[int]:
+    """Positions of ``k`` rows by maximal marginal relevance, in order of selection.
+
+    ``threshold`` weighs nearness to ``target`` against novelty: 1 gives the nearest rows, 0 the
+    most diverse ones after the nearest. Novelty is distance from the most similar row chosen.
+    """
+    nearness = similarities(metric, matrix, target)
+    repeated = np.full(len(matrix), -np.inf)
+    chosen: list[int] = []
+    # The first one repeats nothing: it is the nearest, whatever the threshold.
+    worth = nearness.copy()
+    while len(chosen) < min(k, len(matrix)):
+        best = int(np.argmax(worth))
+        chosen.append(best)
+        repeated = np.maximum(repeated, similarities(metric, matrix, matrix[best]))
+        worth = threshold * nearness - (1.0 - threshold) * repeated
+        worth[chosen] = -np.inf
+    return chosen
 
 
 def _scores(

@@ -23,7 +23,7 @@ from tests.stores import METRICS, Call, Make, Recorder, both_ways, ranking, vect
 from vectorize_core import InvalidInputError, VectorizeClient
 from vectorize_core.api.operations import Query
 from vectorize_core.models import Metric
-from vectorize_core.similarity import choose_diverse
+from vectorize_core.scoring import choose_diverse
 
 COUNT = 40
 ROWS = [vector(f"{i}") for i in range(COUNT)]

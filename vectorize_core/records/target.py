@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, TypedDict, Unpack
-
-import httpx
+from typing import NamedTuple, Unpack
 
 from vectorize_core.api import validation
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.connection import Connection, local_connection
+from vectorize_core.connection import Connection, HttpOptions, http_connection, local_connection
 from vectorize_core.errors import ConfigurationError
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.texts.sqlite import SqliteTexts
-from vectorize_core.transport.events import OnEvent
-from vectorize_core.transport.rate_limit import RateLimit
-from vectorize_core.transport.retry import RetryPolicy
-
-
-class ConnectOptions(TypedDict, total=False):
-    """How a store reaches Vectorize without a client: the arguments of `VectorizeClient`."""
-
-    account_id: str | None
-    api_token: str | None
-    api_key: str | None
-    email: str | None
-    base_url: str | None
-    timeout: float | httpx.Timeout | None
-    retry: RetryPolicy | None
-    rate_limit: RateLimit | None
-    on_event: OnEvent | None
-    http_client: httpx.Client | None
-    async_http_client: httpx.AsyncClient | None
 
 
 class Located(NamedTuple):
@@ -54,7 +33,7 @@ def locate(
     path: str | os.PathLike[str] | None = None,
     client: VectorizeClient | AsyncVectorizeClient | None = None,
     index: Index | AsyncIndex | None = None,
-    **options: Unpack[ConnectOptions],
+    **options: Unpack[HttpOptions],
 ) -> Located:
     """The index a store works on: by ``path``, ``client``, ``index`` or credentials."""
     given = [
@@ -89,5 +68,5 @@ def locate(
         )
         texts = SqliteTexts(path)
         return Located(connection, index_name, owned=True, embedded=True, texts=texts)
-    connection = VectorizeClient(**options).connection
+    connection = http_connection(**options)
     return Located(connection, index_name, owned=True, embedded=False)

@@ -23,7 +23,7 @@ def test_a_directory_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(os.sep)
     second = pickle.loads(data)
     assert not (tmp_path / "vectors").exists()
-    assert second.place.path == str(tmp_path / "vectors")
+    assert second.address.path == str(tmp_path / "vectors")
     for connection in (first, second):
         connection.close()
 
@@ -54,7 +54,7 @@ def test_an_account_is_reached_again_with_the_secrets_of_the_environment(
     assert credentials.headers == {"Authorization": "Bearer there"}
     assert again.retry == policy
     assert again.budget.limit == limit
-    assert again.place == client.connection.place
+    assert again.address == client.connection.address
 
 
 @pytest.mark.parametrize(
