@@ -18,6 +18,8 @@ lint: $(VENV)/dev.stamp
 	@echo "ruff: lint and format"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@echo "import-linter: which room may use which"
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 types: $(VENV)/dev.stamp
 	@echo "mypy: strict types"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from vectorize_core.errors import ConfigurationError
 from vectorize_core.state.index_state import IndexState
-from vectorize_core.transport.credentials import find_credentials, is_loopback
+from vectorize_core.transport.credentials import find_credentials
 from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.executor import Executor
 from vectorize_core.transport.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, SyncIo
+from vectorize_core.transport.loopback import is_loopback
 from vectorize_core.transport.rate_limit import CLOUDFLARE, RateBudget, RateLimit
 from vectorize_core.transport.retry import RetryPolicy
 

@@ -29,7 +29,6 @@ from vectorize_core.models import (
 from vectorize_core.reads import by_id, selection
 from vectorize_core.reads.selection import (
     AnyFilter,
-    DeleteOptions,
     EnumerateOptions,
     QueryOptions,
     SelectOptions,
@@ -37,7 +36,8 @@ from vectorize_core.reads.selection import (
 from vectorize_core.state import index_state, lifecycle, waiting
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, WaitOptions
 from vectorize_core.transport.io import iterate, run
-from vectorize_core.writes import writing
+from vectorize_core.writes import by_filter, writing
+from vectorize_core.writes.by_filter import DeleteOptions
 from vectorize_core.writes.estimate import WriteEstimate, estimate_vectors
 from vectorize_core.writes.sources import Records
 from vectorize_core.writes.writing import WriteOptions
@@ -144,7 +144,7 @@ class Index(_Named):
         Or, without ids, those that ``filter=`` matches; the options are those of `DeleteOptions`.
         No filter, or one that is empty, is an error.
         """
-        return run(selection.delete(self._io, self._state, ids, **options))
+        return run(by_filter.delete(self._io, self._state, ids, **options))
 
     def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> Iterator[str]:
         """The id of every vector, out of a snapshot taken when the iteration begins."""
@@ -187,7 +187,7 @@ class Index(_Named):
         A metadata index covers what is written once it is live; this makes it cover the rest. A
         request reads twenty vectors.
         """
-        return run(selection.reindex_metadata(self._io, self._state, **options))
+        return run(by_filter.reindex_metadata(self._io, self._state, **options))
 
     def info(self) -> IndexInfo:
         """How many vectors the index holds, and the last mutation it has processed."""
@@ -289,7 +289,7 @@ class AsyncIndex(_Named):
         self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]
     ) -> tuple[Mutation, ...]:
         """`Index.delete`, awaited."""
-        return await selection.delete(self._io, self._state, ids, **options)
+        return await by_filter.delete(self._io, self._state, ids, **options)
 
     def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> AsyncIterator[str]:
         """`Index.list_ids`, for ``async for``."""
@@ -321,7 +321,7 @@ class AsyncIndex(_Named):
 
     async def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """`Index.reindex_metadata`, awaited."""
-        return await selection.reindex_metadata(self._io, self._state, **options)
+        return await by_filter.reindex_metadata(self._io, self._state, **options)
 
     async def info(self) -> IndexInfo:
         """`Index.info`, awaited."""

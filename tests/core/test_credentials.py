@@ -30,8 +30,8 @@ from vectorize_core.transport.credentials import (
     TOKEN_VARIABLES,
     Credentials,
     find_credentials,
-    is_loopback,
 )
+from vectorize_core.transport.loopback import is_loopback
 
 BEARER = {"Authorization": f"Bearer {SECRET}"}
 KEY_AND_EMAIL = {"X-Auth-Email": "a@b.c", "X-Auth-Key": SECRET}

@@ -17,7 +17,7 @@ from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.switches import parse
 from vectorize_core.cli.target import API_PATH
 from vectorize_core.client import VectorizeClient
-from vectorize_core.transport.credentials import is_loopback
+from vectorize_core.transport.loopback import is_loopback
 
 if TYPE_CHECKING:
     from vectorize_core.local.server import Settings

@@ -15,7 +15,8 @@ import typer
 from vectorize_core.cli.failures import as_options, fail, readable
 from vectorize_core.client import VectorizeClient
 from vectorize_core.errors import ConnectionFailedError, VectorizeError
-from vectorize_core.transport.credentials import Credentials, find_credentials, is_loopback
+from vectorize_core.transport.credentials import Credentials, find_credentials
+from vectorize_core.transport.loopback import is_loopback
 from vectorize_core.transport.retry import RetryPolicy
 
 P = ParamSpec("P")

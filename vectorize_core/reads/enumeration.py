@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from vectorize_core.api.operations import GetInfo
-from vectorize_core.errors import IncompleteAnswerError, InvalidInputError
+from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import ALL, Plan
-from vectorize_core.models import Match, Mutation, ReturnMetadata, Vector
+from vectorize_core.models import Match, ReturnMetadata, Vector
 from vectorize_core.reads import exhaustive
 from vectorize_core.reads.partition_search import (
     Best,
@@ -26,23 +25,9 @@ from vectorize_core.reads.post_filter import ReadRecord, Sieve, raw_record
 from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS, Ceiling
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState, get_details
-from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait
 from vectorize_core.transport.io import Io
-from vectorize_core.writes import writing
 
 Precision: TypeAlias = Literal["normal", "high"]
-
-
-class Delete(Protocol):
-    """Deletes vectors by id."""
-
-    async def __call__(
-        self, ids: Sequence[str], /, *, wait: Wait, wait_timeout: float
-    ) -> tuple[Mutation, ...]:
-        """Delete them."""
-
-
-_VERIFICATIONS: Final = 10
 
 
 async def iter_matching(
@@ -167,52 +152,6 @@ async def count(
     )
     async with aclosing(ids) as found:
         return len([None async for _ in found])
-
-
-async def delete_matching(
-    io: Io,
-    state: IndexState,
-    *,
-    plan: Plan,
-    read: ReadRecord = raw_record,
-    namespace: str | None = None,
-    delete: Delete | None = None,
-    verify: bool = False,
-    wait: Wait = False,
-    wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
-    max_requests: int = MAX_ENUMERATION_REQUESTS,
-) -> tuple[Mutation, ...]:
-    """Delete every record that a plan's filter matches; ``max_requests`` is for finding them.
-
-    ``delete`` is what deletes them, unless None like `writing.delete`.
-
-    With ``verify``, wait until the deletion is visible and look again, as exactly as the service
-    can, until nothing that matches is left: also what it overlooked, or others added meanwhile.
-    """
-    mutations: list[Mutation] = []
-    if delete is None:
-        delete = partial(writing.delete, io, state)
-    for attempt in range(_VERIFICATIONS):
-        found = matching_ids(
-            io,
-            state,
-            plan=plan,
-            read=read,
-            namespace=namespace,
-            precision="high" if attempt else "normal",
-            max_requests=max_requests,
-        )
-        async with aclosing(found) as ids:
-            doomed = [vector_id async for vector_id in ids]
-        if doomed:
-            goal = "visible" if verify else wait
-            mutations += await delete(doomed, wait=goal, wait_timeout=wait_timeout)
-        if not verify or (attempt and not doomed):
-            return tuple(mutations)
-    raise IncompleteAnswerError(
-        f"index {state.name!r}: after {_VERIFICATIONS} deletions there is still something that "
-        "the filter matches; something else must be adding it"
-    )
 
 
 def _match(vector: Vector) -> Match:

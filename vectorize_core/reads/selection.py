@@ -1,11 +1,11 @@
-"""Reading and deleting by filters as users give them, planned for an index as it is."""
+"""Reading by filters as users give them, planned for an index as it is."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Final, TypeAlias, TypedDict, Unpack
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 from vectorize_core import jsontext
 from vectorize_core.api import validation
@@ -21,28 +21,21 @@ from vectorize_core.models import (
     Filter,
     IndexType,
     Match,
-    Mutation,
     ReturnMetadata,
     Values,
     Vector,
 )
 from vectorize_core.reads import enumeration, search
-from vectorize_core.reads.by_id import get_many, iter_ids
 from vectorize_core.reads.enumeration import Precision
 from vectorize_core.reads.partition_search import has_buckets
 from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
-from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState, get_metadata_indexes
-from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
-from vectorize_core.transport.io import Io, in_batches
-from vectorize_core.writes import writing
+from vectorize_core.transport.io import Io
 
 AnyFilter: TypeAlias = Mapping[str, Any] | Expression
 """The dict form of a filter, or an expression (docs/filters.md)."""
 Properties: TypeAlias = Callable[..., Awaitable[Mapping[str, IndexType]]]
 """Awaited, perhaps with ``refresh=True``, the filterable properties of an index."""
-
-_REINDEXED_AT_ONCE: Final = 500
 
 
 class SelectOptions(TypedDict, total=False):
@@ -78,12 +71,6 @@ class EnumerateOptions(SelectOptions, total=False):
     """All that is selected. ``precision="high"`` asks for twice as many exact answers."""
 
     precision: Precision
-
-
-class DeleteOptions(WaitOptions, SelectOptions, total=False):
-    """What is deleted; ``verify`` looks again afterwards, until nothing that matches is left."""
-
-    verify: bool
 
 
 async def make_plan(
@@ -147,7 +134,7 @@ async def query(
     **options: Unpack[SelectOptions],
 ) -> list[Match]:
     """`searching.search` with a filter on vectors as they are."""
-    plan, namespace, most = await _select(io, state, options, MAX_SEARCH_REQUESTS)
+    plan, namespace, most = await select(io, state, options, MAX_SEARCH_REQUESTS)
     return await search.search(
         io,
         state,
@@ -169,7 +156,7 @@ async def ids(
     **options: Unpack[SelectOptions],
 ) -> AsyncGenerator[str, None]:
     """The ids of the vectors that are selected. See `enumerating.iter_matching`."""
-    plan, namespace, most = await _select(io, state, options, MAX_ENUMERATION_REQUESTS)
+    plan, namespace, most = await select(io, state, options, MAX_ENUMERATION_REQUESTS)
     found = enumeration.matching_ids(
         io, state, plan=plan, namespace=namespace, precision=precision, max_requests=most
     )
@@ -182,7 +169,7 @@ async def vectors(
     io: Io, state: IndexState, **options: Unpack[SelectOptions]
 ) -> AsyncGenerator[Vector, None]:
     """The vectors that are selected, whole. See `enumerating.iter_matching`."""
-    plan, namespace, most = await _select(io, state, options, MAX_ENUMERATION_REQUESTS)
+    plan, namespace, most = await select(io, state, options, MAX_ENUMERATION_REQUESTS)
     found = enumeration.iter_matching(
         io,
         state,
@@ -207,38 +194,9 @@ async def count(
     **options: Unpack[SelectOptions],
 ) -> int:
     """How many vectors are selected. See `enumerating.count`."""
-    plan, namespace, most = await _select(io, state, options, MAX_ENUMERATION_REQUESTS)
+    plan, namespace, most = await select(io, state, options, MAX_ENUMERATION_REQUESTS)
     return await enumeration.count(
         io, state, plan=plan, namespace=namespace, precision=precision, max_requests=most
-    )
-
-
-async def delete(
-    io: Io,
-    state: IndexState,
-    given: Sequence[str] | None,
-    *,
-    verify: bool = False,
-    wait: Wait = False,
-    wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
-    **options: Unpack[SelectOptions],
-) -> tuple[Mutation, ...]:
-    """Delete vectors by id, or those that are selected. See `enumerating.delete_matching`."""
-    if given is not None:
-        if verify or options:
-            raise InvalidInputError("a delete takes ids or a filter, not both")
-        return await writing.delete(io, state, given, wait=wait, wait_timeout=wait_timeout)
-    check_is_filter(options.get("filter"), options.get("vectorize_filter"))
-    plan, namespace, most = await _select(io, state, options, MAX_ENUMERATION_REQUESTS)
-    return await enumeration.delete_matching(
-        io,
-        state,
-        plan=plan,
-        namespace=namespace,
-        verify=verify,
-        wait=wait,
-        wait_timeout=wait_timeout,
-        max_requests=most,
     )
 
 
@@ -251,7 +209,7 @@ async def explain_filter(
     unindexed: Unindexed = "error",
 ) -> Explanation:
     """How a filter on vectors as they are is answered, and for how many requests."""
-    plan, _, _ = await _select(io, state, SelectOptions(filter=filter, unindexed=unindexed), 1)
+    plan, _, _ = await select(io, state, SelectOptions(filter=filter, unindexed=unindexed), 1)
     return await explain_plan(io, state, plan, top_k)
 
 
@@ -265,27 +223,10 @@ async def explain_plan(
     return explain(plan, top_k, count, windows=has_buckets(indexed))
 
 
-async def reindex_metadata(
-    io: Io, state: IndexState, *, batch_size: int = _REINDEXED_AT_ONCE, **waits: Unpack[WaitOptions]
-) -> int:
-    """Write every vector of an index again as it is, and return how many there were.
-
-    A metadata index covers what is written once it is live; this makes it cover what is older. A
-    request reads twenty vectors. Nobody else should write meanwhile: a vector that changes between
-    its reading and its writing is set back.
-    """
-    await waiting.wait_for_own(io, state)
-    written = 0
-    async for some in in_batches(iter_ids(io, state), batch_size):
-        found = list((await get_many(io, state, some)).values())
-        await writing.upsert(io, state, found, **waits)
-        written += len(found)
-    return written
-
-
-async def _select(
+async def select(
     io: Io, state: IndexState, options: SelectOptions, most: int
 ) -> tuple[Plan, str | None, int]:
+    """Plan, namespace and request limit (``most`` unless given) of the options of finding."""
     namespace = options.get("namespace")
     validation.check_namespace(namespace)
     plan = await make_plan(

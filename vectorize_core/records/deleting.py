@@ -16,7 +16,7 @@ from vectorize_core.records.base import FindOptions, RecordBase
 from vectorize_core.state.waiting import Wait, WaitOptions
 from vectorize_core.texts.keeping import Keeping
 from vectorize_core.transport.io import Io
-from vectorize_core.writes import writing
+from vectorize_core.writes import by_filter, writing
 
 
 class Deleting(RecordBase):
@@ -71,7 +71,7 @@ class Deleting(RecordBase):
         plan, namespace, most = await self._find(io, filter, options, refs)
         if plan.impossible or not await self.index.exists(io):
             return
-        await enumeration.delete_matching(
+        await by_filter.delete_matching(
             io,
             self._state,
             plan=plan,

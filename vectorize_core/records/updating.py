@@ -11,14 +11,13 @@ from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, OversizedError
 from vectorize_core.layout import Record
 from vectorize_core.models import Vector
-from vectorize_core.reads import selection
 from vectorize_core.records.adding import Adding, AddOptions
 from vectorize_core.records.ingest import Item
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.keeping import Putting
 from vectorize_core.texts.names import text_name
 from vectorize_core.transport.io import Io
-from vectorize_core.writes import writing
+from vectorize_core.writes import by_filter, writing
 from vectorize_core.writes.sources import Records
 
 Changes = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
@@ -100,7 +99,7 @@ class Updating(Adding):
         return [name for name in ids if self.stored_id(name) in found]
 
     async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
-        """Write every vector of the index again as it is. See `selecting.reindex_metadata`."""
+        """Write every vector of the index again as it is. See `by_filter.reindex_metadata`."""
         if self.bound:
             raise InvalidInputError(
                 "reindex_metadata() writes every vector of the index, of other namespaces too: "
@@ -108,7 +107,7 @@ class Updating(Adding):
             )
         if not await self.index.exists(io):
             return 0
-        return await selection.reindex_metadata(
+        return await by_filter.reindex_metadata(
             io, self._state, **self._waiting(waits.get("wait"), waits.get("wait_timeout"))
         )
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_loopback
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
-LOCAL_ACCOUNT = "local"
 
 ACCOUNT_VARIABLES = ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID")
 TOKEN_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CF_VECTORIZE_API_TOKEN", "CF_API_TOKEN")
@@ -124,14 +123,3 @@ def _base_url(url: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("base_url must not hold a user or password; use api_token=")
     return url.rstrip("/")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether ``url`` names this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

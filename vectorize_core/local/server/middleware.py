@@ -16,7 +16,7 @@ from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import answers
 from vectorize_core.local.server.injection import Injector, Rule
 from vectorize_core.local.server.ratelimit import RateLimit
-from vectorize_core.transport.credentials import is_loopback
+from vectorize_core.transport.loopback import is_loopback
 
 _ADMIN = "/_/"
 

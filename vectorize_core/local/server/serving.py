@@ -12,7 +12,7 @@ import uvicorn
 
 from vectorize_core.local.server.app import create_app
 from vectorize_core.local.server.settings import Settings
-from vectorize_core.transport.credentials import LOCAL_ACCOUNT, is_loopback
+from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_loopback
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8989
