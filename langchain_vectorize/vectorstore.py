@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from langchain_core.documents import Document
@@ -13,6 +13,7 @@ from langchain_core.stores import BaseStore
 
 from langchain_vectorize.adding import Adding
 from langchain_vectorize.deleting import Deleting
+from langchain_vectorize.embedder import LangChainEmbedder
 from langchain_vectorize.reading import Reading
 from langchain_vectorize.searching import Searching
 from langchain_vectorize.texts import as_texts
@@ -177,7 +178,7 @@ class VectorizeVectorStore(
         """
         options = accept(HttpOptions, credentials, type(self))
         located = locate(index_name, path=path, client=client, index=index, **options)
-        self._embedding = embedding
+        self._embedder = LangChainEmbedder(embedding)
         self._relevance_score_fn = relevance_score_fn
         self._records = RecordStore(
             index=StoreIndex(
@@ -186,6 +187,7 @@ class VectorizeVectorStore(
                 metric=metric,
                 metadata_indexes=metadata_indexes,
             ),
+            embedder=self._embedder,
             namespace=namespace,
             text_key=text_key,
             texts=as_texts(texts),
@@ -198,9 +200,8 @@ class VectorizeVectorStore(
         self._connect()
 
     def _connect(self) -> None:
-        connection = self._records.index.located.connection
-        self._io = connection.io(self._embed)
-        self._async_io = connection.async_io(self._aembed)
+        self._io = self._records.connection.io()
+        self._async_io = self._records.connection.async_io()
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the connection, which is pickled as where it leads, without its secrets."""
@@ -248,17 +249,7 @@ class VectorizeVectorStore(
     @property
     def embeddings(self) -> Embeddings:
         """The embedding model."""
-        return self._embedding
-
-    def _embed(self, texts: Sequence[str], as_queries: bool) -> list[list[float]]:
-        if as_queries:
-            return [self._embedding.embed_query(text) for text in texts]
-        return self._embedding.embed_documents(list(texts))
-
-    async def _aembed(self, texts: Sequence[str], as_queries: bool) -> list[list[float]]:
-        if as_queries:
-            return [await self._embedding.aembed_query(text) for text in texts]
-        return await self._embedding.aembed_documents(list(texts))
+        return self._embedder.model
 
     # Waiting
 

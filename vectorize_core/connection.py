@@ -13,7 +13,7 @@ from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.credentials import find_credentials
 from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.executor import Executor
-from vectorize_core.transport.io import AsyncEmbedTexts, AsyncIo, EmbedTexts, SyncIo
+from vectorize_core.transport.io import AsyncIo, SyncIo
 from vectorize_core.transport.loopback import is_loopback
 from vectorize_core.transport.rate_limit import CLOUDFLARE, RateBudget, RateLimit
 from vectorize_core.transport.retry import RetryPolicy
@@ -119,13 +119,13 @@ class Connection:
             state = self._states.setdefault(index_name, IndexState(index_name))
         return state
 
-    def io(self, embed: EmbedTexts | None = None) -> SyncIo:
+    def io(self) -> SyncIo:
         """What sync flows run over."""
-        return SyncIo(self.executor, self.retry, embed, budget=self.budget, events=self.events)
+        return SyncIo(self.executor, self.retry, budget=self.budget, events=self.events)
 
-    def async_io(self, embed: AsyncEmbedTexts | None = None) -> AsyncIo:
+    def async_io(self) -> AsyncIo:
         """What async flows run over."""
-        return AsyncIo(self.executor, self.retry, embed, budget=self.budget, events=self.events)
+        return AsyncIo(self.executor, self.retry, budget=self.budget, events=self.events)
 
     def close(self) -> None:
         """Close what sync calls use; safe to call again."""

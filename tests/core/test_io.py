@@ -204,25 +204,6 @@ def test_time_goes_on_by_as_much_as_is_slept(drive: Drive) -> None:
     assert 0.015 < drive(flow) < 5
 
 
-def test_embed_without_an_embedder_says_so(drive: Drive) -> None:
-    with pytest.raises(RuntimeError, match="embeds nothing"):
-        drive(lambda io: io.embed(["a"]))
-
-
-def test_embed_tells_queries_from_texts() -> None:
-    def embed(texts: Any, as_queries: bool) -> list[list[float]]:
-        return [[len(text), as_queries] for text in texts]
-
-    async def aembed(texts: Any, as_queries: bool) -> list[list[float]]:
-        return embed(texts, as_queries)
-
-    sync_io = SyncIo(Echo(), RetryPolicy(), embed)
-    async_io = AsyncIo(Echo(), RetryPolicy(), aembed)
-    assert run(sync_io.embed(["ab"])) == asyncio.run(async_io.embed(["ab"])) == [[2, False]]
-    assert run(sync_io.embed(["ab"], as_queries=True)) == [[2, True]]
-    assert asyncio.run(async_io.embed(["ab"], as_queries=True)) == [[2, True]]
-
-
 class Work:
     """A function for `map` that keeps count of itself; sure of ``together`` calls at once."""
 

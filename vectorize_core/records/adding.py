@@ -52,6 +52,7 @@ class Adding(RecordBase):
             io,
             self.index,
             items,
+            embedder=self.embedder,
             text_key=self.text_key,
             namespace=self.in_namespace(namespace),
             tenant=self.bound,

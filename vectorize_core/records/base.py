@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeAlias, TypedDict
 
 from vectorize_core import layout
 from vectorize_core.api import validation
+from vectorize_core.connection import Connection
 from vectorize_core.errors import ConfigurationError, InvalidInputError
 from vectorize_core.filters.plan import Plan, Unindexed, in_records
 from vectorize_core.layout import Record
@@ -17,6 +18,7 @@ from vectorize_core.reads import by_id, selection
 from vectorize_core.reads.post_filter import ReadRecord, Sieve
 from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS
 from vectorize_core.reads.selection import AnyFilter
+from vectorize_core.records.embedder import Embedder
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState
@@ -56,6 +58,7 @@ class RecordBase:
     """
 
     index: StoreIndex
+    embedder: Embedder | None = dataclasses.field(default=None, repr=False)
     namespace: str | None = None
     bound: bool = False
     text_key: str = layout.DEFAULT_TEXT_KEY
@@ -78,6 +81,11 @@ class RecordBase:
                 "texts= keeps long texts whole, on_oversize='cut' does not: give one of them"
             )
         check_on_missing_text(self.on_missing_text)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that the records are reached over."""
+        return self.index.located.connection
 
     @property
     def _state(self) -> IndexState:

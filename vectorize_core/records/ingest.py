@@ -15,10 +15,11 @@ from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Values, Vector, as_values
+from vectorize_core.records.embedder import Embedder, Embedding, embed
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state.index_state import find_details
 from vectorize_core.texts.keeping import Kept, Putting
-from vectorize_core.transport.io import Embedding, Io
+from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Entry
 from vectorize_core.writes.checkpoint import Checkpoint
 from vectorize_core.writes.sources import TURN, Records, Source, check_values
@@ -47,6 +48,7 @@ class Ingest(Source[Item]):
         index: StoreIndex,
         items: Records[Item],
         *,
+        embedder: Embedder | None,
         text_key: str,
         namespace: str | None,
         tenant: bool = False,
@@ -56,6 +58,7 @@ class Ingest(Source[Item]):
         super().__init__(items)
         self._io = io
         self._index = index
+        self._embedder = embedder
         self._text_key = text_key
         self._namespace = namespace
         self._tenant = namespace if tenant else None
@@ -144,7 +147,7 @@ class Ingest(Source[Item]):
 
     async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
-        embeddings = await self._io.embed(texts) if texts else ()
+        embeddings = await embed(self._io, self._embedder, texts) if texts else ()
         if len(embeddings) != len(texts):
             raise InvalidInputError(
                 f"the embedding model returned {len(embeddings)} vectors for {len(texts)} texts"

@@ -17,6 +17,7 @@ from vectorize_core.reads import by_id, search
 from vectorize_core.reads.request_limit import MAX_SEARCH_REQUESTS
 from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.records.base import FindOptions, RecordBase
+from vectorize_core.records.embedder import embed
 from vectorize_core.state.pending import warn_of_pending_writes
 from vectorize_core.transport.io import Io
 
@@ -60,7 +61,7 @@ class Searching(RecordBase):
         if plan.impossible or not await self.index.exists(io):
             return []
         if isinstance(query, str):
-            query = (await io.embed([query], as_queries=True))[0]
+            query = (await embed(io, self.embedder, [query], as_queries=True))[0]
         matches = await search.search(
             io,
             self._state,
@@ -98,7 +99,7 @@ class Searching(RecordBase):
         plan, _, _ = await self._find(io, filter, options)
         if plan.impossible or not await self.index.exists(io):
             return None
-        return (await io.embed([query], as_queries=True))[0]
+        return (await embed(io, self.embedder, [query], as_queries=True))[0]
 
     async def search_among(
         self,

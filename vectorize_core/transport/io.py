@@ -18,10 +18,9 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Iterator,
-    Sequence,
 )
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from vectorize_core.api import wire
 from vectorize_core.api.operations import Op
@@ -43,10 +42,6 @@ from vectorize_core.transport.workers import (
 
 T = TypeVar("T")
 S = TypeVar("S")
-Embedding = Sequence[float]
-EmbedTexts = Callable[[Sequence[str], bool], Sequence[Embedding]]
-"""Texts, and whether they are queries, to embeddings."""
-AsyncEmbedTexts = Callable[[Sequence[str], bool], Awaitable[Sequence[Embedding]]]
 
 logger = logging.getLogger("vectorize_core")
 
@@ -66,11 +61,6 @@ class Io(Protocol):
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         """Await ``attempt()`` until it ends otherwise than by a transient fault of ``op``."""
-
-    async def embed(
-        self, texts: Sequence[str], /, *, as_queries: bool = False
-    ) -> Sequence[Embedding]:
-        """The embeddings of ``texts``, in order; some models embed queries differently."""
 
     async def sleep(self, seconds: float, /) -> None:
         """Let time pass."""
@@ -167,24 +157,19 @@ async def _outcome(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S
         return Done(item, error=error)
 
 
-E = TypeVar("E")
-
-
-class _BaseIo(Generic[E]):
+class _BaseIo:
     """What both kinds share: retries around one attempt, and the shape of `map`."""
 
     def __init__(
         self,
         executor: Executor,
         policy: RetryPolicy,
-        embed: E | None = None,
         *,
         budget: RateBudget | None = None,
         events: Events | None = None,
     ) -> None:
         self._executor = executor
         self._policy = policy
-        self._embedder = embed
         self._budget = budget
         self._events = events if events is not None else Events()
 
@@ -318,7 +303,7 @@ class _BaseIo(Generic[E]):
         raise NotImplementedError
 
 
-class SyncIo(_BaseIo[EmbedTexts]):
+class SyncIo(_BaseIo):
     """`Io` for plain functions: every coroutine finishes without suspending."""
 
     async def _send(self, op: Op[T]) -> Answer[T]:
@@ -333,13 +318,6 @@ class SyncIo(_BaseIo[EmbedTexts]):
     def now(self) -> float:
         return time.monotonic()
 
-    async def embed(
-        self, texts: Sequence[str], /, *, as_queries: bool = False
-    ) -> Sequence[Embedding]:
-        if self._embedder is None:
-            raise RuntimeError("this Io embeds nothing")
-        return self._embedder(texts, as_queries)
-
     async def sleep(self, seconds: float, /) -> None:
         pause(seconds)
 
@@ -347,7 +325,7 @@ class SyncIo(_BaseIo[EmbedTexts]):
         return InlineCrew(run) if limit == 1 or in_worker() else ThreadCrew(run)
 
 
-class AsyncIo(_BaseIo[AsyncEmbedTexts]):
+class AsyncIo(_BaseIo):
     """`Io` for coroutines: suspends wherever it waits."""
 
     async def _send(self, op: Op[T]) -> Answer[T]:
@@ -361,13 +339,6 @@ class AsyncIo(_BaseIo[AsyncEmbedTexts]):
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
-
-    async def embed(
-        self, texts: Sequence[str], /, *, as_queries: bool = False
-    ) -> Sequence[Embedding]:
-        if self._embedder is None:
-            raise RuntimeError("this Io embeds nothing")
-        return await self._embedder(texts, as_queries)
 
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(seconds)
