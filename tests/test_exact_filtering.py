@@ -24,7 +24,7 @@ from llama_index.core.vector_stores.types import (
 from langchain_vectorize import VectorizeVectorStore as LangChainStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from llama_index_vectorize.filters import to_expression
-from tests.core.filter_strategies import (
+from tests.core.filters.strategies import (
     BEHAVIORS,
     INDEXED,
     NIGHTLY,

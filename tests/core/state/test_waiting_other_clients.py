@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.core.helpers import SYNC, Face, both_faces
-from tests.core.waits import Client, Elapsed, Worlds, record, records
+from tests.core.state.waits import Client, Elapsed, Worlds, record, records
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetInfo, Op
 from vectorize_core.errors import WaitTimeoutError
 from vectorize_core.models import Vector

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from tests.core.helpers import SYNC, Face, both_faces
-from tests.core.waits import NEVER, Client, Worlds, record
+from tests.core.state.waits import NEVER, Client, Worlds, record
 from vectorize_core import PendingWritesWarning
 from vectorize_core.api.operations import GetInfo, Op
 from vectorize_core.errors import ServerError

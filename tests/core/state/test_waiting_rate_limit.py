@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.helpers import Face, both_faces
-from tests.core.waits import World, record
+from tests.core.state.waits import World, record
 from vectorize_core.errors import WaitTimeoutError
 from vectorize_core.transport.rate_limit import RateBudget
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.core.helpers import Face, both_faces
-from tests.core.waits import NEVER, Client, Elapsed, World, Worlds
+from tests.core.state.waits import NEVER, Client, Elapsed, World, Worlds
 from vectorize_core.api.operations import ListMetadataIndexes, Op
 from vectorize_core.errors import (
     IndexNotFoundError,

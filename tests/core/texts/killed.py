@@ -1,8 +1,8 @@
 """A process that changes a record with a long text, and is killed on the way.
 
-``python -m tests.texts.killed JSON``, with the kind of the store of texts, the directory, what to
-do, and whether to die before or after the vector is changed. It needs no framework but that of
-its store of texts.
+``python -m tests.core.texts.killed JSON``, with the kind of the store of texts, the directory,
+what to do, and whether to die before or after the vector is changed. It needs no framework but
+that of its store of texts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def texts_of(kind: str, place: Path) -> TextStore:
         return SqliteTexts(place)
     if kind == "D1":
         return D1Texts("texts")
-    from tests.texts.kinds import DURABLE
+    from tests.core.texts.kinds import DURABLE
 
     return DURABLE[kind](place)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.core.helpers import Face, both_faces
-from tests.core.waits import DIMENSIONS, NEVER, Client, Elapsed, Worlds, record, records
+from tests.core.state.waits import DIMENSIONS, NEVER, Client, Elapsed, Worlds, record, records
 from vectorize_core.api.operations import GetInfo, Op, Upsert
 from vectorize_core.errors import InvalidInputError, VectorizeError, WaitTimeoutError
 from vectorize_core.models import Vector

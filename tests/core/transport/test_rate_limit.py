@@ -26,7 +26,7 @@ from tests.core.helpers import (
     ok,
     settled,
 )
-from tests.core.virtual_time import VirtualClock, run_virtually
+from tests.core.transport.virtual_time import VirtualClock, run_virtually
 from vectorize_core import (
     ApiError,
     ConfigurationError,

@@ -13,17 +13,17 @@ from typing import Any, Final, TypeVar, cast
 
 import pytest
 
+from tests.core.texts.drivers import Chain, Llama, Seen, Stepping, Watched
+from tests.core.texts.killed import NEW, OLD, long
+from tests.core.texts.kinds import DURABLE, MakeTexts
 from tests.stores import sync_call
-from tests.texts.drivers import Chain, Llama, Seen, Stepping, Watched
-from tests.texts.killed import NEW, OLD, long
-from tests.texts.kinds import DURABLE, MakeTexts
 from vectorize_core import VectorizeClient
 from vectorize_core.texts import SqliteTexts, TextStore, keeping
 from vectorize_core.texts.names import list_name, text_name
 from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 every_kind = pytest.mark.parametrize("make", DURABLE.values(), ids=list(DURABLE))
 
 
@@ -300,7 +300,7 @@ def start_and_die(kind: str, place: Path, action: str, moment: str) -> subproces
     job = {"kind": kind, "path": str(place), "action": action, "moment": moment}
     with (place / "said").open("wb") as said:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.texts.killed", json.dumps(job)],
+            [sys.executable, "-m", "tests.core.texts.killed", json.dumps(job)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stderr=said,

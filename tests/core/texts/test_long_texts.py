@@ -15,10 +15,10 @@ from llama_index.core.vector_stores.types import VectorStoreQuery
 
 import langchain_vectorize
 import llama_index_vectorize
+from tests.core.texts.drivers import Chain, Llama, Watched
+from tests.core.texts.kinds import EVERY, MakeTexts
 from tests.server.helpers import Clock
 from tests.stores import Call, Embedder, both_ways, recorded, sync_call, vector
-from tests.texts.drivers import Chain, Llama, Watched
-from tests.texts.kinds import EVERY, MakeTexts
 from vectorize_core import (
     ConfigurationError,
     InvalidInputError,

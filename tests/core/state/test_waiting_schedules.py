@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.core.helpers import ASYNC, SYNC, Face
-from tests.core.waits import Client, World, record
+from tests.core.state.waits import Client, World, record
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import WaitTimeoutError
 from vectorize_core.models import Mutation

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.core import filter_strategies as strategies
-from tests.core.filter_strategies import BEHAVIORS, INDEXED
+from tests.core.filters import strategies
+from tests.core.filters.strategies import BEHAVIORS, INDEXED
 from vectorize_core import jsontext, layout
 from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
 from vectorize_core.filters import native, plan

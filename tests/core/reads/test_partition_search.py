@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.filter_strategies import (
+from tests.core.filters.strategies import (
     BEHAVIORS,
     INDEXED,
     SOME_NUMBERS,

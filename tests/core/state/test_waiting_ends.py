@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.core.helpers import SYNC, Face, both_faces
-from tests.core.waits import NEVER, Client, Elapsed, Worlds, record, records
+from tests.core.state.waits import NEVER, Client, Elapsed, Worlds, record, records
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetIndex, GetInfo, Op, Upsert
 from vectorize_core.errors import (
     AuthenticationError,
