@@ -39,7 +39,7 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.vectors import Clustered, Rows
-from vectorize_core.local import Service, matrices
+from vectorize_core.local import Service, value_store
 from vectorize_core.models import IndexConfig, Vector
 
 DIMENSIONS = 384
@@ -144,7 +144,7 @@ def ours(directory: Path, count: int, source: Clustered) -> Service:
 
 def values_of(directory: Path, count: int) -> Rows:
     """All values, in anonymous memory."""
-    path = directory / matrices.file_name(1, 0)
+    path = directory / value_store.file_name(1, 0)
     return np.fromfile(path, "<f4", count * DIMENSIONS).reshape(count, DIMENSIONS)
 
 
@@ -325,7 +325,7 @@ def writing(data: Path, source: Clustered, count: int = 30_000) -> None:
         number = next(numbers["bare"])
         with (directory / "bare" / "values").open("ab", buffering=0) as file:
             file.write(batches[number][0].tobytes())
-            matrices._sync(file.fileno())  # noqa: SLF001 (the same call on every platform)
+            value_store._sync(file.fileno())  # noqa: SLF001 (the same call on every platform)
         bare.execute("BEGIN IMMEDIATE")
         bare.executemany("INSERT INTO v (id, metadata) VALUES (?, ?)", texts[number])
         bare.execute("COMMIT")

@@ -29,7 +29,7 @@ import uvicorn
 from vectorize_core.layout import METADATA_INDEXES
 from vectorize_core.local.server import Settings
 from vectorize_core.local.server.app import create_app
-from vectorize_core.local.server.serving import UVICORN_OPTIONS
+from vectorize_core.local.server.uvicorn_server import UVICORN_OPTIONS
 
 DIMENSIONS = 384
 INDEX = "docs"

@@ -12,7 +12,7 @@ import pytest
 import vectorize_core
 from tests.cli.conftest import SECRET, unit
 from vectorize_core import Vector
-from vectorize_core.cli import surroundings
+from vectorize_core.cli import environment
 
 
 def test_all_is_well(run: Any, place: Any) -> None:
@@ -101,7 +101,7 @@ def test_the_package_that_claims_our_name(run: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_our_own_package_is_no_clash() -> None:
-    assert surroundings.clash() is None
+    assert environment.clash() is None
 
 
 def test_the_extras_are_those_of_the_project() -> None:
@@ -111,6 +111,6 @@ def test_the_extras_are_those_of_the_project() -> None:
     def names(requirements: list[str]) -> set[str]:
         return {re.split(r"[\[<>=!~; ]", r, maxsplit=1)[0] for r in requirements}
 
-    assert names(project["dependencies"]) == set(surroundings.DEPENDENCIES)
-    for extra, packages in surroundings.EXTRAS.items():
+    assert names(project["dependencies"]) == set(environment.DEPENDENCIES)
+    for extra, packages in environment.EXTRAS.items():
         assert names(project["optional-dependencies"][extra]) == set(packages)

@@ -21,7 +21,7 @@ import pytest
 import vectorize_core
 from tests.cli.conftest import SECRET
 from vectorize_core import AuthenticationError, ServerError, Vector, VectorizeClient
-from vectorize_core.cli import serving
+from vectorize_core.cli import serve
 from vectorize_core.local.server import Settings
 from vectorize_core.transport.retry import RetryPolicy
 
@@ -155,10 +155,10 @@ def test_the_token_is_shown_to_a_person_only(
 ) -> None:
     settings = Settings(token=SECRET)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    serving._announce("http://127.0.0.1:1/client/v4", settings)
+    serve._announce("http://127.0.0.1:1/client/v4", settings)
     assert capsys.readouterr().out.splitlines()[-1].strip("'").endswith(SECRET)
     monkeypatch.delenv("FORCE_COLOR")
-    serving._announce("http://127.0.0.1:1/client/v4", settings)
+    serve._announce("http://127.0.0.1:1/client/v4", settings)
     assert SECRET not in capsys.readouterr().out
 
 
@@ -189,7 +189,7 @@ def test_no_address_for_others_without_a_token(run: Any, host: str) -> None:
     ],
 )
 def test_addresses(host: str, address: str) -> None:
-    assert serving._address(host, 80) == address
+    assert serve._address(host, 80) == address
 
 
 def test_an_address_of_another_machine(run: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.server.helpers import Peer, fault_of, result_of
-from vectorize_core.local import databases
+from vectorize_core.local import d1_databases
 
 Serve = Callable[..., Peer]
 
@@ -177,13 +177,13 @@ ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELEC
 def test_an_endless_statement_is_ended_and_holds_up_no_other_database(
     texts: D1, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "MAX_SECONDS", 0.3)
+    monkeypatch.setattr(d1_databases, "MAX_SECONDS", 0.3)
     assert "interrupted" in texts.fault(ENDLESS)[2]
     assert texts.rows("SELECT 1 AS one") == [{"one": 1}]
 
 
 def test_a_result_of_too_many_rows_is_refused(texts: D1, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(databases, "MAX_ROWS", 10)
+    monkeypatch.setattr(d1_databases, "MAX_ROWS", 10)
     numbers = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < {})"
     rows = f"{numbers} SELECT x FROM c"
     assert len(texts.rows(rows.format(10))) == 10

@@ -19,7 +19,7 @@ from vectorize_core.local.server import (
     create_app,
     environment,
     serve,
-    serving,
+    uvicorn_server,
 )
 
 Serve = Callable[..., Peer]
@@ -30,14 +30,16 @@ def test_an_address_that_others_reach_needs_a_token_or_a_word(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     started: list[Any] = []
-    monkeypatch.setattr(serving.uvicorn, "run", lambda *_, **options: started.append(options))
+    monkeypatch.setattr(
+        uvicorn_server.uvicorn, "run", lambda *_, **options: started.append(options)
+    )
     with pytest.raises(ValueError, match="give a token"):
         serve(Settings(), host)
     assert started == []
     serve(Settings(token="t"), host)
     serve(Settings(), host, 1234, open_to_network=True)
     assert [(options["host"], options["port"]) for options in started] == [
-        (host, serving.DEFAULT_PORT),
+        (host, uvicorn_server.DEFAULT_PORT),
         (host, 1234),
     ]
 
@@ -45,7 +47,9 @@ def test_an_address_that_others_reach_needs_a_token_or_a_word(
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.1.2.3"])
 def test_a_loopback_address_needs_neither(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     started: list[Any] = []
-    monkeypatch.setattr(serving.uvicorn, "run", lambda *_, **options: started.append(options))
+    monkeypatch.setattr(
+        uvicorn_server.uvicorn, "run", lambda *_, **options: started.append(options)
+    )
     serve(Settings(), host)
     assert len(started) == 1
 

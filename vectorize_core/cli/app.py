@@ -9,10 +9,10 @@ import typer
 from vectorize_core.cli.deleting import delete
 from vectorize_core.cli.demo import demo
 from vectorize_core.cli.doctor import doctor
-from vectorize_core.cli.reading import get, indexes, info, list_ids, query
-from vectorize_core.cli.serving import serve
-from vectorize_core.cli.surroundings import distribution_version
-from vectorize_core.cli.upkeep import check, compact, stats
+from vectorize_core.cli.environment import distribution_version
+from vectorize_core.cli.maintenance import check, compact, stats
+from vectorize_core.cli.serve import serve
+from vectorize_core.cli.vectors import get, indexes, info, list_ids, query
 
 app = typer.Typer(
     name="vectorize-stores",

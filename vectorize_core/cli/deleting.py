@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from vectorize_core.cli import output
-from vectorize_core.cli.reading import AsJson, IndexName, ids_given
 from vectorize_core.cli.target import Target, with_target
+from vectorize_core.cli.vectors import AsJson, IndexName, ids_given
 from vectorize_core.models import Mutation
 
 _IDS_AT_ONCE = 1_000

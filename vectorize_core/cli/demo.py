@@ -15,8 +15,8 @@ import numpy as np
 import typer
 
 import vectorize_core
-from vectorize_core.cli import output, shapes
-from vectorize_core.cli.failures import readable
+from vectorize_core.cli import api_json, output
+from vectorize_core.cli.errors import readable
 from vectorize_core.client import VectorizeClient
 from vectorize_core.models import Values, Vector
 
@@ -69,9 +69,9 @@ def round_trip(client: VectorizeClient) -> dict[str, Any]:
     return {
         "question": _QUESTION,
         "vectorCount": written,
-        "matches": [shapes.match(match) for match in nearest],
+        "matches": [api_json.match(match) for match in nearest],
         "filter": _EARLY,
-        "filteredMatches": [shapes.match(match) for match in filtered],
+        "filteredMatches": [api_json.match(match) for match in filtered],
         "deleted": nearest[0].id,
         "vectorCountAfterDelete": index.info().vector_count,
         "nearestAfterDelete": query()[0].id,

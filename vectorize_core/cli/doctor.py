@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from vectorize_core.cli import examination, output, surroundings
-from vectorize_core.cli.failures import as_options
-from vectorize_core.cli.reading import AsJson
+from vectorize_core.cli import environment, index_report, output
+from vectorize_core.cli.errors import as_options
 from vectorize_core.cli.target import Target, with_target
+from vectorize_core.cli.vectors import AsJson
 from vectorize_core.client import VectorizeClient
 from vectorize_core.errors import VectorizeError
 from vectorize_core.transport.credentials import DEFAULT_BASE_URL
@@ -32,14 +32,14 @@ def doctor(
     The exit code is 1 if something is. Of credentials it says where they are, never what.
     """
     problems: list[str] = []
-    clash = surroundings.clash()
+    clash = environment.clash()
     if clash is not None:
         problems.append(clash)
     report: dict[str, Any] = {
-        "python": surroundings.python(),
-        "packages": surroundings.packages(),
-        "extras": surroundings.extras(),
-        "credentials": surroundings.credential_sources(target),
+        "python": environment.python(),
+        "packages": environment.packages(),
+        "extras": environment.extras(),
+        "credentials": environment.credential_sources(target),
         **_reached(target, name, problems),
     }
     report = {"ok": not problems, "problems": problems, **report}
@@ -65,7 +65,7 @@ def _reached(target: Target, name: str | None, problems: list[str]) -> dict[str,
         if not _reach(client, service, problems) or name is None:
             return report
         try:
-            found = examination.examine(client.index(name))
+            found = index_report.examine(client.index(name))
         except VectorizeError as error:
             problems.append(as_options(str(error)))
             return report
@@ -107,7 +107,7 @@ def _print(report: dict[str, Any]) -> None:
             ("reached", f"{service['indexes']} indexes, answered in {service['latencyMs']} ms")
         )
     if "index" in report:
-        fields += examination.lines(report["index"])
+        fields += index_report.lines(report["index"])
     output.print_fields(fields)
     for problem in report["problems"]:
         # On stdout: of this command it is the answer.

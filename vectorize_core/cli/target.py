@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
-from vectorize_core.cli.failures import as_options, fail, readable
+from vectorize_core.cli.errors import as_options, fail, readable
 from vectorize_core.client import VectorizeClient
 from vectorize_core.errors import ConnectionFailedError, VectorizeError
 from vectorize_core.transport.credentials import Credentials, find_credentials

@@ -9,8 +9,8 @@ import numpy as np
 
 from vectorize_core.local import catalog
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.matrices import ITEM, Matrices, Slots
 from vectorize_core.local.schema import key, slot
+from vectorize_core.local.value_store import ITEM, Matrices, Slots
 
 _CHUNK: Final = 1 << 24
 """Bytes of values that are moved at once."""

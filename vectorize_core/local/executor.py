@@ -14,7 +14,7 @@ from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, VectorizeError, error_from_answer
 from vectorize_core.local import Service, ServiceFault
-from vectorize_core.local.databases import Databases
+from vectorize_core.local.d1_databases import Databases
 from vectorize_core.transport.executor import Answer
 
 T = TypeVar("T")

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core import jsontext
-from vectorize_core.local import catalog, faults, matching, search, vectors
+from vectorize_core.local import catalog, exact_search, faults, matching, vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.columns import Column
-from vectorize_core.local.matrices import Matrices
+from vectorize_core.local.snapshots import View, Views
 from vectorize_core.local.validation import QueryRequest
-from vectorize_core.local.views import View, Views
+from vectorize_core.local.value_store import Matrices
 from vectorize_core.models import Match, QueryResult, Values
 
 
@@ -78,11 +78,11 @@ def prepare(
     )
 
 
-def run(prepared: Prepared, behavior: Behavior, *, exact: bool) -> search.Found | None:
+def run(prepared: Prepared, behavior: Behavior, *, exact: bool) -> exact_search.Found | None:
     """Search. It reads nothing but the view, so no lock is needed. None without a vector."""
     if prepared.vector is None:
         return None
-    return search.nearest(
+    return exact_search.nearest(
         prepared.index.metric,
         prepared.view.matrix,
         prepared.view.norms,
@@ -104,7 +104,7 @@ def answer_many(
     if not prepared:
         return ()
     first = prepared[0]
-    found = search.nearest_to_each(
+    found = exact_search.nearest_to_each(
         first.index.metric,
         first.view.matrix,
         first.view.norms,
@@ -122,7 +122,7 @@ def answer_many(
 
 
 def answer(
-    tx: Connection, prepared: Prepared, found: search.Found | None, behavior: Behavior
+    tx: Connection, prepared: Prepared, found: exact_search.Found | None, behavior: Behavior
 ) -> QueryResult | None:
     """What was found as the request wants it, or None if any of it has changed since `prepare`."""
     if found is None or not len(found.slots):
@@ -137,7 +137,7 @@ def answer(
 
 def _result(
     prepared: Prepared,
-    found: search.Found,
+    found: exact_search.Found,
     stored: Mapping[int, vectors.Stored],
     behavior: Behavior,
 ) -> QueryResult:

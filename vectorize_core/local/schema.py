@@ -7,7 +7,7 @@ import time
 import zlib
 from typing import Final
 
-from vectorize_core.local.matrices import ITEM, Matrices, StorageError
+from vectorize_core.local.value_store import ITEM, Matrices, StorageError
 
 FORMAT: Final = 2
 """Version of the tables below and of the files of values, kept in ``user_version``.

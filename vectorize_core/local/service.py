@@ -17,20 +17,20 @@ from vectorize_core import limits
 from vectorize_core.local import (
     catalog,
     faults,
-    hints,
-    journal,
+    filter_hints,
+    maintenance,
+    mutations,
     querying,
-    upkeep,
     validation,
     vectors,
     workers,
 )
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.checking import Check
 from vectorize_core.local.cursors import Cursors
+from vectorize_core.local.integrity import Check
+from vectorize_core.local.snapshots import Views
 from vectorize_core.local.storage import Database, FileMissingError
-from vectorize_core.local.views import Views
 from vectorize_core.models import (
     IdPage,
     IndexConfig,
@@ -93,20 +93,20 @@ class Service:
         compacted without asking.
         """
         names = [name] if name is not None else [i.name for i in self.list_indexes()]
-        freed = sum(upkeep.compact(self._database, each) for each in names)
+        freed = sum(maintenance.compact(self._database, each) for each in names)
         self._database.vacuum()
         return freed
 
-    def stats(self) -> upkeep.Stats:
+    def stats(self) -> maintenance.Stats:
         """How much is stored, and how much of it is of no use any more."""
-        return upkeep.stats(self._database)
+        return maintenance.stats(self._database)
 
     def check(self, *, repair: bool = False) -> Check:
         """Compare all that is stored with its checksums; ``repair`` what can be.
 
         A repair takes vectors whose values are gone out of their index, and names them.
         """
-        return upkeep.check(self._database, repair=repair)
+        return maintenance.check(self._database, repair=repair)
 
     def create_index(
         self, name: str, config: IndexConfig | Preset, description: str = ""
@@ -139,7 +139,7 @@ class Service:
     def index_info(self, name: str) -> IndexInfo:
         """How many vectors are processed, and the last processed mutation if there was one."""
         with self._reading(name) as (tx, index, now):
-            progress = journal.progress(tx, index, now)
+            progress = mutations.progress(tx, index, now)
         submitted = self._behavior.processed_datetime == "submitted"
         at = progress.submitted if submitted else progress.processed
         return IndexInfo(
@@ -240,7 +240,7 @@ class Service:
             return ()
         with self._reading(name) as (tx, index, now):
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
-            return hints.about(names, live, vectors.scan(tx, index))
+            return filter_hints.about(names, live, vectors.scan(tx, index))
 
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
         """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""
@@ -258,7 +258,7 @@ class Service:
         records = [vectors.Record(vector_id) for vector_id in wanted]
         with self._writing(name) as (tx, index, now):
             accepted = self._submit(tx, index, now, "delete", records)
-        upkeep.tidy(self._database, accepted.index)
+        maintenance.tidy(self._database, accepted.index)
         return Mutation(accepted.mutation_id)
 
     def list_vectors(
@@ -317,7 +317,7 @@ class Service:
         with self._writing(name) as (tx, index, now):
             validation.dimensions(given, index.dimensions)
             accepted = self._submit(tx, index, now, kind, records)
-        upkeep.tidy(self._database, accepted.index)
+        maintenance.tidy(self._database, accepted.index)
         return Mutation(accepted.mutation_id)
 
     def _submit(
@@ -327,8 +327,8 @@ class Service:
         now: float,
         kind: vectors.Kind,
         records: Sequence[vectors.Record],
-    ) -> journal.Accepted:
-        return journal.submit(
+    ) -> mutations.Accepted:
+        return mutations.submit(
             tx,
             self._database.matrices,
             index,
@@ -382,7 +382,7 @@ class Service:
             with self._database.reading() as tx:
                 index = self._find(tx, name)
                 now = index.now(self._clock())
-                if not journal.is_due(tx, index, now):
+                if not mutations.is_due(tx, index, now):
                     yield tx, index, now
                     return
             # Committed before it is read: what is remembered of a state must not be undone.
@@ -394,7 +394,7 @@ class Service:
         with self._database.writing() as tx:
             index = self._find(tx, name)
             now = index.now(self._clock())
-            yield tx, journal.advance(tx, self._database.matrices, index, now), now
+            yield tx, mutations.advance(tx, self._database.matrices, index, now), now
 
     def _find(self, tx: Connection, name: str) -> Index:
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from vectorize_core.local import schema
-from vectorize_core.local.matrices import FileMissingError, Matrices, StorageError
+from vectorize_core.local.value_store import FileMissingError, Matrices, StorageError
 
 __all__ = ["FILE_NAME", "Database", "FileMissingError", "StorageError"]
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from vectorize_core import jsontext
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.matrices import Matrices, StorageError
 from vectorize_core.local.schema import checksum, key, slot
+from vectorize_core.local.value_store import Matrices, StorageError
 from vectorize_core.models import Metadata, Values, Vector
 
 Kind = Literal["insert", "upsert", "delete", "metadata-index"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vectorize_core import VectorizeClient
-from vectorize_core.local import prefilter
+from vectorize_core.local import quantized_codes
 from vectorize_core.models import METRICS, IndexConfig, Vector
 
 DIMENSIONS = 36
@@ -17,8 +17,8 @@ DIMENSIONS = 36
 
 @pytest.fixture(autouse=True)
 def small_is_large(monkeypatch):
-    monkeypatch.setattr(prefilter, "WORTHWHILE", 2_000 * DIMENSIONS)
-    monkeypatch.setattr(prefilter, "_said", set())
+    monkeypatch.setattr(quantized_codes, "WORTHWHILE", 2_000 * DIMENSIONS)
+    monkeypatch.setattr(quantized_codes, "_said", set())
 
 
 @pytest.fixture

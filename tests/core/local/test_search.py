@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vectorize_core import scoring
-from vectorize_core.local import search, workers
-from vectorize_core.local.matrices import FileStore, MemoryStore, StorageError
+from vectorize_core.local import exact_search, workers
 from vectorize_core.local.norms import Norms
+from vectorize_core.local.value_store import FileStore, MemoryStore, StorageError
 from vectorize_core.models import METRICS
 
 
@@ -26,7 +26,7 @@ def norms_of(metric, dimensions):
 
 
 def both(metric, rows, query, k, mask=None, height=None, **more):
-    found = search.nearest(
+    found = exact_search.nearest(
         metric, store_of(rows, height), norms_of(metric, rows.shape[1]), query, k, mask, **more
     )
     expected, scores = scoring.nearest(metric, rows, query, k, mask, **more)
@@ -63,8 +63,8 @@ def test_the_best_are_those_of_scoring_every_row(metric, problem, newest_first, 
     rows, query, k, mask = problem
     with pytest.MonkeyPatch.context() as patch:
         # So that a few rows make many blocks, and blocks go to several threads.
-        patch.setattr(search, "_BLOCK", 4 * rows.shape[1])
-        patch.setattr(search, "_GATHERED_BLOCK", 3 * rows.shape[1])
+        patch.setattr(exact_search, "_BLOCK", 4 * rows.shape[1])
+        patch.setattr(exact_search, "_GATHERED_BLOCK", 3 * rows.shape[1])
         both(metric, rows, query, k, mask, height, newest_first=newest_first)
 
 
@@ -76,10 +76,10 @@ def test_many_queries_at_once_find_what_each_finds(metric, problem, newest_first
     some = np.random.default_rng(1).standard_normal((7, len(query))).astype(np.float32)
     queries = np.vstack([query[np.newaxis], some])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "_SHARED_ROWS", 4)
-        patch.setattr(search, "_KEYS_AT_ONCE", 300)
+        patch.setattr(exact_search, "_SHARED_ROWS", 4)
+        patch.setattr(exact_search, "_KEYS_AT_ONCE", 300)
         for asked in (queries, some):
-            found = search.nearest_to_each(
+            found = exact_search.nearest_to_each(
                 metric,
                 store_of(rows, 8),
                 norms_of(metric, rows.shape[1]),
@@ -103,7 +103,9 @@ def test_masked_rows_stay_out_where_float32_can_rank_too_few(metric):
     rows[4:] *= np.float32(1e30)
     mask = np.arange(64) % 3 > 0
     queries = random.standard_normal((3, 8)).astype(np.float32)
-    many = search.nearest_to_each(metric, store_of(rows), norms_of(metric, 8), queries, 10, mask)
+    many = exact_search.nearest_to_each(
+        metric, store_of(rows), norms_of(metric, 8), queries, 10, mask
+    )
     for query, one in zip(queries, many, strict=True):
         assert both(metric, rows, query, 10, mask).slots.tolist() == one.slots.tolist()
 
@@ -139,18 +141,20 @@ def test_few_rows_are_scored_in_float64(metric, monkeypatch):
     rows = random.standard_normal((20_000, 64)).astype(np.float32)
     # One that is far longer than all others makes none of them doubtful.
     rows[7] *= 1e7
-    search.nearest(metric, store_of(rows), norms_of(metric, 64), rows[5] * np.float32(1.1), 10)
+    exact_search.nearest(
+        metric, store_of(rows), norms_of(metric, 64), rows[5] * np.float32(1.1), 10
+    )
     assert sum(scored) < 60
 
 
 def test_ties_with_the_last_are_given_when_wanted():
     rows = np.repeat(np.eye(4, dtype=np.float32), 5, axis=0)
     query = np.array([1, 0.5, 0, 0], np.float32)
-    found = search.nearest(
+    found = exact_search.nearest(
         "cosine", store_of(rows), norms_of("cosine", 4), query, 7, with_ties=True
     )
     assert found.slots.tolist() == list(range(10))
-    found = search.nearest(
+    found = exact_search.nearest(
         "cosine", store_of(rows), norms_of("cosine", 4), query, 5, with_ties=True
     )
     assert found.slots.tolist() == list(range(5))
@@ -160,7 +164,7 @@ def test_values_that_are_no_numbers_are_refused_and_not_passed_over():
     rows = np.ones((50, 4), np.float32)
     rows[20, 1] = np.nan
     with pytest.raises(StorageError, match="damaged"):
-        search.nearest("cosine", store_of(rows), norms_of("cosine", 4), rows[0], 3)
+        exact_search.nearest("cosine", store_of(rows), norms_of("cosine", 4), rows[0], 3)
 
 
 def test_norms_are_extended_and_never_changed():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vectorize_core
-from vectorize_core.local import Service, compaction, matrices, storage
+from vectorize_core.local import Service, compaction, storage, value_store
 from vectorize_core.models import IndexConfig, Vector
 
 ROOT = str(Path(vectorize_core.__file__).parents[1])
@@ -110,7 +110,7 @@ def test_a_reader_whose_generation_is_gone_looks_again(make, tmp_path, monkeypat
     reader, writer = make(tmp_path), make(tmp_path)
     fill(writer)
     before = everything(writer)
-    original, raced = matrices.FileStore.matrix, []
+    original, raced = value_store.FileStore.matrix, []
 
     def compacted_first(store, count):
         if not raced:
@@ -121,7 +121,7 @@ def test_a_reader_whose_generation_is_gone_looks_again(make, tmp_path, monkeypat
             thread.join()
         return original(store, count)
 
-    monkeypatch.setattr(matrices.FileStore, "matrix", compacted_first)
+    monkeypatch.setattr(value_store.FileStore, "matrix", compacted_first)
     assert everything(reader) == before
 
 
@@ -301,9 +301,11 @@ def test_values_are_synced_before_the_commit_that_tells_of_them(make, tmp_path, 
     service = make(tmp_path)
     fill(service)
     said = []
-    original = matrices._sync
+    original = value_store._sync
     monkeypatch.setattr(
-        matrices, "_sync", lambda file: (said.append("sync"), original(file), said.append("done"))
+        value_store,
+        "_sync",
+        lambda file: (said.append("sync"), original(file), said.append("done")),
     )
     service._database._writer.connection.set_trace_callback(said.append)
     service.upsert("docs", [vector("v2", 1)])

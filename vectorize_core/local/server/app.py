@@ -17,22 +17,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from vectorize_core.local.faults import ServiceFault
-from vectorize_core.local.server import answers, bodies, d1
+from vectorize_core.local.server import d1_routes, parsing, responses
 from vectorize_core.local.server.accounts import Accounts
-from vectorize_core.local.server.api import Api
-from vectorize_core.local.server.binding import Binding
-from vectorize_core.local.server.calls import Call, Reader
-from vectorize_core.local.server.injection import Injector
+from vectorize_core.local.server.binding_routes import Binding
+from vectorize_core.local.server.endpoints import Call, Reader
+from vectorize_core.local.server.injected_faults import Injector
 from vectorize_core.local.server.middleware import Gate
-from vectorize_core.local.server.ratelimit import RateLimit
+from vectorize_core.local.server.rate_limit import RateLimit
 from vectorize_core.local.server.settings import Settings
+from vectorize_core.local.server.vectorize_routes import Api
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
     """The server as an ASGI application."""
     settings = settings if settings is not None else Settings()
     accounts = Accounts(settings.data, settings.behavior, settings.clock)
-    databases = d1.AccountDatabases(accounts)
+    databases = d1_routes.AccountDatabases(accounts)
     injector = Injector(settings.faults)
     reader = Reader(settings.max_body, settings.body_timeout)
     api = Api(accounts, settings)
@@ -45,19 +45,19 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         accounts.close()
 
     def put_faults(call: Call) -> Response:
-        injector.replace(bodies.parsed(call.body))
-        return answers.success(None)
+        injector.replace(parsing.parsed(call.body))
+        return responses.success(None)
 
     async def answer_fault(_: Request, error: Exception) -> Response:
         fault = cast("ServiceFault", error)
         if fault.code == 3000 and fault.status != not_found_status:
             fault = ServiceFault(not_found_status, fault.code, fault.message)
-        return answers.failure(fault)
+        return responses.failure(fault)
 
     app = Starlette(
         routes=[
             *api.routes(reader),
-            *d1.routes(databases, reader),
+            *d1_routes.routes(databases, reader),
             Route("/_/faults", reader.endpoint(put_faults), methods=["PUT"]),
             *Binding(accounts, api, settings.binding_index).routes(reader),
         ],
@@ -80,4 +80,4 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
 async def _answer_no_route(_: Request, error: Exception) -> Response:
     status = cast("HTTPException", error).status_code
-    return answers.failure(ServiceFault(status, 7003, "No route for the URI."))
+    return responses.failure(ServiceFault(status, 7003, "No route for the URI."))

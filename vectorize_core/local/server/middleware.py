@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
-from vectorize_core.local.server import answers
-from vectorize_core.local.server.injection import Injector, Rule
-from vectorize_core.local.server.ratelimit import RateLimit
+from vectorize_core.local.server import responses
+from vectorize_core.local.server.injected_faults import Injector, Rule
+from vectorize_core.local.server.rate_limit import RateLimit
 from vectorize_core.transport.loopback import is_loopback
 
 _ADMIN = "/_/"
@@ -48,11 +48,11 @@ class Gate:
         answer = _with_headers(send, headers)
         refusal = self._refusal(dict(scope["headers"]))
         if refusal is not None:
-            await answers.failure(refusal)(scope, receive, answer)
+            await responses.failure(refusal)(scope, receive, answer)
             return
         if b"%2f" in scope.get("raw_path", b"").lower():
             # Decoded it would be a separator, and the request one for something else.
-            await answers.failure(ServiceFault(404, 7003, "No route for the URI."))(
+            await responses.failure(ServiceFault(404, 7003, "No route for the URI."))(
                 scope, receive, answer
             )
             return
@@ -87,9 +87,9 @@ class Gate:
 
     def _too_many(self) -> Response:
         if self._limit_status == 400:
-            return answers.failure(ServiceFault(400, 40041, "Too Many Requests"))
+            return responses.failure(ServiceFault(400, 40041, "Too Many Requests"))
         text = "Please wait and consider throttling your request speed"
-        return answers.failure(ServiceFault(429, 971, text))
+        return responses.failure(ServiceFault(429, 971, text))
 
     async def _inject(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(rule.delay)
@@ -110,7 +110,7 @@ class Gate:
         if rule.reset:
             await _abort(receive)
         else:
-            answer = answers.failure(ServiceFault(rule.status or 500, rule.code, rule.message))
+            answer = responses.failure(ServiceFault(rule.status or 500, rule.code, rule.message))
             answer.headers.update(rule.headers)
             await answer(scope, receive, send)
 

@@ -33,7 +33,7 @@ class Settings:
     rate_limit_status: Literal[400, 429] = 429
     """How a refusal for too many requests looks: 40041 was seen with 400, the API's own is 429."""
     faults: Sequence[Mapping[str, Any]] = ()
-    """Rules as in `vectorize_core.local.server.injection`."""
+    """Rules as in `vectorize_core.local.server.injected_faults`."""
     create_status: Literal[200, 201] = 200
     """What creating an index answers: 200 by the specification, 201 by the documentation."""
     delete_result: Literal["null", "object"] = "null"

@@ -17,10 +17,10 @@ from starlette.routing import Route
 
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
-from vectorize_core.local.server import answers, api, bodies
+from vectorize_core.local.server import parsing, responses, vectorize_routes
 from vectorize_core.local.server.accounts import MAIN_ACCOUNT, Accounts
-from vectorize_core.local.server.api import Api
-from vectorize_core.local.server.calls import Call, Reader
+from vectorize_core.local.server.endpoints import Call, Reader
+from vectorize_core.local.server.vectorize_routes import Api
 from vectorize_core.local.service import Service
 
 _ROOT: Final = "http://vector-search/"
@@ -33,22 +33,22 @@ class Binding:
         self._accounts = accounts
         self._default_index = default_index
         self._calls: Mapping[str, Callable[[Service, str, Call], Any]] = {
-            "info": api.info,
-            "query": lambda service, index, call: answers.query(
-                served.search(service, index, bodies.parsed_object(call.body))[0]
+            "info": vectorize_routes.info,
+            "query": lambda service, index, call: responses.query(
+                served.search(service, index, parsing.parsed_object(call.body))[0]
             ),
-            "insert": lambda service, index, call: answers.mutation(
+            "insert": lambda service, index, call: responses.mutation(
                 service.insert(index, served.vectors(service, index, call, "insert", _lines(call)))
             ),
-            "upsert": lambda service, index, call: answers.mutation(
+            "upsert": lambda service, index, call: responses.mutation(
                 service.upsert(index, served.vectors(service, index, call, "upsert", _lines(call)))
             ),
             # Whatever the content type: the proxied form does not keep it where it belongs.
-            "getByIds": lambda service, index, call: answers.vectors(
-                service.get_by_ids(index, api.ids(bodies.parsed_object(call.body)))
+            "getByIds": lambda service, index, call: responses.vectors(
+                service.get_by_ids(index, vectorize_routes.ids(parsing.parsed_object(call.body)))
             ),
-            "deleteByIds": lambda service, index, call: answers.mutation(
-                service.delete_by_ids(index, api.ids(bodies.parsed_object(call.body)))
+            "deleteByIds": lambda service, index, call: responses.mutation(
+                service.delete_by_ids(index, vectorize_routes.ids(parsing.parsed_object(call.body)))
             ),
         }
 
@@ -60,7 +60,7 @@ class Binding:
             try:
                 return await endpoint(request)
             except ServiceFault as fault:
-                return answers.bare_failure(fault)
+                return responses.bare_failure(fault)
 
         return [
             *(
@@ -80,14 +80,14 @@ class Binding:
             raise ServiceFault(404, 7003, "No route for the URI.")
         service = self._accounts.service(MAIN_ACCOUNT)
         index = _header(call, "x-vectorize-index") or self._default_index or _only_index(service)
-        return answers.JsonAnswer(work(service, index, call))
+        return responses.JsonAnswer(work(service, index, call))
 
 
 def _lines(call: Call) -> bytes:
     """NDJSON, also of the older form ``{"vectors": [...]}``."""
-    if _media_type(call) != bodies.JSON:
+    if _media_type(call) != parsing.JSON:
         return call.body
-    vectors = bodies.field(bodies.parsed_object(call.body), "vectors", list)
+    vectors = parsing.field(parsing.parsed_object(call.body), "vectors", list)
     if vectors is None:
         raise faults.unparsable_body("vectors", "expected an array")
     return b"\n".join(orjson.dumps(vector) for vector in vectors)

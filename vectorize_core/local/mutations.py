@@ -15,7 +15,7 @@ from typing import Any
 from vectorize_core.local import vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.matrices import Matrices
+from vectorize_core.local.value_store import Matrices
 
 
 @dataclass(frozen=True, slots=True)

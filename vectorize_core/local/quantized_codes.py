@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core.local.matrices import Matrix, Rows, Slots
 from vectorize_core.local.norms import Norms
+from vectorize_core.local.value_store import Matrix, Rows, Slots
 from vectorize_core.models import Metric, Values
 
 WORTHWHILE: Final = 20_000_000

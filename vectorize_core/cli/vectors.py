@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from vectorize_core import jsontext, limits
-from vectorize_core.cli import output, shapes
+from vectorize_core.cli import api_json, output
 from vectorize_core.cli.target import Target, with_target
 from vectorize_core.index import Index
 from vectorize_core.models import Match, Values, Vector, as_values
@@ -39,7 +39,7 @@ def indexes(target: Target, as_json: AsJson = False) -> None:
     with target.client() as client:
         listed = client.list_indexes()
     if as_json:
-        output.print_json_array(map(shapes.index, listed))
+        output.print_json_array(map(api_json.index, listed))
         return
     if not listed and output.on_terminal():
         output.note(f"no index in {target.place}")
@@ -60,8 +60,8 @@ def info(target: Target, name: IndexName, as_json: AsJson = False) -> None:
         index = client.index(name)
         details, state, filterable = index.details(), index.info(), index.list_metadata_indexes()
     if as_json:
-        found = {**shapes.index(details), **shapes.info(state)}
-        output.print_json({**found, "metadataIndexes": shapes.metadata_indexes(filterable)})
+        found = {**api_json.index(details), **api_json.info(state)}
+        output.print_json({**found, "metadataIndexes": api_json.metadata_indexes(filterable)})
         return
     output.print_fields(
         [
@@ -127,7 +127,7 @@ def query(
         if wanted and not matches:
             _explain_nothing(index, wanted)
     if as_json:
-        output.print_json_array(map(shapes.match, matches))
+        output.print_json_array(map(api_json.match, matches))
         return
     _print_matches(matches, metadata is not WhichMetadata.NONE, with_values)
 
@@ -163,7 +163,7 @@ def get(
     with target.client() as client:
         found = _found(client.index(name), ids_given(ids), missing)
         if as_json:
-            output.print_json_array(map(shapes.vector, found))
+            output.print_json_array(map(api_json.vector, found))
         elif output.on_terminal():
             for vector in found:
                 output.print_fields([*_row(vector).items(), ("", "")])

@@ -11,10 +11,10 @@ from starlette.routing import Route
 
 from vectorize_core import limits
 from vectorize_core.local import faults, validation
-from vectorize_core.local.server import answers, bodies
+from vectorize_core.local.server import parsing, responses
 from vectorize_core.local.server.accounts import Accounts
-from vectorize_core.local.server.bodies import field
-from vectorize_core.local.server.calls import Call, Handler, Reader
+from vectorize_core.local.server.endpoints import Call, Handler, Reader
+from vectorize_core.local.server.parsing import field
 from vectorize_core.local.server.settings import Settings
 from vectorize_core.local.service import Service
 from vectorize_core.models import IndexConfig, QueryResult, Vector
@@ -57,42 +57,44 @@ class Api:
 
     def create_index(self, call: Call) -> Response:
         """An index with a configuration, or with the preset of an embedding model."""
-        body = bodies.json_object(call)
+        body = parsing.json_object(call)
         name, description = field(body, "name", str), field(body, "description", str)
         created = self._service(call).create_index(
             name if name is not None else "",
             _config(field(body, "config", dict)),
             description if description is not None else "",
         )
-        return answers.success(answers.index(created), status=self._settings.create_status)
+        return responses.success(responses.index(created), status=self._settings.create_status)
 
     def list_indexes(self, call: Call) -> Response:
         """All indexes of the account."""
         listed = self._service(call).list_indexes()
-        return answers.success([answers.index(one) for one in listed])
+        return responses.success([responses.index(one) for one in listed])
 
     def get_index(self, call: Call) -> Response:
         """One index."""
-        return answers.success(answers.index(self._service(call).get_index(call.names["index"])))
+        return responses.success(
+            responses.index(self._service(call).get_index(call.names["index"]))
+        )
 
     def delete_index(self, call: Call) -> Response:
         """Delete an index."""
         self._service(call).delete_index(call.names["index"])
-        return answers.success(None if self._settings.delete_result == "null" else {})
+        return responses.success(None if self._settings.delete_result == "null" else {})
 
     def query(self, call: Call) -> Response:
         """Matches, with hints where a filter may have found too little."""
         found, hints = self.search(
-            self._service(call), call.names["index"], bodies.json_object(call)
+            self._service(call), call.names["index"], parsing.json_object(call)
         )
-        return answers.success(answers.query(found), hints)
+        return responses.success(responses.query(found), hints)
 
     def search(
         self, service: Service, index: str, body: Mapping[str, Any]
     ) -> tuple[QueryResult, Sequence[str]]:
         """Matches and hints; the hints are logged too."""
         given = {
-            "vector": bodies.numbers(body, "vector"),
+            "vector": parsing.numbers(body, "vector"),
             "vector_id": field(body, "vectorId", str),
             "top_k": field(body, "topK", int),
             "return_values": field(body, "returnValues", bool),
@@ -129,12 +131,12 @@ class Api:
     def insert(self, service: Service, index: str, call: Call) -> Any:
         """The receipt of an insert."""
         vectors = self.vectors(service, index, call, "insert")
-        return answers.mutation(service.insert(index, vectors))
+        return responses.mutation(service.insert(index, vectors))
 
     def upsert(self, service: Service, index: str, call: Call) -> Any:
         """The receipt of an upsert."""
         vectors = self.vectors(service, index, call, "upsert")
-        return answers.mutation(service.upsert(index, vectors))
+        return responses.mutation(service.upsert(index, vectors))
 
     def vectors(
         self, service: Service, index: str, call: Call, verb: str, ndjson: bytes | None = None
@@ -144,9 +146,9 @@ class Api:
         if unparsable not in ("error", "discard"):
             raise faults.refused("unparsable-behavior is 'error' or 'discard'")
         if ndjson is None:
-            ndjson = bodies.ndjson(call, lenient=self._settings.lenient)
+            ndjson = parsing.ndjson(call, lenient=self._settings.lenient)
         discard = unparsable == "discard"
-        vectors = bodies.parse_vectors(ndjson, verb, discard=discard)
+        vectors = parsing.parse_vectors(ndjson, verb, discard=discard)
         if discard and self._settings.discards == "invalid":
             expected = service.get_index(index).config.dimensions
             vectors = [v for v in vectors if self._is_valid(verb, v, expected)]
@@ -169,46 +171,46 @@ class Api:
         return self._accounts.service(call.names["account"])
 
     def _on_index(self, work: Callable[[Service, str, Call], Any]) -> Handler:
-        return lambda call: answers.success(work(self._service(call), call.names["index"], call))
+        return lambda call: responses.success(work(self._service(call), call.names["index"], call))
 
 
 def info(service: Service, index: str, _: Call) -> Any:
     """How far an index has got."""
-    return answers.info(service.index_info(index))
+    return responses.info(service.index_info(index))
 
 
 def get_by_ids(service: Service, index: str, call: Call) -> Any:
     """Vectors by their ids."""
-    return answers.vectors(service.get_by_ids(index, ids(bodies.json_object(call))))
+    return responses.vectors(service.get_by_ids(index, ids(parsing.json_object(call))))
 
 
 def delete_by_ids(service: Service, index: str, call: Call) -> Any:
     """The receipt of a delete."""
-    return answers.mutation(service.delete_by_ids(index, ids(bodies.json_object(call))))
+    return responses.mutation(service.delete_by_ids(index, ids(parsing.json_object(call))))
 
 
 def list_vectors(service: Service, index: str, call: Call) -> Any:
     """A page of ids."""
     count, cursor = _count(call.query.get("count")), call.query.get("cursor")
-    return answers.id_page(service.list_vectors(index, count=count, cursor=cursor))
+    return responses.id_page(service.list_vectors(index, count=count, cursor=cursor))
 
 
 def create_metadata_index(service: Service, index: str, call: Call) -> Any:
     """The receipt of a new metadata index."""
-    body = bodies.json_object(call)
+    body = parsing.json_object(call)
     name, index_type = field(body, "propertyName", str), field(body, "indexType", str)
-    return answers.mutation(service.create_metadata_index(index, name, index_type))
+    return responses.mutation(service.create_metadata_index(index, name, index_type))
 
 
 def list_metadata_indexes(service: Service, index: str, _: Call) -> Any:
     """The metadata indexes in force."""
-    return answers.metadata_indexes(service.list_metadata_indexes(index))
+    return responses.metadata_indexes(service.list_metadata_indexes(index))
 
 
 def delete_metadata_index(service: Service, index: str, call: Call) -> Any:
     """The receipt of a metadata index's end."""
-    name = field(bodies.json_object(call), "propertyName", str)
-    return answers.mutation(service.delete_metadata_index(index, name))
+    name = field(parsing.json_object(call), "propertyName", str)
+    return responses.mutation(service.delete_metadata_index(index, name))
 
 
 def ids(body: Mapping[str, Any]) -> list[str]:

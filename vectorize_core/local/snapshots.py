@@ -17,10 +17,10 @@ from vectorize_core.local import vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.columns import Column, Columns, by_id, by_metadata, by_namespace
-from vectorize_core.local.matrices import Matrix
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.prefilter import Prefilter
+from vectorize_core.local.quantized_codes import Prefilter
 from vectorize_core.local.storage import Database
+from vectorize_core.local.value_store import Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from vectorize_core import scoring
 from vectorize_core.local import workers
-from vectorize_core.local.matrices import Matrix, Rows, Slots, StorageError
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.prefilter import Prefilter
+from vectorize_core.local.quantized_codes import Prefilter
+from vectorize_core.local.value_store import Matrix, Rows, Slots, StorageError
 from vectorize_core.models import Metric, Values
 
 Mask = NDArray[np.bool_]

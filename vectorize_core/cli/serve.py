@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorize_core import jsontext
-from vectorize_core.cli.failures import fail, readable
+from vectorize_core.cli.errors import fail, readable
 from vectorize_core.cli.output import on_terminal, print_json
-from vectorize_core.cli.switches import parse
+from vectorize_core.cli.serve_switches import parse
 from vectorize_core.cli.target import API_PATH
 from vectorize_core.client import VectorizeClient
 from vectorize_core.transport.loopback import is_loopback
@@ -99,7 +99,7 @@ def serve(
 
         from vectorize_core.local import Behavior, ServiceFault  # noqa: PLC0415
         from vectorize_core.local.server import Settings, create_app  # noqa: PLC0415
-        from vectorize_core.local.server.serving import UVICORN_OPTIONS  # noqa: PLC0415
+        from vectorize_core.local.server.uvicorn_server import UVICORN_OPTIONS  # noqa: PLC0415
     except ImportError as error:
         fail(str(error), 2)
     if data is not None:
@@ -142,7 +142,7 @@ def serve(
 
 
 def _announce(base_url: str, settings: Settings) -> None:
-    from vectorize_core.local.server.serving import environment  # noqa: PLC0415
+    from vectorize_core.local.server.uvicorn_server import environment  # noqa: PLC0415
 
     kept = "in memory" if settings.data == ":memory:" else f"in {settings.data}"
     lines = [f"# Vectorize at {base_url}, data {kept}; Ctrl-C stops it."]
@@ -158,7 +158,7 @@ def _announce(base_url: str, settings: Settings) -> None:
 
 
 def _announce_json(base_url: str, settings: Settings) -> None:
-    from vectorize_core.local.server.serving import environment  # noqa: PLC0415
+    from vectorize_core.local.server.uvicorn_server import environment  # noqa: PLC0415
 
     # Without the token: what is printed for a program may end up in its log.
     variables = environment(base_url, None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from vectorize_core.local import catalog, checking, compaction
+from vectorize_core.local import catalog, compaction, integrity
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.checking import Check
-from vectorize_core.local.matrices import ITEM
+from vectorize_core.local.integrity import Check
 from vectorize_core.local.storage import FILE_NAME, Database
+from vectorize_core.local.value_store import ITEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ def check(database: Database, *, repair: bool) -> Check:
     """What is wrong, and what of it could be repaired if that is wanted."""
     if not repair:
         with database.reading() as tx:
-            return checking.check(tx, database.matrices)
+            return integrity.check(tx, database.matrices)
     with database.writing() as tx:
         database.matrices.sweep(catalog.generations(tx))
-        found, former = checking.repair(tx, database.matrices)
+        found, former = integrity.repair(tx, database.matrices)
     for index in former:
         database.matrices.remove(index.id, index.generation, index.dimensions)
     return found

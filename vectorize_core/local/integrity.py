@@ -12,8 +12,8 @@ import numpy as np
 
 from vectorize_core.local import catalog, compaction, vectors
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.matrices import ITEM, Matrices
 from vectorize_core.local.schema import checksum, key
+from vectorize_core.local.value_store import ITEM, Matrices
 
 _CHUNK: Final = 1 << 24
 """Bytes of values that are read at once."""

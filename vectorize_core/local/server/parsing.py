@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from vectorize_core import limits
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
-from vectorize_core.local.server.calls import Call
+from vectorize_core.local.server.endpoints import Call
 from vectorize_core.models import Vector
 
 JSON: Final = "application/json"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vectorize_core import layout, limits
-from vectorize_core.cli import shapes
+from vectorize_core.cli import api_json
 from vectorize_core.index import Index
 from vectorize_core.models import IndexInfo
 
@@ -25,9 +25,9 @@ def examine(index: Index) -> dict[str, Any]:
     ]
     has_own = any(m.property_name == layout.OWN for m in filterable)
     return {
-        **shapes.index(details),
-        **shapes.info(state),
-        "metadataIndexes": shapes.metadata_indexes(filterable),
+        **api_json.index(details),
+        **api_json.info(state),
+        "metadataIndexes": api_json.metadata_indexes(filterable),
         "coversEveryVector": sorted(noted),
         "withoutLayout": _without_layout(index, state) if has_own else None,
         "problems": problems,

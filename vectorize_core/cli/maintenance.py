@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vectorize_core.cli import output
-from vectorize_core.cli.reading import AsJson
 from vectorize_core.cli.target import Target, existing, with_target
+from vectorize_core.cli.vectors import AsJson
 from vectorize_core.errors import VectorizeError
 
 if TYPE_CHECKING:

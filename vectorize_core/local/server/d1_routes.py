@@ -13,10 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vectorize_core.local import faults
-from vectorize_core.local.databases import Database, Databases, split
-from vectorize_core.local.server import answers, bodies
+from vectorize_core.local.d1_databases import Database, Databases, split
+from vectorize_core.local.server import parsing, responses
 from vectorize_core.local.server.accounts import MOST_ACCOUNTS, Accounts
-from vectorize_core.local.server.calls import Call, Handler, Reader
+from vectorize_core.local.server.endpoints import Call, Handler, Reader
 
 PREFIX: Final = "/client/v4/accounts/{account}/d1/database/{database}"
 
@@ -53,9 +53,9 @@ def routes(databases: AccountDatabases, reader: Reader) -> Sequence[Route]:
 
     def serving(shape: Callable[[list[str], list[tuple[Any, ...]]], Any]) -> Handler:
         def handler(call: Call) -> Response:
-            statements = _statements(bodies.json_object(call))
+            statements = _statements(parsing.json_object(call))
             database = databases.get(call.names["account"], call.names["database"])
-            return answers.success(
+            return responses.success(
                 [
                     {"success": True, "meta": meta, "results": shape(columns, rows)}
                     for columns, rows, meta in database.run(statements)
@@ -73,12 +73,12 @@ def routes(databases: AccountDatabases, reader: Reader) -> Sequence[Route]:
 
 
 def _statements(body: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
-    batch = bodies.field(body, "batch", list)
+    batch = parsing.field(body, "batch", list)
     statements = []
     for given in [body] if batch is None else batch:
         if not isinstance(given, dict):
             raise faults.unparsable_body("batch", "expected objects")
-        sql, params = bodies.field(given, "sql", str), bodies.field(given, "params", list) or []
+        sql, params = parsing.field(given, "sql", str), parsing.field(given, "params", list) or []
         if sql is None:
             raise faults.unparsable_body("sql", "expected a string")
         if any(isinstance(value, (list, dict)) for value in params):
