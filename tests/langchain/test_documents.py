@@ -30,6 +30,7 @@ from vectorize_core import (
     Vector,
     VectorizeClient,
     WaitTimeoutError,
+    jsontext,
     layout,
 )
 from vectorize_core.api.operations import DeleteByIds, GetByIds
@@ -76,7 +77,7 @@ def test_metadata_may_take_10240_bytes_and_not_one_more(
     def size(metadata: dict[str, Any]) -> int:
         record = layout.Record("a", "é", metadata)
         encoded = layout.encode(record, indexed=layout.METADATA_INDEXES)
-        return len(layout.json.dumps(encoded))
+        return len(jsontext.dumps(encoded))
 
     metadata = {"a": "x" * (10_240 - size({"a": ""}) + over)}
     if over:

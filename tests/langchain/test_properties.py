@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as npst
 from langchain_core.documents import Document
 
 from langchain_vectorize import VectorizeVectorStore
-from langchain_vectorize.relevance import RELEVANCE
+from langchain_vectorize.vectorstore import RELEVANCE
 from tests.stores import METRICS, Embedder, raw_scores
 from vectorize_core import VectorizeClient
 from vectorize_core.models import Metric

@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 
 from langchain_vectorize import VectorizeVectorStore
-from langchain_vectorize.relevance import RELEVANCE
+from langchain_vectorize.vectorstore import RELEVANCE
 from tests.stores import (
     METRICS,
     Call,
