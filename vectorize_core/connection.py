@@ -15,7 +15,7 @@ from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.executor import Executor
 from vectorize_core.transport.io import AsyncIo, SyncIo
 from vectorize_core.transport.loopback import is_loopback
-from vectorize_core.transport.rate_limit import CLOUDFLARE, RateBudget, RateLimit
+from vectorize_core.transport.rate_limit import CLOUDFLARE, RateLimit, RateLimiter
 from vectorize_core.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Address:
 
 
 class Connection:
-    """An executor, with the retry policy, the rate budget and the events of sync and async calls.
+    """An executor, with the retry policy, the rate limiter and the events of sync and async calls.
 
     Pickles as its `Address`: the copy finds its secrets in the environment, and tells its events
     to nobody but the logger.
@@ -88,13 +88,13 @@ class Connection:
         executor: Executor,
         retry: RetryPolicy | None = None,
         *,
-        budget: RateBudget | None = None,
+        limiter: RateLimiter | None = None,
         events: Events | None = None,
         address: Address | None = None,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
-        self.budget = budget
+        self.limiter = limiter
         self.events = events if events is not None else Events()
         if address is None:
             address = Address(bound="it has an executor of its own")
@@ -121,11 +121,11 @@ class Connection:
 
     def io(self) -> SyncIo:
         """What sync flows run over."""
-        return SyncIo(self.executor, self.retry, budget=self.budget, events=self.events)
+        return SyncIo(self.executor, self.retry, limiter=self.limiter, events=self.events)
 
     def async_io(self) -> AsyncIo:
         """What async flows run over."""
-        return AsyncIo(self.executor, self.retry, budget=self.budget, events=self.events)
+        return AsyncIo(self.executor, self.retry, limiter=self.limiter, events=self.events)
 
     def close(self) -> None:
         """Close what sync calls use; safe to call again."""
@@ -171,8 +171,8 @@ def http_connection(
         options={"timeout": timeout, "retry": retry, "rate_limit": rate_limit},
         bound="it uses an httpx client or transport that was passed in" if is_injected else "",
     )
-    budget, events = RateBudget(rate_limit), Events(options.get("on_event"))
-    return Connection(executor, retry, budget=budget, events=events, address=address)
+    limiter, events = RateLimiter(rate_limit), Events(options.get("on_event"))
+    return Connection(executor, retry, limiter=limiter, events=events, address=address)
 
 
 def local_connection(

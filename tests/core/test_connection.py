@@ -53,7 +53,7 @@ def test_an_account_is_reached_again_with_the_secrets_of_the_environment(
     assert (credentials.account_id, credentials.base_url) == (ACCOUNT, "https://host.test/v4")
     assert credentials.headers == {"Authorization": "Bearer there"}
     assert again.retry == policy
-    assert again.budget.limit == limit
+    assert again.limiter.limit == limit
     assert again.address == client.connection.address
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from vectorize_core.transport.io import Io
-from vectorize_core.transport.rate_limit import BudgetUsedUpError
+from vectorize_core.transport.rate_limit import LimitUsedUpError
 from vectorize_core.transport.retry import is_transient
 
 _FIRST, _LONGEST = 0.05, 5.0
@@ -13,7 +13,7 @@ _FIRST, _LONGEST = 0.05, 5.0
 
 def is_passing(error: BaseException) -> bool:
     """Whether a poll that failed may well succeed later: it was refused, or not sent at all."""
-    return is_transient(error) or isinstance(error, BudgetUsedUpError)
+    return is_transient(error) or isinstance(error, LimitUsedUpError)
 
 
 class Pauses:

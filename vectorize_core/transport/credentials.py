@@ -1,4 +1,4 @@
-"""Who is calling, and where: arguments first, then the environment."""
+"""Credentials and the address of the API: from arguments, else from the environment."""
 
 from __future__ import annotations
 
@@ -51,9 +51,10 @@ def find_credentials(
     base_url: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Credentials:
-    """The credentials of a client, or `ConfigurationError` listing every place looked at.
+    """The credentials of a client.
 
     A token is preferred to a key with an e-mail address; a loopback ``base_url`` needs neither.
+    Raises `ConfigurationError` naming every argument and variable that was looked at.
     """
     environ = os.environ if environ is None else environ
     base = _base_url(_stripped(base_url) or _first(environ, BASE_URL_VARIABLES) or DEFAULT_BASE_URL)
@@ -101,9 +102,9 @@ def _key_headers(key: str, address: str) -> dict[str, str]:
 
 
 def _sendable(value: str, what: str) -> str:
-    # httpx would refuse it too, showing it in the error.
+    # httpx would refuse it too, but its error would show the secret.
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise ConfigurationError(f"the {what} has a space, or a character no HTTP header can hold")
+        raise ConfigurationError(f"the {what} has a space or a character that no header can hold")
     return value
 
 
@@ -112,7 +113,7 @@ def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
 
 
 def _stripped(value: str | None) -> str | None:
-    # Files and shells leave a line's end behind.
+    # Values from files and shells often end with a line break.
     return value.strip() if value is not None else None
 
 

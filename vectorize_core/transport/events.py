@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 logger = logging.getLogger("vectorize_core")
 LONG = 10.0
-"""Seconds of standing still that are worth a warning."""
+"""Seconds of waiting that are worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened on a connection; ``name`` says what."""
+    """Something that happened on a connection; ``name`` is its kind."""
 
     name: ClassVar[str]
 
@@ -24,7 +24,7 @@ class Event:
         return logging.DEBUG
 
     def as_dict(self) -> dict[str, object]:
-        """The fields, and the name as "event"."""
+        """The fields, and ``name`` as "event"."""
         return {"event": self.name, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
 
@@ -35,7 +35,7 @@ OnEvent = Callable[[Event], None]
 class RequestEvent(Event):
     """One attempt at an operation ended, in success or failure.
 
-    ``seconds`` is the time it took, waiting for the rate budget not included. ``status`` and
+    ``seconds`` is the time it took, without waits for the rate limit. ``status`` and
     ``request_id`` (the ``cf-ray``) come from an HTTP answer, ``error`` is the name of an exception
     class.
     """
@@ -66,7 +66,7 @@ class RetryEvent(Event):
 
     @property
     def level(self) -> int:
-        """Who waits for long wants to know why."""
+        """A long delay is a warning: the user should know what the program waits for."""
         return logging.WARNING if self.delay >= LONG else logging.INFO
 
 
@@ -74,7 +74,7 @@ class RetryEvent(Event):
 class BatchEvent(Event):
     """A request of a write ended: ``written`` of its ``records`` were accepted, all or none.
 
-    ``seconds`` includes waits and repetitions.
+    ``seconds`` includes waits and retries.
     """
 
     name: ClassVar[str] = "batch"
@@ -88,7 +88,7 @@ class BatchEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class WaitEvent(Event):
-    """A wait for a write ended, after ``polls`` looks at the index."""
+    """A wait for a write ended, after the index was polled ``polls`` times."""
 
     name: ClassVar[str] = "wait"
     index: str
@@ -100,11 +100,11 @@ class WaitEvent(Event):
 
 
 class Events:
-    """Tells events to the ``vectorize_core`` logger, then to ``on_event``.
+    """Passes events to the ``vectorize_core`` logger, then to ``on_event``.
 
     A log record has the event as a dict in its attribute ``vectorize``. ``on_event`` is called in
-    the thread or task where the event happens, so it should be quick. What it raises is logged,
-    once, and harms nothing.
+    the thread or task where the event happens, so it should be quick. Its first error is logged;
+    none of them is raised.
     """
 
     def __init__(self, on_event: OnEvent | None = None) -> None:
@@ -113,15 +113,15 @@ class Events:
 
     @property
     def heard(self) -> bool:
-        """Whether anybody is told of every event."""
+        """Whether events of every level are logged or passed on."""
         return self._on_event is not None or logger.isEnabledFor(logging.DEBUG)
 
     def emit(self, event: Event) -> None:
-        """Tell ``event``."""
+        """Log ``event`` and pass it on."""
         if logger.isEnabledFor(event.level):
-            said = event.as_dict()
-            text = " ".join(f"{name}={value}" for name, value in said.items() if value is not None)
-            logger.log(event.level, "%s", text, extra={"vectorize": said})
+            as_dict = event.as_dict()
+            text = " ".join(f"{key}={value}" for key, value in as_dict.items() if value is not None)
+            logger.log(event.level, "%s", text, extra={"vectorize": as_dict})
         if self._on_event is None:
             return
         try:
@@ -129,4 +129,4 @@ class Events:
         except Exception:
             if not self._failed:
                 self._failed = True
-                logger.exception("on_event failed on %s events; said once", event.name)
+                logger.exception("on_event failed on a %s event; logged once", event.name)

@@ -1,4 +1,4 @@
-"""Who carries operations out: over HTTP, or in this process."""
+"""What carries operations out: over HTTP, or in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Answer(NamedTuple, Generic[T]):
 
 
 class Executor(Protocol):
-    """Carries operations out, once, for either face."""
+    """Carries each operation out once, sync or async."""
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
@@ -30,7 +30,7 @@ class Executor(Protocol):
         """Carry ``op`` out without blocking the event loop; raises its typed error."""
 
     def close(self) -> None:
-        """Free what the sync face holds; safe to call again."""
+        """Free what sync calls hold; safe to call again."""
 
     async def aclose(self) -> None:
-        """Free what both faces hold; safe to call again."""
+        """Free what sync and async calls hold; safe to call again."""

@@ -1,4 +1,4 @@
-"""Operations over HTTP, by httpx: one pooled client a face."""
+"""Operations over HTTP, by httpx: a pooled client for sync calls, one for async calls."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class HttpExecutor:
         self._timeout = timeout
         self._http_client = http_client
         self._async_http_client = async_http_client
-        # A transport for both faces, such as httpx.MockTransport, need be given only once.
+        # A transport for both variants, such as httpx.MockTransport, need be given only once.
         if async_transport is None and isinstance(transport, httpx.AsyncBaseTransport):
             async_transport = transport
         elif transport is None and isinstance(async_transport, httpx.BaseTransport):
@@ -83,7 +83,7 @@ class HttpExecutor:
         slices = []
         for part in request.body:
             slices.append(part)
-            # Encoding a large write takes long; the loop gets its turn after every slice.
+            # Encoding a large write takes long; other tasks run after every slice.
             await asyncio.sleep(0)
         content: bytes | AsyncIterator[bytes] = b"".join(slices[:1])
         if len(slices) > 1:
@@ -107,7 +107,7 @@ class HttpExecutor:
         options: dict[str, Any] = {
             "method": request.method,
             "url": _parsed(self.credentials.url + request.area + request.path),
-            # An empty mapping would make httpx take the address apart to remove a query.
+            # For an empty mapping httpx would parse the URL to remove a query.
             "params": request.params or None,
             "headers": headers,
         }
@@ -118,23 +118,23 @@ class HttpExecutor:
         return request, options
 
     def _unanswered(self, op: Op[Any], error: httpx.RequestError) -> ConnectionFailedError:
-        said = str(error) or type(error).__name__
+        text = str(error) or type(error).__name__
         if isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError)):
             url = self.credentials.base_url
-            return ConnectionFailedError(f"{op}: no connection to {url}: {said}", sent=False)
+            return ConnectionFailedError(f"{op}: no connection to {url}: {text}", sent=False)
         if isinstance(error, httpx.TimeoutException):
-            return RequestTimeoutError(f"{op}: no answer in time: {said}")
-        return ConnectionFailedError(f"{op}: the connection broke: {said}")
+            return RequestTimeoutError(f"{op}: no answer in time: {text}")
+        return ConnectionFailedError(f"{op}: the connection broke: {text}")
 
     def _client(self) -> httpx.Client:
         if self._http_client is not None:
             return self._http_client
         if self._async_http_client is not None:
-            raise _one_sided("async_http_client", "sync calls need http_client=")
+            raise _needs_both("async_http_client", "sync calls need http_client=")
         if self._async_transport is not None and self._transport is None:
-            raise _one_sided("async_transport", "sync calls need transport=")
-        # Keyed by process: connections shared with a parent would mix up answers. No lock, which
-        # a fork could leave locked; setdefault decides between two threads.
+            raise _needs_both("async_transport", "sync calls need transport=")
+        # One for each process: connections shared with a parent would mix up answers. Without a
+        # lock, which a fork could leave locked: setdefault decides between two threads.
         pid = os.getpid()
         client = self._clients.get(pid)
         if client is None:
@@ -146,9 +146,9 @@ class HttpExecutor:
         if self._async_http_client is not None:
             return self._async_http_client
         if self._http_client is not None:
-            raise _one_sided("http_client", "async calls need async_http_client=")
+            raise _needs_both("http_client", "async calls need async_http_client=")
         if self._transport is not None and self._async_transport is None:
-            raise _one_sided("transport", "async calls need async_transport=")
+            raise _needs_both("transport", "async calls need async_transport=")
         loop = asyncio.get_running_loop()
         known = self._async_clients.get(loop)
         if known is None or known[0] != os.getpid():
@@ -177,7 +177,7 @@ class HttpExecutor:
             client.close()
 
     async def aclose(self) -> None:
-        """Close both faces' clients, unless they were injected; no operation can follow."""
+        """Close both clients, unless they were injected; no operation can follow."""
         self.close()
         pid, client = self._async_clients.pop(asyncio.get_running_loop(), (0, None))
         if client is not None and pid == os.getpid():
@@ -192,8 +192,7 @@ def _new_async_client(transport: httpx.AsyncBaseTransport | None = None) -> http
 
 def _warm_async_client() -> httpx.AsyncClient:
     """In a thread, since it reads files: the certificates, and modules httpx loads on first use."""
-    # Which httpx brings.
-    import anyio.streams.tls  # noqa: PLC0415 - only where it is needed
+    import anyio.streams.tls  # noqa: PLC0415 - comes with httpx; only async calls need it
 
     anyio.run(anyio.sleep, 0)
     return _new_async_client()
@@ -204,18 +203,18 @@ async def _each(slices: Sequence[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
-# For a search, httpx would spend a tenth of its time on parsing the address again.
+# Parsing the URL anew would be a tenth of the time httpx takes for a search.
 _parsed = lru_cache(maxsize=256)(httpx.URL)
 
 
-def _one_sided(given: str, needed: str) -> ConfigurationError:
+def _needs_both(given: str, needed: str) -> ConfigurationError:
     return ConfigurationError(f"only {given}= was given; {needed} too")
 
 
 _USER_AGENT = {"User-Agent": "vectorize-stores"}
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60.0)
-"""As httpx has them, but for connections that are kept for a minute instead of five seconds: a new
-one costs a search three round trips, and users pause longer between two questions."""
+"""The defaults of httpx, but connections are kept for a minute instead of five seconds: a new one
+costs a search three round trips, and users often pause longer between two questions."""
 
 
 def _read(op: Op[T], response: httpx.Response) -> Answer[T]:

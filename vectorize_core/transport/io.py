@@ -1,7 +1,8 @@
-"""How a flow does anything: `Io`, its two kinds, and the two ways to drive a flow.
+"""How a flow sends, sleeps and runs things side by side: `Io`, in a sync and an async variant.
 
-A flow is an ``async def`` that awaits nothing but its `Io`. `AsyncIo` really suspends. `SyncIo`
-never does, so `run` finishes a flow with a single step: no event loop, no second body.
+A flow is work that takes several calls, written once: an ``async def`` that awaits nothing but the
+methods of its `Io`. Those of `AsyncIo` suspend. Those of `SyncIo` never do, so that `run` finishes
+a flow in a single step, without an event loop.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiError
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
 from vectorize_core.transport.executor import Answer, Executor
-from vectorize_core.transport.rate_limit import RateBudget, is_for_all
+from vectorize_core.transport.rate_limit import RateLimiter, is_for_all
 from vectorize_core.transport.retry import RetryPolicy, repeat
 from vectorize_core.transport.workers import (
-    Crew,
     Done,
-    InlineCrew,
-    TaskCrew,
-    ThreadCrew,
+    InlineWorkers,
+    TaskWorkers,
+    ThreadWorkers,
+    Workers,
     check_running,
     in_worker,
     pause,
@@ -53,29 +54,29 @@ class Io(Protocol):
         """Carry ``op`` out, with retries if it is repeatable; raises its typed error."""
 
     async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
-        """Carry ``op`` out with no retries, for who tries again in his own time.
+        """Carry ``op`` out without retries, for callers that poll.
 
-        It waits for the rate limit for ``patience`` seconds; if that is not enough it raises
-        `RateLimitError` at once.
+        Raises `RateLimitError` at once if the rate limit makes it wait for more than ``patience``
+        seconds.
         """
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
-        """Await ``attempt()`` until it ends otherwise than by a transient fault of ``op``."""
+        """Await ``attempt()`` again while it fails transiently and ``op``'s deadline allows."""
 
     async def sleep(self, seconds: float, /) -> None:
-        """Let time pass."""
+        """Wait for so many seconds."""
 
     async def offload(self, fn: Callable[[], T], /) -> T:
-        """Call ``fn``, which may block: file work, kept off the event loop."""
+        """Call ``fn``, which may block (it reads files, say), off the event loop."""
 
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
-        """What this face of somebody else's object returns: its plain method's, or the awaited."""
+        """``blocking()`` in sync code, ``await awaited()`` in async code."""
 
     def now(self) -> float:
         """Seconds on a clock that only goes forward, for timing."""
 
     def emit(self, event: Event, /) -> None:
-        """Tell what happened to who listens; never fails."""
+        """Log an event and pass it to ``on_event``; never fails."""
 
     def least_seconds(self, requests: int, /) -> float:
         """The least time that so many requests take under the connection's rate limit."""
@@ -87,18 +88,18 @@ class Io(Protocol):
         /,
         limit: int,
     ) -> AsyncGenerator[Done[S, T], None]:
-        """``fn`` over ``items``, at most ``limit`` at once, outcomes as they complete.
+        """``fn`` over ``items``, at most ``limit`` at once; yields outcomes as they complete.
 
-        The next item is pulled only when a slot is free. When ``items`` itself fails, what is in
-        flight is still waited for and yielded before the failure is raised.
+        The next item is taken only when a worker is free. When ``items`` itself fails, the items
+        in flight are still finished and yielded before the failure is raised.
 
-        Once it is left, closed or interrupted, no request begins, none is tried again, and nobody
-        sleeps on. Threads are waited for until their requests have ended, tasks are cancelled.
+        Once it is closed or interrupted, no request begins, none is tried again, and every sleep
+        ends. Threads are waited for until their requests have ended; tasks are cancelled.
         """
 
 
 def run(flow: Coroutine[Any, Any, T]) -> T:
-    """Drive a flow over `SyncIo` to its end, in one step."""
+    """The result of a flow over `SyncIo`, which one step takes to its end."""
     try:
         flow.send(None)
     except StopIteration as end:
@@ -157,20 +158,20 @@ async def _outcome(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S
         return Done(item, error=error)
 
 
-class _BaseIo:
-    """What both kinds share: retries around one attempt, and the shape of `map`."""
+class _BaseIo(Io):
+    """What both variants share: retries around one attempt, and the loop of `map`."""
 
     def __init__(
         self,
         executor: Executor,
         policy: RetryPolicy,
         *,
-        budget: RateBudget | None = None,
+        limiter: RateLimiter | None = None,
         events: Events | None = None,
     ) -> None:
         self._executor = executor
         self._policy = policy
-        self._budget = budget
+        self._limiter = limiter
         self._events = events if events is not None else Events()
 
     async def call(self, op: Op[T], /) -> T:
@@ -197,57 +198,54 @@ class _BaseIo:
     async def _admit(self, op: Op[Any], patience: float) -> None:
         """Wait until one more request may be sent; raises at once if that takes too long."""
         check_running()
-        budget = self._budget
-        if budget is None:
+        limiter = self._limiter
+        if limiter is None:
             return
-        number, waited = budget.draw(), 0.0
+        number, waited = limiter.draw(), 0.0
         try:
-            while (delay := budget.delay(number)) > 0:
+            while (delay := limiter.delay(number)) > 0:
                 if waited + delay > patience:
-                    raise budget.used_up(str(op), delay, patience)
+                    raise limiter.used_up(str(op), delay, patience)
                 if delay >= LONG:
                     logger.warning("%s waits %.0f s: the rate limit is used up", op, delay)
                 await self.sleep(delay)
                 waited += delay
         except BaseException:
-            budget.give_back()
+            limiter.give_back()
             raise
 
     async def _attempt(self, op: Op[T], number: int) -> T:
-        """Send ``op`` once, learn how much more may be sent, and tell what came of it."""
-        budget, answered, began = self._budget, False, self.now()
+        """Send ``op`` once, note what the answer says of the rate limit, and emit an event."""
+        limiter, answered, began = self._limiter, False, self.now()
         try:
             answer = await self._send(op)
             answered = True
-            if budget is not None:
-                budget.learn(answer.headers)
+            if limiter is not None:
+                limiter.learn(answer.headers)
         except (Exception, asyncio.CancelledError) as error:
             answered = isinstance(error, ApiError)
-            if budget is not None and isinstance(error, ApiError):
-                budget.learn(error.rate_limit)
+            if limiter is not None and isinstance(error, ApiError):
+                limiter.learn(error.rate_limit)
                 if is_for_all(error):
-                    budget.refused(error.retry_after)
-            self._tell(op, number, began, error)
+                    limiter.refused(error.retry_after)
+            self._report(op, number, began, error)
             raise
         finally:
-            if budget is not None:
-                budget.ended(answered=answered)
-        self._tell(op, number, began, answer)
+            if limiter is not None:
+                limiter.ended(answered=answered)
+        self._report(op, number, began, answer)
         return answer.result
 
-    def _tell(
+    def _report(
         self, op: Op[Any], number: int, began: float, end: Answer[Any] | BaseException
     ) -> None:
         if not self._events.heard:
             return
-        status = request_id = error = None
+        seconds, status = self.now() - began, getattr(end, "status", None)
         if isinstance(end, Answer):
-            status, request_id = end.status, wire.request_id(end.headers)
+            request_id, error = wire.request_id(end.headers), None
         else:
-            error = type(end).__name__
-            if isinstance(end, ApiError):
-                status, request_id = end.status, end.request_id
-        seconds = self.now() - began
+            request_id, error = getattr(end, "request_id", None), type(end).__name__
         kind = type(op).__name__
         self.emit(RequestEvent(kind, op.target, number, seconds, status, request_id, error))
 
@@ -255,7 +253,7 @@ class _BaseIo:
         self._events.emit(event)
 
     def least_seconds(self, requests: int, /) -> float:
-        limit = self._budget.limit if self._budget is not None else None
+        limit = self._limiter.limit if self._limiter is not None else None
         return 0.0 if limit is None else limit.least_seconds(requests)
 
     async def map(
@@ -265,7 +263,7 @@ class _BaseIo:
         /,
         limit: int,
     ) -> AsyncGenerator[Done[S, T], None]:
-        crew = self._crew(limit)
+        workers = self._workers(limit)
         busy = 0
         more, failure = True, None
         try:
@@ -278,33 +276,27 @@ class _BaseIo:
                     except Exception as error:
                         more, failure = False, error
                     else:
-                        crew.start(partial(_outcome, fn, item))
+                        workers.start(partial(_outcome, fn, item))
                         busy += 1
                 if busy:
-                    finished = await crew.finished()
+                    finished = await workers.finished()
                     busy -= len(finished)
                     for done in finished:
                         yield done
         finally:
-            await crew.stop()
+            await workers.stop()
         if failure is not None:
             raise failure
 
-    def _crew(self, limit: int) -> Crew:
+    def _workers(self, limit: int) -> Workers:
         raise NotImplementedError
 
     async def _send(self, op: Op[T]) -> Answer[T]:
         raise NotImplementedError
 
-    async def sleep(self, seconds: float, /) -> None:
-        raise NotImplementedError
-
-    def now(self) -> float:
-        raise NotImplementedError
-
 
 class SyncIo(_BaseIo):
-    """`Io` for plain functions: every coroutine finishes without suspending."""
+    """`Io` of sync code: its coroutines finish without suspending."""
 
     async def _send(self, op: Op[T]) -> Answer[T]:
         return self._executor.send(op)
@@ -321,12 +313,12 @@ class SyncIo(_BaseIo):
     async def sleep(self, seconds: float, /) -> None:
         pause(seconds)
 
-    def _crew(self, limit: int) -> Crew:
-        return InlineCrew(run) if limit == 1 or in_worker() else ThreadCrew(run)
+    def _workers(self, limit: int) -> Workers:
+        return InlineWorkers(run) if limit == 1 or in_worker() else ThreadWorkers(run)
 
 
 class AsyncIo(_BaseIo):
-    """`Io` for coroutines: suspends wherever it waits."""
+    """`Io` of async code: its coroutines suspend wherever they wait."""
 
     async def _send(self, op: Op[T]) -> Answer[T]:
         return await self._executor.asend(op)
@@ -343,5 +335,5 @@ class AsyncIo(_BaseIo):
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(seconds)
 
-    def _crew(self, limit: int) -> Crew:
-        return TaskCrew()
+    def _workers(self, limit: int) -> Workers:
+        return TaskWorkers()

@@ -1,4 +1,4 @@
-"""How fast a connection may send: Cloudflare's limit, kept so as not to be blocked.
+"""How fast a connection may send: within Cloudflare's limit, so that it is not blocked.
 
 https://developers.cloudflare.com/fundamentals/api/reference/limits/
 """
@@ -17,18 +17,17 @@ from vectorize_core.api import wire
 from vectorize_core.errors import ApiError, ApiMessage, ConfigurationError, RateLimitError
 
 _LEEWAY = 1.0
-"""Seconds: requests take different times to arrive, and servers round theirs."""
+"""Seconds: requests take different times to arrive, and servers round times."""
 _LOOK_AGAIN = 0.1
 _INSTANT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """``requests`` at once, and from then on as many in every ``period`` (seconds), evenly.
+    """``requests`` at once, then evenly as many in every ``period`` (seconds).
 
-    The default is Cloudflare's limit. It is for all who use the account or token together, the
-    dashboard included, and who exceeds it is blocked for five minutes: give less here to leave
-    something to others.
+    The default is Cloudflare's limit. All users of an account or token share it, the dashboard
+    included; exceeding it blocks them for five minutes. A lower limit leaves requests to others.
     """
 
     requests: int = 1_200
@@ -36,7 +35,9 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         if self.requests < 1 or not 0 < self.period < math.inf:
-            raise ConfigurationError(f"a rate limit is one request or more in some seconds: {self}")
+            raise ConfigurationError(
+                f"a rate limit needs at least one request and a finite period above 0: {self}"
+            )
 
     def least_seconds(self, requests: int) -> float:
         """The least time that so many requests take."""
@@ -46,17 +47,17 @@ class RateLimit:
 CLOUDFLARE = RateLimit()
 
 
-class BudgetUsedUpError(RateLimitError):
-    """Nothing was sent: it would have had to wait for longer than it may."""
+class LimitUsedUpError(RateLimitError):
+    """Not sent: the operation would have to wait for the rate limit for longer than it may."""
 
     def __str__(self) -> str:
         return f"{self.operation}: {self.message}"
 
 
 def is_for_all(error: ApiError) -> bool:
-    """Whether a refusal holds for other requests too.
+    """Whether a refusal concerns all requests of the connection.
 
-    Too many mutations of an index (40041) say nothing about the rest, unless there is a time.
+    Too many mutations of one index (40041) do not, unless the service names a delay.
     """
     refused = isinstance(error, RateLimitError)
     return refused and (error.code != 40041 or error.retry_after is not None)
@@ -64,23 +65,23 @@ def is_for_all(error: ApiError) -> bool:
 
 @dataclass(slots=True)
 class _Window:
-    """What the service says is ``left`` until it ``ends`` and there is a whole ``quota`` again."""
+    """Requests that the service says are ``left`` until it ``ends`` and grants ``quota`` again."""
 
     left: float
     ends: float
     quota: float
 
 
-class RateBudget:
-    """Tells each request of a connection how long it has to wait; thread-safe, never waits itself.
+class RateLimiter:
+    """How long each request of a connection has to wait; thread-safe, and never waits itself.
 
     A token bucket: at first ``limit.requests`` may go at once, later ones as the bucket fills.
-    Requests draw numbers, so that those that wait are spread out. Without a limit nothing waits,
-    except for what the service says in either case: where less is left by its own count, that
-    count holds, and when it refuses a request, all wait.
+    Each request takes a number, so that waiting requests are spread out. What the service says
+    holds in any case, with a ``limit`` of None too: if its own count leaves less, that count
+    applies, and after a refusal all requests wait.
 
-    A request is `draw` and then `delay` until that is 0. Then it is sent, what its answer says
-    goes to `learn` and `refused`, and in the end it has `ended`.
+    For each request call `draw`, then `delay` until it returns 0. Send it, pass what its answer
+    says to `learn` and `refused`, and call `ended`.
     """
 
     def __init__(
@@ -92,32 +93,32 @@ class RateBudget:
         self._size = math.inf if limit is None else limit.requests
         self._rate = math.inf if limit is None else limit.requests / limit.period
         self._drawn = self._gone = self._in_flight = 0
-        # Requests up to this number may go, as of that moment.
+        # Requests up to the number _open may go, as of the moment _open_at.
         self._open, self._open_at = float(self._size), clock()
         self._held_until = self._refused_until = -math.inf
         self._cautious = False
         self._windows: dict[str, _Window] = {}
-        _budgets.add(self)
+        _limiters.add(self)
 
     def draw(self) -> int:
-        """A number, in the order of requests."""
+        """The number of the next request."""
         with self._lock:
             now = self._clock()
             self._catch_up(now)
             if self._open >= self._gone + self._size:
-                # The service's bucket begins to fill when a request arrives, ours fills after.
+                # The service's bucket begins to fill when the request arrives; ours later.
                 self._open_at = now + _LEEWAY
             self._drawn += 1
             return self._drawn
 
     def give_back(self) -> None:
-        """A number that was drawn will not be used."""
+        """Note that a number that was drawn will not be used."""
         with self._lock:
             self._gone += 1
             self._open += 1
 
     def delay(self, number: int) -> float:
-        """Seconds after which to ask again; 0 means go, and counts as sent."""
+        """Seconds after which to ask again; 0 means that it may go, and counts it as sent."""
         with self._lock:
             now = self._clock()
             self._catch_up(now)
@@ -129,7 +130,7 @@ class RateBudget:
                 if window.left <= 0:
                     wait = max(wait, window.ends - now)
                 elif window.left <= self._in_flight:
-                    # Some of those on their way may be counted already; their answers will tell.
+                    # The count may include requests in flight already; their answers will tell.
                     wait = max(wait, _LOOK_AGAIN)
             if wait > _INSTANT:
                 return wait
@@ -141,7 +142,7 @@ class RateBudget:
             return 0.0
 
     def learn(self, headers: Mapping[str, str]) -> None:
-        """Heed the service's own count, which comes with every answer."""
+        """Note the service's own count, which comes with every answer."""
         quotas = wire.quotas(headers)
         with self._lock:
             now = self._clock()
@@ -151,16 +152,16 @@ class RateBudget:
             for quota in quotas:
                 ends = now + quota.seconds + _LEEWAY
                 window = self._windows.setdefault(quota.name, _Window(math.inf, ends, math.inf))
-                # Answers overtake each other: the least that is left was said last.
+                # Answers overtake each other: the smallest count is the latest.
                 window.left = min(window.left, quota.left)
                 window.ends = min(window.ends, ends)
                 window.quota = quota.quota or math.inf  # 0 would be for ever
 
     def refused(self, retry_after: float | None) -> None:
-        """Hold all requests for as long as the service asks, and the bucket was empty after all.
+        """Hold all requests for as long as the service asks, and take the bucket for empty.
 
-        If it does not ask for a time, requests go on as the bucket fills, and one at a time
-        until one is not refused.
+        If the service names no delay, requests go on as the bucket fills, one at a time until
+        one is not refused.
         """
         with self._lock:
             now = self._clock()
@@ -173,23 +174,23 @@ class RateBudget:
                 self._open = min(self._open, self._gone)
 
     def ended(self, *, answered: bool) -> None:
-        """A request is no longer on its way; without an answer, it counts as one of the quota."""
+        """Note that a request has ended; without an answer it counts against the quota."""
         with self._lock:
             self._in_flight -= 1
             if not answered:
                 for window in self._windows.values():
                     window.left -= 1
 
-    def used_up(self, operation: str, seconds: float, patience: float) -> BudgetUsedUpError:
-        """The error for an operation that would have to wait for longer than its ``patience``."""
+    def used_up(self, operation: str, seconds: float, patience: float) -> LimitUsedUpError:
+        """The error of an operation that would have to wait for longer than ``patience``."""
         limit = self.limit
         kept = "" if limit is None else f" of {limit.requests:,} requests in {limit.period:g} s"
-        said = (
+        message = (
             f"not sent: the rate limit{kept} is used up for another {math.ceil(seconds)} s, and "
             f"this waits for at most {patience:g} s. Send fewer requests, or set retry=RetryPolicy("
             "...) to wait for longer"
         )
-        return BudgetUsedUpError(operation, 429, (ApiMessage(None, said),), retry_after=seconds)
+        return LimitUsedUpError(operation, 429, (ApiMessage(None, message),), retry_after=seconds)
 
     def after_fork(self) -> None:
         """Forget the threads of the parent process, which may have held the lock."""
@@ -207,12 +208,12 @@ class RateBudget:
                 self._open = max(self._open, float(self._gone + self._size))
 
 
-_budgets: WeakSet[RateBudget] = WeakSet()
+_limiters: WeakSet[RateLimiter] = WeakSet()
 
 
 def _after_fork() -> None:
-    for budget in _budgets:
-        budget.after_fork()
+    for limiter in _limiters:
+        limiter.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

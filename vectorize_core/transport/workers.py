@@ -1,4 +1,4 @@
-"""Who works on the items of `Io.map`: the caller alone, threads, or tasks."""
+"""The workers of `Io.map`: the calling thread, a pool of threads, or tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _MOMENT = 0.2
-"""Seconds for which the main thread waits without a look at signals: some systems need it."""
+"""Seconds: on some systems the main thread notices signals only between two waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +39,37 @@ class Done(Generic[S, T]):
         return self.value  # type: ignore[return-value]
 
 
-Work = Callable[[], Coroutine[Any, Any, Done[Any, Any]]]
-"""Raises no `Exception`."""
-Drive = Callable[[Coroutine[Any, Any, Done[Any, Any]]], Done[Any, Any]]
-"""Runs a coroutine to its end: `vectorize_core.transport.io.run`."""
+Work = Coroutine[Any, Any, Done[Any, Any]]
+"""One item being worked on; raises no `Exception`."""
+Begin = Callable[[], Work]
+Run = Callable[[Work], Done[Any, Any]]
+"""Takes a coroutine to its end: `vectorize_core.transport.io.run`."""
 
 
 class StoppedError(ConnectionFailedError):
-    """The work that this was a part of is being stopped; nothing was sent."""
+    """The operation was not sent, for its worker is being stopped."""
 
 
 _stopping: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar(
     "stopping", default=None
 )
-"""In a worker thread: set when its crew is to stop."""
+"""In a worker thread: set when its pool is to stop."""
 
 
 def in_worker() -> bool:
-    """Whether this is a thread of a crew."""
+    """Whether this is a thread of `ThreadWorkers`."""
     return _stopping.get() is not None
 
 
 def check_running() -> None:
-    """Raise `StoppedError` in a worker whose crew is being stopped."""
+    """Raise `StoppedError` in a worker thread whose pool is being stopped."""
     stopping = _stopping.get()
     if stopping is not None and stopping.is_set():
         raise StoppedError("stopped before it was sent", sent=False)
 
 
 def pause(seconds: float) -> None:
-    """Sleep; a signal ends it, and in a worker the end of its crew, with `StoppedError`."""
+    """Sleep; signals are noticed, and a worker thread whose pool stops raises `StoppedError`."""
     stopping = _stopping.get() or threading.Event()
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and not stopping.wait(min(left, _MOMENT)):
@@ -76,32 +77,32 @@ def pause(seconds: float) -> None:
     check_running()
 
 
-class Crew(Protocol):
-    """Works on several items at once; all that the kinds of `Io.map` differ in."""
+class Workers(Protocol):
+    """Works on several items at once."""
 
-    def start(self, work: Work, /) -> None:
-        """Begin ``work``."""
+    def start(self, begin: Begin, /) -> None:
+        """Begin to work on an item."""
 
     async def finished(self) -> list[Done[Any, Any]]:
-        """What has finished since the last time, at least one."""
+        """The outcomes since the last time; waits until there is one."""
 
     async def stop(self) -> None:
-        """Let nothing begin or be tried again; when this returns nothing runs any more."""
+        """Begin and try again nothing more; returns once nothing runs."""
 
 
-class InlineCrew:
-    """Here and now, one at a time: a worker must not wait for other workers."""
+class InlineWorkers:
+    """The calling thread, one item at a time: a worker must not wait for other workers."""
 
-    def __init__(self, drive: Drive) -> None:
-        self._drive = drive
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._done: list[Done[Any, Any]] = []
 
-    def start(self, work: Work, /) -> None:
-        """Do ``work``."""
-        self._done.append(self._drive(work()))
+    def start(self, begin: Begin, /) -> None:
+        """Work on an item to its end."""
+        self._done.append(self._run(begin()))
 
     async def finished(self) -> list[Done[Any, Any]]:
-        """What has been done since the last time."""
+        """The outcomes since the last time."""
         done, self._done = self._done, []
         return done
 
@@ -109,14 +110,14 @@ class InlineCrew:
         """Nothing is left to be stopped."""
 
 
-class ThreadCrew:
-    """Threads, as many as there is work at once.
+class ThreadWorkers:
+    """A pool of threads, as many as there are items at once.
 
-    They are daemons: a program that is interrupted again while they end need not wait for them.
+    They are daemons: a second interrupt, while they end, does not wait for them.
     """
 
-    def __init__(self, drive: Drive) -> None:
-        self._drive = drive
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -125,12 +126,12 @@ class ThreadCrew:
         # An interrupt may come before stop() has done anything.
         self._abandoned = weakref.finalize(self, _abandon, self._stopping, self._jobs)
 
-    def start(self, work: Work, /) -> None:
-        """Begin ``work`` in a thread that is free, or in a new one."""
+    def start(self, begin: Begin, /) -> None:
+        """Begin to work on an item in a thread that is free, or in a new one."""
         context = contextvars.copy_context()
         context.run(_stopping.set, self._stopping)
-        drive = self._drive
-        self._jobs.put(partial(context.run, lambda: drive(work())))
+        run = self._run
+        self._jobs.put(partial(context.run, lambda: run(begin())))
         self._busy += 1
         if self._busy > len(self._threads):
             thread = threading.Thread(
@@ -143,20 +144,18 @@ class ThreadCrew:
             thread.start()
 
     async def finished(self) -> list[Done[Any, Any]]:
-        """What has finished since the last time, at least one."""
-        outcomes = [self._next()]
+        """The outcomes since the last time; waits until there is one."""
+        outcomes: list[Outcome] = []
+        while not outcomes:
+            with suppress(Empty):
+                outcomes.append(self._outcomes.get(timeout=_MOMENT))
         while not self._outcomes.empty():
             outcomes.append(self._outcomes.get())
         self._busy -= len(outcomes)
         return [outcome.result() for outcome in outcomes]
 
-    def _next(self) -> Outcome:
-        while True:
-            with suppress(Empty):
-                return self._outcomes.get(timeout=_MOMENT)
-
     async def stop(self) -> None:
-        """Let nothing begin or be tried again, and wait for what runs."""
+        """Begin and try again nothing more, and wait for what runs."""
         if self._busy:
             self._stopping.set()
         self._jobs.put(None)
@@ -173,7 +172,7 @@ Outcome = futures.Future[Done[Any, Any]]
 def _serve(
     jobs: SimpleQueue[Job | None], outcomes: SimpleQueue[Outcome], stopping: threading.Event
 ) -> None:
-    """What a thread does: jobs, until there is None."""
+    """Do jobs until there is None, which is left for the next thread."""
     while (job := jobs.get()) is not None and not stopping.is_set():
         outcome = Outcome()
         try:
@@ -181,9 +180,8 @@ def _serve(
         except BaseException as error:
             outcome.set_exception(error)
         outcomes.put(outcome)
-        # What it refers to may be large, and the next job long in coming.
+        # They may refer to much, and the next job may be long in coming.
         del job, outcome
-    # For the next thread.
     jobs.put(None)
 
 
@@ -192,18 +190,18 @@ def _abandon(stopping: threading.Event, jobs: SimpleQueue[Job | None]) -> None:
     jobs.put(None)
 
 
-class TaskCrew:
+class TaskWorkers:
     """Tasks of the running event loop."""
 
     def __init__(self) -> None:
         self._pending: set[asyncio.Task[Done[Any, Any]]] = set()
 
-    def start(self, work: Work, /) -> None:
-        """Begin ``work`` in a task."""
-        self._pending.add(asyncio.ensure_future(work()))
+    def start(self, begin: Begin, /) -> None:
+        """Begin to work on an item in a task."""
+        self._pending.add(asyncio.ensure_future(begin()))
 
     async def finished(self) -> list[Done[Any, Any]]:
-        """What has finished since the last time, at least one."""
+        """The outcomes since the last time; waits until there is one."""
         done, self._pending = await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
         return [task.result() for task in done]
 

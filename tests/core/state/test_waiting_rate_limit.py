@@ -7,7 +7,7 @@ import pytest
 from tests.core.helpers import Face, both_faces
 from tests.core.state.waits import World, record
 from vectorize_core.errors import WaitTimeoutError
-from vectorize_core.transport.rate_limit import RateBudget
+from vectorize_core.transport.rate_limit import RateLimiter
 
 
 @both_faces
@@ -15,10 +15,10 @@ from vectorize_core.transport.rate_limit import RateBudget
 async def test_a_hold_of_the_rate_limit_is_waited_out(face: Face, patience: float) -> None:
     world = World(face, process_delay=10.0)
     client = world.client()
-    budget = RateBudget(None, clock=lambda: world.now)
-    client.io._budget = budget  # type: ignore[attr-defined]
+    limiter = RateLimiter(None, clock=lambda: world.now)
+    client.io._limiter = limiter  # type: ignore[attr-defined]
     mutations = await client.upsert(record("a"))
-    budget.refused(100.0)
+    limiter.refused(100.0)
     if patience > 100.0:
         await client.wait(patience)
         world.assert_not_early(mutations, ["a"])

@@ -216,8 +216,8 @@ def test_a_store_takes_a_hook_and_a_limit_for_a_connection_of_its_own() -> None:
     remote = locate("docs", account_id="a", api_token="t", rate_limit=None, on_event=told.append)
     remote.connection.io().emit(WaitEvent("docs", "visible", 0.1, 1, None, "seen"))
     assert len(told) == 2
-    assert remote.connection.budget is not None
-    assert remote.connection.budget.limit is None
+    assert remote.connection.limiter is not None
+    assert remote.connection.limiter.limit is None
     client = VectorizeClient("a", "t")
     for option in ({"on_event": told.append}, {"rate_limit": RateLimit()}):
         with pytest.raises(ConfigurationError, match=f"client= and {next(iter(option))}= say"):

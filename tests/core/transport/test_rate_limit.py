@@ -1,4 +1,4 @@
-"""The rate budget: what it lets through when, and against limiters like Cloudflare's."""
+"""The rate limiter: what it lets through when, and against limiters like Cloudflare's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from vectorize_core.api.operations import GetInfo, Op, Upsert
 from vectorize_core.local.server.rate_limit import RateLimit as StrictLimit
 from vectorize_core.transport.http import HttpExecutor
 from vectorize_core.transport.io import AsyncIo, SyncIo, each, run
-from vectorize_core.transport.rate_limit import RateBudget
+from vectorize_core.transport.rate_limit import RateLimiter
 
 CALLS, TASKS = 5_000, 16
 FOUR_WINDOWS = 4 * 300
@@ -114,7 +114,7 @@ def spent(
         clock = asyncio.get_running_loop().time
         server = serve(clock)
         executor = HttpExecutor(CREDENTIALS, async_transport=httpx.MockTransport(server.aanswer))
-        io = AsyncIo(executor, RetryPolicy(), budget=RateBudget(RateLimit(), clock))
+        io = AsyncIo(executor, RetryPolicy(), limiter=RateLimiter(RateLimit(), clock))
 
         async def call(_: int) -> None:
             await io.call(op)
@@ -161,7 +161,7 @@ def test_threads_share_the_budget_too() -> None:
         return server.answer(request)
 
     executor = HttpExecutor(CREDENTIALS, transport=httpx.MockTransport(answer))
-    io = Io(executor, RetryPolicy(), budget=RateBudget(RateLimit(), lambda: clock.now))
+    io = Io(executor, RetryPolicy(), limiter=RateLimiter(RateLimit(), lambda: clock.now))
     calls = iter(range(CALLS))
 
     def work() -> None:
@@ -188,29 +188,29 @@ class Clock:
 
 
 class Connected:
-    """A budget, its clock, and those who send over it."""
+    """A limiter, its clock, and those who send over it."""
 
     def __init__(self, requests: int | None = 4, period: float = 8.0) -> None:
         self.clock = Clock()
         limit = None if requests is None else RateLimit(requests, period)
-        self.budget = RateBudget(limit, self.clock)
+        self.limiter = RateLimiter(limit, self.clock)
 
     def pass_(self, seconds: float) -> None:
         self.clock.now += seconds
 
     def delays(self, count: int) -> list[float]:
         """How long new requests have to wait; those that need not are sent, others given up."""
-        delays = [round(self.budget.delay(self.budget.draw()), 6) for _ in range(count)]
+        delays = [round(self.limiter.delay(self.limiter.draw()), 6) for _ in range(count)]
         for delay in delays:
             if delay:
-                self.budget.give_back()
+                self.limiter.give_back()
         return delays
 
     def answered(self, count: int = 1, **headers: object) -> None:
         for _ in range(count):
             told = {name.replace("_", "-"): str(value) for name, value in headers.items()}
-            self.budget.learn(told)
-            self.budget.ended(answered=True)
+            self.limiter.learn(told)
+            self.limiter.ended(answered=True)
 
 
 def window(left: int, seconds: int, quota: int = 1_200) -> dict[str, object]:
@@ -294,7 +294,7 @@ def test_a_request_whose_answer_is_lost_counts_as_one_of_what_is_left() -> None:
     them = Connected(None)
     them.delays(2)
     them.answered(**window(left=1, seconds=30))
-    them.budget.ended(answered=False)
+    them.limiter.ended(answered=False)
     assert them.delays(1) == [31]
 
 
@@ -314,12 +314,12 @@ def test_of_several_limits_that_are_told_each_holds() -> None:
 def test_a_refusal_holds_all_and_then_one_goes_ahead(requests: int | None) -> None:
     them = Connected(requests, 100.0)
     assert them.delays(3) == [0, 0, 0]
-    them.budget.refused(60.0)
+    them.limiter.refused(60.0)
     them.answered(3)
     assert them.delays(1) == [60]
     them.pass_(60)
     assert them.delays(2) == [0, 1]
-    them.budget.refused(30.0)
+    them.limiter.refused(30.0)
     assert them.delays(1) == [30]
     them.pass_(30)
     assert them.delays(2) == [0, 1]
@@ -330,7 +330,7 @@ def test_a_refusal_holds_all_and_then_one_goes_ahead(requests: int | None) -> No
 def test_a_refusal_without_a_time_slows_all_and_stops_none() -> None:
     them = Connected(100, 100.0)
     assert them.delays(3) == [0, 0, 0]
-    them.budget.refused(None)
+    them.limiter.refused(None)
     assert them.delays(2) == [2, 3]
     them.pass_(2)
     assert them.delays(2) == [0, 1]
@@ -341,11 +341,11 @@ def test_a_refusal_without_a_time_slows_all_and_stops_none() -> None:
 def test_a_caller_that_has_slept_looks_again() -> None:
     them = Connected(1, 10.0)
     assert them.delays(1) == [0]
-    number = them.budget.draw()
-    assert them.budget.delay(number) == 11
-    them.budget.refused(60.0)
+    number = them.limiter.draw()
+    assert them.limiter.delay(number) == 11
+    them.limiter.refused(60.0)
     them.pass_(11)
-    assert them.budget.delay(number) == 49
+    assert them.limiter.delay(number) == 49
 
 
 BLOCK = failed(429, 971, headers={"retry-after": "300"})
@@ -358,7 +358,7 @@ class Scripted:
     def __init__(self, face: Face, *answers: Answer | Exception, **options: Any) -> None:
         self.clock = Clock()
         self.slept: list[float] = []
-        self.budget = RateBudget(options.pop("limit", RateLimit()), self.clock)
+        self.limiter = RateLimiter(options.pop("limit", RateLimit()), self.clock)
         self.cloudflare = Cloudflare(*answers)
         them = self
 
@@ -371,7 +371,7 @@ class Scripted:
                 return them.clock.now
 
         executor = self.cloudflare.executor()
-        self.io = Io(executor, options.pop("policy", RetryPolicy()), budget=self.budget)
+        self.io = Io(executor, options.pop("policy", RetryPolicy()), limiter=self.limiter)
 
     async def call(self, op: Op[Any]) -> Any:
         return await settled(self.io.call(op))
@@ -395,7 +395,7 @@ async def test_a_read_does_not_wait_in_vain(face: Face) -> None:
 @both_faces
 async def test_a_write_waits_out_a_block_that_another_one_met(face: Face) -> None:
     them = Scripted(face, WRITTEN)
-    them.budget.refused(300.0)
+    them.limiter.refused(300.0)
     await them.call(WRITE)
     assert sum(them.slept) == pytest.approx(300)
 
@@ -403,7 +403,7 @@ async def test_a_write_waits_out_a_block_that_another_one_met(face: Face) -> Non
 @both_faces
 async def test_after_the_wait_for_the_limit_there_is_as_long_again_for_retries(face: Face) -> None:
     them = Scripted(face, BLOCK, WRITTEN)
-    them.budget.refused(400.0)
+    them.limiter.refused(400.0)
     await them.call(WRITE)
     assert 700 <= sum(them.slept) <= 701
 
@@ -435,7 +435,7 @@ async def test_for_how_long_all_wait_after_what_one_operation_was_told(
     with pytest.raises(ApiError):
         await them.call(WRITE)
     least, most = held
-    assert least <= them.budget.delay(them.budget.draw()) <= most
+    assert least <= them.limiter.delay(them.limiter.draw()) <= most
 
 
 @both_faces
@@ -460,9 +460,9 @@ async def test_one_that_gives_up_waiting_leaves_its_place_to_others(face: Face) 
 
 def test_the_limit_of_a_client() -> None:
     def limit(*args: Any, **options: Any) -> RateLimit | None:
-        budget = VectorizeClient(*args, **options).connection.budget
-        assert budget is not None
-        return budget.limit
+        limiter = VectorizeClient(*args, **options).connection.limiter
+        assert limiter is not None
+        return limiter.limit
 
     mine = RateLimit(10, 1.0)
     loopback = "http://127.0.0.1:1/client/v4"
@@ -472,7 +472,7 @@ def test_the_limit_of_a_client() -> None:
     assert limit(base_url=loopback) is None
     assert limit(base_url=loopback, rate_limit=RateLimit()) == RateLimit()
     with VectorizeClient.local() as client:
-        assert client.connection.budget is None
+        assert client.connection.limiter is None
 
 
 async def test_the_faces_of_a_client_share_its_limit() -> None:
@@ -489,7 +489,7 @@ async def test_the_faces_of_a_client_share_its_limit() -> None:
 
 @pytest.mark.parametrize("limit", [{"requests": 0}, {"period": 0.0}, {"period": math.inf}])
 def test_a_limit_that_lets_nothing_through_is_none(limit: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="a rate limit is"):
+    with pytest.raises(ConfigurationError, match="a rate limit needs"):
         RateLimit(**limit)
 
 
@@ -497,16 +497,16 @@ def test_a_limit_that_lets_nothing_through_is_none(limit: dict[str, Any]) -> Non
 def test_after_a_fork_the_child_does_not_wait_for_the_parents_requests() -> None:
     program = """
         import os, threading
-        from vectorize_core.transport.rate_limit import RateBudget, RateLimit
+        from vectorize_core.transport.rate_limit import RateLimiter, RateLimit
 
-        budget = RateBudget(RateLimit(3, 1_000.0), lambda: 0.0)
+        limiter = RateLimiter(RateLimit(3, 1_000.0), lambda: 0.0)
         for _ in range(5):
-            budget.delay(budget.draw())
-        budget.learn({"ratelimit": '"default";r=9;t=100'})
+            limiter.delay(limiter.draw())
+        limiter.learn({"ratelimit": '"default";r=9;t=100'})
         locked, done = threading.Event(), threading.Event()
 
         def hold():
-            with budget._lock:
+            with limiter._lock:
                 locked.set()
                 done.wait()
 
@@ -516,9 +516,9 @@ def test_after_a_fork_the_child_does_not_wait_for_the_parents_requests() -> None
         child = os.fork()
         if child == 0:
             try:
-                budget.learn({"ratelimit": '"default";r=1;t=100'})
-                assert budget._in_flight == 0
-                assert round(budget.delay(budget.draw())) == 334
+                limiter.learn({"ratelimit": '"default";r=1;t=100'})
+                assert limiter._in_flight == 0
+                assert round(limiter.delay(limiter.draw())) == 334
                 os._exit(0)
             finally:
                 os._exit(1)

@@ -23,7 +23,7 @@ from vectorize_core.transport import io as io_module
 from vectorize_core.transport import workers as crews_module
 from vectorize_core.transport.executor import Answer as Answered
 from vectorize_core.transport.io import AsyncIo, SyncIo, each, run
-from vectorize_core.transport.rate_limit import RateBudget
+from vectorize_core.transport.rate_limit import RateLimiter
 
 T = TypeVar("T")
 WRITE = Upsert("docs", (Vector("a", [1.0]),))
@@ -57,8 +57,8 @@ class Calls:
 
     def __init__(self, *answers: Answer, limit: RateLimit | None = None) -> None:
         self.cloudflare = Cloudflare(*answers)
-        self.budget = None if limit is None else RateBudget(limit)
-        self.io = SyncIo(self.cloudflare.executor(), RetryPolicy(), budget=self.budget)
+        self.limiter = None if limit is None else RateLimiter(limit)
+        self.io = SyncIo(self.cloudflare.executor(), RetryPolicy(), limiter=self.limiter)
         self.begun = 0
         self.pulled = 0
         self.ended: list[BaseException | None] = []
@@ -137,9 +137,9 @@ def test_who_waits_for_the_limit_is_woken_and_was_not_sent() -> None:
     assert all(isinstance(e, ConnectionFailedError) and e.sent is False for e in waited)
     assert len(calls.cloudflare.requests) == 1
     # Their places are free again.
-    budget = calls.budget
-    assert budget is not None
-    assert 95 < budget.delay(budget.draw()) <= 101
+    limiter = calls.limiter
+    assert limiter is not None
+    assert 95 < limiter.delay(limiter.draw()) <= 101
 
 
 @pytest.mark.parametrize("how", [interrupt, _thread.interrupt_main], ids=["signal", "main"])
@@ -348,8 +348,8 @@ def test_an_interrupt_at_any_point_leaves_no_thread() -> None:
 
 async def test_a_cancelled_consumer_leaves_no_task_that_sleeps_out_a_delay() -> None:
     cloudflare = Cloudflare(BLOCKED)
-    budget = RateBudget(RateLimit(2, 600.0))
-    io = AsyncIo(cloudflare.executor(), RetryPolicy(), budget=budget)
+    limiter = RateLimiter(RateLimit(2, 600.0))
+    io = AsyncIo(cloudflare.executor(), RetryPolicy(), limiter=limiter)
 
     async def write(_: int) -> None:
         await io.call(WRITE)

@@ -12,7 +12,7 @@ from tests.core.helpers import Face, both_faces, settled
 from tests.stores import DIMENSIONS, Embedder, both_ways, recorded
 from vectorize_core import InvalidVectorError, RateLimit, Vector, VectorizeClient, WriteEstimate
 from vectorize_core.api.operations import Upsert
-from vectorize_core.transport.rate_limit import RateBudget
+from vectorize_core.transport.rate_limit import RateLimiter
 
 
 def vectors(count: int) -> list[Vector]:
@@ -85,7 +85,7 @@ async def test_bad_records_are_found_without_writing(call: Any) -> None:
 async def test_the_rate_limit_of_the_connection_says_how_long_it_takes(face: Face) -> None:
     with VectorizeClient.local() as client:
         client.create_index("docs", dimensions=DIMENSIONS)
-        client.connection.budget = RateBudget(RateLimit(requests=10, period=5.0))
+        client.connection.limiter = RateLimiter(RateLimit(requests=10, period=5.0))
         index = index_of(face, client)
         for count, seconds in ((10, 0.0), (11, 0.5), (30, 10.0)):
             found = await settled(index.upsert(vectors(count), batch_size=1, dry_run=True))
