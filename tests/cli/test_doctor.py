@@ -101,7 +101,7 @@ def test_the_package_that_claims_our_name(run: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_our_own_package_is_no_clash() -> None:
-    assert environment.clash() is None
+    assert environment.name_clash() is None
 
 
 def test_the_extras_are_those_of_the_project() -> None:

@@ -16,7 +16,7 @@ import typer
 
 import vectorize_core
 from vectorize_core.cli import api_json, output
-from vectorize_core.cli.errors import readable
+from vectorize_core.cli.errors import report_errors
 from vectorize_core.client import VectorizeClient
 from vectorize_core.models import Values, Vector
 
@@ -34,7 +34,7 @@ _QUESTION = "Who shall land on the Moon?"
 _EARLY = {"year": {"$lt": 1965}}
 
 
-@readable
+@report_errors
 def demo(
     short: Annotated[
         bool, typer.Option("--short", help="The round trip without a model, whatever is there.")

@@ -32,7 +32,7 @@ def doctor(
     The exit code is 1 if something is. Of credentials it says where they are, never what.
     """
     problems: list[str] = []
-    clash = environment.clash()
+    clash = environment.name_clash()
     if clash is not None:
         problems.append(clash)
     report: dict[str, Any] = {
@@ -111,7 +111,7 @@ def _print(report: dict[str, Any]) -> None:
     output.print_fields(fields)
     for problem in report["problems"]:
         # On stdout: of this command it is the answer.
-        typer.echo(f"problem: {output.shown(problem)}")
+        typer.echo(f"problem: {output.escaped(problem)}")
     if report["ok"]:
         typer.echo("no problem found")
 

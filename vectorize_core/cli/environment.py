@@ -53,7 +53,7 @@ def extras() -> dict[str, dict[str, str | None]]:
     return {extra: _versions(names) for extra, names in EXTRAS.items()}
 
 
-def clash() -> str | None:
+def name_clash() -> str | None:
     """Why ``import langchain_vectorize`` is not ours, or may not be, if that is so."""
     ours = Path(vectorize_core.__file__).parent.parent / "langchain_vectorize"
     found = importlib.util.find_spec("langchain_vectorize")

@@ -9,7 +9,7 @@ from typing import NoReturn, ParamSpec
 
 import typer
 
-from vectorize_core.cli.output import shown
+from vectorize_core.cli.output import escaped
 from vectorize_core.errors import VectorizeError
 
 P = ParamSpec("P")
@@ -36,10 +36,10 @@ def as_options(message: str) -> str:
     """A message of the library with the names of options; fit for a terminal."""
     for argument, option in _AS_OPTIONS:
         message = message.replace(argument, option)
-    return shown(message)
+    return escaped(message)
 
 
-def readable(command: Callable[P, None]) -> Callable[P, None]:
+def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     """``command``, whose expected errors are said in a line or two, with exit code 1."""
 
     @functools.wraps(command)

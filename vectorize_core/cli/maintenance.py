@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vectorize_core.cli import output
-from vectorize_core.cli.target import Target, existing, with_target
+from vectorize_core.cli.target import Target, existing_directory, with_target
 from vectorize_core.cli.vectors import AsJson
 from vectorize_core.errors import VectorizeError
 
@@ -80,9 +80,9 @@ def check(
         for finding in found.findings:
             place = "the database" if finding.index is None else finding.index
             mended = " (repaired)" if finding.repaired else ""
-            typer.echo(f"{output.shown(place)}: {output.shown(finding.problem)}{mended}")
+            typer.echo(f"{output.escaped(place)}: {output.escaped(finding.problem)}{mended}")
             for vector_id in finding.lost[:_NAMED_IDS]:
-                typer.echo(f"  {output.shown(vector_id)}")
+                typer.echo(f"  {output.escaped(vector_id)}")
             if len(finding.lost) > _NAMED_IDS:
                 typer.echo(f"  and {len(finding.lost) - _NAMED_IDS} more; --json names all")
         typer.echo(f"{found.vectors} vectors checked, {len(found.findings)} problems found")
@@ -97,7 +97,7 @@ def _service(target: Target) -> Iterator[Service]:
 
     if target.path is None:
         raise typer.BadParameter("this command is for an embedded Vectorize: give --path DIR")
-    service = Service(existing(target.path))
+    service = Service(existing_directory(target.path))
     try:
         yield service
     except ServiceFault as fault:

@@ -43,7 +43,7 @@ def print_json_array(items: Iterable[Any]) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Lines on stdout, printed while they come in, many at once."""
     for chunk in chunks(lines, _PRINTED_AT_ONCE):
-        typer.echo("\n".join(map(shown, chunk)))
+        typer.echo("\n".join(map(escaped, chunk)))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -82,7 +82,7 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
 
 def note(text: str) -> None:
     """Something to know, on stderr, where it is in no program's way."""
-    typer.echo(f"note: {shown(text)}", err=True)
+    typer.echo(f"note: {escaped(text)}", err=True)
 
 
 def on_terminal() -> bool:
@@ -90,7 +90,7 @@ def on_terminal() -> bool:
     return _console().is_terminal
 
 
-def shown(text: str) -> str:
+def escaped(text: str) -> str:
     """``text`` on one line, with control characters escaped: ids and metadata are anybody's."""
     if text.isprintable():
         return text
@@ -114,7 +114,7 @@ def _console() -> Console:
 def _plain(value: Any) -> str:
     if value is None:
         return ""
-    return shown(value if isinstance(value, str) else json_text(value).decode())
+    return escaped(value if isinstance(value, str) else json_text(value).decode())
 
 
 def _cell(value: Any) -> Text:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorize_core import jsontext
-from vectorize_core.cli.errors import fail, readable
+from vectorize_core.cli.errors import fail, report_errors
 from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.serve_switches import parse
 from vectorize_core.cli.target import API_PATH
@@ -30,7 +30,7 @@ _EXPORT = "$env:{name} = {value}" if _POWERSHELL else "export {name}={value}"
 _VALUE_OF_TOKEN_VARIABLE = f"$env:{TOKEN_VARIABLE}" if _POWERSHELL else f'"${TOKEN_VARIABLE}"'
 
 
-@readable
+@report_errors
 def serve(
     data: Annotated[
         Path | None,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
-from vectorize_core.cli.errors import as_options, fail, readable
+from vectorize_core.cli.errors import as_options, fail, report_errors
 from vectorize_core.client import VectorizeClient
 from vectorize_core.errors import ConnectionFailedError, VectorizeError
 from vectorize_core.transport.credentials import Credentials, find_credentials
@@ -23,8 +23,8 @@ P = ParamSpec("P")
 
 API_PATH = "/client/v4"
 _PANEL = "Which Vectorize"
-_PATIENCE = RetryPolicy(read_deadline=10.0)
-_PATIENCE_WITH_LOCAL = RetryPolicy(read_deadline=1.0, write_deadline=1.0)
+_RETRY = RetryPolicy(read_deadline=10.0)
+_LOCAL_RETRY = RetryPolicy(read_deadline=1.0, write_deadline=1.0)
 """Who waits at a terminal wants to know soon; a server on this machine is up, or it is not."""
 
 
@@ -110,10 +110,10 @@ class Target:
     def client(self, retry: RetryPolicy | None = None) -> VectorizeClient:
         """A client; sends nothing yet."""
         if self.path is not None:
-            return VectorizeClient.local(existing(self.path), retry=retry)
+            return VectorizeClient.local(existing_directory(self.path), retry=retry)
         base_url = self.credentials().base_url
         if retry is None:
-            retry = _PATIENCE_WITH_LOCAL if is_loopback(base_url) else _PATIENCE
+            retry = _LOCAL_RETRY if is_loopback(base_url) else _RETRY
         return VectorizeClient(
             self.account_id,
             self.token,
@@ -158,7 +158,7 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
         for parameter in inspect.signature(Target, eval_str=True).parameters.values()
     ]
 
-    @readable
+    @report_errors
     @functools.wraps(command)
     def run(**given: Any) -> None:
         target = Target(**{parameter.name: given.pop(parameter.name) for parameter in shared})
@@ -180,7 +180,7 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
     return run
 
 
-def existing(directory: Path) -> Path:
+def existing_directory(directory: Path) -> Path:
     """``directory``, which must hold a Vectorize: a command that reads would make an empty one."""
     from vectorize_core.local.storage import FILE_NAME  # noqa: PLC0415 (sqlite3, only where used)
 

@@ -81,7 +81,7 @@ class Index:
 
     def details(self) -> IndexDetails:
         """The index as the control plane shows it."""
-        created = moment(self.created)
+        created = as_datetime(self.created)
         config = IndexConfig(self.dimensions, self.metric)
         return IndexDetails(self.name, config, self.description, created, created)
 
@@ -104,7 +104,7 @@ class LiveMetadataIndex:
         return MetadataIndex(self.property_name, self.index_type)
 
 
-def moment(seconds: float) -> datetime:
+def as_datetime(seconds: float) -> datetime:
     """A clock reading as a date."""
     return datetime.fromtimestamp(seconds, UTC)
 
@@ -144,14 +144,14 @@ def next_generation(index: Index, count: int) -> Index:
     return replace(index, generation=index.generation + 1, slots=count, dead=0, inserted=count)
 
 
-def every(tx: Connection) -> list[Index]:
+def all_indexes(tx: Connection) -> list[Index]:
     """All indexes, oldest first."""
     return _select(tx, "ORDER BY id")
 
 
 def generations(tx: Connection) -> set[tuple[int, int]]:
     """The ids of all indexes, each with the generation that is in force."""
-    return {(index.id, index.generation) for index in every(tx)}
+    return {(index.id, index.generation) for index in all_indexes(tx)}
 
 
 def delete(tx: Connection, index: Index) -> None:

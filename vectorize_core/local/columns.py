@@ -1,4 +1,4 @@
-"""Columns of a view: what filters look into, built when first needed and extended by new slots.
+"""Columns of a snapshot: what filters look into, built when first needed and extended by new slots.
 
 A column is a row of parts, each over a range of slots. A new range becomes a part; parts of like
 size are merged, so that their number grows as the logarithm of the slots.
@@ -20,7 +20,7 @@ from vectorize_core.filters import native
 from vectorize_core.local import matching, vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
-from vectorize_core.local.vectors import Stored
+from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import IndexType
 
 _ALIKE: Final = 2
@@ -31,14 +31,14 @@ _ALIKE: Final = 2
 class Column:
     """The parts of one column, in the order of slots, without a gap."""
 
-    parts: tuple[matching.Column, ...] = ()
+    parts: tuple[matching.Postings, ...] = ()
 
     @property
     def size(self) -> int:
         """Slots that are covered."""
         return sum(len(part.indexed) for part in self.parts)
 
-    def extended(self, part: matching.Column) -> Column:
+    def extended(self, part: matching.Postings) -> Column:
         """With one part more; small ones become one."""
         parts = [*self.parts, part]
         while len(parts) > 1 and len(parts[-2].indexed) <= _ALIKE * len(parts[-1].indexed):
@@ -55,81 +55,81 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Facet:
+class ColumnSource:
     """What a column is of."""
 
     key: int | str
     """The ``seq`` of a metadata index, or a name."""
     index_type: IndexType
-    entry: Callable[[Stored, matching.Metadata], matching.Entry]
+    entry: Callable[[VectorRow, matching.Metadata], matching.Entry]
     reads_metadata: bool = False
 
 
 @dataclass(slots=True)
 class Columns:
-    """The columns of all views of one generation; changed only within read transactions."""
+    """The columns of all snapshots of one generation; changed only within read transactions."""
 
     _known: dict[int | str, Column] = field(default_factory=dict)
 
-    def upto(self, tx: Connection, index: Index, facets: Sequence[Facet]) -> list[Column]:
+    def upto(self, tx: Connection, index: Index, sources: Sequence[ColumnSource]) -> list[Column]:
         """Columns over all slots that the transaction sees."""
-        behind: dict[int, list[Facet]] = {}
-        for facet in facets:
-            size = self._known.setdefault(facet.key, Column()).size
+        behind: dict[int, list[ColumnSource]] = {}
+        for source in sources:
+            size = self._known.setdefault(source.key, Column()).size
             if size < index.slots:
-                behind.setdefault(size, []).append(facet)
+                behind.setdefault(size, []).append(source)
         for start, some in behind.items():
-            for facet, part in zip(some, _parts(tx, index, start, some), strict=True):
-                self._known[facet.key] = self._known[facet.key].extended(part)
-        return [self._known[facet.key] for facet in facets]
+            for source, part in zip(some, _parts(tx, index, start, some), strict=True):
+                self._known[source.key] = self._known[source.key].extended(part)
+        return [self._known[source.key] for source in sources]
 
 
-def by_metadata(item: LiveMetadataIndex, behavior: Behavior) -> Facet:
+def metadata_column(item: LiveMetadataIndex, behavior: Behavior) -> ColumnSource:
     """What a metadata index holds: nothing of vectors that were written before it was live."""
 
-    def entry(stored: Stored, metadata: matching.Metadata) -> matching.Entry:
+    def entry(stored: VectorRow, metadata: matching.Metadata) -> matching.Entry:
         covered = item.covers(stored.processed, stored.seq)
         value = matching.lookup(metadata, item.property_name) if covered else None
         return matching.entry(value, item.index_type, behavior)
 
-    return Facet(item.seq, item.index_type, entry, reads_metadata=True)
+    return ColumnSource(item.seq, item.index_type, entry, reads_metadata=True)
 
 
-def by_namespace() -> Facet:
+def namespace_column() -> ColumnSource:
     """The namespaces, nothing where there is none."""
-    return Facet("namespace", "string", lambda stored, _: _namespace(stored))
+    return ColumnSource("namespace", "string", lambda stored, _: _namespace(stored))
 
 
-def by_id(behavior: Behavior) -> Facet:
+def findable_column(behavior: Behavior) -> ColumnSource:
     """True for the vectors that approximate search finds."""
     seed = str(behavior.overlooked_seed).encode()
     least = behavior.overlooked * 2**32
 
-    def entry(stored: Stored, _: matching.Metadata) -> matching.Entry:
+    def entry(stored: VectorRow, _: matching.Metadata) -> matching.Entry:
         digest = blake2b(stored.id.encode(), digest_size=4, key=seed).digest()
         return (int.from_bytes(digest, "little") >= least,)
 
-    return Facet("findable", "boolean", entry)
+    return ColumnSource("findable", "boolean", entry)
 
 
-def _namespace(stored: Stored) -> matching.Entry:
+def _namespace(stored: VectorRow) -> matching.Entry:
     return () if stored.namespace is None else (stored.namespace,)
 
 
 def _parts(
-    tx: Connection, index: Index, start: int, facets: Sequence[Facet]
-) -> list[matching.Column]:
+    tx: Connection, index: Index, start: int, sources: Sequence[ColumnSource]
+) -> list[matching.Postings]:
     """The columns of the slots from ``start`` on; a slot that is dead by now has no entry."""
-    entries: list[list[matching.Entry]] = [[()] * (index.slots - start) for _ in facets]
-    reads_metadata = any(facet.reads_metadata for facet in facets)
+    entries: list[list[matching.Entry]] = [[()] * (index.slots - start) for _ in sources]
+    reads_metadata = any(source.reads_metadata for source in sources)
     for stored in vectors.scan(tx, index, start):
         metadata = jsontext.loads(stored.metadata or "{}") if reads_metadata else {}
-        for facet, column in zip(facets, entries, strict=True):
-            column[stored.slot - start] = facet.entry(stored, metadata)
+        for source, column in zip(sources, entries, strict=True):
+            column[stored.slot - start] = source.entry(stored, metadata)
     size = index.slots - start
     return [
-        matching.build(facet.index_type, size, column)
-        for facet, column in zip(facets, entries, strict=True)
+        matching.build(source.index_type, size, column)
+        for source, column in zip(sources, entries, strict=True)
     ]
 
 

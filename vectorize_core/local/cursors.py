@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vectorize_core.local import faults
-from vectorize_core.local.catalog import moment
+from vectorize_core.local.catalog import as_datetime
 from vectorize_core.models import IdPage
 
 MAX_LISTINGS: Final = 100
@@ -68,4 +68,4 @@ def _page(token: str, listing: _Listing, offset: int, count: int) -> IdPage:
     ids, total = tuple(listing.ids[offset:end]), len(listing.ids)
     if end >= total:
         return IdPage(ids, total)
-    return IdPage(ids, total, f"{token}-{end}", moment(listing.expires))
+    return IdPage(ids, total, f"{token}-{end}", as_datetime(listing.expires))

@@ -21,7 +21,7 @@ MAX_SECONDS: Final = 30.0
 """For one request, whatever the number of its statements."""
 MAX_ROWS: Final = 100_000
 """In one result; ours, so that a careless join does not take all memory."""
-MOST_DATABASES: Final = 1_000
+MAX_DATABASES: Final = 1_000
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SQL_ERROR: Final = 7500
 # https://developers.cloudflare.com/d1/platform/limits/ ; SQLite keeps them by itself.
@@ -47,7 +47,7 @@ Result = tuple[list[str], list[tuple[Any, ...]], dict[str, Any]]
 """Columns, rows and ``meta`` of a statement."""
 
 
-class Database:
+class D1Database:
     """One database, whose requests come one after the other."""
 
     def __init__(self, target: str) -> None:
@@ -82,29 +82,29 @@ class Database:
             self._connection.close()
 
 
-class Databases:
+class D1Databases:
     """The databases of an account: files in the folder ``d1`` of a directory, or in memory."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        self._open: dict[str, Database] = {}
+        self._open: dict[str, D1Database] = {}
         self._lock = threading.Lock()
 
-    def get(self, name: str) -> Database:
+    def get(self, name: str) -> D1Database:
         """A database, made if there is none."""
         if not _ID.fullmatch(name):
             raise ServiceFault(404, 7404, "The database could not be found")
         with self._lock:
             database = self._open.get(name)
             if database is None:
-                if len(self._open) >= MOST_DATABASES:
+                if len(self._open) >= MAX_DATABASES:
                     raise faults.refused("too many databases", status=429)
                 target = ":memory:"
                 if self._directory is not None:
                     folder = self._directory / "d1"
                     folder.mkdir(parents=True, exist_ok=True)
                     target = str(folder / f"{name}.sqlite3")
-                database = self._open[name] = Database(target)
+                database = self._open[name] = D1Database(target)
             return database
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vectorize_core import scoring
 from vectorize_core.local import workers
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.quantized_codes import Prefilter
+from vectorize_core.local.quantized_codes import QuantizedCodes
 from vectorize_core.local.value_store import Matrix, Rows, Slots, StorageError
 from vectorize_core.models import Metric, Values
 
@@ -60,15 +60,15 @@ def nearest(
     *,
     newest_first: bool = False,
     with_ties: bool = False,
-    prefilter: Prefilter | None = None,
+    codes: QuantizedCodes | None = None,
 ) -> Found:
     """The best ``k`` rows that ``mask`` lets through, with all that tie with the last if wanted.
 
-    With a ``prefilter``, among its candidates where it has any.
+    With ``codes``, only among the candidates that they give, if they give any.
     """
     candidates = None
-    if prefilter is not None:
-        candidates = prefilter.candidates(matrix, norms, query, k, mask)
+    if codes is not None:
+        candidates = codes.candidates(matrix, norms, query, k, mask)
     if candidates is None:
         candidates = _candidates(metric, matrix, norms, query, k, mask)
     return _decided(
@@ -161,7 +161,7 @@ def _candidates(
 def _candidates_of_each(
     metric: Metric, matrix: Matrix, norms: Norms, queries: Rows, k: int, mask: Mask | None
 ) -> list[Slots]:
-    """`_candidates` of many queries, by one product of matrices a block, which BLAS may share."""
+    """`_candidates` of many queries, by one matrix product a block, which BLAS may share."""
     count = matrix.count if mask is None else int(np.count_nonzero(mask))
     lengths = [float(np.linalg.norm(query.astype(np.float64))) for query in queries]
     tame = all(_TAME[0] <= length <= _TAME[1] for length in lengths)

@@ -14,7 +14,7 @@ from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, VectorizeError, error_from_answer
 from vectorize_core.local import Service, ServiceFault
-from vectorize_core.local.d1_databases import Databases
+from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.transport.executor import Answer
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class EmbeddedExecutor:
 
     def __init__(self, service: Service, path: str | os.PathLike[str] = ":memory:") -> None:
         self.service = service
-        self._databases = Databases(None if os.fspath(path) == ":memory:" else Path(path))
+        self._databases = D1Databases(None if os.fspath(path) == ":memory:" else Path(path))
         self._closed = False
         self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
 

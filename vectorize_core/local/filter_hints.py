@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Mapping
 from vectorize_core import jsontext
 from vectorize_core.local import matching
 from vectorize_core.local.catalog import LiveMetadataIndex
-from vectorize_core.local.vectors import Stored
+from vectorize_core.local.vectors import VectorRow
 
 
 def about(
-    names: Collection[str], live: Mapping[str, LiveMetadataIndex], stored: Iterable[Stored]
+    names: Collection[str], live: Mapping[str, LiveMetadataIndex], stored: Iterable[VectorRow]
 ) -> tuple[str, ...]:
     """A sentence for each property of ``names`` that filters do not see, or not everywhere."""
     said = [

@@ -13,7 +13,7 @@ import numpy as np
 from vectorize_core.local import catalog, compaction, vectors
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.schema import checksum, key
-from vectorize_core.local.value_store import ITEM, Matrices
+from vectorize_core.local.value_store import FLOAT_BYTES, ValueStores
 
 _CHUNK: Final = 1 << 24
 """Bytes of values that are read at once."""
@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckReport:
     """What a check has found."""
 
     vectors: int
@@ -47,7 +47,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class _Examined:
+class _IndexDamage:
     """One index: what is wrong with it, and the keys of what is lost."""
 
     index: Index
@@ -55,18 +55,18 @@ class _Examined:
     lost: dict[int, str]
 
 
-def check(tx: Connection, matrices: Matrices) -> Check:
+def check(tx: Connection, value_stores: ValueStores) -> CheckReport:
     """Read everything and compare; changes nothing."""
     findings = [Finding(None, problem) for problem in _database_problems(tx)]
     count = 0
-    for index in catalog.every(tx):
-        examined = _examine(tx, matrices, index)
+    for index in catalog.all_indexes(tx):
+        examined = _examine(tx, value_stores, index)
         findings += _findings(examined, repaired=False)
         count += index.count
-    return Check(count, tuple(findings))
+    return CheckReport(count, tuple(findings))
 
 
-def repair(tx: Connection, matrices: Matrices) -> tuple[Check, list[Index]]:
+def repair(tx: Connection, value_stores: ValueStores) -> tuple[CheckReport, list[Index]]:
     """`check`, and mend what can be; also the indexes whose former place is to be removed.
 
     Vectors whose values are gone are taken out of their index. What is wrong with an index ends
@@ -79,14 +79,14 @@ def repair(tx: Connection, matrices: Matrices) -> tuple[Check, list[Index]]:
         left = _database_problems(tx)
         findings = [Finding(None, problem, repaired=not left) for problem in problems]
     count, former = 0, []
-    for index in catalog.every(tx):
-        examined = _examine(tx, matrices, index)
+    for index in catalog.all_indexes(tx):
+        examined = _examine(tx, value_stores, index)
         count += index.count
         if examined.problems or examined.lost:
-            _mend(tx, matrices, examined)
+            _repair_index(tx, value_stores, examined)
             former.append(index)
         findings += _findings(examined, repaired=True)
-    return Check(count, tuple(findings)), former
+    return CheckReport(count, tuple(findings)), former
 
 
 def _database_problems(tx: Connection) -> list[str]:
@@ -98,12 +98,14 @@ def _database_problems(tx: Connection) -> list[str]:
     return said
 
 
-def _examine(tx: Connection, matrices: Matrices, index: Index) -> _Examined:
-    store = matrices.opened(index.id, index.generation, index.dimensions)
+def _examine(tx: Connection, value_stores: ValueStores, index: Index) -> _IndexDamage:
+    store = value_stores.unshared(index.id, index.generation, index.dimensions)
     readable = min(index.slots, store.readable())
     matrix = store.matrix(readable)
     problems, lost, seen = [], {}, []
-    for some in _chunks(vectors.scan(tx, index), max(1, _CHUNK // (index.dimensions * ITEM))):
+    for some in _chunks(
+        vectors.scan(tx, index), max(1, _CHUNK // (index.dimensions * FLOAT_BYTES))
+    ):
         slots = np.array([stored.slot for stored in some])
         seen.append(slots)
         there = int(np.searchsorted(slots, readable))
@@ -120,10 +122,10 @@ def _examine(tx: Connection, matrices: Matrices, index: Index) -> _Examined:
         problems.append(
             f"of {index.slots} slots {len(live)} hold a vector and {len(dead)} are given as dead"
         )
-    return _Examined(index, problems, lost)
+    return _IndexDamage(index, problems, lost)
 
 
-def _findings(examined: _Examined, *, repaired: bool) -> Iterator[Finding]:
+def _findings(examined: _IndexDamage, *, repaired: bool) -> Iterator[Finding]:
     name = examined.index.name
     for problem in examined.problems:
         yield Finding(name, problem, repaired=repaired)
@@ -132,7 +134,7 @@ def _findings(examined: _Examined, *, repaired: bool) -> Iterator[Finding]:
         yield Finding(name, problem, tuple(examined.lost.values()), repaired)
 
 
-def _mend(tx: Connection, matrices: Matrices, examined: _Examined) -> None:
+def _repair_index(tx: Connection, value_stores: ValueStores, examined: _IndexDamage) -> None:
     index = examined.index
     tx.executemany("DELETE FROM vectors WHERE key = ?", ((lost,) for lost in examined.lost))
     # What lies outside of all slots is not to be had; what lies inside is moved, in its order.
@@ -140,9 +142,9 @@ def _mend(tx: Connection, matrices: Matrices, examined: _Examined) -> None:
         "DELETE FROM vectors WHERE index_id = ? AND key NOT BETWEEN ? AND ?",
         (index.id, key(index.id, 0), key(index.id, index.slots) - 1),
     )
-    compaction.move(tx, matrices, index)
+    compaction.move(tx, value_stores, index)
 
 
-def _chunks(rows: Iterator[vectors.Stored], size: int) -> Iterator[list[vectors.Stored]]:
+def _chunks(rows: Iterator[vectors.VectorRow], size: int) -> Iterator[list[vectors.VectorRow]]:
     while some := list(islice(rows, size)):
         yield some

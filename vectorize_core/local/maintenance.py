@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from vectorize_core.local import catalog, compaction, integrity
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.integrity import Check
+from vectorize_core.local.integrity import CheckReport
 from vectorize_core.local.storage import FILE_NAME, Database
-from vectorize_core.local.value_store import ITEM
+from vectorize_core.local.value_store import FLOAT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +51,24 @@ def stats(database: Database) -> Stats:
                     index.count,
                     index.dead,
                     index.generation,
-                    index.slots * index.dimensions * ITEM,
+                    index.slots * index.dimensions * FLOAT_BYTES,
                 )
-                for index in catalog.every(tx)
+                for index in catalog.all_indexes(tx)
             ),
             size,
         )
 
 
-def check(database: Database, *, repair: bool) -> Check:
+def check(database: Database, *, repair: bool) -> CheckReport:
     """What is wrong, and what of it could be repaired if that is wanted."""
     if not repair:
         with database.reading() as tx:
-            return integrity.check(tx, database.matrices)
+            return integrity.check(tx, database.value_stores)
     with database.writing() as tx:
-        database.matrices.sweep(catalog.generations(tx))
-        found, former = integrity.repair(tx, database.matrices)
+        database.value_stores.sweep(catalog.generations(tx))
+        found, former = integrity.repair(tx, database.value_stores)
     for index in former:
-        database.matrices.remove(index.id, index.generation, index.dimensions)
+        database.value_stores.remove(index.id, index.generation, index.dimensions)
     return found
 
 
@@ -76,10 +76,10 @@ def compact(database: Database, name: str) -> int:
     """Compact an index, and remove what nobody refers to any more; how many slots were freed."""
     with database.writing() as tx:
         index = catalog.find(tx, name)
-        database.matrices.sweep(catalog.generations(tx))
-        following = compaction.compact(tx, database.matrices, index)
+        database.value_stores.sweep(catalog.generations(tx))
+        following = compaction.compact(tx, database.value_stores, index)
     if following is not index:
-        database.matrices.remove(index.id, index.generation, index.dimensions)
+        database.value_stores.remove(index.id, index.generation, index.dimensions)
     return index.slots - following.slots
 
 

@@ -1,6 +1,6 @@
 """What a metadata index holds of a value, and which vectors a filter's condition matches.
 
-https://developers.cloudflare.com/vectorize/reference/metadata-filtering/ . A `Column` has its
+https://developers.cloudflare.com/vectorize/reference/metadata-filtering/ . A `Postings` has its
 values in order, so that a condition is looked up instead of being tested on each vector.
 """
 
@@ -32,7 +32,7 @@ _BOOLEANS: Final = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Column:
+class Postings:
     """One metadata index: the distinct values in order, and the rows of each.
 
     ``rows[starts[i]:starts[i + 1]]`` have ``values[i]``; ``indexed`` says which rows have any.
@@ -45,7 +45,7 @@ class Column:
     indexed: NDArray[np.bool_]
 
 
-def build(index_type: IndexType, size: int, entries: Iterable[Entry]) -> Column:
+def build(index_type: IndexType, size: int, entries: Iterable[Entry]) -> Postings:
     """A column of ``size`` rows; an empty entry is a row that is not in the index."""
     known: dict[Scalar, int] = {}
     codes, rows = array("i"), array("i")
@@ -63,10 +63,10 @@ def build(index_type: IndexType, size: int, entries: Iterable[Entry]) -> Column:
     indexed = np.zeros(size, np.bool_)
     indexed[found] = True
     starts = np.searchsorted(ranked[order], np.arange(len(known) + 1))
-    return Column(index_type, values, starts, found, indexed)
+    return Postings(index_type, values, starts, found, indexed)
 
 
-def merged(one: Column, two: Column) -> Column:
+def merged(one: Postings, two: Postings) -> Postings:
     """One column over the rows of two, those of ``two`` coming after those of ``one``."""
     values = sorted({*one.values, *two.values})
     rank = {value: i for i, value in enumerate(values)}
@@ -75,15 +75,15 @@ def merged(one: Column, two: Column) -> Column:
     rows = np.concatenate([one.rows, two.rows + np.int32(len(one.indexed))])[order]
     starts = np.searchsorted(ranked[order], np.arange(len(values) + 1))
     indexed = np.concatenate([one.indexed, two.indexed])
-    return Column(one.index_type, values, starts, rows, indexed)
+    return Postings(one.index_type, values, starts, rows, indexed)
 
 
-def _ranks(column: Column, rank: Mapping[Scalar, int]) -> NDArray[np.int32]:
+def _ranks(column: Postings, rank: Mapping[Scalar, int]) -> NDArray[np.int32]:
     ranks = np.fromiter((rank[value] for value in column.values), np.int32, len(column.values))
     return np.repeat(ranks, np.diff(column.starts))
 
 
-def unindexed(size: int) -> Column:
+def unindexed(size: int) -> Postings:
     """The column of a property without a metadata index, where nothing is to be found."""
     return build("string", size, ())
 
@@ -112,7 +112,7 @@ def cut(text: str) -> str:
     return text.encode()[: limits.MAX_INDEXED_BYTES].decode(errors="ignore")
 
 
-def matches(column: Column, condition: native.Condition, behavior: Behavior) -> NDArray[np.bool_]:
+def matches(column: Postings, condition: native.Condition, behavior: Behavior) -> NDArray[np.bool_]:
     """For each vector whether it meets ``condition``."""
     several = condition.operator in native.MEMBERSHIP
     given = condition.operand if several else [condition.operand]
@@ -128,7 +128,7 @@ def matches(column: Column, condition: native.Condition, behavior: Behavior) -> 
     return found
 
 
-def equal(column: Column, value: Scalar) -> NDArray[np.bool_]:
+def equal(column: Postings, value: Scalar) -> NDArray[np.bool_]:
     """For each row whether it has ``value``, as it is."""
     found = np.zeros(len(column.indexed), np.bool_)
     first, end = _span(column.values, "$eq", value)

@@ -15,11 +15,11 @@ from typing import Any
 from vectorize_core.local import vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.value_store import Matrices
+from vectorize_core.local.value_store import ValueStores
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedMutation:
     """A mutation's public id, its place in the order, when it was submitted, the index then."""
 
     seq: int
@@ -40,15 +40,15 @@ class Progress:
 
 def submit(
     tx: Connection,
-    matrices: Matrices,
+    value_stores: ValueStores,
     index: Index,
     kind: vectors.Kind,
     records: Sequence[vectors.Record],
     *,
     now: float,
     behavior: Behavior,
-) -> Accepted:
-    """Accept a mutation of an index that `advance` has brought up to date."""
+) -> AcceptedMutation:
+    """Accept a mutation of an index that `apply_due` has brought up to date."""
     earlier = tx.execute(
         "SELECT max(processed), max(visible) FROM mutations WHERE index_id = ?", (index.id,)
     ).fetchone()
@@ -63,22 +63,22 @@ def submit(
     assert seq is not None
     tx.execute("UPDATE indexes SET submitted = ? WHERE id = ?", (now, index.id))
     if visible <= now:
-        index = vectors.apply(tx, matrices, index, kind, records, seq=seq, processed=processed)
+        index = vectors.apply(tx, value_stores, index, kind, records, seq=seq, processed=processed)
         _retire(tx, seq)
     else:
         tx.executemany(
             "INSERT INTO mutation_rows VALUES (?, ?, ?, ?, ?, ?)",
             ((seq, position, *record) for position, record in enumerate(records)),
         )
-    return Accepted(seq, mutation_id, now, index)
+    return AcceptedMutation(seq, mutation_id, now, index)
 
 
-def is_due(tx: Connection, index: Index, now: float) -> bool:
-    """Whether `advance` has anything to do."""
+def any_due(tx: Connection, index: Index, now: float) -> bool:
+    """Whether `apply_due` has anything to do."""
     return bool(_due(tx, index, now))
 
 
-def advance(tx: Connection, matrices: Matrices, index: Index, now: float) -> Index:
+def apply_due(tx: Connection, value_stores: ValueStores, index: Index, now: float) -> Index:
     """Apply the mutations whose time to be seen has come; the index as it is then."""
     for seq, kind, processed in _due(tx, index, now):
         rows = tx.execute(
@@ -87,7 +87,7 @@ def advance(tx: Connection, matrices: Matrices, index: Index, now: float) -> Ind
             (seq,),
         )
         records = [vectors.Record(*row) for row in rows]
-        index = vectors.apply(tx, matrices, index, kind, records, seq=seq, processed=processed)
+        index = vectors.apply(tx, value_stores, index, kind, records, seq=seq, processed=processed)
         _retire(tx, seq)
     return index
 

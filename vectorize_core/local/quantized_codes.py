@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _said: set[str] = set()
 
 
-class Prefilter:
+class QuantizedCodes:
     """The codes of one generation of an index, for all its views."""
 
     def __init__(self, metric: Metric, dimensions: int, path: Path | None) -> None:

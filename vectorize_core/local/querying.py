@@ -17,21 +17,21 @@ from vectorize_core.local import catalog, exact_search, faults, matching, vector
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.columns import Column
-from vectorize_core.local.snapshots import View, Views
+from vectorize_core.local.snapshots import Snapshot, Snapshots
 from vectorize_core.local.validation import QueryRequest
-from vectorize_core.local.value_store import Matrices
+from vectorize_core.local.value_store import ValueStores
 from vectorize_core.models import Match, QueryResult, Values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedQuery:
     """All that a search needs of one state of an index."""
 
     request: QueryRequest
     index: Index
     vector: Values | None
     """None where the query is by an id that is not there."""
-    view: View
+    snapshot: Snapshot
     live: list[LiveMetadataIndex]
     columns: Mapping[str, Column]
     namespaces: Column | None
@@ -42,19 +42,19 @@ class Prepared:
 
 def prepare(
     tx: Connection,
-    matrices: Matrices,
+    value_stores: ValueStores,
     index: Index,
     request: QueryRequest,
     *,
     now: float,
-    views: Views,
+    snapshots: Snapshots,
     behavior: Behavior,
-) -> Prepared:
+) -> PreparedQuery:
     """Take what the search needs out of the transaction. `Superseded`."""
-    view = views.current(tx, index)
+    snapshot = snapshots.current(tx, index)
     vector = request.vector
     if request.vector_id is not None:
-        source = vectors.get(tx, matrices, index, request.vector_id)
+        source = vectors.get(tx, value_stores, index, request.vector_id)
         if source is None and behavior.unknown_vector_id == "error":
             raise faults.refused(f'no vector has the id "{request.vector_id}"')
         vector = None if source is None else source.values
@@ -66,26 +66,26 @@ def prepare(
         live = catalog.live_metadata_indexes(tx, index, now)
     usable = [item for item in live if item.property_name in named]
     overlooks = behavior.overlooked and not request.return_values
-    return Prepared(
+    return PreparedQuery(
         request,
         index,
         vector,
-        view,
+        snapshot,
         live,
-        views.by_property(tx, view, usable) if usable else {},
-        None if request.namespace is None else views.namespaces(tx, view),
-        views.findable(tx, view) if overlooks else None,
+        snapshots.by_property(tx, snapshot, usable) if usable else {},
+        None if request.namespace is None else snapshots.namespaces(tx, snapshot),
+        snapshots.findable(tx, snapshot) if overlooks else None,
     )
 
 
-def run(prepared: Prepared, behavior: Behavior, *, exact: bool) -> exact_search.Found | None:
-    """Search. It reads nothing but the view, so no lock is needed. None without a vector."""
+def run(prepared: PreparedQuery, behavior: Behavior, *, exact: bool) -> exact_search.Found | None:
+    """Search. It reads nothing but the snapshot, so no lock is needed. None without a vector."""
     if prepared.vector is None:
         return None
     return exact_search.nearest(
         prepared.index.metric,
-        prepared.view.matrix,
-        prepared.view.norms,
+        prepared.snapshot.matrix,
+        prepared.snapshot.norms,
         prepared.vector,
         prepared.request.top_k,
         _mask(prepared, behavior),
@@ -93,12 +93,12 @@ def run(prepared: Prepared, behavior: Behavior, *, exact: bool) -> exact_search.
         # Where slots are not in order of insertion, `answer` decides between equal scores.
         with_ties=not prepared.index.in_order,
         # The service, too, scores exactly where values are asked for.
-        prefilter=None if exact or prepared.request.return_values else prepared.view.prefilter,
+        codes=None if exact or prepared.request.return_values else prepared.snapshot.codes,
     )
 
 
 def answer_many(
-    tx: Connection, prepared: Sequence[Prepared], behavior: Behavior
+    tx: Connection, prepared: Sequence[PreparedQuery], behavior: Behavior
 ) -> tuple[QueryResult, ...]:
     """`run` and `answer` requests that differ in vectors only, prepared in this transaction."""
     if not prepared:
@@ -106,8 +106,8 @@ def answer_many(
     first = prepared[0]
     found = exact_search.nearest_to_each(
         first.index.metric,
-        first.view.matrix,
-        first.view.norms,
+        first.snapshot.matrix,
+        first.snapshot.norms,
         np.stack([each.vector for each in prepared if each.vector is not None]),
         first.request.top_k,
         _mask(first, behavior),
@@ -122,7 +122,7 @@ def answer_many(
 
 
 def answer(
-    tx: Connection, prepared: Prepared, found: exact_search.Found | None, behavior: Behavior
+    tx: Connection, prepared: PreparedQuery, found: exact_search.Found | None, behavior: Behavior
 ) -> QueryResult | None:
     """What was found as the request wants it, or None if any of it has changed since `prepare`."""
     if found is None or not len(found.slots):
@@ -136,9 +136,9 @@ def answer(
 
 
 def _result(
-    prepared: Prepared,
+    prepared: PreparedQuery,
     found: exact_search.Found,
-    stored: Mapping[int, vectors.Stored],
+    stored: Mapping[int, vectors.VectorRow],
     behavior: Behavior,
 ) -> QueryResult:
     request, index = prepared.request, prepared.index
@@ -147,7 +147,7 @@ def _result(
     if not index.in_order:
         hits = _by_position(hits, stored, behavior)
     sign = -1.0 if index.metric == "dot-product" and behavior.dot_product == "positive" else 1.0
-    values = prepared.view.matrix.take(np.sort(found.slots))
+    values = prepared.snapshot.matrix.take(np.sort(found.slots))
     row = {slot: n for n, slot in enumerate(sorted(slots))}
     matches = []
     for slot, score in hits[: request.top_k]:
@@ -166,7 +166,7 @@ def _result(
 
 
 def _by_position(
-    hits: list[tuple[int, float]], stored: Mapping[int, vectors.Stored], behavior: Behavior
+    hits: list[tuple[int, float]], stored: Mapping[int, vectors.VectorRow], behavior: Behavior
 ) -> list[tuple[int, float]]:
     """Equal scores, which are together, by the order of insertion."""
     order = -1 if behavior.ties == "newest" else 1
@@ -176,9 +176,9 @@ def _by_position(
     return ordered
 
 
-def _mask(prepared: Prepared, behavior: Behavior) -> NDArray[np.bool_] | None:
-    request, view = prepared.request, prepared.view
-    masks = [] if view.live is None else [view.live]
+def _mask(prepared: PreparedQuery, behavior: Behavior) -> NDArray[np.bool_] | None:
+    request, snapshot = prepared.request, prepared.snapshot
+    masks = [] if snapshot.live is None else [snapshot.live]
     if prepared.findable is not None:
         masks.append(prepared.findable.equal(True))
     if prepared.namespaces is not None:
@@ -187,13 +187,13 @@ def _mask(prepared: Prepared, behavior: Behavior) -> NDArray[np.bool_] | None:
     for condition in request.conditions:
         column = prepared.columns.get(condition.property_name)
         if column is None:
-            column = Column((matching.unindexed(view.matrix.count),))
+            column = Column((matching.unindexed(snapshot.matrix.count),))
         masks.append(column.matches(condition, behavior))
     return np.logical_and.reduce(masks) if len(masks) > 1 else next(iter(masks), None)
 
 
 def _metadata(
-    stored: vectors.Stored, prepared: Prepared, behavior: Behavior
+    stored: vectors.VectorRow, prepared: PreparedQuery, behavior: Behavior
 ) -> Mapping[str, Any] | None:
     if stored.metadata is None or prepared.request.return_metadata == "all":
         return vectors.parsed(stored.metadata)

@@ -7,7 +7,7 @@ import time
 import zlib
 from typing import Final
 
-from vectorize_core.local.value_store import ITEM, Matrices, StorageError
+from vectorize_core.local.value_store import FLOAT_BYTES, StorageError, ValueStores
 
 FORMAT: Final = 2
 """Version of the tables below and of the files of values, kept in ``user_version``.
@@ -109,7 +109,7 @@ def checksum(data: bytes | memoryview) -> int:
     return zlib.crc32(data)
 
 
-def prepare(connection: sqlite3.Connection, target: str, matrices: Matrices) -> None:
+def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStores) -> None:
     """Make, or bring up to date, what a connection has just been opened to."""
     version = _version(connection)
     if version > FORMAT:
@@ -131,8 +131,8 @@ def prepare(connection: sqlite3.Connection, target: str, matrices: Matrices) -> 
         if version == 0:
             _execute(connection, _SCHEMA)
         elif version == 1:
-            _move_values_out(connection, matrices)
-            matrices.sync()
+            _move_values_out(connection, value_stores)
+            value_stores.sync()
         connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.commit()
     except BaseException:
@@ -140,7 +140,7 @@ def prepare(connection: sqlite3.Connection, target: str, matrices: Matrices) -> 
         raise
 
 
-def _move_values_out(tx: sqlite3.Connection, matrices: Matrices) -> None:
+def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
     """From format 1 to 2: the values leave the table of vectors for files of their own."""
     for column in _COUNTERS.split(","):
         tx.execute(f"ALTER TABLE indexes ADD COLUMN {column}")
@@ -148,14 +148,14 @@ def _move_values_out(tx: sqlite3.Connection, matrices: Matrices) -> None:
     tx.execute("DROP INDEX vectors_of_index")
     _execute(tx, _VECTORS)
     for index_id, dimensions in tx.execute("SELECT id, dimensions FROM indexes").fetchall():
-        store = matrices.store(index_id, 0, dimensions)
+        store = value_stores.store(index_id, 0, dimensions)
         rows = tx.execute(
             "SELECT id, seq, processed, namespace, metadata, data FROM vectors_1 "
             "WHERE index_id = ? ORDER BY slot",
             (index_id,),
         )
         count = 0
-        while some := rows.fetchmany(max(1, (1 << 22) // (dimensions * ITEM))):
+        while some := rows.fetchmany(max(1, (1 << 22) // (dimensions * FLOAT_BYTES))):
             store.write(count, b"".join(row[-1] for row in some))
             tx.executemany(
                 "INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -28,8 +28,8 @@ from vectorize_core.local import (
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.cursors import Cursors
-from vectorize_core.local.integrity import Check
-from vectorize_core.local.snapshots import Views
+from vectorize_core.local.integrity import CheckReport
+from vectorize_core.local.snapshots import Snapshots
 from vectorize_core.local.storage import Database, FileMissingError
 from vectorize_core.models import (
     IdPage,
@@ -76,14 +76,14 @@ class Service:
         self._exact = exact
         self._behavior = behavior
         self._clock = clock
-        self._views = Views(self._database, behavior)
+        self._snapshots = Snapshots(self._database, behavior)
         self._cursors = Cursors(behavior.cursor_lifetime)
 
     def close(self) -> None:
         """Close the database; what was in memory is gone. Calling it again does nothing."""
         self._database.close()
         # A file that is mapped cannot be deleted everywhere.
-        self._views.clear()
+        self._snapshots.clear()
         workers.stop()
 
     def compact(self, name: str | None = None) -> int:
@@ -101,7 +101,7 @@ class Service:
         """How much is stored, and how much of it is of no use any more."""
         return maintenance.stats(self._database)
 
-    def check(self, *, repair: bool = False) -> Check:
+    def check(self, *, repair: bool = False) -> CheckReport:
         """Compare all that is stored with its checksums; ``repair`` what can be.
 
         A repair takes vectors whose values are gone out of their index, and names them.
@@ -121,7 +121,7 @@ class Service:
     def list_indexes(self) -> tuple[IndexDetails, ...]:
         """All indexes, oldest first."""
         with self._database.reading() as tx:
-            return tuple(index.details() for index in catalog.every(tx))
+            return tuple(index.details() for index in catalog.all_indexes(tx))
 
     def get_index(self, name: str) -> IndexDetails:
         """One index: 404 (3000) if the name was never used, 410 (3005) if it was deleted."""
@@ -133,8 +133,8 @@ class Service:
         with self._database.writing() as tx:
             index = self._find(tx, name)
             catalog.delete(tx, index)
-        self._views.forget(name)
-        self._database.matrices.remove(index.id, index.generation, index.dimensions)
+        self._snapshots.forget(name)
+        self._database.value_stores.remove(index.id, index.generation, index.dimensions)
 
     def index_info(self, name: str) -> IndexInfo:
         """How many vectors are processed, and the last processed mutation if there was one."""
@@ -145,7 +145,7 @@ class Service:
         return IndexInfo(
             index.dimensions,
             progress.vector_count,
-            None if at is None else _milliseconds(catalog.moment(at)),
+            None if at is None else _milliseconds(catalog.as_datetime(at)),
             progress.mutation_id,
         )
 
@@ -245,10 +245,10 @@ class Service:
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
         """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""
         wanted = dict.fromkeys(validation.ids(ids, limits.MAX_IDS_PER_GET))
-        matrices = self._database.matrices
+        value_stores = self._database.value_stores
 
         def look(tx: Connection, index: Index, _: float) -> list[Vector | None]:
-            return [vectors.get(tx, matrices, index, vector_id) for vector_id in wanted]
+            return [vectors.get(tx, value_stores, index, vector_id) for vector_id in wanted]
 
         return tuple(vector for vector in self._read(name, look) if vector is not None)
 
@@ -327,10 +327,10 @@ class Service:
         now: float,
         kind: vectors.Kind,
         records: Sequence[vectors.Record],
-    ) -> mutations.Accepted:
+    ) -> mutations.AcceptedMutation:
         return mutations.submit(
             tx,
-            self._database.matrices,
+            self._database.value_stores,
             index,
             kind,
             records,
@@ -338,15 +338,15 @@ class Service:
             behavior=self._behavior,
         )
 
-    def _preparing(self, request: validation.QueryRequest) -> Look[querying.Prepared]:
-        def look(tx: Connection, index: Index, now: float) -> querying.Prepared:
+    def _preparing(self, request: validation.QueryRequest) -> Look[querying.PreparedQuery]:
+        def look(tx: Connection, index: Index, now: float) -> querying.PreparedQuery:
             return querying.prepare(
                 tx,
-                self._database.matrices,
+                self._database.value_stores,
                 index,
                 request,
                 now=now,
-                views=self._views,
+                snapshots=self._snapshots,
                 behavior=self._behavior,
             )
 
@@ -382,7 +382,7 @@ class Service:
             with self._database.reading() as tx:
                 index = self._find(tx, name)
                 now = index.now(self._clock())
-                if not mutations.is_due(tx, index, now):
+                if not mutations.any_due(tx, index, now):
                     yield tx, index, now
                     return
             # Committed before it is read: what is remembered of a state must not be undone.
@@ -394,13 +394,13 @@ class Service:
         with self._database.writing() as tx:
             index = self._find(tx, name)
             now = index.now(self._clock())
-            yield tx, mutations.advance(tx, self._database.matrices, index, now), now
+            yield tx, mutations.apply_due(tx, self._database.value_stores, index, now), now
 
     def _find(self, tx: Connection, name: str) -> Index:
         try:
             return catalog.find(tx, name)
         except faults.ServiceFault:
-            self._views.forget(name)
+            self._snapshots.forget(name)
             raise
 
 

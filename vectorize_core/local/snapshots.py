@@ -1,6 +1,6 @@
-"""The read view of an index: its vectors as arrays, as they were at one state.
+"""The read snapshot of an index: its vectors as arrays, as they were at one state.
 
-A view is never changed, so it is searched without any lock. The next one takes over all it has
+A snapshot is never changed, so it is searched without any lock. The next one takes over all it has
 and adds what has been written since: slots only append, and dead ones are masked.
 """
 
@@ -16,15 +16,21 @@ from numpy.typing import NDArray
 from vectorize_core.local import vectors
 from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
-from vectorize_core.local.columns import Column, Columns, by_id, by_metadata, by_namespace
+from vectorize_core.local.columns import (
+    Column,
+    Columns,
+    findable_column,
+    metadata_column,
+    namespace_column,
+)
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.quantized_codes import Prefilter
+from vectorize_core.local.quantized_codes import QuantizedCodes
 from vectorize_core.local.storage import Database
 from vectorize_core.local.value_store import Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class Snapshot:
     """Row ``i`` of everything here is slot ``i`` of the index."""
 
     index: Index
@@ -33,20 +39,20 @@ class View:
     """Which slots hold a vector; None where all do."""
     norms: Norms
     columns: Columns
-    prefilter: Prefilter
+    codes: QuantizedCodes
 
 
-class Views:
-    """The latest view of each index that is being read. Used only within read transactions."""
+class Snapshots:
+    """The latest snapshot of each index that is being read. Used only within read transactions."""
 
     def __init__(self, database: Database, behavior: Behavior) -> None:
         self._database = database
         self._behavior = behavior
-        self._latest: dict[str, View] = {}
+        self._latest: dict[str, Snapshot] = {}
         self._pid = os.getpid()
 
-    def current(self, tx: Connection, index: Index) -> View:
-        """The view of what the transaction sees. `FileMissingError`, `StorageError`."""
+    def current(self, tx: Connection, index: Index) -> Snapshot:
+        """The snapshot of what the transaction sees. `FileMissingError`, `StorageError`."""
         if self._pid != os.getpid():
             # A thread that was not forked may have been half way through a change.
             self._pid, self._latest = os.getpid(), {}
@@ -59,40 +65,42 @@ class Views:
         return known
 
     def forget(self, name: str) -> None:
-        """Free the view of an index that is gone."""
+        """Free the snapshot of an index that is gone."""
         known = self._latest.pop(name, None)
         if known is not None:
-            self._database.matrices.release(known.index.id, known.index.generation + 1)
+            self._database.value_stores.release(known.index.id, known.index.generation + 1)
 
     def clear(self) -> None:
-        """Free all views, and with them what they have mapped."""
+        """Free all snapshots, and with them what they have mapped."""
         self._latest.clear()
 
     def by_property(
-        self, tx: Connection, view: View, metadata_indexes: list[LiveMetadataIndex]
+        self, tx: Connection, snapshot: Snapshot, metadata_indexes: list[LiveMetadataIndex]
     ) -> dict[str, Column]:
-        """Columns by property, for a ``view`` that is the transaction's `current` one."""
-        facets = [by_metadata(item, self._behavior) for item in metadata_indexes]
-        columns = view.columns.upto(tx, view.index, facets)
+        """Columns by property, for a ``snapshot`` that is the transaction's `current` one."""
+        sources = [metadata_column(item, self._behavior) for item in metadata_indexes]
+        columns = snapshot.columns.upto(tx, snapshot.index, sources)
         names = [item.property_name for item in metadata_indexes]
         return dict(zip(names, columns, strict=True))
 
-    def namespaces(self, tx: Connection, view: View) -> Column:
-        """The column of namespaces, for a `current` view."""
-        return view.columns.upto(tx, view.index, [by_namespace()])[0]
+    def namespaces(self, tx: Connection, snapshot: Snapshot) -> Column:
+        """The column of namespaces, for a `current` snapshot."""
+        return snapshot.columns.upto(tx, snapshot.index, [namespace_column()])[0]
 
-    def findable(self, tx: Connection, view: View) -> Column:
-        """The column of what approximate search does find, for a `current` view."""
-        return view.columns.upto(tx, view.index, [by_id(self._behavior)])[0]
+    def findable(self, tx: Connection, snapshot: Snapshot) -> Column:
+        """The column of what approximate search does find, for a `current` snapshot."""
+        return snapshot.columns.upto(tx, snapshot.index, [findable_column(self._behavior)])[0]
 
-    def _next(self, tx: Connection, index: Index, known: View | None) -> View:
-        matrices = self._database.matrices
-        matrix = matrices.store(index.id, index.generation, index.dimensions).matrix(index.slots)
+    def _next(self, tx: Connection, index: Index, known: Snapshot | None) -> Snapshot:
+        value_stores = self._database.value_stores
+        matrix = value_stores.store(index.id, index.generation, index.dimensions).matrix(
+            index.slots
+        )
         if known is None:
-            path = matrices.codes(index.id, index.generation)
-            prefilter = Prefilter(index.metric, index.dimensions, path)
+            path = value_stores.codes_path(index.id, index.generation)
+            codes = QuantizedCodes(index.metric, index.dimensions, path)
             norms = Norms(index.dimensions, inverse=index.metric == "cosine")
-            known = View(index, matrix, None, norms, Columns(), prefilter)
+            known = Snapshot(index, matrix, None, norms, Columns(), codes)
             before = 0
         else:
             before = known.index.dead

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from vectorize_core.local import schema
-from vectorize_core.local.value_store import FileMissingError, Matrices, StorageError
+from vectorize_core.local.value_store import FileMissingError, StorageError, ValueStores
 
 __all__ = ["FILE_NAME", "Database", "FileMissingError", "StorageError"]
 
@@ -44,7 +44,7 @@ class Database:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         location = os.fspath(path)
         self.directory = None if location == ":memory:" else Path(location)
-        self.matrices = Matrices(self.directory)
+        self.value_stores = ValueStores(self.directory)
         self._links()
         self._pid = os.getpid()
         self._inherited: list[object] = []
@@ -75,7 +75,7 @@ class Database:
                 if link.connection is not None:
                     link.connection.close()
                     link.connection = None
-            self.matrices = Matrices(self.directory)
+            self.value_stores = ValueStores(self.directory)
 
     @property
     def place(self) -> str:
@@ -93,7 +93,7 @@ class Database:
                 yield connection
                 if writes:
                     # Before the commit that tells of them.
-                    self.matrices.sync()
+                    self.value_stores.sync()
                 connection.commit()
             except BaseException:
                 connection.rollback()
@@ -116,7 +116,7 @@ class Database:
             return
         # Closing them here would drop the parent's locks on the file; so they are kept, unused.
         self._inherited += [reader, writer]
-        self.matrices = Matrices(self.directory)
+        self.value_stores = ValueStores(self.directory)
 
     def _open(self, link: _Link) -> sqlite3.Connection:
         if self._closed:
@@ -134,7 +134,7 @@ class Database:
             target, timeout=schema.LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
         )
         try:
-            schema.prepare(connection, target, self.matrices)
+            schema.prepare(connection, target, self.value_stores)
         except BaseException:
             connection.close()
             raise

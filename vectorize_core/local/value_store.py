@@ -25,7 +25,7 @@ from vectorize_core.errors import VectorizeError
 Rows = NDArray[np.float32]
 Slots = NDArray[np.int64]
 
-ITEM: Final = 4
+FLOAT_BYTES: Final = 4
 """Bytes of a float32."""
 _ALIGNED_ROWS: Final = 16_384
 """So many rows of any width begin where every platform can begin a mapping."""
@@ -73,12 +73,12 @@ class Matrix:
         return taken
 
 
-class Store(ABC):
+class ValueStore(ABC):
     """The rows of one generation of an index."""
 
     def __init__(self, dimensions: int) -> None:
         self.dimensions = dimensions
-        self.row_bytes = dimensions * ITEM
+        self.row_bytes = dimensions * FLOAT_BYTES
         self.height = _ALIGNED_ROWS * max(1, _SEGMENT_BYTES // (_ALIGNED_ROWS * self.row_bytes))
         self._segments: list[Rows] = []
 
@@ -107,14 +107,14 @@ class Store(ABC):
 
     @abstractmethod
     def remove(self) -> None:
-        """Free the place; matrices that were made before stay readable."""
+        """Free the place; a `Matrix` that was made before stays readable."""
 
     @abstractmethod
     def _segment(self, number: int, wanted: int) -> Rows:
         """Segment ``number``, with ``wanted`` rows or more."""
 
 
-class MemoryStore(Store):
+class MemoryValueStore(ValueStore):
     """Rows in memory. What is too small is copied into something larger, never moved."""
 
     def readable(self) -> int:
@@ -152,7 +152,7 @@ class MemoryStore(Store):
         return larger
 
 
-class FileStore(Store):
+class FileValueStore(ValueStore):
     """Rows in a file that only grows."""
 
     def __init__(self, path: Path, dimensions: int) -> None:
@@ -221,28 +221,28 @@ class FileStore(Store):
         return np.frombuffer(mapped, dtype="<f4").reshape(rows, self.dimensions)
 
 
-class Matrices:
+class ValueStores:
     """The stores of a directory, or of memory, by index and generation."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        self._stores: dict[tuple[int, int], Store] = {}
+        self._stores: dict[tuple[int, int], ValueStore] = {}
 
-    def store(self, index_id: int, generation: int, dimensions: int) -> Store:
+    def store(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
         """The rows of one generation of an index; touches nothing yet."""
         store = self._stores.get((index_id, generation))
         if store is None:
-            made: Store = MemoryStore(dimensions)
+            made: ValueStore = MemoryValueStore(dimensions)
             if self._directory is not None:
-                made = FileStore(self._directory / file_name(index_id, generation), dimensions)
+                made = FileValueStore(self._directory / file_name(index_id, generation), dimensions)
             store = self._stores.setdefault((index_id, generation), made)
         return store
 
-    def opened(self, index_id: int, generation: int, dimensions: int) -> Store:
+    def unshared(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
         """The same rows for a writer, who must not change what readers have mapped."""
         if self._directory is None:
             return self.store(index_id, generation, dimensions)
-        return FileStore(self._directory / file_name(index_id, generation), dimensions)
+        return FileValueStore(self._directory / file_name(index_id, generation), dimensions)
 
     def sync(self) -> None:
         """Return when all that was written would survive a loss of power."""
@@ -259,11 +259,11 @@ class Matrices:
         """Free the place of a generation that no later transaction will see."""
         self.store(index_id, generation, dimensions).remove()
         self._stores.pop((index_id, generation), None)
-        codes = self.codes(index_id, generation)
+        codes = self.codes_path(index_id, generation)
         if codes is not None:
             codes.unlink(missing_ok=True)
 
-    def codes(self, index_id: int, generation: int) -> Path | None:
+    def codes_path(self, index_id: int, generation: int) -> Path | None:
         """Where what is derived from a generation's values may be kept; None in memory."""
         if self._directory is None:
             return None
@@ -279,7 +279,7 @@ class Matrices:
         wanted = {Path(file_name(*pair)).stem for pair in current}
         stray = sorted(p for p in self._directory.glob("vectors-*.*") if p.stem not in wanted)
         for path in stray:
-            FileStore(path, 1).remove()
+            FileValueStore(path, 1).remove()
         return [path.name for path in stray]
 
 

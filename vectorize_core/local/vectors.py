@@ -17,7 +17,7 @@ import numpy as np
 from vectorize_core import jsontext
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.schema import checksum, key, slot
-from vectorize_core.local.value_store import Matrices, StorageError
+from vectorize_core.local.value_store import StorageError, ValueStores
 from vectorize_core.models import Metadata, Values, Vector
 
 Kind = Literal["insert", "upsert", "delete", "metadata-index"]
@@ -39,7 +39,7 @@ class Record(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class VectorRow:
     """What a slot holds beside its values; (``processed``, ``seq``) is the mutation it is from."""
 
     key: int
@@ -68,7 +68,7 @@ class Stored:
 
 def apply(
     tx: Connection,
-    matrices: Matrices,
+    value_stores: ValueStores,
     index: Index,
     kind: Kind,
     records: Iterable[Record],
@@ -94,7 +94,7 @@ def apply(
     if changed is index:
         return index
     if fresh:
-        store = matrices.store(index.id, index.generation, index.dimensions)
+        store = value_stores.store(index.id, index.generation, index.dimensions)
         store.write(index.slots, b"".join(record.data for record in fresh))
     tx.executemany("DELETE FROM vectors WHERE key = ?", ((old,) for old, _ in known.values()))
     tx.executemany(
@@ -136,7 +136,7 @@ def ids(tx: Connection, index: Index) -> list[str]:
     return [name for _, name in rows]
 
 
-def get(tx: Connection, matrices: Matrices, index: Index, vector_id: str) -> Vector | None:
+def get(tx: Connection, value_stores: ValueStores, index: Index, vector_id: str) -> Vector | None:
     """One vector, as it was put."""
     row = tx.execute(
         f"SELECT {_ROW} FROM vectors WHERE index_id = ? AND id = ?",  # noqa: S608
@@ -144,26 +144,26 @@ def get(tx: Connection, matrices: Matrices, index: Index, vector_id: str) -> Vec
     ).fetchone()
     if row is None:
         return None
-    stored = Stored(*row)
-    store = matrices.store(index.id, index.generation, index.dimensions)
+    stored = VectorRow(*row)
+    store = value_stores.store(index.id, index.generation, index.dimensions)
     values = store.matrix(index.slots).take(np.array([stored.slot]))[0]
     stored.check(values)
     return Vector(vector_id, values, stored.namespace, parsed(stored.metadata))
 
 
-def scan(tx: Connection, index: Index, start: int = 0) -> Iterator[Stored]:
+def scan(tx: Connection, index: Index, start: int = 0) -> Iterator[VectorRow]:
     """What every slot from ``start`` on holds beside its values, in the order of slots."""
     first, last = _span(index)
     rows = tx.execute(
         f"SELECT {_ROW} FROM vectors WHERE key BETWEEN ? AND ? ORDER BY key",  # noqa: S608
         (first + start, last),
     )
-    return (Stored(*row) for row in rows)
+    return (VectorRow(*row) for row in rows)
 
 
-def stored(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, Stored]:
+def stored(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, VectorRow]:
     """What some slots hold beside their values, without those that are dead."""
-    found: dict[int, Stored] = {}
+    found: dict[int, VectorRow] = {}
     for start in range(0, len(slots), _IDS_AT_ONCE):
         some = [key(index.id, n) for n in slots[start : start + _IDS_AT_ONCE]]
         marks = ",".join("?" * len(some))
@@ -171,7 +171,7 @@ def stored(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, Stor
             f"SELECT {_ROW} FROM vectors WHERE key IN ({marks})",  # noqa: S608
             some,
         )
-        found.update((slot(row[0]), Stored(*row)) for row in rows)
+        found.update((slot(row[0]), VectorRow(*row)) for row in rows)
     return found
 
 

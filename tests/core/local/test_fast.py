@@ -60,7 +60,7 @@ def answers(service, queries, **more):
 
 def used(service):
     """How many codes there are of the index."""
-    codes = service._views._latest["docs"].prefilter._codes
+    codes = service._snapshots._latest["docs"].codes._codes
     return 0 if codes is None else len(codes)
 
 
@@ -97,12 +97,12 @@ def test_an_older_view_is_searched_while_codes_are_added(make):
     fill(service)
     queries = rows(5, seed=3)
     answers(service, queries)
-    old = service._views._latest["docs"]
+    old = service._snapshots._latest["docs"]
     put(service, range(4_000, 5_000), np.repeat(queries, 200, axis=0))
     answers(service, queries)
     assert used(service) == 5_000
     for query in queries:
-        found = old.prefilter.candidates(old.matrix, old.norms, query, 10, old.live)
+        found = old.codes.candidates(old.matrix, old.norms, query, 10, old.live)
         assert found is not None
         assert len(found) == 300
         assert found.max() < 4_000

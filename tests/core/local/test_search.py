@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from vectorize_core import scoring
 from vectorize_core.local import exact_search, workers
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.value_store import FileStore, MemoryStore, StorageError
+from vectorize_core.local.value_store import FileValueStore, MemoryValueStore, StorageError
 from vectorize_core.models import METRICS
 
 
 def store_of(rows, height=None):
     """A matrix with segments of ``height`` rows, so that few rows make many segments."""
-    store = MemoryStore(rows.shape[1])
+    store = MemoryValueStore(rows.shape[1])
     if height is not None:
         store.height = height
     store.write(0, rows.astype("<f4").tobytes())
@@ -170,7 +170,7 @@ def test_values_that_are_no_numbers_are_refused_and_not_passed_over():
 def test_norms_are_extended_and_never_changed():
     random = np.random.default_rng(4)
     rows = random.standard_normal((300, 8)).astype(np.float32)
-    store, norms = MemoryStore(8), norms_of("euclidean", 8)
+    store, norms = MemoryValueStore(8), norms_of("euclidean", 8)
     seen = []
     for start in range(0, 300, 7):
         store.write(start, rows[start : start + 7].tobytes())
@@ -183,7 +183,7 @@ def test_norms_are_extended_and_never_changed():
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
 def test_a_matrix_stays_as_it_was_while_rows_are_appended(kind, tmp_path):
-    store = MemoryStore(4) if kind == "memory" else FileStore(tmp_path / "rows.f32", 4)
+    store = MemoryValueStore(4) if kind == "memory" else FileValueStore(tmp_path / "rows.f32", 4)
     store.height = 16_384
     rows = np.arange(40_000 * 4, dtype=np.float32).reshape(-1, 4)
     matrices, end = [], 0

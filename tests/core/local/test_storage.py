@@ -122,11 +122,11 @@ def test_an_index_deleted_elsewhere_is_no_longer_held_in_memory(make, tmp_path):
     one, two = make(tmp_path), make(tmp_path)
     one.create_index("docs", IndexConfig(32))
     found(one)
-    assert list(one._views._latest) == ["docs"]
+    assert list(one._snapshots._latest) == ["docs"]
     two.delete_index("docs")
     with pytest.raises(Exception, match=r"vectorize\.index\.deleted"):
         ids(one)
-    assert one._views._latest == {}
+    assert one._snapshots._latest == {}
 
 
 def test_memory_is_private(make):
@@ -191,7 +191,7 @@ def test_close_may_be_repeated_and_ends_the_service(service):
     found(service)
     service.close()
     service.close()
-    assert service._views._latest == {}
+    assert service._snapshots._latest == {}
     with pytest.raises(storage.StorageError, match="closed"):
         service.list_indexes()
 
@@ -413,13 +413,13 @@ def test_an_unchanged_index_is_not_read_again(make):
     service.create_metadata_index("docs", "n", "number")
     service.upsert("docs", [Vector("a", ONES, None, {"n": 1})])
     found(service, filter={"n": 1})
-    first = service._views._latest["docs"]
+    first = service._snapshots._latest["docs"]
     service.delete_by_ids("docs", ["none such"])
     service.insert("docs", [Vector("a", ZEROS)])
     found(service, filter={"n": 1})
-    assert service._views._latest["docs"] is first
+    assert service._snapshots._latest["docs"] is first
     service.upsert("docs", [Vector("a", ZEROS)])
     found(service)
-    assert service._views._latest["docs"] is not first
+    assert service._snapshots._latest["docs"] is not first
     service.delete_index("docs")
-    assert service._views._latest == {}
+    assert service._snapshots._latest == {}

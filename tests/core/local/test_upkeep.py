@@ -110,7 +110,7 @@ def test_a_reader_whose_generation_is_gone_looks_again(make, tmp_path, monkeypat
     reader, writer = make(tmp_path), make(tmp_path)
     fill(writer)
     before = everything(writer)
-    original, raced = value_store.FileStore.matrix, []
+    original, raced = value_store.FileValueStore.matrix, []
 
     def compacted_first(store, count):
         if not raced:
@@ -121,7 +121,7 @@ def test_a_reader_whose_generation_is_gone_looks_again(make, tmp_path, monkeypat
             thread.join()
         return original(store, count)
 
-    monkeypatch.setattr(value_store.FileStore, "matrix", compacted_first)
+    monkeypatch.setattr(value_store.FileValueStore, "matrix", compacted_first)
     assert everything(reader) == before
 
 
@@ -134,7 +134,7 @@ def test_an_unfinished_compaction_changes_nothing(make, tmp_path, monkeypatch):
         raise KeyError
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(service._views._latest["docs"].index), "save", fail)
+        patch.setattr(type(service._snapshots._latest["docs"].index), "save", fail)
         with pytest.raises(KeyError):
             service.compact()
     assert everything(service) == before

@@ -38,7 +38,7 @@ from vectorize_core import (
     VectorizeClient,
 )
 from vectorize_core.api.operations import GetInfo, Op, Upsert
-from vectorize_core.local.server.rate_limit import RateLimit as StrictLimit
+from vectorize_core.local.server.rate_limit import RateLimiter as StrictLimit
 from vectorize_core.transport.http import HttpExecutor
 from vectorize_core.transport.io import AsyncIo, SyncIo, each, run
 from vectorize_core.transport.rate_limit import RateLimiter

@@ -8,7 +8,7 @@ if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uv
     )
 
 from vectorize_core.local.server.app import create_app
-from vectorize_core.local.server.injected_faults import load as load_faults
+from vectorize_core.local.server.injected_faults import load_faults
 from vectorize_core.local.server.settings import Settings
 from vectorize_core.local.server.uvicorn_server import BackgroundServer, environment, serve
 

@@ -16,7 +16,7 @@ from vectorize_core.local.service import Service
 MAIN_ACCOUNT: Final = "local"
 """The account whose data lie in the directory itself, where ``path=`` finds them too."""
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
-MOST_ACCOUNTS: Final = 1_000
+MAX_ACCOUNTS: Final = 1_000
 
 
 class Accounts:
@@ -46,7 +46,7 @@ class Accounts:
         with self._lock:
             service = self._services.get(account)
             if service is None:
-                if len(self._services) >= MOST_ACCOUNTS:
+                if len(self._services) >= MAX_ACCOUNTS:
                     raise faults.refused("too many accounts on this server", status=429)
                 path = ":memory:" if directory is None else directory
                 service = Service(path, behavior=self._behavior, clock=self._clock)

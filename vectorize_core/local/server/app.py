@@ -19,13 +19,13 @@ from starlette.types import ASGIApp
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import d1_routes, parsing, responses
 from vectorize_core.local.server.accounts import Accounts
-from vectorize_core.local.server.binding_routes import Binding
-from vectorize_core.local.server.endpoints import Call, Reader
-from vectorize_core.local.server.injected_faults import Injector
-from vectorize_core.local.server.middleware import Gate
-from vectorize_core.local.server.rate_limit import RateLimit
+from vectorize_core.local.server.binding_routes import BindingRoutes
+from vectorize_core.local.server.endpoints import Call, RequestReader
+from vectorize_core.local.server.injected_faults import FaultInjector
+from vectorize_core.local.server.middleware import ServerMiddleware
+from vectorize_core.local.server.rate_limit import RateLimiter
 from vectorize_core.local.server.settings import Settings
-from vectorize_core.local.server.vectorize_routes import Api
+from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
@@ -33,9 +33,9 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     settings = settings if settings is not None else Settings()
     accounts = Accounts(settings.data, settings.behavior, settings.clock)
     databases = d1_routes.AccountDatabases(accounts)
-    injector = Injector(settings.faults)
-    reader = Reader(settings.max_body, settings.body_timeout)
-    api = Api(accounts, settings)
+    injector = FaultInjector(settings.faults)
+    reader = RequestReader(settings.max_body, settings.body_timeout)
+    api = VectorizeRoutes(accounts, settings)
     limit, not_found_status = settings.rate_limit, settings.not_found_status
 
     @asynccontextmanager
@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
             *api.routes(reader),
             *d1_routes.routes(databases, reader),
             Route("/_/faults", reader.endpoint(put_faults), methods=["PUT"]),
-            *Binding(accounts, api, settings.binding_index).routes(reader),
+            *BindingRoutes(accounts, api, settings.binding_index).routes(reader),
         ],
         exception_handlers={
             ServiceFault: answer_fault,
@@ -69,10 +69,10 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     )
     # The API has no such redirects, and they would name the host that the client did.
     app.router.redirect_slashes = False
-    return Gate(
+    return ServerMiddleware(
         app,
         token=settings.token,
-        limit=None if limit is None else RateLimit(limit, settings.clock),
+        limit=None if limit is None else RateLimiter(limit, settings.clock),
         limit_status=settings.rate_limit_status,
         injector=injector,
     )

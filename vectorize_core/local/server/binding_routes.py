@@ -19,17 +19,19 @@ from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import parsing, responses, vectorize_routes
 from vectorize_core.local.server.accounts import MAIN_ACCOUNT, Accounts
-from vectorize_core.local.server.endpoints import Call, Reader
-from vectorize_core.local.server.vectorize_routes import Api
+from vectorize_core.local.server.endpoints import Call, RequestReader
+from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 from vectorize_core.local.service import Service
 
 _ROOT: Final = "http://vector-search/"
 
 
-class Binding:
+class BindingRoutes:
     """What a Worker's binding asks of the main account's service."""
 
-    def __init__(self, accounts: Accounts, served: Api, default_index: str | None) -> None:
+    def __init__(
+        self, accounts: Accounts, served: VectorizeRoutes, default_index: str | None
+    ) -> None:
         self._accounts = accounts
         self._default_index = default_index
         self._calls: Mapping[str, Callable[[Service, str, Call], Any]] = {
@@ -52,7 +54,7 @@ class Binding:
             ),
         }
 
-    def routes(self, reader: Reader) -> Sequence[Route]:
+    def routes(self, reader: RequestReader) -> Sequence[Route]:
         """Routes at the root of the server."""
         endpoint = reader.endpoint(self.answer)
 
@@ -80,7 +82,7 @@ class Binding:
             raise ServiceFault(404, 7003, "No route for the URI.")
         service = self._accounts.service(MAIN_ACCOUNT)
         index = _header(call, "x-vectorize-index") or self._default_index or _only_index(service)
-        return responses.JsonAnswer(work(service, index, call))
+        return responses.JsonResponse(work(service, index, call))
 
 
 def _lines(call: Call) -> bytes:

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vectorize_core.local import faults
-from vectorize_core.local.d1_databases import Database, Databases, split
+from vectorize_core.local.d1_databases import D1Database, D1Databases, split
 from vectorize_core.local.server import parsing, responses
-from vectorize_core.local.server.accounts import MOST_ACCOUNTS, Accounts
-from vectorize_core.local.server.endpoints import Call, Handler, Reader
+from vectorize_core.local.server.accounts import MAX_ACCOUNTS, Accounts
+from vectorize_core.local.server.endpoints import Call, Handler, RequestReader
 
 PREFIX: Final = "/client/v4/accounts/{account}/d1/database/{database}"
 
@@ -26,18 +26,18 @@ class AccountDatabases:
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
-        self._of: dict[str, Databases] = {}
+        self._of: dict[str, D1Databases] = {}
         self._lock = threading.Lock()
 
-    def get(self, account: str, name: str) -> Database:
+    def get(self, account: str, name: str) -> D1Database:
         """A database, made if there is none."""
         directory = self._accounts.directory(account)
         with self._lock:
             databases = self._of.get(account)
             if databases is None:
-                if len(self._of) >= MOST_ACCOUNTS:
+                if len(self._of) >= MAX_ACCOUNTS:
                     raise faults.refused("too many accounts on this server", status=429)
-                databases = self._of[account] = Databases(directory)
+                databases = self._of[account] = D1Databases(directory)
         return databases.get(name)
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class AccountDatabases:
             self._of.clear()
 
 
-def routes(databases: AccountDatabases, reader: Reader) -> Sequence[Route]:
+def routes(databases: AccountDatabases, reader: RequestReader) -> Sequence[Route]:
     """The routes of D1."""
 
     def serving(shape: Callable[[list[str], list[tuple[Any, ...]]], Any]) -> Handler:

@@ -42,7 +42,7 @@ Handler = Callable[[Call], Response]
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class RequestReader:
     """Reads bodies of at most ``most`` bytes that arrive within ``seconds``."""
 
     most: int

@@ -1,6 +1,6 @@
 """Faults on demand: what the real service or the way to it may do to a request.
 
-A rule is a JSON object, in a file (`load`) or sent to ``/_/faults`` in a list:
+A rule is a JSON object, in a file (`load_faults`) or sent to ``/_/faults`` in a list:
 
 ``match``     a part of ``METHOD /path`` that a request must have; "" matches all
 ``nth``       the first matching request it applies to, from 1 (1)
@@ -33,7 +33,7 @@ _MOST_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class FaultRule:
     """One fault, and the requests that meet it. Raises ValueError for what is no rule."""
 
     match: str = ""
@@ -67,12 +67,12 @@ class Rule:
                 raise ValueError(f"{name} cannot be {getattr(self, name)!r:.60}")
 
 
-class Injector:
+class FaultInjector:
     """The rules in force, and how often each has matched."""
 
     def __init__(self, rules: Sequence[Mapping[str, Any]] = ()) -> None:
         self._lock = threading.Lock()
-        self._rules: list[Rule] = []
+        self._rules: list[FaultRule] = []
         self._matched: list[int] = []
         self.replace(list(rules))
 
@@ -81,13 +81,13 @@ class Injector:
         if not isinstance(rules, list):
             raise faults.unparsable_body("faults", "expected a list of rules")
         try:
-            made = [Rule(**rule) for rule in rules]
+            made = [FaultRule(**rule) for rule in rules]
         except (TypeError, ValueError) as error:
             raise faults.unparsable_body("faults", str(error)) from None
         with self._lock:
             self._rules, self._matched = made, [0] * len(made)
 
-    def find(self, request_line: str) -> Rule | None:
+    def find(self, request_line: str) -> FaultRule | None:
         """The first rule that applies to a request, all rules it matches being counted."""
         found = None
         with self._lock:
@@ -102,11 +102,11 @@ class Injector:
         return found
 
 
-def load(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def load_faults(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The rules of a JSON file, for ``Settings(faults=...)``. Raises ValueError if it has none."""
     rules: list[dict[str, Any]] = orjson.loads(Path(path).read_bytes())
     try:
-        Injector().replace(rules)
+        FaultInjector().replace(rules)
     except faults.ServiceFault as fault:
         raise ValueError(f"{os.fspath(path)} is not a list of fault rules: {fault}") from None
     return rules

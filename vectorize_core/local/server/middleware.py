@@ -14,14 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import responses
-from vectorize_core.local.server.injected_faults import Injector, Rule
-from vectorize_core.local.server.rate_limit import RateLimit
+from vectorize_core.local.server.injected_faults import FaultInjector, FaultRule
+from vectorize_core.local.server.rate_limit import RateLimiter
 from vectorize_core.transport.loopback import is_loopback
 
 _ADMIN = "/_/"
 
 
-class Gate:
+class ServerMiddleware:
     """ASGI middleware around the whole server."""
 
     def __init__(
@@ -29,9 +29,9 @@ class Gate:
         app: ASGIApp,
         *,
         token: str | None,
-        limit: RateLimit | None,
+        limit: RateLimiter | None,
         limit_status: int,
-        injector: Injector,
+        injector: FaultInjector,
     ) -> None:
         self._app = app
         self._token = token
@@ -91,7 +91,7 @@ class Gate:
         text = "Please wait and consider throttling your request speed"
         return responses.failure(ServiceFault(429, 971, text))
 
-    async def _inject(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _inject(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(rule.delay)
         if rule.truncate is not None:
             await self._app(scope, receive, _Truncating(send, rule.truncate, receive))

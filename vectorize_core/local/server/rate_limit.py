@@ -13,7 +13,7 @@ WINDOW = 300.0
 
 
 @dataclass(slots=True)
-class RateLimit:
+class RateLimiter:
     """Counts requests in windows of ``window`` seconds, for all accounts of the server."""
 
     most: int

@@ -26,7 +26,7 @@ HINT_CODE: Final = 49998
 _ENDING: Final = (408, 413)
 
 
-class JsonAnswer(Response):
+class JsonResponse(Response):
     """JSON in which float32 arrays are written in their shortest form."""
 
     media_type = "application/json"
@@ -39,7 +39,7 @@ class JsonAnswer(Response):
 def success(result: Any, messages: Sequence[str] = (), status: int = 200) -> Response:
     """A result in the envelope; ``messages`` are hints that the real service does not give."""
     said = [{"code": HINT_CODE, "message": message} for message in messages]
-    return JsonAnswer(
+    return JsonResponse(
         {"success": True, "errors": [], "messages": said, "result": result}, status_code=status
     )
 
@@ -65,7 +65,7 @@ def bare_failure(fault: ServiceFault) -> Response:
 def _failure(fault: ServiceFault, content: Any) -> Response:
     # After these the rest of a body may still be on its way, and is not waited for.
     headers = {"connection": "close"} if fault.status in _ENDING else None
-    return JsonAnswer(content, status_code=fault.status, headers=headers)
+    return JsonResponse(content, status_code=fault.status, headers=headers)
 
 
 def index(details: IndexDetails) -> dict[str, Any]:

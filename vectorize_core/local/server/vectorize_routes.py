@@ -13,7 +13,7 @@ from vectorize_core import limits
 from vectorize_core.local import faults, validation
 from vectorize_core.local.server import parsing, responses
 from vectorize_core.local.server.accounts import Accounts
-from vectorize_core.local.server.endpoints import Call, Handler, Reader
+from vectorize_core.local.server.endpoints import Call, Handler, RequestReader
 from vectorize_core.local.server.parsing import field
 from vectorize_core.local.server.settings import Settings
 from vectorize_core.local.service import Service
@@ -24,7 +24,7 @@ _MOST_HINTS: Final = 1_000
 PREFIX: Final = "/client/v4/accounts/{account}/vectorize/v2/indexes"
 
 
-class Api:
+class VectorizeRoutes:
     """What a request asks of the service, under the switches of a server."""
 
     def __init__(self, accounts: Accounts, settings: Settings) -> None:
@@ -32,7 +32,7 @@ class Api:
         self._settings = settings
         self._known_hints: dict[tuple[Any, ...], Sequence[str]] = {}
 
-    def routes(self, reader: Reader) -> Sequence[Route]:
+    def routes(self, reader: RequestReader) -> Sequence[Route]:
         """The routes of Vectorize."""
         table: list[tuple[str, str, Handler]] = [
             ("POST", "", self.create_index),
