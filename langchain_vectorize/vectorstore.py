@@ -44,10 +44,9 @@ from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import Filter, IndexType, Metric, as_values
 from vectorize_core.reads.by_id import check_k
-from vectorize_core.reads.selection import AnyFilter
-from vectorize_core.records.base import OnOversize
+from vectorize_core.reads.selection import AnyFilter, FindOptions
 from vectorize_core.records.kwargs import accept
-from vectorize_core.records.store import AddOptions, CountOptions, FindOptions, RecordStore
+from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.scoring import choose_diverse
@@ -888,7 +887,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         if not 0 <= lambda_mult <= 1:
             raise InvalidInputError(f"lambda_mult is from 0 to 1; got {lambda_mult!r}")
         if isinstance(query, str):
-            embedded = await self._records.embed_query(io, query, as_filter(filter), **options)
+            embedded = await self._records.embed_query(
+                io, query, filter=as_filter(filter), **options
+            )
             if embedded is None:
                 return []
             query = list(embedded)

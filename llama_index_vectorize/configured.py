@@ -13,8 +13,7 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from vectorize_core import layout
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.records.base import OnOversize
-from vectorize_core.records.store import RecordStore
+from vectorize_core.records.store import OnOversize, RecordStore
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing

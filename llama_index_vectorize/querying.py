@@ -23,8 +23,9 @@ from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.models import Filter, Values, as_values
 from vectorize_core.reads.by_id import check_k
+from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records.kwargs import accept
-from vectorize_core.records.store import FindOptions, Hit
+from vectorize_core.records.store import Hit
 from vectorize_core.scoring import choose_diverse, similarity
 from vectorize_core.transport.io import Io, run
 

@@ -16,8 +16,9 @@ from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.models import Filter
+from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records.kwargs import accept
-from vectorize_core.records.store import CountOptions, FindOptions
+from vectorize_core.records.store import CountOptions
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.transport.io import Io, iterate, run
 

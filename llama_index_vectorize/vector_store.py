@@ -17,9 +17,8 @@ from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.records.base import OnOversize
 from vectorize_core.records.kwargs import accept
-from vectorize_core.records.store import RecordStore
+from vectorize_core.records.store import OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions

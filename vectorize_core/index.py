@@ -26,13 +26,9 @@ from vectorize_core.models import (
     Vector,
     as_values,
 )
-from vectorize_core.reads import by_id, selection
-from vectorize_core.reads.selection import (
-    AnyFilter,
-    EnumerateOptions,
-    QueryOptions,
-    SelectOptions,
-)
+from vectorize_core.reads import by_id, raw
+from vectorize_core.reads.raw import EnumerateOptions, QueryOptions
+from vectorize_core.reads.selection import AnyFilter, SelectOptions
 from vectorize_core.state import index_state, lifecycle, waiting
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, WaitOptions
 from vectorize_core.transport.io import iterate, run
@@ -121,7 +117,7 @@ class Index(_Named):
         searched. From 51 to 100 with values or whole metadata, these are fetched by id after the
         search. `TooManyRequestsNeededError` where it takes more than ``max_requests`` (100).
         """
-        return run(selection.query(self._io, self._state, as_values(vector), top_k, **options))
+        return run(raw.query(self._io, self._state, as_values(vector), top_k, **options))
 
     def query_by_id(
         self,
@@ -130,7 +126,7 @@ class Index(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """The vectors nearest to the stored vector ``vector_id``, itself included. See `query`."""
-        return run(selection.query(self._io, self._state, vector_id, top_k, **options))
+        return run(raw.query(self._io, self._state, vector_id, top_k, **options))
 
     def get(self, ids: Sequence[str]) -> list[Vector]:
         """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
@@ -156,15 +152,15 @@ class Index(_Named):
         Waits first until this client's own writes are visible. `TooManyRequestsNeededError` where
         it takes more than ``max_requests`` (1,000). The options are those of `EnumerateOptions`.
         """
-        return iterate(selection.ids(self._io, self._state, **options))
+        return iterate(raw.ids(self._io, self._state, **options))
 
     def iter(self, **options: Unpack[SelectOptions]) -> Iterator[Vector]:
         """Every vector that ``filter=`` matches, with values and metadata. See `iter_ids`."""
-        return iterate(selection.vectors(self._io, self._state, **options))
+        return iterate(raw.vectors(self._io, self._state, **options))
 
     def count(self, **options: Unpack[EnumerateOptions]) -> int:
         """How many vectors ``filter=`` matches; all of an index in one request. See `iter_ids`."""
-        return run(selection.count(self._io, self._state, **options))
+        return run(raw.count(self._io, self._state, **options))
 
     def explain_filter(
         self,
@@ -177,9 +173,7 @@ class Index(_Named):
 
         For a query of ``top_k``, or with None for all that matches.
         """
-        return run(
-            selection.explain_filter(self._io, self._state, filter, top_k, unindexed=unindexed)
-        )
+        return run(raw.explain_filter(self._io, self._state, filter, top_k, unindexed=unindexed))
 
     def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """Write every vector again as it is; returns how many. Nobody else should write meanwhile.
@@ -270,7 +264,7 @@ class AsyncIndex(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query`, awaited."""
-        return await selection.query(self._io, self._state, as_values(vector), top_k, **options)
+        return await raw.query(self._io, self._state, as_values(vector), top_k, **options)
 
     async def query_by_id(
         self,
@@ -279,7 +273,7 @@ class AsyncIndex(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query_by_id`, awaited."""
-        return await selection.query(self._io, self._state, vector_id, top_k, **options)
+        return await raw.query(self._io, self._state, vector_id, top_k, **options)
 
     async def get(self, ids: Sequence[str]) -> list[Vector]:
         """`Index.get`, awaited."""
@@ -297,15 +291,15 @@ class AsyncIndex(_Named):
 
     def iter_ids(self, **options: Unpack[EnumerateOptions]) -> AsyncIterator[str]:
         """`Index.iter_ids`, for ``async for``."""
-        return selection.ids(self._io, self._state, **options)
+        return raw.ids(self._io, self._state, **options)
 
     def iter(self, **options: Unpack[SelectOptions]) -> AsyncIterator[Vector]:
         """`Index.iter`, for ``async for``."""
-        return selection.vectors(self._io, self._state, **options)
+        return raw.vectors(self._io, self._state, **options)
 
     async def count(self, **options: Unpack[EnumerateOptions]) -> int:
         """`Index.count`, awaited."""
-        return await selection.count(self._io, self._state, **options)
+        return await raw.count(self._io, self._state, **options)
 
     async def explain_filter(
         self,
@@ -315,9 +309,7 @@ class AsyncIndex(_Named):
         unindexed: Unindexed = "error",
     ) -> Explanation:
         """`Index.explain_filter`, awaited."""
-        return await selection.explain_filter(
-            self._io, self._state, filter, top_k, unindexed=unindexed
-        )
+        return await raw.explain_filter(self._io, self._state, filter, top_k, unindexed=unindexed)
 
     async def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """`Index.reindex_metadata`, awaited."""

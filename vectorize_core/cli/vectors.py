@@ -16,7 +16,7 @@ from vectorize_core.cli import api_json, output
 from vectorize_core.cli.target import Target, with_target
 from vectorize_core.index import Index
 from vectorize_core.models import Match, Values, Vector, as_values
-from vectorize_core.reads.selection import QueryOptions
+from vectorize_core.reads.raw import QueryOptions
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, under the names of the API.")]
 IndexName = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_default=False)]

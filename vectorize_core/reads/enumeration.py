@@ -6,43 +6,39 @@ import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Final
 
 from vectorize_core.api.operations import GetInfo
-from vectorize_core.errors import InvalidInputError
-from vectorize_core.filters.plan import ALL, Plan
+from vectorize_core.errors import IncompleteAnswerError, InvalidInputError
 from vectorize_core.models import Match, ReturnMetadata, Vector
 from vectorize_core.reads import exhaustive
 from vectorize_core.reads.partition_search import (
     Best,
     CannotDivideError,
     OverlookedError,
+    PartitionSearch,
     Question,
-    Survey,
-    anywhere,
+    arbitrary_query,
 )
-from vectorize_core.reads.post_filter import ReadRecord, Sieve, raw_record
-from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS, Ceiling
+from vectorize_core.reads.post_filter import PostFilter
+from vectorize_core.reads.request_limit import RequestLimit
+from vectorize_core.reads.selection import Selection
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io
 
-Precision: TypeAlias = Literal["normal", "high"]
+_VERIFICATIONS: Final = 10
 
 
 async def iter_matching(
     io: Io,
     state: IndexState,
+    selection: Selection,
     *,
-    plan: Plan = ALL,
-    read: ReadRecord = raw_record,
-    namespace: str | None = None,
     return_metadata: ReturnMetadata = "none",
     return_values: bool = False,
-    precision: Precision = "normal",
-    max_requests: int = MAX_ENUMERATION_REQUESTS,
 ) -> AsyncGenerator[list[Match], None]:
-    """Every record that a plan's filter matches, once, in no order; some at a time.
+    """Every selected record, once, in no order; some at a time.
 
     Waits first until this client's own writes are visible. Scores mean nothing here.
 
@@ -51,17 +47,19 @@ async def iter_matching(
     faster answers found, or everything is asked for again as exactly. ``precision="high"``
     (and ``return_values``) asks so from the start: twice the requests, and nothing left to chance.
     """
-    ceiling = Ceiling(max_requests, "finding all that the filter matches")
+    purpose = "finding all that the filter matches"
+    request_limit = RequestLimit(selection.max_requests, purpose)
+    precision, namespace = selection.precision, selection.namespace
     if precision not in ("normal", "high"):
         raise InvalidInputError(f"precision is 'normal' or 'high'; got {precision!r}")
-    if plan.impossible:
+    if selection.plan.impossible:
         return
     await waiting.wait_for_own(io, state)
-    sieve = Sieve(plan, read)
-    metadata = return_metadata if return_metadata == "all" else sieve.needs
+    post_filter = PostFilter(selection.plan, selection.read)
+    metadata = return_metadata if return_metadata == "all" else post_filter.needs
     question = Question(
-        sieve=sieve,
-        vector=anywhere((await get_details(io, state)).config.dimensions),
+        post_filter=post_filter,
+        vector=arbitrary_query((await get_details(io, state)).config.dimensions),
         namespace=namespace,
         # With whole metadata an answer is no shorter for having values too.
         return_values=return_values or precision == "high" or metadata == "all",
@@ -69,26 +67,26 @@ async def iter_matching(
     )
     yielded: set[str] = set()
     try:
-        async with aclosing(_surveyed(io, state, question, ceiling)) as rounds:
+        async with aclosing(_partitioned(io, state, question, request_limit)) as rounds:
             async for found in rounds:
                 fresh = [match for match in found if match.id not in yielded]
                 yielded.update(match.id for match in fresh)
                 yield fresh
     except CannotDivideError:
-        vectors = exhaustive.every_vector(io, state, sieve, namespace, ceiling)
+        vectors = exhaustive.every_vector(io, state, post_filter, namespace, request_limit)
         async with aclosing(vectors) as batches:
             async for batch in batches:
                 yield [_match(vector) for vector in batch if vector.id not in yielded]
 
 
-async def _surveyed(
-    io: Io, state: IndexState, question: Question, ceiling: Ceiling
+async def _partitioned(
+    io: Io, state: IndexState, question: Question, request_limit: RequestLimit
 ) -> AsyncGenerator[list[Match], None]:
     for exact in (False, True):
         asked = replace(question, return_values=question.return_values or exact)
-        survey = Survey(io, state, asked, Best(None), ceiling)
+        search = PartitionSearch(io, state, asked, Best(None), request_limit)
         try:
-            async with aclosing(survey.rounds(precise_start=True)) as rounds:
+            async with aclosing(search.rounds(precise_start=True)) as rounds:
                 async for found in rounds:
                     yield found
         except OverlookedError:
@@ -99,59 +97,48 @@ async def _surveyed(
 
 
 async def matching_ids(
-    io: Io,
-    state: IndexState,
-    *,
-    plan: Plan = ALL,
-    read: ReadRecord = raw_record,
-    namespace: str | None = None,
-    precision: Precision = "normal",
-    max_requests: int = MAX_ENUMERATION_REQUESTS,
+    io: Io, state: IndexState, selection: Selection
 ) -> AsyncGenerator[str, None]:
-    """The id of every record that a plan's filter matches. See `iter_matching`."""
-    rounds = iter_matching(
-        io,
-        state,
-        plan=plan,
-        read=read,
-        namespace=namespace,
-        precision=precision,
-        max_requests=max_requests,
-    )
-    async with aclosing(rounds) as found:
+    """The id of every selected record. See `iter_matching`."""
+    async with aclosing(iter_matching(io, state, selection)) as found:
         async for some in found:
             for match in some:
                 yield match.id
 
 
-async def count(
-    io: Io,
-    state: IndexState,
-    *,
-    plan: Plan = ALL,
-    read: ReadRecord = raw_record,
-    namespace: str | None = None,
-    precision: Precision = "normal",
-    max_requests: int = MAX_ENUMERATION_REQUESTS,
-) -> int:
-    """How many records a plan's filter matches. See `iter_matching`.
+async def count(io: Io, state: IndexState, selection: Selection) -> int:
+    """How many records are selected. See `iter_matching`.
 
     All records of an index are counted by the service, in one request.
     """
-    if plan.everything and namespace is None:
+    if selection.is_everything:
         await waiting.wait_for_own(io, state)
         return (await io.call(GetInfo(state.name))).vector_count
-    ids = matching_ids(
-        io,
-        state,
-        plan=plan,
-        read=read,
-        namespace=namespace,
-        precision=precision,
-        max_requests=max_requests,
-    )
-    async with aclosing(ids) as found:
+    async with aclosing(matching_ids(io, state, selection)) as found:
         return len([None async for _ in found])
+
+
+async def rounds_to_delete(
+    io: Io, state: IndexState, selection: Selection, *, verify: bool
+) -> AsyncGenerator[list[str], None]:
+    """The ids of all selected records, for a caller that deletes them before it goes on.
+
+    With ``verify``, it then looks again, as exactly as the service can, until nothing is left: for
+    what the service overlooked, or others added meanwhile. The caller waits until each deletion
+    is visible.
+    """
+    for attempt in range(_VERIFICATIONS):
+        chosen = replace(selection, precision="high" if attempt else "normal")
+        async with aclosing(matching_ids(io, state, chosen)) as found:
+            ids = [vector_id async for vector_id in found]
+        if ids:
+            yield ids
+        if not verify or (attempt and not ids):
+            return
+    raise IncompleteAnswerError(
+        f"index {state.name!r}: after {_VERIFICATIONS} deletions there is still something that "
+        "the filter matches; something else must be adding it"
+    )
 
 
 def _match(vector: Vector) -> Match:

@@ -9,8 +9,8 @@ from vectorize_core import limits
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.models import Vector
 from vectorize_core.reads.by_id import get_many, iter_ids
-from vectorize_core.reads.post_filter import Sieve
-from vectorize_core.reads.request_limit import Ceiling
+from vectorize_core.reads.post_filter import PostFilter
+from vectorize_core.reads.request_limit import RequestLimit
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io, in_batches
 
@@ -18,25 +18,24 @@ _AT_ONCE = 10 * limits.MAX_IDS_PER_GET
 
 
 async def every_vector(
-    io: Io, state: IndexState, sieve: Sieve, namespace: str | None, ceiling: Ceiling
+    io: Io,
+    state: IndexState,
+    post_filter: PostFilter,
+    namespace: str | None,
+    request_limit: RequestLimit,
 ) -> AsyncGenerator[list[Vector], None]:
     """All vectors of an index that a filter matches, evaluated here; some at a time."""
-    ceiling.charge()
+    request_limit.charge()
     count = (await io.call(GetInfo(state.name))).vector_count
-    ceiling.expect(needed(count))
+    request_limit.expect(needed(count))
     listed = 0
     async for ids in in_batches(iter_ids(io, state), _AT_ONCE):
         pages = math.ceil((listed + len(ids)) / limits.MAX_LIST_COUNT)
         pages -= math.ceil(listed / limits.MAX_LIST_COUNT)
         listed += len(ids)
-        ceiling.charge(pages + math.ceil(len(ids) / limits.MAX_IDS_PER_GET))
+        request_limit.charge(pages + math.ceil(len(ids) / limits.MAX_IDS_PER_GET))
         vectors = list((await get_many(io, state, ids)).values())
-        await sieve.prepare(io, vectors)
-        yield [
-            vector
-            for vector in vectors
-            if (namespace is None or vector.namespace == namespace) and sieve.selects(vector)
-        ]
+        yield await post_filter.select(io, vectors, namespace)
 
 
 def needed(count: int) -> int:

@@ -1,8 +1,9 @@
-"""The one reading algorithm: more matches than one answer of the service holds, and none missed.
+"""The partition search: more matches than one answer of the service holds, and none missed.
 
-An answer holds at most 50 or 100 matches. The window of a full one is divided until what nobody
-has seen cannot matter: for a search, until ``k`` survivors of the residual are at least as good
-as every frontier; for an enumeration, until no answer is full. docs/filters.md explains it.
+An answer holds at most 50 or 100 matches. A partition whose answer was full is divided until
+unseen records cannot matter: for a search, until ``k`` matches that passed the post-filter are at
+least as good as every score bound; for an enumeration, until no answer is full. docs/filters.md
+explains it.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ from vectorize_core.models import (
     Vector,
 )
 from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many
-from vectorize_core.reads.partitions import Density, Window, room
-from vectorize_core.reads.post_filter import Sieve
-from vectorize_core.reads.request_limit import Ceiling
+from vectorize_core.reads.partitions import Density, Partition, room
+from vectorize_core.reads.post_filter import PostFilter
+from vectorize_core.reads.request_limit import RequestLimit
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
 from vectorize_core.transport.io import Io, each
 
-_MOST_WINDOWS: Final = 16
+_MOST_AT_ONCE: Final = 16
 _TOO_MANY_UNSURE: Final = 0.2
 _NOWHERE: Final = "_vs_nowhere"
 _SPREADING: Final = {name: layout.METADATA_INDEXES[name] for name in (layout.BUCKET, layout.OWN)}
 
 
 class CannotDivideError(Exception):
-    """A full answer may hide more, and its window cannot be divided: not by buckets."""
+    """A full answer may hide more, and its partition cannot be divided by buckets."""
 
 
 class OverlookedError(Exception):
@@ -53,7 +54,7 @@ class OverlookedError(Exception):
 class Question:
     """What the service is asked, and how much of each match it gives."""
 
-    sieve: Sieve
+    post_filter: PostFilter
     vector: Values | None = None
     vector_id: str | None = None
     namespace: str | None = None
@@ -109,24 +110,24 @@ class Best:
         return self.rank(bound) > self.scores[0]
 
 
-class Survey:
-    """One reading of an index. ``fetched`` are the vectors that had to be read by id."""
+class PartitionSearch:
+    """One search or enumeration. ``fetched`` are the vectors that had to be read by id."""
 
     def __init__(
-        self, io: Io, state: IndexState, question: Question, best: Best, ceiling: Ceiling
+        self, io: Io, state: IndexState, question: Question, best: Best, request_limit: RequestLimit
     ) -> None:
         self.fetched: dict[str, Vector] = {}
         self._io = io
         self._state = state
         self._question = question
-        self._sieve = question.sieve
-        self._branches = question.sieve.plan.branches
+        self._post_filter = question.post_filter
+        self._branches = question.post_filter.plan.branches
         self._best = best
-        self._ceiling = ceiling
+        self._request_limit = request_limit
         self._densities = [Density() for _ in self._branches]
         self._seen: set[str] = set()
         self._survivors = 0
-        self._full: dict[Window, set[str]] = {}
+        self._full: dict[Partition, set[str]] = {}
         self._samples: dict[int, set[str]] = {}
         self._divided: set[str] = set()
         self._shown: set[str] = set()
@@ -142,54 +143,56 @@ class Survey:
         branch is an exactly scored one, which shows whether the others overlook records.
         """
         pending = [
-            Window(branch, top_k=top_k, precise=precise_start)
+            Partition(branch, top_k=top_k, precise=precise_start)
             for branch in range(len(self._branches))
         ]
-        while due := [window for window in pending if self._best.wants(window.bound)]:
-            others = [window for window in pending if window not in due]
-            batch, rest = self._next([part for window in due for part in await self._open(window)])
+        while due := [partition for partition in pending if self._best.wants(partition.bound)]:
+            others = [partition for partition in pending if partition not in due]
+            batch, rest = self._next(
+                [part for partition in due for part in await self._open(partition)]
+            )
             pending = others + rest
-            self._ceiling.charge(len(batch))
+            self._request_limit.charge(len(batch))
             found: list[Match] = []
             # A search is nearly always a single request, which needs no thread of its own.
             limit = max(min(DEFAULT_CONCURRENCY, len(batch)), 1)
             async with aclosing(self._io.map(self._ask, each(batch), limit=limit)) as outcomes:
                 answers = [(done.item, done.result().matches) async for done in outcomes]
-            for window, matches in answers:
+            for partition, matches in answers:
                 found += self._fresh(matches)
-                pending += self._left(window, matches)
+                pending += self._left(partition, matches)
             survivors = await self._survivors_of(found)
             for match in survivors:
                 self._best.note(match.score)
             if survivors:
                 yield survivors
-            self._check_ceiling(pending)
+            self._check_limit(pending)
         await self._check_reappearance(pending)
 
     # Asking
 
-    async def _ask(self, window: Window) -> QueryResult:
-        branch = window.filter(self._branches[window.branch])
-        question = self._question_of(window)
-        return await self._io.call(question.ask(self._state.name, self._top_k(window), branch))
+    async def _ask(self, partition: Partition) -> QueryResult:
+        branch = partition.filter(self._branches[partition.branch])
+        question = self._question_of(partition)
+        return await self._io.call(question.ask(self._state.name, self._top_k(partition), branch))
 
-    def _question_of(self, window: Window) -> Question:
-        return replace(self._question, return_values=True) if window.precise else self._question
+    def _question_of(self, partition: Partition) -> Question:
+        return replace(self._question, return_values=True) if partition.precise else self._question
 
-    def _top_k(self, window: Window) -> int:
-        cap = self._question_of(window).cap
-        return cap if window.top_k is None else min(window.top_k, cap)
+    def _top_k(self, partition: Partition) -> int:
+        cap = self._question_of(partition).cap
+        return cap if partition.top_k is None else min(partition.top_k, cap)
 
-    def _next(self, due: list[Window]) -> tuple[list[Window], list[Window]]:
-        """Windows to ask for now, the most promising first, and what is left of ``due``."""
-        whole = sum(window.part == "whole" for window in due)
-        most = max(whole, min(4 << self._rounds, _MOST_WINDOWS))
+    def _next(self, due: list[Partition]) -> tuple[list[Partition], list[Partition]]:
+        """Partitions to ask for now, the most promising first, and what is left of ``due``."""
+        whole = sum(partition.part == "whole" for partition in due)
+        most = max(whole, min(4 << self._rounds, _MOST_AT_ONCE))
         self._rounds += not whole
-        batch: list[Window] = []
-        others: list[Window] = []
+        batch: list[Partition] = []
+        others: list[Partition] = []
         probed: set[int] = set()
-        for window in sorted(due, key=self._promise, reverse=True):
-            rest: Window | None = window
+        for partition in sorted(due, key=self._promise, reverse=True):
+            rest: Partition | None = partition
             while rest is not None and len(batch) < most and rest.branch not in probed:
                 piece, rest = rest.cut(self._width(rest))
                 batch.append(piece)
@@ -199,24 +202,22 @@ class Survey:
                 others.append(rest)
         return batch, others
 
-    def _is_probe(self, window: Window) -> bool:
+    def _is_probe(self, partition: Partition) -> bool:
         """Whether its answer will first tell how dense its branch is."""
-        learning = self._best.k is None and not self._densities[window.branch].known
-        return learning and window.part == "buckets"
+        learning = self._best.k is None and not self._densities[partition.branch].known
+        return learning and partition.part == "buckets"
 
-    def _promise(self, window: Window) -> float:
-        return math.inf if window.bound is None else self._best.rank(window.bound)
+    def _promise(self, partition: Partition) -> float:
+        return math.inf if partition.bound is None else self._best.rank(partition.bound)
 
-    def _width(self, window: Window) -> int:
+    def _width(self, partition: Partition) -> int:
         """How many buckets fill an answer about as far as they should."""
-        density = self._wanted(window, self._densities[window.branch].cautious)
-        return (
-            int(min(room(self._question.cap) / density, window.width))
-            if density
-            else (window.width)
-        )
+        density = self._wanted(partition, self._densities[partition.branch].cautious)
+        if not density:
+            return partition.width
+        return int(min(room(self._question.cap) / density, partition.width))
 
-    def _wanted(self, window: Window, density: float) -> float:
+    def _wanted(self, partition: Partition, density: float) -> float:
         """Hits in a bucket that have to be looked at: of a search, those that compete."""
         if self._best.k is None:
             return density
@@ -231,54 +232,54 @@ class Survey:
         self._seen.update(match.id for match in fresh)
         return fresh
 
-    def _left(self, window: Window, matches: tuple[Match, ...]) -> list[Window]:
+    def _left(self, partition: Partition, matches: tuple[Match, ...]) -> list[Partition]:
         """What an answer leaves unseen."""
         ids = {match.id for match in matches}
-        if not window.precise and not self._samples.pop(window.branch, set()) <= ids:
+        if not partition.precise and not self._samples.pop(partition.branch, set()) <= ids:
             # An exactly scored answer showed what one that is twice as long does not.
             raise OverlookedError
-        if len(matches) < self._top_k(window):
+        if len(matches) < self._top_k(partition):
             self._shown |= ids
-            if window.part == "buckets":
-                self._densities[window.branch].note(len(matches), window.width)
+            if partition.part == "buckets":
+                self._densities[partition.branch].note(len(matches), partition.width)
             return []
-        larger = replace(window, top_k=None, precise=False, bound=matches[-1].score)
+        larger = replace(partition, top_k=None, precise=False, bound=matches[-1].score)
         if self._top_k(larger) > len(matches):
-            if window.precise:
-                self._samples[window.branch] = ids
+            if partition.precise:
+                self._samples[partition.branch] = ids
             self._divided |= ids
             return [larger]
         full = replace(larger, full=True)
         self._full[full] = ids
         return [full]
 
-    async def _open(self, window: Window) -> list[Window]:
-        """The parts of a window whose answer was full; `CannotDivideError` if it has none."""
-        if not window.full:
-            return [window]
-        self._divided |= self._full.pop(window)
-        parts = window.divided()
+    async def _open(self, partition: Partition) -> list[Partition]:
+        """The parts of a partition whose answer was full; `CannotDivideError` if it has none."""
+        if not partition.full:
+            return [partition]
+        self._divided |= self._full.pop(partition)
+        parts = partition.divided()
         if not parts or not await self._is_spread():
             raise CannotDivideError
-        density = self._densities[window.branch]
+        density = self._densities[partition.branch]
         if self._best.k is None and density.most == math.inf:
             # Not even all vectors of the index are more than this.
             density.most = max(await self._vector_count() / layout.BUCKETS, 0.0)
         return parts
 
     async def _is_spread(self) -> bool:
-        """Whether buckets and strays are all there is, and the service can be asked for both."""
+        """Whether the service can be asked for buckets, and for the unbucketed records."""
         if not has_buckets(await get_metadata_indexes(self._io, self._state)):
             return False
         if any(not _SPREADING.keys().isdisjoint(branch) for branch in self._branches):
             return False
         if self._state.finds_missing is None:
             # No vector has this property: either NOT EQUAL finds what lacks one, or it does not.
-            self._ceiling.charge()
+            self._request_limit.charge()
             dimensions = (await get_details(self._io, self._state)).config.dimensions
             probe = Query(
                 self._state.name,
-                vector=anywhere(dimensions),
+                vector=arbitrary_query(dimensions),
                 top_k=1,
                 filter={_NOWHERE: {"$ne": True}},
             )
@@ -287,7 +288,7 @@ class Survey:
 
     async def _vector_count(self) -> int:
         if self._count is None:
-            self._ceiling.charge()
+            self._request_limit.charge()
             self._count = (await self._io.call(GetInfo(self._state.name))).vector_count
         return self._count
 
@@ -296,16 +297,15 @@ class Survey:
     async def _survivors_of(self, found: list[Match]) -> list[Match]:
         """The matches that pass the residual; what cannot be told from the answer is read."""
         given = self._question.return_metadata
-        if given == "all":
-            await self._sieve.prepare(self._io, found)
-        verdicts = {match.id: self._sieve.passes(match, given) for match in found}
-        unsure = [match.id for match in found if verdicts[match.id] is None]
+        verdicts = await self._post_filter.verdicts(self._io, found, given)
+        passed = {match.id for match, passes in zip(found, verdicts, strict=True) if passes}
+        unsure = [m.id for m, passes in zip(found, verdicts, strict=True) if passes is None]
         if unsure:
-            self._ceiling.charge(math.ceil(len(unsure) / limits.MAX_IDS_PER_GET))
+            self._request_limit.charge(math.ceil(len(unsure) / limits.MAX_IDS_PER_GET))
             vectors = await get_many(self._io, self._state, unsure)
             self.fetched.update(vectors)
-            await self._sieve.prepare(self._io, list(vectors.values()))
-            verdicts.update((i, self._sieve.holds(vector)) for i, vector in vectors.items())
+            passing = await self._post_filter.passing(self._io, list(vectors.values()))
+            passed |= {vector.id for vector in passing}
             if given == "indexed" and len(unsure) > _TOO_MANY_UNSURE * len(found):
                 self._question = replace(
                     self._question,
@@ -313,46 +313,46 @@ class Survey:
                     # It costs nothing more where scores do not matter.
                     return_values=self._question.return_values or self._best.k is None,
                 )
-        survivors = [match for match in found if verdicts[match.id]]
+        survivors = [match for match in found if match.id in passed]
         self._survivors += len(survivors)
         return survivors
 
     # Checks
 
-    def _check_ceiling(self, pending: list[Window]) -> None:
+    def _check_limit(self, pending: list[Partition]) -> None:
         """Give up early rather than after many requests."""
         likely = 0.0
-        for window in pending:
-            if window.part == "buckets" and self._best.wants(window.bound):
-                hits = self._wanted(window, self._densities[window.branch].likely)
-                likely += hits * window.width / room(self._question.cap)
-        self._ceiling.expect(math.floor(likely))
+        for partition in pending:
+            if partition.part == "buckets" and self._best.wants(partition.bound):
+                hits = self._wanted(partition, self._densities[partition.branch].likely)
+                likely += hits * partition.width / room(self._question.cap)
+        self._request_limit.expect(math.floor(likely))
 
-    async def _check_reappearance(self, pending: list[Window]) -> None:
+    async def _check_reappearance(self, pending: list[Partition]) -> None:
         """Every record of an answer that was divided must be in the answers to its parts."""
         shown = self._shown.union(*self._full.values())
         unseen = [
             vector_id
             for vector_id in self._divided - shown
-            if not any(window.has(vector_id) for window in pending if not window.full)
+            if not any(partition.has(vector_id) for partition in pending if not partition.full)
         ]
         if not unseen:
             return
-        self._ceiling.charge(math.ceil(len(unseen) / limits.MAX_IDS_PER_GET))
+        self._request_limit.charge(math.ceil(len(unseen) / limits.MAX_IDS_PER_GET))
         missing = [*(await get_many(self._io, self._state, unseen)).values()]
         if self._question.return_values:
             # What was changed in between may well be missing.
-            await self._sieve.prepare(self._io, missing)
-            missing = [vector for vector in missing if self._is_match(vector)]
+            missing = await self._matching(missing)
         if any(not in_bucket(vector) for vector in missing):
             raise CannotDivideError
         if missing and self._best.k is None:
             raise OverlookedError
 
-    def _is_match(self, vector: Vector) -> bool:
+    async def _matching(self, vectors: list[Vector]) -> list[Vector]:
         namespace = self._question.namespace
-        inside = namespace is None or vector.namespace == namespace
-        return inside and (not self._sieve.plan.complete or self._sieve.selects(vector))
+        if self._post_filter.plan.complete:
+            return await self._post_filter.select(self._io, vectors, namespace)
+        return [v for v in vectors if namespace is None or v.namespace == namespace]
 
 
 def has_buckets(indexed: Mapping[str, IndexType]) -> bool:
@@ -360,8 +360,8 @@ def has_buckets(indexed: Mapping[str, IndexType]) -> bool:
     return _SPREADING.items() <= indexed.items()
 
 
-def anywhere(dimensions: int) -> Values:
-    """A vector to ask with where the order of the answer does not matter."""
+def arbitrary_query(dimensions: int) -> Values:
+    """An arbitrary query vector, for where the order of the answer does not matter."""
     vector = np.zeros(dimensions, np.float32)
     vector[0] = 1.0
     return vector

@@ -1,7 +1,7 @@
-"""Windows: parts of what a filter matches, each small enough for one answer of the service.
+"""Partitions: parts of what a filter matches, each small enough for one answer of the service.
 
-Records of our layout are spread evenly over 2^20 buckets. A *window* is a branch of a plan,
-narrowed to a range of buckets; or to the *strays*, the records that are in no bucket.
+Records of our layout are spread evenly over 2^20 buckets. A *partition* is a branch of a plan,
+narrowed to a range of buckets, or to the *unbucketed* records, which are in none.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from vectorize_core.models import Filter
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Partition:
     """Part of a branch, to be asked for.
 
-    ``bound`` is the best score that what nobody has seen of it can have: the frontier of the
-    window it was cut from, None if unlimited. ``top_k`` is how much to ask for, None for as much
-    as an answer holds; ``precise`` asks for exact scores. One that is ``full`` was asked for, its
-    answer was full, and ``bound`` is the last score in it.
+    ``bound`` is its score bound: the best score that an unseen record in it can have, None if
+    unlimited. ``top_k`` is how much to ask for, None for as much as an answer holds; ``precise``
+    asks for exact scores. One that is ``full`` was asked for, its answer was full, and ``bound``
+    is the last score in it.
     """
 
     branch: int
-    part: Literal["whole", "buckets", "strays"] = "whole"
+    part: Literal["whole", "buckets", "unbucketed"] = "whole"
     low: int = 0
     high: int = layout.BUCKETS
     bound: float | None = None
@@ -42,9 +42,9 @@ class Window:
         """What the service is asked for."""
         if self.part == "whole":
             return branch
-        if self.part == "strays":
+        if self.part == "unbucketed":
             return {**branch, layout.OWN: {"$ne": True}}
-        # The outermost windows are open: nothing with a number in it falls beside them.
+        # The outermost partitions are open: no bucket number falls beside them.
         ends: dict[str, Any] = {}
         if self.low > 0:
             ends["$gte"] = self.low
@@ -56,7 +56,7 @@ class Window:
         """Whether a record of that id belongs here."""
         return self.part != "buckets" or self.low <= layout.bucket(vector_id) < self.high
 
-    def cut(self, width: int) -> tuple[Window, Window | None]:
+    def cut(self, width: int) -> tuple[Partition, Partition | None]:
         """A first piece of about ``width`` buckets, one of equal pieces, and the others."""
         pieces = math.ceil(self.width / max(width, 1)) if self.part == "buckets" else 1
         if pieces < 2:
@@ -64,14 +64,14 @@ class Window:
         at = self.low + max(self.width // pieces, 1)
         return replace(self, high=at), replace(self, low=at)
 
-    def divided(self) -> list[Window]:
+    def divided(self) -> list[Partition]:
         """What to ask for after a full answer; nothing if it cannot be divided further."""
-        if self.part == "strays" or self.width == 1:
+        if self.part == "unbucketed" or self.width == 1:
             return []
-        spread = Window(self.branch, "buckets", self.low, self.high, self.bound)
+        spread = Partition(self.branch, "buckets", self.low, self.high, self.bound)
         middle = (self.low + self.high) // 2
         halves = [replace(spread, high=middle), replace(spread, low=middle)]
-        return halves if self.part == "buckets" else [*halves, replace(spread, part="strays")]
+        return halves if self.part == "buckets" else [*halves, replace(spread, part="unbucketed")]
 
 
 @dataclass(slots=True)

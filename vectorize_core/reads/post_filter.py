@@ -1,11 +1,10 @@
-"""What a plan leaves to be evaluated, on answers as they come."""
+"""The post-filter: what a plan leaves to be evaluated here, on answers as they come."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from vectorize_core import jsontext
 from vectorize_core.errors import IncompleteAnswerError
@@ -15,55 +14,41 @@ from vectorize_core.filters.evaluate import Matcher, matcher
 from vectorize_core.filters.plan import Plan
 from vectorize_core.filters.push import leaves
 from vectorize_core.layout import Record
-from vectorize_core.models import IndexType, Match, Metadata, ReturnMetadata, Vector
+from vectorize_core.models import IndexType, Match, ReturnMetadata, Vector
 from vectorize_core.transport.io import Io
 
-ReadRecord: TypeAlias = Callable[[str, Metadata | None], Record]
-"""The record in a vector's metadata, as filters see it."""
+
+class ReadRecords(Protocol):
+    """Makes records of vectors, as filters see them."""
+
+    async def __call__(
+        self, io: Io, vectors: Sequence[Match | Vector], /, *, texts: bool
+    ) -> Sequence[Record]:
+        """Their records, in order; with ``texts`` also texts that stand outside their vectors."""
 
 
-class Preparing(ABC):
-    """A `ReadRecord` that can get what does not stand in a vector's metadata: its text."""
-
-    @abstractmethod
-    def __call__(self, vector_id: str, metadata: Metadata | None, /) -> Record:
-        """The record in a vector's metadata, with what was prepared for it."""
-
-    @abstractmethod
-    async def prepare(self, io: Io, vectors: Sequence[Match | Vector], /) -> None:
-        """Get what the metadata of these vectors does not hold."""
-
-
-def raw_record(vector_id: str, metadata: Metadata | None) -> Record:
-    """`ReadRecord` for vectors as they are: their metadata, and no text."""
-    return Record(vector_id, None, dict(metadata) if metadata is not None else {})
+async def raw_records(
+    io: Io, vectors: Sequence[Match | Vector], /, *, texts: bool
+) -> Sequence[Record]:
+    """`ReadRecords` for vectors as they are: their metadata, and no text."""
+    return [Record(v.id, None, dict(v.metadata) if v.metadata else {}) for v in vectors]
 
 
 @dataclass(slots=True)
-class Sieve:
-    """Says of each match whether the plan's expression holds, None where more must be read."""
+class PostFilter:
+    """Evaluates here what the service cannot: the residual of a plan."""
 
     plan: Plan
-    read: ReadRecord = raw_record
+    read: ReadRecords = raw_records
     _residual: Matcher | None = field(init=False)
 
     def __post_init__(self) -> None:
         residual = self.plan.residual
         self._residual = None if residual is None else matcher(residual)
 
-    async def prepare(self, io: Io, vectors: Sequence[Match | Vector]) -> None:
-        """To be awaited before verdicts on vectors with their whole metadata.
-
-        Only a function looks at a text.
-        """
-        if isinstance(self.read, Preparing) and any(
-            isinstance(leaf, Where) for leaf in leaves(self.plan.expression)
-        ):
-            await self.read.prepare(io, vectors)
-
     @property
-    def open(self) -> bool:
-        """Whether everything passes."""
+    def passes_all(self) -> bool:
+        """Whether nothing is left to be evaluated."""
         return self._residual is None
 
     @property
@@ -73,33 +58,59 @@ class Sieve:
             return "none"
         return "indexed" if self.plan.readable is not None else "all"
 
-    def passes(self, match: Match, given: ReturnMetadata) -> bool | None:
-        """Whether a match is one, going by metadata of the kind ``given``."""
-        if self._residual is None:
-            return True
+    async def verdicts(
+        self, io: Io, matches: Sequence[Match], given: ReturnMetadata
+    ) -> list[bool | None]:
+        """Whether each match passes, going by metadata of the kind ``given``.
+
+        None where the vector must be read whole to tell.
+        """
+        residual, plan = self._residual, self.plan
+        if residual is None:
+            return [True] * len(matches)
         if given == "all":
-            return self._residual(self.read(match.id, match.metadata))
-        if given == "none" or self.plan.readable is None:
-            return None
-        shown = _sure_values(match.metadata or {}, self.plan)
-        return None if shown is None else self._residual(Record(match.id, None, shown))
+            return [residual(record) for record in await self._records(io, matches)]
+        if given == "none" or plan.readable is None:
+            return [None] * len(matches)
+        shown = [_sure_values(match.metadata or {}, plan) for match in matches]
+        return [
+            None if values is None else residual(Record(match.id, None, values))
+            for match, values in zip(matches, shown, strict=True)
+        ]
 
-    def holds(self, vector: Vector) -> bool:
-        """Whether a vector that has passed a branch, and was read whole, is a match."""
-        return self._residual is None or self._residual(self.read(vector.id, vector.metadata))
+    async def passing(self, io: Io, vectors: Sequence[Vector]) -> list[Vector]:
+        """Those of ``vectors`` that pass; they came out of a branch, and were read whole."""
+        residual = self._residual
+        if residual is None:
+            return list(vectors)
+        records = await self._records(io, vectors)
+        return [v for v, record in zip(vectors, records, strict=True) if residual(record)]
 
-    def selects(self, vector: Vector) -> bool:
-        """Whether a vector of which nothing is known is a match."""
+    async def select(
+        self, io: Io, vectors: Sequence[Vector], namespace: str | None = None
+    ) -> list[Vector]:
+        """Those of ``vectors`` that the whole filter matches, in a namespace unless None."""
         plan = self.plan
-        if not plan.complete:
+        inside = [v for v in vectors if namespace is None or v.namespace == namespace]
+        if inside and not plan.complete:
             raise IncompleteAnswerError(
                 "more matches than one answer of the service holds, and a filter in the service's "
                 "own language cannot be evaluated here. Use filter= instead of vectorize_filter=, "
                 "or an index made with record_layout=True"
             )
-        metadata = vector.metadata or {}
-        inside = all(metadata.get(name) in given for name, given in plan.within.items())
-        return inside and matcher(plan.expression)(self.read(vector.id, vector.metadata))
+        inside = [
+            vector
+            for vector in inside
+            if all((vector.metadata or {}).get(name) in plan.within[name] for name in plan.within)
+        ]
+        matches = matcher(plan.expression)
+        records = await self._records(io, inside)
+        return [v for v, record in zip(inside, records, strict=True) if matches(record)]
+
+    async def _records(self, io: Io, vectors: Sequence[Match | Vector]) -> Sequence[Record]:
+        # Only a function looks at a text.
+        texts = any(isinstance(leaf, Where) for leaf in leaves(self.plan.expression))
+        return await self.read(io, vectors, texts=texts)
 
 
 def _sure_values(metadata: Mapping[str, Any], plan: Plan) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ MAX_ENUMERATION_REQUESTS: Final = 1_000
 
 
 @dataclass(slots=True)
-class Ceiling:
+class RequestLimit:
     """At most ``most`` requests; ``spent`` of them so far. ``purpose`` is what they are for."""
 
     most: int

@@ -11,13 +11,18 @@ import numpy as np
 from vectorize_core import limits, scoring
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.errors import NotFoundError
-from vectorize_core.filters.plan import ALL, Plan
 from vectorize_core.models import Match, Metric, ReturnMetadata, Values, Vector
 from vectorize_core.reads import exhaustive
 from vectorize_core.reads.by_id import check_k, check_query, get_many
-from vectorize_core.reads.partition_search import Best, CannotDivideError, Question, Survey
-from vectorize_core.reads.post_filter import ReadRecord, Sieve, raw_record
-from vectorize_core.reads.request_limit import MAX_SEARCH_REQUESTS, Ceiling
+from vectorize_core.reads.partition_search import (
+    Best,
+    CannotDivideError,
+    PartitionSearch,
+    Question,
+)
+from vectorize_core.reads.post_filter import PostFilter
+from vectorize_core.reads.request_limit import RequestLimit
+from vectorize_core.reads.selection import Selection
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io
 
@@ -27,104 +32,107 @@ async def search(
     state: IndexState,
     query: Values | str,
     k: int,
+    selection: Selection,
     *,
-    plan: Plan = ALL,
-    read: ReadRecord = raw_record,
     return_values: bool = False,
     return_metadata: ReturnMetadata = "none",
-    namespace: str | None = None,
-    max_requests: int = MAX_SEARCH_REQUESTS,
 ) -> list[Match]:
-    """The ``k`` best of the records that a plan's filter matches, best first.
+    """The ``k`` best of the selected records, best first.
 
     ``query`` is a vector, or the id of a stored one. Fewer than ``k`` only if fewer match. One
     search has one scoring: exact with ``return_values`` (but from 51 to 100), or where everything
     had to be read by id; else the service's approximate one. From 51 to 100 with values or whole
     metadata, these are fetched by id after the search; a record deleted in between is left out.
 
-    `TooManyRequestsNeededError` if it takes more than ``max_requests``.
+    `TooManyRequestsNeededError` if it takes more requests than the selection allows.
     """
     check_k(k)
-    ceiling = Ceiling(max_requests, f"a search of {k} matches")
+    request_limit = RequestLimit(selection.max_requests, f"a search of {k} matches")
+    plan, namespace = selection.plan, selection.namespace
     if k == 0 or plan.impossible:
         return []
     if not isinstance(query, str):
         await check_query(io, state, query)
-    await _check_price(io, state, plan, namespace, k, ceiling)
+    await _check_price(io, state, selection, k, request_limit)
     metric = (await get_details(io, state)).config.metric
-    sieve = Sieve(plan, read)
+    post_filter = PostFilter(plan, selection.read)
     wants_payload = return_values or return_metadata == "all"
     fetches = wants_payload and limits.MAX_TOP_K_WITH_PAYLOAD < k <= limits.MAX_TOP_K
     question = Question(
-        sieve=sieve,
+        post_filter=post_filter,
         vector=None if isinstance(query, str) else query,
         vector_id=query if isinstance(query, str) else None,
         namespace=namespace,
         return_values=return_values and not fetches,
-        return_metadata=_metadata(return_metadata, sieve, fetches=fetches),
+        return_metadata=_metadata(return_metadata, post_filter, fetches=fetches),
     )
-    if sieve.open and len(plan.branches) == 1 and k <= question.cap and not fetches:
+    if post_filter.passes_all and len(plan.branches) == 1 and k <= question.cap and not fetches:
         # Nearly always: all of it is in one answer, and nothing has to be taken out.
-        ceiling.charge()
+        request_limit.charge()
         result = await io.call(question.ask(state.name, k, plan.branches[0]))
         return list(result.matches)
-    survey = Survey(io, state, question, Best(k, metric), ceiling)
+    partitions = PartitionSearch(io, state, question, Best(k, metric), request_limit)
     found: list[Match] = []
     # A residual that takes out next to nothing is no reason to ask for more than k.
     top_k = k if plan.precise else None
     try:
-        async with aclosing(survey.rounds(top_k=top_k)) as rounds:
-            async for survivors in rounds:
-                found += survivors
+        async with aclosing(partitions.rounds(top_k=top_k)) as rounds:
+            async for passed in rounds:
+                found += passed
     except CannotDivideError:
-        found = await _scored(io, state, question, k, metric, ceiling)
-        survey.fetched.clear()
+        found = await _scored(io, state, question, k, metric, request_limit)
+        partitions.fetched.clear()
         fetches = False
     found.sort(key=lambda match: match.score, reverse=metric == "cosine")
     best = found[:k]
     if fetches:
-        missing = [match.id for match in best if match.id not in survey.fetched]
-        ceiling.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
-        stored = {**survey.fetched, **await get_many(io, state, missing)}
+        missing = [match.id for match in best if match.id not in partitions.fetched]
+        request_limit.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
+        stored = {**partitions.fetched, **await get_many(io, state, missing)}
         whole = return_metadata == "all"
         best = [_with(match, stored[match.id], whole) for match in best if match.id in stored]
     return [_only(match, return_values, return_metadata) for match in best]
 
 
-def _metadata(wanted: ReturnMetadata, sieve: Sieve, *, fetches: bool) -> ReturnMetadata:
+def _metadata(wanted: ReturnMetadata, post_filter: PostFilter, *, fetches: bool) -> ReturnMetadata:
     """The metadata to ask for: what is wanted and what the residual needs."""
     if fetches and wanted != "indexed":
-        return sieve.needs if sieve.needs != "all" else "none"
-    if sieve.open or wanted == "all":
+        return post_filter.needs if post_filter.needs != "all" else "none"
+    if post_filter.passes_all or wanted == "all":
         return wanted
-    return sieve.needs if sieve.plan.precise else "all"
+    return post_filter.needs if post_filter.plan.precise else "all"
 
 
 async def _check_price(
-    io: Io, state: IndexState, plan: Plan, namespace: str | None, k: int, ceiling: Ceiling
+    io: Io, state: IndexState, selection: Selection, k: int, request_limit: RequestLimit
 ) -> None:
     """Refuse at once what cannot be afforded."""
     least = math.ceil(k / limits.MAX_TOP_K)
-    if not plan.restricts and plan.residual is None and namespace is None and least > ceiling.most:
-        ceiling.charge()
+    if least > request_limit.most and selection.is_everything:
+        request_limit.charge()
         count = (await io.call(GetInfo(state.name))).vector_count
-        ceiling.expect(math.ceil(min(k, count) / limits.MAX_TOP_K))
+        request_limit.expect(math.ceil(min(k, count) / limits.MAX_TOP_K))
 
 
 async def _scored(
-    io: Io, state: IndexState, question: Question, k: int, metric: Metric, ceiling: Ceiling
+    io: Io,
+    state: IndexState,
+    asked: Question,
+    k: int,
+    metric: Metric,
+    request_limit: RequestLimit,
 ) -> list[Match]:
     """The ``k`` best, every vector being read and scored here."""
-    target = question.vector
-    if question.vector_id is not None:
-        ceiling.charge()
-        stored = await get_many(io, state, [question.vector_id])
-        if question.vector_id not in stored:
-            raise NotFoundError(f"query by id {question.vector_id!r}", 404)
-        target = stored[question.vector_id].values
+    target = asked.vector
+    if asked.vector_id is not None:
+        request_limit.charge()
+        stored = await get_many(io, state, [asked.vector_id])
+        if asked.vector_id not in stored:
+            raise NotFoundError(f"query by id {asked.vector_id!r}", 404)
+        target = stored[asked.vector_id].values
     assert target is not None
     best: list[tuple[float, Vector]] = []
-    vectors = exhaustive.every_vector(io, state, question.sieve, question.namespace, ceiling)
+    vectors = exhaustive.every_vector(io, state, asked.post_filter, asked.namespace, request_limit)
     async with aclosing(vectors) as batches:
         async for batch in batches:
             if not batch:

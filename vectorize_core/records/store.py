@@ -1,22 +1,649 @@
 """What the LangChain and the LlamaIndex store have in common: records in an index.
 
-`RecordStore` holds the settings; its methods are flows over an `Io`, which each framework's
-store runs for its sync methods and awaits for its async ones.
+The methods of `RecordStore` are flows over an `Io`: each framework's store runs them for its sync
+methods and awaits them for its async ones.
 """
 
 from __future__ import annotations
 
-from vectorize_core.records.adding import AddOptions
-from vectorize_core.records.base import FindOptions
-from vectorize_core.records.deleting import Deleting
-from vectorize_core.records.reading import CountOptions, Reading
-from vectorize_core.records.searching import Hit, Searching
-from vectorize_core.records.updating import Updating
+import dataclasses
+import sys
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack
 
-__all__ = ["AddOptions", "CountOptions", "FindOptions", "Hit", "RecordStore"]
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vectorize_core import layout, scoring
+from vectorize_core.api import validation
+from vectorize_core.connection import Connection
+from vectorize_core.errors import ConfigurationError, InvalidInputError, OversizedError
+from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.plan import Plan, Unindexed, in_records
+from vectorize_core.layout import Record
+from vectorize_core.layout.reader import RecordReader
+from vectorize_core.models import Filter, Match, Vector, as_values
+from vectorize_core.reads import by_id, enumeration, raw, search, selection
+from vectorize_core.reads.post_filter import PostFilter
+from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
+from vectorize_core.reads.selection import (
+    AnyFilter,
+    FindOptions,
+    Precision,
+    Selection,
+    SelectOptions,
+)
+from vectorize_core.records.embedder import Embedder, embed
+from vectorize_core.records.ingest import Ingest, Item
+from vectorize_core.records.store_index import StoreIndex
+from vectorize_core.state import waiting
+from vectorize_core.state.index_state import IndexState
+from vectorize_core.state.pending import warn_of_pending_writes
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
+from vectorize_core.texts.keeping import Keeping, Putting
+from vectorize_core.texts.names import text_name
+from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
+from vectorize_core.texts.store import TextStore
+from vectorize_core.transport.io import Io
+from vectorize_core.writes import by_filter, writing
+from vectorize_core.writes.batching import check_batch_size
+from vectorize_core.writes.estimate import estimate
+from vectorize_core.writes.sources import Records
+from vectorize_core.writes.writing import WriteOptions
+
+Changes: TypeAlias = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
+"""Metadata for all records of a call, or for each its own."""
+OnOversize: TypeAlias = Literal["error", "cut"]
+"""What becomes of a text that does not fit into its vector and has nowhere else to go."""
 
 
-class RecordStore(Updating, Searching, Reading, Deleting):
-    """Records in one index: written, updated, searched, read and deleted."""
+class AddOptions(WriteOptions, total=False):
+    """How records are written, and where to; ``dry_run`` estimates only."""
 
-    __slots__ = ()
+    namespace: str | None
+    dry_run: bool
+
+
+class CountOptions(FindOptions, total=False):
+    """As `FindOptions`; ``precision="high"`` leaves nothing to the service's approximation."""
+
+    precision: Precision
+
+
+class Hit(NamedTuple):
+    """A record found, and the match it was found by."""
+
+    record: Record
+    match: Match
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RecordStore:
+    """Records in one index, and how they are written unless a call says otherwise.
+
+    ``namespace`` is where. A store that is ``bound`` to its namespace is a tenant's: it reaches no
+    record of another namespace. Its records are stored under digests of their ids, so that no
+    two tenants' are the same; all ids that it takes and returns are the tenant's own.
+    """
+
+    index: StoreIndex
+    embedder: Embedder | None = dataclasses.field(default=None, repr=False)
+    namespace: str | None = None
+    bound: bool = False
+    text_key: str = layout.DEFAULT_TEXT_KEY
+    texts: TextStore | None = None
+    on_oversize: OnOversize = "error"
+    on_missing_text: OnMissingText = "error"
+    batch_size: int | None = None
+    wait: Wait = False
+    wait_timeout: float = DEFAULT_WAIT_TIMEOUT
+
+    def __post_init__(self) -> None:
+        validation.check_namespace(self.namespace)
+        layout.check_text_key(self.text_key)
+        waiting.wait_goal(self.wait)
+        check_batch_size(self.batch_size)
+        if self.on_oversize not in ("error", "cut"):
+            raise InvalidInputError(f"on_oversize is 'error' or 'cut'; got {self.on_oversize!r}")
+        if self.on_oversize == "cut" and self.texts is not None:
+            raise ConfigurationError(
+                "texts= keeps long texts whole, on_oversize='cut' does not: give one of them"
+            )
+        check_on_missing_text(self.on_missing_text)
+
+    # The store itself
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that the records are reached over."""
+        return self.index.located.connection
+
+    @property
+    def long_texts(self) -> TextStore | None:
+        """Where texts are that are too long for a vector; embedded, beside the vectors."""
+        return self.texts if self.texts is not None else self.index.located.texts
+
+    @property
+    def _state(self) -> IndexState:
+        return self.index.state
+
+    @property
+    def _reading(self) -> TextReading:
+        reader = RecordReader(self.text_key, self.bound)
+        return TextReading(self._state, reader, self.long_texts, self.on_missing_text)
+
+    def with_namespace(self, namespace: str) -> Self:
+        """This store, bound to a namespace. It leaves the connection to this one to close."""
+        validation.check_namespace(namespace)
+        if namespace is None:
+            raise InvalidInputError("a tenant has a namespace of its own; got None")
+        if self.bound:
+            raise TypeError(
+                f"this view is bound to the namespace {self.namespace!r}; make others with "
+                "with_namespace() of the store itself"
+            )
+        return dataclasses.replace(
+            self, index=self.index.owning(False), namespace=namespace, bound=True
+        )
+
+    def owning(self) -> Self:
+        """This store, with a connection that it closes itself."""
+        return dataclasses.replace(self, index=self.index.owning(True))
+
+    def close(self) -> None:
+        """Close the connection, if it is the store's own."""
+        located = self.index.located
+        if located.owned:
+            located.connection.close()
+            if located.texts is not None:
+                located.texts.close()
+
+    async def aclose(self) -> None:
+        """Close both variants of the connection, if it is the store's own."""
+        located = self.index.located
+        if located.owned:
+            await located.connection.aclose()
+            if located.texts is not None:
+                await located.connection.async_io().offload(located.texts.close)
+
+    async def await_writes(self, io: Io, wait_timeout: float | None = None) -> None:
+        """Wait until reads see the latest writes of this store's connection to the index."""
+        timeout = wait_timeout if wait_timeout is not None else self.wait_timeout
+        await waiting.wait_for_own(io, self._state, timeout)
+
+    def _waits(self, wait: Wait | None = None, wait_timeout: float | None = None) -> WaitOptions:
+        return WaitOptions(
+            wait=wait if wait is not None else self.wait,
+            wait_timeout=wait_timeout if wait_timeout is not None else self.wait_timeout,
+        )
+
+    # Writing
+
+    async def add(
+        self,
+        io: Io,
+        items: Records[Item],
+        *,
+        namespace: str | None = None,
+        dry_run: bool = False,
+        **options: Unpack[WriteOptions],
+    ) -> list[str]:
+        """Write records, embedding those without values; returns all ids in input order.
+
+        Records are embedded and sent a batch at a time: the next batch is embedded while earlier
+        ones are on their way. With ``dry_run`` nothing is embedded or written; returns a
+        `WriteEstimate`.
+
+        A text that is too long goes to the store's `long_texts`. If one there is replaced, the
+        write waits until reads see it, and deletes the old one.
+        """
+        if options.get("batch_size") is None:
+            options["batch_size"] = self.batch_size
+        putting = self._putting()
+        source = Ingest(
+            io,
+            self.index,
+            items,
+            embedder=self.embedder,
+            text_key=self.text_key,
+            namespace=self.in_namespace(namespace),
+            tenant=self.bound,
+            texts=putting,
+            cut=self.on_oversize == "cut",
+        )
+        if dry_run:
+            return await estimate(io, self._state, source, **options)
+        waits = self._waits(options.get("wait"), options.get("wait_timeout"))
+        await writing.write(
+            io, self._state, source, "upsert", **WriteOptions(**{**options, **waits})
+        )
+        if putting is not None:
+            await putting.finish(io, waits["wait_timeout"])
+        return source.ids
+
+    async def update(
+        self, io: Io, items: Records[Item], **options: Unpack[AddOptions]
+    ) -> list[str]:
+        """`add` of records that have ids, without embedding texts that are stored already."""
+        given = [i async for i in items] if isinstance(items, AsyncIterable) else [*items]
+        if not all(item.named for item in given):
+            raise InvalidInputError("an update needs the id of every record")
+        await self._settled(io)
+        ids = [item.record.id for item in given]
+        found = {vector.id: vector for vector in await self._vectors(io, ids)}
+
+        def known(item: Item) -> Item:
+            vector = found.get(self.stored_id(item.record.id))
+            if vector is None or item.values is not None:
+                return item
+            text, stored = item.record.text, self._stored(vector)
+            if text is not None and stored.text_name is not None:
+                same = stored.text_name == text_name(self.index.name, vector.id, text)
+            else:
+                same = stored.text == text
+            return item._replace(values=vector.values) if same else item
+
+        return await self.add(io, [*map(known, given)], **options)
+
+    async def update_metadata(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        changes: Changes,
+        *,
+        replace: bool = False,
+        **waits: Unpack[WaitOptions],
+    ) -> list[str]:
+        """Merge ``changes`` into the metadata of records, or put them in its place.
+
+        Text and values stay, and are not embedded again. Returns the ids of the records that are
+        there, in order.
+        """
+        validation.check_id_list(ids)
+        each = [changes] * len(ids) if isinstance(changes, Mapping) else list(changes)
+        if len(each) != len(ids):
+            raise InvalidInputError(f"{len(ids)} ids, but the metadata of {len(each)} records")
+        await self._settled(io)
+        found = {vector.id: vector for vector in await self._vectors(io, ids)}
+        changed: dict[str, Record] = {}
+        for name, change in zip(ids, each, strict=True):
+            vector_id = self.stored_id(name)
+            if vector_id in found:
+                record = changed.get(vector_id) or self._stored(found[vector_id])
+                kept = {} if replace else record.metadata
+                changed[vector_id] = dataclasses.replace(record, metadata={**kept, **change})
+        indexed = await self.index.properties(io) if changed else {}
+        putting = self._putting()
+        vectors = []
+        for vector_id, record in changed.items():
+            try:
+                vector = self._encoded(record, found[vector_id], indexed)
+            except OversizedError:
+                if putting is None or record.text is None:
+                    raise
+                changed[vector_id] = putting.outside(record)
+                vector = self._encoded(changed[vector_id], found[vector_id], indexed)
+            vectors.append(vector)
+        if putting is not None:
+            await putting.put_again(io, changed.values())
+        goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
+        await writing.upsert(io, self._state, vectors, batch_size=self.batch_size, **goal)
+        return [name for name in ids if self.stored_id(name) in found]
+
+    async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
+        """Write every vector of the index again as it is. See `by_filter.reindex_metadata`."""
+        if self.bound:
+            raise InvalidInputError(
+                "reindex_metadata() writes every vector of the index, of other namespaces too: "
+                "call it on the store that this view is of"
+            )
+        if not await self.index.exists(io):
+            return 0
+        goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
+        return await by_filter.reindex_metadata(io, self._state, **goal)
+
+    def _putting(self) -> Putting | None:
+        """The long texts of one write."""
+        return Putting(self.long_texts, self._state) if self.long_texts is not None else None
+
+    async def _settled(self, io: Io) -> None:
+        """What is read, to be written again, must not be older than what this client wrote."""
+        if await self.index.exists(io):
+            await self.await_writes(io)
+
+    def _stored(self, vector: Vector) -> Record:
+        """The record of a vector under the id that it is stored under."""
+        return RecordReader(self.text_key).read(vector)
+
+    def _encoded(self, record: Record, old: Vector, indexed: Mapping[str, Any]) -> Vector:
+        metadata = layout.encode(record, text_key=self.text_key, indexed=indexed)
+        ref = (old.metadata or {}).get(layout.REF)
+        if ref is not None:
+            metadata[layout.REF] = ref
+        validation.check_record(record.name, old.namespace, metadata)
+        return Vector(old.id, old.values, old.namespace, metadata)
+
+    # Searching
+
+    async def search(
+        self,
+        io: Io,
+        query: ArrayLike | str,
+        k: int,
+        *,
+        refs: Sequence[str] | None = None,
+        return_values: bool = False,
+        **options: Unpack[SelectOptions],
+    ) -> list[Hit]:
+        """The ``k`` records nearest to a vector, or to the embedding of a text; best first."""
+        by_id.check_k(k)
+        chosen = await self._select(io, options, refs=refs, max_requests=MAX_SEARCH_REQUESTS)
+        if chosen is None:
+            return []
+        if isinstance(query, str):
+            (query,) = await embed(io, self.embedder, [query], as_queries=True)
+        matches = await search.search(
+            io,
+            self._state,
+            as_values(query),
+            k,
+            chosen,
+            return_values=return_values,
+            return_metadata="all",
+        )
+        if k and not matches:
+            await warn_of_pending_writes(io, self._state)
+        return await self._hits(io, matches)
+
+    async def search_like(
+        self, io: Io, record_id: str, k: int, **options: Unpack[SelectOptions]
+    ) -> list[Hit]:
+        """The ``k`` records nearest to one that is stored, itself left out; best first."""
+        by_id.check_k(k)
+        namespace = self.in_namespace(options.get("namespace"))
+        vectors = await self._vectors(io, [record_id], namespace)
+        if not vectors:
+            raise InvalidInputError(
+                f"no record of the index {self.index.name!r} has the id {record_id!r}"
+            )
+        hits = await self.search(io, vectors[0].values, k + 1, **options)
+        return [hit for hit in hits if hit.match.id != vectors[0].id][:k]
+
+    async def embed_query(
+        self, io: Io, query: str, **options: Unpack[SelectOptions]
+    ) -> Sequence[float] | None:
+        """The embedding of a query; None, and nothing embedded, if the search will find nothing."""
+        if await self._select(io, options) is None:
+            return None
+        return (await embed(io, self.embedder, [query], as_queries=True))[0]
+
+    async def search_among(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        query: ArrayLike,
+        k: int,
+        *,
+        filter: AnyFilter | None = None,
+        vectorize_filter: Filter | None = None,
+        refs: Sequence[str] | None = None,
+        namespace: str | None = None,
+    ) -> list[Hit]:
+        """The ``k`` of the records with these ids that are nearest to a vector; best first.
+
+        The service cannot restrict a search to ids: their vectors are fetched, and filtered and
+        scored here.
+        """
+        by_id.check_k(k)
+        if vectorize_filter is not None:
+            raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
+        namespace = self.in_namespace(namespace)
+        vectors = await self._selected(io, ids, filter, refs, namespace)
+        if not vectors:
+            return []
+        target = as_values(query)
+        await by_id.check_query(io, self._state, target)
+        matrix = np.stack([vector.values for vector in vectors])
+        best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
+        matches = [
+            Match(vectors[at].id, float(score), vectors[at].values, vectors[at].metadata)
+            for at, score in zip(best, scores, strict=True)
+        ]
+        return await self._hits(io, matches)
+
+    async def _hits(self, io: Io, matches: Sequence[Match]) -> list[Hit]:
+        return [Hit(record, match) for match, record in await self._reading.records(io, matches)]
+
+    # Reading
+
+    async def get(self, io: Io, ids: Sequence[str]) -> list[Record]:
+        """The records with these ids, in the order of ``ids``; missing ones are left out."""
+        return await self._records(io, await self._vectors(io, ids))
+
+    async def records(
+        self,
+        io: Io,
+        *,
+        ids: Sequence[str] | None = None,
+        **options: Unpack[SelectOptions],
+    ) -> list[Record]:
+        """All records that a filter matches; of those with ``ids``, in their order, unless None."""
+        if ids is not None:
+            namespace = self.in_namespace(options.get("namespace"))
+            found = await self._selected(io, ids, options.get("filter"), namespace=namespace)
+            return await self._records(io, found)
+        async with aclosing(self.iter_records(io, **options)) as records:
+            return [record async for record in records]
+
+    async def iter_records(
+        self, io: Io, *, refs: Sequence[str] | None = None, **options: Unpack[SelectOptions]
+    ) -> AsyncGenerator[Record, None]:
+        """All records that a filter matches, and of ``refs``; as answers come in, in no order."""
+        chosen = await self._select(io, options, refs=refs)
+        if chosen is None:
+            return
+        rounds = enumeration.iter_matching(io, self._state, chosen, return_metadata="all")
+        async with aclosing(rounds) as found:
+            async for some in found:
+                for record in await self._records(io, some):
+                    yield record
+
+    async def iter_ids(self, io: Io, **options: Unpack[SelectOptions]) -> AsyncGenerator[str, None]:
+        """The ids of all records that a filter matches, or there are, in no order."""
+        if self.bound:
+            # A tenant's own id of a record is in its metadata.
+            async with aclosing(self.iter_records(io, **options)) as records:
+                async for record in records:
+                    yield record.id
+            return
+        chosen = await self._select(io, options)
+        if chosen is None:
+            return
+        if chosen.is_everything:
+            await self.await_writes(io)
+            ids = by_id.iter_ids(io, self._state)
+        else:
+            ids = enumeration.matching_ids(io, self._state, chosen)
+        async with aclosing(ids) as found:
+            async for vector_id in found:
+                yield vector_id
+
+    async def count(
+        self, io: Io, *, precision: Precision = "normal", **options: Unpack[SelectOptions]
+    ) -> int:
+        """How many records a filter matches, or there are without one."""
+        chosen = await self._select(io, options, precision=precision)
+        return 0 if chosen is None else await enumeration.count(io, self._state, chosen)
+
+    async def explain_filter(
+        self,
+        io: Io,
+        filter: AnyFilter | None,
+        k: int | None,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """How a filter is answered, and for how many requests."""
+        plan = await self._plan(io, SelectOptions(filter=filter, unindexed=unindexed))
+        count = await self.count(io) if self.bound else None
+        return await raw.explain_plan(io, self._state, plan, k, count)
+
+    async def _records(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
+        return [record for _, record in await self._reading.records(io, vectors)]
+
+    # Deleting
+
+    async def delete(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        *,
+        wait: Wait | None = None,
+        wait_timeout: float | None = None,
+    ) -> None:
+        """Delete the records with these ids; unknown ids are no error.
+
+        Where texts stand elsewhere, they are deleted when reads no longer see their records, and
+        this waits for that.
+        """
+        validation.check_id_list(ids)
+        if ids and await self.index.exists(io):
+            await self._delete(io, [*map(self.stored_id, ids)], self._waits(wait, wait_timeout))
+
+    async def delete_matching(
+        self,
+        io: Io,
+        *,
+        refs: Sequence[str] | None = None,
+        verify: bool = False,
+        wait: Wait | None = None,
+        wait_timeout: float | None = None,
+        **options: Unpack[SelectOptions],
+    ) -> None:
+        """Delete all records that a filter matches, or of the source documents ``refs``.
+
+        With ``verify``, it waits until the deletion is visible and looks again until nothing is
+        left.
+        """
+        if refs is None:
+            selection.check_is_filter(options.get("filter"), options.get("vectorize_filter"))
+        chosen = await self._select(io, options, refs=refs)
+        if chosen is None:
+            return
+        waits = self._waits("visible" if verify else wait, wait_timeout)
+        rounds = enumeration.rounds_to_delete(io, self._state, chosen, verify=verify)
+        async with aclosing(rounds) as found:
+            async for ids in found:
+                await self._delete(io, ids, waits)
+
+    async def clear(
+        self, io: Io, *, wait: Wait | None = None, wait_timeout: float | None = None
+    ) -> None:
+        """Delete every record; in a store with a namespace, every record of that namespace."""
+        if not await self.index.exists(io):
+            return
+        if self.namespace is None:
+            await self.await_writes(io)
+            everything = by_id.iter_ids(io, self._state)
+        else:
+            chosen = Selection(namespace=self.namespace, precision="high", max_requests=sys.maxsize)
+            everything = enumeration.matching_ids(io, self._state, chosen)
+        async with aclosing(everything) as found:
+            ids = [vector_id async for vector_id in found]
+        await self._delete(io, ids, self._waits(wait, wait_timeout))
+
+    async def _delete(self, io: Io, ids: Sequence[str], waits: WaitOptions) -> None:
+        """Delete vectors and their texts; ids that no record can have are as good as deleted."""
+        keeping = Keeping(self.long_texts, self._state) if self.long_texts is not None else None
+        possible = [*filter(validation.possible_id, ids)]
+        texts = await keeping.find(io, possible) if keeping is not None else None
+        await writing.delete(io, self._state, ids, skip_impossible=True, **waits)
+        if keeping is not None and texts is not None:
+            await keeping.remove(io, texts, waits["wait_timeout"])
+
+    # Which records
+
+    def in_namespace(self, namespace: str | None) -> str | None:
+        """The namespace of a call: its own, else the store's; a TypeError in a bound store."""
+        if namespace is not None and self.bound:
+            raise TypeError(
+                f"namespace={namespace!r}: this view is bound to the namespace {self.namespace!r}"
+            )
+        validation.check_namespace(namespace)
+        return namespace if namespace is not None else self.namespace
+
+    def stored_id(self, name: str) -> str:
+        """The id that a record is stored under; one that no record can have stays as it is."""
+        if not self.bound or not validation.possible_id(name):
+            return name
+        assert self.namespace is not None
+        return layout.stored_id(self.namespace, name)
+
+    async def _select(
+        self,
+        io: Io,
+        options: SelectOptions,
+        *,
+        refs: Sequence[str] | None = None,
+        precision: Precision = "normal",
+        max_requests: int = MAX_ENUMERATION_REQUESTS,
+    ) -> Selection | None:
+        """The records that options select, of the documents ``refs`` unless None.
+
+        None if there can be none: the filter contradicts itself, or the index is not made yet.
+        """
+        namespace = self.in_namespace(options.get("namespace"))
+        plan = await self._plan(io, options, refs)
+        if plan.impossible or not await self.index.exists(io):
+            return None
+        return Selection(
+            plan=plan,
+            read=self._reading.for_filter,
+            namespace=namespace,
+            precision=precision,
+            max_requests=options.get("max_requests", max_requests),
+        )
+
+    async def _plan(
+        self, io: Io, options: SelectOptions, refs: Sequence[str] | None = None
+    ) -> Plan:
+        within = None if refs is None else {layout.REF: [layout.ref_value(ref) for ref in refs]}
+        return await selection.make_plan(
+            options.get("filter"),
+            options.get("vectorize_filter"),
+            partial(self.index.properties, io),
+            index_name=self.index.name,
+            stored=in_records(self.text_key),
+            within=within,
+            unindexed=options.get("unindexed", "error"),
+        )
+
+    async def _vectors(
+        self, io: Io, ids: Sequence[str], namespace: str | None = None
+    ) -> list[Vector]:
+        """The vectors with these ids, of one namespace unless None, in order."""
+        validation.check_id_list(ids)
+        if not ids or not await self.index.exists(io):
+            return []
+        found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
+        if not found:
+            await warn_of_pending_writes(io, self._state)
+        within = self.namespace if self.bound else namespace
+        return [v for v in found.values() if within is None or v.namespace == within]
+
+    async def _selected(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        filter: AnyFilter | None,
+        refs: Sequence[str] | None = None,
+        namespace: str | None = None,
+    ) -> list[Vector]:
+        """The vectors with these ids that a filter matches; all of it is evaluated here."""
+        plan = await self._plan(io, SelectOptions(filter=filter, unindexed="scan"), refs)
+        if plan.impossible:
+            return []
+        vectors = await self._vectors(io, ids, namespace)
+        return await PostFilter(plan, self._reading.for_filter).select(io, vectors)

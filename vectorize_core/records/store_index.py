@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from vectorize_core import layout
 from vectorize_core.errors import (
@@ -41,6 +42,10 @@ class StoreIndex:
         if self.metric is not None:
             lifecycle.check_metric(self.metric)
         lifecycle.check_metadata_indexes(self.name, self._promised)
+
+    def owning(self, owned: bool) -> Self:
+        """This index, with a connection that the store is or is not to close."""
+        return replace(self, located=self.located._replace(owned=owned))
 
     @property
     def name(self) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from vectorize_core import jsontext, layout
 from vectorize_core.errors import InvalidVectorError, WaitTimeoutError
@@ -32,7 +32,6 @@ from vectorize_core.texts.names import (
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io
 
-T = TypeVar("T")
 logger = logging.getLogger("vectorize_core")
 
 _AT_ONCE: Final = 100
@@ -49,7 +48,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Found:
+class Found:
     """Texts there are, by the ids of their records; ``plain`` are other clients'.
 
     ``unnamed`` are the ids of which no read sees a vector with one of these texts.
@@ -70,33 +69,33 @@ class Keeping:
     texts: TextStore
     state: IndexState
 
-    async def delete(
-        self, io: Io, ids: Sequence[str], delete: Callable[[], Awaitable[T]], wait_timeout: float
-    ) -> T:
-        """Delete vectors, then, when reads no longer see them, their texts.
-
-        `WaitTimeoutError` if reads still see them after ``wait_timeout`` seconds.
-        """
+    async def find(self, io: Io, ids: Sequence[str]) -> Found:
+        """The texts of vectors that are about to be deleted; `remove` deletes them afterwards."""
         found = await self._find(io, ids)
         for vector_id, name in (await self._named(io, list(found.versions))).items():
             # Another writer may have overwritten the list.
             found.versions[vector_id].setdefault(name, _NOT_LISTED)
-        result = await delete()
+        return found
+
+    async def remove(self, io: Io, found: Found, wait_timeout: float) -> None:
+        """Delete the texts of deleted vectors, when reads no longer see these.
+
+        `WaitTimeoutError` if reads still see them after ``wait_timeout`` seconds.
+        """
         if not await self._remove(io, found, wait_timeout):
             raise WaitTimeoutError(
                 f"the vectors are deleted, but after {wait_timeout:.0f} s reads still see some of "
                 "them, so their long texts have not been deleted. Delete them again"
             )
-        return result
 
-    async def _find(self, io: Io, ids: Collection[str]) -> _Found:
+    async def _find(self, io: Io, ids: Collection[str]) -> Found:
         lists = {vector_id: list_name(self.state.name, vector_id) for vector_id in ids}
         names = [*lists.values(), *(ids if self.texts.plain_ids else ())]
         there = await self.texts.get(io, self.state.name, names) if names else {}
         versions = {i: read_versions(there[name]) for i, name in lists.items() if name in there}
-        return _Found(versions, there.keys() & set(ids) if self.texts.plain_ids else set())
+        return Found(versions, there.keys() & set(ids) if self.texts.plain_ids else set())
 
-    async def _remove(self, io: Io, doomed: _Found, wait_timeout: float) -> bool:
+    async def _remove(self, io: Io, doomed: Found, wait_timeout: float) -> bool:
         """Delete texts when no vector names them any more; False if that takes too long.
 
         Those that were put again meanwhile stay. The lists of them go last.
@@ -120,7 +119,7 @@ class Keeping:
         await self.texts.delete(io, index, [name for name in lists if name not in left])
         return True
 
-    async def _are_unnamed(self, io: Io, doomed: _Found) -> bool:
+    async def _are_unnamed(self, io: Io, doomed: Found) -> bool:
         """Whether reads see no vector that names one of these texts, unless it was put again."""
         ids = sorted({*doomed.versions, *doomed.plain} - doomed.unnamed)
         for start in range(0, len(ids), _AT_ONCE):
@@ -152,7 +151,7 @@ class Keeping:
 class Putting(Keeping):
     """The texts of one write of records."""
 
-    _superseded: _Found = field(default_factory=_Found)
+    _superseded: Found = field(default_factory=Found)
     _own: set[str] = field(default_factory=set)
 
     def outside(self, record: Record) -> Record:
@@ -196,7 +195,7 @@ class Putting(Keeping):
             long[name] = dataclasses.replace(long[name], text=text)
         await self.put(io, [Kept(record) for record in long.values()])
 
-    async def _note(self, io: Io, records: Mapping[str, Record], old: _Found) -> None:
+    async def _note(self, io: Io, records: Mapping[str, Record], old: Found) -> None:
         """Note the texts that nobody needs once the records are seen.
 
         A young one may belong to a write of another process that is still going on, unless a

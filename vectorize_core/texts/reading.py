@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, TypeVar
 
 from vectorize_core.errors import InvalidInputError, MissingTextError
 from vectorize_core.layout import Record
+from vectorize_core.layout.reader import RecordReader
 from vectorize_core.models import Match, Vector
 from vectorize_core.reads.by_id import get_many
-from vectorize_core.reads.post_filter import Preparing, ReadRecord
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.names import name_outside
 from vectorize_core.texts.store import TextStore
@@ -30,11 +30,11 @@ def check_on_missing_text(given: OnMissingText) -> None:
 class TextReading:
     """How the records of an index get their texts; ``texts`` is None where all are in vectors.
 
-    ``read`` makes a record of what a vector holds.
+    ``reader`` makes records of what vectors hold.
     """
 
     state: IndexState
-    read: ReadRecord
+    reader: RecordReader
     texts: TextStore | None = None
     on_missing_text: OnMissingText = "error"
 
@@ -46,6 +46,26 @@ class TextReading:
         records = await self.current(io, vectors)
         pairs = zip(vectors, records, strict=True)
         return [(vector, self._checked(record)) for vector, record in pairs if record is not None]
+
+    async def for_filter(
+        self, io: Io, vectors: Sequence[Match | Vector], /, *, texts: bool
+    ) -> list[Record]:
+        """The records of vectors for a post-filter, with ``texts`` if it looks at them.
+
+        The text of one that is gone is empty: it is left out later, where it is to be returned.
+        """
+        if not texts:
+            return [self.reader.read(vector) for vector in vectors]
+        records = await self.current(io, vectors)
+        pairs = zip(vectors, records, strict=True)
+        return [self._for_filter(vector, record) for vector, record in pairs]
+
+    def _for_filter(self, vector: Match | Vector, record: Record | None) -> Record:
+        if record is None:
+            return replace(self.reader.read(vector), text="")
+        if record.text is None and self.on_missing_text == "empty":
+            return replace(record, text="")
+        return record
 
     async def current(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record | None]:
         """The records of vectors, with their texts where these are found; None for what is gone.
@@ -63,7 +83,7 @@ class TextReading:
         return [again.get(v.id) if self._lacks(v.id, record) else record for v, record in pairs]
 
     async def _fill(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
-        records = [self.read(vector.id, vector.metadata) for vector in vectors]
+        records = [self.reader.read(vector) for vector in vectors]
         names = [self._name(v.id, record) for v, record in zip(vectors, records, strict=True)]
         wanted = [name for name in dict.fromkeys(names) if name is not None]
         if self.texts is None or not wanted:
@@ -102,34 +122,3 @@ class TextReading:
             f"on_missing_text='empty'. Its metadata has the keys "
             f"{sorted(map(str, record.metadata))}"
         )
-
-
-@dataclass(slots=True)
-class WholeRecords(Preparing):
-    """Reads records for a filter that looks at their texts."""
-
-    reading: TextReading
-    _ready: Mapping[str, Record] = field(default_factory=dict)
-
-    def __call__(self, vector_id: str, metadata: Mapping[str, Any] | None) -> Record:
-        """The record in a vector's metadata, with its text if it was prepared."""
-        ready = self._ready.get(vector_id)
-        return ready if ready is not None else self.reading.read(vector_id, metadata)
-
-    async def prepare(self, io: Io, vectors: Sequence[Match | Vector]) -> None:
-        """Get the texts of these; those before them are forgotten.
-
-        What is gone counts as empty: it is left out later, where it is to be returned.
-        """
-        records = await self.reading.current(io, vectors)
-        self._ready = {
-            vector.id: self._for_filter(vector, record)
-            for vector, record in zip(vectors, records, strict=True)
-        }
-
-    def _for_filter(self, vector: Match | Vector, record: Record | None) -> Record:
-        if record is None:
-            return replace(self.reading.read(vector.id, vector.metadata), text="")
-        if record.text is None and self.reading.on_missing_text == "empty":
-            return replace(record, text="")
-        return record

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from functools import partial
-from typing import Final, Protocol, Unpack
+from typing import Final, Unpack
 
-from vectorize_core.errors import IncompleteAnswerError, InvalidInputError
-from vectorize_core.filters.plan import Plan
+from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Mutation
-from vectorize_core.reads import enumeration
 from vectorize_core.reads.by_id import get_many, iter_ids
-from vectorize_core.reads.post_filter import ReadRecord, raw_record
-from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS
+from vectorize_core.reads.enumeration import rounds_to_delete
 from vectorize_core.reads.selection import SelectOptions, check_is_filter, select
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState
@@ -22,22 +18,12 @@ from vectorize_core.transport.io import Io, in_batches
 from vectorize_core.writes import writing
 
 _REINDEXED_AT_ONCE: Final = 500
-_VERIFICATIONS: Final = 10
 
 
 class DeleteOptions(WaitOptions, SelectOptions, total=False):
     """What is deleted; ``verify`` looks again afterwards, until nothing that matches is left."""
 
     verify: bool
-
-
-class Delete(Protocol):
-    """Deletes vectors by id."""
-
-    async def __call__(
-        self, ids: Sequence[str], /, *, wait: Wait, wait_timeout: float
-    ) -> tuple[Mutation, ...]:
-        """Delete them."""
 
 
 async def delete(
@@ -50,69 +36,22 @@ async def delete(
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
     **options: Unpack[SelectOptions],
 ) -> tuple[Mutation, ...]:
-    """Delete vectors by id, or those that are selected. See `delete_matching`."""
+    """Delete vectors by id, or those that are selected.
+
+    With ``verify``, it waits until the deletion is visible and looks again until nothing is left.
+    """
     if given is not None:
         if verify or options:
             raise InvalidInputError("a delete takes ids or a filter, not both")
         return await writing.delete(io, state, given, wait=wait, wait_timeout=wait_timeout)
     check_is_filter(options.get("filter"), options.get("vectorize_filter"))
-    plan, namespace, most = await select(io, state, options, MAX_ENUMERATION_REQUESTS)
-    return await delete_matching(
-        io,
-        state,
-        plan=plan,
-        namespace=namespace,
-        verify=verify,
-        wait=wait,
-        wait_timeout=wait_timeout,
-        max_requests=most,
-    )
-
-
-async def delete_matching(
-    io: Io,
-    state: IndexState,
-    *,
-    plan: Plan,
-    read: ReadRecord = raw_record,
-    namespace: str | None = None,
-    delete: Delete | None = None,
-    verify: bool = False,
-    wait: Wait = False,
-    wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
-    max_requests: int = MAX_ENUMERATION_REQUESTS,
-) -> tuple[Mutation, ...]:
-    """Delete every record that a plan's filter matches; ``max_requests`` is for finding them.
-
-    ``delete`` is what deletes them, unless None like `writing.delete`.
-
-    With ``verify``, wait until the deletion is visible and look again, as exactly as the service
-    can, until nothing that matches is left: also what it overlooked, or others added meanwhile.
-    """
+    rounds = rounds_to_delete(io, state, await select(io, state, options), verify=verify)
     mutations: list[Mutation] = []
-    if delete is None:
-        delete = partial(writing.delete, io, state)
-    for attempt in range(_VERIFICATIONS):
-        found = enumeration.matching_ids(
-            io,
-            state,
-            plan=plan,
-            read=read,
-            namespace=namespace,
-            precision="high" if attempt else "normal",
-            max_requests=max_requests,
-        )
-        async with aclosing(found) as ids:
-            doomed = [vector_id async for vector_id in ids]
-        if doomed:
+    async with aclosing(rounds) as found:
+        async for ids in found:
             goal = "visible" if verify else wait
-            mutations += await delete(doomed, wait=goal, wait_timeout=wait_timeout)
-        if not verify or (attempt and not doomed):
-            return tuple(mutations)
-    raise IncompleteAnswerError(
-        f"index {state.name!r}: after {_VERIFICATIONS} deletions there is still something that "
-        "the filter matches; something else must be adding it"
-    )
+            mutations += await writing.delete(io, state, ids, wait=goal, wait_timeout=wait_timeout)
+    return tuple(mutations)
 
 
 async def reindex_metadata(

@@ -20,7 +20,7 @@ from vectorize_core.errors import (
     InvalidInputError,
 )
 from vectorize_core.models import Vector
-from vectorize_core.reads import by_id, selection
+from vectorize_core.reads import by_id, raw
 from vectorize_core.state import lifecycle
 from vectorize_core.transport.io import Io, run
 from vectorize_core.writes import writing
@@ -112,7 +112,7 @@ async def test_the_nearest_are_those_of_brute_force_with_all_that_was_asked_for(
 ) -> None:
     sent = tapped(connection)
     options = {"return_values": payload, "return_metadata": "all" if payload else "none"}
-    flow = selection.query(
+    flow = raw.query(
         io_of(face, connection), connection.state("docs"), QUERY, k, **cast("Any", options)
     )
     matches = await driven(face, flow)
@@ -145,8 +145,8 @@ async def test_a_match_is_the_same_on_either_side_of_the_cap(
     face: Face, connection: Connection, options: Any
 ) -> None:
     io, state = io_of(face, connection), connection.state("docs")
-    below = await driven(face, selection.query(io, state, QUERY, 50, **options))
-    above = await driven(face, selection.query(io, state, QUERY, 60, **options))
+    below = await driven(face, raw.query(io, state, QUERY, 50, **options))
+    above = await driven(face, raw.query(io, state, QUERY, 60, **options))
     assert len(below) == 50
     assert len(above) == 60
 
@@ -159,7 +159,7 @@ async def test_a_query_by_id_begins_with_the_vector_itself(
     face: Face, connection: Connection, metric: str, k: int
 ) -> None:
     io, state = io_of(face, connection), connection.state("docs")
-    flow = selection.query(io, state, "id7", k, return_metadata="all")
+    flow = raw.query(io, state, "id7", k, return_metadata="all")
     matches = await driven(face, flow)
     assert len(matches) == k
     assert metric == "dot-product" or matches[0].id == "id7"
@@ -181,7 +181,7 @@ async def test_a_record_deleted_between_search_and_fetch_is_left_out(face: Face)
             cast("Any", connection.executor).service.delete_by_ids("docs", [gone])
 
     tapped(connection, before)
-    matches = await driven(face, selection.query(io, state, QUERY, 60, return_values=True))
+    matches = await driven(face, raw.query(io, state, QUERY, 60, return_values=True))
     assert [match.id for match in matches] == [name for name, _ in best if name != gone]
     connection.close()
 
@@ -202,9 +202,7 @@ async def test_an_impossible_query_is_refused_before_it_is_sent(
 ) -> None:
     sent = tapped(connection)
     with pytest.raises(InvalidInputError, match=said):
-        await driven(
-            face, selection.query(io_of(face, connection), connection.state("docs"), query, k)
-        )
+        await driven(face, raw.query(io_of(face, connection), connection.state("docs"), query, k))
     assert not any(isinstance(op, Query) for op in sent)
 
 

@@ -1,0 +1,121 @@
+"""Reading raw vectors, as `Index` does: by filters as users give them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Unpack
+
+from vectorize_core.api.operations import GetInfo
+from vectorize_core.filters.explain import Explanation, explain
+from vectorize_core.filters.plan import Plan, Unindexed
+from vectorize_core.models import Match, ReturnMetadata, Values, Vector
+from vectorize_core.reads import enumeration, search
+from vectorize_core.reads.partition_search import has_buckets
+from vectorize_core.reads.request_limit import MAX_SEARCH_REQUESTS
+from vectorize_core.reads.selection import AnyFilter, Precision, SelectOptions, select
+from vectorize_core.state.index_state import IndexState, get_metadata_indexes
+from vectorize_core.transport.io import Io
+
+
+class QueryOptions(SelectOptions, total=False):
+    """What comes with a match, and which vectors are searched.
+
+    ``return_values`` also makes the service score exactly instead of approximately, but for 51 to
+    100 matches: one answer cannot hold their values, so these are fetched by id.
+    ``return_metadata`` is "none", "indexed" or "all".
+    """
+
+    return_values: bool
+    return_metadata: ReturnMetadata
+
+
+class EnumerateOptions(SelectOptions, total=False):
+    """All that is selected. ``precision="high"`` asks for twice as many exact answers."""
+
+    precision: Precision
+
+
+async def query(
+    io: Io,
+    state: IndexState,
+    target: Values | str,
+    k: int,
+    *,
+    return_values: bool = False,
+    return_metadata: ReturnMetadata = "none",
+    **options: Unpack[SelectOptions],
+) -> list[Match]:
+    """`search.search` among the selected vectors."""
+    return await search.search(
+        io,
+        state,
+        target,
+        k,
+        await select(io, state, options, max_requests=MAX_SEARCH_REQUESTS),
+        return_values=return_values,
+        return_metadata=return_metadata,
+    )
+
+
+async def ids(
+    io: Io,
+    state: IndexState,
+    *,
+    precision: Precision = "normal",
+    **options: Unpack[SelectOptions],
+) -> AsyncGenerator[str, None]:
+    """The ids of the selected vectors. See `enumeration.iter_matching`."""
+    selection = await select(io, state, options, precision=precision)
+    async with aclosing(enumeration.matching_ids(io, state, selection)) as matching:
+        async for vector_id in matching:
+            yield vector_id
+
+
+async def vectors(
+    io: Io, state: IndexState, **options: Unpack[SelectOptions]
+) -> AsyncGenerator[Vector, None]:
+    """The selected vectors, whole. See `enumeration.iter_matching`."""
+    found = enumeration.iter_matching(
+        io, state, await select(io, state, options), return_values=True, return_metadata="all"
+    )
+    async with aclosing(found) as rounds:
+        async for some in rounds:
+            for match in some:
+                assert match.values is not None
+                yield Vector(match.id, match.values, match.namespace, match.metadata)
+
+
+async def count(
+    io: Io,
+    state: IndexState,
+    *,
+    precision: Precision = "normal",
+    **options: Unpack[SelectOptions],
+) -> int:
+    """How many vectors are selected. See `enumeration.count`."""
+    selection = await select(io, state, options, precision=precision)
+    return await enumeration.count(io, state, selection)
+
+
+async def explain_filter(
+    io: Io,
+    state: IndexState,
+    filter: AnyFilter | None,
+    top_k: int | None,
+    *,
+    unindexed: Unindexed = "error",
+) -> Explanation:
+    """How a filter on vectors as they are is answered, and for how many requests."""
+    options = SelectOptions(filter=filter, unindexed=unindexed)
+    return await explain_plan(io, state, (await select(io, state, options)).plan, top_k)
+
+
+async def explain_plan(
+    io: Io, state: IndexState, plan: Plan, top_k: int | None, count: int | None = None
+) -> Explanation:
+    """How a plan is carried out on an index as it is, or on ``count`` vectors of it."""
+    if count is None:
+        count = (await io.call(GetInfo(state.name))).vector_count
+    indexed = await get_metadata_indexes(io, state)
+    return explain(plan, top_k, count, windows=has_buckets(indexed))
