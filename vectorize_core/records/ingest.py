@@ -22,7 +22,7 @@ from vectorize_core.texts.keeping import Kept, Putting
 from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Entry
 from vectorize_core.writes.checkpoint import Checkpoint
-from vectorize_core.writes.sources import TURN, Records, Source, check_values
+from vectorize_core.writes.sources import CHUNK_SIZE, Records, Source, check_values
 
 _TYPICAL = 0.012345678
 """As long in JSON as most values of an embedding."""
@@ -73,18 +73,18 @@ class Ingest(Source[Item]):
         await self._index.check_promises(self._io)
         indexed = await self._index.properties(self._io)
         async with (
-            aclosing(self.checked(self._turns(checkpoint, batch_size, indexed))) as turns,
-            aclosing(_joined(turns, batch_size)) as batches,
+            aclosing(self.checked(self._chunks(checkpoint, batch_size, indexed))) as chunks,
+            aclosing(_joined(chunks, batch_size)) as batches,
         ):
             async for batch in batches:
                 yield await (self._pretend(batch) if dry_run else self._embed(batch))
 
-    async def _turns(
+    async def _chunks(
         self, checkpoint: Checkpoint, batch_size: int, indexed: Mapping[str, IndexType]
     ) -> AsyncGenerator[list[_Prepared], None]:
         """Records that are to be written; values that are given are checked."""
-        async with aclosing(self.turns(batch_size)) as turns:
-            async for start, items in turns:
+        async with aclosing(self.chunks(batch_size)) as chunks:
+            async for start, items in chunks:
                 await self._io.sleep(0)
                 prepared = []
                 for position, item in enumerate(items, start):
@@ -154,11 +154,11 @@ class Ingest(Source[Item]):
             )
         entries: list[Entry] = []
         embedded = iter(embeddings)
-        for start in range(0, len(batch), TURN):
+        for start in range(0, len(batch), CHUNK_SIZE):
             await self._io.sleep(0)
-            turn = batch[start : start + TURN]
-            some = self._entries(turn, embedded)
-            await self._check(turn, [entry.vector for entry in some if entry.vector])
+            chunk = batch[start : start + CHUNK_SIZE]
+            some = self._entries(chunk, embedded)
+            await self._check(chunk, [entry.vector for entry in some if entry.vector])
             entries += some
         await self._index.ensure(self._io, self._dimensions)
         if self._texts is not None:
@@ -237,12 +237,12 @@ def _beginning(text: str, room: int) -> str:
 
 
 async def _joined(
-    turns: AsyncIterable[list[_Prepared]], size: int
+    chunks: AsyncIterable[list[_Prepared]], size: int
 ) -> AsyncGenerator[list[_Prepared], None]:
-    """What ``turns`` hold, in lists of ``size``, the last one shorter."""
+    """What ``chunks`` hold, in lists of ``size``, the last one shorter."""
     joined: list[_Prepared] = []
-    async for turn in turns:
-        joined += turn
+    async for chunk in chunks:
+        joined += chunk
         while len(joined) >= size:
             yield joined[:size]
             joined = joined[size:]

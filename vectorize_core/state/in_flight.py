@@ -1,4 +1,4 @@
-"""Which ids are on their way to an index, so that no two requests race for one."""
+"""The ids in flight to an index, so that no two requests race for one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import threading
 from collections.abc import Collection
 
 
-class Claims:
-    """The ids that are on their way to one index, over whichever call of a connection."""
+class InFlight:
+    """The ids that the calls of a connection have in flight to one index; thread-safe."""
 
     def __init__(self) -> None:
         self._owners: dict[str, object] = {}
         self._lock = threading.Lock()
 
     def take(self, owner: object, ids: Collection[str]) -> bool:
-        """Claim ``ids`` for ``owner``, all or none; False if one of them is another's."""
+        """Take ``ids`` for ``owner``, all or none; False if another owner has one of them."""
         with self._lock:
             if not self._owners.keys().isdisjoint(ids):
                 return False
@@ -22,8 +22,8 @@ class Claims:
             return True
 
     def release(self, owner: object, ids: Collection[str]) -> None:
-        """Give up what of ``ids`` is claimed for ``owner``."""
+        """Free those of ``ids`` that ``owner`` has."""
         with self._lock:
-            for claimed in ids:
-                if self._owners.get(claimed) is owner:
-                    del self._owners[claimed]
+            for taken in ids:
+                if self._owners.get(taken) is owner:
+                    del self._owners[taken]

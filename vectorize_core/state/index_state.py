@@ -9,40 +9,41 @@ from datetime import datetime
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes
 from vectorize_core.errors import IndexNotFoundError, IndexReplacedError
 from vectorize_core.models import IndexDetails, IndexType
-from vectorize_core.state.in_flight import Claims
+from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.own_writes import OwnWrites
 from vectorize_core.transport.io import Io
 
 
 @dataclass(slots=True)
 class IndexState:
-    """One index as this client knows it; shared by all faces of a connection.
+    """One index as this client knows it; sync and async calls of a connection share it.
 
-    Forgetting is always safe: the configuration is read again when it is needed. Metadata
-    indexes that this client has deleted, at these times by `time.monotonic`, may be listed still.
+    Forgetting is always safe: the configuration is read again when it is needed. ``deleted_at``
+    holds the metadata indexes that this client has deleted, with the time by `time.monotonic`: the
+    service may list them for a while.
     """
 
     name: str
     details: IndexDetails | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
     finds_missing: bool | None = None
-    """Whether the service finds vectors without a property by ``$ne``, once that was tried."""
-    own: OwnWrites = field(default_factory=OwnWrites, repr=False)
-    claims: Claims = field(default_factory=Claims, repr=False)
+    """Whether the service finds vectors without a property by ``$ne``; None until that is tried."""
+    own_writes: OwnWrites = field(default_factory=OwnWrites, repr=False)
+    in_flight: InFlight = field(default_factory=InFlight, repr=False)
     deleted_at: dict[str, float] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Forget the configuration: the index was created, deleted or changed."""
+        """Forget the configuration, as the index was created, deleted or changed."""
         self.details = None
         self.metadata_indexes = None
 
     def check_same(self, created_on: datetime | None) -> None:
-        """Raise `IndexReplacedError` if the index is known to have been made after that."""
+        """Raise `IndexReplacedError` if the index is known to have been created later."""
         known = self.details
         if known is None or known.created_on is None or created_on is None:
             return
         if created_on < known.created_on:
-            self.own.forget(known.created_on)
+            self.own_writes.forget(known.created_on)
             self.forget()
             raise IndexReplacedError(
                 f"the index {self.name!r} was deleted, and created again on {known.created_on}: "

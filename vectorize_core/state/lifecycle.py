@@ -1,4 +1,4 @@
-"""Creating and deleting indexes and metadata indexes, so that a lost answer does no harm."""
+"""Creating and deleting indexes and metadata indexes, safely where an answer is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from vectorize_core.models import (
     Preset,
 )
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
-from vectorize_core.state.polling import Pauses
+from vectorize_core.state.polling import Polling
 from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
@@ -48,8 +48,8 @@ logger = logging.getLogger("vectorize_core")
 async def repeat_settled(io: Io, op: Op[T], settled: Callable[[], Awaitable[T | None]]) -> T:
     """Carry out an ``op`` that must not simply be sent twice.
 
-    After a fault that may have hidden a success, ``settled`` looks at the state and returns the
-    answer if the work is already done.
+    After a fault, when the first request may have succeeded, ``settled`` looks at the state. It
+    returns the result if the work is done, otherwise None.
     """
     tried = False
 
@@ -74,9 +74,9 @@ class CreateOptions(TypedDict, total=False):
 
     ``record_layout`` (True) adds the three metadata indexes that the LangChain and LlamaIndex
     stores use; without them, what takes more than one answer of the service is refused.
-    ``exist_ok`` accepts an index with the same configuration; it gets the ``metadata_indexes``
-    it lacks, which cover what is written from then on. ``wait_timeout`` is for metadata
-    indexes, in seconds (600).
+    ``exist_ok`` accepts an index with the same configuration, and adds the ``metadata_indexes``
+    it lacks, which cover what is written from then on. ``wait_timeout`` is how long to wait for
+    metadata indexes, in seconds (600).
     """
 
     dimensions: int
@@ -123,13 +123,13 @@ async def create_index(
     state.forget()
     try:
         details = await repeat_settled(io, op, settled)
-        state.own.forget()
+        state.own_writes.forget()
     except IndexExistsError:
         if not exist_ok:
             raise
         details = await get_details(io, state, refresh=True)
         _check_same(details, config)
-        # Only what its maker meant it to have, and what is asked for here by name.
+        # Only those noted when it was created, and those asked for here by name.
         noted = layout.noted_properties(details.description)
         named = metadata_indexes if metadata_indexes is not None else {}
         wanted = {name: kind for name, kind in wanted.items() if name in noted or name in named}
@@ -140,7 +140,7 @@ async def create_index(
 
 
 async def delete_index(io: Io, state: IndexState) -> None:
-    """Delete an index; an index that is gone when a lost answer is repeated is deleted."""
+    """Delete an index; one that is gone when the request is repeated was deleted by it."""
     tried = False
     op = DeleteIndex(state.name)
 
@@ -155,14 +155,14 @@ async def delete_index(io: Io, state: IndexState) -> None:
             tried = True
 
     state.forget()
-    state.own.forget()
+    state.own_writes.forget()
     await io.repeat(attempt, op)
 
 
 async def create_metadata_index(
     io: Io, state: IndexState, property_name: str, index_type: IndexType
 ) -> Mutation:
-    """Create one metadata index; the mutation has no id if a lost answer had done it."""
+    """Create one metadata index; the mutation has no id if its answer was lost."""
     check_metadata_indexes(state.name, {property_name: index_type})
 
     async def settled() -> Mutation | None:
@@ -177,7 +177,7 @@ async def create_metadata_index(
 
 
 async def delete_metadata_index(io: Io, state: IndexState, property_name: str) -> Mutation:
-    """Delete one metadata index; the mutation has no id if a lost answer had done it."""
+    """Delete one metadata index; the mutation has no id if its answer was lost."""
 
     async def settled() -> Mutation | None:
         present = await get_metadata_indexes(io, state, refresh=True)
@@ -202,12 +202,12 @@ async def ensure_metadata_indexes(
     A live index covers the vectors written from then on, hence the wait: 70 to 165 seconds on
     Cloudflare. Progress goes to the ``vectorize_core`` logger.
     """
-    pauses = Pauses(io, wait_timeout)
+    polling = Polling(io, wait_timeout)
     present = await get_metadata_indexes(io, state, refresh=True)
     dropped = {name for name in wanted if name in present and _was_just_deleted(state, name)}
     if dropped:
-        # What is listed is about to go: it must not be taken for the one that is wanted.
-        present = await _wait_for_indexes(io, state, pauses, dropped, live=False)
+        # Those listed are being deleted: they must not be taken for the wanted ones.
+        present = await _wait_for_indexes(io, state, polling, dropped, live=False)
     for name, index_type in wanted.items():
         if present.get(name, index_type) != index_type:
             raise ConfigurationError(
@@ -219,7 +219,7 @@ async def ensure_metadata_indexes(
     for name, index_type in missing.items():
         await create_metadata_index(io, state, name, index_type)
     if missing:
-        await _wait_for_indexes(io, state, pauses, set(missing), live=True)
+        await _wait_for_indexes(io, state, polling, set(missing), live=True)
 
 
 def _was_just_deleted(state: IndexState, name: str) -> bool:
@@ -228,44 +228,44 @@ def _was_just_deleted(state: IndexState, name: str) -> bool:
 
 
 async def _wait_for_indexes(
-    io: Io, state: IndexState, pauses: Pauses, names: set[str], *, live: bool
+    io: Io, state: IndexState, polling: Polling, names: set[str], *, live: bool
 ) -> Mapping[str, IndexType]:
-    """Wait until metadata indexes are live, or gone; returns all that are live then."""
+    """Wait until metadata indexes are live, or gone; returns all live ones."""
     details = await get_details(io, state)
     next_look, pending = 5.0, names
 
     async def settled() -> bool:
         nonlocal next_look, pending
-        if pauses.waited >= next_look:
-            next_look = pauses.waited + 15.0
-            state.details = await io.once(GetIndex(state.name), patience=pauses.left)
+        if polling.waited >= next_look:
+            next_look = polling.waited + 15.0
+            state.details = await io.once(GetIndex(state.name), patience=polling.left)
             state.check_same(details.created_on)
-        listed = await io.once(ListMetadataIndexes(state.name), patience=pauses.left)
+        listed = await io.once(ListMetadataIndexes(state.name), patience=polling.left)
         present = state.metadata_indexes = {m.property_name: m.index_type for m in listed}
         pending = names - present.keys() if live else names & present.keys()
-        if pending and pauses.waited > 1:
-            level = logging.WARNING if pauses.waited < 4 else logging.INFO
+        if pending and polling.waited > 1:
+            level = logging.WARNING if polling.waited < 4 else logging.INFO
             logger.log(
                 level,
                 "index %r: waiting for the metadata indexes %s (%.0f s; usually 70 to 165 s)",
                 state.name,
                 ", ".join(sorted(pending)),
-                pauses.waited,
+                polling.waited,
             )
         return not pending
 
-    if not await pauses.until(settled):
+    if not await polling.until(settled):
         raise WaitTimeoutError(
             f"index {state.name!r}: the metadata indexes {sorted(pending)} are not "
-            f"{'live' if live else 'gone'} after {pauses.waited:.0f} s. They may still become "
+            f"{'live' if live else 'gone'} after {polling.waited:.0f} s. They may still become "
             "so; vectors written before metadata indexes are live are not found by filters on them"
-        ) from pauses.failure
+        ) from polling.failure
     return await get_metadata_indexes(io, state)
 
 
 def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> IndexConfig:
     if (dimensions is None) == (preset is None):
-        raise InvalidInputError("an index takes dimensions=, or preset= instead; one of them")
+        raise InvalidInputError("an index takes either dimensions= or preset=")
     if preset is not None:
         if preset not in PRESETS:
             raise InvalidInputError(f"{preset!r} is not a preset; presets are {list(PRESETS)}")
@@ -296,7 +296,7 @@ def check_metric(metric: Metric) -> None:
 
 
 def check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
-    """Metadata indexes that an index can have: their names, types and number."""
+    """Check the names, types and number of the metadata indexes of an index."""
     if len(wanted) > limits.MAX_METADATA_INDEXES:
         raise ConfigurationError(
             f"index {index!r} would have {len(wanted)} metadata indexes; Vectorize allows "

@@ -1,9 +1,9 @@
 """What a client remembers of its own writes, and what proves that reads see them.
 
 Mutations of an index take effect in the order in which they were accepted, each as a whole. So a
-few records of a write are enough to recognise it by, and one write that is seen proves all that
-were accepted before it was sent. Mutation ids are not ordered; moments of a clock of one's own
-order those of one client.
+few of its records, the probes, are enough to recognise a write, and one write that reads see proves
+all that were accepted before it was sent. Mutation ids have no order; a counter of moments orders
+the writes of this client.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vectorize_core.models import Vector
 
 Kind = Literal["upsert", "insert", "delete"]
 _PROBES = 5
-"""Of four requests on their way at once, all are read again in a single one."""
+"""The probes of four requests in flight at once fit into a single read."""
 _REMEMBERED, _REMEMBERED_IDS = 64, 20_000
 _ORDERED = 1_000
 
@@ -35,11 +35,10 @@ _ORDERED = 1_000
 class Probe:
     """A record of a write, as it reads once reads see the write; None if it is gone then.
 
-    Of writes sent side by side either may be the last, hence several ``expected``. An insert may
-    leave an older record in place, so any will do unless ``exact``. A record may have been there
-    before as it is now written: it is proof only if it read otherwise ``until`` some moment, and
-    if no write of ours that is still unseen makes it read so too (``telling``). It is ``current``
-    until a later write of ours changes it again.
+    There are several ``expected`` if writes were in flight at once, for any may be the last. Any
+    record will do unless it is ``exact``: an insert may leave an older record in place. A probe is
+    proof only if it read otherwise ``until`` some moment, and if no unseen write of ours makes it
+    read the same (``telling``). It is ``current`` until a later write of ours changes it.
     """
 
     expected: list[Vector | None]
@@ -59,9 +58,9 @@ class Probe:
 class OwnWrite:
     """One mutation of this client, from the moment it is sent.
 
-    ``ids`` are all it touches; ``created_on`` is that of the index it was meant for; ``since`` is
-    when it was accepted, by `time.monotonic`. When its probes were last read, all current ones
-    read as expected if ``matching``, and one that is proof did if ``shown``.
+    ``ids`` are all ids it touches, ``created_on`` tells which index it was meant for, ``since`` is
+    when it was accepted, by `time.monotonic`. After its probes were read, ``matching`` says that
+    all current ones read as expected, ``shown`` that one of those which are proof did.
     """
 
     kind: Kind
@@ -79,11 +78,11 @@ class OwnWrite:
 
     @property
     def rewritten(self) -> bool:
-        """Whether later writes of ours have changed all its probes."""
+        """Whether later writes of ours have overwritten all its probes."""
         return not any(probe.current for probe in self.probes.values())
 
     def precedes(self, later: OwnWrite) -> None:
-        """Note that ``later`` was sent when this write was accepted, though perhaps not seen."""
+        """Note that ``later`` was sent after this write was accepted."""
         for vector_id, probe in later.probes.items():
             if vector_id not in self.ids:
                 continue
@@ -92,14 +91,14 @@ class OwnWrite:
                 probe.telling = False
                 continue
             if mine.current and mine.exact and not probe.exact:
-                # An insert keeps what this write has put there, and decides where it deletes.
+                # An insert keeps what this write has put there; after a delete it takes effect.
                 decided = probe.expected if None in mine.expected else []
                 probe.expected = [*decided, *(v for v in mine.expected if v is not None)]
                 probe.exact = True
             probe.telling &= not any(map(probe.reads, mine.expected))
 
     def crosses(self, other: OwnWrite) -> None:
-        """Note that ``other`` is on its way at the same time: either may be accepted first."""
+        """Note that ``other`` is in flight at the same time: either may be accepted first."""
         for vector_id in other.ids.intersection(self.probes):
             mine, theirs = self.probes[vector_id], other.probes.get(vector_id)
             if theirs is None:
@@ -114,14 +113,14 @@ class OwnWrite:
         """Note that ``later``, sent after this write was accepted, was accepted too."""
         for vector_id in later.ids.intersection(self.probes):
             probe = self.probes[vector_id]
-            # An insert leaves what this write has put there.
+            # An insert leaves in place what this write has put there.
             probe.current &= later.kind == "insert" and None not in probe.expected
 
     def read(self, stored: Mapping[str, Vector | None], began: int, ended: int) -> None:
         """Note what its probes read as, between two moments.
 
-        One that is proof would be enough, did not other clients write the same things. So a write
-        that is not known to be processed is not taken for seen unless all read as expected.
+        One probe that is proof would do, but other clients may write the same contents. So it
+        takes all probes reading as expected to make the write visible.
         """
         if not self.probes.keys() <= stored.keys():
             return
@@ -138,12 +137,12 @@ class OwnWrite:
 
 @dataclass(slots=True)
 class OwnWrites:
-    """The writes of one client to one index; threads may share it.
+    """The writes of one client to one index; thread-safe.
 
-    It remembers the latest that are not known to be seen, and keeps track of every write that
-    somebody holds because he waits for it. ``last_sent`` is when the latest was sent, ``lag`` for
-    how many seconds reads were found to lag behind processing, ``warned`` whether its user has
-    been told of unseen writes.
+    It remembers the latest ones that reads may not see yet, and tracks every write as long as
+    other code refers to it. ``last_sent`` is when the latest was sent, ``lag`` for how many seconds
+    reads were found to lag behind processing, ``warned`` whether the user was warned of unseen
+    writes.
     """
 
     last_sent: float = -math.inf
@@ -159,7 +158,7 @@ class OwnWrites:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def moment(self) -> int:
-        """A moment, later than any before it."""
+        """The next moment of the counter."""
         return next(self._clock)
 
     def begin(
@@ -168,124 +167,127 @@ class OwnWrites:
         written: Mapping[str, Vector | None],
         created_on: datetime | None = None,
     ) -> OwnWrite:
-        """A mutation that is about to be sent: what it writes, None for what it deletes."""
+        """Note a mutation that is about to be sent: vectors by id, None for those it deletes."""
         with self._lock:
-            known = {vector_id for own in self._tracked for vector_id in own.probes}
-            # Some that were probes before: what they read as then proves the earlier writes too.
+            known = {vector_id for write in self._tracked for vector_id in write.probes}
+            # Including probes of earlier writes: what they read as then proves those too.
             chosen = dict.fromkeys((*_spread(tuple(written)), *sorted(known & written.keys())[:2]))
             probes = {i: Probe([_copy(written[i])], exact=kind != "insert") for i in chosen}
-            own = OwnWrite(kind, frozenset(written), probes, self.moment(), created_on)
+            write = OwnWrite(kind, frozenset(written), probes, self.moment(), created_on)
             for other in self._tracked:
-                if other.accepted > own.sent:
-                    other.crosses(own)
+                if other.accepted > write.sent:
+                    other.crosses(write)
                 elif not self.is_visible(other):
-                    other.precedes(own)
-            self._tracked.add(own)
-        return own
+                    other.precedes(write)
+            self._tracked.add(write)
+        return write
 
-    def accept(self, own: OwnWrite, mutation_id: str | None) -> None:
+    def accept(self, write: OwnWrite, mutation_id: str | None) -> None:
         """Note that the service has accepted a write."""
         with self._lock:
-            own.mutation_id, own.accepted, own.since = mutation_id, self.moment(), time.monotonic()
-            self.last_sent = max(self.last_sent, own.sent)
+            write.mutation_id = mutation_id
+            write.accepted, write.since = self.moment(), time.monotonic()
+            self.last_sent = max(self.last_sent, write.sent)
             for other in self._tracked:
-                if other.accepted < own.sent:
-                    other.rewrite(own)
-            if own.ids and not own.visible:
-                self._unseen.append(own)
+                if other.accepted < write.sent:
+                    other.rewrite(write)
+            if write.ids and not write.visible:
+                self._unseen.append(write)
                 while sum(len(write.ids) for write in self._unseen) > _REMEMBERED_IDS:
                     self._unseen.popleft()
             if mutation_id is not None:
-                self._order[mutation_id] = own.sent, own.accepted
+                self._order[mutation_id] = write.sent, write.accepted
                 if len(self._order) > _ORDERED:
                     del self._order[next(iter(self._order))]
 
     def processed(self, mutation_id: str | None) -> float:
-        """Note the last mutation that the index has processed, of whichever client.
+        """Note the last mutation that the index has processed, of any client.
 
-        Returns a moment by which it was accepted at the latest: what was sent after that is not
-        processed yet.
+        Returns the latest moment at which it can have been accepted: writes sent after that are
+        not processed yet.
         """
         if mutation_id is None:
             return -math.inf
         with self._lock:
             sent, accepted = self._order.get(mutation_id, (-math.inf, math.inf))
             self._processed = max(self._processed, sent)
-            for own in self._tracked:
-                own.processed |= own.mutation_id == mutation_id
+            for write in self._tracked:
+                write.processed |= write.mutation_id == mutation_id
             return accepted
 
     def read(self, stored: Mapping[str, Vector | None], began: int) -> None:
-        """Note what records read as, None for what is not there; it began at a moment."""
+        """Note what records read as, None for missing ones; the read ``began`` at a moment."""
         with self._lock:
             ended = self.moment()
-            for own in self._tracked:
-                own.read(stored, began, ended)
-                if own.visible:
-                    self._see(own)
+            for write in self._tracked:
+                write.read(stored, began, ended)
+                if write.visible:
+                    self._see(write)
 
-    def see(self, own: OwnWrite, *, alone: bool = False) -> None:
-        """Note that reads see a write, and so all before it unless it is seen ``alone``."""
+    def see(self, write: OwnWrite, *, alone: bool = False) -> None:
+        """Note that reads see a write, and so all before it unless ``alone``."""
         with self._lock:
-            self._see(own, alone)
+            self._see(write, alone)
 
-    def _see(self, own: OwnWrite, alone: bool = False) -> None:
-        own.visible = True
-        # That records are gone may be another client's doing: it proves less.
-        if own.kind != "delete" and not alone:
-            self._visible = max(self._visible, own.sent)
-        elif own.processed or own.accepted < self._processed:
-            self._gone = max(self._gone, own.sent)
+    def _see(self, write: OwnWrite, alone: bool = False) -> None:
+        write.visible = True
+        # Another client may have deleted the same records, so a delete proves less.
+        if write.kind != "delete" and not alone:
+            self._visible = max(self._visible, write.sent)
+        elif write.processed or write.accepted < self._processed:
+            self._gone = max(self._gone, write.sent)
         for seen in [write for write in self._unseen if self.is_visible(write)]:
             self._unseen.remove(seen)
             self.warned = False
 
-    def is_visible(self, own: OwnWrite) -> bool:
+    def is_visible(self, write: OwnWrite) -> bool:
         """Whether reads are known to see a write."""
-        gone = self._gone if own.kind == "delete" else -math.inf
-        return own.visible or own.accepted < max(self._visible, gone)
+        gone = self._gone if write.kind == "delete" else -math.inf
+        return write.visible or write.accepted < max(self._visible, gone)
 
-    def is_processed(self, own: OwnWrite) -> bool:
-        """Whether the index is known to have taken a write up."""
-        return own.processed or own.accepted < self._processed or self.is_visible(own)
+    def is_processed(self, write: OwnWrite) -> bool:
+        """Whether the index is known to have processed a write."""
+        return write.processed or write.accepted < self._processed or self.is_visible(write)
 
     def pending(self) -> tuple[OwnWrite, ...]:
-        """The writes that are not known to be seen, oldest first; of many only the latest."""
+        """The writes that reads may not see yet, oldest first; of many only the latest."""
         with self._lock:
             return tuple(self._unseen)
 
-    def after(self, own: OwnWrite) -> tuple[OwnWrite, ...]:
-        """Those of `pending` that were sent when ``own`` was accepted."""
-        return tuple(later for later in self.pending() if later.sent > own.accepted)
+    def after(self, write: OwnWrite) -> tuple[OwnWrite, ...]:
+        """Those of `pending` that were sent after ``write`` was accepted."""
+        return tuple(later for later in self.pending() if later.sent > write.accepted)
 
     def forget(self, created_on: datetime | None = None) -> None:
-        """Wait for none of these any more, the index being gone; or only for those since."""
+        """Forget the pending writes, as their index is gone; keep those to the index since."""
         with self._lock:
-            kept = [own for own in self._unseen if created_on and own.created_on == created_on]
+            kept = [
+                write for write in self._unseen if created_on and write.created_on == created_on
+            ]
             self._unseen.clear()
             self._unseen.extend(kept)
 
 
 def latest(writes: Collection[OwnWrite]) -> tuple[OwnWrite, ...]:
-    """Those of ``writes`` that prove all when they are seen, for no other follows them.
+    """The last of ``writes``, which prove all of them once reads see them.
 
-    That records are gone may be another client's doing, so it does not prove what was written.
+    Deletes do not prove what was written: another client may have deleted the same records.
     """
-    last = max((own.sent for own in writes), default=-1)
-    telling = (own.sent for own in writes if own.kind != "delete" and not own.rewritten)
+    last = max((write.sent for write in writes), default=-1)
+    telling = (write.sent for write in writes if write.kind != "delete" and not write.rewritten)
     wrote = max(telling, default=-1)
-    return tuple(own for own in writes if own.accepted > (last if own.kind == "delete" else wrote))
+    return tuple(w for w in writes if w.accepted > (last if w.kind == "delete" else wrote))
 
 
 def _spread(ids: Sequence[str]) -> Sequence[str]:
-    """A few of many: the first, the last and some between them."""
+    """A few of ``ids``: the first, the last and some between them."""
     if len(ids) <= _PROBES:
         return ids
     return [ids[round(n * (len(ids) - 1) / (_PROBES - 1))] for n in range(_PROBES)]
 
 
 def _copy(vector: Vector | None) -> Vector | None:
-    """As the service has it, whatever becomes of the caller's metadata and array."""
+    """A copy, since the caller may change the metadata and the array."""
     if vector is None:
         return None
     metadata = jsontext.loads(jsontext.dumps(vector.metadata or {}))
@@ -303,7 +305,7 @@ def _same(stored: Vector | None, expected: Vector | None) -> bool:
 
 
 def _comparable(value: Any) -> Any:
-    """JSON without what a service may well change: nulls in objects, and how numbers are held."""
+    """JSON without what the service may change: nulls in objects, and the types of numbers."""
     if isinstance(value, Mapping):
         return {key: _comparable(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):

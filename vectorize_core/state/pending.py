@@ -1,4 +1,4 @@
-"""Saying so when a search finds nothing because what was written cannot be found yet."""
+"""The warning of a search that finds nothing because writes are not processed yet."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from vectorize_core.transport.io import Io
 
 _PACKAGES = {"vectorize_core", "langchain_vectorize", "llama_index_vectorize"}
 _RECENT = 600.0
-"""A write that is older is not why a search finds nothing; its fate is not asked for."""
+"""Seconds after which a write is not the reason that a search finds nothing."""
 
 
 async def warn_of_pending_writes(io: Io, state: IndexState) -> None:
-    """Warn if the index has not processed this client's last write; after a search in vain.
+    """Warn if the index has not processed this client's last write; for a search without matches.
 
-    Nothing is asked where own writes are known to be processed. It warns once until they are,
-    and not where another client's mutation hides whether they are.
+    It sends nothing if that write is known to be processed. It warns once until it is, and not if
+    another client's mutation hides whether it is.
     """
-    known = state.own
+    known = state.own_writes
     last = next(reversed(known.pending()), None)
     if last is None or known.is_processed(last):
         known.warned = False

@@ -1,4 +1,4 @@
-"""The time that a wait takes: polls, with growing pauses between them, up to a deadline."""
+"""Polling with growing pauses, up to a deadline."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _FIRST, _LONGEST = 0.05, 5.0
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a poll that failed may well succeed later: it was refused, or not sent at all."""
+    """Whether a poll that failed this way may succeed later."""
     return is_transient(error) or isinstance(error, LimitUsedUpError)
 
 
-class Pauses:
-    """Pauses from 50 ms to 5 s, for ``timeout`` seconds in all.
+class Polling:
+    """Polls, with pauses from 50 ms to 5 s, for ``timeout`` seconds in all.
 
-    ``failure`` is what the last poll failed with, ``polls`` how many there were, ``slept`` the
-    sum of all pauses in seconds.
+    ``failure`` is the error of the last poll, ``polls`` the number of polls, ``slept`` the sum of
+    all pauses in seconds.
     """
 
     def __init__(self, io: Io, timeout: float) -> None:
@@ -34,7 +34,7 @@ class Pauses:
 
     @property
     def waited(self) -> float:
-        """Seconds since the beginning; polls take time too, and an injected sleep none."""
+        """Seconds since the beginning, also where a test's sleep takes no time."""
         return max(self.slept, self._io.now() - self._start)
 
     @property
@@ -44,14 +44,14 @@ class Pauses:
 
     @property
     def left(self) -> float:
-        """Seconds until then, at least 0."""
+        """Seconds until the time is up, at least 0."""
         return max(self._timeout - self.waited, 0.0)
 
     async def until(self, poll: Callable[[], Awaitable[bool]]) -> bool:
-        """Poll until that is true; False when the time is up before.
+        """Call ``poll`` until it returns True; False if the time is up first.
 
-        A transient failure of a poll means not yet, so a poll has no need of retries. It is
-        asked once more when the time is up.
+        A transient failure of a poll means not yet, so polls need no retries. The last poll is
+        made when the time is up.
         """
         while True:
             self.failure = None

@@ -20,7 +20,7 @@ from vectorize_core.errors import InvalidVectorError, WaitTimeoutError
 from vectorize_core.layout import Record
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.state.index_state import IndexState
-from vectorize_core.state.polling import Pauses
+from vectorize_core.state.polling import Polling
 from vectorize_core.texts.names import (
     Versions,
     list_name,
@@ -102,7 +102,7 @@ class Keeping:
         """
         if not doomed:
             return True
-        if not await Pauses(io, wait_timeout).until(partial(self._are_unnamed, io, doomed)):
+        if not await Polling(io, wait_timeout).until(partial(self._are_unnamed, io, doomed)):
             return False
         index = self.state.name
         now = await self._find(io, doomed.versions.keys())

@@ -10,7 +10,7 @@ from vectorize_core import limits
 from vectorize_core.api import wire
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Vector
-from vectorize_core.state.in_flight import Claims
+from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.own_writes import OwnWrite
 from vectorize_core.transport.io import Io
 
@@ -48,7 +48,7 @@ class Piece(NamedTuple):
 
     entries: tuple[Entry, ...]
     seconds: float
-    own: OwnWrite
+    own_write: OwnWrite
     error: Exception | None = None
 
 
@@ -115,7 +115,7 @@ class Batcher:
     def __init__(
         self,
         io: Io,
-        claims: Claims,
+        in_flight: InFlight,
         entries: AsyncGenerator[list[Entry], None],
         *,
         batch_size: int,
@@ -123,7 +123,7 @@ class Batcher:
         keep_last: bool = True,
     ) -> None:
         self._io = io
-        self._claims = claims
+        self._in_flight = in_flight
         self._entries = entries
         self._batch_size = batch_size
         self._max_bytes = check_batch_bytes(max_batch_bytes)
@@ -135,14 +135,14 @@ class Batcher:
 
     def ended(self, batch: Batch) -> None:
         """``batch`` has its answer, so its ids are free: who is told of it may write them."""
-        self._claims.release(batch, batch.sent)
+        self._in_flight.release(batch, batch.sent)
         batch.ended = True
 
     def landed(self, batch: Batch) -> None:
         """``batch`` is accounted for."""
         self.on_the_way.remove(batch)
         if not batch.ended:
-            self._claims.release(batch, batch.sent)
+            self._in_flight.release(batch, batch.sent)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches until the input ends, or until one shares an id with an earlier one.
@@ -163,7 +163,7 @@ class Batcher:
             # Noted before it is claimed: an interruption in between must not leave a claim behind.
             self.on_the_way.append(batch)
             self._held = None
-            while not self._claims.take(batch, batch.sent):
+            while not self._in_flight.take(batch, batch.sent):
                 await self._io.sleep(_PAUSE)
             yield batch
 

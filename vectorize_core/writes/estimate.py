@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from vectorize_core.api import wire
 from vectorize_core.models import Vector
-from vectorize_core.state.in_flight import Claims
+from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Batcher, check_batch_size
@@ -63,7 +63,7 @@ async def estimate(
     batch_size = check_batch_size(options.get("batch_size"))
     batcher = Batcher(
         io,
-        Claims(),
+        InFlight(),
         source.entries(checkpoint, batch_size, dry_run=True),
         batch_size=batch_size,
         max_batch_bytes=options.get("max_batch_bytes"),

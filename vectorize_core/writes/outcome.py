@@ -1,4 +1,4 @@
-"""The account of a write: what became of every position of its input."""
+"""The outcome of a write: what became of every position of its input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vectorize_core.writes.ranges import Positions, runs
 from vectorize_core.writes.sources import Source
 
 
-class Account:
+class WriteOutcome:
     """What is in, what may be, and why the rest is not, as ranges: input may be long."""
 
     def __init__(self, source: Source[Any], checkpoint: Checkpoint) -> None:
@@ -43,7 +43,7 @@ class Account:
         if piece.error is None:
             self._written += runs(positions)
             self._accepted += len(positions)
-            self._mutations.append((positions[0], Mutation(piece.own.mutation_id)))
+            self._mutations.append((positions[0], Mutation(piece.own_write.mutation_id)))
             return entries
         self.causes.append(piece.error)
         if is_open(piece.error):
@@ -58,7 +58,7 @@ class Account:
             self._unknown += runs(entry.position for entry in lost)
 
     def failure(self) -> PartialWriteError:
-        """The account of what was taken from the source."""
+        """The outcome of what was taken from the source."""
         source, before = self._source, self._checkpoint
         known = [*self._written, *source.known, *runs(before.written)]
         written, unknown = Positions(known), Positions(self._unknown)

@@ -16,8 +16,8 @@ from vectorize_core.writes.checkpoint import Checkpoint
 S = TypeVar("S")
 T = TypeVar("T")
 Records = Iterable[T] | AsyncIterable[T]
-TURN = 64
-"""Records that are worked on at once, before an event loop gets its turn."""
+CHUNK_SIZE = 64
+"""Records that are worked on at once, before an event loop gets its chunk."""
 
 
 class Source(Generic[T]):
@@ -48,34 +48,34 @@ class Source(Generic[T]):
         """
         raise NotImplementedError
 
-    async def turns(self, batch_size: int) -> AsyncGenerator[tuple[int, list[T]], None]:
+    async def chunks(self, batch_size: int) -> AsyncGenerator[tuple[int, list[T]], None]:
         """The records, some at a time and never of two batches, each with the first's position.
 
         Of a collection all count as taken at once.
         """
-        turn: list[T] = []
+        chunk: list[T] = []
         start = 0
         self.taken = self.total if self.total is not None else 0
         async with aclosing(each(self.records)) as records:
             async for record in records:
-                turn.append(record)
-                stop = start + len(turn)
+                chunk.append(record)
+                stop = start + len(chunk)
                 self.taken = max(self.taken, stop)
-                if len(turn) == TURN or stop % batch_size == 0:
-                    yield start, turn
-                    start, turn = stop, []
-        if turn:
-            yield start, turn
+                if len(chunk) == CHUNK_SIZE or stop % batch_size == 0:
+                    yield start, chunk
+                    start, chunk = stop, []
+        if chunk:
+            yield start, chunk
 
-    async def checked(self, turns: AsyncGenerator[S, None]) -> AsyncGenerator[S, None]:
-        """``turns`` as they come; all of a collection's first, so that none is sent in vain."""
-        async with aclosing(turns):
+    async def checked(self, chunks: AsyncGenerator[S, None]) -> AsyncGenerator[S, None]:
+        """``chunks`` as they come; all of a collection's first, so that none is sent in vain."""
+        async with aclosing(chunks):
             if self.total is None:
-                async for turn in turns:
-                    yield turn
+                async for chunk in chunks:
+                    yield chunk
                 return
-            for turn in [turn async for turn in turns]:
-                yield turn
+            for chunk in [chunk async for chunk in chunks]:
+                yield chunk
 
     def skip(self, position: int) -> None:
         """The record at ``position`` is in already."""
@@ -102,15 +102,15 @@ class Vectors(Source[Vector]):
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:
         """Vectors that the service takes."""
-        async with aclosing(self.checked(self._turns(checkpoint, batch_size))) as turns:
-            async for entries in turns:
+        async with aclosing(self.checked(self._chunks(checkpoint, batch_size))) as chunks:
+            async for entries in chunks:
                 yield entries
 
-    async def _turns(
+    async def _chunks(
         self, checkpoint: Checkpoint, batch_size: int
     ) -> AsyncGenerator[list[Entry], None]:
-        async with aclosing(self.turns(batch_size)) as turns:
-            async for start, vectors in turns:
+        async with aclosing(self.chunks(batch_size)) as chunks:
+            async for start, vectors in chunks:
                 await self._io.sleep(0)
                 sizes = [
                     validation.check_record(vector.id, vector.namespace, vector.metadata)

@@ -1,4 +1,4 @@
-"""Writing and deleting any number of records: batches, order, and an account of every one."""
+"""Writing and deleting any number of records: batches, order, and an outcome of every one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from vectorize_core.transport.retry import is_refusal
 from vectorize_core.writes import progress
 from vectorize_core.writes.batching import Batch, Batcher, Entry, Piece, check_batch_size
 from vectorize_core.writes.checkpoint import Checkpoint, Resume, open_checkpoint
-from vectorize_core.writes.outcome import Account
+from vectorize_core.writes.outcome import WriteOutcome
 from vectorize_core.writes.sources import Ids, Records, Source, Vectors
 
 DEFAULT_CONCURRENCY = 4
@@ -154,7 +154,7 @@ async def write(
     checkpoint = await open_checkpoint(io, resume, state.name)
     batcher = Batcher(
         io,
-        state.claims,
+        state.in_flight,
         source.entries(checkpoint, batch_size),
         batch_size=batch_size,
         max_batch_bytes=max_batch_bytes,
@@ -169,7 +169,7 @@ async def write(
             state,
             batcher=batcher,
             checkpoint=checkpoint,
-            account=Account(source, checkpoint),
+            outcome=WriteOutcome(source, checkpoint),
             request=_requests(state.name, mode, unparsable_behavior),
             name=source.name,
             mode=mode,
@@ -180,7 +180,7 @@ async def write(
         await under_way.carry_out(concurrency)
     await checkpoint.finish(io)
     await wait_for(io, state, under_way.last, wait, wait_timeout)
-    return under_way.account.mutations
+    return under_way.outcome.mutations
 
 
 def _requests(
@@ -203,7 +203,7 @@ class _Write:
     state: IndexState
     batcher: Batcher
     checkpoint: Checkpoint
-    account: Account
+    outcome: WriteOutcome
     request: Callable[[Sequence[Entry]], Op[Mutation]]
     name: Callable[[Entry], str]
     mode: Mode
@@ -214,7 +214,7 @@ class _Write:
     refusals: int = 0
 
     async def carry_out(self, concurrency: int) -> None:
-        """Send everything, or raise the account of what was."""
+        """Send everything, or raise the outcome of what was."""
         batcher, interruption = self.batcher, None
         try:
             while not batcher.finished:
@@ -227,18 +227,18 @@ class _Write:
                         await self.land(done.item)
         except Exception as error:
             # The input itself: its iterator, a check or the embedder.
-            self.account.causes.append(error)
+            self.outcome.causes.append(error)
         except BaseException as error:
             interruption = error
         await batcher.aclose()
         for batch in tuple(batcher.on_the_way):
-            self.account.cut_off(batch)
+            self.outcome.cut_off(batch)
             await self.land(batch, tell=False)
         if interruption is not None:
-            failure = self.account.failure()
+            failure = self.outcome.failure()
             interruption.add_note(str(failure))
             raise interruption from failure
-        self.account.raise_failure()
+        self.outcome.raise_failure()
 
     async def send(self, batch: Batch) -> None:
         """Send ``batch``, in parts where the service refuses it whole; notes what became of it."""
@@ -248,7 +248,7 @@ class _Write:
             part = parts.pop()
             written = {entry.id: entry.vector for entry in part}
             look, self.looks = self.looks > 0, self.looks - 1
-            own = await begin(self.io, self.state, self.mode, written, look=look)
+            own_write = await begin(self.io, self.state, self.mode, written, look=look)
             started = self.io.now()
             try:
                 mutation = await self.io.call(self.request(part))
@@ -260,21 +260,21 @@ class _Write:
                         parts += [part[half:], part[:half]]
                         continue
                     error = RecordRefusedError(error, self.name(part[0]), part[0].position)
-                batch.pieces.append(Piece(part, self.io.now() - started, own, error))
+                batch.pieces.append(Piece(part, self.io.now() - started, own_write, error))
                 if not isinstance(error, RecordRefusedError):
                     break
             else:
-                self.state.own.accept(own, mutation.mutation_id)
-                batch.pieces.append(Piece(part, self.io.now() - started, own))
+                self.state.own_writes.accept(own_write, mutation.mutation_id)
+                batch.pieces.append(Piece(part, self.io.now() - started, own_write))
         self.batcher.ended(batch)
 
     async def land(self, batch: Batch, *, tell: bool = True) -> None:
         """Take over what became of ``batch``; does nothing twice that must not be done twice."""
         while batch.pieces:
             piece = batch.pieces[0]
-            written = self.account.settle(batch, piece)
+            written = self.outcome.settle(batch, piece)
             if written:
-                self.last.append(piece.own)
+                self.last.append(piece.own_write)
             try:
                 await self.checkpoint.note(self.io, written)
             except Exception as error:
@@ -285,14 +285,14 @@ class _Write:
                 self.batcher.finished = True
             elif written and tell:
                 await self._tell(
-                    BatchReport(self.account.written, piece.own.mutation_id, len(written))
+                    BatchReport(self.outcome.written, piece.own_write.mutation_id, len(written))
                 )
         self.batcher.landed(batch)
 
     def _stop(self, error: Exception) -> None:
         # Not by raising: what is on its way has to be accounted for.
         self.batcher.finished = True
-        self.account.causes.append(error)
+        self.outcome.causes.append(error)
 
     async def _tell(self, report: BatchReport) -> None:
         try:
@@ -309,7 +309,7 @@ class _Write:
                 records=len(piece.entries),
                 written=written,
                 seconds=piece.seconds,
-                mutation_id=piece.own.mutation_id,
+                mutation_id=piece.own_write.mutation_id,
                 error=None if piece.error is None else type(piece.error).__name__,
             )
         )

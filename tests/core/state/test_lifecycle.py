@@ -167,8 +167,8 @@ async def test_a_preset_has_dimensions_and_metric(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "dimensions=, or preset="),
-        ({"dimensions": 32, "preset": "openai/text-embedding-ada-002"}, "one of them"),
+        ({}, "either dimensions= or preset="),
+        ({"dimensions": 32, "preset": "openai/text-embedding-ada-002"}, "either"),
         ({"preset": "gpt"}, "'gpt' is not a preset.*ada-002"),
         ({"dimensions": 31}, "32 to 1536 dimensions; got 31"),
         ({"dimensions": 1537}, "got 1537"),

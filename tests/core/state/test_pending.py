@@ -39,7 +39,7 @@ async def test_it_warns_once_until_the_writes_are_processed(face: Face, worlds: 
     world = worlds(face, process_delay=30)
     client = world.client()
     await client.upsert(record("a"))
-    (own,) = client.state.own.pending()
+    (own,) = client.state.own_writes.pending()
     own.since -= 12
     (said,) = await warned(client)
     for part in ("'docs'", "12.0 s ago", "wait='visible'", "wait()"):
@@ -68,7 +68,7 @@ async def test_writes_that_were_not_waited_for_are_asked_for_once_where_nothing_
         assert await warned(client) == []
     assert [type(op) for op in client.executor.ops] == [GetInfo]
     # They are still waited for: processed is not seen.
-    assert len(client.state.own.pending()) == 3
+    assert len(client.state.own_writes.pending()) == 3
 
 
 @both_faces
@@ -94,7 +94,7 @@ async def test_an_old_write_is_not_why_nothing_is_found(face: Face, worlds: Worl
     world = worlds(face, process_delay=NEVER)
     client = world.client()
     await client.upsert(record("a"))
-    (own,) = client.state.own.pending()
+    (own,) = client.state.own_writes.pending()
     own.since -= 3_600
     client.executor.ops.clear()
     assert await warned(client) == []

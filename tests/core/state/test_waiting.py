@@ -201,7 +201,7 @@ async def test_own_writes_of_before_are_all_waited_for(face: Face, worlds: World
     assert PROCESS + LAG <= elapsed.seconds <= PROCESS + LAG + 10 + 5
     names = [f"id{i}" for i in range(40)]
     assert set(await client.numbers(*names)) == set(names) - {"id3", "id39"}
-    assert client.state.own.pending() == ()
+    assert client.state.own_writes.pending() == ()
 
 
 @both_faces
@@ -270,7 +270,7 @@ async def test_what_is_processed_is_not_taken_for_visible_later(face: Face, worl
     client.executor.after = overwrite
     mutations = await client.upsert(record("a", 1), wait="processed")
     assert world.fates(mutations) == {"processed"}
-    assert client.state.own.pending() != ()
+    assert client.state.own_writes.pending() != ()
     await client.wait()
     assert world.fates(mutations) == {"visible"}
 

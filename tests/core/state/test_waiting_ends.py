@@ -54,7 +54,7 @@ async def test_a_wait_that_takes_too_long_names_the_records_and_the_mutation(
     with Elapsed(world) as elapsed, pytest.raises(WaitTimeoutError) as caught:
         await client.upsert(record("doc-7"), wait=wait, wait_timeout=12)
     assert 12 <= elapsed.seconds <= 12.1
-    (write,) = client.state.own.pending()
+    (write,) = client.state.own_writes.pending()
     for named in ("'docs'", "'doc-7'", str(write.mutation_id), f"not {wait}", "wait_timeout="):
         assert named in str(caught.value)
     assert isinstance(caught.value, TimeoutError)
@@ -322,10 +322,10 @@ async def test_a_second_wait_goes_on_where_the_first_gave_up(face: Face, worlds:
     client = world.client()
     with pytest.raises(WaitTimeoutError):
         await client.upsert(*records("a", "b"), wait=True, wait_timeout=33)
-    (write,) = client.state.own.pending()
+    (write,) = client.state.own_writes.pending()
     await client.wait()
     assert world.service.fate(str(write.mutation_id)) == "visible"
-    assert client.state.own.pending() == ()
+    assert client.state.own_writes.pending() == ()
 
 
 def test_a_wait_for_nothing_asks_for_nothing(worlds: Worlds) -> None:

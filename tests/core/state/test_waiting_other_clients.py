@@ -134,12 +134,12 @@ async def test_what_another_client_overwrote_long_ago_is_not_waited_for(
     await client.upsert(record("a", 1))
     write(other, record("a", 2))
     world.pass_time(1_000)
-    for own in client.state.own.pending():
+    for own in client.state.own_writes.pending():
         own.since -= 1_000
     with Elapsed(world) as elapsed:
         await client.wait()
     assert elapsed.seconds <= 5 + 5 + PROCESS + 5
-    assert client.state.own.pending() == ()
+    assert client.state.own_writes.pending() == ()
 
 
 @both_faces

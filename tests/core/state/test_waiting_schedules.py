@@ -83,10 +83,10 @@ class Schedule:
             self.busy = True
             writer = self.random.choice(self.others)
             verb, names = writer.draw()
-            claims = writer.client.state.claims
+            in_flight = writer.client.state.in_flight
             # What is on its way the other thread would wait for, and there is but one here.
-            if claims.take(self, names):
-                claims.release(self, names)
+            if in_flight.take(self, names):
+                in_flight.release(self, names)
                 run(writer.flow(verb, names))
             self.busy = False
 
