@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from vectorize_core.api.operations import GetIndex, ListIndexes
+from vectorize_core.behavior import Behavior
 from vectorize_core.connection import Connection, http_connection, local_connection
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexDetails
@@ -21,8 +22,6 @@ from vectorize_core.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
     import httpx
-
-    from vectorize_core.local import Behavior
 
 
 class _Client:

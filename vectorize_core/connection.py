@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
+from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.credentials import find_credentials
@@ -20,8 +21,6 @@ from vectorize_core.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
     import httpx
-
-    from vectorize_core.local import Behavior
 
 
 class HttpOptions(TypedDict, total=False):
@@ -186,7 +185,7 @@ def local_connection(
 ) -> Connection:
     """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
     # Here and not above: what works on Cloudflare never loads the embedded service.
-    from vectorize_core.local import Behavior, Service  # noqa: PLC0415
+    from vectorize_core.local import Service  # noqa: PLC0415
     from vectorize_core.local.executor import EmbeddedExecutor  # noqa: PLC0415
 
     behavior = behavior if behavior is not None else Behavior()

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from vectorize_core.behavior import Behavior
 from vectorize_core.client import VectorizeClient
-from vectorize_core.local import Behavior
 
 if TYPE_CHECKING:
     from vectorize_core.local.server import BackgroundServer

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from vectorize_core.local import Behavior
+from vectorize_core.behavior import Behavior
 
 
 def parse(given: Iterable[str], settings: type) -> tuple[dict[str, Any], dict[str, Any]]:

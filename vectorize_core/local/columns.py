@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core import jsontext
+from vectorize_core.behavior import Behavior
 from vectorize_core.filters import native
 from vectorize_core.local import matching, vectors
-from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import IndexType

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core import jsontext, limits
+from vectorize_core.behavior import Behavior
 from vectorize_core.filters import native
-from vectorize_core.local.behavior import Behavior
 from vectorize_core.models import IndexType
 
 Metadata = Mapping[str, Any]

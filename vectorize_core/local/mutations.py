@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
+from vectorize_core.behavior import Behavior
 from vectorize_core.local import vectors
-from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.value_store import ValueStores
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core import jsontext
+from vectorize_core.behavior import Behavior
 from vectorize_core.local import catalog, exact_search, faults, matching, vectors
-from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.columns import Column
 from vectorize_core.local.snapshots import Snapshot, Snapshots

@@ -14,6 +14,7 @@ from sqlite3 import Connection
 from typing import Any, Final, TypeVar
 
 from vectorize_core import limits
+from vectorize_core.behavior import Behavior
 from vectorize_core.local import (
     catalog,
     faults,
@@ -25,7 +26,6 @@ from vectorize_core.local import (
     vectors,
     workers,
 )
-from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.cursors import Cursors
 from vectorize_core.local.integrity import CheckReport

@@ -13,8 +13,8 @@ from sqlite3 import Connection
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorize_core.behavior import Behavior
 from vectorize_core.local import vectors
-from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.columns import (
     Column,

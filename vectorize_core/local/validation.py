@@ -15,10 +15,10 @@ from typing import Any, Final, get_args
 import numpy as np
 
 from vectorize_core import jsontext, limits
+from vectorize_core.behavior import Behavior
 from vectorize_core.errors import InvalidFilterError
 from vectorize_core.filters import native
 from vectorize_core.local import faults
-from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.vectors import Record, packed
 from vectorize_core.models import (
     INDEX_TYPES,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from vectorize_core.behavior import Behavior
 from vectorize_core.local import faults
-from vectorize_core.local.behavior import Behavior
 from vectorize_core.local.service import Service
 
 MAIN_ACCOUNT: Final = "local"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vectorize_core import limits
-from vectorize_core.local.behavior import Behavior
+from vectorize_core.behavior import Behavior
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
