@@ -7,20 +7,21 @@ index ``state-of-the-union`` with about 400 vectors of 384 dimensions, and leave
 import logging
 
 from examples.demo import INDEX, tour
-from vectorize_core import ConfigurationError, VectorizeClient
+from vectorize_core import ConfigurationError, Event, VectorizeClient
 
 
 def main() -> None:
     """The tour, or what is missing for it."""
     logging.basicConfig(level=logging.WARNING, format="  %(message)s")
+    events: list[Event] = []
     try:
-        client = VectorizeClient()
+        client = VectorizeClient(on_event=events.append)
     except ConfigurationError as error:
         print(f"Not yet: {error}.\nWithout an account, `make demo` does the same, embedded.")
         return
     with client:
         print(f"On Cloudflare, in the index {INDEX!r}. Writes become visible within seconds.")
-        tour(client)
+        tour(client, events)
     print(f"\nWhen you are done: npx wrangler vectorize delete {INDEX}")
 
 

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from langchain_core.documents import Document
 from llama_index.core import VectorStoreIndex
@@ -21,11 +21,7 @@ from examples.minilm_langchain import MiniLMEmbeddings
 from examples.minilm_llama_index import MiniLMEmbedding
 from langchain_vectorize import VectorizeVectorStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
-from vectorize_core import BatchReport, Vector, VectorizeClient
-from vectorize_core.api.operations import Op
-from vectorize_core.transport.executor import Answer, Executor
-
-T = TypeVar("T")
+from vectorize_core import BatchReport, Event, RequestEvent, Vector, VectorizeClient
 
 INDEX = "state-of-the-union"
 FOLDER = Path(__file__).parent.parent / ".demo"
@@ -38,32 +34,11 @@ FILTERED = "How shall we help the unemployed?"
 EARLY = {"year": {"$lt": 1950}}
 
 
-class Counting:
-    """Counts the requests that go through an executor."""
+def tour(client: VectorizeClient, events: list[Event]) -> None:
+    """Index the corpus with LangChain, ask with LangChain and with LlamaIndex.
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-        self.requests = 0
-
-    def send(self, op: Op[T], /) -> Answer[T]:
-        self.requests += 1
-        return self._executor.send(op)
-
-    async def asend(self, op: Op[T], /) -> Answer[T]:
-        self.requests += 1
-        return await self._executor.asend(op)
-
-    def close(self) -> None:
-        self._executor.close()
-
-    async def aclose(self) -> None:
-        await self._executor.aclose()
-
-
-def tour(client: VectorizeClient) -> None:
-    """Index the corpus with LangChain, ask with LangChain and with LlamaIndex."""
-    counter = Counting(client.connection.executor)
-    client.connection.executor = counter
+    ``events`` is where the client's ``on_event`` puts what happens.
+    """
     client.create_index(
         INDEX, dimensions=MiniLM.dimensions, metadata_indexes={"year": "number"}, exist_ok=True
     )
@@ -85,11 +60,12 @@ def tour(client: VectorizeClient) -> None:
     ask(store, extractor, FILTERED, filter=EARLY)
 
     heading("3. More than one answer of the service holds")
-    before = counter.requests
+    events.clear()
     found = store.similarity_search("freedom", k=75)
+    requests = sum(isinstance(event, RequestEvent) for event in events)
     say(
         f"k=75 gives {len(found)} passages with text and metadata, though the service returns at "
-        f"most 50 of those at once: {counter.requests - before} requests."
+        f"most 50 of those at once: {requests} requests."
     )
 
     heading("4. Deleting")
@@ -180,8 +156,9 @@ def main() -> None:
 
     sys.addaudithook(watch)
     print("vectorize-stores: an embedded Vectorize in this process; no account, no network.")
-    with VectorizeClient.local(FOLDER) as client:
-        tour(client)
+    events: list[Event] = []
+    with VectorizeClient.local(FOLDER, on_event=events.append) as client:
+        tour(client, events)
     heading("6. The same on Cloudflare")
     say(f"Network connections opened so far: {connections}. With two variables set,")
     print(

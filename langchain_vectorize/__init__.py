@@ -21,8 +21,19 @@ else:
         stacklevel=2,
     )
 
+from langchain_vectorize.documents import document_filter
 from langchain_vectorize.texts import BaseStoreTexts
 from langchain_vectorize.translator import VectorizeTranslator
-from langchain_vectorize.vectorstore import VectorizeVectorStore
+from langchain_vectorize.vectorstore import DocumentFilter, Scored, VectorizeVectorStore
 
-__all__ = ["BaseStoreTexts", "VectorizeTranslator", "VectorizeVectorStore"]
+__all__ = [
+    "BaseStoreTexts",
+    "DocumentFilter",
+    "Scored",
+    "VectorizeTranslator",
+    "VectorizeVectorStore",
+    "document_filter",
+]
+
+for _export in (BaseStoreTexts, VectorizeTranslator, VectorizeVectorStore, document_filter):
+    _export.__module__ = __name__

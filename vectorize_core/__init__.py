@@ -1,11 +1,15 @@
 """The REST core: every call of Cloudflare Vectorize, sync and async, and an embedded Vectorize.
 
 `VectorizeClient` and `AsyncVectorizeClient` hold an account, `Index` and `AsyncIndex` one index.
-``VectorizeClient.local()`` is the same with no account. What is in ``__all__`` is public; the
-embedded service's own settings are in `vectorize_core.local`.
+``VectorizeClient.local()`` is the same with no account. Public is what ``__all__`` names, here
+and in `vectorize_core.local`, which holds the embedded service itself.
 """
 
+from typing import TYPE_CHECKING
+
+from vectorize_core.behavior import Behavior
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.connection import Connection, HttpOptions
 from vectorize_core.errors import (
     ApiError,
     ApiMessage,
@@ -22,6 +26,7 @@ from vectorize_core.errors import (
     InvalidVectorError,
     MissingTextError,
     NotFoundError,
+    OversizedError,
     PartialWriteError,
     PendingWritesWarning,
     RateLimitError,
@@ -34,31 +39,57 @@ from vectorize_core.errors import (
     VectorizeError,
     WaitTimeoutError,
 )
+from vectorize_core.filters import Expression, F, Where
+from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.layout import Record
 from vectorize_core.models import (
+    Filter,
     IdPage,
     IndexConfig,
     IndexDetails,
     IndexInfo,
+    IndexType,
     Match,
+    Metadata,
     MetadataIndex,
+    Metric,
     Mutation,
+    Preset,
     QueryResult,
+    ReturnMetadata,
+    UnparsableBehavior,
+    Values,
     Vector,
 )
+from vectorize_core.reads.raw import EnumerateOptions, QueryOptions
+from vectorize_core.reads.selection import AnyFilter, FindOptions, Precision, SelectOptions
+from vectorize_core.records.store import AddOptions, OnOversize
+from vectorize_core.state.lifecycle import CreateOptions
+from vectorize_core.state.waiting import Wait, WaitOptions
+from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
+from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.transport.events import (
     BatchEvent,
     Event,
+    OnEvent,
     RequestEvent,
     RetryEvent,
     WaitEvent,
 )
+from vectorize_core.transport.io import Io
 from vectorize_core.transport.rate_limit import RateLimit
 from vectorize_core.transport.retry import RetryPolicy
+from vectorize_core.writes.by_filter import DeleteOptions
+from vectorize_core.writes.checkpoint import Resume
 from vectorize_core.writes.estimate import WriteEstimate
-from vectorize_core.writes.writing import BatchReport
+from vectorize_core.writes.sources import Records
+from vectorize_core.writes.writing import BatchReport, OnBatch, WriteOptions
 
 __all__ = [
+    "AddOptions",
+    "AnyFilter",
     "ApiError",
     "ApiMessage",
     "AsyncIndex",
@@ -67,9 +98,21 @@ __all__ = [
     "BadRequestError",
     "BatchEvent",
     "BatchReport",
+    "Behavior",
     "ConfigurationError",
+    "Connection",
     "ConnectionFailedError",
+    "CreateOptions",
+    "D1Texts",
+    "DeleteOptions",
+    "EnumerateOptions",
     "Event",
+    "Explanation",
+    "Expression",
+    "F",
+    "Filter",
+    "FindOptions",
+    "HttpOptions",
     "IdPage",
     "IncompleteAnswerError",
     "Index",
@@ -79,32 +122,77 @@ __all__ = [
     "IndexInfo",
     "IndexNotFoundError",
     "IndexReplacedError",
+    "IndexType",
     "InvalidFilterError",
     "InvalidInputError",
     "InvalidVectorError",
+    "Io",
     "Match",
+    "Metadata",
     "MetadataIndex",
+    "Metric",
     "MissingTextError",
     "Mutation",
     "NotFoundError",
+    "OnBatch",
+    "OnEvent",
+    "OnMissingText",
+    "OnOversize",
+    "OversizedError",
     "PartialWriteError",
     "PendingWritesWarning",
+    "Precision",
+    "Preset",
+    "QueryOptions",
     "QueryResult",
     "RateLimit",
     "RateLimitError",
+    "Record",
     "RecordRefusedError",
+    "Records",
     "RequestEvent",
     "RequestTimeoutError",
+    "Resume",
     "RetryEvent",
     "RetryPolicy",
+    "ReturnMetadata",
+    "SelectOptions",
     "ServerError",
+    "SqliteTexts",
+    "TextStore",
     "TooManyRequestsNeededError",
     "UnexpectedAnswerError",
+    "Unindexed",
     "UnindexedPropertyError",
+    "UnparsableBehavior",
+    "Values",
     "Vector",
     "VectorizeClient",
     "VectorizeError",
+    "Wait",
     "WaitEvent",
+    "WaitOptions",
     "WaitTimeoutError",
+    "Where",
     "WriteEstimate",
+    "WriteOptions",
+    "__version__",
 ]
+
+# Reprs, pickles and tracebacks name what users import. The modules of classes that have annotations
+# do without ``from __future__ import annotations``, so that those are resolved here too.
+for _export in map(globals().get, __all__):
+    if isinstance(_export, type):
+        _export.__module__ = __name__
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name):
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Here and not above: it takes longer to load than the rest of this module.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("vectorize-stores")

@@ -1,7 +1,5 @@
 """The delays of an embedded Vectorize, and one switch for each thing nobody has recorded."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

@@ -4,8 +4,6 @@ Python names for what https://developers.cloudflare.com/api/resources/vectorize/
 ``topK`` is ``top_k``, ``vectorCount`` is ``vector_count``. No behaviour beyond holding.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import vectorize_core
 from tests.core.helpers import Face, both_faces, settled
 from vectorize_core import (
     AsyncIndex,
@@ -89,18 +88,6 @@ def test_every_public_method_is_described(sync_class: type, async_class: type) -
         for name, method in methods(cls).items():
             if not name.startswith("_"):
                 assert inspect.getdoc(method), f"{cls.__name__}.{name}"
-
-
-@pytest.mark.parametrize("name", vectorize_core.__all__)
-def test_every_public_name_exists_and_is_described(name: str) -> None:
-    value = getattr(vectorize_core, name)
-    doc = vars(value).get("__doc__")
-    assert doc
-    assert not doc.startswith(f"{name}("), "the signature that dataclass writes is no description"
-
-
-def test_the_public_names_are_sorted_and_each_stands_once() -> None:
-    assert vectorize_core.__all__ == sorted(set(vectorize_core.__all__))
 
 
 def test_importing_the_core_loads_neither_the_embedded_service_nor_a_framework() -> None:

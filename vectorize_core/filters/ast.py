@@ -9,14 +9,11 @@ integers of any size, finite floats, booleans, None, and tuples of those for lis
 ISO 8601 text, an enum its value. `operands` makes them so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, cast, get_args
+from typing import Any, Final, Literal, NoReturn, TypeAlias, cast, get_args
 
-if TYPE_CHECKING:
-    from vectorize_core.layout import Record
+from vectorize_core.layout import Record
 
 Operator: TypeAlias = Literal[
     "$eq",  # a scalar, None or a tuple (a list, as a whole)
@@ -40,17 +37,17 @@ class _Combinable:
 
     __slots__ = ()
 
-    def __and__(self, other: Expression) -> Expression:
+    def __and__(self, other: "Expression") -> "Expression":
         if not isinstance(other, Expression):
             return NotImplemented
         return joined(And, (cast("Expression", self), other))
 
-    def __or__(self, other: Expression) -> Expression:
+    def __or__(self, other: "Expression") -> "Expression":
         if not isinstance(other, Expression):
             return NotImplemented
         return joined(Or, (cast("Expression", self), other))
 
-    def __invert__(self) -> Not:
+    def __invert__(self) -> "Expression":
         return Not(cast("Expression", self))
 
     def __bool__(self) -> NoReturn:
@@ -87,21 +84,21 @@ class Test(_Combinable):
 class And(_Combinable):
     """All parts hold; without parts, everything."""
 
-    parts: tuple[Expression, ...]
+    parts: tuple["Expression", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(_Combinable):
     """At least one part holds; without parts, nothing."""
 
-    parts: tuple[Expression, ...]
+    parts: tuple["Expression", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not(_Combinable):
     """The part does not hold."""
 
-    part: Expression
+    part: "Expression"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any, NoReturn
 
 from vectorize_core.filters import operands
-from vectorize_core.filters.ast import Expression, Test
+from vectorize_core.filters.ast import Expression
 
 
 class F:
@@ -26,49 +26,49 @@ class F:
         return f"F({self.path!r})"
 
     # object says that comparing returns a bool; here it makes the filter that compares.
-    def __eq__(self, value: object) -> Test:  # type: ignore[override]
+    def __eq__(self, value: object) -> Expression:  # type: ignore[override]
         return operands.build_test(self.path, "$eq", value)
 
-    def __ne__(self, value: object) -> Test:  # type: ignore[override]
+    def __ne__(self, value: object) -> Expression:  # type: ignore[override]
         return operands.build_test(self.path, "$ne", value)
 
-    def __gt__(self, value: Any) -> Test:
+    def __gt__(self, value: Any) -> Expression:
         return operands.build_test(self.path, "$gt", value)
 
-    def __ge__(self, value: Any) -> Test:
+    def __ge__(self, value: Any) -> Expression:
         return operands.build_test(self.path, "$gte", value)
 
-    def __lt__(self, value: Any) -> Test:
+    def __lt__(self, value: Any) -> Expression:
         return operands.build_test(self.path, "$lt", value)
 
-    def __le__(self, value: Any) -> Test:
+    def __le__(self, value: Any) -> Expression:
         return operands.build_test(self.path, "$lte", value)
 
     def between(self, lower: Any, upper: Any) -> Expression:
         """From ``lower`` to ``upper``, both included."""
         return operands.build_between(self.path, (lower, upper))
 
-    def isin(self, values: Collection[Any]) -> Test:
+    def isin(self, values: Collection[Any]) -> Expression:
         """Equal to one of ``values``."""
         return operands.build_test(self.path, "$in", values)
 
-    def notin(self, values: Collection[Any]) -> Test:
+    def notin(self, values: Collection[Any]) -> Expression:
         """Equal to none of ``values``; also where the property is missing."""
         return operands.build_test(self.path, "$nin", values)
 
-    def contains(self, value: Any) -> Test:
+    def contains(self, value: Any) -> Expression:
         """A list with the item ``value``; a string with the part ``value``, if that is one."""
         return operands.build_test(self.path, "$contains", value)
 
-    def like(self, pattern: str) -> Test:
+    def like(self, pattern: str) -> Expression:
         r"""A string of a pattern: ``%`` any text, ``_`` any character, ``\`` makes them literal."""
         return operands.build_test(self.path, "$like", pattern)
 
-    def ilike(self, pattern: str) -> Test:
+    def ilike(self, pattern: str) -> Expression:
         """As `like`, in lower case on both sides."""
         return operands.build_test(self.path, "$ilike", pattern)
 
-    def exists(self, present: bool = True) -> Test:
+    def exists(self, present: bool = True) -> Expression:
         """Present and not None; with False, missing or None."""
         return operands.build_test(self.path, "$exists", present)
 

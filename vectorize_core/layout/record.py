@@ -5,8 +5,6 @@ Metadata that JSON can say stands at top level under its own name, the text unde
 that a Worker or LangChain.js reads it. All else is in the one value ``_vs``, a JSON text.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace

@@ -118,4 +118,4 @@ async def explain_plan(
     if count is None:
         count = (await io.call(GetInfo(state.name))).vector_count
     indexed = await get_metadata_indexes(io, state)
-    return explain(plan, top_k, count, windows=has_buckets(indexed))
+    return explain(plan, top_k, count, partitioned=has_buckets(indexed))

@@ -1,7 +1,5 @@
 """What happens on a connection, for logs, metrics and traces: no content, no secrets."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields

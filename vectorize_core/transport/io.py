@@ -175,7 +175,7 @@ class _BaseIo(Io):
         self._events = events if events is not None else Events()
 
     async def call(self, op: Op[T], /) -> T:
-        patience = self._policy.deadline(op)
+        patience = self._policy.deadline(op.kind)
         await self._admit(op, patience)
         until, number = self.now() + patience, 0
 

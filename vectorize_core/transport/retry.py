@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 from tenacity.wait import wait_base
@@ -50,9 +50,9 @@ class RetryPolicy:
     first_delay: float = 0.5
     max_delay: float = 30.0
 
-    def deadline(self, op: Op[Any]) -> float:
-        """Seconds after which ``op`` is not tried again."""
-        return self.read_deadline if op.kind == "read" else self.write_deadline
+    def deadline(self, kind: Literal["read", "write", "control"]) -> float:
+        """Seconds after which an operation of this kind is not tried again."""
+        return self.read_deadline if kind == "read" else self.write_deadline
 
 
 def is_transient(error: BaseException) -> bool:
@@ -99,7 +99,7 @@ async def repeat(
     def is_over(state: RetryCallState) -> bool:
         # idle_for counts the delays as asked for: the sleep of a test takes no time.
         spent = max(state.idle_for, io.now() - began)
-        return spent + state.upcoming_sleep > policy.deadline(op)
+        return spent + state.upcoming_sleep > policy.deadline(op.kind)
 
     def before_sleep(state: RetryCallState) -> None:
         io.emit(_event(op, state.attempt_number, state.upcoming_sleep, failures[-1]))

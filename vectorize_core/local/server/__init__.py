@@ -20,3 +20,6 @@ __all__ = [
     "load_faults",
     "serve",
 ]
+
+for _export in (BackgroundServer, Settings, create_app, environment, load_faults, serve):
+    _export.__module__ = __name__

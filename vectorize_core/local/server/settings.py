@@ -1,7 +1,5 @@
 """What a server is told when it starts."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
