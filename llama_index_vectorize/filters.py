@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from llama_index.core.vector_stores.types import (
@@ -11,7 +12,8 @@ from llama_index.core.vector_stores.types import (
     MetadataFilters,
 )
 
-from vectorize_core.errors import InvalidFilterError
+from vectorize_core.api import validation
+from vectorize_core.errors import InvalidFilterError, InvalidInputError
 from vectorize_core.filters.ast import (
     EVERYTHING,
     NOTHING,
@@ -30,7 +32,7 @@ from vectorize_core.filters.parse import parse
 from vectorize_core.filters.patterns import escape
 from vectorize_core.filters.values import seen
 from vectorize_core.layout import Record
-from vectorize_core.reads.selection import AnyFilter
+from vectorize_core.reads.selection import AnyFilter, FindOptions
 
 _OPERATORS: Final[dict[FilterOperator, Operator]] = {
     FilterOperator.EQ: "$eq",
@@ -65,6 +67,21 @@ def is_filter(filters: NodeFilters | None) -> bool:
     if isinstance(filters, Expression):
         return True
     return bool(filters.filters if isinstance(filters, MetadataFilters) else filters)
+
+
+def check_selected(
+    node_ids: Sequence[str] | None, filters: NodeFilters | None, options: FindOptions
+) -> None:
+    """An `InvalidInputError` unless ids or filters say which nodes a call is about."""
+    native = options.get("vectorize_filter")
+    if node_ids is not None:
+        validation.check_id_list(node_ids)
+        if native is not None:
+            raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
+    elif not is_filter(filters) and native is None:
+        raise InvalidInputError(
+            "give node_ids or filters; iter_nodes() reads everything, clear() deletes it"
+        )
 
 
 def _group(filters: MetadataFilters) -> Expression:

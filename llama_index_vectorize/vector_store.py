@@ -3,31 +3,86 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Literal, Self, Unpack
 
+from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
+from llama_index.core.schema import BaseNode
 from llama_index.core.storage.kvstore.types import BaseKVStore
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    VectorStoreQuery,
+    VectorStoreQueryResult,
+)
 
-from llama_index_vectorize.adding import Adding
-from llama_index_vectorize.configured import NodeLayout
-from llama_index_vectorize.querying import Querying
+from llama_index_vectorize.filters import NodeFilters, check_selected, to_expression
+from llama_index_vectorize.nodes import to_items, to_node
+from llama_index_vectorize.query import QueryOptions, answer
 from llama_index_vectorize.texts import as_texts
 from vectorize_core import layout
+from vectorize_core.api import validation
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
+from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexType, Metric
+from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records.kwargs import accept
-from vectorize_core.records.store import OnOversize, RecordStore
+from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
-from vectorize_core.transport.io import run
+from vectorize_core.transport.closing import AsyncClosing, SyncClosing
+from vectorize_core.transport.io import AsyncIo, Io, SyncIo, iterate, run
+from vectorize_core.writes.sources import Records
+
+NodeLayout = Literal["compact", "stock"]
+_ALWAYS = ("stores_text", "is_embedding_query", "flat_metadata", "class_name")
+"""What `to_dict` writes and the constructor does not take: it is the same for every store."""
 
 
-class VectorizeVectorStore(Adding, Querying):
+class StoreSettings(HttpOptions, total=False):
+    """The settings of a `VectorizeVectorStore` and its credentials. See its constructor."""
+
+    client: VectorizeClient | AsyncVectorizeClient | None
+    index: Index | AsyncIndex | None
+    namespace: str | None
+    text_key: str
+    texts: TextStore | BaseKVStore | None
+    on_oversize: OnOversize
+    on_missing_text: OnMissingText
+    node_layout: NodeLayout
+    create_index: bool | None
+    metric: Metric | None
+    metadata_indexes: Mapping[str, IndexType] | None
+    batch_size: int | None
+    show_progress: bool
+    wait: Wait
+    wait_timeout: float
+
+
+class DeleteOptions(WaitOptions, total=False):
+    """How nodes are deleted, and from which namespace.
+
+    ``verify`` waits until the deletion is visible, looks again, and deletes what still matches,
+    until nothing does.
+    """
+
+    namespace: str | None
+    verify: bool
+
+
+class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
+    """As `DeleteOptions`, and how much may be read to find the nodes."""
+
+    verify: bool
+
+
+class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     ``pip install 'vectorize-stores[llama-index]'``. For Cloudflare, set ``CLOUDFLARE_ACCOUNT_ID``
@@ -35,6 +90,9 @@ class VectorizeVectorStore(Adding, Querying):
 
     Similarities are larger for nearer nodes, whatever the metric: cosine similarity as it is,
     the dot product, and 1 / (1 + distance) for Euclidean distance.
+
+    The settings are fields, which LlamaIndex writes into `to_dict`, ``repr`` and pickles. None of
+    them holds a secret: a store that is loaded takes its secrets from the environment.
 
     Examples:
         .. code-block:: python
@@ -49,6 +107,51 @@ class VectorizeVectorStore(Adding, Querying):
             index = VectorStoreIndex.from_documents(documents, storage_context=context)
             index = VectorStoreIndex.from_vector_store(store)  # what is there already
     """
+
+    stores_text: bool = True
+    is_embedding_query: bool = True
+    flat_metadata: bool = False
+
+    index_name: str = Field(description="The index to work on.")
+    path: str | None = Field(default=None, description="Where an embedded Vectorize is kept.")
+    account_id: str | None = Field(default=None, description="The Cloudflare account.")
+    base_url: str | None = Field(default=None, description="The address of its API.")
+    namespace: str | None = Field(
+        default=None,
+        description="Where nodes are written and searched; None searches all namespaces.",
+    )
+    bound: bool = Field(
+        default=False, description="Whether the namespace is a tenant's: see with_namespace()."
+    )
+    text_key: str = Field(
+        default=layout.DEFAULT_TEXT_KEY, description="The metadata key that holds the text."
+    )
+    on_oversize: OnOversize = Field(
+        default="error", description="What happens to a text that fits nowhere."
+    )
+    on_missing_text: OnMissingText = Field(
+        default="error", description="How a node without a text is read."
+    )
+    node_layout: NodeLayout = Field(
+        default="compact", description="How nodes are written; both layouts are read."
+    )
+    create_index: bool | None = Field(
+        default=None, description="Whether the first write creates a missing index."
+    )
+    metric: Metric | None = Field(default=None, description="Of an index that is created.")
+    metadata_indexes: Mapping[str, IndexType] | None = Field(
+        default=None, description="Filterable properties of an index that is created."
+    )
+    batch_size: int | None = Field(default=None, description="Nodes sent at a time (500).")
+    show_progress: bool = Field(default=False, description="Whether adding draws a bar.")
+    wait: Wait = Field(default=False, description="What writes wait for.")
+    wait_timeout: float = Field(
+        default=DEFAULT_WAIT_TIMEOUT, description="For how many seconds at most."
+    )
+
+    _records: RecordStore = PrivateAttr()
+    _io: SyncIo = PrivateAttr()
+    _async_io: AsyncIo = PrivateAttr()
 
     def __init__(
         self,
@@ -70,39 +173,45 @@ class VectorizeVectorStore(Adding, Querying):
         show_progress: bool = False,
         wait: Wait = False,
         wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
-        **credentials: Any,
+        **credentials: Unpack[HttpOptions],
     ) -> None:
-        """A store; this sends nothing.
+        """Make a store. This sends nothing.
 
         Args:
             index_name: the index to work on.
             path: a directory or ``":memory:"``, for an embedded Vectorize.
             client: the client to use; the store does not close it.
             index: the index to use, instead of ``index_name`` and ``client``.
-            namespace: where nodes are written and searched unless a call says otherwise; None
+            namespace: where nodes are written and searched unless a call names another; None
                 writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text.
-            texts: where a text goes that does not fit into a vector: a `D1Texts`, a `SqliteTexts`,
-                or any `BaseKVStore`. With ``path`` a file beside the vectors; otherwise such a
-                text is an error (docs/long-texts.md).
-            on_oversize: what becomes of a text that does not fit and has nowhere to go: an "error",
-                or it is "cut"; what is embedded is whole.
-            on_missing_text: what a node without a text is: a `MissingTextError` ("error"), or an
-                "empty" one.
-            node_layout: how nodes are written, both are read: "compact" (docs/layout.md), or
-                "stock", LlamaIndex's ``_node_content``, with its text only once.
+            texts: where texts are kept that do not fit into a vector: a `D1Texts`, a
+                `SqliteTexts`, or any `BaseKVStore`. With ``path`` the default is a file beside the
+                vectors; without, such a text is an error (docs/long-texts.md).
+            on_oversize: what happens to a text that does not fit when there is no ``texts``:
+                "error" raises an `OversizedError`, "cut" stores its beginning. The embedding is
+                that of the whole text.
+            on_missing_text: how a node is read whose text is missing: "error" raises a
+                `MissingTextError`, "empty" gives it an empty text.
+            node_layout: how nodes are written; both layouts are read. "compact" is described in
+                docs/layout.md, "stock" is LlamaIndex's ``_node_content``, with the text only once.
             create_index: whether the first write creates a missing index. By default only with
-                ``path``: on Cloudflare a typo must not make an index that is paid for.
-            metric: of an index that is created ("cosine" by default); checked otherwise.
+                ``path``: on Cloudflare a typo must not create an index that is paid for.
+            metric: of an index that is created ("cosine" by default). An index that exists must
+                have it.
             metadata_indexes: of an index that is created: the properties to filter on, with
-                their types, such as ``{"year": "number"}``; checked otherwise.
+                their types, such as ``{"year": "number"}``. An index that exists must have them.
             batch_size: nodes sent at a time (500).
             show_progress: whether adding draws a bar (with tqdm).
             wait: what writes wait for: False (accepted), "processed", "visible" or True.
             wait_timeout: for how many seconds at most.
-            **credentials: the arguments of `VectorizeClient` but for transports: ``account_id``,
+            **credentials: the arguments of `VectorizeClient` except transports: ``account_id``,
                 ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
                 ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
+
+        Raises:
+            ConfigurationError: for arguments that contradict each other, or missing credentials.
+            InvalidInputError: for a value that an argument does not take.
         """
         options = accept(HttpOptions, credentials, type(self))
         located = locate(index_name, path=path, client=client, index=index, **options)
@@ -120,7 +229,7 @@ class VectorizeVectorStore(Adding, Querying):
             "wait": wait,
             "wait_timeout": wait_timeout,
         }
-        # First, for its errors say more than those of pydantic.
+        # Before the fields are set: its errors are clearer than those of pydantic.
         records = RecordStore(
             index=StoreIndex(located=located, **creation), texts=as_texts(texts), **settings
         )
@@ -138,52 +247,400 @@ class VectorizeVectorStore(Adding, Querying):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name LlamaIndex knows the store by."""
+        """The name that LlamaIndex knows the store by."""
         return "VectorizeVectorStore"
 
     @classmethod
-    def from_params(cls, index_name: str | None = None, **kwargs: Any) -> Self:
-        """A store: the constructor under the name that LlamaIndex's stores have for it."""
-        return cls(index_name, **kwargs)
+    def from_params(
+        cls,
+        index_name: str | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        **settings: Unpack[StoreSettings],
+    ) -> Self:
+        """The constructor, under the name that it has in other stores of LlamaIndex."""
+        return cls(index_name, path=path, **settings)
 
     @classmethod
     def local(
-        cls, index_name: str, path: str | os.PathLike[str] = ":memory:", **kwargs: Any
+        cls,
+        index_name: str,
+        path: str | os.PathLike[str] = ":memory:",
+        **settings: Unpack[StoreSettings],
     ) -> Self:
-        """A store over an embedded Vectorize: ``path=`` with a default."""
-        return cls(index_name, path=path, **kwargs)
+        """A store over an embedded Vectorize: the constructor with a default for ``path``."""
+        return cls(index_name, path=path, **settings)
+
+    @classmethod
+    def from_dict(  # type: ignore[override]
+        cls, data: dict[str, Any], **settings: Unpack[StoreSettings]
+    ) -> Self:
+        """The store that `to_dict` described, with the secrets of the environment.
+
+        ``settings`` replace what ``data`` holds, and give what it cannot hold, such as ``texts=``.
+        """
+        given: dict[str, Any] = {**data, **settings}
+        for name in _ALWAYS:
+            given.pop(name, None)
+        if not given.pop("bound", False):
+            return cls(**given)
+        view = cls(**{**given, "namespace": None}).with_namespace(given["namespace"])
+        view._work_on(view._records.owning())  # noqa: SLF001 - of our own class
+        return view
 
     @property
     def client(self) -> Index:
         """The index underneath."""
-        return Index(self._records.index.located.connection, self.index_name)
+        return Index(self._records.connection, self.index_name)
 
     @property
     def aclient(self) -> AsyncIndex:
         """The index underneath, for async code."""
-        return AsyncIndex(self._records.index.located.connection, self.index_name)
+        return AsyncIndex(self._records.connection, self.index_name)
 
-    def reindex_metadata(self, **kwargs: Any) -> int:
+    def with_namespace(self, namespace: str) -> Self:
+        """A view of this store for one tenant: it neither reads nor changes another's nodes.
+
+        Tenants may use the same node ids: the view stores its nodes under digests of namespace and
+        id, and returns them under their own ids. ``namespace=`` in a call of the view is a
+        `TypeError`. The view uses this store's connection; close this store, not the view.
+        """
+        view = self.model_copy(update={"namespace": namespace, "bound": True})
+        view._work_on(self._records.with_namespace(namespace))  # noqa: SLF001 - of our own class
+        return view
+
+    def close(self) -> None:
+        """Close the connection, if it is the store's own; safe to call again."""
+        self._records.close()
+
+    async def aclose(self) -> None:
+        """Close the connection for sync and for async code; see `close`."""
+        await self._records.aclose()
+
+    # Adding
+
+    def add(  # type: ignore[override]
+        self, nodes: Iterable[BaseNode], **add_kwargs: Unpack[AddOptions]
+    ) -> list[str]:
+        """Write embedded nodes; a node whose id exists replaces the old one whole.
+
+        Args:
+            nodes: nodes with embeddings, also a generator of any length.
+            **add_kwargs: ``namespace``; ``dry_run``, which writes nothing and returns a
+                `WriteEstimate`; and those of `WriteOptions`: ``batch_size``, ``wait``,
+                ``wait_timeout``, ``on_batch``, ``show_progress``, ``resume`` and more.
+
+        Returns:
+            The node ids in input order.
+
+        Raises:
+            InvalidVectorError: for a node that cannot be written; names it.
+            PartialWriteError: some nodes were written and some were not.
+            WaitTimeoutError: the nodes were sent, but are not visible yet.
+        """
+        options = accept(AddOptions, add_kwargs, self.add)
+        return run(self._add(self._io, nodes, options))
+
+    async def async_add(  # type: ignore[override]
+        self, nodes: Records[BaseNode], **add_kwargs: Unpack[AddOptions]
+    ) -> list[str]:
+        """The async variant of `add`; takes async iterables too."""
+        options = accept(AddOptions, add_kwargs, self.async_add)
+        return await self._add(self._async_io, nodes, options)
+
+    async def _add(self, io: Io, nodes: Records[BaseNode], options: AddOptions) -> list[str]:
+        items = to_items(nodes, text_key=self._records.text_key, stock=self.node_layout == "stock")
+        given = AddOptions(**{"show_progress": self.show_progress, **options})
+        return await self._records.add(io, items, **given)
+
+    # Querying
+
+    def query(  # type: ignore[override]
+        self, query: VectorStoreQuery, **kwargs: Unpack[QueryOptions]
+    ) -> VectorStoreQueryResult:
+        """The nodes nearest to the query's embedding, best first; similarities: larger is nearer.
+
+        The mode "mmr" chooses nodes that repeat each other least, in order of selection; see
+        `QueryOptions`. Without an embedding, the first ``similarity_top_k`` nodes that the query's
+        filters and ids select, in no particular order and without similarities.
+
+        ``doc_ids`` and ``node_ids`` restrict the search; an empty list does not. Nor do a
+        retriever's ``node_ids`` that are ids of IndexNodes and ImageNodes only: ``as_retriever()``
+        passes those that its index was given, and means all nodes.
+
+        Args:
+            query: its ``filters`` may also be this project's own (docs/filters.md).
+            **kwargs: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (100),
+                ``strict_node_ids`` and those of the mode "mmr"; see `QueryOptions`.
+
+        Raises:
+            NotImplementedError: for a mode that this store lacks; names what to use instead.
+            UnindexedPropertyError: for a filter that no metadata index can look up, unless
+                ``unindexed="scan"``.
+        """
+        options = accept(QueryOptions, kwargs, self.query)
+        return run(answer(self._io, self._records, query, options))
+
+    async def aquery(  # type: ignore[override]
+        self, query: VectorStoreQuery, **kwargs: Unpack[QueryOptions]
+    ) -> VectorStoreQueryResult:
+        """The async variant of `query`."""
+        options = accept(QueryOptions, kwargs, self.aquery)
+        return await answer(self._async_io, self._records, query, options)
+
+    # Reading by id or filter
+
+    def get_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: NodeFilters | None = None,
+        **get_kwargs: Unpack[FindOptions],
+    ) -> list[BaseNode]:
+        """Nodes by id, by filter, or those that satisfy both; neither is an error.
+
+        Args:
+            node_ids: nodes come in the order of the ids; missing ones are left out.
+            filters: LlamaIndex's, or this project's, such as ``{"open": True}``.
+            **get_kwargs: ``namespace``, ``vectorize_filter``, ``unindexed`` and ``max_requests``
+                (1,000).
+        """
+        options = accept(FindOptions, get_kwargs, self.get_nodes)
+        return run(self._get_nodes(self._io, node_ids, filters, options))
+
+    async def aget_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: NodeFilters | None = None,
+        **get_kwargs: Unpack[FindOptions],
+    ) -> list[BaseNode]:
+        """The async variant of `get_nodes`."""
+        options = accept(FindOptions, get_kwargs, self.aget_nodes)
+        return await self._get_nodes(self._async_io, node_ids, filters, options)
+
+    async def _get_nodes(
+        self,
+        io: Io,
+        node_ids: list[str] | None,
+        filters: NodeFilters | None,
+        options: FindOptions,
+    ) -> list[BaseNode]:
+        check_selected(node_ids, filters, options)
+        found = await self._records.records(
+            io, ids=node_ids, filter=to_expression(filters), **options
+        )
+        return [to_node(record) for record in found]
+
+    def iter_nodes(
+        self, filters: NodeFilters | None = None, **find_kwargs: Unpack[FindOptions]
+    ) -> Iterator[BaseNode]:
+        """All nodes, or all that ``filters`` match, once each and in no particular order.
+
+        They are read a few answers at a time, so that any number takes little memory. Options:
+        ``namespace``, ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
+        """
+        options = accept(FindOptions, find_kwargs, self.iter_nodes)
+        return iterate(self._iter_nodes(self._io, filters, options))
+
+    def aiter_nodes(
+        self, filters: NodeFilters | None = None, **find_kwargs: Unpack[FindOptions]
+    ) -> AsyncGenerator[BaseNode, None]:
+        """The async variant of `iter_nodes`."""
+        options = accept(FindOptions, find_kwargs, self.aiter_nodes)
+        return self._iter_nodes(self._async_io, filters, options)
+
+    async def _iter_nodes(
+        self, io: Io, filters: NodeFilters | None, options: FindOptions
+    ) -> AsyncGenerator[BaseNode, None]:
+        found = self._records.iter_records(io, filter=to_expression(filters), **options)
+        async with aclosing(found) as records:
+            async for record in records:
+                yield to_node(record)
+
+    def count(self, filters: NodeFilters | None = None, **kwargs: Unpack[CountOptions]) -> int:
+        """How many nodes ``filters`` match, or there are; this client's own writes included.
+
+        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
+        ``precision="high"``, which does not rely on the service's approximation.
+        """
+        options = accept(CountOptions, kwargs, self.count)
+        return run(self._records.count(self._io, filter=to_expression(filters), **options))
+
+    async def acount(
+        self, filters: NodeFilters | None = None, **kwargs: Unpack[CountOptions]
+    ) -> int:
+        """The async variant of `count`."""
+        options = accept(CountOptions, kwargs, self.acount)
+        return await self._records.count(self._async_io, filter=to_expression(filters), **options)
+
+    def explain_filter(
+        self,
+        filters: NodeFilters | None,
+        similarity_top_k: int | None = 4,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """How a query for so many nodes (None: all) is answered, and with how many requests."""
+        given = to_expression(filters)
+        return run(
+            self._records.explain_filter(self._io, given, similarity_top_k, unindexed=unindexed)
+        )
+
+    async def aexplain_filter(
+        self,
+        filters: NodeFilters | None,
+        similarity_top_k: int | None = 4,
+        *,
+        unindexed: Unindexed = "error",
+    ) -> Explanation:
+        """The async variant of `explain_filter`."""
+        given = to_expression(filters)
+        return await self._records.explain_filter(
+            self._async_io, given, similarity_top_k, unindexed=unindexed
+        )
+
+    # Deleting
+
+    def delete(  # type: ignore[override]
+        self, ref_doc_id: str, **delete_kwargs: Unpack[DeleteOptions]
+    ) -> None:
+        """Delete all nodes of a source document; an unknown one is no error.
+
+        Options: ``namespace``, ``wait``, ``wait_timeout`` and ``verify``; see `DeleteOptions`.
+        """
+        options = accept(DeleteOptions, delete_kwargs, self.delete)
+        run(self._delete_documents(self._io, [ref_doc_id], options))
+
+    async def adelete(  # type: ignore[override]
+        self, ref_doc_id: str, **delete_kwargs: Unpack[DeleteOptions]
+    ) -> None:
+        """The async variant of `delete`."""
+        options = accept(DeleteOptions, delete_kwargs, self.adelete)
+        await self._delete_documents(self._async_io, [ref_doc_id], options)
+
+    def delete_many(
+        self, ref_doc_ids: Sequence[str], **delete_kwargs: Unpack[DeleteOptions]
+    ) -> None:
+        """`delete` for many source documents at once: far fewer requests than one by one."""
+        options = accept(DeleteOptions, delete_kwargs, self.delete_many)
+        run(self._delete_documents(self._io, ref_doc_ids, options))
+
+    async def adelete_many(
+        self, ref_doc_ids: Sequence[str], **delete_kwargs: Unpack[DeleteOptions]
+    ) -> None:
+        """The async variant of `delete_many`."""
+        options = accept(DeleteOptions, delete_kwargs, self.adelete_many)
+        await self._delete_documents(self._async_io, ref_doc_ids, options)
+
+    async def _delete_documents(
+        self, io: Io, ref_doc_ids: Sequence[str], options: DeleteOptions
+    ) -> None:
+        validation.check_id_list(ref_doc_ids)
+        if ref_doc_ids:
+            await self._records.delete_matching(io, refs=ref_doc_ids, **options)
+
+    def delete_nodes(  # type: ignore[override]
+        self,
+        node_ids: list[str] | None = None,
+        filters: NodeFilters | None = None,
+        **delete_kwargs: Unpack[DeleteNodesOptions],
+    ) -> None:
+        """Delete nodes by id, by filter, or those that satisfy both; neither is an error.
+
+        Options: ``namespace``, ``vectorize_filter``, ``wait``, ``wait_timeout``, ``unindexed``,
+        ``max_requests`` (1,000) and ``verify``; see `DeleteOptions`. To delete everything, use
+        `clear`.
+        """
+        options = accept(DeleteNodesOptions, delete_kwargs, self.delete_nodes)
+        run(self._delete_nodes(self._io, node_ids, filters, options))
+
+    async def adelete_nodes(  # type: ignore[override]
+        self,
+        node_ids: list[str] | None = None,
+        filters: NodeFilters | None = None,
+        **delete_kwargs: Unpack[DeleteNodesOptions],
+    ) -> None:
+        """The async variant of `delete_nodes`."""
+        options = accept(DeleteNodesOptions, delete_kwargs, self.adelete_nodes)
+        await self._delete_nodes(self._async_io, node_ids, filters, options)
+
+    async def _delete_nodes(
+        self,
+        io: Io,
+        node_ids: list[str] | None,
+        filters: NodeFilters | None,
+        options: DeleteNodesOptions,
+    ) -> None:
+        check_selected(node_ids, filters, options)
+        if node_ids is None:
+            await self._records.delete_matching(io, filter=to_expression(filters), **options)
+            return
+        ids: Sequence[str] = node_ids
+        namespace = self._records.in_namespace(options.get("namespace"))
+        # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
+        if filters is not None or (namespace is not None and not self._records.bound):
+            found = await self._records.records(
+                io,
+                ids=ids,
+                filter=to_expression(filters),
+                namespace=options.get("namespace"),
+            )
+            ids = [record.id for record in found]
+        wait = "visible" if options.get("verify") else options.get("wait")
+        await self._records.delete(io, ids, wait=wait, wait_timeout=options.get("wait_timeout"))
+
+    def clear(self) -> None:
+        """Delete every node; in a store with a namespace, every node of that namespace."""
+        run(self._records.clear(self._io))
+
+    async def aclear(self) -> None:
+        """The async variant of `clear`."""
+        await self._records.clear(self._async_io)
+
+    # The index
+
+    def reindex_metadata(self, **kwargs: Unpack[WaitOptions]) -> int:
         """Write every vector of the index again as it is; returns how many there were.
 
-        A metadata index covers what is written once it is live; this makes it cover what is older,
-        in all namespaces. Nobody else should write meanwhile. Options: ``wait``, ``wait_timeout``.
+        A metadata index covers only vectors written after it was created; this makes it cover the
+        older ones, in all namespaces. Nothing else should write meanwhile. Options: ``wait``,
+        ``wait_timeout``.
         """
         options = accept(WaitOptions, kwargs, self.reindex_metadata)
         return run(self._records.reindex_metadata(self._io, **options))
 
-    async def areindex_metadata(self, **kwargs: Any) -> int:
-        """`reindex_metadata`, awaited."""
+    async def areindex_metadata(self, **kwargs: Unpack[WaitOptions]) -> int:
+        """The async variant of `reindex_metadata`."""
         options = accept(WaitOptions, kwargs, self.areindex_metadata)
         return await self._records.reindex_metadata(self._async_io, **options)
 
     def wait_for_writes(self, *, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store, and of its client.
 
-        For at most ``wait_timeout`` seconds (else the store's own), then `WaitTimeoutError`.
+        For at most ``wait_timeout`` seconds (by default the store's own), then `WaitTimeoutError`.
         """
         run(self._records.await_writes(self._io, wait_timeout))
 
     async def await_writes(self, *, wait_timeout: float | None = None) -> None:
-        """`wait_for_writes`, awaited."""
+        """The async variant of `wait_for_writes`."""
         await self._records.await_writes(self._async_io, wait_timeout)
+
+    # Copies and pickles
+
+    def _work_on(self, records: RecordStore) -> None:
+        connection = records.connection
+        self._records = records
+        self._io = connection.io()
+        self._async_io = connection.async_io()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Not the base class's, which warns of what it cannot pickle, and leaves it out.
+        state = BaseModel.__getstate__(self)
+        return {**state, "__pydantic_private__": {"_records": self._records}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        BaseModel.__setstate__(self, state)
+        self._work_on(self._records.owning())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        # A copy shares the connection.
+        return self.__copy__()

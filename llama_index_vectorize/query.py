@@ -1,0 +1,214 @@
+"""How a `VectorStoreQuery` is answered: by nearness, by maximal marginal relevance, by filter."""
+
+from __future__ import annotations
+
+import math
+from contextlib import aclosing
+from functools import partial
+from typing import Final, cast
+
+import numpy as np
+from llama_index.core.schema import BaseNode, ImageNode, IndexNode
+from llama_index.core.vector_stores.types import (
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
+
+from llama_index_vectorize.filters import check_selected, is_filter, to_expression
+from llama_index_vectorize.nodes import class_of, source_of, to_node
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.models import Metric, Values, as_values
+from vectorize_core.reads.by_id import check_k
+from vectorize_core.reads.selection import FindOptions, SelectOptions
+from vectorize_core.records.store import Hit, RecordStore
+from vectorize_core.scoring import choose_diverse, similarity
+from vectorize_core.transport.io import Io
+
+Mode = VectorStoreQueryMode
+_KEYWORDS = "it searches texts, and Vectorize has no text search"
+_BM25 = (
+    f"{_KEYWORDS}. Combine LlamaIndex's BM25Retriever with this store's retriever in a "
+    "QueryFusionRetriever, or use the stores of Qdrant, Elasticsearch or Milvus"
+)
+_LEARNER = (
+    "it trains on all embeddings. Use LlamaIndex's SimpleVectorStore, which holds them in memory"
+)
+_INSTEAD: Final = {
+    Mode.TEXT_SEARCH: _BM25,
+    Mode.SPARSE: _BM25,
+    Mode.HYBRID: _BM25,
+    Mode.SEMANTIC_HYBRID: f"{_KEYWORDS}. Use LlamaIndex's store of Azure AI Search",
+    Mode.SVM: _LEARNER,
+    Mode.LOGISTIC_REGRESSION: _LEARNER,
+    Mode.LINEAR_REGRESSION: _LEARNER,
+}
+"""Why this store lacks a mode, and what to use instead."""
+_PREFETCH: Final = 4
+"""Maximal marginal relevance chooses from this many times as many nodes as were asked for."""
+_THRESHOLD: Final = 0.5
+_LOOK_AT: Final = 20
+"""How many nodes are read at a time to learn their classes."""
+
+
+class QueryOptions(FindOptions, total=False):
+    """What a query takes besides the `VectorStoreQuery` itself: `FindOptions` and these.
+
+    In the mode "mmr", ``mmr_threshold`` weighs nearness (1) against diversity (0). The nodes are
+    chosen from the ``mmr_prefetch_k`` nearest ones, or from ``mmr_prefetch_factor`` times
+    ``similarity_top_k`` (4 times).
+
+    ``strict_node_ids`` restricts a retriever's query to its ``node_ids`` even if all of them are
+    IndexNodes and ImageNodes.
+    """
+
+    mmr_threshold: float | None
+    mmr_prefetch_k: int | None
+    mmr_prefetch_factor: float | None
+    strict_node_ids: bool
+
+
+async def answer(
+    io: Io, records: RecordStore, query: VectorStoreQuery, options: QueryOptions
+) -> VectorStoreQueryResult:
+    """The result of a query. See `VectorizeVectorStore.query`."""
+    _check_query(query, options)
+    find = {n: value for n, value in options.items() if n in FindOptions.__annotations__}
+    where = cast("SelectOptions", {"filter": to_expression(query.filters), **find})
+    node_ids = await _restriction(io, records, query, options)
+    if query.query_embedding is None:
+        return await _select(io, records, query, node_ids, where)
+    if query.mode != Mode.MMR:
+        hits = await _search(io, records, query, query.similarity_top_k, node_ids, where)
+    else:
+        threshold, prefetch = _mmr_settings(query, options)
+        hits = await _search(io, records, query, prefetch, node_ids, where)
+    metric = await records.index.metric_of(io)
+    if query.mode == Mode.MMR and hits:
+        # Choosing from many takes a while.
+        hits = await io.offload(partial(_diverse, hits, metric, query, threshold))
+    return VectorStoreQueryResult(
+        nodes=[to_node(hit.record) for hit in hits],
+        similarities=[similarity(metric, hit.match.score) for hit in hits],
+        ids=[hit.record.id for hit in hits],
+    )
+
+
+async def _search(
+    io: Io,
+    records: RecordStore,
+    query: VectorStoreQuery,
+    k: int,
+    node_ids: list[str] | None,
+    where: SelectOptions,
+) -> list[Hit]:
+    """The ``k`` nearest hits; for maximal marginal relevance with their values."""
+    embedding = cast("list[float]", query.query_embedding)
+    refs, mmr = query.doc_ids or None, query.mode == Mode.MMR
+    if node_ids is None:
+        return await records.search(io, embedding, k, refs=refs, return_values=mmr, **where)
+    return await records.search_among(
+        io,
+        node_ids,
+        embedding,
+        k,
+        refs=refs,
+        filter=where.get("filter"),
+        vectorize_filter=where.get("vectorize_filter"),
+        namespace=where.get("namespace"),
+    )
+
+
+def _diverse(
+    hits: list[Hit], metric: Metric, query: VectorStoreQuery, threshold: float
+) -> list[Hit]:
+    """Hits by maximal marginal relevance, in order of selection."""
+    values = np.stack(cast("list[Values]", [hit.match.values for hit in hits]))
+    target = as_values(cast("list[float]", query.query_embedding))
+    chosen = choose_diverse(metric, values, target, threshold, query.similarity_top_k)
+    return [hits[position] for position in chosen]
+
+
+async def _select(
+    io: Io,
+    records: RecordStore,
+    query: VectorStoreQuery,
+    node_ids: list[str] | None,
+    where: SelectOptions,
+) -> VectorStoreQueryResult:
+    """Without an embedding: nodes that the filters and ids select, in no particular order."""
+    refs, nodes = query.doc_ids or None, list[BaseNode]()
+    if node_ids is not None:
+        check_selected(node_ids, query.filters, where)
+        found = map(to_node, await records.records(io, ids=node_ids, **where))
+        nodes = [node for node in found if refs is None or source_of(node) in refs]
+    elif query.similarity_top_k:
+        async with aclosing(records.iter_records(io, refs=refs, **where)) as every:
+            async for record in every:
+                nodes.append(to_node(record))
+                if len(nodes) == query.similarity_top_k:
+                    break
+    nodes = nodes[: query.similarity_top_k]
+    return VectorStoreQueryResult(nodes=nodes, ids=[node.node_id for node in nodes])
+
+
+async def _restriction(
+    io: Io, records: RecordStore, query: VectorStoreQuery, options: QueryOptions
+) -> list[str] | None:
+    """The ids that the query is restricted to; None if it is not.
+
+    ``as_retriever()`` passes the ids of all IndexNodes and ImageNodes that its index was given,
+    but means all nodes.
+    """
+    if not query.node_ids:
+        return None
+    # Only retrievers pass the query's text as well.
+    if query.query_str is None or options.get("strict_node_ids"):
+        return query.node_ids
+    found = False
+    for start in range(0, len(query.node_ids), _LOOK_AT):
+        for record in await records.get(io, query.node_ids[start : start + _LOOK_AT]):
+            found = True
+            if not issubclass(class_of(record), (ImageNode, IndexNode)):
+                return query.node_ids
+    return None if found else query.node_ids
+
+
+def _check_query(query: VectorStoreQuery, options: QueryOptions) -> None:
+    mode = Mode(query.mode)
+    if mode in _INSTEAD:
+        raise NotImplementedError(
+            f"this store has no query mode {mode.value!r}: {_INSTEAD[mode]}. With this "
+            "store, use 'default' or 'mmr'"
+        )
+    check_k(query.similarity_top_k, "similarity_top_k")
+    if mode != Mode.MMR:
+        given = [name for name in options if name.startswith("mmr_")]
+        if given:
+            raise InvalidInputError(f"{', '.join(given)}: only a query with mode='mmr' takes that")
+    if query.query_embedding is not None:
+        return
+    if mode == Mode.MMR:
+        raise InvalidInputError("a query with mode='mmr' needs an embedding")
+    native = options.get("vectorize_filter")
+    if not (is_filter(query.filters) or query.node_ids or query.doc_ids or native):
+        raise InvalidInputError(
+            "the query has neither an embedding nor filters; iter_nodes() reads all nodes"
+        )
+
+
+def _mmr_settings(query: VectorStoreQuery, options: QueryOptions) -> tuple[float, int]:
+    """The threshold, and how many nodes to choose from."""
+    threshold = query.mmr_threshold
+    if threshold is None:
+        threshold = options.get("mmr_threshold")
+    prefetch, factor = options.get("mmr_prefetch_k"), options.get("mmr_prefetch_factor")
+    if prefetch is not None and factor is not None:
+        raise InvalidInputError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
+    if prefetch is None:
+        prefetch = math.ceil(query.similarity_top_k * (factor if factor is not None else _PREFETCH))
+    check_k(prefetch, "mmr_prefetch_k")
+    threshold = threshold if threshold is not None else _THRESHOLD
+    if isinstance(threshold, bool) or not 0 <= threshold <= 1:
+        raise InvalidInputError(f"mmr_threshold is from 0 (diverse) to 1 (near); got {threshold!r}")
+    return float(threshold), max(prefetch, query.similarity_top_k)
