@@ -9,12 +9,36 @@ if importlib.util.find_spec("llama_index") is None or (
         "llama_index_vectorize needs LlamaIndex: pip install 'vectorize-stores[llama-index]'"
     )
 
-from llama_index_vectorize.configured import NodeLayout
 from llama_index_vectorize.filters import NodeFilters, to_expression
+from llama_index_vectorize.query import QueryOptions
 from llama_index_vectorize.texts import KVStoreTexts
-from llama_index_vectorize.vector_store import VectorizeVectorStore
+from llama_index_vectorize.vector_store import (
+    DeleteNodesOptions,
+    DeleteOptions,
+    NodeLayout,
+    StoreSettings,
+    VectorizeVectorStore,
+)
 
-__all__ = ["KVStoreTexts", "NodeFilters", "NodeLayout", "VectorizeVectorStore", "to_expression"]
+__all__ = [
+    "DeleteNodesOptions",
+    "DeleteOptions",
+    "KVStoreTexts",
+    "NodeFilters",
+    "NodeLayout",
+    "QueryOptions",
+    "StoreSettings",
+    "VectorizeVectorStore",
+    "to_expression",
+]
 
-for _export in (KVStoreTexts, VectorizeVectorStore, to_expression):
+# Not the store's: pydantic looks names up in the module that a class says it is of.
+for _export in (
+    DeleteNodesOptions,
+    DeleteOptions,
+    KVStoreTexts,
+    QueryOptions,
+    StoreSettings,
+    to_expression,
+):
     _export.__module__ = __name__

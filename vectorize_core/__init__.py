@@ -65,7 +65,7 @@ from vectorize_core.models import (
 )
 from vectorize_core.reads.raw import EnumerateOptions, QueryOptions
 from vectorize_core.reads.selection import AnyFilter, FindOptions, Precision, SelectOptions
-from vectorize_core.records.store import AddOptions, OnOversize
+from vectorize_core.records.store import AddOptions, CountOptions, OnOversize
 from vectorize_core.state.lifecycle import CreateOptions
 from vectorize_core.state.waiting import Wait, WaitOptions
 from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
@@ -102,6 +102,7 @@ __all__ = [
     "ConfigurationError",
     "Connection",
     "ConnectionFailedError",
+    "CountOptions",
     "CreateOptions",
     "D1Texts",
     "DeleteOptions",
