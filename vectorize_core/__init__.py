@@ -84,8 +84,9 @@ from vectorize_core.transport.retry import RetryPolicy
 from vectorize_core.writes.by_filter import DeleteOptions
 from vectorize_core.writes.checkpoint import Resume
 from vectorize_core.writes.estimate import WriteEstimate
+from vectorize_core.writes.progress import BatchReport, OnBatch
 from vectorize_core.writes.sources import Records
-from vectorize_core.writes.writing import BatchReport, OnBatch, WriteOptions
+from vectorize_core.writes.writing import WriteOptions
 
 __all__ = [
     "AddOptions",

@@ -1,1 +1,1 @@
-"""Writing any number of records, each accounted for. Uses reads and what these use."""
+"""Writing any number of records, with an outcome for each. Uses reads and the rooms below."""

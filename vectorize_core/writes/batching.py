@@ -1,4 +1,4 @@
-"""Cutting a write into requests: by count, by bytes, and so that equal ids stay in order."""
+"""Cutting a write into batches: by count, by bytes, and so that equal ids stay in order."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from vectorize_core.transport.io import Io
 DEFAULT_BATCH_SIZE = 500
 MAX_BATCH_BYTES = 8_000_000
 _BYTES_PER_VALUE = 17
-"""A float32 in decimal form, with its comma, is never longer."""
+"""The most that a float32 takes in decimal form, with its comma."""
 _BYTES_AROUND = 200
-"""Id, namespace and the names of the fields are never longer."""
+"""The most that id, namespace and the names of the fields take."""
 _PAUSE = 0.01
 
 
 class Entry(NamedTuple):
     """One record of the input, checked: a vector to write, or (None) an id to delete.
 
-    ``size`` is a bound on the bytes that it takes in a request; ``digest`` is what a checkpoint
+    ``size`` is the most bytes that it takes in a request; ``digest`` is what a checkpoint
     recognises the record by.
     """
 
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Part of a batch, and what became of it: a mutation that was accepted, or an ``error``."""
+    """A part of a batch that was sent: its mutation was accepted, or ended with ``error``."""
 
     entries: tuple[Entry, ...]
     seconds: float
@@ -54,18 +54,21 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Records of the input that go out together; of those with the same id one, for all."""
+    """Records of the input that are sent together; of those with the same id only one is.
+
+    ``size`` counts bytes, exactly if ``exact``, otherwise as the most they can be.
+    """
 
     entries: list[Entry] = field(default_factory=list)
     sent: dict[str, Entry] = field(default_factory=dict)
     size: int = 0
     exact: bool = False
     begun: bool = False
-    ended: bool = False
+    answered: bool = False
     pieces: list[Piece] = field(default_factory=list)
 
     def take(self, entries: Sequence[Entry], most: int, *, keep_last: bool) -> int:
-        """Take in ``entries`` up to ``most`` bytes, but at least one; returns how many."""
+        """Add ``entries`` up to ``most`` bytes, at least one; returns how many."""
         new = {entry.id: entry for entry in entries}
         size = sum(entry.size for entry in entries)
         if (
@@ -92,7 +95,7 @@ class Batch:
         self.entries.append(entry)
         self.size += size
         if keep_last:
-            # Taken out first: the record keeps the place of its last occurrence.
+            # Removed first, so that the record moves to the place of its last occurrence.
             self.sent.pop(entry.id, None)
             self.sent[entry.id] = entry
         else:
@@ -104,13 +107,13 @@ class Batch:
         return entry.size
 
     def _measure(self) -> None:
-        """Replace the bound on the size so far by the size itself."""
+        """Replace the upper bound on the size so far by the size itself."""
         self.exact = True
         self.size = sum(map(self._size_of, self.sent.values()))
 
 
 class Batcher:
-    """Cuts entries into batches, and knows which are on their way."""
+    """Cuts entries into batches, and knows which are ``unsettled``: sent, or about to be."""
 
     def __init__(
         self,
@@ -130,26 +133,26 @@ class Batcher:
         self._keep_last = keep_last
         self._held: Batch | None = None
         self._carried: list[Entry] = []
-        self.on_the_way: list[Batch] = []
+        self.unsettled: list[Batch] = []
         self.finished = False
 
-    def ended(self, batch: Batch) -> None:
-        """``batch`` has its answer, so its ids are free: who is told of it may write them."""
+    def answered(self, batch: Batch) -> None:
+        """Note that all of ``batch`` is answered; ``on_batch`` may write its ids again."""
         self._in_flight.release(batch, batch.sent)
-        batch.ended = True
+        batch.answered = True
 
-    def landed(self, batch: Batch) -> None:
-        """``batch`` is accounted for."""
-        self.on_the_way.remove(batch)
-        if not batch.ended:
+    def settled(self, batch: Batch) -> None:
+        """Note that the outcome of ``batch`` is recorded."""
+        self.unsettled.remove(batch)
+        if not batch.answered:
             self._in_flight.release(batch, batch.sent)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
-        """Batches until the input ends, or until one shares an id with an earlier one.
+        """Batches until the input ends, or until one shares an id with an unsettled one.
 
-        Requests may overtake each other. A batch with an id that another call has on its way
-        waits here; one with an id of a batch of its own has to be asked for again, once that has
-        landed.
+        Requests may overtake each other. So a batch that shares an id with another call waits
+        here. One that shares an id with an unsettled batch ends the iteration: iterate again once
+        that one is settled.
         """
         while not self.finished:
             if self._held is None:
@@ -158,10 +161,10 @@ class Batcher:
             if batch is None:
                 self.finished = True
                 return
-            if any(not batch.sent.keys().isdisjoint(other.sent) for other in self.on_the_way):
+            if any(not batch.sent.keys().isdisjoint(other.sent) for other in self.unsettled):
                 return
-            # Noted before it is claimed: an interruption in between must not leave a claim behind.
-            self.on_the_way.append(batch)
+            # Listed first: an interruption in between must not leave its ids in flight for ever.
+            self.unsettled.append(batch)
             self._held = None
             while not self._in_flight.take(batch, batch.sent):
                 await self._io.sleep(_PAUSE)
@@ -187,7 +190,7 @@ class Batcher:
 
 
 def check_batch_size(batch_size: int | None) -> int:
-    """The number of records a request, at most what the service takes."""
+    """The number of records in a request, at most what the service accepts."""
     if batch_size is None:
         return DEFAULT_BATCH_SIZE
     if batch_size < 1:
@@ -196,7 +199,7 @@ def check_batch_size(batch_size: int | None) -> int:
 
 
 def check_batch_bytes(max_batch_bytes: int | None) -> int:
-    """The bytes a request, at most what the service takes."""
+    """The number of bytes in a request, at most what the service accepts."""
     if max_batch_bytes is None:
         return MAX_BATCH_BYTES
     if max_batch_bytes < 1:

@@ -1,10 +1,10 @@
-"""Going on with a write that ended early: what of its input is in already.
+"""Resuming a write that ended early: which records of its input are written already.
 
-``resume=`` is a `PartialWriteError`, or the path of a file that is written along with the data:
+``resume=`` is a `PartialWriteError`, or the path of a file that is kept up to date during a write:
 one line of JSON for the whole, then one for each accepted request, with the position of its first
-record and a digest of each (of its id, or of what it holds where the id is made up here). Ids are
-made up out of the file's seed and the position, so that what was sent and never answered is sent
-again under the same. A line that was cut off by a crash does not count. The file is removed once
+record and a digest of each record (of its id; of its content if the id is generated). Generated ids
+derive from the file's seed and the position, so that a record whose request was not answered is
+sent again under the same id. A line that a crash cut off does not count. The file is removed once
 everything is written.
 """
 
@@ -29,37 +29,37 @@ _VERSION = 1
 
 
 class Checkpoint:
-    """Nothing is in yet, and nothing is noted.
+    """No checkpoint: no record is written yet, and none is noted.
 
-    ``written`` and ``ids`` are what an earlier error knew: the next one is not to forget it.
+    ``written`` and ``ids`` are those of the error that a write resumes, for the next error.
     """
 
     written: Sequence[int] = ()
     ids: tuple[str, ...] = ()
 
-    def id_for(self, position: int, made_up: str) -> str:
-        """The id of a record without one: ``made_up``, or what an earlier attempt gave it."""
-        return made_up
+    def id_for(self, position: int, generated: str) -> str:
+        """The id of a record without one: ``generated``, or that of an earlier attempt."""
+        return generated
 
     def digest(self, content: str | bytes) -> int:
-        """What ``content`` is recognised by."""
+        """A number by which the checkpoint recognises ``content``."""
         return 0
 
     def holds(self, position: int, record_id: str, digest: int) -> bool:
-        """Whether the record at ``position`` is in.
+        """Whether the record at ``position`` is written.
 
         Raises `InvalidInputError` if the checkpoint was written for another input.
         """
         return False
 
     async def begin(self, io: Io) -> None:
-        """The write begins."""
+        """Note that the write begins."""
 
     async def note(self, io: Io, entries: Sequence[Entry]) -> None:
-        """``entries`` are in."""
+        """Note that ``entries`` are written."""
 
     async def finish(self, io: Io) -> None:
-        """Everything is."""
+        """Note that everything is written."""
 
 
 class _Error(Checkpoint):
@@ -67,8 +67,8 @@ class _Error(Checkpoint):
         self.written = error.written
         self.ids = error.ids
 
-    def id_for(self, position: int, made_up: str) -> str:
-        return self.ids[position] if position < len(self.ids) else made_up
+    def id_for(self, position: int, generated: str) -> str:
+        return self.ids[position] if position < len(self.ids) else generated
 
     def holds(self, position: int, record_id: str, digest: int) -> bool:
         if position not in self.written:
@@ -86,12 +86,12 @@ class _File(Checkpoint):
         self._path = path
         self._index = index
         self._seed = uuid.uuid4()
-        # Zero for what is not in. An array, since input may be long.
+        # By position, 0 for records not written. An array, since input may be long.
         self._digests = array("Q")
         self._end = 0
         self._load()
 
-    def id_for(self, position: int, made_up: str) -> str:
+    def id_for(self, position: int, generated: str) -> str:
         return str(uuid.uuid5(self._seed, str(position)))
 
     def digest(self, content: str | bytes) -> int:
@@ -104,7 +104,7 @@ class _File(Checkpoint):
             raise InvalidInputError(
                 f"the checkpoint {self._path} was written for another input: its record "
                 f"{position} is not the one given now ({record_id!r}). Give the same input in "
-                "the same order, or delete the file to begin anew"
+                "the same order, or delete the file to start again"
             )
         return known == digest
 
@@ -131,7 +131,7 @@ class _File(Checkpoint):
 
     def _write(self, content: bytes) -> None:
         with self._path.open("r+b" if self._end else "wb") as file:
-            # Over what a crash cut off, if anything.
+            # Overwrites a line that a crash cut off.
             file.seek(self._end)
             file.write(content)
             self._end = file.tell()
@@ -176,12 +176,12 @@ class _File(Checkpoint):
 
     def _no_checkpoint(self) -> InvalidInputError:
         return InvalidInputError(
-            f"{self._path} is not a checkpoint of a write; give resume= a path of its own"
+            f"{self._path} is not a checkpoint of a write; give resume= the path of a new file"
         )
 
 
 async def open_checkpoint(io: Io, resume: Resume | None, index: str) -> Checkpoint:
-    """The checkpoint that ``resume=`` names; its file is made when the write begins."""
+    """The checkpoint that ``resume=`` names; its file is created when the write begins."""
     if resume is None:
         return Checkpoint()
     if isinstance(resume, PartialWriteError):

@@ -19,10 +19,10 @@ from vectorize_core.writes.writing import WriteOptions
 class WriteEstimate(list[str]):
     """The ids of the records that a write would send, and what that takes.
 
-    ``requests`` and their ``bytes`` in all; ``stored_dimensions``, which Cloudflare bills (records
-    times dimensions); ``seconds``, the least that the rate limit of the connection lets it take.
-    Vectors that are yet to be embedded count with a typical size. Where the index is yet to be
-    made, their dimensions are not known and count as none.
+    ``requests`` and ``bytes`` in all; ``stored_dimensions`` (records times dimensions, which
+    Cloudflare bills); ``seconds``, the least time under the connection's rate limit. Texts count
+    as embeddings of a typical size; if the index does not exist yet, its dimensions are not known
+    and they count as none.
     """
 
     def __init__(
@@ -75,6 +75,6 @@ async def estimate(
         found.requests += 1
         found.bytes += sum(len(wire.vector_line(vector)) + 1 for vector in vectors)
         found.stored_dimensions += sum(len(vector.values) for vector in vectors)
-        batcher.landed(batch)
+        batcher.settled(batch)
     found.seconds = io.least_seconds(found.requests)
     return found

@@ -15,7 +15,7 @@ from vectorize_core.writes.sources import Source
 
 
 class WriteOutcome:
-    """What is in, what may be, and why the rest is not, as ranges: input may be long."""
+    """Which positions are written, which may be, and why others failed; as ranges."""
 
     def __init__(self, source: Source[Any], checkpoint: Checkpoint) -> None:
         self.causes: list[Exception] = []
@@ -28,17 +28,17 @@ class WriteOutcome:
 
     @property
     def mutations(self) -> tuple[Mutation, ...]:
-        """The mutations as accepted, in the order of the input."""
+        """The accepted mutations, in the order of the input."""
         return tuple(mutation for _, mutation in sorted(self._mutations, key=lambda m: m[0]))
 
     @property
     def written(self) -> int:
-        """How many records are in, those included that were before the write."""
+        """How many records are written, including those written before this write."""
         return self._accepted + self._source.skipped
 
-    def settle(self, batch: Batch, piece: Piece) -> list[Entry]:
-        """Note what became of part of a batch; returns the records that are in now."""
-        entries = _of(batch, {entry.id for entry in piece.entries})
+    def add(self, batch: Batch, piece: Piece) -> list[Entry]:
+        """Add the outcome of a part of a batch; returns the records it has written."""
+        entries = _records(batch, {entry.id for entry in piece.entries})
         positions = [entry.position for entry in entries]
         if piece.error is None:
             self._written += runs(positions)
@@ -50,15 +50,15 @@ class WriteOutcome:
             self._unknown += runs(positions)
         return []
 
-    def cut_off(self, batch: Batch) -> None:
-        """Note that nobody knows what became of the parts of ``batch`` that no answer came for."""
+    def add_unanswered(self, batch: Batch) -> None:
+        """Note that the outcome is unknown for parts of ``batch`` without an answer."""
         answered = {entry.id for piece in batch.pieces for entry in piece.entries}
-        if batch.begun and not batch.ended:
-            lost = _of(batch, batch.sent.keys() - answered)
+        if batch.begun and not batch.answered:
+            lost = _records(batch, batch.sent.keys() - answered)
             self._unknown += runs(entry.position for entry in lost)
 
     def failure(self) -> PartialWriteError:
-        """The outcome of what was taken from the source."""
+        """The outcome of all records that were taken from the source."""
         source, before = self._source, self._checkpoint
         known = [*self._written, *source.known, *runs(before.written)]
         written, unknown = Positions(known), Positions(self._unknown)
@@ -68,7 +68,7 @@ class WriteOutcome:
         return PartialWriteError(written, unknown, rest, self.causes, mutation_ids, ids=ids)
 
     def raise_failure(self) -> None:
-        """Raise what went wrong; the cause itself where all records share one fate."""
+        """Raise what went wrong: the cause itself if all records share one outcome."""
         if not self.causes:
             return
         failure, cause = self.failure(), self.causes[0]
@@ -78,8 +78,8 @@ class WriteOutcome:
         raise failure from cause
 
 
-def _of(batch: Batch, ids: Collection[str]) -> list[Entry]:
-    """The records of the input that the entries with these ids stand for."""
+def _records(batch: Batch, ids: Collection[str]) -> list[Entry]:
+    """All records of the input with these ids, those included that were not sent themselves."""
     if len(ids) == len(batch.sent):
         return batch.entries
     return [entry for entry in batch.entries if entry.id in ids]

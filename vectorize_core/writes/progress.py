@@ -1,39 +1,41 @@
-"""A bar for long writes, drawn by tqdm."""
+"""The progress of a write: what ``on_batch`` is told, and a bar drawn by tqdm."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
 
 from vectorize_core.errors import ConfigurationError
 
-T = TypeVar("T")
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """A request of a write was accepted: ``records`` in it, ``written`` so far in all."""
+
+    written: int
+    mutation_id: str | None
+    records: int
 
 
-class Report(Protocol):
-    """What a bar needs to know."""
-
-    @property
-    def written(self) -> int:
-        """How many records are in, in all."""
+OnBatch = Callable[[BatchReport], Awaitable[None] | None]
 
 
 @contextmanager
-def shown(
-    total: int | None, on_batch: Callable[[Any], T] | None, *, show: bool
-) -> Iterator[Callable[[Any], T | None] | None]:
+def progress_bar(
+    total: int | None, on_batch: OnBatch | None, *, show: bool
+) -> Iterator[OnBatch | None]:
     """``on_batch``, and with ``show`` a bar that moves before each call of it."""
     if not show:
         yield on_batch
         return
     try:
-        from tqdm.auto import tqdm  # noqa: PLC0415 (only who asks for a bar needs tqdm)
+        from tqdm.auto import tqdm  # noqa: PLC0415 (optional: only the bar needs it)
     except ImportError as error:
         raise ConfigurationError("show_progress=True needs tqdm: pip install tqdm") from error
     with tqdm(total=total, unit=" records") as bar:
 
-        def advance(report: Report) -> T | None:
+        def advance(report: BatchReport) -> Awaitable[None] | None:
             bar.update(report.written - bar.n)
             return on_batch(report) if on_batch is not None else None
 

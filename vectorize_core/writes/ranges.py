@@ -1,4 +1,4 @@
-"""Input positions, kept as ranges: a write may have millions of them."""
+"""Positions in the input of a write, kept as ranges: there may be millions."""
 
 from __future__ import annotations
 
@@ -78,7 +78,5 @@ class Positions(Sequence[int]):
         return hash(self._ranges)
 
     def __repr__(self) -> str:
-        said = ", ".join(
-            str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in self._ranges
-        )
-        return f"Positions({said})"
+        parts = (str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in self._ranges)
+        return f"Positions({', '.join(parts)})"

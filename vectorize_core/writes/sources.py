@@ -1,4 +1,4 @@
-"""What a write takes its records from."""
+"""The sources of a write: vectors to write, or ids to delete."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ S = TypeVar("S")
 T = TypeVar("T")
 Records = Iterable[T] | AsyncIterable[T]
 CHUNK_SIZE = 64
-"""Records that are worked on at once, before an event loop gets its chunk."""
+"""Records that are worked on at once; between chunks an event loop runs other tasks."""
 
 
 class Source(Generic[T]):
-    """Records on their way into a write, checked as they come; a collection as a whole first.
+    """The records of a write, checked as they come; a collection is checked as a whole first.
 
-    ``taken`` is how many of the input are used up, ``total`` how many there are, where it can be
-    known. ``ids`` are those of the records so far, where the caller gets them back. ``known`` are
-    the positions that a checkpoint says are in.
+    ``taken`` is how many of the input were taken, ``total`` how many there are, or None for a
+    generator. ``ids`` are those of the records so far, if the caller gets them back. ``known`` are
+    the positions that were written before.
     """
 
     def __init__(self, records: Records[T]) -> None:
@@ -36,22 +36,22 @@ class Source(Generic[T]):
         self.known: list[range] = []
 
     def name(self, entry: Entry) -> str:
-        """What the caller calls the record of an entry."""
+        """The id by which the caller knows the record of an entry."""
         return self.ids[entry.position] if self.ids else entry.id
 
     def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:
-        """What is to be sent, some at a time but never nothing.
+        """The entries to send, in lists that are never empty.
 
-        ``dry_run``: nothing will be, so nothing is to be paid for.
+        With ``dry_run`` nothing will be sent, so nothing that costs money is done.
         """
         raise NotImplementedError
 
     async def chunks(self, batch_size: int) -> AsyncGenerator[tuple[int, list[T]], None]:
-        """The records, some at a time and never of two batches, each with the first's position.
+        """The records in chunks, none across two batches, each with the position of its first.
 
-        Of a collection all count as taken at once.
+        The records of a collection all count as taken from the beginning.
         """
         chunk: list[T] = []
         start = 0
@@ -68,7 +68,7 @@ class Source(Generic[T]):
             yield start, chunk
 
     async def checked(self, chunks: AsyncGenerator[S, None]) -> AsyncGenerator[S, None]:
-        """``chunks`` as they come; all of a collection's first, so that none is sent in vain."""
+        """``chunks``; those of a collection only once all are checked, before anything is sent."""
         async with aclosing(chunks):
             if self.total is None:
                 async for chunk in chunks:
@@ -78,7 +78,7 @@ class Source(Generic[T]):
                 yield chunk
 
     def skip(self, position: int) -> None:
-        """The record at ``position`` is in already."""
+        """Note that the record at ``position`` was written before."""
         if self.known and self.known[-1].stop == position:
             self.known[-1] = range(self.known[-1].start, position + 1)
         else:
@@ -86,7 +86,7 @@ class Source(Generic[T]):
 
     @property
     def skipped(self) -> int:
-        """How many records were in already."""
+        """How many records were written before."""
         return sum(map(len, self.known))
 
 
@@ -101,7 +101,7 @@ class Vectors(Source[Vector]):
     async def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:
-        """Vectors that the service takes."""
+        """The vectors, checked."""
         async with aclosing(self.checked(self._chunks(checkpoint, batch_size))) as chunks:
             async for entries in chunks:
                 yield entries
@@ -139,20 +139,20 @@ class Ids(Source[str]):
     async def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:
-        """The ids that a record can have."""
+        """The ids that records can have."""
         possible = []
         for position, record_id in enumerate(self._ids):
             if validation.possible_id(record_id):
                 possible.append(Entry(position, record_id))
             else:
-                # There is no such record, so it is as good as deleted.
+                # No record can have this id, so there is nothing to delete.
                 self.skip(position)
         if possible:
             yield possible
 
 
 async def check_values(io: Io, state: IndexState, vectors: Sequence[Vector]) -> None:
-    """Finite values, as many in each vector as the index has dimensions."""
+    """Check that values are finite, and as many in each vector as the index has dimensions."""
     validation.check_finite(vectors)
     expected = (await get_details(io, state)).config.dimensions
     if any(len(vector.values) != expected for vector in vectors):

@@ -1,10 +1,10 @@
-"""Writing and deleting any number of records: batches, order, and an outcome of every one."""
+"""Writing and deleting any number of records: in batches, in order, with an outcome for each."""
 
 from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
@@ -12,10 +12,7 @@ from typing import Any, Literal, Unpack
 from vectorize_core import limits
 from vectorize_core.api import validation
 from vectorize_core.api.operations import DeleteByIds, Insert, Op, Upsert
-from vectorize_core.errors import (
-    InvalidInputError,
-    RecordRefusedError,
-)
+from vectorize_core.errors import InvalidInputError, RecordRefusedError
 from vectorize_core.models import Mutation, UnparsableBehavior, Vector
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.own_writes import OwnWrite
@@ -31,44 +28,32 @@ from vectorize_core.state.waiting import (
 from vectorize_core.transport.events import BatchEvent
 from vectorize_core.transport.io import Io, SyncIo
 from vectorize_core.transport.retry import is_refusal
-from vectorize_core.writes import progress
 from vectorize_core.writes.batching import Batch, Batcher, Entry, Piece, check_batch_size
 from vectorize_core.writes.checkpoint import Checkpoint, Resume, open_checkpoint
 from vectorize_core.writes.outcome import WriteOutcome
+from vectorize_core.writes.progress import BatchReport, OnBatch, progress_bar
 from vectorize_core.writes.sources import Ids, Records, Source, Vectors
 
 DEFAULT_CONCURRENCY = 4
 _LOOKS = 8
-"""Requests before which their records are read, if they will be waited for: not all, for the last
-ones of a long write stand for it."""
+"""Requests whose probes are read first, if the write will be waited for. The last ones of a long
+write need not: the first polls of the wait read theirs."""
 _MOST_REFUSALS = 200
-"""Requests refused in search of refused records, until a write is given up."""
+"""Refused requests, in search of refused records, after which a write is given up."""
 
 Mode = Literal["upsert", "insert", "delete"]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchReport:
-    """Progress of a write: ``records`` were accepted now, and ``written`` are in, in all."""
-
-    written: int
-    mutation_id: str | None
-    records: int
-
-
-OnBatch = Callable[[BatchReport], Awaitable[None] | None]
 
 
 class WriteOptions(WaitOptions, total=False):
     """How to write.
 
-    ``batch_size`` is the number of records a request (500, at most 5,000), ``max_batch_bytes`` its
-    size (8,000,000, at most 100,000,000), ``concurrency`` the number of requests at once (4).
+    ``batch_size`` is the number of records in a request (500, at most 5,000), ``max_batch_bytes``
+    its size (8,000,000, at most 100,000,000), ``concurrency`` the number of requests at once (4).
     ``on_batch`` is called with a `BatchReport` after each; an async write takes an async function
-    too. ``show_progress`` draws a bar (with tqdm). ``resume`` goes on with a write of the same
-    input that ended early: the path of a file, which is kept until everything is written, or the
-    `PartialWriteError` that it ended with. ``unparsable_behavior`` says whether the service
-    refuses a request for a line it cannot parse ("error") or leaves the line out ("discard").
+    too. ``show_progress`` draws a bar (with tqdm). ``resume`` continues a write of the same input
+    that ended early: the path of a file, which is kept until everything is written, or the
+    `PartialWriteError` that it ended with. With a line that the service cannot parse,
+    ``unparsable_behavior`` makes it refuse the request ("error") or skip the line ("discard").
     """
 
     batch_size: int | None
@@ -105,7 +90,7 @@ async def delete(
 ) -> tuple[Mutation, ...]:
     """Delete the records with these ids, in requests of 100; unknown ids are no error.
 
-    With ``skip_impossible`` neither are those that no record can have.
+    With ``skip_impossible``, ids that no record can have are no error either.
     """
     if skip_impossible:
         validation.check_id_list(ids)
@@ -138,17 +123,19 @@ async def write(
     Of records with the same id the last wins (with "insert" the first), as if they were written
     one after the other. A record that the service refuses is found by splitting its batch, and
     the write goes on without it. After any other failure nothing more is taken from the source.
-    `PartialWriteError` accounts for what was, unless all of it failed in one way: then the cause
-    itself is raised. An interruption (Ctrl-C, a cancelled task) is raised with that error as its
+    `PartialWriteError` says what became of each record; if all failed in one way, the cause itself
+    is raised. An interruption (Ctrl-C, a cancelled task) is raised with that error as its
     ``__cause__``.
     """
     if concurrency < 1:
         raise InvalidInputError(f"concurrency is at least 1; got {concurrency}")
     if isinstance(io, SyncIo):
         if isinstance(source.records, AsyncIterable):
-            raise InvalidInputError("an async iterable is for the async method to write")
+            raise InvalidInputError("an async iterable needs the async method")
         if inspect.iscoroutinefunction(on_batch):
-            raise InvalidInputError("on_batch of a sync write is a plain function")
+            raise InvalidInputError(
+                "on_batch of a sync write must be a plain function, not an async one"
+            )
     goal = wait_goal(wait)
     batch_size = check_batch_size(batch_size)
     checkpoint = await open_checkpoint(io, resume, state.name)
@@ -163,7 +150,7 @@ async def write(
     if goal is not None and source.total != 0:
         await prepare(io, state)
     await checkpoint.begin(io)
-    with progress.shown(source.total, on_batch, show=show_progress) as tell:
+    with progress_bar(source.total, on_batch, show=show_progress) as report:
         under_way = _Write(
             io,
             state,
@@ -173,11 +160,11 @@ async def write(
             request=_requests(state.name, mode, unparsable_behavior),
             name=source.name,
             mode=mode,
-            on_batch=tell,
+            on_batch=report,
             looks=0 if goal is None else _LOOKS,
             last=deque(maxlen=concurrency),
         )
-        await under_way.carry_out(concurrency)
+        await under_way.run(concurrency)
     await checkpoint.finish(io)
     await wait_for(io, state, under_way.last, wait, wait_timeout)
     return under_way.outcome.mutations
@@ -186,7 +173,7 @@ async def write(
 def _requests(
     index: str, mode: Mode, behavior: UnparsableBehavior | None
 ) -> Callable[[Sequence[Entry]], Op[Mutation]]:
-    """What turns entries into the operation that sends them."""
+    """A function from entries to the operation that sends them."""
     if mode == "delete":
         return lambda entries: DeleteByIds(index, tuple(entry.id for entry in entries))
     kind = Upsert if mode == "upsert" else Insert
@@ -197,7 +184,7 @@ def _requests(
 
 @dataclass(slots=True)
 class _Write:
-    """One write under way."""
+    """A write that is under way."""
 
     io: Io
     state: IndexState
@@ -209,31 +196,31 @@ class _Write:
     mode: Mode
     on_batch: OnBatch | None
     looks: int
-    # Mutations take effect in order, so those last on their way stand for all.
+    # Mutations take effect in order, so it is enough to wait for the last ones.
     last: deque[OwnWrite]
     refusals: int = 0
 
-    async def carry_out(self, concurrency: int) -> None:
-        """Send everything, or raise the outcome of what was."""
+    async def run(self, concurrency: int) -> None:
+        """Send everything, or raise the outcome of what was sent."""
         batcher, interruption = self.batcher, None
         try:
             while not batcher.finished:
-                # One round. It ends early where the next batch has to wait for one on its way.
+                # Another round follows if the next batch must wait for one that is unsettled.
                 async with (
                     aclosing(batcher.batches()) as batches,
-                    aclosing(self.io.map(self.send, batches, limit=concurrency)) as landed,
+                    aclosing(self.io.map(self.send, batches, limit=concurrency)) as sent,
                 ):
-                    async for done in landed:
-                        await self.land(done.item)
+                    async for done in sent:
+                        await self.settle(done.item)
         except Exception as error:
-            # The input itself: its iterator, a check or the embedder.
+            # Raised by the input: by its iterator, a check or the embedder.
             self.outcome.causes.append(error)
         except BaseException as error:
             interruption = error
         await batcher.aclose()
-        for batch in tuple(batcher.on_the_way):
-            self.outcome.cut_off(batch)
-            await self.land(batch, tell=False)
+        for batch in tuple(batcher.unsettled):
+            self.outcome.add_unanswered(batch)
+            await self.settle(batch, report=False)
         if interruption is not None:
             failure = self.outcome.failure()
             interruption.add_note(str(failure))
@@ -241,7 +228,7 @@ class _Write:
         self.outcome.raise_failure()
 
     async def send(self, batch: Batch) -> None:
-        """Send ``batch``, in parts where the service refuses it whole; notes what became of it."""
+        """Send ``batch``, in halves where the service refuses it; adds the pieces to it."""
         batch.begun = True
         parts = [tuple(batch.sent.values())]
         while parts:
@@ -266,13 +253,13 @@ class _Write:
             else:
                 self.state.own_writes.accept(own_write, mutation.mutation_id)
                 batch.pieces.append(Piece(part, self.io.now() - started, own_write))
-        self.batcher.ended(batch)
+        self.batcher.answered(batch)
 
-    async def land(self, batch: Batch, *, tell: bool = True) -> None:
-        """Take over what became of ``batch``; does nothing twice that must not be done twice."""
+    async def settle(self, batch: Batch, *, report: bool = True) -> None:
+        """Add the pieces of ``batch`` to the outcome; may be called again after an interruption."""
         while batch.pieces:
             piece = batch.pieces[0]
-            written = self.outcome.settle(batch, piece)
+            written = self.outcome.add(batch, piece)
             if written:
                 self.last.append(piece.own_write)
             try:
@@ -280,29 +267,29 @@ class _Write:
             except Exception as error:
                 self._stop(error)
             batch.pieces.pop(0)
-            self._report(piece, len(written))
+            self._emit(piece, len(written))
             if piece.error is not None and not isinstance(piece.error, RecordRefusedError):
                 self.batcher.finished = True
-            elif written and tell:
-                await self._tell(
+            elif written and report:
+                await self._report(
                     BatchReport(self.outcome.written, piece.own_write.mutation_id, len(written))
                 )
-        self.batcher.landed(batch)
+        self.batcher.settled(batch)
 
     def _stop(self, error: Exception) -> None:
-        # Not by raising: what is on its way has to be accounted for.
+        # Does not raise: the outcome of requests in flight has to be recorded first.
         self.batcher.finished = True
         self.outcome.causes.append(error)
 
-    async def _tell(self, report: BatchReport) -> None:
+    async def _report(self, report: BatchReport) -> None:
         try:
-            told = self.on_batch(report) if self.on_batch is not None else None
-            if inspect.isawaitable(told):
-                await told
+            called = self.on_batch(report) if self.on_batch is not None else None
+            if inspect.isawaitable(called):
+                await called
         except Exception as error:
             self._stop(error)
 
-    def _report(self, piece: Piece, written: int) -> None:
+    def _emit(self, piece: Piece, written: int) -> None:
         self.io.emit(
             BatchEvent(
                 index=self.state.name,

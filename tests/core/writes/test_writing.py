@@ -37,6 +37,7 @@ from vectorize_core.transport.http import HttpExecutor
 from vectorize_core.transport.io import Io, run
 from vectorize_core.transport.retry import RetryPolicy
 from vectorize_core.writes import batching, writing
+from vectorize_core.writes.progress import BatchReport
 
 T = TypeVar("T")
 DIMENSIONS = 32
@@ -271,7 +272,7 @@ async def test_a_generator_is_read_at_most_one_batch_ahead_of_what_is_on_its_way
             ahead = max(ahead, i + 1 - written)
             yield record(i)
 
-    def landed(report: writing.BatchReport) -> None:
+    def landed(report: BatchReport) -> None:
         nonlocal written
         written = report.written
 
@@ -448,7 +449,7 @@ async def test_every_record_consumed_is_in_the_one_list_that_is_true_of_it(
 
 @both_faces
 async def test_progress_is_reported_after_every_batch(face: Face, connection: Connection) -> None:
-    reports: list[writing.BatchReport] = []
+    reports: list[BatchReport] = []
     mutations = await upsert(
         face, connection, records(7), batch_size=3, concurrency=1, on_batch=reports.append
     )
@@ -468,7 +469,7 @@ async def test_a_report_that_raises_ends_the_write_and_loses_no_account(
             yielded += 1
             yield vector
 
-    def landed(report: writing.BatchReport) -> None:
+    def landed(report: BatchReport) -> None:
         raise RuntimeError("no room on the screen")
 
     with pytest.raises(PartialWriteError, match="no room on the screen") as caught:
