@@ -22,18 +22,42 @@ else:
     )
 
 from langchain_vectorize.documents import document_filter
+from langchain_vectorize.options import (
+    DeleteOptions,
+    DocumentFilter,
+    ExistingIndexOptions,
+    FromDocumentsOptions,
+    FromTextsOptions,
+    LocalOptions,
+    LongTexts,
+    RetrieverOptions,
+    SearchKwargs,
+    SearchOptions,
+    SearchType,
+)
 from langchain_vectorize.texts import BaseStoreTexts
 from langchain_vectorize.translator import VectorizeTranslator
-from langchain_vectorize.vectorstore import DocumentFilter, Scored, VectorizeVectorStore
+from langchain_vectorize.vectorstore import Scored, VectorizeVectorStore
 
 __all__ = [
     "BaseStoreTexts",
+    "DeleteOptions",
     "DocumentFilter",
+    "ExistingIndexOptions",
+    "FromDocumentsOptions",
+    "FromTextsOptions",
+    "LocalOptions",
+    "LongTexts",
+    "RetrieverOptions",
     "Scored",
+    "SearchKwargs",
+    "SearchOptions",
+    "SearchType",
     "VectorizeTranslator",
     "VectorizeVectorStore",
     "document_filter",
 ]
 
-for _export in (BaseStoreTexts, VectorizeTranslator, VectorizeVectorStore, document_filter):
-    _export.__module__ = __name__
+for _export in map(globals().get, __all__):
+    if isinstance(_export, (type, type(document_filter))):
+        _export.__module__ = __name__

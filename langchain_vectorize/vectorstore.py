@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 import os
 from collections.abc import (
@@ -17,12 +16,11 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, Self, TypeAlias, Unpack
 
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.stores import BaseStore
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from numpy.typing import ArrayLike
 
@@ -34,6 +32,19 @@ from langchain_vectorize.documents import (
     to_document,
 )
 from langchain_vectorize.embedder import LangChainEmbedder
+from langchain_vectorize.options import (
+    OF_OTHER_SEARCHES,
+    OF_SEARCHES,
+    DeleteOptions,
+    DocumentFilter,
+    ExistingIndexOptions,
+    FromDocumentsOptions,
+    FromTextsOptions,
+    LocalOptions,
+    LongTexts,
+    RetrieverOptions,
+    SearchOptions,
+)
 from langchain_vectorize.texts import as_texts
 from vectorize_core import layout
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
@@ -42,74 +53,25 @@ from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.models import Filter, IndexType, Metric, as_values
+from vectorize_core.kwargs import checks_keywords
+from vectorize_core.models import IndexType, Metric, as_values
 from vectorize_core.reads.by_id import check_k
 from vectorize_core.reads.selection import AnyFilter, FindOptions
-from vectorize_core.records.kwargs import accept
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.scoring import choose_diverse
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
-from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.io import Io, iterate, run
 from vectorize_core.writes.sources import Records
 
-_FACES = ("_io", "_async_io")
-Scored = list[tuple[Document, float]]
-DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
-"""The dict form of a filter, an expression, or a function of a document."""
+Scored: TypeAlias = list[tuple[Document, float]]
+_CONNECTED = ("_io", "_async_io")
 
 
-ELSEWHERE = {
-    "score_threshold": "search_type='similarity_score_threshold', or "
-    "similarity_search_with_relevance_scores(),",
-    "fetch_k": "search_type='mmr', or max_marginal_relevance_search(),",
-    "lambda_mult": "search_type='mmr', or max_marginal_relevance_search(),",
-}
-"""What takes the options that a retriever with another search type has."""
-
-
-class SearchOptions(TypedDict, total=False):
-    """What every search takes besides ``filter``.
-
-    ``namespace`` narrows the search to one namespace. ``vectorize_filter`` is a filter that is
-    sent to the service as it is. ``unindexed="scan"`` allows reading documents to evaluate what no
-    metadata index can look up, ``max_requests`` is how many requests a search may take (100).
-    """
-
-    namespace: str | None
-    vectorize_filter: Filter | None
-    unindexed: Unindexed
-    max_requests: int
-
-
-class RetrieverOptions(TypedDict, total=False):
-    """What a retriever is made with; ``search_kwargs`` are the options of its searches."""
-
-    search_type: str
-    search_kwargs: dict[str, Any]
-    tags: list[str] | None
-    metadata: dict[str, Any] | None
-    name: str | None
-
-
-IN_SEARCH_KWARGS = dict.fromkeys(
-    ("k", "filter", *inspect.get_annotations(SearchOptions), *ELSEWHERE), "search_kwargs={...}"
-)
-"""What a retriever's searches take, and it does not itself."""
-
-
-class DeleteOptions(WaitOptions, FindOptions, total=False):
-    """What a delete takes besides ids."""
-
-    delete_all: bool
-    filter: DocumentFilter | None
-    verify: bool
-
-
+@checks_keywords(OF_OTHER_SEARCHES, as_retriever=OF_SEARCHES)
 class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
@@ -120,9 +82,10 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     Key init args:
         embedding: the embedding model.
         index_name: the index. It may be left out with ``index=``.
-        path: work embedded, in ``":memory:"`` or in a directory.
-        client: a `VectorizeClient` or `AsyncVectorizeClient` to share; or ``index=``, or
-            credentials (``account_id``, ``api_token``, ...), else those of the environment.
+        path: use an embedded Vectorize, in ``":memory:"`` or in a directory.
+        client: a `VectorizeClient` or `AsyncVectorizeClient` to share. Instead, give ``index=``
+            or credentials (``account_id``, ``api_token``, ...). Without any of them, credentials
+            are read from the environment.
 
     Instantiate:
         .. code-block:: python
@@ -137,12 +100,12 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
                 metadata_indexes={"year": "number"},
             )
 
-    Add documents, texts, or embeddings made before:
+    Add documents, texts, or precomputed embeddings:
         .. code-block:: python
 
             ids = store.add_documents(documents, wait=True)
 
-    Update, embedding only what has changed:
+    Update, embedding only changed texts:
         .. code-block:: python
 
             store.update_documents(documents, ids=ids)
@@ -204,7 +167,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         index: Index | AsyncIndex | None = None,
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
-        texts: TextStore | BaseStore[str, Any] | None = None,
+        texts: LongTexts | None = None,
         on_oversize: OnOversize = "error",
         on_missing_text: OnMissingText = "error",
         create_index: bool | None = None,
@@ -214,9 +177,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         wait: Wait = False,
         wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
         relevance_score_fn: Callable[[float], float] | None = None,
-        **credentials: Any,
+        **credentials: Unpack[HttpOptions],
     ) -> None:
-        """A store; this sends nothing.
+        """Make a store. This sends no request.
 
         Args:
             embedding: embeds documents and queries.
@@ -224,31 +187,37 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             path: a directory or ``":memory:"``, for an embedded Vectorize.
             client: the client to use; the store does not close it.
             index: the index to use, instead of ``index_name`` and ``client``.
-            namespace: where documents are written and searched unless a call says otherwise;
-                None writes to the unnamed namespace and searches all of them.
+            namespace: where documents are written and searched unless a call gives another; None
+                writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text, "text" as in LangChain.js and Mastra.
-            texts: where a text goes that does not fit into a vector: a `D1Texts`, a `SqliteTexts`,
-                or any `BaseStore`. With ``path`` a file beside the vectors; otherwise such a text
-                is an error (docs/long-texts.md).
-            on_oversize: what becomes of a text that does not fit and has nowhere to go: an "error",
-                or it is "cut"; what is embedded is whole.
-            on_missing_text: what a document without a text is: a `MissingTextError` ("error"), or
-                an "empty" one.
+            texts: where to keep texts that are too long for a vector: a `D1Texts`, a
+                `SqliteTexts`, or any `BaseStore`. With ``path`` it defaults to a file beside the
+                vectors; without, such a text is an error (docs/long-texts.md).
+            on_oversize: what to do with a text that is too long and cannot be kept elsewhere:
+                raise an "error", or store it "cut". Its embedding is of the whole text.
+            on_missing_text: how to read a document whose text is missing: raise
+                `MissingTextError` ("error"), or read an "empty" text.
             create_index: whether the first write creates a missing index. By default only with
-                ``path``: on Cloudflare a typo must not make an index that is paid for.
-            metric: of an index that is created ("cosine" by default); checked otherwise.
-            metadata_indexes: of an index that is created: the properties to filter on, with
-                their types, such as ``{"year": "number"}``; checked otherwise.
+                ``path``: on Cloudflare, a typo must not create an index that is paid for.
+            metric: the metric of an index that is created ("cosine" by default). An existing
+                index must have it.
+            metadata_indexes: the properties to filter on and their types, such as
+                ``{"year": "number"}``, for an index that is created. An existing index must
+                have them.
             batch_size: documents embedded and sent at a time (500).
-            wait: what writes wait for: False (accepted), "processed", "visible" or True.
-            wait_timeout: for how many seconds at most.
-            relevance_score_fn: a score of Vectorize to a relevance in [0, 1].
-            **credentials: the arguments of `VectorizeClient` but for transports: ``account_id``,
+            wait: what writes wait for: False (accepted), "processed", "visible", or True, which
+                is the same as "visible".
+            wait_timeout: how many seconds writes wait at most.
+            relevance_score_fn: turns a score of Vectorize into a relevance from 0 to 1.
+            **credentials: the arguments of `VectorizeClient` except transports: ``account_id``,
                 ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
                 ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
+
+        Raises:
+            ConfigurationError: arguments that exclude each other, or missing credentials.
+            InvalidInputError: an invalid value.
         """
-        options = accept(HttpOptions, credentials, type(self))
-        located = locate(index_name, path=path, client=client, index=index, **options)
+        located = locate(index_name, path=path, client=client, index=index, **credentials)
         self._embedder = LangChainEmbedder(embedding)
         self._relevance_score_fn = relevance_score_fn
         self._records = RecordStore(
@@ -275,8 +244,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         self._async_io = self._records.connection.async_io()
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the connection, which is pickled as where it leads, without its secrets."""
-        return {name: held for name, held in vars(self).items() if name not in _FACES}
+        """All but the open connection; of that, its address is pickled, without secrets."""
+        return {name: held for name, held in vars(self).items() if name not in _CONNECTED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -285,25 +254,31 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
 
     @classmethod
     def local(
-        cls, embedding: Embeddings, path: str | os.PathLike[str] = ":memory:", **kwargs: Any
+        cls,
+        embedding: Embeddings,
+        path: str | os.PathLike[str] = ":memory:",
+        **options: Unpack[LocalOptions],
     ) -> Self:
-        """A store over an embedded Vectorize: ``path=`` with a default."""
-        return cls(embedding, path=path, **kwargs)
+        """A store over an embedded Vectorize, by default in memory.
+
+        The options are the arguments of the constructor.
+        """
+        return cls(embedding, path=path, **options)
 
     def with_namespace(self, namespace: str) -> Self:
-        """A tenant's view of this store: it can reach no document of another namespace.
+        """A view of this store for one tenant; it reaches no document of another namespace.
 
-        Documents are stored under digests of namespace and id, so tenants may use the same ids;
-        the view takes and returns their own. In a view ``namespace=`` is a TypeError. What was
-        written into the namespace without a view is found by its searches, but not by id. The
-        view shares this store's connection, and leaves it open.
+        Documents are stored under a digest of namespace and id, so tenants may use the same ids.
+        The view takes and returns the tenant's own ids. In a view, ``namespace=`` is a TypeError.
+        A document that was written into the namespace without a view is found by the view's
+        searches, but not by its id. The view shares this store's connection and never closes it.
         """
         view = copy.copy(self)
         view._records = self._records.with_namespace(namespace)  # noqa: SLF001 - of our own class
         return view
 
     def __copy__(self) -> Self:
-        """A copy shares the connection."""
+        """A copy that shares the connection."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         return other
@@ -322,137 +297,131 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         """The embedding model."""
         return self._embedder.model
 
-    # Construction from what there is
-
     @classmethod
-    def from_existing_index(cls, index_name: str, embedding: Embeddings, **kwargs: Any) -> Self:
-        """A store over an index that exists, made with the arguments of the constructor.
+    def from_existing_index(
+        cls, index_name: str, embedding: Embeddings, **options: Unpack[ExistingIndexOptions]
+    ) -> Self:
+        """A store over an existing index; the options are the arguments of the constructor.
 
-        It never creates one: if there is none, its first use is an `IndexNotFoundError`.
+        It never creates the index. If it is missing, the first call raises `IndexNotFoundError`.
         """
-        return cls(embedding, index_name=index_name, create_index=False, **kwargs)
-
-    # Construction from texts and documents
+        return cls(embedding, index_name=index_name, create_index=False, **options)
 
     @classmethod
-    def from_texts(
+    def from_texts(  # type: ignore[override]
         cls,
         texts: Iterable[str],
         embedding: Embeddings,
         metadatas: Iterable[dict[str, Any]] | None = None,
         *,
         ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[FromTextsOptions],
     ) -> Self:
-        """A store made with the arguments of the constructor, and the texts added to it."""
-        store = cls(embedding, **kwargs)
+        """A new store with these texts added; the options are the constructor's arguments."""
+        store = cls(embedding, **options)
         store.add_texts(texts, metadatas, ids=ids)
         return store
 
     @classmethod
-    async def afrom_texts(
+    async def afrom_texts(  # type: ignore[override]
         cls,
         texts: Iterable[str],
         embedding: Embeddings,
         metadatas: Iterable[dict[str, Any]] | None = None,
         *,
         ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[FromTextsOptions],
     ) -> Self:
         """`from_texts`, awaited."""
-        store = cls(embedding, **kwargs)
+        store = cls(embedding, **options)
         await store.aadd_texts(texts, metadatas, ids=ids)
         return store
 
     @classmethod
-    def from_documents(
+    def from_documents(  # type: ignore[override]
         cls,
         documents: Iterable[Document],
         embedding: Embeddings,
         *,
         ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[FromDocumentsOptions],
     ) -> Self:
-        """A store made with the arguments of the constructor, and the documents added to it."""
-        store = cls(embedding, **kwargs)
+        """A new store with these documents added; the options are the constructor's arguments."""
+        store = cls(embedding, **options)
         store.add_documents(documents, ids=ids)
         return store
 
     @classmethod
-    async def afrom_documents(
+    async def afrom_documents(  # type: ignore[override]
         cls,
         documents: Iterable[Document],
         embedding: Embeddings,
         *,
         ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[FromDocumentsOptions],
     ) -> Self:
         """`from_documents`, awaited."""
-        store = cls(embedding, **kwargs)
+        store = cls(embedding, **options)
         await store.aadd_documents(documents, ids=ids)
         return store
 
-    # Adding. The options are those of `AddOptions`, each else the store's own.
+    # Adding
 
-    def add_texts(
+    def add_texts(  # type: ignore[override]
         self,
         texts: Iterable[str],
         metadatas: Iterable[dict[str, Any]] | None = None,
         *,
         ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[AddOptions],
     ) -> list[str]:
-        """Embed texts and write them; a text whose id exists replaces the old one whole.
+        """Embed texts and write them; a text with an existing id replaces the old one.
 
-        ``texts`` may be a generator of any length: it is embedded and sent a batch at a time. Ids
-        that are None become UUIDs; of equal ids in one call the last wins. Options: ``namespace``,
-        ``dry_run`` (returns a `WriteEstimate`; nothing is embedded or written) and those of
-        `WriteOptions`: ``batch_size``, ``wait``, ``wait_timeout``, ``on_batch``,
-        ``show_progress``, ``resume`` and more.
+        ``texts`` may be a generator of any length: it is embedded and sent in batches. An id that
+        is None becomes a new UUID. If an id is repeated, the last text with it is kept. The
+        options are ``namespace``, ``dry_run`` (embeds and writes nothing, and returns a
+        `WriteEstimate`), and those of `WriteOptions`: ``batch_size``, ``wait``, ``wait_timeout``,
+        ``on_batch``, ``show_progress``, ``resume`` and more.
 
-        Returns the ids in input order. Raises `InvalidVectorError` naming the record,
-        `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
+        Returns the ids in input order. Raises `InvalidVectorError` naming the document that the
+        service would refuse, `PartialWriteError` if only some were written, `WaitTimeoutError`.
         """
-        options = accept(AddOptions, kwargs, self.add_texts)
-        items = from_texts(texts, metadatas, ids)
-        return run(self._records.add(self._io, items, **options))
+        return run(self._records.add(self._io, from_texts(texts, metadatas, ids), **options))
 
-    async def aadd_texts(
+    async def aadd_texts(  # type: ignore[override]
         self,
         texts: Records[str],
         metadatas: Records[dict[str, Any]] | None = None,
         *,
         ids: Records[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[AddOptions],
     ) -> list[str]:
         """`add_texts`, awaited; takes async iterables too."""
-        options = accept(AddOptions, kwargs, self.aadd_texts)
         items = from_texts(texts, metadatas, ids)
         return await self._records.add(self._async_io, items, **options)
 
-    def add_documents(
+    def add_documents(  # type: ignore[override]
         self,
         documents: Iterable[Document],
         *,
         ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[AddOptions],
     ) -> list[str]:
-        """Embed documents and write them; ids are ``ids``, else the documents', else UUIDs.
+        """Embed documents and write them. See `add_texts` for options, result and errors.
 
-        See `add_texts`; the documents are not changed.
+        The ids are ``ids`` if given, otherwise those of the documents; a missing one becomes a
+        new UUID. The documents themselves are not changed.
         """
-        options = accept(AddOptions, kwargs, self.add_documents)
         return run(self._records.add(self._io, from_documents(documents, ids), **options))
 
-    async def aadd_documents(
+    async def aadd_documents(  # type: ignore[override]
         self,
         documents: Records[Document],
         *,
         ids: Records[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[AddOptions],
     ) -> list[str]:
         """`add_documents`, awaited; takes async iterables too."""
-        options = accept(AddOptions, kwargs, self.aadd_documents)
         return await self._records.add(self._async_io, from_documents(documents, ids), **options)
 
     def add_embeddings(
@@ -462,13 +431,12 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         metadatas: Iterable[dict[str, Any]] | None = None,
         *,
         ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[AddOptions],
     ) -> list[str]:
-        """`add_texts` with embeddings that were made before; nothing is embedded.
+        """`add_texts` with precomputed embeddings: one for each text, none is computed.
 
-        An embedding for each text, of as many numbers as the index has dimensions.
+        Each has as many numbers as the index has dimensions.
         """
-        options = accept(AddOptions, kwargs, self.add_embeddings)
         items = from_embeddings(texts, embeddings, metadatas, ids)
         return run(self._records.add(self._io, items, **options))
 
@@ -479,10 +447,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         metadatas: Records[dict[str, Any]] | None = None,
         *,
         ids: Records[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[AddOptions],
     ) -> list[str]:
         """`add_embeddings`, awaited; takes async iterables too."""
-        options = accept(AddOptions, kwargs, self.aadd_embeddings)
         items = from_embeddings(texts, embeddings, metadatas, ids)
         return await self._records.add(self._async_io, items, **options)
 
@@ -493,14 +460,13 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         documents: Iterable[Document],
         *,
         ids: Iterable[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[AddOptions],
     ) -> list[str]:
-        """`add_documents` of documents that have ids; only texts that have changed are embedded.
+        """`add_documents` for documents with ids; only changed texts are embedded.
 
-        What is stored is read first, once reads see this client's own writes. A document that is
-        not there is added. Options as of `add_texts`.
+        This first waits until reads see this client's own writes, then reads the stored
+        documents. Documents that are not stored yet are added. Options as in `add_texts`.
         """
-        options = accept(AddOptions, kwargs, self.update_documents)
         return run(self._records.update(self._io, from_documents(documents, ids), **options))
 
     async def aupdate_documents(
@@ -508,10 +474,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         documents: Records[Document],
         *,
         ids: Records[str | None] | None = None,
-        **kwargs: Any,
+        **options: Unpack[AddOptions],
     ) -> list[str]:
         """`update_documents`, awaited."""
-        options = accept(AddOptions, kwargs, self.aupdate_documents)
         items = from_documents(documents, ids)
         return await self._records.update(self._async_io, items, **options)
 
@@ -521,18 +486,18 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         replace: bool = False,
-        **kwargs: Any,
+        **options: Unpack[WaitOptions],
     ) -> list[str]:
-        """Merge ``metadata``, one for all or one for each id, into that of documents.
+        """Merge ``metadata`` into the metadata of documents: one for all, or one for each id.
 
-        With ``replace`` it takes the old one's place. Texts and embeddings stay as they are and
-        nothing is embedded. They are read and written again, once reads see this client's own
-        writes: what another client writes in between is set back. Options: ``wait``,
-        ``wait_timeout``. Returns the ids of the documents that are there, in order.
+        With ``replace`` it replaces the old metadata. Texts and embeddings stay as they are;
+        nothing is embedded. This waits until reads see this client's own writes, then reads the
+        documents and writes them again, so a write of another client in between is lost. Options:
+        ``wait``, ``wait_timeout``. Returns those of ``ids`` that are stored, in order.
         """
-        options = accept(WaitOptions, kwargs, self.update_metadata)
-        changed = self._records.update_metadata(self._io, ids, metadata, replace=replace, **options)
-        return run(changed)
+        return run(
+            self._records.update_metadata(self._io, ids, metadata, replace=replace, **options)
+        )
 
     async def aupdate_metadata(
         self,
@@ -540,44 +505,40 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         replace: bool = False,
-        **kwargs: Any,
+        **options: Unpack[WaitOptions],
     ) -> list[str]:
         """`update_metadata`, awaited."""
-        options = accept(WaitOptions, kwargs, self.aupdate_metadata)
         return await self._records.update_metadata(
             self._async_io, ids, metadata, replace=replace, **options
         )
 
-    def reindex_metadata(self, **kwargs: Any) -> int:
-        """Write every vector of the index again as it is; returns how many there were.
+    def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
+        """Write every vector of the index again, unchanged; returns how many there are.
 
-        A metadata index covers what is written once it is live; this makes it cover what is older,
-        in all namespaces. Nobody else should write meanwhile. Options: ``wait``, ``wait_timeout``.
+        A metadata index covers only what is written after it was created. This makes it cover
+        older documents too, in all namespaces. No other client should write meanwhile. Options:
+        ``wait``, ``wait_timeout``.
         """
-        options = accept(WaitOptions, kwargs, self.reindex_metadata)
         return run(self._records.reindex_metadata(self._io, **options))
 
-    async def areindex_metadata(self, **kwargs: Any) -> int:
+    async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """`reindex_metadata`, awaited."""
-        options = accept(WaitOptions, kwargs, self.areindex_metadata)
         return await self._records.reindex_metadata(self._async_io, **options)
 
     # Deleting
 
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete documents by id, or those that ``filter=`` matches, however many. Returns True.
+    def delete(self, ids: list[str] | None = None, **options: Unpack[DeleteOptions]) -> bool:  # type: ignore[override]
+        """Delete documents by id, or all that ``filter=`` matches. Returns True.
 
-        Unknown ids are no error. Everything goes with ``delete_all=True`` only; in a store with a
-        namespace, everything in it. Options: ``wait`` and ``wait_timeout``; with a filter also
-        those of the searches, and ``verify=True``, which looks again after the deletion is
-        visible until nothing that matches is left.
+        Unknown ids are no error. ``delete_all=True`` deletes everything, in a store with a
+        namespace everything in that namespace. Options: ``wait`` and ``wait_timeout``; with a
+        filter also those of the searches, and ``verify=True``, which waits until the deletion is
+        visible and deletes again until no document matches.
         """
-        options = accept(DeleteOptions, kwargs, self.delete)
         return run(self._delete(self._io, ids, **options))
 
-    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
+    async def adelete(self, ids: list[str] | None = None, **options: Unpack[DeleteOptions]) -> bool:  # type: ignore[override]
         """`delete`, awaited."""
-        options = accept(DeleteOptions, kwargs, self.adelete)
         return await self._delete(self._async_io, ids, **options)
 
     async def _delete(
@@ -615,114 +576,94 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             await self._records.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
         return True
 
-    # Searching. Every search takes ``filter=`` and the options of `SearchOptions`.
+    # Searching
 
-    def similarity_search(
-        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+    def similarity_search(  # type: ignore[override]
+        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """The ``k`` documents nearest to ``query``, best first.
 
-        ``filter`` is a dict such as ``{"year": {"$gte": 1960}}``, an expression, or a function of
-        a document (docs/filters.md). `UnindexedPropertyError` for what no metadata index can look
-        up; ``unindexed="scan"`` evaluates it on what is read instead. Other options: ``namespace``
-        (None searches all of them), ``vectorize_filter`` and ``max_requests``;
-        `TooManyRequestsNeededError` where a search takes more than those.
+        Options:
+            filter: a dict such as ``{"year": {"$gte": 1960}}``, an expression, or a function of a
+                document (docs/filters.md).
+            unindexed: "error" raises `UnindexedPropertyError` if the filter uses a property
+                without a metadata index; "scan" reads documents and filters them here.
+            namespace: search only this namespace; None searches the store's, or all.
+            vectorize_filter: a filter that is sent to the service as it is.
+            max_requests: how many requests the search may take (100). If it needs more, it raises
+                `TooManyRequestsNeededError`.
         """
-        options = _accept(kwargs, self.similarity_search)
-        return _bare(run(self._search(self._io, query, k, filter, options)))
+        return _bare(run(self._search(self._io, query, k, **options)))
 
-    async def asimilarity_search(
-        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+    async def asimilarity_search(  # type: ignore[override]
+        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search`, awaited."""
-        options = _accept(kwargs, self.asimilarity_search)
-        return _bare(await self._search(self._async_io, query, k, filter, options))
+        return _bare(await self._search(self._async_io, query, k, **options))
 
     def similarity_search_with_score(
-        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
-        """`similarity_search` with Vectorize's own scores.
+        """`similarity_search` with Vectorize's own scores; best first for every metric.
 
-        Cosine similarity (larger is nearer), Euclidean distance or negative dot product (smaller
-        is nearer), by the metric of the index; best first in each case.
+        By the metric of the index, a score is the cosine similarity (larger is nearer), or the
+        Euclidean distance or negative dot product (smaller is nearer).
         """
-        options = _accept(kwargs, self.similarity_search_with_score)
-        return run(self._search(self._io, query, k, filter, options))
+        return run(self._search(self._io, query, k, **options))
 
     async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score`, awaited."""
-        options = _accept(kwargs, self.asimilarity_search_with_score)
-        return await self._search(self._async_io, query, k, filter, options)
+        return await self._search(self._async_io, query, k, **options)
 
-    def similarity_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        *,
-        filter: DocumentFilter | None = None,
-        **kwargs: Any,
+    def similarity_search_by_vector(  # type: ignore[override]
+        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
-        options = _accept(kwargs, self.similarity_search_by_vector)
-        return _bare(run(self._search(self._io, embedding, k, filter, options)))
+        return _bare(run(self._search(self._io, embedding, k, **options)))
 
-    async def asimilarity_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        *,
-        filter: DocumentFilter | None = None,
-        **kwargs: Any,
+    async def asimilarity_search_by_vector(  # type: ignore[override]
+        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search_by_vector`, awaited."""
-        options = _accept(kwargs, self.asimilarity_search_by_vector)
-        return _bare(await self._search(self._async_io, embedding, k, filter, options))
+        return _bare(await self._search(self._async_io, embedding, k, **options))
 
     def similarity_search_with_score_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        *,
-        filter: DocumentFilter | None = None,
-        **kwargs: Any,
+        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score` for an embedding."""
-        options = _accept(kwargs, self.similarity_search_with_score_by_vector)
-        return run(self._search(self._io, embedding, k, filter, options))
+        return run(self._search(self._io, embedding, k, **options))
 
     async def asimilarity_search_with_score_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        *,
-        filter: DocumentFilter | None = None,
-        **kwargs: Any,
+        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score_by_vector`, awaited."""
-        options = _accept(kwargs, self.asimilarity_search_with_score_by_vector)
-        return await self._search(self._async_io, embedding, k, filter, options)
+        return await self._search(self._async_io, embedding, k, **options)
 
     def similarity_search_by_id(
-        self, id: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+        self, id: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
-        """The ``k`` documents nearest to a stored one, itself left out; nothing is embedded.
+        """The ``k`` documents nearest to a stored one, without itself; nothing is embedded.
 
-        `InvalidInputError` if no document has the id.
+        Raises `InvalidInputError` if no document has the id.
         """
-        options = _accept(kwargs, self.similarity_search_by_id)
-        return run(self._search_like(self._io, id, k, filter, options))
+        return run(self._search_like(self._io, id, k, **options))
 
     async def asimilarity_search_by_id(
-        self, id: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+        self, id: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search_by_id`, awaited."""
-        options = _accept(kwargs, self.asimilarity_search_by_id)
-        return await self._search_like(self._async_io, id, k, filter, options)
+        return await self._search_like(self._async_io, id, k, **options)
 
     async def _search_like(
-        self, io: Io, id: str, k: int, filter: DocumentFilter | None, options: SearchOptions
+        self,
+        io: Io,
+        id: str,
+        k: int,
+        *,
+        filter: DocumentFilter | None = None,
+        **options: Unpack[FindOptions],
     ) -> list[Document]:
         hits = await self._records.search_like(io, id, k, filter=as_filter(filter), **options)
         return [to_document(hit.record) for hit in hits]
@@ -732,76 +673,74 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         io: Io,
         query: str | list[float],
         k: int,
-        filter: DocumentFilter | None,
-        options: SearchOptions,
+        *,
+        filter: DocumentFilter | None = None,
+        **options: Unpack[FindOptions],
     ) -> Scored:
         hits = await self._records.search(io, query, k, filter=as_filter(filter), **options)
         return [(to_document(hit.record), hit.match.score) for hit in hits]
 
-    def as_retriever(self, **kwargs: Any) -> VectorStoreRetriever:
-        """A retriever over this store; its options are those of `RetrieverOptions`.
+    def as_retriever(self, **options: Unpack[RetrieverOptions]) -> VectorStoreRetriever:  # type: ignore[override]
+        """A retriever over this store. Its options are those of `RetrieverOptions`.
 
-        ``search_type`` is "similarity", "similarity_score_threshold" or "mmr"; ``search_kwargs``
+        ``search_type`` is "similarity", "similarity_score_threshold" or "mmr". ``search_kwargs``
         are the keyword arguments of that search, such as ``{"k": 4, "filter": {...}}``.
         """
-        accept(RetrieverOptions, kwargs, self.as_retriever, IN_SEARCH_KWARGS)
-        return super().as_retriever(**kwargs)
+        return super().as_retriever(**options)
 
     # Relevance
 
-    def similarity_search_with_relevance_scores(
+    def similarity_search_with_relevance_scores(  # type: ignore[override]
         self,
         query: str,
         k: int = 4,
         *,
-        filter: DocumentFilter | None = None,
         score_threshold: float | None = None,
-        **kwargs: Any,
+        **options: Unpack[SearchOptions],
     ) -> Scored:
-        """`similarity_search` with relevance from 0 to 1, larger for nearer, for every metric.
+        """`similarity_search` with relevance: from 0 to 1, for every metric larger is nearer.
 
-        Only documents of at least ``score_threshold``, unless that is None. The constructor's
-        ``relevance_score_fn`` makes relevance out of Vectorize's scores otherwise.
+        With ``score_threshold``, only documents of at least that relevance. How relevance is
+        computed from Vectorize's scores can be set by the constructor's ``relevance_score_fn``.
         """
-        options = _accept(kwargs, self.similarity_search_with_relevance_scores)
         return super().similarity_search_with_relevance_scores(
-            query, k, filter=filter, score_threshold=score_threshold, **options
+            query, k, score_threshold=score_threshold, **options
         )
 
-    async def asimilarity_search_with_relevance_scores(
+    async def asimilarity_search_with_relevance_scores(  # type: ignore[override]
         self,
         query: str,
         k: int = 4,
         *,
-        filter: DocumentFilter | None = None,
         score_threshold: float | None = None,
-        **kwargs: Any,
+        **options: Unpack[SearchOptions],
     ) -> Scored:
         """`similarity_search_with_relevance_scores`, awaited."""
-        options = _accept(kwargs, self.asimilarity_search_with_relevance_scores)
         return await super().asimilarity_search_with_relevance_scores(
-            query, k, filter=filter, score_threshold=score_threshold, **options
+            query, k, score_threshold=score_threshold, **options
         )
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return run(self._relevance(self._io))
 
-    def _similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+    def _similarity_search_with_relevance_scores(  # type: ignore[override]
+        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
-        options = _accept(kwargs, self.similarity_search)
-        return run(self._search_relevance(self._io, query, k, filter, options))
+        return run(self._search_relevance(self._io, query, k, **options))
 
-    async def _asimilarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, *, filter: DocumentFilter | None = None, **kwargs: Any
+    async def _asimilarity_search_with_relevance_scores(  # type: ignore[override]
+        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
-        options = _accept(kwargs, self.asimilarity_search)
-        return await self._search_relevance(self._async_io, query, k, filter, options)
+        return await self._search_relevance(self._async_io, query, k, **options)
 
     async def _search_relevance(
-        self, io: Io, query: str, k: int, filter: DocumentFilter | None, options: SearchOptions
+        self,
+        io: Io,
+        query: str,
+        k: int,
+        **options: Unpack[SearchOptions],
     ) -> Scored:
-        scored = await self._search(io, query, k, filter, options)
+        scored = await self._search(io, query, k, **options)
         relevance = await self._relevance(io)
         return [(document, relevance(score)) for document, score in scored]
 
@@ -812,65 +751,54 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
 
     # Maximal marginal relevance
 
-    def max_marginal_relevance_search(
+    def max_marginal_relevance_search(  # type: ignore[override]
         self,
         query: str,
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
-        *,
-        filter: DocumentFilter | None = None,
-        **kwargs: Any,
+        **options: Unpack[SearchOptions],
     ) -> list[Document]:
-        """The ``k`` documents of the ``fetch_k`` nearest that repeat each other least.
+        """From the ``fetch_k`` nearest documents, the ``k`` that repeat each other least.
 
-        ``lambda_mult`` weighs nearness against novelty: 1 gives the nearest, 0 the most diverse.
-        Both are measured by the metric of the index. In order of selection.
+        ``lambda_mult`` weighs nearness to the query against diversity: 1 gives the nearest
+        documents, 0 the most diverse. Both are measured by the metric of the index. Returns
+        documents in the order in which they were selected.
         """
-        options = _accept(kwargs, self.max_marginal_relevance_search)
-        return run(self._mmr(self._io, query, k, fetch_k, lambda_mult, filter, options))
+        return run(self._mmr(self._io, query, k, fetch_k, lambda_mult, **options))
 
-    async def amax_marginal_relevance_search(
+    async def amax_marginal_relevance_search(  # type: ignore[override]
         self,
         query: str,
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
-        *,
-        filter: DocumentFilter | None = None,
-        **kwargs: Any,
+        **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search`, awaited."""
-        options = _accept(kwargs, self.amax_marginal_relevance_search)
-        return await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, filter, options)
+        return await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, **options)
 
-    def max_marginal_relevance_search_by_vector(
+    def max_marginal_relevance_search_by_vector(  # type: ignore[override]
         self,
         embedding: list[float],
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
-        *,
-        filter: DocumentFilter | None = None,
-        **kwargs: Any,
+        **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search` for an embedding."""
-        options = _accept(kwargs, self.max_marginal_relevance_search_by_vector)
-        return run(self._mmr(self._io, embedding, k, fetch_k, lambda_mult, filter, options))
+        return run(self._mmr(self._io, embedding, k, fetch_k, lambda_mult, **options))
 
-    async def amax_marginal_relevance_search_by_vector(
+    async def amax_marginal_relevance_search_by_vector(  # type: ignore[override]
         self,
         embedding: list[float],
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
-        *,
-        filter: DocumentFilter | None = None,
-        **kwargs: Any,
+        **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search_by_vector`, awaited."""
-        options = _accept(kwargs, self.amax_marginal_relevance_search_by_vector)
-        return await self._mmr(self._async_io, embedding, k, fetch_k, lambda_mult, filter, options)
+        return await self._mmr(self._async_io, embedding, k, fetch_k, lambda_mult, **options)
 
     async def _mmr(
         self,
@@ -879,8 +807,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         k: int,
         fetch_k: int,
         lambda_mult: float,
-        filter: DocumentFilter | None,
-        options: SearchOptions,
+        *,
+        filter: DocumentFilter | None = None,
+        **options: Unpack[FindOptions],
     ) -> list[Document]:
         check_k(k)
         check_k(fetch_k, "fetch_k")
@@ -907,7 +836,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             lambda_mult,
             k,
         )
-        # Of many, this takes a while.
+        # With many documents this takes long enough to block an event loop.
         return [to_document(hits[position].record) for position in await io.offload(choose)]
 
     # Reading without a query
@@ -921,21 +850,20 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         return [to_document(record) for record in await self._records.get(self._async_io, ids)]
 
     def iter_documents(
-        self, filter: DocumentFilter | None = None, **kwargs: Any
+        self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
     ) -> Iterator[Document]:
-        """Every document that ``filter`` matches, or there is, in no order, as answers come in.
+        """All documents that ``filter`` matches, or all without one, in no particular order.
 
-        Waits first until reads see this client's own writes. Options: ``namespace``,
-        ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000; about thirty documents each).
+        They are yielded as answers come in. This first waits until reads see this client's own
+        writes. Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests``
+        (1,000; each returns about thirty documents).
         """
-        options = accept(FindOptions, kwargs, self.iter_documents)
         return iterate(self._iter_documents(self._io, filter, options))
 
     def aiter_documents(
-        self, filter: DocumentFilter | None = None, **kwargs: Any
+        self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
     ) -> AsyncIterator[Document]:
         """`iter_documents`, for ``async for``."""
-        options = accept(FindOptions, kwargs, self.aiter_documents)
         return self._iter_documents(self._async_io, filter, options)
 
     async def _iter_documents(
@@ -946,37 +874,43 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             async for record in records:
                 yield to_document(record)
 
-    def iter_ids(self, filter: DocumentFilter | None = None, **kwargs: Any) -> Iterator[str]:
-        """The id of every document that ``filter`` matches, or there is. See `iter_documents`.
+    def iter_ids(
+        self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
+    ) -> Iterator[str]:
+        """The ids of all documents that ``filter`` matches. See `iter_documents`.
 
-        Without a filter or a namespace a request lists a thousand.
+        Without a filter and a namespace, each request lists a thousand.
         """
-        options = accept(FindOptions, kwargs, self.iter_ids)
         return iterate(self._records.iter_ids(self._io, filter=as_filter(filter), **options))
 
-    def aiter_ids(self, filter: DocumentFilter | None = None, **kwargs: Any) -> AsyncIterator[str]:
+    def aiter_ids(
+        self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
+    ) -> AsyncIterator[str]:
         """`iter_ids`, for ``async for``."""
-        options = accept(FindOptions, kwargs, self.aiter_ids)
         return self._records.iter_ids(self._async_io, filter=as_filter(filter), **options)
 
-    def count(self, filter: DocumentFilter | None = None, **kwargs: Any) -> int:
-        """How many documents ``filter`` matches, or there are; this client's own writes included.
+    def count(self, filter: DocumentFilter | None = None, **options: Unpack[CountOptions]) -> int:
+        """How many documents ``filter`` matches, or there are without one.
 
-        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
-        ``precision="high"``, which leaves nothing to the service's approximation.
+        This client's own writes are counted. Options: ``namespace``, ``vectorize_filter``,
+        ``unindexed``, ``max_requests`` (1,000), and ``precision="high"``, which counts without
+        the service's approximation.
         """
-        options = accept(CountOptions, kwargs, self.count)
         return run(self._records.count(self._io, filter=as_filter(filter), **options))
 
-    async def acount(self, filter: DocumentFilter | None = None, **kwargs: Any) -> int:
+    async def acount(
+        self, filter: DocumentFilter | None = None, **options: Unpack[CountOptions]
+    ) -> int:
         """`count`, awaited."""
-        options = accept(CountOptions, kwargs, self.acount)
         return await self._records.count(self._async_io, filter=as_filter(filter), **options)
 
     def explain_filter(
         self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
     ) -> Explanation:
-        """How a search for ``k`` (None: for all) would be answered, and for how many requests."""
+        """How a search for ``k`` documents would be answered, and with how many requests.
+
+        With None as ``k``, how all documents that ``filter`` matches would be read.
+        """
         given = as_filter(filter)
         return run(self._records.explain_filter(self._io, given, k, unindexed=unindexed))
 
@@ -990,9 +924,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     # Waiting and closing
 
     def wait(self, *, wait_timeout: float | None = None) -> None:
-        """Wait until reads see the latest writes of this store, and of its client.
+        """Wait until reads see the latest writes of this store and of its client.
 
-        For at most ``wait_timeout`` seconds (else the store's own), then `WaitTimeoutError`.
+        Raises `WaitTimeoutError` after ``wait_timeout`` seconds (by default the store's own).
         """
         run(self._records.await_writes(self._io, wait_timeout))
 
@@ -1001,21 +935,21 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         await self._records.await_writes(self._async_io, wait_timeout)
 
     def close(self) -> None:
-        """Close the connection, if it is the store's own; safe to call again."""
+        """Close the connection, if the store opened it; safe to call again."""
         self._records.close()
 
     async def aclose(self) -> None:
-        """`close` both faces, awaited."""
+        """`close`, awaited; closes what the sync methods opened too."""
         await self._records.aclose()
 
 
 def cosine_relevance(score: float) -> float:
-    """Cosine similarity, from -1 to 1, moved to 0 to 1."""
+    """A cosine similarity, from -1 to 1, scaled to the range from 0 to 1."""
     return min(1.0, max(0.0, (1.0 + score) / 2.0))
 
 
 def euclidean_relevance(score: float) -> float:
-    """A distance from 0 on: 1 for the same vector, towards 0 with the distance."""
+    """A distance, 0 or larger: 1 for the same vector, towards 0 for distant ones."""
     return 1.0 / (1.0 + max(0.0, score))
 
 
@@ -1035,12 +969,8 @@ RELEVANCE: dict[Metric, Callable[[float], float]] = {
 
 
 def as_filter(given: DocumentFilter | None) -> AnyFilter | None:
-    """A filter as the core takes it: a function of a document becomes an expression."""
+    """A filter as the core takes it; a function of a document becomes an expression."""
     return document_filter(given) if callable(given) else given
-
-
-def _accept(kwargs: dict[str, Any], method: Callable[..., Any]) -> SearchOptions:
-    return accept(SearchOptions, kwargs, method, ELSEWHERE)
 
 
 def _bare(scored: Scored) -> list[Document]:

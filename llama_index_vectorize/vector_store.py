@@ -27,9 +27,9 @@ from vectorize_core.connection import HttpOptions
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.kwargs import accept
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.reads.selection import FindOptions
-from vectorize_core.records.kwargs import accept
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate

@@ -11,6 +11,7 @@ from vectorize_core.api.operations import GetIndex, ListIndexes
 from vectorize_core.behavior import Behavior
 from vectorize_core.connection import Connection, http_connection, local_connection
 from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexDetails
 from vectorize_core.state import lifecycle
 from vectorize_core.state.lifecycle import CreateOptions
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
 
+@checks_keywords()
 class _Client:
     """Construction, which does no I/O, and all that is the same for both faces."""
 
@@ -126,6 +128,7 @@ def _over(kind: type[C], connection: Connection) -> C:
     return client
 
 
+@checks_keywords()
 class VectorizeClient(_Client, SyncClosing):
     """The indexes of an account. Thread-safe; one pooled HTTP client.
 
@@ -174,6 +177,7 @@ class VectorizeClient(_Client, SyncClosing):
         self._connection.close()
 
 
+@checks_keywords()
 class AsyncVectorizeClient(_Client, AsyncClosing):
     """`VectorizeClient`, awaited; safe in several event loops, one pooled HTTP client each."""
 

@@ -16,6 +16,7 @@ from vectorize_core.api.operations import GetInfo, ListMetadataIndexes
 from vectorize_core.connection import Connection
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import (
     IndexDetails,
     IndexInfo,
@@ -49,6 +50,7 @@ class _Named:
         return f"{type(self).__name__}({self.name!r})"
 
 
+@checks_keywords()
 class Index(_Named):
     """One index of a `VectorizeClient`. Making one sends nothing."""
 
@@ -210,6 +212,7 @@ class Index(_Named):
         run(waiting.wait_for_own(self._io, self._state, wait_timeout))
 
 
+@checks_keywords()
 class AsyncIndex(_Named):
     """`Index`, awaited; the same methods and arguments."""
 

@@ -1,0 +1,117 @@
+"""The keyword arguments of the LangChain store, as type checkers and editors see them."""
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias, TypedDict
+
+from langchain_core.documents import Document
+from langchain_core.stores import BaseStore
+
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.connection import HttpOptions
+from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.models import IndexType, Metric
+from vectorize_core.reads.selection import AnyFilter, FindOptions
+from vectorize_core.records.store import OnOversize
+from vectorize_core.state.waiting import Wait, WaitOptions
+from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.texts.store import TextStore
+
+DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
+"""A filter in dict form, an expression, or a function of a document."""
+LongTexts: TypeAlias = TextStore | BaseStore[str, Any]
+"""Where texts are kept that are too long for a vector."""
+SearchType: TypeAlias = Literal["similarity", "similarity_score_threshold", "mmr"]
+
+
+class _Settings(HttpOptions, total=False):
+    client: VectorizeClient | AsyncVectorizeClient | None
+    index: Index | AsyncIndex | None
+    namespace: str | None
+    text_key: str
+    on_oversize: OnOversize
+    on_missing_text: OnMissingText
+    metric: Metric | None
+    metadata_indexes: Mapping[str, IndexType] | None
+    batch_size: int | None
+    wait: Wait
+    wait_timeout: float
+    relevance_score_fn: Callable[[float], float] | None
+
+
+class FromTextsOptions(_Settings, total=False):
+    """The arguments of the constructor, but for ``texts``."""
+
+    index_name: str | None
+    path: str | os.PathLike[str] | None
+    create_index: bool | None
+
+
+class FromDocumentsOptions(FromTextsOptions, total=False):
+    """The arguments of the constructor."""
+
+    texts: LongTexts | None
+
+
+class LocalOptions(_Settings, total=False):
+    """The arguments of the constructor, but for ``path``."""
+
+    index_name: str | None
+    texts: LongTexts | None
+    create_index: bool | None
+
+
+class ExistingIndexOptions(_Settings, total=False):
+    """The arguments of the constructor, but for the name of the index and ``create_index``."""
+
+    path: str | os.PathLike[str] | None
+    texts: LongTexts | None
+
+
+class SearchOptions(FindOptions, total=False):
+    """What every search takes besides ``k``. See `VectorizeVectorStore.similarity_search`."""
+
+    filter: DocumentFilter | None
+
+
+class SearchKwargs(SearchOptions, total=False):
+    """The ``search_kwargs`` of a retriever: what its searches take besides the query.
+
+    ``score_threshold`` is for the search type "similarity_score_threshold", ``fetch_k`` and
+    ``lambda_mult`` are for "mmr".
+    """
+
+    k: int
+    score_threshold: float | None
+    fetch_k: int
+    lambda_mult: float
+
+
+class DeleteOptions(WaitOptions, SearchOptions, total=False):
+    """What a deletion takes besides ids. See `VectorizeVectorStore.delete`."""
+
+    delete_all: bool
+    verify: bool
+
+
+class RetrieverOptions(TypedDict, total=False):
+    """What `VectorizeVectorStore.as_retriever` takes."""
+
+    search_type: SearchType
+    search_kwargs: SearchKwargs
+    tags: list[str] | None
+    metadata: dict[str, Any] | None
+    name: str | None
+
+
+_MMR: Final = "search_type='mmr', or max_marginal_relevance_search(),"
+OF_OTHER_SEARCHES: Final = {
+    "score_threshold": "search_type='similarity_score_threshold', or "
+    "similarity_search_with_relevance_scores(),",
+    "fetch_k": _MMR,
+    "lambda_mult": _MMR,
+}
+"""What takes the keywords that only some searches have."""
+OF_SEARCHES: Final = dict.fromkeys(inspect.get_annotations(SearchKwargs), "search_kwargs={...}")
+"""What takes the keywords that a retriever's searches have, and the retriever has not."""
