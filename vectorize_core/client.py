@@ -1,4 +1,4 @@
-"""An account's Vectorize: `VectorizeClient` and `AsyncVectorizeClient`."""
+"""The indexes of an account: `VectorizeClient` and `AsyncVectorizeClient`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @checks_keywords()
 class _Client:
-    """Construction, which does no I/O, and all that is the same for both faces."""
+    """What both variants share, construction above all; it does no I/O."""
 
     def __init__(
         self,
@@ -49,28 +49,28 @@ class _Client:
         """A client of Cloudflare, or of a server that speaks its API.
 
         Args:
-            account_id: else CLOUDFLARE_ACCOUNT_ID or CF_ACCOUNT_ID.
-            api_token: else CLOUDFLARE_API_TOKEN, CF_VECTORIZE_API_TOKEN or CF_API_TOKEN.
-            api_key: a global API key instead of a token, with ``email``; else
-                CLOUDFLARE_API_KEY and CLOUDFLARE_EMAIL.
-            email: goes with ``api_key``.
-            base_url: else CLOUDFLARE_BASE_URL or CLOUDFLARE_API_BASE_URL, else Cloudflare's. A
-                loopback address needs no credentials.
+            account_id: by default from CLOUDFLARE_ACCOUNT_ID or CF_ACCOUNT_ID.
+            api_token: by default from CLOUDFLARE_API_TOKEN, CF_VECTORIZE_API_TOKEN or CF_API_TOKEN.
+            api_key: a global API key instead of a token, together with ``email``; by default from
+                CLOUDFLARE_API_KEY.
+            email: the user of ``api_key``; by default from CLOUDFLARE_EMAIL.
+            base_url: the address of the API; by default from CLOUDFLARE_BASE_URL or
+                CLOUDFLARE_API_BASE_URL, else Cloudflare's. A loopback address needs no credentials.
             timeout: seconds for each step of a request; by default 10 for reads, 60 for writes.
-            retry: how long to try again; see `RetryPolicy`.
-            rate_limit: how many requests may be sent, by this client and all that is made of it;
-                unless given, Cloudflare's limit, and none for a loopback address. More wait their
-                turn. With None or a limit, what the service says of its own count is heeded.
-            on_event: is called with each `Event`, such as a `RequestEvent`, in the thread or task
-                where it happens. The logger ``vectorize_core`` tells the same.
-            http_client: an httpx client to use and not to close. Both faces share a connection,
-                so each takes the client of either.
-            async_http_client: the same for async calls.
-            transport: an httpx transport for a client of our own.
-            async_transport: the same for async calls.
+            retry: how long failed requests are tried again; see `RetryPolicy`.
+            rate_limit: how many requests this client and all that is made of it may send; more have
+                to wait. By default Cloudflare's limit, but none for a loopback address. What the
+                service says of its own limit is obeyed even with None.
+            on_event: called with each `Event`, such as a `RequestEvent`, in the thread or task
+                where it happens. The logger ``vectorize_core`` gets the same events.
+            http_client: an httpx client for sync calls, which is not closed. Both variants accept
+                both clients, for `to_async` and `to_sync` share the connection.
+            async_http_client: an httpx client for async calls, which is not closed.
+            transport: an httpx transport for sync calls.
+            async_transport: an httpx transport for async calls.
 
         Raises:
-            ConfigurationError: credentials are missing; it lists every place looked at.
+            ConfigurationError: credentials are missing; it names every place that was looked at.
         """
         self._connection = http_connection(
             account_id=account_id,
@@ -101,9 +101,15 @@ class _Client:
     ) -> Self:
         """A client of an embedded Vectorize, in memory or kept in the directory ``path``.
 
-        The same operations, limits and error codes as Cloudflare's, with no account and no
-        network. ``behavior`` sets delays and the points where the real service is not known.
-        ``exact=True`` does without the extra ``fast`` (docs/storage.md), where it is installed.
+        It has the operations, limits and error codes of Cloudflare, without an account or network.
+
+        Args:
+            path: a directory, created if it does not exist, or ":memory:".
+            behavior: delays, and choices where the behavior of the real service is not known.
+            clock: seconds since the epoch, for tests.
+            retry: how long failed requests are tried again; see `RetryPolicy`.
+            on_event: called with each `Event`.
+            exact: search without the extra ``fast`` (docs/storage.md) even if it is installed.
         """
         connection = local_connection(
             path, behavior=behavior, clock=clock, retry=retry, on_event=on_event, exact=exact
@@ -112,7 +118,7 @@ class _Client:
 
     @property
     def connection(self) -> Connection:
-        """What this client shares with the other face, with indexes and with stores."""
+        """What this client shares with its other variant, its indexes and stores."""
         return self._connection
 
     def __repr__(self) -> str:
@@ -140,13 +146,13 @@ class VectorizeClient(_Client, SyncClosing):
     """
 
     def create_index(self, name: str, **options: Unpack[CreateOptions]) -> IndexDetails:
-        """Create an index, with its metadata indexes, and wait until those are live.
+        """Create an index with its metadata indexes, and wait until those are live.
 
         The options are those of `CreateOptions`: ``dimensions`` and ``metric``, or ``preset``,
         then ``metadata_indexes``, ``exist_ok``, ``record_layout``, ``description``.
 
-        Raises `IndexExistsError`, or with ``exist_ok`` `ConfigurationError` if the index that is
-        there has another configuration.
+        Raises `IndexExistsError`; with ``exist_ok``, `ConfigurationError` if the existing index
+        has another configuration. `WaitTimeoutError` if metadata indexes take too long.
         """
         return run(
             lifecycle.create_index(self._connection.io(), self._connection.state(name), **options)
@@ -165,7 +171,7 @@ class VectorizeClient(_Client, SyncClosing):
         run(lifecycle.delete_index(self._connection.io(), self._connection.state(name)))
 
     def to_async(self) -> AsyncVectorizeClient:
-        """The async face of the same connection; embedded data in memory are shared too."""
+        """The async variant of this client, over the same connection and embedded data."""
         return _over(AsyncVectorizeClient, self._connection)
 
     def index(self, name: str) -> Index:
@@ -179,7 +185,7 @@ class VectorizeClient(_Client, SyncClosing):
 
 @checks_keywords()
 class AsyncVectorizeClient(_Client, AsyncClosing):
-    """`VectorizeClient`, awaited; safe in several event loops, one pooled HTTP client each."""
+    """`VectorizeClient` with async methods; each event loop has its own HTTP client."""
 
     async def create_index(self, name: str, **options: Unpack[CreateOptions]) -> IndexDetails:
         """`VectorizeClient.create_index`, awaited."""
@@ -200,7 +206,7 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
         await lifecycle.delete_index(io, state)
 
     def to_sync(self) -> VectorizeClient:
-        """The sync face of the same connection; embedded data in memory are shared too."""
+        """The sync variant of this client, over the same connection and embedded data."""
         return _over(VectorizeClient, self._connection)
 
     def index(self, name: str) -> AsyncIndex:

@@ -1,4 +1,4 @@
-"""A connection: what carries operations out, and its address, by which it is opened again."""
+"""A connection to a Vectorize, and the address by which a pickled one is opened again."""
 
 from __future__ import annotations
 
@@ -41,45 +41,39 @@ class HttpOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a connection leads: an embedded Vectorize at ``path``, or an account at a URL.
+    """An embedded Vectorize at ``path``, or an account at a URL, and how to open it again.
 
-    ``options`` are the other arguments it was opened with, as far as they mean anything in
-    another process. ``bound`` says why no other process can open it; empty if one can.
+    ``options`` are the other arguments that another process can use. ``unpicklable`` is the
+    reason why another process cannot open the address, or empty.
     """
 
     path: str | None = None
     account_id: str | None = None
     base_url: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    bound: str = ""
+    unpicklable: str = ""
 
     def __str__(self) -> str:
         if self.path is not None:
             return f"embedded, {self.path}"
         return f"account {self.account_id!r} at {self.base_url}"
 
-    def check_portable(self) -> None:
-        """Raises `ConfigurationError` if no other process can open this."""
-        if self.bound:
-            raise ConfigurationError(f"this connection cannot be pickled: {self.bound}")
-
     def connect(self) -> Connection:
-        """A connection to the same address, authorised by the environment; no I/O."""
+        """A connection to this address, with credentials from the environment; no I/O."""
         if self.path is not None:
             return local_connection(self.path, **self.options)
+        account_id, base_url = self.account_id, self.base_url
         try:
-            return http_connection(
-                account_id=self.account_id, base_url=self.base_url, **self.options
-            )
+            return http_connection(account_id=account_id, base_url=base_url, **self.options)
         except ConfigurationError as error:
             raise ConfigurationError(f"secrets are not pickled, and here {error}") from None
 
 
 class Connection:
-    """An executor, with the retry policy, the rate limiter and the events of sync and async calls.
+    """An executor, and the retry policy, rate limiter and events that all calls over it share.
 
-    Pickles as its `Address`: the copy finds its secrets in the environment, and tells its events
-    to nobody but the logger.
+    Pickles as its `Address`: the copy takes its credentials from the environment, and has no
+    ``on_event``.
     """
 
     def __init__(
@@ -95,35 +89,35 @@ class Connection:
         self.retry = retry if retry is not None else RetryPolicy()
         self.limiter = limiter
         self.events = events if events is not None else Events()
-        if address is None:
-            address = Address(bound="it has an executor of its own")
-        self.address = address
+        self.address = address or Address(unpicklable="it has an executor of its own")
         self._states: dict[str, IndexState] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        self.address.check_portable()
+        if self.address.unpicklable:
+            reason = self.address.unpicklable
+            raise ConfigurationError(f"this connection cannot be pickled: {reason}")
         return self.address.connect, ()
 
     def __copy__(self) -> Self:
-        # Not by way of a pickle: it shares all that this one has.
+        # Not by __reduce__: a copy shares all that this connection has.
         copied = object.__new__(type(self))
         vars(copied).update(vars(self))
         return copied
 
     def state(self, index_name: str) -> IndexState:
-        """What is known of an index, the same object for all who ask."""
+        """What is known of an index; the same object for every call."""
         state = self._states.get(index_name)
         if state is None:
-            # Whichever of two threads is first. Not made each time: stores ask for every record.
+            # Threads may come here at once, so the first one decides.
             state = self._states.setdefault(index_name, IndexState(index_name))
         return state
 
     def io(self) -> SyncIo:
-        """What sync flows run over."""
+        """The `Io` of sync calls."""
         return SyncIo(self.executor, self.retry, limiter=self.limiter, events=self.events)
 
     def async_io(self) -> AsyncIo:
-        """What async flows run over."""
+        """The `Io` of async calls."""
         return AsyncIo(self.executor, self.retry, limiter=self.limiter, events=self.events)
 
     def close(self) -> None:
@@ -142,7 +136,7 @@ def http_connection(
     **options: Unpack[HttpOptions],
 ) -> Connection:
     """A connection to Cloudflare, or to a server that speaks its API. See `VectorizeClient`."""
-    # Here and not above: what works embedded never loads httpx.
+    # Imported here, so that embedded use does not load httpx.
     from vectorize_core.transport.http import HttpExecutor  # noqa: PLC0415
 
     credentials = find_credentials(
@@ -168,7 +162,7 @@ def http_connection(
         account_id=credentials.account_id,
         base_url=credentials.base_url,
         options={"timeout": timeout, "retry": retry, "rate_limit": rate_limit},
-        bound="it uses an httpx client or transport that was passed in" if is_injected else "",
+        unpicklable="it uses an injected httpx client or transport" if is_injected else "",
     )
     limiter, events = RateLimiter(rate_limit), Events(options.get("on_event"))
     return Connection(executor, retry, limiter=limiter, events=events, address=address)
@@ -184,19 +178,19 @@ def local_connection(
     exact: bool = False,
 ) -> Connection:
     """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
-    # Here and not above: what works on Cloudflare never loads the embedded service.
+    # Imported here, so that use of Cloudflare does not load the embedded service.
     from vectorize_core.local import Service  # noqa: PLC0415
     from vectorize_core.local.executor import EmbeddedExecutor  # noqa: PLC0415
 
     behavior = behavior if behavior is not None else Behavior()
     service = Service(path, behavior=behavior, clock=clock, exact=exact)
     executor = EmbeddedExecutor(service, path)
-    location, bound = os.fspath(path), ""
+    location, reason = os.fspath(path), ""
     if location == ":memory:":
-        bound = "its vectors are in the memory of this process; path= names a directory"
+        reason = "its vectors are in the memory of this process; path= names a directory"
     else:
         location = os.path.abspath(location)
-        bound = "its clock was passed in" if clock is not time.time else ""
+        reason = "its clock was passed in" if clock is not time.time else ""
     options = {"behavior": behavior, "retry": retry, "exact": exact}
-    address = Address(path=location, options=options, bound=bound)
+    address = Address(path=location, options=options, unpicklable=reason)
     return Connection(executor, retry, events=Events(on_event), address=address)

@@ -72,7 +72,7 @@ def test_an_account_is_reached_again_with_the_secrets_of_the_environment(
                     ACCOUNT, SECRET, transport=httpx.MockTransport(lambda _: httpx.Response(200))
                 ).connection
             ),
-            "transport that was passed in",
+            "httpx client or transport",
         ),
     ],
     ids=["in memory", "a clock", "a client", "a transport"],
