@@ -1,4 +1,32 @@
-"""Every error of this library, in one tree under `VectorizeError`."""
+"""Every error of this library; in parentheses what else it is.
+
+VectorizeError
+    ConfigurationError (ValueError)
+    InvalidInputError (ValueError)
+        InvalidVectorError
+            OversizedError
+        InvalidFilterError
+            UnindexedPropertyError
+        TooManyRequestsNeededError
+        IncompleteAnswerError
+    ApiError
+        BadRequestError
+            RecordRefusedError
+        AuthenticationError
+        NotFoundError
+            IndexNotFoundError
+        IndexExistsError
+        RateLimitError
+        ServerError
+    ConnectionFailedError
+        RequestTimeoutError
+    UnexpectedAnswerError
+    PartialWriteError
+    WaitTimeoutError (TimeoutError)
+    IndexReplacedError
+    MissingTextError
+PendingWritesWarning (UserWarning)
+"""
 
 from __future__ import annotations
 
@@ -7,19 +35,19 @@ from dataclasses import dataclass
 
 
 class VectorizeError(Exception):
-    """Root of every error raised by this library."""
+    """Any error of this library."""
 
 
 class ConfigurationError(VectorizeError, ValueError):
-    """A client or a store cannot be built from what it was given."""
+    """A client or a store cannot be built from these arguments."""
 
 
 class InvalidInputError(VectorizeError, ValueError):
-    """Input the service would refuse, or would silently misread. Nothing was sent."""
+    """The service would refuse this input, or misread it silently. Nothing was sent."""
 
 
 class InvalidVectorError(InvalidInputError):
-    """A record cannot be stored as it is; the message names it and says what to do."""
+    """A record cannot be stored as it is; the message names it and the fix."""
 
 
 class OversizedError(InvalidVectorError):
@@ -27,15 +55,15 @@ class OversizedError(InvalidVectorError):
 
 
 class InvalidFilterError(InvalidInputError):
-    """A filter is not in the language it has to be in; the message names the operator."""
+    """A filter is malformed; the message names the place and the operator."""
 
 
 class UnindexedPropertyError(InvalidFilterError):
-    """A filter names a property that has no metadata index, so the service would find nothing."""
+    """A filter names a property without a metadata index: the service would find nothing."""
 
 
 class TooManyRequestsNeededError(InvalidInputError):
-    """A read takes more requests than it may; ``needed`` (an estimate) against ``allowed``."""
+    """A read would take ``needed`` requests (an estimate); only ``allowed`` are permitted."""
 
     def __init__(self, message: str, *, needed: int, allowed: int) -> None:
         super().__init__(message)
@@ -44,7 +72,7 @@ class TooManyRequestsNeededError(InvalidInputError):
 
 
 class IncompleteAnswerError(InvalidInputError):
-    """Not all matches can be found, and leaving some out in silence is not done here."""
+    """Some matches cannot be found, so none are returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +94,10 @@ class ApiMessage:
 class ApiError(VectorizeError):
     """The service refused an operation.
 
-    ``status`` is the HTTP status, ``errors`` all that Cloudflare said; ``code``, ``message``,
-    ``documentation_url`` and ``pointer`` are those of the first entry; ``request_id`` is the
-    ``cf-ray`` that Cloudflare's support asks for; ``rate_limit`` holds the headers that tell what
-    is left of the rate limit.
+    ``status`` is the HTTP status, ``errors`` every error in the answer. ``code``, ``message``,
+    ``documentation_url`` and ``pointer`` are those of the first one. ``request_id`` is the
+    ``cf-ray`` that Cloudflare's support asks for. ``retry_after`` is in seconds, None if the
+    service did not say. ``rate_limit`` holds the headers on what is left of the rate limit.
     """
 
     def __init__(
@@ -96,11 +124,11 @@ class ApiError(VectorizeError):
         super().__init__(operation, status, errors)
 
     def __str__(self) -> str:
-        said = "; ".join(map(str, self.errors)) or self.message
-        text = f"{self.operation}: HTTP {self.status}: {said}"
+        messages = "; ".join(map(str, self.errors)) or self.message
+        text = f"{self.operation}: HTTP {self.status}: {messages}"
         if self.request_id:
             text += f" (request id {self.request_id})"
-        fix = _FIXES.get(self.code or 0) or _STATUS_FIXES.get(self.status)
+        fix = _CODE_FIXES.get(self.code or 0) or _STATUS_FIXES.get(self.status)
         return f"{text}. {fix}" if fix else text
 
 
@@ -109,9 +137,9 @@ class BadRequestError(ApiError):
 
 
 class RecordRefusedError(BadRequestError):
-    """The service refused one record; ``record_id`` and its input ``position`` say which.
+    """The service refused the record ``record_id``, at ``position`` in the input.
 
-    The others of its request were written without it.
+    The other records of its request were written.
     """
 
     def __init__(self, refusal: ApiError, record_id: str, position: int) -> None:
@@ -131,7 +159,7 @@ class AuthenticationError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """There is nothing at that address (404)."""
+    """Nothing exists at that address (404)."""
 
 
 class IndexNotFoundError(NotFoundError):
@@ -139,11 +167,11 @@ class IndexNotFoundError(NotFoundError):
 
 
 class IndexExistsError(ApiError):
-    """An index of that name exists (3002)."""
+    """An index of that name already exists (3002)."""
 
 
 class RateLimitError(ApiError):
-    """Too many requests (429, or code 40041); ``retry_after`` is in seconds, where it was told."""
+    """Too many requests (429, or code 40041)."""
 
 
 class ServerError(ApiError):
@@ -153,8 +181,8 @@ class ServerError(ApiError):
 class ConnectionFailedError(VectorizeError):
     """No answer: the connection failed, broke or timed out.
 
-    ``sent`` is False where the request cannot have reached the service; otherwise it may have
-    been carried out although its answer was lost.
+    ``sent`` is False if the request cannot have reached the service. Otherwise the operation may
+    have been carried out and only its answer lost.
     """
 
     def __init__(self, message: str, *, sent: bool = True) -> None:
@@ -167,17 +195,17 @@ class RequestTimeoutError(ConnectionFailedError):
 
 
 class UnexpectedAnswerError(VectorizeError):
-    """The answer is not one that the Vectorize API documents."""
+    """The answer does not have the form that the Vectorize API documents."""
 
 
 class PartialWriteError(VectorizeError):
     """A write ended early; every input position is in one of three lists.
 
-    ``written`` was accepted by the service. ``unknown`` was sent, but its answer was lost: it is
-    safe to upsert it again. ``not_written`` was not accepted; ``causes`` says why. Where the input
-    was an iterator, positions it had not yielded yet are in no list: the write took
-    ``consumed`` items. ``ids`` are those of the records taken, where the write made them up or
-    would have returned them. The same call with ``resume=error`` goes on where this one ended.
+    ``written``: accepted by the service. ``unknown``: sent, but the answer was lost; it is safe to
+    upsert these again. ``not_written``: not accepted; ``causes`` says why. Of an iterator only
+    ``consumed`` items were read; the others are in no list. ``ids`` are those of the records read,
+    if the write generated or would have returned them. The same call with ``resume=error``
+    continues where this one ended.
     """
 
     def __init__(
@@ -210,32 +238,32 @@ class PartialWriteError(VectorizeError):
 
 
 class WaitTimeoutError(VectorizeError, TimeoutError):
-    """A mutation was accepted but did not become processed or visible in time."""
+    """A write was accepted but not processed or visible in time."""
 
 
 class IndexReplacedError(VectorizeError):
-    """The index was deleted and created again during a wait: what was written before is gone."""
+    """The index was deleted and created again during a wait: earlier writes are gone."""
 
 
 class PendingWritesWarning(UserWarning):
-    """A search found nothing while this client's own last write is not processed yet."""
+    """A search found nothing, but this client's own last write is not processed yet."""
 
 
 class MissingTextError(VectorizeError):
     """A vector holds no text under the store's ``text_key``."""
 
 
-_FIXES = {
+_PERMISSIONS = (
+    "Check the API token and that it has Vectorize permissions for this account (and D1 "
+    "permissions for texts there)"
+)
+_STATUS_FIXES = {401: _PERMISSIONS, 403: _PERMISSIONS}
+_CODE_FIXES = {
     1005: "The body must be sent as application/x-ndjson",
     3000: "Create it first: client.create_index(name, dimensions=..., metric=...)",
     3002: "Pass exist_ok=True to accept an index with the same configuration",
     3005: "It was deleted; create it again, or wait until the deletion has finished",
-    10000: "Check the API token and that it has Vectorize permissions for this account (and D1 "
-    "permissions for texts there)",
-}
-_STATUS_FIXES = {
-    401: _FIXES[10000],
-    403: _FIXES[10000],
+    10000: _PERMISSIONS,
 }
 
 
@@ -248,7 +276,7 @@ def error_from_answer(
     retry_after: float | None = None,
     rate_limit: Mapping[str, str] | None = None,
 ) -> ApiError:
-    """The error class that fits an unsuccessful answer: its codes first, then its status."""
+    """The error for an unsuccessful answer. Its codes take precedence over its status."""
     codes = {error.code for error in errors}
     kind: type[ApiError]
     if 40041 in codes or status == 429:

@@ -1,7 +1,7 @@
-"""Compact JSON as the service measures it, and nothing that JSON cannot say.
+"""Compact JSON as the service measures it, of values that JSON can express.
 
-orjson alone is too obliging for data that must come back as it was: it writes NaN as null and
-takes datetimes. `problem` is the guard; `dumps` then writes what has passed it.
+orjson alone changes data silently: it writes NaN as null, and datetimes as text. So `problem`
+checks a value first, and `dumps` writes it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _STRICT = (
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 SCALARS = {str, int, float, bool, type(None)}
 _DEEPEST = 100
-"""Levels of nesting; orjson gives up at 254, Python at 1,000 calls."""
+"""Levels of nesting; orjson stops at 254, Python at 1,000 calls."""
 
-_UNSAYABLE = ", which JSON cannot say"
+_INEXPRESSIBLE = ", which JSON cannot express"
 
 loads = orjson.loads
 
@@ -33,7 +33,7 @@ def dumps(value: Any) -> bytes:
 
 
 def as_dict(value: Any) -> dict[Any, Any]:
-    """A mapping of any kind for orjson, which knows only dicts."""
+    """A mapping of any kind, for orjson, which knows only dicts."""
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"not JSON: a value of type {type(value).__name__}")
@@ -45,7 +45,7 @@ def utf8_size(text: str) -> int:
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Whether ``text`` is something that UTF-8, hence JSON on the wire, cannot say."""
+    """Whether UTF-8, and so JSON on the wire, cannot encode ``text``."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -68,9 +68,9 @@ def problem(value: Any, path: str = "", depth: int = 0) -> str | None:
 
 
 def exact(value: Any) -> bytes | None:
-    """`dumps` of ``value`` if that is a flat dict with nothing wrong in it, else None.
+    """`dumps` of ``value`` if it is a flat dict that JSON can express, else None.
 
-    Most metadata is such, and to see it takes a ninth of the time that looking at each value takes.
+    Most metadata is like that, and this takes a ninth of the time of checking each value.
     """
     if type(value) is not dict:
         return None
@@ -90,17 +90,17 @@ def _is_float(value: Any) -> bool:
 
 
 def _scalar_problem(value: Any) -> tuple[str, str]:
-    """What is wrong and why, two empty strings if nothing is."""
+    """What is wrong, and why; two empty strings if nothing is."""
     kind = type(value)
     if kind is str and has_lone_surrogate(value):
         return "text with a lone surrogate", ", which is not valid Unicode"
     if kind is int and not _MIN_INTEGER <= value <= _MAX_INTEGER:
         return "an integer beyond 64 bits", ""
     if kind is float and not math.isfinite(value):
-        return repr(value), _UNSAYABLE
+        return repr(value), _INEXPRESSIBLE
     if value is None or kind in (str, int, float, bool):
         return "", ""
-    return f"a value of type {kind.__name__}", _UNSAYABLE
+    return f"a value of type {kind.__name__}", _INEXPRESSIBLE
 
 
 def _at(path: str) -> str:

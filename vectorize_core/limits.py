@@ -1,8 +1,8 @@
 """What Cloudflare Vectorize allows, in one table.
 
-Both sides read it: the client to stay below the limits, the embedded Vectorize to enforce them.
+The client stays below these limits, the embedded Vectorize enforces them.
 Sources: https://developers.cloudflare.com/vectorize/platform/limits/ and, where that page is
-silent (ids a get or a delete), the error messages of the service itself.
+silent (ids per get and per delete), the error messages of the service itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The plain values that go into and come out of an index.
 
 Python names for what https://developers.cloudflare.com/api/resources/vectorize/ describes:
-``topK`` is ``top_k``, ``vectorCount`` is ``vector_count``. No behaviour beyond holding.
+``topK`` is ``top_k``, ``vectorCount`` is ``vector_count``.
 """
 
 import struct
@@ -41,18 +41,18 @@ PRESETS: Mapping[Preset, tuple[int, Metric]] = {
 
 
 def as_values(values: ArrayLike) -> Values:
-    """``values`` as a contiguous one-dimensional float32 array, which the service keeps."""
+    """``values`` as a contiguous one-dimensional array of float32, as the service keeps them."""
     if type(values) is np.ndarray and values.dtype == np.float32 and values.ndim == 1:
         return values if values.flags.c_contiguous else np.ascontiguousarray(values)
     if isinstance(values, list):
-        # A third of the time that NumPy takes, for what most embedding models return.
+        # Most embedding models return lists; this takes a third of the time that NumPy takes.
         try:
             packed = _floats(len(values)).pack(*values)
         except (struct.error, OverflowError):
             pass
         else:
             return np.frombuffer(bytearray(packed), dtype=np.float32)
-    # Too large for float32 becomes infinite, which the checks refuse by name.
+    # A value too large for float32 becomes infinite, which `api.validation` refuses.
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(values, dtype=np.float32)
     if array.ndim != 1:
@@ -69,8 +69,8 @@ def _floats(count: int) -> struct.Struct:
 class Vector:
     """One record of an index.
 
-    ``values`` may be given as any sequence of numbers and is held as float32, the precision
-    of the service. ``namespace=None`` is the index's unnamed namespace.
+    ``values`` is any sequence of numbers, and is held as float32, the precision of the service.
+    ``namespace=None`` is the index's unnamed namespace.
     """
 
     id: str
@@ -136,7 +136,7 @@ class IndexConfig:
 
 @dataclass(frozen=True, slots=True)
 class IndexDetails:
-    """An index as the control plane knows it. ``description`` is ``""`` when none was given."""
+    """The name and the configuration of an index; ``description`` is ``""`` if it has none."""
 
     name: str
     config: IndexConfig
@@ -147,7 +147,7 @@ class IndexDetails:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """How far an index has got: its vectors, and the last mutation it has processed."""
+    """How many vectors an index holds, and the last mutation it has processed."""
 
     dimensions: int
     vector_count: int
@@ -157,7 +157,7 @@ class IndexInfo:
 
 @dataclass(frozen=True, slots=True)
 class MetadataIndex:
-    """A metadata property that filters can use; strings count with their first 64 bytes."""
+    """A metadata property that filters can use; of strings the first 64 bytes count."""
 
     property_name: str
     index_type: IndexType
@@ -165,7 +165,7 @@ class MetadataIndex:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """The receipt of a write. The write is durable, and visible some time later."""
+    """The receipt of a write, which is durable now and visible some time later."""
 
     mutation_id: str | None
 

@@ -1,7 +1,7 @@
-"""Exact scores over a float32 matrix: the nearest, similarities, and the most diverse.
+"""Exact scores over a float32 matrix: the nearest rows, similarities, and the most diverse rows.
 
-Every row is scored on its own, in float64, in an order of additions that its neighbours do not
-change: the score of a vector is the same number whatever else is searched with it.
+Every row is scored alone, in float64, with its additions in a fixed order. So a vector's score is
+the same number whatever else is searched with it.
 Scores are the service's: https://developers.cloudflare.com/vectorize/best-practices/create-indexes/
 """
 
@@ -27,7 +27,7 @@ def scores(
 ) -> NDArray[np.float32]:
     """The score of each row, or of ``rows``: cosine, Euclidean distance or negative dot product.
 
-    The cosine with a zero vector is 0. A score beyond float32 is given as the largest one.
+    The cosine with a zero vector is 0. A score beyond float32 is cut to the largest.
     """
     wide = query.astype(np.float64)
     result = np.empty(len(matrix if rows is None else rows), dtype=np.float32)
@@ -41,11 +41,11 @@ def scores(
 def top(
     metric: Metric, scored: NDArray[np.float32], k: int, *, newest_first: bool = False
 ) -> Positions:
-    """Positions of the best ``k`` scores, best first; of equal ones the first (or the last) row."""
+    """Positions of the best ``k`` scores, best first; of equal scores the first (or last) row."""
     order = np.arange(len(scored))[:: -1 if newest_first else 1]
     key = scored[order] if _smaller_is_better(metric) else -scored[order]
     if k < len(key):
-        # Keeping every row that ties with the last one lets the stable sort choose between them.
+        # Every row that ties with the last one is kept: the stable sort chooses between them.
         kept = np.flatnonzero(key <= np.partition(key, k - 1)[k - 1])
         order, key = order[kept], key[kept]
     return order[np.argsort(key, kind="stable")[:k]]
@@ -60,7 +60,7 @@ def nearest(
     *,
     newest_first: bool = False,
 ) -> tuple[Positions, NDArray[np.float32]]:
-    """Positions and scores of the best ``k`` rows among those that ``mask`` lets through."""
+    """Positions and scores of the best ``k`` rows, of those that ``mask`` selects."""
     rows = None if mask is None else np.flatnonzero(mask)
     scored = scores(metric, matrix, query, rows)
     best = top(metric, scored, k, newest_first=newest_first)
@@ -85,21 +85,21 @@ def similarities(metric: Metric, matrix: Matrix, target: Values) -> NDArray[np.f
 def choose_diverse(
     metric: Metric, matrix: Matrix, target: Values, threshold: float, k: int
 ) -> list[int]:
-    """Positions of ``k`` rows by maximal marginal relevance, in order of selection.
+    """Positions of ``k`` rows by maximal marginal relevance, in the order of their choice.
 
-    ``threshold`` weighs nearness to ``target`` against novelty: 1 gives the nearest rows, 0 the
-    most diverse ones after the nearest. Novelty is distance from the most similar row chosen.
+    ``threshold`` weighs similarity to ``target`` against similarity to the rows already chosen:
+    1 gives the nearest rows, 0 the nearest row and then the most diverse ones.
     """
-    nearness = similarities(metric, matrix, target)
-    repeated = np.full(len(matrix), -np.inf)
+    relevance = similarities(metric, matrix, target)
+    redundancy = np.full(len(matrix), -np.inf)
     chosen: list[int] = []
-    # The first one repeats nothing: it is the nearest, whatever the threshold.
-    worth = nearness.copy()
+    # The first row is the nearest one, whatever the threshold.
+    worth = relevance.copy()
     while len(chosen) < min(k, len(matrix)):
         best = int(np.argmax(worth))
         chosen.append(best)
-        repeated = np.maximum(repeated, similarities(metric, matrix, matrix[best]))
-        worth = threshold * nearness - (1.0 - threshold) * repeated
+        redundancy = np.maximum(redundancy, similarities(metric, matrix, matrix[best]))
+        worth = threshold * relevance - (1.0 - threshold) * redundancy
         worth[chosen] = -np.inf
     return chosen
 

@@ -132,7 +132,7 @@ CYCLE["a"] = CYCLE
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
-        ({"a": float("nan")}, "nan at a, which JSON cannot say"),
+        ({"a": float("nan")}, "nan at a, which JSON cannot express"),
         ({"a": [1, float("-inf")]}, r"-inf at a\[1\]"),
         ({"a": {"b": 2**64}}, "an integer beyond 64 bits at a.b"),
         ({"a": -(2**63) - 1}, "an integer beyond 64 bits at a"),
