@@ -1,1 +1,4 @@
-"""The service's calls as values, and what it would refuse; no I/O. Uses the vocabulary."""
+"""The service's calls as values, and what it would refuse; no I/O.
+
+May use scoring and the vocabulary.
+"""

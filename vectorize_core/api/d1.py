@@ -40,7 +40,7 @@ class ReadD1(Op[tuple[Rows, ...]]):
         return self.database
 
     def request(self) -> Request:
-        """One batch, of which the rows are wanted as lists."""
+        """One batch; its rows come as lists."""
         if self.database in ("", ".", ".."):
             raise InvalidInputError(f"{self.database!r} cannot be the id of a D1 database")
         batch = [{"sql": sql, "params": params} for sql, params in self.statements]
@@ -59,13 +59,13 @@ class ReadD1(Op[tuple[Rows, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class WriteD1(ReadD1):
-    """Statements that may be repeated: carried out twice they leave what they leave once."""
+    """Statements that may be repeated: carried out twice they have the same effect as once."""
 
     kind: ClassVar[Kind] = "write"
 
 
 def is_missing_table(error: VectorizeError) -> bool:
-    """Whether a statement was refused because its table is not there yet."""
+    """Whether a statement was refused because its table does not exist yet."""
     return (
         isinstance(error, BadRequestError)
         and error.code == _SQL_ERROR

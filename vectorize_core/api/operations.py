@@ -40,8 +40,8 @@ Kind = Literal["read", "write", "control"]
 class Op(ABC, Generic[T]):
     """One call of the API, whose answer is a ``T``.
 
-    ``repeatable`` says whether carrying it out twice is the same as once. Creating and deleting
-    indexes is not: `vectorize_core.state.lifecycle` repeats those after looking at the state.
+    ``repeatable``: carrying it out twice has the same effect as once. Creating and deleting
+    indexes has not: `vectorize_core.state.lifecycle` repeats those after looking at the state.
     """
 
     __slots__ = ()
@@ -58,7 +58,7 @@ class Op(ABC, Generic[T]):
 
     @property
     def target(self) -> str | None:
-        """The name of the index it is about."""
+        """The name of its index."""
         return getattr(self, "index", None) or getattr(self, "name", None)
 
     def __str__(self) -> str:

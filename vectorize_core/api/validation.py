@@ -1,6 +1,6 @@
-"""What the service would refuse, refused before anything is embedded or sent.
+"""Refuses what the service would refuse, before anything is embedded or sent.
 
-Pure functions; every message names the record and says what to do about it.
+Pure functions; every message names the record and what to do about it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vectorize_core.models import Vector
 
 
 def check_index_name(name: str) -> None:
-    """A name that the service accepts for an index."""
+    """An index name is a non-empty string of at most 64 bytes of UTF-8."""
     if not isinstance(name, str) or not name:
         raise InvalidInputError(f"an index name is a non-empty string; got {name!r}")
     if jsontext.utf8_size(name) > limits.MAX_INDEX_NAME_BYTES:
@@ -45,7 +45,7 @@ def check_id(vector_id: Any) -> None:
 
 
 def check_id_list(ids: Sequence[Any]) -> None:
-    """A list of ids, not one id whose letters would be taken for ids."""
+    """A list of ids: one id alone would be read as a list of its letters."""
     if isinstance(ids, (str, bytes)):
         raise InvalidInputError(f"ids is a list of ids; got {ids!r}. Use [{ids!r}]")
 
@@ -83,7 +83,7 @@ def check_namespace(namespace: str | None) -> None:
 
 
 def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:
-    """Metadata of JSON values, at most 10,240 bytes; returns its size as compact JSON."""
+    """Metadata is of JSON values, at most 10,240 bytes; returns its size as compact JSON."""
     if metadata is None:
         return 0
     if not isinstance(metadata, Mapping):
@@ -106,7 +106,7 @@ def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:
 
 
 def check_encoded(vector_id: str, metadata: dict[str, Any]) -> int:
-    """As `check_metadata`, for what `layout.encode` made: only the text can be wrong."""
+    """As `check_metadata`, for what `layout.encode` made, of which only the text can be wrong."""
     try:
         return _check_size(vector_id, jsontext.dumps(metadata))
     except TypeError:
@@ -147,15 +147,15 @@ def _bad_key(value: Any) -> str | None:
 
 
 def check_record(vector_id: Any, namespace: str | None, metadata: Mapping[str, Any] | None) -> int:
-    """All of a record but its values; returns the size of its metadata as compact JSON."""
+    """Checks all of a record but its values; returns the size of its metadata as compact JSON."""
     check_id(vector_id)
     check_namespace(namespace)
     return check_metadata(vector_id, metadata)
 
 
 def check_finite(vectors: Sequence[Vector]) -> None:
-    """Values that are numbers, also as float32."""
-    # Looked at all together first, which takes a tenth of the time.
+    """Values are finite, also as float32."""
+    # Checking all of them together first takes a tenth of the time.
     if vectors and not np.isfinite(np.concatenate([v.values for v in vectors])).all():
         bad = next(vector for vector in vectors if not np.isfinite(vector.values).all())
         raise InvalidVectorError(
@@ -165,7 +165,7 @@ def check_finite(vectors: Sequence[Vector]) -> None:
 
 
 def check_dimensions(name: str, expected: int, got: int, *, index: str) -> None:
-    """A vector, called ``name`` in the error, has as many dimensions as its index."""
+    """A vector has as many dimensions as its index; the error calls it ``name``."""
     if expected != got:
         raise InvalidVectorError(
             f"{name} has {got} dimensions, the index {index!r} has {expected}. Use the embedding "
@@ -174,7 +174,7 @@ def check_dimensions(name: str, expected: int, got: int, *, index: str) -> None:
 
 
 def check_values(vectors: Sequence[Vector], dimensions: int, *, index: str) -> None:
-    """Finite values, as many in each vector as the index has dimensions."""
+    """Values are finite, and as many as the index has dimensions."""
     check_finite(vectors)
     for vector in vectors:
         got = len(vector.values)

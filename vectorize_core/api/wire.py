@@ -48,8 +48,7 @@ _WITH_ARRAYS = (
 class Request:
     """An HTTP request below ``/accounts/{account_id}`` and ``area``.
 
-    ``body`` is made in slices while it is iterated over, so that nobody has to encode a large
-    write in one go.
+    ``body`` is encoded in slices while it is iterated over, so a large write is never held whole.
     """
 
     method: str
@@ -61,7 +60,7 @@ class Request:
 
 
 def json_body(value: Any) -> tuple[bytes]:
-    """A JSON body; float32 arrays are written in the shortest form that reads back the same."""
+    """A JSON body; float32 values are written in the shortest form that reads back the same."""
     return (orjson.dumps(value, default=as_dict, option=_WITH_ARRAYS),)
 
 
@@ -116,12 +115,12 @@ def read_answer(
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """What Cloudflare's support asks for."""
+    """The id that Cloudflare's support asks for."""
     return headers.get("cf-ray")
 
 
 class Quota(NamedTuple):
-    """What is ``left`` of a rate limit until it starts anew, in ``seconds``, with ``quota``."""
+    """Requests ``left`` of a rate limit; in ``seconds`` it starts again with ``quota``."""
 
     name: str
     left: int
@@ -130,18 +129,18 @@ class Quota(NamedTuple):
 
 
 def quotas(headers: Mapping[str, str]) -> list[Quota]:
-    """The rate limits that an answer tells of; none if it does not, or cannot be understood.
+    """The rate limits in an answer's headers; none if they are missing or malformed.
 
-    As Cloudflare tells them, in ``Ratelimit`` and ``Ratelimit-Policy`` (a draft of the IETF), or
-    in the older ``x-ratelimit-limit``, ``-remaining`` and ``-reset``.
+    They are in ``Ratelimit`` and ``Ratelimit-Policy`` (a draft of the IETF), or in the older
+    ``x-ratelimit-limit``, ``-remaining`` and ``-reset``.
     https://developers.cloudflare.com/fundamentals/api/reference/limits/
     """
     try:
-        if told := headers.get("ratelimit"):
+        if limited := headers.get("ratelimit"):
             policies = _items(headers.get("ratelimit-policy", ""))
             return [
                 Quota(name, int(item["r"]), int(item["t"]), _int(policies.get(name, {}).get("q")))
-                for name, item in _items(told).items()
+                for name, item in _items(limited).items()
             ]
         if left := headers.get("x-ratelimit-remaining"):
             seconds, quota = headers["x-ratelimit-reset"], headers.get("x-ratelimit-limit")
@@ -165,9 +164,9 @@ def _int(text: str | None) -> int | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the service asks to wait: ``Retry-After``, else until a used-up limit starts anew.
+    """Seconds the service asks to wait: ``Retry-After``, else until a used-up limit starts again.
 
-    A ``Retry-After`` that is a date is taken relative to the answer's own.
+    A ``Retry-After`` that is a date is compared with the answer's own.
     """
     asked = headers.get("retry-after")
     if asked is not None:
@@ -209,7 +208,7 @@ def _message(entry: Any) -> ApiMessage:
 
 
 def read_index(result: Any) -> IndexDetails:
-    """An index object of the control plane."""
+    """An index in the answers of creating, getting and listing."""
     config = result["config"]
     return IndexDetails(
         name=result["name"],

@@ -1,4 +1,7 @@
-"""Metadata filters: one language, whichever way a filter is written (docs/filters.md)."""
+"""One filter language, and what of it the service can do (docs/filters.md).
+
+May use layout, api, and the vocabulary.
+"""
 
 from vectorize_core.filters.ast import Expression, Where
 from vectorize_core.filters.builders import F

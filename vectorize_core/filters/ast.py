@@ -1,12 +1,12 @@
-"""What a filter is, once it has been read: tests on properties, joined by AND, OR and NOT.
+"""A filter as a tree: tests on properties, joined by AND, OR and NOT.
 
-Every filter of this project becomes one of these: the dict form (`parse`), expressions made with F
-(`builders`), the filters of LangChain and LlamaIndex. `evaluate` says what they mean on a decoded
-record, `plan` what of them the service can do. Null means the same as missing, everywhere.
+Every kind of filter becomes such a tree: the dict form (`parse`), expressions made with F
+(`builders`), the filters of LangChain and LlamaIndex. `evaluate` defines what it means for a
+record, `plan` what of it the service can do. Null and missing are the same, everywhere.
 
-Operands are in the form in which the layout shows values to the service (docs/layout.md): strings,
-integers of any size, finite floats, booleans, None, and tuples of those for lists; a date is its
-ISO 8601 text, an enum its value. `operands` makes them so.
+Operands have the form that the layout shows to the service (docs/layout.md): strings, integers of
+any size, finite floats, booleans, None, and tuples of those for lists; a date is its ISO 8601
+text, an enum its value. `operands` converts them.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from vectorize_core.layout import Record
 
 Operator: TypeAlias = Literal[
     "$eq",  # a scalar, None or a tuple (a list, as a whole)
-    "$ne",  # NOT $eq: also where the property is missing
+    "$ne",  # NOT $eq: matches a missing property too
     "$gt",  # a string or a number, as the other three ranges
     "$gte",
     "$lt",
@@ -27,13 +27,13 @@ Operator: TypeAlias = Literal[
     "$exists",  # a bool: present and not null, or not
     "$like",  # a pattern: % any text, _ any character, \ takes the next one literally
     "$ilike",  # the same, in lower case on both sides
-    "$contains",  # a scalar, None or a tuple: an item of a list; a string: also a part of a string
+    "$contains",  # a scalar, None or a tuple: an item of a list; a string: a part of a string too
 ]
 OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
 
 
 class _Combinable:
-    """``&``, ``|`` and ``~``; no truth value, which ``and``, ``or`` and ``not`` would ask for."""
+    """``&``, ``|`` and ``~``. It has no truth value, so ``and``, ``or`` and ``not`` raise."""
 
     __slots__ = ()
 
@@ -62,8 +62,7 @@ class _Combinable:
 class Test(_Combinable):
     """One operator on one property.
 
-    The path ``a.b`` is the property of that very name if the metadata has one, else the property
-    ``b`` of the property ``a``.
+    The path ``a.b`` is the property named ``a.b`` if there is one, else ``b`` inside ``a``.
     """
 
     __test__ = False  # pytest would collect a class of this name
@@ -72,7 +71,7 @@ class Test(_Combinable):
     operator: Operator
     operand: Any
 
-    # The operands 1 and True are equal in Python, and not the same filter.
+    # 1 == True in Python, but as operands they are different filters.
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Test) and repr(self) == repr(other)
 
@@ -115,7 +114,7 @@ NOTHING: Final = Or(())
 
 
 def joined(kind: type[And | Or], parts: Iterable[Expression]) -> Expression:
-    """``parts`` under one AND or OR; those of the same kind dissolve in it, one alone is itself."""
+    """``parts`` under one AND or OR: parts of the same kind are merged, one part stays as it is."""
     flat: list[Expression] = []
     for part in parts:
         flat += part.parts if isinstance(part, kind) else (part,)

@@ -12,8 +12,8 @@ from vectorize_core.filters.ast import Expression
 class F:
     """A property of the metadata; comparing it makes a filter.
 
-    ``F("author.name")`` is the property of that name, else the ``name`` inside ``author``. Every
-    method raises `InvalidFilterError` for a value that nothing stored can be compared with.
+    ``F("author.name")`` is the property of that name, else ``name`` inside ``author``. Every
+    method raises `InvalidFilterError` for a value that no stored value can be compared with.
     """
 
     __slots__ = ("path",)
@@ -25,7 +25,7 @@ class F:
     def __repr__(self) -> str:
         return f"F({self.path!r})"
 
-    # object says that comparing returns a bool; here it makes the filter that compares.
+    # object declares that comparing returns a bool; here it makes a filter.
     def __eq__(self, value: object) -> Expression:  # type: ignore[override]
         return operands.build_test(self.path, "$eq", value)
 
@@ -57,15 +57,15 @@ class F:
         return operands.build_test(self.path, "$nin", values)
 
     def contains(self, value: Any) -> Expression:
-        """A list with the item ``value``; a string with the part ``value``, if that is one."""
+        """A list that has the item ``value``, or a string that has the part ``value``."""
         return operands.build_test(self.path, "$contains", value)
 
     def like(self, pattern: str) -> Expression:
-        r"""A string of a pattern: ``%`` any text, ``_`` any character, ``\`` makes them literal."""
+        r"""A string that fits: ``%`` is any text, ``_`` any character, ``\`` makes them literal."""
         return operands.build_test(self.path, "$like", pattern)
 
     def ilike(self, pattern: str) -> Expression:
-        """As `like`, in lower case on both sides."""
+        """As `like`, ignoring case: both sides are compared in lower case."""
         return operands.build_test(self.path, "$ilike", pattern)
 
     def exists(self, present: bool = True) -> Expression:

@@ -1,8 +1,8 @@
-"""What the service can be told of one property: one of some values, or a range. Pure.
+"""What can be pushed to the service for one property: one of some values, or a range. Pure.
 
-Constraints are on what a metadata index holds of a value: a float64, a boolean, or the first 64
-bytes of a string. Each lets through at least what the test it was made from matches, whatever the
-service does with values of another type, arrays, missing values and long strings.
+A constraint is on what a metadata index holds of a value: a float64, a boolean, or the first 64
+bytes of a string. It matches at least what the test it was made from matches, whatever the service
+does with values of another type, arrays, missing values and long strings.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from vectorize_core.models import IndexType
 Value: TypeAlias = str | int | float | bool
 RANGES: Final = ("$gt", "$gte", "$lt", "$lte")
 EXACT_BYTES: Final = 60
-"""A string this short is never cut, and never what a longer one is cut to: that has 61 to 64."""
+"""A string this short is never cut, nor is it what is left of a cut one: that has 61 to 64."""
 EXACT_INTEGERS: Final = 2**53
 _LAST_CODE_POINT: Final = 0xD7FF
-"""Below it, code points, UTF-8 bytes and UTF-16 units sort alike."""
+"""Below it, code points, UTF-8 bytes and UTF-16 units have the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """``values`` (any one of them), or a range. ``precise``: not more than the test matches.
+    """One of ``values``, or a range.
 
-    But for values that are not of the index's type, which no constraint excludes for certain.
+    ``precise``: it matches no more than the test does, except values that are not of the index's
+    type, which no constraint excludes for certain.
     """
 
     kind: IndexType
@@ -73,7 +74,7 @@ class Constraint:
         return True
 
     def hull(self) -> Constraint:
-        """The range from the least value to the greatest; booleans are left as they are."""
+        """The range from the smallest value to the largest; booleans stay as they are."""
         if not self.values or self.kind == "boolean":
             return self
         least, most = min(self.values, key=_key), max(self.values, key=_key)
@@ -94,12 +95,12 @@ class Constraint:
 
 
 def _key(value: Value) -> Any:
-    # Values of one kind can be compared, which their type does not say.
+    # Values of one kind can be compared, but their type does not express that.
     return value
 
 
-def both(one: Constraint, other: Constraint) -> Constraint | None:
-    """What satisfies both, None if nothing can."""
+def intersection(one: Constraint, other: Constraint) -> Constraint | None:
+    """The constraint that satisfies both; None if nothing can."""
     if one.kind != other.kind:
         return None
     precise = one.precise and other.precise
@@ -133,9 +134,9 @@ def kind_of(operand: Any) -> IndexType | None:
 
 
 def of(test: Test) -> list[Constraint] | None:
-    """Constraints of which a match satisfies at least one; None if nothing can be told.
+    """Constraints of which every match satisfies at least one; None if nothing can be pushed.
 
-    ``[]`` is a test that nothing matches.
+    ``[]`` is for a test that nothing matches.
     """
     operands: tuple[Any, ...]
     if test.operator in RANGES:
@@ -157,8 +158,8 @@ def of(test: Test) -> list[Constraint] | None:
     return _strings(operands)
 
 
-def any_of(constraints: Iterable[Constraint]) -> Constraint | None:
-    """One range that spans them all, None if they have no common end or differ in kind."""
+def span(constraints: Iterable[Constraint]) -> Constraint | None:
+    """One range over all of them; None if it would be unbounded or they differ in kind."""
     found = [c.hull() if c.values is not None else c for c in constraints]
     if len({c.kind for c in found}) != 1 or found[0].kind == "boolean":
         return None
@@ -182,7 +183,7 @@ def _sendable(operand: Any) -> Any:
 
 def _numbers(operands: tuple[Any, ...]) -> list[Constraint] | None:
     try:
-        # What a float64 holds of them: the service's own rounding, done here.
+        # Rounded to float64, as the service does.
         values = frozenset(map(_rounded, operands))
     except OverflowError:
         return None
@@ -236,7 +237,7 @@ def _prefix(text: str) -> str:
 
 
 def _after_prefix(prefix: str) -> Bound | None:
-    """Above all strings that begin with ``prefix``; None if there is no such bound."""
+    """The bound above all strings that begin with ``prefix``; None if there is none."""
     while prefix and ord(prefix[-1]) >= _LAST_CODE_POINT:
         prefix = prefix[:-1]
     return Bound(prefix[:-1] + chr(ord(prefix[-1]) + 1), False) if prefix else None

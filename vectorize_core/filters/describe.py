@@ -1,4 +1,4 @@
-"""Expressions back in the dict form, for people to read."""
+"""Expressions in the dict form, for people to read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def unparse(expression: Expression) -> dict[str, Any]:
 
 
 def _merged(forms: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """One object that says all of ``forms``, or None if two say something under the same key."""
+    """``forms`` merged into one object; None if two of them collide in a key."""
     merged: dict[str, Any] = {}
     for form in forms:
         for name, value in form.items():

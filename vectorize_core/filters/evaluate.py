@@ -1,4 +1,4 @@
-"""What a filter means: the reference that all else agrees with.
+"""What a filter means: the reference that everything else agrees with.
 
 A record's metadata is what the user stored and gets back. *Missing* below is a property that is
 absent or None, or a path that leads through something that is not an object.
@@ -39,7 +39,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 def evaluate(expression: Expression, given: Mapping[str, Any] | Record) -> bool:
-    """Whether a record matches; metadata alone is a record without id and text to a `Where`."""
+    """Whether a record matches. To a `Where`, metadata alone is a record without id and text."""
     record = given if isinstance(given, Record) else Record("", None, dict(given))
     return matcher(expression)(record)
 
@@ -65,7 +65,7 @@ def matcher(expression: Expression) -> Matcher:
 
 
 def lookup(metadata: Mapping[str, Any], path: str) -> Any:
-    """The property of that very name, else the one the dots lead to; None if it is missing."""
+    """The property of that name, else the one that the dots lead to; None if it is missing."""
     if path in metadata or "." not in path:
         return metadata.get(path)
     value: Any = metadata

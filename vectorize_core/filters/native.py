@@ -1,8 +1,8 @@
 """The service's own filter language: an AND of eight operators over metadata properties.
 
-https://developers.cloudflare.com/vectorize/reference/metadata-filtering/ . `parse` is the one
-grammar: the stores refuse with it what the service would refuse, the embedded Vectorize answers
-with it as the service does.
+https://developers.cloudflare.com/vectorize/reference/metadata-filtering/ . `parse` is the only
+grammar of it: the stores use it to refuse what the service would refuse, the embedded Vectorize to
+answer as the service does.
 """
 
 from __future__ import annotations

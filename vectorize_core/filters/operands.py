@@ -1,4 +1,4 @@
-"""What each operator takes, and in which form it stands in a `Test`."""
+"""What each operator accepts, and the form of its operand in a `Test`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _SCALARS: Final = "a string, a number, a boolean, None, a date, a time, a UUID o
 
 
 def build_test(path: Any, operator: Operator, operand: Any, *, place: str | None = None) -> Test:
-    """The test of one property; `InvalidFilterError` for an operand that means nothing.
+    """The test of one property; `InvalidFilterError` for an operand that makes no sense.
 
-    ``place`` is where the operand stands in the filter, for the error: ``$or[1].year.$gte``.
+    ``place`` is the operand's place in the filter, for the error: ``$or[1].year.$gte``.
     """
     if not isinstance(path, str) or not path or path.startswith("$"):
         raise InvalidFilterError(
@@ -37,7 +37,7 @@ def build_test(path: Any, operator: Operator, operand: Any, *, place: str | None
 
 
 def build_between(path: Any, bounds: Any, *, place: str | None = None) -> Expression:
-    """From the first of two bounds to the second, both included."""
+    """The test for a range from the first bound to the second, both included."""
     place = place if place is not None else f"{path}.$between"
     if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
         raise _refusal(place, "a list of two bounds", bounds)
@@ -52,7 +52,7 @@ def build_between(path: Any, bounds: Any, *, place: str | None = None) -> Expres
 
 
 def each(operand: Any, place: str) -> Iterable[Any]:
-    """The items of a collection of alternatives; a string is not one."""
+    """The items of a collection of alternatives; a string is refused."""
     if isinstance(operand, (str, bytes, Mapping)) or not isinstance(operand, Collection):
         raise _refusal(place, "a list of values", operand)
     return operand
@@ -103,7 +103,9 @@ def _value(given: Any, place: str) -> Any:
         return value
     if kind in (int, float):
         if not (math.isfinite(value) if kind is float else abs(value) < value_codec.SHOWN_BELOW):
-            raise InvalidFilterError(f"{place}: nothing compares with {str(value)[:40]}")
+            raise InvalidFilterError(
+                f"{place}: no stored value can be compared with {str(value)[:40]}"
+            )
         return value
     if kind in _SHOWN:
         return value_codec.split(value)[0]

@@ -1,7 +1,7 @@
 """The dict form of filters, such as ``{"year": {"$gte": 1960}, "$not": {"genre": "news"}}``.
 
-docs/filters.md describes it. Members of an object are joined by AND, and so are the operators of
-one property; ``{}`` and ``{"$and": []}`` are everything, ``{"$or": []}`` is nothing.
+docs/filters.md describes it. The members of an object are joined by AND, and so are the operators
+of one property. ``{}`` and ``{"$and": []}`` match everything, ``{"$or": []}`` nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DEEPEST: Final = 100
 
 
 def parse(given: Mapping[str, Any] | Expression) -> Expression:
-    """The expression that the dict form says; an expression, here or inside, is taken as it is.
+    """The expression of the dict form; an expression, here or inside, stays as it is.
 
     `InvalidFilterError` names the place in the filter, such as ``$or[1].year.$gte``.
     """

@@ -32,8 +32,8 @@ def matcher(pattern: str, *, lower: bool = False) -> Callable[[str], bool]:
             segments[-1] += re.escape(literal.lower() if lower else literal)
     first, *rest = segments
     if rest:
-        # A segment between two % may take the first place it finds, for good. So a pattern
-        # cannot be made that takes exponential time.
+        # A segment between two % takes the first place it finds and never tries another. So no
+        # pattern takes exponential time.
         between = "".join(f"(?>.*?{segment})" for segment in rest[:-1])
         first += f"{between}.*{rest[-1]}"
     fits = re.compile(first, re.DOTALL).fullmatch

@@ -1,8 +1,8 @@
-"""How a filter is answered: what the service is asked for, and what is left to evaluate. Pure.
+"""How a filter is answered: what the service is asked, and what is left to evaluate. Pure.
 
-The law of pushing: *whatever the service does where it is not documented, a record that the
-expression matches satisfies one of the branches.* What the branches let through beyond that is
-taken out by the residual. docs/filters.md says what is pushed and what that costs.
+The rule of pushing: *a record that the expression matches also matches one of the branches,
+whatever the service does where it is not documented.* The residual then drops what the branches
+match beyond the expression. docs/filters.md describes what is pushed and what that costs.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from vectorize_core.models import Filter, IndexType
 
 Unindexed: TypeAlias = Literal["error", "scan"]
 Stored: TypeAlias = Callable[[str], bool]
-"""Whether a property stands in a vector's metadata under its own path, wherever it is present."""
+"""Whether vectors keep a property under its own path at the top level of their metadata."""
 
 _ROOM: Final = 64
-"""Bytes of a filter that stay free, to narrow a branch to some buckets."""
+"""Bytes of a filter that stay free, to restrict a branch to a partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A filter as the service can be asked for it.
+    """What the service is asked for a filter, and what is then evaluated here.
 
-    A match satisfies one of ``branches``; there are none if nothing can match, and ``{}`` is all
-    records. ``residual`` is what is left to evaluate, None where the branches say it all.
-    ``precise``: it takes out only values of another type than their index's. ``readable``: its
-    properties, if all of them come with ``return_metadata="indexed"``. ``unpushed`` are the tests
-    that no branch contains; ``too_many`` says that some would have made too many branches.
-    ``within`` restricts further. Unless it is ``complete``, only the service can tell what
-    ``branches`` mean.
+    Every match satisfies one of ``branches``: none of them if nothing can match, ``{}`` for all
+    records. ``residual`` is left to evaluate, None if the branches are the whole filter.
+    ``precise``: the residual drops only values of another type than their index's. ``readable``:
+    the residual's properties, if all come with ``return_metadata="indexed"``. ``unpushed``: the
+    tests that no branch contains; ``too_many``: some would have made too many branches.
+    ``within`` is part of every branch. ``complete`` is False for a filter in the service's own
+    language: only the service can evaluate it.
     """
 
     expression: Expression
@@ -78,7 +78,7 @@ def in_records(text_key: str) -> Stored:
     """`Stored` for records of our layout, which keeps other keys inside ``_vs``."""
 
     def stored(path: str) -> bool:
-        # A key with a dot is kept inside ``_vs``, and goes before the nested property.
+        # A key with a dot is kept inside ``_vs``, and takes precedence over a nested property.
         escaped = path in (text_key, layout.DEFAULT_TEXT_KEY) or path.startswith(layout.EXTRA)
         return not escaped and "." not in path
 
@@ -98,9 +98,9 @@ def plan(
 
     ``within`` restricts properties that only this library writes to some short values, exactly.
 
-    `UnindexedPropertyError` where an operator that the service has is used on a property without
-    a metadata index; or any other, if that leaves nothing to ask the service for. With
-    ``unindexed="scan"`` such a test is evaluated on what is read instead.
+    `UnindexedPropertyError` for a test that a metadata index could look up if there was one; and
+    for any other test if that leaves nothing to ask the service. With ``unindexed="scan"`` these
+    are evaluated on the answers instead.
     """
     if unindexed not in ("error", "scan"):
         raise InvalidInputError(f"unindexed is 'error' or 'scan'; got {unindexed!r}")
@@ -118,14 +118,14 @@ def plan(
     if within:
         for name in within:
             if indexed.get(name) != "string":
-                raise UnindexedPropertyError(_not_there(name, indexed, index_name))
+                raise UnindexedPropertyError(_missing(name, indexed, index_name))
         only = {name: Constraint("string", frozenset(given)) for name, given in within.items()}
         if not all(only[name].values for name in only):
             return Plan(expression, ())
         conjunctions = tuple({**one, **only} for one in conjunctions)
     if unindexed == "error":
-        alone = {} in conjunctions
-        _check_indexed(pusher, indexed, stored, alone=alone, index_name=index_name)
+        reads_all = {} in conjunctions
+        _check_indexed(pusher, indexed, stored, reads_all=reads_all, index_name=index_name)
     branches, whole = _rendered(conjunctions)
     if branches is None:
         branches, pusher.too_many = ({},), True
@@ -156,7 +156,7 @@ def native(filter: Filter | None) -> Plan:
 
 
 def _rendered(conjunctions: tuple[Conjunction, ...]) -> tuple[tuple[Filter, ...] | None, bool]:
-    """Native filters, None if there would be too many; and whether they say all that was meant."""
+    """Native filters, None if there would be too many; and whether nothing was widened for that."""
     branches: list[Filter] = []
     for one in conjunctions:
         branches += _filters(one)
@@ -170,14 +170,14 @@ def _rendered(conjunctions: tuple[Conjunction, ...]) -> tuple[tuple[Filter, ...]
 
 
 def _filters(conjunction: Conjunction) -> list[Filter]:
-    """A conjunction as filters that are short enough: the longest list of values in parts."""
+    """A conjunction as filters that are short enough: its longest list of values is divided."""
     native = {name: one.native() for name, one in conjunction.items()}
     if _size(native) <= limits.MAX_FILTER_BYTES - _ROOM:
         return [native]
     longest = max(conjunction, key=lambda name: _size(native[name]))
     values = conjunction[longest].values
     if values is None or len(values) < 2:
-        # Nothing to divide: without the test, more is let through.
+        # Nothing to divide: the test is left out, so more is matched.
         return _filters({name: one for name, one in conjunction.items() if name != longest})
     ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
     half = len(ordered) // 2
@@ -199,33 +199,28 @@ def _check_indexed(
     indexed: Mapping[str, IndexType],
     stored: Stored,
     *,
-    alone: bool,
+    reads_all: bool,
     index_name: str,
 ) -> None:
     for test in pusher.unindexed:
         raise UnindexedPropertyError(_why(test, indexed, stored, index_name))
-    for leaf in pusher.unpushable if alone else ():
+    for leaf in pusher.unpushable if reads_all else ():
         if isinstance(leaf, Where):
             raise UnindexedPropertyError(
                 f"{leaf.description} cannot be looked up in an index, so all records may have "
-                f"to be read. {_SCAN}"
+                "to be read. Combine it by AND with a test on an indexed property, or allow the "
+                "reading with unindexed='scan'"
             )
         if not (stored(leaf.path) and leaf.path in indexed):
             raise UnindexedPropertyError(_why(leaf, indexed, stored, index_name))
-
-
-_SCAN: Final = (
-    "Combine it by AND with a test on an indexed property, or allow the reading with "
-    "unindexed='scan'"
-)
 
 
 def _why(test: Test, indexed: Mapping[str, IndexType], stored: Stored, index_name: str) -> str:
     path = test.path
     if not stored(path):
         return (
-            f"a property called {path!r} stands inside _vs, where the service cannot look it up. "
-            f"Use a name without dots other than the text's, or unindexed='scan'"
+            f"a property called {path!r} is stored inside _vs, where the service cannot look it "
+            "up. Use a name without dots other than the text's, or unindexed='scan'"
         )
     if path in indexed:
         return (
@@ -234,17 +229,16 @@ def _why(test: Test, indexed: Mapping[str, IndexType], stored: Stored, index_nam
             "reading all records with unindexed='scan'"
         )
     return (
-        f"{_not_there(path, indexed, index_name)}. Or allow reading all records with "
-        "unindexed='scan'"
+        f"{_missing(path, indexed, index_name)}. Or allow reading all records with unindexed='scan'"
     )
 
 
-def _not_there(path: str, indexed: Mapping[str, IndexType], index_name: str) -> str:
+def _missing(path: str, indexed: Mapping[str, IndexType], index_name: str) -> str:
     return (
         f"the index {index_name!r} has no metadata index on {path!r}, so the service would find "
         f"nothing. Name it in metadata_indexes={{{path!r}: 'string'}} (or 'number', 'boolean') "
         f"when the index is created; or call client.index({index_name!r})"
         f".create_metadata_index({path!r}, 'string') and, once it is live, reindex_metadata(): it "
-        "covers what is written from then on. Indexed are: "
+        "covers only what is written from then on. Indexed are: "
         f"{', '.join(sorted(indexed)) or 'none'}"
     )

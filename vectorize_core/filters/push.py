@@ -1,8 +1,8 @@
-"""What the service can be told of a filter: an OR of ANDs of constraints. Pure.
+"""What of a filter can be pushed to the service: an OR of ANDs of constraints. Pure.
 
-What is pushed lets through at least what the expression matches. NOT, ``$ne``, null, ``$exists``,
-patterns, lists and functions push nothing: a metadata index knows neither what is missing from
-it nor what it holds of a list.
+What is pushed matches at least what the expression matches. NOT, ``$ne``, null, ``$exists``,
+patterns, lists and functions are not pushed: a metadata index does not know what is missing from
+it, and what it holds of a list is not documented.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _EVERYTHING: Final[tuple[Conjunction, ...]] = ({},)
 
 @dataclass(slots=True)
 class Push:
-    """Takes an expression apart. ``pushable`` says what the index at hand can look up.
+    """Divides an expression. ``pushable`` tells whether this index can look up a test.
 
-    ``unindexed`` collects the tests that it cannot look up but could, ``unpushable`` those that no
-    index could; ``widened`` is set when more is let through than the expression matches.
+    ``unindexed`` collects the tests that lack a metadata index, ``unpushable`` those that no index
+    can look up. ``widened``: what is pushed may match more than the expression does.
     """
 
     pushable: Pushable
@@ -67,7 +67,7 @@ class Push:
             self.widened = True
             return _EVERYTHING
         if len(found) > MAX_CONJUNCTIONS:
-            spanned = constraint.any_of(found)
+            spanned = constraint.span(found)
             found = [] if spanned is None else [spanned]
             if not found:
                 return self._give_up()
@@ -76,7 +76,7 @@ class Push:
 
     def _and(self, expression: And) -> tuple[Conjunction, ...]:
         result = _EVERYTHING
-        # The narrow parts first: what would make too many is then left to the others.
+        # The parts with few branches first, so that those that make too many are left out.
         for part in sorted(map(self._of, expression.parts), key=len):
             merged = [
                 joined
@@ -104,7 +104,7 @@ class Push:
 
 
 def positive(expression: Expression) -> Expression:
-    """The same with NOT moved inwards, as far as that makes it go away."""
+    """The same filter with NOT moved inwards, as far as that removes it."""
     if isinstance(expression, (And, Or)):
         return type(expression)(tuple(map(positive, expression.parts)))
     if isinstance(expression, Not):
@@ -140,7 +140,7 @@ def _join(one: Conjunction, other: Conjunction) -> Conjunction | None:
     result = dict(one)
     for path, added in other.items():
         known = result.get(path)
-        merged = added if known is None else constraint.both(known, added)
+        merged = added if known is None else constraint.intersection(known, added)
         if merged is None:
             return None
         result[path] = merged
@@ -148,7 +148,7 @@ def _join(one: Conjunction, other: Conjunction) -> Conjunction | None:
 
 
 def _merge_values(conjunctions: Iterable[Conjunction]) -> list[Conjunction]:
-    """Equalities on one property alone are one membership; what is there twice goes once."""
+    """Equalities on one property become one membership; duplicates are dropped."""
     members: dict[tuple[str, str], list[Constraint]] = {}
     others: dict[object, Conjunction] = {}
     for one in conjunctions:

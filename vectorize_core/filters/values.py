@@ -1,8 +1,8 @@
-"""How a filter sees a value of metadata: by its kind and in the form in which it is shown.
+"""How a filter sees a value of metadata: by its kind, in the form that the layout shows.
 
 The layout shows the service a date as ISO 8601 text, an enum as its value and so on
-(docs/layout.md). Filters compare these forms, so that a condition means the same to the service
-and here. What is not shown at all equals nothing and is in no range, but it exists.
+(docs/layout.md). Filters compare these forms, so a condition means the same here as to the
+service. A value that is not shown at all equals nothing and is in no range, but it exists.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vectorize_core.layout import value_codec
 
 Kind: TypeAlias = Literal["null", "boolean", "number", "text", "list", "set", "other"]
 Seen: TypeAlias = tuple[Kind, Any]
-"""Two values are equal to a filter if they are equal as these. Hashable."""
+"""A kind and a form; values are equal to a filter if these are. Hashable."""
 
 
 def seen(value: Any) -> Seen:
@@ -40,7 +40,7 @@ def seen(value: Any) -> Seen:
 
 
 def _shown(value: Any) -> Any:
-    """The form of a value that is not plain; the value itself if it has none."""
+    """The shown form of a value that is not plain; the value itself if it has none."""
     simple = value_codec.simplified(value)
     if simple is not value or type(value) in (int, float) or isinstance(value, Mapping):
         return simple
