@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -22,7 +23,7 @@ import vectorize_core
 from tests.cli.conftest import SECRET
 from vectorize_core import AuthenticationError, ServerError, Vector, VectorizeClient
 from vectorize_core.cli import serve
-from vectorize_core.local.server import Settings
+from vectorize_core.local.server import Settings, uvicorn_server
 from vectorize_core.transport.retry import RetryPolicy
 
 ROOT = Path(vectorize_core.__file__).parent.parent
@@ -182,14 +183,14 @@ def test_no_address_for_others_without_a_token(run: Any, host: str) -> None:
 @pytest.mark.parametrize(
     ("host", "address"),
     [
-        ("127.0.0.1", "http://127.0.0.1:80"),
-        ("::1", "http://[::1]:80"),
-        ("localhost", "http://localhost:80"),
-        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("127.0.0.1", "http://127.0.0.1:80/client/v4"),
+        ("::1", "http://[::1]:80/client/v4"),
+        ("localhost", "http://localhost:80/client/v4"),
+        ("0.0.0.0", "http://127.0.0.1:80/client/v4"),
     ],
 )
 def test_addresses(host: str, address: str) -> None:
-    assert serve._address(host, 80) == address
+    assert uvicorn_server.base_url(host, 80) == address
 
 
 def test_an_address_of_another_machine(run: Any) -> None:
@@ -235,7 +236,8 @@ def test_data_that_cannot_be_read(run: Any, tmp_path: Path) -> None:
 
 
 def test_without_the_extra(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "vectorize_core.local.server")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = run("serve")
     assert result.exit_code == 2
     assert "uvicorn" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -25,31 +26,35 @@ from vectorize_core.local.server import (
 Serve = Callable[..., Peer]
 
 
+def listened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Where servers listened, if they were started; none is."""
+    addresses: list[tuple[str, int]] = []
+
+    def listen(host: str, port: int) -> socket.socket:
+        addresses.append((host, port))
+        return socket.socket()
+
+    monkeypatch.setattr(uvicorn_server, "listen", listen)
+    monkeypatch.setattr(uvicorn_server, "run", lambda app, listener: None)
+    return addresses
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])
 def test_an_address_that_others_reach_needs_a_token_or_a_word(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    started: list[Any] = []
-    monkeypatch.setattr(
-        uvicorn_server.uvicorn, "run", lambda *_, **options: started.append(options)
-    )
+    started = listened(monkeypatch)
     with pytest.raises(ValueError, match="give a token"):
         serve(Settings(), host)
     assert started == []
     serve(Settings(token="t"), host)
     serve(Settings(), host, 1234, open_to_network=True)
-    assert [(options["host"], options["port"]) for options in started] == [
-        (host, uvicorn_server.DEFAULT_PORT),
-        (host, 1234),
-    ]
+    assert started == [(host, uvicorn_server.DEFAULT_PORT), (host, 1234)]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.1.2.3"])
 def test_a_loopback_address_needs_neither(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    started: list[Any] = []
-    monkeypatch.setattr(
-        uvicorn_server.uvicorn, "run", lambda *_, **options: started.append(options)
-    )
+    started = listened(monkeypatch)
     serve(Settings(), host)
     assert len(started) == 1
 

@@ -1,4 +1,4 @@
-"""Models as JSON: the objects of Cloudflare's API, under its names."""
+"""Models as the JSON objects of Cloudflare's API, for ``--json``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def metadata_indexes(listed: Iterable[MetadataIndex]) -> list[dict[str, Any]]:
 
 
 def match(found: Match) -> dict[str, Any]:
-    """A hit of a query; what was not asked for is left out."""
+    """A match of a query, without what the query did not ask for."""
     return {"id": found.id, "score": found.score, **_stored(found)}
 
 

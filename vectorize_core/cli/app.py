@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from vectorize_core.cli.deleting import delete
 from vectorize_core.cli.demo import demo
 from vectorize_core.cli.doctor import doctor
 from vectorize_core.cli.environment import distribution_version
+from vectorize_core.cli.indexes import indexes, info
 from vectorize_core.cli.maintenance import check, compact, stats
+from vectorize_core.cli.query import query
 from vectorize_core.cli.serve import serve
-from vectorize_core.cli.vectors import get, indexes, info, list_ids, query
+from vectorize_core.cli.vectors import delete, get, list_ids
 
 app = typer.Typer(
     name="vectorize-stores",

@@ -1,4 +1,4 @@
-"""The command ``doctor``: what is reachable and how, and what is wrong."""
+"""The command ``doctor``: what is installed, what is reachable, and what is wrong."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from vectorize_core.cli import environment, index_report, output
 from vectorize_core.cli.errors import as_options
+from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import Target, with_target
-from vectorize_core.cli.vectors import AsJson
 from vectorize_core.client import VectorizeClient
 from vectorize_core.errors import VectorizeError
 from vectorize_core.transport.credentials import DEFAULT_BASE_URL
@@ -40,7 +40,7 @@ def doctor(
         "packages": environment.packages(),
         "extras": environment.extras(),
         "credentials": environment.credential_sources(target),
-        **_reached(target, name, problems),
+        **_service_report(target, name, problems),
     }
     report = {"ok": not problems, "problems": problems, **report}
     if as_json:
@@ -51,13 +51,13 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _reached(target: Target, name: str | None, problems: list[str]) -> dict[str, Any]:
-    """The service, by one request, and the index ``name``."""
+def _service_report(target: Target, name: str | None, problems: list[str]) -> dict[str, Any]:
+    """Whether one request reaches the service, and a report on the index ``name``."""
     service: dict[str, Any] = {"place": None, "reachable": False}
     report: dict[str, Any] = {"service": service}
     try:
         client = target.client(_ONCE)
-        service.update(_place(target))
+        service.update(_service_address(target))
     except VectorizeError as error:
         problems.append(as_options(str(error)))
         return report
@@ -73,12 +73,12 @@ def _reached(target: Target, name: str | None, problems: list[str]) -> dict[str,
         return {**report, "index": found}
 
 
-def _place(target: Target) -> dict[str, Any]:
+def _service_address(target: Target) -> dict[str, Any]:
     if target.path is not None:
-        return {"kind": "embedded", "place": target.place}
+        return {"kind": "embedded", "place": target.description}
     address = target.credentials().base_url
     kind = "Cloudflare" if address == DEFAULT_BASE_URL else "server"
-    return {"kind": kind, "place": target.place, "baseUrl": address}
+    return {"kind": kind, "place": target.description, "baseUrl": address}
 
 
 def _reach(client: VectorizeClient, service: dict[str, Any], problems: list[str]) -> bool:
@@ -110,7 +110,7 @@ def _print(report: dict[str, Any]) -> None:
         fields += index_report.lines(report["index"])
     output.print_fields(fields)
     for problem in report["problems"]:
-        # On stdout: of this command it is the answer.
+        # On stdout, because it is the result of this command.
         typer.echo(f"problem: {output.escaped(problem)}")
     if report["ok"]:
         typer.echo("no problem found")

@@ -1,4 +1,4 @@
-"""What ``doctor`` finds out without a request: Python, packages, where credentials are."""
+"""What ``doctor`` finds in the environment: Python, packages, where credentials come from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "fast": ("turbovec",),
 }
 CLASHING: Final = "langchain-vectorize"
-"""Vectorize.io's package, whose import name is that of our LangChain store."""
+"""Vectorize.io's package, which has the import name of our LangChain store."""
 
 
 def distribution_version(name: str) -> str | None:
@@ -54,7 +54,7 @@ def extras() -> dict[str, dict[str, str | None]]:
 
 
 def name_clash() -> str | None:
-    """Why ``import langchain_vectorize`` is not ours, or may not be, if that is so."""
+    """The problem if ``import langchain_vectorize`` finds, or may find, a foreign package."""
     ours = Path(vectorize_core.__file__).parent.parent / "langchain_vectorize"
     found = importlib.util.find_spec("langchain_vectorize")
     origin = found.origin if found is not None else None
@@ -69,7 +69,7 @@ def name_clash() -> str | None:
 
 
 def credential_sources(target: Target) -> dict[str, str | None]:
-    """Where each credential comes from: an option or a variable. Never what it is."""
+    """The option or variable that each credential comes from, never its value."""
     return {
         "accountId": _source("--account-id", target.account_id, credentials.ACCOUNT_VARIABLES),
         "apiToken": _source("--token", target.token, credentials.TOKEN_VARIABLES),

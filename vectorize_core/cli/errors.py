@@ -1,4 +1,4 @@
-"""Errors as a person at a terminal wants them: what happened, what to do, no traceback."""
+"""Errors on a terminal: what happened and what to do, without a traceback."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ _AS_OPTIONS = (
     ("wait_timeout=", "--wait"),
     ("base_url", "--url"),
 )
-"""What messages of the library call arguments, and what they are here."""
+"""Arguments in the library's messages, each with the option that stands for it."""
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Say what went wrong on stderr, and exit."""
+    """Print an error on stderr, and exit."""
     typer.echo(f"Error: {message}", err=True)
     raise typer.Exit(code)
 
 
 def as_options(message: str) -> str:
-    """A message of the library with the names of options; fit for a terminal."""
+    """A message of the library that names options in place of arguments, and is escaped."""
     for argument, option in _AS_OPTIONS:
         message = message.replace(argument, option)
     return escaped(message)
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """``command``, whose expected errors are said in a line or two, with exit code 1."""
+    """``command``, which prints expected errors in a line or two and exits with 1."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
         except BrokenPipeError:
-            # Whoever reads has enough, as with `list NAME | head`: not an error, and not ours.
+            # The reader has ended, as with `list NAME | head`: Typer ends the command.
             raise
         except (VectorizeError, OSError, sqlite3.Error) as error:
             fail(as_options(str(error)) or type(error).__name__)

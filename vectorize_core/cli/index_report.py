@@ -1,4 +1,4 @@
-"""How an index is: what ``doctor NAME`` finds out, in at most five requests."""
+"""What ``doctor NAME`` finds out about an index, in at most five requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def examine(index: Index) -> dict[str, Any]:
 
 
 def lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The same for people."""
+    """What `examine` found, as rows of a table."""
     config = found["config"]
     listed = ", ".join(f"{m['propertyName']} ({m['indexType']})" for m in found["metadataIndexes"])
     covers = ", ".join(found["coversEveryVector"])
@@ -45,27 +45,27 @@ def lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
         ("last mutation", found["processedUpToMutation"] or "none processed yet"),
         ("metadata indexes", listed or "none: nothing can be filtered on"),
         ("cover every vector", covers or "not known: vectorize-stores did not make this index"),
-        ("without the record layout", _said(found["withoutLayout"])),
+        ("without the record layout", _vectors_text(found["withoutLayout"])),
     ]
 
 
 def _without_layout(index: Index, state: IndexInfo) -> dict[str, Any]:
-    """How many vectors our stores did not write, by two queries at most.
+    """How many vectors our stores did not write, by at most two queries.
 
-    Those they wrote have ``_vs_own``. Up to a hundred of them can be counted; beyond that, only
-    vectors that answer to its absence can be seen, and whether they do is the service's affair.
+    Our vectors have ``_vs_own``, and fewer than 100 of them can be counted. If there are more, the
+    others are counted by a filter for its absence, which finds only those the service indexed.
     """
-    anywhere = np.zeros(state.dimensions, np.float32)
-    anywhere[0] = 1.0
-    most = limits.MAX_TOP_K
-    own = len(index.query(anywhere, most, vectorize_filter={layout.OWN: True}))
-    if own < most:
+    arbitrary = np.zeros(state.dimensions, np.float32)
+    arbitrary[0] = 1.0
+    limit = limits.MAX_TOP_K
+    own = len(index.query(arbitrary, limit, vectorize_filter={layout.OWN: True}))
+    if own < limit:
         return {"count": max(state.vector_count - own, 0), "exact": True}
-    others = len(index.query(anywhere, most, vectorize_filter={layout.OWN: {"$ne": True}}))
+    others = len(index.query(arbitrary, limit, vectorize_filter={layout.OWN: {"$ne": True}}))
     return {"count": others, "exact": False}
 
 
-def _said(without: dict[str, Any] | None) -> str:
+def _vectors_text(without: dict[str, Any] | None) -> str:
     if without is None:
         return f"not known: there is no metadata index on {layout.OWN}"
     if without["exact"]:

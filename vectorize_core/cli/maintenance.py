@@ -1,4 +1,4 @@
-"""The commands for the directory of an embedded Vectorize: ``stats``, ``compact``, ``check``."""
+"""The commands that maintain an embedded Vectorize: ``stats``, ``compact``, ``check``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vectorize_core.cli import output
+from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import Target, existing_directory, with_target
-from vectorize_core.cli.vectors import AsJson
 from vectorize_core.errors import VectorizeError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _NAMED_IDS = 10
 
 @with_target
 def stats(target: Target, as_json: AsJson = False) -> None:
-    """Show how much an embedded Vectorize holds, and how much of it is of no use any more."""
+    """Show how much an embedded Vectorize holds, and how much of it is obsolete."""
     with _service(target) as service:
         found = service.stats()
     if as_json:
@@ -92,7 +92,7 @@ def check(
 
 @contextmanager
 def _service(target: Target) -> Iterator[Service]:
-    """The embedded Vectorize itself: no operation of the API says any of this."""
+    """The embedded Vectorize itself, because the API has no such calls."""
     from vectorize_core.local import Service, ServiceFault  # noqa: PLC0415 (sqlite3, where used)
 
     if target.path is None:

@@ -1,10 +1,10 @@
-"""What is printed: JSON for programs, tables for people, plain lines for pipes."""
+"""Printing: JSON for programs, tables for people, tab-separated lines for pipes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
 import typer
@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 T = TypeVar("T")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, under the names of the API.")]
 
-_SHOWN_VALUES = 8
-_PRINTED_AT_ONCE = 1_000
+_MAX_SHOWN_VALUES = 8
+_ROWS_PER_WRITE = 1_000
 
 
 def json_text(value: Any, *, indent: bool = False) -> bytes:
@@ -32,17 +33,17 @@ def print_json(value: Any) -> None:
 
 
 def print_json_array(items: Iterable[Any]) -> None:
-    """One JSON array on stdout, an item a line, printed while ``items`` come in."""
+    """One JSON array on stdout, an item a line, printed while ``items`` are being read."""
     opening = b"["
-    for chunk in chunks(items, _PRINTED_AT_ONCE):
+    for chunk in chunks(items, _ROWS_PER_WRITE):
         typer.echo(opening + b",\n ".join(map(json_text, chunk)), nl=False)
         opening = b",\n "
     typer.echo(b"[]" if opening == b"[" else b"]")
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Lines on stdout, printed while they come in, many at once."""
-    for chunk in chunks(lines, _PRINTED_AT_ONCE):
+    """Lines on stdout, printed while they are being read."""
+    for chunk in chunks(lines, _ROWS_PER_WRITE):
         typer.echo("\n".join(map(escaped, chunk)))
 
 
@@ -62,7 +63,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def print_lines_of(rows: Iterable[Sequence[Any]]) -> None:
     """A line a row, tab-separated, whether on a terminal or not."""
-    for chunk in chunks(rows, _PRINTED_AT_ONCE):
+    for chunk in chunks(rows, _ROWS_PER_WRITE):
         typer.echo("\n".join("\t".join(map(_plain, row)) for row in chunk))
 
 
@@ -81,17 +82,17 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
 
 
 def note(text: str) -> None:
-    """Something to know, on stderr, where it is in no program's way."""
+    """A note on stderr, where it is not part of a program's input."""
     typer.echo(f"note: {escaped(text)}", err=True)
 
 
 def on_terminal() -> bool:
-    """Whether stdout is read by a person."""
+    """Whether stdout is a terminal."""
     return _console().is_terminal
 
 
 def escaped(text: str) -> str:
-    """``text`` on one line, with control characters escaped: ids and metadata are anybody's."""
+    """``text`` on one line with control characters escaped, for ids and metadata may have any."""
     if text.isprintable():
         return text
     return "".join(
@@ -107,7 +108,7 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _console() -> Console:
-    # Made for each use: stdout may have been replaced since.
+    # Not kept, because stdout may be replaced.
     return Console(highlight=False, markup=False, emoji=False)
 
 
@@ -120,8 +121,8 @@ def _plain(value: Any) -> str:
 def _cell(value: Any) -> Text:
     if isinstance(value, float):
         return Text(f"{value:.6g}")
-    if hasattr(value, "tolist") and len(value) > _SHOWN_VALUES:
-        # A few numbers say as much as a thousand; --json has them all.
-        start = json_text(value[:_SHOWN_VALUES]).decode().removesuffix("]")
+    if hasattr(value, "tolist") and len(value) > _MAX_SHOWN_VALUES:
+        # --json prints them all.
+        start = json_text(value[:_MAX_SHOWN_VALUES]).decode().removesuffix("]")
         return Text(f"{start}, ... {len(value)} in all]")
     return Text(_plain(value))

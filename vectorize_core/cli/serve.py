@@ -1,4 +1,4 @@
-"""The command ``serve``: the local Vectorize for clients in any language."""
+"""The command ``serve``: a local Vectorize for clients in any language."""
 
 from __future__ import annotations
 
@@ -15,16 +15,12 @@ from vectorize_core import jsontext
 from vectorize_core.cli.errors import fail, report_errors
 from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.serve_switches import parse
-from vectorize_core.cli.target import API_PATH
 from vectorize_core.client import VectorizeClient
-from vectorize_core.transport.loopback import is_loopback
 
 if TYPE_CHECKING:
     from vectorize_core.local.server import Settings
 
 TOKEN_VARIABLE = "VECTORIZE_SERVER_TOKEN"  # noqa: S105 (a name, not a token)
-_ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 (compared with)
-_QUEUE = 2_048
 _POWERSHELL = os.name == "nt"
 _EXPORT = "$env:{name} = {value}" if _POWERSHELL else "export {name}={value}"
 _VALUE_OF_TOKEN_VARIABLE = f"$env:{TOKEN_VARIABLE}" if _POWERSHELL else f'"${TOKEN_VARIABLE}"'
@@ -89,38 +85,33 @@ def serve(
     What is printed is fit for a shell: paste it into another one.
     """
     _check_token(token)
-    others = host in _ANY_ADDRESS or not is_loopback(_address(host, port))
-    if others and token is None and not open_to_network:
-        raise typer.BadParameter(
-            f"--host {host} can be reached by others: give --token, or --open-to-network"
-        )
     try:
-        import uvicorn  # noqa: PLC0415 (of the extra `server`)
-
         from vectorize_core.local import Behavior, ServiceFault  # noqa: PLC0415
-        from vectorize_core.local.server import Settings, create_app  # noqa: PLC0415
-        from vectorize_core.local.server.uvicorn_server import UVICORN_OPTIONS  # noqa: PLC0415
+        from vectorize_core.local.server import Settings, create_app, uvicorn_server  # noqa: PLC0415
     except ImportError as error:
         fail(str(error), 2)
+    if token is None and not open_to_network and uvicorn_server.is_open_to_network(host):
+        raise typer.BadParameter(
+            f"other machines can reach --host {host}: give --token, or --open-to-network"
+        )
     if data is not None:
         _check_data(data)
+    of_behavior, of_settings = parse(switch or (), Settings)
     delays = {
         "process_delay": process_delay,
         "propagate_delay": propagate_delay,
         "metadata_index_delay": metadata_index_delay,
     }
-    of_service, of_server = parse(switch if switch is not None else (), Settings)
     try:
-        behavior = Behavior(**{**delays, **of_service})
         settings = Settings(
             data=":memory:" if data is None else data,
-            behavior=behavior,
+            behavior=Behavior(**{**delays, **of_behavior}),
             token=token,
             lenient=lenient,
             rate_limit=rate_limit,
             faults=[] if faults is None else _rules(faults),
             binding_index=binding_index,
-            **of_server,
+            **of_settings,
         )
         app = create_app(settings)
     except ServiceFault as fault:
@@ -129,27 +120,19 @@ def serve(
         raise typer.BadParameter(str(error)) from None
     with _listening(host, port) as listener:
         announce = _announce_json if as_json else _announce
-        announce(_address(host, listener.getsockname()[1]) + API_PATH, settings)
-        config = uvicorn.Config(app, timeout_graceful_shutdown=5, **UVICORN_OPTIONS)
-        server = uvicorn.Server(config)
-        try:
-            server.run(sockets=[listener])
-        except KeyboardInterrupt:
-            # How a server is meant to end; uvicorn has closed everything and passes it on.
-            return
-        if not server.started:
-            fail("the server did not start; the lines above say why")
+        announce(uvicorn_server.base_url(host, listener.getsockname()[1]), settings)
+        uvicorn_server.run(app, listener)
 
 
 def _announce(base_url: str, settings: Settings) -> None:
-    from vectorize_core.local.server.uvicorn_server import environment  # noqa: PLC0415
+    from vectorize_core.local.server import environment  # noqa: PLC0415
 
     kept = "in memory" if settings.data == ":memory:" else f"in {settings.data}"
     lines = [f"# Vectorize at {base_url}, data {kept}; Ctrl-C stops it."]
     variables = environment(base_url, settings.token)
     values = {name: _quoted(value) for name, value in variables.items()}
     if settings.token is not None and not on_terminal():
-        # Output that no person reads ends up in logs.
+        # Such output may be kept in a log.
         values["CLOUDFLARE_API_TOKEN"] = _VALUE_OF_TOKEN_VARIABLE
         lines.append(f"# {TOKEN_VARIABLE} has to hold the token, which is shown on terminals only.")
     lines.append("# These point vectorize-stores, Cloudflare's SDKs and wrangler at it:")
@@ -158,9 +141,9 @@ def _announce(base_url: str, settings: Settings) -> None:
 
 
 def _announce_json(base_url: str, settings: Settings) -> None:
-    from vectorize_core.local.server.uvicorn_server import environment  # noqa: PLC0415
+    from vectorize_core.local.server import environment  # noqa: PLC0415
 
-    # Without the token: what is printed for a program may end up in its log.
+    # Without the token: a program's log may keep the output.
     variables = environment(base_url, None)
     if settings.token is not None:
         del variables["CLOUDFLARE_API_TOKEN"]
@@ -168,40 +151,25 @@ def _announce_json(base_url: str, settings: Settings) -> None:
 
 
 def _quoted(value: str) -> str:
-    """``value`` as a word of this platform's shell."""
+    """``value`` quoted for this platform's shell."""
     if _POWERSHELL:
         doubled = value.replace("'", "''")
         return f"'{doubled}'"
     return shlex.quote(value)
 
 
-def _address(host: str, port: int) -> str:
-    """What a client on this machine calls the server."""
-    if host in _ANY_ADDRESS:
-        return f"http://127.0.0.1:{port}"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that queues connections from now on, so that what is announced is there."""
+    """A socket that queues connections, so that clients can use what is printed at once."""
+    from vectorize_core.local.server.uvicorn_server import listen  # noqa: PLC0415
+
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return listen(host, port)
     except (socket.gaierror, UnicodeError):
         raise typer.BadParameter(f"--host {host!r} is not an address of this machine") from None
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        if os.name != "nt":
-            # A port that a server has just left is free; on Windows it would share one in use.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_QUEUE)
     except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             fail(f"port {port} of {host} is in use; give another with --port (0 for a free one)")
         fail(f"cannot listen on port {port} of {host}: {error.strerror}")
-    return listener
 
 
 def _check_token(token: str | None) -> None:
@@ -212,7 +180,7 @@ def _check_token(token: str | None) -> None:
 
 
 def _check_data(data: Path) -> None:
-    """Whether the data can be read, before anybody is told that they are served."""
+    """Read the data before anything is announced, for an error to come first."""
     with VectorizeClient.local(data) as client:
         client.list_indexes()
 

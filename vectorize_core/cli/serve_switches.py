@@ -1,4 +1,4 @@
-"""Switches of the local server on the command line, as NAME=VALUE."""
+"""The option ``--switch NAME=VALUE`` of ``serve``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vectorize_core.behavior import Behavior
 
 
 def parse(given: Iterable[str], settings: type) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ``--switch`` says for `Behavior`, and for the server's ``settings``.
+    """The fields of `Behavior`, and those of ``settings``, that ``given`` sets.
 
-    Both are listed in docs/local-server.md.
+    docs/local-server.md lists both.
     """
     of_service = get_type_hints(Behavior)
     of_server = {

@@ -1,4 +1,4 @@
-"""Which Vectorize a command works on: embedded, a server, or Cloudflare."""
+"""The options for which Vectorize a command works on: embedded, a server, or Cloudflare."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from vectorize_core.transport.retry import RetryPolicy
 
 P = ParamSpec("P")
 
-API_PATH = "/client/v4"
+_API_PATH = "/client/v4"
 _PANEL = "Which Vectorize"
 _RETRY = RetryPolicy(read_deadline=10.0)
 _LOCAL_RETRY = RetryPolicy(read_deadline=1.0, write_deadline=1.0)
-"""Who waits at a terminal wants to know soon; a server on this machine is up, or it is not."""
+"""Retries are short: a person waits at the terminal, and a local server runs or does not."""
+IndexName = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_default=False)]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the options say; the environment has the rest."""
+    """The values of these options. What they leave out comes from the environment."""
 
     path: Annotated[
         Path | None,
@@ -89,7 +90,7 @@ class Target:
     ] = None
 
     def check(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse options that contradict each other."""
         others = [f.name for f in fields(self) if f.name != "path" and getattr(self, f.name)]
         if self.path is not None and others:
             raise typer.BadParameter(
@@ -98,7 +99,7 @@ class Target:
             )
 
     def credentials(self) -> Credentials:
-        """What goes to a server or to Cloudflare; `ConfigurationError` if it is not all there."""
+        """The credentials for a server or Cloudflare. `ConfigurationError` if any are missing."""
         return find_credentials(
             account_id=self.account_id,
             api_token=self.token,
@@ -108,7 +109,7 @@ class Target:
         )
 
     def client(self, retry: RetryPolicy | None = None) -> VectorizeClient:
-        """A client; sends nothing yet."""
+        """A client; this sends nothing."""
         if self.path is not None:
             return VectorizeClient.local(existing_directory(self.path), retry=retry)
         base_url = self.credentials().base_url
@@ -124,8 +125,8 @@ class Target:
         )
 
     @property
-    def place(self) -> str:
-        """Where that is, in words, without a secret."""
+    def description(self) -> str:
+        """Where the Vectorize is, in words, without a secret."""
         if self.path is not None:
             return f"the embedded Vectorize in {self.path}"
         credentials = self.credentials()
@@ -133,7 +134,7 @@ class Target:
 
 
 def api_address(url: str) -> str:
-    """``url`` as a base URL: http where no scheme is given, the API where no path is."""
+    """``url`` as a base URL, http if it has no scheme, with the path of the API if it has none."""
     if "://" not in url:
         url = f"http://{url}"
     try:
@@ -142,15 +143,15 @@ def api_address(url: str) -> str:
     except ValueError as error:
         raise typer.BadParameter(f"--url {url}: {error}") from None
     if parts.path in ("", "/"):
-        parts = parts._replace(path=API_PATH)
+        parts = parts._replace(path=_API_PATH)
     return urlunsplit(parts)
 
 
 def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[..., None]:
-    """``command`` with the options that say which Vectorize, and with readable errors.
+    """``command`` with the options of `Target` in place of its first parameter.
 
-    Its first parameter is the `Target`; the others are its own. Typer reads options out of the
-    signature, so the fields of `Target` stand there in place of that parameter.
+    Typer finds options in the signature, so the signature is put together here. Errors are
+    reported as `report_errors` does.
     """
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     shared = [
@@ -167,21 +168,21 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
             command(target, **given)  # type: ignore[call-arg]
         except ConnectionFailedError as error:
             fail(
-                f"{as_options(str(error))} ({target.place}). Check --url and the network; "
+                f"{as_options(str(error))} ({target.description}). Check --url and the network; "
                 "a server of your own is started with: vectorize-stores serve"
             )
 
-    # As keywords only, for an option with a default may then stand before one without.
+    # Keyword-only, so that parameters with a default may come before those without.
     own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     setattr(run, "__signature__", inspect.Signature([*own, *shared]))  # noqa: B010
     run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
-    # Or the signature of the command itself would be found instead.
+    # Otherwise `inspect` would return the signature of the command itself.
     del run.__wrapped__  # type: ignore[attr-defined]
     return run
 
 
 def existing_directory(directory: Path) -> Path:
-    """``directory``, which must hold a Vectorize: a command that reads would make an empty one."""
+    """``directory`` if it holds a Vectorize: to open any other would make an empty one."""
     from vectorize_core.local.storage import FILE_NAME  # noqa: PLC0415 (sqlite3, only where used)
 
     if not (directory / FILE_NAME).is_file():

@@ -1,135 +1,24 @@
-"""The commands that look: ``indexes``, ``info``, ``query``, ``list``, ``get``."""
+"""The commands for vectors by id: ``list``, ``get`` and ``delete``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vectorize_core import jsontext, limits
+from vectorize_core import limits
 from vectorize_core.cli import api_json, output
-from vectorize_core.cli.target import Target, with_target
+from vectorize_core.cli.output import AsJson
+from vectorize_core.cli.target import IndexName, Target, with_target
 from vectorize_core.index import Index
-from vectorize_core.models import Match, Values, Vector, as_values
-from vectorize_core.reads.raw import QueryOptions
+from vectorize_core.models import Mutation, Vector
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, under the names of the API.")]
-IndexName = Annotated[str, typer.Argument(metavar="NAME", help="The index.", show_default=False)]
-
-_IDS_AT_ONCE = 100
+_IDS_PER_GET = 100
+_IDS_PER_DELETE = 1_000
 _NAMED_IDS = 5
-
-
-class WhichMetadata(StrEnum):
-    """What of the metadata comes with a match."""
-
-    NONE = "none"
-    INDEXED = "indexed"
-    ALL = "all"
-
-
-@with_target
-def indexes(target: Target, as_json: AsJson = False) -> None:
-    """List the indexes."""
-    with target.client() as client:
-        listed = client.list_indexes()
-    if as_json:
-        output.print_json_array(map(api_json.index, listed))
-        return
-    if not listed and output.on_terminal():
-        output.note(f"no index in {target.place}")
-        return
-    output.print_table(
-        ("name", "dimensions", "metric", "created", "description"),
-        [
-            (d.name, d.config.dimensions, d.config.metric, _minute(d.created_on), d.description)
-            for d in listed
-        ],
-    )
-
-
-@with_target
-def info(target: Target, name: IndexName, as_json: AsJson = False) -> None:
-    """Show an index: its configuration, how many vectors it has, what filters can use."""
-    with target.client() as client:
-        index = client.index(name)
-        details, state, filterable = index.details(), index.info(), index.list_metadata_indexes()
-    if as_json:
-        found = {**api_json.index(details), **api_json.info(state)}
-        output.print_json({**found, "metadataIndexes": api_json.metadata_indexes(filterable)})
-        return
-    output.print_fields(
-        [
-            ("name", details.name),
-            ("description", details.description),
-            ("dimensions", details.config.dimensions),
-            ("metric", details.config.metric),
-            ("created", _minute(details.created_on)),
-            ("vectors", state.vector_count),
-            ("processed up to", _minute(state.processed_up_to_datetime)),
-            ("last mutation", state.processed_up_to_mutation),
-            ("filterable", ", ".join(f"{m.property_name} ({m.index_type})" for m in filterable)),
-        ]
-    )
-
-
-@with_target
-def query(
-    target: Target,
-    name: IndexName,
-    vector: Annotated[
-        str | None, typer.Option(metavar="JSON", help="The vector, as a JSON array.")
-    ] = None,
-    vector_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="The id of a stored vector to search with.")
-    ] = None,
-    vector_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A file with the vector; - for stdin.")
-    ] = None,
-    top_k: Annotated[
-        int, typer.Option(min=1, max=limits.MAX_TOP_K, help="How many matches.")
-    ] = limits.DEFAULT_TOP_K,
-    filter_text: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="JSON", help='Such as {"year": {"$gte": 1960}}.'),
-    ] = None,
-    namespace: Annotated[
-        str | None, typer.Option(help="Search this namespace only; else all.")
-    ] = None,
-    metadata: Annotated[
-        WhichMetadata, typer.Option(help="What of the metadata comes along.")
-    ] = WhichMetadata.NONE,
-    with_values: Annotated[
-        bool, typer.Option("--values", help="Show the vectors' values too.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Find the vectors nearest to a vector, best first."""
-    sought = _sought(vector, vector_id, vector_file)
-    wanted = None if filter_text is None else _filter(filter_text)
-    with target.client() as client:
-        index = client.index(name)
-        options: QueryOptions = {
-            "return_values": with_values,
-            "return_metadata": metadata.value,
-            "vectorize_filter": wanted,
-            "namespace": namespace,
-        }
-        if isinstance(sought, str):
-            matches = index.query_by_id(sought, top_k, **options)
-        else:
-            matches = index.query(sought, top_k, **options)
-        if wanted and not matches:
-            _explain_nothing(index, wanted)
-    if as_json:
-        output.print_json_array(map(api_json.match, matches))
-        return
-    _print_matches(matches, metadata is not WhichMetadata.NONE, with_values)
 
 
 @with_target
@@ -161,7 +50,7 @@ def get(
     """Show vectors by id, with values and metadata. The exit code is 1 if one is not there."""
     missing: list[str] = []
     with target.client() as client:
-        found = _found(client.index(name), ids_given(ids), missing)
+        found = _found(client.index(name), _ids_given(ids), missing)
         if as_json:
             output.print_json_array(map(api_json.vector, found))
         elif output.on_terminal():
@@ -176,15 +65,60 @@ def get(
         raise typer.Exit(1)
 
 
-def ids_given(arguments: list[str]) -> Iterable[str]:
-    """The ids of a command line; a single ``-`` stands for the lines of stdin."""
+@with_target
+def delete(
+    target: Target,
+    name: IndexName,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID...]", help="The ids; - for stdin.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Delete every vector; the index stays.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Wait at most so long until reads do not show them any more.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete vectors by id, or all of them. Ids that are not there are no error."""
+    if everything == bool(ids):
+        raise typer.BadParameter("give the ids to delete, or --all")
+    count = 0
+    receipts: list[Mutation] = []
+    with target.client() as client:
+        index = client.index(name)
+        doomed: Iterable[str] = _ids_given(ids) if ids else index.list_ids()
+        if everything and not yes:
+            how_many = index.info().vector_count
+            question = f"Delete all {how_many} vectors of {name!r} in {target.description}?"
+            # On stderr, because stdout may be JSON. Without a terminal it aborts.
+            typer.confirm(question, abort=True, err=True)
+        for chunk in output.chunks(doomed, _IDS_PER_DELETE):
+            receipts += index.delete(chunk)
+            count += len(chunk)
+        if wait is not None:
+            index.wait(wait_timeout=wait)
+    if as_json:
+        output.print_json({"count": count, "mutationIds": [r.mutation_id for r in receipts]})
+    else:
+        typer.echo(f"{count} ids deleted from {name}" if count else "nothing to delete")
+
+
+def _ids_given(arguments: list[str]) -> Iterable[str]:
+    """The ids of a command line; if it is ``-``, the lines of stdin."""
     if arguments != ["-"]:
         return arguments
     return (line for line in map(str.strip, sys.stdin) if line)
 
 
 def _found(index: Index, ids: Iterable[str], missing: list[str]) -> Iterator[Vector]:
-    for chunk in output.chunks(ids, _IDS_AT_ONCE):
+    for chunk in output.chunks(ids, _IDS_PER_GET):
         found = index.get(chunk)
         present = {vector.id for vector in found}
         missing += [i for i in dict.fromkeys(chunk) if i not in present]
@@ -198,68 +132,3 @@ def _row(vector: Vector) -> dict[str, Any]:
         "metadata": vector.metadata,
         "values": vector.values,
     }
-
-
-def _print_matches(matches: list[Match], with_metadata: bool, with_values: bool) -> None:
-    columns = ["score", "id", "namespace"]
-    rows: list[list[Any]] = [[m.score, m.id, m.namespace] for m in matches]
-    if with_metadata:
-        columns.append("metadata")
-        rows = [[*row, m.metadata] for row, m in zip(rows, matches, strict=True)]
-    if with_values:
-        columns.append("values")
-        rows = [[*row, m.values] for row, m in zip(rows, matches, strict=True)]
-    output.print_table(columns, rows)
-
-
-def _sought(vector: str | None, vector_id: str | None, file: str | None) -> Values | str:
-    if sum(given is not None for given in (vector, vector_id, file)) != 1:
-        raise typer.BadParameter("give one of --vector, --vector-id and --vector-file")
-    if vector_id is not None:
-        return vector_id
-    if vector is not None:
-        return _values(vector, "--vector")
-    assert file is not None
-    option = f"--vector-file {file}"
-    if file == "-":
-        return _values(sys.stdin.buffer.read(), option)
-    try:
-        return _values(Path(file).read_bytes(), option)
-    except OSError as error:
-        raise typer.BadParameter(f"{option}: {error.strerror}") from None
-
-
-def _values(text: str | bytes, option: str) -> Values:
-    try:
-        numbers = jsontext.loads(text)
-        if not isinstance(numbers, list) or not all(type(n) in (int, float) for n in numbers):
-            raise ValueError("not an array of numbers")
-        return as_values(numbers)
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(
-            f"{option} must be a JSON array of numbers such as [0.1, 0.2]: {error}"
-        ) from None
-
-
-def _filter(text: str) -> Mapping[str, Any]:
-    try:
-        wanted = jsontext.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--filter is not JSON: {error}") from None
-    if not isinstance(wanted, dict):
-        raise typer.BadParameter('--filter must be a JSON object such as {"year": 1999}')
-    return wanted
-
-
-def _explain_nothing(index: Index, wanted: Mapping[str, Any]) -> None:
-    """The service answers such a filter with nothing, and says nothing."""
-    filterable = {m.property_name for m in index.list_metadata_indexes()}
-    for name in sorted(set(wanted) - filterable):
-        output.note(
-            f"{name!r} has no metadata index, so a filter on it finds nothing. Create one, then "
-            "write the vectors again"
-        )
-
-
-def _minute(moment: Any) -> str | None:
-    return None if moment is None else moment.isoformat(sep=" ", timespec="minutes")

@@ -1,11 +1,11 @@
-"""Cloudflare D1 over SQLite: where text stores keep what is too long for a vector.
+"""Cloudflare D1 on SQLite, for text stores: databases by id, each made when it is first used.
 
-https://developers.cloudflare.com/d1/platform/limits/ . Any database id names a database, made when
-it is first used.
+https://developers.cloudflare.com/d1/platform/limits/
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import threading
@@ -20,7 +20,7 @@ from vectorize_core.local.faults import ServiceFault
 MAX_SECONDS: Final = 30.0
 """For one request, whatever the number of its statements."""
 MAX_ROWS: Final = 100_000
-"""In one result; ours, so that a careless join does not take all memory."""
+"""In one result: a limit of ours, so that a careless join does not take all memory."""
 MAX_DATABASES: Final = 1_000
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SQL_ERROR: Final = 7500
@@ -48,7 +48,7 @@ Result = tuple[list[str], list[tuple[Any, ...]], dict[str, Any]]
 
 
 class D1Database:
-    """One database, whose requests come one after the other."""
+    """One database, which carries out one request at a time."""
 
     def __init__(self, target: str) -> None:
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class D1Database:
         self._connection.set_progress_handler(lambda: time.monotonic() > self._deadline, 10_000)
 
     def run(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Result]:
-        """The results of the statements, which are one transaction."""
+        """Carry out the statements in one transaction; a result for each."""
         with self._lock:
             self._deadline = time.monotonic() + MAX_SECONDS
             self._connection.execute("BEGIN")
@@ -77,16 +77,16 @@ class D1Database:
             return results
 
     def close(self) -> None:
-        """Close it, after the request under way."""
+        """Close it, once a request that is being carried out has ended."""
         with self._lock:
             self._connection.close()
 
 
 class D1Databases:
-    """The databases of an account: files in the folder ``d1`` of a directory, or in memory."""
+    """The databases of an account: in the folder ``d1`` of a directory, or in memory."""
 
-    def __init__(self, directory: Path | None) -> None:
-        self._directory = directory
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._folder = None if os.fspath(path) == ":memory:" else Path(path) / "d1"
         self._open: dict[str, D1Database] = {}
         self._lock = threading.Lock()
 
@@ -100,10 +100,9 @@ class D1Databases:
                 if len(self._open) >= MAX_DATABASES:
                     raise faults.refused("too many databases", status=429)
                 target = ":memory:"
-                if self._directory is not None:
-                    folder = self._directory / "d1"
-                    folder.mkdir(parents=True, exist_ok=True)
-                    target = str(folder / f"{name}.sqlite3")
+                if self._folder is not None:
+                    self._folder.mkdir(parents=True, exist_ok=True)
+                    target = str(self._folder / f"{name}.sqlite3")
                 database = self._open[name] = D1Database(target)
             return database
 
@@ -121,7 +120,7 @@ def split(sql: str) -> list[str]:
     parts, start = [], 0
     for end in [*ends, len(sql)]:
         part = sql[start:end]
-        # A semicolon inside a trigger ends nothing. A text that is too long is refused as it is.
+        # A semicolon inside a trigger ends no statement.
         if end < len(sql) and not (part.startswith(";") or sqlite3.complete_statement(part)):
             continue
         if part.strip("; \t\r\n"):
@@ -157,7 +156,7 @@ def _json(value: Any) -> Any:
 
 
 def _authorize(action: int, name: str | None, *_: Any) -> int:
-    # Transactions are the request's own; other pragmas could reach files or other requests.
+    # A request is one transaction already; other pragmas could reach files or other requests.
     refused = action in (sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT) or (
         action == sqlite3.SQLITE_PRAGMA and name not in _PRAGMAS
     )

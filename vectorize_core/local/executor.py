@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from vectorize_core.api import d1
@@ -57,7 +56,7 @@ class EmbeddedExecutor:
 
     def __init__(self, service: Service, path: str | os.PathLike[str] = ":memory:") -> None:
         self.service = service
-        self._databases = D1Databases(None if os.fspath(path) == ":memory:" else Path(path))
+        self._databases = D1Databases(path)
         self._closed = False
         self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
 

@@ -29,6 +29,11 @@ class ServiceFault(Exception):  # noqa: N818 - it is an answer of the service, n
         return f"{self.message} [status {self.status}, code {self.code}]"
 
 
+def no_route(status: int = 404) -> ServiceFault:
+    """The API has no such path or method."""
+    return ServiceFault(status, 7003, "No route for the URI.")
+
+
 def index_not_found(name: str) -> ServiceFault:
     """The name was never used."""
     return ServiceFault(404, 3000, f'vectorize.index.not_found - Index name "{name}"')

@@ -1,4 +1,7 @@
-"""The embedded Vectorize over HTTP, for clients in any language. Needs the extra ``server``."""
+"""The embedded Vectorize over HTTP, for clients in any language; with D1 and Workers bindings.
+
+A thin layer over `vectorize_core.local`; it also uses Starlette and uvicorn (extra ``server``).
+"""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""Several accounts side by side, each with a service of its own."""
+"""The Cloudflare accounts of a server: each has its own vectors and D1 databases."""
 
 from __future__ import annotations
 
@@ -6,21 +6,33 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import faults
+from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.local.service import Service
+from vectorize_core.transport.loopback import LOCAL_ACCOUNT
 
-MAIN_ACCOUNT: Final = "local"
-"""The account whose data lie in the directory itself, where ``path=`` finds them too."""
-_ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 MAX_ACCOUNTS: Final = 1_000
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account."""
+
+    service: Service
+    databases: D1Databases
 
 
 class Accounts:
-    """The services of a server, each made when it is first asked for."""
+    """The accounts of a server, each made when a request first names it.
+
+    The data of `LOCAL_ACCOUNT` are in the directory itself, where ``path=`` of a store finds them.
+    """
 
     def __init__(
         self, data: str | os.PathLike[str], behavior: Behavior, clock: Callable[[], float]
@@ -28,34 +40,32 @@ class Accounts:
         self._data = os.fspath(data)
         self._behavior = behavior
         self._clock = clock
-        self._services: dict[str, Service] = {}
+        self._accounts: dict[str, Account] = {}
         self._lock = threading.Lock()
 
-    def directory(self, account: str) -> Path | None:
-        """Where an account's data lie, None in memory; 404 for what cannot be an account."""
-        if not _ACCOUNT.fullmatch(account):
-            raise faults.ServiceFault(404, 7003, "No route for the URI.")
-        if self._data == ":memory:":
-            return None
-        base = Path(self._data)
-        return base if account == MAIN_ACCOUNT else base / "accounts" / account
-
-    def service(self, account: str) -> Service:
-        """The service of an account."""
-        directory = self.directory(account)
+    def get(self, name: str) -> Account:
+        """An account by its id; a 404 fault if no account can have that id."""
+        if not _NAME.fullmatch(name):
+            raise faults.no_route()
         with self._lock:
-            service = self._services.get(account)
-            if service is None:
-                if len(self._services) >= MAX_ACCOUNTS:
+            account = self._accounts.get(name)
+            if account is None:
+                if len(self._accounts) >= MAX_ACCOUNTS:
                     raise faults.refused("too many accounts on this server", status=429)
-                path = ":memory:" if directory is None else directory
+                path = self._path(name)
                 service = Service(path, behavior=self._behavior, clock=self._clock)
-                self._services[account] = service
-            return service
+                account = self._accounts[name] = Account(service, D1Databases(path))
+            return account
 
     def close(self) -> None:
-        """Close all services."""
+        """Close all accounts."""
         with self._lock:
-            for service in self._services.values():
-                service.close()
-            self._services.clear()
+            for account in self._accounts.values():
+                account.databases.close()
+                account.service.close()
+            self._accounts.clear()
+
+    def _path(self, name: str) -> str | Path:
+        if self._data == ":memory:" or name == LOCAL_ACCOUNT:
+            return self._data
+        return Path(self._data) / "accounts" / name

@@ -1,7 +1,4 @@
-"""The public API of Cloudflare Vectorize over a `Service`, and its neighbours.
-
-https://developers.cloudflare.com/api/resources/vectorize/
-"""
+"""The server as an ASGI application: all its routes, behind its middleware."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import d1_routes, parsing, responses
 from vectorize_core.local.server.accounts import Accounts
@@ -32,20 +30,18 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     """The server as an ASGI application."""
     settings = settings if settings is not None else Settings()
     accounts = Accounts(settings.data, settings.behavior, settings.clock)
-    databases = d1_routes.AccountDatabases(accounts)
     injector = FaultInjector(settings.faults)
     reader = RequestReader(settings.max_body, settings.body_timeout)
-    api = VectorizeRoutes(accounts, settings)
+    vectorize = VectorizeRoutes(accounts, settings)
     limit, not_found_status = settings.rate_limit, settings.not_found_status
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        databases.close()
         accounts.close()
 
     def put_faults(call: Call) -> Response:
-        injector.replace(parsing.parsed(call.body))
+        injector.replace(parsing.json_value(call.body))
         return responses.success(None)
 
     async def answer_fault(_: Request, error: Exception) -> Response:
@@ -56,18 +52,15 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
     app = Starlette(
         routes=[
-            *api.routes(reader),
-            *d1_routes.routes(databases, reader),
+            *vectorize.routes(reader),
+            *d1_routes.routes(accounts, reader),
             Route("/_/faults", reader.endpoint(put_faults), methods=["PUT"]),
-            *BindingRoutes(accounts, api, settings.binding_index).routes(reader),
+            *BindingRoutes(accounts, vectorize, settings.binding_index).routes(reader),
         ],
-        exception_handlers={
-            ServiceFault: answer_fault,
-            HTTPException: _answer_no_route,
-        },
+        exception_handlers={ServiceFault: answer_fault, HTTPException: _answer_no_route},
         lifespan=lifespan,
     )
-    # The API has no such redirects, and they would name the host that the client did.
+    # The API does not redirect, and a redirect would name the host that the client sent.
     app.router.redirect_slashes = False
     return ServerMiddleware(
         app,
@@ -79,5 +72,4 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
 
 async def _answer_no_route(_: Request, error: Exception) -> Response:
-    status = cast("HTTPException", error).status_code
-    return responses.failure(ServiceFault(status, 7003, "No route for the URI."))
+    return responses.failure(faults.no_route(cast("HTTPException", error).status_code))

@@ -1,8 +1,8 @@
-"""The protocol between a Worker's Vectorize binding and its backend.
+"""The HTTP protocol between a Worker's Vectorize binding and its backend.
 
-No index in the path, bare JSON instead of the envelope; any status but 200 is an error. The index
-is the one that the header ``x-vectorize-index`` names, else the server's ``binding_index``, else
-the only one there is. Miniflare's remote bindings send every call to ``/proxy``.
+It has no index in the path and no envelope around the JSON; any status but 200 is an error. The
+index is the one that the header ``x-vectorize-index`` names, else the server's ``binding_index``,
+else the only one there is. Miniflare's remote bindings send every call to ``/proxy``.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ from starlette.routing import Route
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import parsing, responses, vectorize_routes
-from vectorize_core.local.server.accounts import MAIN_ACCOUNT, Accounts
-from vectorize_core.local.server.endpoints import Call, RequestReader
+from vectorize_core.local.server.accounts import Accounts
+from vectorize_core.local.server.endpoints import Call, RequestReader, media_type
 from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 from vectorize_core.local.service import Service
+from vectorize_core.transport.loopback import LOCAL_ACCOUNT
 
 _ROOT: Final = "http://vector-search/"
 
 
 class BindingRoutes:
-    """What a Worker's binding asks of the main account's service."""
+    """The calls of a Worker's binding, on the account `LOCAL_ACCOUNT`."""
 
     def __init__(
-        self, accounts: Accounts, served: VectorizeRoutes, default_index: str | None
+        self, accounts: Accounts, vectorize: VectorizeRoutes, default_index: str | None
     ) -> None:
         self._accounts = accounts
         self._default_index = default_index
         self._calls: Mapping[str, Callable[[Service, str, Call], Any]] = {
             "info": vectorize_routes.info,
             "query": lambda service, index, call: responses.query(
-                served.search(service, index, parsing.parsed_object(call.body))[0]
+                vectorize.search(service, index, parsing.body_object(call.body))[0]
             ),
-            "insert": lambda service, index, call: responses.mutation(
-                service.insert(index, served.vectors(service, index, call, "insert", _lines(call)))
+            "insert": lambda service, index, call: vectorize.insert(
+                service, index, call, _ndjson(call)
             ),
-            "upsert": lambda service, index, call: responses.mutation(
-                service.upsert(index, served.vectors(service, index, call, "upsert", _lines(call)))
+            "upsert": lambda service, index, call: vectorize.upsert(
+                service, index, call, _ndjson(call)
             ),
-            # Whatever the content type: the proxied form does not keep it where it belongs.
+            # Whatever the content type is: a proxied call has it in a header of another name.
             "getByIds": lambda service, index, call: responses.vectors(
-                service.get_by_ids(index, vectorize_routes.ids(parsing.parsed_object(call.body)))
+                service.get_by_ids(index, parsing.ids(parsing.body_object(call.body)))
             ),
             "deleteByIds": lambda service, index, call: responses.mutation(
-                service.delete_by_ids(index, vectorize_routes.ids(parsing.parsed_object(call.body)))
+                service.delete_by_ids(index, parsing.ids(parsing.body_object(call.body)))
             ),
         }
 
@@ -58,50 +59,44 @@ class BindingRoutes:
         """Routes at the root of the server."""
         endpoint = reader.endpoint(self.answer)
 
-        async def bare(request: Request) -> Response:
+        async def without_envelope(request: Request) -> Response:
             try:
                 return await endpoint(request)
             except ServiceFault as fault:
-                return responses.bare_failure(fault)
+                return responses.binding_failure(fault)
 
         return [
             *(
-                Route(f"/{call}", bare, methods=["GET" if call == "info" else "POST"])
+                Route(f"/{call}", without_envelope, methods=["GET" if call == "info" else "POST"])
                 for call in self._calls
             ),
-            Route("/proxy", bare, methods=["GET", "POST"]),
+            Route("/proxy", without_envelope, methods=["GET", "POST"]),
         ]
 
     def answer(self, call: Call) -> Response:
-        """The bare result of a call, sent here or through ``/proxy``."""
+        """The result of a call, sent here or through ``/proxy``, without an envelope."""
         name = call.path.removeprefix("/")
         if name == "proxy":
             name = call.headers.get("mf-url", "").removeprefix(_ROOT)
         work = self._calls.get(name)
         if work is None:
-            raise ServiceFault(404, 7003, "No route for the URI.")
-        service = self._accounts.service(MAIN_ACCOUNT)
-        index = _header(call, "x-vectorize-index") or self._default_index or _only_index(service)
+            raise faults.no_route()
+        service = self._accounts.get(LOCAL_ACCOUNT).service
+        named = call.headers.get("x-vectorize-index")
+        named = named or call.headers.get("mf-header-x-vectorize-index")
+        index = named or self._default_index or _only_index(service)
         return responses.JsonResponse(work(service, index, call))
 
 
-def _lines(call: Call) -> bytes:
-    """NDJSON, also of the older form ``{"vectors": [...]}``."""
-    if _media_type(call) != parsing.JSON:
+def _ndjson(call: Call) -> bytes:
+    """The NDJSON of a write, also if it has the older form ``{"vectors": [...]}``."""
+    given = call.headers.get("mf-header-content-type")
+    if (media_type(given) if given else call.media_type) != parsing.JSON:
         return call.body
-    vectors = parsing.field(parsing.parsed_object(call.body), "vectors", list)
+    vectors = parsing.field(parsing.body_object(call.body), "vectors", list)
     if vectors is None:
         raise faults.unparsable_body("vectors", "expected an array")
     return b"\n".join(orjson.dumps(vector) for vector in vectors)
-
-
-def _media_type(call: Call) -> str:
-    given = call.headers.get("mf-header-content-type")
-    return given.partition(";")[0].strip().lower() if given else call.media_type
-
-
-def _header(call: Call, name: str) -> str | None:
-    return call.headers.get(name) or call.headers.get(f"mf-header-{name}")
 
 
 def _only_index(service: Service) -> str:

@@ -1,7 +1,6 @@
-"""From an HTTP request to a call in a worker thread, and back.
+"""Endpoints: a request's body is read on the event loop, the request is answered in a thread.
 
-The event loop only moves bytes. Parsing, the service and the writing of the answer all run in the
-worker, so that neither a scan nor a hundred megabytes of JSON hold up other requests.
+So neither a search nor a hundred megabytes of JSON hold up other requests.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ logger = logging.getLogger("vectorize_core.server")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that has been read whole; ``names`` are the parts of its path."""
+    """A request with its whole body; ``names`` are the parameters in its path."""
 
     path: str
     names: Mapping[str, str]
@@ -35,7 +34,12 @@ class Call:
     @property
     def media_type(self) -> str:
         """The content type of the body, without its parameters."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return media_type(self.headers.get("content-type", ""))
+
+
+def media_type(content_type: str) -> str:
+    """A content type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 Handler = Callable[[Call], Response]
@@ -43,13 +47,13 @@ Handler = Callable[[Call], Response]
 
 @dataclass(frozen=True, slots=True)
 class RequestReader:
-    """Reads bodies of at most ``most`` bytes that arrive within ``seconds``."""
+    """Reads bodies of at most ``max_bytes``, which must arrive within ``seconds``."""
 
-    most: int
+    max_bytes: int
     seconds: float
 
     def endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """A route that lets ``handler`` work in a thread once the request has been read."""
+        """An endpoint that reads a request, then calls ``handler`` in a thread."""
 
         async def answer(request: Request) -> Response:
             body = await self._body(request)
@@ -69,15 +73,15 @@ class RequestReader:
 
     async def _body(self, request: Request) -> bytes:
         declared = request.headers.get("content-length", "")
-        # Its digits are counted first, for int() takes no more than some thousand.
-        if declared.isdecimal() and (len(declared) > 18 or int(declared) > self.most):
+        # int() refuses very long strings of digits.
+        if declared.isdecimal() and (len(declared) > 18 or int(declared) > self.max_bytes):
             raise self._too_large()
         body = bytearray()
         try:
             async with asyncio.timeout(self.seconds):
                 async for chunk in request.stream():
                     body += chunk
-                    if len(body) > self.most:
+                    if len(body) > self.max_bytes:
                         raise self._too_large()
         except TimeoutError:
             raise faults.refused(f"no body within {self.seconds:g} seconds", status=408) from None
@@ -86,4 +90,4 @@ class RequestReader:
         return bytes(body)
 
     def _too_large(self) -> ServiceFault:
-        return faults.refused(f"the body is larger than {self.most} bytes", status=413)
+        return faults.refused(f"the body is larger than {self.max_bytes} bytes", status=413)

@@ -1,18 +1,18 @@
-"""Faults on demand: what the real service or the way to it may do to a request.
+"""Faults on demand: rules by which requests fail as they may with the real service.
 
 A rule is a JSON object, in a file (`load_faults`) or sent to ``/_/faults`` in a list:
 
 ``match``     a part of ``METHOD /path`` that a request must have; "" matches all
-``nth``       the first matching request it applies to, from 1 (1)
-``times``     to how many matching requests it applies; null for ever (1)
+``nth``       the first matching request that it applies to, from 1 (1)
+``times``     how many matching requests it applies to; null for all that follow (1)
 ``delay``     seconds to wait first (0)
 ``status``    the HTTP status of an answer in place of the real one
 ``code``      the code of that answer (10000)
 ``message``   its text
 ``headers``   headers of that answer, such as {"Retry-After": "2"}
 ``act``       whether the request is carried out although its answer is lost or replaced (false)
-``reset``     whether the connection is broken off instead of answering (false)
-``truncate``  how many bytes of the real answer are sent before the connection breaks off
+``reset``     whether the connection is closed without an answer (false)
+``truncate``  how many bytes of the real answer are sent before the connection is closed
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOST_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
-    """One fault, and the requests that meet it. Raises ValueError for what is no rule."""
+    """One fault, and the requests it applies to. Raises ValueError for fields out of range."""
 
     match: str = ""
     nth: int = 1
@@ -77,7 +77,7 @@ class FaultInjector:
         self.replace(list(rules))
 
     def replace(self, rules: Any) -> None:
-        """Put ``rules`` in force, from the beginning; an empty list for none."""
+        """Replace all rules, counting requests anew; an empty list removes them."""
         if not isinstance(rules, list):
             raise faults.unparsable_body("faults", "expected a list of rules")
         try:
@@ -88,7 +88,7 @@ class FaultInjector:
             self._rules, self._matched = made, [0] * len(made)
 
     def find(self, request_line: str) -> FaultRule | None:
-        """The first rule that applies to a request, all rules it matches being counted."""
+        """The first rule that applies to a request. Counts it for every rule that it matches."""
         found = None
         with self._lock:
             for position, rule in enumerate(self._rules):
@@ -103,7 +103,7 @@ class FaultInjector:
 
 
 def load_faults(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rules of a JSON file, for ``Settings(faults=...)``. Raises ValueError if it has none."""
+    """The rules of a JSON file, for ``Settings(faults=...)``. ValueError if it is no such list."""
     rules: list[dict[str, Any]] = orjson.loads(Path(path).read_bytes())
     try:
         FaultInjector().replace(rules)

@@ -1,4 +1,4 @@
-"""What every request passes: a token, a rate limit, faults on demand, and a request id."""
+"""ASGI middleware around the server: token, rate limit, faults on demand, request ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ADMIN = "/_/"
 
 
 class ServerMiddleware:
-    """ASGI middleware around the whole server."""
+    """Checks every request, and lets faults happen to those that rules name."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class ServerMiddleware:
         self._injector = injector
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it here."""
+        """Pass a request on to the application, or answer it here."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -51,10 +51,8 @@ class ServerMiddleware:
             await responses.failure(refusal)(scope, receive, answer)
             return
         if b"%2f" in scope.get("raw_path", b"").lower():
-            # Decoded it would be a separator, and the request one for something else.
-            await responses.failure(ServiceFault(404, 7003, "No route for the URI."))(
-                scope, receive, answer
-            )
+            # Decoded, it would be a separator, and the request would reach another route.
+            await responses.failure(faults.no_route())(scope, receive, answer)
             return
         if scope["path"].startswith(_ADMIN):
             await self._app(scope, receive, answer)
@@ -74,11 +72,11 @@ class ServerMiddleware:
     def _refusal(self, headers: Mapping[bytes, bytes]) -> ServiceFault | None:
         origin = headers.get(b"origin")
         if origin is not None and not _is_local(origin.decode("latin-1")):
-            # Else any page a developer has open could write here without being asked.
+            # Or any web page that is open in a browser here could write to this server.
             return faults.refused("requests of web pages are not answered", status=403)
         if self._token is None:
             return None
-        # A global API key goes the older way; the address that goes with it is not looked at.
+        # A global API key comes in a header of its own. Its e-mail address is not checked.
         given = headers.get(b"authorization", headers.get(b"x-auth-key", b""))
         wanted = self._token.encode()
         if hmac.compare_digest(given.removeprefix(b"Bearer "), wanted):
@@ -116,7 +114,7 @@ class ServerMiddleware:
 
 
 class _Truncating:
-    """Sends the first bytes of an answer, then breaks the connection off."""
+    """Sends the first bytes of an answer, then closes the connection."""
 
     def __init__(self, send: Send, most: int, receive: Receive) -> None:
         self._send = send
@@ -142,12 +140,12 @@ def _is_local(origin: str) -> bool:
 
 
 async def _abort(receive: Receive) -> None:
-    """Break the connection off; ASGI has no word for it, so this reaches into uvicorn."""
+    """Close the connection. ASGI has no message for that, so this reaches into uvicorn."""
     cycle: Any = getattr(receive, "__self__", None)
     transport = getattr(cycle, "transport", None)
     if transport is not None:
         transport.abort()
-        # A turn for uvicorn to notice; else it would answer in its own way.
+        # Lets uvicorn notice, or it would send an answer of its own.
         await asyncio.sleep(0)
 
 

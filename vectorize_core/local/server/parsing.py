@@ -1,7 +1,6 @@
-"""Request bodies into what the service takes.
+"""Parsing request bodies: JSON, NDJSON and multipart forms.
 
-A body is read and parsed whole before the service is called, so nothing of one that is refused
-is ever written.
+A body is parsed as a whole before the service is called, so a refused body writes nothing.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 MULTIPART: Final = "multipart/form-data"
 _FIELD: Final = b"vectors"
-# Not splitlines(): a hundred megabytes of newlines would become a list of as many lines.
+# Not splitlines(), which would make a list of all lines of a hundred megabytes.
 _LINE: Final = re.compile(rb"\S[^\n]*")
 
 
 def json_object(call: Call) -> Mapping[str, Any]:
-    """The JSON object of a request that has to be one."""
+    """The body of a request that must be a JSON object with the content type of JSON."""
     if call.media_type != JSON:
         raise ServiceFault(400, 40026, "Expected request with `Content-Type: application/json`")
-    return parsed_object(call.body)
+    return body_object(call.body)
 
 
 def ndjson(call: Call, *, lenient: bool) -> bytes:
@@ -43,45 +42,51 @@ def ndjson(call: Call, *, lenient: bool) -> bytes:
     return call.body
 
 
-def parsed(body: bytes) -> Any:
-    """A body as JSON."""
+def json_value(body: bytes) -> Any:
+    """A body as JSON, whatever its content type."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise faults.unparsable_body("body", str(error)) from None
 
 
-def parsed_object(body: bytes) -> Mapping[str, Any]:
-    """A body as a JSON object."""
-    value = parsed(body)
+def body_object(body: bytes) -> Mapping[str, Any]:
+    """A body as a JSON object, whatever its content type."""
+    value = json_value(body)
     if not isinstance(value, dict):
         raise faults.unparsable_body("body", "expected an object")
     return value
 
 
 def field(body: Mapping[str, Any], wire_name: str, kind: type) -> Any:
-    """A field of a JSON object, None if it is absent or null; a fault if it is another type."""
+    """A field of a JSON object, None if it is absent or null; a fault if its type is wrong."""
     value = body.get(wire_name)
-    # To Python a bool is an int, to JSON it is not.
+    # In Python a bool is an int, in JSON it is not.
     if value is not None and (
         not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
     ):
-        # Word for word what a boolean for returnMetadata gets; hence without the mark.
+        # The service's own words, seen where returnMetadata is a boolean; so without the mark.
         text = f"Failed to parse the request body as JSON: {wire_name}: expected value"
         raise ServiceFault(400, 40026, text)
     return value
 
 
 def numbers(body: Mapping[str, Any], wire_name: str) -> list[float] | None:
-    """A field that is an array of numbers, and nothing that numpy would take for numbers."""
+    """A field that is an array of numbers. Stricter than numpy, which also reads strings."""
     value = field(body, wire_name, list)
     if value is not None and not _are_numbers(value):
         raise faults.unparsable_body(wire_name, "expected an array of numbers")
     return value  # type: ignore[no-any-return]
 
 
+def ids(body: Mapping[str, Any]) -> list[str]:
+    """The field ``ids``, empty if it is absent."""
+    given: list[str] | None = field(body, "ids", list)
+    return given if given is not None else []
+
+
 def parse_vectors(body: bytes, verb: str, *, discard: bool = False) -> list[Vector]:
-    """The vectors of NDJSON; a line that is none is a fault, or with ``discard`` left out."""
+    """The vectors of NDJSON. A line without a vector is a fault; ``discard`` leaves it out."""
     found = []
     for line in _LINE.finditer(body):
         try:
@@ -91,7 +96,7 @@ def parse_vectors(body: bytes, verb: str, *, discard: bool = False) -> list[Vect
                 number = body.count(b"\n", 0, line.start())
                 raise faults.unparsable_vectors(verb, number, str(error)) from None
         if len(found) > limits.MAX_VECTORS_PER_WRITE:
-            # The service refuses this many; no need to parse the rest.
+            # The service refuses so many, so the rest need not be parsed.
             break
     return found
 

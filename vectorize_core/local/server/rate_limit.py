@@ -1,4 +1,4 @@
-"""The limit of the Cloudflare API: so many requests in five minutes, then a block of five.
+"""The rate limit of Cloudflare's API: if there are too many requests, five minutes of refusals.
 
 https://developers.cloudflare.com/fundamentals/api/reference/limits/
 """
@@ -14,7 +14,7 @@ WINDOW = 300.0
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Counts requests in windows of ``window`` seconds, for all accounts of the server."""
+    """Lets ``most`` requests through in ``window`` seconds, counting all accounts together."""
 
     most: int
     clock: Callable[[], float]
@@ -24,7 +24,7 @@ class RateLimiter:
     _blocked_until: float = -math.inf
 
     def take(self) -> tuple[bool, dict[str, str]]:
-        """Whether one more request is let through, and the headers that say how things stand."""
+        """Whether one more request is allowed, and the rate limit headers of its answer."""
         now = self.clock()
         if now >= max(self._started + self.window, self._blocked_until):
             self._started, self._used = now, 0

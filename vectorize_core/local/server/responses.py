@@ -1,4 +1,4 @@
-"""Answers in the envelope of the Cloudflare API, or bare as the Workers binding wants them."""
+"""HTTP responses: results and faults as the JSON of Cloudflare's API or of a Workers binding."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from vectorize_core.models import (
 
 HINT_CODE: Final = 49998
 """The code of a hint; Cloudflare is not known to use it."""
-_ENDING: Final = (408, 413)
+_BODY_UNREAD: Final = (408, 413)
 
 
 class JsonResponse(Response):
-    """JSON in which float32 arrays are written in their shortest form."""
+    """JSON, with float32 arrays in their shortest form."""
 
     media_type = "application/json"
 
@@ -57,14 +57,14 @@ def failure(fault: ServiceFault) -> Response:
     )
 
 
-def bare_failure(fault: ServiceFault) -> Response:
-    """A fault as the Workers binding reads it."""
+def binding_failure(fault: ServiceFault) -> Response:
+    """A fault for a Workers binding, which expects no envelope."""
     return _failure(fault, {"error": fault.message, "code": fault.code})
 
 
 def _failure(fault: ServiceFault, content: Any) -> Response:
-    # After these the rest of a body may still be on its way, and is not waited for.
-    headers = {"connection": "close"} if fault.status in _ENDING else None
+    # The rest of the body, which nothing will read, may still arrive on this connection.
+    headers = {"connection": "close"} if fault.status in _BODY_UNREAD else None
     return JsonResponse(content, status_code=fault.status, headers=headers)
 
 
@@ -80,7 +80,7 @@ def index(details: IndexDetails) -> dict[str, Any]:
 
 
 def info(state: IndexInfo) -> dict[str, Any]:
-    """The answer of ``/info``; the last two are absent before the first mutation."""
+    """The answer of ``/info``; before the first mutation it has no ``processedUpTo`` fields."""
     answer: dict[str, Any] = {"dimensions": state.dimensions, "vectorCount": state.vector_count}
     if state.processed_up_to_mutation is not None:
         answer["processedUpToDatetime"] = _milliseconds(state.processed_up_to_datetime)

@@ -1,7 +1,8 @@
-"""The server on a socket: in the foreground, or in a thread for the length of a test."""
+"""Running the server with uvicorn: in the foreground, or in a thread while a test runs."""
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -9,18 +10,22 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import uvicorn
+from starlette.types import ASGIApp
 
+from vectorize_core.errors import VectorizeError
 from vectorize_core.local.server.app import create_app
 from vectorize_core.local.server.settings import Settings
 from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_loopback
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8989
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8989
 UVICORN_OPTIONS: Final[dict[str, Any]] = {
     "log_level": "warning",
-    # Longer than clients keep a connection in their pools; they would send on one just closed.
+    # Longer than clients keep idle connections, or they would send on one that was just closed.
     "timeout_keep_alive": 75,
 }
+_ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 (compared with)
+_BACKLOG = 2_048
 
 
 def serve(
@@ -32,15 +37,57 @@ def serve(
 ) -> None:
     """Serve until interrupted.
 
-    Raises ValueError for an address that others can reach, unless there is a token or
-    ``open_to_network`` says that none is wanted.
+    Raises ValueError for an address that other machines can reach if there is no token, unless
+    ``open_to_network`` allows that; OSError if the address cannot be listened on.
     """
-    address = f"[{host}]" if ":" in host else host
-    if settings.token is None and not open_to_network and not is_loopback(f"http://{address}"):
+    if settings.token is None and not open_to_network and is_open_to_network(host):
         raise ValueError(
-            f"{host} can be reached by others: give a token, or say that none is wanted"
+            f"other machines can reach {host}: give a token, or open_to_network=True to do without"
         )
-    uvicorn.run(create_app(settings), host=host, port=port, **UVICORN_OPTIONS)
+    app = create_app(settings)
+    with listen(host, port) as listener:
+        run(app, listener)
+
+
+def is_open_to_network(host: str) -> bool:
+    """Whether other machines can reach a server that listens on ``host``."""
+    return host in _ANY_ADDRESS or not is_loopback(base_url(host, DEFAULT_PORT))
+
+
+def base_url(host: str, port: int) -> str:
+    """The base URL of the API, for clients on this machine."""
+    if host in _ANY_ADDRESS:
+        host = DEFAULT_HOST
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/client/v4"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that queues connections from now on. Raises OSError, UnicodeError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name != "nt":
+            # So that a port can be used again at once. Windows would share one that is in use.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def run(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve on ``listener`` until Ctrl-C. Raises VectorizeError if the server does not start."""
+    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=5, **UVICORN_OPTIONS))
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        # The normal end: uvicorn has closed everything, and raises it again.
+        return
+    if not server.started:
+        raise VectorizeError("the server did not start; see its log")
 
 
 class BackgroundServer:
@@ -51,8 +98,8 @@ class BackgroundServer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings if settings is not None else Settings()
-        # Only where the protocol is named does asyncio turn off Nagle's algorithm, which would
-        # hold up every answer by 40 milliseconds.
+        # Asyncio turns off Nagle's algorithm, which delays every answer by 40 milliseconds, only
+        # for sockets whose protocol is named.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         app = create_app(self.settings)
         self._server = uvicorn.Server(
@@ -67,9 +114,8 @@ class BackgroundServer:
 
     @property
     def base_url(self) -> str:
-        """What a client takes as ``base_url`` or CLOUDFLARE_BASE_URL."""
-        host, port = self._socket.getsockname()
-        return f"http://{host}:{port}/client/v4"
+        """The value for ``base_url`` of a client, or for CLOUDFLARE_BASE_URL."""
+        return base_url(*self._socket.getsockname())
 
     @property
     def environment(self) -> dict[str, str]:
@@ -77,7 +123,7 @@ class BackgroundServer:
         return environment(self.base_url, self.settings.token)
 
     def start(self) -> Self:
-        """Listen; returns when requests are answered."""
+        """Start; returns when requests are answered. RuntimeError if that takes 10 seconds."""
         self._socket.bind((DEFAULT_HOST, 0))
         self._thread.start()
         deadline = time.monotonic() + 10

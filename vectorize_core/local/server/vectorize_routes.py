@@ -1,4 +1,7 @@
-"""The 14 calls of the public API as routes."""
+"""The HTTP routes of Vectorize: the 14 calls of the public API.
+
+https://developers.cloudflare.com/api/resources/vectorize/
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ from vectorize_core.local.service import Service
 from vectorize_core.models import IndexConfig, QueryResult, Vector
 
 logger = logging.getLogger("vectorize_core.server")
-_MOST_HINTS: Final = 1_000
+_MAX_KNOWN_HINTS: Final = 1_000
 PREFIX: Final = "/client/v4/accounts/{account}/vectorize/v2/indexes"
 
 
 class VectorizeRoutes:
-    """What a request asks of the service, under the switches of a server."""
+    """Calls the service for each request, as the server's settings say."""
 
     def __init__(self, accounts: Accounts, settings: Settings) -> None:
         self._accounts = accounts
@@ -56,7 +59,7 @@ class VectorizeRoutes:
         ]
 
     def create_index(self, call: Call) -> Response:
-        """An index with a configuration, or with the preset of an embedding model."""
+        """Create an index by its dimensions and metric, or by the preset of a model."""
         body = parsing.json_object(call)
         name, description = field(body, "name", str), field(body, "description", str)
         created = self._service(call).create_index(
@@ -83,7 +86,7 @@ class VectorizeRoutes:
         return responses.success(None if self._settings.delete_result == "null" else {})
 
     def query(self, call: Call) -> Response:
-        """Matches, with hints where a filter may have found too little."""
+        """Matches, with hints if a filter may have found too little."""
         found, hints = self.search(
             self._service(call), call.names["index"], parsing.json_object(call)
         )
@@ -114,34 +117,33 @@ class VectorizeRoutes:
         return found, hints
 
     def _hints(self, service: Service, index: str, expression: Mapping[str, Any]) -> Sequence[str]:
-        """Kept until the next mutation: finding them reads the metadata of the whole index."""
+        """Hints, kept until the next mutation: to find them, all metadata are read."""
         last = service.index_info(index).processed_up_to_mutation
         key = service, index, last, tuple(sorted(expression))
         hints = self._known_hints.get(key)
         if hints is None:
             hints = service.filter_hints(index, expression)
             behavior = self._settings.behavior
-            # With delays the hints change as time goes by.
+            # With delays hints change as time passes.
             if not (behavior.propagate_delay or behavior.metadata_index_delay):
-                if len(self._known_hints) >= _MOST_HINTS:
+                if len(self._known_hints) >= _MAX_KNOWN_HINTS:
                     self._known_hints.clear()
                 self._known_hints[key] = hints
         return hints
 
-    def insert(self, service: Service, index: str, call: Call) -> Any:
-        """The receipt of an insert."""
-        vectors = self.vectors(service, index, call, "insert")
+    def insert(self, service: Service, index: str, call: Call, ndjson: bytes | None = None) -> Any:
+        """The receipt of an insert; ``ndjson`` in place of the request's body."""
+        vectors = self._vectors(service, index, call, "insert", ndjson)
         return responses.mutation(service.insert(index, vectors))
 
-    def upsert(self, service: Service, index: str, call: Call) -> Any:
-        """The receipt of an upsert."""
-        vectors = self.vectors(service, index, call, "upsert")
+    def upsert(self, service: Service, index: str, call: Call, ndjson: bytes | None = None) -> Any:
+        """The receipt of an upsert; ``ndjson`` in place of the request's body."""
+        vectors = self._vectors(service, index, call, "upsert", ndjson)
         return responses.mutation(service.upsert(index, vectors))
 
-    def vectors(
-        self, service: Service, index: str, call: Call, verb: str, ndjson: bytes | None = None
+    def _vectors(
+        self, service: Service, index: str, call: Call, verb: str, ndjson: bytes | None
     ) -> list[Vector]:
-        """The vectors of a write, whose NDJSON may have been found already."""
         unparsable = call.query.get("unparsable-behavior", self._settings.unparsable_default)
         if unparsable not in ("error", "discard"):
             raise faults.refused("unparsable-behavior is 'error' or 'discard'")
@@ -168,7 +170,7 @@ class VectorizeRoutes:
         return True
 
     def _service(self, call: Call) -> Service:
-        return self._accounts.service(call.names["account"])
+        return self._accounts.get(call.names["account"]).service
 
     def _on_index(self, work: Callable[[Service, str, Call], Any]) -> Handler:
         return lambda call: responses.success(work(self._service(call), call.names["index"], call))
@@ -181,12 +183,12 @@ def info(service: Service, index: str, _: Call) -> Any:
 
 def get_by_ids(service: Service, index: str, call: Call) -> Any:
     """Vectors by their ids."""
-    return responses.vectors(service.get_by_ids(index, ids(parsing.json_object(call))))
+    return responses.vectors(service.get_by_ids(index, parsing.ids(parsing.json_object(call))))
 
 
 def delete_by_ids(service: Service, index: str, call: Call) -> Any:
     """The receipt of a delete."""
-    return responses.mutation(service.delete_by_ids(index, ids(parsing.json_object(call))))
+    return responses.mutation(service.delete_by_ids(index, parsing.ids(parsing.json_object(call))))
 
 
 def list_vectors(service: Service, index: str, call: Call) -> Any:
@@ -208,15 +210,9 @@ def list_metadata_indexes(service: Service, index: str, _: Call) -> Any:
 
 
 def delete_metadata_index(service: Service, index: str, call: Call) -> Any:
-    """The receipt of a metadata index's end."""
+    """The receipt of the deletion of a metadata index."""
     name = field(parsing.json_object(call), "propertyName", str)
     return responses.mutation(service.delete_metadata_index(index, name))
-
-
-def ids(body: Mapping[str, Any]) -> list[str]:
-    """The ids of a get or a delete; none if they are left out."""
-    given: list[str] | None = field(body, "ids", list)
-    return given if given is not None else []
 
 
 def _config(config: Any) -> Any:

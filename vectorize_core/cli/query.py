@@ -1,0 +1,142 @@
+"""The command ``query``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vectorize_core import jsontext, limits
+from vectorize_core.cli import api_json, output
+from vectorize_core.cli.output import AsJson
+from vectorize_core.cli.target import IndexName, Target, with_target
+from vectorize_core.index import Index
+from vectorize_core.models import Match, Values, as_values
+from vectorize_core.reads.raw import QueryOptions
+
+
+class WhichMetadata(StrEnum):
+    """Which metadata are returned with a match."""
+
+    NONE = "none"
+    INDEXED = "indexed"
+    ALL = "all"
+
+
+@with_target
+def query(
+    target: Target,
+    name: IndexName,
+    vector: Annotated[
+        str | None, typer.Option(metavar="JSON", help="The vector, as a JSON array.")
+    ] = None,
+    vector_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="The id of a stored vector to search with.")
+    ] = None,
+    vector_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A file with the vector; - for stdin.")
+    ] = None,
+    top_k: Annotated[
+        int, typer.Option(min=1, max=limits.MAX_TOP_K, help="How many matches.")
+    ] = limits.DEFAULT_TOP_K,
+    filter_text: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="JSON", help='Such as {"year": {"$gte": 1960}}.'),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Search this namespace only; else all.")
+    ] = None,
+    metadata: Annotated[
+        WhichMetadata, typer.Option(help="What of the metadata comes along.")
+    ] = WhichMetadata.NONE,
+    with_values: Annotated[
+        bool, typer.Option("--values", help="Show the vectors' values too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the vectors nearest to a vector, best first."""
+    sought = _query_vector(vector, vector_id, vector_file)
+    wanted = None if filter_text is None else _filter(filter_text)
+    with target.client() as client:
+        index = client.index(name)
+        options: QueryOptions = {
+            "return_values": with_values,
+            "return_metadata": metadata.value,
+            "vectorize_filter": wanted,
+            "namespace": namespace,
+        }
+        if isinstance(sought, str):
+            matches = index.query_by_id(sought, top_k, **options)
+        else:
+            matches = index.query(sought, top_k, **options)
+        if wanted and not matches:
+            _explain_nothing(index, wanted)
+    if as_json:
+        output.print_json_array(map(api_json.match, matches))
+        return
+    _print_matches(matches, metadata is not WhichMetadata.NONE, with_values)
+
+
+def _print_matches(matches: list[Match], with_metadata: bool, with_values: bool) -> None:
+    columns = ["score", "id", "namespace"]
+    rows: list[list[Any]] = [[m.score, m.id, m.namespace] for m in matches]
+    if with_metadata:
+        columns.append("metadata")
+        rows = [[*row, m.metadata] for row, m in zip(rows, matches, strict=True)]
+    if with_values:
+        columns.append("values")
+        rows = [[*row, m.values] for row, m in zip(rows, matches, strict=True)]
+    output.print_table(columns, rows)
+
+
+def _query_vector(vector: str | None, vector_id: str | None, file: str | None) -> Values | str:
+    if sum(given is not None for given in (vector, vector_id, file)) != 1:
+        raise typer.BadParameter("give one of --vector, --vector-id and --vector-file")
+    if vector_id is not None:
+        return vector_id
+    if vector is not None:
+        return _values(vector, "--vector")
+    assert file is not None
+    option = f"--vector-file {file}"
+    if file == "-":
+        return _values(sys.stdin.buffer.read(), option)
+    try:
+        return _values(Path(file).read_bytes(), option)
+    except OSError as error:
+        raise typer.BadParameter(f"{option}: {error.strerror}") from None
+
+
+def _values(text: str | bytes, option: str) -> Values:
+    try:
+        numbers = jsontext.loads(text)
+        if not isinstance(numbers, list) or not all(type(n) in (int, float) for n in numbers):
+            raise ValueError("not an array of numbers")
+        return as_values(numbers)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            f"{option} must be a JSON array of numbers such as [0.1, 0.2]: {error}"
+        ) from None
+
+
+def _filter(text: str) -> Mapping[str, Any]:
+    try:
+        wanted = jsontext.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--filter is not JSON: {error}") from None
+    if not isinstance(wanted, dict):
+        raise typer.BadParameter('--filter must be a JSON object such as {"year": 1999}')
+    return wanted
+
+
+def _explain_nothing(index: Index, wanted: Mapping[str, Any]) -> None:
+    """Note the properties of a filter that cannot match, because the service does not tell."""
+    filterable = {m.property_name for m in index.list_metadata_indexes()}
+    for name in sorted(set(wanted) - filterable):
+        output.note(
+            f"{name!r} has no metadata index, so a filter on it finds nothing. Create one, then "
+            "write the vectors again"
+        )
