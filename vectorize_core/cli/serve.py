@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorize_core import jsontext
+from vectorize_core.behavior import Behavior
 from vectorize_core.cli.errors import fail, report_errors
 from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.serve_switches import parse
@@ -86,7 +87,7 @@ def serve(
     """
     _check_token(token)
     try:
-        from vectorize_core.local import Behavior, ServiceFault  # noqa: PLC0415
+        from vectorize_core.local import ServiceFault  # noqa: PLC0415
         from vectorize_core.local.server import Settings, create_app, uvicorn_server  # noqa: PLC0415
     except ImportError as error:
         fail(str(error), 2)
