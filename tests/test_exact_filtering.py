@@ -27,14 +27,13 @@ from llama_index_vectorize.filters import to_expression
 from tests.core.filters.strategies import (
     BEHAVIORS,
     INDEXED,
-    NIGHTLY,
     PATHS,
     SOME_NUMBERS,
     SOME_TEXTS,
-    examples,
     expressions,
     user_metadata,
 )
+from tests.nightly import examples, sized
 from tests.stores import (
     METRICS,
     Call,
@@ -54,7 +53,7 @@ from vectorize_core.local import Behavior
 from vectorize_core.models import Metric
 from vectorize_core.scoring import similarity
 
-pytestmark = pytest.mark.timeout(3_600 if NIGHTLY else 120)
+pytestmark = pytest.mark.timeout(sized(120, 3_600))
 
 COUNT = 160
 TEXTS = [f"text {i}" for i in range(COUNT)]
@@ -260,7 +259,7 @@ CALLS = st.sampled_from([sync_call, async_call])
 NUMBERS = st.integers(0, len(BEHAVIORS) - 1)
 
 
-@examples(200)
+@examples(100)
 @given(NUMBERS, KINDS_AND_FILTERS, CALLS, st.sampled_from([4, 60, 120, 500]))
 def test_a_store_is_exact_whatever_the_service_does(
     stores: Stores, number: int, chosen: Any, call: Call, k: int
@@ -287,7 +286,7 @@ def test_a_store_is_exact_whatever_the_service_does(
 # A search may overlook what the service does. What finds all may not, in silence or otherwise.
 
 
-@examples(60)
+@examples(30)
 @given(
     st.one_of(KINDS_AND_FILTERS, KINDS_AND_RANGES),
     CALLS,
@@ -313,7 +312,7 @@ def test_all_that_matches_is_found_though_the_service_overlooks_some(
     asyncio.run(check())
 
 
-@examples(40)
+@examples(30)
 @given(
     st.one_of(KINDS_AND_FILTERS, KINDS_AND_RANGES),
     CALLS,

@@ -74,6 +74,7 @@ async def test_an_example_is_explained_as_it_says_there(
 
 
 @both_ways
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("title", "code", "text"), EXAMPLES, ids=[each[0] for each in EXAMPLES])
 async def test_an_example_is_answered_right(
     store: VectorizeVectorStore,

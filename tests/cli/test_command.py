@@ -56,7 +56,9 @@ def test_main(tmp_path: Path) -> None:
 def test_a_reader_who_has_enough(tmp_path: Path) -> None:
     with VectorizeClient.local(tmp_path) as client:
         client.create_index("docs", dimensions=32, record_layout=False)
-        client.index("docs").upsert(Vector(f"{n:060}", [1.0] * 32) for n in range(4_000))
+        vectors = (Vector(f"{n:060}", [1.0] * 32) for n in range(4_000))
+        # Batches that overtake each other would be listed in the order they arrived in.
+        client.index("docs").upsert(vectors, concurrency=1)
     process = subprocess.Popen(
         [sys.executable, "-m", "vectorize_core.cli", "list", "docs", "--path", str(tmp_path)],
         cwd=ROOT,

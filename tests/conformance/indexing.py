@@ -122,6 +122,7 @@ class IndexingSuite:
         assert indexer.letters() == ""
 
     @pytest.mark.parametrize("cleanup_batch_size", [17, 1000])
+    @pytest.mark.covering(1)
     async def test_more_than_a_thousand_stale_documents_go(
         self, indexer: Indexer, cleanup_batch_size: int
     ) -> None:
@@ -134,6 +135,7 @@ class IndexingSuite:
 
     @pytest.mark.filterwarnings("ignore:Using SHA-1")
     @pytest.mark.parametrize("key_encoder", ENCODERS)
+    @pytest.mark.covering(1)
     async def test_every_key_encoder_that_fits_works(
         self, indexer: Indexer, key_encoder: Any
     ) -> None:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import Service
 from vectorize_core.models import METRICS, IndexConfig, Metric, Vector
@@ -108,7 +109,7 @@ def reference(metric: Metric, a: np.ndarray, b: np.ndarray) -> np.float32:
     return np.float32((a * b).sum() / lengths if lengths else 0.0)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(60)
 @given(
     metric=st.sampled_from(METRICS),
     given_records=records,

@@ -29,6 +29,7 @@ from tests.faults.corpus import (
 )
 from tests.faults.proxy import Fault, FaultProxy, mixed
 from tests.faults.writer import Job
+from tests.nightly import sized
 from tests.stores import Call, both_ways
 from vectorize_core import (
     ApiError,
@@ -39,9 +40,8 @@ from vectorize_core import (
     VectorizeClient,
 )
 
-NIGHTLY = os.environ.get("VECTORIZE_NIGHTLY") == "1"
 ROOT: Final = Path(__file__).parents[2]
-KILLS: Final = 4
+KILLS: Final = sized(2, 4)
 ON_THE_WAY: Final = 4
 """Batches: as many as are sent at once, or one less and the one that is being embedded."""
 
@@ -89,15 +89,15 @@ def rows_of(ids: Sequence[str], texts: Sequence[str]) -> list[Row]:
 
 
 @pytest.mark.timeout(300)
-@both_kinds_of_ids
-@pytest.mark.parametrize("seed", range(20 if NIGHTLY else 1))
+@pytest.mark.parametrize("named", sized([False], [True, False]))
+@pytest.mark.parametrize("seed", range(sized(1, 20)))
 def test_a_write_that_is_killed_goes_on_with_what_is_missing(
     target: Target, index: str, tmp_path: Path, named: bool, seed: int
 ) -> None:
     chance = random.Random(seed)
-    job = Job(target.base_url, index, 8_000, 50, named, str(tmp_path))
+    job = Job(target.base_url, index, sized(4_000, 8_000), 50, named, str(tmp_path))
     for attempt in range(KILLS):
-        moment = chance.randint(0, 30), chance.uniform(0.0, 0.05)
+        moment = chance.randint(0, sized(25, 30)), chance.uniform(0.0, 0.05)
         start_and_kill(replace(job, attempt=attempt), *moment)
     ids = finish(replace(job, attempt=KILLS))
 
@@ -129,11 +129,12 @@ class CountedEmbeddings(HashEmbeddings):
 
 @both_ways
 @both_kinds_of_ids
-@pytest.mark.parametrize("seed", range(20 if NIGHTLY else 3))
+@pytest.mark.covering(2)
+@pytest.mark.parametrize("seed", range(sized(2, 20)))
 async def test_a_write_that_ends_early_goes_on_from_its_error(
     target: Target, index: str, call: Call, named: bool, seed: int
 ) -> None:
-    texts = [f"text {number}" for number in range(4_000)]
+    texts = [f"text {number}" for number in range(sized(1_500, 4_000))]
     given = [f"id-{number}" for number in range(len(texts))] if named else None
     once = RetryPolicy(read_deadline=60.0, write_deadline=0.0, first_delay=0.005, max_delay=0.05)
     embeddings = CountedEmbeddings()
@@ -141,7 +142,9 @@ async def test_a_write_that_ends_early_goes_on_from_its_error(
     may_be_embedded_again: Counter[str] = Counter()
     ids: list[str] = []
     weights = {**dict.fromkeys(Fault, 1.0), Fault.SILENT: 0.1}
-    async with FaultProxy(target.base_url, mixed(0.1, seed, weights), seed=seed) as proxy:
+    async with FaultProxy(
+        target.base_url, mixed(sized(0.2, 0.1), seed, weights), seed=seed
+    ) as proxy:
         client = VectorizeClient(base_url=proxy.base_url, retry=once, timeout=1.0)
         async with client.to_async():
             store = VectorizeVectorStore(embeddings, client=client, index_name=index, batch_size=50)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 
 from langchain_vectorize import VectorizeVectorStore
+from tests.nightly import examples
 from tests.stores import (
     ODD_METADATA,
     Call,
@@ -61,7 +62,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(40)
 @given(st.text(max_size=50), st.dictionaries(st.text(max_size=20), JSON, max_size=4))
 def test_any_document_comes_back(text: str, metadata: dict[str, Any]) -> None:
     with VectorizeVectorStore.local(Embedder(), index_name="docs") as store:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from langchain_core.documents import Document
 
 from langchain_vectorize import VectorizeVectorStore
 from langchain_vectorize.vectorstore import RELEVANCE
+from tests.nightly import examples
 from tests.stores import METRICS, Embedder, raw_scores
 from vectorize_core import VectorizeClient
 from vectorize_core.models import Metric
@@ -68,7 +69,7 @@ def holding(client: VectorizeClient) -> Any:
 
 
 @every_metric
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(15)
 @given(rows=ROWS, query=st.integers(0, 100), k=st.integers(0, 14), fetch_k=st.integers(0, 14))
 def test_all_nearness_and_no_novelty_is_the_ranking(
     holding: Any, metric: Metric, rows: Any, query: int, k: int, fetch_k: int
@@ -82,7 +83,7 @@ def test_all_nearness_and_no_novelty_is_the_ranking(
 
 
 @every_metric
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(15)
 @given(rows=ROWS, query=st.integers(0, 100), weight=st.sampled_from((0.0, 0.25, 0.5, 0.75)))
 def test_each_choice_is_worth_most_beside_those_before_it(
     holding: Any, metric: Metric, rows: Any, query: int, weight: float
@@ -176,8 +177,9 @@ def typed(value: Any) -> Any:
 
 @pytest.mark.parametrize("tenant", [False, True], ids=["store", "tenant"])
 @pytest.mark.parametrize("kind", TYPES)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(8)
 @given(data=st.data())
+@pytest.mark.covering(1)
 def test_metadata_of_every_type_comes_back_by_every_way(
     client: VectorizeClient, kind: str, tenant: bool, data: st.DataObject
 ) -> None:

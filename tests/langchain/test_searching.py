@@ -203,6 +203,7 @@ def chosen_by_hand(
 @pytest.mark.parametrize("method", SEARCHES[5:])
 @pytest.mark.parametrize("fetch_k", [10, 50, 80, 100, 120])
 @pytest.mark.parametrize("lambda_mult", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.covering(2)
 async def test_mmr_chooses_in_order_out_of_fetch_k(
     filled: Any, call: Call, method: str, fetch_k: int, lambda_mult: float
 ) -> None:
@@ -334,6 +335,7 @@ async def test_a_retriever_adds_documents(store: VectorizeVectorStore, call: Cal
 @both_ways
 @every_metric
 @pytest.mark.parametrize("k", [0, 1, 49, 50, 99, 100, 119, 500])
+@pytest.mark.covering(2)
 async def test_a_stored_document_finds_the_others_nearest_to_it_and_embeds_nothing(
     filled: Any, call: Call, metric: Metric, k: int
 ) -> None:
@@ -378,6 +380,7 @@ FILTERS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = {
 @both_ways
 @every_search
 @pytest.mark.parametrize(("filter", "matches"), FILTERS.values(), ids=list(FILTERS))
+@pytest.mark.covering(2)
 async def test_every_search_obeys_a_filter(
     filled: Any, call: Call, method: str, filter: Any, matches: Any
 ) -> None:

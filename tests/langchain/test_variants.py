@@ -55,6 +55,7 @@ def arguments(method: Callable[..., Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.covering(2)
 async def test_no_method_swallows_a_keyword(filled: VectorizeVectorStore, name: str) -> None:
     method = getattr(filled, name)
     given = arguments(method)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core import VectorStoreIndex
 from llama_index.core.postprocessor import SimilarityPostprocessor
@@ -23,6 +23,7 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import meaning, text_node
+from tests.nightly import examples
 from tests.stores import METRICS, Call, both_ways, ranking, vector
 from vectorize_core.models import Metric
 
@@ -110,7 +111,7 @@ def asked(filters: MetadataFilters, k: int = COUNT, **options: Any) -> VectorSto
 
 
 @given(filters=FLAT, k=st.integers(1, COUNT))
-@settings(max_examples=100, deadline=None)
+@examples(40)
 def test_queries_find_the_same_in_the_same_order(
     theirs: SimpleVectorStore, ours: VectorizeVectorStore, filters: MetadataFilters, k: int
 ) -> None:
@@ -125,7 +126,7 @@ def test_queries_find_the_same_in_the_same_order(
 
 
 @given(filters=FLAT, node_ids=SOME_IDS.filter(bool))
-@settings(max_examples=60, deadline=None)
+@examples(30)
 def test_queries_among_some_ids_find_the_same(
     theirs: SimpleVectorStore,
     ours: VectorizeVectorStore,
@@ -137,7 +138,7 @@ def test_queries_among_some_ids_find_the_same(
 
 
 @given(filters=FLAT.filter(lambda filters: filters.filters), node_ids=st.none() | SOME_IDS)
-@settings(max_examples=50, deadline=None)
+@examples(25)
 def test_deletions_leave_the_same_and_getting_finds_what_they_delete(
     ours: VectorizeVectorStore, filters: MetadataFilters, node_ids: list[str] | None
 ) -> None:
@@ -158,7 +159,7 @@ def test_deletions_leave_the_same_and_getting_finds_what_they_delete(
 
 
 @given(filters=NESTED)
-@settings(max_examples=80, deadline=None)
+@examples(40)
 def test_filters_may_be_nested_anyhow(ours: VectorizeVectorStore, filters: MetadataFilters) -> None:
     expected = {node.node_id for node in NODES if meaning(filters, node.metadata)}
     found = ours.query(asked(filters), unindexed="scan").ids

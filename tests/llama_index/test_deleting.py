@@ -104,6 +104,7 @@ SELECTIONS: list[tuple[list[str] | None, MetadataFilters | None, str]] = [
 
 @both_ways
 @pytest.mark.parametrize(("node_ids", "filters", "expected"), SELECTIONS)
+@pytest.mark.covering(2)
 async def test_nodes_are_selected_by_ids_and_filters(
     filled: VectorizeVectorStore,
     client: VectorizeClient,
@@ -140,6 +141,7 @@ async def test_one_string_is_no_list_of_ids(filled: VectorizeVectorStore, call: 
 
 
 @both_ways
+@pytest.mark.covering(1)
 async def test_many_nodes_of_a_filter_are_all_found(
     make: Make, client: VectorizeClient, call: Call
 ) -> None:
@@ -209,6 +211,7 @@ async def test_before_the_first_write_there_is_nothing(
         ("delete_nodes", (["1", "2"], kind_is("k"))),
     ],
 )
+@pytest.mark.covering(2)
 async def test_a_deletion_keeps_to_its_namespace(
     make: Make, client: VectorizeClient, call: Call, method: str, args: Any
 ) -> None:

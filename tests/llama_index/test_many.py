@@ -14,6 +14,7 @@ from llama_index.core.schema import TextNode
 
 from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import MODEL, documents, equal_to, run_pipeline, text_node
+from tests.nightly import sized
 from tests.stores import DIMENSIONS, Call, Make, Recorder, both_ways, vector
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import DeleteByIds, GetByIds, Op, Query, Upsert
@@ -21,6 +22,7 @@ from vectorize_core.models import Mutation
 from vectorize_core.transport.executor import Answer, Executor
 
 T = TypeVar("T")
+MANY = sized(2_000, 5_000)
 VALUES = vector("the same for all")
 
 
@@ -37,10 +39,10 @@ async def test_a_pipeline_may_have_thousands_of_nodes(
 ) -> None:
     store = make()
     pipeline = IngestionPipeline(transformations=[MODEL], vector_store=store)
-    await run_pipeline(call, pipeline, documents(*(f"text {n}" for n in range(5_000))))
-    assert sorted(len(ids) for ids in sent.writes) == [500] * 10
-    assert {i for ids in sent.writes for i in ids} == {f"doc-{n}" for n in range(5_000)}
-    assert await call(store, "count") == 5_000
+    await run_pipeline(call, pipeline, documents(*(f"text {n}" for n in range(MANY))))
+    assert sorted(len(ids) for ids in sent.writes) == [500] * (MANY // 500)
+    assert {i for ids in sent.writes for i in ids} == {f"doc-{n}" for n in range(MANY)}
+    assert await call(store, "count") == MANY
 
 
 @both_ways
@@ -102,16 +104,16 @@ def test_a_generator_of_nodes_takes_no_more_memory_than_the_batches_in_flight(
     sunk: VectorizeVectorStore,
 ) -> None:
     peak(sunk, map(node, range(200)))
-    few, many = peak(sunk, map(node, range(400))), peak(sunk, map(node, range(1_600)))
+    few, many = peak(sunk, map(node, range(400))), peak(sunk, map(node, range(1_200)))
     # But for the ids that are returned, and what became of each; a node takes ten times that.
-    assert many < few + 1_200 * 400
+    assert many < few + 800 * 400
 
 
 def test_a_list_of_nodes_takes_less_than_the_nodes_themselves(sunk: VectorizeVectorStore) -> None:
     """All of a list is checked before any of it is sent."""
     peak(sunk, map(node, range(200)))
     tracemalloc.start()
-    nodes = [node(n) for n in range(2_000)]
+    nodes = [node(n) for n in range(1_000)]
     for one in nodes:
         one.embedding = [value + 0.0 for value in VALUES]
     own = tracemalloc.get_traced_memory()[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core import VectorStoreIndex
 from llama_index.core.vector_stores.types import (
@@ -19,6 +19,7 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import equal_to, text_node
+from tests.nightly import examples
 from tests.stores import METRICS, Call, Make, Recorder, both_ways, ranking, vector
 from vectorize_core import InvalidInputError, VectorizeClient
 from vectorize_core.api.operations import Query
@@ -190,7 +191,7 @@ async def test_wrong_settings_of_diversity_are_refused(
     st.integers(0, 9),
     st.sampled_from(METRICS),
 )
-@settings(max_examples=60, deadline=None)
+@examples(30)
 def test_any_rows_are_chosen_at_most_once(
     rows: list[list[float]], threshold: float, k: int, metric: Metric
 ) -> None:

@@ -106,6 +106,7 @@ def nearest(text: str, k: int = 1, **options: Any) -> VectorStoreQuery:
 @both_ways
 @pytest.mark.parametrize("text_key", ["text", "body"])
 @pytest.mark.parametrize("name", NODES)
+@pytest.mark.covering(2)
 async def test_a_node_comes_back_as_it_was(
     make: Make, call: Call, name: str, text_key: str
 ) -> None:
@@ -138,6 +139,7 @@ def test_text_and_metadata_are_stored_once(
 
 @both_ways
 @pytest.mark.parametrize("name", ["bare", "chunk", "IndexNode", "ImageNode"])
+@pytest.mark.covering(2)
 async def test_the_stock_layout_of_llama_index_is_read(
     store: VectorizeVectorStore, client: VectorizeClient, call: Call, name: str
 ) -> None:
@@ -207,6 +209,7 @@ async def test_a_node_without_embedding_is_refused_by_name(
 
 @both_ways
 @bad_records
+@pytest.mark.covering(1)
 async def test_a_bad_node_is_refused_before_anything_is_sent(
     make: Make, sent: Recorder, call: Call, bad: Any
 ) -> None:
@@ -232,6 +235,7 @@ async def test_a_bad_node_is_refused_before_anything_is_sent(
         ([], "'bad'.* 0 dimensions"),
     ],
 )
+@pytest.mark.covering(1)
 async def test_a_bad_embedding_is_refused_before_anything_is_sent(
     make: Make, sent: Recorder, call: Call, exists: bool, values: Any, message: str
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core import VectorStoreIndex
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
@@ -24,6 +24,7 @@ from llama_index.core.vector_stores.types import (
 from llama_index_vectorize import VectorizeVectorStore
 from llama_index_vectorize.filters import to_expression
 from tests.llama_index.helpers import equal_to, text_node
+from tests.nightly import examples
 from tests.stores import METRICS, Call, Make, Recorder, both_ways, ranking, raw_scores, vector
 from vectorize_core import (
     InvalidFilterError,
@@ -259,7 +260,7 @@ def trees(draw: st.DrawFn) -> MetadataFilters:
     return MetadataFilters(filters=leaves)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(60)
 @given(filters=trees(), metric=st.sampled_from(METRICS))
 def test_filters_mean_what_they_say(filled: Any, filters: MetadataFilters, metric: Metric) -> None:
     store: VectorizeVectorStore = filled(metric)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core.schema import (
     BaseNode,
@@ -29,6 +29,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from llama_index_vectorize import VectorizeVectorStore
 from llama_index_vectorize.nodes import to_node, to_record, to_stock_record
 from tests.llama_index.helpers import embedded
+from tests.nightly import examples
 from tests.stores import Call, Make, both_ways, shape, vector
 from vectorize_core import InvalidVectorError, VectorizeClient, layout
 from vectorize_core.api.validation import check_metadata
@@ -133,7 +134,7 @@ def assert_same(back: BaseNode, node: BaseNode) -> None:
 
 
 @given(nodes(), st.sampled_from(("text", "a", "body")))
-@settings(max_examples=120, deadline=None)
+@examples(60)
 def test_any_node_comes_back_as_it_was(node: BaseNode, text_key: str) -> None:
     before = node.model_copy(deep=True)
     assert_same(to_node(stored(to_record(node, text_key), text_key)), node)
@@ -141,7 +142,7 @@ def test_any_node_comes_back_as_it_was(node: BaseNode, text_key: str) -> None:
 
 
 @given(nodes(PLAIN_METADATA))
-@settings(max_examples=60, deadline=None)
+@examples(30)
 def test_any_node_comes_back_out_of_the_stock_layout(node: BaseNode) -> None:
     back = to_node(stored(to_stock_record(node)))
     # LlamaIndex itself reads a Document as a TextNode.

@@ -93,6 +93,7 @@ async def test_every_query_finds_ones_own_nodes_by_ones_own_ids(views: Views, ca
         ("clear", (), []),
     ],
 )
+@pytest.mark.covering(2)
 async def test_deleting_and_replacing_leave_others_alone(
     views: Views, client: VectorizeClient, call: Call, method: str, args: Any, left: list[str]
 ) -> None:

@@ -6,7 +6,6 @@ Small by default; with ``VECTORIZE_NIGHTLY=1`` in the environment thousands of e
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,16 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.nightly import sized
 from tests.server.helpers import NDJSON, ONES, Peer, fault_of, lines, record, result_of
 from vectorize_core.local.server import BackgroundServer, Settings
 
-NIGHTLY = os.environ.get("VECTORIZE_NIGHTLY") == "1"
 bounded = settings(
-    max_examples=5_000 if NIGHTLY else 60,
-    deadline=None,
+    max_examples=sized(40, 5_000),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-pytestmark = pytest.mark.timeout(3_600 if NIGHTLY else 120)
+pytestmark = pytest.mark.timeout(sized(120, 3_600))
 
 scalars = (
     st.none()

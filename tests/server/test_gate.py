@@ -34,6 +34,7 @@ ONCE = RetryPolicy(read_deadline=0, write_deadline=0)
     ],
 )
 @pytest.mark.parametrize("path", ["", "~/query", "~/_/faults", "~/nothing"])
+@pytest.mark.covering(1)
 def test_without_the_token_nothing_is_answered(
     serve: Serve, headers: dict[str, str], path: str
 ) -> None:

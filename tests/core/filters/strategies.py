@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from itertools import product
 from typing import Any, TypeAlias, cast
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from vectorize_core.filters.ast import And, Expression, Not, Or, Test
@@ -36,14 +34,6 @@ BEHAVIORS = [
     )
 ]
 """Every combination of what nobody knows of the service's filters."""
-
-
-NIGHTLY = os.environ.get("VECTORIZE_NIGHTLY") == "1"
-
-
-def examples(count: int) -> settings:
-    """So many examples, and fifty times as many with ``VECTORIZE_NIGHTLY=1``."""
-    return settings(max_examples=count * (50 if NIGHTLY else 1), deadline=None)
 
 
 def _texts() -> list[str]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.core.filters import strategies
 from tests.core.filters.strategies import BEHAVIORS, INDEXED
+from tests.nightly import examples
 from vectorize_core import jsontext, layout
 from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
 from vectorize_core.filters import native, plan
@@ -46,7 +47,7 @@ def check_law(
     assert kept == evaluate(made.expression, record)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(120)
 @given(strategies.cases(strategies.plain_metadata_of), st.sampled_from(BEHAVIORS))
 @example((Test("s", "$eq", "x" * 65), {"s": "x" * 65}), WHOLE_OPERANDS)
 @example((Test("s", "$in", ("a", "é" * 33)), {"s": "é" * 33}), WHOLE_OPERANDS)
@@ -58,7 +59,7 @@ def test_a_plan_matches_what_its_expression_does_on_any_metadata(
     check_law(made, metadata, Record("id", None, metadata), behavior)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(120)
 @given(
     strategies.cases(strategies.user_metadata_of),
     st.sampled_from(["text", "content"]),

@@ -14,9 +14,10 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.nightly import examples
 from vectorize_core import layout
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, InvalidVectorError, VectorizeError
@@ -103,7 +104,7 @@ def sent(record: Record, **options: Any) -> dict[str, Any]:
     return read
 
 
-@settings(max_examples=200, deadline=None)
+@examples(80)
 @given(
     record=RECORDS,
     text_key=st.sampled_from(("text", "page")),
@@ -244,7 +245,7 @@ def test_a_ref_fits_into_sixty_bytes_and_stays_distinct() -> None:
     assert all(len(value.encode()) <= 60 for value in values)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(60)
 @given(st.text(), st.text())
 def test_refs_are_equal_only_if_their_values_are(one: str, other: str) -> None:
     assert (layout.ref_value(one) == layout.ref_value(other)) == (one == other)
@@ -360,7 +361,7 @@ def test_a_record_without_an_id_of_its_own_goes_by_the_stored_one(extra: str) ->
     assert (back.id, back.name, back.public_id) == ("a", "a", None)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(60)
 @given(st.text(min_size=1, max_size=8), st.text(), st.text(min_size=1, max_size=8), st.text())
 def test_tenants_never_share_a_stored_id(one: str, mine: str, other: str, theirs: str) -> None:
     same = (one, mine) == (other, theirs)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import vectorize_core
+from tests.nightly import sized
 
 ROOT = Path(vectorize_core.__file__).parents[1]
-NIGHTLY = os.environ.get("VECTORIZE_NIGHTLY") == "1"
-ROUNDS = 500 if NIGHTLY else 30
+ROUNDS = sized(15, 500)
 
 
 def python(*arguments, **options):
@@ -23,7 +23,7 @@ def python(*arguments, **options):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
-@pytest.mark.timeout(1800 if NIGHTLY else 120)
+@pytest.mark.timeout(sized(120, 1800))
 def test_a_killed_writer_loses_nothing_and_leaves_nothing_half_done(tmp_path):
     script = str(Path(__file__).with_name("crashes.py"))
     seed = int.from_bytes(os.urandom(4))
@@ -39,6 +39,7 @@ def test_a_killed_writer_loses_nothing_and_leaves_nothing_half_done(tmp_path):
 WRITER = """
 import sys
 import numpy as np
+from tests.nightly import sized
 from vectorize_core.local import Service, compaction
 from vectorize_core.models import Vector
 compaction._WASTE = 64 * 4 * 100

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.nightly import examples
 from vectorize_core.filters import native
 from vectorize_core.local import Behavior, Service, matching
 from vectorize_core.models import IndexConfig, IndexType, Vector
@@ -295,7 +296,7 @@ behaviors = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(80)
 @given(
     rows=st.lists(values, max_size=8),
     test=operands,
@@ -361,7 +362,7 @@ CONDITIONS = [
 ]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(60)
 @given(
     rows=st.lists(values, max_size=8),
     kind=st.sampled_from(["string", "number", "boolean"]),

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import Behavior, Service, ServiceFault
 from vectorize_core.models import METRICS, IndexConfig, Vector
@@ -309,6 +310,6 @@ class InMemory(Machine):
 
 
 TestDirectory = Machine.TestCase
-TestDirectory.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestDirectory.settings = settings(examples(12), stateful_step_count=30)
 TestMemory = InMemory.TestCase
-TestMemory.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestMemory.settings = settings(examples(15), stateful_step_count=30)

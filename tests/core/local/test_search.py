@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import exact_search, workers
 from vectorize_core.local.norms import Norms
@@ -58,7 +59,7 @@ def problems(draw):
 
 @pytest.mark.parametrize("metric", METRICS)
 @given(problem=problems(), newest_first=st.booleans(), height=st.sampled_from([8, 64]))
-@settings(max_examples=150, deadline=None)
+@examples(80)
 def test_the_best_are_those_of_scoring_every_row(metric, problem, newest_first, height):
     rows, query, k, mask = problem
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +71,7 @@ def test_the_best_are_those_of_scoring_every_row(metric, problem, newest_first, 
 
 @pytest.mark.parametrize("metric", METRICS)
 @given(problem=problems(), newest_first=st.booleans())
-@settings(max_examples=60, deadline=None)
+@examples(40)
 def test_many_queries_at_once_find_what_each_finds(metric, problem, newest_first):
     rows, query, k, mask = problem
     some = np.random.default_rng(1).standard_normal((7, len(query))).astype(np.float32)

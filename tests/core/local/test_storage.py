@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import vectorize_core
+from tests.nightly import sized
 from vectorize_core.local import Service, querying, schema, storage
 from vectorize_core.models import IndexConfig, MetadataIndex, Vector
 
@@ -251,7 +252,7 @@ def test_a_new_directory_may_be_opened_many_times_at_once(tmp_path):
         except Exception as error:
             failures.append(error)
 
-    for attempt in range(80):
+    for attempt in range(sized(25, 80)):
         barrier = threading.Barrier(6)
         arguments = (tmp_path / str(attempt), barrier)
         threads = [threading.Thread(target=open_it, args=arguments) for _ in range(6)]

@@ -18,9 +18,9 @@ from tests.core.filters.strategies import (
     INDEXED,
     SOME_NUMBERS,
     SOME_TEXTS,
-    examples,
     expressions,
 )
+from tests.nightly import examples
 from tests.stores import METRICS, Recorder
 from vectorize_core import (
     IncompleteAnswerError,
@@ -141,7 +141,7 @@ def check_best(matches: list[Any], among: list[Vector], metric: Metric, k: int) 
     assert [of_id[i] for i in ids] == best
 
 
-@examples(150)
+@examples(70)
 @given(
     st.integers(0, len(BEHAVIORS) - 1),
     expressions,
@@ -178,7 +178,7 @@ def test_a_search_is_exact_whatever_the_service_does(
     assert all(m.metadata == (stored[m.id] if metadata == "all" else None) for m in matches)
 
 
-@examples(100)
+@examples(50)
 @given(
     st.integers(0, len(BEHAVIORS) - 1),
     expressions,
@@ -242,7 +242,7 @@ def lossy() -> Iterator[dict[float, Index]]:
         index.connection.close()
 
 
-@examples(60)
+@examples(40)
 @given(
     st.sampled_from(LOSSES),
     expressions,
@@ -424,6 +424,7 @@ STRAYS: dict[str, Callable[[int], bool]] = {
 @pytest.mark.parametrize("finds_missing", [True, False])
 @pytest.mark.parametrize("record_layout", [True, False])
 @pytest.mark.parametrize("stray", STRAYS.values(), ids=list(STRAYS))
+@pytest.mark.covering(1)
 def test_records_in_no_bucket_are_found_too(
     stray: Callable[[int], bool], record_layout: bool, finds_missing: bool
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.core.helpers import ASYNC, SYNC, Face
 from tests.core.state.waits import Client, World, record
+from tests.nightly import sized
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import WaitTimeoutError
 from vectorize_core.models import Mutation
@@ -133,7 +134,7 @@ class Schedule:
 
 @pytest.mark.parametrize("face", [SYNC, ASYNC], ids=lambda face: face.name)
 @pytest.mark.parametrize("kind", ["alone", "disjoint", "same", "equal"])
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(sized(1, 3)))
 async def test_no_wait_is_early_and_none_goes_on_for_ever(
     face: Face, kind: Kind, part: int
 ) -> None:

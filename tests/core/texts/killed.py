@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from tests.core.texts.kinds import DURABLE
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import DeleteByIds, Op, Upsert
 from vectorize_core.layout import Record
@@ -23,7 +24,6 @@ from vectorize_core.records.ingest import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
-from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
 from vectorize_core.transport.executor import Answer
 from vectorize_core.transport.io import run
 
@@ -37,16 +37,6 @@ def long(name: str) -> str:
 
 OLD: Final = (long("old"), 1)
 NEW: Final = (long("new"), 2)
-
-
-def texts_of(kind: str, place: Path) -> TextStore:
-    if kind == "SQLite":
-        return SqliteTexts(place)
-    if kind == "D1":
-        return D1Texts("texts")
-    from tests.core.texts.kinds import DURABLE
-
-    return DURABLE[kind](place)
 
 
 class Dying:
@@ -86,7 +76,7 @@ def main() -> None:
         metric=None,
         metadata_indexes={"year": "number"},
     )
-    store = RecordStore(index=index, texts=texts_of(job["kind"], Path(job["path"])))
+    store = RecordStore(index=index, texts=DURABLE[job["kind"]](Path(job["path"])))
     if job["action"] != "add":
         add(OLD)
     client.connection.executor = Dying(client.connection.executor, job["moment"])

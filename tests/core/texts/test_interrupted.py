@@ -16,6 +16,7 @@ import pytest
 from tests.core.texts.drivers import Chain, Llama, Seen, Stepping, Watched
 from tests.core.texts.killed import NEW, OLD, long
 from tests.core.texts.kinds import DURABLE, MakeTexts
+from tests.nightly import NIGHTLY
 from tests.stores import sync_call
 from vectorize_core import VectorizeClient
 from vectorize_core.texts import SqliteTexts, TextStore, keeping
@@ -35,6 +36,14 @@ ACTIONS: Final[dict[str, tuple[tuple[str, int] | None, Seen]]] = {
     "shorten": (("short", 2), {"a": ("short", 2)}),
     "delete": (None, {}),
 }
+
+
+# By day the kinds that are not ours take turns.
+ACTIONS_OF_KINDS: Final = [
+    (kind, action)
+    for number, kind in enumerate(DURABLE)
+    for action in (ACTIONS if kind == "SQLite" or NIGHTLY else [*ACTIONS][number - 1 :: 2])
+]
 
 
 class FailedError(Exception):
@@ -70,10 +79,9 @@ async def act(store: Chain, action: str) -> None:
         await store.add(sync_call, ("a", *record))
 
 
-@every_kind
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(("kind", "action"), ACTIONS_OF_KINDS)
 async def test_wherever_a_write_ends_all_is_readable_and_the_same_call_repairs_it(
-    tmp_path: Path, make: MakeTexts, action: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, after = ACTIONS[action]
     before = {} if action == "add" else BEFORE
@@ -82,7 +90,7 @@ async def test_wherever_a_write_ends_all_is_readable_and_the_same_call_repairs_i
         place = tmp_path / str(at)
         place.mkdir()
         client, step = VectorizeClient.local(place), FailingStep(at)
-        texts = Watched(make(place))
+        texts = Watched(DURABLE[kind](place))
         if before:
             await Chain(client, texts=texts).add(sync_call, ("a", *before["a"]))
         texts.step = step
@@ -282,17 +290,6 @@ KILLS: Final = {
 }
 # Loading a framework takes long, and what is killed is ours.
 FULL: Final = ("SQLite", "D1")
-NAMES: Final = [
-    list_name("docs", "a"),
-    *(text_name("docs", "a", long(name)) for name in ("old", "new")),
-]
-
-KILLS: Final = {
-    "add, its text put": ("add", "before"),
-    "update, the new text put": ("update", "before"),
-    "update, the new vector written": ("update", "after"),
-    "delete, the vector deleted": ("delete", "after"),
-}
 
 
 def start_and_die(kind: str, place: Path, action: str, moment: str) -> subprocess.Popen[bytes]:
@@ -311,7 +308,7 @@ def start_and_die(kind: str, place: Path, action: str, moment: str) -> subproces
 def test_a_killed_process_leaves_all_readable_and_the_same_call_repairs_it(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kills = dict(list(KILLS.items())[: 4 if kind in FULL else 2])
+    kills = KILLS if kind in FULL or NIGHTLY else dict([*KILLS.items()][1:2])
     processes = {
         name: start_and_die(kind, tmp_path / str(number), *how)
         for number, (name, how) in enumerate(kills.items())

@@ -57,6 +57,7 @@ def texts() -> Watched:
 @both_ways
 @both_stores
 @every_kind
+@pytest.mark.covering(2)
 async def test_a_long_text_is_stored_found_updated_and_deleted(
     client: VectorizeClient, tmp_path: Path, kind: Kind, make: MakeTexts, call: Call
 ) -> None:

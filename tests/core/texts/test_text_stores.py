@@ -14,7 +14,8 @@ from llama_index.core.storage.kvstore import SimpleKVStore
 import langchain_vectorize.texts
 import llama_index_vectorize.texts
 from tests.core.helpers import CREDENTIALS, SECRET, Cloudflare, Face, both_faces, failed, ok
-from tests.core.texts.kinds import DURABLE, EVERY, FolderStore, MakeTexts
+from tests.core.texts.folder import FolderStore
+from tests.core.texts.kinds import DURABLE, EVERY, MakeTexts
 from tests.stores import Recorder, recorded
 from vectorize_core import ConfigurationError, InvalidInputError, RetryPolicy, VectorizeClient
 from vectorize_core.api.d1 import ReadD1, WriteD1

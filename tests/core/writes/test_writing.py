@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.helpers import CREDENTIALS, Face, both_faces, failed, ok
+from tests.nightly import examples
 from vectorize_core.api.operations import CreateIndex, DeleteByIds, Insert, Op, Upsert
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.errors import (
@@ -399,7 +400,7 @@ async def test_an_unknown_batch_with_unsent_ones_behind_it_is_accounted_for(face
 
 
 @both_faces
-@settings(max_examples=60, deadline=None)
+@examples(40)
 @given(
     fates=st.lists(
         st.sampled_from(("ok", "ok", "ok", "ok", *UNKNOWN_FATES, *NOT_WRITTEN_FATES)),

@@ -1,0 +1,41 @@
+"""The two profiles, by day and at night: see `tests.nightly`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.nightly import NIGHTLY, covering
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("day", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("nightly", settings.get_profile("day"), max_examples=5_000)
+settings.load_profile("nightly" if NIGHTLY else "day")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "covering(strength): by day only so many of the cases that every combination of the values "
+        "of so many parameters is among them; at night all cases",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if NIGHTLY:
+        return
+    groups: defaultdict[tuple[str, int], list[pytest.Function]] = defaultdict(list)
+    for item in items:
+        mark = item.get_closest_marker("covering")
+        if mark is not None and isinstance(item, pytest.Function):
+            groups[item.nodeid.partition("[")[0], mark.args[0]].append(item)
+    left_out: set[pytest.Item] = set()
+    for (_, strength), cases in groups.items():
+        # Values need not be comparable, and each is one object in all of its cases.
+        values = [{n: id(v) for n, v in case.callspec.params.items()} for case in cases]
+        kept = covering(values, strength)
+        left_out.update(case for at, case in enumerate(cases) if at not in kept)
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
