@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from langchain_core.embeddings import Embeddings
 
 from vectorize_core.records.embedder import Embedder
+from vectorize_core.transport.io import Io
 
 
 class LangChainEmbedder(Embedder):
-    """Embeds with ``model``."""
+    """Embeds with ``model``: by its plain methods in sync code, by the awaited ones in async."""
 
     def __init__(self, model: Embeddings) -> None:
         self.model = model
 
-    def embed(self, texts: Sequence[str], /, *, as_queries: bool = False) -> list[list[float]]:
-        """The embeddings of ``texts``, in order."""
-        if as_queries:
-            return [self.model.embed_query(text) for text in texts]
-        return self.model.embed_documents(list(texts))
-
-    async def aembed(
-        self, texts: Sequence[str], /, *, as_queries: bool = False
+    async def embed(
+        self, io: Io, texts: Sequence[str], /, *, as_queries: bool = False
     ) -> list[list[float]]:
-        """`embed`, awaited."""
-        if as_queries:
-            return [await self.model.aembed_query(text) for text in texts]
-        return await self.model.aembed_documents(list(texts))
+        """The embeddings of ``texts``, in order."""
+        model, given = self.model, list(texts)
+        if not as_queries:
+            return await io.either(
+                lambda: model.embed_documents(given), lambda: model.aembed_documents(given)
+            )
+        return [
+            await io.either(partial(model.embed_query, text), partial(model.aembed_query, text))
+            for text in given
+        ]

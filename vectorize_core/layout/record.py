@@ -22,7 +22,7 @@ from vectorize_core.errors import (
     VectorizeError,
 )
 from vectorize_core.layout import value_codec
-from vectorize_core.models import IndexType
+from vectorize_core.models import IndexType, Match, Vector
 
 VERSION: Final = 1
 DEFAULT_TEXT_KEY: Final = "text"
@@ -197,6 +197,22 @@ def decode(
         text_name=_text(extra.get("x")),
         public_id=_text(extra.get("id")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReader:
+    """Reads the records of a store, whose texts stand under ``text_key``.
+
+    The reader of a tenant's view (``bound``) gives records the ids that the tenant knows.
+    """
+
+    text_key: str = DEFAULT_TEXT_KEY
+    bound: bool = False
+
+    def read(self, vector: Match | Vector) -> Record:
+        """The record that a vector's metadata holds, with its text if that is in there."""
+        record = decode(vector.id, vector.metadata, text_key=self.text_key)
+        return replace(record, id=record.name) if self.bound else record
 
 
 def text_of(record: Record) -> str:

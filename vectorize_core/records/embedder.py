@@ -12,26 +12,23 @@ Embedding = Sequence[float]
 
 
 class Embedder(ABC):
-    """Turns texts into vectors; some models embed queries differently."""
+    """Turns texts into vectors."""
 
     @abstractmethod
-    def embed(self, texts: Sequence[str], /, *, as_queries: bool = False) -> Sequence[Embedding]:
-        """The embeddings of ``texts``, in order."""
-
-    @abstractmethod
-    async def aembed(
-        self, texts: Sequence[str], /, *, as_queries: bool = False
+    async def embed(
+        self, io: Io, texts: Sequence[str], /, *, as_queries: bool = False
     ) -> Sequence[Embedding]:
-        """`embed`, awaited."""
+        """The embeddings of ``texts``, in order; some models embed queries differently.
+
+        A flow: a model with methods of both kinds goes through ``io.either``.
+        """
 
 
-async def embed(
-    io: Io, embedder: Embedder | None, texts: Sequence[str], *, as_queries: bool = False
-) -> Sequence[Embedding]:
-    """The embeddings of ``texts``, in order; made by the method that goes with ``io``."""
-    if embedder is None:
+class NoEmbedder(Embedder):
+    """Of a store whose records come with their embeddings."""
+
+    async def embed(
+        self, io: Io, texts: Sequence[str], /, *, as_queries: bool = False
+    ) -> Sequence[Embedding]:
+        """Raises `ConfigurationError`."""
         raise ConfigurationError("this store has no embedding model: give it embeddings")
-    return await io.either(
-        lambda: embedder.embed(texts, as_queries=as_queries),
-        lambda: embedder.aembed(texts, as_queries=as_queries),
-    )

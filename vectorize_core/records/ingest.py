@@ -15,7 +15,7 @@ from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Values, Vector, as_values
-from vectorize_core.records.embedder import Embedder, Embedding, embed
+from vectorize_core.records.embedder import Embedder, Embedding
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state.index_state import find_details
 from vectorize_core.texts.keeping import Kept, Putting
@@ -48,7 +48,7 @@ class Ingest(Source[Item]):
         index: StoreIndex,
         items: Records[Item],
         *,
-        embedder: Embedder | None,
+        embedder: Embedder,
         text_key: str,
         namespace: str | None,
         tenant: bool = False,
@@ -147,7 +147,7 @@ class Ingest(Source[Item]):
 
     async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
-        embeddings = await embed(self._io, self._embedder, texts) if texts else ()
+        embeddings = await self._embedder.embed(self._io, texts) if texts else ()
         if len(embeddings) != len(texts):
             raise InvalidInputError(
                 f"the embedding model returned {len(embeddings)} vectors for {len(texts)} texts"

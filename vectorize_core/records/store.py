@@ -22,8 +22,7 @@ from vectorize_core.connection import Connection
 from vectorize_core.errors import ConfigurationError, InvalidInputError, OversizedError
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Plan, Unindexed, in_records
-from vectorize_core.layout import Record
-from vectorize_core.layout.reader import RecordReader
+from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Filter, Match, Vector, as_values
 from vectorize_core.reads import by_id, enumeration, raw, search, selection
 from vectorize_core.reads.post_filter import PostFilter
@@ -35,7 +34,7 @@ from vectorize_core.reads.selection import (
     Selection,
     SelectOptions,
 )
-from vectorize_core.records.embedder import Embedder, embed
+from vectorize_core.records.embedder import Embedder, NoEmbedder
 from vectorize_core.records.ingest import Ingest, Item
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state import waiting
@@ -89,7 +88,7 @@ class RecordStore:
     """
 
     index: StoreIndex
-    embedder: Embedder | None = dataclasses.field(default=None, repr=False)
+    embedder: Embedder = dataclasses.field(default_factory=NoEmbedder, repr=False)
     namespace: str | None = None
     bound: bool = False
     text_key: str = layout.DEFAULT_TEXT_KEY
@@ -343,7 +342,7 @@ class RecordStore:
         if chosen is None:
             return []
         if isinstance(query, str):
-            (query,) = await embed(io, self.embedder, [query], as_queries=True)
+            (query,) = await self.embedder.embed(io, [query], as_queries=True)
         matches = await search.search(
             io,
             self._state,
@@ -377,7 +376,7 @@ class RecordStore:
         """The embedding of a query; None, and nothing embedded, if the search will find nothing."""
         if await self._select(io, options) is None:
             return None
-        return (await embed(io, self.embedder, [query], as_queries=True))[0]
+        return (await self.embedder.embed(io, [query], as_queries=True))[0]
 
     async def search_among(
         self,

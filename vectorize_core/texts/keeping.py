@@ -24,11 +24,11 @@ from vectorize_core.state.polling import Polling
 from vectorize_core.texts.names import (
     Versions,
     list_name,
-    name_outside,
     read_versions,
     text_name,
     write_versions,
 )
+from vectorize_core.texts.reading import name_outside
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 from vectorize_core import jsontext
-from vectorize_core.layout import Record
 
 Versions = dict[str, float]
 """The names of the texts of a record, each with the time it was last put, in seconds."""
@@ -25,17 +24,6 @@ def list_name(index: str, vector_id: str) -> str:
 def text_name(index: str, vector_id: str, text: str) -> str:
     """What a text of a record is called."""
     return f"{list_name(index, vector_id)}-{_digest(text)}"
-
-
-def name_outside(vector_id: str, record: Record, *, plain_ids: bool) -> str | None:
-    """What the text of a record is called that stands outside its vector; None if it does not.
-
-    ``plain_ids``: other clients keep texts under the ids of vectors.
-    """
-    if record.text_name is not None:
-        return record.text_name
-    has_none = record.text is None and record.node is None
-    return vector_id if has_none and plain_ids else None
 
 
 def write_versions(versions: Mapping[str, float]) -> str:

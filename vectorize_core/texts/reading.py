@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
 from vectorize_core.errors import InvalidInputError, MissingTextError
-from vectorize_core.layout import Record
-from vectorize_core.layout.reader import RecordReader
+from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Match, Vector
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.state.index_state import IndexState
-from vectorize_core.texts.names import name_outside
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io
 
@@ -24,6 +22,17 @@ def check_on_missing_text(given: OnMissingText) -> None:
     """One of the two."""
     if given not in ("error", "empty"):
         raise InvalidInputError(f"on_missing_text is 'error' or 'empty'; got {given!r}")
+
+
+def name_outside(vector_id: str, record: Record, *, plain_ids: bool) -> str | None:
+    """What the text of a record is called that stands outside its vector; None if it does not.
+
+    ``plain_ids``: other clients keep texts under the ids of vectors.
+    """
+    if record.text_name is not None:
+        return record.text_name
+    has_none = record.text is None and record.node is None
+    return vector_id if has_none and plain_ids else None
 
 
 @dataclass(frozen=True, slots=True)
