@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from llama_index.core.schema import TextNode
@@ -28,6 +28,7 @@ from llama_index.core.vector_stores.types import (
 
 import langchain_vectorize
 import llama_index_vectorize
+from vectorize_core.models import IndexType
 
 Calls = Iterator[tuple[str, Callable[[], object]]]
 
@@ -36,7 +37,7 @@ PACKAGES = ("vectorize_core", "langchain_vectorize", "llama_index_vectorize")
 ENGINE = str(ROOT / "vectorize_core" / "local")
 EXECUTOR = str(Path(ENGINE, "executor.py"))
 MODEL = DeterministicFakeEmbedding(size=32)
-YEAR = {"year": "number"}
+YEAR: Final[dict[str, IndexType]] = {"year": "number"}
 
 
 def passed(call: Callable[[], object]) -> list[str]:

@@ -55,7 +55,7 @@ from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric, as_values
-from vectorize_core.reads.by_id import check_k
+from vectorize_core.reads.search import check_k
 from vectorize_core.reads.selection import AnyFilter, FindOptions
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
@@ -217,12 +217,12 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             ConfigurationError: arguments that exclude each other, or missing credentials.
             InvalidInputError: an invalid value.
         """
-        located = locate(index_name, path=path, client=client, index=index, **credentials)
+        target = locate(index_name, path=path, client=client, index=index, **credentials)
         self._embedder = LangChainEmbedder(embedding)
         self._relevance_score_fn = relevance_score_fn
         self._records = RecordStore(
             index=StoreIndex(
-                located=located,
+                target=target,
                 create_index=create_index,
                 metric=metric,
                 metadata_indexes=metadata_indexes,

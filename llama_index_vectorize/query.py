@@ -19,7 +19,7 @@ from llama_index_vectorize.filters import check_selected, is_filter, to_expressi
 from llama_index_vectorize.nodes import class_of, source_of, to_node
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Metric, Values, as_values
-from vectorize_core.reads.by_id import check_k
+from vectorize_core.reads.search import check_k
 from vectorize_core.reads.selection import FindOptions, SelectOptions
 from vectorize_core.records.store import Hit, RecordStore
 from vectorize_core.scoring import choose_diverse, similarity

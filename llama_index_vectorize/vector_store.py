@@ -214,7 +214,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             InvalidInputError: for a value that an argument does not take.
         """
         options = accept(HttpOptions, credentials, type(self))
-        located = locate(index_name, path=path, client=client, index=index, **options)
+        target = locate(index_name, path=path, client=client, index=index, **options)
         creation: dict[str, Any] = {
             "create_index": create_index,
             "metric": metric,
@@ -231,11 +231,11 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         }
         # Before the fields are set: its errors are clearer than those of pydantic.
         records = RecordStore(
-            index=StoreIndex(located=located, **creation), texts=as_texts(texts), **settings
+            index=StoreIndex(target=target, **creation), texts=as_texts(texts), **settings
         )
-        address = located.connection.address
+        address = target.connection.address
         fields: dict[str, Any] = {
-            "index_name": located.index_name,
+            "index_name": target.state.name,
             "path": os.fspath(path) if path is not None else address.path,
             "account_id": address.account_id,
             "base_url": address.base_url,

@@ -106,8 +106,8 @@ def test_seven_thousand_of_many_are_counted_searched_and_deleted(large: Any) -> 
 
 
 def _ids(store: LangChainStore) -> Iterator[str]:
-    located = store._records.index.located
-    return Index(located.connection, located.index_name).list_ids()
+    target = store._records.index.target
+    return Index(target.connection, target.state.name).list_ids()
 
 
 @both_ways

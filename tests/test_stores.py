@@ -162,9 +162,9 @@ def test_credentials_may_come_from_the_environment(
     monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "from-env")
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", SECRET)
     store = kind.make(index_name="docs")
-    assert "from-env" in repr(store._records.index.located.connection.executor.__dict__.values())
+    assert "from-env" in repr(store._records.index.target.connection.executor.__dict__.values())
     with kind.make(index_name="docs", path=":memory:") as local:
-        assert local._records.index.located.embedded
+        assert local._records.index.target.embedded
 
 
 @both_stores

@@ -100,7 +100,7 @@ def test_a_loaded_store_takes_its_secret_from_the_environment(
         pickle.loads(pickled)
     environment.setenv("CLOUDFLARE_API_TOKEN", "of-this-process")
     with pickle.loads(pickled) as loaded:
-        connection = loaded._records.index.located.connection
+        connection = loaded._records.index.target.connection
         assert connection.executor.credentials.account_id == "acc"
         assert "of-this-process" in str(connection.executor.credentials.headers)
 

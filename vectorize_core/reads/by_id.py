@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-import numpy as np
-
 from vectorize_core import limits
 from vectorize_core.api import validation
 from vectorize_core.api.operations import GetByIds, ListVectors
@@ -15,8 +13,8 @@ from vectorize_core.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from vectorize_core.models import Values, Vector
-from vectorize_core.state.index_state import IndexState, get_details
+from vectorize_core.models import Vector
+from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io, each
 
 DEFAULT_CONCURRENCY = 4
@@ -43,23 +41,6 @@ async def get_many(
         async for done in outcomes:
             found.update((vector.id, vector) for vector in done.result())
     return {i: found[i] for i in unique if i in found}
-
-
-def check_k(k: int, name: str = "k") -> None:
-    """A number of matches; any will do."""
-    if k < 0:
-        raise InvalidInputError(f"{name} is not negative; got {k}")
-
-
-async def check_query(io: Io, state: IndexState, query: Values) -> None:
-    """Finite values, as many as the index has dimensions."""
-    if not np.isfinite(query).all():
-        raise InvalidInputError("the query vector has a value that is NaN or infinite")
-    details = await get_details(io, state)
-    if details.config.dimensions != len(query):
-        details = await get_details(io, state, refresh=True)
-        expected = details.config.dimensions
-        validation.check_dimensions("the query vector", expected, len(query), index=state.name)
 
 
 async def iter_ids(

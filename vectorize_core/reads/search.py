@@ -9,11 +9,12 @@ from contextlib import aclosing
 import numpy as np
 
 from vectorize_core import limits, scoring
+from vectorize_core.api import validation
 from vectorize_core.api.operations import GetInfo
-from vectorize_core.errors import NotFoundError
+from vectorize_core.errors import InvalidInputError, NotFoundError
 from vectorize_core.models import Match, Metric, ReturnMetadata, Values, Vector
 from vectorize_core.reads import exhaustive
-from vectorize_core.reads.by_id import check_k, check_query, get_many
+from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.partition_search import (
     Best,
     CannotDivideError,
@@ -92,6 +93,23 @@ async def search(
         whole = return_metadata == "all"
         best = [_with(match, stored[match.id], whole) for match in best if match.id in stored]
     return [_only(match, return_values, return_metadata) for match in best]
+
+
+def check_k(k: int, name: str = "k") -> None:
+    """A number of matches; any will do."""
+    if k < 0:
+        raise InvalidInputError(f"{name} is not negative; got {k}")
+
+
+async def check_query(io: Io, state: IndexState, query: Values) -> None:
+    """Finite values, as many as the index has dimensions."""
+    if not np.isfinite(query).all():
+        raise InvalidInputError("the query vector has a value that is NaN or infinite")
+    details = await get_details(io, state)
+    if details.config.dimensions != len(query):
+        details = await get_details(io, state, refresh=True)
+        expected = details.config.dimensions
+        validation.check_dimensions("the query vector", expected, len(query), index=state.name)
 
 
 def _metadata(wanted: ReturnMetadata, post_filter: PostFilter, *, fetches: bool) -> ReturnMetadata:

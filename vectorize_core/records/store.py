@@ -117,16 +117,16 @@ class RecordStore:
     @property
     def connection(self) -> Connection:
         """The connection that the records are reached over."""
-        return self.index.located.connection
+        return self.index.target.connection
 
     @property
     def long_texts(self) -> TextStore | None:
         """Where texts are that are too long for a vector; embedded, beside the vectors."""
-        return self.texts if self.texts is not None else self.index.located.texts
+        return self.texts if self.texts is not None else self.index.target.texts
 
     @property
     def _state(self) -> IndexState:
-        return self.index.state
+        return self.index.target.state
 
     @property
     def _reading(self) -> TextReading:
@@ -153,19 +153,19 @@ class RecordStore:
 
     def close(self) -> None:
         """Close the connection, if it is the store's own."""
-        located = self.index.located
-        if located.owned:
-            located.connection.close()
-            if located.texts is not None:
-                located.texts.close()
+        target = self.index.target
+        if target.owned:
+            target.connection.close()
+            if target.texts is not None:
+                target.texts.close()
 
     async def aclose(self) -> None:
         """Close both variants of the connection, if it is the store's own."""
-        located = self.index.located
-        if located.owned:
-            await located.connection.aclose()
-            if located.texts is not None:
-                await located.connection.async_io().offload(located.texts.close)
+        target = self.index.target
+        if target.owned:
+            await target.connection.aclose()
+            if target.texts is not None:
+                await target.connection.async_io().offload(target.texts.close)
 
     async def await_writes(self, io: Io, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store's connection to the index."""
@@ -337,7 +337,7 @@ class RecordStore:
         **options: Unpack[SelectOptions],
     ) -> list[Hit]:
         """The ``k`` records nearest to a vector, or to the embedding of a text; best first."""
-        by_id.check_k(k)
+        search.check_k(k)
         chosen = await self._select(io, options, refs=refs, max_requests=MAX_SEARCH_REQUESTS)
         if chosen is None:
             return []
@@ -360,7 +360,7 @@ class RecordStore:
         self, io: Io, record_id: str, k: int, **options: Unpack[SelectOptions]
     ) -> list[Hit]:
         """The ``k`` records nearest to one that is stored, itself left out; best first."""
-        by_id.check_k(k)
+        search.check_k(k)
         namespace = self.in_namespace(options.get("namespace"))
         vectors = await self._vectors(io, [record_id], namespace)
         if not vectors:
@@ -395,7 +395,7 @@ class RecordStore:
         The service cannot restrict a search to ids: their vectors are fetched, and filtered and
         scored here.
         """
-        by_id.check_k(k)
+        search.check_k(k)
         if vectorize_filter is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
         namespace = self.in_namespace(namespace)
@@ -403,7 +403,7 @@ class RecordStore:
         if not vectors:
             return []
         target = as_values(query)
-        await by_id.check_query(io, self._state, target)
+        await search.check_query(io, self._state, target)
         matrix = np.stack([vector.values for vector in vectors])
         best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
         matches = [

@@ -13,7 +13,7 @@ from vectorize_core.errors import (
     IndexNotFoundError,
 )
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.records.target import Located
+from vectorize_core.records.target import Target
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import (
     IndexState,
@@ -33,7 +33,7 @@ class StoreIndex:
     An index that exists is checked against both.
     """
 
-    located: Located = field(repr=False)
+    target: Target = field(repr=False)
     create_index: bool | None = None
     metric: Metric | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
@@ -45,22 +45,22 @@ class StoreIndex:
 
     def owning(self, owned: bool) -> Self:
         """This index, with a connection that the store is or is not to close."""
-        return replace(self, located=self.located._replace(owned=owned))
+        return replace(self, target=self.target._replace(owned=owned))
 
     @property
     def name(self) -> str:
         """The index worked on."""
-        return self.located.index_name
+        return self.target.state.name
 
     @property
     def state(self) -> IndexState:
         """What the connection knows of the index."""
-        return self.located.connection.state(self.name)
+        return self.target.state
 
     @property
     def may_create(self) -> bool:
         """Whether the first write creates a missing index."""
-        return self.located.embedded if self.create_index is None else self.create_index
+        return self.target.embedded if self.create_index is None else self.create_index
 
     @property
     def _promised(self) -> Mapping[str, IndexType]:

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from vectorize_core.api import validation
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import Connection, HttpOptions, http_connection, local_connection
 from vectorize_core.errors import ConfigurationError
 from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.sqlite import SqliteTexts
 
 
-class Located(NamedTuple):
-    """An index on a connection.
+class Target(NamedTuple):
+    """An index on a connection; ``state`` is what the connection knows of it.
 
     ``owned``: the connection is the store's to close. ``embedded``: it was found by ``path=``, and
     ``texts`` are kept beside the vectors.
     """
 
     connection: Connection
-    index_name: str
+    state: IndexState
     owned: bool
-    embedded: bool
+    embedded: bool = False
     texts: SqliteTexts | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _target, (self.connection, self.state.name, *self[2:])
+
+
+def _target(connection: Connection, index_name: str, *more: Any) -> Target:
+    return Target(connection, connection.state(index_name), *more)
 
 
 def locate(
@@ -34,7 +42,7 @@ def locate(
     client: VectorizeClient | AsyncVectorizeClient | None = None,
     index: Index | AsyncIndex | None = None,
     **options: Unpack[HttpOptions],
-) -> Located:
+) -> Target:
     """The index a store works on: by ``path``, ``client``, ``index`` or credentials."""
     given = [
         name
@@ -56,17 +64,15 @@ def locate(
     if index is not None:
         if index_name is not None and index_name != index.name:
             raise ConfigurationError(f"index_name={index_name!r} is not {index!r}")
-        return Located(index.connection, index.name, owned=False, embedded=False)
+        return _target(index.connection, index.name, False)
     if index_name is None:
         raise ConfigurationError("a store needs index_name=, the index to work on")
     validation.check_index_name(index_name)
     if client is not None:
-        return Located(client.connection, index_name, owned=False, embedded=False)
+        return _target(client.connection, index_name, False)
     if path is not None:
         connection = local_connection(
             path, retry=options.get("retry"), on_event=options.get("on_event")
         )
-        texts = SqliteTexts(path)
-        return Located(connection, index_name, owned=True, embedded=True, texts=texts)
-    connection = http_connection(**options)
-    return Located(connection, index_name, owned=True, embedded=False)
+        return _target(connection, index_name, True, True, SqliteTexts(path))
+    return _target(http_connection(**options), index_name, True)

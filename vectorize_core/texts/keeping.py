@@ -138,7 +138,9 @@ class Keeping:
 
     async def _named(self, io: Io, ids: Sequence[str]) -> dict[str, str]:
         """The texts outside that the vectors with these ids name; those without are left out."""
-        named = {}
+        named: dict[str, str] = {}
+        if not ids:
+            return named
         for vector_id, vector in (await get_many(io, self.state, ids)).items():
             record = layout.decode(vector_id, vector.metadata)
             name = name_outside(vector_id, record, plain_ids=self.texts.plain_ids)

@@ -71,7 +71,7 @@ def main() -> None:
         run(store.add(client.connection.io(), [item]))
 
     index = StoreIndex(
-        located=locate("docs", client=client),
+        target=locate("docs", client=client),
         create_index=True,
         metric=None,
         metadata_indexes={"year": "number"},
