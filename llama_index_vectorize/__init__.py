@@ -32,13 +32,6 @@ __all__ = [
     "to_expression",
 ]
 
-# Not the store's: pydantic looks names up in the module that a class says it is of.
-for _export in (
-    DeleteNodesOptions,
-    DeleteOptions,
-    KVStoreTexts,
-    QueryOptions,
-    StoreSettings,
-    to_expression,
-):
-    _export.__module__ = __name__
+# Not the aliases', and not the store's: pydantic resolves its annotations in its own module.
+for _name in {*__all__} - {"NodeFilters", "NodeLayout", "VectorizeVectorStore"}:
+    globals()[_name].__module__ = __name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from llama_index.core.vector_stores.types import (
     FilterCondition,
@@ -34,6 +34,7 @@ from vectorize_core.filters.values import seen
 from vectorize_core.layout import Record
 from vectorize_core.reads.selection import AnyFilter, FindOptions
 
+T = TypeVar("T")
 _OPERATORS: Final[dict[FilterOperator, Operator]] = {
     FilterOperator.EQ: "$eq",
     FilterOperator.NE: "$ne",
@@ -47,15 +48,15 @@ _OPERATORS: Final[dict[FilterOperator, Operator]] = {
 
 
 NodeFilters: TypeAlias = MetadataFilters | AnyFilter
-"""LlamaIndex's filters; or this project's, which also know booleans: a dict or an expression."""
+"""LlamaIndex's filters, or this project's: a dict or an expression. Those take booleans too."""
 
 
 def to_expression(filters: NodeFilters | None) -> Expression | None:
-    """The expression that means the same; None stays None, an empty list is everything.
+    """The expression that means the same; None stays None, an empty list matches everything.
 
-    LlamaIndex's own meaning (its ``build_metadata_filter_fn``), except that a value of an unfitting
-    type is not an error but does not match, True is not 1, and filters may be nested
-    (docs/filters.md). `InvalidFilterError` for a value that could match nothing at all.
+    The meaning is that of LlamaIndex's ``build_metadata_filter_fn``, except that a stored value of
+    another type does not match instead of raising an error, True is not 1, and filters may be
+    nested (docs/filters.md). Raises `InvalidFilterError` for a value that the operator cannot take.
     """
     if isinstance(filters, MetadataFilters):
         return _group(filters)
@@ -63,7 +64,7 @@ def to_expression(filters: NodeFilters | None) -> Expression | None:
 
 
 def is_filter(filters: NodeFilters | None) -> bool:
-    """Whether there is a condition among ``filters``."""
+    """Whether ``filters`` hold any condition."""
     if isinstance(filters, Expression):
         return True
     return bool(filters.filters if isinstance(filters, MetadataFilters) else filters)
@@ -103,23 +104,23 @@ def _test(one: MetadataFilter) -> Expression:
     key = F(one.key)
     match one.operator:
         case FilterOperator.ANY:
-            return joined(Or, map(key.contains, _list(one)))
+            return joined(Or, map(key.contains, _value(one, list)))
         case FilterOperator.ALL:
-            # With key.exists(), because an empty list asks for nothing else.
-            return joined(And, (key.exists(), *map(key.contains, _list(one))))
+            # The key has to exist even if the list is empty.
+            return joined(And, (key.exists(), *map(key.contains, _value(one, list))))
         case FilterOperator.CONTAINS:
             return key.contains(one.value)
         case FilterOperator.TEXT_MATCH:
-            return key.like(f"%{escape(_text(one))}%")
+            return key.like(f"%{escape(_value(one, str))}%")
         case FilterOperator.TEXT_MATCH_INSENSITIVE:
-            return key.ilike(f"%{escape(_text(one))}%")
+            return key.ilike(f"%{escape(_value(one, str))}%")
         case FilterOperator.IS_EMPTY:
             return key.isin([None, "", []])
-    raise InvalidFilterError(f"the operator {one.operator!r} (on {one.key!r}) is not known here")
+    raise InvalidFilterError(f"unknown operator {one.operator!r} (on {one.key!r})")
 
 
 def _comparison(one: MetadataFilter, operator: Operator) -> Expression:
-    # Nothing equals None to LlamaIndex, a missing value no more than others.
+    # In LlamaIndex nothing equals None, not even a missing value.
     if one.value is None and operator == "$eq":
         return NOTHING
     if one.value is None and operator == "$ne":
@@ -132,7 +133,7 @@ def _comparison(one: MetadataFilter, operator: Operator) -> Expression:
 
 
 def _part_of(key: str, text: str) -> Where:
-    """The other way round: what ``in`` and ``nin`` mean with a text for a list."""
+    """What ``in`` means with a text instead of a list: the stored text is a part of it."""
 
     def holds(record: Record) -> bool:
         kind, value = seen(lookup(record.metadata, key))
@@ -141,19 +142,11 @@ def _part_of(key: str, text: str) -> Where:
     return Where(holds, f"{key!r} is a part of {text!r}")
 
 
-def _list(one: MetadataFilter) -> list[Any]:
-    if isinstance(one.value, list):
+def _value(one: MetadataFilter, kind: type[T]) -> T:
+    """The value of a filter whose operator takes only one type of it."""
+    if isinstance(one.value, kind):
         return one.value
-    raise _refusal(one, "a list")
-
-
-def _text(one: MetadataFilter) -> str:
-    if isinstance(one.value, str):
-        return one.value
-    raise _refusal(one, "a string")
-
-
-def _refusal(one: MetadataFilter, wanted: str) -> InvalidFilterError:
-    return InvalidFilterError(
+    wanted = "a string" if kind is str else "a list"
+    raise InvalidFilterError(
         f"{one.operator.value!r} on {one.key!r} takes {wanted}; got {type(one.value).__name__}"
     )

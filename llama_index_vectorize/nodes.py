@@ -1,9 +1,9 @@
 """LlamaIndex nodes as records, and back. Pure.
 
-A record holds a node's text and metadata once. What else a node has stands in the record's
-``node``: its class, its relationships, and the fields that differ from their defaults. The stock
-layout of LlamaIndex (``_node_content``) is read too, and written where that is asked for.
-A `MediaResource` comes back without its binary ``data``, which LlamaIndex never writes down: give
+A record holds a node's text and metadata once. Its ``node`` holds the rest: the class of the node,
+its relationships, and the fields that differ from their defaults. The stock layout of LlamaIndex
+(``_node_content``) is always read, and written by stores with ``node_layout="stock"``.
+A `MediaResource` comes back without its binary ``data``, which LlamaIndex does not serialize: give
 it a path or a url.
 """
 
@@ -40,14 +40,14 @@ _HIDDEN_FROM_LLM = "excluded_llm_metadata_keys"
 _HIDDEN_FROM_MODEL = "excluded_embed_metadata_keys"
 _NO_LIST = object()
 _SAME = True
-"""As the node's own metadata; as the list for the embedding model."""
+"""Stands for what would be repeated: the node's metadata, or the list of `_HIDDEN_FROM_MODEL`."""
 _STOCK, _STOCK_CLASS = "_node_content", "_node_type"
 
 
 def to_items(
     nodes: Records[BaseNode], *, text_key: str = DEFAULT_TEXT_KEY, stock: bool = False
 ) -> Records[Item]:
-    """The items of embedded nodes, each made when it is its turn; a collection of a collection."""
+    """The items of embedded nodes, each made when it is needed; of a collection, a collection."""
 
     def to_item(node: BaseNode) -> Item:
         if node.embedding is None:
@@ -63,7 +63,7 @@ def to_items(
 
 
 class _Items:
-    """As many items as there are nodes."""
+    """The items of a collection of nodes, which have its length and can be read again."""
 
     def __init__(self, nodes: Collection[BaseNode], to_item: Callable[[BaseNode], Item]) -> None:
         self._nodes = nodes
@@ -77,7 +77,7 @@ class _Items:
 
 
 def to_stock_record(node: BaseNode) -> Record:
-    """A node as most of LlamaIndex's stores write it, but with its text only once."""
+    """A node in the stock layout of LlamaIndex's stores, but with only one copy of its text."""
     metadata = node_to_metadata_dict(node, remove_text=True)
     return Record(node.node_id, _text(node), metadata, ref=source_of(node))
 
@@ -106,19 +106,19 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
 
 
 def _text(node: BaseNode) -> str | None:
-    """A node's text; None where it has none, which is not an empty one."""
+    """A node's text, which may be empty; None if it has none."""
     if isinstance(node, Node):
         return node.text_resource.text if node.text_resource is not None else None
     return node.get_content(metadata_mode=MetadataMode.NONE)
 
 
 def source_of(node: BaseNode) -> str:
-    """The document a node came from; what came from none is its own, as pipelines hold it."""
+    """The id of a node's source document, or its own id: so pipelines take it for a document."""
     return node.ref_doc_id if node.ref_doc_id is not None else node.node_id
 
 
 def to_node(record: Record) -> BaseNode:
-    """The node of a record; any record with a text is a `TextNode` at least."""
+    """The node of a record; a `TextNode` where another framework wrote the record."""
     if record.node is None:
         if _STOCK in record.metadata:
             return metadata_dict_to_node(record.metadata, text=record.text or None)
@@ -156,9 +156,9 @@ def class_of(record: Record) -> type[BaseNode]:
 
 
 def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
-    """The keys in the order in which a record is read: what is not at top level comes last.
+    """The keys in the order in which a record is read: those not stored at top level come last.
 
-    Prompts, embeddings and hashes of nodes depend on it.
+    Prompts, embeddings and hashes of nodes depend on the order.
     """
 
     def place(key: Any, value: Any) -> int:
@@ -168,17 +168,14 @@ def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
             return 2
         if value is None:
             return 1
-        # Most values are strings.
-        return (
-            2
-            if type(value) is not str and value_codec.split(value)[0] is value_codec.NOTHING
-            else 0
-        )
+        # Strings first: most values are.
+        top = type(value) is str or value_codec.split(value)[0] is not value_codec.NOTHING
+        return 0 if top else 2
 
     try:
         places = {key: place(key, value) for key, value in metadata.items()}
     except (value_codec.UnstorableError, RecursionError):
-        return list(metadata)  # It is refused later, by name.
+        return list(metadata)  # Writing it raises an error that names the record.
     return sorted(places, key=places.__getitem__)
 
 
@@ -191,7 +188,7 @@ def _default(kind: type[BaseNode], name: str) -> Any:
 def _packed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _packed(item) for key, item in value.items() if item is not None}
-    # The url of a media resource; as a string it is read back the same.
+    # The url of a media resource is read back from a string.
     return str(value) if isinstance(value, AnyUrl) else value
 
 
@@ -204,7 +201,7 @@ def _pack_relationships(relationships: dict[str, Any], metadata: Any) -> dict[st
             packed["hash"] = related["hash"]
         if related.get("metadata"):
             # Chunks usually repeat their document's metadata, once for each neighbour.
-            # By their representations, for 1 == True == 1.0, and order counts.
+            # Compared as texts, because 1 == True == 1.0, and because the order matters.
             same = repr(related["metadata"]) == repr(metadata)
             packed["metadata"] = _SAME if same else related["metadata"]
         return packed

@@ -29,7 +29,7 @@ class KVStoreTexts(TextStore):
         return f"{type(self).__name__}({type(self._store).__name__})"
 
     async def get(self, io: Io, index: str, names: Sequence[str], /) -> dict[str, str]:
-        """The texts of these names, a few at once: such a store gives one at a time."""
+        """The texts of these names, by several requests at once: each returns one text."""
         store, within = self._store, self._collection
 
         async def get(name: str) -> dict[str, Any] | None:
@@ -67,7 +67,7 @@ async def _each(
 
 
 def as_texts(given: TextStore | BaseKVStore | None) -> TextStore | None:
-    """What a store was given as ``texts=``, as a store of texts."""
+    """The argument ``texts=`` of a store as a `TextStore`."""
     if isinstance(given, BaseKVStore):
         return KVStoreTexts(given)
     if given is None or isinstance(given, TextStore):

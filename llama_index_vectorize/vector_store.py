@@ -27,9 +27,9 @@ from vectorize_core.connection import HttpOptions
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.kwargs import accept
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.reads.selection import FindOptions
+from vectorize_core.reads.selection import FindOptions, SelectOptions
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -116,28 +116,13 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     path: str | None = Field(default=None, description="Where an embedded Vectorize is kept.")
     account_id: str | None = Field(default=None, description="The Cloudflare account.")
     base_url: str | None = Field(default=None, description="The address of its API.")
-    namespace: str | None = Field(
-        default=None,
-        description="Where nodes are written and searched; None searches all namespaces.",
-    )
-    bound: bool = Field(
-        default=False, description="Whether the namespace is a tenant's: see with_namespace()."
-    )
-    text_key: str = Field(
-        default=layout.DEFAULT_TEXT_KEY, description="The metadata key that holds the text."
-    )
-    on_oversize: OnOversize = Field(
-        default="error", description="What happens to a text that fits nowhere."
-    )
-    on_missing_text: OnMissingText = Field(
-        default="error", description="How a node without a text is read."
-    )
-    node_layout: NodeLayout = Field(
-        default="compact", description="How nodes are written; both layouts are read."
-    )
-    create_index: bool | None = Field(
-        default=None, description="Whether the first write creates a missing index."
-    )
+    namespace: str | None = Field(default=None, description="Where nodes are kept and searched.")
+    bound: bool = Field(default=False, description="Whether this is a view of with_namespace().")
+    text_key: str = Field(default=layout.DEFAULT_TEXT_KEY, description="Metadata key of the text.")
+    on_oversize: OnOversize = Field(default="error", description="For a text that fits nowhere.")
+    on_missing_text: OnMissingText = Field(default="error", description="For a text that is gone.")
+    node_layout: NodeLayout = Field(default="compact", description="How nodes are written.")
+    create_index: bool | None = Field(default=None, description="Whether a write may create it.")
     metric: Metric | None = Field(default=None, description="Of an index that is created.")
     metadata_indexes: Mapping[str, IndexType] | None = Field(
         default=None, description="Filterable properties of an index that is created."
@@ -145,9 +130,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     batch_size: int | None = Field(default=None, description="Nodes sent at a time (500).")
     show_progress: bool = Field(default=False, description="Whether adding draws a bar.")
     wait: Wait = Field(default=False, description="What writes wait for.")
-    wait_timeout: float = Field(
-        default=DEFAULT_WAIT_TIMEOUT, description="For how many seconds at most."
-    )
+    wait_timeout: float = Field(default=DEFAULT_WAIT_TIMEOUT, description="Seconds, at most.")
 
     _records: RecordStore = PrivateAttr()
     _io: SyncIo = PrivateAttr()
@@ -233,8 +216,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         records = RecordStore(
             index=StoreIndex(target=target, **creation), texts=as_texts(texts), **settings
         )
-        address = target.connection.address
-        fields: dict[str, Any] = {
+        address = records.connection.address
+        settings |= {
             "index_name": target.state.name,
             "path": os.fspath(path) if path is not None else address.path,
             "account_id": address.account_id,
@@ -242,7 +225,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             "node_layout": node_layout,
             "show_progress": show_progress,
         }
-        super().__init__(**fields, **creation, **settings)
+        super().__init__(**creation, **settings)
         self._work_on(records)
 
     @classmethod
@@ -324,19 +307,12 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     ) -> list[str]:
         """Write embedded nodes; a node whose id exists replaces the old one whole.
 
-        Args:
-            nodes: nodes with embeddings, also a generator of any length.
-            **add_kwargs: ``namespace``; ``dry_run``, which writes nothing and returns a
-                `WriteEstimate`; and those of `WriteOptions`: ``batch_size``, ``wait``,
-                ``wait_timeout``, ``on_batch``, ``show_progress``, ``resume`` and more.
+        ``nodes`` may be a generator of any length. Options: ``namespace``; ``dry_run``, which
+        writes nothing and returns a `WriteEstimate`; and those of `WriteOptions`: ``batch_size``,
+        ``wait``, ``wait_timeout``, ``on_batch``, ``show_progress``, ``resume`` and more.
 
-        Returns:
-            The node ids in input order.
-
-        Raises:
-            InvalidVectorError: for a node that cannot be written; names it.
-            PartialWriteError: some nodes were written and some were not.
-            WaitTimeoutError: the nodes were sent, but are not visible yet.
+        Returns the node ids in input order. Raises `InvalidVectorError` naming a node that cannot
+        be written, `PartialWriteError` if only some nodes were written, `WaitTimeoutError`.
         """
         options = accept(AddOptions, add_kwargs, self.add)
         return run(self._add(self._io, nodes, options))
@@ -368,15 +344,11 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         retriever's ``node_ids`` that are ids of IndexNodes and ImageNodes only: ``as_retriever()``
         passes those that its index was given, and means all nodes.
 
-        Args:
-            query: its ``filters`` may also be this project's own (docs/filters.md).
-            **kwargs: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (100),
-                ``strict_node_ids`` and those of the mode "mmr"; see `QueryOptions`.
-
-        Raises:
-            NotImplementedError: for a mode that this store lacks; names what to use instead.
-            UnindexedPropertyError: for a filter that no metadata index can look up, unless
-                ``unindexed="scan"``.
+        ``filters`` may also be this project's own (docs/filters.md). Options: ``namespace``,
+        ``vectorize_filter``, ``unindexed``, ``max_requests`` (100), ``strict_node_ids`` and those
+        of the mode "mmr"; see `QueryOptions`. Raises `UnindexedPropertyError` for a filter that no
+        metadata index can look up, unless ``unindexed="scan"``, and `NotImplementedError` for a
+        mode that this store lacks, naming what to use instead.
         """
         options = accept(QueryOptions, kwargs, self.query)
         return run(answer(self._io, self._records, query, options))
@@ -398,11 +370,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     ) -> list[BaseNode]:
         """Nodes by id, by filter, or those that satisfy both; neither is an error.
 
-        Args:
-            node_ids: nodes come in the order of the ids; missing ones are left out.
-            filters: LlamaIndex's, or this project's, such as ``{"open": True}``.
-            **get_kwargs: ``namespace``, ``vectorize_filter``, ``unindexed`` and ``max_requests``
-                (1,000).
+        ``filters`` are LlamaIndex's, or this project's, such as ``{"open": True}``. By ids nodes
+        come in the order of the ids, and missing ones are left out. Options: ``namespace``,
+        ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
         """
         options = accept(FindOptions, get_kwargs, self.get_nodes)
         return run(self._get_nodes(self._io, node_ids, filters, options))
@@ -480,10 +450,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         unindexed: Unindexed = "error",
     ) -> Explanation:
         """How a query for so many nodes (None: all) is answered, and with how many requests."""
-        given = to_expression(filters)
-        return run(
-            self._records.explain_filter(self._io, given, similarity_top_k, unindexed=unindexed)
-        )
+        explain = self._records.explain_filter
+        return run(explain(self._io, to_expression(filters), similarity_top_k, unindexed=unindexed))
 
     async def aexplain_filter(
         self,
@@ -494,9 +462,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     ) -> Explanation:
         """The async variant of `explain_filter`."""
         given = to_expression(filters)
-        return await self._records.explain_filter(
-            self._async_io, given, similarity_top_k, unindexed=unindexed
-        )
+        explain = self._records.explain_filter
+        return await explain(self._async_io, given, similarity_top_k, unindexed=unindexed)
 
     # Deleting
 
@@ -578,12 +545,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         namespace = self._records.in_namespace(options.get("namespace"))
         # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
         if filters is not None or (namespace is not None and not self._records.bound):
-            found = await self._records.records(
-                io,
-                ids=ids,
-                filter=to_expression(filters),
-                namespace=options.get("namespace"),
-            )
+            where = SelectOptions(filter=to_expression(filters), namespace=options.get("namespace"))
+            found = await self._records.records(io, ids=ids, **where)
             ids = [record.id for record in found]
         wait = "visible" if options.get("verify") else options.get("wait")
         await self._records.delete(io, ids, wait=wait, wait_timeout=options.get("wait_timeout"))
