@@ -16,6 +16,7 @@ from llama_index_vectorize.vector_store import (
     DeleteNodesOptions,
     DeleteOptions,
     NodeLayout,
+    StoreOptions,
     StoreSettings,
     VectorizeVectorStore,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "NodeFilters",
     "NodeLayout",
     "QueryOptions",
+    "StoreOptions",
     "StoreSettings",
     "VectorizeVectorStore",
     "to_expression",

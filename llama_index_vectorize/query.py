@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from contextlib import aclosing
 from functools import partial
@@ -44,6 +45,8 @@ _INSTEAD: Final = {
     Mode.LINEAR_REGRESSION: _LEARNER,
 }
 """Why this store lacks a mode, and what to use instead."""
+OF_A_QUERY: Final = {f.name: "VectorStoreQuery()" for f in dataclasses.fields(VectorStoreQuery)}
+"""What is not given to `query`, but to the `VectorStoreQuery`."""
 _PREFETCH: Final = 4
 """Maximal marginal relevance chooses from this many times as many nodes as were asked for."""
 _THRESHOLD: Final = 0.5

@@ -18,7 +18,7 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize.filters import NodeFilters, check_selected, to_expression
 from llama_index_vectorize.nodes import to_items, to_node
-from llama_index_vectorize.query import QueryOptions, answer
+from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
 from llama_index_vectorize.texts import as_texts
 from vectorize_core import layout
 from vectorize_core.api import validation
@@ -65,6 +65,13 @@ class StoreSettings(HttpOptions, total=False):
     wait_timeout: float
 
 
+class StoreOptions(StoreSettings, total=False):
+    """All arguments of a `VectorizeVectorStore`."""
+
+    index_name: str | None
+    path: str | os.PathLike[str] | None
+
+
 class DeleteOptions(WaitOptions, total=False):
     """How nodes are deleted, and from which namespace.
 
@@ -82,6 +89,9 @@ class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
     verify: bool
 
 
+@checks_keywords(
+    {"dimensions": "VectorizeClient.create_index()"}, query=OF_A_QUERY, aquery=OF_A_QUERY
+)
 class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
@@ -196,8 +206,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             ConfigurationError: for arguments that contradict each other, or missing credentials.
             InvalidInputError: for a value that an argument does not take.
         """
-        options = accept(HttpOptions, credentials, type(self))
-        target = locate(index_name, path=path, client=client, index=index, **options)
+        target = locate(index_name, path=path, client=client, index=index, **credentials)
         creation: dict[str, Any] = {
             "create_index": create_index,
             "metric": metric,
@@ -256,13 +265,13 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
     @classmethod
     def from_dict(  # type: ignore[override]
-        cls, data: dict[str, Any], **settings: Unpack[StoreSettings]
+        cls, data: dict[str, Any], **options: Unpack[StoreOptions]
     ) -> Self:
         """The store that `to_dict` described, with the secrets of the environment.
 
-        ``settings`` replace what ``data`` holds, and give what it cannot hold, such as ``texts=``.
+        ``options`` replace what ``data`` holds, and give what it cannot hold, such as ``texts=``.
         """
-        given: dict[str, Any] = {**data, **settings}
+        given: dict[str, Any] = {**data, **options}
         for name in _ALWAYS:
             given.pop(name, None)
         if not given.pop("bound", False):
@@ -303,7 +312,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     # Adding
 
     def add(  # type: ignore[override]
-        self, nodes: Iterable[BaseNode], **add_kwargs: Unpack[AddOptions]
+        self, nodes: Iterable[BaseNode], **options: Unpack[AddOptions]
     ) -> list[str]:
         """Write embedded nodes; a node whose id exists replaces the old one whole.
 
@@ -314,14 +323,12 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         Returns the node ids in input order. Raises `InvalidVectorError` naming a node that cannot
         be written, `PartialWriteError` if only some nodes were written, `WaitTimeoutError`.
         """
-        options = accept(AddOptions, add_kwargs, self.add)
         return run(self._add(self._io, nodes, options))
 
     async def async_add(  # type: ignore[override]
-        self, nodes: Records[BaseNode], **add_kwargs: Unpack[AddOptions]
+        self, nodes: Records[BaseNode], **options: Unpack[AddOptions]
     ) -> list[str]:
         """The async variant of `add`; takes async iterables too."""
-        options = accept(AddOptions, add_kwargs, self.async_add)
         return await self._add(self._async_io, nodes, options)
 
     async def _add(self, io: Io, nodes: Records[BaseNode], options: AddOptions) -> list[str]:
@@ -332,7 +339,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     # Querying
 
     def query(  # type: ignore[override]
-        self, query: VectorStoreQuery, **kwargs: Unpack[QueryOptions]
+        self, query: VectorStoreQuery, **options: Unpack[QueryOptions]
     ) -> VectorStoreQueryResult:
         """The nodes nearest to the query's embedding, best first; similarities: larger is nearer.
 
@@ -350,14 +357,12 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         metadata index can look up, unless ``unindexed="scan"``, and `NotImplementedError` for a
         mode that this store lacks, naming what to use instead.
         """
-        options = accept(QueryOptions, kwargs, self.query)
         return run(answer(self._io, self._records, query, options))
 
     async def aquery(  # type: ignore[override]
-        self, query: VectorStoreQuery, **kwargs: Unpack[QueryOptions]
+        self, query: VectorStoreQuery, **options: Unpack[QueryOptions]
     ) -> VectorStoreQueryResult:
         """The async variant of `query`."""
-        options = accept(QueryOptions, kwargs, self.aquery)
         return await answer(self._async_io, self._records, query, options)
 
     # Reading by id or filter
@@ -366,7 +371,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         self,
         node_ids: list[str] | None = None,
         filters: NodeFilters | None = None,
-        **get_kwargs: Unpack[FindOptions],
+        **options: Unpack[FindOptions],
     ) -> list[BaseNode]:
         """Nodes by id, by filter, or those that satisfy both; neither is an error.
 
@@ -374,17 +379,15 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         come in the order of the ids, and missing ones are left out. Options: ``namespace``,
         ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
         """
-        options = accept(FindOptions, get_kwargs, self.get_nodes)
         return run(self._get_nodes(self._io, node_ids, filters, options))
 
     async def aget_nodes(
         self,
         node_ids: list[str] | None = None,
         filters: NodeFilters | None = None,
-        **get_kwargs: Unpack[FindOptions],
+        **options: Unpack[FindOptions],
     ) -> list[BaseNode]:
         """The async variant of `get_nodes`."""
-        options = accept(FindOptions, get_kwargs, self.aget_nodes)
         return await self._get_nodes(self._async_io, node_ids, filters, options)
 
     async def _get_nodes(
@@ -401,21 +404,19 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         return [to_node(record) for record in found]
 
     def iter_nodes(
-        self, filters: NodeFilters | None = None, **find_kwargs: Unpack[FindOptions]
+        self, filters: NodeFilters | None = None, **options: Unpack[FindOptions]
     ) -> Iterator[BaseNode]:
         """All nodes, or all that ``filters`` match, once each and in no particular order.
 
         They are read a few answers at a time, so that any number takes little memory. Options:
         ``namespace``, ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
         """
-        options = accept(FindOptions, find_kwargs, self.iter_nodes)
         return iterate(self._iter_nodes(self._io, filters, options))
 
     def aiter_nodes(
-        self, filters: NodeFilters | None = None, **find_kwargs: Unpack[FindOptions]
+        self, filters: NodeFilters | None = None, **options: Unpack[FindOptions]
     ) -> AsyncGenerator[BaseNode, None]:
         """The async variant of `iter_nodes`."""
-        options = accept(FindOptions, find_kwargs, self.aiter_nodes)
         return self._iter_nodes(self._async_io, filters, options)
 
     async def _iter_nodes(
@@ -426,20 +427,18 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             async for record in records:
                 yield to_node(record)
 
-    def count(self, filters: NodeFilters | None = None, **kwargs: Unpack[CountOptions]) -> int:
+    def count(self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]) -> int:
         """How many nodes ``filters`` match, or there are; this client's own writes included.
 
         Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
         ``precision="high"``, which does not rely on the service's approximation.
         """
-        options = accept(CountOptions, kwargs, self.count)
         return run(self._records.count(self._io, filter=to_expression(filters), **options))
 
     async def acount(
-        self, filters: NodeFilters | None = None, **kwargs: Unpack[CountOptions]
+        self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]
     ) -> int:
         """The async variant of `count`."""
-        options = accept(CountOptions, kwargs, self.acount)
         return await self._records.count(self._async_io, filter=to_expression(filters), **options)
 
     def explain_filter(
@@ -468,34 +467,28 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     # Deleting
 
     def delete(  # type: ignore[override]
-        self, ref_doc_id: str, **delete_kwargs: Unpack[DeleteOptions]
+        self, ref_doc_id: str, **options: Unpack[DeleteOptions]
     ) -> None:
         """Delete all nodes of a source document; an unknown one is no error.
 
         Options: ``namespace``, ``wait``, ``wait_timeout`` and ``verify``; see `DeleteOptions`.
         """
-        options = accept(DeleteOptions, delete_kwargs, self.delete)
         run(self._delete_documents(self._io, [ref_doc_id], options))
 
     async def adelete(  # type: ignore[override]
-        self, ref_doc_id: str, **delete_kwargs: Unpack[DeleteOptions]
+        self, ref_doc_id: str, **options: Unpack[DeleteOptions]
     ) -> None:
         """The async variant of `delete`."""
-        options = accept(DeleteOptions, delete_kwargs, self.adelete)
         await self._delete_documents(self._async_io, [ref_doc_id], options)
 
-    def delete_many(
-        self, ref_doc_ids: Sequence[str], **delete_kwargs: Unpack[DeleteOptions]
-    ) -> None:
+    def delete_many(self, ref_doc_ids: Sequence[str], **options: Unpack[DeleteOptions]) -> None:
         """`delete` for many source documents at once: far fewer requests than one by one."""
-        options = accept(DeleteOptions, delete_kwargs, self.delete_many)
         run(self._delete_documents(self._io, ref_doc_ids, options))
 
     async def adelete_many(
-        self, ref_doc_ids: Sequence[str], **delete_kwargs: Unpack[DeleteOptions]
+        self, ref_doc_ids: Sequence[str], **options: Unpack[DeleteOptions]
     ) -> None:
         """The async variant of `delete_many`."""
-        options = accept(DeleteOptions, delete_kwargs, self.adelete_many)
         await self._delete_documents(self._async_io, ref_doc_ids, options)
 
     async def _delete_documents(
@@ -509,7 +502,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         self,
         node_ids: list[str] | None = None,
         filters: NodeFilters | None = None,
-        **delete_kwargs: Unpack[DeleteNodesOptions],
+        **options: Unpack[DeleteNodesOptions],
     ) -> None:
         """Delete nodes by id, by filter, or those that satisfy both; neither is an error.
 
@@ -517,17 +510,15 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         ``max_requests`` (1,000) and ``verify``; see `DeleteOptions`. To delete everything, use
         `clear`.
         """
-        options = accept(DeleteNodesOptions, delete_kwargs, self.delete_nodes)
         run(self._delete_nodes(self._io, node_ids, filters, options))
 
     async def adelete_nodes(  # type: ignore[override]
         self,
         node_ids: list[str] | None = None,
         filters: NodeFilters | None = None,
-        **delete_kwargs: Unpack[DeleteNodesOptions],
+        **options: Unpack[DeleteNodesOptions],
     ) -> None:
         """The async variant of `delete_nodes`."""
-        options = accept(DeleteNodesOptions, delete_kwargs, self.adelete_nodes)
         await self._delete_nodes(self._async_io, node_ids, filters, options)
 
     async def _delete_nodes(
@@ -561,19 +552,17 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
     # The index
 
-    def reindex_metadata(self, **kwargs: Unpack[WaitOptions]) -> int:
+    def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """Write every vector of the index again as it is; returns how many there were.
 
         A metadata index covers only vectors written after it was created; this makes it cover the
         older ones, in all namespaces. Nothing else should write meanwhile. Options: ``wait``,
         ``wait_timeout``.
         """
-        options = accept(WaitOptions, kwargs, self.reindex_metadata)
         return run(self._records.reindex_metadata(self._io, **options))
 
-    async def areindex_metadata(self, **kwargs: Unpack[WaitOptions]) -> int:
+    async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """The async variant of `reindex_metadata`."""
-        options = accept(WaitOptions, kwargs, self.areindex_metadata)
         return await self._records.reindex_metadata(self._async_io, **options)
 
     def wait_for_writes(self, *, wait_timeout: float | None = None) -> None:

@@ -102,3 +102,25 @@ def test_a_wrong_keyword_names_the_nearest(
 ) -> None:
     with pytest.raises(TypeError, match=f"'{wrong}'; did you mean '{nearest}'"):
         getattr(make(), method)(*args, **{wrong: 1})
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "hint"),
+    [
+        ("query", "top_k", r"VectorStoreQuery\(\) takes 'similarity_top_k'"),
+        ("aquery", "where", r"VectorStoreQuery\(\) takes 'filters'"),
+        ("get_nodes", "where", "did you mean 'filters'"),
+        ("from_params", "index_nam", "did you mean 'index_name'"),
+        ("local", "collection_name", "did you mean 'index_name'"),
+        ("local", "dimension", r"create_index\(\) takes 'dimensions'"),
+        ("from_params", "persist_dir", "did you mean 'path'"),
+        ("from_dict", "binding", "there is no Workers binding"),
+        ("from_params", "d1_database_id", "texts=D1Texts"),
+    ],
+)
+async def test_a_word_of_another_library_names_the_right_word(
+    make: Make, method: str, wrong: str, hint: str
+) -> None:
+    called = getattr(make(), method)
+    with pytest.raises(TypeError, match=f"'{wrong}'; .*{hint}"):
+        await called(*arguments(called), **{wrong: 1})
