@@ -38,12 +38,12 @@ class Probe:
     There are several ``expected`` if writes were in flight at once, for any may be the last. Any
     record will do unless it is ``exact``: an insert may leave an older record in place. A probe is
     proof only if it read otherwise ``until`` some moment, and if no unseen write of ours makes it
-    read the same (``telling``). It is ``current`` until a later write of ours changes it.
+    read the same (``distinct``). It is ``current`` until a later write of ours changes it.
     """
 
     expected: list[Vector | None]
     exact: bool
-    telling: bool = True
+    distinct: bool = True
     current: bool = True
     until: float = math.inf
 
@@ -60,7 +60,7 @@ class OwnWrite:
 
     ``ids`` are all ids it touches, ``created_on`` tells which index it was meant for, ``since`` is
     when it was accepted, by `time.monotonic`. After its probes were read, ``matching`` says that
-    all current ones read as expected, ``shown`` that one of those which are proof did.
+    all current ones read as expected, ``proven`` that one did which is proof.
     """
 
     kind: Kind
@@ -74,10 +74,10 @@ class OwnWrite:
     processed: bool = False
     visible: bool = False
     matching: bool = False
-    shown: bool = False
+    proven: bool = False
 
     @property
-    def rewritten(self) -> bool:
+    def overwritten(self) -> bool:
         """Whether later writes of ours have overwritten all its probes."""
         return not any(probe.current for probe in self.probes.values())
 
@@ -88,14 +88,14 @@ class OwnWrite:
                 continue
             mine = self.probes.get(vector_id)
             if mine is None:
-                probe.telling = False
+                probe.distinct = False
                 continue
             if mine.current and mine.exact and not probe.exact:
                 # An insert keeps what this write has put there; after a delete it takes effect.
                 decided = probe.expected if None in mine.expected else []
                 probe.expected = [*decided, *(v for v in mine.expected if v is not None)]
                 probe.exact = True
-            probe.telling &= not any(map(probe.reads, mine.expected))
+            probe.distinct &= not any(map(probe.reads, mine.expected))
 
     def crosses(self, other: OwnWrite) -> None:
         """Note that ``other`` is in flight at the same time: either may be accepted first."""
@@ -104,12 +104,12 @@ class OwnWrite:
             if theirs is None:
                 del self.probes[vector_id]
                 continue
-            mine.telling = theirs.telling = False
+            mine.distinct = theirs.distinct = False
             mine.expected = theirs.expected = [*mine.expected, *theirs.expected]
         for vector_id in (other.probes.keys() & self.ids) - self.probes.keys():
             del other.probes[vector_id]
 
-    def rewrite(self, later: OwnWrite) -> None:
+    def note_overwrite(self, later: OwnWrite) -> None:
         """Note that ``later``, sent after this write was accepted, was accepted too."""
         for vector_id in later.ids.intersection(self.probes):
             probe = self.probes[vector_id]
@@ -124,15 +124,15 @@ class OwnWrite:
         """
         if not self.probes.keys() <= stored.keys():
             return
-        self.matching, self.shown, others = True, False, False
+        self.matching, self.proven, others = True, False, False
         for vector_id, probe in self.probes.items():
             if probe.reads(stored[vector_id]):
-                self.shown |= probe.telling and probe.until < began
+                self.proven |= probe.distinct and probe.until < began
             else:
                 probe.until = min(probe.until, ended)
                 self.matching &= not probe.current
                 others = True
-        self.visible |= self.shown and not others
+        self.visible |= self.proven and not others
 
 
 @dataclass(slots=True)
@@ -190,7 +190,7 @@ class OwnWrites:
             self.last_sent = max(self.last_sent, write.sent)
             for other in self._tracked:
                 if other.accepted < write.sent:
-                    other.rewrite(write)
+                    other.note_overwrite(write)
             if write.ids and not write.visible:
                 self._unseen.append(write)
                 while sum(len(write.ids) for write in self._unseen) > _REMEMBERED_IDS:
@@ -274,8 +274,7 @@ def latest(writes: Collection[OwnWrite]) -> tuple[OwnWrite, ...]:
     Deletes do not prove what was written: another client may have deleted the same records.
     """
     last = max((write.sent for write in writes), default=-1)
-    telling = (write.sent for write in writes if write.kind != "delete" and not write.rewritten)
-    wrote = max(telling, default=-1)
+    wrote = max((w.sent for w in writes if w.kind != "delete" and not w.overwritten), default=-1)
     return tuple(w for w in writes if w.accepted > (last if w.kind == "delete" else wrote))
 
 

@@ -234,8 +234,8 @@ class _Wait:
 
     def _followers(self, write: OwnWrite) -> list[OwnWrite]:
         """Later writes of ours that prove this one, if they have overwritten all its probes."""
-        later = self._state.own_writes.after(write) if write.rewritten else ()
-        known = [write for write in later if not write.rewritten]
+        later = self._state.own_writes.after(write) if write.overwritten else ()
+        known = [write for write in later if not write.overwritten]
         return [later for later in known if not write.probes.keys().isdisjoint(later.ids)] or (
             known[-_LOOK_BACK:]
         )
@@ -245,7 +245,7 @@ class _Wait:
         waited, slept = self._polling.waited, self._polling.slept
         since, took = self._processed.setdefault(write, (waited, slept))
         self._lagging |= not write.matching
-        if write.shown:
+        if write.proven:
             return waited - since >= _LAG
         if write.matching and self._looked_back and not self._followers(write):
             patience = _LAG if self._lagging else min(took, _LAG)
@@ -287,7 +287,7 @@ class _Wait:
                 raise
             failure = error
         state, write, waited = self._state, self._pending[0], self._polling.waited
-        records = ", ".join(map(repr, write.probes)) or "all written again"
+        records = ", ".join(map(repr, write.probes)) or "all overwritten"
         text = f"index {state.name!r}: mutation {write.mutation_id} was accepted"
         if waited - self._processed.get(write, (waited, 0.0))[0] >= _LAG:
             raise WaitTimeoutError(
@@ -303,7 +303,7 @@ class _Wait:
 
 def _is_ready(write: OwnWrite) -> bool:
     """Whether a write only lacks the proof that it is processed."""
-    return write.matching or write.shown
+    return write.matching or write.proven
 
 
 async def _read(

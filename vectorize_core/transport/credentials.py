@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 from vectorize_core.errors import ConfigurationError
@@ -35,11 +36,8 @@ class Credentials:
         return f"{self.base_url}/accounts/{self.account_id}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_find_again, (self.account_id, self.base_url))
-
-
-def _find_again(account_id: str, base_url: str) -> Credentials:
-    return find_credentials(account_id=account_id, base_url=base_url)
+        find = partial(find_credentials, account_id=self.account_id, base_url=self.base_url)
+        return find, ()
 
 
 def find_credentials(

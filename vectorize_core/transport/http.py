@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -23,6 +23,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.transport.credentials import Credentials
 from vectorize_core.transport.executor import Answer
+from vectorize_core.transport.io import each
 
 T = TypeVar("T")
 logger = logging.getLogger("vectorize_core")
@@ -89,7 +90,7 @@ class HttpExecutor:
         if len(slices) > 1:
             # So does sending it.
             options["headers"]["Content-Length"] = str(sum(map(len, slices)))
-            content = _each(slices)
+            content = each(slices)
         client = await self._async_client()
         try:
             response = await client.request(**options, content=content)
@@ -196,11 +197,6 @@ def _warm_async_client() -> httpx.AsyncClient:
 
     anyio.run(anyio.sleep, 0)
     return _new_async_client()
-
-
-async def _each(slices: Sequence[bytes]) -> AsyncIterator[bytes]:
-    for part in slices:
-        yield part
 
 
 # Parsing the URL anew would be a tenth of the time httpx takes for a search.

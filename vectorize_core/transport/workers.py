@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vectorize_core.errors import ConnectionFailedError
 
@@ -75,19 +75,6 @@ def pause(seconds: float) -> None:
     while (left := end - time.monotonic()) > 0 and not stopping.wait(min(left, _MOMENT)):
         pass
     check_running()
-
-
-class Workers(Protocol):
-    """Works on several items at once."""
-
-    def start(self, begin: Begin, /) -> None:
-        """Begin to work on an item."""
-
-    async def finished(self) -> list[Done[Any, Any]]:
-        """The outcomes since the last time; waits until there is one."""
-
-    async def stop(self) -> None:
-        """Begin and try again nothing more; returns once nothing runs."""
 
 
 class InlineWorkers:
@@ -210,3 +197,6 @@ class TaskWorkers:
         for task in self._pending:
             task.cancel()
         await asyncio.gather(*self._pending, return_exceptions=True)
+
+
+Workers = InlineWorkers | ThreadWorkers | TaskWorkers

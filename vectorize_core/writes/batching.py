@@ -129,7 +129,8 @@ class Batcher:
         self._in_flight = in_flight
         self._entries = entries
         self._batch_size = batch_size
-        self._max_bytes = check_batch_bytes(max_batch_bytes)
+        most = limits.MAX_UPLOAD_BYTES
+        self._max_bytes = _checked("max_batch_bytes", max_batch_bytes, MAX_BATCH_BYTES, most)
         self._keep_last = keep_last
         self._held: Batch | None = None
         self._carried: list[Entry] = []
@@ -191,17 +192,13 @@ class Batcher:
 
 def check_batch_size(batch_size: int | None) -> int:
     """The number of records in a request, at most what the service accepts."""
-    if batch_size is None:
-        return DEFAULT_BATCH_SIZE
-    if batch_size < 1:
-        raise InvalidInputError(f"batch_size is at least 1; got {batch_size}")
-    return min(batch_size, limits.MAX_VECTORS_PER_WRITE)
+    most = limits.MAX_VECTORS_PER_WRITE
+    return _checked("batch_size", batch_size, DEFAULT_BATCH_SIZE, most)
 
 
-def check_batch_bytes(max_batch_bytes: int | None) -> int:
-    """The number of bytes in a request, at most what the service accepts."""
-    if max_batch_bytes is None:
-        return MAX_BATCH_BYTES
-    if max_batch_bytes < 1:
-        raise InvalidInputError(f"max_batch_bytes is at least 1; got {max_batch_bytes}")
-    return min(max_batch_bytes, limits.MAX_UPLOAD_BYTES)
+def _checked(name: str, given: int | None, default: int, most: int) -> int:
+    if given is None:
+        return default
+    if given < 1:
+        raise InvalidInputError(f"{name} is at least 1; got {given}")
+    return min(given, most)

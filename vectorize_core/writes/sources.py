@@ -98,13 +98,11 @@ class Vectors(Source[Vector]):
         self._io = io
         self._state = state
 
-    async def entries(
+    def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:
         """The vectors, checked."""
-        async with aclosing(self.checked(self._chunks(checkpoint, batch_size))) as chunks:
-            async for entries in chunks:
-                yield entries
+        return self.checked(self._chunks(checkpoint, batch_size))
 
     async def _chunks(
         self, checkpoint: Checkpoint, batch_size: int
