@@ -185,6 +185,13 @@ def test_a_page_names_only_what_is_exported(page: Path) -> None:
     assert not {path for path in named if not is_public(path)}
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`((?:\w+/)+[\w.]*)`", page.read_text(encoding="utf-8"))
+    ours = [path for path in named if (ROOT / path.split("/")[0]).is_dir()]
+    assert not [path for path in ours if not (ROOT / path).exists()]
+
+
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
 def test_an_example_imports_only_what_is_exported(example: Path) -> None:
     named = imports(example.read_text(encoding="utf-8"))
