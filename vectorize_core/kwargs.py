@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache, partial, wraps
 from types import MappingProxyType
-from typing import Any, Final, TypeVar, cast, get_args, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -78,10 +78,13 @@ def _checked(
     def check(owner: Any, given: Mapping[str, Any]) -> None:
         if made is not None and owner.__init__ is not made.__init__:  # type: ignore[misc]
             return  # The constructor of a subclass may take more, and checks that itself.
-        name = (owner if made is not None else type(owner)).__qualname__
-        if function.__name__ != "__init__":
-            name += f".{function.__name__}"
-        _check(name, given, known(), elsewhere)
+        wrong = next((name for name in given if name not in known()), None)
+        if wrong is not None:
+            name = (owner if made is not None else type(owner)).__qualname__
+            if function.__name__ != "__init__":
+                name += f".{function.__name__}"
+            hint = _hint(wrong, known(), elsewhere)
+            raise TypeError(f"{name}() got an unexpected keyword argument {wrong!r}; {hint}")
 
     @wraps(function)
     def called(owner: Any, /, *args: Any, **given: Any) -> Any:
@@ -98,41 +101,16 @@ def _checked(
     return awaited if inspect.iscoroutinefunction(function) else called
 
 
-def accept(
-    options: type[T],
-    given: Mapping[str, Any],
-    function: Callable[..., Any],
-    elsewhere: Mapping[str, str] = _NOTHING,
-) -> T:
-    """``given`` as the TypedDict ``options``; TypeError naming the right word for any other name.
-
-    ``function`` is the one whose ``**kwargs`` they are.
-    """
-    allowed = inspect.get_annotations(options)
-    if not given.keys() <= allowed.keys():
-        _check(function.__qualname__, given, [*_keywords(function), *allowed], elsewhere)
-    return cast("T", dict(given))
-
-
 def _keywords(function: Callable[..., Any]) -> list[str]:
-    """The keywords that a function takes, also those of ``**options: Unpack[...]``."""
+    """The keywords that a function takes, with those of its ``**options: Unpack[...]``."""
     names = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             names.append(parameter.name)
-        elif parameter.kind == parameter.VAR_KEYWORD and inspect.isroutine(function):
-            for options in get_args(get_type_hints(function)[parameter.name]):
-                names += inspect.get_annotations(options)
+        elif parameter.kind == parameter.VAR_KEYWORD:
+            (options,) = get_args(get_type_hints(function)[parameter.name])
+            names += inspect.get_annotations(options)
     return [name for name in names if name not in ("self", "cls")]
-
-
-def _check(
-    function: str, given: Mapping[str, Any], known: list[str], elsewhere: Mapping[str, str]
-) -> None:
-    wrong = next((name for name in given if name not in known), None)
-    if wrong is not None:
-        hint = _hint(wrong, known, elsewhere)
-        raise TypeError(f"{function}() got an unexpected keyword argument {wrong!r}; {hint}")
 
 
 def _hint(wrong: str, known: list[str], elsewhere: Mapping[str, str]) -> str:

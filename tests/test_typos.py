@@ -1,0 +1,230 @@
+"""Typos in keyword arguments: type checkers report them, and errors name the right word."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index.core.vector_stores.types import VectorStoreQuery
+
+import langchain_vectorize
+import llama_index_vectorize
+from tests.stores import Embedder
+from vectorize_core import AsyncVectorizeClient, VectorizeClient
+
+ROOT = Path(__file__).parent.parent
+TYPO = "# typo"
+PROGRAMS = {
+    "langchain": """
+from langchain_core.embeddings import DeterministicFakeEmbedding
+
+from langchain_vectorize import VectorizeVectorStore
+
+embedding = DeterministicFakeEmbedding(size=32)
+store = VectorizeVectorStore(embedding, index_name="docs", path=":memory:")
+store.add_texts(["a"], wait=True, dry_run=True)
+store.similarity_search("q", 4, filter={"a": 1}, unindexed="scan", namespace=None)
+store.as_retriever(search_type="mmr", search_kwargs={"k": 4, "fetch_k": 9}, tags=["a"])
+VectorizeVectorStore.from_texts(["a"], embedding, index_name="docs", path=":memory:")
+
+store.add_texts(["a"], wiat=True)  # typo
+store.similarity_search("q", unindexed="scann")  # typo
+store.as_retriever(search_typ="mmr")  # typo
+VectorizeVectorStore(embedding, index_nam="docs", path=":memory:")  # typo
+store.similarity_search("q", top_k=4)  # typo
+
+store.as_retriever(search_type="mmrr")  # typo
+store.as_retriever(search_kwargs={"kk": 4})  # typo
+store.count(precision="highest")  # typo
+VectorizeVectorStore.local(embedding, index_name="docs", on_oversize="cutt")  # typo
+VectorizeVectorStore.from_texts(["a"], embedding, index_nam="docs", path=":memory:")  # typo
+VectorizeVectorStore.from_documents([], embedding, index_name="docs", waits=True)  # typo
+VectorizeVectorStore.from_existing_index("docs", embedding, api_tokn="t")  # typo
+""",
+    "llama_index": """
+from llama_index.core.vector_stores.types import VectorStoreQuery
+
+from llama_index_vectorize import VectorizeVectorStore
+
+query = VectorStoreQuery(query_embedding=[1.0], similarity_top_k=4)
+store = VectorizeVectorStore("docs", path=":memory:")
+store.add([], wait=True)
+store.query(query, unindexed="scan", mmr_threshold=0.5)
+
+store.add([], wiat=True)  # typo
+store.query(query, unindexed="scann")  # typo
+store.get_nodes(["a"], max_request=4)  # typo
+VectorizeVectorStore(index_nam="docs", path=":memory:")  # typo
+store.query(query, top_k=4)  # typo
+""",
+    "core": """
+from vectorize_core import VectorizeClient
+
+client = VectorizeClient.local()
+client.create_index("docs", dimensions=32, metric="cosine")
+index = client.index("docs")
+
+client.create_index("docs", dimension=32)  # typo
+client.create_index("docs", dimensions=32, metric="cosinus")  # typo
+index.query([1.0], n_results=4)  # typo
+index.upsert([], wiat=True)  # typo
+index.delete(filter={"a": 1}, unindexed="scann")  # typo
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("programs")
+    for name, text in PROGRAMS.items():
+        (folder / f"{name}_typos.py").write_text(text)
+    settings = {"extraPaths": [str(ROOT)], "typeCheckingMode": "strict"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    return folder
+
+
+def typos(name: str) -> list[int]:
+    lines = PROGRAMS[name].splitlines()
+    return [number for number, line in enumerate(lines, start=1) if TYPO in line]
+
+
+@pytest.fixture(scope="module")
+def found_by_mypy(programs: Path) -> dict[str, list[int]]:
+    # From here, so that what mypy knows of this project since it checked it is used.
+    command = [sys.executable, "-m", "mypy", "--strict", *map(str, programs.glob("*.py"))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    found: dict[str, list[int]] = {name: [] for name in PROGRAMS}
+    for name, line in re.findall(r"(\w+)_typos\.py:(\d+): error", done.stdout):
+        found[name].append(int(line))
+    return found
+
+
+@pytest.mark.timeout(180)  # mypy starts with all of the frameworks where it knows nothing yet.
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_mypy_reports_every_typo_and_nothing_else(
+    found_by_mypy: dict[str, list[int]], name: str
+) -> None:
+    assert sorted(set(found_by_mypy[name])) == typos(name)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_pyright_reports_every_typo_and_nothing_else(programs: Path, name: str) -> None:
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
+    done = subprocess.run(
+        [*command, f"{name}_typos.py"], cwd=programs, capture_output=True, text=True, check=False
+    )
+    reported = json.loads(done.stdout)["generalDiagnostics"]
+    lines = [one["range"]["start"]["line"] + 1 for one in reported if one["severity"] == "error"]
+    assert sorted(set(lines)) == typos(name)
+
+
+def langchain_store(**options: Any) -> langchain_vectorize.VectorizeVectorStore:
+    return langchain_vectorize.VectorizeVectorStore.local(Embedder(), index_name="docs", **options)
+
+
+def llama_index_store(**options: Any) -> llama_index_vectorize.VectorizeVectorStore:
+    return llama_index_vectorize.VectorizeVectorStore("docs", path=":memory:", **options)
+
+
+QUERY = VectorStoreQuery()
+INSTEAD_OF_BINDING = r"there is no Workers binding yet: give credentials .* or client="
+INSTEAD_OF_D1 = re.escape('texts=D1Texts("<database id>")')
+HINTS: list[tuple[Callable[..., Any], str, tuple[Any, ...], str, str]] = [
+    (langchain_store, "add_texts", (["a"],), "wiat", "did you mean 'wait'"),
+    (langchain_store, "add_texts", (["a"],), "metadata", "did you mean 'metadatas'"),
+    (langchain_store, "add_documents", ([],), "chunk_size", "did you mean 'batch_size'"),
+    (langchain_store, "similarity_search", ("q",), "top_k", "did you mean 'k'"),
+    (langchain_store, "similarity_search", ("q",), "n_results", "did you mean 'k'"),
+    (langchain_store, "similarity_search", ("q",), "limit", "did you mean 'k'"),
+    (langchain_store, "similarity_search", ("q",), "where", "did you mean 'filter'"),
+    (langchain_store, "similarity_search", ("q",), "expr", "did you mean 'filter'"),
+    (langchain_store, "max_marginal_relevance_search", ("q",), "num_results", "did you mean 'k'"),
+    (langchain_store, "delete", (), "where", "did you mean 'filter'"),
+    (langchain_store, "count", (), "filters", "did you mean 'filter'"),
+    (langchain_store, "await_writes", (), "timeout", "did you mean 'wait_timeout'"),
+    (langchain_store, "as_retriever", (), "search_typ", "did you mean 'search_type'"),
+    (langchain_store, "as_retriever", (), "top_k", r"search_kwargs=\{...\} takes 'k'"),
+    (langchain_store, "from_texts", (["a"], Embedder()), "index_nam", "mean 'index_name'"),
+    (langchain_store, "from_texts", (["a"], Embedder()), "metadata", "mean 'metadatas'"),
+    (langchain_store, "from_documents", ([], Embedder()), "collection_name", "mean 'index_name'"),
+    (langchain_store, "afrom_texts", (["a"], Embedder()), "persist_directory", "mean 'path'"),
+    (langchain_store, "from_existing_index", ("i", Embedder()), "binding", INSTEAD_OF_BINDING),
+    (langchain_store, "local", (Embedder(),), "pth", "did you mean 'path'"),
+    (llama_index_store, "add", ([],), "wiat", "did you mean 'wait'"),
+    (llama_index_store, "query", (QUERY,), "top_k", "VectorStoreQuery.* 'similarity_top_k'"),
+    (llama_index_store, "query", (QUERY,), "similarity_top_k", "VectorStoreQuery.* takes that"),
+    (llama_index_store, "get_nodes", (["a"],), "where", "did you mean 'filters'"),
+    (VectorizeClient.local, "create_index", ("docs",), "dimension", "did you mean 'dimensions'"),
+    (AsyncVectorizeClient.local, "create_index", ("a",), "distance", "did you mean 'metric'"),
+    (VectorizeClient.local, "get_index", (), "nam", "did you mean 'name'"),
+    (lambda: VectorizeClient.local().index("docs"), "query", ([1.0],), "k", "mean 'top_k'"),
+    (lambda: VectorizeClient.local().index("docs"), "count", (), "where", "mean 'filter'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "method", "args", "wrong", "hint"), HINTS, ids=[f"{h[1]}-{h[3]}" for h in HINTS]
+)
+async def test_a_wrong_keyword_names_the_right_word(
+    make: Callable[..., Any], method: str, args: tuple[Any, ...], wrong: str, hint: str
+) -> None:
+    store = make()
+
+    async def called() -> None:
+        coming = getattr(store, method)(*args, **{wrong: 1})
+        if inspect.isawaitable(coming):
+            await coming
+
+    said = rf"{method}\(\) got an unexpected keyword argument '{wrong}'; .*{hint}"
+    with pytest.raises(TypeError, match=f"^{type(store).__name__}.{said}"):
+        await called()
+
+
+OF_CONSTRUCTORS: Mapping[str, str] = {
+    "index_nam": "did you mean 'index_name'",
+    "collection_name": "did you mean 'index_name'",
+    "persist_directory": "did you mean 'path'",
+    "distance_strategy": "did you mean 'metric'",
+    "vectorize_api_token": "did you mean 'api_token'",
+    "binding": INSTEAD_OF_BINDING,
+    "d1_database_id": INSTEAD_OF_D1,
+}
+
+
+@pytest.mark.parametrize("wrong", OF_CONSTRUCTORS)
+@pytest.mark.parametrize("make", [langchain_store, llama_index_store])
+def test_a_wrong_keyword_of_a_constructor_names_the_right_word(
+    make: Callable[..., Any], wrong: str
+) -> None:
+    said = rf"\(\) got an unexpected keyword argument '{wrong}'; .*{OF_CONSTRUCTORS[wrong]}"
+    with pytest.raises(TypeError, match=said):
+        make(**{wrong: "1"})
+
+
+def test_a_client_names_the_right_word() -> None:
+    with pytest.raises(TypeError, match=r"^VectorizeClient\(\) .*did you mean 'account_id'"):
+        VectorizeClient(acount_id="a")  # type: ignore[call-arg]
+
+
+class Subclass(langchain_vectorize.VectorizeVectorStore):
+    def __init__(self, *args: Any, extra: int = 0, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.extra = extra
+
+
+def test_a_subclass_whose_constructor_takes_more_is_made_of_texts_too() -> None:
+    options: dict[str, Any] = {"index_name": "docs", "path": ":memory:", "extra": 1}
+    assert Subclass.from_texts(["a"], Embedder(), **options).extra == 1
+    with pytest.raises(TypeError, match=r"^Subclass\(\) .*'index_nam'; did you mean 'index_name'"):
+        Subclass.from_texts(["a"], Embedder(), index_nam="docs")  # type: ignore[call-arg]
