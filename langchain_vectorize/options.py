@@ -106,12 +106,13 @@ class RetrieverOptions(TypedDict, total=False):
 
 
 _MMR: Final = "search_type='mmr', or max_marginal_relevance_search(),"
-OF_OTHER_SEARCHES: Final = {
+ELSEWHERE: Final = {
+    "dimensions": "VectorizeClient.create_index()",
     "score_threshold": "search_type='similarity_score_threshold', or "
     "similarity_search_with_relevance_scores(),",
     "fetch_k": _MMR,
     "lambda_mult": _MMR,
 }
-"""What takes the keywords that only some searches have."""
+"""What takes the keywords that are often given to another method."""
 OF_SEARCHES: Final = dict.fromkeys(inspect.get_annotations(SearchKwargs), "search_kwargs={...}")
 """What takes the keywords that a retriever's searches have, and the retriever has not."""

@@ -33,7 +33,7 @@ from langchain_vectorize.documents import (
 )
 from langchain_vectorize.embedder import LangChainEmbedder
 from langchain_vectorize.options import (
-    OF_OTHER_SEARCHES,
+    ELSEWHERE,
     OF_SEARCHES,
     DeleteOptions,
     DocumentFilter,
@@ -71,7 +71,7 @@ Scored: TypeAlias = list[tuple[Document, float]]
 _CONNECTED = ("_io", "_async_io")
 
 
-@checks_keywords(OF_OTHER_SEARCHES, as_retriever=OF_SEARCHES)
+@checks_keywords(ELSEWHERE, as_retriever=OF_SEARCHES)
 class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 

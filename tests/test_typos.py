@@ -195,6 +195,7 @@ OF_CONSTRUCTORS: Mapping[str, str] = {
     "index_nam": "did you mean 'index_name'",
     "collection_name": "did you mean 'index_name'",
     "persist_directory": "did you mean 'path'",
+    "dimension": r"VectorizeClient.create_index\(\) takes 'dimensions'",
     "distance_strategy": "did you mean 'metric'",
     "vectorize_api_token": "did you mean 'api_token'",
     "binding": INSTEAD_OF_BINDING,
