@@ -76,16 +76,16 @@ async def begin(
     kind: Kind,
     written: Mapping[str, Vector | None],
     *,
-    look: bool = False,
+    read_first: bool = False,
 ) -> OwnWrite:
     """Note a mutation that is about to be sent; call `OwnWrites.accept` once it is accepted.
 
-    ``look`` reads its probes first: a probe that reads otherwise now is proof later. Without it
+    ``read_first`` reads its probes before: one that reads otherwise now is proof later. Without it
     the first polls of a wait find that out, unless the service is faster than they are.
     """
     created_on = None if state.details is None else state.details.created_on
     write = state.own_writes.begin(kind, written, created_on)
-    if look:
+    if read_first:
         with suppress(VectorizeError):
             await _read(state, [write], io.once)
     return write

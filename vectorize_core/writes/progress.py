@@ -22,13 +22,8 @@ OnBatch = Callable[[BatchReport], Awaitable[None] | None]
 
 
 @contextmanager
-def progress_bar(
-    total: int | None, on_batch: OnBatch | None, *, show: bool
-) -> Iterator[OnBatch | None]:
-    """``on_batch``, and with ``show`` a bar that moves before each call of it."""
-    if not show:
-        yield on_batch
-        return
+def progress_bar(total: int | None, on_batch: OnBatch | None) -> Iterator[OnBatch]:
+    """A function for ``on_batch=`` that moves a bar, then calls ``on_batch``."""
     try:
         from tqdm.auto import tqdm  # noqa: PLC0415 (optional: only the bar needs it)
     except ImportError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
@@ -35,7 +35,7 @@ from vectorize_core.writes.progress import BatchReport, OnBatch, progress_bar
 from vectorize_core.writes.sources import Ids, Records, Source, Vectors
 
 DEFAULT_CONCURRENCY = 4
-_LOOKS = 8
+_READ_FIRST = 8
 """Requests whose probes are read first, if the write will be waited for. The last ones of a long
 write need not: the first polls of the wait read theirs."""
 _MOST_REFUSALS = 200
@@ -150,7 +150,8 @@ async def write(
     if goal is not None and source.total != 0:
         await prepare(io, state)
     await checkpoint.begin(io)
-    with progress_bar(source.total, on_batch, show=show_progress) as report:
+    bar = progress_bar(source.total, on_batch) if show_progress else nullcontext(on_batch)
+    with bar as report:
         under_way = _Write(
             io,
             state,
@@ -161,7 +162,7 @@ async def write(
             name=source.name,
             mode=mode,
             on_batch=report,
-            looks=0 if goal is None else _LOOKS,
+            reads_left=0 if goal is None else _READ_FIRST,
             last=deque(maxlen=concurrency),
         )
         await under_way.run(concurrency)
@@ -195,7 +196,7 @@ class _Write:
     name: Callable[[Entry], str]
     mode: Mode
     on_batch: OnBatch | None
-    looks: int
+    reads_left: int
     # Mutations take effect in order, so it is enough to wait for the last ones.
     last: deque[OwnWrite]
     refusals: int = 0
@@ -234,8 +235,8 @@ class _Write:
         while parts:
             part = parts.pop()
             written = {entry.id: entry.vector for entry in part}
-            look, self.looks = self.looks > 0, self.looks - 1
-            own_write = await begin(self.io, self.state, self.mode, written, look=look)
+            read_first, self.reads_left = self.reads_left > 0, self.reads_left - 1
+            own_write = await begin(self.io, self.state, self.mode, written, read_first=read_first)
             started = self.io.now()
             try:
                 mutation = await self.io.call(self.request(part))
