@@ -11,7 +11,7 @@ from vectorize_core.transport.retry import is_transient
 _FIRST, _LONGEST = 0.05, 5.0
 
 
-def is_passing(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Whether a poll that failed this way may succeed later."""
     return is_transient(error) or isinstance(error, LimitUsedUpError)
 
@@ -60,7 +60,7 @@ class Polling:
                 if await poll():
                     return True
             except Exception as error:
-                if not is_passing(error):
+                if not is_temporary(error):
                     raise
                 self.failure = error
             if self.over:

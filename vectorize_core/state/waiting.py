@@ -20,7 +20,7 @@ from vectorize_core.errors import (
 from vectorize_core.models import Vector
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.state.own_writes import Kind, OwnWrite, latest
-from vectorize_core.state.polling import Polling, is_passing
+from vectorize_core.state.polling import Polling, is_temporary
 from vectorize_core.transport.events import WaitEvent
 from vectorize_core.transport.io import Io
 
@@ -283,7 +283,7 @@ class _Wait:
         try:
             await self._ask_index()
         except VectorizeError as error:
-            if not is_passing(error):
+            if not is_temporary(error):
                 raise
             failure = error
         state, write, waited = self._state, self._pending[0], self._polling.waited

@@ -28,7 +28,7 @@ from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiError
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
 from vectorize_core.transport.executor import Answer, Executor
-from vectorize_core.transport.rate_limit import RateLimiter, is_for_all
+from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
 from vectorize_core.transport.retry import RetryPolicy, repeat
 from vectorize_core.transport.workers import (
     Done,
@@ -226,7 +226,7 @@ class _BaseIo(Io):
             answered = isinstance(error, ApiError)
             if limiter is not None and isinstance(error, ApiError):
                 limiter.learn(error.rate_limit)
-                if is_for_all(error):
+                if blocks_all(error):
                     limiter.refused(error.retry_after)
             self._report(op, number, began, error)
             raise

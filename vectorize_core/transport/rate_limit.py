@@ -54,7 +54,7 @@ class LimitUsedUpError(RateLimitError):
         return f"{self.operation}: {self.message}"
 
 
-def is_for_all(error: ApiError) -> bool:
+def blocks_all(error: ApiError) -> bool:
     """Whether a refusal concerns all requests of the connection.
 
     Too many mutations of one index (40041) do not, unless the service names a delay.

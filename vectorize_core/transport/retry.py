@@ -34,15 +34,15 @@ _NOT_SENT = (LimitUsedUpError, StoppedError)
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long operations are tried for, in seconds.
+    """How long failed operations are tried again, in seconds.
 
-    A block for too many requests lasts five minutes, hence the deadline of writes. Delays double
-    from ``first_delay`` to ``max_delay``, with jitter; a delay the service asks for is obeyed
-    instead. ``RetryPolicy(read_deadline=0, write_deadline=0)`` tries once.
+    A block for too many requests lasts five minutes, hence the long deadline of writes. Delays
+    double from ``first_delay`` to ``max_delay``, with jitter; a delay that the service asks for
+    takes their place. ``RetryPolicy(read_deadline=0, write_deadline=0)`` tries once.
 
-    A deadline begins when the operation is first sent. Before that it may wait for the rate limit,
-    for as long again; if that is not enough it raises `RateLimitError` at once. When it is tried
-    again, time spent waiting for the rate limit counts.
+    A deadline begins when the operation is first sent. Before that, it may wait for the rate limit
+    for the same time; if that is too short, it raises `RateLimitError` at once. Later waits for
+    the rate limit count towards the deadline.
     """
 
     read_deadline: float = 30.0
@@ -56,16 +56,16 @@ class RetryPolicy:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may well succeed later."""
+    """Whether the same request may succeed later."""
     return isinstance(error, _TRANSIENT) and not isinstance(error, _NOT_SENT)
 
 
 def is_refusal(error: BaseException) -> TypeGuard[ApiError]:
-    """Whether the service found fault with the request itself, and would again."""
+    """Whether the service refuses the request itself, and would do so again."""
     return isinstance(error, ApiError) and error.status in (400, 413) and not is_transient(error)
 
 
-def is_open(error: BaseException) -> bool:
+def is_outcome_unknown(error: BaseException) -> bool:
     """Whether the operation may have been carried out although it failed."""
     return isinstance(error, (ServerError, UnexpectedAnswerError)) or (
         isinstance(error, ConnectionFailedError) and error.sent
@@ -119,7 +119,7 @@ async def repeat(
         last = failures[-1] if isinstance(error, _NOT_SENT) else error
         verdict = last
         if op.kind == "write" and not is_refusal(last):
-            verdict = next(filter(is_open, reversed(failures)), last)
+            verdict = next(filter(is_outcome_unknown, reversed(failures)), last)
         if verdict is not last:
             verdict.add_note(f"When it was tried again: {last}")
         raise verdict from verdict.__cause__

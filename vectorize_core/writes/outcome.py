@@ -7,7 +7,7 @@ from typing import Any
 
 from vectorize_core.errors import PartialWriteError, RecordRefusedError
 from vectorize_core.models import Mutation
-from vectorize_core.transport.retry import is_open
+from vectorize_core.transport.retry import is_outcome_unknown
 from vectorize_core.writes.batching import Batch, Entry, Piece
 from vectorize_core.writes.checkpoint import Checkpoint
 from vectorize_core.writes.ranges import Positions, runs
@@ -46,7 +46,7 @@ class WriteOutcome:
             self._mutations.append((positions[0], Mutation(piece.own_write.mutation_id)))
             return entries
         self.causes.append(piece.error)
-        if is_open(piece.error):
+        if is_outcome_unknown(piece.error):
             self._unknown += runs(positions)
         return []
 
