@@ -1,4 +1,8 @@
-"""The embedded Vectorize: what Cloudflare Vectorize does, on one machine and without an account."""
+"""The embedded Vectorize: does what Cloudflare Vectorize does, on one machine, without an account.
+
+It knows nothing of its clients. It uses `api`, `filters.native`, `scoring`, what is below those,
+and of `transport` the protocol of executors and what counts as a loopback address.
+"""
 
 from vectorize_core.behavior import Behavior
 from vectorize_core.local.faults import ServiceFault

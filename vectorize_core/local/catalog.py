@@ -1,7 +1,7 @@
-"""The rows of indexes and metadata indexes.
+"""The tables of indexes and of metadata indexes.
 
-A metadata index is a row with two times: live and gone. What is in force follows from the clock,
-so nothing has to be done when a time comes.
+A metadata index is a row with two times: from ``live`` on, until ``gone``, it is in force. The
+clock decides, so that nothing has to be done when such a time comes.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index as the other tables refer to it.
+    """The row of an index.
 
-    ``submitted`` is the time of its latest mutation. Its values are in a file of its own, one for
-    each ``generation``; ``slots`` of it have been given, of which ``dead`` hold nothing (any more).
-    ``inserted`` is the next position in the order of insertion. ``generation``, ``slots`` and
-    ``dead`` together change whenever its visible vectors do.
+    ``submitted`` is the time of its latest mutation. The values of a ``generation`` are in a file;
+    ``slots`` of it are in use or were, ``dead`` of them hold no vector any more. ``inserted`` is
+    the next position in the order of insertion.
     """
 
     id: int
@@ -58,7 +57,7 @@ class Index:
         return self.id, self.generation, self.slots, self.dead
 
     def after(self, *, put: int, replaced: int, killed: int) -> Index:
-        """Itself after a mutation: ``put`` slots more, ``killed`` of the others dead."""
+        """The index after a mutation that adds ``put`` slots and makes ``killed`` others dead."""
         if not (put or killed):
             return self
         return replace(
@@ -69,18 +68,18 @@ class Index:
         )
 
     def save(self, tx: Connection) -> None:
-        """Keep what `after` has changed."""
+        """Store what `after` has changed."""
         tx.execute(
             "UPDATE indexes SET generation = ?, slots = ?, dead = ?, inserted = ? WHERE id = ?",
             (self.generation, self.slots, self.dead, self.inserted, self.id),
         )
 
     def now(self, clock: float) -> float:
-        """The index's own time, which never runs backwards even where the clock was set back."""
+        """The index's own time, which never goes back, even if the clock does."""
         return max(clock, self.submitted)
 
     def details(self) -> IndexDetails:
-        """The index as the control plane shows it."""
+        """The index in the form that the API returns."""
         created = as_datetime(self.created)
         config = IndexConfig(self.dimensions, self.metric)
         return IndexDetails(self.name, config, self.description, created, created)
@@ -96,23 +95,23 @@ class LiveMetadataIndex:
     live: float
 
     def covers(self, processed: float, seq: int) -> bool:
-        """Whether a vector written by that mutation is in it: there is no backfill."""
+        """Whether it holds a vector of that mutation: earlier vectors are not indexed."""
         return (processed, seq) > (self.live, self.seq)
 
     def public(self) -> MetadataIndex:
-        """The metadata index as the list shows it."""
+        """The metadata index in the form that the API returns."""
         return MetadataIndex(self.property_name, self.index_type)
 
 
 def as_datetime(seconds: float) -> datetime:
-    """A clock reading as a date."""
+    """Seconds since the epoch as a datetime."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def create(
     tx: Connection, name: str, config: IndexConfig, description: str, now: float
 ) -> IndexDetails:
-    """Make an index; its name may be that of a deleted one."""
+    """Create an index; its name may be that of a deleted one."""
     if _select(tx, "WHERE name = ?", name):
         raise faults.index_exists(name)
     tx.execute(
@@ -124,7 +123,7 @@ def create(
 
 
 def find(tx: Connection, name: str) -> Index:
-    """The index of that name, or the fault that says why there is none."""
+    """The index of that name; a fault if it does not exist or was deleted."""
     found = _select(tx, "WHERE name = ?", name)
     if found:
         return found[0]
@@ -134,13 +133,13 @@ def find(tx: Connection, name: str) -> Index:
 
 
 def is_generation(tx: Connection, index: Index) -> bool:
-    """Whether the slots of ``index`` still mean what they meant."""
+    """Whether this generation of ``index`` is still the current one."""
     row = tx.execute("SELECT generation FROM indexes WHERE id = ?", (index.id,)).fetchone()
     return row is not None and bool(row[0] == index.generation)
 
 
 def next_generation(index: Index, count: int) -> Index:
-    """An index of which nothing but ``count`` live vectors is left, in order of insertion."""
+    """The index after a compaction that leaves ``count`` vectors, in order of insertion."""
     return replace(index, generation=index.generation + 1, slots=count, dead=0, inserted=count)
 
 
@@ -150,12 +149,12 @@ def all_indexes(tx: Connection) -> list[Index]:
 
 
 def generations(tx: Connection) -> set[tuple[int, int]]:
-    """The ids of all indexes, each with the generation that is in force."""
+    """The ids of all indexes, each with its current generation."""
     return {(index.id, index.generation) for index in all_indexes(tx)}
 
 
 def delete(tx: Connection, index: Index) -> None:
-    """Delete an index with all it holds, remembering (for ever) that its name was used."""
+    """Delete an index with all that it holds; its name is kept as that of a deleted index."""
     tx.execute("DELETE FROM indexes WHERE id = ?", (index.id,))
     tx.execute("INSERT OR IGNORE INTO deleted_indexes VALUES (?)", (index.name,))
 
@@ -171,7 +170,7 @@ def live_metadata_indexes(tx: Connection, index: Index, now: float) -> list[Live
 
 
 def wanted_properties(tx: Connection, index: Index) -> set[str]:
-    """The properties that will be indexed once all that was asked for is in force."""
+    """The properties that are indexed, or will be."""
     rows = tx.execute(
         "SELECT property_name FROM metadata_indexes WHERE index_id = ? AND gone IS NULL",
         (index.id,),
@@ -182,7 +181,7 @@ def wanted_properties(tx: Connection, index: Index) -> set[str]:
 def add_metadata_index(
     tx: Connection, index: Index, seq: int, wanted: MetadataIndex, live: float
 ) -> None:
-    """Index a property from ``live`` on, or when its former index is gone if that is later."""
+    """Index a property from ``live`` on, or from when its former index is gone, if later."""
     (gone,) = tx.execute(
         "SELECT max(gone) FROM metadata_indexes WHERE index_id = ? AND property_name = ?",
         (index.id, wanted.property_name),
@@ -194,7 +193,7 @@ def add_metadata_index(
 
 
 def drop_metadata_index(tx: Connection, index: Index, property_name: str, gone: float) -> None:
-    """End a property's metadata index at ``gone``; one that is not live by then never will be."""
+    """End a property's metadata index at ``gone``, also if it is not live by then."""
     tx.execute(
         "UPDATE metadata_indexes SET gone = ? "
         "WHERE index_id = ? AND property_name = ? AND gone IS NULL",

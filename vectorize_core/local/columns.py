@@ -1,7 +1,7 @@
-"""Columns of a snapshot: what filters look into, built when first needed and extended by new slots.
+"""The columns of a snapshot, which filters read: built when first needed, then extended.
 
-A column is a row of parts, each over a range of slots. A new range becomes a part; parts of like
-size are merged, so that their number grows as the logarithm of the slots.
+A column consists of postings, each over a range of slots. New slots are added as new postings;
+those of similar size are merged, so that their number grows with the logarithm of the slots.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import jsontext
 from vectorize_core.behavior import Behavior
 from vectorize_core.filters import native
 from vectorize_core.local import matching, vectors
@@ -23,25 +22,25 @@ from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import IndexType
 
-_ALIKE: Final = 2
-"""A part is merged into the one before it unless that is more than so many times as long."""
+_SIMILAR: Final = 2
+"""Postings are merged with those before them unless those are more than so many times as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The parts of one column, in the order of slots, without a gap."""
+    """One column: postings in the order of slots, without a gap."""
 
     parts: tuple[matching.Postings, ...] = ()
 
     @property
     def size(self) -> int:
-        """Slots that are covered."""
+        """How many slots it covers."""
         return sum(len(part.indexed) for part in self.parts)
 
     def extended(self, part: matching.Postings) -> Column:
-        """With one part more; small ones become one."""
+        """The column with one part more; small parts are merged."""
         parts = [*self.parts, part]
-        while len(parts) > 1 and len(parts[-2].indexed) <= _ALIKE * len(parts[-1].indexed):
+        while len(parts) > 1 and len(parts[-2].indexed) <= _SIMILAR * len(parts[-1].indexed):
             parts[-2:] = [matching.merged(parts[-2], parts[-1])]
         return Column(tuple(parts))
 
@@ -50,13 +49,13 @@ class Column:
         return _joined([matching.matches(part, condition, behavior) for part in self.parts])
 
     def equal(self, value: str | bool) -> NDArray[np.bool_]:
-        """For each slot whether it has this value, as it is."""
+        """For each slot whether it has exactly this value."""
         return _joined([matching.equal(part, value) for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnSource:
-    """What a column is of."""
+    """What a column is built from."""
 
     key: int | str
     """The ``seq`` of a metadata index, or a name."""
@@ -67,12 +66,14 @@ class ColumnSource:
 
 @dataclass(slots=True)
 class Columns:
-    """The columns of all snapshots of one generation; changed only within read transactions."""
+    """The columns that all snapshots of a generation share; changed only in read transactions."""
 
     _known: dict[int | str, Column] = field(default_factory=dict)
 
-    def upto(self, tx: Connection, index: Index, sources: Sequence[ColumnSource]) -> list[Column]:
-        """Columns over all slots that the transaction sees."""
+    def up_to_date(
+        self, tx: Connection, index: Index, sources: Sequence[ColumnSource]
+    ) -> list[Column]:
+        """The columns of ``sources``, over all slots that the transaction sees."""
         behind: dict[int, list[ColumnSource]] = {}
         for source in sources:
             size = self._known.setdefault(source.key, Column()).size
@@ -85,10 +86,10 @@ class Columns:
 
 
 def metadata_column(item: LiveMetadataIndex, behavior: Behavior) -> ColumnSource:
-    """What a metadata index holds: nothing of vectors that were written before it was live."""
+    """A metadata index, without the vectors that were written before it was live."""
 
-    def entry(stored: VectorRow, metadata: matching.Metadata) -> matching.Entry:
-        covered = item.covers(stored.processed, stored.seq)
+    def entry(row: VectorRow, metadata: matching.Metadata) -> matching.Entry:
+        covered = item.covers(row.processed, row.seq)
         value = matching.lookup(metadata, item.property_name) if covered else None
         return matching.entry(value, item.index_type, behavior)
 
@@ -96,36 +97,34 @@ def metadata_column(item: LiveMetadataIndex, behavior: Behavior) -> ColumnSource
 
 
 def namespace_column() -> ColumnSource:
-    """The namespaces, nothing where there is none."""
-    return ColumnSource("namespace", "string", lambda stored, _: _namespace(stored))
+    """The namespaces of vectors that have one."""
+    return ColumnSource(
+        "namespace", "string", lambda row, _: () if row.namespace is None else (row.namespace,)
+    )
 
 
 def findable_column(behavior: Behavior) -> ColumnSource:
-    """True for the vectors that approximate search finds."""
+    """Whether approximate search finds a vector."""
     seed = str(behavior.overlooked_seed).encode()
     least = behavior.overlooked * 2**32
 
-    def entry(stored: VectorRow, _: matching.Metadata) -> matching.Entry:
-        digest = blake2b(stored.id.encode(), digest_size=4, key=seed).digest()
+    def entry(row: VectorRow, _: matching.Metadata) -> matching.Entry:
+        digest = blake2b(row.id.encode(), digest_size=4, key=seed).digest()
         return (int.from_bytes(digest, "little") >= least,)
 
     return ColumnSource("findable", "boolean", entry)
 
 
-def _namespace(stored: VectorRow) -> matching.Entry:
-    return () if stored.namespace is None else (stored.namespace,)
-
-
 def _parts(
     tx: Connection, index: Index, start: int, sources: Sequence[ColumnSource]
 ) -> list[matching.Postings]:
-    """The columns of the slots from ``start`` on; a slot that is dead by now has no entry."""
+    """Postings of the slots from ``start`` on; a slot that is dead by now has no entry."""
     entries: list[list[matching.Entry]] = [[()] * (index.slots - start) for _ in sources]
     reads_metadata = any(source.reads_metadata for source in sources)
-    for stored in vectors.scan(tx, index, start):
-        metadata = jsontext.loads(stored.metadata or "{}") if reads_metadata else {}
+    for row in vectors.scan(tx, index, start):
+        metadata = row.parsed_metadata() if reads_metadata else None
         for source, column in zip(sources, entries, strict=True):
-            column[stored.slot - start] = source.entry(stored, metadata)
+            column[row.slot - start] = source.entry(row, metadata or {})
     size = index.slots - start
     return [
         matching.build(source.index_type, size, column)

@@ -1,4 +1,4 @@
-"""Compaction: what lives is moved into a generation of its own, and what is dead is left."""
+"""Compaction: moving the live vectors of an index to a new generation, without dead slots."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from vectorize_core.local.value_store import FLOAT_BYTES, Slots, ValueStores
 _CHUNK: Final = 1 << 24
 """Bytes of values that are moved at once."""
 _WASTE: Final = 1 << 25
-"""Bytes of dead slots below which no write compacts by itself."""
+"""Bytes of dead slots below which no write compacts an index."""
 
 
 def is_wasteful(index: Index) -> bool:
-    """Whether so much is dead that compacting pays for itself."""
+    """Whether so much is dead that a write should compact the index."""
     return index.dead > index.count and index.dead * index.dimensions * FLOAT_BYTES > _WASTE
 
 
 def compact(tx: Connection, value_stores: ValueStores, index: Index) -> Index:
-    """Move what lives into the next generation, in order of insertion; the index as it is then.
+    """Move the live vectors to the next generation, in order of insertion; the changed index.
 
-    Readers go on with the former generation until the transaction commits, and with what they
-    have of it after that. Its place is to be removed then.
+    Readers use the former generation until the transaction commits, and can use what they have
+    mapped of it after that. The former generation can be removed after the commit.
     """
     return index if not index.dead and index.in_order else move(tx, value_stores, index)
 
 
 def move(tx: Connection, value_stores: ValueStores, index: Index) -> Index:
-    """`compact`, whether anything is dead or not."""
+    """`compact`, also if nothing is dead."""
     keys = tx.execute(
         "SELECT key FROM vectors WHERE key BETWEEN ? AND ? ORDER BY position",
         (key(index.id, 0), key(index.id, index.slots)),
@@ -41,7 +41,7 @@ def move(tx: Connection, value_stores: ValueStores, index: Index) -> Index:
     slots = np.fromiter((slot(old) for (old,) in keys), np.int64, len(keys))
     following = catalog.next_generation(index, len(keys))
     _copy(value_stores, index, following, slots)
-    # Keys are unique at every step, so the new ones first go where no others are.
+    # Keys must be unique at every step, so the new keys are negative at first.
     tx.executemany(
         "UPDATE vectors SET key = ?, position = ? WHERE key = ?",
         ((-1 - key(index.id, n), n, old) for n, (old,) in enumerate(keys)),

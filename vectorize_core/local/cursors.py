@@ -1,4 +1,4 @@
-"""Cursors of listings: each walks the ids as they were when its first page was asked for.
+"""Cursors of listings: all pages show the ids as they were when the first one was read.
 
 https://developers.cloudflare.com/vectorize/best-practices/list-vectors/
 """
@@ -15,7 +15,7 @@ from vectorize_core.local.catalog import as_datetime
 from vectorize_core.models import IdPage
 
 MAX_LISTINGS: Final = 100
-"""Listings under way at once; the oldest makes room, and its cursors become invalid."""
+"""Unfinished listings at once; beyond that the oldest ends, and its cursors become invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class _Listing:
 
 
 class Cursors:
-    """The listings under way, each under a token that says nothing to its holder."""
+    """The unfinished listings, each by an opaque token."""
 
     def __init__(self, lifetime: float) -> None:
         self._lifetime = lifetime
@@ -34,7 +34,7 @@ class Cursors:
         self._lock = threading.Lock()
 
     def first(self, index_id: int, ids: list[str], count: int, now: float) -> IdPage:
-        """The first page of ``ids``, which must not change afterwards."""
+        """The first page of ``ids``, a list that must not change afterwards."""
         listing = _Listing(index_id, ids, now + self._lifetime)
         token = uuid.uuid4().hex
         if len(ids) > count:
@@ -44,7 +44,7 @@ class Cursors:
         return _page(token, listing, 0, count)
 
     def next(self, index_id: int, cursor: str, count: int, now: float) -> IdPage:
-        """The page that ``cursor`` stands for; asking again gives it again."""
+        """The page of ``cursor``; the same cursor gives the same page again."""
         token, _, offset = cursor.partition("-")
         with self._lock:
             listing = self._listings.get(token)

@@ -1,9 +1,9 @@
-"""Exact search: float32 arithmetic finds who can be among the best, float64 decides.
+"""Exact search: float32 arithmetic finds all candidates, float64 decides between them.
 
-One pass scores all rows with BLAS, as fast as memory is read. What that can be wrong by is bounded
-(a sum of ``d`` products, in any order, by ``d`` roundings), so every row that could be among the
-best ``k`` is known, and those few are scored as `scoring` scores a row by itself: the answer is the
-same, to the last bit and the last tie, as if every row had been.
+One pass scores all rows with BLAS, as fast as memory is read. Its error is bounded (that of a sum
+of ``d`` products by ``d`` roundings), so every row that can be among the best ``k`` is known. These
+few are scored by `scoring`, each by itself. So the result is the same, to the last bit and in all
+ties, as if every row were scored so.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ Mask = NDArray[np.bool_]
 Keys = NDArray[np.float32]
 
 _BLOCK: Final = 400_000
-"""Numbers a block: OpenBLAS starts threads of its own from 460,800 on."""
-_STRETCH: Final = 4
+"""Numbers in a block. From 460,800 on OpenBLAS would use threads of its own."""
+_BLOCKS_PER_CHUNK: Final = 4
 """Blocks that a thread takes at once."""
 _SHARED_ROWS: Final = 4_096
 _KEYS_AT_ONCE: Final = 1 << 24
-"""Keys that are held at once where many queries are asked."""
+"""Keys that are kept at once if there are many queries."""
 _GATHERED_BLOCK: Final = 100_000
-"""Numbers a gathered block, which fits into a processor's second cache with room to spare."""
+"""Numbers in a block of gathered rows, so that it fits into a processor's second cache."""
 _GATHER_BELOW: Final = 0.3
-"""The fraction of rows below which copying them together is faster than scoring all."""
+"""If a smaller fraction of rows passes the mask, gathering them is faster than scoring all."""
 _RESCORED: Final = 4_096
 _ROUNDING: Final = 2.0**-24
-_TAME: Final = (1e-15, 1e15)
-"""Lengths whose squares and products float32 holds with its full precision."""
+_PRECISE_LENGTHS: Final = (1e-15, 1e15)
+"""The lengths whose squares and products float32 computes with full precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows and their scores, best first, of equal scores in the order of rows or against it."""
+    """Rows and their scores, best first; rows of equal scores in their order or its reverse."""
 
     slots: Slots
     scores: NDArray[np.float32]
@@ -62,7 +62,7 @@ def nearest(
     with_ties: bool = False,
     codes: QuantizedCodes | None = None,
 ) -> Found:
-    """The best ``k`` rows that ``mask`` lets through, with all that tie with the last if wanted.
+    """The best ``k`` rows that pass ``mask``; ``with_ties`` adds all that tie with the last one.
 
     With ``codes``, only among the candidates that they give, if they give any.
     """
@@ -125,7 +125,7 @@ def _decided(
         part = slice(start, start + _RESCORED)
         rows = matrix.take(candidates[part])
         if not np.isfinite(rows).all():
-            # Such rows are always candidates: their keys are no numbers either.
+            # Such rows are always candidates, because their keys are NaN too.
             raise StorageError(
                 "values that are no numbers were read: a file of values is damaged. Restore it, or "
                 "see what can be saved: vectorize-stores check --path DIR"
@@ -133,7 +133,7 @@ def _decided(
         scores[part] = scoring.scores(metric, rows, query)
     best = scoring.top(metric, scores, len(scores), newest_first=newest_first)
     if with_ties and k < len(best):
-        # In order, so the ties with the k-th are together.
+        # They are in order, so the ties with the k-th follow it.
         k += int(np.count_nonzero(scores[best[k:]] == scores[best[k - 1]]))
     return Found(candidates[best[:k]], scores[best[:k]])
 
@@ -141,18 +141,18 @@ def _decided(
 def _candidates(
     metric: Metric, matrix: Matrix, norms: Norms, query: Values, k: int, mask: Mask | None
 ) -> Slots:
-    """All rows that can be among the best ``k``, ties included, in ascending order."""
+    """All rows that can be among the best ``k``, with ties, in ascending order."""
     count = matrix.count if mask is None else int(np.count_nonzero(mask))
     rows = None
     if mask is not None and count < _GATHER_BELOW * matrix.count:
         rows, mask = np.flatnonzero(mask), None
     length = float(np.linalg.norm(query.astype(np.float64)))
-    if count <= k or not _TAME[0] <= length <= _TAME[1]:
+    if count <= k or not _PRECISE_LENGTHS[0] <= length <= _PRECISE_LENGTHS[1]:
         return _chosen(matrix, rows, mask)
-    # The length of the query changes no order but that of distances.
+    # The query's length does not change the order, but for distances.
     asked = query if metric == "euclidean" else (query / length).astype(np.float32)
     keys, tops = _score(_Keys(metric, matrix, norms, asked), rows, mask)
-    picked = _best(keys, tops, k, _Slack(metric, matrix, norms, length), rows)
+    picked = _best(keys, tops, k, _ErrorBound(metric, matrix, norms, length), rows)
     if mask is not None:
         picked = picked[mask[picked]]
     return picked if rows is None else rows[picked]
@@ -161,11 +161,11 @@ def _candidates(
 def _candidates_of_each(
     metric: Metric, matrix: Matrix, norms: Norms, queries: Rows, k: int, mask: Mask | None
 ) -> list[Slots]:
-    """`_candidates` of many queries, by one matrix product a block, which BLAS may share."""
+    """`_candidates` of many queries, by one matrix product a block."""
     count = matrix.count if mask is None else int(np.count_nonzero(mask))
     lengths = [float(np.linalg.norm(query.astype(np.float64))) for query in queries]
-    tame = all(_TAME[0] <= length <= _TAME[1] for length in lengths)
-    if count < max(k + 1, _GATHER_BELOW * matrix.count) or len(queries) == 1 or not tame:
+    precise = all(_PRECISE_LENGTHS[0] <= length <= _PRECISE_LENGTHS[1] for length in lengths)
+    if count < max(k + 1, _GATHER_BELOW * matrix.count) or len(queries) == 1 or not precise:
         return [_candidates(metric, matrix, norms, query, k, mask) for query in queries]
     asked = queries / (1.0 if metric == "euclidean" else np.array(lengths)[:, np.newaxis])
     ranking = _Keys(metric, matrix, norms, asked.astype(np.float32))
@@ -183,7 +183,7 @@ def _candidates_of_each(
             some.max(axis=1, out=tops[:, number])
     chosen = []
     for length, own, best in zip(lengths, keys, tops, strict=True):
-        picked = _best(own, (height, best), k, _Slack(metric, matrix, norms, length), None)
+        picked = _best(own, (height, best), k, _ErrorBound(metric, matrix, norms, length), None)
         chosen.append(picked if mask is None else picked[mask[picked]])
     return chosen
 
@@ -195,7 +195,7 @@ def _chosen(matrix: Matrix, rows: Slots | None, mask: Mask | None) -> Slots:
 
 
 class _Keys:
-    """What rows are ranked by: greater is better, NaN where float32 cannot tell."""
+    """The keys that rank rows: greater is better, NaN if float32 is not precise enough."""
 
     def __init__(self, metric: Metric, matrix: Matrix, norms: Norms, asked: Rows) -> None:
         self.matrix = matrix
@@ -204,17 +204,17 @@ class _Keys:
         self._asked = asked
 
     def multiply(self, block: Rows, out: Keys) -> None:
-        """The products of a block's rows with the query; with many queries a row of them each."""
+        """The products of a block's rows with the query; with many queries one row for each."""
         if self._asked.ndim == 1:
             np.dot(block, self._asked, out=out)
         else:
             np.matmul(self._asked, block.T, out=out)
 
     def finish(self, rows: slice | Slots, out: Keys) -> None:
-        """Make keys of the products of these rows."""
+        """Turn the products of these rows into keys."""
         lengths = self._lengths[rows]
         if self._metric == "cosine":
-            # Here the norms are one through the lengths.
+            # These are the inverse norms.
             out *= lengths
         elif self._metric == "euclidean":
             out += out
@@ -223,12 +223,12 @@ class _Keys:
             np.copyto(out, np.nan, where=np.isnan(lengths))
 
 
-class _Slack:
-    """By how much keys can be wrong, and two scores still be one float32."""
+class _ErrorBound:
+    """How far keys can be off, including scores that differ but round to the same float32."""
 
     def __init__(self, metric: Metric, matrix: Matrix, norms: Norms, length: float) -> None:
         self._lengths, self._longest, _ = norms.of(matrix)
-        # d products, d more for the norm, and a few roundings: of the query, of the score.
+        # d roundings of the product, d of the norm, and a few of the query and of the score.
         share = (2 * matrix.dimensions + 32) * _ROUNDING
         self._steps = {
             "cosine": (share, 0.0, 0.0),
@@ -236,13 +236,13 @@ class _Slack:
             "euclidean": (8 * _ROUNDING * length**2, 2 * share * length, 2 * share),
         }[metric]
 
-    def most(self) -> float:
-        """For any row."""
+    def greatest(self) -> float:
+        """The greatest bound of any row."""
         constant, linear, square = self._steps
         return constant + (linear + square * self._longest) * self._longest
 
     def of(self, rows: Slots) -> NDArray[np.float64]:
-        """For some rows, NaN where the key is."""
+        """The bounds of some rows, NaN if the key is."""
         constant, linear, square = self._steps
         lengths = self._lengths[rows].astype(np.float64)
         return constant + (linear + square * lengths) * lengths
@@ -251,27 +251,26 @@ class _Slack:
 def _score(
     ranking: _Keys, rows: Slots | None, mask: Mask | None
 ) -> tuple[Keys, tuple[int, NDArray[np.float32]]]:
-    """The keys of all rows or of ``rows``; the rows of a block, and the best key of each."""
+    """The keys of all rows, or of ``rows``; the height of a block, and the best key of each."""
     matrix = ranking.matrix
     height = max(1, (_BLOCK if rows is None else _GATHERED_BLOCK) // matrix.dimensions)
     size = matrix.count if rows is None else len(rows)
     keys = np.empty(size, np.float32)
     work: Callable[[int], None]
     if rows is None:
-        # Blocks end where segments do, which are of one height.
+        # A segment must be a whole number of blocks.
         height = _even(matrix.height, height)
-        # Between two blocks a thread has to get the interpreter, which another may hold that is
-        # not running just then. So there is as little as can be between them.
-        stretches = list(matrix.blocks(_STRETCH * height))
-        count = len(stretches)
+        # Between blocks a thread waits for the interpreter's lock, so it takes several at once.
+        chunks = list(matrix.blocks(_BLOCKS_PER_CHUNK * height))
+        count = len(chunks)
 
         def work(number: int) -> None:
-            start, stretch = stretches[number]
-            part = slice(start, start + len(stretch))
+            start, chunk = chunks[number]
+            part = slice(start, start + len(chunk))
             own = keys[part]
             with np.errstate(all="ignore"):
                 for first in range(0, len(own), height):
-                    ranking.multiply(stretch[first : first + height], own[first : first + height])
+                    ranking.multiply(chunk[first : first + height], own[first : first + height])
                 ranking.finish(part, own)
                 if mask is not None:
                     np.copyto(own, -np.inf, where=~mask[part])
@@ -297,7 +296,7 @@ def _score(
 
 
 def _even(whole: int, most: int) -> int:
-    """``whole`` halved until it is at most ``most``."""
+    """``whole`` halved until it is at most ``most``, as long as it is even."""
     height = whole
     while height > most and height % 2 == 0:
         height //= 2
@@ -308,12 +307,12 @@ def _best(
     keys: Keys,
     blocks: tuple[int, NDArray[np.float32]],
     k: int,
-    slack: _Slack,
+    bound: _ErrorBound,
     rows: Slots | None,
 ) -> Slots:
     """Positions of all ``keys`` that can be among the best ``k``, in ascending order."""
     height, tops = blocks
-    most = 2 * slack.most()
+    most = 2 * bound.greatest()
     picked: Slots | None = None
     if k < len(tops):
         # The k-th best of the blocks' best keys is at most the k-th best of all.
@@ -326,15 +325,15 @@ def _best(
     near = np.flatnonzero(~(some < _kth(some, k) - most))
     picked = near if picked is None else picked[near]
     if len(picked) > 2 * k:
-        # Each with its own slack: a few long vectors must not make all others doubtful.
-        own = slack.of(picked if rows is None else rows[picked])
+        # Each with its own bound: a few long vectors must not make all others candidates.
+        own = bound.of(picked if rows is None else rows[picked])
         some64 = keys[picked].astype(np.float64)
         picked = picked[~(some64 + own < _kth(some64 - own, k))]
     return picked
 
 
 def _kth(keys: NDArray[np.floating], k: int) -> float:
-    """The ``k``-th greatest key, those that float32 cannot tell counting as least."""
+    """The ``k``-th greatest key; NaN counts as the least."""
     if np.isnan(keys).any():
         keys = np.where(np.isnan(keys), -np.inf, keys)
     return float(np.partition(keys, len(keys) - k)[len(keys) - k])

@@ -1,4 +1,4 @@
-"""Operations in this process, by the embedded Vectorize: no JSON, no socket."""
+"""`EmbeddedExecutor`: carries out operations on the embedded Vectorize, without JSON or sockets."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
 
 
 class EmbeddedExecutor:
-    """Carries operations out on a `Service` of this process, and on its D1 databases.
+    """Carries out operations on a `Service`, and on the D1 databases beside it.
 
-    Async operations run on a small pool of its own, writes on a single thread, so that neither a
-    scan nor an fsync holds the event loop.
+    Async operations run in threads, writes in a single one, so that neither a search nor an fsync
+    blocks the event loop.
     """
 
     def __init__(self, service: Service, path: str | os.PathLike[str] = ":memory:") -> None:
@@ -66,8 +66,8 @@ class EmbeddedExecutor:
         try:
             return Answer(cast("T", self._carry_out(op)))
         except ServiceFault as fault:
-            said = (ApiMessage(fault.code, fault.message),)
-            raise error_from_answer(str(op), fault.status, said) from None
+            messages = (ApiMessage(fault.code, fault.message),)
+            raise error_from_answer(str(op), fault.status, messages) from None
 
     def _carry_out(self, op: Op[Any]) -> Any:
         if isinstance(op, d1.ReadD1):

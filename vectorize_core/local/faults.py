@@ -1,7 +1,7 @@
-"""What the service answers instead of a result.
+"""Faults: the errors that the service answers with.
 
-Texts and codes are those the service was seen to send, word for word. Where no recorded answer
-is known the text starts with `MARK` and the code is `UNKNOWN_CODE`: a client must not match on it.
+Texts and codes are exactly those of recorded answers of the real service. If none was recorded,
+the text begins with `MARK` and the code is `UNKNOWN_CODE`, and no client should rely on them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Final
 from vectorize_core import limits
 
 MARK: Final = "embedded Vectorize: "
-"""Opens every text, or part of a text, that is ours and not Cloudflare's."""
+"""Begins every text, or part of a text, that is ours and not Cloudflare's."""
 UNKNOWN_CODE: Final = 49999
-"""Stands where Cloudflare's own code is not known; Cloudflare is not known to use it."""
+"""Used if Cloudflare's own code is not known; Cloudflare is not known to use it."""
 
 
-class ServiceFault(Exception):  # noqa: N818 - it is an answer of the service, not a bug of the caller
-    """An answer other than a result: HTTP ``status``, Cloudflare's ``code`` and ``message``."""
+class ServiceFault(Exception):  # noqa: N818 (an answer of the service)
+    """An error of the service: HTTP ``status``, Cloudflare's ``code`` and ``message``."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(status, code, message)
@@ -50,12 +50,12 @@ def index_exists(name: str) -> ServiceFault:
 
 
 def invalid_config(reason: str) -> ServiceFault:
-    """The configuration of a new index; the text is known, its code is not."""
+    """A bad configuration of a new index. The text is known, its code is not."""
     return ServiceFault(400, UNKNOWN_CODE, f"vectorize.index.invalid_config - {reason}")
 
 
 def dimensions_out_of_range() -> ServiceFault:
-    """The configuration of a new index asks for too few or too many dimensions."""
+    """A new index with too few or too many dimensions."""
     return invalid_config(
         f"Dimensions must be in range: [{limits.MIN_DIMENSIONS}, {limits.MAX_DIMENSIONS}]"
     )
@@ -71,7 +71,7 @@ def query_dimensions(expected: int, got: int) -> ServiceFault:
 
 
 def too_many_ids(most: int, got: int) -> ServiceFault:
-    """More ids than one get or one delete takes."""
+    """Too many ids in a get or a delete."""
     return ServiceFault(400, 40007, f"too many ids in payload; max id count is {most}, got {got}")
 
 
@@ -103,7 +103,7 @@ def oversized_metadata(vector_id: str, size: int) -> ServiceFault:
 
 
 def unparsable_vectors(verb: str, line: int, reason: str) -> ServiceFault:
-    """Line ``line`` (from 0) of an insert or upsert is not a vector in JSON; ``reason`` is ours."""
+    """Line ``line`` (from 0) of an insert or upsert is no vector; ``reason`` is our text."""
     return ServiceFault(
         400,
         40023,
@@ -113,7 +113,7 @@ def unparsable_vectors(verb: str, line: int, reason: str) -> ServiceFault:
 
 
 def top_k_with_payload(top_k: int) -> ServiceFault:
-    """More matches than come with values or with whole metadata."""
+    """More matches than a query with values or all metadata may return."""
     return ServiceFault(
         400,
         40025,
@@ -124,12 +124,12 @@ def top_k_with_payload(top_k: int) -> ServiceFault:
 
 
 def unparsable_body(field: str, reason: str) -> ServiceFault:
-    """A field of a JSON body is missing or of the wrong type; ``reason`` is ours."""
+    """A field of a JSON body is missing or of the wrong type; ``reason`` is our text."""
     return ServiceFault(
         400, 40026, f"Failed to parse the request body as JSON: {field}: {MARK}{reason}"
     )
 
 
 def refused(reason: str, *, status: int = 400) -> ServiceFault:
-    """Refused for a reason whose code and text were never recorded."""
+    """Any other refusal, whose code and text were never recorded."""
     return ServiceFault(status, UNKNOWN_CODE, MARK + reason)

@@ -1,21 +1,20 @@
-"""Why a filter found less than was expected: what the real service knows and does not say."""
+"""Reasons why a filter found less than expected; the real service gives none."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from vectorize_core import jsontext
 from vectorize_core.local import matching
 from vectorize_core.local.catalog import LiveMetadataIndex
 from vectorize_core.local.vectors import VectorRow
 
 
-def about(
+def explain(
     names: Collection[str], live: Mapping[str, LiveMetadataIndex], stored: Iterable[VectorRow]
 ) -> tuple[str, ...]:
-    """A sentence for each property of ``names`` that filters do not see, or not everywhere."""
-    said = [
+    """A sentence for each property of ``names`` that is not indexed, or not in all vectors."""
+    hints = [
         f"no metadata index on {name!r}: the filter on it matches nothing that has the property. "
         "Create one, then write the vectors again"
         for name in sorted(set(names) - set(live))
@@ -25,15 +24,15 @@ def about(
     if indexed:
         for vector in stored:
             uncovered = [i for i in indexed if not i.covers(vector.processed, vector.seq)]
-            metadata = jsontext.loads(vector.metadata or "{}") if uncovered else {}
+            metadata = (vector.parsed_metadata() if uncovered else None) or {}
             older.update(
                 item.property_name
                 for item in uncovered
                 if matching.lookup(metadata, item.property_name) is not None
             )
-    said += [
+    hints += [
         f"{count} vectors with {name!r} were written before its metadata index was live: the "
         "filter does not see them. Write them again"
         for name, count in sorted(older.items())
     ]
-    return tuple(said)
+    return tuple(hints)

@@ -1,4 +1,4 @@
-"""Whether what is stored is what was written, and what can be done where it is not."""
+"""Comparing all that is stored with its checksums, and repairing what is damaged."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _CHUNK: Final = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong."""
+    """A problem that was found."""
 
     index: str | None
-    """The index that has it; None for the database as a whole."""
+    """The name of the index; None if it is a problem of the database as a whole."""
     problem: str
     lost: tuple[str, ...] = ()
-    """The ids of vectors whose values are gone: the rest of them is there until a repair."""
+    """The ids of vectors whose values are lost. A repair removes them from the index."""
     repaired: bool = False
-    """Whether it is no more: lost vectors have then been taken out of the index."""
+    """Whether the problem was repaired."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check has found."""
+    """The result of a check."""
 
     vectors: int
     """How many vectors were read and compared with their checksums."""
@@ -42,13 +42,13 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it was written, or is again as far as it can be."""
+        """Whether there are no problems, or all were repaired."""
         return all(finding.repaired for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class _IndexDamage:
-    """One index: what is wrong with it, and the keys of what is lost."""
+    """The problems of one index, and the vectors whose values are lost: ids by key."""
 
     index: Index
     problems: list[str]
@@ -56,21 +56,21 @@ class _IndexDamage:
 
 
 def check(tx: Connection, value_stores: ValueStores) -> CheckReport:
-    """Read everything and compare; changes nothing."""
+    """Read and compare everything; changes nothing."""
     findings = [Finding(None, problem) for problem in _database_problems(tx)]
     count = 0
     for index in catalog.all_indexes(tx):
-        examined = _examine(tx, value_stores, index)
-        findings += _findings(examined, repaired=False)
+        damage = _examine(tx, value_stores, index)
+        findings += _findings(damage, repaired=False)
         count += index.count
     return CheckReport(count, tuple(findings))
 
 
 def repair(tx: Connection, value_stores: ValueStores) -> tuple[CheckReport, list[Index]]:
-    """`check`, and mend what can be; also the indexes whose former place is to be removed.
+    """`check`, and repair what can be.
 
-    Vectors whose values are gone are taken out of their index. What is wrong with an index ends
-    with a new generation of it, as a compaction makes.
+    Vectors whose values are lost are removed, and a damaged index moves to a new generation. Also
+    returns the indexes as they were, whose former generations can be removed after the commit.
     """
     findings = []
     problems = _database_problems(tx)
@@ -78,24 +78,24 @@ def repair(tx: Connection, value_stores: ValueStores) -> tuple[CheckReport, list
         tx.execute("REINDEX")
         left = _database_problems(tx)
         findings = [Finding(None, problem, repaired=not left) for problem in problems]
-    count, former = 0, []
+    count, replaced = 0, []
     for index in catalog.all_indexes(tx):
-        examined = _examine(tx, value_stores, index)
+        damage = _examine(tx, value_stores, index)
         count += index.count
-        if examined.problems or examined.lost:
-            _repair_index(tx, value_stores, examined)
-            former.append(index)
-        findings += _findings(examined, repaired=True)
-    return CheckReport(count, tuple(findings)), former
+        if damage.problems or damage.lost:
+            _repair_index(tx, value_stores, damage)
+            replaced.append(index)
+        findings += _findings(damage, repaired=True)
+    return CheckReport(count, tuple(findings)), replaced
 
 
 def _database_problems(tx: Connection) -> list[str]:
-    said = [text for (text,) in tx.execute("PRAGMA integrity_check") if text != "ok"]
-    said += [
+    problems = [text for (text,) in tx.execute("PRAGMA integrity_check") if text != "ok"]
+    problems += [
         f"a row of {table} belongs to nothing"
         for table, *_ in tx.execute("PRAGMA foreign_key_check")
     ]
-    return said
+    return problems
 
 
 def _examine(tx: Connection, value_stores: ValueStores, index: Index) -> _IndexDamage:
@@ -125,19 +125,19 @@ def _examine(tx: Connection, value_stores: ValueStores, index: Index) -> _IndexD
     return _IndexDamage(index, problems, lost)
 
 
-def _findings(examined: _IndexDamage, *, repaired: bool) -> Iterator[Finding]:
-    name = examined.index.name
-    for problem in examined.problems:
+def _findings(damage: _IndexDamage, *, repaired: bool) -> Iterator[Finding]:
+    name = damage.index.name
+    for problem in damage.problems:
         yield Finding(name, problem, repaired=repaired)
-    if examined.lost:
-        problem = f"the values of {len(examined.lost)} vectors are damaged or gone"
-        yield Finding(name, problem, tuple(examined.lost.values()), repaired)
+    if damage.lost:
+        problem = f"the values of {len(damage.lost)} vectors are damaged or gone"
+        yield Finding(name, problem, tuple(damage.lost.values()), repaired)
 
 
-def _repair_index(tx: Connection, value_stores: ValueStores, examined: _IndexDamage) -> None:
-    index = examined.index
-    tx.executemany("DELETE FROM vectors WHERE key = ?", ((lost,) for lost in examined.lost))
-    # What lies outside of all slots is not to be had; what lies inside is moved, in its order.
+def _repair_index(tx: Connection, value_stores: ValueStores, damage: _IndexDamage) -> None:
+    index = damage.index
+    tx.executemany("DELETE FROM vectors WHERE key = ?", ((lost,) for lost in damage.lost))
+    # Rows whose slots do not exist are deleted; all others are moved.
     tx.execute(
         "DELETE FROM vectors WHERE index_id = ? AND key NOT BETWEEN ? AND ?",
         (index.id, key(index.id, 0), key(index.id, index.slots) - 1),

@@ -1,4 +1,4 @@
-"""What an embedded Vectorize needs now and then: compaction, figures, a check."""
+"""Maintenance of an embedded Vectorize: statistics, compaction, checks and repairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vectorize_core.local.value_store import FLOAT_BYTES
 
 @dataclass(frozen=True, slots=True)
 class IndexStats:
-    """How much there is of an index, and how much of it is of no use any more."""
+    """How much an index holds, and how much of it is obsolete."""
 
     name: str
     dimensions: int
@@ -29,7 +29,7 @@ class IndexStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """An embedded Vectorize in figures."""
+    """How much an embedded Vectorize holds."""
 
     indexes: tuple[IndexStats, ...]
     database_bytes: int
@@ -37,7 +37,7 @@ class Stats:
 
 
 def stats(database: Database) -> Stats:
-    """The figures of all indexes, oldest first."""
+    """The statistics of all indexes, oldest first."""
     size = 0
     if database.directory is not None:
         files = [database.directory / f"{FILE_NAME}{suffix}" for suffix in ("", "-wal")]
@@ -60,20 +60,20 @@ def stats(database: Database) -> Stats:
 
 
 def check(database: Database, *, repair: bool) -> CheckReport:
-    """What is wrong, and what of it could be repaired if that is wanted."""
+    """Check everything, and repair what can be if asked to."""
     if not repair:
         with database.reading() as tx:
             return integrity.check(tx, database.value_stores)
     with database.writing() as tx:
         database.value_stores.sweep(catalog.generations(tx))
-        found, former = integrity.repair(tx, database.value_stores)
-    for index in former:
+        report, replaced = integrity.repair(tx, database.value_stores)
+    for index in replaced:
         database.value_stores.remove(index.id, index.generation, index.dimensions)
-    return found
+    return report
 
 
 def compact(database: Database, name: str) -> int:
-    """Compact an index, and remove what nobody refers to any more; how many slots were freed."""
+    """Compact an index and delete files that are not used; returns how many slots were freed."""
     with database.writing() as tx:
         index = catalog.find(tx, name)
         database.value_stores.sweep(catalog.generations(tx))
@@ -84,6 +84,6 @@ def compact(database: Database, name: str) -> int:
 
 
 def tidy(database: Database, index: Index) -> None:
-    """Compact an index that has become more dead than alive."""
+    """Compact an index if more than half of it is dead, and that is much."""
     if compaction.is_wasteful(index):
         compact(database, index.name)

@@ -1,7 +1,7 @@
-"""What a metadata index holds of a value, and which vectors a filter's condition matches.
+"""The values that a metadata index holds, and which vectors match a filter's condition.
 
-https://developers.cloudflare.com/vectorize/reference/metadata-filtering/ . A `Postings` has its
-values in order, so that a condition is looked up instead of being tested on each vector.
+https://developers.cloudflare.com/vectorize/reference/metadata-filtering/ . `Postings` have
+their values in order, so that a condition is looked up and not tested on each vector.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vectorize_core.models import IndexType
 Metadata = Mapping[str, Any]
 Scalar = str | float | bool
 Entry = tuple[Scalar, ...]
-"""What an index holds for one vector: one value, or an array's elements, or nothing at all."""
+"""What a metadata index holds of a vector: a value, the elements of an array, or nothing."""
 
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BOOLEANS: Final = {"true": True, "false": False}
@@ -33,9 +33,9 @@ _BOOLEANS: Final = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Postings:
-    """One metadata index: the distinct values in order, and the rows of each.
+    """The distinct values in order, and the rows that have each.
 
-    ``rows[starts[i]:starts[i + 1]]`` have ``values[i]``; ``indexed`` says which rows have any.
+    ``rows[starts[i]:starts[i + 1]]`` have ``values[i]``; ``indexed`` tells which rows have any.
     """
 
     index_type: IndexType
@@ -46,14 +46,14 @@ class Postings:
 
 
 def build(index_type: IndexType, size: int, entries: Iterable[Entry]) -> Postings:
-    """A column of ``size`` rows; an empty entry is a row that is not in the index."""
+    """The postings of ``size`` rows; an empty entry is a row that is not in the index."""
     known: dict[Scalar, int] = {}
     codes, rows = array("i"), array("i")
     for row, entry in enumerate(entries):
         for value in entry:
             codes.append(known.setdefault(value, len(known)))
             rows.append(row)
-    # Python orders strings by code point, which is the order of their UTF-8 bytes.
+    # Python orders strings by code points, which is the order of their UTF-8 bytes.
     values = sorted(known)
     ranks = np.empty(len(known), np.int32)
     ranks[[known[value] for value in values]] = np.arange(len(known))
@@ -67,7 +67,7 @@ def build(index_type: IndexType, size: int, entries: Iterable[Entry]) -> Posting
 
 
 def merged(one: Postings, two: Postings) -> Postings:
-    """One column over the rows of two, those of ``two`` coming after those of ``one``."""
+    """The postings of the rows of ``one`` and then those of ``two``."""
     values = sorted({*one.values, *two.values})
     rank = {value: i for i, value in enumerate(values)}
     ranked = np.concatenate([_ranks(one, rank), _ranks(two, rank)])
@@ -84,12 +84,12 @@ def _ranks(column: Postings, rank: Mapping[Scalar, int]) -> NDArray[np.int32]:
 
 
 def unindexed(size: int) -> Postings:
-    """The column of a property without a metadata index, where nothing is to be found."""
+    """The postings of a property without a metadata index: empty."""
     return build("string", size, ())
 
 
 def lookup(metadata: Metadata, property_name: str) -> Any:
-    """The value of a property, dots leading into nested objects; None where there is none."""
+    """The value of a property, None if there is none. Dots lead into nested objects."""
     value: Any = metadata
     for key in property_name.split("."):
         if not isinstance(value, Mapping):
@@ -99,7 +99,7 @@ def lookup(metadata: Metadata, property_name: str) -> Any:
 
 
 def entry(value: Any, index_type: IndexType, behavior: Behavior) -> Entry:
-    """What an index of this type holds for ``value``; null and objects are never indexed."""
+    """What an index of this type holds of ``value``; null and objects are never indexed."""
     items = [value]
     if isinstance(value, list):
         items = value if behavior.arrays == "elements" else []
@@ -108,12 +108,12 @@ def entry(value: Any, index_type: IndexType, behavior: Behavior) -> Entry:
 
 
 def cut(text: str) -> str:
-    """The longest prefix of ``text`` that an index holds: 64 bytes, whole characters."""
+    """The part of ``text`` that is indexed: whole characters, at most 64 bytes."""
     return text.encode()[: limits.MAX_INDEXED_BYTES].decode(errors="ignore")
 
 
 def matches(column: Postings, condition: native.Condition, behavior: Behavior) -> NDArray[np.bool_]:
-    """For each vector whether it meets ``condition``."""
+    """For each row whether it meets ``condition``."""
     several = condition.operator in native.MEMBERSHIP
     given = condition.operand if several else [condition.operand]
     operands = {_operand(item, column.index_type, behavior) for item in given} - {None}
@@ -129,7 +129,7 @@ def matches(column: Postings, condition: native.Condition, behavior: Behavior) -
 
 
 def equal(column: Postings, value: Scalar) -> NDArray[np.bool_]:
-    """For each row whether it has ``value``, as it is."""
+    """For each row whether it has exactly ``value``."""
     found = np.zeros(len(column.indexed), np.bool_)
     first, end = _span(column.values, "$eq", value)
     found[column.rows[column.starts[first] : column.starts[end]]] = True
@@ -137,7 +137,7 @@ def equal(column: Postings, value: Scalar) -> NDArray[np.bool_]:
 
 
 def _span(values: list[Any], operator: str, operand: Any) -> tuple[int, int]:
-    """Where among ``values``, which are in order, those are that an operator looks for."""
+    """The range of ``values``, which are in order, that an operator matches."""
     before, after = bisect_left(values, operand), bisect_right(values, operand)
     match operator:
         case "$gt":

@@ -1,7 +1,7 @@
-"""Mutations: accepted at once, processed and seen later, always in order.
+"""Mutations: accepted at once, processed and visible later, always in order.
 
-Each mutation's times are fixed when it is submitted, so that they hold across restarts. One that
-is due at once is applied within its own transaction and never stored.
+The times of a mutation are fixed when it is submitted, so that a restart does not change them. A
+mutation without delays is applied in the transaction that submits it, and is not stored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vectorize_core.local.value_store import ValueStores
 
 @dataclass(frozen=True, slots=True)
 class AcceptedMutation:
-    """A mutation's public id, its place in the order, when it was submitted, the index then."""
+    """A mutation: its place in the order, its public id, its time, and the index after it."""
 
     seq: int
     mutation_id: str
@@ -30,7 +30,7 @@ class AcceptedMutation:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The last processed mutation, when it was submitted and processed, and the vectors by then."""
+    """The last processed mutation with its times, and how many vectors there were after it."""
 
     mutation_id: str | None
     submitted: float | None
@@ -48,7 +48,7 @@ def submit(
     now: float,
     behavior: Behavior,
 ) -> AcceptedMutation:
-    """Accept a mutation of an index that `apply_due` has brought up to date."""
+    """Accept a mutation of an index to which `apply_due` was applied."""
     earlier = tx.execute(
         "SELECT max(processed), max(visible) FROM mutations WHERE index_id = ?", (index.id,)
     ).fetchone()
@@ -79,7 +79,7 @@ def any_due(tx: Connection, index: Index, now: float) -> bool:
 
 
 def apply_due(tx: Connection, value_stores: ValueStores, index: Index, now: float) -> Index:
-    """Apply the mutations whose time to be seen has come; the index as it is then."""
+    """Apply the mutations that are to be visible by now. Returns the changed index."""
     for seq, kind, processed in _due(tx, index, now):
         rows = tx.execute(
             "SELECT id, namespace, metadata, data FROM mutation_rows "
@@ -93,7 +93,7 @@ def apply_due(tx: Connection, value_stores: ValueStores, index: Index, now: floa
 
 
 def progress(tx: Connection, index: Index, now: float) -> Progress:
-    """How far the index has got, counting what is processed but not seen yet."""
+    """The last processed mutation, whether or not it is visible already."""
     last = tx.execute(
         "SELECT mutation_id, submitted, processed FROM mutations "
         "WHERE index_id = ? AND processed <= ? ORDER BY seq DESC LIMIT 1",
@@ -104,7 +104,7 @@ def progress(tx: Connection, index: Index, now: float) -> Progress:
             "SELECT last_mutation, last_submitted, last_processed FROM indexes WHERE id = ?",
             (index.id,),
         ).fetchone()
-    # SQLite takes the bare column `kind` from the row that holds the maximum: an id's last word.
+    # SQLite takes the bare column `kind` from the row with the maximum: the last mutation of an id.
     (unseen,) = tx.execute(
         "WITH last AS (SELECT r.id, m.kind, max(m.seq) "
         "  FROM mutations m JOIN mutation_rows r ON r.seq = m.seq "

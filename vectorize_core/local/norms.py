@@ -1,4 +1,4 @@
-"""The lengths of vectors, or one through them, computed once as they are first searched."""
+"""The norms of an index's vectors, or their inverses, computed once, when first searched."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BLOCK: Final = 400_000
 
 
 class Norms:
-    """The Euclidean lengths of an index's rows as float32, appended to as rows are.
+    """The Euclidean norms of an index's rows as float32, extended when rows are added.
 
-    ``inverse`` keeps one through them, 0 for a row of zeros. NaN stands for a length that float32
-    arithmetic might miss: neither zero nor from 1e-15 to 1e15, or of values that are not finite.
+    ``inverse`` keeps 1 / norm, which is 0 for a row of zeros. NaN stands for a norm that float32
+    cannot compute precisely: neither zero nor from 1e-15 to 1e15, or of values that are not finite.
     """
 
     def __init__(self, dimensions: int, *, inverse: bool) -> None:
@@ -33,7 +33,7 @@ class Norms:
         self._lock = threading.Lock()
 
     def of(self, matrix: Matrix) -> tuple[NDArray[np.float32], float, bool]:
-        """What there is of all rows; at least the greatest of that; whether any is NaN."""
+        """The norms of all rows, an upper bound of them (NaN aside), and whether any is NaN."""
         if self._done < matrix.count:
             with self._lock:
                 self._extend(matrix)
@@ -45,7 +45,7 @@ class Norms:
             return
         lengths = self._lengths
         if len(lengths) < count:
-            # A copy, for views may be reading the old one.
+            # A copy, because other searches may be reading the old array.
             lengths = np.empty(max(count, count + count // 8), np.float32)
             lengths[:start] = self._lengths[:start]
         blocks = list(matrix.blocks(self._block_rows, start))
@@ -68,10 +68,10 @@ class Norms:
 def _lengths(rows: Rows) -> NDArray[np.float32]:
     with np.errstate(all="ignore"):
         squares = np.einsum("ij,ij->i", rows, rows)
-        tame = (squares >= _SHORTEST_SQUARE) & (squares <= _LONGEST_SQUARE)
-        if not tame.all():
-            wild = np.flatnonzero(~tame)
-            zero = ~rows[wild].any(axis=1)
-            squares[wild] = np.where(zero, np.float32(0), np.float32(np.nan))
+        precise = (squares >= _SHORTEST_SQUARE) & (squares <= _LONGEST_SQUARE)
+        if not precise.all():
+            others = np.flatnonzero(~precise)
+            zero = ~rows[others].any(axis=1)
+            squares[others] = np.where(zero, np.float32(0), np.float32(np.nan))
         lengths: NDArray[np.float32] = np.sqrt(squares)
     return lengths

@@ -1,9 +1,9 @@
-"""The ``fast`` extra: turbovec's scan of 4-bit codes finds candidates, which are scored exactly.
+"""The extra ``fast``: turbovec scans 4-bit codes for candidates, which are then scored exactly.
 
 The codes are derived from the values, a tenth of their size, and made when a large index is first
-searched. Their file is only a way to have them sooner: without it, or where it cannot be read, they
-are made again. Scores are as exact as ever; what may be missed is a vector among the nearest,
-which was not seen with the shortlists below in 300,000 real embeddings (docs/storage.md).
+searched. Their file only saves time: if it is missing or cannot be read, they are made again.
+Scores stay exact; a near vector can be missed, but with the lists below none was among 300,000 real
+embeddings (docs/storage.md).
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from vectorize_core.local.value_store import Matrix, Rows, Slots
 from vectorize_core.models import Metric, Values
 
 WORTHWHILE: Final = 20_000_000
-"""Numbers that are to be searched from which on codes are faster than the values themselves."""
-_SHORTEST_LIST: Final = 300
-_LIST_PER_RESULT: Final = 10
+"""Codes are used from so many numbers on: they are faster than the values then."""
+_MIN_CANDIDATES: Final = 300
+_CANDIDATES_PER_RESULT: Final = 10
 _BITS: Final = 4
 _MULTIPLE: Final = 8
-"""Of which turbovec wants the dimensions to be a multiple."""
+"""The dimensions must be a multiple of this for turbovec."""
 _SAMPLE: Final = 2_048
 _ROWS_AT_ONCE: Final = 32_768
 _UNSAVED: Final = 0.1
-"""The fraction of codes that may be in no file before they are written to it again."""
+"""The fraction of codes that may be missing in the file before it is written again."""
 
 _log = logging.getLogger(__name__)
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
 class QuantizedCodes:
-    """The codes of one generation of an index, for all its views."""
+    """The codes of one generation of an index, for all its snapshots."""
 
     def __init__(self, metric: Metric, dimensions: int, path: Path | None) -> None:
         self._metric = metric
@@ -52,9 +52,9 @@ class QuantizedCodes:
     def candidates(
         self, matrix: Matrix, norms: Norms, query: Values, k: int, mask: NDArray[np.bool_] | None
     ) -> Slots | None:
-        """Rows that are likely to hold the best ``k``, in ascending order.
+        """Rows that are likely to include the best ``k``, in ascending order.
 
-        None where codes do not pay or cannot be had: every row is to be scored then.
+        None if codes would not be faster or are not available: then all rows are to be scored.
         """
         count = matrix.count if mask is None else int(np.count_nonzero(mask))
         if self._broken or count * matrix.dimensions < WORTHWHILE:
@@ -65,11 +65,11 @@ class QuantizedCodes:
         with self._lock:
             try:
                 self._extend(library, matrix, norms)
-                return self._shortlist(matrix, query, k, mask)
+                return self._candidates(matrix, query, k, mask)
             except Exception as error:
-                # A derived thing of a young library: whatever fails there, the values are here.
+                # Whatever fails in this library, the values can be searched.
                 self._broken = True
-                _say_once(f"turbovec failed, so every vector is scored: {error!r}")
+                _log_once(f"turbovec failed, so every vector is scored: {error!r}")
                 return None
 
     def _extend(self, library: Any, matrix: Matrix, norms: Norms) -> None:
@@ -79,7 +79,6 @@ class QuantizedCodes:
         if self._codes is None:
             width = -(-self._width(matrix.dimensions) // _MULTIPLE) * _MULTIPLE
             self._codes = library.TurboQuantIndex(dim=width, bit_width=_BITS)
-            # Any sample of rows is a fair one if it is drawn from all of them.
             drawn = np.random.default_rng(0).choice(
                 matrix.count, min(_SAMPLE, matrix.count), replace=False
             )
@@ -90,46 +89,46 @@ class QuantizedCodes:
         if len(self._codes) - self._saved > _UNSAVED * len(self._codes):
             self._save()
 
-    def _shortlist(
+    def _candidates(
         self, matrix: Matrix, query: Values, k: int, mask: NDArray[np.bool_] | None
     ) -> Slots:
         if len(self._codes) > matrix.count:
-            # A later view has added to them.
+            # A later snapshot has added codes.
             wide = np.zeros(len(self._codes), np.bool_)
             wide[: matrix.count] = True if mask is None else mask
             mask = wide
-        size = max(_SHORTEST_LIST, _LIST_PER_RESULT * k)
-        _, found = self._codes.search(self._asked(query), size, mask=mask)
+        size = max(_MIN_CANDIDATES, _CANDIDATES_PER_RESULT * k)
+        _, found = self._codes.search(self._padded_query(query), size, mask=mask)
         slots: Slots = np.sort(found[0].astype(np.int64))
         return slots
 
     def _coded(self, rows: Rows, lengths: NDArray[np.float32]) -> Rows:
-        """Rows whose inner products with `_asked` queries rank them as the metric does."""
+        """Rows whose inner products with a `_padded_query` rank them as the metric does."""
         width = self._width(self._dimensions)
         coded = np.zeros((len(rows), -(-width // _MULTIPLE) * _MULTIPLE), np.float32)
         coded[:, : self._dimensions] = rows
         if self._metric == "cosine":
-            # The norms are one through the lengths.
+            # These are the inverse norms.
             coded *= lengths[:, np.newaxis]
         elif self._metric == "euclidean":
-            # q.x - |x|^2/2, the last term spread evenly so that no coordinate stands out.
+            # q.x - |x|^2/2; the last term is spread over several coordinates, which codes prefer.
             spread = lengths**2 / np.float32(-2 * np.sqrt(_MULTIPLE))
             coded[:, self._dimensions : width] = spread[:, np.newaxis]
         return coded
 
-    def _asked(self, query: Values) -> Rows:
+    def _padded_query(self, query: Values) -> Rows:
         width = self._width(self._dimensions)
-        asked = np.zeros((1, -(-width // _MULTIPLE) * _MULTIPLE), np.float32)
-        asked[0, : self._dimensions] = query
+        padded = np.zeros((1, -(-width // _MULTIPLE) * _MULTIPLE), np.float32)
+        padded[0, : self._dimensions] = query
         if self._metric == "euclidean":
-            asked[0, self._dimensions : width] = 1 / np.sqrt(_MULTIPLE)
-        return asked
+            padded[0, self._dimensions : width] = 1 / np.sqrt(_MULTIPLE)
+        return padded
 
     def _width(self, dimensions: int) -> int:
         return dimensions + (_MULTIPLE if self._metric == "euclidean" else 0)
 
     def _loaded(self, library: Any, matrix: Matrix) -> Any:
-        """The codes of the file, if there is one and it is of these rows."""
+        """The codes in the file, None if it is missing, damaged or of other rows."""
         if self._path is None or not self._path.exists():
             return None
         try:
@@ -146,16 +145,16 @@ class QuantizedCodes:
     def _save(self) -> None:
         self._saved = len(self._codes)
         if self._path is not None:
-            # Not synced: what a loss of power leaves of it is made again.
+            # Not synced: after a loss of power the codes are made again.
             self._codes.write(str(self._path), durable=False)
 
 
 def _library() -> Any:
-    """The package turbovec, None where it is not installed."""
+    """The package turbovec, None if it is not installed."""
     try:
         return importlib.import_module("turbovec")
     except ImportError:
-        _say_once(
+        _log_once(
             "a large index is searched by scoring every vector; with "
             "pip install 'vectorize-stores[fast]' it would be several times as fast",
             logging.INFO,
@@ -163,7 +162,7 @@ def _library() -> Any:
         return None
 
 
-def _say_once(text: str, level: int = logging.WARNING) -> None:
-    if text not in _said:
-        _said.add(text)
+def _log_once(text: str, level: int = logging.WARNING) -> None:
+    if text not in _logged:
+        _logged.add(text)
         _log.log(level, text)

@@ -1,4 +1,4 @@
-"""A query in three steps: look at the state, search without a lock, fetch what is asked for."""
+"""A query in three steps: read the state, search without a lock, read what is returned."""
 
 from __future__ import annotations
 
@@ -12,49 +12,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import jsontext
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import catalog, exact_search, faults, matching, vectors
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.columns import Column
 from vectorize_core.local.snapshots import Snapshot, Snapshots
 from vectorize_core.local.validation import QueryRequest
-from vectorize_core.local.value_store import ValueStores
+from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import Match, QueryResult, Values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedQuery:
-    """All that a search needs of one state of an index."""
+    """A query with all that its search needs of one state of the index."""
 
     request: QueryRequest
+    behavior: Behavior
     index: Index
     vector: Values | None
-    """None where the query is by an id that is not there."""
+    """None for a query by an id that does not exist."""
     snapshot: Snapshot
     live: list[LiveMetadataIndex]
     columns: Mapping[str, Column]
     namespaces: Column | None
-    """None where no namespace is asked for."""
+    """None for a query of all namespaces."""
     findable: Column | None
-    """None where search overlooks nothing."""
+    """None if search overlooks nothing."""
 
 
 def prepare(
-    tx: Connection,
-    value_stores: ValueStores,
-    index: Index,
-    request: QueryRequest,
-    *,
-    now: float,
-    snapshots: Snapshots,
-    behavior: Behavior,
+    tx: Connection, index: Index, now: float, *, request: QueryRequest, snapshots: Snapshots
 ) -> PreparedQuery:
-    """Take what the search needs out of the transaction. `Superseded`."""
+    """Read what the search needs. `FileMissingError`, `StorageError`."""
+    behavior = snapshots.behavior
     snapshot = snapshots.current(tx, index)
     vector = request.vector
     if request.vector_id is not None:
-        source = vectors.get(tx, value_stores, index, request.vector_id)
+        source = vectors.get(tx, snapshots.value_stores, index, request.vector_id)
         if source is None and behavior.unknown_vector_id == "error":
             raise faults.refused(f'no vector has the id "{request.vector_id}"')
         vector = None if source is None else source.values
@@ -68,6 +62,7 @@ def prepare(
     overlooks = behavior.overlooked and not request.return_values
     return PreparedQuery(
         request,
+        behavior,
         index,
         vector,
         snapshot,
@@ -78,8 +73,8 @@ def prepare(
     )
 
 
-def run(prepared: PreparedQuery, behavior: Behavior, *, exact: bool) -> exact_search.Found | None:
-    """Search. It reads nothing but the snapshot, so no lock is needed. None without a vector."""
+def run(prepared: PreparedQuery, *, exact: bool) -> exact_search.Found | None:
+    """Search; needs no lock, because it reads only the snapshot. None if there is no vector."""
     if prepared.vector is None:
         return None
     return exact_search.nearest(
@@ -88,19 +83,17 @@ def run(prepared: PreparedQuery, behavior: Behavior, *, exact: bool) -> exact_se
         prepared.snapshot.norms,
         prepared.vector,
         prepared.request.top_k,
-        _mask(prepared, behavior),
-        newest_first=behavior.ties == "newest",
-        # Where slots are not in order of insertion, `answer` decides between equal scores.
+        _mask(prepared),
+        newest_first=prepared.behavior.ties == "newest",
+        # If slots are not in order of insertion, `answer` decides between equal scores.
         with_ties=not prepared.index.in_order,
-        # The service, too, scores exactly where values are asked for.
+        # The real service, too, scores exactly if values are asked for.
         codes=None if exact or prepared.request.return_values else prepared.snapshot.codes,
     )
 
 
-def answer_many(
-    tx: Connection, prepared: Sequence[PreparedQuery], behavior: Behavior
-) -> tuple[QueryResult, ...]:
-    """`run` and `answer` requests that differ in vectors only, prepared in this transaction."""
+def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[QueryResult, ...]:
+    """`run` and `answer` queries that differ in their vectors only, all of this transaction."""
     if not prepared:
         return ()
     first = prepared[0]
@@ -110,73 +103,66 @@ def answer_many(
         first.snapshot.norms,
         np.stack([each.vector for each in prepared if each.vector is not None]),
         first.request.top_k,
-        _mask(first, behavior),
-        newest_first=behavior.ties == "newest",
+        _mask(first),
+        newest_first=first.behavior.ties == "newest",
         with_ties=not first.index.in_order,
     )
     slots = {slot for best in found for slot in best.slots.tolist()}
-    stored = vectors.stored(tx, first.index, list(slots))
-    return tuple(
-        _result(each, best, stored, behavior) for each, best in zip(prepared, found, strict=True)
-    )
+    rows = vectors.in_slots(tx, first.index, list(slots))
+    return tuple(_result(each, best, rows) for each, best in zip(prepared, found, strict=True))
 
 
 def answer(
-    tx: Connection, prepared: PreparedQuery, found: exact_search.Found | None, behavior: Behavior
+    tx: Connection, prepared: PreparedQuery, found: exact_search.Found | None
 ) -> QueryResult | None:
-    """What was found as the request wants it, or None if any of it has changed since `prepare`."""
+    """The matches with what the query asks for; None if any has changed since `prepare`."""
     if found is None or not len(found.slots):
         return QueryResult(0, ())
     if not catalog.is_generation(tx, prepared.index):
         return None
-    stored = vectors.stored(tx, prepared.index, found.slots.tolist())
-    if len(stored) < len(found.slots):
-        return None
-    return _result(prepared, found, stored, behavior)
+    rows = vectors.in_slots(tx, prepared.index, found.slots.tolist())
+    return None if len(rows) < len(found.slots) else _result(prepared, found, rows)
 
 
 def _result(
-    prepared: PreparedQuery,
-    found: exact_search.Found,
-    stored: Mapping[int, vectors.VectorRow],
-    behavior: Behavior,
+    prepared: PreparedQuery, found: exact_search.Found, rows: Mapping[int, VectorRow]
 ) -> QueryResult:
-    request, index = prepared.request, prepared.index
+    request, index, behavior = prepared.request, prepared.index, prepared.behavior
     slots = found.slots.tolist()
     hits = list(zip(slots, found.scores.tolist(), strict=True))
     if not index.in_order:
-        hits = _by_position(hits, stored, behavior)
+        hits = _by_position(hits, rows, newest_first=behavior.ties == "newest")
     sign = -1.0 if index.metric == "dot-product" and behavior.dot_product == "positive" else 1.0
     values = prepared.snapshot.matrix.take(np.sort(found.slots))
-    row = {slot: n for n, slot in enumerate(sorted(slots))}
+    place = {slot: n for n, slot in enumerate(sorted(slots))}
     matches = []
     for slot, score in hits[: request.top_k]:
-        what, vector = stored[slot], values[row[slot]]
-        what.check(vector)
+        row, vector = rows[slot], values[place[slot]]
+        row.check(vector)
         matches.append(
             Match(
-                what.id,
+                row.id,
                 0.0 + sign * score,
                 vector if request.return_values else None,
-                _metadata(what, prepared, behavior) if request.return_metadata != "none" else None,
-                what.namespace,
+                _metadata(row, prepared) if request.return_metadata != "none" else None,
+                row.namespace,
             )
         )
     return QueryResult(len(matches), tuple(matches))
 
 
 def _by_position(
-    hits: list[tuple[int, float]], stored: Mapping[int, vectors.VectorRow], behavior: Behavior
+    hits: list[tuple[int, float]], rows: Mapping[int, VectorRow], *, newest_first: bool
 ) -> list[tuple[int, float]]:
-    """Equal scores, which are together, by the order of insertion."""
-    order = -1 if behavior.ties == "newest" else 1
+    """Hits in order of score, those of equal scores in order of insertion."""
     ordered: list[tuple[int, float]] = []
     for _, group in groupby(hits, key=itemgetter(1)):
-        ordered += sorted(group, key=lambda hit: order * stored[hit[0]].position)
+        ordered += sorted(group, key=lambda hit: rows[hit[0]].position, reverse=newest_first)
     return ordered
 
 
-def _mask(prepared: PreparedQuery, behavior: Behavior) -> NDArray[np.bool_] | None:
+def _mask(prepared: PreparedQuery) -> NDArray[np.bool_] | None:
+    """The slots that the search may find; None if it may find all."""
     request, snapshot = prepared.request, prepared.snapshot
     masks = [] if snapshot.live is None else [snapshot.live]
     if prepared.findable is not None:
@@ -188,20 +174,18 @@ def _mask(prepared: PreparedQuery, behavior: Behavior) -> NDArray[np.bool_] | No
         column = prepared.columns.get(condition.property_name)
         if column is None:
             column = Column((matching.unindexed(snapshot.matrix.count),))
-        masks.append(column.matches(condition, behavior))
+        masks.append(column.matches(condition, prepared.behavior))
     return np.logical_and.reduce(masks) if len(masks) > 1 else next(iter(masks), None)
 
 
-def _metadata(
-    stored: vectors.VectorRow, prepared: PreparedQuery, behavior: Behavior
-) -> Mapping[str, Any] | None:
-    if stored.metadata is None or prepared.request.return_metadata == "all":
-        return vectors.parsed(stored.metadata)
-    whole = jsontext.loads(stored.metadata)
+def _metadata(row: VectorRow, prepared: PreparedQuery) -> Mapping[str, Any] | None:
+    whole, behavior = row.parsed_metadata(), prepared.behavior
+    if whole is None or prepared.request.return_metadata == "all":
+        return whole
     part: dict[str, Any] = {}
     for item in prepared.live:
         value = matching.lookup(whole, item.property_name)
-        indexed = item.covers(stored.processed, stored.seq) and matching.entry(
+        indexed = item.covers(row.processed, row.seq) and matching.entry(
             value, item.index_type, behavior
         )
         if indexed:

@@ -1,4 +1,4 @@
-"""The tables, their versions, and the way from an older version to this one."""
+"""The tables of the SQLite database, their version, and upgrades from older versions."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vectorize_core.local.value_store import FLOAT_BYTES, StorageError, ValueSto
 FORMAT: Final = 2
 """Version of the tables below and of the files of values, kept in ``user_version``.
 
-In format 1 the values lay in the table of vectors.
+In format 1 the values were in the table of vectors.
 """
 LOCK_TIMEOUT: Final = 60.0
 SLOT_BITS: Final = 40
-"""Slots of an index; a vector's key is its index's id followed by so many bits of slot."""
+"""The bits of a slot. A vector's key is the id of its index followed by its slot."""
 
 _LOCK_PAUSE: Final = 0.01
 _LARGEST_LOG: Final = 1 << 26
-"""Bytes of the write-ahead log that are kept on disk once it has been carried over."""
+"""Bytes of the write-ahead log that remain on disk after a checkpoint."""
 _VECTORS: Final = """
 CREATE TABLE vectors (
     key INTEGER PRIMARY KEY,
@@ -95,7 +95,7 @@ CREATE INDEX metadata_indexes_of_index ON metadata_indexes (index_id, seq);
 
 
 def key(index_id: int, slot: int) -> int:
-    """The key of a vector: the keys of an index are one range, in the order of its slots."""
+    """The key of a vector. The keys of an index are one range, in the order of slots."""
     return index_id << SLOT_BITS | slot
 
 
@@ -105,12 +105,12 @@ def slot(key: int) -> int:
 
 
 def checksum(data: bytes | memoryview) -> int:
-    """What is kept of a row of values, to know damage when it is met."""
+    """The checksum of a row of values, by which damage is found."""
     return zlib.crc32(data)
 
 
 def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStores) -> None:
-    """Make, or bring up to date, what a connection has just been opened to."""
+    """Create or upgrade the tables of a database that has just been opened."""
     version = _version(connection)
     if version > FORMAT:
         raise StorageError(
@@ -126,7 +126,7 @@ def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStor
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have done it since the version was read.
+        # Another process may have upgraded it since the version was read.
         version = _version(connection)
         if version == 0:
             _execute(connection, _SCHEMA)
@@ -141,7 +141,7 @@ def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStor
 
 
 def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
-    """From format 1 to 2: the values leave the table of vectors for files of their own."""
+    """Upgrade from format 1 to 2: move the values from the table of vectors to files."""
     for column in _COUNTERS.split(","):
         tx.execute(f"ALTER TABLE indexes ADD COLUMN {column}")
     tx.execute("ALTER TABLE vectors RENAME TO vectors_1")
@@ -173,13 +173,13 @@ def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
 
 
 def _execute(connection: sqlite3.Connection, script: str) -> None:
-    """A script's statements, in the transaction under way, which ``executescript`` would end."""
+    """Execute a script in the current transaction, which ``executescript`` would end."""
     for statement in script.split(";"):
         connection.execute(statement)
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    # For this one statement SQLite fails at once, whatever the timeout, while others open the file.
+    # SQLite ignores the timeout for this statement: it fails while others open the file.
     deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A Vectorize of one's own: the 14 calls of the API, on one machine.
+"""`Service`: the 14 calls of the API as methods, on one machine.
 
 https://developers.cloudflare.com/api/resources/vectorize/
 """
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from sqlite3 import Connection
 from typing import Any, Final, TypeVar
 
@@ -47,21 +48,22 @@ from vectorize_core.models import (
 )
 
 T = TypeVar("T")
-Look = Callable[[Connection, Index, float], T]
-"""Looks at an index, at a time of its own, in a read transaction."""
+ReadIndex = Callable[[Connection, Index, float], T]
+"""Reads an index in a read transaction, at a time of the index's own clock."""
 
 _UNLOCKED_SEARCHES: Final = 2
+"""Searches before one within a transaction, which writers of a memory database wait for."""
 
 
 class Service:
-    """An account's Vectorize, in memory or durable in a directory.
+    """The Vectorize of one account, in memory or in a directory.
 
-    ``path`` is ``":memory:"`` or a directory, made by the first call; several processes may use
-    one. ``behavior`` sets delays, and what is not known of the real service. ``clock`` gives the
-    time in seconds since the epoch. ``exact=True`` scores every vector in every search, also where
-    the extra ``fast`` is installed and an index is large. Threads may share a service. Every call
-    raises `ServiceFault` for what the real service would refuse, and `StorageError` where the
-    storage is full or damaged.
+    ``path`` is ``":memory:"`` or a directory, which the first call makes; several processes may
+    use one. ``behavior`` sets delays, and how to act where the real service is not known.
+    ``clock`` gives the time in seconds since the epoch. ``exact=True`` scores every vector in
+    every search, also if the extra ``fast`` is installed and the index is large. Threads may share
+    a service. Every call raises `ServiceFault` for what the real service would refuse, and
+    `StorageError` if the storage is full or damaged.
     """
 
     def __init__(
@@ -80,17 +82,17 @@ class Service:
         self._cursors = Cursors(behavior.cursor_lifetime)
 
     def close(self) -> None:
-        """Close the database; what was in memory is gone. Calling it again does nothing."""
+        """Close the database; what was in memory is lost. Safe to call again."""
         self._database.close()
-        # A file that is mapped cannot be deleted everywhere.
+        # On Windows no file can be deleted while it is mapped.
         self._snapshots.clear()
         workers.stop()
 
     def compact(self, name: str | None = None) -> int:
-        """Free the slots of deleted and replaced vectors, of one index or of all; how many.
+        """Free the slots of deleted and replaced vectors in one index or all; returns how many.
 
-        Reads go on meanwhile, writes wait. An index that has become more dead than alive is
-        compacted without asking.
+        Reads go on meanwhile, writes wait. A large index with more dead slots than live ones is
+        compacted by the write that made it so.
         """
         names = [name] if name is not None else [i.name for i in self.list_indexes()]
         freed = sum(maintenance.compact(self._database, each) for each in names)
@@ -98,13 +100,13 @@ class Service:
         return freed
 
     def stats(self) -> maintenance.Stats:
-        """How much is stored, and how much of it is of no use any more."""
+        """How much is stored, and how much of it is obsolete."""
         return maintenance.stats(self._database)
 
     def check(self, *, repair: bool = False) -> CheckReport:
-        """Compare all that is stored with its checksums; ``repair`` what can be.
+        """Compare all that is stored with its checksums; with ``repair``, repair what can be.
 
-        A repair takes vectors whose values are gone out of their index, and names them.
+        A repair removes vectors whose values are lost from their index, and reports their ids.
         """
         return maintenance.check(self._database, repair=repair)
 
@@ -150,11 +152,11 @@ class Service:
         )
 
     def insert(self, name: str, vectors: Sequence[Vector]) -> Mutation:
-        """Add up to 5,000 vectors; ids that exist, also earlier in ``vectors``, are passed over."""
+        """Add up to 5,000 vectors; skips ids that exist, or that are earlier in ``vectors``."""
         return self._put("insert", name, vectors)
 
     def upsert(self, name: str, vectors: Sequence[Vector]) -> Mutation:
-        """Add or replace as a whole up to 5,000 vectors; of one id twice, the last counts."""
+        """Add or replace up to 5,000 vectors; if an id occurs twice, the last one counts."""
         return self._put("upsert", name, vectors)
 
     def query(
@@ -172,8 +174,8 @@ class Service:
     ) -> QueryResult:
         """The ``top_k`` vectors nearest to ``vector``, or to the vector ``vector_id``, best first.
 
-        Up to 100, or 50 with values or whole metadata. ``namespace=None`` searches the whole
-        index. ``exact=True``, like ``return_values=True``, does without the extra ``fast``.
+        At most 100, or 50 with values or all metadata. ``namespace=None`` searches the whole
+        index. ``exact=True``, like ``return_values=True``, does not use the extra ``fast``.
         https://developers.cloudflare.com/vectorize/best-practices/query-vectors/
         """
         request = validation.query(
@@ -185,16 +187,24 @@ class Service:
             filter=filter,
             namespace=namespace,
         )
+        prepare = partial(querying.prepare, request=request, snapshots=self._snapshots)
         exact = exact or self._exact
         for _ in range(_UNLOCKED_SEARCHES):
-            prepared = self._read(name, self._preparing(request))
-            found = querying.run(prepared, self._behavior, exact=exact)
+            prepared = self._read(name, prepare)
+            found = querying.run(prepared, exact=exact)
             with self._database.reading() as tx:
-                result = querying.answer(tx, prepared, found, self._behavior)
+                result = querying.answer(tx, prepared, found)
             if result is not None:
                 return result
-        # Writers keep changing what is found: this time within one transaction.
-        return self._read(name, self._answering(request, exact=exact))
+
+        # Writers keep changing what is found, so search within the transaction.
+        def read(tx: Connection, index: Index, now: float) -> QueryResult:
+            prepared = prepare(tx, index, now)
+            result = querying.answer(tx, prepared, querying.run(prepared, exact=exact))
+            assert result is not None
+            return result
+
+        return self._read(name, read)
 
     def query_many(
         self,
@@ -206,7 +216,7 @@ class Service:
         filter: Mapping[str, Any] | None = None,
         namespace: str | None = None,
     ) -> tuple[QueryResult, ...]:
-        """`query` for each of ``vectors``, exactly, of one state of the index, and much faster.
+        """`query` for each of ``vectors``, exactly and much faster, all in one state of the index.
 
         The API has no such call.
         """
@@ -223,37 +233,40 @@ class Service:
             for vector in vectors
         ]
 
-        def look(tx: Connection, index: Index, now: float) -> tuple[QueryResult, ...]:
-            prepared = [self._preparing(request)(tx, index, now) for request in requests]
-            return querying.answer_many(tx, prepared, self._behavior)
+        def read(tx: Connection, index: Index, now: float) -> tuple[QueryResult, ...]:
+            prepared = [
+                querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
+                for request in requests
+            ]
+            return querying.answer_many(tx, prepared)
 
-        return self._read(name, look)
+        return self._read(name, read)
 
     def filter_hints(self, name: str, filter: Mapping[str, Any] | None) -> tuple[str, ...]:
-        """Why a filter may find less than is there, in words; nothing the real service says.
+        """Reasons why a filter may find too little, in words. The real service gives none.
 
-        For each property of the filter: that it has no metadata index, or how many vectors that
-        have the property were written before its metadata index was live.
+        For each property of the filter: that it has no metadata index, or how many vectors with
+        the property were written before its metadata index was live.
         """
         names = {condition.property_name for condition in validation.conditions(filter)}
         if not names:
             return ()
         with self._reading(name) as (tx, index, now):
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
-            return filter_hints.about(names, live, vectors.scan(tx, index))
+            return filter_hints.explain(names, live, vectors.scan(tx, index))
 
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
         """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""
         wanted = dict.fromkeys(validation.ids(ids, limits.MAX_IDS_PER_GET))
         value_stores = self._database.value_stores
 
-        def look(tx: Connection, index: Index, _: float) -> list[Vector | None]:
+        def read(tx: Connection, index: Index, _: float) -> list[Vector | None]:
             return [vectors.get(tx, value_stores, index, vector_id) for vector_id in wanted]
 
-        return tuple(vector for vector in self._read(name, look) if vector is not None)
+        return tuple(vector for vector in self._read(name, read) if vector is not None)
 
     def delete_by_ids(self, name: str, ids: Sequence[str]) -> Mutation:
-        """Delete up to 100 vectors; unknown ids do no harm."""
+        """Delete up to 100 vectors; unknown ids are ignored."""
         wanted = validation.ids(ids, limits.MAX_IDS_PER_DELETE)
         records = [vectors.Record(vector_id) for vector_id in wanted]
         with self._writing(name) as (tx, index, now):
@@ -264,7 +277,7 @@ class Service:
     def list_vectors(
         self, name: str, *, count: int = limits.DEFAULT_LIST_COUNT, cursor: str | None = None
     ) -> IdPage:
-        """Up to 1,000 ids; ``cursor`` goes on with a listing, which shows the index as it began."""
+        """Up to 1,000 ids. ``cursor`` continues a listing, in the state of its first page."""
         validation.page_size(count)
         with self._reading(name) as (tx, index, _):
             if cursor is not None:
@@ -310,7 +323,7 @@ class Service:
         return Mutation(accepted.mutation_id)
 
     def _put(self, kind: vectors.Kind, name: str, given: Sequence[Vector]) -> Mutation:
-        # Checked outside the write transaction, which holds up every other writer.
+        # Validated outside the write transaction, for which all other writers wait.
         with self._reading(name):
             pass
         records = validation.records(kind, given, self._behavior)
@@ -338,41 +351,15 @@ class Service:
             behavior=self._behavior,
         )
 
-    def _preparing(self, request: validation.QueryRequest) -> Look[querying.PreparedQuery]:
-        def look(tx: Connection, index: Index, now: float) -> querying.PreparedQuery:
-            return querying.prepare(
-                tx,
-                self._database.value_stores,
-                index,
-                request,
-                now=now,
-                snapshots=self._snapshots,
-                behavior=self._behavior,
-            )
-
-        return look
-
-    def _answering(self, request: validation.QueryRequest, *, exact: bool) -> Look[QueryResult]:
-        prepare = self._preparing(request)
-
-        def look(tx: Connection, index: Index, now: float) -> QueryResult:
-            prepared = prepare(tx, index, now)
-            found = querying.run(prepared, self._behavior, exact=exact)
-            result = querying.answer(tx, prepared, found, self._behavior)
-            assert result is not None
-            return result
-
-        return look
-
-    def _read(self, name: str, look: Look[T]) -> T:
-        """What ``look`` sees, also where a compaction takes a generation away meanwhile."""
+    def _read(self, name: str, read: ReadIndex[T]) -> T:
+        """Call ``read``, again if a compaction has removed the generation that it read."""
         missing: tuple[Index, FileMissingError] | None = None
         while True:
             with self._reading(name) as (tx, index, now):
                 if missing is not None and missing[0].generation == index.generation:
                     raise missing[1]
                 try:
-                    return look(tx, index, now)
+                    return read(tx, index, now)
                 except FileMissingError as error:
                     missing = index, error
 
@@ -385,7 +372,7 @@ class Service:
                 if not mutations.any_due(tx, index, now):
                     yield tx, index, now
                     return
-            # Committed before it is read: what is remembered of a state must not be undone.
+            # Due mutations are committed before they are read: a snapshot must not be undone.
             with self._writing(name):
                 pass
 

@@ -1,7 +1,7 @@
-"""The read snapshot of an index: its vectors as arrays, as they were at one state.
+"""Read snapshots: the vectors of an index as arrays, in the state of one moment.
 
-A snapshot is never changed, so it is searched without any lock. The next one takes over all it has
-and adds what has been written since: slots only append, and dead ones are masked.
+A snapshot never changes, so it is searched without a lock. The next snapshot shares its arrays and
+adds what was written since: slots are only appended, and dead ones are masked.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ from vectorize_core.local.columns import (
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.quantized_codes import QuantizedCodes
 from vectorize_core.local.storage import Database
-from vectorize_core.local.value_store import Matrix
+from vectorize_core.local.value_store import Matrix, ValueStores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """Row ``i`` of everything here is slot ``i`` of the index."""
+    """Row ``i`` of each array is slot ``i`` of the index."""
 
     index: Index
     matrix: Matrix
     live: NDArray[np.bool_] | None
-    """Which slots hold a vector; None where all do."""
+    """Which slots hold a vector; None if all do."""
     norms: Norms
     columns: Columns
     codes: QuantizedCodes
 
 
 class Snapshots:
-    """The latest snapshot of each index that is being read. Used only within read transactions."""
+    """The latest snapshot of each index that was read. Used only within read transactions."""
 
     def __init__(self, database: Database, behavior: Behavior) -> None:
         self._database = database
-        self._behavior = behavior
+        self.behavior = behavior
         self._latest: dict[str, Snapshot] = {}
         self._pid = os.getpid()
 
     def current(self, tx: Connection, index: Index) -> Snapshot:
         """The snapshot of what the transaction sees. `FileMissingError`, `StorageError`."""
         if self._pid != os.getpid():
-            # A thread that was not forked may have been half way through a change.
+            # Another thread of the parent may have been changing this during the fork.
             self._pid, self._latest = os.getpid(), {}
         known = self._latest.get(index.name)
         if known is not None and known.index.state[:2] != index.state[:2]:
@@ -68,36 +68,40 @@ class Snapshots:
         """Free the snapshot of an index that is gone."""
         known = self._latest.pop(name, None)
         if known is not None:
-            self._database.value_stores.release(known.index.id, known.index.generation + 1)
+            self.value_stores.release(known.index.id, known.index.generation + 1)
 
     def clear(self) -> None:
-        """Free all snapshots, and with them what they have mapped."""
+        """Free all snapshots, and with them the files that they map."""
         self._latest.clear()
+
+    @property
+    def value_stores(self) -> ValueStores:
+        """The values of all indexes."""
+        return self._database.value_stores
 
     def by_property(
         self, tx: Connection, snapshot: Snapshot, metadata_indexes: list[LiveMetadataIndex]
     ) -> dict[str, Column]:
         """Columns by property, for a ``snapshot`` that is the transaction's `current` one."""
-        sources = [metadata_column(item, self._behavior) for item in metadata_indexes]
-        columns = snapshot.columns.upto(tx, snapshot.index, sources)
+        sources = [metadata_column(item, self.behavior) for item in metadata_indexes]
+        columns = snapshot.columns.up_to_date(tx, snapshot.index, sources)
         names = [item.property_name for item in metadata_indexes]
         return dict(zip(names, columns, strict=True))
 
     def namespaces(self, tx: Connection, snapshot: Snapshot) -> Column:
         """The column of namespaces, for a `current` snapshot."""
-        return snapshot.columns.upto(tx, snapshot.index, [namespace_column()])[0]
+        return snapshot.columns.up_to_date(tx, snapshot.index, [namespace_column()])[0]
 
     def findable(self, tx: Connection, snapshot: Snapshot) -> Column:
-        """The column of what approximate search does find, for a `current` snapshot."""
-        return snapshot.columns.upto(tx, snapshot.index, [findable_column(self._behavior)])[0]
+        """The column of the vectors that approximate search finds, for a `current` snapshot."""
+        return snapshot.columns.up_to_date(tx, snapshot.index, [findable_column(self.behavior)])[0]
 
     def _next(self, tx: Connection, index: Index, known: Snapshot | None) -> Snapshot:
-        value_stores = self._database.value_stores
-        matrix = value_stores.store(index.id, index.generation, index.dimensions).matrix(
+        matrix = self.value_stores.store(index.id, index.generation, index.dimensions).matrix(
             index.slots
         )
         if known is None:
-            path = value_stores.codes_path(index.id, index.generation)
+            path = self.value_stores.codes_path(index.id, index.generation)
             codes = QuantizedCodes(index.metric, index.dimensions, path)
             norms = Norms(index.dimensions, inverse=index.metric == "cosine")
             known = Snapshot(index, matrix, None, norms, Columns(), codes)

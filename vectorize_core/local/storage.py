@@ -1,7 +1,6 @@
-"""The truth: an SQLite database and the values beside it, in memory or in a directory.
+"""`Database`: transactions over SQLite and the files of values, in memory or in a directory.
 
-Everything else of the embedded Vectorize reaches SQLite only through the transactions of a
-`Database`.
+All access of the embedded Vectorize to SQLite goes through these transactions.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class _Link:
-    """One connection, and the lock under which its transactions exclude each other."""
+    """A connection, and the lock by which its transactions exclude each other."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -34,11 +33,11 @@ class _Link:
 
 
 class Database:
-    """A lazily opened SQLite database with the values of its vectors.
+    """An SQLite database and the values of its vectors, opened when first used.
 
-    ``path`` is ``":memory:"`` or a directory, which is made when first needed. Processes may
-    share a directory, also across a fork; each sees what the others have committed. Readers wait
-    for a writer only in memory.
+    ``path`` is ``":memory:"`` or a directory, which is made when first used. Processes may share
+    a directory, also across a fork; each sees what the others have committed. In a directory
+    readers do not wait for a writer, in memory they do.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -51,23 +50,23 @@ class Database:
         self._closed = False
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A transaction that sees one state from its first read on."""
+        """A transaction that reads the state at its first read."""
         return self._transaction(writes=False)
 
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A transaction that commits, durably, when its block ends, and rolls back on an error."""
+        """A transaction that commits durably when its block ends, and rolls back on an error."""
         return self._transaction(writes=True)
 
     def vacuum(self) -> None:
-        """Give the space of what is gone back to the file system."""
+        """Return unused space to the file system."""
         with self._writer.lock, _explained(self.place):
             connection = self._open(self._writer)
             connection.execute("VACUUM")
-            # Passive: it leaves to a later one what readers still need, and waits for nobody.
+            # Passive: does not wait for readers, and leaves to a later one what they still need.
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
-        """Close the file, after transactions under way; what is in memory is gone. Idempotent."""
+        """Close it once running transactions have ended; safe to call again."""
         self._leave_parent()
         with self._reader.lock, self._writer.lock:
             self._closed = True
@@ -92,7 +91,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 yield connection
                 if writes:
-                    # Before the commit that tells of them.
+                    # Before the commit, which makes the values readable.
                     self.value_stores.sync()
                 connection.commit()
             except BaseException:
@@ -101,11 +100,11 @@ class Database:
 
     def _links(self) -> None:
         self._reader = _Link()
-        # What is in memory is there for one connection only.
+        # A database in memory exists for one connection only.
         self._writer = self._reader if self.directory is None else _Link()
 
     def _leave_parent(self) -> None:
-        """After a fork: neither the parent's locks, which nobody may ever release, nor its file."""
+        """After a fork, use neither the parent's locks, which may stay locked, nor its file."""
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
@@ -114,7 +113,7 @@ class Database:
         if self.directory is None:
             self._reader.connection = reader.connection
             return
-        # Closing them here would drop the parent's locks on the file; so they are kept, unused.
+        # Closing them would release the parent's locks on the file, so they stay open, unused.
         self._inherited += [reader, writer]
         self.value_stores = ValueStores(self.directory)
 
@@ -143,7 +142,7 @@ class Database:
 
 @contextmanager
 def _explained(place: str) -> Iterator[None]:
-    """Errors of the machine below, for the person who has to do something about them."""
+    """Raise errors of the disk and of SQLite as a `StorageError` that tells what to do."""
     full = (
         f"no space is left for the embedded Vectorize in {place}: this call has changed nothing, "
         "and everything before it is kept. Make room, then call again"

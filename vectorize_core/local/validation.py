@@ -1,6 +1,6 @@
-"""What the service refuses before it does anything, all or nothing.
+"""Validation of calls, before the service changes anything.
 
-Each check returns its input in the form that the rest of the service uses, or raises the fault.
+Each function returns its input in the form that the service uses, or raises a fault.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryRequest:
-    """A query that has been checked as far as it can be without its index."""
+    """A valid query, as far as that can be told without its index."""
 
     vector: Values | None
     vector_id: str | None
@@ -51,7 +51,7 @@ class QueryRequest:
 
 
 def index_name(name: str) -> str:
-    """The name of a new index. Which characters Cloudflare allows is not known."""
+    """The name of a new index. It is not known which characters Cloudflare allows."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise faults.refused(f"an index name is made of letters, digits, '-' and '_'; got {name!r}")
     if len(name) > limits.MAX_INDEX_NAME_BYTES:
@@ -63,7 +63,7 @@ def index_name(name: str) -> str:
 
 
 def index_config(config: IndexConfig | Preset) -> IndexConfig:
-    """The configuration of a new index, a preset being spelt out."""
+    """The configuration of a new index, also if a preset is given."""
     if isinstance(config, str):
         if config not in PRESETS:
             raise faults.invalid_config(f"{faults.MARK}unknown preset {config!r}")
@@ -83,7 +83,7 @@ def description(text: str) -> str:
 
 
 def records(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> list[Record]:
-    """The vectors of an insert or upsert, checked in all but their dimensions."""
+    """The vectors of an insert or upsert, validated but for their dimensions."""
     if len(vectors) > limits.MAX_VECTORS_PER_WRITE:
         raise faults.refused(
             f"too many vectors in payload; max count is {limits.MAX_VECTORS_PER_WRITE}, "
@@ -94,7 +94,7 @@ def records(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> list[Re
 
 
 def dimensions(vectors: Sequence[Vector], expected: int) -> None:
-    """Vectors must be as long as their index wants them."""
+    """Refuse vectors that do not have the dimensions of their index."""
     for vector in vectors:
         if len(vector.values) != expected:
             raise faults.vector_dimensions(vector.id, expected, len(vector.values))
@@ -139,7 +139,7 @@ def query(
     filter: Mapping[str, Any] | None,
     namespace: str | None,
 ) -> QueryRequest:
-    """A query, but for the dimensions of its vector."""
+    """A query, validated but for the dimensions of its vector."""
     if (vector is None) == (vector_id is None):
         raise faults.unparsable_body("vector", "expected either vector or vectorId")
     if not isinstance(return_values, bool):
@@ -167,7 +167,7 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
         found = jsontext.problem(text) if isinstance(text, str) else "no string"
         if found:
             raise unparsable(f"the {field} is {found}")
-    # A finite sum of squares, three times as fast to find, has finite terms only.
+    # If the sum of squares is finite, all values are. That is three times as fast to find.
     values = vector.values
     if not (math.isfinite(values.dot(values)) or np.isfinite(values).all()):
         raise unparsable("the values hold NaN or infinity, which JSON cannot say")
@@ -201,7 +201,7 @@ def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior)
                 f'invalid metadata for vector id="{vector_id}": the key {key!r} must not be empty, '
                 "hold a dot or a double quote, or start with '$'"
             )
-        # Looked up first, as `isinstance` takes its time with an abstract class.
+        # The lookup comes first, because `isinstance` is slow with an abstract class.
         nested = type(value) not in jsontext.SCALARS and isinstance(value, Mapping)
         if nested and behavior.nested_keys == "checked":
             _check_keys(vector_id, value, behavior)
@@ -209,7 +209,7 @@ def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior)
 
 @lru_cache(1_024)
 def _is_key(key: str) -> bool:
-    """Whether metadata may have this key. Most records have the keys of the one before."""
+    """Whether metadata may have this key. Cached, because most records have the same keys."""
     return not (not key or "." in key or '"' in key or key.startswith("$"))
 
 
@@ -234,7 +234,7 @@ def _top_k(top_k: int, *, with_payload: bool) -> int:
 
 
 def conditions(expression: Mapping[str, Any] | None) -> tuple[native.Condition, ...]:
-    """The conditions of a filter, none without one."""
+    """The conditions of a filter."""
     try:
         return native.parse(expression if expression is not None else {})
     except InvalidFilterError as error:

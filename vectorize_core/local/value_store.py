@@ -1,8 +1,8 @@
-"""The values of vectors: raw float32 rows by slot, in memory or in append-only mapped files.
+"""The values of vectors: float32 rows by slot, in memory or in append-only files that are mapped.
 
-Rows are written where no reader looks, synced, and only then made known by the commit of the
-database: a torn tail, or what an unfinished transaction wrote, is overwritten by the next writer.
-A file is never made shorter nor replaced while it may be mapped.
+Rows are written behind all others and synced before the database commits their slots. So an
+incomplete write is never read, and the next writer overwrites it. A file never becomes shorter
+and is never replaced, because it may be mapped.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Slots = NDArray[np.int64]
 FLOAT_BYTES: Final = 4
 """Bytes of a float32."""
 _ALIGNED_ROWS: Final = 16_384
-"""So many rows of any width begin where every platform can begin a mapping."""
+"""A multiple of so many rows, of any width, is where every platform can begin a mapping."""
 _SEGMENT_BYTES: Final = 1 << 25
 _LEAST_GROWTH: Final = 64
-"""Rows by which an array or a file grows at least, so that few writes make a reader map anew."""
+"""Rows by which an array or a file grows at least, so that readers rarely map it again."""
 
 
 class StorageError(VectorizeError):
@@ -39,12 +39,12 @@ class StorageError(VectorizeError):
 
 
 class FileMissingError(StorageError):
-    """A file of values is not there (any more): it is damage unless its generation has passed."""
+    """A file of values does not exist: damage, unless its generation was compacted away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """The first ``count`` rows, in segments of equal height but for the last; it never changes."""
+    """The first ``count`` rows, in segments of ``height`` rows; it never changes."""
 
     segments: tuple[Rows, ...]
     height: int
@@ -52,7 +52,7 @@ class Matrix:
     dimensions: int
 
     def blocks(self, rows: int, begin: int = 0) -> Iterator[tuple[int, Rows]]:
-        """The rows from ``begin`` on in blocks of at most ``rows``, each with its first slot."""
+        """The rows from ``begin`` on, in blocks of at most ``rows``, each with its first slot."""
         for number in range(begin // self.height, len(self.segments)):
             first = number * self.height
             within = self.segments[number][: self.count - first]
@@ -60,14 +60,14 @@ class Matrix:
                 yield first + start, within[start : start + rows]
 
     def take(self, slots: Slots, out: Rows | None = None) -> Rows:
-        """Copies of the rows in ``slots``, which are in ascending order."""
+        """Copies of the rows in ``slots``, which must be in ascending order."""
         taken = np.empty((len(slots), self.dimensions), np.float32) if out is None else out
         edges = np.searchsorted(slots, np.arange(1, len(self.segments) + 1) * self.height)
         start = 0
         for number, (segment, end) in enumerate(zip(self.segments, edges.tolist(), strict=True)):
             if end > start:
                 inside = slots[start:end] - number * self.height
-                # Without "clip" numpy would fill a buffer first, to leave `out` alone on an error.
+                # Without "clip" numpy would use a buffer, so that an error leaves `out` unchanged.
                 np.take(segment, inside, axis=0, out=taken[start:end], mode="clip")
             start = end
         return taken
@@ -95,11 +95,11 @@ class ValueStore(ABC):
 
     @abstractmethod
     def readable(self) -> int:
-        """How many rows there are, or places for them."""
+        """How many rows there is room for."""
 
     @abstractmethod
     def write(self, slot: int, data: bytes) -> None:
-        """Put rows from ``slot`` on, where nothing committed is."""
+        """Write rows from ``slot`` on, where none are committed."""
 
     @abstractmethod
     def sync(self) -> None:
@@ -107,7 +107,7 @@ class ValueStore(ABC):
 
     @abstractmethod
     def remove(self) -> None:
-        """Free the place; a `Matrix` that was made before stays readable."""
+        """Free the space; a `Matrix` that was made before stays readable."""
 
     @abstractmethod
     def _segment(self, number: int, wanted: int) -> Rows:
@@ -115,14 +115,14 @@ class ValueStore(ABC):
 
 
 class MemoryValueStore(ValueStore):
-    """Rows in memory. What is too small is copied into something larger, never moved."""
+    """Rows in memory. A segment that is too small is copied to a larger one, and stays as it is."""
 
     def readable(self) -> int:
-        """How many rows there are, or places for them."""
+        """How many rows there is room for."""
         return sum(map(len, self._segments))
 
     def write(self, slot: int, data: bytes) -> None:
-        """Put rows from ``slot`` on, where nothing committed is."""
+        """Write rows from ``slot`` on, where none are committed."""
         rows = np.frombuffer(data, dtype="<f4").reshape(-1, self.dimensions)
         while len(rows):
             number, start = divmod(slot, self.height)
@@ -139,7 +139,7 @@ class MemoryValueStore(ValueStore):
         """Nothing to do."""
 
     def remove(self) -> None:
-        """Free the memory, as far as nobody uses it."""
+        """Free the memory that no `Matrix` uses."""
         self._segments.clear()
 
     def _segment(self, number: int, wanted: int) -> Rows:
@@ -161,11 +161,11 @@ class FileValueStore(ValueStore):
         self._dirty = False
 
     def readable(self) -> int:
-        """How many rows there are, or places for them."""
+        """How many rows there is room for."""
         return self.path.stat().st_size // self.row_bytes if self.path.exists() else 0
 
     def write(self, slot: int, data: bytes) -> None:
-        """Put rows from ``slot`` on, where nothing committed is."""
+        """Write rows from ``slot`` on, where none are committed."""
         self._dirty = True
         is_new = not self.path.exists()
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -188,7 +188,7 @@ class FileValueStore(ValueStore):
             self._dirty = False
 
     def remove(self) -> None:
-        """Delete the file. Where it cannot be while it is mapped (Windows), `sweep` does later."""
+        """Delete the file. On Windows, if it is mapped, `ValueStores.sweep` does so later."""
         try:
             self.path.unlink(missing_ok=True)
         except PermissionError:
@@ -222,14 +222,14 @@ class FileValueStore(ValueStore):
 
 
 class ValueStores:
-    """The stores of a directory, or of memory, by index and generation."""
+    """The value stores of a directory, or of memory, by index and generation."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._stores: dict[tuple[int, int], ValueStore] = {}
 
     def store(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
-        """The rows of one generation of an index; touches nothing yet."""
+        """The rows of one generation of an index; this opens no file."""
         store = self._stores.get((index_id, generation))
         if store is None:
             made: ValueStore = MemoryValueStore(dimensions)
@@ -239,7 +239,7 @@ class ValueStores:
         return store
 
     def unshared(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
-        """The same rows for a writer, who must not change what readers have mapped."""
+        """The same rows in a store that readers do not share: their mappings are left alone."""
         if self._directory is None:
             return self.store(index_id, generation, dimensions)
         return FileValueStore(self._directory / file_name(index_id, generation), dimensions)
@@ -250,13 +250,13 @@ class ValueStores:
             store.sync()
 
     def release(self, index_id: int, before: float = math.inf) -> None:
-        """Let go of an index's generations ``before`` that one; their files are left alone."""
+        """Forget an index's generations ``before`` that one; their files remain."""
         for key in list(self._stores):
             if key[0] == index_id and key[1] < before:
                 self._stores.pop(key, None)
 
     def remove(self, index_id: int, generation: int, dimensions: int) -> None:
-        """Free the place of a generation that no later transaction will see."""
+        """Delete a generation that no later transaction reads."""
         self.store(index_id, generation, dimensions).remove()
         self._stores.pop((index_id, generation), None)
         codes = self.codes_path(index_id, generation)
@@ -264,23 +264,24 @@ class ValueStores:
             codes.unlink(missing_ok=True)
 
     def codes_path(self, index_id: int, generation: int) -> Path | None:
-        """Where what is derived from a generation's values may be kept; None in memory."""
+        """The file for a generation's `QuantizedCodes`; None in memory."""
         if self._directory is None:
             return None
         return (self._directory / file_name(index_id, generation)).with_suffix(".codes")
 
     def sweep(self, current: set[tuple[int, int]]) -> list[str]:
-        """Delete the files of what is not ``current`` (index, generation); their names.
+        """Delete the files of all but the ``current`` pairs (index, generation).
 
-        Only within a write transaction: another process may be writing a next generation.
+        Returns their names. Only within a write transaction, because another process may be
+        writing a new generation.
         """
         if self._directory is None:
             return []
         wanted = {Path(file_name(*pair)).stem for pair in current}
-        stray = sorted(p for p in self._directory.glob("vectors-*.*") if p.stem not in wanted)
-        for path in stray:
+        unused = sorted(p for p in self._directory.glob("vectors-*.*") if p.stem not in wanted)
+        for path in unused:
             FileValueStore(path, 1).remove()
-        return [path.name for path in stray]
+        return [path.name for path in unused]
 
 
 def file_name(index_id: int, generation: int) -> str:
@@ -289,9 +290,9 @@ def file_name(index_id: int, generation: int) -> str:
 
 
 def _sync_data() -> Callable[[int], None]:
-    """The call that makes a file's data survive a loss of power, by platform."""
+    """The platform's call that makes a file's data survive a loss of power."""
     if sys.platform == "darwin":
-        # fsync there stops at the drive's own cache.
+        # fsync does not flush the drive's own cache there.
         import fcntl  # noqa: PLC0415 (only where it exists)
 
         return lambda descriptor: (fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC), None)[1]
@@ -302,7 +303,7 @@ _sync: Final = _sync_data()
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make a new file's name survive too, where that is a thing of its own."""
+    """Make the name of a new file survive a loss of power too."""
     if os.name != "posix":
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -1,8 +1,8 @@
-"""The rows of vectors: what reads see.
+"""The table of vectors: all that is stored of a vector but its values.
 
-A vector lies in a slot of its index. Slots are given in order and never again: what an upsert
-replaces, like what is deleted, is a dead slot until the index is compacted. ``position`` is the
-order of insertion, which an upsert of a known id keeps.
+The values are in a slot of the index. Slots are given in order and not used again: a replaced or
+deleted vector leaves a dead slot until the index is compacted. ``position`` is the place in the
+order of insertion, which an upsert of an existing id keeps.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _ROW: Final = "key, position, id, seq, processed, namespace, metadata, checksum"
 
 
 class Record(NamedTuple):
-    """A vector as a mutation carries it; a deletion carries ids only."""
+    """A vector in a mutation; in a deletion only an id."""
 
     id: str
     namespace: str | None = None
     metadata: str | None = None
-    """Compact JSON, or None where the vector has no metadata."""
+    """Compact JSON, or None if the vector has no metadata."""
     data: bytes = b""
     """Little-endian float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorRow:
-    """What a slot holds beside its values; (``processed``, ``seq``) is the mutation it is from."""
+    """The row of a vector; (``processed``, ``seq``) identify the mutation that wrote it."""
 
     key: int
     position: int
@@ -56,8 +56,12 @@ class VectorRow:
         """Where its values are."""
         return slot(self.key)
 
+    def parsed_metadata(self) -> Metadata | None:
+        """The metadata as a new object."""
+        return None if self.metadata is None else jsontext.loads(self.metadata)
+
     def check(self, values: Values) -> None:
-        """Refuse ``values`` that are not what was put here."""
+        """Raise `StorageError` if ``values`` do not have the checksum of those written."""
         if checksum(values.astype("<f4", copy=False).data) != self.checksum:
             raise StorageError(
                 f"the values of id {self.id!r} (slot {self.slot}) are damaged on disk. Restore the "
@@ -76,10 +80,10 @@ def apply(
     seq: int,
     processed: float,
 ) -> Index:
-    """Carry out a mutation, in the order of its records; the index as it is then."""
+    """Carry out a mutation, in the order of its records. Returns the changed index."""
     if kind == "metadata-index":
         return index
-    # Of one id twice an insert keeps the first and an upsert the last, in the place of the first.
+    # If an id occurs twice, an insert keeps the first and an upsert the last, in the first's place.
     wanted: dict[str, Record] = {}
     for record in records:
         if kind != "insert" or record.id not in wanted:
@@ -137,7 +141,7 @@ def ids(tx: Connection, index: Index) -> list[str]:
 
 
 def get(tx: Connection, value_stores: ValueStores, index: Index, vector_id: str) -> Vector | None:
-    """One vector, as it was put."""
+    """One vector, or None."""
     row = tx.execute(
         f"SELECT {_ROW} FROM vectors WHERE index_id = ? AND id = ?",  # noqa: S608
         (index.id, vector_id),
@@ -148,11 +152,11 @@ def get(tx: Connection, value_stores: ValueStores, index: Index, vector_id: str)
     store = value_stores.store(index.id, index.generation, index.dimensions)
     values = store.matrix(index.slots).take(np.array([stored.slot]))[0]
     stored.check(values)
-    return Vector(vector_id, values, stored.namespace, parsed(stored.metadata))
+    return Vector(vector_id, values, stored.namespace, stored.parsed_metadata())
 
 
 def scan(tx: Connection, index: Index, start: int = 0) -> Iterator[VectorRow]:
-    """What every slot from ``start`` on holds beside its values, in the order of slots."""
+    """The rows of all vectors in slots from ``start`` on, in the order of slots."""
     first, last = _span(index)
     rows = tx.execute(
         f"SELECT {_ROW} FROM vectors WHERE key BETWEEN ? AND ? ORDER BY key",  # noqa: S608
@@ -161,8 +165,8 @@ def scan(tx: Connection, index: Index, start: int = 0) -> Iterator[VectorRow]:
     return (VectorRow(*row) for row in rows)
 
 
-def stored(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, VectorRow]:
-    """What some slots hold beside their values, without those that are dead."""
+def in_slots(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, VectorRow]:
+    """The rows of the vectors in some slots, by slot; dead slots have none."""
     found: dict[int, VectorRow] = {}
     for start in range(0, len(slots), _IDS_AT_ONCE):
         some = [key(index.id, n) for n in slots[start : start + _IDS_AT_ONCE]]
@@ -176,7 +180,7 @@ def stored(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, Vect
 
 
 def dead_slots(tx: Connection, index: Index, start: int = 0) -> list[int]:
-    """The dead slots of an index, in the order in which they died, from the ``start``-th on."""
+    """The dead slots, in the order in which they became so, without the first ``start``."""
     rows = tx.execute(
         "SELECT slot FROM dead_slots WHERE index_id = ? AND ordinal >= ? ORDER BY ordinal",
         (index.id, start),
@@ -185,20 +189,12 @@ def dead_slots(tx: Connection, index: Index, start: int = 0) -> list[int]:
 
 
 def packed(values: Values) -> bytes:
-    """Values as they are stored."""
+    """Values in the form in which they are stored."""
     return values.astype("<f4", copy=False).tobytes()
 
 
-def parsed(metadata: str | None) -> Metadata | None:
-    """Metadata as it was, made anew."""
-    if metadata is None:
-        return None
-    value: Metadata = jsontext.loads(metadata)
-    return value
-
-
 def _known(tx: Connection, index: Index, wanted: list[str]) -> dict[str, tuple[int, int]]:
-    """Key and position of those ids that are there, in the order of ``wanted``."""
+    """Key and position of those ids that exist, in the order of ``wanted``."""
     found: dict[str, tuple[int, int]] = {}
     for start in range(0, len(wanted), _IDS_AT_ONCE):
         some = wanted[start : start + _IDS_AT_ONCE]

@@ -18,7 +18,7 @@ DIMENSIONS = 36
 @pytest.fixture(autouse=True)
 def small_is_large(monkeypatch):
     monkeypatch.setattr(quantized_codes, "WORTHWHILE", 2_000 * DIMENSIONS)
-    monkeypatch.setattr(quantized_codes, "_said", set())
+    monkeypatch.setattr(quantized_codes, "_logged", set())
 
 
 @pytest.fixture

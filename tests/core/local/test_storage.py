@@ -328,8 +328,8 @@ def between_search_and_fetch(monkeypatch, change, *, times):
     searches = []
     original = querying.run
 
-    def run(prepared, behavior, **more):
-        hits = original(prepared, behavior, **more)
+    def run(prepared, **more):
+        hits = original(prepared, **more)
         searches.append(hits)
         if len(searches) <= times:
             change()
