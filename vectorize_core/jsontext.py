@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-_STRICT = (
+STRICT = (
     orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -29,7 +29,7 @@ loads = orjson.loads
 
 def dumps(value: Any) -> bytes:
     """Compact UTF-8 JSON of a value that `problem` finds nothing wrong with."""
-    return orjson.dumps(value, default=as_dict, option=_STRICT)
+    return orjson.dumps(value, default=as_dict, option=STRICT)
 
 
 def as_dict(value: Any) -> dict[Any, Any]:

@@ -77,6 +77,13 @@ def _post(path: str, body: dict[str, Any]) -> Request:
     return Request("POST", path, content_type=wire.JSON, body=wire.json_body(body))
 
 
+class _Mutating(Op[Mutation]):
+    __slots__ = ()
+
+    def read(self, result: Any) -> Mutation:
+        return wire.read_mutation(result)
+
+
 @dataclass(frozen=True, slots=True)
 class CreateIndex(Op[IndexDetails]):
     """Create an index with a configuration, or with the preset of an embedding model."""
@@ -155,7 +162,7 @@ class GetInfo(Op[IndexInfo]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Write(Op[Mutation]):
+class _Write(_Mutating):
     index: str
     vectors: tuple[Vector, ...]
     unparsable_behavior: UnparsableBehavior | None = None
@@ -171,9 +178,6 @@ class _Write(Op[Mutation]):
             content_type=wire.NDJSON,
             body=wire.NdjsonBody(self.vectors),
         )
-
-    def read(self, result: Any) -> Mutation:
-        return wire.read_mutation(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +246,7 @@ class GetByIds(Op[tuple[Vector, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteByIds(Op[Mutation]):
+class DeleteByIds(_Mutating):
     """Delete the vectors with these ids; ids that do not exist are no error."""
 
     index: str
@@ -251,9 +255,6 @@ class DeleteByIds(Op[Mutation]):
 
     def request(self) -> Request:
         return _post(_path(self.index, "delete_by_ids"), {"ids": self.ids})
-
-    def read(self, result: Any) -> Mutation:
-        return wire.read_mutation(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ class ListVectors(Op[IdPage]):
 
 
 @dataclass(frozen=True, slots=True)
-class CreateMetadataIndex(Op[Mutation]):
+class CreateMetadataIndex(_Mutating):
     """Make a metadata property filterable, for the vectors written once the index is live."""
 
     index: str
@@ -289,9 +290,6 @@ class CreateMetadataIndex(Op[Mutation]):
             _path(self.index, "metadata_index", "create"),
             {"propertyName": self.property_name, "indexType": self.index_type},
         )
-
-    def read(self, result: Any) -> Mutation:
-        return wire.read_mutation(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +306,7 @@ class ListMetadataIndexes(Op[tuple[MetadataIndex, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteMetadataIndex(Op[Mutation]):
+class DeleteMetadataIndex(_Mutating):
     """Make a metadata property unfilterable again."""
 
     index: str
@@ -320,6 +318,3 @@ class DeleteMetadataIndex(Op[Mutation]):
         return _post(
             _path(self.index, "metadata_index", "delete"), {"propertyName": self.property_name}
         )
-
-    def read(self, result: Any) -> Mutation:
-        return wire.read_mutation(result)

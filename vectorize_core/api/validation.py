@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import filterfalse
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,31 +17,42 @@ from vectorize_core.errors import InvalidInputError, InvalidVectorError, Oversiz
 from vectorize_core.models import Vector
 
 
-def check_index_name(name: str) -> None:
+def check_index_name(name: Any) -> None:
     """An index name is a non-empty string of at most 64 bytes of UTF-8."""
-    if not isinstance(name, str) or not name:
-        raise InvalidInputError(f"an index name is a non-empty string; got {name!r}")
-    if jsontext.utf8_size(name) > limits.MAX_INDEX_NAME_BYTES:
-        raise InvalidInputError(
-            f"the index name {name!r} takes {jsontext.utf8_size(name)} bytes; "
-            f"at most {limits.MAX_INDEX_NAME_BYTES} are allowed"
-        )
+    rule = "an index name is a non-empty string"
+    _check_name(name, "index name", limits.MAX_INDEX_NAME_BYTES, InvalidInputError, rule)
 
 
 def check_id(vector_id: Any) -> None:
     """An id is a non-empty string of at most 64 bytes of UTF-8."""
-    if not isinstance(vector_id, str) or not vector_id:
-        raise InvalidVectorError(f"an id is a non-empty string; got {vector_id!r}")
-    if len(vector_id) <= limits.MAX_ID_BYTES and vector_id.isascii():
+    rule = "an id is a non-empty string"
+    _check_name(vector_id, "id", limits.MAX_ID_BYTES, InvalidVectorError, rule, _SHORTER_ID)
+
+
+def check_namespace(namespace: Any) -> None:
+    """A namespace is None, or a non-empty string of at most 64 bytes of UTF-8."""
+    if namespace is not None:
+        rule = "a namespace is a non-empty string or None"
+        _check_name(namespace, "namespace", limits.MAX_NAMESPACE_BYTES, InvalidInputError, rule)
+
+
+_SHORTER_ID: Final = (
+    ". Use a shorter id, such as a hash of it (LangChain's index(): key_encoder='sha256')"
+)
+
+
+def _check_name(
+    name: Any, kind: str, most: int, error: type[InvalidInputError], rule: str, fix: str = ""
+) -> None:
+    if not isinstance(name, str) or not name:
+        raise error(f"{rule}; got {name!r}")
+    if len(name) <= most and name.isascii():
         return
-    if jsontext.has_lone_surrogate(vector_id):
-        raise InvalidVectorError(f"the id {vector_id!r} has a lone surrogate: not valid Unicode")
-    size = jsontext.utf8_size(vector_id)
-    if size > limits.MAX_ID_BYTES:
-        raise InvalidVectorError(
-            f"the id {vector_id!r} takes {size} bytes; Vectorize allows {limits.MAX_ID_BYTES}. "
-            "Use a shorter id, such as a hash of it (LangChain's index(): key_encoder='sha256')"
-        )
+    if jsontext.has_lone_surrogate(name):
+        raise error(f"the {kind} {name!r} has a lone surrogate: not valid Unicode")
+    size = jsontext.utf8_size(name)
+    if size > most:
+        raise error(f"the {kind} {name!r} takes {size} bytes; Vectorize allows {most}{fix}")
 
 
 def check_id_list(ids: Sequence[Any]) -> None:
@@ -64,22 +75,6 @@ def possible_id(vector_id: Any) -> bool:
     except InvalidVectorError:
         return False
     return True
-
-
-def check_namespace(namespace: str | None) -> None:
-    """A namespace is None, or a non-empty string of at most 64 bytes of UTF-8."""
-    if namespace is None:
-        return
-    if not isinstance(namespace, str) or not namespace:
-        raise InvalidInputError(f"a namespace is a non-empty string or None; got {namespace!r}")
-    if jsontext.has_lone_surrogate(namespace):
-        raise InvalidInputError(f"the namespace {namespace!r} is not valid Unicode")
-    size = jsontext.utf8_size(namespace)
-    if size > limits.MAX_NAMESPACE_BYTES:
-        raise InvalidInputError(
-            f"the namespace {namespace!r} takes {size} bytes; "
-            f"Vectorize allows {limits.MAX_NAMESPACE_BYTES}"
-        )
 
 
 def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from vectorize_core.errors import ApiMessage, UnexpectedAnswerError, error_from_answer
-from vectorize_core.jsontext import as_dict
+from vectorize_core.jsontext import STRICT, as_dict
 from vectorize_core.models import (
     IdPage,
     IndexConfig,
@@ -36,12 +36,7 @@ from vectorize_core.models import (
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _SLICE = 64
-_WITH_ARRAYS = (
-    orjson.OPT_SERIALIZE_NUMPY
-    | orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-)
+_WITH_ARRAYS = STRICT | orjson.OPT_SERIALIZE_NUMPY
 
 
 @dataclass(frozen=True, slots=True)
