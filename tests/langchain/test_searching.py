@@ -408,7 +408,7 @@ async def test_a_filter_by_an_unindexed_property_is_an_error_with_its_cure(
     [
         ({"$orr": [{"kind": "odd"}]}, r"\$orr is not an operator.*\$or"),
         ({"kind": {"$lik": "o%"}}, r"kind\.\$lik.*\$like"),
-        ({"kind": ["odd"]}, "kind is given a list"),
+        ({"kind": ["odd"]}, "kind got a list"),
         ("kind = odd", "mapping"),
     ],
 )

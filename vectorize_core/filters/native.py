@@ -69,7 +69,7 @@ def _conditions(name: Any, test: Any) -> list[Condition]:
     if len(test) > 1 and not (len(test) == 2 and len(bounds[0]) == len(bounds[1]) == 1):
         raise InvalidFilterError(
             f"the filter on {name!r} combines {', '.join(map(str, test))}; Vectorize allows one "
-            "operator a property, or one lower bound ($gt, $gte) with one upper ($lt, $lte)"
+            "operator per property, or one lower bound ($gt, $gte) with one upper ($lt, $lte)"
         )
     return [Condition(name, operator, operand) for operator, operand in test.items()]
 
@@ -79,8 +79,8 @@ def _check_name(name: Any) -> None:
         raise InvalidFilterError(f"a property name is a string; got {name!r}")
     if name.startswith("$"):
         raise InvalidFilterError(
-            f"{name!r} is not an operator that joins conditions: a Vectorize filter is an AND of "
-            "conditions on properties"
+            f"{name!r} cannot join conditions: a Vectorize filter is an AND of conditions on "
+            "properties"
         )
     if not name or '"' in name or len(name) > limits.MAX_METADATA_KEY_CHARS:
         raise InvalidFilterError(

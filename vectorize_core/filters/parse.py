@@ -56,7 +56,7 @@ def _member(name: Any, value: Any, place: str, depth: int) -> Expression:
     if isinstance(name, str) and name.startswith("$"):
         if name in _TESTING:
             raise InvalidFilterError(
-                f"{place} stands without a property; write {{'name': {{{name!r}: ...}}}}"
+                f"{place} needs a property; write {{'name': {{{name!r}: ...}}}}"
             )
         raise _unknown(place, name, _JOINING)
     return _property(name, value, place, depth)
@@ -72,7 +72,7 @@ def _property(path: str, given: Any, place: str, depth: int) -> Expression:
     """The tests of one property: a value to be equal to, or operators."""
     if isinstance(given, (list, tuple, set, frozenset)):
         raise InvalidFilterError(
-            f"{place} is given a {type(given).__name__}: write {{'$in': [...]}} for one of several "
+            f"{place} got a {type(given).__name__}: write {{'$in': [...]}} for one of several "
             "values, {'$eq': [...]} for a list equal to this one"
         )
     if not isinstance(given, Mapping):
@@ -104,7 +104,7 @@ def _test(path: str, operator: Any, operand: Any, place: str, depth: int) -> Exp
     if isinstance(operator, str) and operator.startswith("$"):
         raise _unknown(place, operator, _TESTING)
     raise InvalidFilterError(
-        f"{place}: a property of a property is named by its path: write {f'{path}.{operator}'!r}"
+        f"{place}: write a nested property as a path: {f'{path}.{operator}'!r}"
     )
 
 
