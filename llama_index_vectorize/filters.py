@@ -26,11 +26,9 @@ from vectorize_core.filters.ast import (
     joined,
 )
 from vectorize_core.filters.builders import F
-from vectorize_core.filters.evaluate import lookup
-from vectorize_core.filters.operands import build_test
-from vectorize_core.filters.parse import parse
+from vectorize_core.filters.evaluate import lookup, seen
+from vectorize_core.filters.parse import build_test, parse
 from vectorize_core.filters.patterns import escape
-from vectorize_core.filters.values import seen
 from vectorize_core.layout import Record
 from vectorize_core.reads.selection import AnyFilter, FindOptions
 

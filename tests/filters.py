@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from vectorize_core.filters.ast import EVERYTHING, NOTHING, And, Expression, Not, Or, joined
-from vectorize_core.filters.operands import build_test
+from vectorize_core.filters.parse import build_test
 
 NAMES = st.sampled_from(["a", "b", "a.b", "a.b.c"])
 TEXTS = st.sampled_from(

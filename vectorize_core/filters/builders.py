@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NoReturn
 
-from vectorize_core.filters import operands
 from vectorize_core.filters.ast import Expression
+from vectorize_core.filters.parse import build_between, build_test
 
 
 class F:
@@ -27,50 +27,50 @@ class F:
 
     # object declares that comparing returns a bool; here it makes a filter.
     def __eq__(self, value: object) -> Expression:  # type: ignore[override]
-        return operands.build_test(self.path, "$eq", value)
+        return build_test(self.path, "$eq", value)
 
     def __ne__(self, value: object) -> Expression:  # type: ignore[override]
-        return operands.build_test(self.path, "$ne", value)
+        return build_test(self.path, "$ne", value)
 
     def __gt__(self, value: Any) -> Expression:
-        return operands.build_test(self.path, "$gt", value)
+        return build_test(self.path, "$gt", value)
 
     def __ge__(self, value: Any) -> Expression:
-        return operands.build_test(self.path, "$gte", value)
+        return build_test(self.path, "$gte", value)
 
     def __lt__(self, value: Any) -> Expression:
-        return operands.build_test(self.path, "$lt", value)
+        return build_test(self.path, "$lt", value)
 
     def __le__(self, value: Any) -> Expression:
-        return operands.build_test(self.path, "$lte", value)
+        return build_test(self.path, "$lte", value)
 
     def between(self, lower: Any, upper: Any) -> Expression:
         """From ``lower`` to ``upper``, both included."""
-        return operands.build_between(self.path, (lower, upper))
+        return build_between(self.path, (lower, upper))
 
     def isin(self, values: Collection[Any]) -> Expression:
         """Equal to one of ``values``."""
-        return operands.build_test(self.path, "$in", values)
+        return build_test(self.path, "$in", values)
 
     def notin(self, values: Collection[Any]) -> Expression:
         """Equal to none of ``values``; also where the property is missing."""
-        return operands.build_test(self.path, "$nin", values)
+        return build_test(self.path, "$nin", values)
 
     def contains(self, value: Any) -> Expression:
         """A list that has the item ``value``, or a string that has the part ``value``."""
-        return operands.build_test(self.path, "$contains", value)
+        return build_test(self.path, "$contains", value)
 
     def like(self, pattern: str) -> Expression:
         r"""A string that fits: ``%`` is any text, ``_`` any character, ``\`` makes them literal."""
-        return operands.build_test(self.path, "$like", pattern)
+        return build_test(self.path, "$like", pattern)
 
     def ilike(self, pattern: str) -> Expression:
         """As `like`, ignoring case: both sides are compared in lower case."""
-        return operands.build_test(self.path, "$ilike", pattern)
+        return build_test(self.path, "$ilike", pattern)
 
     def exists(self, present: bool = True) -> Expression:
         """Present and not None; with False, missing or None."""
-        return operands.build_test(self.path, "$exists", present)
+        return build_test(self.path, "$exists", present)
 
     def __bool__(self) -> NoReturn:
         raise TypeError(f"{self!r} is not a filter yet: compare it, or ask {self!r}.exists()")

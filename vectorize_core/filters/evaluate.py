@@ -15,18 +15,60 @@ never mix: True is not 1, "1" is not 1. Integers and floats compare by value, ex
 code point, which is the order of their UTF-8, at full length. Lists are equal item by item; an
 object equals nothing. ``$like`` and ``$ilike`` match whole strings. ``$contains`` finds an item in
 a list or set, or a string in a string. A value of another kind does not match; it is no error.
+
+Values are compared in the form that the layout shows the service (docs/layout.md): a date as ISO
+8601 text, an enum as its value and so on. So a condition means the same here as to the service. A
+value that is not shown at all equals nothing and is in no range, but it exists.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from vectorize_core.filters import patterns
 from vectorize_core.filters.ast import And, Expression, Not, Or, Test, Where
-from vectorize_core.filters.values import Seen, seen
-from vectorize_core.layout import Record
+from vectorize_core.layout import Record, value_codec
+
+Kind: TypeAlias = Literal["null", "boolean", "number", "text", "list", "set", "other"]
+Seen: TypeAlias = tuple[Kind, Any]
+"""A kind and a form; values are equal to a filter if these are. Hashable."""
+
+
+def seen(value: Any) -> Seen:
+    """``value``, of metadata or an operand, as filters compare it. Never raises."""
+    kind = type(value)
+    if kind is str:
+        return "text", value
+    if kind is bool:
+        return "boolean", value
+    if value is None:
+        return "null", None
+    if kind is int and abs(value) < value_codec.SHOWN_BELOW:
+        return "number", value
+    if kind is float and math.isfinite(value):
+        return "number", value
+    if kind is list or kind is tuple:
+        return "list", tuple(map(seen, value))
+    if kind is set or kind is frozenset:
+        return "set", frozenset(map(seen, value))
+    shown = _shown(value)
+    return seen(shown) if shown is not value else ("other", object())
+
+
+def _shown(value: Any) -> Any:
+    """The shown form of a value that is not plain; the value itself if it has none."""
+    simple = value_codec.simplified(value)
+    if simple is not value or type(value) in (int, float) or isinstance(value, Mapping):
+        return simple
+    try:
+        shown, _, _ = value_codec.split(value)
+    except value_codec.UnstorableError:
+        return value
+    return shown if shown is not value_codec.NOTHING else value
+
 
 Matcher: TypeAlias = Callable[[Record], bool]
 

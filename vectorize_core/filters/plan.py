@@ -15,8 +15,7 @@ from vectorize_core import jsontext, layout, limits
 from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
 from vectorize_core.filters import push
 from vectorize_core.filters.ast import EVERYTHING, Expression, Test, Where
-from vectorize_core.filters.constraint import Constraint
-from vectorize_core.filters.push import Conjunction, Push
+from vectorize_core.filters.push import Conjunction, Constraint, Push
 from vectorize_core.models import Filter, IndexType
 
 Unindexed: TypeAlias = Literal["error", "scan"]

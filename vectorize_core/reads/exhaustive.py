@@ -10,7 +10,7 @@ from vectorize_core.api.operations import GetInfo
 from vectorize_core.models import Vector
 from vectorize_core.reads.by_id import get_many, iter_ids
 from vectorize_core.reads.post_filter import PostFilter
-from vectorize_core.reads.request_limit import RequestLimit
+from vectorize_core.reads.selection import RequestLimit
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io, in_batches
 

@@ -34,7 +34,7 @@ from vectorize_core.models import (
 )
 from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many
 from vectorize_core.reads.post_filter import PostFilter
-from vectorize_core.reads.request_limit import RequestLimit
+from vectorize_core.reads.selection import RequestLimit
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
 from vectorize_core.transport.io import Io, each
 

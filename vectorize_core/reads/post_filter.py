@@ -9,10 +9,9 @@ from typing import Any, Protocol
 from vectorize_core import jsontext
 from vectorize_core.errors import IncompleteAnswerError
 from vectorize_core.filters.ast import Where
-from vectorize_core.filters.constraint import EXACT_BYTES, EXACT_INTEGERS, kind_of
 from vectorize_core.filters.evaluate import Matcher, matcher
 from vectorize_core.filters.plan import Plan
-from vectorize_core.filters.push import leaves
+from vectorize_core.filters.push import EXACT_BYTES, EXACT_INTEGERS, kind_of, leaves
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Match, ReturnMetadata, Vector
 from vectorize_core.transport.io import Io

@@ -12,8 +12,13 @@ from vectorize_core.filters.plan import Plan, Unindexed
 from vectorize_core.models import Match, ReturnMetadata, Values, Vector
 from vectorize_core.reads import enumeration, search
 from vectorize_core.reads.partition_search import has_buckets
-from vectorize_core.reads.request_limit import MAX_SEARCH_REQUESTS
-from vectorize_core.reads.selection import AnyFilter, Precision, SelectOptions, select
+from vectorize_core.reads.selection import (
+    MAX_SEARCH_REQUESTS,
+    AnyFilter,
+    Precision,
+    SelectOptions,
+    select,
+)
 from vectorize_core.state.index_state import IndexState, get_metadata_indexes
 from vectorize_core.transport.io import Io
 

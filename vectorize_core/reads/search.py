@@ -22,8 +22,7 @@ from vectorize_core.reads.partition_search import (
     Question,
 )
 from vectorize_core.reads.post_filter import PostFilter
-from vectorize_core.reads.request_limit import RequestLimit
-from vectorize_core.reads.selection import Selection
+from vectorize_core.reads.selection import RequestLimit, Selection
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io
 

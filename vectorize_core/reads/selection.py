@@ -1,15 +1,20 @@
-"""Which records a read or a delete is about, planned for an index as it is."""
+"""Which records a read or a delete is about, and how many requests it may take to find them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 from vectorize_core import jsontext
 from vectorize_core.api import validation
-from vectorize_core.errors import InvalidFilterError, InvalidInputError, UnindexedPropertyError
+from vectorize_core.errors import (
+    InvalidFilterError,
+    InvalidInputError,
+    TooManyRequestsNeededError,
+    UnindexedPropertyError,
+)
 from vectorize_core.filters import plan as plans
 from vectorize_core.filters import push
 from vectorize_core.filters.ast import EVERYTHING, Expression
@@ -17,9 +22,44 @@ from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import ALL, Plan, Stored, Unindexed
 from vectorize_core.models import Filter, IndexType
 from vectorize_core.reads.post_filter import ReadRecords, raw_records
-from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS
 from vectorize_core.state.index_state import IndexState, get_metadata_indexes
 from vectorize_core.transport.io import Io
+
+MAX_SEARCH_REQUESTS: Final = 100
+MAX_ENUMERATION_REQUESTS: Final = 1_000
+
+
+@dataclass(slots=True)
+class RequestLimit:
+    """At most ``most`` requests; ``spent`` of them so far. ``purpose`` is what they are for."""
+
+    most: int
+    purpose: str
+    spent: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 1:
+            raise InvalidInputError(
+                f"max_requests is a positive number of requests; got {self.most!r}"
+            )
+
+    def charge(self, requests: int = 1) -> None:
+        """Before ``requests`` are sent; `TooManyRequestsNeededError` if that is too many."""
+        self.expect(requests)
+        self.spent += requests
+
+    def expect(self, requests: int) -> None:
+        """Give up now if ``requests`` more will be needed and that is too many."""
+        if self.spent + requests > self.most:
+            needed = self.spent + requests
+            raise TooManyRequestsNeededError(
+                f"{self.purpose} takes about {needed} requests or more; max_requests={self.most} "
+                "allows fewer. Raise max_requests=, or narrow what is read: by a filter on a "
+                "property with a metadata index, by namespace=, or by fewer matches",
+                needed=needed,
+                allowed=self.most,
+            )
+
 
 AnyFilter: TypeAlias = Mapping[str, Any] | Expression
 """The dict form of a filter, or an expression (docs/filters.md)."""

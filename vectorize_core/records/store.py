@@ -26,8 +26,9 @@ from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Filter, Match, Vector, as_values
 from vectorize_core.reads import by_id, enumeration, raw, search, selection
 from vectorize_core.reads.post_filter import PostFilter
-from vectorize_core.reads.request_limit import MAX_ENUMERATION_REQUESTS, MAX_SEARCH_REQUESTS
 from vectorize_core.reads.selection import (
+    MAX_ENUMERATION_REQUESTS,
+    MAX_SEARCH_REQUESTS,
     AnyFilter,
     FindOptions,
     Precision,
@@ -42,9 +43,8 @@ from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.pending import warn_of_pending_writes
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.keeping import Keeping, Putting
-from vectorize_core.texts.names import text_name
 from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
-from vectorize_core.texts.store import TextStore
+from vectorize_core.texts.store import TextStore, text_name
 from vectorize_core.transport.io import Io
 from vectorize_core.writes import by_filter, writing
 from vectorize_core.writes.batching import check_batch_size

@@ -21,15 +21,15 @@ from vectorize_core.layout import Record
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.polling import Polling
-from vectorize_core.texts.names import (
+from vectorize_core.texts.reading import name_outside
+from vectorize_core.texts.store import (
+    TextStore,
     Versions,
     list_name,
     read_versions,
     text_name,
     write_versions,
 )
-from vectorize_core.texts.reading import name_outside
-from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io
 
 logger = logging.getLogger("vectorize_core")

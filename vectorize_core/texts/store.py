@@ -1,14 +1,23 @@
-"""What a store of texts can do: get, put and delete many, by name."""
+"""What a store of texts can do: get, put and delete many, by name; and what the names are.
+
+A text is never overwritten by another one: its name holds a digest of it, so a vector that names it
+gets that text or none. Beside the texts of a record stands a list of their names, by which a delete
+finds them.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import TypeVar
 
+from vectorize_core import jsontext
 from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
+Versions = dict[str, float]
+"""The names of the texts of a record, each with the time it was last put, in seconds."""
 
 
 def parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -50,3 +59,28 @@ class TextStore(ABC):
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Free what is held open; safe to call again."""
+
+
+def list_name(index: str, vector_id: str) -> str:
+    """What the list of the texts of a record is called."""
+    return f"vs-{_digest(f'{index}/{vector_id}')}"
+
+
+def text_name(index: str, vector_id: str, text: str) -> str:
+    """What a text of a record is called."""
+    return f"{list_name(index, vector_id)}-{_digest(text)}"
+
+
+def write_versions(versions: Mapping[str, float]) -> str:
+    """The list of a record's texts, as a text."""
+    return jsontext.dumps(versions).decode()
+
+
+def read_versions(written: str | None) -> Versions:
+    """The texts that a list names; none if there is no list."""
+    versions: Versions = jsontext.loads(written) if written is not None else {}
+    return versions
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()

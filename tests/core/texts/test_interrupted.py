@@ -20,7 +20,7 @@ from tests.nightly import NIGHTLY
 from tests.stores import sync_call
 from vectorize_core import VectorizeClient
 from vectorize_core.texts import SqliteTexts, TextStore, keeping
-from vectorize_core.texts.names import list_name, text_name
+from vectorize_core.texts.store import list_name, text_name
 from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
