@@ -1,4 +1,4 @@
-"""LangChain documents as records, and back. Pure."""
+"""LangChain documents as records, and back. Pure functions."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def from_texts(
     metadatas: Records[Mapping[str, Any] | None] | None,
     ids: Records[str | None] | None,
 ) -> Records[Item]:
-    """Items of texts with their metadata and ids; as many as there are, if that can be known.
+    """Items of texts with their metadata and ids; the result has a length if all arguments have.
 
-    A missing id becomes a new UUID. Different lengths are an error: at once where they can be
-    known, otherwise when the shorter one ends.
+    A missing id becomes a new UUID. Arguments of different lengths are an `InvalidInputError`: at
+    once if all are sequences, otherwise when the shortest ends.
     """
     return _joined({"texts": texts, "metadatas": metadatas, "ids": ids}, _item)
 
@@ -65,7 +65,7 @@ def from_embeddings(
 
 
 def from_documents(documents: Records[Document], ids: Records[str | None] | None) -> Records[Item]:
-    """Items of documents; ``ids`` go before the documents' own."""
+    """Items of documents; ``ids`` take precedence over the documents' own."""
 
     def item(document: Document, vector_id: str | None) -> Item:
         own = document.id if ids is None else vector_id
@@ -75,12 +75,15 @@ def from_documents(documents: Records[Document], ids: Records[str | None] | None
 
 
 def to_document(record: Record) -> Document:
-    """The document of a record; a record without text is `MissingTextError`."""
+    """The document of a record; raises `MissingTextError` if it has no text."""
     return Document(id=record.id, page_content=text_of(record), metadata=record.metadata)
 
 
 def document_filter(predicate: Callable[[Document], bool]) -> Where:
-    """The filter of a function that takes a document as the store returns it, id and text too."""
+    """A filter that a function decides, called with each document as the store returns it.
+
+    Raises `InvalidFilterError` for an async function.
+    """
     if inspect.iscoroutinefunction(predicate):
         raise InvalidFilterError("a function that filters documents cannot be async")
     name = getattr(predicate, "__qualname__", type(predicate).__qualname__)
@@ -88,15 +91,15 @@ def document_filter(predicate: Callable[[Document], bool]) -> Where:
 
 
 def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) -> Records[T]:
-    """``join`` over the columns side by side, with None for one that is not given."""
+    """``join`` of each row of the columns; it gets None for a column that is not given."""
     given = {name: column for name, column in columns.items() if column is not None}
     for name, column in given.items():
         if isinstance(column, str):
             raise InvalidInputError(f"{name} is an iterable of {name}; got one string")
     lengths = {name: len(column) for name, column in given.items() if isinstance(column, Sequence)}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise InvalidInputError(f"{said}: as many are needed of each")
+        counts = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise InvalidInputError(f"{counts}: give as many of each")
     if len(lengths) == len(given):
         return _Rows(join, list(columns.values()), min(lengths.values()))  # type: ignore[arg-type]
 
@@ -112,7 +115,7 @@ def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) 
 
 
 class _Rows(Sized, Iterable[T]):
-    """``join`` over columns of one length, each row made when its turn comes."""
+    """``join`` of each row of columns of one length, made when it is read."""
 
     def __init__(
         self, join: Callable[..., T], columns: Iterable[Iterable[Any] | None], length: int

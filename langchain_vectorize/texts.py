@@ -1,4 +1,4 @@
-"""Long texts in any LangChain `BaseStore`."""
+"""Long texts kept in any LangChain `BaseStore`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from vectorize_core.transport.io import Io
 
 
 class BaseStoreTexts(TextStore):
-    """Texts in a LangChain store: as bytes, which all persistent ones take, or as strings.
+    """Keeps texts in a LangChain store, under keys that begin with ``vs-``.
 
-    Several indexes may share a store, and other data may be in it: all keys begin with ``vs-``.
+    Several indexes may share a store, and it may hold other data. Texts are written as bytes,
+    which all persistent stores take, or with ``as_bytes=False`` as strings.
     """
 
     def __init__(self, store: BaseStore[str, Any], *, as_bytes: bool = True) -> None:
@@ -26,7 +27,7 @@ class BaseStoreTexts(TextStore):
         return f"{type(self).__name__}({type(self._store).__name__})"
 
     async def get(self, io: Io, index: str, names: Sequence[str], /) -> dict[str, str]:
-        """The texts of these names."""
+        """The texts with these names; missing ones are left out."""
         keys = list(names)
         values = await io.either(lambda: self._store.mget(keys), lambda: self._store.amget(keys))
         return {
@@ -36,20 +37,20 @@ class BaseStoreTexts(TextStore):
         }
 
     async def put(self, io: Io, index: str, texts: Mapping[str, str], /) -> None:
-        """Write texts."""
+        """Write texts; existing ones with these names are replaced."""
         pairs = [(n, text.encode() if self._as_bytes else text) for n, text in texts.items()]
         await io.either(lambda: self._store.mset(pairs), lambda: self._store.amset(pairs))
 
     async def delete(self, io: Io, index: str, names: Sequence[str], /) -> None:
-        """Delete the texts of these names."""
-        # Some stores fail where a key is not there.
-        there = list(await self.get(io, index, names))
-        if there:
-            await io.either(lambda: self._store.mdelete(there), lambda: self._store.amdelete(there))
+        """Delete the texts with these names; missing ones are no error."""
+        # Some stores fail on a missing key.
+        found = list(await self.get(io, index, names))
+        if found:
+            await io.either(lambda: self._store.mdelete(found), lambda: self._store.amdelete(found))
 
 
 def as_texts(given: TextStore | BaseStore[str, Any] | None) -> TextStore | None:
-    """What a store was given as ``texts=``, as a store of texts."""
+    """The store of texts that ``texts=`` means."""
     if isinstance(given, BaseStore):
         return BaseStoreTexts(given)
     if given is None or isinstance(given, TextStore):

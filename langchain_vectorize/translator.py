@@ -1,4 +1,4 @@
-"""Structured queries, which a language model wrote for a self-query retriever, as filters."""
+"""The structured queries of a self-query retriever, as filters."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _COMPARATORS = {
     Comparator.LIKE: "$like",
     Comparator.CONTAIN: "$contains",
 }
-# NOT of several arguments holds where none of them does.
+# NOT of several arguments matches if none of them does.
 _OPERATORS = {Operator.AND: "$and", Operator.OR: "$or", Operator.NOT: "$nor"}
 
 
 class VectorizeTranslator(Visitor):
-    """Every comparator and operator, in the dict form that ``filter=`` takes.
+    """Translates every comparator and operator to the dict form that ``filter=`` takes.
 
-    Use it as the ``structured_query_translator`` of a ``SelfQueryRetriever``. A pattern of ``like``
-    has ``%`` and ``_``; a date is compared as the ISO 8601 text it is stored as.
+    Use it as the ``structured_query_translator`` of a ``SelfQueryRetriever``. The wildcards of
+    ``like`` are ``%`` and ``_``. A date is compared as ISO 8601 text, which is how it is stored.
     """
 
     allowed_comparators = tuple(_COMPARATORS)
@@ -48,7 +48,7 @@ class VectorizeTranslator(Visitor):
         return {_OPERATORS[operation.operator]: arguments}
 
     def visit_comparison(self, comparison: Comparison) -> dict[str, Any]:
-        """The filter of a comparison; a single value for ``in`` and ``nin`` is a list of one."""
+        """The filter of a comparison; ``in`` and ``nin`` take a single value as a list of one."""
         value = comparison.value
         several = comparison.comparator in (Comparator.IN, Comparator.NIN)
         items = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -58,7 +58,10 @@ class VectorizeTranslator(Visitor):
     def visit_structured_query(
         self, structured_query: StructuredQuery
     ) -> tuple[str, dict[str, Any]]:
-        """The query, and ``filter=`` for the search; `InvalidFilterError` if it means nothing."""
+        """The query, and the keyword arguments of the search: ``filter=``, if there is one.
+
+        Raises `InvalidFilterError` for a filter that is not valid.
+        """
         if structured_query.filter is None:
             return structured_query.query, {}
         translated = structured_query.filter.accept(self)
@@ -67,7 +70,7 @@ class VectorizeTranslator(Visitor):
 
 
 def _plain(value: Any) -> Any:
-    """A value as it is stored; LangChain's parser marks dates, and writes UTC as Z."""
+    """A value as it is stored. LangChain's parser wraps dates in a dict and writes UTC as Z."""
     if isinstance(value, dict) and value.get("type") == "date":
         return value["date"]
     if isinstance(value, dict) and value.get("type") == "datetime":

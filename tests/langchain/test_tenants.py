@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -360,7 +361,7 @@ async def test_no_method_of_a_view_reaches_another_tenants_documents(
                     await attempt(call, mine, name, *args, **options)
             else:
                 said = await attempt(call, mine, name, *args, **options)
-            assert "their" not in said, name
+            assert not re.search("their (one|two|three)", said), name
             assert not [i for i in THEIRS if i in said] or name.startswith(("add", "update")), name
             assert stored(client, THEIRS) == before, name
             tried.add(name)
@@ -372,8 +373,8 @@ async def test_no_method_of_a_view_reaches_another_tenants_documents(
 def test_a_view_sees_no_more_than_its_own_in_an_explanation(
     mine: VectorizeVectorStore, theirs: VectorizeVectorStore, store: VectorizeVectorStore
 ) -> None:
-    assert mine.explain_filter({"kind": "x"}).vector_count == 3
-    assert store.explain_filter({"kind": "x"}).vector_count == 6
+    assert "of 3 vectors" in mine.explain_filter({"kind": "x"}).text
+    assert "of 6 vectors" in store.explain_filter({"kind": "x"}).text
 
 
 def test_a_vector_that_is_stored_under_a_tenants_id_elsewhere_is_not_the_tenants(
