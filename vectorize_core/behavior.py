@@ -28,7 +28,7 @@ class Behavior:
     coerce_types: bool = True
     """Whether values and operands are converted to the index's type; seen with $gt "150"."""
     truncate_filter_values: bool = True
-    """Whether a filter's strings are cut to 64 bytes, as indexed ones are; else they never match."""
+    """Whether a filter's strings are cut to 64 bytes, like indexed ones; else they never match."""
     arrays: Literal["ignored", "elements"] = "ignored"
     """Whether metadata indexes leave arrays out: likely, since no operator looks into them."""
     negation_matches_missing: bool = True
