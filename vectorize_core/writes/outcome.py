@@ -34,7 +34,7 @@ class WriteOutcome:
     @property
     def written(self) -> int:
         """How many records are written, including those written before this write."""
-        return self._accepted + self._source.skipped
+        return self._accepted + self._source.skipped_count
 
     def add(self, batch: Batch, piece: Piece) -> list[Entry]:
         """Add the outcome of a part of a batch; returns the records it has written."""
@@ -60,7 +60,7 @@ class WriteOutcome:
     def failure(self) -> PartialWriteError:
         """The outcome of all records that were taken from the source."""
         source, before = self._source, self._checkpoint
-        known = [*self._written, *source.known, *runs(before.written)]
+        known = [*self._written, *source.skipped, *runs(before.written)]
         written, unknown = Positions(known), Positions(self._unknown)
         ids = (*source.ids, *before.ids[len(source.ids) :])
         rest = Positions([*written.ranges, *unknown.ranges]).missing(source.taken)

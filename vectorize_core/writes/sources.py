@@ -24,8 +24,8 @@ class Source(Generic[T]):
     """The records of a write, checked as they come; a collection is checked as a whole first.
 
     ``taken`` is how many of the input were taken, ``total`` how many there are, or None for a
-    generator. ``ids`` are those of the records so far, if the caller gets them back. ``known`` are
-    the positions that were written before.
+    generator. ``ids`` are those of the records so far, if the caller gets them back. ``skipped``
+    are the positions that need not be sent.
     """
 
     def __init__(self, records: Records[T]) -> None:
@@ -33,7 +33,7 @@ class Source(Generic[T]):
         self.total = len(records) if isinstance(records, Sized) else None
         self.taken = 0
         self.ids: list[str] = []
-        self.known: list[range] = []
+        self.skipped: list[range] = []
 
     def name(self, entry: Entry) -> str:
         """The id by which the caller knows the record of an entry."""
@@ -78,16 +78,16 @@ class Source(Generic[T]):
                 yield chunk
 
     def skip(self, position: int) -> None:
-        """Note that the record at ``position`` was written before."""
-        if self.known and self.known[-1].stop == position:
-            self.known[-1] = range(self.known[-1].start, position + 1)
+        """Note that the record at ``position`` need not be sent."""
+        if self.skipped and self.skipped[-1].stop == position:
+            self.skipped[-1] = range(self.skipped[-1].start, position + 1)
         else:
-            self.known.append(range(position, position + 1))
+            self.skipped.append(range(position, position + 1))
 
     @property
-    def skipped(self) -> int:
-        """How many records were written before."""
-        return sum(map(len, self.known))
+    def skipped_count(self) -> int:
+        """How many records need not be sent."""
+        return sum(map(len, self.skipped))
 
 
 class Vectors(Source[Vector]):
