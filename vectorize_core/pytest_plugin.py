@@ -1,4 +1,4 @@
-"""A pytest fixture for your own tests: an embedded Vectorize for each test that asks for one.
+"""A pytest plugin: the fixture ``vectorize_local``, an embedded Vectorize for a test of yours.
 
 Opt in, in the ``conftest.py`` at the root of the tests::
 
@@ -13,8 +13,8 @@ Then::
     @pytest.mark.vectorize(process_delay=0.5, propagate_delay=0.1)
     def test_patience(vectorize_local): ...
 
-It is not registered by an entry point: pytest imports those in every project of an environment,
-and importing this one imports NumPy and httpx.
+No entry point registers it, because pytest would then import it, and NumPy and httpx with it, in
+every project of the environment.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ MARKER = "vectorize"
 
 
 class LocalVectorize:
-    """An embedded Vectorize in memory, and on request a server; what `vectorize_local` gives.
+    """The value of `vectorize_local`: an embedded Vectorize in memory, and a server if asked for.
 
-    ``client`` and ``async_client`` are on one connection, so each sees what the other writes.
+    ``client`` and ``async_client`` share a connection, so each sees what the other writes.
     """
 
     def __init__(self, behavior: Behavior) -> None:
@@ -46,16 +46,16 @@ class LocalVectorize:
         self._server: BackgroundServer | None = None
 
     def server(self, **settings: Any) -> BackgroundServer:
-        """A server on a free port of the loopback address, for tests that go over HTTP.
+        """A server on a free port of the loopback address, for tests over HTTP.
 
-        Started by the first call, stopped after the test. It has data of its own, which
-        ``VectorizeClient(base_url=server.base_url)`` reads and writes; ``server.environment``
-        are the variables that point other clients at it. ``settings`` are those of
-        `vectorize_core.local.server.Settings`, such as ``token`` or ``faults``, for the first
-        call only. Needs the extra ``server``.
+        The first call starts it; it stops after the test. It has its own data, which
+        ``VectorizeClient(base_url=server.base_url)`` reads and writes. ``server.environment``
+        are the variables that point other clients at it. ``settings`` are fields of
+        `vectorize_core.local.server.Settings`, such as ``token`` or ``faults``; ValueError if a
+        later call has any. Needs the extra ``server``.
         """
         if self._server is None:
-            # Here, for tests that never ask for it need not have the extra.
+            # Imported here, so that tests without a server do not need the extra.
             from vectorize_core.local.server import BackgroundServer, Settings  # noqa: PLC0415
 
             wanted = {"behavior": self.behavior, **settings}
@@ -76,7 +76,7 @@ class LocalVectorize:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, for those who run with ``--strict-markers``."""
+    """Register the marker, which ``--strict-markers`` requires."""
     config.addinivalue_line(
         "markers",
         f"{MARKER}(**behavior): delays and switches of vectorize_local, the fields of "
@@ -86,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def vectorize_local(request: pytest.FixtureRequest) -> Iterator[LocalVectorize]:
-    """A Vectorize for this test alone; ``@pytest.mark.vectorize(...)`` says how it behaves."""
+    """A Vectorize for this test only; ``@pytest.mark.vectorize(...)`` sets how it behaves."""
     local = LocalVectorize(_behavior(request.node))
     try:
         yield local
@@ -96,7 +96,7 @@ def vectorize_local(request: pytest.FixtureRequest) -> Iterator[LocalVectorize]:
 
 def _behavior(node: Any) -> Behavior:
     wanted: dict[str, Any] = {}
-    # The nearest marker last: a test's own settings go before those of its class or module.
+    # The nearest marker comes last: a test's settings override those of its class and module.
     for mark in reversed(list(node.iter_markers(MARKER))):
         if mark.args:
             raise pytest.UsageError(

@@ -1,4 +1,7 @@
-"""The command ``vectorize-stores``. Needs the extra ``cli``; nothing else imports this package."""
+"""The command ``vectorize-stores``. Nothing imports this room, and it may use all of the core.
+
+It needs the extra ``cli``, and ``serve`` the extra ``server``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command; without the extra, say how to get it and exit with 2."""
+    """Run the command. Without the extra, print how to install it and exit with 2."""
     missing = [name for name in ("typer", "rich") if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(
@@ -16,11 +19,11 @@ def main() -> None:
             "pip install 'vectorize-stores[cli]'\n"
         )
         sys.exit(2)
-    # Here and not above: the line before is for those who do not have them.
+    # Not at the top of the file, which must be read where they are missing.
     from vectorize_core.cli.app import app  # noqa: PLC0415
 
     for stream in (sys.stdout, sys.stderr):
-        # An id or a text that the terminal's encoding lacks is no reason to stop.
+        # So that an id or text which the terminal's encoding lacks is printed nevertheless.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="vectorize-stores")

@@ -1,4 +1,4 @@
-"""The commands, put together."""
+"""The Typer application: all commands, and the option ``--version``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ app = typer.Typer(
     name="vectorize-stores",
     no_args_is_help=True,
     add_completion=False,
-    # A traceback of ours is a bug, and wanted whole, but without the values of variables.
+    # Unexpected errors show Python's own traceback, without the values of variables.
     pretty_exceptions_enable=False,
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(given: bool) -> None:
+    if given:
         typer.echo(distribution_version("vectorize-stores") or "not installed, run from its source")
         raise typer.Exit
 

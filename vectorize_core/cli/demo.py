@@ -1,4 +1,4 @@
-"""The command ``demo``: a first look that needs no account."""
+"""The command ``demo``: what the library does, without an account."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _EARLY = {"year": {"$lt": 1965}}
 @report_errors
 def demo(
     short: Annotated[
-        bool, typer.Option("--short", help="The round trip without a model, whatever is there.")
+        bool, typer.Option("--short", help="The round trip without a model, in any case.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="What the short round trip found, as JSON.")
+        bool, typer.Option("--json", help="Print what the short round trip found as JSON.")
     ] = False,
 ) -> None:
     """Show what it does, with no account: the repository's demo, or a short round trip."""
@@ -92,7 +92,7 @@ def _tell(found: dict[str, Any]) -> None:
 
 
 def embed(text: str) -> Values:
-    """Each word counts in one of the dimensions, which its hash chooses."""
+    """A vector that counts words, each in a dimension that its hash selects."""
     values = np.zeros(_DIMENSIONS, np.float32)
     for word in re.findall(r"\w+", text.lower()):
         values[int.from_bytes(blake2b(word.encode(), digest_size=4).digest()) % _DIMENSIONS] += 1
@@ -105,12 +105,12 @@ def _show(matches: list[dict[str, Any]]) -> None:
 
 
 def _repository_demo() -> Callable[[], None] | None:
-    """``examples.demo`` of this repository, if it is there with all that it needs."""
+    """``examples.demo`` of this repository, if that and its dependencies are installed."""
     file = Path(vectorize_core.__file__).parent.parent / "examples" / "demo.py"
     if not file.is_file():
         return None
     found = importlib.util.find_spec("examples")
-    # Any project may have a package of that name.
+    # Another project may have a package of that name too.
     if found is None or found.origin is None or Path(found.origin).parent != file.parent:
         return None
     try:

@@ -27,9 +27,9 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is installed, what is reachable and how, and what is wrong.
+    """Show what is installed, what is reachable and how, and what is wrong.
 
-    The exit code is 1 if something is. Of credentials it says where they are, never what.
+    The exit code is 1 if anything is wrong. Shows where credentials come from, never their values.
     """
     problems: list[str] = []
     clash = environment.name_clash()

@@ -46,7 +46,7 @@ def compact(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Free what deleted and replaced vectors take. Others may read meanwhile; writes wait."""
+    """Free the space of deleted and replaced vectors. Reads go on meanwhile, writes wait."""
     with _service(target) as service:
         freed = service.compact(name)
     if as_json:
@@ -62,8 +62,8 @@ def check(
         bool,
         typer.Option(
             "--repair",
-            help="Mend what can be. Vectors whose values are gone leave their index, and are "
-            "named. Copy the directory first.",
+            help="Repair what can be. Vectors whose values are lost are removed from their index, "
+            "and listed. Copy the directory first.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -79,8 +79,8 @@ def check(
     else:
         for finding in found.findings:
             place = "the database" if finding.index is None else finding.index
-            mended = " (repaired)" if finding.repaired else ""
-            typer.echo(f"{output.escaped(place)}: {output.escaped(finding.problem)}{mended}")
+            repaired = " (repaired)" if finding.repaired else ""
+            typer.echo(f"{output.escaped(place)}: {output.escaped(finding.problem)}{repaired}")
             for vector_id in finding.lost[:_NAMED_IDS]:
                 typer.echo(f"  {output.escaped(vector_id)}")
             if len(finding.lost) > _NAMED_IDS:

@@ -170,7 +170,7 @@ def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
     # If the sum of squares is finite, all values are. That is three times as fast to find.
     values = vector.values
     if not (math.isfinite(values.dot(values)) or np.isfinite(values).all()):
-        raise unparsable("the values hold NaN or infinity, which JSON cannot say")
+        raise unparsable("the values hold NaN or infinity, which JSON cannot express")
     if not vector.id:
         raise faults.refused(f"the id of vector {line} is empty")
     _short_id(vector.id)
