@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -72,7 +73,7 @@ def nearest(
     if candidates is None:
         candidates = _candidates(metric, matrix, norms, query, k, mask)
     return _decided(
-        metric, matrix, query, k, candidates, newest_first=newest_first, with_ties=with_ties
+        metric, matrix, k, query, candidates, newest_first=newest_first, with_ties=with_ties
     )
 
 
@@ -89,31 +90,19 @@ def nearest_to_each(
 ) -> list[Found]:
     """`nearest` for many queries, which share each block while it is in the processor's cache."""
     found: list[Found] = []
+    decide = partial(_decided, metric, matrix, k, newest_first=newest_first, with_ties=with_ties)
     together = max(1, _KEYS_AT_ONCE // max(1, matrix.count))
     for start in range(0, len(queries), together):
         some = queries[start : start + together]
-        for query, candidates in zip(
-            some, _candidates_of_each(metric, matrix, norms, some, k, mask), strict=True
-        ):
-            found.append(
-                _decided(
-                    metric,
-                    matrix,
-                    query,
-                    k,
-                    candidates,
-                    newest_first=newest_first,
-                    with_ties=with_ties,
-                )
-            )
+        found += map(decide, some, _candidates_of_each(metric, matrix, norms, some, k, mask))
     return found
 
 
 def _decided(
     metric: Metric,
     matrix: Matrix,
-    query: Values,
     k: int,
+    query: Values,
     candidates: Slots,
     *,
     newest_first: bool,

@@ -52,7 +52,7 @@ ReadIndex = Callable[[Connection, Index, float], T]
 """Reads an index in a read transaction, at a time of the index's own clock."""
 
 _UNLOCKED_SEARCHES: Final = 2
-"""Searches before one within a transaction, which writers of a memory database wait for."""
+"""How often a query searches without a lock before it searches within a transaction."""
 
 
 class Service:

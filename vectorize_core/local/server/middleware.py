@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vectorize_core.local import faults
@@ -46,48 +44,39 @@ class ServerMiddleware:
             return
         headers = {"cf-ray": secrets.token_hex(8)}
         answer = _with_headers(send, headers)
-        refusal = self._refusal(dict(scope["headers"]))
+        refusal, is_admin = self._refusal(scope), scope["path"].startswith(_ADMIN)
+        if refusal is None and self._limit is not None and not is_admin:
+            allowed, limits = self._limit.take()
+            headers.update(limits)
+            refusal = None if allowed else self._too_many()
         if refusal is not None:
             await responses.failure(refusal)(scope, receive, answer)
             return
-        if b"%2f" in scope.get("raw_path", b"").lower():
-            # Decoded, it would be a separator, and the request would reach another route.
-            await responses.failure(faults.no_route())(scope, receive, answer)
-            return
-        if scope["path"].startswith(_ADMIN):
-            await self._app(scope, receive, answer)
-            return
-        if self._limit is not None:
-            allowed, limits = self._limit.take()
-            headers.update(limits)
-            if not allowed:
-                await self._too_many()(scope, receive, answer)
-                return
-        rule = self._injector.find(f"{scope['method']} {scope['path']}")
+        rule = None if is_admin else self._injector.find(f"{scope['method']} {scope['path']}")
         if rule is None:
             await self._app(scope, receive, answer)
         else:
             await self._inject(rule, scope, receive, answer)
 
-    def _refusal(self, headers: Mapping[bytes, bytes]) -> ServiceFault | None:
+    def _refusal(self, scope: Scope) -> ServiceFault | None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         origin = headers.get(b"origin")
         if origin is not None and not _is_local(origin.decode("latin-1")):
             # Or any web page that is open in a browser here could write to this server.
             return faults.refused("requests of web pages are not answered", status=403)
-        if self._token is None:
-            return None
         # A global API key comes in a header of its own. Its e-mail address is not checked.
         given = headers.get(b"authorization", headers.get(b"x-auth-key", b""))
-        wanted = self._token.encode()
-        if hmac.compare_digest(given.removeprefix(b"Bearer "), wanted):
-            return None
-        return ServiceFault(401, 10000, "Authentication error")
+        if self._token is not None and not hmac.compare_digest(
+            given.removeprefix(b"Bearer "), self._token.encode()
+        ):
+            return ServiceFault(401, 10000, "Authentication error")
+        # Decoded, it would be a separator, and the request would reach another route.
+        return faults.no_route() if b"%2f" in scope.get("raw_path", b"").lower() else None
 
-    def _too_many(self) -> Response:
+    def _too_many(self) -> ServiceFault:
         if self._limit_status == 400:
-            return responses.failure(ServiceFault(400, 40041, "Too Many Requests"))
-        text = "Please wait and consider throttling your request speed"
-        return responses.failure(ServiceFault(429, 971, text))
+            return ServiceFault(400, 40041, "Too Many Requests")
+        return ServiceFault(429, 971, "Please wait and consider throttling your request speed")
 
     async def _inject(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(rule.delay)

@@ -38,9 +38,9 @@ class JsonResponse(Response):
 
 def success(result: Any, messages: Sequence[str] = (), status: int = 200) -> Response:
     """A result in the envelope; ``messages`` are hints that the real service does not give."""
-    said = [{"code": HINT_CODE, "message": message} for message in messages]
+    hints = [{"code": HINT_CODE, "message": message} for message in messages]
     return JsonResponse(
-        {"success": True, "errors": [], "messages": said, "result": result}, status_code=status
+        {"success": True, "errors": [], "messages": hints, "result": result}, status_code=status
     )
 
 
