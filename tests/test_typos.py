@@ -226,6 +226,7 @@ class Subclass(langchain_vectorize.VectorizeVectorStore):
 
 def test_a_subclass_whose_constructor_takes_more_is_made_of_texts_too() -> None:
     options: dict[str, Any] = {"index_name": "docs", "path": ":memory:", "extra": 1}
-    assert Subclass.from_texts(["a"], Embedder(), **options).extra == 1
+    with Subclass.from_texts(["a"], Embedder(), **options) as store:
+        assert store.extra == 1
     with pytest.raises(TypeError, match=r"^Subclass\(\) .*'index_nam'; did you mean 'index_name'"):
         Subclass.from_texts(["a"], Embedder(), index_nam="docs")  # type: ignore[call-arg]

@@ -6,44 +6,37 @@ import inspect
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache, partial, wraps
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-_FILTER: Final = ("filter", "filters")
-_MANY: Final = ("k", "top_k", "similarity_top_k")
-
-WORDS: Final[Mapping[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("k", "top_k", "topK", "similarity_top_k", "n_results", "num_results"), _MANY),
-    **dict.fromkeys(("limit", "n", "size", "top_n"), _MANY),
-    **dict.fromkeys(("where", "expr", "md_filter", "pre_filter", "metadata_filter"), _FILTER),
-    **dict.fromkeys(("filter", "filters", "query_filter", "search_filter"), _FILTER),
-    **dict.fromkeys(("dimension", "dim", "dims", "embedding_dimension"), ("dimensions",)),
-    **dict.fromkeys(("distance", "distance_strategy", "metric_type", "space"), ("metric",)),
-    **dict.fromkeys(("collection_name", "collection", "index"), ("index_name",)),
-    **dict.fromkeys(("persist_directory", "persist_dir", "location", "directory"), ("path",)),
-    **dict.fromkeys(("embeddings", "embedding_function", "embed_model"), ("embedding",)),
-    **dict.fromkeys(("vectorize_api_token", "token"), ("api_token",)),
-    **dict.fromkeys(("timeout", "default_wait_seconds"), ("wait_timeout",)),
-    **dict.fromkeys(("chunk_size", "embedding_chunk_size"), ("batch_size",)),
-    **dict.fromkeys(("mmr_lambda", "lambda_"), ("lambda_mult",)),
-    **dict.fromkeys(("metadata", "payloads"), ("metadatas", "metadata")),
-    **dict.fromkeys(("threshold", "similarity_threshold"), ("score_threshold",)),
-    "partition": ("namespace",),
-    "tenant": ("namespace",),
-}
-"""Words of other libraries, and what they are here: the first that the function takes."""
-
+_SAME: Final = (
+    ("k", "top_k", "similarity_top_k", "n_results", "num_results", "limit", "topK", "top_n"),
+    ("filter", "filters", "where", "expr", "md_filter", "pre_filter", "query_filter"),
+    ("dimensions", "dimension", "dim", "dims"),
+    ("metric", "distance", "distance_strategy", "metric_type"),
+    ("index_name", "collection_name", "collection", "index"),
+    ("path", "persist_directory", "persist_dir", "location"),
+    ("embedding", "embeddings", "embedding_function", "embed_model"),
+    ("api_token", "vectorize_api_token", "token"),
+    ("wait_timeout", "timeout", "default_wait_seconds"),
+    ("batch_size", "chunk_size", "embedding_chunk_size"),
+    ("metadatas", "metadata", "payloads"),
+    ("score_threshold", "threshold", "similarity_threshold"),
+    ("namespace", "partition", "tenant"),
+)
+"""Words for the same, here and in other libraries. A hint names the first one that fits."""
 _D1 = 'long texts go to D1 with texts=D1Texts("<database id>")'
-INSTEAD: Final[Mapping[str, str]] = {
+_INSTEAD: Final[Mapping[str, str]] = {
     "binding": "there is no Workers binding yet: give credentials (account_id=, api_token=) "
     "or client=",
     "d1_database_id": _D1,
     "d1_binding": _D1,
     "d1_api_token": _D1,
 }
-"""Words of other libraries that are no one word here, and what to do instead."""
+"""Words of other libraries without a counterpart here, and what to do instead."""
 
 
 def checks_keywords(
@@ -114,10 +107,11 @@ def _keywords(function: Callable[..., Any]) -> list[str]:
 
 
 def _hint(wrong: str, known: list[str], elsewhere: Mapping[str, str]) -> str:
-    if wrong in INSTEAD:
-        return INSTEAD[wrong]
+    if wrong in _INSTEAD:
+        return _INSTEAD[wrong]
     names = [*known, *elsewhere]
-    meant = [name for name in (wrong, *WORDS.get(wrong, ())) if name in names]
+    words = (wrong, *chain.from_iterable(same for same in _SAME if wrong in same))
+    meant = [word for word in words if word in names]
     meant += get_close_matches(wrong, names, n=1, cutoff=0.5)
     if not meant:
         return f"it takes {', '.join(known)}" if known else "it takes none"
