@@ -21,7 +21,6 @@ from tests.stores import Embedder
 from vectorize_core import AsyncVectorizeClient, VectorizeClient
 
 ROOT = Path(__file__).parent.parent
-TYPO = "# typo"
 PROGRAMS = {
     "langchain": """
 from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -81,52 +80,42 @@ index.delete(filter={"a": 1}, unindexed="scann")  # typo
 }
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("programs")
-    for name, text in PROGRAMS.items():
-        (folder / f"{name}_typos.py").write_text(text)
-    settings = {"extraPaths": [str(ROOT)], "typeCheckingMode": "strict"}
-    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
-    return folder
-
-
-def typos(name: str) -> list[int]:
-    lines = PROGRAMS[name].splitlines()
-    return [number for number, line in enumerate(lines, start=1) if TYPO in line]
-
-
-@pytest.fixture(scope="module")
-def found_by_mypy(programs: Path) -> dict[str, list[int]]:
-    # From here, so that what mypy knows of this project since it checked it is used.
-    command = [sys.executable, "-m", "mypy", "--strict", *map(str, programs.glob("*.py"))]
+def found_by_mypy(folder: Path) -> list[tuple[str, int]]:
+    # From here, to use what mypy remembers from checking this project.
+    command = [sys.executable, "-m", "mypy", "--strict", *map(str, folder.glob("*.py"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
-    found: dict[str, list[int]] = {name: [] for name in PROGRAMS}
-    for name, line in re.findall(r"(\w+)_typos\.py:(\d+): error", done.stdout):
-        found[name].append(int(line))
-    return found
+    found = re.findall(r"(\w+)\.py:(\d+): error", done.stdout)
+    return [(name, int(line)) for name, line in found]
 
 
-@pytest.mark.timeout(180)  # mypy starts with all of the frameworks where it knows nothing yet.
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_mypy_reports_every_typo_and_nothing_else(
-    found_by_mypy: dict[str, list[int]], name: str
-) -> None:
-    assert sorted(set(found_by_mypy[name])) == typos(name)
-
-
-@pytest.mark.timeout(180)
-@pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_pyright_reports_every_typo_and_nothing_else(programs: Path, name: str) -> None:
+def found_by_pyright(folder: Path) -> list[tuple[str, int]]:
+    settings = {"extraPaths": [str(ROOT)], "typeCheckingMode": "strict"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
-    done = subprocess.run(
-        [*command, f"{name}_typos.py"], cwd=programs, capture_output=True, text=True, check=False
-    )
-    reported = json.loads(done.stdout)["generalDiagnostics"]
-    lines = [one["range"]["start"]["line"] + 1 for one in reported if one["severity"] == "error"]
-    assert sorted(set(lines)) == typos(name)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    return [(Path(one["file"]).stem, one["range"]["start"]["line"] + 1) for one in found]
+
+
+no_pyright = pytest.mark.skipif(
+    importlib.util.find_spec("pyright") is None, reason="pyright is not installed"
+)
+
+
+@pytest.mark.timeout(180)  # The frameworks are checked too, if mypy remembers nothing.
+@pytest.mark.parametrize(
+    "checker", [found_by_mypy, pytest.param(found_by_pyright, marks=no_pyright)]
+)
+def test_a_type_checker_reports_every_typo_and_nothing_else(
+    tmp_path: Path, checker: Callable[[Path], list[tuple[str, int]]]
+) -> None:
+    typos = set()
+    for name, program in PROGRAMS.items():
+        (tmp_path / f"{name}_program.py").write_text(program)
+        lines = enumerate(program.splitlines(), start=1)
+        typos |= {(f"{name}_program", number) for number, line in lines if "# typo" in line}
+    assert set(checker(tmp_path)) == typos
 
 
 def langchain_store(**options: Any) -> langchain_vectorize.VectorizeVectorStore:
