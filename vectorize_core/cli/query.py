@@ -59,22 +59,22 @@ def query(
     as_json: AsJson = False,
 ) -> None:
     """Find the vectors nearest to a vector, best first."""
-    sought = _query_vector(vector, vector_id, vector_file)
-    wanted = None if filter_text is None else _filter(filter_text)
+    vector_or_id = _query_vector(vector, vector_id, vector_file)
+    expression = None if filter_text is None else _filter(filter_text)
     with target.client() as client:
         index = client.index(name)
         options: QueryOptions = {
             "return_values": with_values,
             "return_metadata": metadata.value,
-            "vectorize_filter": wanted,
+            "vectorize_filter": expression,
             "namespace": namespace,
         }
-        if isinstance(sought, str):
-            matches = index.query_by_id(sought, top_k, **options)
+        if isinstance(vector_or_id, str):
+            matches = index.query_by_id(vector_or_id, top_k, **options)
         else:
-            matches = index.query(sought, top_k, **options)
-        if wanted and not matches:
-            _explain_nothing(index, wanted)
+            matches = index.query(vector_or_id, top_k, **options)
+        if expression and not matches:
+            _explain_nothing(index, expression)
     if as_json:
         output.print_json_array(map(api_json.match, matches))
         return
@@ -82,15 +82,9 @@ def query(
 
 
 def _print_matches(matches: list[Match], with_metadata: bool, with_values: bool) -> None:
-    columns = ["score", "id", "namespace"]
-    rows: list[list[Any]] = [[m.score, m.id, m.namespace] for m in matches]
-    if with_metadata:
-        columns.append("metadata")
-        rows = [[*row, m.metadata] for row, m in zip(rows, matches, strict=True)]
-    if with_values:
-        columns.append("values")
-        rows = [[*row, m.values] for row, m in zip(rows, matches, strict=True)]
-    output.print_table(columns, rows)
+    shown = {"metadata": with_metadata, "values": with_values}
+    columns = ["score", "id", "namespace", *(name for name in shown if shown[name])]
+    output.print_table(columns, [[getattr(m, name) for name in columns] for m in matches])
 
 
 def _query_vector(vector: str | None, vector_id: str | None, file: str | None) -> Values | str:
@@ -124,18 +118,18 @@ def _values(text: str | bytes, option: str) -> Values:
 
 def _filter(text: str) -> Mapping[str, Any]:
     try:
-        wanted = jsontext.loads(text)
+        expression = jsontext.loads(text)
     except ValueError as error:
         raise typer.BadParameter(f"--filter is not JSON: {error}") from None
-    if not isinstance(wanted, dict):
+    if not isinstance(expression, dict):
         raise typer.BadParameter('--filter must be a JSON object such as {"year": 1999}')
-    return wanted
+    return expression
 
 
-def _explain_nothing(index: Index, wanted: Mapping[str, Any]) -> None:
+def _explain_nothing(index: Index, expression: Mapping[str, Any]) -> None:
     """Note the properties of a filter that cannot match, because the service does not tell."""
     filterable = {m.property_name for m in index.list_metadata_indexes()}
-    for name in sorted(set(wanted) - filterable):
+    for name in sorted(set(expression) - filterable):
         output.note(
             f"{name!r} has no metadata index, so a filter on it finds nothing. Create one, then "
             "write the vectors again"

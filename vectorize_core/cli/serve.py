@@ -75,7 +75,7 @@ def serve(
     ] = None,
     open_to_network: Annotated[
         bool,
-        typer.Option("--open-to-network", help="Let others in without a token."),
+        typer.Option("--open-to-network", help="Allow other machines to connect without a token."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the address and the variables as JSON.")
@@ -83,7 +83,7 @@ def serve(
 ) -> None:
     """Serve a local Vectorize until Ctrl-C, and print the exports that point clients at it.
 
-    What is printed is fit for a shell: paste it into another one.
+    Paste what is printed into another shell.
     """
     _check_token(token)
     try:

@@ -47,7 +47,7 @@ def get(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show vectors by id, with values and metadata. The exit code is 1 if one is not there."""
+    """Show vectors by id, with values and metadata. The exit code is 1 if an id does not exist."""
     missing: list[str] = []
     with target.client() as client:
         found = _found(client.index(name), _ids_given(ids), missing)
@@ -86,7 +86,7 @@ def delete(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete vectors by id, or all of them. Ids that are not there are no error."""
+    """Delete vectors by id, or all of them. Ids that do not exist are no error."""
     if everything == bool(ids):
         raise typer.BadParameter("give the ids to delete, or --all")
     count = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from sqlite3 import Connection
 from typing import Final, Literal, NamedTuple
 
@@ -105,26 +106,21 @@ def apply(
         "INSERT INTO dead_slots VALUES (?, ?, ?)",
         ((index.id, n, slot(old)) for n, (old, _) in enumerate(known.values(), index.dead)),
     )
-    position = index.inserted
-    rows = []
-    for n, record in enumerate(fresh, index.slots):
-        place = known.get(record.id)
-        if place is None:
-            place = (0, position)
-            position += 1
-        rows.append(
-            (
-                key(index.id, n),
-                index.id,
-                record.id,
-                place[1],
-                seq,
-                processed,
-                record.namespace,
-                record.metadata,
-                checksum(record.data),
-            )
+    positions = count(index.inserted)
+    rows = [
+        (
+            key(index.id, n),
+            index.id,
+            record.id,
+            known[record.id][1] if record.id in known else next(positions),
+            seq,
+            processed,
+            record.namespace,
+            record.metadata,
+            checksum(record.data),
         )
+        for n, record in enumerate(fresh, index.slots)
+    ]
     tx.executemany("INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     changed.save(tx)
     return changed
