@@ -80,7 +80,7 @@ class Comparison:
         return self.goals
 
     def _search(self, how: str, rounds: int, each: int, slow: int, *, at_once: int) -> None:
-        rows, texts = self._work.rows, self._work.texts
+        rows, texts = list(self._work.rows), self._work.texts
         by_hand = Contender("by hand", self._method(self._by_hand, "search"), rows, each)
         index = Contender("Index.query", self._method(self._ours, "query"), rows, each, by_hand)
         search = self._method(self._ours, "search")

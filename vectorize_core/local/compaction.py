@@ -53,7 +53,7 @@ def move(tx: Connection, value_stores: ValueStores, index: Index) -> Index:
 
 
 def _copy(value_stores: ValueStores, index: Index, following: Index, slots: Slots) -> None:
-    last = int(slots.max(initial=-1))
+    last = int(np.max(slots, initial=-1))
     old = value_stores.unshared(index.id, index.generation, index.dimensions).matrix(last + 1)
     new = value_stores.store(following.id, following.generation, following.dimensions)
     rows = max(1, _CHUNK // (index.dimensions * FLOAT_BYTES))

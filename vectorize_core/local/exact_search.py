@@ -276,7 +276,7 @@ def _score(
             with np.errstate(all="ignore"):
                 ranking.multiply(matrix.take(some), keys[part])
                 ranking.finish(some, keys[part])
-                tops[number] = keys[part].max()
+                tops[number] = np.max(keys[part])
 
     tops = np.empty(-(-size // height), np.float32)
     numbers = size * matrix.dimensions

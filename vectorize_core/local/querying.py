@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 from sqlite3 import Connection
@@ -175,7 +176,7 @@ def _mask(prepared: PreparedQuery) -> NDArray[np.bool_] | None:
         if column is None:
             column = Column((matching.unindexed(snapshot.matrix.count),))
         masks.append(column.matches(condition, prepared.behavior))
-    return np.logical_and.reduce(masks) if len(masks) > 1 else next(iter(masks), None)
+    return reduce(np.logical_and, masks) if masks else None
 
 
 def _metadata(row: VectorRow, prepared: PreparedQuery) -> Mapping[str, Any] | None:
