@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from vectorize_core import sqlite
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 
@@ -53,7 +54,7 @@ class D1Database:
     def __init__(self, target: str) -> None:
         self._lock = threading.Lock()
         self._deadline = 0.0
-        self._connection = sqlite3.connect(target, check_same_thread=False, isolation_level=None)
+        self._connection = sqlite.connect(target)
         self._connection.execute("PRAGMA foreign_keys = ON")
         for limit, most in _LIMITS.items():
             self._connection.setlimit(limit, most)

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
+from vectorize_core import sqlite
 from vectorize_core.local import schema
 from vectorize_core.local.value_store import FileMissingError, StorageError, ValueStores
 
@@ -129,9 +130,7 @@ class Database:
         if self.directory is not None:
             self.directory.mkdir(parents=True, exist_ok=True)
             target = str(self.directory / FILE_NAME)
-        connection = sqlite3.connect(
-            target, timeout=schema.LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite.connect(target, timeout=schema.LOCK_TIMEOUT)
         try:
             schema.prepare(connection, target, self.value_stores)
         except BaseException:

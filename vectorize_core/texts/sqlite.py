@@ -103,15 +103,13 @@ class SqliteTexts(TextStore):
 
     def _connect(self) -> sqlite3.Connection:
         # Here and not above: who works on Cloudflare never loads it.
-        import sqlite3  # noqa: PLC0415
+        from vectorize_core import sqlite  # noqa: PLC0415
 
         target = self._path
         if target != ":memory:":
             self._file.parent.mkdir(parents=True, exist_ok=True)
             target = str(self._file)
-        connection = sqlite3.connect(
-            target, timeout=_PATIENCE, check_same_thread=False, isolation_level=None
-        )
+        connection = sqlite.connect(target, timeout=_PATIENCE)
         # A text must be there for good before the vector that needs it.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
