@@ -10,8 +10,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# Of the modules that do I/O, what touches nothing outside the process.
-HARMLESS = {"cpu_count", "fspath", "getpid", "urandom", "_path_normpath", "_path_splitroot_ex"}
+# Of the modules that do I/O, what waits for nothing outside the process. Python counts the
+# processors when asyncio makes its first thread, from 3.13 on those that the process may use.
+HARMLESS = {
+    *("cpu_count", "sched_getaffinity", "fspath", "getpid", "urandom"),
+    *("_path_normpath", "_path_splitroot_ex"),
+}
 SOME = {
     "time": ("sleep",),
     "_socket": ("getaddrinfo", "gethostbyname", "gethostbyaddr"),
