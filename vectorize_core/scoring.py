@@ -48,7 +48,7 @@ def top(
         # Every row that ties with the last one is kept: the stable sort chooses between them.
         kept = np.flatnonzero(key <= np.partition(key, k - 1)[k - 1])
         order, key = order[kept], key[kept]
-    return order[np.argsort(key, kind="stable")[:k]]
+    return order.take(np.argsort(key, kind="stable")[:k])
 
 
 def nearest(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -321,7 +321,7 @@ def _best(
     return picked
 
 
-def _kth(keys: NDArray[np.floating], k: int) -> float:
+def _kth(keys: NDArray[np.floating[Any]], k: int) -> float:
     """The ``k``-th greatest key; NaN counts as the least."""
     if np.isnan(keys).any():
         keys = np.where(np.isnan(keys), -np.inf, keys)
