@@ -123,7 +123,7 @@ class MemoryValueStore(ValueStore):
 
     def write(self, slot: int, data: bytes) -> None:
         """Write rows from ``slot`` on, where none are committed."""
-        rows = np.frombuffer(data, dtype="<f4").reshape(-1, self.dimensions)
+        rows: Rows = np.frombuffer(data, dtype="<f4").reshape(-1, self.dimensions)
         while len(rows):
             number, start = divmod(slot, self.height)
             part = rows[: self.height - start]
