@@ -145,10 +145,11 @@ async def test_a_second_failure_counts_what_was_in_before(
     store, path = store_on(client, Embedder()), tmp_path / "checkpoint"
     ids = [f"id-{n}" for n in range(40)]
     await sync_call(store, "add_texts", ["first"], ids=["first"])
-    cut.fatal = {"id-12"}
+    # The last batch too: on a busy machine the first write comes as far before it fails.
+    cut.fatal = {"id-12", "id-37"}
     with pytest.raises(PartialWriteError) as first:
         await call(store, "add_texts", TEXTS, ids=ids, resume=path)
-    assert set(range(10, 15)) == set(first.value.unknown)
+    assert set(range(10, 15)) <= set(first.value.unknown) <= {*range(10, 15), *range(35, 40)}
     cut.fatal = {"id-37"}
     with pytest.raises(PartialWriteError) as second:
         await call(store, "add_texts", TEXTS, ids=ids, resume=path)
