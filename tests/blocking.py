@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import socket
 import sys
@@ -19,7 +20,7 @@ HARMLESS = {
 SOME = {
     "time": ("sleep",),
     "_socket": ("getaddrinfo", "gethostbyname", "gethostbyaddr"),
-    "ssl": ("load_verify_locations", "set_default_verify_paths"),
+    "_ssl": ("load_verify_locations", "set_default_verify_paths"),
 }
 
 
@@ -32,11 +33,14 @@ def watched() -> Iterator[list[str]]:
         if event == "c_call" and may_block(called):
             seen.append(f"{called!r} in {frame.f_code.co_filename}:{frame.f_lineno}")
 
+    # What was dropped earlier must not be found now, and closed here.
+    gc.freeze()
     sys.setprofile(look)
     try:
         yield seen
     finally:
         sys.setprofile(None)
+        gc.unfreeze()
 
 
 def may_block(called: Any) -> bool:
@@ -48,7 +52,11 @@ def may_block(called: Any) -> bool:
         return name not in ("setblocking", "settimeout") and of.gettimeout() != 0
     if name in HARMLESS or isinstance(of, io.BytesIO):
         return False
-    module = called.__module__ if called.__module__ is not None else type(of).__module__
+    module = called.__module__
+    if module is None:
+        # Of a method it is where the class that has it is from, not one derived from that.
+        classes = [each for each in type(of).__mro__ if name in vars(each)]
+        module = (*classes, type(of))[0].__module__
     if module in SOME:
         return name in SOME[module]
     return module in ("sqlite3", "io", "_io", "posix", "nt", "mmap")

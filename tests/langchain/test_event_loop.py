@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sqlite3
 import ssl
@@ -18,12 +19,15 @@ from langchain_core.documents import Document
 from langchain_vectorize import VectorizeVectorStore
 from tests.blocking import watched
 from tests.stores import Embedder, vector
-from vectorize_core import VectorizeClient
+from vectorize_core import VectorizeClient, sqlite
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.texts.sqlite import SqliteTexts
 
-SEEN = ("open", "write", "unlink", "sleep", "execute", "send", "getaddrinfo", "load_verify")
+SEEN = (
+    *("open", "write", "unlink", "sleep", "execute", "commit", "send"),
+    *("getaddrinfo", "load_verify"),
+)
 LONG = "long enough to be kept beside its vector " * 400
 DOCUMENTS = [
     Document(f"{n}, {LONG * (n % 40 == 0)}", id=f"{n}", metadata={"kind": "xy"[n % 2]})
@@ -134,8 +138,18 @@ def test_what_would_block_is_seen(tmp_path: Path) -> None:
         connection = sqlite3.connect(tmp_path / "db")
         connection.execute("SELECT 1")
         connection.close()
+        sqlite.connect(":memory:").commit()
         one.send(b"x")
         socket.getaddrinfo("127.0.0.1", 80)
         ssl.create_default_context(cafile=certifi.where())
     missed = [name for name in SEEN if not any(f" {name}" in call for call in seen)]
     assert missed == []
+
+
+def test_what_was_dropped_before_is_not_taken_for_what_blocks() -> None:
+    dropped: list[object] = [sqlite.connect(":memory:")]
+    dropped.append(dropped)
+    del dropped
+    with watched() as seen:
+        gc.collect()
+    assert seen == []
