@@ -7,7 +7,7 @@ of cloudflare.py; nothing else changes.
 from typing import Any
 
 from langchain_core.documents import Document
-from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
 
 from examples.answers import Extractor
 from examples.corpus import passages
@@ -42,6 +42,7 @@ def main() -> None:
         return extractor.answer(given["question"], texts)
 
     # In an application of your own: ... | prompt | chat_model | StrOutputParser()
+    chain: Runnable[str, str]
     chain = {"context": retriever, "question": RunnablePassthrough()} | RunnableLambda(answer)
 
     print(f"Q: {QUESTION}\nA: {chain.invoke(QUESTION)}")
