@@ -4,10 +4,12 @@
 # Both make .venv by themselves; the second time they only look whether it is up to date.
 
 PYTHON ?= python3
+OLDEST_PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
 
-.PHONY: demo test lint types suite conformance-live format bench clean
+.PHONY: demo test test-oldest lint types suite conformance-live format bench clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -28,6 +30,14 @@ types: $(VENV)/dev.stamp
 suite: $(VENV)/dev.stamp
 	@echo "pytest: the whole suite"
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# The same with the oldest Python and the oldest dependencies that pyproject.toml allows, in a
+# virtual environment of its own. What only the tests need is as new as goes with them.
+test-oldest: $(OLDEST)/dev.stamp
+	@echo "mypy: strict types, with the oldest dependencies"
+	@$(OLDEST)/bin/mypy
+	@echo "pytest: the whole suite, with the oldest dependencies"
+	@$(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal
 
 # The API's tests against the account of CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, and a report
 # of what is different there; docs/local-server.md says what that costs. Without the two variables,
@@ -51,7 +61,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.engine
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) $(OLDEST) .demo
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
@@ -68,3 +78,11 @@ $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need into $(VENV) (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/demo.stamp
+
+$(OLDEST)/dev.stamp: pyproject.toml tests/oldest.py
+	@echo "making a virtual environment in $(OLDEST), of the oldest dependencies"
+	@$(OLDEST_PYTHON) -m venv --clear $(OLDEST)
+	@$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint $(OLDEST)/constraints.txt --editable '.[dev]'
+	@touch $@
