@@ -1,4 +1,4 @@
-"""Databases that nobody closes."""
+"""D1Databases that nobody closes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from vectorize_core import VectorizeClient, sqlite
-from vectorize_core.io import run
 from vectorize_core.local import Service
-from vectorize_core.local.d1 import Databases
+from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.texts import SqliteTexts
+from vectorize_core.transport.io import run
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -42,7 +42,7 @@ def use_texts(path: str) -> object:
 
 
 def use_d1(path: str) -> object:
-    databases = Databases(None if path == ":memory:" else Path(path))
+    databases = D1Databases(None if path == ":memory:" else Path(path))
     databases.get("one").run([("SELECT 1", ())])
     return databases
 
