@@ -19,7 +19,7 @@ from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.texts import SqliteTexts
 from vectorize_core.transport.io import run
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 
 
 def use_a_client(path: str) -> object:
@@ -42,7 +42,7 @@ def use_texts(path: str) -> object:
 
 
 def use_d1(path: str) -> object:
-    databases = D1Databases(None if path == ":memory:" else Path(path))
+    databases = D1Databases(path)
     databases.get("one").run([("SELECT 1", ())])
     return databases
 
