@@ -1,13 +1,15 @@
-"""The two profiles, by day and at night: see `tests.nightly`."""
+"""What runs by day and at night (see `tests.nightly`), and fixtures of tests of both stores."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.nightly import NIGHTLY, covering
+from vectorize_core import VectorizeClient
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("day", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,3 +41,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out.update(case for at, case in enumerate(cases) if at not in kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture
+def client() -> Iterator[VectorizeClient]:
+    with VectorizeClient.local() as client:
+        yield client
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names no account and no token."""
+    for name in ("ACCOUNT_ID", "API_TOKEN", "API_KEY", "EMAIL", "BASE_URL", "API_BASE_URL"):
+        monkeypatch.delenv(f"CLOUDFLARE_{name}", raising=False)
+    for name in ("CF_ACCOUNT_ID", "CF_VECTORIZE_API_TOKEN", "CF_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch

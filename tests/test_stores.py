@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import json
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from langchain_core.load import dumpd
-from langchain_core.vectorstores import VectorStore
-from llama_index.core.schema import TextNode
-from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
 
-import langchain_vectorize
-import llama_index_vectorize
+from tests.kinds import LANGCHAIN, Kind, both_stores
 from tests.stores import (
     Call,
     Embedder,
     async_call,
-    async_name,
     both_ways,
     recorded,
     sync_call,
-    vector,
 )
 from vectorize_core import (
     ConfigurationError,
@@ -48,52 +38,7 @@ SECRET = "s3cret-t0ken"
 CREDENTIALS = {"account_id": "acc", "api_token": SECRET}
 
 
-@dataclass(frozen=True)
-class Kind:
-    """One of the two stores, and how to use it as the other."""
-
-    name: str
-    store: type
-    make: Callable[..., Any]
-
-    async def add(self, call: Call, store: Any, *texts: str, **options: Any) -> list[str]:
-        if self.name == "langchain":
-            return await call(store, "add_texts", texts, ids=texts, **options)
-        nodes = [TextNode(id_=text, text=text, embedding=vector(text)) for text in texts]
-        return await call(store, "add", nodes, **options)
-
-    async def search(self, call: Call, store: Any, text: str, **options: Any) -> list[str]:
-        if self.name == "langchain":
-            return [d.id for d in await call(store, "similarity_search", text, **options)]
-        query = VectorStoreQuery(query_embedding=vector(text), similarity_top_k=4)
-        return (await call(store, "query", query, **options)).ids
-
-
-LANGCHAIN = Kind(
-    "langchain",
-    langchain_vectorize.VectorizeVectorStore,
-    lambda **options: langchain_vectorize.VectorizeVectorStore(Embedder(), **options),
-)
-LLAMA_INDEX = Kind(
-    "llama_index",
-    llama_index_vectorize.VectorizeVectorStore,
-    llama_index_vectorize.VectorizeVectorStore,
-)
-both_stores = pytest.mark.parametrize("kind", [LANGCHAIN, LLAMA_INDEX], ids=lambda kind: kind.name)
-
-
-@pytest.fixture(autouse=True)
-def _no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ACCOUNT_ID", "API_TOKEN", "API_KEY", "EMAIL", "BASE_URL", "API_BASE_URL"):
-        monkeypatch.delenv(f"CLOUDFLARE_{name}", raising=False)
-    for name in ("CF_ACCOUNT_ID", "CF_VECTORIZE_API_TOKEN", "CF_API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def client() -> Iterator[VectorizeClient]:
-    with VectorizeClient.local() as client:
-        yield client
+pytestmark = pytest.mark.usefixtures("no_credentials")
 
 
 # Where a store works
@@ -204,19 +149,6 @@ def test_making_a_store_does_nothing_else(kind: Kind, tmp_path: Path) -> None:
     assert set(threading.enumerate()) == before
     assert not http_client.is_closed
     http_client.close()
-
-
-@both_stores
-def test_no_secret_shows(kind: Kind) -> None:
-    for options in (CREDENTIALS, {"account_id": "acc", "api_key": SECRET, "email": "a@b.c"}):
-        store = kind.make(index_name="docs", **options)
-        shown = [repr(store), str(store), repr(vars(store)), repr(store._records)]
-        if kind is LANGCHAIN:
-            shown += [json.dumps(dumpd(store)), repr(store.as_retriever())]
-        else:
-            shown += [repr(store.to_dict()), store.to_json(), repr(store.__pydantic_private__)]
-        assert not [text for text in shown if SECRET in text]
-        assert "docs" in shown[0]
 
 
 # Creating the index
@@ -426,46 +358,6 @@ async def test_where_writes_can_be_found_a_search_in_vain_asks_for_them_once(
     assert len(recorder.of(GetInfo)) == 1
 
 
-WRONG_KEYWORDS = [
-    (LANGCHAIN, "add_texts", (["a"],), "batchsize", "batch_size"),
-    (LANGCHAIN, "add_texts", (["a"],), "metadata", "metadatas"),
-    (LANGCHAIN, "add_documents", ([],), "name_space", "namespace"),
-    (LANGCHAIN, "delete", (["a"],), "wait_time", "wait_timeout"),
-    (LANGCHAIN, "delete", (), "deleteall", "delete_all"),
-    (LANGCHAIN, "similarity_search", ("q",), "filters", "filter"),
-    (LANGCHAIN, "similarity_search", ("q",), "md_filter", "filter"),
-    (LANGCHAIN, "similarity_search_with_score", ("q",), "namspace", "namespace"),
-    (LANGCHAIN, "similarity_search_with_relevance_scores", ("q",), "filtr", "filter"),
-    (LANGCHAIN, "similarity_search_by_vector", ([1.0],), "vectorise_filter", "vectorize_filter"),
-    (LANGCHAIN, "max_marginal_relevance_search", ("q",), "lambda_mul", "lambda_mult"),
-    (LANGCHAIN, "max_marginal_relevance_search_by_vector", ([1.0],), "fetchk", "fetch_k"),
-    (LANGCHAIN, "from_texts", (["a"], Embedder()), "indexname", "index_name"),
-    (LANGCHAIN, "from_documents", ([], Embedder()), "api_tokn", "api_token"),
-    (LLAMA_INDEX, "add", ([],), "batchsize", "batch_size"),
-    (LLAMA_INDEX, "delete", ("a",), "wait_time", "wait_timeout"),
-    (LLAMA_INDEX, "delete_nodes", (["a"],), "filter", "filters"),
-    (LLAMA_INDEX, "query", (VectorStoreQuery(),), "name_space", "namespace"),
-    (LLAMA_INDEX, "query", (VectorStoreQuery(),), "vectorizefilter", "vectorize_filter"),
-]
-
-
-@both_ways
-@pytest.mark.parametrize(("kind", "method", "args", "wrong", "right"), WRONG_KEYWORDS)
-async def test_an_unknown_keyword_is_an_error_that_names_the_nearest(
-    kind: Kind,
-    client: VectorizeClient,
-    call: Call,
-    method: str,
-    args: Any,
-    wrong: str,
-    right: str,
-) -> None:
-    store = kind.make(index_name="docs", client=client)
-    message = f"unexpected keyword argument '{wrong}'; did you mean '{right}'"
-    with pytest.raises(TypeError, match=message):
-        await call(store, method, *args, **{wrong: 1})
-
-
 @both_stores
 @pytest.mark.parametrize(
     ("wrong", "right"),
@@ -481,32 +373,6 @@ def test_an_unknown_keyword_of_the_constructor_names_the_nearest(
 
 
 # Both faces
-
-INHERITED = {"search", "as_retriever", "similarity_search_with_relevance_scores", "persist"}
-
-
-def twins(kind: Kind) -> list[tuple[str, str]]:
-    names = [name for name in dir(kind.store) if callable(getattr(kind.store, name))]
-    return [(name, async_name(name)) for name in names if async_name(name) in names]
-
-
-@both_stores
-def test_the_two_faces_have_the_same_arguments(kind: Kind) -> None:
-    def shape(name: str) -> list[Any]:
-        parameters = inspect.signature(getattr(kind.store, name)).parameters.values()
-        return [(p.name, p.kind, p.default) for p in parameters]
-
-    pairs = twins(kind)
-    assert len(pairs) >= (14 if kind is LANGCHAIN else 7)
-    assert {one: shape(one) for one, _ in pairs} == {one: shape(two) for one, two in pairs}
-
-
-@both_stores
-def test_every_method_of_both_faces_is_the_stores_own(kind: Kind) -> None:
-    base: Any = VectorStore if kind is LANGCHAIN else BasePydanticVectorStore
-    for name in {name for pair in twins(kind) for name in pair if hasattr(base, name)}:
-        inherited = name in INHERITED or name.removeprefix("a") in INHERITED
-        assert inherited or getattr(kind.store, name) is not getattr(base, name), name
 
 
 @both_stores
@@ -563,7 +429,7 @@ async def test_a_store_closes_its_own_connection_once(kind: Kind, call: Call) ->
     await kind.add(call, store, "a")
     await call(store, "close")
     await call(store, "close")
-    for method in (kind.add, kind.search):
+    for method in (kind.add, kind.search, kind.get, kind.delete):
         with pytest.raises(VectorizeError, match="closed"):
             await method(call, store, "a")
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,12 +7,6 @@ import pytest
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import Embedder, Make, Recorder, recorded
 from vectorize_core import VectorizeClient
-
-
-@pytest.fixture
-def client() -> Iterator[VectorizeClient]:
-    with VectorizeClient.local() as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""The two stores, each used as the other, for tests of what holds for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters, VectorStoreQuery
+
+import langchain_vectorize
+import llama_index_vectorize
+from tests.stores import Call, Embedder, vector
+
+Row = tuple[str, str, dict[str, Any]]
+"""The id, text and metadata of a record."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the two stores, and how to use it as the other."""
+
+    name: str
+    store: type
+    make: Callable[..., Any]
+
+    def local(self, **options: Any) -> Any:
+        return self.make(**{"index_name": "docs", "path": ":memory:", **options})
+
+    def over(self, client: Any, **options: Any) -> Any:
+        """A store that may create its index."""
+        return self.make(**{"index_name": "docs", "client": client, "create_index": True} | options)
+
+    async def add(self, call: Call, store: Any, *texts: str, **options: Any) -> list[str]:
+        """Texts that are their own ids."""
+        return await self.add_rows(call, store, [(text, text, {}) for text in texts], **options)
+
+    async def add_rows(
+        self,
+        call: Call,
+        store: Any,
+        rows: Iterable[Row],
+        special: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """``special`` texts have these embeddings. Every node is of the document ``doc``.
+
+        Nothing is validated by the frameworks. What is no list is taken one by one.
+        """
+        if self is LANGCHAIN:
+            store.embeddings.special.update(special or {})
+        items = (self._item(row, special or {}) for row in rows)
+        method = "add_documents" if self is LANGCHAIN else "add"
+        given = list(items) if isinstance(rows, list) else items
+        ids: list[str] = await call(store, method, given, **options)
+        return ids
+
+    def _item(self, row: Row, special: Mapping[str, Any]) -> Any:
+        row_id, text, metadata = row
+        if self is LANGCHAIN:
+            return Document.model_construct(id=row_id, page_content=text, metadata=metadata)
+        return TextNode.model_construct(
+            id_=row_id,
+            text=text,
+            metadata=metadata,
+            relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id="doc")},
+            embedding=special[text] if text in special else vector(text),
+        )
+
+    async def search(
+        self, call: Call, store: Any, text: str, k: int = 4, **options: Any
+    ) -> list[str]:
+        if self is LANGCHAIN:
+            return [d.id for d in await call(store, "similarity_search", text, k, **options)]
+        query = VectorStoreQuery(query_embedding=vector(text), similarity_top_k=k)
+        ids: list[str] = (await call(store, "query", query, **options)).ids
+        return ids
+
+    async def get(self, call: Call, store: Any, ids: Iterable[str], **options: Any) -> list[Row]:
+        if self is LANGCHAIN:
+            found = await call(store, "get_by_ids", [*ids], **options)
+            return [(d.id, d.page_content, d.metadata) for d in found]
+        found = await call(store, "get_nodes", [*ids], **options)
+        return [(node.node_id, node.get_content(), node.metadata) for node in found]
+
+    async def delete(self, call: Call, store: Any, ids: Iterable[str], **options: Any) -> None:
+        await call(store, "delete" if self is LANGCHAIN else "delete_nodes", [*ids], **options)
+
+    async def delete_where(self, call: Call, store: Any, key: str, value: Any) -> None:
+        if self is LANGCHAIN:
+            await call(store, "delete", filter={key: value})
+        else:
+            filters = MetadataFilters(filters=[MetadataFilter(key=key, value=value)])
+            await call(store, "delete_nodes", None, filters)
+
+    async def clear(self, call: Call, store: Any) -> None:
+        if self is LANGCHAIN:
+            await call(store, "delete", delete_all=True)
+        else:
+            await call(store, "clear")
+
+
+LANGCHAIN = Kind(
+    "langchain",
+    langchain_vectorize.VectorizeVectorStore,
+    lambda **options: langchain_vectorize.VectorizeVectorStore(Embedder(), **options),
+)
+LLAMA_INDEX = Kind(
+    "llama_index",
+    llama_index_vectorize.VectorizeVectorStore,
+    llama_index_vectorize.VectorizeVectorStore,
+)
+both_stores = pytest.mark.parametrize("kind", [LANGCHAIN, LLAMA_INDEX], ids=lambda kind: kind.name)
