@@ -52,8 +52,8 @@ def lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
 def _without_layout(index: Index, state: IndexInfo) -> dict[str, Any]:
     """How many vectors our stores did not write, by at most two queries.
 
-    Our vectors have ``_vs_own``, and fewer than 100 of them can be counted. If there are more, the
-    others are counted by a filter for its absence, which finds only those the service indexed.
+    Our vectors have ``_vs_own``, and fewer than 100 of them can be counted. If there are more, a
+    filter for its absence counts the others, as far as the service matches a missing property.
     """
     arbitrary = np.zeros(state.dimensions, np.float32)
     arbitrary[0] = 1.0

@@ -61,11 +61,10 @@ class VectorizeRoutes:
     def create_index(self, call: Call) -> Response:
         """Create an index by its dimensions and metric, or by the preset of a model."""
         body = parsing.json_object(call)
-        name, description = field(body, "name", str), field(body, "description", str)
         created = self._service(call).create_index(
-            name if name is not None else "",
+            field(body, "name", str) or "",
             _config(field(body, "config", dict)),
-            description if description is not None else "",
+            field(body, "description", str) or "",
         )
         return responses.success(responses.index(created), status=self._settings.create_status)
 
@@ -221,8 +220,7 @@ def _config(config: Any) -> Any:
     preset = field(config, "preset", str)
     if preset is not None:
         return preset
-    dimensions, metric = field(config, "dimensions", int), field(config, "metric", str)
-    return IndexConfig(dimensions if dimensions is not None else 0, metric)
+    return IndexConfig(field(config, "dimensions", int) or 0, field(config, "metric", str))
 
 
 def _count(text: str | None) -> int:
