@@ -1,11 +1,8 @@
-"""Tenants: views of one namespace each, that can reach nothing of another's."""
+"""Tenants of the LlamaIndex store: every query, and indexes over views."""
 
 from __future__ import annotations
 
 import inspect
-import pickle
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +11,9 @@ from llama_index.core.schema import BaseNode, IndexNode, TextNode
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 
 from llama_index_vectorize import VectorizeVectorStore
-from tests.llama_index.helpers import embedded, equal_to, text_node
+from tests.llama_index.helpers import equal_to, text_node
 from tests.stores import Call, Make, async_name, both_ways, vector
-from vectorize_core import InvalidInputError, VectorizeClient, layout
+from vectorize_core import InvalidInputError, layout
 
 IDS = ["1", "2", "3"]
 Views = tuple[VectorizeVectorStore, VectorizeVectorStore]
@@ -78,43 +75,9 @@ async def test_every_query_finds_ones_own_nodes_by_ones_own_ids(views: Views, ca
         assert texts(view.iter_nodes()) == all_of(whose)
         assert texts([one async for one in view.aiter_nodes()]) == all_of(whose)
         assert await call(view, "count") == 3
+        guessed = [layout.stored_id("b" if whose == "my" else "a", "3")]
+        assert (await call(view, "query", asked(node_ids=guessed))).ids == []
         assert [n.ref_doc_id for n in view.iter_nodes()] == ["doc"] * 3
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("method", "args", "left"),
-    [
-        ("delete", ("doc",), []),
-        ("delete_many", (["doc", "other"],), []),
-        ("delete_nodes", (["1", "2"],), ["3"]),
-        ("delete_nodes", (None, equal_to("n", 3)), ["1", "2"]),
-        ("delete_nodes", (["1", "3"], equal_to("n", 3)), ["1", "2"]),
-        ("clear", (), []),
-    ],
-)
-@pytest.mark.covering(2)
-async def test_deleting_and_replacing_leave_others_alone(
-    views: Views, client: VectorizeClient, call: Call, method: str, args: Any, left: list[str]
-) -> None:
-    mine, theirs = views
-    await call(mine, "add", [node("2", "my new")])
-    assert texts(theirs.iter_nodes()) == all_of("their")
-    await call(mine, method, *args)
-    assert sorted(one.node_id for one in mine.iter_nodes()) == left
-    assert texts(theirs.iter_nodes()) == all_of("their")
-    assert client.index("docs").info().vector_count == 3 + len(left)
-
-
-@both_ways
-async def test_the_ids_that_others_are_stored_under_are_of_no_use(views: Views, call: Call) -> None:
-    mine, theirs = views
-    guessed = [layout.stored_id("b", node_id) for node_id in IDS]
-    assert await call(mine, "get_nodes", guessed) == []
-    assert (await call(mine, "query", asked(node_ids=guessed))).ids == []
-    await call(mine, "delete_nodes", guessed)
-    await call(mine, "add", [embedded(TextNode(id_=guessed[0], text="over it"))])
-    assert texts(theirs.iter_nodes()) == all_of("their")
 
 
 @both_ways
@@ -138,8 +101,6 @@ async def test_a_view_takes_no_namespace(
             await call(mine, method, *args, namespace="b")
     with pytest.raises(TypeError, match="bound to the namespace 'a'"):
         list(mine.iter_nodes(namespace="b"))
-    with pytest.raises(TypeError, match="of the store itself"):
-        mine.with_namespace("b")
     with pytest.raises(InvalidInputError, match="view is of"):
         await call(mine, "reindex_metadata")
     assert store.count() == 6
@@ -184,39 +145,3 @@ async def test_views_write_the_stock_layout_too(make: Make, call: Call) -> None:
     assert (back.node_id, back.get_content(), back.ref_doc_id) == ("1", "my 1", "doc")
     await call(mine, "delete", "doc")
     assert (texts(mine.iter_nodes()), texts(theirs.iter_nodes())) == ([], ["their 1"])
-
-
-def test_a_view_leaves_the_connection_open(views: Views, store: VectorizeVectorStore) -> None:
-    with views[0]:
-        pass
-    assert store.count() == 6
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[VectorizeVectorStore]:
-    with VectorizeVectorStore("docs", path=tmp_path / "vectors") as store:
-        store.with_namespace("b").add([node("1", "their")])
-        yield store
-
-
-@pytest.mark.parametrize(
-    "again",
-    [
-        lambda view: pickle.loads(pickle.dumps(view)),
-        lambda view: VectorizeVectorStore.from_dict(view.to_dict()),
-    ],
-    ids=["pickled", "as a dict"],
-)
-def test_a_view_that_was_written_down_is_one_again(kept: VectorizeVectorStore, again: Any) -> None:
-    view = kept.with_namespace("a")
-    view.add([node("1", "my")])
-    with again(view) as made:
-        assert made.to_dict() == view.to_dict()
-        assert made.namespace == "a"
-        assert texts(made.iter_nodes()) == ["my 1"]
-        with pytest.raises(TypeError, match="bound"):
-            made.get_nodes(["1"], namespace="b")
-    assert made.bound
-    assert not kept.bound
-    assert kept.namespace is None
-    assert kept.count() == 2

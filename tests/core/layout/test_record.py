@@ -367,3 +367,11 @@ def test_tenants_never_share_a_stored_id(one: str, mine: str, other: str, theirs
     same = (one, mine) == (other, theirs)
     assert (layout.stored_id(one, mine) == layout.stored_id(other, theirs)) is same
     assert len(layout.stored_id(one, mine)) == 48
+
+
+def test_a_tenants_id_is_hashed_with_its_namespace_the_same_way_for_ever() -> None:
+    assert layout.stored_id("a", "1") == "fd698f562948d0865b66b9d8d7ff1cb32857ff53f198528c"
+    assert layout.stored_id("a", "é" * 32) == "37ae904df18ab72a747a11f7ba03aff415d217444b1fefc1"
+    # No way of dividing the same letters gives the same digest.
+    assert layout.stored_id("ab", "c") != layout.stored_id("a", "bc")
+    assert layout.stored_id("n" * 64, "1") != layout.stored_id("n" * 63, "1")
