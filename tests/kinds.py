@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import tee
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -44,21 +46,27 @@ class Kind:
         store: Any,
         rows: Iterable[Row],
         special: Mapping[str, Any] | None = None,
+        *,
+        as_texts: bool = False,
         **options: Any,
-    ) -> list[str]:
-        """``special`` texts have these embeddings. Every node is of the document ``doc``.
+    ) -> Any:
+        """The ids. ``special`` texts have these embeddings; a node is of the document ``doc``.
 
-        Nothing is validated by the frameworks. What is no list is taken one by one.
+        Nothing is validated by the frameworks. What is no list is taken one by one. With
+        ``as_texts`` LangChain is given columns instead of documents.
         """
         if self is LANGCHAIN:
             store.embeddings.special.update(special or {})
-        items = (self._item(row, special or {}) for row in rows)
+        if as_texts:
+            columns: list[Any] = [map(itemgetter(at), each) for at, each in enumerate(tee(rows, 3))]
+            ids, texts, metadatas = map(list, columns) if isinstance(rows, list) else columns
+            return await call(store, "add_texts", texts, metadatas, ids=ids, **options)
+        items = (self.item(row, special or {}) for row in rows)
         method = "add_documents" if self is LANGCHAIN else "add"
         given = list(items) if isinstance(rows, list) else items
-        ids: list[str] = await call(store, method, given, **options)
-        return ids
+        return await call(store, method, given, **options)
 
-    def _item(self, row: Row, special: Mapping[str, Any]) -> Any:
+    def item(self, row: Row, special: Mapping[str, Any] | None = None) -> Any:
         row_id, text, metadata = row
         if self is LANGCHAIN:
             return Document.model_construct(id=row_id, page_content=text, metadata=metadata)
@@ -67,7 +75,7 @@ class Kind:
             text=text,
             metadata=metadata,
             relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id="doc")},
-            embedding=special[text] if text in special else vector(text),
+            embedding=(special or {}).get(text) or vector(text),
         )
 
     async def search(

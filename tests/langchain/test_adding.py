@@ -1,9 +1,7 @@
-"""Writing: every way in, lazily, in order, and refused before it costs anything."""
+"""Adding to the LangChain store: texts, documents and embeddings, and models that fail."""
 
 from __future__ import annotations
 
-import copy
-import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -21,12 +19,10 @@ from tests.stores import (
     Embedder,
     Make,
     Recorder,
-    bad_records,
     both_ways,
     vector,
 )
 from vectorize_core import (
-    BatchReport,
     IndexNotFoundError,
     InvalidInputError,
     InvalidVectorError,
@@ -83,16 +79,6 @@ def contents(store: VectorizeVectorStore, ids: Iterable[str] = IDS) -> list[Row]
 @both_ways
 @every_form
 @every_column
-async def test_what_is_added_is_kept_and_ids_come_back_in_input_order(
-    store: VectorizeVectorStore, call: Call, form: str, column: Any
-) -> None:
-    assert await add(call, store, form, ROWS, column, batch_size=2) == IDS
-    assert contents(store) == ROWS
-
-
-@both_ways
-@every_form
-@every_column
 async def test_a_store_can_be_made_of_texts_or_documents(
     client: VectorizeClient, embedder: Embedder, call: Call, form: str, column: Any
 ) -> None:
@@ -140,40 +126,6 @@ async def test_ids_given_go_before_the_documents_own(
 
 @both_ways
 @every_form
-async def test_an_id_that_exists_is_replaced_whole(
-    store: VectorizeVectorStore, call: Call, form: str
-) -> None:
-    await add(call, store, form, [("a", "old", {"old": 1})])
-    await add(call, store, form, [("a", "new", {"new": 1})])
-    assert contents(store, ["a"]) == [("a", "new", {"new": 1})]
-    ((document, score),) = store.similarity_search_with_score("new", k=5)
-    assert (document.page_content, round(score, 5)) == ("new", 1.0)
-
-
-@both_ways
-@every_form
-@pytest.mark.parametrize("batch_size", [1, 2, 10])
-async def test_of_equal_ids_in_one_call_the_last_wins(
-    store: VectorizeVectorStore, call: Call, form: str, batch_size: int
-) -> None:
-    rows: list[Row] = [(f"{i % 3}", f"text {i}", {"n": i}) for i in range(9)]
-    ids = await add(call, store, form, rows, generated, batch_size=batch_size)
-    assert ids == [row[0] for row in rows]
-    assert contents(store, "012") == rows[6:]
-
-
-@both_ways
-@every_form
-async def test_nothing_to_add_sends_and_creates_nothing(
-    store: VectorizeVectorStore, sent: Recorder, embedder: Embedder, call: Call, form: str
-) -> None:
-    method, empty = f"add_{form}", ([], generated([]))
-    assert [await call(store, method, none) for none in empty] == [[], []]
-    assert (sent.changes, embedder.batches) == ([], [])
-
-
-@both_ways
-@every_form
 async def test_a_generator_is_embedded_a_batch_at_a_time_and_not_far_ahead_of_sending(
     store: VectorizeVectorStore, sent: Recorder, embedder: Embedder, call: Call, form: str
 ) -> None:
@@ -201,49 +153,12 @@ async def test_a_generator_is_embedded_a_batch_at_a_time_and_not_far_ahead_of_se
 
 
 @both_ways
-async def test_batches_are_reported_as_they_are_accepted(make: Make, call: Call) -> None:
-    reports: list[BatchReport] = []
-    await add(call, make(batch_size=3), "texts", ROWS, on_batch=reports.append)
-    assert max(report.written for report in reports) == 7
-    assert len({report.mutation_id for report in reports}) == 3
-
-
-@both_ways
 async def test_each_face_embeds_natively(
     store: VectorizeVectorStore, embedder: Embedder, call: Call
 ) -> None:
     await add(call, store, "texts", ROWS)
     await call(store, "similarity_search", "q")
     assert embedder.used == {call.__name__.removesuffix("_call")}
-
-
-@both_ways
-@every_form
-@bad_records
-async def test_a_bad_record_in_a_list_is_refused_before_anything_is_embedded_or_sent(
-    make: Make, sent: Recorder, embedder: Embedder, call: Call, form: str, bad: Any
-) -> None:
-    *row, message = bad
-    with pytest.raises(InvalidVectorError, match=message):
-        await add(call, make(batch_size=1), form, [*ROWS, tuple(row)])
-    assert (embedder.batches, sent.changes) == ([], [])
-
-
-@both_ways
-@every_form
-@bad_records
-async def test_a_bad_record_in_a_generator_is_refused_before_its_batch_is_embedded(
-    make: Make, sent: Recorder, embedder: Embedder, call: Call, form: str, bad: Any
-) -> None:
-    *row, message = bad
-    rows = [*ROWS[:5], tuple(row), ROWS[6]]
-    with pytest.raises(PartialWriteError, match=message) as caught:
-        await add(call, make(batch_size=2), form, rows, generated)
-    error = caught.value
-    assert (error.written, error.unknown, error.not_written) == ((0, 1, 2, 3), (), (4, 5))
-    assert isinstance(error.causes[0], InvalidVectorError)
-    assert [len(batch) for batch in embedder.batches] == [2, 2]
-    assert sorted(sent.writes) == [["id-0", "id-1"], ["id-2", "id-3"]]
 
 
 BAD_EMBEDDINGS = {
@@ -372,32 +287,6 @@ async def test_what_is_no_list_of_texts_is_refused_before_anything_is_sent(
     with pytest.raises(InvalidInputError, match=message):
         await call(store, "add_texts", *args, **named)
     assert (embedder.batches, sent.changes) == ([], [])
-
-
-@both_ways
-@every_form
-async def test_callers_objects_are_not_changed(
-    store: VectorizeVectorStore, call: Call, form: str
-) -> None:
-    rows: list[Row] = [(None, "a", {"tags": ["x"], "n": {"deep": None}}), ("b", "b", {})]
-    (args, named), before = FORMS[form](rows, list), FORMS[form](copy.deepcopy(rows), list)
-    await call(store, f"add_{form}", *args, **named)
-    assert (args, named) == before
-
-
-@both_ways
-async def test_an_iterator_that_fails_tells_what_was_written(
-    make: Make, call: Call, embedder: Embedder
-) -> None:
-    def failing() -> Iterator[str]:
-        yield from ["a", "b", "c"]
-        raise OSError("the disk is gone")
-
-    with pytest.raises(PartialWriteError, match=re.escape("the disk is gone")) as caught:
-        await call(make(batch_size=2), "add_texts", failing())
-    assert (caught.value.written, caught.value.not_written) == ((0, 1), (2,))
-    assert isinstance(caught.value.__cause__, OSError)
-    assert embedder.batches == [["a", "b"]]
 
 
 # Embeddings that were made before
