@@ -1,7 +1,7 @@
 """One index, as a user wants to hold it: `Index` and `AsyncIndex`.
 
-Two thin faces over the same flows. Nobody who uses them meets a cap of the service: ids, records
-and matches are cut into as many requests as it takes.
+Their methods are sync and async variants over the same flows. The caps of the service are not
+theirs: ids, records and matches are cut into as many requests as it takes.
 """
 
 from __future__ import annotations
@@ -178,10 +178,10 @@ class Index(_Named):
         return run(raw.explain_filter(self._io, self._state, filter, top_k, unindexed=unindexed))
 
     def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
-        """Write every vector again as it is; returns how many. Nobody else should write meanwhile.
+        """Write every vector again as it is; returns how many.
 
         A metadata index covers what is written once it is live; this makes it cover the rest. A
-        request reads twenty vectors.
+        request reads twenty vectors. No other client should write meanwhile.
         """
         return run(by_filter.reindex_metadata(self._io, self._state, **options))
 

@@ -1,4 +1,4 @@
-"""Connections to SQLite that close when nobody holds them any more."""
+"""Connections to SQLite that close when they are dropped."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 
 class _Connection(sqlite3.Connection):
-    """Closes when it is dropped, which Python does by itself until 3.13 only with a warning."""
+    """Closes when it is dropped; since 3.13 Python warns where a connection is left to it."""
 
     _process: int | None = None
-    """Which opened it; None until it is open."""
+    """The process that opened it; None until it is open."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._process = os.getpid()
 
     def __del__(self) -> None:
-        # After a fork it is the parent's to close.
+        # After a fork only the parent closes it.
         if self._process == os.getpid():
             self.close()
 

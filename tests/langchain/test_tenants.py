@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -233,7 +232,7 @@ async def test_no_method_of_a_view_reaches_another_tenants_documents(
                     await attempt(call, mine, name, *args, **options)
             else:
                 said = await attempt(call, mine, name, *args, **options)
-            assert not re.search("their (one|two|three)", said), name
+            assert "their" not in said, name
             assert not [i for i in THEIRS if i in said] or name.startswith(("add", "update")), name
             assert stored(client, THEIRS) == before, name
             tried.add(name)
@@ -245,5 +244,5 @@ async def test_no_method_of_a_view_reaches_another_tenants_documents(
 def test_a_view_sees_no_more_than_its_own_in_an_explanation(
     mine: VectorizeVectorStore, theirs: VectorizeVectorStore, store: VectorizeVectorStore
 ) -> None:
-    assert "of 3 vectors" in mine.explain_filter({"kind": "x"}).text
-    assert "of 6 vectors" in store.explain_filter({"kind": "x"}).text
+    assert mine.explain_filter({"kind": "x"}).vector_count == 3
+    assert store.explain_filter({"kind": "x"}).vector_count == 6

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vectorize_core import limits
@@ -23,14 +23,17 @@ class Explanation:
 
     ``branches`` are the filters the service is asked with, none if nothing can match.
     ``residual`` is what is evaluated on its answers. ``estimated_requests`` holds if the residual
-    drops little of what the service returns, ``most_requests`` if everything has to be read.
+    drops little of what the service returns, ``most_requests`` if everything has to be read:
+    for the best ``top_k`` (None for all) of ``vector_count`` vectors.
     """
 
+    top_k: int | None
+    vector_count: int
     branches: tuple[Filter, ...]
     residual: str | None
     estimated_requests: int
     most_requests: int
-    text: str
+    text: str = field(repr=False)
 
     def __str__(self) -> str:
         return self.text
@@ -54,7 +57,7 @@ def explain(plan: Plan, top_k: int | None, vector_count: int, *, partitioned: bo
             lines.insert(-1, "Without buckets, what one answer does not hold is read by id")
         text = "\n".join(lines)
     residual = None if plan.residual is None else describe(plan.residual)
-    return Explanation(plan.branches, residual, estimated, most, text)
+    return Explanation(top_k, vector_count, plan.branches, residual, estimated, most, text)
 
 
 def _steps(plan: Plan) -> Iterator[str]:

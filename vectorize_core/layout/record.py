@@ -107,7 +107,7 @@ def encode(
     """The metadata of ``record``'s vector.
 
     ``_vs_bucket``, ``_vs_own`` and ``_vs_ref`` are written where ``indexed`` has them: elsewhere
-    they would take room and serve nobody. Raises `InvalidVectorError` naming the record
+    they would take room for nothing. Raises `InvalidVectorError` naming the record
     and the type of a value that cannot be stored.
     """
     try:

@@ -1,4 +1,4 @@
-"""Reading by id past the service's caps: any number of ids, and the ids there are."""
+"""Reading any number of vectors by id, and listing the ids of an index."""
 
 from __future__ import annotations
 

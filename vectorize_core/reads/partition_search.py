@@ -141,7 +141,7 @@ def room(cap: int) -> float:
 
 
 class CannotDivideError(Exception):
-    """A full answer may hide more, and its partition cannot be divided by buckets."""
+    """A full answer may hide more matches, and its partition cannot be divided by buckets."""
 
 
 class OverlookedError(Exception):
@@ -193,7 +193,7 @@ class Best:
         return score if self.metric == "cosine" else -score
 
     def note(self, score: float) -> None:
-        """A survivor has been found."""
+        """A match has passed the post-filter."""
         if self.k is None:
             return
         if len(self.scores) < self.k:
@@ -224,7 +224,7 @@ class PartitionSearch:
         self._request_limit = request_limit
         self._densities = [Density() for _ in self._branches]
         self._seen: set[str] = set()
-        self._survivors = 0
+        self._passed = 0
         self._full: dict[Partition, set[str]] = {}
         self._samples: dict[int, set[str]] = {}
         self._divided: set[str] = set()
@@ -235,7 +235,7 @@ class PartitionSearch:
     async def rounds(
         self, *, top_k: int | None = None, precise_start: bool = False
     ) -> AsyncGenerator[list[Match], None]:
-        """Survivors that have not been yielded before, as answers come in.
+        """Matches that passed the post-filter, each once, as answers come in.
 
         ``top_k`` is how much to ask for at first. With ``precise_start`` the first answer of each
         branch is an exactly scored one, which shows whether the others overlook records.
@@ -259,11 +259,11 @@ class PartitionSearch:
             for partition, matches in answers:
                 found += self._fresh(matches)
                 pending += self._left(partition, matches)
-            survivors = await self._survivors_of(found)
-            for match in survivors:
+            passing = await self._passing(found)
+            for match in passing:
                 self._best.note(match.score)
-            if survivors:
-                yield survivors
+            if passing:
+                yield passing
             self._check_limit(pending)
         await self._check_reappearance(pending)
 
@@ -320,8 +320,8 @@ class PartitionSearch:
         if self._best.k is None:
             return density
         # Buckets have nothing to do with scores, so the best are spread evenly too.
-        surviving = (self._survivors + 1) / (len(self._seen) + 1)
-        return min(density, self._best.k / surviving / layout.BUCKETS)
+        passing = (self._passed + 1) / (len(self._seen) + 1)
+        return min(density, self._best.k / passing / layout.BUCKETS)
 
     # Answers
 
@@ -390,10 +390,10 @@ class PartitionSearch:
             self._count = (await self._io.call(GetInfo(self._state.name))).vector_count
         return self._count
 
-    # Survivors
+    # The post-filter
 
-    async def _survivors_of(self, found: list[Match]) -> list[Match]:
-        """The matches that pass the residual; what cannot be told from the answer is read."""
+    async def _passing(self, found: list[Match]) -> list[Match]:
+        """The matches that pass; where the answer cannot tell, the vector is read by id."""
         given = self._question.return_metadata
         verdicts = await self._post_filter.verdicts(self._io, found, given)
         passed = {match.id for match, passes in zip(found, verdicts, strict=True) if passes}
@@ -402,8 +402,8 @@ class PartitionSearch:
             self._request_limit.charge(math.ceil(len(unsure) / limits.MAX_IDS_PER_GET))
             vectors = await get_many(self._io, self._state, unsure)
             self.fetched.update(vectors)
-            passing = await self._post_filter.passing(self._io, list(vectors.values()))
-            passed |= {vector.id for vector in passing}
+            whole = await self._post_filter.passing(self._io, list(vectors.values()))
+            passed |= {vector.id for vector in whole}
             if given == "indexed" and len(unsure) > _TOO_MANY_UNSURE * len(found):
                 self._question = replace(
                     self._question,
@@ -411,9 +411,9 @@ class PartitionSearch:
                     # It costs nothing more where scores do not matter.
                     return_values=self._question.return_values or self._best.k is None,
                 )
-        survivors = [match for match in found if match.id in passed]
-        self._survivors += len(survivors)
-        return survivors
+        passing = [match for match in found if match.id in passed]
+        self._passed += len(passing)
+        return passing
 
     # Checks
 

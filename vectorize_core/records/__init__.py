@@ -1,1 +1,1 @@
-"""What the stores of both frameworks do with records. Uses all rooms but cli; no framework."""
+"""What the stores of both frameworks do with records. Uses all of the core but cli."""

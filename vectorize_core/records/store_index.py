@@ -120,7 +120,7 @@ class StoreIndex:
         if missing:
             raise ConfigurationError(
                 f"the index {self.name!r} exists without the metadata indexes {missing}; it "
-                "is not altered behind your back. Create them with client.index("
+                "is not altered without being asked. Create them with client.index("
                 f"{self.name!r}).create_metadata_index(name, type), or leave them out of "
                 "metadata_indexes="
             )

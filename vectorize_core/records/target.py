@@ -52,13 +52,13 @@ def locate(
     given += [
         name
         for name, value in options.items()
-        # A connection of our own takes these, whichever kind it is.
+        # Every connection that is made here takes these.
         if value is not None
         and (name not in ("retry", "on_event") or client is not None or index is not None)
     ]
     if len(given) > 1 and {"path", "client", "index"} & set(given):
         raise ConfigurationError(
-            f"{' and '.join(f'{name}=' for name in given)} say different things; give one of "
+            f"{' and '.join(f'{name}=' for name in given)} exclude each other; give one of "
             "path=, client=, index=, or credentials"
         )
     if index is not None:

@@ -188,7 +188,7 @@ class Putting(Keeping):
     async def put_again(self, io: Io, records: Iterable[Record]) -> None:
         """Put the long texts of records that are written with other metadata.
 
-        Also those that are there, so that nobody who replaces one meanwhile deletes it.
+        Also those that are there, so that a writer that replaces one meanwhile does not delete it.
         """
         long = {record.text_name: record for record in records if record.text_name is not None}
         wanted = [name for name, record in long.items() if record.text is None]
@@ -198,7 +198,7 @@ class Putting(Keeping):
         await self.put(io, [Kept(record) for record in long.values()])
 
     async def _note(self, io: Io, records: Mapping[str, Record], old: Found) -> None:
-        """Note the texts that nobody needs once the records are seen.
+        """Note the texts that are obsolete once the records are seen.
 
         A young one may belong to a write of another process that is still going on, unless a
         vector names it, or it is from this write.

@@ -102,7 +102,7 @@ class SqliteTexts(TextStore):
                 yield connection
 
     def _connect(self) -> sqlite3.Connection:
-        # Here and not above: who works on Cloudflare never loads it.
+        # Here and not above: a store on Cloudflare never loads it.
         from vectorize_core import sqlite  # noqa: PLC0415
 
         target = self._path

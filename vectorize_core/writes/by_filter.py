@@ -60,8 +60,8 @@ async def reindex_metadata(
     """Write every vector of an index again as it is, and return how many there were.
 
     A metadata index covers what is written once it is live; this makes it cover what is older. A
-    request reads twenty vectors. Nobody else should write meanwhile: a vector that changes between
-    its reading and its writing is set back.
+    request reads twenty vectors. No other client should write meanwhile: a vector that changes
+    between its reading and its writing is set back.
     """
     await waiting.wait_for_own(io, state)
     written = 0
