@@ -129,14 +129,24 @@ async def test_a_bad_record_in_a_generator_stops_its_batch(
 
 
 @both_ways
-@every_form
-async def test_callers_objects_are_not_changed(
-    kind: Kind, store: Any, call: Call, as_texts: bool
-) -> None:
+@both_stores
+async def test_callers_objects_are_not_changed(kind: Kind, store: Any, call: Call) -> None:
     rows: list[Row] = [("a", "a", copy.deepcopy(ODD_METADATA)), ("b", "b", {})]
-    before = copy.deepcopy(rows)
-    await kind.add_rows(call, store, rows, as_texts=as_texts)
-    assert shape(rows) == shape(before)
+    items = [kind.item(row) for row in rows]
+    if kind is LANGCHAIN:
+        items[1].id = None  # One is made up, and not put there.
+    before = copy.deepcopy(items)
+    await call(store, "add_documents" if kind is LANGCHAIN else "add", items)
+    assert items == before
+    assert [shape(item.metadata) for item in items] == [shape(row[2]) for row in rows]
+
+
+@both_ways
+async def test_callers_columns_are_not_changed(client: VectorizeClient, call: Call) -> None:
+    columns = {"ids": ["a", None], "metadatas": [copy.deepcopy(ODD_METADATA), {}]}
+    before = copy.deepcopy(columns)
+    await call(LANGCHAIN.over(client), "add_texts", ["a", "b"], **columns)
+    assert shape(columns) == shape(before)
 
 
 @both_ways

@@ -1,10 +1,13 @@
+"""Deleting from both stores, where it ends early."""
+
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.stores import Call, Make, Recorder, both_ways
+from tests.kinds import Kind, both_stores
+from tests.stores import Call, Recorder, both_ways
 from vectorize_core import PartialWriteError, VectorizeClient
 from vectorize_core.api.operations import DeleteByIds, Op
 from vectorize_core.errors import error_from_answer
@@ -31,21 +34,23 @@ class Refusing(Recorder):
             raise error_from_answer(str(op), 403, ())
 
 
-@pytest.mark.parametrize("bound", [False, True], ids=["store", "tenant"])
-@pytest.mark.parametrize("with_texts", [False, True], ids=["short", "long texts"])
+@both_stores
 @both_ways
-async def test_a_delete_that_ends_early_accounts_for_every_id_that_was_given(
-    client: VectorizeClient, make: Make, call: Call, with_texts: bool, bound: bool
+@pytest.mark.parametrize("with_texts", [False, True], ids=["short", "long texts"])
+@pytest.mark.parametrize("bound", [False, True], ids=["store", "tenant"])
+@pytest.mark.covering(2)
+async def test_a_delete_that_ends_early_accounts_for_every_id(
+    kind: Kind, client: VectorizeClient, call: Call, with_texts: bool, bound: bool
 ) -> None:
     client.connection.executor = Refusing(client.connection.executor)
-    store = make(texts=SqliteTexts() if with_texts else None)
+    store = kind.over(client, texts=SqliteTexts() if with_texts else None)
     store = store.with_namespace("acme") if bound else store
-    ids = await call(store, "add_texts", [f"text {n}" for n in range(250)])
+    ids = await kind.add(call, store, *(f"text {n}" for n in range(250)))
     given = [*IMPOSSIBLE, *ids[:125], *IMPOSSIBLE, *ids[125:]]
     with pytest.raises(PartialWriteError) as caught:
-        await call(store, "delete", given)
+        await kind.delete(call, store, given)
     error = caught.value
     assert sorted([*error.written, *error.unknown, *error.not_written]) == [*range(len(given))]
-    left = {document.id for document in await call(store, "get_by_ids", ids)}
+    left = {row[0] for row in await kind.get(call, store, ids)}
     assert {given[position] for position in error.not_written} == left
     assert {given[position] for position in error.written} == {*given} - left
