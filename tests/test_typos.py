@@ -18,7 +18,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery
 import langchain_vectorize
 import llama_index_vectorize
 from tests.stores import Embedder
-from vectorize_core import AsyncVectorizeClient, VectorizeClient
+from vectorize_core import AsyncVectorizeClient, InvalidInputError, VectorizeClient
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = {
@@ -200,6 +200,21 @@ def test_a_wrong_keyword_of_a_constructor_names_the_right_word(
     said = rf"\(\) got an unexpected keyword argument '{wrong}'; .*{OF_CONSTRUCTORS[wrong]}"
     with pytest.raises(TypeError, match=said):
         make(**{wrong: "1"})
+
+
+def test_a_wrong_value_names_the_right_ones_whatever_else_is_asked() -> None:
+    wrong: Any = "scann"
+    with langchain_store() as store:
+        calls = [
+            lambda: store.similarity_search("q", unindexed=wrong),
+            lambda: store.count(unindexed=wrong),
+        ]
+        with llama_index_store() as nodes, VectorizeClient.local() as client:
+            index = client.index("docs")
+            calls += [lambda: nodes.count(unindexed=wrong), lambda: index.count(unindexed=wrong)]
+            for call in calls:
+                with pytest.raises(InvalidInputError, match="unindexed is 'error' or 'scan'; got"):
+                    call()
 
 
 def test_a_client_names_the_right_word() -> None:

@@ -68,6 +68,12 @@ class Plan:
 ALL: Final = Plan(EVERYTHING, ({},))
 
 
+def check_unindexed(given: Unindexed) -> None:
+    """One of the two; `InvalidInputError` otherwise."""
+    if given not in ("error", "scan"):
+        raise InvalidInputError(f"unindexed is 'error' or 'scan'; got {given!r}")
+
+
 def is_raw(path: str) -> bool:
     """`Stored` for metadata as it is: all but the properties that spread records over buckets."""
     return path not in (layout.BUCKET, layout.OWN)
@@ -101,8 +107,7 @@ def plan(
     for any other test if that leaves nothing to ask the service. With ``unindexed="scan"`` these
     are evaluated on the answers instead.
     """
-    if unindexed not in ("error", "scan"):
-        raise InvalidInputError(f"unindexed is 'error' or 'scan'; got {unindexed!r}")
+    check_unindexed(unindexed)
     if push.is_impossible(expression):
         return Plan(expression, ())
 
