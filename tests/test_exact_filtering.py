@@ -293,7 +293,7 @@ def test_a_store_is_exact_whatever_the_service_does(
     st.sampled_from([(0.02, "high"), (0.3, "high"), (0.3, "normal"), (1.0, "normal")]),
     st.integers(0, 2),
 )
-def test_all_that_matches_is_found_though_the_service_overlooks_some(
+def test_all_that_matches_is_found_despite_overlooked_records(
     stores: Stores, chosen: Any, call: Call, loss: tuple[float, Any], number: int
 ) -> None:
     (kind, wanted), (overlooked, precision) = chosen, loss
@@ -319,7 +319,7 @@ def test_all_that_matches_is_found_though_the_service_overlooks_some(
     st.sampled_from([(0.0, False), (0.02, True), (0.02, True), (0.3, False)]),
     st.integers(0, 2),
 )
-def test_a_deletion_leaves_nothing_though_the_service_overlooks_some(
+def test_a_deletion_leaves_nothing_despite_overlooked_records(
     stores: Stores, chosen: Any, call: Call, loss: tuple[float, bool], number: int
 ) -> None:
     (kind, wanted), (overlooked, verify) = chosen, loss
@@ -335,7 +335,7 @@ def test_a_deletion_leaves_nothing_though_the_service_overlooks_some(
 
 @both_ways
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_document_is_deleted_whole_though_the_service_overlooks_some(
+async def test_a_document_is_deleted_whole_despite_overlooked_records(
     call: Call, seed: int
 ) -> None:
     behavior = Behavior(overlooked=0.02, overlooked_seed=seed)

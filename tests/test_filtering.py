@@ -111,7 +111,7 @@ def _ids(store: LangChainStore) -> Iterator[str]:
 
 
 @both_ways
-async def test_a_document_of_many_nodes_written_a_moment_ago_is_deleted_whole(call: Call) -> None:
+async def test_a_document_of_many_new_nodes_is_deleted_whole(call: Call) -> None:
     clock = Clock()
     behavior = Behavior(process_delay=1.0, propagate_delay=0.5)
     client = VectorizeClient.local(behavior=behavior, clock=clock)
@@ -224,7 +224,7 @@ async def test_a_filter_is_explained_before_it_is_paid_for(filled: Any, call: Ca
 
 @both_ways
 @pytest.mark.parametrize("kind", [LangChainStore, LlamaIndexStore])
-async def test_what_is_older_than_its_metadata_index_is_found_once_it_is_written_again(
+async def test_a_record_older_than_its_index_is_found_rewritten(
     call: Call, kind: Any
 ) -> None:
     client = VectorizeClient.local()

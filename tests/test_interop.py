@@ -114,7 +114,7 @@ async def test_vectors_of_other_clients_are_read_by_both_stores(
 
 
 @both_ways
-async def test_stores_write_into_an_index_of_others_and_leave_it_as_it_is(
+async def test_stores_leave_an_index_of_others_as_it_is(
     client: VectorizeClient, call: Call
 ) -> None:
     client.create_index("docs", dimensions=32, record_layout=False)

@@ -201,7 +201,7 @@ async def test_an_index_is_created_as_told_with_the_record_layout(
 
 @both_stores
 @both_ways
-async def test_an_index_that_is_not_as_promised_is_an_error_and_left_as_it_is(
+async def test_an_index_that_is_not_as_promised_is_an_error(
     kind: Kind, client: VectorizeClient, call: Call
 ) -> None:
     client.create_index("docs", dimensions=32, metadata_indexes={"year": "string"})
@@ -224,7 +224,7 @@ async def test_an_index_that_is_not_as_promised_is_an_error_and_left_as_it_is(
 
 @both_stores
 @both_ways
-async def test_too_many_metadata_indexes_are_refused_before_anything_is_embedded(
+async def test_too_many_metadata_indexes_are_refused_at_once(
     kind: Kind, client: VectorizeClient, call: Call
 ) -> None:
     sent = recorded(client)
@@ -347,7 +347,7 @@ async def test_getting_in_vain_warns_too(kind: Kind, call: Call) -> None:
 
 @both_stores
 @both_ways
-async def test_where_writes_can_be_found_a_search_in_vain_asks_for_them_once(
+async def test_a_search_in_vain_asks_once_for_pending_writes(
     kind: Kind, call: Call, client: VectorizeClient
 ) -> None:
     recorder = recorded(client)

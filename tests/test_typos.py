@@ -228,7 +228,7 @@ class Subclass(langchain_vectorize.VectorizeVectorStore):
         self.extra = extra
 
 
-def test_a_subclass_whose_constructor_takes_more_is_made_of_texts_too() -> None:
+def test_a_subclass_that_takes_more_is_made_of_texts_too() -> None:
     options: dict[str, Any] = {"index_name": "docs", "path": ":memory:", "extra": 1}
     with Subclass.from_texts(["a"], Embedder(), **options) as store:
         assert store.extra == 1

@@ -82,9 +82,7 @@ class TestATenant(Ours):
 @pytest.mark.parametrize("awaited", [False, True], ids=["index", "aindex"])
 @pytest.mark.parametrize("key_encoder", ["sha1", "sha256"])
 @pytest.mark.filterwarnings("ignore:Using SHA-1")
-async def test_two_tenants_who_index_the_same_documents_keep_each_their_own(
-    awaited: bool, key_encoder: str
-) -> None:
+async def test_two_tenants_may_index_the_same_documents(awaited: bool, key_encoder: str) -> None:
     with VectorizeVectorStore.local(EMBEDDING, index_name="docs") as store:
         one, other = (Indexer(store.with_namespace(n), awaited, n) for n in ("a", "b"))
         for indexer in (one, other):

@@ -28,7 +28,7 @@ def test_a_directory_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
         connection.close()
 
 
-def test_an_account_is_reached_again_with_the_secrets_of_the_environment(
+def test_a_pickled_address_takes_secrets_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     policy, limit = RetryPolicy(1, 2), RateLimit()

@@ -90,7 +90,7 @@ def test_every_public_method_is_described(sync_class: type, async_class: type) -
                 assert inspect.getdoc(method), f"{cls.__name__}.{name}"
 
 
-def test_importing_the_core_loads_neither_the_embedded_service_nor_a_framework() -> None:
+def test_importing_the_core_loads_little() -> None:
     program = """
 import sys
 import vectorize_core
@@ -109,7 +109,7 @@ assert "vectorize_core.local" in sys.modules
 
 
 @both_faces
-async def test_a_closed_embedded_client_carries_nothing_out_and_leaves_no_thread(
+async def test_a_closed_embedded_client_leaves_no_thread(
     face: Face,
 ) -> None:
     def threads() -> list[str]:

@@ -45,7 +45,7 @@ def upserted(http: httpx.Client, path: str, body: bytes | Iterator[bytes]) -> ht
     return http.post(f"{path}/upsert", content=body)
 
 
-async def test_without_a_fault_bodies_of_both_framings_pass_on_one_connection(
+async def test_without_a_fault_bodies_of_both_framings_pass(
     target: Target, index: str, path: str
 ) -> None:
     async with FaultProxy(target.base_url, repeat(None)) as proxy:

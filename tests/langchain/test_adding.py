@@ -126,7 +126,7 @@ async def test_ids_given_go_before_the_documents_own(
 
 @both_ways
 @every_form
-async def test_a_generator_is_embedded_a_batch_at_a_time_and_not_far_ahead_of_sending(
+async def test_a_generator_is_embedded_not_far_ahead_of_sending(
     store: VectorizeVectorStore, sent: Recorder, embedder: Embedder, call: Call, form: str
 ) -> None:
     size, batches = 3, 20
@@ -243,7 +243,7 @@ async def test_lists_of_different_lengths_are_refused_at_once(
 @both_ways
 @pytest.mark.parametrize("column", ["ids", "metadatas"])
 @pytest.mark.parametrize(("length", "written"), [(3, (0, 1)), (5, (0, 1, 2, 3))])
-async def test_generators_of_different_lengths_are_refused_when_it_shows(
+async def test_generators_of_different_lengths_are_found_out(
     store: VectorizeVectorStore,
     embedder: Embedder,
     call: Call,
@@ -275,7 +275,7 @@ async def test_generators_of_different_lengths_are_refused_when_it_shows(
         ((["a"],), {"wait": "soon"}, "'soon'"),
     ],
 )
-async def test_what_is_no_list_of_texts_is_refused_before_anything_is_sent(
+async def test_what_is_no_list_of_texts_is_refused_at_once(
     store: VectorizeVectorStore,
     sent: Recorder,
     embedder: Embedder,

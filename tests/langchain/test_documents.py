@@ -184,7 +184,7 @@ async def test_before_the_first_write_there_is_nothing_to_get_or_delete(
 @pytest.mark.parametrize(
     ("metadata", "keys"), [({"title": "t", "url": "u"}, r"\['title', 'url'\]"), (None, r"\[\]")]
 )
-async def test_a_foreign_vector_without_text_is_an_error_that_lists_its_keys(
+async def test_a_foreign_vector_without_text_lists_its_metadata_keys(
     client: VectorizeClient, make: Make, call: Call, metadata: Any, keys: str
 ) -> None:
     client.create_index("docs", dimensions=32)

@@ -108,7 +108,7 @@ SCORES = st.floats(allow_nan=False, width=32)
 
 @every_metric
 @given(one=SCORES, other=SCORES)
-def test_relevance_is_between_0_and_1_and_never_falls_where_a_score_is_better(
+def test_relevance_rises_with_the_score_from_0_to_1(
     metric: Metric, one: float, other: float
 ) -> None:
     worse, better = sorted((one, other), reverse=metric != "cosine")

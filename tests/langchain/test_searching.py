@@ -336,7 +336,7 @@ async def test_a_retriever_adds_documents(store: VectorizeVectorStore, call: Cal
 @every_metric
 @pytest.mark.parametrize("k", [0, 1, 49, 50, 99, 100, 119, 500])
 @pytest.mark.covering(2)
-async def test_a_stored_document_finds_the_others_nearest_to_it_and_embeds_nothing(
+async def test_a_stored_document_finds_its_neighbours_unembedded(
     filled: Any, call: Call, metric: Metric, k: int
 ) -> None:
     store = filled(metric)
@@ -412,7 +412,7 @@ async def test_a_filter_by_an_unindexed_property_is_an_error_with_its_cure(
         ("kind = odd", "mapping"),
     ],
 )
-async def test_what_is_no_filter_is_refused_before_anything_is_embedded_or_sent(
+async def test_what_is_no_filter_is_refused_at_once(
     filled: Any, call: Call, method: str, filter: Any, message: str
 ) -> None:
     store = filled("cosine")
@@ -485,9 +485,7 @@ async def test_an_option_of_another_search_names_what_takes_it(
 
 
 @both_ways
-async def test_a_retriever_of_another_type_is_told_which_takes_its_option(
-    filled: Any, call: Call
-) -> None:
+async def test_an_option_of_another_retriever_type_names_that_type(filled: Any, call: Call) -> None:
     retriever = filled("cosine").as_retriever(search_kwargs={"score_threshold": 0.5})
     with pytest.raises(TypeError, match="search_type='similarity_score_threshold'"):
         await call(retriever, "invoke", "query")
@@ -541,7 +539,7 @@ async def test_what_is_found_is_the_callers_to_change(store: VectorizeVectorStor
 
 
 @both_ways
-async def test_a_search_takes_one_request_up_to_fifty_and_gets_the_rest_by_id(
+async def test_a_search_takes_one_request_up_to_fifty(
     make: Make, client: VectorizeClient, call: Call
 ) -> None:
     make().add_texts(TEXTS)

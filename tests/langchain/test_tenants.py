@@ -83,7 +83,7 @@ async def test_an_id_that_no_document_can_have_is_not_found(
 
 
 @both_ways
-async def test_a_tenants_write_that_ended_early_goes_on_under_the_same_ids(
+async def test_a_tenants_write_goes_on_under_the_same_ids(
     store: VectorizeVectorStore, embedder: Embedder, tmp_path: Path, call: Call
 ) -> None:
     given = [f"text {n}" for n in range(7)]

@@ -41,7 +41,7 @@ async def test_metadata_is_merged_and_nothing_is_embedded(
 
 
 @both_ways
-async def test_each_document_may_have_metadata_of_its_own_and_the_last_of_equal_ids_wins(
+async def test_each_document_may_have_metadata_of_its_own(
     store: VectorizeVectorStore, call: Call
 ) -> None:
     store.add_texts(["one", "two"], ids=["1", "2"])
@@ -77,7 +77,7 @@ async def test_updated_metadata_keeps_what_else_the_vector_holds(
 
 
 @both_ways
-async def test_updates_of_metadata_that_cannot_be_are_refused_before_anything_is_written(
+async def test_impossible_updates_of_metadata_are_refused_at_once(
     store: VectorizeVectorStore, sent: Recorder, call: Call
 ) -> None:
     store.add_texts(["one", "two"], ids=["1", "2"])
@@ -94,9 +94,7 @@ async def test_updates_of_metadata_that_cannot_be_are_refused_before_anything_is
 
 
 @both_ways
-async def test_an_update_does_not_set_back_what_this_client_has_just_written(
-    embedder: Embedder, call: Call
-) -> None:
+async def test_an_update_does_not_set_back_own_new_writes(embedder: Embedder, call: Call) -> None:
     behavior = Behavior(process_delay=0.05, propagate_delay=0.05)
     with VectorizeClient.local(behavior=behavior) as client:
         store = VectorizeVectorStore(embedder, index_name="docs", client=client, create_index=True)

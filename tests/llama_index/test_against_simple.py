@@ -139,7 +139,7 @@ def test_queries_among_some_ids_find_the_same(
 
 @given(filters=FLAT.filter(lambda filters: filters.filters), node_ids=st.none() | SOME_IDS)
 @examples(25)
-def test_deletions_leave_the_same_and_getting_finds_what_they_delete(
+def test_getting_finds_what_deletions_delete(
     ours: VectorizeVectorStore, filters: MetadataFilters, node_ids: list[str] | None
 ) -> None:
     # What this one deletes everything for is an error with ours.

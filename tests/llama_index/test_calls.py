@@ -198,9 +198,7 @@ class WholeDocuments(TransformComponent):
 
 
 @both_ways
-async def test_refreshing_through_an_opened_index_keeps_ids_that_are_stable(
-    store: Traced, call: Call
-) -> None:
+async def test_refreshing_an_opened_index_keeps_stable_ids(store: Traced, call: Call) -> None:
     """It knows no document, so it inserts all of them: only stable node ids replace."""
 
     def opened() -> VectorStoreIndex:

@@ -100,7 +100,7 @@ def peak(store: VectorizeVectorStore, nodes: Iterable[TextNode]) -> int:
         tracemalloc.stop()
 
 
-def test_a_generator_of_nodes_takes_no_more_memory_than_the_batches_in_flight(
+def test_a_generator_of_nodes_takes_little_memory(
     sunk: VectorizeVectorStore,
 ) -> None:
     peak(sunk, map(node, range(200)))

@@ -235,7 +235,7 @@ async def test_a_retriever_passes_the_threshold(filled: Any, call: Call) -> None
         ({"node_ids": [], "doc_ids": [], "filters": equal_to("n", 5)}, set()),
     ],
 )
-async def test_without_an_embedding_a_query_is_for_what_its_filters_select(
+async def test_a_query_without_embedding_finds_what_filters_select(
     filled: Any, call: Call, options: Any, expected: set[int]
 ) -> None:
     store = filled("cosine")
@@ -248,7 +248,7 @@ async def test_without_an_embedding_a_query_is_for_what_its_filters_select(
 
 
 @both_ways
-async def test_a_vectorize_filter_is_enough_for_a_query_without_an_embedding(
+async def test_a_query_without_embedding_may_have_a_vectorize_filter(
     filled: Any, call: Call
 ) -> None:
     query = VectorStoreQuery(similarity_top_k=50)

@@ -26,9 +26,7 @@ def ids(client: VectorizeClient) -> set[str]:
 
 
 @both_ways
-async def test_an_index_of_documents_is_searched_with_filters_and_answers(
-    make: Make, call: Call
-) -> None:
+async def test_an_index_of_documents_is_searched_with_filters(make: Make, call: Call) -> None:
     store = make(metadata_indexes={"n": "number"})
     made = VectorStoreIndex([], storage_context=StorageContext.from_defaults(vector_store=store))
     nodes = SPLITTER.get_nodes_from_documents(documents(LONG, "short text"))

@@ -156,7 +156,7 @@ def test_any_node_comes_back_out_of_the_stock_layout(node: BaseNode) -> None:
 @pytest.mark.parametrize(
     "others", [{"a": True, "b": 2.0}, {"b": 2, "a": 1}, {"a": 1, "b": 2}, {"a": 1}]
 )
-def test_metadata_of_a_neighbour_that_only_seem_the_same_come_back_too(others: Any) -> None:
+def test_metadata_of_a_neighbour_that_seem_the_same_come_back(others: Any) -> None:
     related = RelatedNodeInfo(node_id="r", metadata=others)
     node = TextNode(
         id_="n",
@@ -169,7 +169,7 @@ def test_metadata_of_a_neighbour_that_only_seem_the_same_come_back_too(others: A
     assert repr(back.metadata) == repr(others)
 
 
-def test_binary_data_are_not_stored_as_llama_index_never_writes_them_down() -> None:
+def test_binary_data_are_not_stored() -> None:
     resource = MediaResource(data=b"bytes", path="a.png")
     node = Node(id_="n", image_resource=resource)
     assert "data" not in node.to_dict()["image_resource"]
@@ -310,7 +310,7 @@ def test_a_bare_node_takes_little() -> None:
     assert our_size(bare) <= 200 <= 0.4 * size(node_to_metadata_dict(bare))
 
 
-def test_what_fits_is_more_than_a_default_chunk_with_a_kilobyte_of_metadata() -> None:
+def test_a_default_chunk_with_a_kilobyte_of_metadata_fits() -> None:
     node = chunk("x" * 4298)
     node.metadata = {"summary": "y" * 2000, **FILE}
     record = to_record(node)

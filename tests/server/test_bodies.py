@@ -36,7 +36,7 @@ def send_form(peer: Peer, content: bytes, **options: str) -> tuple[int, int | No
     return answer.status_code, errors[0]["code"] if errors else None
 
 
-def test_raw_ndjson_is_taken_with_or_without_a_last_newline_and_with_blank_lines(
+def test_raw_ndjson_may_have_blank_lines(
     docs: Peer,
 ) -> None:
     a, b = lines(record("a")), lines(record("b"))
@@ -173,7 +173,7 @@ def test_a_number_beyond_float32_is_refused(docs: Peer) -> None:
 # Hints
 
 
-def test_a_filter_that_finds_too_little_says_why_in_messages_and_in_the_log(
+def test_a_filter_that_finds_too_little_says_why(
     docs: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
     docs.write(record("a", metadata={"kind": "x"}))

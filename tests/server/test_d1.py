@@ -174,7 +174,7 @@ def test_the_shape_of_a_table_can_be_asked_for(texts: D1) -> None:
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
 
 
-def test_an_endless_statement_is_ended_and_holds_up_no_other_database(
+def test_an_endless_statement_holds_up_no_other_database(
     texts: D1, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(d1_databases, "MAX_SECONDS", 0.3)

@@ -145,7 +145,7 @@ async def test_our_async_client_tries_again_until_it_has_succeeded(
 @pytest.mark.parametrize(
     "rule", [{"reset": True, "act": True}, {"status": 502, "code": 7010, "act": True}]
 )
-def test_our_client_creates_and_deletes_an_index_whose_answers_are_lost(
+def test_our_client_survives_lost_answers_of_index_changes(
     target: Peer, client: VectorizeClient, rule: dict[str, Any]
 ) -> None:
     target.put_faults({"match": "POST", **rule}, {"match": "DELETE", **rule})

@@ -283,7 +283,7 @@ def test_a_content_length_that_is_none_is_refused(target: Peer, size: str) -> No
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
 
 
-def test_a_body_of_the_largest_size_is_taken_and_one_byte_more_is_not(serve: Serve) -> None:
+def test_a_body_may_have_the_largest_size_and_no_more(serve: Serve) -> None:
     body = lines(record("a"))
     peer = serve(max_body=len(body))
     peer.create()

@@ -147,9 +147,7 @@ def test_ten_metadata_indexes_fit_an_index(docs: Peer) -> None:
     assert (status, message.startswith(MARK)) == (400, True)
 
 
-def test_a_metadata_index_is_listed_and_covers_vectors_some_time_later(
-    serve: Serve, clock: Clock
-) -> None:
+def test_a_metadata_index_covers_vectors_some_time_later(serve: Serve, clock: Clock) -> None:
     peer = serve(metadata_index_delay=90.0, clock=clock)
     peer.create(kind="string")
     peer.write(record("a", metadata={"kind": "x"}))

@@ -181,7 +181,7 @@ def test_the_application_runs_under_any_asgi_server() -> None:
     assert asyncio.run(ask()).json()["result"] == []
 
 
-def test_a_bug_is_a_500_in_the_envelope_with_a_request_id_and_in_the_log(
+def test_a_bug_is_a_500_in_the_envelope_and_logged(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(self: Any) -> None:

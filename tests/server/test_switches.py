@@ -174,7 +174,7 @@ def test_a_cursor_expires(serve: Serve, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("switch", "seconds"), [("processed", 30), ("submitted", 0)])
-def test_the_processed_time_is_that_of_processing_or_of_submitting(
+def test_the_processed_time_is_of_processing_or_submitting(
     serve: Serve, clock: Clock, switch: str, seconds: int
 ) -> None:
     peer = serve(processed_datetime=switch, process_delay=30.0, clock=clock)
@@ -185,7 +185,7 @@ def test_the_processed_time_is_that_of_processing_or_of_submitting(
     assert told == f"2027-01-15T08:00:{seconds:02}.000Z"
 
 
-def test_approximate_search_overlooks_the_same_fraction_each_time_and_exact_search_none(
+def test_approximate_search_overlooks_the_same_fraction(
     serve: Serve,
 ) -> None:
     def found(**switches: Any) -> set[str]:

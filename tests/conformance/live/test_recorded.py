@@ -106,7 +106,7 @@ def test_a_listing_holds_every_id_once(target: Target) -> None:
     assert sorted(seen) == sorted(vector["id"] for vector in VECTORS)
 
 
-def test_vectors_are_inserted_once_replaced_deleted_and_an_index_is_gone(target: Target) -> None:
+def test_vectors_are_inserted_replaced_and_deleted(target: Target) -> None:
     name = target.create("euclidean")
     target.write(name, record("a", axis(0), metadata={"v": 1}))
     target.peer.write(record("a", axis(0), metadata={"v": 2}), name=name, verb="insert")

@@ -456,7 +456,7 @@ IN_AN_INDEX = {
 @both_faces
 @pytest.mark.parametrize("name", ["", ".", ".."])
 @pytest.mark.parametrize("op", IN_AN_INDEX.values(), ids=IN_AN_INDEX)
-async def test_a_name_that_would_address_something_else_is_refused_unsent(
+async def test_a_name_that_addresses_something_else_is_not_sent(
     face: Face, op: Any, name: str
 ) -> None:
     cloudflare = Cloudflare(ok(None))
@@ -488,7 +488,7 @@ def test_what_may_be_sent_twice() -> None:
     }
 
 
-def test_an_operation_is_called_by_its_name_and_its_index_in_errors() -> None:
+def test_errors_name_the_operation_and_its_index() -> None:
     assert [str(op) for op in (Upsert("docs", TWO), CreateIndex("d", IndexConfig(32)))] == [
         "Upsert(docs)",
         "CreateIndex(d)",

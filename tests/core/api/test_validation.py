@@ -151,9 +151,7 @@ CYCLE["a"] = CYCLE
         ("text", "got str"),
     ],
 )
-def test_what_json_cannot_say_is_refused_naming_the_record_and_the_place(
-    metadata: Any, said: str
-) -> None:
+def test_what_json_cannot_hold_names_the_record_and_the_place(metadata: Any, said: str) -> None:
     with pytest.raises(InvalidVectorError, match=f"vector 'doc-7': .*{said}"):
         validation.check_metadata("doc-7", metadata)
 
@@ -239,6 +237,6 @@ def test_a_list_of_numbers_becomes_what_numpy_makes_of_it(values: list[float]) -
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2**64, "\ud800", (), b""])
-def test_flat_metadata_with_something_wrong_is_not_taken_for_exact(value: object) -> None:
+def test_flat_metadata_that_is_wrong_is_not_taken_for_exact(value: object) -> None:
     assert jsontext.exact({"a": "x", "b": value}) is None
     assert jsontext.exact({"a": "x", "b": 1.5, "c": None}) == b'{"a":"x","b":1.5,"c":null}'

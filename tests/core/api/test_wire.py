@@ -41,7 +41,7 @@ def vectors(count: int) -> list[Vector]:
 
 
 @pytest.mark.parametrize("value", ["58.8", "0.1", "-0.33333334", "16777216.0", "1e-45"])
-def test_a_float32_is_written_in_the_shortest_form_that_reads_back_the_same(value: str) -> None:
+def test_a_float32_is_written_in_its_shortest_exact_form(value: str) -> None:
     assert vector_line(Vector("a", [float(value)])) == b'{"id":"a","values":[%b]}' % value.encode()
 
 
@@ -133,7 +133,7 @@ def test_how_long_the_service_asks_to_wait(headers: dict[str, str], seconds: flo
     assert retry_after(headers) == seconds
 
 
-def test_a_date_to_wait_for_is_understood_without_one_to_compare_it_with() -> None:
+def test_a_date_to_wait_for_needs_no_date_header() -> None:
     later = datetime.now(UTC) + timedelta(seconds=100)
     assert 95 < (retry_after({"retry-after": format_datetime(later, usegmt=True)}) or 0) <= 100
 
@@ -239,7 +239,7 @@ MANY = failed(
 
 
 @both_faces
-async def test_every_error_of_an_answer_is_kept_with_its_pointer_and_its_address(
+async def test_every_error_of_an_answer_is_kept(
     face: Face,
 ) -> None:
     with pytest.raises(BadRequestError) as caught:

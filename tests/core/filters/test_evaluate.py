@@ -137,9 +137,7 @@ def test_a_path_is_a_name_before_it_is_nested(metadata: Any, path: str, value: A
         (("x", 1), ["x", 1]),
     ],
 )
-def test_values_of_other_types_compare_in_the_form_they_are_shown_in(
-    value: Any, operand: Any
-) -> None:
+def test_values_of_other_types_compare_as_they_are_shown(value: Any, operand: Any) -> None:
     stored = layout.encode(Record("1", None, {"a": value}))
     back = layout.decode("1", stored).metadata
     for metadata in ({"a": value}, {"a": operand}, back):

@@ -65,7 +65,7 @@ def test_a_plan_matches_what_its_expression_does_on_any_metadata(
     st.sampled_from(["text", "content"]),
     st.sampled_from(BEHAVIORS),
 )
-def test_a_plan_matches_what_its_expression_does_on_records_of_our_layout(
+def test_a_plan_matches_what_its_expression_does_in_our_layout(
     case: strategies.Case, text_key: str, behavior: Behavior
 ) -> None:
     expression, metadata = case
@@ -202,7 +202,7 @@ def test_reading_without_an_index_has_to_be_asked_for(expression: Expression, sa
 
 
 @pytest.mark.parametrize("path", ["text", "content", "a.b", "_vs_bucket", "_vs_ref"])
-def test_a_property_that_the_layout_keeps_elsewhere_is_not_looked_up(path: str) -> None:
+def test_a_property_kept_elsewhere_is_not_looked_up(path: str) -> None:
     indexed: dict[str, IndexType] = {path: "string"}
     expression, stored = test_of(path, "$eq", "a"), plan.in_records("content")
     with pytest.raises(UnindexedPropertyError, match="inside _vs"):
@@ -210,7 +210,7 @@ def test_a_property_that_the_layout_keeps_elsewhere_is_not_looked_up(path: str) 
     assert plan.plan(expression, indexed, stored=stored, unindexed="scan").branches == ({},)
 
 
-def test_a_long_list_of_values_becomes_branches_that_hold_all_of_them() -> None:
+def test_a_long_list_of_values_becomes_several_branches() -> None:
     values = tuple(f"value-{i}" for i in range(5_000))
     made = plan.plan(test_of("s", "$in", values), ALL_TYPES)
     assert made.precise
@@ -264,7 +264,7 @@ def test_an_unknown_way_to_treat_unindexed_properties_is_refused() -> None:
         plan.plan(EVERYTHING, {}, unindexed="index")  # type: ignore[arg-type]
 
 
-def test_a_filter_is_planned_without_looking_at_values_it_does_not_know() -> None:
+def test_a_filter_is_planned_without_unknown_values() -> None:
     made = plan.plan(test_of("n", "$in", tuple(np.arange(3).tolist())), ALL_TYPES)
     assert made.branches == ({"n": {"$in": [0, 1, 2]}},)
 

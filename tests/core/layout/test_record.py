@@ -124,7 +124,7 @@ def test_any_record_comes_back_exactly_and_the_service_takes_it(
     assert exact(record.metadata) == before
 
 
-def test_json_values_and_the_text_stand_at_top_level_under_their_own_names() -> None:
+def test_json_values_and_the_text_stand_at_top_level() -> None:
     metadata = {
         "author": "ada",
         "year": 1843,
@@ -301,7 +301,7 @@ def _deep(levels: int) -> list[Any]:
         ((_deep(300),), "nested"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_naming_record_and_reason(value: Any, named: str) -> None:
+def test_what_cannot_be_stored_names_record_and_reason(value: Any, named: str) -> None:
     with pytest.raises(InvalidVectorError, match=f"'rec-1'.*{named}"):
         layout.encode(Record("rec-1", "t", {"key": value}))
 
@@ -369,7 +369,7 @@ def test_tenants_never_share_a_stored_id(one: str, mine: str, other: str, theirs
     assert len(layout.stored_id(one, mine)) == 48
 
 
-def test_a_tenants_id_is_hashed_with_its_namespace_the_same_way_for_ever() -> None:
+def test_a_tenants_id_is_hashed_the_same_way_for_ever() -> None:
     assert layout.stored_id("a", "1") == "fd698f562948d0865b66b9d8d7ff1cb32857ff53f198528c"
     assert layout.stored_id("a", "é" * 32) == "37ae904df18ab72a747a11f7ba03aff415d217444b1fefc1"
     # No way of dividing the same letters gives the same digest.

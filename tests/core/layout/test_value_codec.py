@@ -131,7 +131,7 @@ def test_near_relatives_of_plain_types_come_back_plain(value: Any, plain: Any) -
         object(),
     ],
 )
-def test_what_would_come_back_as_something_else_is_refused_naming_its_type(value: Any) -> None:
+def test_what_would_come_back_otherwise_is_refused(value: Any) -> None:
     for form in (value_codec.tagged, value_codec.split):
         with pytest.raises(UnstorableError, match=rf"{type(value).__name__}.*Convert it"):
             form(value)

@@ -148,7 +148,7 @@ def test_what_is_exact_does_without(make):
 
 
 @pytest.mark.usefixtures("library")
-def test_lengths_beyond_its_precision_are_left_to_the_exact_search(make):
+def test_lengths_beyond_its_precision_are_searched_exactly(make):
     service = make()
     fill(service)
     service.upsert("docs", [Vector("huge", np.full(DIMENSIONS, 1e30))])
@@ -157,7 +157,7 @@ def test_lengths_beyond_its_precision_are_left_to_the_exact_search(make):
     assert used(service) == 0
 
 
-def test_without_the_library_every_vector_is_scored_and_it_is_said_once(make, monkeypatch, caplog):
+def test_without_the_library_every_vector_is_scored(make, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "turbovec", None)
     caplog.set_level(logging.INFO)
     service = make()
@@ -168,9 +168,7 @@ def test_without_the_library_every_vector_is_scored_and_it_is_said_once(make, mo
     assert "vectorize-stores[fast]" in record.getMessage()
 
 
-def test_where_the_library_fails_every_vector_is_scored_and_it_is_said_once(
-    make, monkeypatch, caplog
-):
+def test_where_the_library_fails_every_vector_is_scored(make, monkeypatch, caplog):
     def fail(**_):
         raise RuntimeError("no such instruction")
 

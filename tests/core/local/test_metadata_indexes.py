@@ -59,7 +59,7 @@ def test_an_ignored_insert_does_not_index(docs):
     assert found(docs, n=1) == ""
 
 
-def test_a_deleted_metadata_index_no_longer_filters_and_a_new_one_starts_afresh(docs):
+def test_a_new_metadata_index_starts_afresh_after_a_deleted_one(docs):
     docs.create_metadata_index("docs", "n", "number")
     put(docs, "a", n=1)
     docs.delete_metadata_index("docs", "n")
@@ -156,7 +156,7 @@ def test_a_metadata_index_goes_live_after_its_delay(make, clock):
     assert (found(service, n=1), service.list_metadata_indexes("docs")) == ("", ())
 
 
-def test_a_vector_is_covered_if_it_is_processed_after_the_index_went_live(make, clock):
+def test_a_vector_processed_after_the_index_went_live_is_covered(make, clock):
     service = make(metadata_index_delay=60, process_delay=30)
     service.create_index("docs", IndexConfig(32))
     service.create_metadata_index("docs", "n", "number")
@@ -178,7 +178,7 @@ def test_at_the_same_instant_the_order_of_the_calls_decides(make):
     assert found(service, n=1) == "b"
 
 
-def test_a_property_may_be_indexed_again_while_its_deletion_is_pending(make, clock):
+def test_a_property_may_be_indexed_again_during_its_deletion(make, clock):
     service = make(metadata_index_delay=60)
     service.create_index("docs", IndexConfig(32))
     service.create_metadata_index("docs", "n", "number")

@@ -128,7 +128,7 @@ def test_without_delays_a_clock_set_back_delays_nothing(make, clock):
     assert done(service) == (receipt.mutation_id, 2)
 
 
-def test_a_clock_set_back_keeps_the_order_and_the_processed_time_ascending(make, clock):
+def test_a_clock_that_is_set_back_leaves_times_ascending(make, clock):
     service = docs(make, process_delay=10)
     clock.now += 1000
     service.upsert("docs", [Vector("a", ONES)])

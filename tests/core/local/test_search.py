@@ -161,7 +161,7 @@ def test_ties_with_the_last_are_given_when_wanted():
     assert found.slots.tolist() == list(range(5))
 
 
-def test_values_that_are_no_numbers_are_refused_and_not_passed_over():
+def test_values_that_are_no_numbers_are_refused():
     rows = np.ones((50, 4), np.float32)
     rows[20, 1] = np.nan
     with pytest.raises(StorageError, match="damaged"):

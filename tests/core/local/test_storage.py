@@ -146,7 +146,7 @@ def test_the_file_is_written_ahead_and_synced_and_keeps_references(tmp_path):
     database.close()
 
 
-def test_values_are_little_endian_float32_and_metadata_is_compact_json(make, tmp_path):
+def test_values_are_float32_and_metadata_compact_json(make, tmp_path):
     service = make(tmp_path)
     service.create_index("docs", IndexConfig(32))
     values = np.arange(32, dtype=np.float32) / 3
@@ -339,9 +339,7 @@ def between_search_and_fetch(monkeypatch, change, *, times):
     return searches
 
 
-def test_a_hit_that_is_deleted_before_it_is_fetched_does_not_shorten_the_answer(
-    service, monkeypatch
-):
+def test_a_hit_that_is_deleted_meanwhile_is_replaced(service, monkeypatch):
     service.create_index("docs", IndexConfig(32))
     service.upsert("docs", [Vector(name, ONES, None, {"t": name}) for name in "abc"])
     searches = between_search_and_fetch(

@@ -143,7 +143,7 @@ def test_an_unfinished_compaction_changes_nothing(make, tmp_path, monkeypatch):
     assert service.check().findings == ()
 
 
-def test_an_index_that_is_more_dead_than_alive_is_compacted_by_the_write(service, monkeypatch):
+def test_an_index_of_mostly_dead_records_is_compacted(service, monkeypatch):
     monkeypatch.setattr(compaction, "_WASTE", 32 * 4 * 100)
     service.create_index("docs", IndexConfig(32))
     for round_ in range(20):

@@ -250,7 +250,7 @@ def lossy() -> Iterator[dict[float, Index]]:
     st.sampled_from([5, 50, 180]),
     st.booleans(),
 )
-def test_all_that_matches_is_found_though_the_service_overlooks_some(
+def test_all_that_matches_is_found_despite_overlooked_records(
     lossy: dict[float, Index],
     loss: tuple[float, str],
     expression: Expression,
@@ -455,7 +455,7 @@ def test_more_records_in_one_bucket_than_an_answer_holds_are_found() -> None:
     index.connection.close()
 
 
-def test_records_that_were_written_before_the_bucket_index_are_found() -> None:
+def test_records_older_than_the_bucket_index_are_found() -> None:
     vectors = foreign(150, stray=lambda _: False)
     index = made(vectors, record_layout=False)
     for name, kind in layout.METADATA_INDEXES.items():
@@ -468,7 +468,7 @@ def test_records_that_were_written_before_the_bucket_index_are_found() -> None:
     index.connection.close()
 
 
-def test_the_services_own_filter_cannot_be_continued_without_buckets() -> None:
+def test_the_services_own_filter_needs_buckets_to_go_on() -> None:
     index = made(foreign(150, stray=lambda _: True))
     with pytest.raises(IncompleteAnswerError, match="vectorize_filter"):
         list(index.iter_ids(vectorize_filter={"n": {"$gte": 0}}))
@@ -477,7 +477,7 @@ def test_the_services_own_filter_cannot_be_continued_without_buckets() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.5])
-def test_what_the_approximate_search_overlooks_is_enumerated_all_the_same(fraction: float) -> None:
+def test_what_the_approximate_search_overlooks_is_enumerated(fraction: float) -> None:
     index = made(ODD, behavior=Behavior(overlooked=fraction))
     index.wait()
     everything = {vector.id for vector in ODD}
@@ -513,7 +513,7 @@ class Losing:
         return answer
 
 
-def test_what_a_whole_showed_and_its_parts_do_not_is_asked_for_again() -> None:
+def test_what_the_parts_of_a_partition_miss_is_asked_for_again() -> None:
     index = made(ODD)
     lost = {vector.id for vector in ODD[::3]}
     connection = index.connection

@@ -108,7 +108,7 @@ def brute_force(metric: str, vectors: list[Vector]) -> list[tuple[str, float]]:
 @pytest.mark.parametrize("k", [0, 1, 4, 20, 50, 51, 75, 100])
 @pytest.mark.parametrize("payload", [True, False])
 @pytest.mark.covering(2)
-async def test_the_nearest_are_those_of_brute_force_with_all_that_was_asked_for(
+async def test_the_nearest_are_those_of_brute_force(
     face: Face, connection: Connection, metric: str, k: int, payload: bool
 ) -> None:
     sent = tapped(connection)

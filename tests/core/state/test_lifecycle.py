@@ -201,7 +201,7 @@ async def test_what_cannot_be_made_is_refused_before_anything_is_sent(
 
 @both_faces
 @pytest.mark.parametrize(("record_layout", "allowed"), [(True, 7), (False, 10)])
-async def test_an_index_has_at_most_ten_metadata_indexes_the_layouts_included(
+async def test_an_index_has_at_most_ten_metadata_indexes(
     face: Face, accounts: Accounts, record_layout: bool, allowed: int
 ) -> None:
     account = accounts(face)
@@ -226,7 +226,7 @@ async def test_an_index_that_exists_is_an_error_naming_the_way_out(
 
 
 @both_faces
-async def test_an_index_with_the_same_configuration_is_accepted_with_exist_ok(
+async def test_exist_ok_accepts_an_index_of_the_same_configuration(
     face: Face, accounts: Accounts
 ) -> None:
     account = accounts(face)
@@ -239,9 +239,7 @@ async def test_an_index_with_the_same_configuration_is_accepted_with_exist_ok(
 
 
 @both_faces
-async def test_an_index_of_somebody_else_gets_only_what_is_asked_for_by_name(
-    face: Face, accounts: Accounts
-) -> None:
+async def test_a_foreign_index_gets_only_what_is_asked_for(face: Face, accounts: Accounts) -> None:
     account = accounts(face)
     account.service.create_index("docs", IndexConfig(32))
     await account.create(dimensions=32, exist_ok=True)
@@ -278,7 +276,7 @@ async def test_a_creation_that_broke_off_is_completed_by_repeating_it(
         ),
     ],
 )
-async def test_an_index_with_another_configuration_is_refused_and_left_alone(
+async def test_an_index_of_another_configuration_is_left_alone(
     face: Face, accounts: Accounts, options: Any, said: str
 ) -> None:
     account = accounts(face)
@@ -332,7 +330,7 @@ async def test_indexes_are_listed_and_deleted(face: Face, accounts: Accounts) ->
 
 
 @both_faces
-async def test_a_new_index_of_the_same_name_is_known_by_its_own_configuration(
+async def test_a_new_index_of_the_same_name_has_its_own_configuration(
     face: Face, accounts: Accounts
 ) -> None:
     account = accounts(face)
@@ -419,7 +417,7 @@ async def test_a_lost_answer_to_anything_else_is_no_error_either(
 
 
 @both_faces
-async def test_a_lost_answer_is_no_excuse_for_an_index_of_another_configuration(
+async def test_after_a_lost_answer_another_configuration_is_refused(
     face: Face, accounts: Accounts
 ) -> None:
     account = accounts(face)

@@ -57,9 +57,7 @@ async def test_it_warns_once_until_the_writes_are_processed(face: Face, worlds: 
 
 
 @both_faces
-async def test_writes_that_were_not_waited_for_are_asked_for_once_where_nothing_is_slow(
-    face: Face, worlds: Worlds
-) -> None:
+async def test_writes_not_waited_for_are_asked_for_once(face: Face, worlds: Worlds) -> None:
     client = worlds(face).client()
     for name in "abc":
         await client.upsert(record(name))

@@ -79,9 +79,7 @@ async def test_batches_in_flight_at_once_are_all_waited_for(
 
 
 @both_faces
-async def test_an_overwritten_record_is_waited_for_until_its_new_content_is_seen(
-    face: Face, worlds: Worlds
-) -> None:
+async def test_an_overwritten_record_is_waited_for(face: Face, worlds: Worlds) -> None:
     world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     await client.upsert(record("a", 1), wait=True)
@@ -128,7 +126,7 @@ async def test_a_record_that_was_so_before_proves_nothing(
 @both_faces
 @both_goals
 @pytest.mark.parametrize("verb", ["upsert", "insert", "delete"])
-async def test_a_write_that_changes_nothing_is_waited_for_by_its_processing(
+async def test_a_write_that_changes_nothing_is_waited_for_too(
     face: Face, worlds: Worlds, wait: Any, verb: str
 ) -> None:
     world = worlds(face, process_delay=PROCESS, propagate_delay=8)
@@ -217,9 +215,7 @@ async def test_both_faces_of_a_connection_know_of_each_others_writes(
 
 
 @both_faces
-async def test_the_records_of_an_earlier_write_may_be_overwritten_by_own_writes(
-    face: Face, worlds: Worlds
-) -> None:
+async def test_records_of_an_earlier_write_may_be_overwritten(face: Face, worlds: Worlds) -> None:
     world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     await client.upsert(record("a", 1))
@@ -232,7 +228,7 @@ async def test_the_records_of_an_earlier_write_may_be_overwritten_by_own_writes(
 
 @both_faces
 @pytest.mark.parametrize("removing", [False, True])
-async def test_a_write_may_be_overwritten_by_own_writes_while_it_is_waited_for(
+async def test_a_write_may_be_overwritten_while_it_is_waited_for(
     face: Face, worlds: Worlds, removing: bool
 ) -> None:
     world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
@@ -293,7 +289,7 @@ async def test_another_threads_writes_do_not_put_a_wait_off(face: Face, worlds: 
 
 
 @both_faces
-async def test_what_the_caller_does_to_the_record_afterwards_does_not_matter(
+async def test_what_the_caller_does_to_a_record_later_does_not_matter(
     face: Face, worlds: Worlds
 ) -> None:
     world = worlds(face, process_delay=PROCESS)

@@ -46,7 +46,7 @@ def failing(client: Client, error: Exception, *kinds: type, when: Callable[[], b
 
 @both_faces
 @both_goals
-async def test_a_wait_that_takes_too_long_names_the_records_and_the_mutation(
+async def test_a_wait_that_takes_too_long_names_its_records(
     face: Face, worlds: Worlds, wait: str
 ) -> None:
     world = worlds(face, process_delay=NEVER)
@@ -129,7 +129,7 @@ async def test_a_poll_that_fails_is_made_again(
 @both_faces
 @both_goals
 @pytest.mark.parametrize("error", FAULTS, ids=repr)
-async def test_polls_that_keep_failing_end_at_the_deadline_with_the_last_failure(
+async def test_polls_that_keep_failing_end_at_the_deadline(
     face: Face, worlds: Worlds, wait: str, error: Exception
 ) -> None:
     world = worlds(face)
@@ -145,9 +145,7 @@ async def test_polls_that_keep_failing_end_at_the_deadline_with_the_last_failure
 
 
 @both_faces
-async def test_a_pause_that_the_service_asks_for_is_made_but_not_past_the_deadline(
-    face: Face, worlds: Worlds
-) -> None:
+async def test_a_pause_asked_for_ends_at_the_deadline(face: Face, worlds: Worlds) -> None:
     world = worlds(face)
     client, times = world.client(), list[float]()
 
@@ -262,9 +260,7 @@ async def test_an_index_that_is_created_again_is_noticed(
 
 
 @both_faces
-async def test_an_index_that_was_created_again_before_the_write_is_no_error(
-    face: Face, worlds: Worlds
-) -> None:
+async def test_an_index_may_be_created_again_before_a_write(face: Face, worlds: Worlds) -> None:
     world = worlds(face, process_delay=30)
     client = world.client()
     await client.upsert(record("a"), wait=True)
@@ -274,9 +270,7 @@ async def test_an_index_that_was_created_again_before_the_write_is_no_error(
 
 
 @both_faces
-async def test_what_was_written_before_the_index_was_created_again_is_not_waited_for_in_vain(
-    face: Face, worlds: Worlds
-) -> None:
+async def test_writes_to_an_earlier_index_are_not_waited_for(face: Face, worlds: Worlds) -> None:
     world = worlds(face, process_delay=30)
     client = world.client()
     await client.upsert(record("a"))
@@ -300,9 +294,7 @@ async def test_a_timeout_of_a_short_wait_tells_of_the_new_index_too(
 
 
 @both_faces
-async def test_an_index_that_the_client_creates_again_itself_has_no_writes_to_wait_for(
-    face: Face, worlds: Worlds
-) -> None:
+async def test_an_index_created_again_has_no_writes_to_wait_for(face: Face, worlds: Worlds) -> None:
     world = worlds(face, process_delay=NEVER)
     client = world.client()
     await client.upsert(record("a"))

@@ -31,7 +31,7 @@ def live(world: World) -> dict[str, str]:
 
 @both_faces
 @pytest.mark.parametrize("delay", [0.0, 0.3, 90.0])
-async def test_metadata_indexes_are_waited_for_until_they_are_live_and_no_longer(
+async def test_metadata_indexes_are_waited_for_until_they_are_live(
     face: Face, worlds: Worlds, delay: float
 ) -> None:
     world = worlds(face, metadata_index_delay=delay)
@@ -68,9 +68,7 @@ async def test_a_listing_that_fails_is_made_again(face: Face, worlds: Worlds) ->
 
 
 @both_faces
-async def test_an_index_that_goes_while_its_metadata_indexes_are_waited_for_is_noticed(
-    face: Face, worlds: Worlds
-) -> None:
+async def test_an_index_that_goes_during_a_wait_is_noticed(face: Face, worlds: Worlds) -> None:
     world = worlds(face, metadata_index_delay=90.0)
     client = world.client()
     world.after(10, world.replace)
@@ -85,7 +83,7 @@ async def test_an_index_that_goes_while_its_metadata_indexes_are_waited_for_is_n
 
 @both_faces
 @pytest.mark.parametrize("again", ["string", "number"])
-async def test_a_metadata_index_that_is_being_deleted_is_not_taken_for_the_new_one(
+async def test_a_dying_metadata_index_is_not_taken_for_the_new_one(
     face: Face, worlds: Worlds, again: str
 ) -> None:
     world = worlds(face, metadata_index_delay=90.0)

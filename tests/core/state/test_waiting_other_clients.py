@@ -37,7 +37,7 @@ def overtake(client: Client, other: Client) -> None:
 @both_goals
 @pytest.mark.parametrize("process", [0.0, PROCESS])
 @pytest.mark.parametrize("batches", [1, 3])
-async def test_a_mutation_overtaken_by_another_clients_is_waited_for_and_not_for_ever(
+async def test_a_mutation_that_is_overtaken_is_waited_for(
     face: Face, worlds: Worlds, wait: Any, process: float, batches: int
 ) -> None:
     world = worlds(face, process_delay=process, propagate_delay=LAG if process else 0.0)
@@ -71,7 +71,7 @@ async def test_one_record_that_nobody_else_has_written_is_enough(
 
 
 @both_faces
-async def test_processed_ends_though_all_records_were_overwritten_by_another_client(
+async def test_processed_ends_though_all_records_were_overwritten(
     face: Face, worlds: Worlds
 ) -> None:
     world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
@@ -88,7 +88,7 @@ async def test_processed_ends_though_all_records_were_overwritten_by_another_cli
 
 
 @both_faces
-async def test_a_barrier_that_is_overtaken_too_is_repeated_with_growing_pauses(
+async def test_a_barrier_that_is_overtaken_is_repeated_ever_later(
     face: Face, worlds: Worlds
 ) -> None:
     world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
@@ -160,7 +160,7 @@ async def test_the_same_contents_written_by_another_client_prove_nothing(
 
 @both_faces
 @both_goals
-async def test_a_write_that_changes_nothing_ends_where_others_never_cease_to_write(
+async def test_a_write_that_changes_nothing_ends_among_busy_others(
     face: Face, worlds: Worlds, wait: Any
 ) -> None:
     world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)

@@ -80,7 +80,7 @@ async def act(store: Chain, action: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "action"), ACTIONS_OF_KINDS)
-async def test_wherever_a_write_ends_all_is_readable_and_the_same_call_repairs_it(
+async def test_the_same_call_repairs_a_write_wherever_it_ended(
     tmp_path: Path, kind: str, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, after = ACTIONS[action]
@@ -121,7 +121,7 @@ async def test_wherever_a_write_ends_all_is_readable_and_the_same_call_repairs_i
 
 
 @every_kind
-async def test_a_record_that_was_never_written_leaves_no_text_that_a_delete_does_not_find(
+async def test_a_delete_finds_the_texts_of_unwritten_records(
     tmp_path: Path, make: MakeTexts
 ) -> None:
     with VectorizeClient.local(tmp_path) as client:
@@ -210,7 +210,7 @@ async def test_another_writers_text_is_never_taken_for_an_old_one(
             break
 
 
-async def test_a_record_that_is_written_again_while_it_is_deleted_is_kept(
+async def test_a_record_written_again_during_its_deletion_is_kept(
     two: tuple[VectorizeClient, VectorizeClient], tmp_path: Path
 ) -> None:
     """After the vector is gone and before its text is, another process writes the record again."""
@@ -224,7 +224,7 @@ async def test_a_record_that_is_written_again_while_it_is_deleted_is_kept(
     assert await again.get(sync_call, ["a"]) == {"a": (long("old"), 5)}
 
 
-async def test_a_text_whose_list_another_writer_has_overwritten_is_deleted_too(
+async def test_a_text_whose_list_was_overwritten_is_deleted_too(
     two: tuple[VectorizeClient, VectorizeClient], tmp_path: Path
 ) -> None:
     """Each reads the list before the other one writes it."""
@@ -305,7 +305,7 @@ def start_and_die(kind: str, place: Path, action: str, moment: str) -> subproces
 
 
 @pytest.mark.parametrize("kind", DURABLE)
-def test_a_killed_process_leaves_all_readable_and_the_same_call_repairs_it(
+def test_the_same_call_repairs_what_a_killed_process_left(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kills = KILLS if kind in FULL or NIGHTLY else dict([*KILLS.items()][1:2])

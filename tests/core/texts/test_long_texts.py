@@ -211,7 +211,7 @@ async def test_a_vector_names_its_text_and_holds_none_of_it(
 
 @both_ways
 @both_stores
-async def test_without_its_text_a_record_is_an_error_that_says_what_to_do(
+async def test_a_record_without_its_text_is_an_error_with_a_cure(
     client: VectorizeClient, texts: Watched, kind: Kind, call: Call
 ) -> None:
     await kind(client, texts=texts).add(call, ("a", long("a"), 1))
@@ -246,7 +246,7 @@ async def test_a_vector_that_never_had_a_text_can_be_read_as_empty(
 
 
 @both_stores
-async def test_without_a_store_of_texts_a_long_text_is_an_error_that_names_it(
+async def test_without_a_store_of_texts_a_long_text_is_an_error(
     client: VectorizeClient, kind: Kind
 ) -> None:
     with pytest.raises(InvalidVectorError, match=r"'a'.*takes \d+ bytes.*10240.*texts="):
@@ -263,7 +263,7 @@ async def test_metadata_that_do_not_fit_are_an_error_whatever_the_text(
     assert texts.live == {}
 
 
-def test_a_text_that_d1_does_not_take_is_refused_before_anything_is_sent(
+def test_a_text_that_d1_does_not_take_is_refused_unsent(
     client: VectorizeClient,
 ) -> None:
     sent = recorded(client)
@@ -308,7 +308,7 @@ def test_metadata_are_not_cut(client: VectorizeClient) -> None:
         store.add_texts(["text"], [{"large": "x" * 10_240}], ids=["a"])
 
 
-def test_an_embedded_store_that_is_told_to_cut_keeps_nothing_beside_its_vectors(
+def test_a_store_told_to_cut_keeps_nothing_beside_its_vectors(
     tmp_path: Path,
 ) -> None:
     kind = langchain_vectorize.VectorizeVectorStore
@@ -348,7 +348,7 @@ async def test_metadata_are_updated_and_the_text_stays(
 
 
 @both_ways
-async def test_a_document_whose_long_text_has_not_changed_is_not_embedded_again(
+async def test_an_unchanged_long_text_is_not_embedded_again(
     client: VectorizeClient, texts: Watched, call: Call
 ) -> None:
     store = Chain(client, texts=texts).store
@@ -489,7 +489,7 @@ async def test_old_texts_go_only_when_reads_no_longer_see_their_vectors(
 
 
 @both_stores
-async def test_a_delete_that_is_not_seen_in_time_keeps_the_texts_and_can_be_repeated(
+async def test_a_delete_that_is_not_seen_in_time_keeps_the_texts(
     kind: Kind, texts: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Clock()

@@ -117,7 +117,7 @@ def test_a_key_alone_is_an_error_that_names_the_email() -> None:
 
 
 @both_faces
-def test_missing_credentials_are_an_error_that_lists_every_place_looked_at(face: Face) -> None:
+def test_missing_credentials_list_every_place_looked_at(face: Face) -> None:
     with pytest.raises(ConfigurationError) as caught:
         face.client_class()
     for place in (
@@ -212,7 +212,7 @@ def test_space_around_a_value_as_files_leave_it_does_not_matter(
 
 
 @pytest.mark.parametrize("token", [f"{SECRET}\nX: y", f"{SECRET}é", f"{SECRET}\x00", f"a {SECRET}"])
-def test_a_token_that_no_header_can_hold_is_refused_without_being_shown(token: str) -> None:
+def test_a_token_that_no_header_can_hold_is_not_shown(token: str) -> None:
     with pytest.raises(ConfigurationError, match="token") as caught:
         find_credentials(account_id=ACCOUNT, api_token=token, environ={})
     assert SECRET not in "".join(traceback.format_exception(caught.value))

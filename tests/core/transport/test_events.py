@@ -179,7 +179,7 @@ async def test_a_hook_that_fails_loses_nothing_and_is_logged_once(
 
 
 @both_faces
-async def test_an_operation_that_fails_is_told_with_the_error_it_ends_with(face: Face) -> None:
+async def test_an_operation_that_fails_is_told_with_its_error(face: Face) -> None:
     told: list[Event] = []
     io: SyncIo | AsyncIo = face.io_class(
         Cloudflare(failed(503)).executor(), RetryPolicy(0, 0), events=Events(told.append)
@@ -207,7 +207,7 @@ def test_an_event_is_a_value() -> None:
     }
 
 
-def test_a_store_takes_a_hook_and_a_limit_for_a_connection_of_its_own() -> None:
+def test_a_store_takes_a_hook_and_a_limit() -> None:
     told: list[Event] = []
     embedded = locate("docs", path=":memory:", on_event=told.append)
     embedded.connection.io().emit(WaitEvent("docs", "visible", 0.1, 1, None, "seen"))

@@ -111,7 +111,7 @@ async def test_an_injected_client_is_used_as_it_is_and_never_closed(
 
 
 @both_faces
-async def test_a_client_injected_for_the_other_face_alone_is_an_error_that_names_the_argument(
+async def test_a_client_injected_for_the_other_variant_is_an_error(
     face: Face, made: list[Any]
 ) -> None:
     cloudflare = Cloudflare(ok([]))
@@ -307,7 +307,7 @@ async def test_a_timeout_that_is_given_holds_for_all(
         assert await timeout_of(face, op, timeout=given) == expected
 
 
-async def test_the_event_loop_gets_its_turn_while_a_large_write_is_encoded() -> None:
+async def test_the_event_loop_runs_while_a_large_write_is_encoded() -> None:
     turns = 0
     sent_at: list[int] = []
 
@@ -329,7 +329,7 @@ async def test_the_event_loop_gets_its_turn_while_a_large_write_is_encoded() -> 
 
 
 @both_faces
-async def test_a_transport_for_the_other_face_alone_is_an_error_that_names_the_argument(
+async def test_a_transport_for_the_other_variant_alone_is_an_error(
     face: Face,
 ) -> None:
     one_sided = (

@@ -266,9 +266,7 @@ def test_map_pulls_the_next_item_only_when_a_slot_is_free(drive: Drive, limit: i
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_map_takes_nothing_before_it_is_asked_and_then_no_more_than_it_needs(
-    drive: Drive, limit: int
-) -> None:
+def test_map_takes_no_more_than_it_needs(drive: Drive, limit: int) -> None:
     async def flow(io: Io) -> None:
         work = Work(io)
         async with aclosing(io.map(work, work.items(1_000_000), limit)) as outcomes:
@@ -373,7 +371,7 @@ def test_map_within_map_neither_deadlocks_nor_multiplies_threads(drive: Drive) -
     assert drive(flow) == sum(sum(range(i)) for i in range(8))
 
 
-def test_sync_workers_are_threads_and_with_a_limit_of_one_the_caller_itself() -> None:
+def test_sync_workers_are_threads_or_the_caller_itself() -> None:
     async def here(_: int) -> int:
         return threading.get_ident()
 
@@ -386,9 +384,7 @@ def test_sync_workers_are_threads_and_with_a_limit_of_one_the_caller_itself() ->
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_closing_early_waits_for_what_is_in_flight_and_leaves_nothing(
-    drive: Drive, limit: int
-) -> None:
+def test_closing_early_waits_for_what_is_in_flight(drive: Drive, limit: int) -> None:
     async def flow(io: Io) -> None:
         work = Work(io)
         async with aclosing(io.map(work, work.items(1_000), limit)) as outcomes:
@@ -442,7 +438,7 @@ async def test_cancelling_the_consumer_cancels_what_is_in_flight() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def test_an_interrupt_in_the_consumer_ends_a_sync_map_without_new_work() -> None:
+def test_an_interrupt_in_the_consumer_ends_a_sync_map() -> None:
     io = SyncIo(Echo(), RetryPolicy())
     work = Work(io)
 

@@ -143,7 +143,7 @@ def test_a_strict_window_that_tells_its_count_refuses_nothing() -> None:
     assert seconds <= 1.2 * AT_LEAST
 
 
-def test_a_strict_window_that_does_not_tell_refuses_few_and_none_for_good() -> None:
+def test_a_strict_window_that_does_not_tell_refuses_few() -> None:
     seconds, server = spent(
         lambda clock: Server(StrictLimit(1_200, clock), lambda name: name == "retry-after")
     )
@@ -250,7 +250,7 @@ def test_without_a_limit_nothing_waits() -> None:
 
 
 @pytest.mark.parametrize("requests", [None, 100])
-def test_where_the_service_counts_less_its_count_holds_until_it_starts_anew(
+def test_where_the_service_counts_less_its_count_holds(
     requests: int | None,
 ) -> None:
     them = Connected(requests, 1.0)
@@ -266,7 +266,7 @@ def test_where_the_service_counts_less_its_count_holds_until_it_starts_anew(
     assert them.delays(4) == [0, 0, 0, 0.1]
 
 
-def test_a_service_that_starts_anew_has_a_whole_window_for_a_bucket_that_is_empty() -> None:
+def test_a_new_window_of_the_service_fills_the_bucket() -> None:
     them = Connected(4, 8_000.0)
     assert them.delays(4) == [0, 0, 0, 0]
     them.answered(4, **window(left=0, seconds=30, quota=4))
@@ -274,7 +274,7 @@ def test_a_service_that_starts_anew_has_a_whole_window_for_a_bucket_that_is_empt
     assert them.delays(4) == [0, 0, 0, 0]
 
 
-def test_answers_that_overtake_each_other_do_not_make_more_of_what_is_left() -> None:
+def test_answers_that_overtake_each_other_leave_no_more() -> None:
     them = Connected(None)
     them.delays(3)
     for left in (1, 3, 2):
@@ -282,7 +282,7 @@ def test_answers_that_overtake_each_other_do_not_make_more_of_what_is_left() -> 
     assert them.delays(2) == [0, 0.1]
 
 
-def test_of_what_answers_say_of_the_end_of_a_window_the_earliest_is_believed() -> None:
+def test_of_the_ends_of_a_window_the_earliest_is_believed() -> None:
     them = Connected(None)
     them.delays(3)
     them.answered(**window(left=2, seconds=30))
@@ -294,7 +294,7 @@ def test_of_what_answers_say_of_the_end_of_a_window_the_earliest_is_believed() -
     assert them.delays(1) == [16]
 
 
-def test_a_request_whose_answer_is_lost_counts_as_one_of_what_is_left() -> None:
+def test_a_request_whose_answer_is_lost_counts() -> None:
     them = Connected(None)
     them.delays(2)
     them.answered(**window(left=1, seconds=30))
@@ -405,7 +405,7 @@ async def test_a_write_waits_out_a_block_that_another_one_met(face: Face) -> Non
 
 
 @both_faces
-async def test_after_the_wait_for_the_limit_there_is_as_long_again_for_retries(face: Face) -> None:
+async def test_waiting_for_the_limit_takes_no_time_from_retries(face: Face) -> None:
     them = Scripted(face, BLOCK, WRITTEN)
     them.limiter.refused(400.0)
     await them.call(WRITE)
@@ -443,7 +443,7 @@ async def test_for_how_long_all_wait_after_what_one_operation_was_told(
 
 
 @both_faces
-async def test_a_wait_that_is_too_long_to_try_again_ends_with_the_real_error(face: Face) -> None:
+async def test_a_pause_that_is_too_long_ends_with_the_real_error(face: Face) -> None:
     them = Scripted(face, failed(503, 1001), INFO, limit=RateLimit(1, 60.0))
     with pytest.raises(ServerError) as caught:
         await them.call(READ)
@@ -498,7 +498,7 @@ def test_a_limit_that_lets_nothing_through_is_none(limit: dict[str, Any]) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_after_a_fork_the_child_does_not_wait_for_the_parents_requests() -> None:
+def test_a_forked_child_does_not_wait_for_its_parents_requests() -> None:
     program = """
         import os, threading
         from vectorize_core.transport.rate_limit import RateLimiter, RateLimit

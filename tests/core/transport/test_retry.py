@@ -142,7 +142,7 @@ EXHAUSTED: dict[str, tuple[Answer, type[ApiError], int | None, str]] = {
 
 @both_faces
 @pytest.mark.parametrize(("fault", "kind", "code", "message"), EXHAUSTED.values(), ids=EXHAUSTED)
-async def test_when_time_is_up_the_last_error_is_raised_with_all_that_cloudflare_said(
+async def test_when_time_is_up_the_last_error_is_raised(
     slept: list[float],
     face: Face,
     fault: Answer,
@@ -173,7 +173,7 @@ async def test_when_time_is_up_the_last_error_is_raised_with_all_that_cloudflare
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-async def test_a_lost_connection_says_whether_the_request_may_have_arrived(
+async def test_a_lost_connection_says_whether_it_may_have_acted(
     slept: list[float], face: Face, fault: Exception, kind: type, sent: bool
 ) -> None:
     with pytest.raises(ConnectionFailedError) as caught:
@@ -290,7 +290,7 @@ VERDICTS: dict[str, tuple[list[Answer | Exception], type[VectorizeError], str | 
 
 @both_faces
 @pytest.mark.parametrize(("answers", "kind", "note"), VERDICTS.values(), ids=VERDICTS)
-async def test_a_write_that_may_have_been_carried_out_does_not_end_as_one_that_was_not(
+async def test_a_write_that_may_have_acted_is_not_called_unwritten(
     slept: list[float],
     face: Face,
     answers: list[Answer | Exception],

@@ -105,7 +105,7 @@ LEAVING = {
 
 
 @pytest.mark.parametrize(("leave", "kind"), LEAVING.values(), ids=LEAVING)
-def test_who_sleeps_out_a_long_delay_is_woken_and_ends_with_its_last_error(
+def test_a_caller_in_a_long_delay_is_woken_with_the_last_error(
     leave: Callable[[], None], kind: type[BaseException]
 ) -> None:
     calls = Calls(WRITTEN, BLOCKED)
@@ -160,7 +160,7 @@ def test_an_interrupt_while_all_wait_for_a_long_delay_ends_it(how: Callable[[], 
     assert (calls.pulled, len(calls.cloudflare.requests)) == (3, 3)
 
 
-def test_an_interrupt_ends_a_delay_that_the_caller_itself_sleeps_out() -> None:
+def test_an_interrupt_ends_a_delay_of_the_caller_itself() -> None:
     calls = Calls(BLOCKED)
     threading.Timer(0.1, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
@@ -188,7 +188,7 @@ def test_an_interrupt_while_items_are_pulled_ends_it() -> None:
     assert [type(error) for error in calls.ended] == [RateLimitError] * 2
 
 
-def test_a_flow_that_sends_several_requests_in_a_worker_begins_no_other_one() -> None:
+def test_a_flow_of_several_requests_begins_no_other_one() -> None:
     calls = Calls(WRITTEN)
     go_on = threading.Event()
 
@@ -210,7 +210,7 @@ def test_a_flow_that_sends_several_requests_in_a_worker_begins_no_other_one() ->
     assert [type(error).__name__ for error in calls.ended[2:]] == ["StoppedError"]
 
 
-def test_workers_of_a_map_that_ended_well_do_not_stop_what_others_do_in_their_context() -> None:
+def test_workers_of_an_ended_map_stop_nothing_of_others() -> None:
     calls = Calls(WRITTEN)
     later: list[Any] = []
 
@@ -248,7 +248,7 @@ class Slow:
     async def aclose(self) -> None: ...
 
 
-def test_attempts_that_run_are_waited_for_but_a_second_interrupt_is_not_kept_waiting() -> None:
+def test_a_second_interrupt_is_not_kept_waiting() -> None:
     slow = Slow()
     io = SyncIo(slow, RetryPolicy())
 

@@ -162,7 +162,7 @@ async def test_a_second_failure_counts_what_was_in_before(
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_another_input_is_refused_before_anything_is_embedded_or_sent(
+def test_another_input_is_refused_at_once(
     client: VectorizeClient, tmp_path: Path, named: bool
 ) -> None:
     embedder = Embedder()
@@ -188,7 +188,7 @@ def test_another_input_is_refused_before_anything_is_embedded_or_sent(
 
 @both_ways
 @pytest.mark.parametrize("by", ["error", "file"])
-async def test_what_was_sent_under_an_id_made_up_is_sent_again_under_the_same(
+async def test_what_was_sent_under_a_made_up_id_keeps_it(
     call: Any, by: str, client: VectorizeClient, cut: Cut, tmp_path: Path
 ) -> None:
     store, path = store_on(client, Embedder()), tmp_path / "checkpoint"
@@ -203,7 +203,7 @@ async def test_what_was_sent_under_an_id_made_up_is_sent_again_under_the_same(
     assert texts_of(store, ids) == TEXTS
 
 
-def test_ids_that_were_given_are_not_taken_for_ones_that_were_made_up(
+def test_ids_given_are_not_taken_for_ones_made_up(
     client: VectorizeClient, cut: Cut, tmp_path: Path
 ) -> None:
     store, path = store_on(client, Embedder()), tmp_path / "checkpoint"
@@ -263,7 +263,7 @@ def test_the_checkpoint_of_another_index_is_refused(
         other.add_texts(TEXTS, ids=ids, resume=path)
 
 
-def test_a_directory_that_does_not_exist_is_an_error_before_anything_is_embedded(
+def test_a_missing_directory_is_an_error_before_embedding(
     client: VectorizeClient, tmp_path: Path
 ) -> None:
     embedder = Embedder()

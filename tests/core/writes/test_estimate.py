@@ -62,7 +62,7 @@ async def test_an_estimate_of_texts_embeds_nothing_and_comes_close(call: Any) ->
 
 
 @both_ways
-async def test_an_estimate_for_an_index_that_is_yet_to_be_made_makes_none(call: Any) -> None:
+async def test_an_estimate_makes_no_index(call: Any) -> None:
     with VectorizeClient.local() as client:
         store = VectorizeVectorStore(
             Embedder(), client=client, index_name="docs", create_index=True

@@ -219,7 +219,7 @@ def test_an_error_of_the_input_lets_what_is_on_its_way_arrive(
     assert workers() == []
 
 
-def test_who_is_told_of_a_batch_and_who_yields_records_may_write_the_same_ids(
+def test_callbacks_and_iterators_may_write_the_same_ids(
     connection: Connection,
 ) -> None:
     index = Index(connection, "docs")

@@ -74,7 +74,7 @@ def refusing(*names: str) -> Callable[[Sequence[Vector]], int | None]:
 
 
 @both_faces
-async def test_one_bad_record_of_many_is_named_and_the_others_are_written(
+async def test_one_bad_record_of_many_is_named_and_no_other_is_lost(
     face: Face,
 ) -> None:
     picky = Picky(refusing("6789"))
@@ -92,7 +92,7 @@ async def test_one_bad_record_of_many_is_named_and_the_others_are_written(
 
 
 @both_faces
-async def test_several_bad_records_are_all_named_even_if_nothing_else_was_sent(face: Face) -> None:
+async def test_several_bad_records_are_all_named(face: Face) -> None:
     picky = Picky(refusing("a", "b"))
     with pytest.raises(PartialWriteError) as caught:
         await settled(picky.index(face).upsert([record("a"), record("b")]))
@@ -101,7 +101,7 @@ async def test_several_bad_records_are_all_named_even_if_nothing_else_was_sent(f
 
 
 @both_faces
-async def test_a_single_refused_record_is_the_services_own_error_with_its_name(face: Face) -> None:
+async def test_a_single_refused_record_is_the_services_own_error(face: Face) -> None:
     picky = Picky(refusing("a"))
     with pytest.raises(BadRequestError, match=r"record 'a', position 0.*40023") as caught:
         await settled(picky.index(face).upsert([record("a")]))

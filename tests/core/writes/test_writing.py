@@ -219,7 +219,7 @@ async def test_batches_are_cut_by_bytes_as_sent(face: Face, value: float) -> Non
 @both_faces
 @pytest.mark.parametrize("as_generator", [False, True])
 @pytest.mark.parametrize(("flow", "wins"), [(writing.upsert, max), (writing.insert, min)])
-async def test_of_repeated_ids_the_right_one_wins_also_among_batches_in_flight(
+async def test_of_repeated_ids_in_flight_the_right_one_wins(
     face: Face, slow: Slow, connection: Connection, flow: Any, wins: Any, as_generator: bool
 ) -> None:
     chosen = random.Random(7).choices(range(6), k=150)
@@ -262,7 +262,7 @@ async def test_batches_that_share_no_id_are_in_flight_at_once(
 
 @both_faces
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_a_generator_is_read_at_most_one_batch_ahead_of_what_is_on_its_way(
+async def test_a_generator_is_read_at_most_one_batch_ahead(
     face: Face, connection: Connection, concurrency: int
 ) -> None:
     written, ahead = 0, 0
@@ -308,7 +308,7 @@ async def test_a_sequence_is_checked_as_a_whole_before_anything_is_sent(
 
 
 @both_faces
-async def test_a_bad_record_of_a_generator_ends_the_write_and_is_accounted_for(
+async def test_a_bad_record_of_a_generator_ends_the_write(
     face: Face, slow: Slow, connection: Connection
 ) -> None:
     yielded = 0
@@ -330,7 +330,7 @@ async def test_a_bad_record_of_a_generator_ends_the_write_and_is_accounted_for(
 
 
 @both_faces
-async def test_a_generator_that_fails_ends_the_write_with_its_own_error_as_cause(
+async def test_a_generator_that_fails_is_the_cause_of_the_error(
     face: Face, connection: Connection
 ) -> None:
     def produce() -> Iterator[Vector]:
@@ -391,7 +391,7 @@ async def test_where_all_share_one_fate_the_cause_itself_is_raised(
 
 
 @both_faces
-async def test_an_unknown_batch_with_unsent_ones_behind_it_is_accounted_for(face: Face) -> None:
+async def test_an_unknown_batch_before_unsent_ones_is_accounted_for(face: Face) -> None:
     cloud = Cloud(2, {0: "503"})
     with pytest.raises(PartialWriteError) as caught:
         await upsert(face, cloud.connection, records(4), batch_size=2, concurrency=1)
@@ -411,7 +411,7 @@ async def test_an_unknown_batch_with_unsent_ones_behind_it_is_accounted_for(face
     spare=st.integers(0, 1),
     as_generator=st.booleans(),
 )
-async def test_every_record_consumed_is_in_the_one_list_that_is_true_of_it(
+async def test_every_record_is_in_the_one_list_that_is_true_of_it(
     face: Face, fates: list[str], concurrency: int, spare: int, as_generator: bool
 ) -> None:
     vectors = records(2 * len(fates) - spare)
@@ -494,7 +494,7 @@ async def test_a_report_that_raises_ends_the_write_and_loses_no_account(
         {"wait": 1},
     ],
 )
-async def test_impossible_options_are_refused_before_anything_is_taken_or_sent(
+async def test_impossible_options_are_refused_at_once(
     face: Face, slow: Slow, connection: Connection, wrong: Any
 ) -> None:
     source = iter(records(2))
