@@ -8,7 +8,7 @@ from examples.minilm import MiniLM
 
 
 class MiniLMEmbeddings(Embeddings):
-    """LangChain's face of `MiniLM`: lists of 384 floats, length one.
+    """`MiniLM` for LangChain: lists of 384 floats, length one.
 
     The async methods work in a thread, so the event loop stays free.
     """

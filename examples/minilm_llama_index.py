@@ -11,7 +11,7 @@ from examples.minilm import MiniLM
 
 
 class MiniLMEmbedding(BaseEmbedding):
-    """LlamaIndex's face of `MiniLM`: lists of 384 floats, length one.
+    """`MiniLM` for LlamaIndex: lists of 384 floats, length one.
 
     The async methods work in a thread, so the event loop stays free.
     """

@@ -1,4 +1,4 @@
-"""What a record of ours looks like inside a vector (docs/layout.md). Uses api.
+"""What a record of ours looks like inside a vector (docs/layout.md). May use api.
 
 The names of `record` are imported from here: ``layout.encode``, ``layout.BUCKET``.
 """

@@ -1,1 +1,1 @@
-"""Reading past the caps of one answer: by id, by search, by filter. Uses state and filters."""
+"""Reading past the caps of one answer: by id, by search, by filter. May use state, filters."""

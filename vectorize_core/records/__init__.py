@@ -1,1 +1,1 @@
-"""What the stores of both frameworks do with records. Uses all of the core but cli."""
+"""What the stores of both frameworks do with records. May use all but cli."""

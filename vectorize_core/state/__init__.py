@@ -1,1 +1,1 @@
-"""What a client knows of an index, and waiting for its writes. Uses transport and layout."""
+"""What a client knows of an index, and waiting for its writes. May use transport, layout."""

@@ -1,4 +1,4 @@
-"""Where a text goes that does not fit into a vector's metadata (docs/long-texts.md)."""
+"""Texts that do not fit into a vector's metadata (docs/long-texts.md). May use all but records."""
 
 from vectorize_core.texts.d1 import D1Texts
 from vectorize_core.texts.sqlite import SqliteTexts

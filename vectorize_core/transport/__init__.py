@@ -1,1 +1,1 @@
-"""Carrying out one call, sync and async, with retries and a rate limit. Uses api."""
+"""Carrying out one call, sync and async, with retries and a rate limit. May use api."""

@@ -1,1 +1,1 @@
-"""Writing any number of records, with an outcome for each. Uses reads and the rooms below."""
+"""Writing any number of records, with an outcome for each. May use reads and below."""

@@ -1,0 +1,63 @@
+"""The rooms of docs/design.md: no import goes upwards, and no call passes many files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("vectorize_core", "langchain_vectorize", "llama_index_vectorize")
+MOST_FILES = {"add": 30, "search": 30, "delete": 38}
+
+
+def check_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())"
+    return subprocess.run(
+        [sys.executable, "-c", code, "--no-cache", "--no-logo"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "complaint"),
+    [
+        ("api/wire.py", "from vectorize_core.reads import search", "api is not allowed to import"),
+        ("state/polling.py", "from vectorize_core.filters import F", "state is not allowed to"),
+        ("local/vectors.py", "from vectorize_core.transport.io import Io", "local.vectors -> "),
+        ("records/target.py", "import langchain_core", "records.target -> langchain_core"),
+        ("client.py", "import sqlite3", "client -> sqlite3"),
+    ],
+)
+def test_an_import_upwards_breaks_a_contract(
+    tmp_path: Path, file: str, line: str, complaint: str
+) -> None:
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "vectorize_core" / file).open("a") as written:
+        written.write(f"\n{line}\n")
+    done = check_imports(tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert complaint in " ".join(done.stdout.split())
+
+
+def test_no_call_passes_more_files_than_a_reader_can_follow() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.rooms"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.findall(r"(\w+) +(\w+) +(\d+) files", done.stdout)
+    assert len(found) == 6
+    for store, call, files in found:
+        assert int(files) <= MOST_FILES[call], (store, call)
