@@ -1,4 +1,4 @@
-"""What the tests of both stores share: one driver for both faces, texts as vectors, a record."""
+"""What the tests of both stores share: one driver for both variants, texts as vectors, a record."""
 
 from __future__ import annotations
 

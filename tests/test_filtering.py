@@ -224,9 +224,7 @@ async def test_a_filter_is_explained_before_it_is_paid_for(filled: Any, call: Ca
 
 @both_ways
 @pytest.mark.parametrize("kind", [LangChainStore, LlamaIndexStore])
-async def test_a_record_older_than_its_index_is_found_rewritten(
-    call: Call, kind: Any
-) -> None:
+async def test_a_record_older_than_its_index_is_found_rewritten(call: Call, kind: Any) -> None:
     client = VectorizeClient.local()
     options: Any = {"index_name": "docs", "client": client}
     filled = LangChainStore(Given(ROWS, QUERY), create_index=True, **options)

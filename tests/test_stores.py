@@ -1,4 +1,4 @@
-"""What holds for both stores alike: where they work, their options, both faces, closing."""
+"""What holds for both stores alike: where they work, their options, both variants, closing."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ async def test_a_store_waits_for_what_was_written_before(kind: Kind, call: Call)
         await await_writes(kind, call, store, wait_timeout=30)
         assert sorted(await kind.search(call, store, "a")) == ["a", "b"]
         await kind.add(call, store, "c")
-        # A connection has two faces, and other stores may use it.
+        # A connection has two variants, and other stores may use it.
         again = kind.make(client=client, index_name="docs")
         other = sync_call if call is async_call else async_call
         await await_writes(kind, other, again, wait_timeout=30)
@@ -308,7 +308,7 @@ async def test_a_store_waits_for_what_was_written_before(kind: Kind, call: Call)
 
 
 @both_stores
-def test_both_faces_of_waiting_take_the_same_arguments(kind: Kind) -> None:
+def test_both_variants_of_waiting_take_the_same_arguments(kind: Kind) -> None:
     one = kind.store.wait if kind is LANGCHAIN else kind.store.wait_for_writes
     assert inspect.signature(one) == inspect.signature(kind.store.await_writes)
     assert inspect.iscoroutinefunction(kind.store.await_writes)
@@ -372,7 +372,7 @@ def test_an_unknown_keyword_of_the_constructor_names_the_nearest(
         kind.make(path=":memory:", zzz=1)
 
 
-# Both faces
+# Both variants
 
 
 @both_stores

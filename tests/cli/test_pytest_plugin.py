@@ -43,7 +43,7 @@ def test_the_fixture(pytester: pytest.Pytester) -> None:
         def test_each_test_has_its_own(vectorize_local):
             assert vectorize_local.client.list_indexes() == ()
 
-        async def test_both_faces_see_the_same(vectorize_local):
+        async def test_both_variants_see_the_same(vectorize_local):
             vectorize_local.client.create_index("docs", dimensions=32)
             index = vectorize_local.async_client.index("docs")
             await index.upsert([Vector("a", [1.0] * 32)], wait="visible")

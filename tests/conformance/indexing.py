@@ -19,7 +19,7 @@ def documents(texts: str, source: str = "a") -> list[Document]:
 
 
 class Indexer:
-    """A store, a record manager whose time moves on, and either face of the indexing API."""
+    """A store, a record manager whose time moves on, and either variant of the indexing API."""
 
     def __init__(self, store: VectorStore, awaited: bool, namespace: str = "docs") -> None:
         self.store = store

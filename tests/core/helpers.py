@@ -1,4 +1,4 @@
-"""A scripted Cloudflare, and one way to use both faces of a client."""
+"""A scripted Cloudflare, and one way to use both variants of a client."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Cloudflare(httpx.MockTransport):
 
 
 @dataclass(frozen=True)
-class Face:
+class Variant:
     """The sync or the async half of everything; awaited or not, `settled` makes them one."""
 
     name: str
@@ -110,9 +110,9 @@ async def settled(value: T | Awaitable[T]) -> T:
     return cast("T", await value if inspect.isawaitable(value) else value)
 
 
-SYNC = Face("sync", VectorizeClient, SyncIo)
-ASYNC = Face("async", AsyncVectorizeClient, AsyncIo)
-both_faces = pytest.mark.parametrize("face", [SYNC, ASYNC], ids=lambda face: face.name)
+SYNC = Variant("sync", VectorizeClient, SyncIo)
+ASYNC = Variant("async", AsyncVectorizeClient, AsyncIo)
+both_variants = pytest.mark.parametrize("variant", [SYNC, ASYNC], ids=lambda variant: variant.name)
 
 
 def plain(value: Any) -> Any:

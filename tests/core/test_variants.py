@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.helpers import Face, both_faces, settled
+from tests.core.helpers import Variant, both_variants, settled
 from vectorize_core import (
     AsyncIndex,
     AsyncVectorizeClient,
@@ -44,21 +44,21 @@ def signature(method: Any) -> list[tuple[str, Any, Any]]:
 
 
 @pairs
-def test_both_faces_have_the_same_methods(sync_class: type, async_class: type) -> None:
+def test_both_variants_have_the_same_methods(sync_class: type, async_class: type) -> None:
     assert {ASYNC_NAMES.get(name, name) for name in methods(sync_class)} == set(
         methods(async_class)
     )
 
 
 @pairs
-def test_both_faces_take_the_same_arguments(sync_class: type, async_class: type) -> None:
+def test_both_variants_take_the_same_arguments(sync_class: type, async_class: type) -> None:
     there = methods(async_class)
     for name, method in methods(sync_class).items():
         assert signature(method) == signature(there[ASYNC_NAMES.get(name, name)]), name
 
 
 @pairs
-def test_both_faces_take_the_same_options(sync_class: type, async_class: type) -> None:
+def test_both_variants_take_the_same_options(sync_class: type, async_class: type) -> None:
     there = methods(async_class)
     for name, method in methods(sync_class).items():
         options = method.__annotations__.get("options")
@@ -66,7 +66,7 @@ def test_both_faces_take_the_same_options(sync_class: type, async_class: type) -
 
 
 @pairs
-def test_both_faces_have_the_same_properties(sync_class: type, async_class: type) -> None:
+def test_both_variants_have_the_same_properties(sync_class: type, async_class: type) -> None:
     def properties(cls: type) -> set[str]:
         return {name for name, _ in inspect.getmembers(cls, lambda m: isinstance(m, property))}
 
@@ -108,24 +108,24 @@ assert "vectorize_core.local" in sys.modules
     assert done.stdout.strip() == "[]"
 
 
-@both_faces
+@both_variants
 async def test_a_closed_embedded_client_leaves_no_thread(
-    face: Face,
+    variant: Variant,
 ) -> None:
     def threads() -> list[str]:
         return [t.name for t in threading.enumerate() if t.name.startswith("vectorize")]
 
-    client: Any = face.client_class.local()
+    client: Any = variant.client_class.local()
     await settled(client.create_index("docs", dimensions=32, record_layout=False))
-    await face.close(client)
+    await variant.close(client)
     for use in (client.list_indexes, client.index("docs").info):
         with pytest.raises(VectorizeError, match="closed"):
             await settled(use())
     assert threads() == []
-    await face.close(client)
+    await variant.close(client)
 
 
-async def test_both_faces_of_one_connection_see_the_same_embedded_data() -> None:
+async def test_both_variants_of_one_connection_see_the_same_embedded_data() -> None:
     with VectorizeClient.local() as client:
         client.create_index("docs", dimensions=32, record_layout=False)
         found = await AsyncIndex(client.connection, "docs").details()

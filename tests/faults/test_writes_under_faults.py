@@ -112,9 +112,9 @@ class Run:
         )
 
     def __str__(self) -> str:
-        rate, face, framework = COMBINATIONS[self.seed % 12]
+        rate, variant, framework = COMBINATIONS[self.seed % 12]
         manner = "patient" if self.patient else "hasty"
-        return f"seed-{self.seed}-{framework}-{face}-{rate:.0%}-{manner}"
+        return f"seed-{self.seed}-{framework}-{variant}-{rate:.0%}-{manner}"
 
     def rows(self) -> list[Row]:
         """The input. An id that repeats does so while the earlier record may be on its way."""

@@ -153,7 +153,7 @@ async def test_a_generator_is_embedded_not_far_ahead_of_sending(
 
 
 @both_ways
-async def test_each_face_embeds_natively(
+async def test_each_variant_embeds_natively(
     store: VectorizeVectorStore, embedder: Embedder, call: Call
 ) -> None:
     await add(call, store, "texts", ROWS)

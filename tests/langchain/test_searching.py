@@ -1,4 +1,4 @@
-"""Searching: as many as asked for, in the exact order, by every method and both faces."""
+"""Searching: as many as asked for, in the exact order, by every method and both variants."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What LlamaIndex really calls, of each of its parts that has a vector store, and what comes of it.
 
-Its parts call the store in ways that its interface does not tell; each is here, on both faces.
+Its parts call the store in ways that its interface does not tell; each is here, on both variants.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from tests.llama_index.helpers import MODEL, documents, run_pipeline, text_node
 from tests.stores import Call, both_ways, sync_call, vector
 from vectorize_core import UnindexedPropertyError
 
-FACES = {
+VARIANTS = {
     "add": ("add", "async_add"),
     **{
         name: (name, f"a{name}")
@@ -64,7 +64,7 @@ class Traced(VectorizeVectorStore):
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
-        if not any(name in names for names in FACES.values()) and name != "persist":
+        if not any(name in names for names in VARIANTS.values()) and name != "persist":
             return found
 
         def called(*args: Any, **kwargs: Any) -> Any:
@@ -78,7 +78,7 @@ class Traced(VectorizeVectorStore):
         told: list[Any] = []
         for name, args, kwargs in self._calls:
             (first,) = args or (None,)
-            if name in FACES["add"]:
+            if name in VARIANTS["add"]:
                 first = len(first)
             elif isinstance(first, VectorStoreQuery):
                 first = first.node_ids
@@ -99,8 +99,8 @@ def index(store: Traced) -> VectorStoreIndex:
     return VectorStoreIndex([], storage_context=StorageContext.from_defaults(vector_store=store))
 
 
-def face(call: Call, name: str) -> str:
-    return FACES[name][call is not sync_call]
+def variant(call: Call, name: str) -> str:
+    return VARIANTS[name][call is not sync_call]
 
 
 def ids(store: Traced) -> set[str]:
@@ -136,7 +136,7 @@ async def test_inserting_adds(store: Traced, index: VectorStoreIndex, call: Call
     await call(index, "insert", documents("one")[0])
     await call(index, "insert_nodes", [TextNode(id_="a", text="a"), TextNode(id_="b", text="b")])
     await call(index, "insert_nodes", [TextNode(id_="c", text="c")], namespace="tenant", wait=True)
-    add = face(call, "add")
+    add = variant(call, "add")
     kwargs = {"namespace": "tenant", "wait": True}
     assert store.calls() == [(add, 1), (add, 2), (add, 1, kwargs)]
     assert ids(store) > {"a", "b", "c"}
@@ -161,7 +161,7 @@ async def test_deleting_from_an_index(store: Traced, index: VectorStoreIndex, ca
     await call(index, "delete_ref_doc", "unknown", delete_from_docstore=True)
     await call(index, "delete_nodes", ["1", "unknown"])
     await call(index, "delete_nodes", ["3"], wait=True)
-    delete, delete_nodes = face(call, "delete"), face(call, "delete_nodes")
+    delete, delete_nodes = variant(call, "delete"), variant(call, "delete_nodes")
     assert store.calls() == [
         (delete, "doc-0"),
         (delete, "unknown"),
@@ -182,7 +182,7 @@ async def test_refreshing_changes_what_has_changed(
         store_nodes_override=True,
     )
     assert await call(index, "refresh_ref_docs", documents("one", "two")) == [True, True]
-    add, delete = face(call, "add"), face(call, "delete")
+    add, delete = variant(call, "add"), variant(call, "delete")
     assert store.calls() == [(add, 1), (add, 1)]
     changed = documents("one", "changed", "three")
     assert await call(index, "refresh_ref_docs", changed) == [False, True, True]
@@ -206,7 +206,7 @@ async def test_refreshing_an_opened_index_keeps_stable_ids(store: Traced, call: 
 
     for text in ("one", "changed"):
         assert await call(opened(), "refresh_ref_docs", documents(text)) == [True]
-    assert store.calls() == [(face(call, "add"), 1)] * 2
+    assert store.calls() == [(variant(call, "add"), 1)] * 2
     assert ids(store) == {"doc-0"}
 
 
@@ -244,7 +244,7 @@ async def test_a_retriever_of_an_index_is_restricted_to_no_nodes(
         (VectorIndexRetriever(index, similarity_top_k=5), None),
     ):
         assert len(await call(retriever, "retrieve", "1")) == 3
-        assert store.calls() == [(face(call, "query"), node_ids)]
+        assert store.calls() == [(variant(call, "query"), node_ids)]
 
 
 @both_ways
@@ -258,7 +258,7 @@ async def test_options_of_a_query_come_with_the_retriever(
     retriever = index.as_retriever(vector_store_kwargs=options)
     (found,) = await call(retriever, "retrieve", "q")
     assert found.node.node_id == "a"
-    assert store.calls() == [(face(call, "query"), [], options)]
+    assert store.calls() == [(variant(call, "query"), [], options)]
     wrong = index.as_retriever(vector_store_kwargs={"name_space": "tenant"})
     with pytest.raises(TypeError, match=r"'name_space'.*did you mean 'namespace'"):
         await call(wrong, "retrieve", "q")
@@ -281,7 +281,7 @@ async def test_index_and_image_nodes_hide_no_text_nodes(call: Call, node_layout:
         await call(index, "insert_nodes", MIXED)
         store.calls()
         found = await call(index.as_retriever(similarity_top_k=9), "retrieve", "text 1")
-        assert store.calls() == [(face(call, "query"), ["i", "m"])]
+        assert store.calls() == [(variant(call, "query"), ["i", "m"])]
         assert {node.node.node_id for node in found} == {"t0", "t1", "t2", "i", "m"}
         assert found[0].node.node_id == "t1"
         # Deleted ones are still asked for.
@@ -393,7 +393,7 @@ def pipeline(store: Traced, strategy: DocstoreStrategy) -> IngestionPipeline:
 async def test_a_pipeline_adds_all_nodes_at_once(store: Traced, call: Call) -> None:
     made = IngestionPipeline(transformations=[MODEL], vector_store=store)
     await run_pipeline(call, made, documents(*(f"text {i}" for i in range(60))))
-    assert store.calls() == [(face(call, "add"), 60)]
+    assert store.calls() == [(variant(call, "add"), 60)]
     assert ids(store) == {f"doc-{i}" for i in range(60)}
 
 
@@ -402,7 +402,7 @@ async def test_a_pipeline_adds_all_nodes_at_once(store: Traced, call: Call) -> N
 async def test_a_pipeline_calls_what_its_strategy_says(
     store: Traced, call: Call, strategy: DocstoreStrategy
 ) -> None:
-    add, delete = face(call, "add"), face(call, "delete")
+    add, delete = variant(call, "add"), variant(call, "delete")
     only_new = strategy == DocstoreStrategy.DUPLICATES_ONLY
     made = pipeline(store, strategy)
     await run_pipeline(call, made, documents("one", "two", "three"))
@@ -497,6 +497,6 @@ async def test_many_documents_are_deleted_at_once(store: Traced, call: Call) -> 
 
 
 def test_every_method_of_the_base_class_is_the_stores_own() -> None:
-    for sync, other in FACES.values():
+    for sync, other in VARIANTS.values():
         for name in (sync, other):
             assert getattr(VectorizeVectorStore, name).__module__.startswith("llama_index_vector")

@@ -1,4 +1,4 @@
-"""Every operation: the exact request it makes, and every documented answer, on both faces."""
+"""Every operation: the exact request it makes, and every documented answer, on both variants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.core.helpers import ACCOUNT, PREFIX, SECRET, Cloudflare, Face, both_faces, ok, plain
+from tests.core.helpers import (
+    ACCOUNT,
+    PREFIX,
+    SECRET,
+    Cloudflare,
+    Variant,
+    both_variants,
+    ok,
+    plain,
+)
 from vectorize_core import InvalidInputError, UnexpectedAnswerError
 from vectorize_core.api import operations
 from vectorize_core.api.operations import (
@@ -362,12 +371,12 @@ def test_there_are_fourteen_operations_and_the_tables_hold_them_all() -> None:
     assert {type(op) for op, _ in NOT_DOCUMENTED.values()} == operations_here - {DeleteIndex}
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("sent", REQUESTS.values(), ids=REQUESTS)
-async def test_the_request_is_exactly_the_documented_one(face: Face, sent: Sent) -> None:
+async def test_the_request_is_exactly_the_documented_one(variant: Variant, sent: Sent) -> None:
     cloudflare = Cloudflare(ok([]))
     with suppress(UnexpectedAnswerError):
-        await face.send(cloudflare.executor(), sent.op)
+        await variant.send(cloudflare.executor(), sent.op)
     (request,) = cloudflare.requests
     assert request.method == sent.method
     assert request.url.scheme == "https"
@@ -383,46 +392,48 @@ async def test_the_request_is_exactly_the_documented_one(face: Face, sent: Sent)
     assert "transfer-encoding" not in headers
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("op", "result", "expected"), ANSWERS.values(), ids=ANSWERS)
 async def test_every_documented_answer_is_read(
-    face: Face, op: Op[Any], result: Any, expected: Any
+    variant: Variant, op: Op[Any], result: Any, expected: Any
 ) -> None:
-    answer = await face.send(Cloudflare(ok(result)).executor(), op)
+    answer = await variant.send(Cloudflare(ok(result)).executor(), op)
     assert plain(answer) == plain(expected)
 
 
-@both_faces
-async def test_a_created_index_may_be_answered_with_201(face: Face) -> None:
+@both_variants
+async def test_a_created_index_may_be_answered_with_201(variant: Variant) -> None:
     cloudflare = Cloudflare(ok(INDEX, status=201))
-    assert await face.send(cloudflare.executor(), CreateIndex("docs", IndexConfig(1024))) == DETAILS
+    assert (
+        await variant.send(cloudflare.executor(), CreateIndex("docs", IndexConfig(1024))) == DETAILS
+    )
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("op", "result"), NOT_DOCUMENTED.values(), ids=NOT_DOCUMENTED)
 async def test_an_undocumented_result_is_an_error_that_shows_it(
-    face: Face, op: Op[Any], result: Any
+    variant: Variant, op: Op[Any], result: Any
 ) -> None:
     with pytest.raises(UnexpectedAnswerError) as caught:
-        await face.send(Cloudflare(ok(result)).executor(), op)
+        await variant.send(Cloudflare(ok(result)).executor(), op)
     assert str(op) in str(caught.value)
     assert str(result) in str(caught.value)
 
 
-@both_faces
-async def test_a_key_with_an_email_goes_into_its_two_headers(face: Face) -> None:
+@both_variants
+async def test_a_key_with_an_email_goes_into_its_two_headers(variant: Variant) -> None:
     cloudflare = Cloudflare(ok([]))
     headers = {"X-Auth-Email": "a@b.c", "X-Auth-Key": SECRET}
     credentials = Credentials(ACCOUNT, headers=headers)
     executor = HttpExecutor(credentials, transport=cloudflare, async_transport=cloudflare)
-    await face.send(executor, ListIndexes())
+    await variant.send(executor, ListIndexes())
     (request,) = cloudflare.requests
     assert request.headers["x-auth-email"] == "a@b.c"
     assert request.headers["x-auth-key"] == SECRET
     assert "authorization" not in request.headers
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(
     ("name", "path"),
     [
@@ -439,10 +450,10 @@ async def test_a_key_with_an_email_goes_into_its_two_headers(face: Face) -> None
 )
 @pytest.mark.parametrize(("make", "rest"), [(GetIndex, b""), (GetInfo, b"/info")])
 async def test_the_name_of_an_index_is_one_segment_of_the_path(
-    face: Face, name: str, path: bytes, make: Any, rest: bytes
+    variant: Variant, name: str, path: bytes, make: Any, rest: bytes
 ) -> None:
     cloudflare = Cloudflare(ok({**INDEX, **INFO}))
-    await face.send(cloudflare.executor(), make(name))
+    await variant.send(cloudflare.executor(), make(name))
     assert cloudflare.requests[0].url.raw_path == f"{PREFIX}/".encode() + path + rest
 
 
@@ -453,22 +464,22 @@ IN_AN_INDEX = {
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("name", ["", ".", ".."])
 @pytest.mark.parametrize("op", IN_AN_INDEX.values(), ids=IN_AN_INDEX)
 async def test_a_name_that_addresses_something_else_is_not_sent(
-    face: Face, op: Any, name: str
+    variant: Variant, op: Any, name: str
 ) -> None:
     cloudflare = Cloudflare(ok(None))
     with pytest.raises(InvalidInputError, match="cannot be the name of an index"):
-        await face.send(cloudflare.executor(), dataclasses.replace(op, index=name))
+        await variant.send(cloudflare.executor(), dataclasses.replace(op, index=name))
     assert cloudflare.requests == []
 
 
-@both_faces
-async def test_a_cursor_arrives_as_it_was_given(face: Face) -> None:
+@both_variants
+async def test_a_cursor_arrives_as_it_was_given(variant: Variant) -> None:
     cloudflare = Cloudflare(ok(LAST_PAGE))
-    await face.send(cloudflare.executor(), ListVectors("docs", 10, "a+b/c==&d e%20"))
+    await variant.send(cloudflare.executor(), ListVectors("docs", 10, "a+b/c==&d e%20"))
     assert dict(cloudflare.requests[0].url.params) == {"count": "10", "cursor": "a+b/c==&d e%20"}
 
 

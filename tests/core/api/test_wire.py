@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.core.helpers import RAY, SECRET, Answer, Cloudflare, Face, both_faces, failed, ok
+from tests.core.helpers import RAY, SECRET, Answer, Cloudflare, Variant, both_variants, failed, ok
 from vectorize_core import (
     ApiError,
     ApiMessage,
@@ -205,13 +205,13 @@ FAILURES: dict[str, tuple[Answer, type[ApiError], int | None]] = {
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("answer", "kind", "code"), FAILURES.values(), ids=FAILURES)
 async def test_a_failure_is_the_typed_error_with_all_that_was_said(
-    face: Face, answer: Answer, kind: type[ApiError], code: int | None
+    variant: Variant, answer: Answer, kind: type[ApiError], code: int | None
 ) -> None:
     with pytest.raises(ApiError) as caught:
-        await face.send(Cloudflare(answer).executor(), GetInfo("docs"))
+        await variant.send(Cloudflare(answer).executor(), GetInfo("docs"))
     error = caught.value
     assert type(error) is kind
     assert error.status == answer.status
@@ -238,12 +238,12 @@ MANY = failed(
 )
 
 
-@both_faces
+@both_variants
 async def test_every_error_of_an_answer_is_kept(
-    face: Face,
+    variant: Variant,
 ) -> None:
     with pytest.raises(BadRequestError) as caught:
-        await face.send(Cloudflare(MANY).executor(), GetInfo("docs"))
+        await variant.send(Cloudflare(MANY).executor(), GetInfo("docs"))
     error = caught.value
     assert error.errors == (
         ApiMessage(40012, "invalid vector", "https://developers.cloudflare.com/x", "/vectors/3"),
@@ -261,10 +261,10 @@ async def test_every_error_of_an_answer_is_kept(
     ) in str(error)
 
 
-@both_faces
-async def test_an_error_pickles_whole(face: Face) -> None:
+@both_variants
+async def test_an_error_pickles_whole(variant: Variant) -> None:
     with pytest.raises(BadRequestError) as caught:
-        await face.send(Cloudflare(MANY).executor(), GetInfo("docs"))
+        await variant.send(Cloudflare(MANY).executor(), GetInfo("docs"))
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (type(copy), str(copy)) == (BadRequestError, str(caught.value))
     assert copy.errors == caught.value.errors
@@ -297,28 +297,30 @@ NOT_THE_ENVELOPE = {
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("content", NOT_THE_ENVELOPE.values(), ids=NOT_THE_ENVELOPE)
-async def test_a_200_that_is_not_the_envelope_is_no_success(face: Face, content: bytes) -> None:
+async def test_a_200_that_is_not_the_envelope_is_no_success(
+    variant: Variant, content: bytes
+) -> None:
     with pytest.raises(UnexpectedAnswerError, match="base_url") as caught:
-        await face.send(Cloudflare(Answer(200, content)).executor(), GetInfo("docs"))
+        await variant.send(Cloudflare(Answer(200, content)).executor(), GetInfo("docs"))
     assert repr(content[:80]) in str(caught.value)
 
 
-@both_faces
-async def test_a_broken_compression_is_an_error_of_ours(face: Face) -> None:
+@both_variants
+async def test_a_broken_compression_is_an_error_of_ours(variant: Variant) -> None:
     broken = Answer(200, b"not gzip", {"content-encoding": "gzip"})
     with pytest.raises(VectorizeError):
-        await face.send(Cloudflare(broken).executor(), GetInfo("docs"))
+        await variant.send(Cloudflare(broken).executor(), GetInfo("docs"))
 
 
-@both_faces
+@both_variants
 async def test_messages_of_a_success_are_logged(
-    face: Face, caplog: pytest.LogCaptureFixture
+    variant: Variant, caplog: pytest.LogCaptureFixture
 ) -> None:
     message: dict[str, Any] = {"code": 1, "message": "this index is old"}
     with caplog.at_level(logging.WARNING, "vectorize_core"):
-        await face.send(Cloudflare(ok([], message)).executor(), ListIndexes())
+        await variant.send(Cloudflare(ok([], message)).executor(), ListIndexes())
     assert [record.message for record in caplog.records] == [
         "ListIndexes: this index is old [code 1]"
     ]

@@ -395,24 +395,24 @@ def test_an_enumeration_gives_up_early(bulk: Index) -> None:
 
 
 @pytest.mark.parametrize("most", [0, -1, True, 2.5])
-def test_an_impossible_ceiling_is_refused(bulk: Index, most: Any) -> None:
+def test_an_impossible_limit_is_refused(bulk: Index, most: Any) -> None:
     with pytest.raises(InvalidInputError, match="max_requests is a positive number"):
         bulk.query(QUERY, max_requests=most)
 
 
-def foreign(count: int, *, stray: Callable[[int], bool]) -> list[Vector]:
+def foreign(count: int, *, unbucketed: Callable[[int], bool]) -> list[Vector]:
     return [
         Vector(
             f"v-{i}",
             RNG.standard_normal(DIMENSIONS),
-            metadata={"n": i, **({} if stray(i) else in_bucket(f"v-{i}"))},
+            metadata={"n": i, **({} if unbucketed(i) else in_bucket(f"v-{i}"))},
         )
         for i in range(count)
     ]
 
 
 SOME = F("n") < 280
-STRAYS: dict[str, Callable[[int], bool]] = {
+UNBUCKETED: dict[str, Callable[[int], bool]] = {
     "all": lambda _: True,
     "half": lambda i: i % 2 == 0,
     "a few": lambda i: i % 30 == 0,
@@ -423,12 +423,12 @@ STRAYS: dict[str, Callable[[int], bool]] = {
 
 @pytest.mark.parametrize("finds_missing", [True, False])
 @pytest.mark.parametrize("record_layout", [True, False])
-@pytest.mark.parametrize("stray", STRAYS.values(), ids=list(STRAYS))
+@pytest.mark.parametrize("unbucketed", UNBUCKETED.values(), ids=list(UNBUCKETED))
 @pytest.mark.covering(1)
 def test_records_in_no_bucket_are_found_too(
-    stray: Callable[[int], bool], record_layout: bool, finds_missing: bool
+    unbucketed: Callable[[int], bool], record_layout: bool, finds_missing: bool
 ) -> None:
-    vectors = foreign(300, stray=stray)
+    vectors = foreign(300, unbucketed=unbucketed)
     index = made(
         vectors,
         record_layout=record_layout,
@@ -456,7 +456,7 @@ def test_more_records_in_one_bucket_than_an_answer_holds_are_found() -> None:
 
 
 def test_records_older_than_the_bucket_index_are_found() -> None:
-    vectors = foreign(150, stray=lambda _: False)
+    vectors = foreign(150, unbucketed=lambda _: False)
     index = made(vectors, record_layout=False)
     for name, kind in layout.METADATA_INDEXES.items():
         index.create_metadata_index(name, kind)
@@ -469,7 +469,7 @@ def test_records_older_than_the_bucket_index_are_found() -> None:
 
 
 def test_the_services_own_filter_needs_buckets_to_go_on() -> None:
-    index = made(foreign(150, stray=lambda _: True))
+    index = made(foreign(150, unbucketed=lambda _: True))
     with pytest.raises(IncompleteAnswerError, match="vectorize_filter"):
         list(index.iter_ids(vectorize_filter={"n": {"$gte": 0}}))
     assert len(list(index.iter_ids(vectorize_filter={"n": {"$lt": 99}}))) == 99

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from tests.core.helpers import Face, both_faces, plain
+from tests.core.helpers import Variant, both_variants, plain
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import GetByIds, ListVectors, Op, Query
 from vectorize_core.connection import Connection, local_connection
@@ -40,12 +40,12 @@ VECTORS = [
 QUERY = RNG.standard_normal(DIMENSIONS).astype(np.float32)
 
 
-def io_of(face: Face, connection: Connection) -> Io:
-    return connection.async_io() if face.is_async else connection.io()
+def io_of(variant: Variant, connection: Connection) -> Io:
+    return connection.async_io() if variant.is_async else connection.io()
 
 
-async def driven(face: Face, flow: Any) -> Any:
-    return await flow if face.is_async else run(flow)
+async def driven(variant: Variant, flow: Any) -> Any:
+    return await flow if variant.is_async else run(flow)
 
 
 def tapped(connection: Connection, before: Callable[[Op[Any]], None] | None = None) -> list[Any]:
@@ -104,19 +104,19 @@ def brute_force(metric: str, vectors: list[Vector]) -> list[tuple[str, float]]:
     return [(vectors[i].id, float(scores[i])) for i in best]
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("k", [0, 1, 4, 20, 50, 51, 75, 100])
 @pytest.mark.parametrize("payload", [True, False])
 @pytest.mark.covering(2)
 async def test_the_nearest_are_those_of_brute_force(
-    face: Face, connection: Connection, metric: str, k: int, payload: bool
+    variant: Variant, connection: Connection, metric: str, k: int, payload: bool
 ) -> None:
     sent = tapped(connection)
     options = {"return_values": payload, "return_metadata": "all" if payload else "none"}
     flow = raw.query(
-        io_of(face, connection), connection.state("docs"), QUERY, k, **cast("Any", options)
+        io_of(variant, connection), connection.state("docs"), QUERY, k, **cast("Any", options)
     )
-    matches = await driven(face, flow)
+    matches = await driven(variant, flow)
     expected = brute_force(metric, VECTORS)[:k]
     assert [match.id for match in matches] == [name for name, _ in expected]
     np.testing.assert_allclose([m.score for m in matches], [s for _, s in expected], atol=1e-4)
@@ -130,7 +130,7 @@ async def test_the_nearest_are_those_of_brute_force(
     assert len(sent) == (0 if k == 0 else 1 + (math.ceil(k / 20) if payload and k > 50 else 0))
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(
     "options",
     [
@@ -143,34 +143,34 @@ async def test_the_nearest_are_those_of_brute_force(
     ],
 )
 async def test_a_match_is_the_same_on_either_side_of_the_cap(
-    face: Face, connection: Connection, options: Any
+    variant: Variant, connection: Connection, options: Any
 ) -> None:
-    io, state = io_of(face, connection), connection.state("docs")
-    below = await driven(face, raw.query(io, state, QUERY, 50, **options))
-    above = await driven(face, raw.query(io, state, QUERY, 60, **options))
+    io, state = io_of(variant, connection), connection.state("docs")
+    below = await driven(variant, raw.query(io, state, QUERY, 50, **options))
+    above = await driven(variant, raw.query(io, state, QUERY, 60, **options))
     assert len(below) == 50
     assert len(above) == 60
 
     assert [plain(match) for match in above[:50]] == [plain(match) for match in below]
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("k", [5, 70])
 async def test_a_query_by_id_begins_with_the_vector_itself(
-    face: Face, connection: Connection, metric: str, k: int
+    variant: Variant, connection: Connection, metric: str, k: int
 ) -> None:
-    io, state = io_of(face, connection), connection.state("docs")
+    io, state = io_of(variant, connection), connection.state("docs")
     flow = raw.query(io, state, "id7", k, return_metadata="all")
-    matches = await driven(face, flow)
+    matches = await driven(variant, flow)
     assert len(matches) == k
     assert metric == "dot-product" or matches[0].id == "id7"
     assert all(match.metadata["n"] == int(match.id[2:]) for match in matches)
 
 
-@both_faces
-async def test_a_record_deleted_between_search_and_fetch_is_left_out(face: Face) -> None:
+@both_variants
+async def test_a_record_deleted_between_search_and_fetch_is_left_out(variant: Variant) -> None:
     connection = made("cosine", VECTORS)
-    io, state = io_of(face, connection), connection.state("docs")
+    io, state = io_of(variant, connection), connection.state("docs")
     best = brute_force("cosine", VECTORS)[:60]
     gone = best[3][0]
     fetched = False
@@ -182,12 +182,12 @@ async def test_a_record_deleted_between_search_and_fetch_is_left_out(face: Face)
             cast("Any", connection.executor).service.delete_by_ids("docs", [gone])
 
     tapped(connection, before)
-    matches = await driven(face, raw.query(io, state, QUERY, 60, return_values=True))
+    matches = await driven(variant, raw.query(io, state, QUERY, 60, return_values=True))
     assert [match.id for match in matches] == [name for name, _ in best if name != gone]
     connection.close()
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(
     ("query", "k", "said"),
     [
@@ -199,23 +199,25 @@ async def test_a_record_deleted_between_search_and_fetch_is_left_out(face: Face)
     ],
 )
 async def test_an_impossible_query_is_refused_before_it_is_sent(
-    face: Face, connection: Connection, query: Any, k: int, said: str
+    variant: Variant, connection: Connection, query: Any, k: int, said: str
 ) -> None:
     sent = tapped(connection)
     with pytest.raises(InvalidInputError, match=said):
-        await driven(face, raw.query(io_of(face, connection), connection.state("docs"), query, k))
+        await driven(
+            variant, raw.query(io_of(variant, connection), connection.state("docs"), query, k)
+        )
     assert not any(isinstance(op, Query) for op in sent)
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("count", [0, 1, 20, 21, 55])
 async def test_get_returns_any_number_in_the_order_asked_for(
-    face: Face, connection: Connection, count: int
+    variant: Variant, connection: Connection, count: int
 ) -> None:
     sent = tapped(connection)
     ids = [f"id{i}" for i in reversed(range(count))]
-    flow = by_id.get_many(io_of(face, connection), connection.state("docs"), ids)
-    found = await driven(face, flow)
+    flow = by_id.get_many(io_of(variant, connection), connection.state("docs"), ids)
+    found = await driven(variant, flow)
     assert list(found) == ids
     assert list(found.values()) == list(reversed(VECTORS[:count]))
     assert sorted(len(op.ids) for op in sent) == sorted(
@@ -223,44 +225,44 @@ async def test_get_returns_any_number_in_the_order_asked_for(
     )
 
 
-@both_faces
-async def test_get_asks_once_for_each_possible_id(face: Face, connection: Connection) -> None:
+@both_variants
+async def test_get_asks_once_for_each_possible_id(variant: Variant, connection: Connection) -> None:
     sent = tapped(connection)
     impossible = ["", "x" * 65, "é" * 33, "\ud800", None, 5]
     ids = cast("Any", ["id3", "unknown", "id1", "id3", *impossible])
-    io, state = io_of(face, connection), connection.state("docs")
-    assert list(await driven(face, by_id.get_many(io, state, ids))) == ["id3", "id1"]
+    io, state = io_of(variant, connection), connection.state("docs")
+    assert list(await driven(variant, by_id.get_many(io, state, ids))) == ["id3", "id1"]
     assert [op.ids for op in sent] == [("id3", "unknown", "id1")]
-    assert await driven(face, by_id.get_many(io, state, cast("Any", impossible))) == {}
+    assert await driven(variant, by_id.get_many(io, state, cast("Any", impossible))) == {}
     assert len(sent) == 1
     with pytest.raises(InvalidInputError, match="list of ids; got 'id3'"):
-        await driven(face, by_id.get_many(io, state, "id3"))
+        await driven(variant, by_id.get_many(io, state, "id3"))
 
 
 async def all_of(pages: Any) -> list[str]:
     return [item async for item in pages]
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("page_size", "pages"), [(1_000, 1), (RECORDS, 1), (129, 2), (40, 4)])
 async def test_every_id_is_listed_once(
-    face: Face, connection: Connection, page_size: int, pages: int
+    variant: Variant, connection: Connection, page_size: int, pages: int
 ) -> None:
     sent = tapped(connection)
-    io, state = io_of(face, connection), connection.state("docs")
-    listed = await driven(face, all_of(by_id.iter_ids(io, state, page_size=page_size)))
+    io, state = io_of(variant, connection), connection.state("docs")
+    listed = await driven(variant, all_of(by_id.iter_ids(io, state, page_size=page_size)))
     assert sorted(listed) == sorted(vector.id for vector in VECTORS)
     assert len(sent) == pages
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("page_size", [0, 1_001])
 async def test_an_impossible_page_size_is_refused(
-    face: Face, connection: Connection, page_size: int
+    variant: Variant, connection: Connection, page_size: int
 ) -> None:
-    io, state = io_of(face, connection), connection.state("docs")
+    io, state = io_of(variant, connection), connection.state("docs")
     with pytest.raises(InvalidInputError, match=f"1 to 1000; got {page_size}"):
-        await driven(face, all_of(by_id.iter_ids(io, state, page_size=page_size)))
+        await driven(variant, all_of(by_id.iter_ids(io, state, page_size=page_size)))
 
 
 def _expiring(at_calls: set[int]) -> Callable[[Op[Any]], None]:
@@ -277,32 +279,34 @@ def _expiring(at_calls: set[int]) -> Callable[[Op[Any]], None]:
     return before
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("at_calls", [{2}, {4}, {2, 4, 6}])
 async def test_an_expired_cursor_repeats_and_loses_no_id(
-    face: Face, connection: Connection, at_calls: set[int]
+    variant: Variant, connection: Connection, at_calls: set[int]
 ) -> None:
     sent = tapped(connection, _expiring(at_calls))
-    io, state = io_of(face, connection), connection.state("docs")
-    listed = await driven(face, all_of(by_id.iter_ids(io, state, page_size=40)))
+    io, state = io_of(variant, connection), connection.state("docs")
+    listed = await driven(variant, all_of(by_id.iter_ids(io, state, page_size=40)))
     assert sorted(listed) == sorted(vector.id for vector in VECTORS)
     restarts = sum(op.cursor is None for op in sent) - 1
     assert restarts == len(at_calls)
 
 
-@both_faces
-async def test_a_listing_that_never_gets_on_gives_up(face: Face, connection: Connection) -> None:
+@both_variants
+async def test_a_listing_that_never_gets_on_gives_up(
+    variant: Variant, connection: Connection
+) -> None:
     sent = tapped(connection, _expiring({2, 4, 6, 8, 10}))
-    io, state = io_of(face, connection), connection.state("docs")
+    io, state = io_of(variant, connection), connection.state("docs")
     with pytest.raises(BadRequestError):
-        await driven(face, all_of(by_id.iter_ids(io, state, page_size=40)))
+        await driven(variant, all_of(by_id.iter_ids(io, state, page_size=40)))
     assert len(sent) == 8
 
 
-@both_faces
-async def test_an_index_deleted_while_it_is_listed_is_an_error(face: Face) -> None:
+@both_variants
+async def test_an_index_deleted_while_it_is_listed_is_an_error(variant: Variant) -> None:
     connection = made("cosine", VECTORS[:50])
-    io, state = io_of(face, connection), connection.state("docs")
+    io, state = io_of(variant, connection), connection.state("docs")
 
     def before(op: Op[Any]) -> None:
         if isinstance(op, ListVectors) and op.cursor is not None:
@@ -310,7 +314,7 @@ async def test_an_index_deleted_while_it_is_listed_is_an_error(face: Face) -> No
 
     sent = tapped(connection, before)
     with pytest.raises(IndexNotFoundError):
-        await driven(face, all_of(by_id.iter_ids(io, state, page_size=40)))
+        await driven(variant, all_of(by_id.iter_ids(io, state, page_size=40)))
     assert len(sent) == 3
     connection.close()
 

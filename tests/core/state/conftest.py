@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.helpers import Face
+from tests.core.helpers import Variant
 from tests.core.state.waits import World, Worlds
 
 
@@ -13,8 +13,8 @@ from tests.core.state.waits import World, Worlds
 def worlds() -> Iterator[Worlds]:
     made: list[World] = []
 
-    def make(face: Face, **behavior: Any) -> World:
-        made.append(World(face, **behavior))
+    def make(variant: Variant, **behavior: Any) -> World:
+        made.append(World(variant, **behavior))
         return made[-1]
 
     yield make

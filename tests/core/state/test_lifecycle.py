@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.core.helpers import Face, both_faces
+from tests.core.helpers import Variant, both_variants
 from vectorize_core import layout
 from vectorize_core.api.operations import (
     CreateIndex,
@@ -43,10 +43,10 @@ QUICK = RetryPolicy(read_deadline=5, write_deadline=5, first_delay=0.001, max_de
 
 
 class Account:
-    """An embedded Vectorize, and one face to it; ``faults`` come instead of, or after, an op."""
+    """An embedded Vectorize, and one variant to it; ``faults`` come instead of, or after, an op."""
 
-    def __init__(self, face: Face, **delays: float) -> None:
-        self.face = face
+    def __init__(self, variant: Variant, **delays: float) -> None:
+        self.variant = variant
         self.service = Service(behavior=Behavior(**cast("Any", delays)))
         executor = cast("Any", EmbeddedExecutor(self.service))
         self.connection = Connection(executor, QUICK)
@@ -78,10 +78,10 @@ class Account:
 
     @property
     def io(self) -> Io:
-        return self.connection.async_io() if self.face.is_async else self.connection.io()
+        return self.connection.async_io() if self.variant.is_async else self.connection.io()
 
     async def run(self, flow: Any) -> Any:
-        return await flow if self.face.is_async else run(flow)
+        return await flow if self.variant.is_async else run(flow)
 
     async def create(self, name: str = "docs", **options: Any) -> Any:
         return await self.run(
@@ -115,8 +115,8 @@ Accounts = Callable[..., Account]
 def accounts() -> Iterator[Accounts]:
     made: list[Account] = []
 
-    def make(face: Face, **delays: float) -> Account:
-        made.append(Account(face, **delays))
+    def make(variant: Variant, **delays: float) -> Account:
+        made.append(Account(variant, **delays))
         return made[-1]
 
     yield make
@@ -124,9 +124,9 @@ def accounts() -> Iterator[Accounts]:
         account.connection.close()
 
 
-@both_faces
-async def test_an_index_is_made_for_records(face: Face, accounts: Accounts) -> None:
-    account = accounts(face)
+@both_variants
+async def test_an_index_is_made_for_records(variant: Variant, accounts: Accounts) -> None:
+    account = accounts(variant)
     details = await account.create(
         dimensions=32, metadata_indexes={"year": "number"}, description="My docs"
     )
@@ -138,9 +138,9 @@ async def test_an_index_is_made_for_records(face: Face, accounts: Accounts) -> N
     assert layout.noted_properties(details.description) == expected.keys()
 
 
-@both_faces
-async def test_an_index_is_made_for_something_else(face: Face, accounts: Accounts) -> None:
-    account = accounts(face)
+@both_variants
+async def test_an_index_is_made_for_something_else(variant: Variant, accounts: Accounts) -> None:
+    account = accounts(variant)
     details = await account.create(
         dimensions=1536,
         metric="dot-product",
@@ -154,16 +154,16 @@ async def test_an_index_is_made_for_something_else(face: Face, accounts: Account
     assert layout.noted_properties(details.description) == frozenset()
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("preset", PRESETS)
 async def test_a_preset_has_dimensions_and_metric(
-    face: Face, accounts: Accounts, preset: Any
+    variant: Variant, accounts: Accounts, preset: Any
 ) -> None:
-    details = await accounts(face).create(preset=preset)
+    details = await accounts(variant).create(preset=preset)
     assert (details.config.dimensions, details.config.metric) == PRESETS[preset]
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -191,20 +191,20 @@ async def test_a_preset_has_dimensions_and_metric(
     ],
 )
 async def test_what_cannot_be_made_is_refused_before_anything_is_sent(
-    face: Face, accounts: Accounts, options: Any, said: str
+    variant: Variant, accounts: Accounts, options: Any, said: str
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     with pytest.raises((InvalidInputError, ConfigurationError), match=said):
         await account.create(**options)
     assert account.sent == []
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("record_layout", "allowed"), [(True, 7), (False, 10)])
 async def test_an_index_has_at_most_ten_metadata_indexes(
-    face: Face, accounts: Accounts, record_layout: bool, allowed: int
+    variant: Variant, accounts: Accounts, record_layout: bool, allowed: int
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     wanted = {f"p{i}": "string" for i in range(allowed + 1)}
     options: Any = {"dimensions": 32, "record_layout": record_layout}
     with pytest.raises(ConfigurationError, match=f"11 metadata indexes.*allows 10.*p{allowed}"):
@@ -215,21 +215,21 @@ async def test_an_index_has_at_most_ten_metadata_indexes(
     assert len(account.indexed()) == 10
 
 
-@both_faces
+@both_variants
 async def test_an_index_that_exists_is_an_error_naming_the_way_out(
-    face: Face, accounts: Accounts
+    variant: Variant, accounts: Accounts
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     await account.create(dimensions=32)
     with pytest.raises(IndexExistsError, match="exist_ok=True"):
         await account.create(dimensions=32)
 
 
-@both_faces
+@both_variants
 async def test_exist_ok_accepts_an_index_of_the_same_configuration(
-    face: Face, accounts: Accounts
+    variant: Variant, accounts: Accounts
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     first = await account.create(dimensions=32, description="first")
     again = await account.create(
         dimensions=32, description="second", exist_ok=True, metadata_indexes={"year": "number"}
@@ -238,9 +238,11 @@ async def test_exist_ok_accepts_an_index_of_the_same_configuration(
     assert account.indexed() == {**layout.METADATA_INDEXES, "year": "number"}
 
 
-@both_faces
-async def test_a_foreign_index_gets_only_what_is_asked_for(face: Face, accounts: Accounts) -> None:
-    account = accounts(face)
+@both_variants
+async def test_a_foreign_index_gets_only_what_is_asked_for(
+    variant: Variant, accounts: Accounts
+) -> None:
+    account = accounts(variant)
     account.service.create_index("docs", IndexConfig(32))
     await account.create(dimensions=32, exist_ok=True)
     assert account.indexed() == {}
@@ -248,11 +250,11 @@ async def test_a_foreign_index_gets_only_what_is_asked_for(face: Face, accounts:
     assert account.indexed() == {"year": "number"}
 
 
-@both_faces
+@both_variants
 async def test_a_creation_that_broke_off_is_completed_by_repeating_it(
-    face: Face, accounts: Accounts
+    variant: Variant, accounts: Accounts
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     account.lose(
         CreateMetadataIndex, BadRequestError("CreateMetadataIndex", 400), carried_out=False, times=1
     )
@@ -262,7 +264,7 @@ async def test_a_creation_that_broke_off_is_completed_by_repeating_it(
     assert account.indexed() == layout.METADATA_INDEXES
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -277,9 +279,9 @@ async def test_a_creation_that_broke_off_is_completed_by_repeating_it(
     ],
 )
 async def test_an_index_of_another_configuration_is_left_alone(
-    face: Face, accounts: Accounts, options: Any, said: str
+    variant: Variant, accounts: Accounts, options: Any, said: str
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     await account.create(dimensions=32, metadata_indexes={"year": "number"})
     before = account.indexed()
     with pytest.raises(ConfigurationError, match=said):
@@ -287,12 +289,12 @@ async def test_an_index_of_another_configuration_is_left_alone(
     assert account.indexed() == before
 
 
-@both_faces
+@both_variants
 async def test_creating_waits_until_the_metadata_indexes_are_live(
-    face: Face, accounts: Accounts, caplog: pytest.LogCaptureFixture
+    variant: Variant, accounts: Accounts, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "vectorize_core")
-    account = accounts(face, metadata_index_delay=0.2)
+    account = accounts(variant, metadata_index_delay=0.2)
     start = time.time()
     await account.create(dimensions=32, metadata_indexes={"year": "number"})
     assert time.time() - start >= 0.2
@@ -301,25 +303,25 @@ async def test_creating_waits_until_the_metadata_indexes_are_live(
     assert caplog.messages == []
 
 
-@both_faces
+@both_variants
 async def test_a_long_wait_for_metadata_indexes_is_logged_and_ends(
-    face: Face, accounts: Accounts, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+    variant: Variant, accounts: Accounts, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
     async def sleep(*_: object) -> None:
         pass
 
     caplog.set_level(logging.INFO, "vectorize_core")
-    monkeypatch.setattr(face.io_class, "sleep", sleep)
-    account = accounts(face, metadata_index_delay=1_000.0)
+    monkeypatch.setattr(variant.io_class, "sleep", sleep)
+    account = accounts(variant, metadata_index_delay=1_000.0)
     with pytest.raises(WaitTimeoutError, match=r"'docs'.*\['_vs_bucket'.*'year'\].*after 3\d s"):
         await account.create(dimensions=32, metadata_indexes={"year": "number"}, wait_timeout=30)
     assert "year" in caplog.messages[0]
     assert {record.levelno for record in caplog.records} == {logging.WARNING, logging.INFO}
 
 
-@both_faces
-async def test_indexes_are_listed_and_deleted(face: Face, accounts: Accounts) -> None:
-    account = accounts(face)
+@both_variants
+async def test_indexes_are_listed_and_deleted(variant: Variant, accounts: Accounts) -> None:
+    account = accounts(variant)
     for name in ("one", "two"):
         await account.create(name=name, dimensions=32)
     await account.delete("one")
@@ -329,11 +331,11 @@ async def test_indexes_are_listed_and_deleted(face: Face, accounts: Accounts) ->
             await account.delete(missing)
 
 
-@both_faces
+@both_variants
 async def test_a_new_index_of_the_same_name_has_its_own_configuration(
-    face: Face, accounts: Accounts
+    variant: Variant, accounts: Accounts
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     await account.create(dimensions=32, metadata_indexes={"year": "number"})
     await account.delete()
     details = await account.create(dimensions=64)
@@ -342,11 +344,11 @@ async def test_a_new_index_of_the_same_name_has_its_own_configuration(
     assert account.indexed() == layout.METADATA_INDEXES == state.metadata_indexes
 
 
-@both_faces
+@both_variants
 async def test_metadata_indexes_are_made_and_deleted_one_by_one(
-    face: Face, accounts: Accounts
+    variant: Variant, accounts: Accounts
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     await account.create(dimensions=32, record_layout=False)
     assert account.indexed() == {}
     assert (await account.index("nested.year", "number")).mutation_id
@@ -368,24 +370,24 @@ LOST = [
 ]
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("error", LOST[:2], ids=repr)
 async def test_a_lost_answer_makes_no_second_index(
-    face: Face, accounts: Accounts, error: Exception
+    variant: Variant, accounts: Accounts, error: Exception
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     account.lose(CreateIndex, error, carried_out=True, times=1)
     details = await account.create(dimensions=32)
     assert details == account.service.get_index("docs")
     assert account.count(CreateIndex) == 1
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("error", LOST, ids=repr)
 async def test_what_was_not_carried_out_is_tried_again(
-    face: Face, accounts: Accounts, error: Exception
+    variant: Variant, accounts: Accounts, error: Exception
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     account.lose(CreateIndex, error, carried_out=False, times=2)
     await account.create(dimensions=32, record_layout=False)
     assert account.count(CreateIndex) == 3
@@ -398,11 +400,11 @@ async def test_what_was_not_carried_out_is_tried_again(
     assert account.service.list_indexes() == ()
 
 
-@both_faces
+@both_variants
 async def test_a_lost_answer_to_anything_else_is_no_error_either(
-    face: Face, accounts: Accounts
+    variant: Variant, accounts: Accounts
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     await account.create(dimensions=32, record_layout=False)
     account.lose(CreateMetadataIndex, LOST[0], carried_out=True, times=1)
     assert (await account.index("year", "number")).mutation_id is None
@@ -416,20 +418,20 @@ async def test_a_lost_answer_to_anything_else_is_no_error_either(
     assert account.count(DeleteIndex) == 2
 
 
-@both_faces
+@both_variants
 async def test_after_a_lost_answer_another_configuration_is_refused(
-    face: Face, accounts: Accounts
+    variant: Variant, accounts: Accounts
 ) -> None:
-    account = accounts(face)
+    account = accounts(variant)
     account.service.create_index("docs", IndexConfig(64))
     account.lose(CreateIndex, LOST[0], carried_out=False, times=1)
     with pytest.raises(IndexExistsError):
         await account.create(dimensions=32)
 
 
-@both_faces
-async def test_a_refusal_is_not_tried_again(face: Face, accounts: Accounts) -> None:
-    account = accounts(face)
+@both_variants
+async def test_a_refusal_is_not_tried_again(variant: Variant, accounts: Accounts) -> None:
+    account = accounts(variant)
     account.lose(CreateIndex, BadRequestError("said", 400), carried_out=False, times=1)
     with pytest.raises(BadRequestError):
         await account.create(dimensions=32)

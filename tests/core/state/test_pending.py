@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from tests.core.helpers import SYNC, Face, both_faces
+from tests.core.helpers import SYNC, Variant, both_variants
 from tests.core.state.waits import NEVER, Client, Worlds, record
 from vectorize_core import PendingWritesWarning
 from vectorize_core.api.operations import GetInfo, Op
@@ -22,11 +22,11 @@ async def warned(client: Client) -> list[str]:
     return [str(warning.message) for warning in caught]
 
 
-@both_faces
+@both_variants
 async def test_nothing_is_asked_where_there_are_no_own_writes_to_see(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    client = worlds(face).client()
+    client = worlds(variant).client()
     assert await warned(client) == []
     await client.upsert(record("a"), wait=True)
     client.executor.ops.clear()
@@ -34,9 +34,11 @@ async def test_nothing_is_asked_where_there_are_no_own_writes_to_see(
     assert client.executor.ops == []
 
 
-@both_faces
-async def test_it_warns_once_until_the_writes_are_processed(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=30)
+@both_variants
+async def test_it_warns_once_until_the_writes_are_processed(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=30)
     client = world.client()
     await client.upsert(record("a"))
     (own,) = client.state.own_writes.pending()
@@ -56,9 +58,9 @@ async def test_it_warns_once_until_the_writes_are_processed(face: Face, worlds: 
     assert len(await warned(client)) == 1
 
 
-@both_faces
-async def test_writes_not_waited_for_are_asked_for_once(face: Face, worlds: Worlds) -> None:
-    client = worlds(face).client()
+@both_variants
+async def test_writes_not_waited_for_are_asked_for_once(variant: Variant, worlds: Worlds) -> None:
+    client = worlds(variant).client()
     for name in "abc":
         await client.upsert(record(name))
     client.executor.ops.clear()
@@ -69,9 +71,9 @@ async def test_writes_not_waited_for_are_asked_for_once(face: Face, worlds: Worl
     assert len(client.state.own_writes.pending()) == 3
 
 
-@both_faces
-async def test_it_does_not_guess_and_never_fails(face: Face, worlds: Worlds) -> None:
-    world = worlds(face)
+@both_variants
+async def test_it_does_not_guess_and_never_fails(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant)
     client, other = world.client(), world.client(SYNC)
     await client.upsert(record("a"))
     run(writing.upsert(other.io, other.state, [record("b")]))
@@ -87,9 +89,9 @@ async def test_it_does_not_guess_and_never_fails(face: Face, worlds: Worlds) -> 
     assert await warned(client) == []
 
 
-@both_faces
-async def test_an_old_write_is_not_why_nothing_is_found(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=NEVER)
+@both_variants
+async def test_an_old_write_is_not_why_nothing_is_found(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, process_delay=NEVER)
     client = world.client()
     await client.upsert(record("a"))
     (own,) = client.state.own_writes.pending()

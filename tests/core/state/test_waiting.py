@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.core.helpers import Face, both_faces
+from tests.core.helpers import Variant, both_variants
 from tests.core.state.waits import DIMENSIONS, NEVER, Client, Elapsed, Worlds, record, records
 from vectorize_core.api.operations import GetInfo, Op, Upsert
 from vectorize_core.errors import InvalidInputError, VectorizeError, WaitTimeoutError
@@ -25,11 +25,11 @@ PROCESS, LAG = 30.0, 2.0
 both_goals = pytest.mark.parametrize("wait", ["processed", "visible"])
 
 
-@both_faces
+@both_variants
 async def test_without_wait_a_write_returns_at_once_and_is_not_seen(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS)
+    world = worlds(variant, process_delay=PROCESS)
     client = world.client()
     with Elapsed(world) as elapsed:
         await client.upsert(record("a"), wait=False)
@@ -38,12 +38,12 @@ async def test_without_wait_a_write_returns_at_once_and_is_not_seen(
     assert await client.numbers("a", "b") == {}
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("verb", ["upsert", "insert"])
 async def test_processed_waits_for_processing_and_not_for_visibility(
-    face: Face, worlds: Worlds, verb: str
+    variant: Variant, worlds: Worlds, verb: str
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=NEVER)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=NEVER)
     client = world.client()
     with Elapsed(world) as elapsed:
         mutations = await getattr(client, verb)(record("a"), wait="processed")
@@ -51,13 +51,13 @@ async def test_processed_waits_for_processing_and_not_for_visibility(
     assert world.fates(mutations) == {"processed"}
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("wait", ["visible", True])
 @pytest.mark.parametrize("verb", ["upsert", "insert"])
 async def test_visible_waits_for_processing_and_propagation(
-    face: Face, worlds: Worlds, verb: str, wait: Any
+    variant: Variant, worlds: Worlds, verb: str, wait: Any
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=20)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=20)
     client = world.client()
     with Elapsed(world) as elapsed:
         mutations = await getattr(client, verb)(record("a", 1), record("b", 2), wait=wait)
@@ -66,21 +66,21 @@ async def test_visible_waits_for_processing_and_propagation(
     assert await client.numbers("a", "b") == {"a": 1, "b": 2}
 
 
-@both_faces
+@both_variants
 @both_goals
 async def test_batches_in_flight_at_once_are_all_waited_for(
-    face: Face, worlds: Worlds, wait: Any
+    variant: Variant, worlds: Worlds, wait: Any
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     names = [f"id{i}" for i in range(12)]
     mutations = await world.client().upsert(*records(*names), batch_size=2, wait=wait)
     assert len(mutations) == 6
     world.assert_not_early(mutations, names, wait)
 
 
-@both_faces
-async def test_an_overwritten_record_is_waited_for(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+@both_variants
+async def test_an_overwritten_record_is_waited_for(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     await client.upsert(record("a", 1), wait=True)
     await client.upsert(record("a", 2), wait=True)
@@ -90,11 +90,11 @@ async def test_an_overwritten_record_is_waited_for(face: Face, worlds: Worlds) -
     assert (seen.namespace, seen.values.tolist()) == ("space", [0.0] * DIMENSIONS)
 
 
-@both_faces
+@both_variants
 async def test_a_delete_is_waited_for_until_its_records_are_gone(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     names = [f"id{i}" for i in range(150)]
     await client.upsert(*records(*names), wait=True)
@@ -104,12 +104,12 @@ async def test_a_delete_is_waited_for_until_its_records_are_gone(
     assert await client.numbers(*names) == {}
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("stranger", [False, True])
 async def test_a_record_that_was_so_before_proves_nothing(
-    face: Face, worlds: Worlds, stranger: bool
+    variant: Variant, worlds: Worlds, stranger: bool
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     await client.upsert(record("a", 1), record("same", 1), wait=True)
     if stranger:
@@ -123,13 +123,13 @@ async def test_a_record_that_was_so_before_proves_nothing(
     assert await client.numbers("a", "new", "same") == {"same": 1}
 
 
-@both_faces
+@both_variants
 @both_goals
 @pytest.mark.parametrize("verb", ["upsert", "insert", "delete"])
 async def test_a_write_that_changes_nothing_is_waited_for_too(
-    face: Face, worlds: Worlds, wait: Any, verb: str
+    variant: Variant, worlds: Worlds, wait: Any, verb: str
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=8)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=8)
     client = world.client()
     names = [f"id{i}" for i in range(20)]
     await client.upsert(*records(*names), wait=True)
@@ -143,12 +143,12 @@ async def test_a_write_that_changes_nothing_is_waited_for_too(
     assert elapsed.seconds <= PROCESS + 5 + (10 + 5 if wait == "visible" else 0)
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("propagate", [0.0, 8.0])
 async def test_deleting_what_is_not_visible_yet_is_waited_for(
-    face: Face, worlds: Worlds, propagate: float
+    variant: Variant, worlds: Worlds, propagate: float
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=propagate)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=propagate)
     client = world.client()
     await client.upsert(record("a"))
     world.pass_time(1)
@@ -158,9 +158,11 @@ async def test_deleting_what_is_not_visible_yet_is_waited_for(
     assert world.fates(mutations) == {"visible"}
 
 
-@both_faces
-async def test_writing_what_was_just_deleted_is_waited_for(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=8)
+@both_variants
+async def test_writing_what_was_just_deleted_is_waited_for(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=8)
     client = world.client()
     await client.upsert(*records("a", "b"), wait=True)
     await client.delete("a", "b")
@@ -173,11 +175,11 @@ async def test_writing_what_was_just_deleted_is_waited_for(face: Face, worlds: W
     assert world.fates(mutations) == {"visible"}
 
 
-@both_faces
+@both_variants
 async def test_an_earlier_write_of_the_same_content_proves_nothing(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     await client.upsert(record("a", 1))
     world.pass_time(20)
@@ -185,9 +187,9 @@ async def test_an_earlier_write_of_the_same_content_proves_nothing(
     assert world.fates(mutations) == {"visible"}
 
 
-@both_faces
-async def test_own_writes_of_before_are_all_waited_for(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+@both_variants
+async def test_own_writes_of_before_are_all_waited_for(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     await client.wait()
     assert client.executor.ops == []
@@ -202,11 +204,11 @@ async def test_own_writes_of_before_are_all_waited_for(face: Face, worlds: World
     assert client.state.own_writes.pending() == ()
 
 
-@both_faces
-async def test_both_faces_of_a_connection_know_of_each_others_writes(
-    face: Face, worlds: Worlds
+@both_variants
+async def test_both_variants_of_a_connection_know_of_each_others_writes(
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS)
+    world = worlds(variant, process_delay=PROCESS)
     client = world.client()
     run(writing.upsert(client.connection.io(), client.state, [record("sync")]))
     await writing.upsert(client.connection.async_io(), client.state, [record("async")])
@@ -214,9 +216,11 @@ async def test_both_faces_of_a_connection_know_of_each_others_writes(
     assert set(await client.numbers("sync", "async")) == {"sync", "async"}
 
 
-@both_faces
-async def test_records_of_an_earlier_write_may_be_overwritten(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+@both_variants
+async def test_records_of_an_earlier_write_may_be_overwritten(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     await client.upsert(record("a", 1))
     await client.upsert(record("b", 1))
@@ -226,12 +230,12 @@ async def test_records_of_an_earlier_write_may_be_overwritten(face: Face, worlds
     assert await client.numbers("a", "b") == {"a": 2}
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("removing", [False, True])
 async def test_a_write_may_be_overwritten_while_it_is_waited_for(
-    face: Face, worlds: Worlds, removing: bool
+    variant: Variant, worlds: Worlds, removing: bool
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     again = False
 
@@ -253,9 +257,11 @@ async def test_a_write_may_be_overwritten_while_it_is_waited_for(
     assert await client.numbers("a") == ({} if removing else {"a": 2})
 
 
-@both_faces
-async def test_what_is_processed_is_not_taken_for_visible_later(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+@both_variants
+async def test_what_is_processed_is_not_taken_for_visible_later(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     thread = Client.beside(client)
 
@@ -271,9 +277,11 @@ async def test_what_is_processed_is_not_taken_for_visible_later(face: Face, worl
     assert world.fates(mutations) == {"visible"}
 
 
-@both_faces
-async def test_another_threads_writes_do_not_put_a_wait_off(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+@both_variants
+async def test_another_threads_writes_do_not_put_a_wait_off(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
 
     def write_more(op: Op[Any]) -> None:
@@ -288,11 +296,11 @@ async def test_another_threads_writes_do_not_put_a_wait_off(face: Face, worlds: 
     assert PROCESS + LAG <= elapsed.seconds <= PROCESS + LAG + 5
 
 
-@both_faces
+@both_variants
 async def test_what_the_caller_does_to_a_record_later_does_not_matter(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS)
+    world = worlds(variant, process_delay=PROCESS)
     client = world.client()
     values, metadata = np.ones(DIMENSIONS, np.float32), {"n": 1, "none": None, "one": 1.0}
     await client.upsert(Vector("a", values, metadata=metadata))
@@ -302,9 +310,11 @@ async def test_what_the_caller_does_to_a_record_later_does_not_matter(
     assert await client.numbers("a") == {"a": 1}
 
 
-@both_faces
-async def test_where_nothing_is_slow_a_wait_sleeps_not_once(face: Face, worlds: Worlds) -> None:
-    world = worlds(face)
+@both_variants
+async def test_where_nothing_is_slow_a_wait_sleeps_not_once(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant)
     client = world.client()
     with Elapsed(world) as elapsed:
         await client.upsert(record("a"), wait=True)
@@ -321,10 +331,10 @@ async def test_where_nothing_is_slow_a_wait_sleeps_not_once(face: Face, worlds: 
     assert await client.numbers(*"abcd") == {"b": 0, "d": 0}
 
 
-@both_faces
+@both_variants
 @both_goals
-async def test_the_end_of_a_wait_is_an_event(face: Face, worlds: Worlds, wait: Any) -> None:
-    world = worlds(face, process_delay=1)
+async def test_the_end_of_a_wait_is_an_event(variant: Variant, worlds: Worlds, wait: Any) -> None:
+    world = worlds(variant, process_delay=1)
     client = world.client()
     (mutation,) = await client.upsert(record("a"), wait=wait)
     with pytest.raises(WaitTimeoutError):

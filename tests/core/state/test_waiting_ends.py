@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.helpers import SYNC, Face, both_faces
+from tests.core.helpers import SYNC, Variant, both_variants
 from tests.core.state.waits import NEVER, Client, Elapsed, Worlds, record, records
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetIndex, GetInfo, Op, Upsert
 from vectorize_core.errors import (
@@ -44,12 +44,12 @@ def failing(client: Client, error: Exception, *kinds: type, when: Callable[[], b
     client.executor.before = fail
 
 
-@both_faces
+@both_variants
 @both_goals
 async def test_a_wait_that_takes_too_long_names_its_records(
-    face: Face, worlds: Worlds, wait: str
+    variant: Variant, worlds: Worlds, wait: str
 ) -> None:
-    world = worlds(face, process_delay=NEVER)
+    world = worlds(variant, process_delay=NEVER)
     client = world.client()
     with Elapsed(world) as elapsed, pytest.raises(WaitTimeoutError) as caught:
         await client.upsert(record("doc-7"), wait=wait, wait_timeout=12)
@@ -63,10 +63,10 @@ async def test_a_wait_that_takes_too_long_names_its_records(
         await client.delete("gone", wait=wait, wait_timeout=0)
 
 
-@both_faces
+@both_variants
 @both_goals
-async def test_without_time_a_wait_looks_once(face: Face, worlds: Worlds, wait: str) -> None:
-    world = worlds(face)
+async def test_without_time_a_wait_looks_once(variant: Variant, worlds: Worlds, wait: str) -> None:
+    world = worlds(variant)
     client = world.client()
     await client.upsert(record("a"), wait=wait, wait_timeout=0)
     world.behave(process_delay=NEVER)
@@ -80,9 +80,9 @@ async def test_without_time_a_wait_looks_once(face: Face, worlds: Worlds, wait: 
     assert len(client.of(GetInfo)) == 2
 
 
-@both_faces
-async def test_pauses_grow_from_50_ms_to_5_s(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=NEVER)
+@both_variants
+async def test_pauses_grow_from_50_ms_to_5_s(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, process_delay=NEVER)
     client, times = world.client(), list[float]()
     client.executor.before = lambda op: times.append(world.now) if type(op) is GetInfo else None
     with pytest.raises(WaitTimeoutError):
@@ -93,9 +93,9 @@ async def test_pauses_grow_from_50_ms_to_5_s(face: Face, worlds: Worlds) -> None
     assert times[-1] - times[0] == pytest.approx(30)
 
 
-@both_faces
-async def test_slow_polls_count_as_waiting(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=NEVER)
+@both_variants
+async def test_slow_polls_count_as_waiting(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, process_delay=NEVER)
     client = world.client()
 
     def take_time(op: Op[Any]) -> None:
@@ -109,13 +109,13 @@ async def test_slow_polls_count_as_waiting(face: Face, worlds: Worlds) -> None:
     assert 35 <= elapsed.seconds <= 35 + 3 * 2 + 3 * 2 + 2
 
 
-@both_faces
+@both_variants
 @both_goals
 @pytest.mark.parametrize("error", FAULTS, ids=repr)
 async def test_a_poll_that_fails_is_made_again(
-    face: Face, worlds: Worlds, wait: str, error: Exception
+    variant: Variant, worlds: Worlds, wait: str, error: Exception
 ) -> None:
-    world = worlds(face, process_delay=30, propagate_delay=2)
+    world = worlds(variant, process_delay=30, propagate_delay=2)
     for kind in (GetInfo, GetByIds):
         client = world.client()
         until = world.now + 20
@@ -126,13 +126,13 @@ async def test_a_poll_that_fails_is_made_again(
         assert elapsed.seconds <= 30 + 2 + 7 + 5
 
 
-@both_faces
+@both_variants
 @both_goals
 @pytest.mark.parametrize("error", FAULTS, ids=repr)
 async def test_polls_that_keep_failing_end_at_the_deadline(
-    face: Face, worlds: Worlds, wait: str, error: Exception
+    variant: Variant, worlds: Worlds, wait: str, error: Exception
 ) -> None:
-    world = worlds(face)
+    world = worlds(variant)
     client = world.client()
     failing(client, error, GetInfo, GetByIds, GetIndex, when=lambda: True)
     with Elapsed(world) as elapsed, pytest.raises(WaitTimeoutError) as caught:
@@ -144,9 +144,9 @@ async def test_polls_that_keep_failing_end_at_the_deadline(
     assert caught.value.__cause__ is error
 
 
-@both_faces
-async def test_a_pause_asked_for_ends_at_the_deadline(face: Face, worlds: Worlds) -> None:
-    world = worlds(face)
+@both_variants
+async def test_a_pause_asked_for_ends_at_the_deadline(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant)
     client, times = world.client(), list[float]()
 
     def refuse(op: Op[Any]) -> None:
@@ -160,9 +160,9 @@ async def test_a_pause_asked_for_ends_at_the_deadline(face: Face, worlds: Worlds
     assert [at - times[0] for at in times] == pytest.approx([0, 9, 18, 20])
 
 
-@both_faces
-async def test_a_poll_that_is_refused_ends_the_wait(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=30)
+@both_variants
+async def test_a_poll_that_is_refused_ends_the_wait(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, process_delay=30)
     client = world.client()
     error = AuthenticationError("said", 403)
     failing(client, error, GetInfo, when=lambda: world.now > 1_010)
@@ -171,11 +171,11 @@ async def test_a_poll_that_is_refused_ends_the_wait(face: Face, worlds: Worlds) 
     assert elapsed.seconds <= 10 + 5
 
 
-@both_faces
+@both_variants
 async def test_a_write_is_sent_though_its_records_cannot_be_read_before(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face)
+    world = worlds(variant)
     client = world.client()
 
     def fail(op: Op[Any]) -> None:
@@ -187,9 +187,9 @@ async def test_a_write_is_sent_though_its_records_cannot_be_read_before(
     world.assert_not_early(mutations, ["a"])
 
 
-@both_faces
-async def test_a_barrier_that_fails_is_sent_again(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=20)
+@both_variants
+async def test_a_barrier_that_fails_is_sent_again(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, process_delay=20)
     client, other = world.client(), world.client(SYNC)
     run(writing.upsert(other.io, other.state, [record("b")]))
     world.pass_time(20)
@@ -208,13 +208,13 @@ async def test_a_barrier_that_fails_is_sent_again(face: Face, worlds: Worlds) ->
     assert failed
 
 
-@both_faces
+@both_variants
 @both_goals
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_wait_ends_at_once_when_the_index_is_deleted(
-    face: Face, worlds: Worlds, wait: str, known: bool
+    variant: Variant, worlds: Worlds, wait: str, known: bool
 ) -> None:
-    world = worlds(face, process_delay=NEVER)
+    world = worlds(variant, process_delay=NEVER)
     client = world.client()
     if known:
         await client.upsert(record("b"))
@@ -225,14 +225,14 @@ async def test_a_wait_ends_at_once_when_the_index_is_deleted(
     assert client.state.details is None
 
 
-@both_faces
+@both_variants
 @both_goals
 @pytest.mark.parametrize("at", [0.02, 4.0, 50.0, 100.0])
 @pytest.mark.parametrize("verb", ["upsert", "delete"])
 async def test_an_index_that_is_created_again_is_noticed(
-    face: Face, worlds: Worlds, wait: str, at: float, verb: str
+    variant: Variant, worlds: Worlds, wait: str, at: float, verb: str
 ) -> None:
-    world = worlds(face, process_delay=NEVER)
+    world = worlds(variant, process_delay=NEVER)
     client, other = world.client(), world.client(SYNC)
     await client.upsert(*records("a", "b"))
 
@@ -259,9 +259,11 @@ async def test_an_index_that_is_created_again_is_noticed(
     assert elapsed.seconds <= 5
 
 
-@both_faces
-async def test_an_index_may_be_created_again_before_a_write(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=30)
+@both_variants
+async def test_an_index_may_be_created_again_before_a_write(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=30)
     client = world.client()
     await client.upsert(record("a"), wait=True)
     world.replace()
@@ -269,9 +271,11 @@ async def test_an_index_may_be_created_again_before_a_write(face: Face, worlds: 
     world.assert_not_early(mutations, ["a"])
 
 
-@both_faces
-async def test_writes_to_an_earlier_index_are_not_waited_for(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=30)
+@both_variants
+async def test_writes_to_an_earlier_index_are_not_waited_for(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=30)
     client = world.client()
     await client.upsert(record("a"))
     world.pass_time(1)
@@ -282,20 +286,22 @@ async def test_writes_to_an_earlier_index_are_not_waited_for(face: Face, worlds:
     await client.wait()
 
 
-@both_faces
+@both_variants
 async def test_a_timeout_of_a_short_wait_tells_of_the_new_index_too(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=NEVER)
+    world = worlds(variant, process_delay=NEVER)
     client = world.client()
     world.after(1, world.replace)
     with pytest.raises(IndexReplacedError):
         await client.upsert(record("a"), wait=True, wait_timeout=3)
 
 
-@both_faces
-async def test_an_index_created_again_has_no_writes_to_wait_for(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=NEVER)
+@both_variants
+async def test_an_index_created_again_has_no_writes_to_wait_for(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=NEVER)
     client = world.client()
     await client.upsert(record("a"))
     world.service.delete_index("docs")
@@ -308,9 +314,11 @@ async def test_an_index_created_again_has_no_writes_to_wait_for(face: Face, worl
     assert elapsed.seconds == 0
 
 
-@both_faces
-async def test_a_second_wait_goes_on_where_the_first_gave_up(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, process_delay=30, propagate_delay=5)
+@both_variants
+async def test_a_second_wait_goes_on_where_the_first_gave_up(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=30, propagate_delay=5)
     client = world.client()
     with pytest.raises(WaitTimeoutError):
         await client.upsert(*records("a", "b"), wait=True, wait_timeout=33)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.helpers import Face, both_faces
+from tests.core.helpers import Variant, both_variants
 from tests.core.state.waits import NEVER, Client, Elapsed, World, Worlds
 from vectorize_core.api.operations import ListMetadataIndexes, Op
 from vectorize_core.errors import (
@@ -29,29 +29,29 @@ def live(world: World) -> dict[str, str]:
     return {m.property_name: m.index_type for m in world.service.list_metadata_indexes("docs")}
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("delay", [0.0, 0.3, 90.0])
 async def test_metadata_indexes_are_waited_for_until_they_are_live(
-    face: Face, worlds: Worlds, delay: float
+    variant: Variant, worlds: Worlds, delay: float
 ) -> None:
-    world = worlds(face, metadata_index_delay=delay)
+    world = worlds(variant, metadata_index_delay=delay)
     with Elapsed(world) as elapsed:
         await ensure(world.client(), year="number", lang="string")
     assert live(world) == {"year": "number", "lang": "string"}
     assert delay <= elapsed.seconds <= delay + (5 if delay else 0)
 
 
-@both_faces
-async def test_the_deadline_of_metadata_indexes_is_kept(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, metadata_index_delay=NEVER)
+@both_variants
+async def test_the_deadline_of_metadata_indexes_is_kept(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, metadata_index_delay=NEVER)
     with Elapsed(world) as elapsed, pytest.raises(WaitTimeoutError, match=r"'year'.*after 20 s"):
         await ensure(world.client(), 20, year="number")
     assert 20 <= elapsed.seconds <= 20.1
 
 
-@both_faces
-async def test_a_listing_that_fails_is_made_again(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, metadata_index_delay=90.0)
+@both_variants
+async def test_a_listing_that_fails_is_made_again(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, metadata_index_delay=90.0)
     client, error = world.client(), ServerError("said", 503)
 
     def fail(op: Op[Any]) -> None:
@@ -67,9 +67,11 @@ async def test_a_listing_that_fails_is_made_again(face: Face, worlds: Worlds) ->
     assert caught.value.__cause__ is error
 
 
-@both_faces
-async def test_an_index_that_goes_during_a_wait_is_noticed(face: Face, worlds: Worlds) -> None:
-    world = worlds(face, metadata_index_delay=90.0)
+@both_variants
+async def test_an_index_that_goes_during_a_wait_is_noticed(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, metadata_index_delay=90.0)
     client = world.client()
     world.after(10, world.replace)
     with Elapsed(world) as elapsed, pytest.raises(IndexReplacedError):
@@ -81,12 +83,12 @@ async def test_an_index_that_goes_during_a_wait_is_noticed(face: Face, worlds: W
     assert elapsed.seconds <= 10 + 5
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("again", ["string", "number"])
 async def test_a_dying_metadata_index_is_not_taken_for_the_new_one(
-    face: Face, worlds: Worlds, again: str
+    variant: Variant, worlds: Worlds, again: str
 ) -> None:
-    world = worlds(face, metadata_index_delay=90.0)
+    world = worlds(variant, metadata_index_delay=90.0)
     client = world.client()
     await ensure(client, year="number")
     await client.run(lifecycle.delete_metadata_index(client.io, client.state, "year"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.helpers import SYNC, Face, both_faces
+from tests.core.helpers import SYNC, Variant, both_variants
 from tests.core.state.waits import Client, Elapsed, Worlds, record, records
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetInfo, Op
 from vectorize_core.errors import WaitTimeoutError
@@ -33,14 +33,14 @@ def overtake(client: Client, other: Client) -> None:
     client.executor.after = write_too
 
 
-@both_faces
+@both_variants
 @both_goals
 @pytest.mark.parametrize("process", [0.0, PROCESS])
 @pytest.mark.parametrize("batches", [1, 3])
 async def test_a_mutation_that_is_overtaken_is_waited_for(
-    face: Face, worlds: Worlds, wait: Any, process: float, batches: int
+    variant: Variant, worlds: Worlds, wait: Any, process: float, batches: int
 ) -> None:
-    world = worlds(face, process_delay=process, propagate_delay=LAG if process else 0.0)
+    world = worlds(variant, process_delay=process, propagate_delay=LAG if process else 0.0)
     client = world.client()
     overtake(client, world.client(SYNC))
     names = [f"id{i}" for i in range(batches)]
@@ -55,11 +55,11 @@ async def test_a_mutation_that_is_overtaken_is_waited_for(
         assert elapsed.seconds <= (PROCESS + LAG + 5 if process else 0)
 
 
-@both_faces
+@both_variants
 async def test_one_record_that_nobody_else_has_written_is_enough(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client, other = world.client(), world.client(SYNC)
     names = [f"id{i}" for i in range(50)]
     world.after(1, lambda: write(other, *records(*names[:-1], number=2)))
@@ -70,11 +70,11 @@ async def test_one_record_that_nobody_else_has_written_is_enough(
     assert elapsed.seconds <= PROCESS + 5 + PROCESS + 5 + 10 + 5
 
 
-@both_faces
+@both_variants
 async def test_processed_ends_though_all_records_were_overwritten(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client, other = world.client(), world.client(SYNC)
     world.after(1, lambda: write(other, *records("a", "b", number=2)))
     with Elapsed(world) as elapsed:
@@ -87,11 +87,11 @@ async def test_processed_ends_though_all_records_were_overwritten(
     assert await client.numbers("a", "b") == {"a": 2, "b": 2}
 
 
-@both_faces
+@both_variants
 async def test_a_barrier_that_is_overtaken_is_repeated_ever_later(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client, other = world.client(), world.client(SYNC)
     write(other, record("b"))
     world.pass_time(PROCESS)
@@ -110,11 +110,11 @@ async def test_a_barrier_that_is_overtaken_is_repeated_ever_later(
     assert all(later >= 3 * earlier for earlier, later in pairwise(sent))
 
 
-@both_faces
+@both_variants
 async def test_visible_says_so_where_only_the_other_client_could_tell(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client, other = world.client(), world.client(SYNC)
     world.after(1, lambda: write(other, *records("a", "b", number=2)))
     with pytest.raises(WaitTimeoutError) as caught, Elapsed(world) as elapsed:
@@ -125,11 +125,11 @@ async def test_visible_says_so_where_only_the_other_client_could_tell(
     assert "wait_timeout" not in str(caught.value)
 
 
-@both_faces
+@both_variants
 async def test_what_another_client_overwrote_long_ago_is_not_waited_for(
-    face: Face, worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+    variant: Variant, worlds: Worlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = worlds(face, process_delay=PROCESS)
+    world = worlds(variant, process_delay=PROCESS)
     client, other = world.client(), world.client(SYNC)
     await client.upsert(record("a", 1))
     write(other, record("a", 2))
@@ -142,11 +142,11 @@ async def test_what_another_client_overwrote_long_ago_is_not_waited_for(
     assert client.state.own_writes.pending() == ()
 
 
-@both_faces
+@both_variants
 async def test_the_same_contents_written_by_another_client_prove_nothing(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client, other = world.client(), world.client(SYNC)
     write(other, *records("a", "b"))
     world.pass_time(20)
@@ -158,12 +158,12 @@ async def test_the_same_contents_written_by_another_client_prove_nothing(
     assert world.fates(mutations) == {"visible"}
 
 
-@both_faces
+@both_variants
 @both_goals
 async def test_a_write_that_changes_nothing_ends_among_busy_others(
-    face: Face, worlds: Worlds, wait: Any
+    variant: Variant, worlds: Worlds, wait: Any
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client, other = world.client(), world.client(SYNC)
     await client.upsert(*records("a", "b"), wait=True)
 
@@ -177,11 +177,11 @@ async def test_a_write_that_changes_nothing_ends_among_busy_others(
     assert elapsed.seconds <= 125
 
 
-@both_faces
+@both_variants
 async def test_a_wait_without_others_sends_no_mutation_of_its_own(
-    face: Face, worlds: Worlds
+    variant: Variant, worlds: Worlds
 ) -> None:
-    world = worlds(face, process_delay=PROCESS, propagate_delay=LAG)
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
     client = world.client()
     for _ in range(2):
         await client.upsert(*records("a", "b"), wait=True)

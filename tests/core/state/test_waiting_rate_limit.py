@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.helpers import Face, both_faces
+from tests.core.helpers import Variant, both_variants
 from tests.core.state.waits import World, record
 from vectorize_core.errors import WaitTimeoutError
 from vectorize_core.transport.rate_limit import RateLimiter
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("patience", [180.0, 30.0])
-async def test_a_hold_of_the_rate_limit_is_waited_out(face: Face, patience: float) -> None:
-    world = World(face, process_delay=10.0)
+async def test_a_hold_of_the_rate_limit_is_waited_out(variant: Variant, patience: float) -> None:
+    world = World(variant, process_delay=10.0)
     client = world.client()
     limiter = RateLimiter(None, clock=lambda: world.now)
     client.io._limiter = limiter  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.core.helpers import ASYNC, SYNC, Face
+from tests.core.helpers import ASYNC, SYNC, Variant
 from tests.core.state.waits import Client, World, record
 from tests.nightly import sized
 from vectorize_core.api.operations import Op
@@ -58,10 +58,10 @@ class Schedule:
     share ids. ``equal``: and what they write at the same time is the same.
     """
 
-    def __init__(self, seed: int, face: Face, kind: Kind) -> None:
+    def __init__(self, seed: int, variant: Variant, kind: Kind) -> None:
         self.kind = kind
         self.random = rng = random.Random(seed)
-        self.world = World(face)
+        self.world = World(variant)
         self.delays = rng.choice(DELAYS)
         self.world.behave(process_delay=self.delays[0], propagate_delay=self.delays[1])
         self.step = 0
@@ -132,15 +132,15 @@ class Schedule:
             self.world.pass_time(self.random.choice([0.0, 0.1, 1.0, 40.0]))
 
 
-@pytest.mark.parametrize("face", [SYNC, ASYNC], ids=lambda face: face.name)
+@pytest.mark.parametrize("variant", [SYNC, ASYNC], ids=lambda variant: variant.name)
 @pytest.mark.parametrize("kind", ["alone", "disjoint", "same", "equal"])
 @pytest.mark.parametrize("part", range(sized(1, 6)))
 async def test_no_wait_is_early_and_none_goes_on_for_ever(
-    face: Face, kind: Kind, part: int
+    variant: Variant, kind: Kind, part: int
 ) -> None:
-    many = 12 if face is SYNC else 4
+    many = 12 if variant is SYNC else 4
     for seed in range(part * many, part * many + many):
-        schedule = Schedule(seed, face, kind)
+        schedule = Schedule(seed, variant, kind)
         try:
             await schedule.run()
         except Exception as error:

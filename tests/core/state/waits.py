@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 
-from tests.core.helpers import SYNC, Face
+from tests.core.helpers import SYNC, Variant
 from vectorize_core.api.operations import Op
 from vectorize_core.connection import Connection
 from vectorize_core.local import Behavior, Service
@@ -109,8 +109,8 @@ class Witness(Service):
 class World:
     """One index, its clients, and the only clock there is: it goes on where a client sleeps."""
 
-    def __init__(self, face: Face, **behavior: Any) -> None:
-        self.face = face
+    def __init__(self, variant: Variant, **behavior: Any) -> None:
+        self.variant = variant
         self.now = 1_000.0
         self.service = Witness(behavior=Behavior(**behavior), clock=lambda: self.now)
         self.create()
@@ -131,8 +131,8 @@ class World:
         """Have other delays from now on."""
         self.service._behavior = Behavior(**behavior)
 
-    def client(self, face: Face | None = None, **options: Any) -> Client:
-        self.made.append(Client(self, face if face is not None else self.face, **options))
+    def client(self, variant: Variant | None = None, **options: Any) -> Client:
+        self.made.append(Client(self, variant if variant is not None else self.variant, **options))
         return self.made[-1]
 
     def close(self) -> None:
@@ -238,17 +238,17 @@ class Direct(EmbeddedExecutor):
 
 
 class Client:
-    """One client of the world's service, by one face."""
+    """One client of the world's service, by one variant."""
 
-    def __init__(self, world: World, face: Face, retry: RetryPolicy | None = None) -> None:
+    def __init__(self, world: World, variant: Variant, retry: RetryPolicy | None = None) -> None:
         self.world = world
-        self.face = face
+        self.variant = variant
         self.executor = Direct(world.service)
         self.events: list[Event] = []
         told = Events(self.events.append)
         self.connection = Connection(self.executor, retry, events=told)
         self.state = self.connection.state("docs")
-        io_class = ClockedAsyncIo if face.is_async else ClockedSyncIo
+        io_class = ClockedAsyncIo if variant.is_async else ClockedSyncIo
         self.io: Io = io_class(self.executor, self.connection.retry, events=told)
         self.io.world = world  # type: ignore[union-attr]
 
@@ -263,7 +263,7 @@ class Client:
         return [op for op in self.executor.ops if isinstance(op, kind)]
 
     async def run(self, flow: Any) -> Any:
-        return await flow if self.face.is_async else run(flow)
+        return await flow if self.variant.is_async else run(flow)
 
     async def upsert(self, *vectors: Vector, **options: Any) -> tuple[Mutation, ...]:
         return await self.run(writing.upsert(self.io, self.state, vectors, **options))
@@ -283,7 +283,7 @@ class Client:
 
 
 Worlds = Callable[..., World]
-"""Makes worlds of a face and delays."""
+"""Makes worlds of a variant and delays."""
 
 
 class Elapsed:

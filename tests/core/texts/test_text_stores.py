@@ -1,4 +1,4 @@
-"""What every store of texts does: get, put and delete many, over both faces."""
+"""What every store of texts does: get, put and delete many, over both variants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llama_index.core.storage.kvstore import SimpleKVStore
 
 import langchain_vectorize.texts
 import llama_index_vectorize.texts
-from tests.core.helpers import CREDENTIALS, SECRET, Cloudflare, Face, both_faces, failed, ok
+from tests.core.helpers import CREDENTIALS, SECRET, Cloudflare, Variant, both_variants, failed, ok
 from tests.core.texts.folder import FolderStore
 from tests.core.texts.kinds import DURABLE, EVERY, MakeTexts
 from tests.stores import Recorder, recorded
@@ -30,10 +30,10 @@ every_kind = pytest.mark.parametrize("make", EVERY.values(), ids=list(EVERY))
 
 
 async def through(
-    face: Face, connection: Connection, flow: Callable[[Io], Coroutine[Any, Any, T]]
+    variant: Variant, connection: Connection, flow: Callable[[Io], Coroutine[Any, Any, T]]
 ) -> T:
-    """What a flow returns over one face of a connection."""
-    if face.is_async:
+    """What a flow returns over one variant of a connection."""
+    if variant.is_async:
         return await flow(connection.async_io())
     return run(flow(connection.io()))
 
@@ -50,9 +50,9 @@ def sent(client: VectorizeClient) -> Recorder:
 
 
 @every_kind
-@both_faces
+@both_variants
 async def test_texts_are_put_got_replaced_and_deleted(
-    client: VectorizeClient, tmp_path: Path, face: Face, make: MakeTexts
+    client: VectorizeClient, tmp_path: Path, variant: Variant, make: MakeTexts
 ) -> None:
     texts = make(tmp_path)
 
@@ -70,7 +70,7 @@ async def test_texts_are_put_got_replaced_and_deleted(
         assert await texts.get(io, "docs", wanted) == {"vs-2": "", "vs-3": "new"}
         assert await texts.get(io, "docs", []) == {}
 
-    await through(face, client.connection, flow)
+    await through(variant, client.connection, flow)
     assert "make" not in repr(texts)
     texts.close()
 
@@ -147,8 +147,8 @@ async def test_d1_requests_have_a_bounded_size(client: VectorizeClient, sent: Re
     assert await texts.get(io, "docs", list(long)) == long
 
 
-@both_faces
-async def test_d1_uses_the_client_it_was_given(face: Face, client: VectorizeClient) -> None:
+@both_variants
+async def test_d1_uses_the_client_it_was_given(variant: Variant, client: VectorizeClient) -> None:
     other = VectorizeClient.local()
     texts = D1Texts("texts", client=other)
     ops = recorded(other)
@@ -157,13 +157,13 @@ async def test_d1_uses_the_client_it_was_given(face: Face, client: VectorizeClie
         await texts.put(io, "docs", {"a": "text"})
         return await texts.get(io, "docs", ["a"])
 
-    assert await through(face, client.connection, flow) == {"a": "text"}
+    assert await through(variant, client.connection, flow) == {"a": "text"}
     assert len(ops.of(ReadD1)) == 4
     other.close()
 
 
-@both_faces
-async def test_what_d1_is_asked_over_http_and_how_its_answer_is_read(face: Face) -> None:
+@both_variants
+async def test_what_d1_is_asked_over_http_and_how_its_answer_is_read(variant: Variant) -> None:
     rows = [["a", "text"], ["b", None]]
     result = [{"success": True, "meta": {}, "results": {"columns": ["id", "text"], "rows": rows}}]
     cloudflare = Cloudflare(ok(result))
@@ -173,7 +173,7 @@ async def test_what_d1_is_asked_over_http_and_how_its_answer_is_read(face: Face)
     async def flow(io: Io) -> dict[str, str]:
         return await texts.get(io, "docs", ["a", "b"])
 
-    assert await through(face, connection, flow) == {"a": "text"}
+    assert await through(variant, connection, flow) == {"a": "text"}
     (request,) = cloudflare.requests
     path = f"/client/v4/accounts/{CREDENTIALS.account_id}/d1/database/a%2Fb/raw"
     assert (request.method, request.url.raw_path.decode()) == ("POST", path)
@@ -185,13 +185,13 @@ async def test_what_d1_is_asked_over_http_and_how_its_answer_is_read(face: Face)
     await connection.aclose()
 
 
-@both_faces
-async def test_d1_is_asked_again_like_vectorize(face: Face) -> None:
+@both_variants
+async def test_d1_is_asked_again_like_vectorize(variant: Variant) -> None:
     result = [{"success": True, "results": {"columns": ["id", "text"], "rows": []}}]
     cloudflare = Cloudflare(failed(429, 10000), failed(503, 7500), ok(result))
     policy = RetryPolicy(first_delay=0.001, max_delay=0.001)
     connection = Connection(HttpExecutor(CREDENTIALS, transport=cloudflare), policy)
-    assert await through(face, connection, lambda io: D1Texts("t").get(io, "docs", ["a"])) == {}
+    assert await through(variant, connection, lambda io: D1Texts("t").get(io, "docs", ["a"])) == {}
     assert len(cloudflare.requests) == 3
     await connection.aclose()
 
@@ -224,9 +224,9 @@ def test_a_frameworks_own_store_is_taken_as_it_is(tmp_path: Path) -> None:
     assert repr(llama) == "KVStoreTexts(SimpleKVStore)"
 
 
-@both_faces
-async def test_the_face_of_a_foreign_store_that_is_used_is_the_callers(
-    face: Face, client: VectorizeClient, tmp_path: Path
+@both_variants
+async def test_the_variant_of_a_foreign_store_that_is_used_is_the_callers(
+    variant: Variant, client: VectorizeClient, tmp_path: Path
 ) -> None:
     used = set()
 
@@ -240,5 +240,5 @@ async def test_the_face_of_a_foreign_store_that_is_used_is_the_callers(
             return super().mget(keys)
 
     texts = langchain_vectorize.texts.BaseStoreTexts(Both(tmp_path / "store"))
-    await through(face, client.connection, lambda io: texts.get(io, "docs", ["a"]))
-    assert used == {face.name}
+    await through(variant, client.connection, lambda io: texts.get(io, "docs", ["a"]))
+    assert used == {variant.name}

@@ -14,8 +14,8 @@ from tests.core.helpers import (
     SECRET,
     Answer,
     Cloudflare,
-    Face,
-    both_faces,
+    Variant,
+    both_variants,
     failed,
     ok,
     settled,
@@ -116,10 +116,10 @@ def test_a_key_alone_is_an_error_that_names_the_email() -> None:
     assert SECRET not in str(caught.value)
 
 
-@both_faces
-def test_missing_credentials_list_every_place_looked_at(face: Face) -> None:
+@both_variants
+def test_missing_credentials_list_every_place_looked_at(variant: Variant) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        face.client_class()
+        variant.client_class()
     for place in (
         *ACCOUNT_VARIABLES,
         *TOKEN_VARIABLES,
@@ -238,9 +238,9 @@ def test_pickled_credentials_look_the_secret_up_again(
     assert loaded.headers == {"Authorization": "Bearer there"}
 
 
-@both_faces
-def test_the_secret_is_in_no_description_of_a_client(face: Face) -> None:
-    client = face.client(Cloudflare(ok([])))
+@both_variants
+def test_the_secret_is_in_no_description_of_a_client(variant: Variant) -> None:
+    client = variant.client(Cloudflare(ok([])))
     shown = [
         client,
         client.connection,
@@ -265,12 +265,14 @@ FAILURES: dict[str, Answer | Exception] = {
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 @pytest.mark.parametrize("headers", [BEARER, KEY_AND_EMAIL])
-async def test_the_secret_is_in_no_error(face: Face, failure: Any, headers: dict[str, str]) -> None:
+async def test_the_secret_is_in_no_error(
+    variant: Variant, failure: Any, headers: dict[str, str]
+) -> None:
     executor = Cloudflare(failure)
-    client = face.client_class(
+    client = variant.client_class(
         ACCOUNT,
         api_token=SECRET if headers is BEARER else None,
         api_key=SECRET if headers is KEY_AND_EMAIL else None,

@@ -15,8 +15,8 @@ from tests.core.helpers import (
     SECRET,
     Answer,
     Cloudflare,
-    Face,
-    both_faces,
+    Variant,
+    both_variants,
     failed,
     ok,
     settled,
@@ -50,8 +50,8 @@ def with_ray(answer: Answer) -> Answer:
     return Answer(answer.status, answer.content, {"cf-ray": RAY})
 
 
-def client_of(face: Face, cloudflare: Cloudflare, hook: Callable[[Event], None]) -> Any:
-    return face.client_class(
+def client_of(variant: Variant, cloudflare: Cloudflare, hook: Callable[[Event], None]) -> Any:
+    return variant.client_class(
         ACCOUNT,
         SECRET,
         retry=QUICK,
@@ -61,11 +61,11 @@ def client_of(face: Face, cloudflare: Cloudflare, hook: Callable[[Event], None])
     )
 
 
-@both_faces
-async def test_every_attempt_and_every_repetition_is_told(face: Face) -> None:
+@both_variants
+async def test_every_attempt_and_every_repetition_is_told(variant: Variant) -> None:
     told: list[Event] = []
     cloudflare = Cloudflare(failed(503, 1001), LOST, with_ray(INFO))
-    client = client_of(face, cloudflare, told.append)
+    client = client_of(variant, cloudflare, told.append)
     await settled(client.index("docs").info())
     requests = [event for event in told if isinstance(event, RequestEvent)]
     assert [
@@ -95,27 +95,27 @@ async def test_every_attempt_and_every_repetition_is_told(face: Face) -> None:
     ]
 
 
-@both_faces
-async def test_what_is_embedded_is_told_too(face: Face) -> None:
+@both_variants
+async def test_what_is_embedded_is_told_too(variant: Variant) -> None:
     told: list[Event] = []
-    client = face.client_class.local(on_event=told.append)
+    client = variant.client_class.local(on_event=told.append)
     await settled(client.create_index("docs", dimensions=32, record_layout=False))
     event = told[0]
     assert isinstance(event, RequestEvent)
     assert (event.operation, event.index) == ("CreateIndex", "docs")
     assert (event.status, event.request_id, event.error) == (None, None, None)
-    await face.close(client)
+    await variant.close(client)
 
 
-@both_faces
+@both_variants
 async def test_neither_events_nor_logs_hold_content_or_secrets(
-    face: Face, caplog: pytest.LogCaptureFixture
+    variant: Variant, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "vectorize_core")
     told: list[Event] = []
     message = {"code": 1001, "message": "mine-text"}
     cloudflare = Cloudflare(DETAILS, failed(503, message), LOST, WRITTEN)
-    client = client_of(face, cloudflare, told.append)
+    client = client_of(variant, cloudflare, told.append)
     vector = Vector("mine-id", [0.73] * 32, "mine-namespace", {"text": "mine-text"})
     await settled(client.index("docs").upsert([vector]))
     assert len(told) >= 6
@@ -126,12 +126,12 @@ async def test_neither_events_nor_logs_hold_content_or_secrets(
         assert secret not in everything
 
 
-@both_faces
+@both_variants
 async def test_events_are_logged_as_dicts_and_repetitions_louder(
-    face: Face, caplog: pytest.LogCaptureFixture
+    variant: Variant, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "vectorize_core")
-    client = client_of(face, Cloudflare(failed(503, 1001), with_ray(INFO)), lambda _: None)
+    client = client_of(variant, Cloudflare(failed(503, 1001), with_ray(INFO)), lambda _: None)
     await settled(client.index("docs").info())
     logged = [r for r in caplog.records if hasattr(r, "vectorize")]
     assert [(r.levelname, r.vectorize["event"]) for r in logged] == [
@@ -161,15 +161,15 @@ def test_what_stands_still_for_long_is_a_warning() -> None:
     assert batch.level == wait.level == logging.DEBUG
 
 
-@both_faces
+@both_variants
 async def test_a_hook_that_fails_loses_nothing_and_is_logged_once(
-    face: Face, caplog: pytest.LogCaptureFixture
+    variant: Variant, caplog: pytest.LogCaptureFixture
 ) -> None:
     def hook(event: Event) -> None:
         raise ZeroDivisionError("a mistake in the hook")
 
     cloudflare = Cloudflare(DETAILS, failed(503), WRITTEN)
-    client = client_of(face, cloudflare, hook)
+    client = client_of(variant, cloudflare, hook)
     (mutation,) = await settled(client.index("docs").upsert([Vector("a", [1.0] * 32)]))
     assert mutation.mutation_id == "m1"
     (logged,) = [r for r in caplog.records if r.levelno == logging.ERROR]
@@ -178,10 +178,10 @@ async def test_a_hook_that_fails_loses_nothing_and_is_logged_once(
     assert logged.exc_info[0] is ZeroDivisionError
 
 
-@both_faces
-async def test_an_operation_that_fails_is_told_with_its_error(face: Face) -> None:
+@both_variants
+async def test_an_operation_that_fails_is_told_with_its_error(variant: Variant) -> None:
     told: list[Event] = []
-    io: SyncIo | AsyncIo = face.io_class(
+    io: SyncIo | AsyncIo = variant.io_class(
         Cloudflare(failed(503)).executor(), RetryPolicy(0, 0), events=Events(told.append)
     )
     with pytest.raises(ServerError):

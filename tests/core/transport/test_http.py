@@ -1,4 +1,4 @@
-"""Clients: made when needed, one a face, never shared across processes, closed once."""
+"""Clients: made when needed, one a variant, never shared across processes, closed once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.core.helpers import ASYNC, CREDENTIALS, SYNC, Cloudflare, Face, both_faces, ok, settled
+from tests.core.helpers import (
+    ASYNC,
+    CREDENTIALS,
+    SYNC,
+    Cloudflare,
+    Variant,
+    both_variants,
+    ok,
+    settled,
+)
 from vectorize_core import ConfigurationError, UnexpectedAnswerError, Vector, VectorizeError
 from vectorize_core.api.operations import (
     CreateIndex,
@@ -63,17 +72,19 @@ def vector_count_is_in_the_name(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json={"success": True, "result": result})
 
 
-@both_faces
-async def test_a_client_is_made_by_the_first_call_and_kept(face: Face, made: list[Any]) -> None:
+@both_variants
+async def test_a_client_is_made_by_the_first_call_and_kept(
+    variant: Variant, made: list[Any]
+) -> None:
     executor = Cloudflare(ok([])).executor()
     assert made == []
     for _ in range(3):
-        await face.send(executor, NONE)
+        await variant.send(executor, NONE)
     (client,) = made
-    assert isinstance(client, httpx.AsyncClient if face.is_async else httpx.Client)
+    assert isinstance(client, httpx.AsyncClient if variant.is_async else httpx.Client)
 
 
-async def test_each_face_has_its_own_client_of_one_executor(made: list[Any]) -> None:
+async def test_each_variant_has_its_own_client_of_one_executor(made: list[Any]) -> None:
     executor = Cloudflare(ok([])).executor()
     for _ in range(2):
         executor.send(NONE)
@@ -89,9 +100,9 @@ async def test_concurrent_calls_of_a_loop_share_one_client(made: list[Any]) -> N
     assert len(made) == 1
 
 
-@both_faces
+@both_variants
 async def test_an_injected_client_is_used_as_it_is_and_never_closed(
-    face: Face, made: list[Any]
+    variant: Variant, made: list[Any]
 ) -> None:
     cloudflare = Cloudflare(ok([]))
     headers = {"X-Mine": "1", "User-Agent": "me"}
@@ -99,8 +110,8 @@ async def test_an_injected_client_is_used_as_it_is_and_never_closed(
         async with httpx.AsyncClient(transport=cloudflare, headers=headers) as async_client:
             mine = list(made)
             executor = HttpExecutor(CREDENTIALS, http_client=client, async_http_client=async_client)
-            await face.send(executor, NONE)
-            await face.close(executor)
+            await variant.send(executor, NONE)
+            await variant.close(executor)
             await executor.aclose()
             assert made == mine
             assert not client.is_closed
@@ -110,9 +121,9 @@ async def test_an_injected_client_is_used_as_it_is_and_never_closed(
     assert request.headers["authorization"] == CREDENTIALS.headers["Authorization"]
 
 
-@both_faces
+@both_variants
 async def test_a_client_injected_for_the_other_variant_is_an_error(
-    face: Face, made: list[Any]
+    variant: Variant, made: list[Any]
 ) -> None:
     cloudflare = Cloudflare(ok([]))
     with httpx.Client(transport=cloudflare) as client:
@@ -120,43 +131,43 @@ async def test_a_client_injected_for_the_other_variant_is_an_error(
             mine = list(made)
             executor = (
                 HttpExecutor(CREDENTIALS, http_client=client)
-                if face.is_async
+                if variant.is_async
                 else HttpExecutor(CREDENTIALS, async_http_client=async_client)
             )
-            needed = r"need async_http_client=" if face.is_async else r"need http_client="
+            needed = r"need async_http_client=" if variant.is_async else r"need http_client="
             with pytest.raises(ConfigurationError, match=needed):
-                await face.send(executor, NONE)
+                await variant.send(executor, NONE)
             assert (made, cloudflare.requests) == (mine, [])
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("used", [True, False])
-async def test_closing_twice_is_closing_once(face: Face, made: list[Any], used: bool) -> None:
+async def test_closing_twice_is_closing_once(variant: Variant, made: list[Any], used: bool) -> None:
     executor = Cloudflare(ok([])).executor()
     if used:
-        await face.send(executor, NONE)
-    await face.close(executor)
-    await face.close(executor)
+        await variant.send(executor, NONE)
+    await variant.close(executor)
+    await variant.close(executor)
     assert [client.is_closed for client in made] == [True] * used
 
 
-@both_faces
-async def test_a_closed_executor_carries_nothing_out(face: Face, made: list[Any]) -> None:
+@both_variants
+async def test_a_closed_executor_carries_nothing_out(variant: Variant, made: list[Any]) -> None:
     cloudflare = Cloudflare(ok([]))
     executor = cloudflare.executor()
-    await face.close(executor)
+    await variant.close(executor)
     for closed in (executor.send, executor.asend):
         with pytest.raises(VectorizeError, match="closed"):
             await settled(closed(NONE))
     assert (made, cloudflare.requests) == ([], [])
 
 
-@both_faces
-async def test_a_closed_client_and_its_indexes_carry_nothing_out(face: Face) -> None:
+@both_variants
+async def test_a_closed_client_and_its_indexes_carry_nothing_out(variant: Variant) -> None:
     cloudflare = Cloudflare(ok([]))
-    client = face.client(cloudflare)
+    client = variant.client(cloudflare)
     index = client.index("docs")
-    await face.close(client)
+    await variant.close(client)
     for use in (client.list_indexes, index.info):
         with pytest.raises(VectorizeError, match="closed"):
             await settled(use())
@@ -180,15 +191,15 @@ async def test_async_with_closes_a_client() -> None:
 THREADS, CALLS = 16, 20
 
 
-@both_faces
-def test_threads_may_share_an_executor(face: Face) -> None:
+@both_variants
+def test_threads_may_share_an_executor(variant: Variant) -> None:
     transport = httpx.MockTransport(vector_count_is_in_the_name)
     executor = HttpExecutor(CREDENTIALS, transport=transport, async_transport=transport)
     together = threading.Barrier(THREADS)
 
     async def calls(first: int) -> list[int]:
         together.wait()
-        infos = [await face.send(executor, GetInfo(f"{first + i}")) for i in range(CALLS)]
+        infos = [await variant.send(executor, GetInfo(f"{first + i}")) for i in range(CALLS)]
         return [info.vector_count for info in infos]
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -274,22 +285,24 @@ TIMEOUTS: dict[str, tuple[Op[Any], float]] = {
 }
 
 
-async def timeout_of(face: Face, op: Op[Any], **options: Any) -> dict[str, float | None]:
+async def timeout_of(variant: Variant, op: Op[Any], **options: Any) -> dict[str, float | None]:
     cloudflare = Cloudflare(ok([]))
     with suppress(UnexpectedAnswerError):
-        await face.send(cloudflare.executor(**options), op)
+        await variant.send(cloudflare.executor(**options), op)
     timeout: dict[str, float | None] = cloudflare.requests[0].extensions["timeout"]
     return timeout
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("op", "seconds"), TIMEOUTS.values(), ids=TIMEOUTS)
-async def test_reads_have_less_time_than_writes(face: Face, op: Op[Any], seconds: float) -> None:
-    timeout = await timeout_of(face, op)
+async def test_reads_have_less_time_than_writes(
+    variant: Variant, op: Op[Any], seconds: float
+) -> None:
+    timeout = await timeout_of(variant, op)
     assert timeout == dict.fromkeys(("connect", "read", "write", "pool"), seconds)
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -301,10 +314,10 @@ async def test_reads_have_less_time_than_writes(face: Face, op: Op[Any], seconds
     ],
 )
 async def test_a_timeout_that_is_given_holds_for_all(
-    face: Face, given: float | httpx.Timeout, expected: dict[str, float]
+    variant: Variant, given: float | httpx.Timeout, expected: dict[str, float]
 ) -> None:
     for op in (NONE, Upsert("docs", VECTORS)):
-        assert await timeout_of(face, op, timeout=given) == expected
+        assert await timeout_of(variant, op, timeout=given) == expected
 
 
 async def test_the_event_loop_runs_while_a_large_write_is_encoded() -> None:
@@ -328,26 +341,28 @@ async def test_the_event_loop_runs_while_a_large_write_is_encoded() -> None:
     assert sent_at[0] >= 10
 
 
-@both_faces
+@both_variants
 async def test_a_transport_for_the_other_variant_alone_is_an_error(
-    face: Face,
+    variant: Variant,
 ) -> None:
     one_sided = (
         {"transport": httpx.HTTPTransport()}
-        if face.is_async
+        if variant.is_async
         else {"async_transport": httpx.AsyncHTTPTransport()}
     )
-    needed = "async_transport=" if face.is_async else " transport="
+    needed = "async_transport=" if variant.is_async else " transport="
     with pytest.raises(ConfigurationError, match=needed):
-        await face.send(HttpExecutor(CREDENTIALS, **one_sided), NONE)
+        await variant.send(HttpExecutor(CREDENTIALS, **one_sided), NONE)
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("argument", ["transport", "async_transport"])
-async def test_a_transport_that_is_both_need_be_given_only_once(face: Face, argument: str) -> None:
+async def test_a_transport_that_is_both_need_be_given_only_once(
+    variant: Variant, argument: str
+) -> None:
     cloudflare = Cloudflare(ok([]))
     executor = HttpExecutor(CREDENTIALS, **{argument: cloudflare})
-    assert await face.send(executor, NONE) == ()
+    assert await variant.send(executor, NONE) == ()
     assert len(cloudflare.requests) == 1
 
 

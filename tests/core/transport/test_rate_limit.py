@@ -20,8 +20,8 @@ from tests.core.helpers import (
     CREDENTIALS,
     Answer,
     Cloudflare,
-    Face,
-    both_faces,
+    Variant,
+    both_variants,
     failed,
     ok,
     settled,
@@ -359,14 +359,14 @@ WRITTEN, INFO = ANSWERS["POST"], ANSWERS["GET"]
 class Scripted:
     """An `Io` over a scripted Cloudflare; to sleep is to let its clock go on."""
 
-    def __init__(self, face: Face, *answers: Answer | Exception, **options: Any) -> None:
+    def __init__(self, variant: Variant, *answers: Answer | Exception, **options: Any) -> None:
         self.clock = Clock()
         self.slept: list[float] = []
         self.limiter = RateLimiter(options.pop("limit", RateLimit()), self.clock)
         self.cloudflare = Cloudflare(*answers)
         them = self
 
-        class Io(face.io_class):  # type: ignore[name-defined, misc]
+        class Io(variant.io_class):  # type: ignore[name-defined, misc]
             async def sleep(self, seconds: float, /) -> None:
                 them.slept.append(seconds)
                 them.clock.now += seconds
@@ -381,9 +381,9 @@ class Scripted:
         return await settled(self.io.call(op))
 
 
-@both_faces
-async def test_a_read_does_not_wait_in_vain(face: Face) -> None:
-    them = Scripted(face, INFO, limit=RateLimit(1, 60.0))
+@both_variants
+async def test_a_read_does_not_wait_in_vain(variant: Variant) -> None:
+    them = Scripted(variant, INFO, limit=RateLimit(1, 60.0))
     await them.call(READ)
     with pytest.raises(RateLimitError) as caught:
         await them.call(READ)
@@ -396,17 +396,17 @@ async def test_a_read_does_not_wait_in_vain(face: Face) -> None:
     await them.call(READ)
 
 
-@both_faces
-async def test_a_write_waits_out_a_block_that_another_one_met(face: Face) -> None:
-    them = Scripted(face, WRITTEN)
+@both_variants
+async def test_a_write_waits_out_a_block_that_another_one_met(variant: Variant) -> None:
+    them = Scripted(variant, WRITTEN)
     them.limiter.refused(300.0)
     await them.call(WRITE)
     assert sum(them.slept) == pytest.approx(300)
 
 
-@both_faces
-async def test_waiting_for_the_limit_takes_no_time_from_retries(face: Face) -> None:
-    them = Scripted(face, BLOCK, WRITTEN)
+@both_variants
+async def test_waiting_for_the_limit_takes_no_time_from_retries(variant: Variant) -> None:
+    them = Scripted(variant, BLOCK, WRITTEN)
     them.limiter.refused(400.0)
     await them.call(WRITE)
     assert 700 <= sum(them.slept) <= 701
@@ -430,30 +430,30 @@ HOLDS: dict[str, tuple[Answer, tuple[float, float]]] = {
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("answer", "held"), HOLDS.values(), ids=HOLDS)
 async def test_for_how_long_all_wait_after_what_one_operation_was_told(
-    face: Face, answer: Answer, held: tuple[float, float]
+    variant: Variant, answer: Answer, held: tuple[float, float]
 ) -> None:
-    them = Scripted(face, answer, INFO, policy=RetryPolicy(0, 0))
+    them = Scripted(variant, answer, INFO, policy=RetryPolicy(0, 0))
     with pytest.raises(ApiError):
         await them.call(WRITE)
     least, most = held
     assert least <= them.limiter.delay(them.limiter.draw()) <= most
 
 
-@both_faces
-async def test_a_pause_that_is_too_long_ends_with_the_real_error(face: Face) -> None:
-    them = Scripted(face, failed(503, 1001), INFO, limit=RateLimit(1, 60.0))
+@both_variants
+async def test_a_pause_that_is_too_long_ends_with_the_real_error(variant: Variant) -> None:
+    them = Scripted(variant, failed(503, 1001), INFO, limit=RateLimit(1, 60.0))
     with pytest.raises(ServerError) as caught:
         await them.call(READ)
     assert caught.value.code == 1001
     assert len(them.cloudflare.requests) == 1
 
 
-@both_faces
-async def test_one_that_gives_up_waiting_leaves_its_place_to_others(face: Face) -> None:
-    them = Scripted(face, WRITTEN, limit=RateLimit(1, 60.0))
+@both_variants
+async def test_one_that_gives_up_waiting_leaves_its_place_to_others(variant: Variant) -> None:
+    them = Scripted(variant, WRITTEN, limit=RateLimit(1, 60.0))
     await them.call(WRITE)
     for _ in range(5):
         with pytest.raises(RateLimitError):
@@ -479,7 +479,7 @@ def test_the_limit_of_a_client() -> None:
         assert client.connection.limiter is None
 
 
-async def test_the_faces_of_a_client_share_its_limit() -> None:
+async def test_the_variants_of_a_client_share_its_limit() -> None:
     cloudflare = Cloudflare(ok([]))
     client = VectorizeClient(
         "a", "t", transport=cloudflare, rate_limit=RateLimit(2, 1_000.0), retry=RetryPolicy(0, 0)

@@ -12,8 +12,8 @@ from tests.core.helpers import (
     RAY,
     Answer,
     Cloudflare,
-    Face,
-    both_faces,
+    Variant,
+    both_variants,
     failed,
     ok,
     settled,
@@ -101,34 +101,34 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return delays
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("op", "answer"), [(READ, INFO), (WRITE, WRITTEN)], ids=["read", "write"])
 @pytest.mark.parametrize("fault", TRANSIENT.values(), ids=TRANSIENT)
 async def test_a_transient_fault_is_tried_again_with_the_same_request(
-    slept: list[float], face: Face, op: Op[Any], answer: Answer, fault: Answer | Exception
+    slept: list[float], variant: Variant, op: Op[Any], answer: Answer, fault: Answer | Exception
 ) -> None:
     cloudflare = Cloudflare(fault, fault, answer)
-    await face.call(cloudflare.executor(), op, RetryPolicy())
+    await variant.call(cloudflare.executor(), op, RetryPolicy())
     requests = [(r.method, r.url.raw_path, r.content, r.headers) for r in cloudflare.requests]
     assert requests == requests[:1] * 3
     assert len(slept) == 2
 
 
-@both_faces
-async def test_delays_are_really_waited_for(face: Face) -> None:
+@both_variants
+async def test_delays_are_really_waited_for(variant: Variant) -> None:
     cloudflare = Cloudflare(failed(503), LOST, failed(429, headers={"retry-after": "0.001"}), INFO)
-    info = await face.call(cloudflare.executor(), READ, RetryPolicy(first_delay=0.001))
+    info = await variant.call(cloudflare.executor(), READ, RetryPolicy(first_delay=0.001))
     assert info.vector_count == 7
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("fault", "kind"), FINAL.values(), ids=FINAL)
 async def test_what_will_not_get_better_is_not_tried_again(
-    slept: list[float], face: Face, fault: Answer, kind: type[VectorizeError]
+    slept: list[float], variant: Variant, fault: Answer, kind: type[VectorizeError]
 ) -> None:
     cloudflare = Cloudflare(fault, INFO)
     with pytest.raises(VectorizeError) as caught:
-        await face.call(cloudflare.executor(), READ, RetryPolicy())
+        await variant.call(cloudflare.executor(), READ, RetryPolicy())
     assert type(caught.value) is kind
     assert (len(cloudflare.requests), slept) == (1, [])
 
@@ -140,11 +140,11 @@ EXHAUSTED: dict[str, tuple[Answer, type[ApiError], int | None, str]] = {
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("fault", "kind", "code", "message"), EXHAUSTED.values(), ids=EXHAUSTED)
 async def test_when_time_is_up_the_last_error_is_raised(
     slept: list[float],
-    face: Face,
+    variant: Variant,
     fault: Answer,
     kind: type[ApiError],
     code: int,
@@ -152,14 +152,14 @@ async def test_when_time_is_up_the_last_error_is_raised(
 ) -> None:
     cloudflare = Cloudflare(fault)
     with pytest.raises(kind) as caught:
-        await face.call(cloudflare.executor(), READ, RetryPolicy())
+        await variant.call(cloudflare.executor(), READ, RetryPolicy())
     error = caught.value
     assert (error.code, error.message, error.request_id) == (code, message, RAY)
     assert len(cloudflare.requests) == len(slept) + 1 > 3
     assert sum(slept) <= 30
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(
     ("fault", "kind", "sent"),
     [
@@ -174,10 +174,10 @@ async def test_when_time_is_up_the_last_error_is_raised(
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 async def test_a_lost_connection_says_whether_it_may_have_acted(
-    slept: list[float], face: Face, fault: Exception, kind: type, sent: bool
+    slept: list[float], variant: Variant, fault: Exception, kind: type, sent: bool
 ) -> None:
     with pytest.raises(ConnectionFailedError) as caught:
-        await face.call(Cloudflare(fault).executor(), READ, RetryPolicy(1, 1))
+        await variant.call(Cloudflare(fault).executor(), READ, RetryPolicy(1, 1))
     assert type(caught.value) is kind
     assert caught.value.sent is sent
     assert caught.value.__cause__ is fault
@@ -185,7 +185,7 @@ async def test_a_lost_connection_says_whether_it_may_have_acted(
     assert (str(fault) or type(fault).__name__) in str(caught.value)
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(
     ("headers", "asked"),
     [
@@ -196,46 +196,56 @@ async def test_a_lost_connection_says_whether_it_may_have_acted(
 )
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_delay_that_is_asked_for_is_obeyed(
-    slept: list[float], face: Face, status: int, headers: dict[str, str], asked: float
+    slept: list[float], variant: Variant, status: int, headers: dict[str, str], asked: float
 ) -> None:
     cloudflare = Cloudflare(failed(status, headers=headers), INFO)
-    await face.call(cloudflare.executor(), READ, RetryPolicy(first_delay=1))
+    await variant.call(cloudflare.executor(), READ, RetryPolicy(first_delay=1))
     (delay,) = slept
     assert asked <= delay <= asked + 0.1
 
 
-@both_faces
-async def test_a_delay_beyond_the_deadline_is_not_begun(slept: list[float], face: Face) -> None:
+@both_variants
+async def test_a_delay_beyond_the_deadline_is_not_begun(
+    slept: list[float], variant: Variant
+) -> None:
     blocked = failed(429, headers={"retry-after": "300"})
     cloudflare = Cloudflare(blocked, INFO)
     with pytest.raises(RateLimitError) as caught:
-        await face.call(cloudflare.executor(), READ, RetryPolicy())
+        await variant.call(cloudflare.executor(), READ, RetryPolicy())
     assert caught.value.retry_after == 300
     assert (len(cloudflare.requests), slept) == (1, [])
 
 
-@both_faces
-async def test_a_write_waits_out_a_block_of_five_minutes(slept: list[float], face: Face) -> None:
+@both_variants
+async def test_a_write_waits_out_a_block_of_five_minutes(
+    slept: list[float], variant: Variant
+) -> None:
     cloudflare = Cloudflare(failed(429, headers={"retry-after": "300"}), WRITTEN)
-    await face.call(cloudflare.executor(), WRITE, RetryPolicy())
+    await variant.call(cloudflare.executor(), WRITE, RetryPolicy())
     assert slept[0] >= 300
 
 
-@both_faces
-async def test_delays_double_with_jitter_up_to_the_longest(slept: list[float], face: Face) -> None:
+@both_variants
+async def test_delays_double_with_jitter_up_to_the_longest(
+    slept: list[float], variant: Variant
+) -> None:
     policy = RetryPolicy(read_deadline=100, first_delay=1, max_delay=8)
     with pytest.raises(ServerError):
-        await face.call(Cloudflare(failed(503)).executor(), READ, policy)
+        await variant.call(Cloudflare(failed(503)).executor(), READ, policy)
     for delay, backoff in zip(slept, [1, 2, 4, *[8] * len(slept)], strict=False):
         assert backoff / 2 <= delay <= backoff
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("op", [READ, WRITE])
-async def test_a_deadline_of_zero_tries_once(slept: list[float], face: Face, op: Op[Any]) -> None:
+async def test_a_deadline_of_zero_tries_once(
+    slept: list[float], variant: Variant, op: Op[Any]
+) -> None:
     cloudflare = Cloudflare(failed(503))
     with pytest.raises(ServerError):
-        await face.call(cloudflare.executor(), op, RetryPolicy(read_deadline=0, write_deadline=0))
+        await variant.call(
+            cloudflare.executor(), op, RetryPolicy(read_deadline=0, write_deadline=0)
+        )
     assert (len(cloudflare.requests), slept) == (1, [])
 
 
@@ -263,14 +273,14 @@ async def test_what_is_no_error_of_the_service_is_not_tried_again(slept: list[fl
     assert (len(attempts), slept) == (1, [])
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("op", [CreateIndex("docs", IndexConfig(32)), DeleteIndex("docs")])
 async def test_an_operation_that_is_not_repeatable_is_sent_once(
-    slept: list[float], face: Face, op: Op[Any]
+    slept: list[float], variant: Variant, op: Op[Any]
 ) -> None:
     cloudflare = Cloudflare(failed(503))
     with pytest.raises(ServerError):
-        await face.call(cloudflare.executor(), op, RetryPolicy())
+        await variant.call(cloudflare.executor(), op, RetryPolicy())
     assert (len(cloudflare.requests), slept) == (1, [])
 
 
@@ -288,18 +298,18 @@ VERDICTS: dict[str, tuple[list[Answer | Exception], type[VectorizeError], str | 
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("answers", "kind", "note"), VERDICTS.values(), ids=VERDICTS)
 async def test_a_write_that_may_have_acted_is_not_called_unwritten(
     slept: list[float],
-    face: Face,
+    variant: Variant,
     answers: list[Answer | Exception],
     kind: type[VectorizeError],
     note: str | None,
 ) -> None:
     cloudflare = Cloudflare(*answers)
     with pytest.raises(VectorizeError) as caught:
-        await face.call(cloudflare.executor(), WRITE, RetryPolicy(write_deadline=5))
+        await variant.call(cloudflare.executor(), WRITE, RetryPolicy(write_deadline=5))
     assert type(caught.value) is kind
     assert len(cloudflare.requests) > 1
     notes = getattr(caught.value, "__notes__", [])
@@ -307,26 +317,30 @@ async def test_a_write_that_may_have_acted_is_not_called_unwritten(
     assert (note or "") in "".join(notes)
 
 
-@both_faces
-async def test_a_read_ends_with_its_last_error(slept: list[float], face: Face) -> None:
+@both_variants
+async def test_a_read_ends_with_its_last_error(slept: list[float], variant: Variant) -> None:
     with pytest.raises(RateLimitError):
-        await face.call(Cloudflare(LOST, failed(429)).executor(), READ, RetryPolicy(5))
+        await variant.call(Cloudflare(LOST, failed(429)).executor(), READ, RetryPolicy(5))
 
 
-@both_faces
-async def test_a_date_to_wait_for_is_obeyed(slept: list[float], face: Face) -> None:
+@both_variants
+async def test_a_date_to_wait_for_is_obeyed(slept: list[float], variant: Variant) -> None:
     headers = {
         "date": "Wed, 21 Oct 2015 07:28:00 GMT",
         "retry-after": "Wed, 21 Oct 2015 07:28:20 GMT",
     }
-    await face.call(Cloudflare(failed(429, headers=headers), INFO).executor(), READ, RetryPolicy())
+    await variant.call(
+        Cloudflare(failed(429, headers=headers), INFO).executor(), READ, RetryPolicy()
+    )
     assert 20 <= slept[0] <= 21
 
 
-@both_faces
-async def test_what_is_left_of_a_limit_is_no_reason_to_wait(slept: list[float], face: Face) -> None:
+@both_variants
+async def test_what_is_left_of_a_limit_is_no_reason_to_wait(
+    slept: list[float], variant: Variant
+) -> None:
     told = {"x-ratelimit-remaining": "900", "x-ratelimit-reset": "250"}
-    await face.call(Cloudflare(failed(503, headers=told), INFO).executor(), READ, RetryPolicy())
+    await variant.call(Cloudflare(failed(503, headers=told), INFO).executor(), READ, RetryPolicy())
     assert slept[0] <= 1
 
 
@@ -419,17 +433,17 @@ SETTLED: dict[str, tuple[Control, list[Answer | Exception], list[str]]] = {
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("control", "answers", "calls"), SETTLED.values(), ids=SETTLED)
 async def test_a_lost_answer_is_settled_by_looking_at_the_state(
     slept: list[float],
-    face: Face,
+    variant: Variant,
     control: Control,
     answers: list[Answer | Exception],
     calls: list[str],
 ) -> None:
     cloudflare = Cloudflare(*answers, AssertionError("one request too many"))
-    await settled(control(face.client(cloudflare)))
+    await settled(control(variant.client(cloudflare)))
     assert cloudflare.calls == calls
 
 
@@ -479,11 +493,11 @@ UNSETTLED: dict[str, tuple[Control, list[Answer | Exception], list[str], type[Ve
 }
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize(("control", "answers", "calls", "kind"), UNSETTLED.values(), ids=UNSETTLED)
 async def test_what_was_not_done_by_us_is_an_error(
     slept: list[float],
-    face: Face,
+    variant: Variant,
     control: Control,
     answers: list[Answer | Exception],
     calls: list[str],
@@ -491,17 +505,17 @@ async def test_what_was_not_done_by_us_is_an_error(
 ) -> None:
     cloudflare = Cloudflare(*answers, AssertionError("one request too many"))
     with pytest.raises(kind):
-        await settled(control(face.client(cloudflare)))
+        await settled(control(variant.client(cloudflare)))
     assert cloudflare.calls == calls
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("control", [create, delete, make_filterable, make_unfilterable])
 async def test_control_operations_give_up_with_the_typed_error(
-    slept: list[float], face: Face, control: Control
+    slept: list[float], variant: Variant, control: Control
 ) -> None:
     cloudflare = Cloudflare(failed(503, 1001))
     with pytest.raises(ServerError) as caught:
-        await settled(control(face.client(cloudflare, RetryPolicy(1, 2))))
+        await settled(control(variant.client(cloudflare, RetryPolicy(1, 2))))
     assert (caught.value.code, caught.value.request_id) == (1001, RAY)
     assert len(cloudflare.requests) > 1

@@ -20,7 +20,7 @@ from tests.core.helpers import Answer, Cloudflare, failed, ok
 from vectorize_core import ConnectionFailedError, RateLimit, RateLimitError, RetryPolicy, Vector
 from vectorize_core.api.operations import Op, Upsert
 from vectorize_core.transport import io as io_module
-from vectorize_core.transport import workers as crews_module
+from vectorize_core.transport import workers as workers_module
 from vectorize_core.transport.executor import Answer as Answered
 from vectorize_core.transport.io import AsyncIo, SyncIo, each, run
 from vectorize_core.transport.rate_limit import RateLimiter
@@ -302,7 +302,7 @@ class Blocked:
 
 
 def test_an_interrupt_at_any_point_leaves_no_thread() -> None:
-    places = {io_module.__file__, crews_module.__file__}
+    places = {io_module.__file__, workers_module.__file__}
 
     def interrupted_at(point: int) -> bool:
         """Whether there is such a point: a line, counted from the beginning of the flow."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from langchain_vectorize import VectorizeVectorStore
-from tests.core.helpers import Face, both_faces, settled
+from tests.core.helpers import Variant, both_variants, settled
 from tests.stores import DIMENSIONS, Embedder, both_ways, recorded
 from vectorize_core import InvalidVectorError, RateLimit, Vector, VectorizeClient, WriteEstimate
 from vectorize_core.api.operations import Upsert
@@ -20,17 +20,19 @@ def vectors(count: int) -> list[Vector]:
     return [Vector(str(n), row, metadata={"n": n}) for n, row in enumerate(rows)]
 
 
-def index_of(face: Face, client: VectorizeClient) -> Any:
-    return (client.to_async() if face.is_async else client).index("docs")
+def index_of(variant: Variant, client: VectorizeClient) -> Any:
+    return (client.to_async() if variant.is_async else client).index("docs")
 
 
-@both_faces
+@both_variants
 @pytest.mark.parametrize("method", ["upsert", "insert"])
-async def test_an_estimate_of_vectors_is_exact_and_writes_nothing(face: Face, method: str) -> None:
+async def test_an_estimate_of_vectors_is_exact_and_writes_nothing(
+    variant: Variant, method: str
+) -> None:
     with VectorizeClient.local() as client:
         client.create_index("docs", dimensions=DIMENSIONS)
         sent = recorded(client)
-        write = getattr(index_of(face, client), method)
+        write = getattr(index_of(variant, client), method)
         options = {"batch_size": 30, "max_batch_bytes": 9_000}
         found = await settled(write(iter(vectors(100)), dry_run=True, **options))
         assert isinstance(found, WriteEstimate)
@@ -81,12 +83,12 @@ async def test_bad_records_are_found_without_writing(call: Any) -> None:
             await call(store, "add_texts", ["a"], ids=["x" * 65], dry_run=True)
 
 
-@both_faces
-async def test_the_rate_limit_of_the_connection_says_how_long_it_takes(face: Face) -> None:
+@both_variants
+async def test_the_rate_limit_of_the_connection_says_how_long_it_takes(variant: Variant) -> None:
     with VectorizeClient.local() as client:
         client.create_index("docs", dimensions=DIMENSIONS)
         client.connection.limiter = RateLimiter(RateLimit(requests=10, period=5.0))
-        index = index_of(face, client)
+        index = index_of(variant, client)
         for count, seconds in ((10, 0.0), (11, 0.5), (30, 10.0)):
             found = await settled(index.upsert(vectors(count), batch_size=1, dry_run=True))
             assert (found.requests, found.seconds) == (count, seconds)

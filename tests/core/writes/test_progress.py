@@ -11,7 +11,7 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_vectorize import VectorizeVectorStore
-from tests.core.helpers import Face, both_faces, settled
+from tests.core.helpers import Variant, both_variants, settled
 from tests.stores import DIMENSIONS, Embedder, async_call, both_ways
 from vectorize_core import (
     BatchReport,
@@ -34,20 +34,20 @@ def client() -> Any:
         yield client
 
 
-def index_of(face: Face, client: VectorizeClient) -> Any:
-    return (client.to_async() if face.is_async else client).index("docs")
+def index_of(variant: Variant, client: VectorizeClient) -> Any:
+    return (client.to_async() if variant.is_async else client).index("docs")
 
 
-@both_faces
+@both_variants
 async def test_a_bar_shows_how_many_records_are_in(
-    face: Face, client: VectorizeClient, capsys: pytest.CaptureFixture[str]
+    variant: Variant, client: VectorizeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reports: list[BatchReport] = []
     options = {"batch_size": 20, "show_progress": True, "on_batch": reports.append}
-    await settled(index_of(face, client).upsert(vectors(90), **options))
+    await settled(index_of(variant, client).upsert(vectors(90), **options))
     assert "90/90" in capsys.readouterr().err
     assert sum(report.records for report in reports) == reports[-1].written == 90
-    await settled(index_of(face, client).upsert(iter(vectors(90)), show_progress=True))
+    await settled(index_of(variant, client).upsert(iter(vectors(90)), show_progress=True))
     assert "90 records" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.core.helpers import CREDENTIALS, Face, both_faces, failed, ok, settled
+from tests.core.helpers import CREDENTIALS, Variant, both_variants, failed, ok, settled
 from tests.nightly import sized
 from vectorize_core import BadRequestError, PartialWriteError, RecordRefusedError, Vector
 from vectorize_core.connection import Connection
@@ -65,22 +65,22 @@ class Picky:
             if cursor is None:
                 return found
 
-    def index(self, face: Face) -> Any:
-        return (AsyncIndex if face.is_async else Index)(self.connection, "docs")
+    def index(self, variant: Variant) -> Any:
+        return (AsyncIndex if variant.is_async else Index)(self.connection, "docs")
 
 
 def refusing(*names: str) -> Callable[[Sequence[Vector]], int | None]:
     return lambda vectors: 400 if any(vector.id in names for vector in vectors) else None
 
 
-@both_faces
+@both_variants
 async def test_one_bad_record_of_many_is_named_and_no_other_is_lost(
-    face: Face,
+    variant: Variant,
 ) -> None:
     picky = Picky(refusing("6789"))
     vectors = (record(str(n), n) for n in range(MANY))
     with pytest.raises(PartialWriteError) as caught:
-        await settled(picky.index(face).upsert(vectors))
+        await settled(picky.index(variant).upsert(vectors))
     error = caught.value
     assert (len(error.written), error.unknown, error.not_written) == (MANY - 1, (), (6_789,))
     (cause,) = error.causes
@@ -91,43 +91,43 @@ async def test_one_bad_record_of_many_is_named_and_no_other_is_lost(
     assert len(picky.sizes) <= MANY / 500 + 2 * 9
 
 
-@both_faces
-async def test_several_bad_records_are_all_named(face: Face) -> None:
+@both_variants
+async def test_several_bad_records_are_all_named(variant: Variant) -> None:
     picky = Picky(refusing("a", "b"))
     with pytest.raises(PartialWriteError) as caught:
-        await settled(picky.index(face).upsert([record("a"), record("b")]))
+        await settled(picky.index(variant).upsert([record("a"), record("b")]))
     assert [cause.record_id for cause in caught.value.causes] == ["a", "b"]
     assert caught.value.not_written == (0, 1)
 
 
-@both_faces
-async def test_a_single_refused_record_is_the_services_own_error(face: Face) -> None:
+@both_variants
+async def test_a_single_refused_record_is_the_services_own_error(variant: Variant) -> None:
     picky = Picky(refusing("a"))
     with pytest.raises(BadRequestError, match=r"record 'a', position 0.*40023") as caught:
-        await settled(picky.index(face).upsert([record("a")]))
+        await settled(picky.index(variant).upsert([record("a")]))
     assert isinstance(caught.value, RecordRefusedError)
     assert picky.sizes == [1]
 
 
-@both_faces
-async def test_every_position_of_a_refused_id_is_accounted_for(face: Face) -> None:
+@both_variants
+async def test_every_position_of_a_refused_id_is_accounted_for(variant: Variant) -> None:
     picky = Picky(refusing("twice"))
     vectors = [record("twice", 1), record("a"), record("twice", 2), record("b")]
     with pytest.raises(PartialWriteError) as caught:
-        await settled(picky.index(face).upsert(vectors))
+        await settled(picky.index(variant).upsert(vectors))
     assert (caught.value.written, caught.value.not_written) == ((1, 3), (0, 2))
 
 
-@both_faces
-async def test_a_request_that_is_too_large_is_split_until_it_is_not(face: Face) -> None:
+@both_variants
+async def test_a_request_that_is_too_large_is_split_until_it_is_not(variant: Variant) -> None:
     picky = Picky(lambda vectors: 413 if len(vectors) > 3 else None)
-    mutations = await settled(picky.index(face).upsert([record(str(n)) for n in range(10)]))
+    mutations = await settled(picky.index(variant).upsert([record(str(n)) for n in range(10)]))
     assert picky.stored() == {str(n) for n in range(10)}
     assert len(mutations) == sum(size <= 3 for size in picky.sizes)
 
 
-@both_faces
-async def test_where_everything_is_refused_the_write_is_given_up(face: Face) -> None:
+@both_variants
+async def test_where_everything_is_refused_the_write_is_given_up(variant: Variant) -> None:
     picky = Picky(lambda vectors: 400)
     taken = 0
 
@@ -138,13 +138,13 @@ async def test_where_everything_is_refused_the_write_is_given_up(face: Face) -> 
             yield record(str(n))
 
     with pytest.raises(PartialWriteError) as caught:
-        await settled(picky.index(face).upsert(produce(), concurrency=1))
+        await settled(picky.index(variant).upsert(produce(), concurrency=1))
     assert len(picky.sizes) <= 220
     assert len(caught.value.not_written) == taken <= 2_000
 
 
-@both_faces
-async def test_deletes_are_not_split(face: Face) -> None:
+@both_variants
+async def test_deletes_are_not_split(variant: Variant) -> None:
     picky = Picky(refusing())
     asked: list[httpx.Request] = []
 
@@ -155,7 +155,7 @@ async def test_deletes_are_not_split(face: Face) -> None:
 
     transport = httpx.MockTransport(answer)
     executor = HttpExecutor(CREDENTIALS, transport=transport, async_transport=transport)
-    index = (AsyncIndex if face.is_async else Index)(Connection(executor), "docs")
+    index = (AsyncIndex if variant.is_async else Index)(Connection(executor), "docs")
     with pytest.raises(BadRequestError):
         await settled(index.delete(["a", "b"]))
     assert len(asked) == 1
