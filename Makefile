@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 
-.PHONY: demo test test-oldest lint types suite conformance-live format bench clean
+.PHONY: demo test nightly test-oldest lint types suite conformance-live format bench clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -31,7 +31,11 @@ suite: $(VENV)/dev.stamp
 	@echo "pytest: the whole suite"
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# The same with the oldest Python and the oldest dependencies that pyproject.toml allows, in a
+# Hours: every case of every matrix, and fifty times as many examples.
+nightly: $(VENV)/dev.stamp
+	@VECTORIZE_NIGHTLY=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# `make test` with the oldest Python and the oldest dependencies that pyproject.toml allows, in a
 # virtual environment of its own. What only the tests need is as new as goes with them.
 test-oldest: $(OLDEST)/dev.stamp
 	@echo "mypy: strict types, with the oldest dependencies"

@@ -27,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if NIGHTLY:
+        for item in items:
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(3_600))
         return
     groups: defaultdict[tuple[str, int], list[pytest.Function]] = defaultdict(list)
     for item in items:

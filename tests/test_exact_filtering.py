@@ -33,7 +33,7 @@ from tests.core.filters.strategies import (
     expressions,
     user_metadata,
 )
-from tests.nightly import examples, sized
+from tests.nightly import examples
 from tests.stores import (
     METRICS,
     Call,
@@ -52,8 +52,6 @@ from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.local import Behavior
 from vectorize_core.models import Metric
 from vectorize_core.scoring import similarity
-
-pytestmark = pytest.mark.timeout(sized(120, 3_600))
 
 COUNT = 160
 TEXTS = [f"text {i}" for i in range(COUNT)]

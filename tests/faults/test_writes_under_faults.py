@@ -42,8 +42,6 @@ from vectorize_core import (
     VectorizeError,
 )
 
-pytestmark = pytest.mark.timeout(1_800 if NIGHTLY else 120)
-
 Store = langchain_vectorize.VectorizeVectorStore | llama_index_vectorize.VectorizeVectorStore
 CALLS: Final[dict[str, Call]] = {"sync": sync_call, "async": async_call}
 FRAMEWORKS: Final = ("langchain", "llama_index")

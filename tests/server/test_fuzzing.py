@@ -21,7 +21,6 @@ bounded = settings(
     max_examples=sized(40, 5_000),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-pytestmark = pytest.mark.timeout(sized(120, 3_600))
 
 scalars = (
     st.none()

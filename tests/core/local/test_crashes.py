@@ -23,7 +23,6 @@ def python(*arguments, **options):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
-@pytest.mark.timeout(sized(120, 1800))
 def test_a_killed_writer_leaves_nothing_half_done(tmp_path):
     script = str(Path(__file__).with_name("crashes.py"))
     seed = int.from_bytes(os.urandom(4))

@@ -220,7 +220,9 @@ def test_a_store_takes_a_hook_and_a_limit() -> None:
     assert remote.connection.limiter.limit is None
     client = VectorizeClient("a", "t")
     for option in ({"on_event": told.append}, {"rate_limit": RateLimit()}):
-        with pytest.raises(ConfigurationError, match=f"client= and {next(iter(option))}= say"):
+        with pytest.raises(
+            ConfigurationError, match=f"client= and {next(iter(option))}= exclude each other"
+        ):
             locate("docs", client=client, **option)
-    with pytest.raises(ConfigurationError, match="path= and rate_limit= say"):
+    with pytest.raises(ConfigurationError, match="path= and rate_limit= exclude each other"):
         locate("docs", path=":memory:", rate_limit=RateLimit())
