@@ -36,12 +36,14 @@ nightly: $(VENV)/dev.stamp
 	@VECTORIZE_NIGHTLY=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # `make test` with the oldest Python and the oldest dependencies that pyproject.toml allows, in a
-# virtual environment of its own. What only the tests need is as new as goes with them.
+# virtual environment of its own. What only the tests need is as new as goes with them. Old releases
+# may use what newer ones have deprecated.
 test-oldest: $(OLDEST)/dev.stamp
 	@echo "mypy: strict types, with the oldest dependencies"
 	@$(OLDEST)/bin/mypy
 	@echo "pytest: the whole suite, with the oldest dependencies"
-	@$(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal
+	@$(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal \
+	  -W default::DeprecationWarning -W default::PendingDeprecationWarning
 
 # The API's tests against the account of CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, and a report
 # of what is different there; docs/local-server.md says what that costs. Without the two variables,
