@@ -18,8 +18,8 @@ def sized(day: T, night: T) -> T:
 
 
 def examples(count: int) -> settings:
-    """So many examples by day, and fifty times as many at night."""
-    return settings(max_examples=sized(count, 50 * count))
+    """So many examples by day, and twenty times as many at night."""
+    return settings(max_examples=sized(count, 20 * count))
 
 
 def covering(cases: Sequence[Mapping[str, Hashable]], strength: int) -> list[int]:

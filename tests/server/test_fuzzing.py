@@ -1,6 +1,6 @@
 """Bounded fuzzing: whatever is sent, an answer below 500 in the envelope, all or nothing.
 
-Small by default; with ``VECTORIZE_NIGHTLY=1`` in the environment thousands of examples each.
+Small by default; with ``VECTORIZE_NIGHTLY=1`` in the environment a thousand examples each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.server.helpers import NDJSON, ONES, Peer, fault_of, lines, record, re
 from vectorize_core.local.server import BackgroundServer, Settings
 
 bounded = settings(
-    max_examples=sized(40, 5_000),
+    max_examples=sized(40, 1_000),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
