@@ -18,7 +18,7 @@ MOST_FILES = {"add": 30, "search": 30, "delete": 38}
 def check_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     code = "import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())"
     return subprocess.run(
-        [sys.executable, "-c", code, "--no-cache", "--no-logo"],
+        [sys.executable, "-c", code, "--no-cache"],
         cwd=folder,
         capture_output=True,
         text=True,
