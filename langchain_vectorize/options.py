@@ -108,6 +108,9 @@ class RetrieverOptions(TypedDict, total=False):
 _MMR: Final = "search_type='mmr', or max_marginal_relevance_search(),"
 ELSEWHERE: Final = {
     "dimensions": "VectorizeClient.create_index()",
+    "k": "similarity_search()",
+    "search_type": "as_retriever()",
+    "search_kwargs": "as_retriever()",
     "score_threshold": "search_type='similarity_score_threshold', or "
     "similarity_search_with_relevance_scores(),",
     "fetch_k": _MMR,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import os
 from collections.abc import (
@@ -43,6 +44,7 @@ from langchain_vectorize.options import (
     LocalOptions,
     LongTexts,
     RetrieverOptions,
+    SearchKwargs,
     SearchOptions,
 )
 from langchain_vectorize.texts import as_texts
@@ -53,7 +55,7 @@ from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.kwargs import checks_keywords
+from vectorize_core.kwargs import check_names, checks_keywords
 from vectorize_core.models import IndexType, Metric, as_values
 from vectorize_core.reads.search import check_k
 from vectorize_core.reads.selection import AnyFilter, FindOptions
@@ -686,6 +688,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         ``search_type`` is "similarity", "similarity_score_threshold" or "mmr". ``search_kwargs``
         are the keyword arguments of that search, such as ``{"k": 4, "filter": {...}}``.
         """
+        given = options.get("search_kwargs") or {}
+        check_names("search_kwargs", given, inspect.get_annotations(SearchKwargs))
         return super().as_retriever(**options)
 
     # Relevance

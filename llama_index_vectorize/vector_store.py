@@ -90,7 +90,9 @@ class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
 
 
 @checks_keywords(
-    {"dimensions": "VectorizeClient.create_index()"}, query=OF_A_QUERY, aquery=OF_A_QUERY
+    {"dimensions": "VectorizeClient.create_index()", "similarity_top_k": "VectorStoreQuery()"},
+    query=OF_A_QUERY,
+    aquery=OF_A_QUERY,
 )
 class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.

@@ -143,6 +143,9 @@ HINTS: list[tuple[Callable[..., Any], str, tuple[Any, ...], str, str]] = [
     (langchain_store, "count", (), "filters", "did you mean 'filter'"),
     (langchain_store, "await_writes", (), "timeout", "did you mean 'wait_timeout'"),
     (langchain_store, "as_retriever", (), "search_typ", "did you mean 'search_type'"),
+    (langchain_store, "add_texts", (["a"],), "n_results", r"similarity_search\(\) takes 'k'"),
+    (langchain_store, "similarity_search", ("q",), "search_type", r"as_retriever\(\) takes that"),
+    (langchain_store, "from_texts", (["a"], Embedder()), "top_k", r"search\(\) takes 'k'"),
     (langchain_store, "as_retriever", (), "top_k", r"search_kwargs=\{...\} takes 'k'"),
     (langchain_store, "from_texts", (["a"], Embedder()), "index_nam", "mean 'index_name'"),
     (langchain_store, "from_texts", (["a"], Embedder()), "metadata", "mean 'metadatas'"),
@@ -153,6 +156,7 @@ HINTS: list[tuple[Callable[..., Any], str, tuple[Any, ...], str, str]] = [
     (llama_index_store, "add", ([],), "wiat", "did you mean 'wait'"),
     (llama_index_store, "query", (QUERY,), "top_k", "VectorStoreQuery.* 'similarity_top_k'"),
     (llama_index_store, "query", (QUERY,), "similarity_top_k", "VectorStoreQuery.* takes that"),
+    (llama_index_store, "query", (QUERY,), "search_typ", "it takes "),
     (llama_index_store, "get_nodes", (["a"],), "where", "did you mean 'filters'"),
     (VectorizeClient.local, "create_index", ("docs",), "dimension", "did you mean 'dimensions'"),
     (AsyncVectorizeClient.local, "create_index", ("a",), "distance", "did you mean 'metric'"),
@@ -186,6 +190,7 @@ OF_CONSTRUCTORS: Mapping[str, str] = {
     "persist_directory": "did you mean 'path'",
     "dimension": r"VectorizeClient.create_index\(\) takes 'dimensions'",
     "distance_strategy": "did you mean 'metric'",
+    "top_k": r"\(\) takes '(k|similarity_top_k)'",
     "vectorize_api_token": "did you mean 'api_token'",
     "binding": INSTEAD_OF_BINDING,
     "d1_database_id": INSTEAD_OF_D1,
@@ -217,7 +222,16 @@ def test_a_wrong_value_names_the_right_ones_whatever_else_is_asked() -> None:
                     call()
 
 
+def test_the_kwargs_of_a_retriever_are_checked_when_it_is_made() -> None:
+    wrong: Any = {"kk": 4}
+    said = "^search_kwargs got an unexpected keyword argument 'kk'; did you mean 'k'"
+    with langchain_store() as store, pytest.raises(TypeError, match=said):
+        store.as_retriever(search_kwargs=wrong)
+
+
 def test_a_client_names_the_right_word() -> None:
+    with pytest.raises(TypeError, match=r"create_index\(\) takes 'dimensions'"):
+        VectorizeClient(dimension=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"^VectorizeClient\(\) .*did you mean 'account_id'"):
         VectorizeClient(acount_id="a")  # type: ignore[call-arg]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
 
-@checks_keywords()
+@checks_keywords({"dimensions": "create_index()", "metric": "create_index()"})
 class _Client:
     """What both variants share, construction above all; it does no I/O."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache, partial, wraps
 from itertools import chain
@@ -71,27 +71,37 @@ def _checked(
     def check(owner: Any, given: Mapping[str, Any]) -> None:
         if made is not None and owner.__init__ is not made.__init__:  # type: ignore[misc]
             return  # The constructor of a subclass may take more, and checks that itself.
-        wrong = next((name for name in given if name not in known()), None)
-        if wrong is not None:
-            name = (owner if made is not None else type(owner)).__qualname__
-            if function.__name__ != "__init__":
-                name += f".{function.__name__}"
-            hint = _hint(wrong, known(), elsewhere)
-            raise TypeError(f"{name}() got an unexpected keyword argument {wrong!r}; {hint}")
+        name = (owner if made is not None else type(owner)).__qualname__
+        if function.__name__ != "__init__":
+            name += f".{function.__name__}"
+        check_names(f"{name}()", given, known(), elsewhere)
 
     @wraps(function)
-    def called(owner: Any, /, *args: Any, **given: Any) -> Any:
+    def called(self: Any, /, *args: Any, **given: Any) -> Any:
         if given:
-            check(owner, given)
-        return function(owner, *args, **given)
+            check(self, given)
+        return function(self, *args, **given)
 
     @wraps(function)
-    async def awaited(owner: Any, /, *args: Any, **given: Any) -> Any:
+    async def awaited(self: Any, /, *args: Any, **given: Any) -> Any:
         if given:
-            check(owner, given)
-        return await function(owner, *args, **given)
+            check(self, given)
+        return await function(self, *args, **given)
 
     return awaited if inspect.iscoroutinefunction(function) else called
+
+
+def check_names(
+    taker: str,
+    given: Iterable[str],
+    known: Collection[str],
+    elsewhere: Mapping[str, str] = _NOTHING,
+) -> None:
+    """Raise the TypeError for the first name in ``given`` that ``taker`` does not take."""
+    wrong = next((name for name in given if name not in known), None)
+    if wrong is not None:
+        hint = _hint(wrong, known, elsewhere)
+        raise TypeError(f"{taker} got an unexpected keyword argument {wrong!r}; {hint}")
 
 
 def _keywords(function: Callable[..., Any]) -> list[str]:
@@ -106,13 +116,14 @@ def _keywords(function: Callable[..., Any]) -> list[str]:
     return [name for name in names if name not in ("self", "cls")]
 
 
-def _hint(wrong: str, known: list[str], elsewhere: Mapping[str, str]) -> str:
+def _hint(wrong: str, known: Collection[str], elsewhere: Mapping[str, str]) -> str:
     if wrong in _INSTEAD:
         return _INSTEAD[wrong]
     names = [*known, *elsewhere]
-    words = (wrong, *chain.from_iterable(same for same in _SAME if wrong in same))
-    meant = [word for word in words if word in names]
-    meant += get_close_matches(wrong, names, n=1, cutoff=0.5)
+    same = [*chain.from_iterable(words for words in _SAME if wrong in words)]
+    meant = [word for word in (wrong, *same) if word in names]
+    if not same:
+        meant += get_close_matches(wrong, names, n=1, cutoff=0.6)
     if not meant:
         return f"it takes {', '.join(known)}" if known else "it takes none"
     if meant[0] in known:

@@ -1,17 +1,40 @@
-"""What a client remembers of an index: its configuration, and its own recent writes."""
+"""What a client remembers of an index: its configuration, its own writes, the ids in flight."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes
 from vectorize_core.errors import IndexNotFoundError, IndexReplacedError
 from vectorize_core.models import IndexDetails, IndexType
-from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.own_writes import OwnWrites
 from vectorize_core.transport.io import Io
+
+
+class InFlight:
+    """The ids that the calls of a connection have in flight to one index; thread-safe."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, object] = {}
+        self._lock = threading.Lock()
+
+    def take(self, owner: object, ids: Collection[str]) -> bool:
+        """Take ``ids`` for ``owner``, all or none; False if another owner has one of them."""
+        with self._lock:
+            if not self._owners.keys().isdisjoint(ids):
+                return False
+            self._owners.update(dict.fromkeys(ids, owner))
+            return True
+
+    def release(self, owner: object, ids: Collection[str]) -> None:
+        """Free those of ``ids`` that ``owner`` has."""
+        with self._lock:
+            for taken in ids:
+                if self._owners.get(taken) is owner:
+                    del self._owners[taken]
 
 
 @dataclass(slots=True)

@@ -24,12 +24,12 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from vectorize_core.api import wire
-from vectorize_core.api.operations import Op
-from vectorize_core.errors import ApiError
+from vectorize_core.api.operations import KINDS, Op
+from vectorize_core.errors import ApiError, VectorizeError
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
 from vectorize_core.transport.executor import Answer, Executor
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
-from vectorize_core.transport.retry import RetryPolicy, repeat
+from vectorize_core.transport.retry import RetryPolicy, is_transient, try_again
 from vectorize_core.transport.workers import (
     Done,
     InlineWorkers,
@@ -171,11 +171,12 @@ class _BaseIo(Io):
     ) -> None:
         self._executor = executor
         self._policy = policy
+        self._deadlines = {kind: policy.deadline(kind) for kind in KINDS}
         self._limiter = limiter
         self._events = events if events is not None else Events()
 
     async def call(self, op: Op[T], /) -> T:
-        patience = self._policy.deadline(op.kind)
+        patience = self._deadlines[op.kind]
         await self._admit(op, patience)
         until, number = self.now() + patience, 0
 
@@ -193,7 +194,24 @@ class _BaseIo(Io):
         return await self._attempt(op, 1)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
-        return await repeat(attempt, op, self._policy, self)
+        began = self.now()
+        try:
+            # Nearly always enough, and it saves the 90 microseconds that tenacity takes.
+            return await attempt()
+        except VectorizeError as error:
+            if not is_transient(error):
+                raise
+            first = error
+        return await try_again(
+            attempt,
+            op,
+            first,
+            self._policy,
+            began=began,
+            now=self.now,
+            sleep=self.sleep,
+            emit=self.emit,
+        )
 
     async def _admit(self, op: Op[Any], patience: float) -> None:
         """Wait until one more request may be sent; raises at once if that takes too long."""

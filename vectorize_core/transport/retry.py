@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar
+from typing import Any, Literal, TypeGuard, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 from tenacity.wait import wait_base
@@ -22,9 +22,6 @@ from vectorize_core.errors import (
 from vectorize_core.transport.events import RetryEvent
 from vectorize_core.transport.rate_limit import LimitUsedUpError
 from vectorize_core.transport.workers import StoppedError
-
-if TYPE_CHECKING:
-    from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
 
@@ -72,40 +69,43 @@ def is_outcome_unknown(error: BaseException) -> bool:
     )
 
 
-async def repeat(
-    attempt: Callable[[], Awaitable[T]], op: Op[Any], policy: RetryPolicy, io: Io
+async def try_again(
+    attempt: Callable[[], Awaitable[T]],
+    op: Op[Any],
+    first: VectorizeError,
+    policy: RetryPolicy,
+    *,
+    began: float,
+    now: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+    emit: Callable[[RetryEvent], None],
 ) -> T:
-    """Await ``attempt()`` again while it fails transiently and ``op``'s deadline allows.
+    """Await ``attempt()`` until it ends otherwise than transiently, or ``op``'s deadline is over.
+
+    ``first`` is how the first attempt failed, which began at ``began`` by the clock ``now``.
 
     Raises the last error. For a write it prefers the last error that leaves open whether the write
     was carried out: that a later attempt was refused says nothing about an earlier one.
     """
-    began = io.now()
-    try:
-        # Nearly always enough, and it saves the 90 microseconds that tenacity takes.
-        return await attempt()
-    except VectorizeError as error:
-        if not is_transient(error):
-            raise
-        first = iter([error])
     failures: list[VectorizeError] = []
+    known = iter([first])
 
     async def again() -> T:
-        for error in first:
+        for error in known:
             # For tenacity to judge like all others.
             raise error
         return await attempt()
 
     def is_over(state: RetryCallState) -> bool:
         # idle_for counts the delays as asked for: the sleep of a test takes no time.
-        spent = max(state.idle_for, io.now() - began)
+        spent = max(state.idle_for, now() - began)
         return spent + state.upcoming_sleep > policy.deadline(op.kind)
 
     def before_sleep(state: RetryCallState) -> None:
-        io.emit(_event(op, state.attempt_number, state.upcoming_sleep, failures[-1]))
+        emit(_event(op, state.attempt_number, state.upcoming_sleep, failures[-1]))
 
     retrying = AsyncRetrying(
-        sleep=io.sleep,
+        sleep=sleep,
         wait=_RetryAfter(wait_exponential(policy.first_delay, policy.max_delay)),
         stop=is_over,
         retry=retry_if_exception(is_transient),

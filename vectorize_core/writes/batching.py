@@ -10,7 +10,7 @@ from vectorize_core import limits
 from vectorize_core.api import wire
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Vector
-from vectorize_core.state.in_flight import InFlight
+from vectorize_core.state.index_state import InFlight
 from vectorize_core.state.own_writes import OwnWrite
 from vectorize_core.transport.io import Io
 

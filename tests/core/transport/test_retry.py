@@ -46,7 +46,6 @@ from vectorize_core.api.operations import (
 )
 from vectorize_core.models import IndexConfig
 from vectorize_core.transport.io import AsyncIo, SyncIo
-from vectorize_core.transport.retry import repeat
 
 INFO = ok({"dimensions": 32, "vectorCount": 7})
 WRITTEN = ok({"mutationId": "m1"})
@@ -269,7 +268,7 @@ async def test_what_is_no_error_of_the_service_is_not_tried_again(slept: list[fl
         raise KeyError("a mistake of ours")
 
     with pytest.raises(KeyError):
-        await repeat(attempt, READ, RetryPolicy(), AsyncIo(Cloudflare().executor(), RetryPolicy()))
+        await AsyncIo(Cloudflare().executor(), RetryPolicy()).repeat(attempt, READ)
     assert (len(attempts), slept) == (1, [])
 
 
