@@ -58,7 +58,7 @@ def test_the_core_needs_neither_framework_nor_the_embedded_service() -> None:
     done = run(
         "import vectorize_core\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
-        "assert not loaded & {'langchain_core', 'llama_index', 'sqlite3'}, loaded\n"
+        "assert not loaded & {'langchain_core', 'llama_index', 'sqlite3', 'httpx'}, loaded\n"
         "assert 'vectorize_core.local' not in sys.modules\n"
         "from vectorize_core import VectorizeClient\n"
         "VectorizeClient.local().close()\n"

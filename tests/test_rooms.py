@@ -33,7 +33,13 @@ def check_imports(folder: Path) -> subprocess.CompletedProcess[str]:
         ("state/polling.py", "from vectorize_core.filters import F", "state is not allowed to"),
         ("local/vectors.py", "from vectorize_core.transport.io import Io", "local.vectors -> "),
         ("records/target.py", "import langchain_core", "records.target -> langchain_core"),
-        ("client.py", "import sqlite3", "client -> sqlite3"),
+        ("index.py", "import sqlite3", "index -> sqlite3"),
+        ("local/columns.py", "import vectorize_core.local.server.app", "columns -> "),
+        (
+            "api/d1.py",
+            "if TYPE_CHECKING:\n    from vectorize_core.reads import search",
+            "api is not allowed to import",
+        ),
     ],
 )
 def test_an_import_upwards_breaks_a_contract(

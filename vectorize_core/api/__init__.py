@@ -1,4 +1,4 @@
 """The service's calls as values, and what it would refuse; no I/O.
 
-May use scoring and the vocabulary.
+May use the vocabulary.
 """

@@ -1,6 +1,6 @@
 """One filter language, and what of it the service can do (docs/filters.md).
 
-May use layout, api, and the vocabulary.
+May use layout and below.
 """
 
 from vectorize_core.filters.ast import Expression, Where

@@ -1,4 +1,4 @@
-"""What a record of ours looks like inside a vector (docs/layout.md). May use api.
+"""What a record of ours looks like inside a vector (docs/layout.md). May use api and below.
 
 The names of `record` are imported from here: ``layout.encode``, ``layout.BUCKET``.
 """

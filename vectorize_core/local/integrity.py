@@ -1,7 +1,5 @@
 """Comparing all that is stored with its checksums, and repairing what is damaged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice

@@ -1,7 +1,5 @@
 """Maintenance of an embedded Vectorize: statistics, compaction, checks and repairs."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 

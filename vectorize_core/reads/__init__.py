@@ -1,1 +1,4 @@
-"""Reading past the caps of one answer: by id, by search, by filter. May use state, filters."""
+"""Reading past the caps of one answer: by id, by search, by filter.
+
+May use state, filters and below.
+"""

@@ -1,1 +1,1 @@
-"""What the stores of both frameworks do with records. May use all but cli."""
+"""What the stores of both frameworks do with records. May use texts and below."""

@@ -1,1 +1,4 @@
-"""What a client knows of an index, and waiting for its writes. May use transport, layout."""
+"""What a client knows of an index, and waiting for its writes.
+
+May use transport, layout and below.
+"""

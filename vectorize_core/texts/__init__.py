@@ -1,4 +1,4 @@
-"""Texts that do not fit into a vector's metadata (docs/long-texts.md). May use all but records."""
+"""Texts that do not fit into a vector's metadata (docs/long-texts.md). May use client and below."""
 
 from vectorize_core.texts.d1 import D1Texts
 from vectorize_core.texts.sqlite import SqliteTexts
