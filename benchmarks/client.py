@@ -57,7 +57,7 @@ QUICK = {0.0: Plan(3, (30, 5), (2, 64)), 0.03: Plan(1, (4, 5), (1, 64))}
 
 
 class Comparison:
-    """One face of the clients with one server; the async one if there is a ``runner``."""
+    """The sync clients with one server, or with a ``runner`` the async ones."""
 
     def __init__(
         self, server: Server, work: Work, plan: Plan, runner: asyncio.Runner | None
@@ -67,8 +67,8 @@ class Comparison:
         self._by_hand = ByHand(server, work)
         self._ours = Ours(server, work)
         self._other = LangchainCloudflare(server, work)
-        face = "sync" if runner is None else "async"
-        self._where = f"{face}, {server.round_trip * 1e3:.0f} ms"
+        variant = "sync" if runner is None else "async"
+        self._where = f"{variant}, {server.round_trip * 1e3:.0f} ms"
 
     def run(self) -> list[Goal]:
         """Print the tables."""
@@ -89,8 +89,8 @@ class Comparison:
         contenders = [by_hand, index, store, other]
         # A round that does not count: it connects, and asks what is asked only once.
         take_turns(contenders, self._drive, self._server, rounds=1, at_once=at_once)
-        for who in contenders:
-            who.turns.clear()
+        for contender in contenders:
+            contender.turns.clear()
         take_turns(contenders, self._drive, self._server, rounds=rounds, at_once=at_once)
         title = f"a search, {how}, {self._where}"
         print_table(title, contenders, "ms")
@@ -110,19 +110,19 @@ class Comparison:
         add = self._method(self._other, "add_texts")
         other = Contender(OTHER, add, turns[rounds:], 1, store, rounds=2)
         contenders = [*vectors, index, *texts, store, other]
-        for who in contenders:
-            who.looks = None if self._runner is None else []
+        for contender in contenders:
+            contender.looks = None if self._runner is None else []
         take_turns(contenders, self._drive, self._server, rounds=rounds)
         title = f"{len(self._work.texts):,} adds, {self._where}"
         print_table(title, contenders, "s")
         print_writes(contenders)
-        for who in (index, store):
-            self._compare(title, who, 1.15)
+        for contender in (index, store):
+            self._compare(title, contender, 1.15)
         self._compare(title, other, 6, at_least=True)
-        for who in (index, store):
-            if who.looks:
-                p99 = float(np.percentile([look.late for look in who.looks], 99)) * 1e3
-                name = f"{title}: event loop late, p99, {who.name}"
+        for contender in (index, store):
+            if contender.looks:
+                p99 = float(np.percentile([look.late for look in contender.looks], 99)) * 1e3
+                name = f"{title}: event loop late, p99, {contender.name}"
                 self.goals.append(Goal(name, p99, 50))
 
     def _beside_by_hand(
@@ -139,20 +139,22 @@ class Comparison:
         found: Callable[..., Any] = getattr(client, name if self._runner is None else f"a{name}")
         return found
 
-    def _drive(self, who: Contender, at_once: int) -> list[float]:
+    def _drive(self, contender: Contender, at_once: int) -> list[float]:
         if self._runner is None:
-            return in_this_thread(who, at_once)
-        return self._runner.run(in_event_loop(who, at_once))
+            return in_this_thread(contender, at_once)
+        return self._runner.run(in_event_loop(contender, at_once))
 
-    def _compare(self, title: str, who: Contender, limit: float, *, at_least: bool = False) -> None:
-        assert who.beside is not None
-        name = f"{title}: {who.name} to {who.beside.name}"
-        ratio = who.ratio()
+    def _compare(
+        self, title: str, contender: Contender, limit: float, *, at_least: bool = False
+    ) -> None:
+        assert contender.beside is not None
+        name = f"{title}: {contender.name} to {contender.beside.name}"
+        ratio = contender.ratio()
         self.goals.append(Goal(name, ratio.wall, limit, at_least, ratio.cpu))
 
 
 def main() -> None:
-    """Both round trips, both faces; then the goals."""
+    """Both round trips, sync and async; then the goals."""
     parser = argparse.ArgumentParser(description="Our clients beside others.")
     parser.add_argument("--quick", action="store_true", help="less of everything")
     parser.add_argument("--server", choices=("cheap", "real"), default="cheap")

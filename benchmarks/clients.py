@@ -1,4 +1,4 @@
-"""Who is compared: our faces, the loop one writes by hand, and langchain-cloudflare.
+"""The contenders: our index and store, a loop written by hand, and langchain-cloudflare.
 
 Each has the same texts, embeddings, ids and metadata to add, and the same queries to search for.
 A method and its awaited twin, with an ``a`` before its name, do the same.

@@ -55,7 +55,7 @@ class Sample(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a process tells of its write, in MB; ``growth`` says who allocated what was kept."""
+    """The memory of a process that writes, in MB; ``growth`` names the lines that allocated it."""
 
     samples: list[Sample]
     seconds: float
@@ -65,7 +65,7 @@ class Outcome(NamedTuple):
 
 
 class Watch:
-    """Told of every batch; notes the memory, and with ``trace`` who allocated it."""
+    """Notes the memory after each batch, and with ``trace`` which lines allocated it."""
 
     def __init__(self, total: int, *, trace: bool) -> None:
         self.samples = [sample(0)]

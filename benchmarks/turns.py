@@ -78,31 +78,31 @@ Drive = Callable[[Contender, int], list[float]]
 """A turn, so many calls at once: the seconds of each, or of all divided among them."""
 
 
-def in_this_thread(who: Contender, at_once: int) -> list[float]:
+def in_this_thread(contender: Contender, at_once: int) -> list[float]:
     """The turn of a plain function; several calls at once are in threads."""
-    items, seconds = who.next_items(), []
+    items, seconds = contender.next_items(), []
     started = time.perf_counter()
     if at_once > 1:
         with ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(who.call, items))
+            list(pool.map(contender.call, items))
         return _divided(started, items)
     for item in items:
         before = time.perf_counter()
-        who.call(item)
+        contender.call(item)
         seconds.append(time.perf_counter() - before)
     return seconds
 
 
-async def in_event_loop(who: Contender, at_once: int) -> list[float]:
+async def in_event_loop(contender: Contender, at_once: int) -> list[float]:
     """The turn of a coroutine function; several calls at once are in tasks."""
-    items, seconds = who.next_items(), []
+    items, seconds = contender.next_items(), []
 
     async def timed(item: Any) -> None:
         before = time.perf_counter()
-        await who.call(item)
+        await contender.call(item)
         seconds.append(time.perf_counter() - before)
 
-    looking = None if who.looks is None else asyncio.create_task(_look(who.looks))
+    looking = None if contender.looks is None else asyncio.create_task(_look(contender.looks))
     started = time.perf_counter()
     await in_tasks(timed, items, at_once)
     divided = _divided(started, items)
@@ -142,17 +142,21 @@ def take_turns(
     gc.collect()
     gc.freeze()
     for number in range(rounds):
-        taking = [who for who in contenders if who.rounds is None or number < who.rounds]
+        taking = [
+            contender
+            for contender in contenders
+            if contender.rounds is None or number < contender.rounds
+        ]
         shift = number % len(taking)
-        for who in taking[shift:] + taking[:shift]:
+        for contender in taking[shift:] + taking[:shift]:
             gc.collect()
             before, cpu = server.counts(), time.process_time()
-            seconds = drive(who, at_once)
+            seconds = drive(contender, at_once)
             cpu = time.process_time() - cpu
             after = server.counts()
-            who.turns.append(Turn(median(seconds), cpu / len(seconds)))
+            contender.turns.append(Turn(median(seconds), cpu / len(seconds)))
             sent = after.body_bytes - before.body_bytes
-            who.line_bytes = sent / max(after.lines - before.lines, 1)
+            contender.line_bytes = sent / max(after.lines - before.lines, 1)
     gc.unfreeze()
 
 
@@ -160,23 +164,23 @@ def print_table(title: str, contenders: list[Contender], unit: str) -> None:
     """A line for each contender; ``unit`` is "s" or "ms"."""
     print(f"\n{title:<42}{'wall':>9}{'cpu':>9} {unit:<2}", "       ratio: wall   cpu")
     factor = 1e3 if unit == "ms" else 1.0
-    for who in contenders:
-        wall, cpu = who.median()
-        line = f"  {who.name:<40}{wall * factor:>9.3f}{cpu * factor:>9.3f}"
-        if who.beside is not None:
-            ratio = who.ratio()
-            line = f"{line:<74}{ratio.wall:6.2f}{ratio.cpu:6.2f}  to {who.beside.name}"
+    for contender in contenders:
+        wall, cpu = contender.median()
+        line = f"  {contender.name:<40}{wall * factor:>9.3f}{cpu * factor:>9.3f}"
+        if contender.beside is not None:
+            ratio = contender.ratio()
+            line = f"{line:<74}{ratio.wall:6.2f}{ratio.cpu:6.2f}  to {contender.beside.name}"
         print(line)
 
 
 def print_writes(contenders: list[Contender]) -> None:
     """What writes put on the wire, and how late they make an event loop."""
-    for who in contenders:
-        line = f"    {who.name:<38}"
-        if who.line_bytes:
-            line += f"{who.line_bytes:9,.0f} bytes a vector"
-        if who.looks:
-            (late, computed), (most, _) = np.percentile(who.looks, [99, 100], axis=0) * 1e3
+    for contender in contenders:
+        line = f"    {contender.name:<38}"
+        if contender.line_bytes:
+            line += f"{contender.line_bytes:9,.0f} bytes a vector"
+        if contender.looks:
+            (late, computed), (most, _) = np.percentile(contender.looks, [99, 100], axis=0) * 1e3
             line += f"   event loop late: p99 {late:6.1f} ms (computing {computed:5.1f})"
             line += f", most {most:6.1f} ms"
         print(line)

@@ -37,7 +37,7 @@ async def async_call(target: Any, method: str, *args: Any, **kwargs: Any) -> Any
 
 
 def async_name(method: str) -> str:
-    """What both frameworks call the async twin of a method."""
+    """What both frameworks call the async variant of a method."""
     return "async_add" if method == "add" else f"a{method}"
 
 

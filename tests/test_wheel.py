@@ -70,7 +70,7 @@ def test_the_namespaces_of_llama_index_stay_namespaces(wheel: zipfile.ZipFile) -
 def test_the_store_is_where_llama_index_looks_for_stores(
     wheel: zipfile.ZipFile, tmp_path: Path
 ) -> None:
-    """Beside llama-index-core, and beside a store of somebody else's."""
+    """Beside llama-index-core, and beside another package's store."""
     installed, other = tmp_path / "installed", tmp_path / "other"
     wheel.extractall(installed)
     another = other / "llama_index" / "vector_stores" / "another"

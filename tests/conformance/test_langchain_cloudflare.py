@@ -40,7 +40,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _what_it_leaves_open() -> Iterator[None]:
-    """Collected here, where the warnings are expected, and not in somebody else's test."""
+    """Collected here, where the warnings are expected, and not in another test."""
     yield
     gc.collect()
 

@@ -118,8 +118,8 @@ async def test_no_async_method_does_what_may_block_on_the_loops_thread(
 ) -> None:
     named = calls(store, tmp_path)
     names = {name for name in dir(store) if not name.startswith("_")}
-    twins = {name for name in names if name.startswith("a") and name[1:] in names}
-    assert twins <= named.keys()
+    variants = {name for name in names if name.startswith("a") and name[1:] in names}
+    assert variants <= named.keys()
     assert threading.current_thread() is threading.main_thread()
     for name, make in named.items():
         if name == "areindex_metadata" and "namespace" in repr(store):

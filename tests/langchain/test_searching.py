@@ -58,7 +58,7 @@ every_metric = pytest.mark.parametrize("metric", METRICS)
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[Callable[[Metric], VectorizeVectorStore]]:
-    """Stores that hold `TEXTS`, one for each metric; nobody may change them."""
+    """Stores that hold `TEXTS`, one for each metric; no test may change them."""
     with VectorizeClient.local() as client:
         stores = {
             metric: VectorizeVectorStore(

@@ -201,7 +201,7 @@ async def attempt(
 
 
 def public(store: VectorizeVectorStore) -> Iterator[tuple[str, bool]]:
-    """Public methods by their sync names, and whether each has an async twin."""
+    """Public methods by their sync names, and whether each has an async variant."""
     names = [name for name in dir(store) if not name.startswith("_")]
     for name in names:
         if not (name.startswith("a") and name[1:] in names):

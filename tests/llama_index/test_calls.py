@@ -484,7 +484,7 @@ def test_an_index_of_summaries_adds_queries_and_deletes(
     assert len(ids(store)) == 1
 
 
-# What nobody of LlamaIndex calls
+# What LlamaIndex itself never calls
 
 
 @both_ways

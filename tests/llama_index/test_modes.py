@@ -35,7 +35,7 @@ every_metric = pytest.mark.parametrize("metric", METRICS)
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[Callable[[Metric], VectorizeVectorStore]]:
-    """Nodes 0 to 39 of four documents, in a store for each metric; nobody may change them."""
+    """Nodes 0 to 39 of four documents, in a store for each metric; no test may change them."""
     nodes = [text_node(f"{i}", f"doc {i % 4}", n=i % 2) for i in range(COUNT)]
     with VectorizeClient.local() as client:
         stores = {

@@ -108,8 +108,8 @@ async def test_a_view_takes_no_namespace(
 
 def test_every_method_with_nodes_is_tried_above() -> None:
     public = {name for name, _ in inspect.getmembers(VectorizeVectorStore, inspect.isfunction)}
-    twins = {name for name in public if async_name(name) in public}
-    assert twins == {
+    variants = {name for name in public if async_name(name) in public}
+    assert variants == {
         *("add", "query", "get_nodes", "iter_nodes", "delete", "delete_many", "delete_nodes"),
         *("count", "clear", "explain_filter", "reindex_metadata", "close"),
     }

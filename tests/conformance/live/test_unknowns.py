@@ -1,4 +1,4 @@
-"""What nobody has recorded, asked of the service and of the emulator; see the report.
+"""What was never recorded, asked of the service and of the emulator; see the report.
 
 Against Cloudflare a difference is news and not a failure.
 """

@@ -33,7 +33,7 @@ BEHAVIORS = [
         ("nothing", "missing"),
     )
 ]
-"""Every combination of what nobody knows of the service's filters."""
+"""Every combination of what is not known of the service's filters."""
 
 
 def _texts() -> list[str]:

@@ -1,4 +1,4 @@
-"""D1Databases that nobody closes."""
+"""Databases that are dropped without being closed."""
 
 from __future__ import annotations
 

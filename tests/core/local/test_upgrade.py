@@ -122,7 +122,7 @@ def test_an_upgrade_that_is_interrupted_is_made_anew(make, tmp_path, monkeypatch
 
 
 def test_an_upgraded_directory_is_that_of_a_new_one(make, tmp_path):
-    """But for a column that nobody reads any more."""
+    """But for a column that is obsolete."""
     (tmp_path / "old").mkdir()
     make_old(tmp_path / "old")
     shapes = []

@@ -139,7 +139,7 @@ class World:
         self.service.close()
 
     def after(self, seconds: float, act: Callable[[], object]) -> None:
-        """Have something happen while somebody sleeps."""
+        """Have something happen while a flow sleeps."""
         heapq.heappush(self._due, (self.now + seconds, next(self._count), act))
 
     def pass_time(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""`Io.map` that is left or interrupted: nothing more begins, nobody sleeps on, no thread stays."""
+"""`Io.map` that is left or interrupted: nothing more begins, no sleep goes on, no thread stays."""
 
 from __future__ import annotations
 

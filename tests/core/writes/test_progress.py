@@ -1,4 +1,4 @@
-"""Who is told how a write gets on: a bar, a function, an async function."""
+"""The progress of a write: told to a bar, a function, an async function."""
 
 from __future__ import annotations
 
