@@ -82,9 +82,10 @@ class Hit(NamedTuple):
 class RecordStore:
     """Records in one index, and how they are written unless a call says otherwise.
 
-    ``namespace`` is where. A store that is ``bound`` to its namespace is a tenant's: it reaches no
-    record of another namespace. Its records are stored under digests of their ids, so that no
-    two tenants' are the same; all ids that it takes and returns are the tenant's own.
+    ``namespace`` is where records are written and looked for; None writes to the unnamed one and
+    looks in all. A store that is ``bound`` to its namespace is a tenant's: it reaches no record of
+    another namespace. Its records are stored under digests of their ids, so that no two tenants'
+    are the same; it takes and returns the tenant's own ids.
     """
 
     index: StoreIndex
@@ -121,7 +122,7 @@ class RecordStore:
 
     @property
     def long_texts(self) -> TextStore | None:
-        """Where texts are that are too long for a vector; embedded, beside the vectors."""
+        """The store of texts that are too long for a vector: the given one, else one beside the vectors."""
         return self.texts if self.texts is not None else self.index.target.texts
 
     @property
