@@ -122,7 +122,7 @@ class RecordStore:
 
     @property
     def long_texts(self) -> TextStore | None:
-        """The store of texts that are too long for a vector: the given one, else one beside the vectors."""
+        """Where too long texts are kept: the given store, else one beside the vectors."""
         return self.texts if self.texts is not None else self.index.target.texts
 
     @property
