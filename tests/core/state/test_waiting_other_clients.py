@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -24,11 +24,15 @@ def write(client: Client, *vectors: Vector) -> None:
 
 
 def overtake(client: Client, other: Client) -> None:
-    """Have ``other`` write something after each mutation of ``client``."""
+    """Have ``other`` write something new after each mutation of ``client``.
+
+    Of one id at once, one write would wait for the other, in time that is the world's.
+    """
+    numbers = count()
 
     def write_too(op: Op[Any]) -> None:
         if op.kind == "write":
-            write(other, record(f"other {len(other.executor.ops)}"))
+            write(other, record(f"other {next(numbers)}"))
 
     client.executor.after = write_too
 
