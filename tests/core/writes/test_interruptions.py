@@ -119,16 +119,17 @@ def test_ctrl_c_while_requests_are_on_their_way_accounts_for_them(
     connection: Connection, after: float
 ) -> None:
     taken = 0
+    timer = threading.Timer(after, lambda: signal.raise_signal(signal.SIGINT))
 
     def produce() -> Iterator[Vector]:
         nonlocal taken
+        # Not before: on a busy machine the signal would come before the write.
+        timer.start()
         for number in range(100_000):
             taken += 1
             yield record(number)
 
     index = Index(connection, "docs")
-    timer = threading.Timer(after, lambda: signal.raise_signal(signal.SIGINT))
-    timer.start()
     with pytest.raises(KeyboardInterrupt) as caught:
         index.upsert(produce(), batch_size=10)
     timer.join()
