@@ -31,7 +31,7 @@ suite: $(VENV)/dev.stamp
 	@echo "pytest: the whole suite"
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# Hours: every case of every matrix, and twenty times as many examples.
+# Half an hour on two cores: every case of every matrix, and twenty times as many examples.
 nightly: $(VENV)/dev.stamp
 	@VECTORIZE_NIGHTLY=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
