@@ -242,7 +242,7 @@ def test_a_database_that_is_none_is_refused(make, tmp_path):
 def test_on_a_full_disk_a_write_changes_nothing(make, tmp_path):
     script = """
 import resource, sys
-from tests.core.local.test_upkeep import everything, fill, vector
+from tests.core.local.test_maintenance import everything, fill, vector
 from vectorize_core.local import Service
 from vectorize_core.local.storage import StorageError
 import os
