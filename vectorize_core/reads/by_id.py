@@ -20,9 +20,7 @@ from vectorize_core.transport.io import Io, each
 DEFAULT_CONCURRENCY = 4
 
 
-async def get_many(
-    io: Io, state: IndexState, ids: Sequence[str], *, concurrency: int = DEFAULT_CONCURRENCY
-) -> dict[str, Vector]:
+async def get_many(io: Io, state: IndexState, ids: Sequence[str]) -> dict[str, Vector]:
     """The vectors with these ids, in the order of ``ids``; missing ones are left out.
 
     Twenty ids a request. Ids that cannot exist (too long, empty) are no error either.
@@ -36,7 +34,7 @@ async def get_many(
     step = limits.MAX_IDS_PER_GET
     chunks = [tuple(unique[at : at + step]) for at in range(0, len(unique), step)]
     found: dict[str, Vector] = {}
-    limit = max(min(concurrency, len(chunks)), 1)
+    limit = max(min(DEFAULT_CONCURRENCY, len(chunks)), 1)
     async with aclosing(io.map(get, each(chunks), limit=limit)) as outcomes:
         async for done in outcomes:
             found.update((vector.id, vector) for vector in done.result())
