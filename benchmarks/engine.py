@@ -144,7 +144,7 @@ def ours(directory: Path, count: int, source: Clustered) -> Service:
 
 def values_of(directory: Path, count: int) -> Rows:
     """All values, in anonymous memory."""
-    path = directory / value_store.file_name(1, 0)
+    (path,) = directory.glob("vectors-*-1-0.f32")
     return np.fromfile(path, "<f4", count * DIMENSIONS).reshape(count, DIMENSIONS)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from vectorize_core.local.value_store import FLOAT_BYTES, StorageError, ValueStores
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of the tables below and of the files of values, kept in ``user_version``.
 
-In format 1 the values were in the table of vectors.
+In format 1 the values were in the table of vectors; in format 2 files did not name their database.
 """
 LOCK_TIMEOUT: Final = 60.0
 SLOT_BITS: Final = 40
@@ -46,6 +49,9 @@ _COUNTERS: Final = """
     slots INTEGER NOT NULL DEFAULT 0,
     dead INTEGER NOT NULL DEFAULT 0,
     inserted INTEGER NOT NULL DEFAULT 0
+"""
+_STORAGE: Final = """
+CREATE TABLE IF NOT EXISTS storage (token TEXT NOT NULL, commits INTEGER NOT NULL)
 """
 _SCHEMA: Final = f"""
 CREATE TABLE indexes (
@@ -122,18 +128,52 @@ def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStor
     connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync is less than that
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
-    if version == FORMAT:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    if version < FORMAT:
+        _upgrade(connection, version, value_stores)
+    value_stores.token = token(connection)
+
+
+def token(connection: sqlite3.Connection) -> str:
+    """The name of this database: random, given when it was made, the same for ever."""
+    (name,) = connection.execute("SELECT token FROM storage").fetchone()
+    return str(name)
+
+
+def _upgrade(connection: sqlite3.Connection, version: int, value_stores: ValueStores) -> None:
+    if version:
+        # Committed before files are named after it, so that an interrupted upgrade finds them.
+        with _transaction(connection):
+            _name(connection)
+    with _transaction(connection):
         # Another process may have upgraded it since the version was read.
         version = _version(connection)
+        _name(connection)
+        value_stores.token = token(connection)
         if version == 0:
             _execute(connection, _SCHEMA)
         elif version == 1:
             _move_values_out(connection, value_stores)
             value_stores.sync()
+        elif version == 2:
+            for index_id, generation in connection.execute("SELECT id, generation FROM indexes"):
+                value_stores.adopt(index_id, generation)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _name(tx: sqlite3.Connection) -> None:
+    """Give the database its token, if it has none."""
+    tx.execute(_STORAGE)
+    tx.execute(
+        "INSERT INTO storage SELECT ?, 0 WHERE NOT EXISTS (SELECT 1 FROM storage)",
+        (secrets.token_hex(8),),
+    )
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.commit()
     except BaseException:
         connection.rollback()
@@ -141,7 +181,7 @@ def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStor
 
 
 def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
-    """Upgrade from format 1 to 2: move the values from the table of vectors to files."""
+    """Upgrade from format 1: move the values from the table of vectors to files."""
     for column in _COUNTERS.split(","):
         tx.execute(f"ALTER TABLE indexes ADD COLUMN {column}")
     tx.execute("ALTER TABLE vectors RENAME TO vectors_1")

@@ -224,6 +224,10 @@ class FileValueStore(ValueStore):
 class ValueStores:
     """The value stores of a directory, or of memory, by index and generation."""
 
+    token: str
+    """The name of their database, set when that is opened: files bear it, so that no other
+    database uses them."""
+
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._stores: dict[tuple[int, int], ValueStore] = {}
@@ -234,7 +238,7 @@ class ValueStores:
         if store is None:
             made: ValueStore = MemoryValueStore(dimensions)
             if self._directory is not None:
-                made = FileValueStore(self._directory / file_name(index_id, generation), dimensions)
+                made = FileValueStore(self._path(index_id, generation), dimensions)
             store = self._stores.setdefault((index_id, generation), made)
         return store
 
@@ -242,7 +246,7 @@ class ValueStores:
         """The same rows in a store that readers do not share: their mappings are left alone."""
         if self._directory is None:
             return self.store(index_id, generation, dimensions)
-        return FileValueStore(self._directory / file_name(index_id, generation), dimensions)
+        return FileValueStore(self._path(index_id, generation), dimensions)
 
     def sync(self) -> None:
         """Return when all that was written would survive a loss of power."""
@@ -267,26 +271,36 @@ class ValueStores:
         """The file for a generation's `QuantizedCodes`; None in memory."""
         if self._directory is None:
             return None
-        return (self._directory / file_name(index_id, generation)).with_suffix(".codes")
+        return self._path(index_id, generation).with_suffix(".codes")
+
+    def adopt(self, index_id: int, generation: int) -> None:
+        """Give a file of format 2 its name of today. Safe to call again."""
+        assert self._directory is not None
+        old = self._directory / f"vectors-{index_id}-{generation}.f32"
+        new = self._path(index_id, generation)
+        if old.exists() and not new.exists():
+            old.rename(new)
+        old.with_suffix(".codes").unlink(missing_ok=True)
+        _sync_directory(self._directory)
 
     def sweep(self, current: set[tuple[int, int]]) -> list[str]:
-        """Delete the files of all but the ``current`` pairs (index, generation).
+        """Delete this database's files of all but the ``current`` pairs (index, generation).
 
         Returns their names. Only within a write transaction, because another process may be
         writing a new generation.
         """
         if self._directory is None:
             return []
-        wanted = {Path(file_name(*pair)).stem for pair in current}
-        unused = sorted(p for p in self._directory.glob("vectors-*.*") if p.stem not in wanted)
+        wanted = {self._path(*pair).stem for pair in current}
+        own = self._directory.glob(f"vectors-{self.token}-*.*")
+        unused = sorted(path for path in own if path.stem not in wanted)
         for path in unused:
             FileValueStore(path, 1).remove()
         return [path.name for path in unused]
 
-
-def file_name(index_id: int, generation: int) -> str:
-    """The name of a generation's file."""
-    return f"vectors-{index_id}-{generation}.f32"
+    def _path(self, index_id: int, generation: int) -> Path:
+        assert self._directory is not None
+        return self._directory / f"vectors-{self.token}-{index_id}-{generation}.f32"
 
 
 def _sync_data() -> Callable[[int], None]:

@@ -15,12 +15,17 @@ from vectorize_core.local import Service, compaction, storage, value_store
 from vectorize_core.models import IndexConfig, Vector
 
 ROOT = str(Path(vectorize_core.__file__).parents[1])
-FILE = "vectors-1-0.f32"
 
 
 def vector(name, seed, **metadata):
     random = np.random.default_rng(seed)
     return Vector(name, random.standard_normal(32), None, metadata or None)
+
+
+def values_file(directory, generation=0):
+    """The file of an index's values."""
+    (path,) = directory.glob(f"vectors-*-1-{generation}.f32")
+    return path
 
 
 def fill(service, count=300):
@@ -74,10 +79,11 @@ def test_a_compacted_directory_holds_one_file_of_values(make, tmp_path):
     fill(service)
     before = everything(service)
     # What a compaction that was killed has left.
-    (tmp_path / "vectors-1-1.f32").write_bytes(b"x" * 999)
-    (tmp_path / "vectors-77-0.f32").write_bytes(b"x")
+    token = service._database.value_stores.token
+    (tmp_path / f"vectors-{token}-1-1.f32").write_bytes(b"x" * 999)
+    (tmp_path / f"vectors-{token}-77-0.f32").write_bytes(b"x")
     service.compact()
-    assert [path.name for path in tmp_path.glob("*.f32")] == ["vectors-1-1.f32"]
+    assert list(tmp_path.glob("*.f32")) == [values_file(tmp_path, 1)]
     service.close()
     assert everything(make(tmp_path)) == before
 
@@ -167,7 +173,7 @@ def test_a_whole_directory_has_nothing_wrong(service):
 def test_a_damaged_vector_is_refused_found_and_taken_out(make, tmp_path):
     service = make(tmp_path)
     fill(service)
-    flip(tmp_path / FILE, 32 * 4 * 5 + 17)
+    flip(values_file(tmp_path), 32 * 4 * 5 + 17)
     with pytest.raises(storage.StorageError, match=r"'v5' \(slot 5\) are damaged.*check"):
         service.get_by_ids("docs", ["v5"])
     with pytest.raises(storage.StorageError, match="damaged"):
@@ -185,7 +191,7 @@ def test_a_damaged_vector_is_refused_found_and_taken_out(make, tmp_path):
 def test_a_vector_that_is_written_again_is_whole_again(make, tmp_path):
     service = make(tmp_path)
     fill(service)
-    flip(tmp_path / FILE, 32 * 4 * 5)
+    flip(values_file(tmp_path), 32 * 4 * 5)
     service.upsert("docs", [vector("v5", 5)])
     assert service.check().findings == ()
     assert service.get_by_ids("docs", ["v5"]) == (vector("v5", 5),)
@@ -197,9 +203,9 @@ def test_a_file_that_is_not_whole_is_refused_and_what_is_left_is_saved(make, tmp
     fill(service)
     service.close()
     if damage == "cut off":
-        os.truncate(tmp_path / FILE, 32 * 4 * 290 + 5)
+        os.truncate(values_file(tmp_path), 32 * 4 * 290 + 5)
     else:
-        (tmp_path / FILE).unlink()
+        (values_file(tmp_path)).unlink()
     service = make(tmp_path)
     for read in (everything, lambda s: s.query("docs", vector=np.ones(32))):
         with pytest.raises(storage.StorageError, match=rf"{damage}.*check --path"):
@@ -242,14 +248,15 @@ def test_a_database_that_is_none_is_refused(make, tmp_path):
 def test_on_a_full_disk_a_write_changes_nothing(make, tmp_path):
     script = """
 import resource, sys
-from tests.core.local.test_maintenance import everything, fill, vector
+from pathlib import Path
+from tests.core.local.test_maintenance import everything, fill, values_file, vector
 from vectorize_core.local import Service
 from vectorize_core.local.storage import StorageError
 import os
 service = Service(sys.argv[1])
 fill(service)
 before = everything(service)
-size = os.stat(os.path.join(sys.argv[1], "vectors-1-0.f32")).st_size
+size = values_file(Path(sys.argv[1])).stat().st_size
 unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5000, unlimited[1]))
 for write in (

@@ -155,7 +155,8 @@ def test_values_are_float32_and_metadata_compact_json(make, tmp_path):
     with sqlite3.connect(tmp_path / storage.FILE_NAME) as file:
         (metadata,) = file.execute("SELECT metadata FROM vectors").fetchone()
     file.close()
-    data = (tmp_path / "vectors-1-0.f32").read_bytes()
+    (path,) = tmp_path.glob("vectors-*-1-0.f32")
+    data = path.read_bytes()
     assert data[: values.nbytes] == values.astype("<f4").tobytes()
     assert metadata == '{"a":[1,"é"]}'
 
@@ -180,10 +181,10 @@ def test_a_newer_format_is_refused_and_left_alone(make, tmp_path):
     service.create_index("docs", IndexConfig(32))
     service.close()
     file = sqlite3.connect(tmp_path / storage.FILE_NAME)
-    file.execute("PRAGMA user_version = 3")
+    file.execute("PRAGMA user_version = 4")
     file.close()
     for _ in range(2):
-        with pytest.raises(storage.StorageError, match=r"newer version .*format 3"):
+        with pytest.raises(storage.StorageError, match=r"newer version .*format 4"):
             make(tmp_path).list_indexes()
 
 
