@@ -36,6 +36,7 @@ from vectorize_core.errors import (
     TooManyRequestsNeededError,
     UnexpectedAnswerError,
     UnindexedPropertyError,
+    UnreadableRecordError,
     VectorizeError,
     WaitTimeoutError,
 )
@@ -167,6 +168,7 @@ __all__ = [
     "Unindexed",
     "UnindexedPropertyError",
     "UnparsableBehavior",
+    "UnreadableRecordError",
     "Values",
     "Vector",
     "VectorizeClient",

@@ -25,6 +25,7 @@ VectorizeError
     WaitTimeoutError (TimeoutError)
     IndexReplacedError
     MissingTextError
+    UnreadableRecordError
 PendingWritesWarning (UserWarning)
 """
 
@@ -251,6 +252,10 @@ class PendingWritesWarning(UserWarning):
 
 class MissingTextError(VectorizeError):
     """A vector holds no text under the store's ``text_key``."""
+
+
+class UnreadableRecordError(VectorizeError):
+    """A vector was written in a layout that is newer than this version of the library."""
 
 
 _PERMISSIONS = (

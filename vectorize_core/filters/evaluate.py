@@ -51,7 +51,10 @@ def seen(value: Any) -> Seen:
     if kind is float and math.isfinite(value):
         return "number", value
     if kind is list or kind is tuple:
-        return "list", tuple(map(seen, value))
+        try:
+            return "list", tuple(map(seen, value))
+        except RecursionError:
+            return "other", object()
     if kind is set or kind is frozenset:
         return "set", frozenset(map(seen, value))
     shown = _shown(value)
@@ -65,7 +68,7 @@ def _shown(value: Any) -> Any:
         return simple
     try:
         shown, _, _ = value_codec.split(value)
-    except value_codec.UnstorableError:
+    except (value_codec.UnstorableError, RecursionError):
         return value
     return shown if shown is not value_codec.NOTHING else value
 

@@ -7,6 +7,7 @@ that a Worker or LangChain.js reads it. All else is in the one value ``_vs``, a 
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -19,7 +20,7 @@ from vectorize_core.errors import (
     InvalidInputError,
     InvalidVectorError,
     MissingTextError,
-    VectorizeError,
+    UnreadableRecordError,
 )
 from vectorize_core.layout import value_codec
 from vectorize_core.models import IndexType, Match, Vector
@@ -42,6 +43,7 @@ _NOTHING_MORE = f'{{"v":{VERSION}}}'
 _REF_BYTES = 60
 _DIGEST = "blake2b:"
 _TENANT = b"vectorize tenant"
+_TEXT_NAME = re.compile(r"[A-Za-z0-9-]{1,68}")
 _NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
 
 
@@ -176,26 +178,41 @@ def _encode_metadata(
 def decode(
     vector_id: str, metadata: Mapping[str, Any] | None, *, text_key: str = DEFAULT_TEXT_KEY
 ) -> Record:
-    """The record in a vector's metadata; a vector without ``_vs`` is read as it is."""
-    stored = dict(metadata) if metadata is not None else {}
+    """The record in a vector's metadata; a vector without ``_vs`` is read as it is.
+
+    So is what another client has changed and left without a meaning: one record never breaks a
+    read. Only one of a newer layout is an `UnreadableRecordError`.
+    """
+    stored = dict(metadata) if isinstance(metadata, Mapping) else {}
     extra = _read_extra(vector_id, stored.get(EXTRA))
     if extra is None:
         has_text = isinstance(stored.get(text_key), str)
         return Record(vector_id, stored.pop(text_key) if has_text else None, stored)
-    text = _text(stored.pop(extra.get("t", DEFAULT_TEXT_KEY), None))
+    named = extra.get("t", DEFAULT_TEXT_KEY)
+    text_key = named if isinstance(named, str) and not named.startswith(EXTRA) else text_key
+    text = _as_text(stored.pop(text_key, None))
     values = {key: value for key, value in stored.items() if not key.startswith(EXTRA)}
-    for key, hint in extra.get("y", {}).items():
-        values[key] = value_codec.restore(hint, values.get(key))
-    for key, value in extra.get("m", ()):
-        values[value_codec.untagged(key)] = value_codec.untagged(value)
+    hints = extra.get("y")
+    for key, hint in hints.items() if isinstance(hints, dict) else ():
+        if key in values:
+            values[key] = value_codec.restore(hint, values[key])
+        elif hint == "none" and _takes(key, text_key):
+            values[key] = None
+    members = extra.get("m")
+    for member in members if isinstance(members, list) else ():
+        if isinstance(member, list) and len(member) == 2:
+            # Without a key that a dict can have, there is nothing to call the value.
+            with suppress(TypeError):
+                values[value_codec.untagged(member[0])] = value_codec.untagged(member[1])
     node = value_codec.untagged(extra.get("n"))
+    text_name = _text(extra.get("x"))
     return Record(
         vector_id,
         text,
         values,
-        node=node,
-        text_name=_text(extra.get("x")),
-        public_id=_text(extra.get("id")),
+        node=node if isinstance(node, dict) else None,
+        text_name=text_name if text_name and _TEXT_NAME.fullmatch(text_name) else None,
+        public_id=_text(extra.get("id")) or None,
     )
 
 
@@ -262,6 +279,16 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _as_text(value: Any) -> str | None:
+    """The text of a record; what another client has put in its place, as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return jsontext.dumps(value).decode()
+    except TypeError:  # nested too deep
+        return None
+
+
 def _read_extra(vector_id: str, raw: Any) -> dict[str, Any] | None:
     if raw == _NOTHING_MORE:
         return {"v": VERSION}
@@ -272,7 +299,7 @@ def _read_extra(vector_id: str, raw: Any) -> dict[str, Any] | None:
     if not isinstance(extra, dict) or type(extra.get("v")) is not int:
         return None
     if extra["v"] > VERSION:
-        raise VectorizeError(
+        raise UnreadableRecordError(
             f"vector {vector_id!r} was written in layout {extra['v']}; this version of "
             f"vectorize-stores reads up to {VERSION}. Upgrade it"
         )

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -35,9 +37,12 @@ class UnstorableError(Exception):
 
 
 class _Type(NamedTuple):
+    """A type by its name in the layout; ``form`` is the JSON type of what it is shown as."""
+
     name: str
     type: type
     show: Callable[[Any], Any]
+    form: Any
     restore: Callable[[Any], Any]
 
 
@@ -45,20 +50,36 @@ def _microseconds(value: timedelta) -> int:
     return value // timedelta(microseconds=1)
 
 
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _pairs(form: list[Any]) -> dict[Any, Any]:
+    if not all(type(pair) is list for pair in form):
+        raise ValueError("not a list of pairs")
+    return dict(form)
+
+
 _TYPES: Final = (
-    _Type("datetime", datetime, datetime.isoformat, datetime.fromisoformat),
-    _Type("date", date, date.isoformat, date.fromisoformat),
-    _Type("time", time, time.isoformat, time.fromisoformat),
-    _Type("timedelta", timedelta, _microseconds, lambda us: timedelta(microseconds=us)),
-    _Type("uuid", UUID, str, UUID),
-    _Type("decimal", Decimal, str, Decimal),
-    _Type("bytes", bytes, lambda raw: base64.b64encode(raw).decode(), base64.b64decode),
-    _Type("tuple", tuple, list, tuple),
-    _Type("set", set, list, set),
-    _Type("frozenset", frozenset, list, frozenset),
+    _Type("datetime", datetime, datetime.isoformat, str, datetime.fromisoformat),
+    _Type("date", date, date.isoformat, str, date.fromisoformat),
+    _Type("time", time, time.isoformat, str, time.fromisoformat),
+    _Type("timedelta", timedelta, _microseconds, int, lambda us: timedelta(microseconds=us)),
+    _Type("uuid", UUID, str, str, UUID),
+    _Type("decimal", Decimal, str, str, Decimal),
+    _Type("bytes", bytes, _base64, str, partial(base64.b64decode, validate=True)),
+    _Type("tuple", tuple, list, list, tuple),
+    _Type("set", set, list, list, set),
+    _Type("frozenset", frozenset, list, list, frozenset),
+)
+_ONLY_TAGGED: Final = (
+    _Type("int", int, str, str, int),
+    _Type("float", float, repr, str, float),
+    _Type("dict", dict, list, list, _pairs),
 )
 _BY_TYPE: Final = {entry.type: entry for entry in _TYPES}
-_BY_NAME: Final = {entry.name: entry for entry in _TYPES}
+_HINTED: Final = {entry.name: entry for entry in _TYPES}
+_TAGGED: Final = {entry.name: entry for entry in (*_TYPES, *_ONLY_TAGGED)}
 
 
 def split(value: Any) -> tuple[Any, str | None, Any]:
@@ -83,13 +104,31 @@ def split(value: Any) -> tuple[Any, str | None, Any]:
     return NOTHING, None, tagged(value)
 
 
-def restore(hint: str, shown: Any) -> Any:
-    """The value that `split` showed as ``shown`` with this hint."""
-    if hint == "none":
-        return None
+def restore(hint: Any, shown: Any) -> Any:
+    """The value that `split` showed as ``shown`` with this hint.
+
+    What another client has put there stays as it is if it is no such value: `restore` never raises.
+    """
+    if not isinstance(hint, str):
+        return shown
     if hint.startswith("enum:"):
         return _restore_enum(hint.removeprefix("enum:"), shown)
-    return _BY_NAME[hint].restore(shown)
+    return _restored(_HINTED.get(hint), shown, shown)
+
+
+def _restored(kind: _Type | None, form: Any, raw: Any) -> Any:
+    """The value of a type that has this form; ``raw`` if there is none."""
+    if kind is None:
+        return raw
+    if kind.form is int and type(form) is float and form.is_integer():
+        # Other clients, and perhaps the service, know floats only.
+        form = int(form)
+    if type(form) is not kind.form:
+        return raw
+    try:
+        return kind.restore(form)
+    except (ValueError, TypeError, ArithmeticError):
+        return raw
 
 
 def simplified(value: Any) -> Any:
@@ -166,22 +205,24 @@ def tagged(value: Any) -> Any:
 
 
 def untagged(value: Any) -> Any:
-    """The value that `tagged` wrote."""
-    if isinstance(value, list):
-        return [untagged(item) for item in value]
-    if not isinstance(value, dict):
+    """The value that `tagged` wrote; what it cannot have written stays as it is. Never raises."""
+    try:
+        return _untagged(value)
+    except RecursionError:
         return value
-    if "$" not in value:
-        return {key: untagged(item) for key, item in value.items()}
-    name, *rest = value["$"]
-    form = untagged(rest[-1])
-    if name == "enum":
-        return _restore_enum(rest[0], form)
-    if name == "dict":
-        return dict(form)
-    if name in ("int", "float"):
-        return int(form) if name == "int" else float(form)
-    return _BY_NAME[name].restore(form)
+
+
+def _untagged(value: Any) -> Any:
+    if type(value) is list:
+        return [_untagged(item) for item in value]
+    if type(value) is not dict:
+        return value
+    match value:
+        case {"$": ["enum", str(name), form], **others} if not others:
+            return _restore_enum(name, _untagged(form))
+        case {"$": [str(name), form], **others} if not others:
+            return _restored(_TAGGED.get(name), _untagged(form), value)
+    return {key: _untagged(item) for key, item in value.items()}
 
 
 def _enum_name(kind: type) -> str:
@@ -197,10 +238,10 @@ def _restore_enum(name: str, value: Any) -> Any:
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
         # Not getattr, for which a lazy module would import something.
-        found = getattr(found, "__dict__", {}).get(part)
+        found = found.__dict__.get(part) if isinstance(found, (ModuleType, type)) else None
     if isinstance(found, type) and issubclass(found, enum.Enum):
         try:
             return found(value)
-        except ValueError:
+        except Exception:
             return value
     return value

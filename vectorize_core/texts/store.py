@@ -77,9 +77,14 @@ def write_versions(versions: Mapping[str, float]) -> str:
 
 
 def read_versions(written: str | None) -> Versions:
-    """The texts that a list names; none if there is no list."""
-    versions: Versions = jsontext.loads(written) if written is not None else {}
-    return versions
+    """The texts that a list names; none if there is no list, or something else in its place."""
+    try:
+        listed = jsontext.loads(written) if written is not None else {}
+    except ValueError:
+        return {}
+    if not isinstance(listed, dict):
+        return {}
+    return {name: put for name, put in listed.items() if type(put) in (int, float)}
 
 
 def _digest(text: str) -> str:

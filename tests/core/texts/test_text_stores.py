@@ -21,6 +21,7 @@ from vectorize_core import ConfigurationError, InvalidInputError, RetryPolicy, V
 from vectorize_core.api.d1 import ReadD1, WriteD1
 from vectorize_core.connection import Connection
 from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
+from vectorize_core.texts.store import read_versions
 from vectorize_core.transport.http import HttpExecutor
 from vectorize_core.transport.io import Io, run
 
@@ -242,3 +243,9 @@ async def test_the_variant_of_a_foreign_store_that_is_used_is_the_callers(
     texts = langchain_vectorize.texts.BaseStoreTexts(Both(tmp_path / "store"))
     await through(variant, client.connection, lambda io: texts.get(io, "docs", ["a"]))
     assert used == {variant.name}
+
+
+@pytest.mark.parametrize("written", ["", "{", "5", "[]", '"a"', "null"])
+def test_a_list_of_texts_that_was_edited_elsewhere_names_none(written: str) -> None:
+    assert read_versions(written) == {}
+    assert read_versions('{"a":1.5,"b":"x","c":null}') == {"a": 1.5}
