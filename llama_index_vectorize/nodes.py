@@ -3,37 +3,46 @@
 A record holds a node's text and metadata once. Its ``node`` holds the rest: the class of the node,
 its relationships, and the fields that differ from their defaults. The stock layout of LlamaIndex
 (``_node_content``) is always read, and written by stores with ``node_layout="stock"``.
-A `MediaResource` comes back without its binary ``data``, which LlamaIndex does not serialize: give
-it a path or a url.
+
+Whatever a vector says, it is read: what cannot be understood is left out, and at worst a `TextNode`
+has the text and the metadata that are there.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Collection, Iterator
+import base64
+import binascii
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from llama_index.core.bridge.pydantic import AnyUrl
+from llama_index.core.bridge.pydantic import AnyUrl, ValidationError
 from llama_index.core.schema import (
     BaseNode,
     Document,
+    ImageDocument,
     ImageNode,
     IndexNode,
+    MediaResource,
     MetadataMode,
     Node,
+    NodeRelationship,
     RelatedNodeInfo,
     TextNode,
 )
-from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
+from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
+from vectorize_core import jsontext, limits
 from vectorize_core.api.validation import storable_key
-from vectorize_core.errors import InvalidVectorError
+from vectorize_core.errors import InvalidVectorError, OversizedError
 from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of, value_codec
-from vectorize_core.records.ingest import Item
-from vectorize_core.writes.sources import Records
 
-_CLASSES: dict[str, type[BaseNode]] = {
-    kind.class_name(): kind for kind in (TextNode, Node, Document, IndexNode, ImageNode)
+_CLASSES: Final[Mapping[str, type[BaseNode]]] = {
+    kind.class_name(): kind
+    for kind in (TextNode, Node, Document, ImageDocument, IndexNode, ImageNode)
 }
 _HELD_BY_THE_RECORD = {"id_", "embedding", "metadata", "relationships", "text", "class_name"}
 _HIDDEN_FROM_LLM = "excluded_llm_metadata_keys"
@@ -42,117 +51,266 @@ _NO_LIST = object()
 _SAME = True
 """Stands for what would be repeated: the node's metadata, or the list of `_HIDDEN_FROM_MODEL`."""
 _STOCK, _STOCK_CLASS = "_node_content", "_node_type"
+_KINDS_OF_RELATIONSHIP: Final = {kind.value for kind in NodeRelationship}
 
 
-def to_items(
-    nodes: Records[BaseNode], *, text_key: str = DEFAULT_TEXT_KEY, stock: bool = False
-) -> Records[Item]:
-    """The items of embedded nodes, each made when it is needed; of a collection, a collection."""
-
-    def to_item(node: BaseNode) -> Item:
-        if node.embedding is None:
-            raise InvalidVectorError(
-                f"node {node.node_id!r} has no embedding; embed it first, as VectorStoreIndex and "
-                "an IngestionPipeline with an embedding model do"
-            )
-        return Item(to_stock_record(node) if stock else to_record(node, text_key), node.embedding)
-
-    if isinstance(nodes, AsyncIterable):
-        return (to_item(node) async for node in nodes)
-    return _Items(nodes, to_item) if isinstance(nodes, Collection) else map(to_item, nodes)
-
-
-class _Items:
-    """The items of a collection of nodes, which have its length and can be read again."""
-
-    def __init__(self, nodes: Collection[BaseNode], to_item: Callable[[BaseNode], Item]) -> None:
-        self._nodes = nodes
-        self._to_item = to_item
-
-    def __len__(self) -> int:
-        return len(self._nodes)
-
-    def __iter__(self) -> Iterator[Item]:
-        return map(self._to_item, self._nodes)
+# Writing
 
 
 def to_stock_record(node: BaseNode) -> Record:
     """A node in the stock layout of LlamaIndex's stores, but with only one copy of its text."""
-    metadata = node_to_metadata_dict(node, remove_text=True)
-    return Record(node.node_id, _text(node), metadata, ref=source_of(node))
+    ref = source_of(node)
+    with _named(node):
+        metadata = node_to_metadata_dict(node, remove_text=True)
+    data = dict(_data(node))
+    if data:
+        content = json.loads(metadata[_STOCK])
+        for name, encoded in data.items():
+            # The text's resource was left out with its text, without which LlamaIndex reads none.
+            content[name] = {**(content.get(name) or {"text": ""}), "data": encoded}
+            _check_size(node, name, content[name])
+        metadata[_STOCK] = json.dumps(content, ensure_ascii=False)
+    return Record(node.node_id, _text(node), metadata, ref=ref)
 
 
 def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
     """A node in the compact layout."""
-    fields = node.to_dict()
+    ref = source_of(node)
+    kind = type(node)
+    with _named(node):
+        fields = node.to_dict()
+    for name, encoded in _data(node):
+        fields[name]["data"] = encoded
     if isinstance(fields.get("text_resource"), dict):
-        del fields["text_resource"]["text"]
+        fields["text_resource"].pop("text", None)
     structure: dict[str, Any] = {"class": node.class_name()}
+    if _CLASSES.get(structure["class"]) is not kind:
+        structure["type"] = f"{kind.__module__}:{kind.__qualname__}"
+        bases = [name for name, one in _CLASSES.items() if issubclass(kind, one)]
+        if bases:
+            structure["base"] = max(bases, key=lambda name: len(_CLASSES[name].__mro__))
     relationships = _pack_relationships(fields["relationships"], fields["metadata"])
     if relationships:
         structure["relationships"] = relationships
     changed = {
         name: _packed(value)
         for name, value in fields.items()
-        if name not in _HELD_BY_THE_RECORD and value != _default(type(node), name)
+        if name not in _HELD_BY_THE_RECORD and not _is_default(kind, name, value)
     }
+    for name, value in changed.items():
+        _check_size(node, name, value)
     if changed.get(_HIDDEN_FROM_LLM) == changed.get(_HIDDEN_FROM_MODEL, _NO_LIST):
         changed[_HIDDEN_FROM_LLM] = _SAME
     if changed:
         structure["fields"] = changed
     if _read_order(node.metadata, text_key) != list(node.metadata):
         structure["order"] = list(node.metadata)
-    return Record(node.node_id, _text(node), dict(node.metadata), structure, source_of(node))
+    return Record(node.node_id, _text(node), dict(node.metadata), structure, ref)
+
+
+@contextmanager
+def _named(node: BaseNode) -> Iterator[None]:
+    """What LlamaIndex raises for a node that it cannot serialize, with the node's name."""
+    try:
+        yield
+    except Exception as error:
+        hint = ""
+        if isinstance(node, IndexNode) and node.obj is not None:
+            hint = ". Leave its obj out, and give it to VectorStoreIndex(objects=[...])"
+        raise InvalidVectorError(
+            f"node {node.node_id!r} cannot be stored: {error}{hint}"
+        ) from error
+
+
+def _data(node: BaseNode) -> Iterator[tuple[str, str]]:
+    """The binary data of a node's media, in base64, which LlamaIndex itself leaves out."""
+    for name, value in vars(node).items():
+        if isinstance(value, MediaResource) and value.data is not None:
+            yield name, _base64(value.data)
+
+
+def _base64(data: bytes) -> str:
+    with suppress(binascii.Error):
+        base64.b64decode(data, validate=True)
+        return data.decode()
+    return base64.b64encode(data).decode()
+
+
+def _check_size(node: BaseNode, name: str, value: Any) -> None:
+    """Anything but its text and metadata that alone is too large for a vector."""
+    if isinstance(value, (str, dict, list)):
+        try:
+            size = len(value) if isinstance(value, str) else len(jsontext.dumps(value))
+        except (TypeError, ValueError, RecursionError):
+            return  # Writing it raises an error that names the record.
+        if size > limits.MAX_METADATA_BYTES:
+            raise OversizedError(
+                f"node {node.node_id!r}: its {name} takes {size} bytes; all of a node but its "
+                f"embedding has at most {limits.MAX_METADATA_BYTES}. Keep it elsewhere, and give "
+                "the node its path or url"
+            )
 
 
 def _text(node: BaseNode) -> str | None:
     """A node's text, which may be empty; None if it has none."""
     if isinstance(node, Node):
         return node.text_resource.text if node.text_resource is not None else None
-    return node.get_content(metadata_mode=MetadataMode.NONE)
+    return node.text if isinstance(node, TextNode) else node.get_content(MetadataMode.NONE)
 
 
 def source_of(node: BaseNode) -> str:
     """The id of a node's source document, or its own id: so pipelines take it for a document."""
-    return node.ref_doc_id if node.ref_doc_id is not None else node.node_id
+    source = node.relationships.get(NodeRelationship.SOURCE)
+    if isinstance(source, list):
+        raise InvalidVectorError(
+            f"node {node.node_id!r}: a node has one source document; its relationships hold a list"
+        )
+    return source.node_id if source is not None else node.node_id
+
+
+# Reading
 
 
 def to_node(record: Record) -> BaseNode:
-    """The node of a record; a `TextNode` where another framework wrote the record."""
-    if record.node is None:
-        if _STOCK in record.metadata:
-            return metadata_dict_to_node(record.metadata, text=record.text or None)
-        return TextNode(id_=record.id, text=text_of(record), metadata=record.metadata)
-    kind = class_of(record)
-    metadata = record.metadata
-    if "order" in record.node:
-        metadata = {key: metadata[key] for key in record.node["order"] if key in metadata}
-        metadata |= record.metadata
-    fields: dict[str, Any] = dict(record.node.get("fields", {}))
-    if fields.get(_HIDDEN_FROM_LLM) is _SAME:
-        fields[_HIDDEN_FROM_LLM] = list(fields[_HIDDEN_FROM_MODEL])
-    if "text_resource" in kind.model_fields:
-        if record.text is not None:
-            fields["text_resource"] = {**fields.get("text_resource", {}), "text": record.text}
-    elif record.text is not None:
-        fields["text"] = record.text
-    relationships = _unpack_relationships(record.node.get("relationships", {}), metadata)
-    return kind.from_dict(
-        {
-            **fields,
-            "id_": record.id,
-            "metadata": metadata,
-            "relationships": relationships,
-            "class_name": kind.class_name(),
-        }
-    )
+    """The node of a record; a `TextNode` where another framework wrote the record.
+
+    Of a class that is not loaded it is a node of LlamaIndex's class that it derives from. Of what
+    no class takes it is a `TextNode` with the text and the metadata that are there.
+    """
+    found = _described(record)
+    if found is not None:
+        for kind in _possible_classes(found):
+            node = _made(kind, found.values_for(kind))
+            if node is not None:
+                return node
+    is_foreign = record.node is None and _STOCK not in record.metadata
+    text = text_of(record) if is_foreign else record.text
+    return TextNode(id_=record.id, text=text or "", metadata=_string_keys(record.metadata))
 
 
 def class_of(record: Record) -> type[BaseNode]:
     """The class of a record's node; a `TextNode` unless the record says otherwise."""
-    if record.node is not None:
-        return _CLASSES.get(record.node["class"], TextNode)
-    return _CLASSES.get(record.metadata.get(_STOCK_CLASS, ""), TextNode)
+    found = _described(record)
+    return next(_possible_classes(found)) if found is not None else TextNode
+
+
+class _Description(NamedTuple):
+    """What a record says of its node: names of classes, the best first, and the fields."""
+
+    names: tuple[Any, ...]
+    fields: Mapping[Any, Any]
+    text: str | None
+    held: Mapping[str, Any]
+    """What is the record's own, whatever ``fields`` say."""
+
+    def values_for(self, kind: type[BaseNode]) -> dict[str, Any]:
+        """What the constructor of a class is given."""
+        known = _names(kind)
+        values = {name: value for name, value in self.fields.items() if name in known}
+        if "text_resource" in known:
+            values.pop("text", None)
+            resource = values.get("text_resource")
+            about = resource if isinstance(resource, dict) else {}
+            if about or self.text is not None:
+                values["text_resource"] = {**about, "text": self.text}
+        elif self.text is not None:
+            values["text"] = self.text
+        return {**values, **self.held}
+
+
+def _described(record: Record) -> _Description | None:
+    """What a record says of its node; None where it says nothing that can be understood."""
+    with suppress(Exception):
+        if record.node is not None:
+            return _described_compact(record, record.node)
+        if _STOCK in record.metadata:
+            return _described_stock(record)
+    return None
+
+
+def _described_compact(record: Record, node: Mapping[str, Any]) -> _Description:
+    metadata = record.metadata
+    order = node.get("order")
+    if isinstance(order, list):
+        metadata = {key: metadata[key] for key in order if key in metadata}
+        metadata |= record.metadata
+    metadata = _string_keys(metadata)
+    given = node.get("fields")
+    fields = dict(given) if isinstance(given, Mapping) else {}
+    if fields.get(_HIDDEN_FROM_LLM) is _SAME:
+        fields[_HIDDEN_FROM_LLM] = list(fields.get(_HIDDEN_FROM_MODEL, ()))
+    names = tuple(node.get(key) for key in ("type", "class", "base"))
+    held = {
+        "id_": record.id,
+        "metadata": metadata,
+        "relationships": _unpack_relationships(node.get("relationships"), metadata, _SHORT),
+    }
+    return _Description(names, fields, record.text, held)
+
+
+def _described_stock(record: Record) -> _Description:
+    content = json.loads(record.metadata[_STOCK])
+    resource = content.get("text_resource")
+    inside = content.get("text") or (resource.get("text") if isinstance(resource, dict) else None)
+    related = content.get("relationships")
+    held: dict[str, Any] = {"relationships": _unpack_relationships(related, {}, _LONG)}
+    if not isinstance(content.get("id_"), str):
+        held["id_"] = record.id
+    if not isinstance(content.get("metadata"), dict):
+        held["metadata"] = _string_keys(record.metadata)
+    names = (record.metadata.get(_STOCK_CLASS), content.get("class_name"))
+    return _Description(names, content, record.text or inside or record.text, held)
+
+
+def _possible_classes(found: _Description) -> Iterator[type[BaseNode]]:
+    """Classes that a node may be of, the best first."""
+    for name in found.names:
+        if isinstance(name, str):
+            kind = _loaded(name) if ":" in name else _CLASSES.get(name)
+            if kind is not None:
+                yield kind
+    media = {name for name in _names(Node) if name.endswith("_resource")} - {"text_resource"}
+    if any(isinstance(found.fields.get(name), dict) for name in media):
+        yield Node
+    yield TextNode
+
+
+def _loaded(name: str) -> type[BaseNode] | None:
+    """The class of that module and name, if it is loaded.
+
+    Nothing is imported: what a vector says must not decide which code runs.
+    """
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        # Not getattr, for which a lazy module would import something.
+        found = getattr(found, "__dict__", {}).get(part)
+    return found if isinstance(found, type) and issubclass(found, BaseNode) else None
+
+
+def _made(kind: type[BaseNode], values: dict[str, Any]) -> BaseNode | None:
+    """A node without those ``values`` that its class refuses; None if it cannot do without."""
+    try:
+        return kind.from_dict(values)
+    except ValidationError as error:
+        refused = {where for one in error.errors() for where in one["loc"][:1]}
+    except Exception:  # The constructor of a user's class may raise anything.
+        return None
+    with suppress(Exception):
+        return kind.from_dict({n: value for n, value in values.items() if n not in refused})
+    return None
+
+
+@cache
+def _names(kind: type[BaseNode]) -> frozenset[str]:
+    """The fields of a class. Its constructor may take more, and read or fetch what that names."""
+    aliases = {field.alias for field in kind.model_fields.values() if field.alias is not None}
+    return frozenset({*kind.model_fields, *aliases})
+
+
+def _string_keys(metadata: Mapping[Any, Any]) -> dict[str, Any]:
+    """Metadata as nodes have them; LangChain's may have keys of other types."""
+    return {key if isinstance(key, str) else str(key): value for key, value in metadata.items()}
 
 
 def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
@@ -182,12 +340,20 @@ def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
 @cache
 def _default(kind: type[BaseNode], name: str) -> Any:
     field = kind.model_fields.get(name)
-    return field.get_default(call_default_factory=True) if field is not None else None
+    with suppress(Exception):  # A default that is made of the other fields.
+        return field.get_default(call_default_factory=True) if field is not None else None
+    return _NO_LIST
+
+
+def _is_default(kind: type[BaseNode], name: str, value: Any) -> bool:
+    with suppress(Exception):  # Some values, such as arrays, cannot be compared.
+        return bool(value == _default(kind, name))
+    return False
 
 
 def _packed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _packed(item) for key, item in value.items() if item is not None}
+        return {key: _packed(item) for key, item in value.items()}
     # The url of a media resource is read back from a string.
     return str(value) if isinstance(value, AnyUrl) else value
 
@@ -214,17 +380,35 @@ def _pack_relationships(relationships: dict[str, Any], metadata: Any) -> dict[st
     }
 
 
-def _unpack_relationships(packed: dict[str, Any], metadata: Any) -> dict[str, Any]:
-    def unpack(one: dict[str, Any]) -> RelatedNodeInfo:
-        related = one.get("metadata", {})
-        return RelatedNodeInfo(
-            node_id=one["id"],
-            node_type=one.get("type"),
-            hash=one.get("hash"),
-            metadata=dict(metadata) if related is _SAME else related,
-        )
+_SHORT: Final = {"node_id": "id", "node_type": "type", "hash": "hash", "metadata": "metadata"}
+_LONG: Final = {name: name for name in _SHORT}
+"""The names that a relationship has in the compact and in the stock layout."""
 
-    return {
-        kind: [unpack(one) for one in related] if isinstance(related, list) else unpack(related)
-        for kind, related in packed.items()
-    }
+
+def _unpack_relationships(
+    packed: Any, metadata: Mapping[str, Any], names: Mapping[str, str]
+) -> dict[str, Any]:
+    """The relationships that can be understood."""
+
+    def unpack(one: Any) -> RelatedNodeInfo | None:
+        if not isinstance(one, Mapping):
+            return None
+        given: dict[str, Any] = {name: one.get(short) for name, short in names.items()}
+        related = given.pop("metadata")
+        related = metadata if related is _SAME else related
+        related = _string_keys(related) if isinstance(related, Mapping) else {}
+        for fields in (given, {"node_id": given["node_id"]}):
+            with suppress(ValidationError):
+                return RelatedNodeInfo(**fields, metadata=related)
+        return None
+
+    unpacked: dict[str, Any] = {}
+    for kind, related in packed.items() if isinstance(packed, Mapping) else ():
+        if kind not in _KINDS_OF_RELATIONSHIP:
+            continue
+        # A node has one source document, or none: `source_of`.
+        if isinstance(related, list) and kind != NodeRelationship.SOURCE.value:
+            unpacked[kind] = [found for one in related if (found := unpack(one)) is not None]
+        elif (found := unpack(related)) is not None:
+            unpacked[kind] = found
+    return unpacked

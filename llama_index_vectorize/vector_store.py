@@ -17,7 +17,8 @@ from llama_index.core.vector_stores.types import (
 )
 
 from llama_index_vectorize.filters import NodeFilters, check_selected, to_expression
-from llama_index_vectorize.nodes import to_items, to_node
+from llama_index_vectorize.items import to_items
+from llama_index_vectorize.nodes import to_node
 from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
 from llama_index_vectorize.texts import as_texts
 from vectorize_core import layout

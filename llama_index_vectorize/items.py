@@ -1,0 +1,84 @@
+"""Nodes that are added, as items of a write, each made when it is needed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from itertools import count
+from typing import Any
+
+from llama_index.core.schema import BaseNode
+
+from llama_index_vectorize.nodes import to_record, to_stock_record
+from vectorize_core.errors import InvalidInputError, InvalidVectorError
+from vectorize_core.layout import DEFAULT_TEXT_KEY
+from vectorize_core.records.ingest import Item
+from vectorize_core.writes.sources import Records
+
+
+def to_items(
+    nodes: Records[BaseNode], *, text_key: str = DEFAULT_TEXT_KEY, stock: bool = False
+) -> Records[Item]:
+    """The items of embedded nodes, each made when it is needed; of a collection, a collection."""
+
+    def to_item(position: int, node: Any) -> Item:
+        if not isinstance(node, BaseNode):
+            raise InvalidInputError(_no_node(position, node))
+        if node.embedding is None:
+            raise InvalidVectorError(
+                f"node {node.node_id!r} has no embedding; embed it first, as VectorStoreIndex and "
+                f"an IngestionPipeline with an embedding model do (it is nodes[{position}])"
+            )
+        return Item(to_stock_record(node) if stock else to_record(node, text_key), node.embedding)
+
+    if isinstance(nodes, AsyncIterable):
+        return _async_items(nodes, to_item)
+    # A node is a model, and so iterable: over its fields.
+    if isinstance(nodes, (BaseNode, str, bytes, Mapping)) or not isinstance(nodes, Iterable):
+        hint = ": write [node]" if isinstance(nodes, BaseNode) else ""
+        raise InvalidInputError(
+            f"nodes is a list or another iterable of nodes; got {_a(nodes)}{hint}"
+        )
+    return _Items(nodes, to_item) if isinstance(nodes, Collection) else map(to_item, count(), nodes)
+
+
+async def _async_items(
+    nodes: AsyncIterable[BaseNode], to_item: Callable[[int, BaseNode], Item]
+) -> AsyncIterator[Item]:
+    positions = count()
+    async for node in nodes:
+        yield to_item(next(positions), node)
+
+
+def _no_node(position: int, given: Any) -> str:
+    hint = "a TextNode or another node, with an embedding, is wanted"
+    if isinstance(getattr(given, "node", None), BaseNode):
+        hint = "give its .node"
+    return f"nodes[{position}] is {_a(given)}: {hint}"
+
+
+def _a(given: Any) -> str:
+    return "None" if given is None else f"of type {type(given).__name__}"
+
+
+class _Items:
+    """The items of a collection of nodes, which have its length and can be read again."""
+
+    def __init__(
+        self, nodes: Collection[BaseNode], to_item: Callable[[int, BaseNode], Item]
+    ) -> None:
+        self._nodes = nodes
+        self._to_item = to_item
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self._to_item, count(), self._nodes)
