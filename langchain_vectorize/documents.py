@@ -14,13 +14,19 @@ from collections.abc import (
     Sequence,
     Sized,
 )
-from itertools import repeat, zip_longest
-from typing import Any, TypeVar
+from itertools import count, repeat, zip_longest
+from typing import Any, Final, TypeVar
 
 from langchain_core.documents import Document
 from numpy.typing import ArrayLike
 
-from vectorize_core.errors import InvalidFilterError, InvalidInputError
+from vectorize_core.api.validation import several, text
+from vectorize_core.errors import (
+    InvalidFilterError,
+    InvalidInputError,
+    InvalidVectorError,
+    shown,
+)
 from vectorize_core.filters.ast import Where
 from vectorize_core.layout import Record, text_of
 from vectorize_core.records.ingest import Item
@@ -29,6 +35,8 @@ from vectorize_core.writes.sources import Records
 
 T = TypeVar("T")
 _END: Any = object()
+_IN: Final = {"metadatas": "dicts", "documents": "Documents"}
+"""What is in a column, if it is not what the column is called."""
 
 
 def from_texts(
@@ -41,7 +49,8 @@ def from_texts(
     A missing id becomes a new UUID. Arguments of different lengths are an `InvalidInputError`: at
     once if all are sequences, otherwise when the shortest ends.
     """
-    return _joined({"texts": texts, "metadatas": metadatas, "ids": ids}, _item)
+    several("texts", texts)
+    return _joined({"texts": texts, "metadatas": metadatas, "ids": ids}, _text_item)
 
 
 def from_embeddings(
@@ -53,13 +62,20 @@ def from_embeddings(
     """As `from_texts`, with the embedding of each text."""
 
     def item(
+        at: int,
         text: str,
         embedding: ArrayLike,
         metadata: Mapping[str, Any] | None,
         vector_id: str | None,
     ) -> Item:
-        return _item(text, metadata, vector_id)._replace(values=embedding)
+        if embedding is None:
+            raise InvalidVectorError(
+                f"embeddings[{at}] is a list of numbers; got None. add_texts() embeds texts itself"
+            )
+        return _text_item(at, text, metadata, vector_id)._replace(values=embedding)
 
+    several("texts", texts)
+    several("embeddings", embeddings)
     columns = {"texts": texts, "embeddings": embeddings, "metadatas": metadatas, "ids": ids}
     return _joined(columns, item)
 
@@ -67,10 +83,16 @@ def from_embeddings(
 def from_documents(documents: Records[Document], ids: Records[str | None] | None) -> Records[Item]:
     """Items of documents; ``ids`` take precedence over the documents' own."""
 
-    def item(document: Document, vector_id: str | None) -> Item:
+    def item(at: int, document: Document, vector_id: str | None) -> Item:
+        name = f"documents[{at}]"
+        if not isinstance(document, Document):
+            hint = ". add_texts() takes texts" if isinstance(document, str) else ""
+            raise InvalidInputError(f"{name} is a Document; got {shown(document)}{hint}")
+        text(f"{name}.page_content", document.page_content)
         own = document.id if ids is None else vector_id
-        return _item(document.page_content, document.metadata, own)
+        return _item(f"{name}.metadata", document.page_content, document.metadata, own)
 
+    several("documents", documents, of="Documents", alone=(Document,))
     return _joined({"documents": documents, "ids": ids}, item)
 
 
@@ -91,27 +113,29 @@ def document_filter(predicate: Callable[[Document], bool]) -> Where:
 
 
 def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) -> Records[T]:
-    """``join`` of each row of the columns; it gets None for a column that is not given."""
+    """``join`` of the number of each row of the columns, and of what is in it.
+
+    It gets None for a column that is not given.
+    """
     given = {name: column for name, column in columns.items() if column is not None}
     for name, column in given.items():
-        if isinstance(column, str):
-            raise InvalidInputError(f"{name} is an iterable of {name}; got one string")
-    lengths = {name: len(column) for name, column in given.items() if isinstance(column, Sequence)}
+        several(name, column, of=_IN.get(name, name))
+    lengths = {name: len(column) for name, column in given.items() if isinstance(column, Sized)}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{length} {name}" for name, length in lengths.items())
         raise InvalidInputError(f"{counts}: give as many of each")
     if len(lengths) == len(given):
         return _Rows(join, list(columns.values()), min(lengths.values()))  # type: ignore[arg-type]
 
-    def row(values: tuple[Any, ...]) -> T:
+    def row(at: int, values: tuple[Any, ...]) -> T:
         if any(value is _END for value in values):
             raise InvalidInputError(f"{', '.join(given)} are of different lengths")
         of = dict(zip(given, values, strict=True))
-        return join(*(of.get(name) for name in columns))
+        return join(at, *(of.get(name) for name in columns))
 
     if any(isinstance(column, AsyncIterable) for column in given.values()):
         return _async_rows(list(given.values()), row)
-    return map(row, zip_longest(*given.values(), fillvalue=_END))  # type: ignore[arg-type]
+    return map(row, count(), zip_longest(*given.values(), fillvalue=_END))  # type: ignore[arg-type]
 
 
 class _Rows(Sized, Iterable[T]):
@@ -129,23 +153,32 @@ class _Rows(Sized, Iterable[T]):
 
     def __iter__(self) -> Iterator[T]:
         sides = (repeat(None) if column is None else column for column in self._columns)
-        return map(self._join, *sides)
+        return map(self._join, count(), *sides)
 
 
 async def _async_rows(
-    columns: Sequence[Records[Any]], row: Callable[[tuple[Any, ...]], T]
+    columns: Sequence[Records[Any]], row: Callable[[int, tuple[Any, ...]], T]
 ) -> AsyncIterator[T]:
     sources = [aiter(c) if isinstance(c, AsyncIterable) else each(c) for c in columns]
-    while True:
+    for at in count():
         values = tuple([await anext(source, _END) for source in sources])
         if all(value is _END for value in values):
             return
-        yield row(values)
+        yield row(at, values)
 
 
-def _item(text: str, metadata: Mapping[str, Any] | None, vector_id: str | None) -> Item:
-    if not isinstance(text, str):
-        raise InvalidInputError(f"a text is a string; got {type(text).__name__}")
+def _text_item(
+    at: int, content: str, metadata: Mapping[str, Any] | None, vector_id: str | None
+) -> Item:
+    return _item(f"metadatas[{at}]", text(f"texts[{at}]", content), metadata, vector_id)
+
+
+def _item(
+    name: str, content: str, metadata: Mapping[str, Any] | None, vector_id: str | None
+) -> Item:
+    """The item of a text with its metadata, which an error calls ``name``."""
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise InvalidInputError(f"{name} is a dict; got {shown(metadata)}")
     new_id = vector_id if vector_id is not None else str(uuid.uuid4())
-    record = Record(new_id, text, dict(metadata) if metadata is not None else {})
+    record = Record(new_id, content, dict(metadata) if metadata is not None else {})
     return Item(record, named=vector_id is not None)

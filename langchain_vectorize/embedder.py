@@ -7,6 +7,7 @@ from functools import partial
 
 from langchain_core.embeddings import Embeddings
 
+from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.records.embedder import Embedder
 from vectorize_core.transport.io import Io
 
@@ -15,6 +16,12 @@ class LangChainEmbedder(Embedder):
     """Embeds with ``model``: by its plain methods in sync code, by the awaited ones in async."""
 
     def __init__(self, model: Embeddings) -> None:
+        methods = (getattr(model, name, None) for name in ("embed_documents", "embed_query"))
+        if isinstance(model, type) or not all(map(callable, methods)):
+            raise InvalidInputError(
+                "embedding is an Embeddings of LangChain, or has its methods embed_documents() and "
+                f"embed_query(); got {shown(model)}"
+            )
         self.model = model
 
     async def embed(

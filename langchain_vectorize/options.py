@@ -3,14 +3,17 @@
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias, TypedDict
+from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from langchain_core.documents import Document
 from langchain_core.stores import BaseStore
 
+from vectorize_core.api.validation import number, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
+from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.kwargs import check_names
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.reads.selection import AnyFilter, FindOptions
 from vectorize_core.records.store import OnOversize
@@ -103,6 +106,46 @@ class RetrieverOptions(TypedDict, total=False):
     tags: list[str] | None
     metadata: dict[str, Any] | None
     name: str | None
+
+
+def check_search_type(given: SearchType) -> SearchType:
+    """One of the three."""
+    if given not in get_args(SearchType):
+        types = ", ".join(map(repr, get_args(SearchType)))
+        raise InvalidInputError(f"search_type is one of {types}; got {shown(given)}")
+    return given
+
+
+def check_lambda_mult(given: float) -> float:
+    """From 0 to 1."""
+    return number("lambda_mult", given, least=0.0, most=1.0)
+
+
+def checked_search_kwargs(
+    given: SearchKwargs | None,
+    search_type: SearchType,
+    threshold: Callable[[float | None], float | None],
+) -> SearchKwargs:
+    """The ``search_kwargs`` of a retriever of this type; ``threshold`` checks that of relevance."""
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidInputError(f"search_kwargs is a dict such as {{'k': 4}}; got {shown(given)}")
+    checked: SearchKwargs = {**given} if given is not None else {}
+    check_names("search_kwargs", checked, inspect.get_annotations(SearchKwargs))
+    if "k" in checked:
+        checked["k"] = whole_number("k", checked["k"])
+    if "fetch_k" in checked:
+        checked["fetch_k"] = whole_number("fetch_k", checked["fetch_k"])
+    if "lambda_mult" in checked:
+        checked["lambda_mult"] = check_lambda_mult(checked["lambda_mult"])
+    if "score_threshold" in checked:
+        # As a float: LangChain's retriever takes no other number.
+        checked["score_threshold"] = threshold(checked["score_threshold"])
+    if search_type == "similarity_score_threshold" and checked.get("score_threshold") is None:
+        raise InvalidInputError(
+            "search_type='similarity_score_threshold' takes a threshold: "
+            "search_kwargs={'score_threshold': 0.8}"
+        )
+    return checked
 
 
 _MMR: Final = "search_type='mmr', or max_marginal_relevance_search(),"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 import os
 from collections.abc import (
@@ -46,18 +45,23 @@ from langchain_vectorize.options import (
     RetrieverOptions,
     SearchKwargs,
     SearchOptions,
+    SearchType,
+    check_lambda_mult,
+    check_search_type,
+    checked_search_kwargs,
 )
+from langchain_vectorize.relevance import RELEVANCE
 from langchain_vectorize.texts import as_texts
 from vectorize_core import layout
+from vectorize_core.api.validation import flag, number, query_vector, text, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
-from vectorize_core.errors import InvalidInputError
+from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.kwargs import check_names, checks_keywords
-from vectorize_core.models import IndexType, Metric, as_values
-from vectorize_core.reads.search import check_k
+from vectorize_core.kwargs import checks_keywords
+from vectorize_core.models import IndexType, Metric, Values
 from vectorize_core.reads.selection import AnyFilter, FindOptions
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
@@ -220,6 +224,10 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             InvalidInputError: an invalid value.
         """
         target = locate(index_name, path=path, client=client, index=index, **credentials)
+        if relevance_score_fn is not None and not callable(relevance_score_fn):
+            raise InvalidInputError(
+                f"relevance_score_fn is a function of a score; got {shown(relevance_score_fn)}"
+            )
         self._embedder = LangChainEmbedder(embedding)
         self._relevance_score_fn = relevance_score_fn
         self._records = RecordStore(
@@ -555,6 +563,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         wait_timeout: float | None = None,
         **options: Unpack[FindOptions],
     ) -> bool:
+        flag("delete_all", delete_all)
+        flag("verify", verify)
         filtered = filter is not None or options.get("vectorize_filter") is not None
         if (ids is not None) + delete_all + filtered != 1:
             raise InvalidInputError(
@@ -595,13 +605,13 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             max_requests: how many requests the search may take (100). If it needs more, it raises
                 `TooManyRequestsNeededError`.
         """
-        return _bare(run(self._search(self._io, query, k, **options)))
+        return _bare(run(self._search(self._io, _asked(query), k, **options)))
 
     async def asimilarity_search(  # type: ignore[override]
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search`, awaited."""
-        return _bare(await self._search(self._async_io, query, k, **options))
+        return _bare(await self._search(self._async_io, _asked(query), k, **options))
 
     def similarity_search_with_score(
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]
@@ -611,37 +621,37 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         By the metric of the index, a score is the cosine similarity (larger is nearer), or the
         Euclidean distance or negative dot product (smaller is nearer).
         """
-        return run(self._search(self._io, query, k, **options))
+        return run(self._search(self._io, _asked(query), k, **options))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score`, awaited."""
-        return await self._search(self._async_io, query, k, **options)
+        return await self._search(self._async_io, _asked(query), k, **options)
 
     def similarity_search_by_vector(  # type: ignore[override]
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
-        return _bare(run(self._search(self._io, embedding, k, **options)))
+        return _bare(run(self._search(self._io, _vector(embedding), k, **options)))
 
     async def asimilarity_search_by_vector(  # type: ignore[override]
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search_by_vector`, awaited."""
-        return _bare(await self._search(self._async_io, embedding, k, **options))
+        return _bare(await self._search(self._async_io, _vector(embedding), k, **options))
 
     def similarity_search_with_score_by_vector(
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score` for an embedding."""
-        return run(self._search(self._io, embedding, k, **options))
+        return run(self._search(self._io, _vector(embedding), k, **options))
 
     async def asimilarity_search_with_score_by_vector(
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score_by_vector`, awaited."""
-        return await self._search(self._async_io, embedding, k, **options)
+        return await self._search(self._async_io, _vector(embedding), k, **options)
 
     def similarity_search_by_id(
         self, id: str, k: int = 4, **options: Unpack[SearchOptions]
@@ -673,7 +683,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     async def _search(
         self,
         io: Io,
-        query: str | list[float],
+        query: str | Values,
         k: int,
         *,
         filter: DocumentFilter | None = None,
@@ -688,9 +698,23 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         ``search_type`` is "similarity", "similarity_score_threshold" or "mmr". ``search_kwargs``
         are the keyword arguments of that search, such as ``{"k": 4, "filter": {...}}``.
         """
-        given = options.get("search_kwargs") or {}
-        check_names("search_kwargs", given, inspect.get_annotations(SearchKwargs))
-        return super().as_retriever(**options)
+        kind = check_search_type(options.get("search_type", "similarity"))
+        kwargs = checked_search_kwargs(options.get("search_kwargs"), kind, self._threshold)
+        return super().as_retriever(**{**options, "search_kwargs": kwargs})
+
+    def search(  # type: ignore[override]
+        self, query: str, search_type: SearchType, **options: Unpack[SearchKwargs]
+    ) -> list[Document]:
+        """`similarity_search`, or what else ``search_type`` says, as a retriever searches."""
+        kind = check_search_type(search_type)
+        return super().search(query, kind, **options)
+
+    async def asearch(  # type: ignore[override]
+        self, query: str, search_type: SearchType, **options: Unpack[SearchKwargs]
+    ) -> list[Document]:
+        """`search`, awaited."""
+        kind = check_search_type(search_type)
+        return await super().asearch(query, kind, **options)
 
     # Relevance
 
@@ -707,8 +731,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         With ``score_threshold``, only documents of at least that relevance. How relevance is
         computed from Vectorize's scores can be set by the constructor's ``relevance_score_fn``.
         """
+        given = self._threshold(score_threshold)
         return super().similarity_search_with_relevance_scores(
-            query, k, score_threshold=score_threshold, **options
+            _asked(query), k, score_threshold=given, **options
         )
 
     async def asimilarity_search_with_relevance_scores(  # type: ignore[override]
@@ -720,9 +745,17 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[SearchOptions],
     ) -> Scored:
         """`similarity_search_with_relevance_scores`, awaited."""
+        given = self._threshold(score_threshold)
         return await super().asimilarity_search_with_relevance_scores(
-            query, k, score_threshold=score_threshold, **options
+            _asked(query), k, score_threshold=given, **options
         )
+
+    def _threshold(self, given: float | None) -> float | None:
+        """A relevance, from 0 to 1 unless relevance is the user's own."""
+        if given is None:
+            return None
+        least, most = (0.0, 1.0) if self._relevance_score_fn is None else (-math.inf, math.inf)
+        return number("score_threshold", given, least=least, most=most)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return run(self._relevance(self._io))
@@ -730,12 +763,12 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     def _similarity_search_with_relevance_scores(  # type: ignore[override]
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
-        return run(self._search_relevance(self._io, query, k, **options))
+        return run(self._search_relevance(self._io, _asked(query), k, **options))
 
     async def _asimilarity_search_with_relevance_scores(  # type: ignore[override]
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
-        return await self._search_relevance(self._async_io, query, k, **options)
+        return await self._search_relevance(self._async_io, _asked(query), k, **options)
 
     async def _search_relevance(
         self,
@@ -769,7 +802,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         documents, 0 the most diverse. Both are measured by the metric of the index. Returns
         documents in the order in which they were selected.
         """
-        return run(self._mmr(self._io, query, k, fetch_k, lambda_mult, **options))
+        return run(self._mmr(self._io, _asked(query), k, fetch_k, lambda_mult, **options))
 
     async def amax_marginal_relevance_search(  # type: ignore[override]
         self,
@@ -780,7 +813,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search`, awaited."""
-        return await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, **options)
+        return await self._mmr(self._async_io, _asked(query), k, fetch_k, lambda_mult, **options)
 
     def max_marginal_relevance_search_by_vector(  # type: ignore[override]
         self,
@@ -791,7 +824,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search` for an embedding."""
-        return run(self._mmr(self._io, embedding, k, fetch_k, lambda_mult, **options))
+        return run(self._mmr(self._io, _vector(embedding), k, fetch_k, lambda_mult, **options))
 
     async def amax_marginal_relevance_search_by_vector(  # type: ignore[override]
         self,
@@ -802,12 +835,14 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search_by_vector`, awaited."""
-        return await self._mmr(self._async_io, embedding, k, fetch_k, lambda_mult, **options)
+        return await self._mmr(
+            self._async_io, _vector(embedding), k, fetch_k, lambda_mult, **options
+        )
 
     async def _mmr(
         self,
         io: Io,
-        query: str | list[float],
+        query: str | Values,
         k: int,
         fetch_k: int,
         lambda_mult: float,
@@ -815,17 +850,16 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         filter: DocumentFilter | None = None,
         **options: Unpack[FindOptions],
     ) -> list[Document]:
-        check_k(k)
-        check_k(fetch_k, "fetch_k")
-        if not 0 <= lambda_mult <= 1:
-            raise InvalidInputError(f"lambda_mult is from 0 to 1; got {lambda_mult!r}")
+        k = whole_number("k", k)
+        fetch_k = whole_number("fetch_k", fetch_k)
+        lambda_mult = check_lambda_mult(lambda_mult)
         if isinstance(query, str):
             embedded = await self._records.embed_query(
                 io, query, filter=as_filter(filter), **options
             )
             if embedded is None:
                 return []
-            query = list(embedded)
+            query = embedded
         hits = await self._records.search(
             io, query, max(k, fetch_k), filter=as_filter(filter), return_values=True, **options
         )
@@ -836,7 +870,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             choose_diverse,
             await self._records.index.metric_of(io),
             matrix,
-            as_values(query),
+            query,
             lambda_mult,
             k,
         )
@@ -947,34 +981,17 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         await self._records.aclose()
 
 
-def cosine_relevance(score: float) -> float:
-    """A cosine similarity, from -1 to 1, scaled to the range from 0 to 1."""
-    return min(1.0, max(0.0, (1.0 + score) / 2.0))
-
-
-def euclidean_relevance(score: float) -> float:
-    """A distance, 0 or larger: 1 for the same vector, towards 0 for distant ones."""
-    return 1.0 / (1.0 + max(0.0, score))
-
-
-def dot_product_relevance(score: float) -> float:
-    """A negative dot product of any size, through the logistic function."""
-    if score > 0:
-        shrunk = math.exp(-score)
-        return shrunk / (1.0 + shrunk)
-    return 1.0 / (1.0 + math.exp(score))
-
-
-RELEVANCE: dict[Metric, Callable[[float], float]] = {
-    "cosine": cosine_relevance,
-    "euclidean": euclidean_relevance,
-    "dot-product": dot_product_relevance,
-}
-
-
 def as_filter(given: DocumentFilter | None) -> AnyFilter | None:
     """A filter as the core takes it; a function of a document becomes an expression."""
     return document_filter(given) if callable(given) else given
+
+
+def _asked(query: str) -> str:
+    return text("query", query, ". The methods named by_vector take an embedding")
+
+
+def _vector(embedding: ArrayLike) -> Values:
+    return query_vector(embedding, "embedding")
 
 
 def _bare(scored: Scored) -> list[Document]:

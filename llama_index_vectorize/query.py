@@ -18,9 +18,9 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize.filters import check_selected, is_filter, to_expression
 from llama_index_vectorize.nodes import class_of, source_of, to_node
+from vectorize_core.api.validation import whole_number
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Metric, Values, as_values
-from vectorize_core.reads.search import check_k
 from vectorize_core.reads.selection import FindOptions, SelectOptions
 from vectorize_core.records.store import Hit, RecordStore
 from vectorize_core.scoring import choose_diverse, similarity
@@ -184,7 +184,7 @@ def _check_query(query: VectorStoreQuery, options: QueryOptions) -> None:
             f"this store has no query mode {mode.value!r}: {_INSTEAD[mode]}. With this "
             "store, use 'default' or 'mmr'"
         )
-    check_k(query.similarity_top_k, "similarity_top_k")
+    whole_number("similarity_top_k", query.similarity_top_k)
     if mode != Mode.MMR:
         given = [name for name in options if name.startswith("mmr_")]
         if given:
@@ -210,7 +210,7 @@ def _mmr_settings(query: VectorStoreQuery, options: QueryOptions) -> tuple[float
         raise InvalidInputError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
     if prefetch is None:
         prefetch = math.ceil(query.similarity_top_k * (factor if factor is not None else _PREFETCH))
-    check_k(prefetch, "mmr_prefetch_k")
+    prefetch = whole_number("mmr_prefetch_k", prefetch)
     threshold = threshold if threshold is not None else _THRESHOLD
     if isinstance(threshold, bool) or not 0 <= threshold <= 1:
         raise InvalidInputError(f"mmr_threshold is from 0 (diverse) to 1 (near); got {threshold!r}")

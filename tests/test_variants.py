@@ -135,8 +135,8 @@ def test_what_works_on_the_index_has_both_variants(kind: Kind) -> None:
     assert without == WITHOUT_TWIN[kind] | {"local", "with_namespace"}
 
 
-# `search` and `asearch` only choose a method; there is nothing to persist.
-INHERITED = {LANGCHAIN: {"search", "asearch"}, LLAMA_INDEX: {"persist"}}
+# There is nothing to persist.
+INHERITED: dict[Kind, set[str]] = {LANGCHAIN: set(), LLAMA_INDEX: {"persist"}}
 
 
 @both_stores

@@ -33,6 +33,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import Repr
+from typing import Any, Final
 
 
 class VectorizeError(Exception):
@@ -256,6 +258,22 @@ class MissingTextError(VectorizeError):
 
 class UnreadableRecordError(VectorizeError):
     """A vector was written in a layout that is newer than this version of the library."""
+
+
+_SHORT: Final = Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlevel = 3
+
+
+def shown(value: Any) -> str:
+    """An argument as an error shows it: one short line, with its type."""
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    kind = type(value).__name__
+    try:
+        return f"{' '.join(_SHORT.repr(value).split())} ({kind})"
+    except ValueError:  # Python writes no integer of thousands of digits.
+        return f"a very large {kind}"
 
 
 _PERMISSIONS = (

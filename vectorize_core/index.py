@@ -25,7 +25,6 @@ from vectorize_core.models import (
     MetadataIndex,
     Mutation,
     Vector,
-    as_values,
 )
 from vectorize_core.reads import by_id, raw
 from vectorize_core.reads.raw import EnumerateOptions, QueryOptions
@@ -119,7 +118,7 @@ class Index(_Named):
         searched. From 51 to 100 with values or whole metadata, these are fetched by id after the
         search. `TooManyRequestsNeededError` where it takes more than ``max_requests`` (100).
         """
-        return run(raw.query(self._io, self._state, as_values(vector), top_k, **options))
+        return run(raw.query(self._io, self._state, vector, top_k, **options))
 
     def query_by_id(
         self,
@@ -128,7 +127,7 @@ class Index(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """The vectors nearest to the stored vector ``vector_id``, itself included. See `query`."""
-        return run(raw.query(self._io, self._state, vector_id, top_k, **options))
+        return run(raw.query_by_id(self._io, self._state, vector_id, top_k, **options))
 
     def get(self, ids: Sequence[str]) -> list[Vector]:
         """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
@@ -267,7 +266,7 @@ class AsyncIndex(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query`, awaited."""
-        return await raw.query(self._io, self._state, as_values(vector), top_k, **options)
+        return await raw.query(self._io, self._state, vector, top_k, **options)
 
     async def query_by_id(
         self,
@@ -276,7 +275,7 @@ class AsyncIndex(_Named):
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query_by_id`, awaited."""
-        return await raw.query(self._io, self._state, vector_id, top_k, **options)
+        return await raw.query_by_id(self._io, self._state, vector_id, top_k, **options)
 
     async def get(self, ids: Sequence[str]) -> list[Vector]:
         """`Index.get`, awaited."""

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from vectorize_core.errors import InvalidVectorError, shown
 
 Metric = Literal["cosine", "euclidean", "dot-product"]
 IndexType = Literal["string", "number", "boolean"]
@@ -30,6 +33,7 @@ Filter = Mapping[str, Any]
 Values = NDArray[np.float32]
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot-product")
+RETURN_METADATA: tuple[ReturnMetadata, ...] = ("none", "indexed", "all")
 INDEX_TYPES: tuple[IndexType, ...] = ("string", "number", "boolean")
 PRESETS: Mapping[Preset, tuple[int, Metric]] = {
     "@cf/baai/bge-small-en-v1.5": (384, "cosine"),
@@ -40,24 +44,48 @@ PRESETS: Mapping[Preset, tuple[int, Metric]] = {
 }
 
 
-def as_values(values: ArrayLike) -> Values:
-    """``values`` as a contiguous one-dimensional array of float32, as the service keeps them."""
+def as_values(values: ArrayLike, name: str = "a vector") -> Values:
+    """``values`` as a contiguous one-dimensional array of float32, as the service keeps them.
+
+    `InvalidVectorError`, calling them ``name``, if they are not a list of numbers.
+    """
     if type(values) is np.ndarray and values.dtype == np.float32 and values.ndim == 1:
         return values if values.flags.c_contiguous else np.ascontiguousarray(values)
     if isinstance(values, list):
         # Most embedding models return lists; this takes a third of the time that NumPy takes.
         try:
             packed = _floats(len(values)).pack(*values)
-        except (struct.error, OverflowError):
+        except (struct.error, OverflowError, TypeError):
             pass
         else:
             return np.frombuffer(bytearray(packed), dtype=np.float32)
-    # A value too large for float32 becomes infinite, which `api.validation` refuses.
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(values, dtype=np.float32)
-    if array.ndim != 1:
-        raise ValueError(f"a vector has one dimension; got an array of shape {array.shape}")
-    return array
+    try:
+        array = np.asarray(values)
+        if array.ndim == 1 and _holds_numbers(array):
+            # A value too large for float32 becomes infinite, which `api.validation` refuses.
+            with np.errstate(over="ignore"):
+                return np.ascontiguousarray(array, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise InvalidVectorError(f"{_not_numbers(values, name)}: {error}") from error
+    shape = f", an array of shape {array.shape}" if array.ndim > 1 else ""
+    raise InvalidVectorError(f"{_not_numbers(values, name)}{shape}")
+
+
+def _holds_numbers(array: NDArray[Any]) -> bool:
+    """Whether NumPy would not read numbers out of text, or NaN out of None."""
+    if array.dtype.kind == "O":
+        return all(isinstance(value, Number) for value in array)
+    return array.dtype.kind in "fiub"
+
+
+def _not_numbers(values: Any, name: str) -> str:
+    found = f"{name} is a list of numbers; got {shown(values)}"
+    if isinstance(values, list):
+        wrong = ((at, value) for at, value in enumerate(values) if not isinstance(value, Number))
+        at, value = next(wrong, (0, 0.0))
+        if not isinstance(value, Number):
+            found += f" with {shown(value)} at position {at}"
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +115,7 @@ class Vector:
     ) -> None:
         assign = object.__setattr__
         assign(self, "id", id)
-        assign(self, "values", as_values(values))
+        assign(self, "values", as_values(values, f"vector {id!r}"))
         assign(self, "namespace", namespace)
         assign(self, "metadata", metadata)
 

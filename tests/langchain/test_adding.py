@@ -165,8 +165,8 @@ BAD_EMBEDDINGS = {
     "NaN": ([float("nan")] * DIMENSIONS, "'id-6'.*not a finite"),
     "infinity": ([1.0] * 31 + [1e39], "'id-6'.*not a finite"),
     "too short": ([1.0] * 33, "'id-6'.* 33 dimensions.* 32"),
-    "nested": ([[1.0] * 32], "'id-6'.*one dimension"),
-    "text": (["x"] * 32, "'id-6'.*not a list of numbers"),
+    "nested": ([[1.0] * 32], "'id-6' is a list of numbers; got .*shape \\(1, 32\\)"),
+    "text": (["x"] * 32, "'id-6' is a list of numbers; got .*'x'"),
     "None": (None, "'id-6'"),
 }
 
@@ -265,9 +265,9 @@ async def test_generators_of_different_lengths_are_found_out(
     ("args", "named", "message"),
     [
         (("one text",), {}, "one string"),
-        ((["a", 5],), {}, "got int"),
-        ((["a", None],), {}, "got NoneType"),
-        ((b"ab",), {}, "got int"),
+        ((["a", 5],), {}, r"texts\[1\] is a string; got 5 \(int\)"),
+        ((["a", None],), {}, r"texts\[1\] is a string; got None"),
+        ((b"ab",), {}, "texts is an iterable of texts; got b'ab'"),
         ((["a", "b"],), {"ids": "xy"}, "one string"),
         ((["a"],), {"ids": [5]}, "id is a non-empty string; got 5"),
         ((["a"],), {"batch_size": 0}, "batch_size is at least 1"),
@@ -326,11 +326,11 @@ async def test_embeddings_may_be_arrays(
     [
         ((["a", "b"], [[1.0] * 32]), "2 texts, 1 embeddings"),
         ((iter(["a", "b"]), np.ones((1, 32))), "of different lengths"),
-        ((["a"], [[1.0] * 31 + ["x"]]), "not a list of numbers"),
+        ((["a"], [[1.0] * 31 + ["x"]]), "is a list of numbers; got .*'x' .* at position 31"),
         ((["a"], "x"), "embeddings is an iterable of embeddings; got one string"),
         ((["a", "b"], [[1.0] * 32, [1.0] * 33]), "33 dimensions.*32"),
         ((["a"], [[float("nan")] * 32]), "not a finite"),
-        (([5], [[1.0] * 32]), "a text is a string"),
+        (([5], [[1.0] * 32]), r"texts\[0\] is a string"),
     ],
 )
 async def test_embeddings_that_do_not_fit_are_refused(

@@ -262,7 +262,7 @@ async def test_mmr_names_fetch_k_when_it_is_negative(filled: Any, call: Call) ->
 @both_ways
 @pytest.mark.parametrize("lambda_mult", [-0.1, 1.1, float("nan")])
 async def test_mmr_takes_weights_from_0_to_1(filled: Any, call: Call, lambda_mult: float) -> None:
-    with pytest.raises(InvalidInputError, match="lambda_mult is from 0 to 1"):
+    with pytest.raises(InvalidInputError, match="lambda_mult is a number from 0 to 1; got"):
         await call(
             filled("cosine"), "max_marginal_relevance_search", "query", lambda_mult=lambda_mult
         )

@@ -1,20 +1,99 @@
-"""Refuses what the service would refuse, before anything is embedded or sent.
+"""Refuses wrong arguments, and what the service would refuse, before anything is embedded or sent.
 
-Pure functions; every message names the record and what to do about it.
+Pure functions; every message names the argument or the record, and what to do about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+import sys
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import filterfalse
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vectorize_core import jsontext, limits
-from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError
-from vectorize_core.models import Vector
+from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError, shown
+from vectorize_core.models import Values, Vector, as_values
+
+T = TypeVar("T")
+
+# Arguments of any kind, called ``name`` in errors
+
+
+def whole_number(name: str, value: Any, *, least: int = 0, most: int = sys.maxsize) -> int:
+    """A count, as an int: any integer, NumPy's too, or a float such as 5.0; but not a boolean."""
+    count: int | None = None
+    if isinstance(value, (float, np.floating)):
+        count = int(value) if value.is_integer() else None
+    elif not isinstance(value, (bool, np.bool_)):
+        try:
+            count = operator.index(value)
+        except TypeError:
+            count = None
+    if count is None:
+        raise InvalidInputError(f"{name} is a whole number; got {shown(value)}")
+    if count < least:
+        rule = "not negative" if least == 0 else f"at least {least}"
+        raise InvalidInputError(f"{name} is {rule}; got {shown(value)}")
+    if count > most:
+        raise InvalidInputError(f"{name} is at most {most}; got {shown(value)}")
+    return count
+
+
+def number(name: str, value: Any, *, least: float, most: float) -> float:
+    """A number from ``least`` to ``most``, NumPy's too, as a float; but not a boolean or NaN."""
+    kinds = (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        raise InvalidInputError(f"{name} is {_range(least, most)}; got {shown(value)}")
+    return float(value)
+
+
+def _range(least: float, most: float) -> str:
+    if np.isfinite([least, most]).all():
+        return f"a number from {least:g} to {most:g}"
+    return "a number" if least < 0 else "a number that is not negative"
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, of NumPy too; no other value that is like one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidInputError(f"{name} is True or False; got {shown(value)}")
+    return bool(value)
+
+
+def text(name: str, value: Any, hint: str = "") -> str:
+    """A string; ``hint`` says what takes anything else."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} is a string; got {shown(value)}{hint}")
+    return value
+
+
+def several(name: str, given: T, *, of: str = "", alone: tuple[type, ...] = ()) -> T:
+    """An iterable, async too: no string and no mapping, nor one alone of what should be in it.
+
+    ``of`` says what should be in it, by default what it is called.
+    """
+    one = isinstance(given, (str, bytes, *alone)) or getattr(given, "ndim", 1) == 0
+    if one or isinstance(given, Mapping) or not isinstance(given, (Iterable, AsyncIterable)):
+        got = f"one string: {shown(given)}" if isinstance(given, str) else shown(given)
+        fix = ". Put it into a list" if one else ""
+        raise InvalidInputError(f"{name} is an iterable of {of or name}; got {got}{fix}")
+    return given
+
+
+def query_vector(values: ArrayLike, name: str = "the query vector") -> Values:
+    """Finite numbers to search with."""
+    vector = as_values(values, name)
+    if not np.isfinite(vector).all():
+        raise InvalidVectorError(f"{name} has a value that is NaN or infinite")
+    return vector
+
+
+# Records, and what a service knows them by
 
 
 def check_index_name(name: Any) -> None:
@@ -59,6 +138,8 @@ def check_id_list(ids: Sequence[Any]) -> None:
     """A list of ids: one id alone would be read as a list of its letters."""
     if isinstance(ids, (str, bytes)):
         raise InvalidInputError(f"ids is a list of ids; got {ids!r}. Use [{ids!r}]")
+    if isinstance(ids, Mapping) or not isinstance(ids, Iterable):
+        raise InvalidInputError(f"ids is a list of ids; got {shown(ids)}")
 
 
 def check_ids(ids: Sequence[Any]) -> None:

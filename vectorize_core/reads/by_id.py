@@ -10,7 +10,6 @@ from vectorize_core.api import validation
 from vectorize_core.api.operations import GetByIds, ListVectors
 from vectorize_core.errors import (
     BadRequestError,
-    InvalidInputError,
     NotFoundError,
 )
 from vectorize_core.models import Vector
@@ -49,8 +48,8 @@ async def iter_ids(
     A cursor lives for a limited time. When it is gone, the listing starts again and yields only
     what it has not yielded yet.
     """
-    if not 1 <= page_size <= limits.MAX_LIST_COUNT:
-        raise InvalidInputError(f"page_size is 1 to {limits.MAX_LIST_COUNT}; got {page_size}")
+    most = limits.MAX_LIST_COUNT
+    page_size = validation.whole_number("page_size", page_size, least=1, most=most)
     cursor: str | None = None
     yielded: set[str] = set()
     restarts = 3

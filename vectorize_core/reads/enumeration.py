@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from vectorize_core.api.operations import GetInfo
-from vectorize_core.errors import IncompleteAnswerError, InvalidInputError
+from vectorize_core.errors import IncompleteAnswerError
 from vectorize_core.models import Match, ReturnMetadata, Vector
 from vectorize_core.reads import exhaustive
 from vectorize_core.reads.partition_search import (
@@ -49,8 +49,6 @@ async def iter_matching(
     purpose = "finding all that the filter matches"
     request_limit = RequestLimit(selection.max_requests, purpose)
     precision, namespace = selection.precision, selection.namespace
-    if precision not in ("normal", "high"):
-        raise InvalidInputError(f"precision is 'normal' or 'high'; got {precision!r}")
     if selection.plan.impossible:
         return
     await waiting.wait_for_own(io, state)

@@ -6,10 +6,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Unpack
 
+from numpy.typing import ArrayLike
+
+from vectorize_core.api import validation
 from vectorize_core.api.operations import GetInfo
+from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.plan import Plan, Unindexed
-from vectorize_core.models import Match, ReturnMetadata, Values, Vector
+from vectorize_core.models import RETURN_METADATA, Match, ReturnMetadata, Values, Vector
 from vectorize_core.reads import enumeration, search
 from vectorize_core.reads.partition_search import has_buckets
 from vectorize_core.reads.selection import (
@@ -42,16 +46,36 @@ class EnumerateOptions(SelectOptions, total=False):
 
 
 async def query(
+    io: Io, state: IndexState, vector: ArrayLike, top_k: int, **options: Unpack[QueryOptions]
+) -> list[Match]:
+    """`search.search` among the selected vectors."""
+    return await _query(io, state, validation.query_vector(vector, "vector"), top_k, **options)
+
+
+async def query_by_id(
+    io: Io, state: IndexState, vector_id: str, top_k: int, **options: Unpack[QueryOptions]
+) -> list[Match]:
+    """`query` with a stored vector."""
+    validation.check_id(vector_id)
+    return await _query(io, state, vector_id, top_k, **options)
+
+
+async def _query(
     io: Io,
     state: IndexState,
     target: Values | str,
-    k: int,
+    top_k: int,
     *,
     return_values: bool = False,
     return_metadata: ReturnMetadata = "none",
     **options: Unpack[SelectOptions],
 ) -> list[Match]:
-    """`search.search` among the selected vectors."""
+    k = validation.whole_number("top_k", top_k)
+    validation.flag("return_values", return_values)
+    if return_metadata not in RETURN_METADATA:
+        raise InvalidInputError(
+            f"return_metadata is 'none', 'indexed' or 'all'; got {shown(return_metadata)}"
+        )
     return await search.search(
         io,
         state,
@@ -112,6 +136,8 @@ async def explain_filter(
     unindexed: Unindexed = "error",
 ) -> Explanation:
     """How a filter on vectors as they are is answered, and for how many requests."""
+    if top_k is not None:
+        top_k = validation.whole_number("top_k", top_k)
     options = SelectOptions(filter=filter, unindexed=unindexed)
     return await explain_plan(io, state, (await select(io, state, options)).plan, top_k)
 

@@ -11,7 +11,7 @@ import numpy as np
 from vectorize_core import limits, scoring
 from vectorize_core.api import validation
 from vectorize_core.api.operations import GetInfo
-from vectorize_core.errors import InvalidInputError, NotFoundError
+from vectorize_core.errors import NotFoundError
 from vectorize_core.models import Match, Metric, ReturnMetadata, Values, Vector
 from vectorize_core.reads import exhaustive
 from vectorize_core.reads.by_id import get_many
@@ -46,7 +46,6 @@ async def search(
 
     `TooManyRequestsNeededError` if it takes more requests than the selection allows.
     """
-    check_k(k)
     request_limit = RequestLimit(selection.max_requests, f"a search of {k} matches")
     plan, namespace = selection.plan, selection.namespace
     if k == 0 or plan.impossible:
@@ -94,16 +93,8 @@ async def search(
     return [_only(match, return_values, return_metadata) for match in best]
 
 
-def check_k(k: int, name: str = "k") -> None:
-    """A number of matches; any will do."""
-    if k < 0:
-        raise InvalidInputError(f"{name} is not negative; got {k}")
-
-
 async def check_query(io: Io, state: IndexState, query: Values) -> None:
-    """Finite values, as many as the index has dimensions."""
-    if not np.isfinite(query).all():
-        raise InvalidInputError("the query vector has a value that is NaN or infinite")
+    """As many values as the index has dimensions."""
     details = await get_details(io, state)
     if details.config.dimensions != len(query):
         details = await get_details(io, state, refresh=True)

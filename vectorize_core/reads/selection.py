@@ -14,6 +14,7 @@ from vectorize_core.errors import (
     InvalidInputError,
     TooManyRequestsNeededError,
     UnindexedPropertyError,
+    shown,
 )
 from vectorize_core.filters import plan as plans
 from vectorize_core.filters import push
@@ -36,12 +37,6 @@ class RequestLimit:
     most: int
     purpose: str
     spent: int = 0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 1:
-            raise InvalidInputError(
-                f"max_requests is a positive number of requests; got {self.most!r}"
-            )
 
     def charge(self, requests: int = 1) -> None:
         """Before ``requests`` are sent; `TooManyRequestsNeededError` if that is too many."""
@@ -124,6 +119,11 @@ async def make_plan(
     if filter is not None and vectorize_filter is not None:
         raise InvalidInputError("give filter= or vectorize_filter=, not both")
     if vectorize_filter is not None:
+        if not isinstance(vectorize_filter, Mapping):
+            raise InvalidFilterError(
+                "vectorize_filter is a dict in the service's own language, such as "
+                f"{{'year': {{'$gte': 1960}}}}; got {shown(vectorize_filter)}"
+            )
         problem = jsontext.problem(vectorize_filter)
         if problem:
             raise InvalidFilterError(f"the filter has {problem}")
@@ -160,6 +160,17 @@ def check_is_filter(filter: AnyFilter | None, vectorize_filter: Filter | None = 
         )
 
 
+def check_precision(precision: Precision) -> None:
+    """One of the two; `InvalidInputError` otherwise."""
+    if precision not in ("normal", "high"):
+        raise InvalidInputError(f"precision is 'normal' or 'high'; got {precision!r}")
+
+
+def most_requests(options: FindOptions, default: int) -> int:
+    """The request limit of a call."""
+    return validation.whole_number("max_requests", options.get("max_requests", default), least=1)
+
+
 async def select(
     io: Io,
     state: IndexState,
@@ -169,6 +180,8 @@ async def select(
     max_requests: int = MAX_ENUMERATION_REQUESTS,
 ) -> Selection:
     """The vectors, as they are, that a caller's options select."""
+    check_precision(precision)
+    most = most_requests(options, max_requests)
     namespace = options.get("namespace")
     validation.check_namespace(namespace)
     plan = await make_plan(
@@ -182,5 +195,5 @@ async def select(
         plan=plan,
         namespace=namespace,
         precision=precision,
-        max_requests=options.get("max_requests", max_requests),
+        max_requests=most,
     )

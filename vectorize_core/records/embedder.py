@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 
-from vectorize_core.errors import ConfigurationError
+from vectorize_core.errors import ConfigurationError, InvalidVectorError, shown
 from vectorize_core.transport.io import Io
 
 Embedding = Sequence[float]
@@ -13,6 +13,26 @@ Embedding = Sequence[float]
 
 class Embedder(ABC):
     """Turns texts into vectors."""
+
+    async def vectors(
+        self, io: Io, texts: Sequence[str], /, *, as_queries: bool = False
+    ) -> Sequence[Embedding]:
+        """What `embed` returns, if that is one embedding for each text.
+
+        What is in them is checked by whoever knows the record that each is of.
+        """
+        found = await self.embed(io, texts, as_queries=as_queries)
+        if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):
+            raise InvalidVectorError(
+                f"the embedding model returns a list of vectors, one for each of {len(texts)} "
+                f"texts; it returned {shown(found)}"
+            )
+        found = found if isinstance(found, Sized) else list(found)
+        if len(found) != len(texts):
+            raise InvalidVectorError(
+                f"the embedding model returned {len(found)} vectors for {len(texts)} texts"
+            )
+        return found
 
     @abstractmethod
     async def embed(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from vectorize_core import jsontext, layout, limits
 from vectorize_core.api import validation
-from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError
+from vectorize_core.errors import InvalidVectorError, OversizedError
 from vectorize_core.layout import Record
 from vectorize_core.models import IndexType, Values, Vector, as_values
 from vectorize_core.records.embedder import Embedder, Embedding
@@ -147,11 +147,7 @@ class Ingest(Source[Item]):
 
     async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
-        embeddings = await self._embedder.embed(self._io, texts) if texts else ()
-        if len(embeddings) != len(texts):
-            raise InvalidInputError(
-                f"the embedding model returned {len(embeddings)} vectors for {len(texts)} texts"
-            )
+        embeddings = await self._embedder.vectors(self._io, texts) if texts else ()
         entries: list[Entry] = []
         embedded = iter(embeddings)
         for start in range(0, len(batch), CHUNK_SIZE):
@@ -200,12 +196,7 @@ class Ingest(Source[Item]):
 
 def _array(record: Record, values: Any) -> Values:
     """The values of a record, as an embedding model or a caller gave them."""
-    try:
-        return as_values(values)
-    except (TypeError, ValueError) as error:
-        raise InvalidVectorError(
-            f"record {record.name!r}: its embedding is not a list of numbers: {error}"
-        ) from error
+    return as_values(values, f"the embedding of record {record.name!r}")
 
 
 class _Prepared(NamedTuple):

@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike
 from vectorize_core import layout, scoring
 from vectorize_core.api import validation
 from vectorize_core.connection import Connection
-from vectorize_core.errors import ConfigurationError, InvalidInputError, OversizedError
+from vectorize_core.errors import ConfigurationError, InvalidInputError, OversizedError, shown
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Plan, Unindexed, in_records
 from vectorize_core.layout import Record, RecordReader
-from vectorize_core.models import Filter, Match, Vector, as_values
+from vectorize_core.models import Filter, Match, Values, Vector
 from vectorize_core.reads import by_id, enumeration, raw, search, selection
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import (
@@ -34,6 +34,8 @@ from vectorize_core.reads.selection import (
     Precision,
     Selection,
     SelectOptions,
+    check_precision,
+    most_requests,
 )
 from vectorize_core.records.embedder import Embedder, NoEmbedder
 from vectorize_core.records.ingest import Ingest, Item
@@ -103,7 +105,7 @@ class RecordStore:
     def __post_init__(self) -> None:
         validation.check_namespace(self.namespace)
         layout.check_text_key(self.text_key)
-        waiting.wait_goal(self.wait)
+        waiting.check_waits(self.wait, self.wait_timeout)
         check_batch_size(self.batch_size)
         if self.on_oversize not in ("error", "cut"):
             raise InvalidInputError(f"on_oversize is 'error' or 'cut'; got {self.on_oversize!r}")
@@ -174,10 +176,10 @@ class RecordStore:
         await waiting.wait_for_own(io, self._state, timeout)
 
     def _waits(self, wait: Wait | None = None, wait_timeout: float | None = None) -> WaitOptions:
-        return WaitOptions(
-            wait=wait if wait is not None else self.wait,
-            wait_timeout=wait_timeout if wait_timeout is not None else self.wait_timeout,
-        )
+        wait = wait if wait is not None else self.wait
+        wait_timeout = wait_timeout if wait_timeout is not None else self.wait_timeout
+        waiting.check_waits(wait, wait_timeout)
+        return WaitOptions(wait=wait, wait_timeout=wait_timeout)
 
     # Writing
 
@@ -199,6 +201,7 @@ class RecordStore:
         A text that is too long goes to the store's `long_texts`. If one there is replaced, the
         write waits until reads see it, and deletes the old one.
         """
+        validation.flag("dry_run", dry_run)
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
         putting = self._putting()
@@ -262,9 +265,9 @@ class RecordStore:
         there, in order.
         """
         validation.check_id_list(ids)
-        each = [changes] * len(ids) if isinstance(changes, Mapping) else list(changes)
-        if len(each) != len(ids):
-            raise InvalidInputError(f"{len(ids)} ids, but the metadata of {len(each)} records")
+        validation.flag("replace", replace)
+        goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
+        each = _changes(changes, len(ids))
         await self._settled(io)
         found = {vector.id: vector for vector in await self._vectors(io, ids)}
         changed: dict[str, Record] = {}
@@ -288,7 +291,6 @@ class RecordStore:
             vectors.append(vector)
         if putting is not None:
             await putting.put_again(io, changed.values())
-        goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
         await writing.upsert(io, self._state, vectors, batch_size=self.batch_size, **goal)
         return [name for name in ids if self.stored_id(name) in found]
 
@@ -299,9 +301,9 @@ class RecordStore:
                 "reindex_metadata() writes every vector of the index, of other namespaces too: "
                 "call it on the store that this view is of"
             )
+        goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
         if not await self.index.exists(io):
             return 0
-        goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
         return await by_filter.reindex_metadata(io, self._state, **goal)
 
     def _putting(self) -> Putting | None:
@@ -338,16 +340,18 @@ class RecordStore:
         **options: Unpack[SelectOptions],
     ) -> list[Hit]:
         """The ``k`` records nearest to a vector, or to the embedding of a text; best first."""
-        search.check_k(k)
+        k = validation.whole_number("k", k)
+        if not isinstance(query, str):
+            query = validation.query_vector(query)
         chosen = await self._select(io, options, refs=refs, max_requests=MAX_SEARCH_REQUESTS)
         if chosen is None:
             return []
         if isinstance(query, str):
-            (query,) = await self.embedder.embed(io, [query], as_queries=True)
+            query = await self._embedded(io, query)
         matches = await search.search(
             io,
             self._state,
-            as_values(query),
+            query,
             k,
             chosen,
             return_values=return_values,
@@ -361,7 +365,7 @@ class RecordStore:
         self, io: Io, record_id: str, k: int, **options: Unpack[SelectOptions]
     ) -> list[Hit]:
         """The ``k`` records nearest to one that is stored, itself left out; best first."""
-        search.check_k(k)
+        k = validation.whole_number("k", k)
         namespace = self.in_namespace(options.get("namespace"))
         vectors = await self._vectors(io, [record_id], namespace)
         if not vectors:
@@ -373,11 +377,15 @@ class RecordStore:
 
     async def embed_query(
         self, io: Io, query: str, **options: Unpack[SelectOptions]
-    ) -> Sequence[float] | None:
+    ) -> Values | None:
         """The embedding of a query; None, and nothing embedded, if the search will find nothing."""
         if await self._select(io, options) is None:
             return None
-        return (await self.embedder.embed(io, [query], as_queries=True))[0]
+        return await self._embedded(io, query)
+
+    async def _embedded(self, io: Io, query: str) -> Values:
+        (embedding,) = await self.embedder.vectors(io, [query], as_queries=True)
+        return validation.query_vector(embedding, "the embedding of the query")
 
     async def search_among(
         self,
@@ -396,14 +404,14 @@ class RecordStore:
         The service cannot restrict a search to ids: their vectors are fetched, and filtered and
         scored here.
         """
-        search.check_k(k)
+        k = validation.whole_number("k", k)
         if vectorize_filter is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
         namespace = self.in_namespace(namespace)
         vectors = await self._selected(io, ids, filter, refs, namespace)
         if not vectors:
             return []
-        target = as_values(query)
+        target = validation.query_vector(query)
         await search.check_query(io, self._state, target)
         matrix = np.stack([vector.values for vector in vectors])
         best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
@@ -486,6 +494,8 @@ class RecordStore:
         unindexed: Unindexed = "error",
     ) -> Explanation:
         """How a filter is answered, and for how many requests."""
+        if k is not None:
+            k = validation.whole_number("k", k)
         plan = await self._plan(io, SelectOptions(filter=filter, unindexed=unindexed))
         count = await self.count(io) if self.bound else None
         return await raw.explain_plan(io, self._state, plan, k, count)
@@ -509,8 +519,9 @@ class RecordStore:
         this waits for that.
         """
         validation.check_id_list(ids)
+        waits = self._waits(wait, wait_timeout)
         if ids and await self.index.exists(io):
-            await self._delete(io, [*map(self.stored_id, ids)], self._waits(wait, wait_timeout))
+            await self._delete(io, [*map(self.stored_id, ids)], waits)
 
     async def delete_matching(
         self,
@@ -527,12 +538,12 @@ class RecordStore:
         With ``verify``, it waits until the deletion is visible and looks again until nothing is
         left.
         """
+        waits = self._waits("visible" if verify else wait, wait_timeout)
         if refs is None:
             selection.check_is_filter(options.get("filter"), options.get("vectorize_filter"))
         chosen = await self._select(io, options, refs=refs)
         if chosen is None:
             return
-        waits = self._waits("visible" if verify else wait, wait_timeout)
         rounds = enumeration.rounds_to_delete(io, self._state, chosen, verify=verify)
         async with aclosing(rounds) as found:
             async for ids in found:
@@ -542,6 +553,7 @@ class RecordStore:
         self, io: Io, *, wait: Wait | None = None, wait_timeout: float | None = None
     ) -> None:
         """Delete every record; in a store with a namespace, every record of that namespace."""
+        waits = self._waits(wait, wait_timeout)
         if not await self.index.exists(io):
             return
         if self.namespace is None:
@@ -552,7 +564,7 @@ class RecordStore:
             everything = enumeration.matching_ids(io, self._state, chosen)
         async with aclosing(everything) as found:
             ids = [vector_id async for vector_id in found]
-        await self._delete(io, ids, self._waits(wait, wait_timeout))
+        await self._delete(io, ids, waits)
 
     async def _delete(self, io: Io, ids: Sequence[str], waits: WaitOptions) -> None:
         """Delete vectors and their texts; ids that no record can have are as good as deleted."""
@@ -594,6 +606,8 @@ class RecordStore:
 
         None if there can be none: the filter contradicts itself, or the index is not made yet.
         """
+        check_precision(precision)
+        most = most_requests(options, max_requests)
         namespace = self.in_namespace(options.get("namespace"))
         plan = await self._plan(io, options, refs)
         if plan.impossible or not await self.index.exists(io):
@@ -603,7 +617,7 @@ class RecordStore:
             read=self._reading.for_filter,
             namespace=namespace,
             precision=precision,
-            max_requests=options.get("max_requests", max_requests),
+            max_requests=most,
         )
 
     async def _plan(
@@ -647,3 +661,16 @@ class RecordStore:
             return []
         vectors = await self._vectors(io, ids, namespace)
         return await PostFilter(plan, self._reading.for_filter).select(io, vectors)
+
+
+def _changes(changes: Changes, count: int) -> list[Mapping[Any, Any]]:
+    """The metadata to merge into each of ``count`` records."""
+    if isinstance(changes, Mapping):
+        return [changes] * count
+    each = list(validation.several("metadata", changes, of="dicts, or one dict for all"))
+    for position, change in enumerate(each):
+        if not isinstance(change, Mapping):
+            raise InvalidInputError(f"metadata[{position}] is a dict; got {shown(change)}")
+    if len(each) != count:
+        raise InvalidInputError(f"{count} ids, but the metadata of {len(each)} records")
+    return each

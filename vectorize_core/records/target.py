@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Unpack
 from vectorize_core.api import validation
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import Connection, HttpOptions, http_connection, local_connection
-from vectorize_core.errors import ConfigurationError
+from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.sqlite import SqliteTexts
@@ -61,6 +61,14 @@ def locate(
             f"{' and '.join(f'{name}=' for name in given)} exclude each other; give one of "
             "path=, client=, index=, or credentials"
         )
+    for name, value, kinds in (
+        ("client", client, (VectorizeClient, AsyncVectorizeClient)),
+        ("index", index, (Index, AsyncIndex)),
+    ):
+        if value is not None and not isinstance(value, kinds):
+            raise ConfigurationError(
+                f"{name} is {' or '.join(kind.__name__ for kind in kinds)}; got {shown(value)}"
+            )
     if index is not None:
         if index_name is not None and index_name != index.name:
             raise ConfigurationError(f"index_name={index_name!r} is not {index!r}")

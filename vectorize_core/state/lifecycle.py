@@ -24,6 +24,7 @@ from vectorize_core.errors import (
     InvalidInputError,
     NotFoundError,
     WaitTimeoutError,
+    shown,
 )
 from vectorize_core.models import (
     INDEX_TYPES,
@@ -271,7 +272,8 @@ def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> In
             raise InvalidInputError(f"{preset!r} is not a preset; presets are {list(PRESETS)}")
         return IndexConfig(*PRESETS[preset])
     low, high = limits.MIN_DIMENSIONS, limits.MAX_DIMENSIONS
-    if not isinstance(dimensions, int) or not low <= dimensions <= high:
+    dimensions = validation.whole_number("dimensions", dimensions)
+    if not low <= dimensions <= high:
         raise InvalidInputError(
             f"an index of Vectorize has {low} to {high} dimensions; got {dimensions}"
         )
@@ -297,6 +299,10 @@ def check_metric(metric: Metric) -> None:
 
 def check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
     """Check the names, types and number of the metadata indexes of an index."""
+    if not isinstance(wanted, Mapping):
+        raise InvalidInputError(
+            f"metadata_indexes is a dict such as {{'year': 'number'}}; got {shown(wanted)}"
+        )
     if len(wanted) > limits.MAX_METADATA_INDEXES:
         raise ConfigurationError(
             f"index {index!r} would have {len(wanted)} metadata indexes; Vectorize allows "

@@ -10,6 +10,7 @@ from typing import Literal, NoReturn, TypedDict, TypeVar
 from uuid import uuid4
 
 from vectorize_core import limits
+from vectorize_core.api import validation
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetIndex, GetInfo, Op
 from vectorize_core.errors import (
     IndexNotFoundError,
@@ -62,6 +63,12 @@ def wait_goal(wait: Wait) -> Goal | None:
     if wait in ("processed", "visible"):
         return wait
     raise InvalidInputError(f"wait is False, True, 'processed' or 'visible'; got {wait!r}")
+
+
+def check_waits(wait: Wait, wait_timeout: float) -> Goal | None:
+    """What is waited for, if both arguments are as they should be."""
+    validation.number("wait_timeout", wait_timeout, least=0.0, most=math.inf)
+    return wait_goal(wait)
 
 
 async def prepare(io: Io, state: IndexState) -> None:
@@ -119,6 +126,7 @@ async def wait_for_own(
     io: Io, state: IndexState, wait_timeout: float = DEFAULT_WAIT_TIMEOUT
 ) -> None:
     """Wait until this client's own latest writes to the index are visible."""
+    check_waits("visible", wait_timeout)
     await wait_for(io, state, state.own_writes.pending(), "visible", wait_timeout)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from vectorize_core import limits
 from vectorize_core.api import wire
-from vectorize_core.errors import InvalidInputError
+from vectorize_core.api.validation import whole_number
 from vectorize_core.models import Vector
 from vectorize_core.state.index_state import InFlight
 from vectorize_core.state.own_writes import OwnWrite
@@ -200,6 +200,4 @@ def check_batch_size(batch_size: int | None) -> int:
 def _checked(name: str, given: int | None, default: int, most: int) -> int:
     if given is None:
         return default
-    if given < 1:
-        raise InvalidInputError(f"{name} is at least 1; got {given}")
-    return min(given, most)
+    return min(whole_number(name, given, least=1), most)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final, Unpack
 
+from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Mutation
 from vectorize_core.reads.by_id import get_many, iter_ids
@@ -40,6 +41,8 @@ async def delete(
 
     With ``verify``, it waits until the deletion is visible and looks again until nothing is left.
     """
+    waiting.check_waits(wait, wait_timeout)
+    validation.flag("verify", verify)
     if given is not None:
         if verify or options:
             raise InvalidInputError("a delete takes ids or a filter, not both")
@@ -63,6 +66,7 @@ async def reindex_metadata(
     request reads twenty vectors. No other client should write meanwhile: a vector that changes
     between its reading and its writing is set back.
     """
+    waiting.check_waits(waits.get("wait", False), waits.get("wait_timeout", DEFAULT_WAIT_TIMEOUT))
     await waiting.wait_for_own(io, state)
     written = 0
     async for some in in_batches(iter_ids(io, state), batch_size):

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Generic, TypeVar
 
 from vectorize_core.api import validation
+from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.models import Vector
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io, each
@@ -94,7 +95,7 @@ class Vectors(Source[Vector]):
     """Vectors to write."""
 
     def __init__(self, io: Io, state: IndexState, vectors: Records[Vector]) -> None:
-        super().__init__(vectors)
+        super().__init__(validation.several("vectors", vectors, of="Vectors", alone=(Vector,)))
         self._io = io
         self._state = state
 
@@ -110,6 +111,11 @@ class Vectors(Source[Vector]):
         async with aclosing(self.chunks(batch_size)) as chunks:
             async for start, vectors in chunks:
                 await self._io.sleep(0)
+                for position, vector in enumerate(vectors, start):
+                    if not isinstance(vector, Vector):
+                        raise InvalidInputError(
+                            f"vectors[{position}] is a Vector; got {shown(vector)}"
+                        )
                 sizes = [
                     validation.check_record(vector.id, vector.namespace, vector.metadata)
                     for vector in vectors

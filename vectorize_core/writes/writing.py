@@ -12,7 +12,7 @@ from typing import Any, Literal, Unpack
 from vectorize_core import limits
 from vectorize_core.api import validation
 from vectorize_core.api.operations import DeleteByIds, Insert, Op, Upsert
-from vectorize_core.errors import InvalidInputError, RecordRefusedError
+from vectorize_core.errors import InvalidInputError, RecordRefusedError, shown
 from vectorize_core.models import Mutation, UnparsableBehavior, Vector
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.own_writes import OwnWrite
@@ -21,9 +21,9 @@ from vectorize_core.state.waiting import (
     Wait,
     WaitOptions,
     begin,
+    check_waits,
     prepare,
     wait_for,
-    wait_goal,
 )
 from vectorize_core.transport.events import BatchEvent
 from vectorize_core.transport.io import Io, SyncIo
@@ -127,8 +127,14 @@ async def write(
     is raised. An interruption (Ctrl-C, a cancelled task) is raised with that error as its
     ``__cause__``.
     """
-    if concurrency < 1:
-        raise InvalidInputError(f"concurrency is at least 1; got {concurrency}")
+    concurrency = validation.whole_number("concurrency", concurrency, least=1)
+    validation.flag("show_progress", show_progress)
+    if on_batch is not None and not callable(on_batch):
+        raise InvalidInputError(f"on_batch is a function of a BatchReport; got {shown(on_batch)}")
+    if unparsable_behavior not in (None, "error", "discard"):
+        raise InvalidInputError(
+            f"unparsable_behavior is 'error' or 'discard'; got {shown(unparsable_behavior)}"
+        )
     if isinstance(io, SyncIo):
         if isinstance(source.records, AsyncIterable):
             raise InvalidInputError("an async iterable needs the async method")
@@ -136,7 +142,7 @@ async def write(
             raise InvalidInputError(
                 "on_batch of a sync write must be a plain function, not an async one"
             )
-    goal = wait_goal(wait)
+    goal = check_waits(wait, wait_timeout)
     batch_size = check_batch_size(batch_size)
     checkpoint = await open_checkpoint(io, resume, state.name)
     batcher = Batcher(

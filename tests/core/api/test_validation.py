@@ -187,13 +187,6 @@ def test_other_dimensions_are_refused_by_name() -> None:
         validation.check_dimensions("vector 'a'", 32, 31, index="docs")
 
 
-@pytest.mark.parametrize("values", [[[1.0, 2.0]], [[1.0], [2.0, 3.0]], ["a"]])
-def test_values_have_one_dimension_of_numbers(values: Any) -> None:
-    assert as_values((1, 2.5)).tolist() == [1.0, 2.5]
-    with pytest.raises(ValueError, match=r"one dimension|inhomogeneous|could not convert"):
-        as_values(values)
-
-
 def test_the_limits_are_those_of_the_service() -> None:
     table = {name: value for name, value in vars(limits).items() if name.isupper()}
     assert table == {
