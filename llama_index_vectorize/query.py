@@ -21,7 +21,7 @@ from llama_index_vectorize.nodes import class_of, source_of, to_node
 from vectorize_core.api.validation import whole_number
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Metric, Values, as_values
-from vectorize_core.reads.selection import FindOptions, SelectOptions
+from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, FindOptions, SelectOptions
 from vectorize_core.records.store import Hit, RecordStore
 from vectorize_core.scoring import choose_diverse, similarity
 from vectorize_core.transport.io import Io
@@ -50,8 +50,8 @@ OF_A_QUERY: Final = {f.name: "VectorStoreQuery()" for f in dataclasses.fields(Ve
 _PREFETCH: Final = 4
 """Maximal marginal relevance chooses from this many times as many nodes as were asked for."""
 _THRESHOLD: Final = 0.5
-_LOOK_AT: Final = 20
-"""How many nodes are read at a time to learn their classes."""
+_LOOK_AT: Final = 100
+"""How many nodes are read at most to learn their classes: five requests."""
 
 
 class QueryOptions(FindOptions, total=False):
@@ -61,8 +61,8 @@ class QueryOptions(FindOptions, total=False):
     chosen from the ``mmr_prefetch_k`` nearest ones, or from ``mmr_prefetch_factor`` times
     ``similarity_top_k`` (4 times).
 
-    ``strict_node_ids`` restricts a retriever's query to its ``node_ids`` even if all of them are
-    IndexNodes and ImageNodes.
+    ``strict_node_ids`` restricts a retriever's query to its ``node_ids`` whatever they are; without
+    it, ids of IndexNodes, ImageNodes and deleted nodes alone do not.
     """
 
     mmr_threshold: float | None
@@ -119,6 +119,7 @@ async def _search(
         filter=where.get("filter"),
         vectorize_filter=where.get("vectorize_filter"),
         namespace=where.get("namespace"),
+        max_requests=where.get("max_requests", MAX_SEARCH_REQUESTS),
     )
 
 
@@ -143,6 +144,7 @@ async def _select(
     refs, nodes = query.doc_ids or None, list[BaseNode]()
     if node_ids is not None:
         check_selected(node_ids, query.filters, where)
+        where = {"max_requests": MAX_SEARCH_REQUESTS, **where}
         found = map(to_node, await records.records(io, ids=node_ids, **where))
         nodes = [node for node in found if refs is None or source_of(node) in refs]
     elif query.similarity_top_k:
@@ -160,21 +162,20 @@ async def _restriction(
 ) -> list[str] | None:
     """The ids that the query is restricted to; None if it is not.
 
-    ``as_retriever()`` passes the ids of all IndexNodes and ImageNodes that its index was given,
-    but means all nodes.
+    ``as_retriever()`` passes the ids of all IndexNodes and ImageNodes that its index was ever
+    given, but means all nodes. So ids restrict if there is a node of another class among them.
+    Of many, those looked at are spread over all.
     """
     if not query.node_ids:
         return None
     # Only retrievers pass the query's text as well.
     if query.query_str is None or options.get("strict_node_ids"):
         return query.node_ids
-    found = False
-    for start in range(0, len(query.node_ids), _LOOK_AT):
-        for record in await records.get(io, query.node_ids[start : start + _LOOK_AT]):
-            found = True
-            if not issubclass(class_of(record), (ImageNode, IndexNode)):
-                return query.node_ids
-    return None if found else query.node_ids
+    step = math.ceil(len(query.node_ids) / _LOOK_AT)
+    for record in await records.glance(io, query.node_ids[::step]):
+        if not issubclass(class_of(record), (ImageNode, IndexNode)):
+            return query.node_ids
+    return None
 
 
 def _check_query(query: VectorStoreQuery, options: QueryOptions) -> None:

@@ -351,8 +351,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         filters and ids select, in no particular order and without similarities.
 
         ``doc_ids`` and ``node_ids`` restrict the search; an empty list does not. Nor do a
-        retriever's ``node_ids`` that are ids of IndexNodes and ImageNodes only: ``as_retriever()``
-        passes those that its index was given, and means all nodes.
+        retriever's ``node_ids`` that are ids of IndexNodes, ImageNodes and deleted nodes only:
+        ``as_retriever()`` passes those that its index was ever given, and means all nodes.
+        ``strict_node_ids=True`` restricts it to them.
 
         ``filters`` may also be this project's own (docs/filters.md). Options: ``namespace``,
         ``vectorize_filter``, ``unindexed``, ``max_requests`` (100), ``strict_node_ids`` and those

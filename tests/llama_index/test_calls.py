@@ -30,6 +30,8 @@ from llama_index.core.schema import (
     Document,
     ImageNode,
     IndexNode,
+    NodeRelationship,
+    RelatedNodeInfo,
     TextNode,
     TransformComponent,
 )
@@ -45,8 +47,9 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import MODEL, documents, run_pipeline, text_node
-from tests.stores import Call, both_ways, sync_call, vector
-from vectorize_core import UnindexedPropertyError
+from tests.stores import Call, both_ways, recorded, sync_call, vector
+from vectorize_core import TooManyRequestsNeededError, UnindexedPropertyError, VectorizeClient
+from vectorize_core.api.operations import GetByIds
 
 VARIANTS = {
     "add": ("add", "async_add"),
@@ -288,6 +291,60 @@ async def test_index_and_image_nodes_hide_no_text_nodes(call: Call, node_layout:
         await call(index, "delete_nodes", ["i"])
         found = await call(index.as_retriever(similarity_top_k=9), "retrieve", "text 1")
         assert {node.node.node_id for node in found} == {"t0", "t1", "t2", "m"}
+
+
+@both_ways
+@pytest.mark.parametrize("gone", ["the index node", "its document", "all that is remembered"])
+async def test_ids_of_deleted_nodes_hide_nothing(call: Call, gone: str) -> None:
+    with Traced("docs", path=":memory:") as store:
+        source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="doc")}
+        inner = IndexNode(id_="i", text="an index", index_id="other", relationships=source)
+        image = ImageNode(id_="m", text="an image", image_url="http://a.b/c.png")
+        context = StorageContext.from_defaults(vector_store=store)
+        texts = [TextNode(id_=f"t{i}", text=f"text {i}") for i in range(6)]
+        index = VectorStoreIndex([inner, image, *texts], storage_context=context)
+        left = {f"t{i}" for i in range(6)}
+        if gone == "its document":
+            await call(index, "delete_ref_doc", "doc")
+        else:
+            await call(store, "delete_nodes", ["i"])
+        if gone == "all that is remembered":
+            await call(store, "delete_nodes", ["m"])
+        else:
+            left |= {"m"}
+        found = await call(index.as_retriever(similarity_top_k=9), "retrieve", "text 1")
+        assert {node.node.node_id for node in found} == left
+        strict = index.as_retriever(vector_store_kwargs={"strict_node_ids": True})
+        assert {n.node.node_id for n in await call(strict, "retrieve", "q")} == left & {"m"}
+
+
+@both_ways
+@pytest.mark.parametrize("dead", [False, True])
+async def test_thousands_of_index_nodes_take_few_requests(call: Call, dead: bool) -> None:
+    with VectorizeClient.local() as client:
+        store = VectorizeVectorStore("docs", client=client, create_index=True)
+        kept = 0 if dead else 150
+        inner = [IndexNode(id_=f"i{at}", text="i", index_id="o") for at in range(kept)]
+        nodes = [*inner, TextNode(id_="t", text="text")]
+        context = StorageContext.from_defaults(vector_store=store)
+        index = VectorStoreIndex(nodes, storage_context=context)
+        index.index_struct.nodes_dict.update({str(at): f"i{at}" for at in range(3_000)})
+        sent = recorded(client)
+        (found,) = await call(index.as_retriever(similarity_top_k=1), "retrieve", "text")
+        assert found.node.node_id == "t"
+        assert len(sent.ops) <= 8
+        restricted = {"strict_node_ids": True}
+        strict = index.as_retriever(vector_store_kwargs=restricted)
+        sent.ops.clear()
+        with pytest.raises(TooManyRequestsNeededError, match="reading by 3000 ids takes about 150"):
+            await call(strict, "retrieve", "text")
+        assert sent.of(GetByIds) == []
+        allowed = {**restricted, "max_requests": 150}
+        strict = index.as_retriever(similarity_top_k=200, vector_store_kwargs=allowed)
+        assert len(await call(strict, "retrieve", "text")) == kept
+        query = VectorStoreQuery(node_ids=[*map(str, range(2_001))])
+        with pytest.raises(TooManyRequestsNeededError, match="max_requests=100"):
+            await call(store, "query", query)
 
 
 @both_ways

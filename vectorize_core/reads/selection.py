@@ -32,11 +32,18 @@ MAX_ENUMERATION_REQUESTS: Final = 1_000
 
 @dataclass(slots=True)
 class RequestLimit:
-    """At most ``most`` requests; ``spent`` of them so far. ``purpose`` is what they are for."""
+    """At most ``most`` requests; ``spent`` of them so far. ``purpose`` is what they are for.
+
+    ``instead`` is what to do where they are too few.
+    """
 
     most: int
     purpose: str
     spent: int = 0
+    instead: str = (
+        "narrow what is read: by a filter on a property with a metadata index, by namespace=, or "
+        "by fewer matches"
+    )
 
     def charge(self, requests: int = 1) -> None:
         """Before ``requests`` are sent; `TooManyRequestsNeededError` if that is too many."""
@@ -49,8 +56,7 @@ class RequestLimit:
             needed = self.spent + requests
             raise TooManyRequestsNeededError(
                 f"{self.purpose} takes about {needed} requests or more; max_requests={self.most} "
-                "allows fewer. Raise max_requests=, or narrow what is read: by a filter on a "
-                "property with a metadata index, by namespace=, or by fewer matches",
+                f"allows fewer. Raise max_requests=, or {self.instead}",
                 needed=needed,
                 allowed=self.most,
             )

@@ -7,6 +7,7 @@ methods and awaits them for its async ones.
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import aclosing
@@ -16,7 +17,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vectorize_core import layout, scoring
+from vectorize_core import layout, limits, scoring
 from vectorize_core.api import validation
 from vectorize_core.connection import Connection
 from vectorize_core.errors import ConfigurationError, InvalidInputError, OversizedError, shown
@@ -32,6 +33,7 @@ from vectorize_core.reads.selection import (
     AnyFilter,
     FindOptions,
     Precision,
+    RequestLimit,
     Selection,
     SelectOptions,
     check_precision,
@@ -398,6 +400,7 @@ class RecordStore:
         vectorize_filter: Filter | None = None,
         refs: Sequence[str] | None = None,
         namespace: str | None = None,
+        max_requests: int = MAX_SEARCH_REQUESTS,
     ) -> list[Hit]:
         """The ``k`` of the records with these ids that are nearest to a vector; best first.
 
@@ -405,6 +408,7 @@ class RecordStore:
         scored here.
         """
         k = validation.whole_number("k", k)
+        _check_count(ids, max_requests)
         if vectorize_filter is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
         namespace = self.in_namespace(namespace)
@@ -430,6 +434,13 @@ class RecordStore:
         """The records with these ids, in the order of ``ids``; missing ones are left out."""
         return await self._records(io, await self._vectors(io, ids))
 
+    async def glance(self, io: Io, ids: Sequence[str]) -> list[Record]:
+        """`get` for who wants no texts: those outside of their vectors are not read."""
+        if not await self.index.exists(io):
+            return []
+        found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
+        return await self._reading.for_filter(io, [*found.values()], texts=False)
+
     async def records(
         self,
         io: Io,
@@ -439,6 +450,8 @@ class RecordStore:
     ) -> list[Record]:
         """All records that a filter matches; of those with ``ids``, in their order, unless None."""
         if ids is not None:
+            if "max_requests" in options:
+                _check_count(ids, options["max_requests"])
             namespace = self.in_namespace(options.get("namespace"))
             found = await self._selected(io, ids, options.get("filter"), namespace=namespace)
             return await self._records(io, found)
@@ -674,3 +687,11 @@ def _changes(changes: Changes, count: int) -> list[Mapping[Any, Any]]:
     if len(each) != count:
         raise InvalidInputError(f"{count} ids, but the metadata of {len(each)} records")
     return each
+
+
+def _check_count(ids: Sequence[str], max_requests: int) -> None:
+    """So many ids may be read."""
+    validation.check_id_list(ids)
+    count = len(dict.fromkeys(ids))
+    limit = RequestLimit(max_requests, f"reading by {count} ids", instead="give fewer ids")
+    limit.expect(math.ceil(count / limits.MAX_IDS_PER_GET))
