@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any
 
-from vectorize_core.local import faults
+from vectorize_core.local import faults, schema
+from vectorize_core.local.checksums import damaged
+from vectorize_core.local.schema import CHECKSUMS
 from vectorize_core.models import IndexConfig, IndexDetails, IndexType, MetadataIndex, Metric
 
 _COLUMNS = (
     "id, name, dimensions, metric, description, created, submitted, "
-    "generation, slots, dead, inserted"
+    "generation, slots, dead, inserted, clock"
 )
 
 
@@ -40,6 +42,7 @@ class Index:
     slots: int
     dead: int
     inserted: int
+    clock: float | None = None
 
     @property
     def count(self) -> int:
@@ -73,6 +76,7 @@ class Index:
             "UPDATE indexes SET generation = ?, slots = ?, dead = ?, inserted = ? WHERE id = ?",
             (self.generation, self.slots, self.dead, self.inserted, self.id),
         )
+        _seal(tx, "indexes", self.id)
 
     def now(self, clock: float) -> float:
         """The index's own time, which never goes back, even if the clock does."""
@@ -119,6 +123,7 @@ def create(
         "VALUES (?, ?, ?, ?, ?, ?)",
         (name, config.dimensions, config.metric, description, now, now),
     )
+    _seal(tx, "indexes", tx.execute("SELECT last_insert_rowid()").fetchone()[0])
     return find(tx, name).details()
 
 
@@ -148,6 +153,22 @@ def all_indexes(tx: Connection) -> list[Index]:
     return _select(tx, "ORDER BY id")
 
 
+def counted(tx: Connection, index: Index) -> Index:
+    """An index whose row is damaged, with the counts that follow from its vectors."""
+    keys = (schema.key(index.id, 0), schema.key(index.id + 1, 0) - 1)
+    live, last, position = tx.execute(
+        "SELECT count(*), max(key), max(position) FROM vectors WHERE key BETWEEN ? AND ?", keys
+    ).fetchone()
+    (dead,) = tx.execute(
+        "SELECT max(slot) FROM dead_slots WHERE index_id = ?", (index.id,)
+    ).fetchone()
+    slots = max(-1 if last is None else schema.slot(last), -1 if dead is None else dead) + 1
+    inserted = 0 if position is None else position + 1
+    found = replace(index, slots=slots, dead=slots - live, inserted=inserted)
+    found.save(tx)
+    return found
+
+
 def generations(tx: Connection) -> set[tuple[int, int]]:
     """The ids of all indexes, each with its current generation."""
     return {(index.id, index.generation) for index in all_indexes(tx)}
@@ -161,21 +182,13 @@ def delete(tx: Connection, index: Index) -> None:
 
 def live_metadata_indexes(tx: Connection, index: Index, now: float) -> list[LiveMetadataIndex]:
     """The metadata indexes in force at ``now``, oldest first."""
-    rows = tx.execute(
-        "SELECT seq, property_name, index_type, live FROM metadata_indexes "
-        "WHERE index_id = ? AND live <= ? AND coalesce(gone > ?, 1) ORDER BY seq",
-        (index.id, now, now),
-    )
-    return [LiveMetadataIndex(*row) for row in rows]
+    rows = _metadata_indexes(tx, index)
+    return [item for item, gone in rows if item.live <= now and (gone is None or gone > now)]
 
 
 def wanted_properties(tx: Connection, index: Index) -> set[str]:
     """The properties that are indexed, or will be."""
-    rows = tx.execute(
-        "SELECT property_name FROM metadata_indexes WHERE index_id = ? AND gone IS NULL",
-        (index.id,),
-    )
-    return {name for (name,) in rows}
+    return {item.property_name for item, gone in _metadata_indexes(tx, index) if gone is None}
 
 
 def add_metadata_index(
@@ -187,20 +200,54 @@ def add_metadata_index(
         (index.id, wanted.property_name),
     ).fetchone()
     tx.execute(
-        "INSERT INTO metadata_indexes VALUES (?, ?, ?, ?, ?, NULL)",
+        "INSERT INTO metadata_indexes VALUES (?, ?, ?, ?, ?, NULL, 0)",
         (seq, index.id, wanted.property_name, wanted.index_type, max(live, gone or 0.0)),
     )
+    _seal(tx, "metadata_indexes", seq)
 
 
 def drop_metadata_index(tx: Connection, index: Index, property_name: str, gone: float) -> None:
     """End a property's metadata index at ``gone``, also if it is not live by then."""
-    tx.execute(
-        "UPDATE metadata_indexes SET gone = ? "
-        "WHERE index_id = ? AND property_name = ? AND gone IS NULL",
-        (gone, index.id, property_name),
+    for item, ended in _metadata_indexes(tx, index):
+        if item.property_name == property_name and ended is None:
+            tx.execute("UPDATE metadata_indexes SET gone = ? WHERE seq = ?", (gone, item.seq))
+            _seal(tx, "metadata_indexes", item.seq)
+
+
+def unverified(tx: Connection, clause: str = "ORDER BY id", *parameters: Any) -> dict[Index, bool]:
+    """Indexes as they are, each with whether its row is that which was written."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS}, row_checksum = {CHECKSUMS['indexes']} FROM indexes {clause}",  # noqa: S608
+        parameters,
     )
+    return {Index(*row): bool(intact) for *row, intact in rows}
 
 
 def _select(tx: Connection, clause: str, *parameters: Any) -> list[Index]:
-    rows = tx.execute(f"SELECT {_COLUMNS} FROM indexes {clause}", parameters)  # noqa: S608
-    return [Index(*row) for row in rows]
+    found = unverified(tx, clause, *parameters)
+    for index, intact in found.items():
+        if not intact:
+            raise damaged(f"the row of the index {index.name!r} is")
+    return list(found)
+
+
+def _metadata_indexes(tx: Connection, index: Index) -> list[tuple[LiveMetadataIndex, float | None]]:
+    """All that were ever made, oldest first, each with the time at which it ends."""
+    rows = tx.execute(
+        "SELECT seq, property_name, index_type, live, gone, "  # noqa: S608
+        f"row_checksum = {CHECKSUMS['metadata_indexes']} "
+        "FROM metadata_indexes WHERE index_id = ? ORDER BY seq",
+        (index.id,),
+    ).fetchall()
+    for row in rows:
+        if not row[-1]:
+            raise damaged(f"the metadata index on {row[1]!r} of the index {index.name!r} is")
+    return [(LiveMetadataIndex(*row[:4]), row[4]) for row in rows]
+
+
+def _seal(tx: Connection, table: str, row: int) -> None:
+    """Give a row that was written its checksum."""
+    tx.execute(
+        f"UPDATE {table} SET row_checksum = {CHECKSUMS[table]} WHERE rowid = ?",  # noqa: S608
+        (row,),
+    )

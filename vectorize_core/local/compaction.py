@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from sqlite3 import Connection
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from vectorize_core.local import catalog
 from vectorize_core.local.catalog import Index
+from vectorize_core.local.checksums import placed
 from vectorize_core.local.schema import key, slot
 from vectorize_core.local.value_store import FLOAT_BYTES, Slots, ValueStores
 
@@ -32,19 +35,28 @@ def compact(tx: Connection, value_stores: ValueStores, index: Index) -> Index:
     return index if not index.dead and index.in_order else move(tx, value_stores, index)
 
 
-def move(tx: Connection, value_stores: ValueStores, index: Index) -> Index:
-    """`compact`, also if nothing is dead."""
+def move(
+    tx: Connection,
+    value_stores: ValueStores,
+    index: Index,
+    restored: Mapping[int, bytes] = MappingProxyType({}),
+) -> Index:
+    """`compact`, also if nothing is dead; ``restored`` are values that take the place of others."""
     keys = tx.execute(
-        "SELECT key FROM vectors WHERE key BETWEEN ? AND ? ORDER BY position",
+        "SELECT key, position, row_checksum FROM vectors "
+        "WHERE key BETWEEN ? AND ? ORDER BY position",
         (key(index.id, 0), key(index.id, index.slots)),
     ).fetchall()
-    slots = np.fromiter((slot(old) for (old,) in keys), np.int64, len(keys))
+    slots = np.fromiter((slot(old) for old, _, _ in keys), np.int64, len(keys))
     following = catalog.next_generation(index, len(keys))
-    _copy(value_stores, index, following, slots)
+    _copy(value_stores, index, following, slots, restored)
     # Keys must be unique at every step, so the new keys are negative at first.
     tx.executemany(
-        "UPDATE vectors SET key = ?, position = ? WHERE key = ?",
-        ((-1 - key(index.id, n), n, old) for n, (old,) in enumerate(keys)),
+        "UPDATE vectors SET key = ?, position = ?, row_checksum = ? WHERE key = ?",
+        (
+            (-1 - key(index.id, n), n, placed(placed(checksum, old, was), key(index.id, n), n), old)
+            for n, (old, was, checksum) in enumerate(keys)
+        ),
     )
     tx.execute("UPDATE vectors SET key = -1 - key WHERE key < 0")
     tx.execute("DELETE FROM dead_slots WHERE index_id = ?", (index.id,))
@@ -52,14 +64,23 @@ def move(tx: Connection, value_stores: ValueStores, index: Index) -> Index:
     return following
 
 
-def _copy(value_stores: ValueStores, index: Index, following: Index, slots: Slots) -> None:
+def _copy(
+    value_stores: ValueStores,
+    index: Index,
+    following: Index,
+    slots: Slots,
+    restored: Mapping[int, bytes],
+) -> None:
     last = int(np.max(slots, initial=-1))
     old = value_stores.unshared(index.id, index.generation, index.dimensions).matrix(last + 1)
-    new = value_stores.store(following.id, following.generation, following.dimensions)
+    new = value_stores.new(following.id, following.generation, following.dimensions)
     rows = max(1, _CHUNK // (index.dimensions * FLOAT_BYTES))
     for start in range(0, len(slots), rows):
         some = slots[start : start + rows]
         order = np.argsort(some)
         chunk = np.empty((len(some), index.dimensions), np.float32)
         chunk[order] = old.take(some[order])
+        for n, number in enumerate(some.tolist() if restored else ()):
+            if number in restored:
+                chunk[n] = np.frombuffer(restored[number], "<f4")
         new.write(start, chunk.astype("<f4", copy=False).tobytes())

@@ -1,13 +1,23 @@
 """Maintenance of an embedded Vectorize: statistics, compaction, checks and repairs."""
 
+import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vectorize_core.local import catalog, compaction, integrity
+from vectorize_core.local import catalog, compaction, integrity, repairing, salvage, schema
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.integrity import CheckReport
-from vectorize_core.local.storage import FILE_NAME, Database
+from vectorize_core.local.integrity import CheckReport, Finding
+from vectorize_core.local.repairing import BeyondRepairError, Repair
+from vectorize_core.local.storage import (
+    FILE_NAME,
+    Database,
+    StorageError,
+    is_damage,
+    missing_database,
+)
 from vectorize_core.local.value_store import FLOAT_BYTES
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +69,61 @@ def stats(database: Database) -> Stats:
 
 def check(database: Database, *, repair: bool) -> CheckReport:
     """Check everything, and repair what can be if asked to."""
-    if not repair:
-        with database.reading() as tx:
-            return integrity.check(tx, database.value_stores)
-    with database.writing() as tx:
-        database.value_stores.sweep(catalog.generations(tx))
-        report, replaced = integrity.repair(tx, database.value_stores)
-    for index in replaced:
+    if database.directory is None:
+        return _repaired(database) if repair else _checked(database)
+    problem = missing_database(database.directory)
+    if problem is not None:
+        return CheckReport(0, (Finding(None, problem),))
+    inspected = Database(database.directory, inspecting=True)
+    try:
+        return _repaired(inspected) if repair else _checked(inspected)
+    except StorageError as error:
+        if not is_damage(error):
+            raise
+        return CheckReport(0, (Finding(None, str(error)),))
+    finally:
+        inspected.close()
+
+
+def _checked(database: Database) -> CheckReport:
+    with database.reading() as tx:
+        report = integrity.check(tx, database.value_stores)
+    if database.lost_commits is None:
+        return report
+    return replace(report, findings=(Finding(None, database.lost_commits), *report.findings))
+
+
+def _repaired(database: Database) -> CheckReport:
+    salvaged: list[Finding] = []
+    try:
+        done = _repair(database)
+    except (BeyondRepairError, StorageError) as error:
+        if database.directory is None or not is_damage(error):
+            raise
+        salvaged = salvage.rebuild(database)
+        done = _repair(database)
+    for index in done.replaced:
         database.value_stores.remove(index.id, index.generation, index.dimensions)
-    return report
+    report = done.report()
+    return replace(report, findings=(*salvaged, *report.findings))
+
+
+def _repair(database: Database) -> Repair:
+    with database.writing() as tx:
+        done = repairing.repair(tx, database.value_stores)
+        before = {(index.id, index.generation) for index in done.replaced}
+        current = catalog.generations(tx) | before
+        if database.lost_commits is None:
+            database.value_stores.sweep(current)
+            return done
+        # This accepts what is there: the number of commits goes on from here.
+        schema.count_commit(tx)
+        done.findings.insert(0, Finding(None, database.lost_commits, repaired=True))
+        done.findings += [
+            Finding(None, f"{name} is of lost commits, and is now set-aside-{name}", repaired=True)
+            for name in database.value_stores.set_aside(current)
+        ]
+    return done
 
 
 def compact(database: Database, name: str) -> int:
@@ -82,6 +138,12 @@ def compact(database: Database, name: str) -> int:
 
 
 def tidy(database: Database, index: Index) -> None:
-    """Compact an index if more than half of it is dead, and that is much."""
+    """Compact an index if more than half of it is dead, and that is much.
+
+    A failure is only logged: the write that this follows is done.
+    """
     if compaction.is_wasteful(index):
-        compact(database, index.name)
+        try:
+            compact(database, index.name)
+        except StorageError as error:
+            _log.warning("the index %r was not compacted after a write: %s", index.name, error)

@@ -15,6 +15,8 @@ from typing import Any
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import vectors
 from vectorize_core.local.catalog import Index
+from vectorize_core.local.checksums import damaged
+from vectorize_core.local.schema import CHECKSUMS
 from vectorize_core.local.value_store import ValueStores
 
 
@@ -67,9 +69,14 @@ def submit(
         _retire(tx, seq)
     else:
         tx.executemany(
-            "INSERT INTO mutation_rows VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO mutation_rows VALUES (?, ?, ?, ?, ?, ?, 0)",
             ((seq, position, *record) for position, record in enumerate(records)),
         )
+        for table in ("mutations", "mutation_rows"):
+            tx.execute(
+                f"UPDATE {table} SET row_checksum = {CHECKSUMS[table]} WHERE seq = ?",  # noqa: S608
+                (seq,),
+            )
     return AcceptedMutation(seq, mutation_id, now, index)
 
 
@@ -82,11 +89,15 @@ def apply_due(tx: Connection, value_stores: ValueStores, index: Index, now: floa
     """Apply the mutations that are to be visible by now. Returns the changed index."""
     for seq, kind, processed in _due(tx, index, now):
         rows = tx.execute(
-            "SELECT id, namespace, metadata, data FROM mutation_rows "
-            "WHERE seq = ? ORDER BY position",
+            "SELECT id, namespace, metadata, data, "  # noqa: S608
+            f"row_checksum = {CHECKSUMS['mutation_rows']} "
+            "FROM mutation_rows WHERE seq = ? ORDER BY position",
             (seq,),
-        )
-        records = [vectors.Record(*row) for row in rows]
+        ).fetchall()
+        for row in rows:
+            if not row[-1]:
+                raise damaged(f"a write of id {row[0]!r} that is not visible yet is")
+        records = [vectors.Record(*row[:-1]) for row in rows]
         index = vectors.apply(tx, value_stores, index, kind, records, seq=seq, processed=processed)
         _retire(tx, seq)
     return index
@@ -118,11 +129,14 @@ def progress(tx: Connection, index: Index, now: float) -> Progress:
 
 
 def _due(tx: Connection, index: Index, now: float) -> list[tuple[int, Any, float]]:
-    return tx.execute(
-        "SELECT seq, kind, processed FROM mutations "
-        "WHERE index_id = ? AND visible <= ? ORDER BY seq",
+    due = tx.execute(
+        f"SELECT seq, kind, processed, row_checksum = {CHECKSUMS['mutations']} "  # noqa: S608
+        "FROM mutations WHERE index_id = ? AND visible <= ? ORDER BY seq",
         (index.id, now),
     ).fetchall()
+    if not all(row[-1] for row in due):
+        raise damaged(f"a mutation of the index {index.name!r} that is not visible yet is")
+    return [row[:-1] for row in due]
 
 
 def _retire(tx: Connection, seq: int) -> None:

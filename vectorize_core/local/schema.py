@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from vectorize_core.local.checksums import of_row, of_values, placed
 from vectorize_core.local.value_store import FLOAT_BYTES, StorageError, ValueStores
 
 FORMAT: Final = 3
@@ -20,6 +20,17 @@ In format 1 the values were in the table of vectors; in format 2 files did not n
 LOCK_TIMEOUT: Final = 60.0
 SLOT_BITS: Final = 40
 """The bits of a slot. A vector's key is the id of its index followed by its slot."""
+
+CHECKSUMS: Final = {
+    "indexes": "of_row(id, name, dimensions, metric, description, created, "
+    "generation, slots, dead, inserted)",
+    "metadata_indexes": "of_row(seq, index_id, property_name, index_type, live, gone)",
+    "mutations": "of_row(seq, index_id, mutation_id, kind, submitted, processed, visible)",
+    "mutation_rows": "of_row(seq, position, id, namespace, metadata, of_values(data))",
+    "vectors": "placed(of_row(index_id, id, seq, processed, namespace, metadata, checksum), "
+    "key, position)",
+}
+"""The ``row_checksum`` of a table's rows, in SQL."""
 
 _LOCK_PAUSE: Final = 0.01
 _LARGEST_LOG: Final = 1 << 26
@@ -35,6 +46,7 @@ CREATE TABLE vectors (
     namespace TEXT,
     metadata TEXT,
     checksum INTEGER NOT NULL,
+    row_checksum INTEGER NOT NULL DEFAULT 0,
     UNIQUE (index_id, id)
 );
 CREATE TABLE dead_slots (
@@ -65,7 +77,9 @@ CREATE TABLE indexes (
     last_mutation TEXT,
     last_submitted REAL,
     last_processed REAL,
-    {_COUNTERS}
+    {_COUNTERS},
+    clock REAL,
+    row_checksum INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE deleted_indexes (name TEXT PRIMARY KEY);
 CREATE TABLE mutations (
@@ -75,7 +89,8 @@ CREATE TABLE mutations (
     kind TEXT NOT NULL,
     submitted REAL NOT NULL,
     processed REAL NOT NULL,
-    visible REAL NOT NULL
+    visible REAL NOT NULL,
+    row_checksum INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX mutations_of_index ON mutations (index_id, seq);
 CREATE TABLE mutation_rows (
@@ -85,6 +100,7 @@ CREATE TABLE mutation_rows (
     namespace TEXT,
     metadata TEXT,
     data BLOB,
+    row_checksum INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (seq, position)
 );
 CREATE TABLE metadata_indexes (
@@ -93,7 +109,8 @@ CREATE TABLE metadata_indexes (
     property_name TEXT NOT NULL,
     index_type TEXT NOT NULL,
     live REAL NOT NULL,
-    gone REAL
+    gone REAL,
+    row_checksum INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX metadata_indexes_of_index ON metadata_indexes (index_id, seq);
 {_VECTORS}
@@ -110,11 +127,6 @@ def slot(key: int) -> int:
     return key & ((1 << SLOT_BITS) - 1)
 
 
-def checksum(data: bytes | memoryview) -> int:
-    """The checksum of a row of values, by which damage is found."""
-    return zlib.crc32(data)
-
-
 def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStores) -> None:
     """Create or upgrade the tables of a database that has just been opened."""
     version = _version(connection)
@@ -124,6 +136,9 @@ def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStor
             f"this version reads up to {FORMAT}). Upgrade the library to open it"
         )
     _switch_to_wal(connection)
+    connection.create_function("of_row", -1, of_row, deterministic=True)
+    connection.create_function("of_values", 1, of_values, deterministic=True)
+    connection.create_function("placed", 3, placed, deterministic=True)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync is less than that
     connection.execute("PRAGMA foreign_keys = ON")
@@ -133,10 +148,30 @@ def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStor
     value_stores.token = token(connection)
 
 
+def create(connection: sqlite3.Connection) -> None:
+    """Create the tables in a database that is empty."""
+    with _transaction(connection):
+        _name(connection)
+        _execute(connection, _SCHEMA)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
 def token(connection: sqlite3.Connection) -> str:
     """The name of this database: random, given when it was made, the same for ever."""
     (name,) = connection.execute("SELECT token FROM storage").fetchone()
     return str(name)
+
+
+def commits(connection: sqlite3.Connection) -> int:
+    """How many transactions have changed this database."""
+    (count,) = connection.execute("SELECT commits FROM storage").fetchone()
+    return int(count)
+
+
+def count_commit(tx: sqlite3.Connection) -> int:
+    """Count the commit that is to follow; the new number."""
+    tx.execute("UPDATE storage SET commits = commits + 1")
+    return commits(tx)
 
 
 def _upgrade(connection: sqlite3.Connection, version: int, value_stores: ValueStores) -> None:
@@ -151,12 +186,13 @@ def _upgrade(connection: sqlite3.Connection, version: int, value_stores: ValueSt
         value_stores.token = token(connection)
         if version == 0:
             _execute(connection, _SCHEMA)
-        elif version == 1:
-            _move_values_out(connection, value_stores)
-            value_stores.sync()
-        elif version == 2:
+        elif version < FORMAT:
+            if version == 1:
+                _move_values_out(connection, value_stores)
+                value_stores.sync()
             for index_id, generation in connection.execute("SELECT id, generation FROM indexes"):
                 value_stores.adopt(index_id, generation)
+            _add_checksums(connection, moved=version == 1)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
@@ -198,9 +234,9 @@ def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
         while some := rows.fetchmany(max(1, (1 << 22) // (dimensions * FLOAT_BYTES))):
             store.write(count, b"".join(row[-1] for row in some))
             tx.executemany(
-                "INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 (
-                    (key(index_id, n), index_id, row[0], n, *row[1:-1], checksum(row[-1]))
+                    (key(index_id, n), index_id, row[0], n, *row[1:-1], of_values(row[-1]))
                     for n, row in enumerate(some, count)
                 ),
             )
@@ -210,6 +246,15 @@ def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
             {"count": count, "id": index_id},
         )
     tx.execute("DROP TABLE vectors_1")
+
+
+def _add_checksums(tx: sqlite3.Connection, *, moved: bool) -> None:
+    """Upgrade to format 3: give each row of a table a checksum."""
+    tx.execute("ALTER TABLE indexes ADD COLUMN clock REAL")
+    for table, checksum in CHECKSUMS.items():
+        if table != "vectors" or not moved:
+            tx.execute(f"ALTER TABLE {table} ADD COLUMN row_checksum INTEGER NOT NULL DEFAULT 0")
+        tx.execute(f"UPDATE {table} SET row_checksum = {checksum}")  # noqa: S608 - names
 
 
 def _execute(connection: sqlite3.Connection, script: str) -> None:

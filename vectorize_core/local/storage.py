@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from vectorize_core import sqlite
-from vectorize_core.local import schema
+from vectorize_core.local import acknowledged, checksums, schema
 from vectorize_core.local.value_store import FileMissingError, StorageError, ValueStores
 
 __all__ = ["FILE_NAME", "Database", "FileMissingError", "StorageError"]
@@ -39,9 +40,14 @@ class Database:
     ``path`` is ``":memory:"`` or a directory, which is made when first used. Processes may share
     a directory, also across a fork; each sees what the others have committed. In a directory
     readers do not wait for a writer, in memory they do.
+
+    ``inspecting`` opens one that has lost commits too.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, inspecting: bool = False) -> None:
+        self._inspecting = inspecting
+        self.lost_commits: str | None = None
+        """What an inspection has found wrong with the database as a whole, in words."""
         location = os.fspath(path)
         self.directory = None if location == ":memory:" else Path(location)
         self.value_stores = ValueStores(self.directory)
@@ -66,6 +72,11 @@ class Database:
             # Passive: does not wait for readers, and leaves to a later one what they still need.
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
+    def replace(self, other: sqlite3.Connection) -> None:
+        """Let another database take the place of this one's content, at once."""
+        with self._writer.lock, _explained(self.place):
+            other.backup(self._open(self._writer))
+
     def close(self) -> None:
         """Close it once running transactions have ended; safe to call again."""
         self._leave_parent()
@@ -88,16 +99,39 @@ class Database:
         link = self._writer if writes else self._reader
         with link.lock, _explained(self.place):
             connection = self._open(link)
+            before, commits = connection.total_changes, None
             try:
                 connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 yield connection
-                if writes:
+                if writes and connection.total_changes != before:
+                    commits = schema.count_commit(connection)
                     # Before the commit, which makes the values readable.
                     self.value_stores.sync()
-                connection.commit()
             except BaseException:
+                # While no other process writes, which could be making the same files.
+                if writes:
+                    self.value_stores.undo()
                 connection.rollback()
                 raise
+            self._commit(connection)
+            if writes:
+                self.value_stores.keep()
+            if commits is not None and self.directory is not None:
+                note = acknowledged.Note(self.value_stores.token, commits)
+                acknowledged.write(self.directory, note)
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.commit()
+        except BaseException as error:
+            connection.rollback()
+            if _code(error) == sqlite3.SQLITE_IOERR:
+                raise StorageError(
+                    f"the disk under the embedded Vectorize in {self.place} failed ({error}) while "
+                    "this call was committed: whether it is done is not known. See to the disk, "
+                    "and read what is there before you call again"
+                ) from error
+            raise
 
     def _links(self) -> None:
         self._reader = _Link()
@@ -126,17 +160,82 @@ class Database:
         return link.connection
 
     def _connect(self) -> sqlite3.Connection:
-        target = ":memory:"
+        target, note = ":memory:", None
         if self.directory is not None:
+            problem = missing_database(self.directory)
+            if problem is not None:
+                raise StorageError(f"{self.place}: {problem}")
             self.directory.mkdir(parents=True, exist_ok=True)
             target = str(self.directory / FILE_NAME)
+            # Before the database is read, because it may be behind, and never ahead.
+            note = acknowledged.read(self.directory)
         connection = sqlite.connect(target, timeout=schema.LOCK_TIMEOUT)
         try:
             schema.prepare(connection, target, self.value_stores)
+            if note is not None:
+                self._compare(connection, note)
         except BaseException:
             connection.close()
             raise
+        if self._inspecting:
+            connection.text_factory = checksums.lenient
         return connection
+
+    def _compare(self, connection: sqlite3.Connection, note: acknowledged.Note) -> None:
+        """Refuse a database that has lost commits, unless it is to be inspected."""
+        problem = note.problem(schema.token(connection), schema.commits(connection))
+        if problem is None:
+            return
+        _keep_log(connection)
+        if not self._inspecting:
+            raise StorageError(
+                f"{self.place}: {problem}. Restore the directory from a copy; or accept what "
+                "is there, and see what that is: vectorize-stores check --repair --path DIR"
+            )
+        self.lost_commits = problem
+
+
+def missing_database(directory: Path) -> str | None:
+    """Say so if a directory holds values and no database; such a one is not a new one."""
+    file = directory / FILE_NAME
+    state = "empty" if file.exists() else "missing"
+    if state == "empty" and file.stat().st_size:
+        return None
+    others = sorted(path.name for path in directory.glob("vectors-*.f32"))
+    if acknowledged.read(directory) is not None:
+        others.append(acknowledged.FILE_NAME)
+    if not others:
+        return None
+    return (
+        f"{FILE_NAME} is {state}, and {others[0]} stands beside it: the ids and metadata of all "
+        f"vectors are gone. Restore {FILE_NAME} from a copy. To begin anew instead, delete the "
+        "whole directory"
+    )
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error of a transaction is one of SQLite that a repair may mend."""
+    cause = error.__cause__ if isinstance(error, StorageError) else error
+    if isinstance(cause, sqlite3.DatabaseError):
+        return _code(cause) not in (
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_CANTOPEN,
+        )
+    return not isinstance(error, StorageError)
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Let closing leave the write-ahead log as it is, for whoever looks at what is wrong."""
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+
+
+def _code(error: BaseException) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 @contextmanager
@@ -149,11 +248,11 @@ def _explained(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise StorageError(full) from error
+        if error.errno in _FULL:
+            raise StorageError(full) from error
+        raise StorageError(f"the embedded Vectorize in {place} cannot be used: {error}") from error
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if code == sqlite3.SQLITE_FULL:
             raise StorageError(full) from error
         if code == sqlite3.SQLITE_IOERR:
@@ -166,4 +265,7 @@ def _explained(place: str) -> Iterator[None]:
                 f"the database of the embedded Vectorize in {place} is damaged ({error}). Restore "
                 "it, or see what can be saved: vectorize-stores check --path DIR"
             ) from error
-        raise
+        raise StorageError(
+            f"SQLite failed in the embedded Vectorize in {place}: {error}. If that remains so, see "
+            "whether anything is damaged: vectorize-stores check --path DIR"
+        ) from error

@@ -7,6 +7,7 @@ and is never replaced, because it may be mapped.
 
 from __future__ import annotations
 
+import logging
 import math
 import mmap
 import os
@@ -32,6 +33,9 @@ _ALIGNED_ROWS: Final = 16_384
 _SEGMENT_BYTES: Final = 1 << 25
 _LEAST_GROWTH: Final = 64
 """Rows by which an array or a file grows at least, so that readers rarely map it again."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class StorageError(VectorizeError):
@@ -231,6 +235,7 @@ class ValueStores:
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._stores: dict[tuple[int, int], ValueStore] = {}
+        self._new: list[tuple[int, int, int]] = []
 
     def store(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
         """The rows of one generation of an index; this opens no file."""
@@ -248,6 +253,20 @@ class ValueStores:
             return self.store(index_id, generation, dimensions)
         return FileValueStore(self._path(index_id, generation), dimensions)
 
+    def new(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
+        """`store` for a generation that the running transaction makes."""
+        self._new.append((index_id, generation, dimensions))
+        return self.store(index_id, generation, dimensions)
+
+    def keep(self) -> None:
+        """The running transaction is committed, and with it its new generations."""
+        self._new.clear()
+
+    def undo(self) -> None:
+        """Delete the generations that the running transaction made; it is to be rolled back."""
+        while self._new:
+            self.remove(*self._new.pop())
+
     def sync(self) -> None:
         """Return when all that was written would survive a loss of power."""
         for store in list(self._stores.values()):
@@ -260,12 +279,19 @@ class ValueStores:
                 self._stores.pop(key, None)
 
     def remove(self, index_id: int, generation: int, dimensions: int) -> None:
-        """Delete a generation that no later transaction reads."""
-        self.store(index_id, generation, dimensions).remove()
+        """Delete a generation that no later transaction reads, if that can be done now.
+
+        It is no error if not: what this follows is done, and `sweep` tries again.
+        """
+        store = self.unshared(index_id, generation, dimensions)
         self._stores.pop((index_id, generation), None)
-        codes = self.codes_path(index_id, generation)
-        if codes is not None:
-            codes.unlink(missing_ok=True)
+        try:
+            store.remove()
+            codes = self.codes_path(index_id, generation)
+            if codes is not None:
+                codes.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("a file that is not used any more cannot be deleted: %s", error)
 
     def codes_path(self, index_id: int, generation: int) -> Path | None:
         """The file for a generation's `QuantizedCodes`; None in memory."""
@@ -289,14 +315,31 @@ class ValueStores:
         Returns their names. Only within a write transaction, because another process may be
         writing a new generation.
         """
+        unused = self._unused(current)
+        for path in unused:
+            FileValueStore(path, 1).remove()
+        return [path.name for path in unused]
+
+    def unknown(self) -> list[str]:
+        """The names of files that are not of this database."""
+        if self._directory is None:
+            return []
+        names = sorted(path.name for path in self._directory.glob("vectors-*.*"))
+        return [name for name in names if not name.startswith(f"vectors-{self.token}-")]
+
+    def set_aside(self, current: set[tuple[int, int]]) -> list[str]:
+        """`sweep`, for files that may hold what is lost: they get other names, and stay."""
+        unused = self._unused(current)
+        for path in unused:
+            path.rename(path.with_name(f"set-aside-{path.name}"))
+        return [path.name for path in unused]
+
+    def _unused(self, current: set[tuple[int, int]]) -> list[Path]:
         if self._directory is None:
             return []
         wanted = {self._path(*pair).stem for pair in current}
         own = self._directory.glob(f"vectors-{self.token}-*.*")
-        unused = sorted(path for path in own if path.stem not in wanted)
-        for path in unused:
-            FileValueStore(path, 1).remove()
-        return [path.name for path in unused]
+        return sorted(path for path in own if path.stem not in wanted)
 
     def _path(self, index_id: int, generation: int) -> Path:
         assert self._directory is not None

@@ -7,8 +7,8 @@ order of insertion, which an upsert of an existing id keeps.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from sqlite3 import Connection
 from typing import Final, Literal, NamedTuple
@@ -16,16 +16,19 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from vectorize_core import jsontext
+from vectorize_core.local import checksums
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.schema import checksum, key, slot
-from vectorize_core.local.value_store import StorageError, ValueStores
+from vectorize_core.local.schema import key, slot
+from vectorize_core.local.value_store import ValueStores
 from vectorize_core.models import Metadata, Values, Vector
 
 Kind = Literal["insert", "upsert", "delete", "metadata-index"]
 
 _IDS_AT_ONCE: Final = 500
 """SQLite before 3.32 takes at most 999 parameters."""
-_ROW: Final = "key, position, id, seq, processed, namespace, metadata, checksum"
+_ROW: Final = (
+    "key, index_id, id, position, seq, processed, namespace, metadata, checksum, row_checksum"
+)
 
 
 class Record(NamedTuple):
@@ -39,18 +42,21 @@ class Record(NamedTuple):
     """Little-endian float32."""
 
 
-@dataclass(frozen=True, slots=True)
-class VectorRow:
+class VectorRow(NamedTuple):
     """The row of a vector; (``processed``, ``seq``) identify the mutation that wrote it."""
 
     key: int
-    position: int
+    index_id: int
     id: str
+    position: int
     seq: int
     processed: float
     namespace: str | None
     metadata: str | None
     checksum: int
+    """Of the values."""
+    row_checksum: int = 0
+    """Of all else."""
 
     @property
     def slot(self) -> int:
@@ -61,14 +67,39 @@ class VectorRow:
         """The metadata as a new object."""
         return None if self.metadata is None else jsontext.loads(self.metadata)
 
+    def written(self) -> VectorRow:
+        """The row with the checksum that it should have."""
+        checksum = checksums.placed(zlib.crc32(self.content()), self.key, self.position)
+        return self._replace(row_checksum=checksum)
+
+    def content(self) -> bytes:
+        """What the checksum of the row covers, but its place."""
+        return checksums.content(*self.columns())
+
+    def columns(self) -> tuple[int, str, int, float, str | None, str | None, int]:
+        """The columns of `content`, as in `schema.CHECKSUMS`."""
+        index_id, name, _, seq, processed, namespace, metadata, checksum = self[1:9]
+        return index_id, name, seq, processed, namespace, metadata, checksum
+
+    @property
+    def intact(self) -> bool:
+        """Whether the row, its values aside, has the checksum of what was written."""
+        return self.written().row_checksum == self.row_checksum
+
+    def holds(self, values: Values) -> bool:
+        """Whether ``values`` have the checksum of those written."""
+        return checksums.of_values(values.astype("<f4", copy=False).data) == self.checksum
+
+    def verified(self) -> VectorRow:
+        """The row. `StorageError` if it is not `intact`."""
+        if not self.intact:
+            raise checksums.damaged(f"the record of id {self.id!r} (slot {self.slot}) is")
+        return self
+
     def check(self, values: Values) -> None:
         """Raise `StorageError` if ``values`` do not have the checksum of those written."""
-        if checksum(values.astype("<f4", copy=False).data) != self.checksum:
-            raise StorageError(
-                f"the values of id {self.id!r} (slot {self.slot}) are damaged on disk. Restore the "
-                "directory or write the vector again; all damage is listed by: "
-                "vectorize-stores check --path DIR"
-            )
+        if not self.holds(values):
+            raise checksums.damaged(f"the values of id {self.id!r} (slot {self.slot}) are")
 
 
 def apply(
@@ -108,22 +139,27 @@ def apply(
     )
     positions = count(index.inserted)
     rows = [
-        (
+        VectorRow(
             key(index.id, n),
             index.id,
             record.id,
             known[record.id][1] if record.id in known else next(positions),
             seq,
-            processed,
+            float(processed),
             record.namespace,
             record.metadata,
-            checksum(record.data),
-        )
+            checksums.of_values(record.data),
+        ).written()
         for n, record in enumerate(fresh, index.slots)
     ]
-    tx.executemany("INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    put(tx, rows)
     changed.save(tx)
     return changed
+
+
+def put(tx: Connection, rows: Iterable[VectorRow]) -> None:
+    """Add rows whose keys and ids are not there."""
+    tx.executemany("INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def ids(tx: Connection, index: Index) -> list[str]:
@@ -144,7 +180,7 @@ def get(tx: Connection, value_stores: ValueStores, index: Index, vector_id: str)
     ).fetchone()
     if row is None:
         return None
-    stored = VectorRow(*row)
+    stored = VectorRow(*row).verified()
     store = value_stores.store(index.id, index.generation, index.dimensions)
     values = store.matrix(index.slots).take(np.array([stored.slot]))[0]
     stored.check(values)
@@ -152,11 +188,18 @@ def get(tx: Connection, value_stores: ValueStores, index: Index, vector_id: str)
 
 
 def scan(tx: Connection, index: Index, start: int = 0) -> Iterator[VectorRow]:
-    """The rows of all vectors in slots from ``start`` on, in the order of slots."""
+    """The rows of all vectors in slots from ``start`` on, in the order of slots, verified."""
+    return (row.verified() for row in unverified(tx, index, start))
+
+
+def unverified(
+    tx: Connection, index: Index, start: int = 0, count: int = -1
+) -> Iterator[VectorRow]:
+    """Up to ``count`` rows, as they are."""
     first, last = _span(index)
     rows = tx.execute(
-        f"SELECT {_ROW} FROM vectors WHERE key BETWEEN ? AND ? ORDER BY key",  # noqa: S608
-        (first + start, last),
+        f"SELECT {_ROW} FROM vectors WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",  # noqa: S608
+        (first + start, last, count),
     )
     return (VectorRow(*row) for row in rows)
 
@@ -171,7 +214,7 @@ def in_slots(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, Ve
             f"SELECT {_ROW} FROM vectors WHERE key IN ({marks})",  # noqa: S608
             some,
         )
-        found.update((slot(row[0]), VectorRow(*row)) for row in rows)
+        found.update((slot(row[0]), VectorRow(*row).verified()) for row in rows)
     return found
 
 

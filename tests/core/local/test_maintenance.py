@@ -173,7 +173,8 @@ def test_a_whole_directory_has_nothing_wrong(service):
 def test_a_damaged_vector_is_refused_found_and_taken_out(make, tmp_path):
     service = make(tmp_path)
     fill(service)
-    flip(values_file(tmp_path), 32 * 4 * 5 + 17)
+    for offset in (17, 90):
+        flip(values_file(tmp_path), 32 * 4 * 5 + offset)
     with pytest.raises(storage.StorageError, match=r"'v5' \(slot 5\) are damaged.*check"):
         service.get_by_ids("docs", ["v5"])
     with pytest.raises(storage.StorageError, match="damaged"):
@@ -185,6 +186,19 @@ def test_a_damaged_vector_is_refused_found_and_taken_out(make, tmp_path):
     assert repaired.ok
     assert [(f.lost, f.repaired) for f in repaired.findings] == [(("v5",), True)]
     assert service.get_by_ids("docs", ["v5", "v6"]) == (vector("v6", 306, n=-6),)
+    assert service.check().findings == ()
+
+
+def test_a_flipped_bit_is_found_and_turned_back(make, tmp_path):
+    service = make(tmp_path)
+    fill(service)
+    before = everything(service)
+    for slot in (5, 8):
+        flip(values_file(tmp_path), 32 * 4 * slot + 17)
+    assert service.check().findings[0].lost == ("v5", "v8")
+    (found,) = service.check(repair=True).findings
+    assert (found.problem, found.lost) == ("2 vectors had a flipped bit and are restored", ())
+    assert everything(service) == before
     assert service.check().findings == ()
 
 

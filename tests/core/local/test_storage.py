@@ -52,7 +52,8 @@ def test_a_directory_is_made_with_its_parents_and_holds_one_database(tmp_path):
     service = Service(str(tmp_path / "a" / "b"))
     service.create_index("docs", IndexConfig(32))
     service.close()
-    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["vectorize.sqlite3"]
+    names = {path.name for path in (tmp_path / "a" / "b").iterdir()}
+    assert names == {"vectorize.sqlite3", "vectorize.commits"}
 
 
 def test_a_reopened_directory_holds_what_it_held(make, tmp_path, clock):

@@ -1,0 +1,67 @@
+"""A note beside the database of the last commit that was acknowledged.
+
+SQLite takes what it finds for the truth: it drops the rest of its log from a damaged frame on, and
+an older copy of its file is as good to it as the newest. So the database counts its commits, and
+this file says how far it had got. It is written after a commit and not synced, so it may be behind
+the database, never ahead of it.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FILE_NAME: Final = "vectorize.commits"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """How many commits a database had made."""
+
+    token: str
+    commits: int
+
+    def problem(self, token: str, commits: int) -> str | None:
+        """What is wrong with a database of that name and number of commits; None if nothing is."""
+        if self.token != token:
+            return (
+                f"its database is not the one that was written here: {FILE_NAME} names another. "
+                "One of both files was put here from elsewhere"
+            )
+        if commits < self.commits:
+            return (
+                f"{self.commits - commits} acknowledged commits are gone: the database or its "
+                "write-ahead log (-wal) is damaged, missing, or an older copy"
+            )
+        return None
+
+
+def read(directory: Path) -> Note | None:
+    """The note; None if there is none, or none that can be read."""
+    try:
+        token, commits, checksum = (directory / FILE_NAME).read_text("ascii").split()
+        intact = int(checksum, 16) == _checksum(token, int(commits))
+        return Note(token, int(commits)) if intact else None
+    except (OSError, ValueError):
+        return None
+
+
+def write(directory: Path, note: Note) -> None:
+    """Write the note. It never fails: without it, a loss would be overlooked, and nothing lost."""
+    checksum = _checksum(note.token, note.commits)
+    line = f"{note.token} {note.commits:020d} {checksum:08x}\n".encode()
+    with suppress(OSError):
+        descriptor = os.open(directory / FILE_NAME, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            # In place and in one call: a reader sees this line or the last one.
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+
+def _checksum(token: str, commits: int) -> int:
+    return zlib.crc32(f"{token} {commits}".encode())

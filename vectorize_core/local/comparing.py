@@ -1,0 +1,81 @@
+"""Comparing what is stored of an index with its checksums: a slice at a time, or all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from sqlite3 import Connection
+from typing import Final
+
+import numpy as np
+
+from vectorize_core.local import vectors
+from vectorize_core.local.catalog import Index
+from vectorize_core.local.value_store import FLOAT_BYTES, Matrix, ValueStores
+from vectorize_core.local.vectors import VectorRow
+from vectorize_core.models import Values
+
+_CHUNK: Final = 1 << 24
+"""Bytes of values that are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Vectors in consecutive slots, and those of them that are damaged."""
+
+    slots: list[int]
+    damaged: list[tuple[VectorRow, Values | None]]
+    """Each with its values as they are; None if the file does not reach so far."""
+
+
+@dataclass(slots=True)
+class IndexDamage:
+    """What is wrong with an index."""
+
+    index: Index
+    problems: list[str] = field(default_factory=list)
+    damaged: list[tuple[VectorRow, Values | None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.problems or self.damaged)
+
+
+def compare(tx: Connection, index: Index, matrix: Matrix, start: int, count: int) -> Slice:
+    """Compare up to ``count`` vectors in slots from ``start`` on with their checksums."""
+    rows = list(vectors.unverified(tx, index, start, count))
+    slots = [row.slot for row in rows]
+    there = int(np.searchsorted(slots, matrix.count))
+    values = matrix.take(np.array(slots[:there], np.int64))
+    damaged: list[tuple[VectorRow, Values | None]] = []
+    for n, row in enumerate(rows):
+        if n >= there:
+            damaged.append((row, None))
+        elif not (row.holds(values[n]) and row.intact):
+            damaged.append((row, values[n]))
+    return Slice(slots, damaged)
+
+
+def examine(
+    tx: Connection, value_stores: ValueStores, index: Index, *, intact: bool
+) -> IndexDamage:
+    """Compare all of an index. ``intact``: its own row is that which was written."""
+    found = IndexDamage(index)
+    if not intact:
+        found.problems.append("the row of the index is damaged")
+    store = value_stores.unshared(index.id, index.generation, index.dimensions)
+    readable = min(index.slots, store.readable())
+    if readable < index.slots:
+        found.problems.append(f"the file holds {readable} of {index.slots} slots")
+    matrix, start, live = store.matrix(readable), 0, list[int]()
+    while True:
+        part = compare(tx, index, matrix, start, max(1, _CHUNK // (index.dimensions * FLOAT_BYTES)))
+        if not part.slots:
+            break
+        live += part.slots
+        found.damaged += part.damaged
+        start = part.slots[-1] + 1
+    dead = vectors.dead_slots(tx, index)
+    if sorted(live + dead) != list(range(index.slots)) or len(dead) != index.dead:
+        found.problems.append(
+            f"of {index.slots} slots {len(live)} hold a vector and {len(dead)} are given as dead"
+        )
+    return found
