@@ -74,7 +74,7 @@ def check_selected(
     """An `InvalidInputError` unless ids or filters say which nodes a call is about."""
     native = options.get("vectorize_filter")
     if node_ids is not None:
-        validation.check_id_list(node_ids)
+        validation.as_ids(node_ids, "node_ids")
         if native is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
     elif not is_filter(filters) and native is None:

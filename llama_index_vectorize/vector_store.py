@@ -230,6 +230,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         )
         address = records.connection.address
         settings |= {
+            "namespace": records.namespace,
             "index_name": target.state.name,
             "path": os.fspath(path) if path is not None else address.path,
             "account_id": address.account_id,
@@ -300,8 +301,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         id, and returns them under their own ids. ``namespace=`` in a call of the view is a
         `TypeError`. The view uses this store's connection; close this store, not the view.
         """
-        view = self.model_copy(update={"namespace": namespace, "bound": True})
-        view._work_on(self._records.with_namespace(namespace))  # noqa: SLF001 - of our own class
+        records = self._records.with_namespace(namespace)
+        view = self.model_copy(update={"namespace": records.namespace, "bound": True})
+        view._work_on(records)  # noqa: SLF001 - of our own class
         return view
 
     def close(self) -> None:
@@ -401,6 +403,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         filters: NodeFilters | None,
         options: FindOptions,
     ) -> list[BaseNode]:
+        if node_ids is not None:
+            node_ids = validation.as_ids(node_ids, "node_ids")
         check_selected(node_ids, filters, options)
         found = await self._records.records(
             io, ids=node_ids, filter=to_expression(filters), **options
@@ -498,9 +502,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     async def _delete_documents(
         self, io: Io, ref_doc_ids: Sequence[str], options: DeleteOptions
     ) -> None:
-        validation.check_id_list(ref_doc_ids)
-        if ref_doc_ids:
-            await self._records.delete_matching(io, refs=ref_doc_ids, **options)
+        refs = validation.as_ids(ref_doc_ids, "ref_doc_ids")
+        if refs:
+            await self._records.delete_matching(io, refs=refs, **options)
 
     def delete_nodes(  # type: ignore[override]
         self,
@@ -532,6 +536,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         filters: NodeFilters | None,
         options: DeleteNodesOptions,
     ) -> None:
+        if node_ids is not None:
+            node_ids = validation.as_ids(node_ids, "node_ids")
         check_selected(node_ids, filters, options)
         if node_ids is None:
             await self._records.delete_matching(io, filter=to_expression(filters), **options)

@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import Repr
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 
 class VectorizeError(Exception):
@@ -263,6 +263,24 @@ class UnreadableRecordError(VectorizeError):
 _SHORT: Final = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
+
+
+class At(NamedTuple):
+    """Which record an error is about, in words: by its id and its position in the input.
+
+    ``name`` is None where the id was made up a moment ago.
+    """
+
+    name: Any
+    position: int | None = None
+    kind: str = "vector"
+
+    def __str__(self) -> str:
+        if self.name is None:
+            return f"the {self.kind} at position {self.position}"
+        name = repr(self.name) if isinstance(self.name, str) else shown(self.name)
+        where = "" if self.position is None else f", position {self.position}"
+        return f"{self.kind} {name}{where}"
 
 
 def shown(value: Any) -> str:

@@ -131,7 +131,7 @@ class Index(_Named):
 
     def get(self, ids: Sequence[str]) -> list[Vector]:
         """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
-        return list(run(by_id.get_many(self._io, self._state, ids)).values())
+        return run(raw.get(self._io, self._state, ids))
 
     def delete(
         self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]
@@ -279,7 +279,7 @@ class AsyncIndex(_Named):
 
     async def get(self, ids: Sequence[str]) -> list[Vector]:
         """`Index.get`, awaited."""
-        return list((await by_id.get_many(self._io, self._state, ids)).values())
+        return await raw.get(self._io, self._state, ids)
 
     async def delete(
         self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]

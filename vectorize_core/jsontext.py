@@ -44,6 +44,12 @@ def utf8_size(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
+def plain(text: str) -> str:
+    """``text`` as a plain ``str``, which that of NumPy or Jinja is not."""
+    # Not str(text), which such a class may define as it likes.
+    return text if type(text) is str else str.__str__(text)
+
+
 def has_lone_surrogate(text: str) -> bool:
     """Whether UTF-8, and so JSON on the wire, cannot encode ``text``."""
     try:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vectorize_core.errors import InvalidVectorError, shown
+from vectorize_core.errors import At, InvalidVectorError, shown
 
 Metric = Literal["cosine", "euclidean", "dot-product"]
 IndexType = Literal["string", "number", "boolean"]
@@ -44,7 +44,7 @@ PRESETS: Mapping[Preset, tuple[int, Metric]] = {
 }
 
 
-def as_values(values: ArrayLike, name: str = "a vector") -> Values:
+def as_values(values: ArrayLike, name: object = "a vector") -> Values:
     """``values`` as a contiguous one-dimensional array of float32, as the service keeps them.
 
     `InvalidVectorError`, calling them ``name``, if they are not a list of numbers.
@@ -78,7 +78,7 @@ def _holds_numbers(array: NDArray[Any]) -> bool:
     return array.dtype.kind in "fiub"
 
 
-def _not_numbers(values: Any, name: str) -> str:
+def _not_numbers(values: Any, name: object) -> str:
     found = f"{name} is a list of numbers; got {shown(values)}"
     if isinstance(values, list):
         wrong = ((at, value) for at, value in enumerate(values) if not isinstance(value, Number))
@@ -115,7 +115,7 @@ class Vector:
     ) -> None:
         assign = object.__setattr__
         assign(self, "id", id)
-        assign(self, "values", as_values(values, f"vector {id!r}"))
+        assign(self, "values", as_values(values, At(id)))
         assign(self, "namespace", namespace)
         assign(self, "metadata", metadata)
 

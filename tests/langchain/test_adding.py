@@ -269,7 +269,7 @@ async def test_generators_of_different_lengths_are_found_out(
         ((["a", None],), {}, r"texts\[1\] is a string; got None"),
         ((b"ab",), {}, "texts is an iterable of texts; got b'ab'"),
         ((["a", "b"],), {"ids": "xy"}, "one string"),
-        ((["a"],), {"ids": [5]}, "id is a non-empty string; got 5"),
+        ((["a"],), {"ids": [5.5]}, "position 0 is 5.5.*an id is a non-empty string"),
         ((["a"],), {"batch_size": 0}, "batch_size is at least 1"),
         ((["a"],), {"namespace": ""}, "namespace"),
         ((["a"],), {"wait": "soon"}, "'soon'"),

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import filterfalse
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -102,10 +103,60 @@ def check_index_name(name: Any) -> None:
     _check_name(name, "index name", limits.MAX_INDEX_NAME_BYTES, InvalidInputError, rule)
 
 
-def check_id(vector_id: Any) -> None:
+def id_text(given: Any) -> str | None:
+    """The text of an id, a namespace or a ``ref_doc_id`` in the form in which users have it.
+
+    A string of any class is itself, an integer or a UUID its ``str()``; None for anything else:
+    what a float, a boolean or bytes are called is anybody's guess.
+    """
+    if isinstance(given, str):
+        return jsontext.plain(given)
+    if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+        # No longer one fits; Python would not even write one of thousands of digits.
+        return str(int(given)) if abs(int(given)) < 10**limits.MAX_ID_BYTES else None
+    return str(given) if isinstance(given, UUID) else None
+
+
+def as_id(given: Any, name: str = "the id") -> str:
+    """`id_text`, or an error that calls what was given ``name``."""
+    text = id_text(given)
+    if text is None:
+        raise InvalidVectorError(
+            f"{name} is {shown(given)}; an id is a non-empty string (an int or a UUID is taken as "
+            "its text)"
+        )
+    return text
+
+
+def as_ids(ids: Any, name: str = "ids") -> list[str]:
+    """The ids in a collection of them, each by `as_id`; no vector need be able to have them."""
+    check_id_list(ids, name)
+    given = list(ids)
+    if set(map(type, given)) <= {str}:
+        return given
+    return [as_id(one, f"{name}[{position}]") for position, one in enumerate(given)]
+
+
+def as_namespace(given: Any) -> str | None:
+    """The namespace in the form in which users have it, by the rule of ids; None is none."""
+    text = id_text(given)
+    check_namespace(given if text is None else text)
+    return text
+
+
+def check_id_list(ids: Any, name: str = "ids") -> None:
+    """A collection of ids: one id alone would be read as a list of its letters."""
+    if isinstance(ids, (str, bytes, int, UUID)):
+        raise InvalidInputError(f"{name} is a list of ids; got {ids!r}. Use [{ids!r}]")
+    if not isinstance(ids, Iterable) or isinstance(ids, Mapping):
+        raise InvalidInputError(f"{name} is a list of ids; got {shown(ids)}")
+
+
+def check_id(vector_id: Any, position: int | None = None) -> None:
     """An id is a non-empty string of at most 64 bytes of UTF-8."""
     rule = "an id is a non-empty string"
-    _check_name(vector_id, "id", limits.MAX_ID_BYTES, InvalidVectorError, rule, _SHORTER_ID)
+    where = "" if position is None else f" (position {position})"
+    _check_name(vector_id, "id", limits.MAX_ID_BYTES, InvalidVectorError, rule, where, _SHORTER_ID)
 
 
 def check_namespace(namespace: Any) -> None:
@@ -121,32 +172,30 @@ _SHORTER_ID: Final = (
 
 
 def _check_name(
-    name: Any, kind: str, most: int, error: type[InvalidInputError], rule: str, fix: str = ""
+    name: Any,
+    kind: str,
+    most: int,
+    error: type[InvalidInputError],
+    rule: str,
+    where: str = "",
+    fix: str = "",
 ) -> None:
     if not isinstance(name, str) or not name:
-        raise error(f"{rule}; got {name!r}")
+        raise error(f"{rule}; got {name!r}{where}")
     if len(name) <= most and name.isascii():
         return
     if jsontext.has_lone_surrogate(name):
-        raise error(f"the {kind} {name!r} has a lone surrogate: not valid Unicode")
+        raise error(f"the {kind} {name!r}{where} has a lone surrogate: not valid Unicode")
     size = jsontext.utf8_size(name)
     if size > most:
-        raise error(f"the {kind} {name!r} takes {size} bytes; Vectorize allows {most}{fix}")
+        raise error(f"the {kind} {name!r}{where} takes {size} bytes; Vectorize allows {most}{fix}")
 
 
-def check_id_list(ids: Sequence[Any]) -> None:
-    """A list of ids: one id alone would be read as a list of its letters."""
-    if isinstance(ids, (str, bytes)):
-        raise InvalidInputError(f"ids is a list of ids; got {ids!r}. Use [{ids!r}]")
-    if isinstance(ids, Mapping) or not isinstance(ids, Iterable):
-        raise InvalidInputError(f"ids is a list of ids; got {shown(ids)}")
-
-
-def check_ids(ids: Sequence[Any]) -> None:
+def check_ids(ids: Sequence[str]) -> None:
     """A list of ids that vectors can have."""
     check_id_list(ids)
-    for vector_id in ids:
-        check_id(vector_id)
+    for position, vector_id in enumerate(ids):
+        check_id(vector_id, position)
 
 
 def possible_id(vector_id: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Unpack
 
@@ -15,6 +15,7 @@ from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.plan import Plan, Unindexed
 from vectorize_core.models import RETURN_METADATA, Match, ReturnMetadata, Values, Vector
 from vectorize_core.reads import enumeration, search
+from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.partition_search import has_buckets
 from vectorize_core.reads.selection import (
     MAX_SEARCH_REQUESTS,
@@ -56,8 +57,9 @@ async def query_by_id(
     io: Io, state: IndexState, vector_id: str, top_k: int, **options: Unpack[QueryOptions]
 ) -> list[Match]:
     """`query` with a stored vector."""
-    validation.check_id(vector_id)
-    return await _query(io, state, vector_id, top_k, **options)
+    known = validation.as_id(vector_id, "vector_id")
+    validation.check_id(known)
+    return await _query(io, state, known, top_k, **options)
 
 
 async def _query(
@@ -85,6 +87,11 @@ async def _query(
         return_values=return_values,
         return_metadata=return_metadata,
     )
+
+
+async def get(io: Io, state: IndexState, ids: Sequence[str]) -> list[Vector]:
+    """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
+    return list((await get_many(io, state, validation.as_ids(ids))).values())
 
 
 async def ids(

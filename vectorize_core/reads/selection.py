@@ -188,8 +188,7 @@ async def select(
     """The vectors, as they are, that a caller's options select."""
     check_precision(precision)
     most = most_requests(options, max_requests)
-    namespace = options.get("namespace")
-    validation.check_namespace(namespace)
+    namespace = validation.as_namespace(options.get("namespace"))
     plan = await make_plan(
         options.get("filter"),
         options.get("vectorize_filter"),

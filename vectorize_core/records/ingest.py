@@ -39,6 +39,27 @@ class Item(NamedTuple):
     named: bool = True
 
 
+def as_item(item: Item, position: int) -> Item:
+    """An item whose id, text and reference are plain strings."""
+    record = item.record
+    if type(record.id) is str and type(record.text) in _TEXTS and type(record.ref) in _TEXTS:
+        return item
+    where = f"the record at position {position}"
+    return item._replace(
+        record=dataclasses.replace(
+            record,
+            id=validation.as_id(record.id, f"the id of {where}"),
+            text=None if record.text is None else jsontext.plain(record.text),
+            ref=None
+            if record.ref is None
+            else validation.as_id(record.ref, f"the ref_doc_id of {where}"),
+        )
+    )
+
+
+_TEXTS = (str, type(None))
+
+
 class Ingest(Source[Item]):
     """Items on their way to becoming vectors, a batch at a time."""
 
@@ -106,12 +127,13 @@ class Ingest(Source[Item]):
         checkpoint: Checkpoint,
         indexed: Mapping[str, IndexType],
     ) -> _Prepared:
-        record, values, named = item
+        record, values, named = as_item(item, position)
+        text = record.text if values is None else None
         if not named:
             made_up = checkpoint.id_for(position, record.id)
             if made_up != record.id:
                 record = dataclasses.replace(record, id=made_up)
-        validation.check_id(record.id)
+        validation.check_id(record.id, position)
         if self._tenant is not None:
             record = layout.of_tenant(record, self._tenant)
         metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
@@ -121,7 +143,6 @@ class Ingest(Source[Item]):
             record = self._shorter(record, indexed, error)
             metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
             size = validation.check_encoded(record.name, metadata)
-        text = item.record.text if values is None else None
         if values is None and text is None:
             raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
         content: str | bytes = record.id

@@ -40,7 +40,7 @@ from vectorize_core.reads.selection import (
     most_requests,
 )
 from vectorize_core.records.embedder import Embedder, NoEmbedder
-from vectorize_core.records.ingest import Ingest, Item
+from vectorize_core.records.ingest import Ingest, Item, as_item
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState
@@ -105,7 +105,8 @@ class RecordStore:
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
 
     def __post_init__(self) -> None:
-        validation.check_namespace(self.namespace)
+        # A frozen dataclass is made once, of what users give.
+        object.__setattr__(self, "namespace", validation.as_namespace(self.namespace))
         layout.check_text_key(self.text_key)
         waiting.check_waits(self.wait, self.wait_timeout)
         check_batch_size(self.batch_size)
@@ -140,7 +141,6 @@ class RecordStore:
 
     def with_namespace(self, namespace: str) -> Self:
         """This store, bound to a namespace. It leaves the connection to this one to close."""
-        validation.check_namespace(namespace)
         if namespace is None:
             raise InvalidInputError("a tenant has a namespace of its own; got None")
         if self.bound:
@@ -233,8 +233,12 @@ class RecordStore:
     ) -> list[str]:
         """`add` of records that have ids, without embedding texts that are stored already."""
         given = [i async for i in items] if isinstance(items, AsyncIterable) else [*items]
-        if not all(item.named for item in given):
-            raise InvalidInputError("an update needs the id of every record")
+        given = [as_item(item, position) for position, item in enumerate(given)]
+        lacking = [position for position, item in enumerate(given) if not item.named]
+        if lacking:
+            raise InvalidInputError(
+                f"an update needs the id of every record; position {lacking[0]} has none"
+            )
         await self._settled(io)
         ids = [item.record.id for item in given]
         found = {vector.id: vector for vector in await self._vectors(io, ids)}
@@ -266,7 +270,7 @@ class RecordStore:
         Text and values stay, and are not embedded again. Returns the ids of the records that are
         there, in order.
         """
-        validation.check_id_list(ids)
+        ids = validation.as_ids(ids)
         validation.flag("replace", replace)
         goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
         each = _changes(changes, len(ids))
@@ -369,6 +373,7 @@ class RecordStore:
         """The ``k`` records nearest to one that is stored, itself left out; best first."""
         k = validation.whole_number("k", k)
         namespace = self.in_namespace(options.get("namespace"))
+        record_id = validation.as_id(record_id)
         vectors = await self._vectors(io, [record_id], namespace)
         if not vectors:
             raise InvalidInputError(
@@ -531,7 +536,7 @@ class RecordStore:
         Where texts stand elsewhere, they are deleted when reads no longer see their records, and
         this waits for that.
         """
-        validation.check_id_list(ids)
+        ids = validation.as_ids(ids)
         waits = self._waits(wait, wait_timeout)
         if ids and await self.index.exists(io):
             await self._delete(io, [*map(self.stored_id, ids)], waits)
@@ -596,8 +601,8 @@ class RecordStore:
             raise TypeError(
                 f"namespace={namespace!r}: this view is bound to the namespace {self.namespace!r}"
             )
-        validation.check_namespace(namespace)
-        return namespace if namespace is not None else self.namespace
+        given = validation.as_namespace(namespace)
+        return given if given is not None else self.namespace
 
     def stored_id(self, name: str) -> str:
         """The id that a record is stored under; one that no record can have stays as it is."""
@@ -636,7 +641,10 @@ class RecordStore:
     async def _plan(
         self, io: Io, options: SelectOptions, refs: Sequence[str] | None = None
     ) -> Plan:
-        within = None if refs is None else {layout.REF: [layout.ref_value(ref) for ref in refs]}
+        within = None
+        if refs is not None:
+            known = validation.as_ids(refs, "ref_doc_ids")
+            within = {layout.REF: [*map(layout.ref_value, known)]}
         return await selection.make_plan(
             options.get("filter"),
             options.get("vectorize_filter"),
@@ -651,7 +659,7 @@ class RecordStore:
         self, io: Io, ids: Sequence[str], namespace: str | None = None
     ) -> list[Vector]:
         """The vectors with these ids, of one namespace unless None, in order."""
-        validation.check_id_list(ids)
+        ids = validation.as_ids(ids)
         if not ids or not await self.index.exists(io):
             return []
         found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])

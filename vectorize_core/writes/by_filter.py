@@ -46,14 +46,15 @@ async def delete(
     if given is not None:
         if verify or options:
             raise InvalidInputError("a delete takes ids or a filter, not both")
-        return await writing.delete(io, state, given, wait=wait, wait_timeout=wait_timeout)
+        ids = validation.as_ids(given)
+        return await writing.delete(io, state, ids, wait=wait, wait_timeout=wait_timeout)
     check_is_filter(options.get("filter"), options.get("vectorize_filter"))
     rounds = rounds_to_delete(io, state, await select(io, state, options), verify=verify)
     mutations: list[Mutation] = []
     async with aclosing(rounds) as found:
-        async for ids in found:
+        async for some in found:
             goal = "visible" if verify else wait
-            mutations += await writing.delete(io, state, ids, wait=goal, wait_timeout=wait_timeout)
+            mutations += await writing.delete(io, state, some, wait=goal, wait_timeout=wait_timeout)
     return tuple(mutations)
 
 

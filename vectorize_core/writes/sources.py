@@ -109,13 +109,9 @@ class Vectors(Source[Vector]):
         self, checkpoint: Checkpoint, batch_size: int
     ) -> AsyncGenerator[list[Entry], None]:
         async with aclosing(self.chunks(batch_size)) as chunks:
-            async for start, vectors in chunks:
+            async for start, given in chunks:
                 await self._io.sleep(0)
-                for position, vector in enumerate(vectors, start):
-                    if not isinstance(vector, Vector):
-                        raise InvalidInputError(
-                            f"vectors[{position}] is a Vector; got {shown(vector)}"
-                        )
+                vectors = [_as_vector(v, position) for position, v in enumerate(given, start)]
                 sizes = [
                     validation.check_record(vector.id, vector.namespace, vector.metadata)
                     for vector in vectors
@@ -130,6 +126,20 @@ class Vectors(Source[Vector]):
                         entries.append(Entry.of(position, vector, size, digest))
                 if entries:
                     yield entries
+
+
+def _as_vector(given: Vector, position: int) -> Vector:
+    """A vector whose id and namespace are plain strings."""
+    if not isinstance(given, Vector):
+        raise InvalidInputError(f"vectors[{position}] is a Vector; got {shown(given)}")
+    if type(given.id) is str and (given.namespace is None or type(given.namespace) is str):
+        return given
+    return Vector(
+        validation.as_id(given.id, f"the id of vectors[{position}]"),
+        given.values,
+        validation.as_namespace(given.namespace),
+        given.metadata,
+    )
 
 
 class Ids(Source[str]):
