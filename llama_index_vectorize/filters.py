@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 from llama_index.core.vector_stores.types import (
@@ -12,8 +12,11 @@ from llama_index.core.vector_stores.types import (
     MetadataFilters,
 )
 
+from llama_index_vectorize.nodes import recorded_source
+from vectorize_core import layout
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidFilterError, InvalidInputError
+from vectorize_core.filters import push
 from vectorize_core.filters.ast import (
     EVERYTHING,
     NOTHING,
@@ -22,15 +25,18 @@ from vectorize_core.filters.ast import (
     Not,
     Operator,
     Or,
+    Test,
     Where,
     joined,
 )
 from vectorize_core.filters.builders import F
-from vectorize_core.filters.evaluate import lookup, seen
+from vectorize_core.filters.describe import describe
+from vectorize_core.filters.evaluate import lookup, matcher, seen
 from vectorize_core.filters.parse import build_test, parse
 from vectorize_core.filters.patterns import escape
 from vectorize_core.layout import Record
-from vectorize_core.reads.selection import AnyFilter, FindOptions
+from vectorize_core.models import IndexType
+from vectorize_core.reads.selection import AnyFilter, FindOptions, Properties
 
 T = TypeVar("T")
 _OPERATORS: Final[dict[FilterOperator, Operator]] = {
@@ -45,6 +51,8 @@ _OPERATORS: Final[dict[FilterOperator, Operator]] = {
 }
 
 
+SOURCE_KEYS: Final = frozenset({"ref_doc_id", "doc_id", "document_id"})
+"""What LlamaIndex's stores call the source document of a node."""
 NodeFilters: TypeAlias = MetadataFilters | AnyFilter
 """LlamaIndex's filters, or this project's: a dict or an expression. Those take booleans too."""
 
@@ -66,6 +74,47 @@ def is_filter(filters: NodeFilters | None) -> bool:
     if isinstance(filters, Expression):
         return True
     return bool(filters.filters if isinstance(filters, MetadataFilters) else filters)
+
+
+async def by_source(expression: Expression, properties: Properties) -> Expression:
+    """A filter in which the names that LlamaIndex has for a node's source document mean that.
+
+    LlamaIndex's other stores keep it under these names, over what the metadata say. Here, where
+    the index has a metadata index of such a name, the metadata of a node that has it come first.
+    """
+    named = (leaf.path for leaf in push.leaves(expression) if isinstance(leaf, Test))
+    if SOURCE_KEYS.isdisjoint(named):
+        return expression
+    return _by_source(expression, await properties())
+
+
+def _by_source(expression: Expression, indexed: Mapping[str, IndexType]) -> Expression:
+    match expression:
+        case Test(path, _, _) if path in SOURCE_KEYS:
+            by_source = _source_test(expression, indexed)
+            if path not in indexed:
+                return by_source
+            own = F(path).exists()
+            return joined(Or, (joined(And, (own, expression)), joined(And, (Not(own), by_source))))
+        case And(parts) | Or(parts):
+            return type(expression)(tuple(_by_source(part, indexed) for part in parts))
+        case Not(part):
+            return Not(_by_source(part, indexed))
+    return expression
+
+
+def _source_test(test: Test, indexed: Mapping[str, IndexType]) -> Expression:
+    """A test of the source document: looked up, where it stands in an index, and is whole."""
+    if layout.REF in indexed and test.operator in ("$eq", "$ne", "$in", "$nin"):
+        wanted = test.operand if test.operator in ("$in", "$nin") else (test.operand,)
+        # The name of a document is a string.
+        refs = tuple(layout.ref_value(one) for one in wanted if isinstance(one, str))
+        found = Test(layout.REF, "$in", refs) if refs else NOTHING
+        return found if test.operator in ("$eq", "$in") else Not(found)
+    holds = matcher(test)
+    return Where(
+        lambda record: holds(Record("", None, {test.path: recorded_source(record)})), describe(test)
+    )
 
 
 def check_selected(
@@ -134,7 +183,8 @@ def _part_of(key: str, text: str) -> Where:
     """What ``in`` means with a text instead of a list: the stored text is a part of it."""
 
     def holds(record: Record) -> bool:
-        kind, value = seen(lookup(record.metadata, key))
+        found = recorded_source(record) if key in SOURCE_KEYS else lookup(record.metadata, key)
+        kind, value = seen(found)
         return kind == "text" and value in text
 
     return Where(holds, f"{key!r} is a part of {text!r}")

@@ -194,6 +194,15 @@ def class_of(record: Record) -> type[BaseNode]:
     return next(_possible_classes(found)) if found is not None else TextNode
 
 
+def recorded_source(record: Record) -> str | None:
+    """`source_of` the node of a record; None where no node was written."""
+    found = _described(record)
+    if found is None:
+        return None
+    source = found.held["relationships"].get(NodeRelationship.SOURCE.value)
+    return source.node_id if source is not None else record.id
+
+
 class _Description(NamedTuple):
     """What a record says of its node: names of classes, the best first, and the fields."""
 

@@ -16,7 +16,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from llama_index_vectorize.filters import NodeFilters, check_selected, to_expression
+from llama_index_vectorize.filters import NodeFilters, by_source, check_selected, to_expression
 from llama_index_vectorize.items import to_items
 from llama_index_vectorize.nodes import to_node
 from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
@@ -226,7 +226,10 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         }
         # Before the fields are set: its errors are clearer than those of pydantic.
         records = RecordStore(
-            index=StoreIndex(target=target, **creation), texts=as_texts(texts), **settings
+            index=StoreIndex(target=target, **creation),
+            texts=as_texts(texts),
+            translate=by_source,
+            **settings,
         )
         address = records.connection.address
         settings |= {

@@ -28,6 +28,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
+from vectorize_core import layout
 from vectorize_core.filters import patterns
 from vectorize_core.filters.ast import And, Expression, Not, Or, Test, Where
 from vectorize_core.layout import Record, value_codec
@@ -92,6 +93,9 @@ def evaluate(expression: Expression, given: Mapping[str, Any] | Record) -> bool:
 def matcher(expression: Expression) -> Matcher:
     """`evaluate` for many records: the expression as one function of a record."""
     match expression:
+        case Test(layout.REF, _, _):
+            holds = _holds(expression)
+            return lambda record: holds(seen(_ref(record)))
         case Test(path, _, _):
             holds = _holds(expression)
             return lambda record: holds(seen(lookup(record.metadata, path)))
@@ -107,6 +111,11 @@ def matcher(expression: Expression) -> Matcher:
         case Where(predicate):
             return lambda record: bool(predicate(record))
     assert_never(expression)
+
+
+def _ref(record: Record) -> Any:
+    """A record's source document, as its vector says; raw metadata have it among them."""
+    return record.read_ref if record.read_ref is not None else record.metadata.get(layout.REF)
 
 
 def lookup(metadata: Mapping[str, Any], path: str) -> Any:

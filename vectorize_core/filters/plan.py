@@ -79,11 +79,16 @@ def is_raw(path: str) -> bool:
     return path not in (layout.BUCKET, layout.OWN)
 
 
-def in_records(text_key: str) -> Stored:
-    """`Stored` for records of our layout, which keeps other keys inside ``_vs``."""
+def in_records(text_key: str, *, refs: bool = False) -> Stored:
+    """`Stored` for records of our layout, which keeps other keys inside ``_vs``.
+
+    ``refs``: filters may ask for the `layout.REF` of records, which is not of their metadata.
+    """
 
     def stored(path: str) -> bool:
         # A key with a dot is kept inside ``_vs``, and takes precedence over a nested property.
+        if path == layout.REF:
+            return refs
         escaped = path in (text_key, layout.DEFAULT_TEXT_KEY) or path.startswith(layout.EXTRA)
         return not escaped and "." not in path
 

@@ -54,7 +54,7 @@ class Record:
     ``text`` is None where a foreign vector has none, or where it is elsewhere: under ``text_name``
     in a store of texts. ``node`` is what LlamaIndex needs beyond text and metadata, as JSON.
     ``ref`` names the source document. ``public_id`` is what a tenant calls the record, where it is
-    stored under another id.
+    stored under another id. ``read_ref`` is the `ref_value` that a record was read with.
     """
 
     id: str
@@ -64,6 +64,7 @@ class Record:
     ref: str | None = None
     text_name: str | None = None
     public_id: str | None = None
+    read_ref: str | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -211,6 +212,7 @@ def decode(
         text,
         values,
         node=node if isinstance(node, dict) else None,
+        read_ref=_text(stored.get(REF)),
         text_name=text_name if text_name and _TEXT_NAME.fullmatch(text_name) else None,
         public_id=_text(extra.get("id")) or None,
     )

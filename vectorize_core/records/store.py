@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack
@@ -21,7 +21,9 @@ from vectorize_core import layout, limits, scoring
 from vectorize_core.api import validation
 from vectorize_core.connection import Connection
 from vectorize_core.errors import ConfigurationError, InvalidInputError, OversizedError, shown
+from vectorize_core.filters.ast import Expression
 from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import Plan, Unindexed, in_records
 from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Filter, Match, Values, Vector
@@ -33,6 +35,7 @@ from vectorize_core.reads.selection import (
     AnyFilter,
     FindOptions,
     Precision,
+    Properties,
     RequestLimit,
     Selection,
     SelectOptions,
@@ -58,6 +61,8 @@ from vectorize_core.writes.writing import WriteOptions
 
 Changes: TypeAlias = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 """Metadata for all records of a call, or for each its own."""
+Translate: TypeAlias = Callable[[Expression, Properties], Awaitable[Expression]]
+"""Of a filter, and the filterable properties when awaited, the filter that is meant."""
 OnOversize: TypeAlias = Literal["error", "cut"]
 """What becomes of a text that does not fit into its vector and has nowhere else to go."""
 
@@ -89,7 +94,8 @@ class RecordStore:
     ``namespace`` is where records are written and looked for; None writes to the unnamed one and
     looks in all. A store that is ``bound`` to its namespace is a tenant's: it reaches no record of
     another namespace. Its records are stored under digests of their ids, so that no two tenants'
-    are the same; it takes and returns the tenant's own ids.
+    are the same; it takes and returns the tenant's own ids. ``translate`` gives a filter the
+    meaning that it has in a framework.
     """
 
     index: StoreIndex
@@ -97,6 +103,7 @@ class RecordStore:
     namespace: str | None = None
     bound: bool = False
     text_key: str = layout.DEFAULT_TEXT_KEY
+    translate: Translate | None = dataclasses.field(default=None, repr=False)
     texts: TextStore | None = None
     on_oversize: OnOversize = "error"
     on_missing_text: OnMissingText = "error"
@@ -641,16 +648,19 @@ class RecordStore:
     async def _plan(
         self, io: Io, options: SelectOptions, refs: Sequence[str] | None = None
     ) -> Plan:
+        given = options.get("filter")
+        if self.translate is not None and given is not None:
+            given = await self.translate(parse(given), partial(self.index.properties, io))
         within = None
         if refs is not None:
             known = validation.as_ids(refs, "ref_doc_ids")
             within = {layout.REF: [*map(layout.ref_value, known)]}
         return await selection.make_plan(
-            options.get("filter"),
+            given,
             options.get("vectorize_filter"),
             partial(self.index.properties, io),
             index_name=self.index.name,
-            stored=in_records(self.text_key),
+            stored=in_records(self.text_key, refs=self.translate is not None),
             within=within,
             unindexed=options.get("unindexed", "error"),
         )
@@ -701,5 +711,6 @@ def _check_count(ids: Sequence[str], max_requests: int) -> None:
     """So many ids may be read."""
     validation.check_id_list(ids)
     count = len(dict.fromkeys(ids))
-    limit = RequestLimit(max_requests, f"reading by {count} ids", instead="give fewer ids")
+    most = validation.whole_number("max_requests", max_requests, least=1)
+    limit = RequestLimit(most, f"reading by {count} ids", instead="give fewer ids")
     limit.expect(math.ceil(count / limits.MAX_IDS_PER_GET))
