@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from langchain_core.structured_query import (
@@ -14,6 +15,7 @@ from langchain_core.structured_query import (
     Visitor,
 )
 
+from vectorize_core.errors import InvalidFilterError, shown
 from vectorize_core.filters.parse import parse
 
 _COMPARATORS = {
@@ -48,11 +50,15 @@ class VectorizeTranslator(Visitor):
         return {_OPERATORS[operation.operator]: arguments}
 
     def visit_comparison(self, comparison: Comparison) -> dict[str, Any]:
-        """The filter of a comparison; ``in`` and ``nin`` take a single value as a list of one."""
+        """The filter of a comparison; ``in`` and ``nin`` take a single value as a list of one.
+
+        Raises `InvalidFilterError` for a date or a time that there is not.
+        """
         value = comparison.value
+        plain = partial(_plain, comparison.attribute)
         several = comparison.comparator in (Comparator.IN, Comparator.NIN)
         items = list(value) if isinstance(value, (list, tuple)) else [value]
-        operand = [_plain(item) for item in items] if several else _plain(value)
+        operand = [plain(item) for item in items] if several else plain(value)
         return {comparison.attribute: {_COMPARATORS[comparison.comparator]: operand}}
 
     def visit_structured_query(
@@ -69,10 +75,28 @@ class VectorizeTranslator(Visitor):
         return structured_query.query, {"filter": translated}
 
 
-def _plain(value: Any) -> Any:
+def _plain(attribute: str, value: Any) -> Any:
     """A value as it is stored. LangChain's parser wraps dates in a dict and writes UTC as Z."""
-    if isinstance(value, dict) and value.get("type") == "date":
-        return value["date"]
-    if isinstance(value, dict) and value.get("type") == "datetime":
-        return datetime.fromisoformat(value["datetime"].upper()).isoformat()
-    return value
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind not in ("date", "datetime"):
+        return value
+    written = value.get(kind)
+    try:
+        return _day(str(written)) if kind == "date" else _moment(str(written))
+    except ValueError as error:
+        form = "2024-05-31" if kind == "date" else "2024-05-31T23:59:59+00:00"
+        raise InvalidFilterError(
+            f"{attribute} is compared with a {kind} such as {form}; got {shown(written)}: {error}"
+        ) from error
+
+
+def _day(written: str) -> str:
+    try:
+        return date.fromisoformat(written).isoformat()
+    except ValueError:
+        # What LangChain's parser takes for a date as well: 2024-5-1.
+        return datetime.strptime(written, "%Y-%m-%d").date().isoformat()  # noqa: DTZ007
+
+
+def _moment(written: str) -> str:
+    return datetime.fromisoformat(written.upper()).isoformat()

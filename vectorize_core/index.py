@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from vectorize_core import limits
 from vectorize_core.api.operations import GetInfo, ListMetadataIndexes
+from vectorize_core.api.validation import flag
 from vectorize_core.connection import Connection
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
@@ -82,7 +83,7 @@ class Index(_Named):
         Returns one `Mutation` a request. Raises `InvalidVectorError` naming the record,
         `PartialWriteError` when some were written and some not, `WaitTimeoutError`.
         """
-        if dry_run:
+        if flag("dry_run", dry_run):
             return run(estimate_vectors(self._io, self._state, vectors, **options))
         return run(writing.upsert(self._io, self._state, vectors, **options))
 
@@ -102,7 +103,7 @@ class Index(_Named):
         self, vectors: Iterable[Vector], *, dry_run: bool = False, **options: Unpack[WriteOptions]
     ) -> tuple[Mutation, ...] | WriteEstimate:
         """Write vectors whose ids are new; the service ignores those that exist. See `upsert`."""
-        if dry_run:
+        if flag("dry_run", dry_run):
             return run(estimate_vectors(self._io, self._state, vectors, **options))
         return run(writing.insert(self._io, self._state, vectors, **options))
 
@@ -235,7 +236,7 @@ class AsyncIndex(_Named):
         self, vectors: Records[Vector], *, dry_run: bool = False, **options: Unpack[WriteOptions]
     ) -> tuple[Mutation, ...] | WriteEstimate:
         """`Index.upsert`, awaited; takes async iterables too."""
-        if dry_run:
+        if flag("dry_run", dry_run):
             return await estimate_vectors(self._io, self._state, vectors, **options)
         return await writing.upsert(self._io, self._state, vectors, **options)
 
@@ -255,7 +256,7 @@ class AsyncIndex(_Named):
         self, vectors: Records[Vector], *, dry_run: bool = False, **options: Unpack[WriteOptions]
     ) -> tuple[Mutation, ...] | WriteEstimate:
         """`Index.insert`, awaited; takes async iterables too."""
-        if dry_run:
+        if flag("dry_run", dry_run):
             return await estimate_vectors(self._io, self._state, vectors, **options)
         return await writing.insert(self._io, self._state, vectors, **options)
 

@@ -91,6 +91,45 @@ def test_what_a_model_wrote_is_checked_before_the_search() -> None:
         translated(Operation(Operator.OR, [Comparison(Comparator.EQ, "$x", 1), YEAR]))
 
 
+NO_TIMES: dict[str, tuple[dict[str, Any], str]] = {
+    "month 13": ({"type": "date", "date": "2024-13-01"}, "a date such as .*; got '2024-13-01'"),
+    "day 30 of February": ({"type": "date", "date": "2024-02-30"}, "got '2024-02-30'"),
+    "no date": ({"type": "date", "date": "soon"}, "got 'soon'"),
+    "a date of None": ({"type": "date", "date": None}, "got None"),
+    "a date that is missing": ({"type": "date"}, "got None"),
+    "a number": ({"type": "date", "date": 2024}, "got 2024"),
+    "a time of month 13": (
+        {"type": "datetime", "datetime": "2024-13-01T00:00:00Z"},
+        "a datetime such as .*; got '2024-13-01T00:00:00Z'",
+    ),
+    "hour 25": ({"type": "datetime", "datetime": "2024-05-01T25:00:00"}, "got '2024-05-01T25"),
+    "a time that is missing": ({"type": "datetime"}, "a datetime such as .*; got None"),
+}
+
+
+@pytest.mark.parametrize("comparator", [Comparator.EQ, Comparator.GTE, Comparator.IN])
+@pytest.mark.parametrize(("value", "said"), NO_TIMES.values(), ids=NO_TIMES)
+def test_a_date_that_there_is_not_is_refused_by_name(
+    comparator: Comparator, value: dict[str, Any], said: str
+) -> None:
+    given = [value] if comparator == Comparator.IN else value
+    with pytest.raises(InvalidFilterError, match=f"^day is compared with .*{said}"):
+        translated(Operation(Operator.AND, [YEAR, Comparison(comparator, "day", given)]))
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ({"type": "date", "date": "2024-5-1"}, "2024-05-01"),
+        ({"type": "datetime", "datetime": "2024-05-01T10:00:00"}, "2024-05-01T10:00:00"),
+        ({"type": "datetime", "datetime": "2024-05-01t10:00:00z"}, "2024-05-01T10:00:00+00:00"),
+    ],
+)
+def test_a_date_is_compared_as_it_is_stored(value: dict[str, Any], stored: str) -> None:
+    comparison = Comparison(Comparator.EQ, "day", value)
+    assert translated(comparison) == {"filter": {"day": {"$eq": stored}}}
+
+
 def test_a_function_gets_the_document_as_the_store_returns_it() -> None:
     seen: list[Document] = []
 

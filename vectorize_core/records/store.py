@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -210,7 +210,7 @@ class RecordStore:
         A text that is too long goes to the store's `long_texts`. If one there is replaced, the
         write waits until reads see it, and deletes the old one.
         """
-        validation.flag("dry_run", dry_run)
+        self._check_adding(namespace=namespace, dry_run=dry_run, **options)
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
         putting = self._putting()
@@ -235,10 +235,17 @@ class RecordStore:
             await putting.finish(io, waits["wait_timeout"])
         return source.ids
 
+    def _check_adding(self, **options: Unpack[AddOptions]) -> None:
+        """What `add` would refuse; an update reads before it adds."""
+        self.in_namespace(options.pop("namespace", None))
+        validation.flag("dry_run", options.pop("dry_run", False))
+        writing.check_options(**cast("WriteOptions", options))
+
     async def update(
         self, io: Io, items: Records[Item], **options: Unpack[AddOptions]
     ) -> list[str]:
         """`add` of records that have ids, without embedding texts that are stored already."""
+        self._check_adding(**options)
         given = [i async for i in items] if isinstance(items, AsyncIterable) else [*items]
         given = [as_item(item, position) for position, item in enumerate(given)]
         lacking = [position for position, item in enumerate(given) if not item.named]
@@ -361,6 +368,11 @@ class RecordStore:
             return []
         if isinstance(query, str):
             query = await self._embedded(io, query)
+        return await self._nearest(io, query, k, chosen, return_values=return_values)
+
+    async def _nearest(
+        self, io: Io, query: Values, k: int, chosen: Selection, *, return_values: bool = False
+    ) -> list[Hit]:
         matches = await search.search(
             io,
             self._state,
@@ -379,6 +391,7 @@ class RecordStore:
     ) -> list[Hit]:
         """The ``k`` records nearest to one that is stored, itself left out; best first."""
         k = validation.whole_number("k", k)
+        chosen = await self._select(io, options, max_requests=MAX_SEARCH_REQUESTS)
         namespace = self.in_namespace(options.get("namespace"))
         record_id = validation.as_id(record_id)
         vectors = await self._vectors(io, [record_id], namespace)
@@ -386,7 +399,9 @@ class RecordStore:
             raise InvalidInputError(
                 f"no record of the index {self.index.name!r} has the id {record_id!r}"
             )
-        hits = await self.search(io, vectors[0].values, k + 1, **options)
+        if chosen is None:
+            return []
+        hits = await self._nearest(io, vectors[0].values, k + 1, chosen)
         return [hit for hit in hits if hit.match.id != vectors[0].id][:k]
 
     async def embed_query(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from vectorize_core import layout
+from vectorize_core.api import validation
 from vectorize_core.errors import (
     ApiMessage,
     ConfigurationError,
@@ -39,6 +40,8 @@ class StoreIndex:
     metadata_indexes: Mapping[str, IndexType] | None = None
 
     def __post_init__(self) -> None:
+        if self.create_index is not None:
+            validation.flag("create_index", self.create_index)
         if self.metric is not None:
             lifecycle.check_metric(self.metric)
         lifecycle.check_metadata_indexes(self.name, self._promised)

@@ -179,6 +179,7 @@ async def create_metadata_index(
 
 async def delete_metadata_index(io: Io, state: IndexState, property_name: str) -> Mutation:
     """Delete one metadata index; the mutation has no id if its answer was lost."""
+    validation.text("property_name", property_name)
 
     async def settled() -> Mutation | None:
         present = await get_metadata_indexes(io, state, refresh=True)

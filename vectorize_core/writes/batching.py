@@ -130,8 +130,7 @@ class Batcher:
         self._in_flight = in_flight
         self._entries = entries
         self._batch_size = batch_size
-        most = limits.MAX_UPLOAD_BYTES
-        self._max_bytes = _checked("max_batch_bytes", max_batch_bytes, MAX_BATCH_BYTES, most)
+        self._max_bytes = check_batch_bytes(max_batch_bytes)
         self._keep_last = keep_last
         self._held: Batch | None = None
         self._carried: list[Entry] = []
@@ -195,6 +194,11 @@ def check_batch_size(batch_size: int | None) -> int:
     """The number of records in a request, at most what the service accepts."""
     most = limits.MAX_VECTORS_PER_WRITE
     return _checked("batch_size", batch_size, DEFAULT_BATCH_SIZE, most)
+
+
+def check_batch_bytes(max_batch_bytes: int | None) -> int:
+    """The size of a request, at most what the service accepts."""
+    return _checked("max_batch_bytes", max_batch_bytes, MAX_BATCH_BYTES, limits.MAX_UPLOAD_BYTES)
 
 
 def _checked(name: str, given: int | None, default: int, most: int) -> int:

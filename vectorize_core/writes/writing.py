@@ -28,7 +28,14 @@ from vectorize_core.state.waiting import (
 from vectorize_core.transport.events import BatchEvent
 from vectorize_core.transport.io import Io, SyncIo
 from vectorize_core.transport.retry import is_refusal
-from vectorize_core.writes.batching import Batch, Batcher, Entry, Piece, check_batch_size
+from vectorize_core.writes.batching import (
+    Batch,
+    Batcher,
+    Entry,
+    Piece,
+    check_batch_bytes,
+    check_batch_size,
+)
 from vectorize_core.writes.checkpoint import Checkpoint, Resume, open_checkpoint
 from vectorize_core.writes.outcome import WriteOutcome
 from vectorize_core.writes.progress import BatchReport, OnBatch, progress_bar
@@ -102,6 +109,22 @@ async def delete(
     )
 
 
+def check_options(**options: Unpack[WriteOptions]) -> None:
+    """`InvalidInputError` for the first option that is not as it should be."""
+    check_batch_size(options.get("batch_size"))
+    check_batch_bytes(options.get("max_batch_bytes"))
+    validation.whole_number("concurrency", options.get("concurrency", 1), least=1)
+    validation.flag("show_progress", options.get("show_progress", False))
+    on_batch, behavior = options.get("on_batch"), options.get("unparsable_behavior")
+    if on_batch is not None and not callable(on_batch):
+        raise InvalidInputError(f"on_batch is a function of a BatchReport; got {shown(on_batch)}")
+    if behavior not in (None, "error", "discard"):
+        raise InvalidInputError(
+            f"unparsable_behavior is 'error' or 'discard'; got {shown(behavior)}"
+        )
+    check_waits(options.get("wait", False), options.get("wait_timeout", DEFAULT_WAIT_TIMEOUT))
+
+
 async def write(
     io: Io,
     state: IndexState,
@@ -128,13 +151,12 @@ async def write(
     ``__cause__``.
     """
     concurrency = validation.whole_number("concurrency", concurrency, least=1)
-    validation.flag("show_progress", show_progress)
-    if on_batch is not None and not callable(on_batch):
-        raise InvalidInputError(f"on_batch is a function of a BatchReport; got {shown(on_batch)}")
-    if unparsable_behavior not in (None, "error", "discard"):
-        raise InvalidInputError(
-            f"unparsable_behavior is 'error' or 'discard'; got {shown(unparsable_behavior)}"
-        )
+    check_options(
+        max_batch_bytes=max_batch_bytes,
+        on_batch=on_batch,
+        show_progress=show_progress,
+        unparsable_behavior=unparsable_behavior,
+    )
     if isinstance(io, SyncIo):
         if isinstance(source.records, AsyncIterable):
             raise InvalidInputError("an async iterable needs the async method")
