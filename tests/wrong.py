@@ -103,7 +103,8 @@ WAIT = {
     "a list": ([], r"wait is False, True, 'processed' or 'visible'; got \[\]"),
 }
 NAMESPACE = {
-    "a number": (5, "a namespace is a non-empty string or None; got 5"),
+    "a boolean": (True, "a namespace is a non-empty string or None; got True"),
+    "a float": (5.0, "a namespace is a non-empty string or None; got 5.0"),
     "empty": ("", "a namespace is a non-empty string or None; got ''"),
     "a list": (["a"], "a namespace is a non-empty string or None; got"),
 }

@@ -44,7 +44,7 @@ VECTORS = {
     "a text inside": (["a"], r"vectors\[0\] is a Vector; got 'a' \(str\)"),
     "a dict inside": ([{"id": "a"}], r"vectors\[0\] is a Vector; got .*\(dict\)"),
     "None inside": ([Vector("a", VECTOR), None], r"vectors\[1\] is a Vector; got None"),
-    "an id that is none": ([Vector(5, VECTOR)], "an id is a non-empty string; got 5"),  # type: ignore[arg-type]
+    "an id that is none": ([Vector(None, VECTOR)], "an id is a non-empty string"),  # type: ignore[arg-type]
 }
 INDEXED = {
     "property_name": {"a number": (5, "5 cannot be the name of a metadata property")},
@@ -56,8 +56,8 @@ WRONG: dict[str, dict[str, Wrong]] = {
     "query": {"vector": embedding("vector"), **QUERY},
     "query_by_id": {
         "vector_id": {
-            "None": (None, "an id is a non-empty string; got None"),
-            "a list": (["a"], r"an id is a non-empty string; got \['a'\]"),
+            "None": (None, "None; an id is a non-empty string"),
+            "a list": (["a"], r"\['a'\] \(list\); an id is a non-empty string"),
         },
         **QUERY,
     },

@@ -462,7 +462,7 @@ OF_STORES: dict[str, tuple[dict[str, Any], str]] = {
     "batch_size": ({"batch_size": "5"}, r"batch_size is a whole number; got '5' \(str\)"),
     "wait": ({"wait": "soon"}, "wait is False, True, .*; got 'soon'"),
     "wait_timeout": ({"wait_timeout": "5"}, "wait_timeout is a number that is not negative"),
-    "namespace": ({"namespace": 5}, "a namespace is a non-empty string or None; got 5"),
+    "namespace": ({"namespace": 5.0}, "a namespace is a non-empty string or None; got 5"),
     "text_key": ({"text_key": 5}, "text_key=5"),
     "on_oversize": ({"on_oversize": 5}, "on_oversize is 'error' or 'cut'; got 5"),
     "on_missing_text": ({"on_missing_text": 5}, "on_missing_text is 'error' or 'empty'; got 5"),
