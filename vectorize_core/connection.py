@@ -18,6 +18,7 @@ from vectorize_core.transport.io import AsyncIo, SyncIo
 from vectorize_core.transport.loopback import is_loopback
 from vectorize_core.transport.rate_limit import CLOUDFLARE, RateLimit, RateLimiter
 from vectorize_core.transport.retry import RetryPolicy
+from vectorize_core.transport.turns import Turns
 
 if TYPE_CHECKING:
     import httpx
@@ -70,7 +71,7 @@ class Address:
 
 
 class Connection:
-    """An executor, and the retry policy, rate limiter and events that all calls over it share.
+    """An executor, and the retry policy, rate limiter, turns and events of all calls over it.
 
     Pickles as its `Address`: the copy takes its credentials from the environment, and has no
     ``on_event``.
@@ -82,12 +83,14 @@ class Connection:
         retry: RetryPolicy | None = None,
         *,
         limiter: RateLimiter | None = None,
+        turns: Turns | None = None,
         events: Events | None = None,
         address: Address | None = None,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
         self.limiter = limiter
+        self.turns = turns
         self.events = events if events is not None else Events()
         self.address = address or Address(unpicklable="it has an executor of its own")
         self._states: dict[str, IndexState] = {}
@@ -114,18 +117,22 @@ class Connection:
 
     def io(self) -> SyncIo:
         """The `Io` of sync calls."""
-        return SyncIo(self.executor, self.retry, limiter=self.limiter, events=self.events)
+        return SyncIo(self.executor, self.retry, **self._shared)
 
     def async_io(self) -> AsyncIo:
         """The `Io` of async calls."""
-        return AsyncIo(self.executor, self.retry, limiter=self.limiter, events=self.events)
+        return AsyncIo(self.executor, self.retry, **self._shared)
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        return {"limiter": self.limiter, "turns": self.turns, "events": self.events}
 
     def close(self) -> None:
-        """Close what sync calls use; safe to call again."""
+        """Close it, in every thread and event loop; safe to call again."""
         self.executor.close()
 
     async def aclose(self) -> None:
-        """Close what sync and async calls use; safe to call again."""
+        """Close it in the running event loop, and what nothing else uses; safe to call again."""
         await self.executor.aclose()
 
 
@@ -165,7 +172,9 @@ def http_connection(
         unpicklable="it uses an injected httpx client or transport" if is_injected else "",
     )
     limiter, events = RateLimiter(rate_limit), Events(options.get("on_event"))
-    return Connection(executor, retry, limiter=limiter, events=events, address=address)
+    return Connection(
+        executor, retry, limiter=limiter, turns=Turns(), events=events, address=address
+    )
 
 
 def local_connection(

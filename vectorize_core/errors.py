@@ -124,14 +124,19 @@ class ApiError(VectorizeError):
         self.message = first.message
         self.documentation_url = first.documentation_url
         self.pointer = first.pointer
+        self._hint = ""
         super().__init__(operation, status, errors)
+
+    def add_hint(self, hint: str) -> None:
+        """Say at the end of the message what to do."""
+        self._hint = hint
 
     def __str__(self) -> str:
         messages = "; ".join(map(str, self.errors)) or self.message
         text = f"{self.operation}: HTTP {self.status}: {messages}"
         if self.request_id:
             text += f" (request id {self.request_id})"
-        fix = _CODE_FIXES.get(self.code or 0) or _STATUS_FIXES.get(self.status)
+        fix = self._hint or _CODE_FIXES.get(self.code or 0) or _STATUS_FIXES.get(self.status)
         return f"{text}. {fix}" if fix else text
 
 
@@ -185,12 +190,14 @@ class ConnectionFailedError(VectorizeError):
     """No answer: the connection failed, broke or timed out.
 
     ``sent`` is False if the request cannot have reached the service. Otherwise the operation may
-    have been carried out and only its answer lost.
+    have been carried out and only its answer lost. ``patience`` is for how many seconds it makes
+    sense to try again; None if nothing is known about that.
     """
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
+    def __init__(self, message: str, *, sent: bool = True, patience: float | None = None) -> None:
         super().__init__(message)
         self.sent = sent
+        self.patience = patience
 
 
 class RequestTimeoutError(ConnectionFailedError):

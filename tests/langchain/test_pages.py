@@ -128,7 +128,7 @@ async def test_concurrency(tmp_path: Path) -> None:
     pages = examples("concurrency.md")
     with VectorizeVectorStore(Embedder(), index_name="docs", path=tmp_path / "data") as store:
         store.add_texts(["one", "two", "three"])
-        for heading in ("Threads", "Async", "Processes"):
+        for heading in ("Threads", "Async", "Many calls at once", "Processes"):
             names: dict[str, Any] = {"store": store, **made}
             await run(pages[heading], heading, names)
             if heading == "Threads":

@@ -54,33 +54,42 @@ class D1Database:
     def __init__(self, target: str) -> None:
         self._lock = threading.Lock()
         self._deadline = 0.0
-        self._connection = sqlite.connect(target)
-        self._connection.execute("PRAGMA foreign_keys = ON")
-        for limit, most in _LIMITS.items():
-            self._connection.setlimit(limit, most)
-        self._connection.set_progress_handler(lambda: time.monotonic() > self._deadline, 10_000)
+        self._target = target
+        self._connection: sqlite3.Connection | None = None
 
     def run(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Result]:
         """Carry out the statements in one transaction; a result for each."""
         with self._lock:
             self._deadline = time.monotonic() + MAX_SECONDS
-            self._connection.execute("BEGIN")
-            self._connection.set_authorizer(_authorize)
+            connection = self._opened()
+            connection.execute("BEGIN")
+            connection.set_authorizer(_authorize)
             try:
-                results = [_execute(self._connection, sql, params) for sql, params in statements]
-                self._connection.set_authorizer(None)
-                self._connection.commit()
+                results = [_execute(connection, sql, params) for sql, params in statements]
+                connection.set_authorizer(None)
+                connection.commit()
             except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
                 raise ServiceFault(400, _SQL_ERROR, f"{error}: SQLITE_ERROR") from None
             finally:
-                self._connection.set_authorizer(None)
-                self._connection.rollback()
+                connection.set_authorizer(None)
+                connection.rollback()
             return results
 
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite.connect(self._target)
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            for limit, most in _LIMITS.items():
+                self._connection.setlimit(limit, most)
+            self._connection.set_progress_handler(lambda: time.monotonic() > self._deadline, 10_000)
+        return self._connection
+
     def close(self) -> None:
-        """Close it, once a request that is being carried out has ended."""
+        """Close the file, once a request has ended; a later one opens it again."""
         with self._lock:
-            self._connection.close()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 class D1Databases:
@@ -106,6 +115,13 @@ class D1Databases:
                     target = str(self._folder / f"{name}.sqlite3")
                 database = self._open[name] = D1Database(target)
             return database
+
+    def release(self) -> None:
+        """Close the files until they are needed again; what is in memory stays."""
+        if self._folder is not None:
+            with self._lock:
+                for database in self._open.values():
+                    database.close()
 
     def close(self) -> None:
         """Close all databases."""

@@ -11,10 +11,10 @@ from typing import Any, TypeVar, cast
 from vectorize_core.api import d1
 from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
-from vectorize_core.errors import ApiMessage, VectorizeError, error_from_answer
+from vectorize_core.errors import ApiMessage, error_from_answer
 from vectorize_core.local import Service, ServiceFault
 from vectorize_core.local.d1_databases import D1Databases
-from vectorize_core.transport.executor import Answer
+from vectorize_core.transport.executor import Answer, Use
 
 T = TypeVar("T")
 
@@ -57,12 +57,12 @@ class EmbeddedExecutor:
     def __init__(self, service: Service, path: str | os.PathLike[str] = ":memory:") -> None:
         self.service = service
         self._databases = D1Databases(path)
-        self._closed = False
+        self._use = Use()
         self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
-        self._check_open()
+        self._use.check()
         try:
             return Answer(cast("T", self._carry_out(op)))
         except ServiceFault as fault:
@@ -77,13 +77,19 @@ class EmbeddedExecutor:
 
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
-        self._check_open()
+        self._use.check()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool(reads=op.kind == "read"), self.send, op)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise VectorizeError("this client is closed")
+        while True:
+            pool = self._pool(reads=op.kind == "read")
+            try:
+                coming = loop.run_in_executor(pool, self.send, op)
+            except RuntimeError:
+                if pool in self._pools.values():
+                    # The interpreter shuts down, when no thread begins any more.
+                    return self.send(op)
+                # Another event loop has stopped the idle threads meanwhile.
+                continue
+            return await coming
 
     def _pool(self, *, reads: bool) -> ThreadPoolExecutor:
         key = os.getpid(), reads
@@ -96,14 +102,32 @@ class EmbeddedExecutor:
 
     def close(self) -> None:
         """Stop the threads and close the service; no operation can follow."""
-        self._closed = True
-        for (pid, _), pool in list(self._pools.items()):
-            if pid == os.getpid():
-                pool.shutdown(wait=True)
-        self._pools.clear()
+        self._use.close()
+        self._stop_threads()
         self._databases.close()
         self.service.close()
 
     async def aclose(self) -> None:
-        """Stop the threads and close the service; no operation can follow."""
-        await asyncio.to_thread(self.close)
+        """Stop the threads and close the files; later calls of other loops begin them again.
+
+        No operation can follow in this loop. What is in memory stays.
+        """
+        self._use.leave()
+        try:
+            coming = asyncio.get_running_loop().run_in_executor(None, self._release)
+        except RuntimeError:
+            self._release()
+        else:
+            await coming
+
+    def _release(self) -> None:
+        self._stop_threads()
+        self._databases.release()
+        self.service.release()
+
+    def _stop_threads(self) -> None:
+        for pid, reads in [*self._pools]:
+            if pid == os.getpid():
+                pool = self._pools.pop((pid, reads), None)
+                if pool is not None:
+                    pool.shutdown(wait=True)

@@ -88,6 +88,12 @@ class Service:
         self._snapshots.clear()
         workers.stop()
 
+    def release(self) -> None:
+        """Close files and end threads until they are needed again; what is in memory stays."""
+        self._database.release()
+        self._snapshots.clear()
+        workers.stop()
+
     def compact(self, name: str | None = None) -> int:
         """Free the slots of deleted and replaced vectors in one index or all; returns how many.
 

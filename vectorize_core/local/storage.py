@@ -79,9 +79,17 @@ class Database:
 
     def close(self) -> None:
         """Close it once running transactions have ended; safe to call again."""
+        self._closed = True
+        self._shut()
+
+    def release(self) -> None:
+        """Close the files until they are needed again; what is in memory stays."""
+        if self.directory is not None:
+            self._shut()
+
+    def _shut(self) -> None:
         self._leave_parent()
         with self._reader.lock, self._writer.lock:
-            self._closed = True
             for link in (self._reader, self._writer):
                 if link.connection is not None:
                     link.connection.close()

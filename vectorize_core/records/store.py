@@ -172,12 +172,12 @@ class RecordStore:
                 target.texts.close()
 
     async def aclose(self) -> None:
-        """Close both variants of the connection, if it is the store's own."""
+        """Close the connection in the running event loop, if it is the store's own."""
         target = self.index.target
         if target.owned:
             await target.connection.aclose()
             if target.texts is not None:
-                await target.connection.async_io().offload(target.texts.close)
+                await target.connection.async_io().offload(target.texts.release)
 
     async def await_writes(self, io: Io, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store's connection to the index."""

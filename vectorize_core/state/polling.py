@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from vectorize_core.transport.io import Io
 from vectorize_core.transport.rate_limit import LimitUsedUpError
 from vectorize_core.transport.retry import is_transient
+from vectorize_core.transport.turns import NoTurnError
 
 _FIRST, _LONGEST = 0.05, 5.0
 
 
 def is_temporary(error: BaseException) -> bool:
     """Whether a poll that failed this way may succeed later."""
-    return is_transient(error) or isinstance(error, LimitUsedUpError)
+    return is_transient(error) or isinstance(error, (LimitUsedUpError, NoTurnError))
 
 
 class Polling:

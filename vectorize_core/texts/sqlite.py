@@ -77,6 +77,11 @@ class SqliteTexts(TextStore):
             if connection is not None:
                 connection.close()
 
+    def release(self) -> None:
+        """Close the file until it is needed again; what is in memory stays."""
+        if self._path != ":memory:":
+            self.close()
+
     async def _change(self, io: Io, change: Callable[[sqlite3.Connection], object]) -> None:
         def write() -> None:
             with self._transaction() as tx:

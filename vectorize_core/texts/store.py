@@ -60,6 +60,11 @@ class TextStore(ABC):
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Free what is held open; safe to call again."""
 
+    def release(self) -> None:
+        """Free what is held open until it is needed again, since others may use this; by default
+        `close`."""
+        self.close()
+
 
 def list_name(index: str, vector_id: str) -> str:
     """What the list of the texts of a record is called."""

@@ -116,9 +116,22 @@ def _stripped(value: str | None) -> str | None:
 
 
 def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"base_url must be an http or https address; got {url!r}")
+    # What is wrong may hold a password, so the address is shown only when it cannot.
+    shown = repr(url) if "@" not in url else "one with a user or password"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"base_url is no valid address, {shown}: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(
+            "base_url must be an http or https address, such as http://localhost:8989/client/v4; "
+            f"got {shown}"
+        )
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("base_url must not hold a user or password; use api_token=")
+    if parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ConfigurationError(
+            f"base_url must be an address without spaces, ? and #; got {shown}"
+        )
     return url.rstrip("/")

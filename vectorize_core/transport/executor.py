@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, NamedTuple, Protocol, TypeVar
+from weakref import WeakSet
 
 from vectorize_core.api.operations import Op
+from vectorize_core.errors import VectorizeError
 
 T = TypeVar("T")
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -30,7 +33,42 @@ class Executor(Protocol):
         """Carry ``op`` out without blocking the event loop; raises its typed error."""
 
     def close(self) -> None:
-        """Free what sync calls hold; safe to call again."""
+        """Free all that is held, for every thread and event loop; safe to call again."""
 
     async def aclose(self) -> None:
-        """Free what sync and async calls hold; safe to call again."""
+        """Free what the running event loop holds, and what nothing else uses; safe to call again.
+
+        Later calls in this loop fail. Other loops, and threads without one, go on.
+        """
+
+
+class Use:
+    """Where an executor may be used: nowhere once it is closed, nor in loops that left it."""
+
+    def __init__(self) -> None:
+        self._closed = False
+        self._left: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+    def close(self) -> None:
+        """End its use everywhere."""
+        self._closed = True
+
+    def leave(self) -> None:
+        """End its use in the running event loop."""
+        self._left.add(asyncio.get_running_loop())
+
+    def check(self) -> None:
+        """Raise an error where it may not be used any more."""
+        if self._closed:
+            raise VectorizeError("this client is closed")
+        if not self._left:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if loop in self._left:
+            raise VectorizeError(
+                "this client is closed in this event loop: aclose(), or the end of async with, was "
+                "reached. Other event loops and threads may go on to use it"
+            )

@@ -1,29 +1,29 @@
-"""Operations over HTTP, by httpx: a pooled client for sync calls, one for async calls."""
+"""Operations over HTTP, by httpx."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import ssl
 from collections.abc import AsyncIterator
 from functools import lru_cache
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar, cast
 
 import httpx
 
 from vectorize_core.api import wire
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import (
-    ConfigurationError,
     ConnectionFailedError,
+    NotFoundError,
     RequestTimeoutError,
     UnexpectedAnswerError,
-    VectorizeError,
 )
 from vectorize_core.transport.credentials import Credentials
-from vectorize_core.transport.executor import Answer
+from vectorize_core.transport.executor import Answer, Use
+from vectorize_core.transport.http_clients import HttpClients
 from vectorize_core.transport.io import each
+from vectorize_core.transport.loopback import is_loopback
 
 T = TypeVar("T")
 logger = logging.getLogger("vectorize_core")
@@ -33,8 +33,7 @@ _TIMEOUTS = {"read": 10.0, "write": 60.0, "control": 60.0}
 class HttpExecutor:
     """Sends operations to the Vectorize API.
 
-    Clients are made on first use and kept: one for each process, and for async one for each
-    event loop. Injected clients are used as they are and never closed. ``timeout`` is in seconds
+    Clients are made on first use and kept (`HttpClients`). ``timeout`` is in seconds
     for each step of a request (connect, write, read); by default 10 for reads and 60 for writes,
     or what an injected client says.
     """
@@ -51,32 +50,25 @@ class HttpExecutor:
     ) -> None:
         self.credentials = credentials
         self._timeout = timeout
-        self._http_client = http_client
-        self._async_http_client = async_http_client
-        # A transport for both variants, such as httpx.MockTransport, need be given only once.
-        if async_transport is None and isinstance(transport, httpx.AsyncBaseTransport):
-            async_transport = transport
-        elif transport is None and isinstance(async_transport, httpx.BaseTransport):
-            transport = async_transport
-        self._transport = transport
-        self._async_transport = async_transport
-        self._closed = False
-        self._clients: dict[int, httpx.Client] = {}
-        self._async_clients: WeakKeyDictionary[
-            asyncio.AbstractEventLoop,
-            tuple[int, httpx.AsyncClient | asyncio.Future[httpx.AsyncClient]],
-        ] = WeakKeyDictionary()
+        self._clients = HttpClients(
+            credentials.base_url,
+            http_client=http_client,
+            async_http_client=async_http_client,
+            transport=transport,
+            async_transport=async_transport,
+        )
+        self._use = Use()
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         request, options = self._prepare(op)
         content = b"".join(request.body)
-        client = self._client()
-        try:
-            response = client.request(**options, content=content)
-        except httpx.RequestError as error:
-            raise self._unanswered(op, error) from error
-        return _read(op, response)
+        with self._clients.client() as client:
+            try:
+                response = client.request(**options, content=content)
+            except httpx.RequestError as error:
+                raise self._unanswered(op, error) from error
+        return self._read(op, response)
 
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
@@ -91,16 +83,19 @@ class HttpExecutor:
             # So does sending it.
             options["headers"]["Content-Length"] = str(sum(map(len, slices)))
             content = each(slices)
-        client = await self._async_client()
+        loop_client = await self._clients.loop_client()
+        client = cast("httpx.AsyncClient", loop_client.client)
+        loop_client.users += 1
         try:
             response = await client.request(**options, content=content)
         except httpx.RequestError as error:
             raise self._unanswered(op, error) from error
-        return _read(op, response)
+        finally:
+            loop_client.users -= 1
+        return self._read(op, response)
 
     def _prepare(self, op: Op[Any]) -> tuple[wire.Request, dict[str, Any]]:
-        if self._closed:
-            raise VectorizeError("this client is closed")
+        self._use.check()
         request = op.request()
         headers = dict(self.credentials.headers)
         if request.content_type:
@@ -114,114 +109,82 @@ class HttpExecutor:
         }
         if self._timeout is not None:
             options["timeout"] = self._timeout
-        elif self._http_client is None and self._async_http_client is None:
+        elif not self._clients.injected:
             options["timeout"] = _TIMEOUTS[op.kind]
         return request, options
 
     def _unanswered(self, op: Op[Any], error: httpx.RequestError) -> ConnectionFailedError:
-        text = str(error) or type(error).__name__
+        text, url = str(error) or type(error).__name__, self.credentials.base_url
+        proxy = self._clients.proxy
+        if isinstance(error, httpx.ProxyError):
+            # It answers, and says no; only its own failures pass.
+            patience = None if text.startswith("5") else 0.0
+            message = f"{op}: {proxy or 'the proxy'} does not connect to {url}: {text}"
+            return ConnectionFailedError(message, sent=False, patience=patience)
         if isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError)):
-            url = self.credentials.base_url
-            return ConnectionFailedError(f"{op}: no connection to {url}: {text}", sent=False)
+            message, patience = f"{op}: no connection to {url}", None
+            if proxy is not None:
+                message += f" through {proxy}"
+            if is_loopback(url) or (proxy is not None and proxy.is_loopback):
+                patience = _LOOPBACK_PATIENCE
+            if _is_unverified(error):
+                patience = 0.0
+            message = f"{message}: {text}"
+            return ConnectionFailedError(message, sent=False, patience=patience)
         if isinstance(error, httpx.TimeoutException):
-            return RequestTimeoutError(f"{op}: no answer in time: {text}")
-        return ConnectionFailedError(f"{op}: the connection broke: {text}")
+            return RequestTimeoutError(f"{op}: no answer of {url} in time: {text}")
+        return ConnectionFailedError(f"{op}: the connection to {url} broke: {text}")
 
-    def _client(self) -> httpx.Client:
-        if self._http_client is not None:
-            return self._http_client
-        if self._async_http_client is not None:
-            raise _needs_both("async_http_client", "sync calls need http_client=")
-        if self._async_transport is not None and self._transport is None:
-            raise _needs_both("async_transport", "sync calls need transport=")
-        # One for each process: connections shared with a parent would mix up answers. Without a
-        # lock, which a fork could leave locked: setdefault decides between two threads.
-        pid = os.getpid()
-        client = self._clients.get(pid)
-        if client is None:
-            made = httpx.Client(transport=self._transport, headers=_USER_AGENT, limits=_LIMITS)
-            client = self._clients.setdefault(pid, made)
-        return client
-
-    async def _async_client(self) -> httpx.AsyncClient:
-        if self._async_http_client is not None:
-            return self._async_http_client
-        if self._http_client is not None:
-            raise _needs_both("http_client", "async calls need async_http_client=")
-        if self._transport is not None and self._async_transport is None:
-            raise _needs_both("transport", "async calls need async_transport=")
-        loop = asyncio.get_running_loop()
-        known = self._async_clients.get(loop)
-        if known is None or known[0] != os.getpid():
-            made: httpx.AsyncClient | asyncio.Future[httpx.AsyncClient]
-            if self._async_transport is None:
-                made = loop.run_in_executor(None, _warm_async_client)
-            else:
-                made = _new_async_client(self._async_transport)
-            self._async_clients[loop] = known = os.getpid(), made
-        pid, client = known
-        if isinstance(client, asyncio.Future):
-            try:
-                client = await asyncio.shield(client)
-            except Exception:
-                self._async_clients.pop(loop, None)
-                raise
-            if self._async_clients.get(loop) is known:
-                self._async_clients[loop] = pid, client
-        return client
+    def _read(self, op: Op[T], response: httpx.Response) -> Answer[T]:
+        try:
+            result, messages = wire.read_answer(
+                str(op), response.status_code, response.headers, response.content
+            )
+        except NotFoundError as error:
+            if error.code in _NO_ROUTE and not self.credentials.base_url.endswith(_API_PATH):
+                error.add_hint(
+                    f"The URL of the API may be wrong: base_url is {self.credentials.base_url!r}, "
+                    f"and does not end with {_API_PATH}"
+                )
+            raise
+        for message in messages:
+            logger.warning("%s: %s", op, message)
+        try:
+            return Answer(op.read(result), response.headers, response.status_code)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnexpectedAnswerError(
+                f"{op}: the result is not what the API documents ({error!r}): {str(result)[:200]}"
+            ) from error
 
     def close(self) -> None:
-        """Close the sync client, unless it was injected; no operation can follow."""
-        self._closed = True
-        client = self._clients.pop(os.getpid(), None)
-        if client is not None:
-            client.close()
+        """Close all clients of this process, unless they were injected; no operation can follow."""
+        self._use.close()
+        self._clients.close()
 
     async def aclose(self) -> None:
-        """Close both clients, unless they were injected; no operation can follow."""
-        self.close()
-        pid, client = self._async_clients.pop(asyncio.get_running_loop(), (0, None))
-        if client is not None and pid == os.getpid():
-            if isinstance(client, asyncio.Future):
-                client = await client
-            await client.aclose()
+        """Close the running loop's client, and the sync one if no call uses it.
 
-
-def _new_async_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=transport, headers=_USER_AGENT, limits=_LIMITS)
-
-
-def _warm_async_client() -> httpx.AsyncClient:
-    """In a thread, since it reads files: the certificates, and modules httpx loads on first use."""
-    import anyio.streams.tls  # noqa: PLC0415 - comes with httpx; only async calls need it
-
-    anyio.run(anyio.sleep, 0)
-    return _new_async_client()
+        No operation can follow in this loop. Injected clients are not closed.
+        """
+        self._use.leave()
+        await self._clients.aclose()
 
 
 # Parsing the URL anew would be a tenth of the time httpx takes for a search.
 _parsed = lru_cache(maxsize=256)(httpx.URL)
 
 
-def _needs_both(given: str, needed: str) -> ConfigurationError:
-    return ConfigurationError(f"only {given}= was given; {needed} too")
+_API_PATH = "/client/v4"
+_NO_ROUTE = (None, 7000, 7003)
+_LOOPBACK_PATIENCE = 2.0
+"""Seconds to wait for a server on this machine to come back. It starts again at once, or it is not
+running; the network is not to blame."""
 
 
-_USER_AGENT = {"User-Agent": "vectorize-stores"}
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60.0)
-"""The defaults of httpx, but connections are kept for a minute instead of five seconds: a new one
-costs a search three round trips, and users often pause longer between two questions."""
-
-
-def _read(op: Op[T], response: httpx.Response) -> Answer[T]:
-    result, messages = wire.read_answer(
-        str(op), response.status_code, response.headers, response.content
-    )
-    for message in messages:
-        logger.warning("%s: %s", op, message)
-    try:
-        return Answer(op.read(result), response.headers, response.status_code)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnexpectedAnswerError(
-            f"{op}: the result is not what the API documents ({error!r}): {str(result)[:200]}"
-        ) from error
+def _is_unverified(error: BaseException | None) -> bool:
+    """Whether the server's certificate was refused, which another attempt does not change."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

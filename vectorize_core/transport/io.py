@@ -30,6 +30,7 @@ from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
 from vectorize_core.transport.executor import Answer, Executor
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
 from vectorize_core.transport.retry import RetryPolicy, is_transient, try_again
+from vectorize_core.transport.turns import Turn, Turns
 from vectorize_core.transport.workers import (
     Done,
     InlineWorkers,
@@ -37,6 +38,7 @@ from vectorize_core.transport.workers import (
     ThreadWorkers,
     Workers,
     check_running,
+    in_thread,
     in_worker,
     pause,
 )
@@ -57,7 +59,7 @@ class Io(Protocol):
         """Carry ``op`` out without retries, for callers that poll.
 
         Raises `RateLimitError` at once if the rate limit makes it wait for more than ``patience``
-        seconds.
+        seconds, and `NoTurnError` if so many other requests are on their way for that long.
         """
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
@@ -167,12 +169,14 @@ class _BaseIo(Io):
         policy: RetryPolicy,
         *,
         limiter: RateLimiter | None = None,
+        turns: Turns | None = None,
         events: Events | None = None,
     ) -> None:
         self._executor = executor
         self._policy = policy
         self._deadlines = {kind: policy.deadline(kind) for kind in KINDS}
         self._limiter = limiter
+        self._turns = turns
         self._events = events if events is not None else Events()
 
     async def call(self, op: Op[T], /) -> T:
@@ -185,13 +189,13 @@ class _BaseIo(Io):
             number += 1
             if number > 1:
                 await self._admit(op, until - self.now())
-            return await self._attempt(op, number)
+            return await self._attempt(op, number, until - self.now())
 
         return await self.repeat(attempt, op) if op.repeatable else await attempt()
 
     async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
         await self._admit(op, patience)
-        return await self._attempt(op, 1)
+        return await self._attempt(op, 1, patience)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         began = self.now()
@@ -232,11 +236,23 @@ class _BaseIo(Io):
             limiter.give_back()
             raise
 
-    async def _attempt(self, op: Op[T], number: int) -> T:
+    async def _attempt(self, op: Op[T], number: int, patience: float) -> T:
         """Send ``op`` once, note what the answer says of the rate limit, and emit an event."""
-        limiter, answered, began = self._limiter, False, self.now()
+        limiter, answered = self._limiter, False
         try:
-            answer = await self._send(op)
+            turn = await self._turn(op, patience)
+        except BaseException:
+            if limiter is not None:
+                # Nothing was sent that could count against the quota.
+                limiter.ended(answered=True)
+            raise
+        began = self.now()
+        try:
+            try:
+                answer = await self._send(op)
+            finally:
+                if turn is not None:
+                    turn.leave()
             answered = True
             if limiter is not None:
                 limiter.learn(answer.headers)
@@ -312,12 +328,18 @@ class _BaseIo(Io):
     async def _send(self, op: Op[T]) -> Answer[T]:
         raise NotImplementedError
 
+    async def _turn(self, op: Op[Any], patience: float) -> Turn | None:
+        raise NotImplementedError
+
 
 class SyncIo(_BaseIo):
     """`Io` of sync code: its coroutines finish without suspending."""
 
     async def _send(self, op: Op[T]) -> Answer[T]:
         return self._executor.send(op)
+
+    async def _turn(self, op: Op[Any], patience: float) -> Turn | None:
+        return None if self._turns is None else self._turns.enter(op, patience)
 
     async def offload(self, fn: Callable[[], T], /) -> T:
         return fn()
@@ -341,8 +363,11 @@ class AsyncIo(_BaseIo):
     async def _send(self, op: Op[T]) -> Answer[T]:
         return await self._executor.asend(op)
 
+    async def _turn(self, op: Op[Any], patience: float) -> Turn | None:
+        return None if self._turns is None else await self._turns.aenter(op, patience)
+
     async def offload(self, fn: Callable[[], T], /) -> T:
-        return await asyncio.to_thread(fn)
+        return await in_thread(fn)
 
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
         return await awaited()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,12 +22,18 @@ from vectorize_core.errors import (
 )
 from vectorize_core.transport.events import RetryEvent
 from vectorize_core.transport.rate_limit import LimitUsedUpError
+from vectorize_core.transport.turns import NoTurnError
 from vectorize_core.transport.workers import StoppedError
 
 T = TypeVar("T")
+logger = logging.getLogger("vectorize_core")
 
+_TELL_AFTER = 2.0
+"""Seconds of trying after which the log says so."""
+_SHORT = 0.3
+"""Seconds between attempts where there is little patience."""
 _TRANSIENT = (RateLimitError, ServerError, ConnectionFailedError)
-_NOT_SENT = (LimitUsedUpError, StoppedError)
+_NOT_SENT = (LimitUsedUpError, NoTurnError, StoppedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ async def try_again(
     """
     failures: list[VectorizeError] = []
     known = iter([first])
+    unreachable_since: float | None = None
+    told = False
 
     async def again() -> T:
         for error in known:
@@ -96,20 +105,41 @@ async def try_again(
             raise error
         return await attempt()
 
-    def is_over(state: RetryCallState) -> bool:
+    def spent(state: RetryCallState) -> float:
         # idle_for counts the delays as asked for: the sleep of a test takes no time.
-        spent = max(state.idle_for, now() - began)
-        return spent + state.upcoming_sleep > policy.deadline(op.kind)
+        return max(state.idle_for, now() - began)
+
+    def after(state: RetryCallState) -> None:
+        nonlocal unreachable_since
+        failures.append(_error(state))
+        if _patience(failures[-1]) is None:
+            unreachable_since = None
+        elif unreachable_since is None:
+            unreachable_since = spent(state)
+
+    def end() -> float:
+        deadline, patience = policy.deadline(op.kind), _patience(failures[-1])
+        if patience is None or unreachable_since is None:
+            return deadline
+        return min(deadline, unreachable_since + patience)
+
+    def is_over(state: RetryCallState) -> bool:
+        return spent(state) + state.upcoming_sleep > end()
 
     def before_sleep(state: RetryCallState) -> None:
+        nonlocal told
         emit(_event(op, state.attempt_number, state.upcoming_sleep, failures[-1]))
+        if not told and spent(state) + state.upcoming_sleep >= _TELL_AFTER:
+            told = True
+            left = end() - spent(state)
+            logger.warning("%s; it is tried again for up to %.0f s more", failures[-1], left)
 
     retrying = AsyncRetrying(
         sleep=sleep,
         wait=_RetryAfter(wait_exponential(policy.first_delay, policy.max_delay)),
         stop=is_over,
         retry=retry_if_exception(is_transient),
-        after=lambda state: failures.append(_error(state)),
+        after=after,
         before_sleep=before_sleep,
         reraise=True,
     )
@@ -133,8 +163,14 @@ class _RetryAfter(wait_base):
 
     def __call__(self, retry_state: RetryCallState) -> float:
         jittered = self._backoff(retry_state) * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load)
+        if _patience(_error(retry_state)) is not None:
+            jittered = min(jittered, _SHORT)
         asked = getattr(_error(retry_state), "retry_after", None)
         return jittered if asked is None else float(asked) + jittered * 0.1
+
+
+def _patience(error: Any) -> float | None:
+    return getattr(error, "patience", None)
 
 
 def _error(state: RetryCallState) -> Any:

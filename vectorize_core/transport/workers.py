@@ -20,7 +20,7 @@ from vectorize_core.errors import ConnectionFailedError
 S = TypeVar("S")
 T = TypeVar("T")
 
-_MOMENT = 0.2
+MOMENT = 0.2
 """Seconds: on some systems the main thread notices signals only between two waits."""
 
 
@@ -72,9 +72,20 @@ def pause(seconds: float) -> None:
     """Sleep; signals are noticed, and a worker thread whose pool stops raises `StoppedError`."""
     stopping = _stopping.get() or threading.Event()
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0 and not stopping.wait(min(left, _MOMENT)):
+    while (left := end - time.monotonic()) > 0 and not stopping.wait(min(left, MOMENT)):
         pass
     check_running()
+
+
+async def in_thread(fn: Callable[[], T]) -> T:
+    """``fn()`` in a thread of the running loop, or in this one while the interpreter shuts down."""
+    context = contextvars.copy_context()
+    try:
+        coming = asyncio.get_running_loop().run_in_executor(None, partial(context.run, fn))
+    except RuntimeError:
+        # No thread begins any more.
+        return fn()
+    return await coming
 
 
 class InlineWorkers:
@@ -135,7 +146,7 @@ class ThreadWorkers:
         outcomes: list[Outcome] = []
         while not outcomes:
             with suppress(Empty):
-                outcomes.append(self._outcomes.get(timeout=_MOMENT))
+                outcomes.append(self._outcomes.get(timeout=MOMENT))
         while not self._outcomes.empty():
             outcomes.append(self._outcomes.get())
         self._busy -= len(outcomes)
@@ -149,7 +160,7 @@ class ThreadWorkers:
         self._abandoned.detach()
         for thread in self._threads:
             while thread.is_alive():
-                thread.join(_MOMENT)
+                thread.join(MOMENT)
 
 
 Job = Callable[[], Done[Any, Any]]
