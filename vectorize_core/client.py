@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
+from vectorize_core.api import validation
 from vectorize_core.api.operations import GetIndex, ListIndexes
 from vectorize_core.behavior import Behavior
 from vectorize_core.connection import Connection, http_connection, local_connection
@@ -164,6 +165,7 @@ class VectorizeClient(_Client, SyncClosing):
 
     def get_index(self, name: str) -> IndexDetails:
         """The configuration of an index; raises `IndexNotFoundError`."""
+        validation.check_index_name(name)
         return run(self._connection.io().call(GetIndex(name)))
 
     def delete_index(self, name: str) -> None:
@@ -175,7 +177,7 @@ class VectorizeClient(_Client, SyncClosing):
         return _over(AsyncVectorizeClient, self._connection)
 
     def index(self, name: str) -> Index:
-        """An index to read and write; sends nothing."""
+        """An index to read and write; sends nothing. Refuses a name that none can have."""
         return Index(self._connection, name)
 
     def close(self) -> None:
@@ -198,6 +200,7 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
 
     async def get_index(self, name: str) -> IndexDetails:
         """`VectorizeClient.get_index`, awaited."""
+        validation.check_index_name(name)
         return await self._connection.async_io().call(GetIndex(name))
 
     async def delete_index(self, name: str) -> None:
@@ -210,7 +213,7 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
         return _over(VectorizeClient, self._connection)
 
     def index(self, name: str) -> AsyncIndex:
-        """An index to read and write; sends nothing."""
+        """An index to read and write; sends nothing. Refuses a name that none can have."""
         return AsyncIndex(self._connection, name)
 
     async def aclose(self) -> None:

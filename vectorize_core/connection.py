@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
+from vectorize_core.api import validation
 from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError
 from vectorize_core.state.index_state import IndexState
@@ -108,7 +109,11 @@ class Connection:
         return copied
 
     def state(self, index_name: str) -> IndexState:
-        """What is known of an index; the same object for every call."""
+        """What is known of an index; the same object for every call.
+
+        `InvalidInputError` for a name that no index can have.
+        """
+        validation.check_index_name(index_name)
         state = self._states.get(index_name)
         if state is None:
             # Threads may come here at once, so the first one decides.
@@ -125,7 +130,18 @@ class Connection:
 
     @property
     def _shared(self) -> dict[str, Any]:
-        return {"limiter": self.limiter, "turns": self.turns, "events": self.events}
+        return {
+            "limiter": self.limiter,
+            "turns": self.turns,
+            "events": self.events,
+            "on_missing_index": self._forget_index,
+        }
+
+    def _forget_index(self, name: str) -> None:
+        """Forget an index that another client has deleted."""
+        state = self._states.get(name)
+        if state is not None:
+            state.forget()
 
     def close(self) -> None:
         """Close it, in every thread and event loop; safe to call again."""

@@ -6,6 +6,7 @@ Pure functions; every message names the argument or the record, and what to do a
 from __future__ import annotations
 
 import operator
+import re
 import sys
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -96,11 +97,17 @@ def query_vector(values: ArrayLike, name: str = "the query vector") -> Values:
 
 # Records, and what a service knows them by
 
+_INDEX_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+
 
 def check_index_name(name: Any) -> None:
-    """An index name is a non-empty string of at most 64 bytes of UTF-8."""
+    """An index name is made of letters, digits, ``-`` and ``_``, at most 64 bytes."""
     rule = "an index name is a non-empty string"
     _check_name(name, "index name", limits.MAX_INDEX_NAME_BYTES, InvalidInputError, rule)
+    if not _INDEX_NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"an index name is made of the letters a to z, digits, '-' and '_'; got {name!r}"
+        )
 
 
 def id_text(given: Any) -> str | None:

@@ -37,6 +37,8 @@ METADATA_INDEXES: Final[Mapping[str, IndexType]] = {
     REF: "string",
 }
 """What an index made for records has; three of the ten that Vectorize allows."""
+LAST_INDEXED: Final = OWN
+"""The metadata index that is created last: where it is live, all that are noted were."""
 BUCKETS: Final = 1 << 20
 
 _NOTHING_MORE = f'{{"v":{VERSION}}}'

@@ -86,13 +86,14 @@ class Ingest(Source[Item]):
         self._texts = texts
         self._cut = cut
         self._dimensions = 0
+        self._creates = False
 
     async def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:
         """Vectors that are checked and embedded; a dry run only pretends to embed."""
-        await self._index.check_promises(self._io)
-        indexed = await self._index.properties(self._io)
+        indexed = await self._index.ready_to_write(self._io, dry_run=dry_run)
+        self._creates = self._index.state.details is None
         async with (
             aclosing(self.checked(self._chunks(checkpoint, batch_size, indexed))) as chunks,
             aclosing(_joined(chunks, batch_size)) as batches,
@@ -177,7 +178,8 @@ class Ingest(Source[Item]):
             some = self._entries(chunk, embedded)
             await self._check(chunk, [entry.vector for entry in some if entry.vector])
             entries += some
-        await self._index.ensure(self._io, self._dimensions)
+        await self._index.ensure(self._io, self._dimensions, creates=self._creates)
+        self._creates = False
         if self._texts is not None:
             await self._texts.put(self._io, [Kept(item.record, item.is_new) for item in batch])
         return entries
@@ -205,7 +207,7 @@ class Ingest(Source[Item]):
             vectors = [dataclasses.replace(v, id=ready.record.name) for ready, v in named]
         if self._dimensions == 0:
             self._dimensions = len(vectors[0].values)
-        if await self._index.exists(self._io):
+        if self._index.state.details is not None:
             await check_values(self._io, self._index.state, vectors)
         else:
             validation.check_values(vectors, self._dimensions, index=self._index.name)

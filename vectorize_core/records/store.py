@@ -9,7 +9,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack, cast
@@ -19,8 +27,15 @@ from numpy.typing import ArrayLike
 
 from vectorize_core import layout, limits, scoring
 from vectorize_core.api import validation
+from vectorize_core.api.operations import Upsert
 from vectorize_core.connection import Connection
-from vectorize_core.errors import ConfigurationError, InvalidInputError, OversizedError, shown
+from vectorize_core.errors import (
+    ConfigurationError,
+    IndexNotFoundError,
+    InvalidInputError,
+    OversizedError,
+    shown,
+)
 from vectorize_core.filters.ast import Expression
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.parse import parse
@@ -213,6 +228,24 @@ class RecordStore:
         self._check_adding(namespace=namespace, dry_run=dry_run, **options)
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
+        try:
+            return await self._add(io, items, namespace, dry_run, options)
+        except IndexNotFoundError as error:
+            # Another client has deleted the index, and nothing was written: as if the store had
+            # known, which it does now.
+            again = self.index.may_create and isinstance(items, Sized)
+            if not again or not error.operation.startswith(Upsert.__name__):
+                raise
+            return await self._add(io, items, namespace, dry_run, options)
+
+    async def _add(
+        self,
+        io: Io,
+        items: Records[Item],
+        namespace: str | None,
+        dry_run: bool,
+        options: WriteOptions,
+    ) -> list[str]:
         putting = self._putting()
         source = Ingest(
             io,

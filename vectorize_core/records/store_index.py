@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Final, Self
 
 from vectorize_core import layout
 from vectorize_core.api import validation
@@ -23,6 +23,8 @@ from vectorize_core.state.index_state import (
     get_metadata_indexes,
 )
 from vectorize_core.transport.io import Io
+
+_MOMENT: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,24 @@ class StoreIndex:
                 f"the index {self.name!r} has the metric {details.config.metric!r}, the "
                 f"store was given {self.metric!r}; it cannot be changed"
             )
+        if details is not None and self._promised:
+            known = self.state.metadata_indexes
+            # Once is enough, so that searches without a filter do not ask again and again.
+            indexed = known if known is not None else await get_metadata_indexes(io, self.state)
+            self._check_types(indexed)
         return details is not None
+
+    def _check_types(self, indexed: Mapping[str, IndexType]) -> None:
+        for name, index_type in self._promised.items():
+            if indexed.get(name, index_type) != index_type:
+                raise ConfigurationError(
+                    f"the index {self.name!r} has a metadata index on {name!r} of the type "
+                    f"{indexed[name]!r}, the store was given {{{name!r}: {index_type!r}}}. Give it "
+                    f"the type {indexed[name]!r} in metadata_indexes=; or, to change the index, "
+                    f"call delete_metadata_index({name!r}) of client.index({self.name!r}), then "
+                    f"create_metadata_index({name!r}, {index_type!r}) and, once that is live, "
+                    "reindex_metadata()"
+                )
 
     async def metric_of(self, io: Io) -> Metric:
         """The metric of the index, or the one it will be created with."""
@@ -97,33 +116,60 @@ class StoreIndex:
             return await get_metadata_indexes(io, self.state, refresh=refresh)
         return {**layout.METADATA_INDEXES, **self._promised}
 
-    async def ensure(self, io: Io, dimensions: int) -> None:
-        """Create the index if it is missing and the store may."""
-        if not await self.exists(io):
-            await lifecycle.create_index(
+    async def ensure(self, io: Io, dimensions: int, *, creates: bool) -> None:
+        """The index is there, finished and as promised.
+
+        It is created if this write ``creates`` it, as `ready_to_write` found none. One that was
+        there then, and is gone, is an error: it may have held records of the same write.
+        """
+        if self.state.finished:
+            return
+        if creates:
+            await lifecycle.create_missing(
                 io,
                 self.state,
                 dimensions=dimensions,
-                metric=self.metric if self.metric is not None else "cosine",
-                metadata_indexes=self.metadata_indexes,
-                exist_ok=True,
+                metric=self.metric,
+                metadata_indexes=self._promised,
+            )
+            await self._check_promises(io)
+        elif await self.exists(io):
+            await self.ready_to_write(io)
+        else:
+            raise IndexNotFoundError(
+                f"Upsert({self.name})", 410, [ApiMessage(3005, "it was deleted during this write")]
             )
 
-    async def check_promises(self, io: Io) -> None:
-        """What is written now must be found by the filters that the store was promised."""
-        if not await self.exists(io):
+    async def ready_to_write(self, io: Io, *, dry_run: bool = False) -> Mapping[str, IndexType]:
+        """The filterable properties that records are to be written for.
+
+        What is written must be found by the filters that the store was promised, and by those
+        that the index was made for: one that is just being made is waited for, unless nothing
+        will be written (``dry_run``).
+        """
+        # A moment ago is soon enough: `ensure` notices if it was made since.
+        missing = self.may_create and io.now() - self.state.missing_at < _MOMENT
+        if missing or not await self.exists(io):
             wanted = {**layout.METADATA_INDEXES, **self._promised}
             lifecycle.check_metadata_indexes(self.name, wanted)
-            return
+            return wanted
+        if not (self.state.finished or dry_run):
+            await lifecycle.finish(io, self.state, {**self._promised, **layout.METADATA_INDEXES})
+        await self._check_promises(io)
+        return await get_metadata_indexes(io, self.state)
+
+    async def _check_promises(self, io: Io) -> None:
         promised = self._promised.items()
-        if promised <= (await self.properties(io)).items():
+        if promised <= (await get_metadata_indexes(io, self.state)).items():
             return
-        indexed = await self.properties(io, refresh=True)
-        missing = dict(promised - indexed.items())
+        indexed = await get_metadata_indexes(io, self.state, refresh=True)
+        self._check_types(indexed)
+        missing = {name: kind for name, kind in promised if name not in indexed}
         if missing:
             raise ConfigurationError(
                 f"the index {self.name!r} exists without the metadata indexes {missing}; it "
                 "is not altered without being asked. Create them with client.index("
-                f"{self.name!r}).create_metadata_index(name, type), or leave them out of "
-                "metadata_indexes="
+                f"{self.name!r}).create_metadata_index(name, type) and, once they are live, call "
+                "reindex_metadata(): they cover only what is written from then on. Or leave them "
+                "out of metadata_indexes="
             )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
+from vectorize_core import layout
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes
 from vectorize_core.errors import IndexNotFoundError, IndexReplacedError
-from vectorize_core.models import IndexDetails, IndexType
+from vectorize_core.models import IndexDetails, IndexType, MetadataIndex
+from vectorize_core.state.one_at_a_time import OneAtATime
 from vectorize_core.state.own_writes import OwnWrites
 from vectorize_core.transport.io import Io
+
+KNOWN_FOR: Final = 60.0
+"""Seconds after which the configuration of an index is looked at again."""
 
 
 class InFlight:
@@ -44,6 +51,10 @@ class IndexState:
     Forgetting is always safe: the configuration is read again when it is needed. ``deleted_at``
     holds the metadata indexes that this client has deleted, with the time by `time.monotonic`: the
     service may list them for a while.
+
+    ``creating`` is for the call that makes the index, or waits until it is made. ``began`` is
+    True from when this client has created it, ``finished`` from when all the metadata indexes that
+    were to be there before the first vector are, or were.
     """
 
     name: str
@@ -54,11 +65,34 @@ class IndexState:
     own_writes: OwnWrites = field(default_factory=OwnWrites, repr=False)
     in_flight: InFlight = field(default_factory=InFlight, repr=False)
     deleted_at: dict[str, float] = field(default_factory=dict)
+    creating: OneAtATime = field(default_factory=OneAtATime, repr=False)
+    began: bool = False
+    finished: bool = False
+    details_at: float = -math.inf
+    metadata_indexes_at: float = -math.inf
+    missing_at: float = -math.inf
+    """When they were read, or the index was found missing, by `Io.now`."""
 
     def forget(self) -> None:
         """Forget the configuration, as the index was created, deleted or changed."""
         self.details = None
         self.metadata_indexes = None
+        self.began = self.finished = False
+
+    def learn(self, details: IndexDetails, now: float) -> None:
+        """Note the configuration, read at ``now``; of an index that was replaced forget all."""
+        known = self.details
+        if known is not None and None is not known.created_on != details.created_on is not None:
+            self.forget()
+        self.details, self.details_at, self.missing_at = details, now, -math.inf
+
+    def learn_metadata_indexes(
+        self, listed: Collection[MetadataIndex], now: float
+    ) -> Mapping[str, IndexType]:
+        """Note the metadata indexes, listed at ``now``; returns them by property."""
+        found = {m.property_name: m.index_type for m in listed}
+        self.metadata_indexes, self.metadata_indexes_at = found, now
+        return found
 
     def check_same(self, created_on: datetime | None) -> None:
         """Raise `IndexReplacedError` if the index is known to have been created later."""
@@ -73,13 +107,32 @@ class IndexState:
                 "what this client had written to it is gone. Write it again"
             )
 
+    @property
+    def noted(self) -> frozenset[str]:
+        """The properties that were indexed before the first vector, as the index itself says."""
+        return layout.noted_properties(self.details.description) if self.details else frozenset()
+
 
 async def get_details(io: Io, state: IndexState, *, refresh: bool = False) -> IndexDetails:
-    """The index's configuration, asked for once."""
-    details = state.details
-    if details is None or refresh:
-        details = state.details = await io.call(GetIndex(state.name))
-    return details
+    """The index's configuration, asked for once a minute."""
+    details, now = state.details, io.now()
+    if details is not None:
+        # By another clock (an event loop may have its own) it counts as old.
+        if not refresh and 0 <= now - state.details_at < KNOWN_FOR:
+            return details
+        # Calls that come meanwhile need not ask too.
+        state.details_at = now
+    try:
+        found = await io.call(GetIndex(state.name))
+    except IndexNotFoundError:
+        state.forget()
+        state.missing_at = io.now()
+        raise
+    except BaseException:
+        state.details_at = -math.inf
+        raise
+    state.learn(found, io.now())
+    return found
 
 
 async def find_details(io: Io, state: IndexState) -> IndexDetails | None:
@@ -93,9 +146,15 @@ async def find_details(io: Io, state: IndexState) -> IndexDetails | None:
 async def get_metadata_indexes(
     io: Io, state: IndexState, *, refresh: bool = False
 ) -> Mapping[str, IndexType]:
-    """The filterable properties with their types, asked for once."""
-    known = state.metadata_indexes
-    if known is None or refresh:
+    """The filterable properties with their types, asked for once a minute."""
+    known, now = state.metadata_indexes, io.now()
+    if known is not None:
+        if not refresh and 0 <= now - state.metadata_indexes_at < KNOWN_FOR:
+            return known
+        state.metadata_indexes_at = now
+    try:
         listed = await io.call(ListMetadataIndexes(state.name))
-        known = state.metadata_indexes = {m.property_name: m.index_type for m in listed}
-    return known
+    except BaseException:
+        state.metadata_indexes_at = -math.inf
+        raise
+    return state.learn_metadata_indexes(listed, io.now())

@@ -1,69 +1,63 @@
-"""Creating and deleting indexes and metadata indexes, safely where an answer is lost."""
+"""Creating and deleting indexes, once for all who want to, and safely where an answer is lost."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypedDict, TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypedDict
 
-from vectorize_core import jsontext, layout, limits
+from vectorize_core import layout, limits
 from vectorize_core.api import validation
-from vectorize_core.api.operations import (
-    CreateIndex,
-    CreateMetadataIndex,
-    DeleteIndex,
-    DeleteMetadataIndex,
-    GetIndex,
-    ListMetadataIndexes,
-    Op,
-)
+from vectorize_core.api.operations import CreateIndex, DeleteIndex, GetIndex, GetInfo
 from vectorize_core.errors import (
+    ApiError,
+    BadRequestError,
     ConfigurationError,
     IndexExistsError,
     InvalidInputError,
     NotFoundError,
     WaitTimeoutError,
-    shown,
 )
 from vectorize_core.models import (
-    INDEX_TYPES,
     METRICS,
     PRESETS,
     IndexConfig,
     IndexDetails,
     IndexType,
     Metric,
-    Mutation,
     Preset,
 )
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
+from vectorize_core.state.metadata_indexes import (
+    DEFAULT_WAIT_TIMEOUT,
+    check_metadata_indexes,
+    create_metadata_index,
+    create_unless_there,
+    delete_metadata_index,
+    ensure_metadata_indexes,
+    in_order,
+    repeat_settled,
+    wait_for_indexes,
+)
 from vectorize_core.state.polling import Polling
 from vectorize_core.transport.io import Io
 
-T = TypeVar("T")
-DEFAULT_WAIT_TIMEOUT = 600.0
-logger = logging.getLogger("vectorize_core")
-
-
-async def repeat_settled(io: Io, op: Op[T], settled: Callable[[], Awaitable[T | None]]) -> T:
-    """Carry out an ``op`` that must not simply be sent twice.
-
-    After a fault, when the first request may have succeeded, ``settled`` looks at the state. It
-    returns the result if the work is done, otherwise None.
-    """
-    tried = False
-
-    async def attempt() -> T:
-        nonlocal tried
-        if tried:
-            done = await settled()
-            if done is not None:
-                return done
-        tried = True
-        return await io.call(op)
-
-    return await io.repeat(attempt, op)
+__all__ = [
+    "CreateOptions",
+    "check_metadata_indexes",
+    "check_metric",
+    "create_index",
+    "create_metadata_index",
+    "create_missing",
+    "delete_index",
+    "delete_metadata_index",
+    "ensure_metadata_indexes",
+    "finish",
+]
+_PATIENCE = 3.0
+"""Seconds in which another client that creates an index has asked for its metadata indexes."""
+_CREATION = 600.0
+"""Seconds after which nobody is creating an index any more."""
 
 
 class CreateOptions(TypedDict, total=False):
@@ -106,14 +100,75 @@ async def create_index(
     """Create an index and its metadata indexes, and wait until those are live."""
     validation.check_index_name(state.name)
     config = _config(dimensions, metric, preset)
-    wanted = dict(metadata_indexes) if metadata_indexes is not None else {}
+    wanted: dict[str, IndexType] = {}
+    if metadata_indexes is not None:
+        check_metadata_indexes(state.name, metadata_indexes)
+        wanted = dict(metadata_indexes)
     if record_layout:
         wanted = _with_layout(wanted)
     check_metadata_indexes(state.name, wanted)
     if record_layout:
         description = layout.note(description, wanted)
     op = CreateIndex(state.name, preset if preset is not None else config, description)
+    began = io.now()
+    async with state.creating.alone(io, wait_timeout):
+        try:
+            details = await _create(io, state, op, config)
+        except IndexExistsError:
+            if not exist_ok:
+                raise
+            details = await get_details(io, state, refresh=True)
+            _check_same(details, config)
+            # Only those noted when it was created, and those asked for here by name.
+            noted = layout.noted_properties(details.description)
+            named = metadata_indexes if metadata_indexes is not None else {}
+            wanted = {name: kind for name, kind in wanted.items() if name in noted or name in named}
+            left = max(wait_timeout - (io.now() - began), 0.0)
+            await _finish(io, state, wanted, left, at_once=True)
+        if wanted:
+            left = max(wait_timeout - (io.now() - began), 0.0)
+            await ensure_metadata_indexes(io, state, wanted, wait_timeout=left)
+        state.finished = True
+    return details
 
+
+async def create_missing(
+    io: Io,
+    state: IndexState,
+    *,
+    dimensions: int,
+    metric: Metric | None,
+    metadata_indexes: Mapping[str, IndexType],
+) -> None:
+    """Create an index as `create_index` does, unless it is there by then; that is left as it is.
+
+    With ``metric`` None any will do, and a new index gets "cosine".
+
+    Calls of this connection do it once: the others wait for the first. So does one that comes
+    second to another client, until the index is finished.
+    """
+    config = _config(dimensions, metric if metric is not None else "cosine", None)
+    wanted = _with_layout(metadata_indexes)
+    check_metadata_indexes(state.name, wanted)
+    op = CreateIndex(state.name, config, layout.note("", wanted))
+    async with state.creating.alone(io, DEFAULT_WAIT_TIMEOUT):
+        details = state.details
+        if details is None:
+            try:
+                await _create(io, state, op, config)
+            except IndexExistsError:
+                details = await get_details(io, state, refresh=True)
+            else:
+                await ensure_metadata_indexes(io, state, wanted)
+                state.finished = True
+                return
+        if metric is None:
+            config = replace(config, metric=details.config.metric)
+        _check_same(details, config)
+        await _finish(io, state, wanted, DEFAULT_WAIT_TIMEOUT)
+
+
+async def _create(io: Io, state: IndexState, op: CreateIndex, config: IndexConfig) -> IndexDetails:
     async def settled() -> IndexDetails | None:
         try:
             found = await io.call(GetIndex(state.name))
@@ -122,22 +177,91 @@ async def create_index(
         return found if found.config == config else None
 
     state.forget()
-    try:
-        details = await repeat_settled(io, op, settled)
-        state.own_writes.forget()
-    except IndexExistsError:
-        if not exist_ok:
-            raise
-        details = await get_details(io, state, refresh=True)
-        _check_same(details, config)
-        # Only those noted when it was created, and those asked for here by name.
-        noted = layout.noted_properties(details.description)
-        named = metadata_indexes if metadata_indexes is not None else {}
-        wanted = {name: kind for name, kind in wanted.items() if name in noted or name in named}
-    state.details = details
-    if wanted:
-        await ensure_metadata_indexes(io, state, wanted, wait_timeout=wait_timeout)
+    details = await repeat_settled(io, op, settled)
+    state.own_writes.forget()
+    state.learn(details, io.now())
+    state.began = True
     return details
+
+
+async def finish(
+    io: Io, state: IndexState, known: Mapping[str, IndexType] = layout.METADATA_INDEXES
+) -> None:
+    """Wait until an index that is just being made has all its metadata indexes.
+
+    To be awaited before a record is written: one written earlier would stand outside them for
+    ever. The note in its description names them, and the last of them shows whether it was ever
+    finished. One that is missing beside the last, or from an index with vectors, was deleted on
+    purpose and is not waited for. What nobody creates within a few seconds, as its creator has
+    ended, is created here, if its type is ``known``.
+
+    `WaitTimeoutError` after ten minutes.
+    """
+    if state.finished:
+        return
+    async with state.creating.alone(io, DEFAULT_WAIT_TIMEOUT):
+        await get_details(io, state)
+        await _finish(io, state, known, DEFAULT_WAIT_TIMEOUT)
+
+
+async def _finish(
+    io: Io,
+    state: IndexState,
+    known: Mapping[str, IndexType],
+    wait_timeout: float,
+    *,
+    at_once: bool = False,
+) -> None:
+    noted, last = state.noted, layout.LAST_INDEXED
+    if state.finished or last not in noted:
+        state.finished = True
+        return
+    present = await get_metadata_indexes(io, state)
+    if not (last in present or noted <= present.keys()):
+        present = await get_metadata_indexes(io, state, refresh=True)
+    if last in present or not await _is_unfinished(io, state):
+        state.finished = True
+        return
+    polling = Polling(io, wait_timeout)
+    patience = 0.0 if at_once or state.began else _PATIENCE
+    asked: set[str] = set()
+    refusal: ApiError | None = None
+
+    async def create_what_nobody_does(present: Mapping[str, IndexType]) -> None:
+        nonlocal refusal
+        missing = noted - present.keys()
+        if polling.waited < patience:
+            return
+        for name in in_order(missing & known.keys() - asked):
+            if name == last and not missing <= known.keys():
+                # It would say that the others are there too.
+                return
+            asked.add(name)
+            try:
+                await create_unless_there(io, state, name, known[name])
+            except BadRequestError as error:
+                refusal = error
+
+    try:
+        await wait_for_indexes(
+            io, state, polling, set(noted), live=True, meanwhile=create_what_nobody_does
+        )
+    except WaitTimeoutError as error:
+        raise WaitTimeoutError(
+            f"{error}. So nothing is written to this index, which is not finished. If nobody is "
+            "creating it any more, finish it by create_index() with exist_ok=True and the "
+            "metadata_indexes= that it was to have, or delete it: it is empty"
+        ) from refusal or error.__cause__
+    state.finished = True
+
+
+async def _is_unfinished(io: Io, state: IndexState) -> bool:
+    """Whether nothing was ever written to an index, and nothing happened to it but its creation."""
+    info, details = await io.call(GetInfo(state.name)), await get_details(io, state)
+    changed, created = info.processed_up_to_datetime, details.created_on
+    if info.vector_count:
+        return False
+    return changed is None or created is None or (changed - created).total_seconds() < _CREATION
 
 
 async def delete_index(io: Io, state: IndexState) -> None:
@@ -158,111 +282,6 @@ async def delete_index(io: Io, state: IndexState) -> None:
     state.forget()
     state.own_writes.forget()
     await io.repeat(attempt, op)
-
-
-async def create_metadata_index(
-    io: Io, state: IndexState, property_name: str, index_type: IndexType
-) -> Mutation:
-    """Create one metadata index; the mutation has no id if its answer was lost."""
-    check_metadata_indexes(state.name, {property_name: index_type})
-
-    async def settled() -> Mutation | None:
-        present = await get_metadata_indexes(io, state, refresh=True)
-        return Mutation(None) if present.get(property_name) == index_type else None
-
-    op = CreateMetadataIndex(state.name, property_name, index_type)
-    mutation = await repeat_settled(io, op, settled)
-    state.deleted_at.pop(property_name, None)
-    state.metadata_indexes = None
-    return mutation
-
-
-async def delete_metadata_index(io: Io, state: IndexState, property_name: str) -> Mutation:
-    """Delete one metadata index; the mutation has no id if its answer was lost."""
-    validation.text("property_name", property_name)
-
-    async def settled() -> Mutation | None:
-        present = await get_metadata_indexes(io, state, refresh=True)
-        return None if property_name in present else Mutation(None)
-
-    op = DeleteMetadataIndex(state.name, property_name)
-    mutation = await repeat_settled(io, op, settled)
-    state.deleted_at[property_name] = time.monotonic()
-    state.metadata_indexes = None
-    return mutation
-
-
-async def ensure_metadata_indexes(
-    io: Io,
-    state: IndexState,
-    wanted: Mapping[str, IndexType],
-    *,
-    wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
-) -> None:
-    """Create the metadata indexes that are missing and wait until they are live.
-
-    A live index covers the vectors written from then on, hence the wait: 70 to 165 seconds on
-    Cloudflare. Progress goes to the ``vectorize_core`` logger.
-    """
-    polling = Polling(io, wait_timeout)
-    present = await get_metadata_indexes(io, state, refresh=True)
-    dropped = {name for name in wanted if name in present and _was_just_deleted(state, name)}
-    if dropped:
-        # Those listed are being deleted: they must not be taken for the wanted ones.
-        present = await _wait_for_indexes(io, state, polling, dropped, live=False)
-    for name, index_type in wanted.items():
-        if present.get(name, index_type) != index_type:
-            raise ConfigurationError(
-                f"index {state.name!r}: the metadata index on {name!r} has the type "
-                f"{present[name]!r}, not {index_type!r}; delete it first to change it"
-            )
-    check_metadata_indexes(state.name, {**present, **wanted})
-    missing = {name: kind for name, kind in wanted.items() if name not in present}
-    for name, index_type in missing.items():
-        await create_metadata_index(io, state, name, index_type)
-    if missing:
-        await _wait_for_indexes(io, state, polling, set(missing), live=True)
-
-
-def _was_just_deleted(state: IndexState, name: str) -> bool:
-    at = state.deleted_at.get(name)
-    return at is not None and time.monotonic() - at < DEFAULT_WAIT_TIMEOUT
-
-
-async def _wait_for_indexes(
-    io: Io, state: IndexState, polling: Polling, names: set[str], *, live: bool
-) -> Mapping[str, IndexType]:
-    """Wait until metadata indexes are live, or gone; returns all live ones."""
-    details = await get_details(io, state)
-    next_look, pending = 5.0, names
-
-    async def settled() -> bool:
-        nonlocal next_look, pending
-        if polling.waited >= next_look:
-            next_look = polling.waited + 15.0
-            state.details = await io.once(GetIndex(state.name), patience=polling.left)
-            state.check_same(details.created_on)
-        listed = await io.once(ListMetadataIndexes(state.name), patience=polling.left)
-        present = state.metadata_indexes = {m.property_name: m.index_type for m in listed}
-        pending = names - present.keys() if live else names & present.keys()
-        if pending and polling.waited > 1:
-            level = logging.WARNING if polling.waited < 4 else logging.INFO
-            logger.log(
-                level,
-                "index %r: waiting for the metadata indexes %s (%.0f s; usually 70 to 165 s)",
-                state.name,
-                ", ".join(sorted(pending)),
-                polling.waited,
-            )
-        return not pending
-
-    if not await polling.until(settled):
-        raise WaitTimeoutError(
-            f"index {state.name!r}: the metadata indexes {sorted(pending)} are not "
-            f"{'live' if live else 'gone'} after {polling.waited:.0f} s. They may still become "
-            "so; vectors written before metadata indexes are live are not found by filters on them"
-        ) from polling.failure
-    return await get_metadata_indexes(io, state)
 
 
 def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> IndexConfig:
@@ -296,33 +315,6 @@ def check_metric(metric: Metric) -> None:
     """One of the three metrics."""
     if metric not in METRICS:
         raise InvalidInputError(f"{metric!r} is not a metric; metrics are {list(METRICS)}")
-
-
-def check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
-    """Check the names, types and number of the metadata indexes of an index."""
-    if not isinstance(wanted, Mapping):
-        raise InvalidInputError(
-            f"metadata_indexes is a dict such as {{'year': 'number'}}; got {shown(wanted)}"
-        )
-    if len(wanted) > limits.MAX_METADATA_INDEXES:
-        raise ConfigurationError(
-            f"index {index!r} would have {len(wanted)} metadata indexes; Vectorize allows "
-            f"{limits.MAX_METADATA_INDEXES}: {', '.join(map(str, wanted))}"
-        )
-    for name, index_type in wanted.items():
-        if index_type not in INDEX_TYPES:
-            raise InvalidInputError(
-                f"the metadata index on {name!r} has the type {index_type!r}; "
-                f"types are {list(INDEX_TYPES)}"
-            )
-        if not isinstance(name, str) or not _can_be_indexed(name):
-            raise InvalidInputError(f"{name!r} cannot be the name of a metadata property")
-
-
-def _can_be_indexed(name: str) -> bool:
-    if not name or name.startswith("$") or '"' in name or jsontext.has_lone_surrogate(name):
-        return False
-    return len(name) <= limits.MAX_METADATA_KEY_CHARS
 
 
 def _check_same(found: IndexDetails, wanted: IndexConfig) -> None:

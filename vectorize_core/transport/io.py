@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 
 from vectorize_core.api import wire
 from vectorize_core.api.operations import KINDS, Op
-from vectorize_core.errors import ApiError, VectorizeError
+from vectorize_core.errors import ApiError, IndexNotFoundError, VectorizeError
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
 from vectorize_core.transport.executor import Answer, Executor
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
@@ -171,9 +171,11 @@ class _BaseIo(Io):
         limiter: RateLimiter | None = None,
         turns: Turns | None = None,
         events: Events | None = None,
+        on_missing_index: Callable[[str], object] | None = None,
     ) -> None:
         self._executor = executor
         self._policy = policy
+        self._on_missing_index = on_missing_index
         self._deadlines = {kind: policy.deadline(kind) for kind in KINDS}
         self._limiter = limiter
         self._turns = turns
@@ -262,6 +264,8 @@ class _BaseIo(Io):
                 limiter.learn(error.rate_limit)
                 if blocks_all(error):
                     limiter.refused(error.retry_after)
+            if isinstance(error, IndexNotFoundError) and self._on_missing_index and op.target:
+                self._on_missing_index(op.target)
             self._report(op, number, began, error)
             raise
         finally:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.models import Vector
+from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io, each
 from vectorize_core.writes.batching import Entry
@@ -103,14 +104,16 @@ class Vectors(Source[Vector]):
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:
         """The vectors, checked."""
-        return self.checked(self._chunks(checkpoint, batch_size))
+        return self.checked(self._chunks(checkpoint, batch_size, dry_run=dry_run))
 
     async def _chunks(
-        self, checkpoint: Checkpoint, batch_size: int
+        self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool
     ) -> AsyncGenerator[list[Entry], None]:
         async with aclosing(self.chunks(batch_size)) as chunks:
             async for start, given in chunks:
                 await self._io.sleep(0)
+                if not (self._state.finished or dry_run):
+                    await lifecycle.finish(self._io, self._state)
                 vectors = [_as_vector(v, position) for position, v in enumerate(given, start)]
                 sizes = [
                     validation.check_record(vector.id, vector.namespace, vector.metadata)

@@ -70,10 +70,19 @@ def test_other_namespaces_are_refused_by_name(namespace: Any, said: str) -> None
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("x" * 65, "65 bytes"), ("é" * 33, "66 bytes"), ("", "non-empty"), (None, "got None")],
+    [
+        ("x" * 65, "65 bytes"),
+        ("é" * 33, "66 bytes"),
+        ("", "non-empty"),
+        (None, "got None"),
+        (["docs"], r"got \['docs'\]"),
+        *((name, "letters a to z, digits, '-' and '_'") for name in ("a b", "a/b", ".", "a.b")),
+        *((name, "letters a to z, digits, '-' and '_'") for name in ("é", "a\n", " a", "a?b")),
+    ],
 )
-def test_index_names_end_at_64_bytes(name: Any, said: str) -> None:
-    validation.check_index_name("x" * 64)
+def test_index_names_are_of_letters_and_end_at_64_bytes(name: Any, said: str) -> None:
+    for allowed in ("x" * 64, "-", "_a-9", "Docs"):
+        validation.check_index_name(allowed)
     with pytest.raises(InvalidInputError, match=said):
         validation.check_index_name(name)
 
