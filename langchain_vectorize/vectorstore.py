@@ -50,7 +50,7 @@ from langchain_vectorize.options import (
     check_search_type,
     checked_search_kwargs,
 )
-from langchain_vectorize.relevance import RELEVANCE
+from langchain_vectorize.relevance import relevance_by
 from langchain_vectorize.texts import as_texts
 from vectorize_core import layout
 from vectorize_core.api.validation import flag, number, query_vector, text, whole_number
@@ -214,7 +214,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             wait: what writes wait for: False (accepted), "processed", "visible", or True, which
                 is the same as "visible".
             wait_timeout: how many seconds writes wait at most.
-            relevance_score_fn: turns a score of Vectorize into a relevance from 0 to 1.
+            relevance_score_fn: turns a score of Vectorize into a relevance from 0 to 1, where
+                that of `similarity_search_with_relevance_scores` does not suit.
             **credentials: the arguments of `VectorizeClient` except transports: ``account_id``,
                 ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
                 ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
@@ -692,6 +693,17 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         hits = await self._records.search(io, query, k, filter=as_filter(filter), **options)
         return [(to_document(hit.record), hit.match.score) for hit in hits]
 
+    async def _embed(
+        self,
+        io: Io,
+        query: str,
+        *,
+        filter: DocumentFilter | None = None,
+        **options: Unpack[FindOptions],
+    ) -> Values | None:
+        """The embedding of a query; None if the search will find nothing."""
+        return await self._records.embed_query(io, query, filter=as_filter(filter), **options)
+
     def as_retriever(self, **options: Unpack[RetrieverOptions]) -> VectorStoreRetriever:  # type: ignore[override]
         """A retriever over this store. Its options are those of `RetrieverOptions`.
 
@@ -728,8 +740,11 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     ) -> Scored:
         """`similarity_search` with relevance: from 0 to 1, for every metric larger is nearer.
 
-        With ``score_threshold``, only documents of at least that relevance. How relevance is
-        computed from Vectorize's scores can be set by the constructor's ``relevance_score_fn``.
+        With ``score_threshold``, only documents of at least that relevance. By the cosine it is
+        ``(1 + cosine) / 2``: 0.5 at a right angle. The other metrics give the same for embeddings
+        as long as the query's; a longer vector's relevance is 1 where it scores better than the
+        query's own embedding would, and 0 beyond the opposite. The constructor's
+        ``relevance_score_fn`` computes it from Vectorize's scores in another way.
         """
         given = self._threshold(score_threshold)
         return super().similarity_search_with_relevance_scores(
@@ -777,14 +792,18 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         k: int,
         **options: Unpack[SearchOptions],
     ) -> Scored:
-        scored = await self._search(io, query, k, **options)
-        relevance = await self._relevance(io)
+        k = whole_number("k", k)
+        embedded = await self._embed(io, query, **options)
+        if embedded is None:
+            return []
+        scored = await self._search(io, embedded, k, **options)
+        relevance = await self._relevance(io, embedded)
         return [(document, relevance(score)) for document, score in scored]
 
-    async def _relevance(self, io: Io) -> Callable[[float], float]:
+    async def _relevance(self, io: Io, query: Values | None = None) -> Callable[[float], float]:
         if self._relevance_score_fn is not None:
             return self._relevance_score_fn
-        return RELEVANCE[await self._records.index.metric_of(io)]
+        return relevance_by(await self._records.index.metric_of(io), query)
 
     # Maximal marginal relevance
 
@@ -854,9 +873,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         fetch_k = whole_number("fetch_k", fetch_k)
         lambda_mult = check_lambda_mult(lambda_mult)
         if isinstance(query, str):
-            embedded = await self._records.embed_query(
-                io, query, filter=as_filter(filter), **options
-            )
+            embedded = await self._embed(io, query, filter=filter, **options)
             if embedded is None:
                 return []
             query = embedded

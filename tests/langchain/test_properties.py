@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as npst
 from langchain_core.documents import Document
 
 from langchain_vectorize import VectorizeVectorStore
-from langchain_vectorize.vectorstore import RELEVANCE
+from langchain_vectorize.relevance import relevance_by
 from tests.nightly import examples
 from tests.stores import METRICS, Embedder, raw_scores
 from vectorize_core import VectorizeClient
@@ -107,12 +107,17 @@ SCORES = st.floats(allow_nan=False, width=32)
 
 
 @every_metric
-@given(one=SCORES, other=SCORES)
+@given(one=SCORES, other=SCORES, query=st.none() | st.lists(SCORES, min_size=1, max_size=3))
 def test_relevance_rises_with_the_score_from_0_to_1(
-    metric: Metric, one: float, other: float
+    metric: Metric, one: float, other: float, query: list[float] | None
 ) -> None:
+    if metric == "euclidean":
+        one, other = abs(one), abs(other)
+    if query is not None and not np.isfinite(query).all():
+        return
+    relevance = relevance_by(metric, None if query is None else np.array(query, np.float32))
     worse, better = sorted((one, other), reverse=metric != "cosine")
-    low, high = RELEVANCE[metric](worse), RELEVANCE[metric](better)
+    low, high = relevance(worse), relevance(better)
     assert 0.0 <= low <= high <= 1.0
 
 

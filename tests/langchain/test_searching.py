@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 
 from langchain_vectorize import VectorizeVectorStore
-from langchain_vectorize.vectorstore import RELEVANCE
+from langchain_vectorize.relevance import relevance_by
 from tests.stores import (
     METRICS,
     Call,
@@ -153,12 +153,133 @@ async def test_relevance_is_in_zero_to_one_and_falls_along_the_ranking(
     assert len(set(relevances)) > 90
 
 
+def unit(text: str) -> list[float]:
+    row = np.array(vector(text))
+    return (row / np.linalg.norm(row)).tolist()
+
+
+def of_length(text: str) -> list[float]:
+    """In the direction of `unit`, from a fifth to five times as long."""
+    length = 5 ** np.random.default_rng(list(text.encode())).uniform(-1, 1)
+    return (length * np.array(unit(text))).tolist()
+
+
+def opposite(row: list[float]) -> list[float]:
+    return [-value for value in row]
+
+
+MADE = ["query", *TEXTS[:60]]
+RELEVANT = "similarity_search_with_relevance_scores"
+
+
+async def relevances(
+    call: Call, client: VectorizeClient, metric: Metric, special: dict[str, list[float]]
+) -> dict[str, float]:
+    """The relevance of every text to the text "query", best first."""
+    client.create_index(metric, dimensions=32, metric=metric, exist_ok=True)
+    store = VectorizeVectorStore(Embedder(special), index_name=metric, client=client)
+    store.delete(delete_all=True)
+    store.add_texts([*special], ids=[*special])
+    found = await call(store, RELEVANT, "query", k=len(special))
+    scored = store.similarity_search_with_score("query", k=len(special))
+    assert [document.id for document, _ in found] == [document.id for document, _ in scored]
+    assert [relevance for _, relevance in found] == sorted((r for _, r in found), reverse=True)
+    assert all(0.0 <= relevance <= 1.0 for _, relevance in found)
+    return {document.id: relevance for document, relevance in found}
+
+
+@both_ways
+@every_metric
+@pytest.mark.parametrize("length", [1.0, 0.01, 30.0])
+async def test_embeddings_of_one_length_have_the_relevance_that_the_cosine_gives(
+    client: VectorizeClient, call: Call, metric: Metric, length: float
+) -> None:
+    directions = {name: np.array(unit(name)) for name in MADE}
+    special = {name: (length * row).tolist() for name, row in directions.items()}
+    special["opposite"] = opposite(special["query"])
+    special["right angle"] = (length * right_angle(directions["query"])).tolist()
+    found = await relevances(call, client, metric, special)
+    for name, relevance in found.items():
+        cosine = raw_scores("cosine", special["query"], [special[name]])[0]
+        assert relevance == pytest.approx((1 + cosine) / 2, abs=1e-5), name
+    assert found["query"] == pytest.approx(1.0, abs=1e-6)
+    assert found["opposite"] == pytest.approx(0.0, abs=1e-6)
+    assert found["right angle"] == pytest.approx(0.5, abs=1e-6)
+
+
+def right_angle(row: np.ndarray) -> np.ndarray:
+    other = np.array(unit("right angle"))
+    other -= (other @ row) * row
+    return other / np.linalg.norm(other)
+
+
+@both_ways
+@every_metric
+async def test_embeddings_of_any_length_are_ranked_by_relevance_as_by_score(
+    client: VectorizeClient, call: Call, metric: Metric
+) -> None:
+    special = {name: of_length(name) for name in MADE}
+    found = await relevances(call, client, metric, special)
+    assert found["query"] == pytest.approx(1.0, abs=1e-6)
+    inside = [relevance for relevance in found.values() if 0.0 < relevance < 1.0]
+    assert len({*inside}) == len(inside)
+    assert len(inside) > len(found) / 3
+
+
+@both_ways
+@every_metric
+async def test_a_zero_vector_has_relevance_too(
+    client: VectorizeClient, call: Call, metric: Metric
+) -> None:
+    rows = {"query": [0.0] * 32, "one": unit("one"), "two": unit("two")}
+    found = await relevances(call, client, metric, rows)
+    assert found["one"] == pytest.approx(0.75 if metric == "euclidean" else 0.5)
+    rows["query"] = unit("query")
+    assert (await relevances(call, client, metric, rows | {"none": [0.0] * 32}))["none"] > 0.4
+
+
+@both_ways
+@every_metric
+async def test_a_threshold_means_the_same_by_every_metric(
+    client: VectorizeClient, call: Call, metric: Metric
+) -> None:
+    client.create_index("docs", dimensions=32, metric=metric)
+    special = {f"at {angle}": at_angle(angle) for angle in range(0, 181, 20)}
+    store = VectorizeVectorStore(
+        Embedder({**special, "query": at_angle(0)}), index_name="docs", client=client
+    )
+    store.add_texts([*special], ids=[*special])
+    for threshold, most in ((0.99, 0), (0.8, 40), (0.7, 60), (0.2, 120), (0.0, 180)):
+        retriever = store.as_retriever(
+            search_type="similarity_score_threshold",
+            search_kwargs={"score_threshold": threshold, "k": 20},
+        )
+        found = [document.id for document in await call(retriever, "invoke", "query")]
+        assert found == [f"at {angle}" for angle in range(0, most + 1, 20)]
+
+
+def at_angle(degrees: float) -> list[float]:
+    return [float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees))), *[0.0] * 30]
+
+
 @every_metric
 def test_relevance_stays_in_range_for_any_score(metric: Metric) -> None:
     scores = np.array([-1e30, -50, -1.0000001, -1, -0.5, 0, 0.5, 1, 1.0000001, 50, 1e30])
-    values = [RELEVANCE[metric](float(score)) for score in scores]
-    assert all(0.0 <= value <= 1.0 for value in values)
-    assert values == sorted(values, reverse=metric != "cosine")
+    if metric == "euclidean":
+        scores = scores[scores >= 0]
+    for query in (None, np.full(32, 1e-30, np.float32), np.full(32, 1e30, np.float32)):
+        values = [relevance_by(metric, query)(float(score)) for score in scores]
+        assert all(0.0 <= value <= 1.0 for value in values)
+        assert values == sorted(values, reverse=metric != "cosine")
+    assert relevance_by(metric)({"cosine": 1.0, "euclidean": 0.0}.get(metric, -1.0)) == 1.0
+
+
+def test_langchains_own_function_of_scores_is_that_for_unit_vectors(filled: Any) -> None:
+    of_perfect: dict[Metric, float] = {"cosine": 1.0, "euclidean": 0.0, "dot-product": -1.0}
+    of_opposite: dict[Metric, float] = {"cosine": -1.0, "euclidean": 2.0, "dot-product": 1.0}
+    for metric in METRICS:
+        function = filled(metric)._select_relevance_score_fn()
+        assert (function(of_perfect[metric]), function(of_opposite[metric])) == (1.0, 0.0)
 
 
 @both_ways
@@ -291,7 +412,8 @@ async def test_a_retriever_of_each_type_finds_what_the_store_finds(
     elif search_type == "similarity":
         expected = store.similarity_search("query", **options)
     else:
-        best = RELEVANCE[metric](raw_best(store, metric, options.get("filter")))
+        relevance = relevance_by(metric, np.array(vector("query")))
+        best = relevance(raw_best(store, metric, options.get("filter")))
         options["score_threshold"] = best * 0.99
         scored = store.similarity_search_with_relevance_scores("query", **options)
         assert 0 < len(scored) < 60
