@@ -22,6 +22,7 @@ VectorizeError
         RequestTimeoutError
     UnexpectedAnswerError
     PartialWriteError
+    LateRequestError
     WaitTimeoutError (TimeoutError)
     IndexReplacedError
     MissingTextError
@@ -245,6 +246,13 @@ class PartialWriteError(VectorizeError):
             "input are in .written, .unknown and .not_written. Upserting the last two again is "
             "safe: give the same input with resume= this error"
         )
+
+
+class LateRequestError(VectorizeError):
+    """A write was accepted, but an earlier one of the same ids may still arrive and undo it.
+
+    That one got no answer. Positions written so are in `PartialWriteError.unknown`.
+    """
 
 
 class WaitTimeoutError(VectorizeError, TimeoutError):

@@ -58,6 +58,8 @@ PATIENT: Final = {
     Fault.LIMITED_WITH_DELAY: 0.2,
 }
 TIMEOUT: Final = 1.0
+# The proxy forwards in the order of arrival: a lost request never comes after a later one.
+IN_ORDER: Final = 0.0
 SHORT: Final = (0.0, 0.05, 0.2)
 
 
@@ -106,7 +108,11 @@ class Run:
     def retry(self) -> RetryPolicy:
         deadline = 60.0 if self.patient else random.Random(self.seed).choice(SHORT)
         return RetryPolicy(
-            read_deadline=60.0, write_deadline=deadline, first_delay=0.005, max_delay=0.05
+            read_deadline=60.0,
+            write_deadline=deadline,
+            first_delay=0.005,
+            max_delay=0.05,
+            request_lifetime=IN_ORDER,
         )
 
     def __str__(self) -> str:
@@ -264,7 +270,9 @@ async def test_what_may_have_acted_once_is_never_called_not_written(
     rows = [Row(name, f"text {n}", {}) for n, name in enumerate(("same", "a", "same", "b"))]
     faults = chain([None, fault], repeat(Fault.LIMITED))
     deadline = TIMEOUT + 0.4 if fault is Fault.SILENT else 0.4
-    retry = RetryPolicy(write_deadline=deadline, first_delay=0.05, max_delay=0.1)
+    retry = RetryPolicy(
+        write_deadline=deadline, first_delay=0.05, max_delay=0.1, request_lifetime=IN_ORDER
+    )
     async with (
         FaultProxy(target.base_url, faults, match="/upsert") as proxy,
         store_at(proxy.base_url, framework, index, batch_size=2, retry=retry) as store,

@@ -14,7 +14,7 @@ from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, error_from_answer
 from vectorize_core.local import Service, ServiceFault
 from vectorize_core.local.d1_databases import D1Databases
-from vectorize_core.transport.executor import Answer, Use
+from vectorize_core.transport.executor import Answer, InterruptionError, Use
 
 T = TypeVar("T")
 
@@ -68,6 +68,8 @@ class EmbeddedExecutor:
         except ServiceFault as fault:
             messages = (ApiMessage(fault.code, fault.message),)
             raise error_from_answer(str(op), fault.status, messages) from None
+        except KeyboardInterrupt as interruption:
+            raise interruption from InterruptionError(None)
 
     def _carry_out(self, op: Op[Any]) -> Any:
         if isinstance(op, d1.ReadD1):
@@ -78,18 +80,21 @@ class EmbeddedExecutor:
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         self._use.check()
-        loop = asyncio.get_running_loop()
         while True:
             pool = self._pool(reads=op.kind == "read")
             try:
-                coming = loop.run_in_executor(pool, self.send, op)
+                carried_out = pool.submit(self.send, op)
             except RuntimeError:
                 if pool in self._pools.values():
                     # The interpreter shuts down, when no thread begins any more.
                     return self.send(op)
                 # Another event loop has stopped the idle threads meanwhile.
                 continue
-            return await coming
+            try:
+                return await asyncio.wrap_future(carried_out)
+            except asyncio.CancelledError as cancelled:
+                never_began = carried_out.cancel()
+                raise cancelled from InterruptionError(None if never_began else carried_out)
 
     def _pool(self, *, reads: bool) -> ThreadPoolExecutor:
         key = os.getpid(), reads

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -13,35 +12,13 @@ from vectorize_core import layout
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes
 from vectorize_core.errors import IndexNotFoundError, IndexReplacedError
 from vectorize_core.models import IndexDetails, IndexType, MetadataIndex
+from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.one_at_a_time import OneAtATime
 from vectorize_core.state.own_writes import OwnWrites
 from vectorize_core.transport.io import Io
 
 KNOWN_FOR: Final = 60.0
 """Seconds after which the configuration of an index is looked at again."""
-
-
-class InFlight:
-    """The ids that the calls of a connection have in flight to one index; thread-safe."""
-
-    def __init__(self) -> None:
-        self._owners: dict[str, object] = {}
-        self._lock = threading.Lock()
-
-    def take(self, owner: object, ids: Collection[str]) -> bool:
-        """Take ``ids`` for ``owner``, all or none; False if another owner has one of them."""
-        with self._lock:
-            if not self._owners.keys().isdisjoint(ids):
-                return False
-            self._owners.update(dict.fromkeys(ids, owner))
-            return True
-
-    def release(self, owner: object, ids: Collection[str]) -> None:
-        """Free those of ``ids`` that ``owner`` has."""
-        with self._lock:
-            for taken in ids:
-                if self._owners.get(taken) is owner:
-                    del self._owners[taken]
 
 
 @dataclass(slots=True)

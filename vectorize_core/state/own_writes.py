@@ -28,7 +28,11 @@ Kind = Literal["upsert", "insert", "delete"]
 _PROBES = 5
 """The probes of four requests in flight at once fit into a single read."""
 _REMEMBERED, _REMEMBERED_IDS = 64, 20_000
+_MOST_EXPECTED = 8
+"""What a probe may read as; one that may read as more says too little."""
 _ORDERED = 1_000
+_LOST_FOR = 600.0
+"""Seconds after which a write without an answer has landed, and is visible, or never will be."""
 
 
 @dataclass(slots=True)
@@ -59,8 +63,8 @@ class OwnWrite:
     """One mutation of this client, from the moment it is sent.
 
     ``ids`` are all ids it touches, ``created_on`` tells which index it was meant for, ``since`` is
-    when it was accepted, by `time.monotonic`. After its probes were read, ``matching`` says that
-    all current ones read as expected, ``proven`` that one did which is proof.
+    when it was accepted or lost, by `time.monotonic`. After its probes were read, ``matching`` says
+    that all current ones read as expected, ``proven`` that one did which is proof.
     """
 
     kind: Kind
@@ -116,6 +120,18 @@ class OwnWrite:
             # An insert leaves in place what this write has put there.
             probe.current &= later.kind == "insert" and None not in probe.expected
 
+    def note_lost(self, lost: OwnWrite) -> None:
+        """Note that ``lost`` may have been accepted after this write, or may yet be."""
+        for vector_id in lost.ids.intersection(self.probes):
+            mine, theirs = self.probes[vector_id], lost.probes.get(vector_id)
+            # One that was sent before may be what reads see in place of this write.
+            mine.distinct &= lost.sent > self.accepted
+            others = theirs.expected if theirs is not None else []
+            new = [v for v in others if not any(_same(v, e) for e in mine.expected)]
+            mine.expected = [*mine.expected, *new]
+            if theirs is None or len(mine.expected) > _MOST_EXPECTED:
+                del self.probes[vector_id]
+
     def read(self, stored: Mapping[str, Vector | None], began: int, ended: int) -> None:
         """Note what its probes read as, between two moments.
 
@@ -140,15 +156,17 @@ class OwnWrites:
     """The writes of one client to one index; thread-safe.
 
     It remembers the latest ones that reads may not see yet, and tracks every write as long as
-    other code refers to it. ``last_sent`` is when the latest was sent, ``lag`` for how many seconds
-    reads were found to lag behind processing, ``warned`` whether the user was warned of unseen
-    writes.
+    other code refers to it. Writes that may have landed are remembered apart: nobody waits for
+    them, but what they wrote proves nothing of another write. ``last_sent`` is when the latest was
+    sent, ``lag`` for how many seconds reads were found to lag behind processing, ``warned`` whether
+    the user was warned of unseen writes.
     """
 
     last_sent: float = -math.inf
     lag: float = 0.0
     warned: bool = False
     _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _lost: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _tracked: WeakSet[OwnWrite] = field(default_factory=WeakSet)
     _order: dict[str, tuple[float, float]] = field(default_factory=dict)
     _processed: float = -math.inf
@@ -169,7 +187,8 @@ class OwnWrites:
     ) -> OwnWrite:
         """Note a mutation that is about to be sent: vectors by id, None for those it deletes."""
         with self._lock:
-            known = {vector_id for write in self._tracked for vector_id in write.probes}
+            lost = [w for w in self._lost if time.monotonic() - w.since < _LOST_FOR]
+            known = {i for write in (*self._tracked, *lost) for i in write.probes}
             # Including probes of earlier writes: what they read as then proves those too.
             chosen = dict.fromkeys((*_spread(tuple(written)), *sorted(known & written.keys())[:2]))
             probes = {i: Probe([_copy(written[i])], exact=kind != "insert") for i in chosen}
@@ -179,6 +198,8 @@ class OwnWrites:
                     other.crosses(write)
                 elif not self.is_visible(other):
                     other.precedes(write)
+            for other in lost:
+                write.note_lost(other)
             self._tracked.add(write)
         return write
 
@@ -199,6 +220,18 @@ class OwnWrites:
                 self._order[mutation_id] = write.sent, write.accepted
                 if len(self._order) > _ORDERED:
                     del self._order[next(iter(self._order))]
+
+    def fail(self, write: OwnWrite, *, may_have_landed: bool) -> None:
+        """Note that a write was not accepted, or that nobody knows."""
+        with self._lock:
+            self._tracked.discard(write)
+            if not may_have_landed:
+                return
+            write.since = time.monotonic()
+            for other in self._tracked:
+                if other.accepted < write.sent:
+                    other.note_lost(write)
+            self._lost.append(write)
 
     def processed(self, mutation_id: str | None) -> float:
         """Note the last mutation that the index has processed, of any client.
@@ -264,6 +297,7 @@ class OwnWrites:
             kept = [
                 write for write in self._unseen if created_on and write.created_on == created_on
             ]
+            self._lost.clear()
             self._unseen.clear()
             self._unseen.extend(kept)
 

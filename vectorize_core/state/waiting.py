@@ -30,12 +30,12 @@ T = TypeVar("T")
 Goal = Literal["processed", "visible"]
 DEFAULT_WAIT_TIMEOUT = 180.0
 
-_LAG = 10.0
+_LAG, _LONGEST_LAG = 10.0, 30.0
 """Seconds that reads may lag behind processing; the lags that were seen are far shorter."""
 _USUALLY = 120.0
 """Seconds after which 99 % of all writes are visible."""
 _OLD = 600.0
-"""Seconds after which reads see a write, once it is processed."""
+"""Seconds after which reads see a write, once it is processed, if later ones are to prove it."""
 _FIRST_BARRIER, _NEXT_BARRIER = 5.0, 4.0
 """Seconds until the first barrier, and the factor by which that time grows for each next one."""
 _INDEX_CHECK = 15.0
@@ -125,26 +125,43 @@ async def wait_for(
 async def wait_for_own(
     io: Io, state: IndexState, wait_timeout: float = DEFAULT_WAIT_TIMEOUT
 ) -> None:
-    """Wait until this client's own latest writes to the index are visible."""
+    """Wait until this client's own latest writes to the index are visible.
+
+    As `wait_for`; and a write whose probes other clients have all overwritten, so that nothing
+    shows whether reads see it, counts as visible some time after it is processed: as long as that
+    took, at least ten seconds and at most thirty. At once if it is two minutes old.
+    """
     check_waits("visible", wait_timeout)
-    await wait_for(io, state, state.own_writes.pending(), "visible", wait_timeout)
+    writes = latest(state.own_writes.pending())
+    if writes:
+        await _Wait(io, state, writes, "visible", wait_timeout, proof=False).run()
 
 
 class _Wait:
     """One wait, with the writes that it still waits for."""
 
     def __init__(
-        self, io: Io, state: IndexState, writes: Collection[OwnWrite], goal: Goal, timeout: float
+        self,
+        io: Io,
+        state: IndexState,
+        writes: Collection[OwnWrite],
+        goal: Goal,
+        timeout: float,
+        *,
+        proof: bool = True,
     ) -> None:
         self._io = io
         self._state = state
         self._pending = list(writes)
         self._goal = goal
+        self._proof = proof
         self._polling = Polling(io, timeout)
         self._lagging = self._looked_back = False
         self._until = -math.inf
         self._processed: dict[OwnWrite, tuple[float, float]] = {}
-        self._index_check = self._barrier = _FIRST_BARRIER
+        self._index_check = _FIRST_BARRIER
+        self._barrier = max(_FIRST_BARRIER - min(map(_age, writes)), 0.0)
+        self._barrier_sent = -math.inf
         self._passed = max(write.accepted for write in writes)
 
     async def run(self) -> None:
@@ -227,8 +244,11 @@ class _Wait:
         elif known.is_processed(write):
             done = self._goal == "processed" or self._is_seen(write)
         else:
-            age = max(waited, time.monotonic() - write.since)
-            done = age >= _USUALLY and self._is_hidden(write) and _is_ready(write)
+            done = (
+                max(waited, _age(write)) >= _USUALLY
+                and self._is_hidden(write)
+                and (_is_ready(write) or not self._proof)
+            )
         if done and self._goal == "visible":
             known.see(write, alone=alone)
         return done
@@ -258,7 +278,12 @@ class _Wait:
         if write.matching and self._looked_back and not self._followers(write):
             patience = _LAG if self._lagging else min(took, _LAG)
             return waited - since >= max(patience, self._state.own_writes.lag) or self._polling.over
-        return time.monotonic() - write.since >= _OLD
+        if write.matching or self._proof:
+            return _age(write) >= _OLD
+        # Reads lag, or other clients have overwritten all its probes.
+        age = max(waited, _age(write))
+        processing = since - max(self._barrier_sent, waited - age)
+        return age >= _USUALLY or waited - since >= max(_LAG, min(processing, _LONGEST_LAG))
 
     async def _send_barrier(self) -> None:
         """Send a mutation that changes nothing: once it is processed, all before it are.
@@ -269,6 +294,7 @@ class _Wait:
         if known.last_sent <= self._passed:
             barrier = known.begin("delete", {})
             unused_id = f"_vs-barrier-{uuid4().hex}"
+            self._barrier_sent = max(self._barrier_sent, self._polling.waited)
             mutation = await self._ask(DeleteByIds(self._state.name, (unused_id,)))
             known.accept(barrier, mutation.mutation_id)
         self._passed = known.moment()
@@ -298,6 +324,9 @@ class _Wait:
         records = ", ".join(map(repr, write.probes)) or "all overwritten"
         text = f"index {state.name!r}: mutation {write.mutation_id} was accepted"
         if waited - self._processed.get(write, (waited, 0.0))[0] >= _LAG:
+            for over in filter(state.own_writes.is_processed, self._pending):
+                # It is said once; later waits are not to end in the same error.
+                state.own_writes.see(over, alone=True)
             raise WaitTimeoutError(
                 f"{text} and processed, but not visible after {waited:.0f} s: its records "
                 f"{records} do not read as written. Another client has probably written these "
@@ -307,6 +336,11 @@ class _Wait:
             f"{text}, but is not {self._goal} after {waited:.0f} s, as far as its records "
             f"{records} tell. It is not lost: wait longer with wait_timeout="
         ) from failure
+
+
+def _age(write: OwnWrite) -> float:
+    """Seconds since a write was accepted."""
+    return time.monotonic() - write.since
 
 
 def _is_ready(write: OwnWrite) -> bool:

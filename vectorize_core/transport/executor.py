@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import Future
 from types import MappingProxyType
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from weakref import WeakSet
 
 from vectorize_core.api.operations import Op
@@ -23,8 +24,23 @@ class Answer(NamedTuple, Generic[T]):
     status: int | None = None
 
 
+class InterruptionError(Exception):
+    """The cause of an interruption whose operation cannot be carried out at just any time later.
+
+    ``running``: it goes on in a thread of this process until that is done; None: it has ended.
+    """
+
+    def __init__(self, running: Future[Any] | None) -> None:
+        super().__init__("the operation was interrupted")
+        self.running = running
+
+
 class Executor(Protocol):
-    """Carries each operation out once, sync or async."""
+    """Carries each operation out once, sync or async.
+
+    An interruption (Ctrl-C, a cancelled task) goes through. Whoever knows what becomes of the
+    operation raises it from an `InterruptionError`; otherwise it may be carried out later.
+    """
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""

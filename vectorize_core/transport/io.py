@@ -20,6 +20,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -27,9 +28,14 @@ from vectorize_core.api import wire
 from vectorize_core.api.operations import KINDS, Op
 from vectorize_core.errors import ApiError, IndexNotFoundError, VectorizeError
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
-from vectorize_core.transport.executor import Answer, Executor
+from vectorize_core.transport.executor import Answer, Executor, InterruptionError
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
-from vectorize_core.transport.retry import RetryPolicy, is_transient, try_again
+from vectorize_core.transport.retry import (
+    RetryPolicy,
+    is_transient,
+    may_arrive_late,
+    try_again,
+)
 from vectorize_core.transport.turns import Turn, Turns
 from vectorize_core.transport.workers import (
     Done,
@@ -46,14 +52,23 @@ from vectorize_core.transport.workers import (
 T = TypeVar("T")
 S = TypeVar("S")
 
+OnLost = Callable[[Future[Any] | None], None]
+"""Called with the future of an attempt that goes on in this process; None for one that is lost."""
+
 logger = logging.getLogger("vectorize_core")
 
 
 class Io(Protocol):
     """All that a flow may await."""
 
-    async def call(self, op: Op[T], /) -> T:
-        """Carry ``op`` out, with retries if it is repeatable; raises its typed error."""
+    policy: RetryPolicy
+    """How long operations are tried again."""
+
+    async def call(self, op: Op[T], /, *, on_lost: OnLost | None = None) -> T:
+        """Carry ``op`` out, with retries if it is repeatable; raises its typed error.
+
+        ``on_lost`` is called for each attempt that may be carried out later than it ended.
+        """
 
     async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
         """Carry ``op`` out without retries, for callers that poll.
@@ -160,6 +175,16 @@ async def _outcome(fn: Callable[[S], Coroutine[Any, Any, T]], item: S) -> Done[S
         return Done(item, error=error)
 
 
+def _tell_if_lost(error: BaseException, on_lost: OnLost) -> None:
+    """Call ``on_lost`` unless an attempt that ended with ``error`` is known to be over."""
+    known = error.__cause__
+    if isinstance(known, InterruptionError):
+        if known.running is not None:
+            on_lost(known.running)
+    elif may_arrive_late(error):
+        on_lost(None)
+
+
 class _BaseIo(Io):
     """What both variants share: retries around one attempt, and the loop of `map`."""
 
@@ -174,14 +199,14 @@ class _BaseIo(Io):
         on_missing_index: Callable[[str], object] | None = None,
     ) -> None:
         self._executor = executor
-        self._policy = policy
+        self.policy = policy
         self._on_missing_index = on_missing_index
         self._deadlines = {kind: policy.deadline(kind) for kind in KINDS}
         self._limiter = limiter
         self._turns = turns
         self._events = events if events is not None else Events()
 
-    async def call(self, op: Op[T], /) -> T:
+    async def call(self, op: Op[T], /, *, on_lost: OnLost | None = None) -> T:
         patience = self._deadlines[op.kind]
         await self._admit(op, patience)
         until, number = self.now() + patience, 0
@@ -191,7 +216,7 @@ class _BaseIo(Io):
             number += 1
             if number > 1:
                 await self._admit(op, until - self.now())
-            return await self._attempt(op, number, until - self.now())
+            return await self._attempt(op, number, until - self.now(), on_lost)
 
         return await self.repeat(attempt, op) if op.repeatable else await attempt()
 
@@ -212,7 +237,7 @@ class _BaseIo(Io):
             attempt,
             op,
             first,
-            self._policy,
+            self.policy,
             began=began,
             now=self.now,
             sleep=self.sleep,
@@ -238,7 +263,9 @@ class _BaseIo(Io):
             limiter.give_back()
             raise
 
-    async def _attempt(self, op: Op[T], number: int, patience: float) -> T:
+    async def _attempt(
+        self, op: Op[T], number: int, patience: float, on_lost: OnLost | None = None
+    ) -> T:
         """Send ``op`` once, note what the answer says of the rate limit, and emit an event."""
         limiter, answered = self._limiter, False
         try:
@@ -258,7 +285,9 @@ class _BaseIo(Io):
             answered = True
             if limiter is not None:
                 limiter.learn(answer.headers)
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:
+            if on_lost is not None:
+                _tell_if_lost(error, on_lost)
             answered = isinstance(error, ApiError)
             if limiter is not None and isinstance(error, ApiError):
                 limiter.learn(error.rate_limit)

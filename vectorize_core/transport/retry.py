@@ -15,6 +15,7 @@ from vectorize_core.api.operations import Op
 from vectorize_core.errors import (
     ApiError,
     ConnectionFailedError,
+    LateRequestError,
     RateLimitError,
     ServerError,
     UnexpectedAnswerError,
@@ -34,6 +35,8 @@ _SHORT = 0.3
 """Seconds between attempts where there is little patience."""
 _TRANSIENT = (RateLimitError, ServerError, ConnectionFailedError)
 _NOT_SENT = (LimitUsedUpError, NoTurnError, StoppedError)
+_UNANSWERED = frozenset({502, 504, 520, 522, 524})
+"""What a gateway says when it has no answer of the service behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,17 @@ class RetryPolicy:
     A deadline begins when the operation is first sent. Before that, it may wait for the rate limit
     for the same time; if that is too short, it raises `RateLimitError` at once. Later waits for
     the rate limit count towards the deadline.
+
+    A request that got no answer may still be carried out for ``request_lifetime`` seconds: as long
+    as Cloudflare's edge waits for the service behind it. Until then, another write of the same ids
+    waits, or counts as unknown if that takes longer than ``write_deadline``.
     """
 
     read_deadline: float = 30.0
     write_deadline: float = 600.0
     first_delay: float = 0.5
     max_delay: float = 30.0
+    request_lifetime: float = 120.0
 
     def deadline(self, kind: Literal["read", "write", "control"]) -> float:
         """Seconds after which an operation of this kind is not tried again."""
@@ -71,9 +79,18 @@ def is_refusal(error: BaseException) -> TypeGuard[ApiError]:
 
 def is_outcome_unknown(error: BaseException) -> bool:
     """Whether the operation may have been carried out although it failed."""
-    return isinstance(error, (ServerError, UnexpectedAnswerError)) or (
+    return isinstance(error, (ServerError, UnexpectedAnswerError, LateRequestError)) or (
         isinstance(error, ConnectionFailedError) and error.sent
     )
+
+
+def may_arrive_late(error: BaseException) -> bool:
+    """Whether the operation may still be carried out, though nobody waits for its answer."""
+    if isinstance(error, ServerError):
+        return error.status in _UNANSWERED
+    if isinstance(error, ConnectionFailedError):
+        return error.sent
+    return not isinstance(error, Exception)
 
 
 async def try_again(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from vectorize_core import limits
 from vectorize_core.api import wire
 from vectorize_core.api.validation import whole_number
 from vectorize_core.models import Vector
-from vectorize_core.state.index_state import InFlight
+from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.own_writes import OwnWrite
 from vectorize_core.transport.io import Io
 
@@ -56,7 +57,8 @@ class Piece(NamedTuple):
 class Batch:
     """Records of the input that are sent together; of those with the same id only one is.
 
-    ``size`` counts bytes, exactly if ``exact``, otherwise as the most they can be.
+    ``size`` counts bytes, exactly if ``exact``, otherwise as the most they can be. ``running`` is
+    a request of it that was interrupted, but goes on in a thread.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -65,6 +67,7 @@ class Batch:
     exact: bool = False
     begun: bool = False
     answered: bool = False
+    running: Future[Any] | None = None
     pieces: list[Piece] = field(default_factory=list)
 
     def take(self, entries: Sequence[Entry], most: int, *, keep_last: bool) -> int:
@@ -143,10 +146,15 @@ class Batcher:
         batch.answered = True
 
     def settled(self, batch: Batch) -> None:
-        """Note that the outcome of ``batch`` is recorded."""
+        """Note that the outcome of ``batch`` is recorded; ids stay taken while a request runs."""
         self.unsettled.remove(batch)
-        if not batch.answered:
+        if batch.answered:
+            return
+        if batch.running is None:
             self._in_flight.release(batch, batch.sent)
+        else:
+            release = self._in_flight.release
+            batch.running.add_done_callback(lambda _: release(batch, batch.sent))
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches until the input ends, or until one shares an id with an unsettled one.

@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 from vectorize_core.api import wire
 from vectorize_core.models import Vector
-from vectorize_core.state.index_state import IndexState, InFlight
+from vectorize_core.state.in_flight import InFlight
+from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Batcher, check_batch_size
 from vectorize_core.writes.checkpoint import open_checkpoint

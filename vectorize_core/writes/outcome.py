@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from vectorize_core.errors import PartialWriteError, RecordRefusedError
+from vectorize_core.errors import LateRequestError, PartialWriteError, RecordRefusedError
 from vectorize_core.models import Mutation
 from vectorize_core.transport.retry import is_outcome_unknown
 from vectorize_core.writes.batching import Batch, Entry, Piece
@@ -73,6 +73,9 @@ class WriteOutcome:
             return
         failure, cause = self.failure(), self.causes[0]
         shared = not self.written and not (failure.unknown and failure.not_written)
+        if isinstance(cause, LateRequestError):
+            # The write itself was accepted, so what matters is which records may not stay.
+            raise failure from cause
         if shared and (len(self.causes) == 1 or not isinstance(cause, RecordRefusedError)):
             raise cause
         raise failure from cause

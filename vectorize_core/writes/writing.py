@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Sequence
+from concurrent.futures import Future
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Unpack
 
 from vectorize_core import limits
 from vectorize_core.api import validation
 from vectorize_core.api.operations import DeleteByIds, Insert, Op, Upsert
-from vectorize_core.errors import InvalidInputError, RecordRefusedError, shown
+from vectorize_core.errors import (
+    InvalidInputError,
+    LateRequestError,
+    RecordRefusedError,
+    shown,
+)
 from vectorize_core.models import Mutation, UnparsableBehavior, Vector
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.own_writes import OwnWrite
@@ -27,7 +35,7 @@ from vectorize_core.state.waiting import (
 )
 from vectorize_core.transport.events import BatchEvent
 from vectorize_core.transport.io import Io, SyncIo
-from vectorize_core.transport.retry import is_refusal
+from vectorize_core.transport.retry import is_outcome_unknown, is_refusal
 from vectorize_core.writes.batching import (
     Batch,
     Batcher,
@@ -41,12 +49,17 @@ from vectorize_core.writes.outcome import WriteOutcome
 from vectorize_core.writes.progress import BatchReport, OnBatch, progress_bar
 from vectorize_core.writes.sources import Ids, Records, Source, Vectors
 
+logger = logging.getLogger("vectorize_core")
+
 DEFAULT_CONCURRENCY = 4
 _READ_FIRST = 8
 """Requests whose probes are read first, if the write will be waited for. The last ones of a long
 write need not: the first polls of the wait read theirs."""
 _MOST_REFUSALS = 200
 """Refused requests, in search of refused records, after which a write is given up."""
+
+_GOES_ON = (RecordRefusedError, LateRequestError)
+"""Errors of single records, after which a write goes on with the others."""
 
 Mode = Literal["upsert", "insert", "delete"]
 
@@ -199,6 +212,11 @@ async def write(
     return under_way.outcome.mutations
 
 
+def may_have_landed(error: BaseException) -> bool:
+    """Whether a write that ended with ``error`` may have been accepted."""
+    return is_outcome_unknown(error) or not isinstance(error, Exception)
+
+
 def _requests(
     index: str, mode: Mode, behavior: UnparsableBehavior | None
 ) -> Callable[[Sequence[Entry]], Op[Mutation]]:
@@ -258,8 +276,11 @@ class _Write:
 
     async def send(self, batch: Batch) -> None:
         """Send ``batch``, in halves where the service refuses it; adds the pieces to it."""
+        exposed = await self._outlive_lost(batch)
         batch.begun = True
-        parts = [tuple(batch.sent.values())]
+        sent = batch.sent.values()
+        parts = [tuple(e for e in sent if e.id in exposed)] if exposed else []
+        parts += [tuple(e for e in sent if e.id not in exposed)] if len(exposed) < len(sent) else []
         while parts:
             part = parts.pop()
             written = {entry.id: entry.vector for entry in part}
@@ -267,8 +288,12 @@ class _Write:
             own_write = await begin(self.io, self.state, self.mode, written, read_first=read_first)
             started = self.io.now()
             try:
-                mutation = await self.io.call(self.request(part))
-            except Exception as error:
+                lost = partial(self._note_lost, batch, part)
+                mutation = await self.io.call(self.request(part), on_lost=lost)
+            except BaseException as error:
+                self.state.own_writes.fail(own_write, may_have_landed=may_have_landed(error))
+                if not isinstance(error, Exception):
+                    raise
                 self.refusals += is_refusal(error)
                 if self.mode != "delete" and is_refusal(error) and self.refusals <= _MOST_REFUSALS:
                     if len(part) > 1:
@@ -281,8 +306,48 @@ class _Write:
                     break
             else:
                 self.state.own_writes.accept(own_write, mutation.mutation_id)
-                batch.pieces.append(Piece(part, self.io.now() - started, own_write))
+                late = self._late(part) if part[0].id in exposed else None
+                batch.pieces.append(Piece(part, self.io.now() - started, own_write, late))
         self.batcher.answered(batch)
+
+    async def _outlive_lost(self, batch: Batch) -> Collection[str]:
+        """Wait until no lost request can overtake ``batch``.
+
+        Returns the ids for which that takes longer than a write may be tried.
+        """
+        written = {entry.id: entry.vector for entry in batch.sent.values()}
+        began, in_flight = self.io.now(), self.state.in_flight
+        while exposed := in_flight.exposed(self.mode, written, now := self.io.now()):
+            left = max(exposed.values())
+            if now - began + left > self.io.policy.write_deadline:
+                return exposed.keys()
+            logger.warning(
+                "index %r: a request that wrote %r (and %d more of these records) got no answer, "
+                "and may arrive late; to come after it, this %s waits for %.0f s",
+                self.state.name,
+                min(exposed),
+                len(exposed) - 1,
+                self.mode,
+                left,
+            )
+            await self.io.sleep(left)
+        return ()
+
+    def _note_lost(self, batch: Batch, part: Sequence[Entry], running: Future[Any] | None) -> None:
+        if running is not None:
+            batch.running = running
+            return
+        written = {entry.id: entry.vector for entry in part}
+        until = self.io.now() + self.io.policy.request_lifetime
+        self.state.in_flight.lose(self.mode, written, until)
+
+    def _late(self, part: Sequence[Entry]) -> LateRequestError:
+        seconds = self.io.policy.request_lifetime
+        return LateRequestError(
+            f"the {self.mode} of {self.name(part[0])!r} (and {len(part) - 1} more records) was "
+            "accepted, but an earlier request for the same ids got no answer, and may still "
+            f"arrive and undo it. After {seconds:.0f} s it cannot: write them again then"
+        )
 
     async def settle(self, batch: Batch, *, report: bool = True) -> None:
         """Add the pieces of ``batch`` to the outcome; may be called again after an interruption."""
@@ -297,7 +362,7 @@ class _Write:
                 self._stop(error)
             batch.pieces.pop(0)
             self._emit(piece, len(written))
-            if piece.error is not None and not isinstance(piece.error, RecordRefusedError):
+            if piece.error is not None and not isinstance(piece.error, _GOES_ON):
                 self.batcher.finished = True
             elif written and report:
                 await self._report(

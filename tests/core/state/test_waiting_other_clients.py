@@ -130,6 +130,55 @@ async def test_visible_says_so_where_only_the_other_client_could_tell(
 
 
 @both_variants
+@pytest.mark.parametrize("by", ["upsert", "delete"])
+@pytest.mark.parametrize(("process", "lag"), [(0.0, 0.0), (0.0, 3.0), (8.0, 0.0), (PROCESS, LAG)])
+async def test_own_writes_that_others_have_overwritten_are_not_waited_for_in_vain(
+    variant: Variant, worlds: Worlds, by: str, process: float, lag: float
+) -> None:
+    world = worlds(variant, process_delay=process, propagate_delay=lag)
+    client, other = world.client(), world.client(SYNC)
+    mutations = await client.upsert(*records("a", "b", number=1))
+    if by == "upsert":
+        write(other, *records("a", "b", number=2))
+    else:
+        run(writing.delete(other.io, other.state, ["a", "b"]))
+    with Elapsed(world) as elapsed:
+        await client.wait()
+    world.assert_not_early(mutations, ["a", "b"])
+    # Once the others' writes are processed, a barrier follows, and then ours might be seen.
+    assert elapsed.seconds <= 5 + 2 * (process + 5) + max(10, process) + 5
+    with Elapsed(world) as elapsed:
+        await client.wait()
+    assert elapsed.seconds == 0
+
+
+@both_variants
+async def test_a_wait_that_nothing_can_prove_fails_once(variant: Variant, worlds: Worlds) -> None:
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
+    client, other = world.client(), world.client(SYNC)
+    world.after(1, lambda: write(other, *records("a", "b", number=2)))
+    with pytest.raises(WaitTimeoutError):
+        await client.upsert(*records("a", "b", number=1), wait=True, wait_timeout=100)
+    with Elapsed(world) as elapsed:
+        await client.wait()
+    assert elapsed.seconds == 0
+
+
+@both_variants
+async def test_busy_others_hide_own_writes_for_two_minutes(
+    variant: Variant, worlds: Worlds
+) -> None:
+    world = worlds(variant, process_delay=PROCESS, propagate_delay=LAG)
+    client, other = world.client(), world.client(SYNC)
+    overtake(client, other)
+    await client.upsert(*records("a", "b", number=1))
+    client.executor.after = lambda op: write(other, *records("a", "b", number=int(world.now)))
+    with Elapsed(world) as elapsed:
+        await client.wait()
+    assert elapsed.seconds <= 125
+
+
+@both_variants
 async def test_what_another_client_overwrote_long_ago_is_not_waited_for(
     variant: Variant, worlds: Worlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

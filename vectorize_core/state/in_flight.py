@@ -1,0 +1,106 @@
+"""The ids that a client has on their way to an index, and those that lost requests may still reach.
+
+Requests may overtake each other. So of two writes of an id, the second is sent only when the first
+is known to have ended. A request without an answer is *lost*: it may be carried out for as long as
+a request can live, and undo what was written since.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from vectorize_core import jsontext
+from vectorize_core.models import Vector
+
+_MOST_LOST: Final = 100_000
+"""Ids of lost requests that are kept; beyond, every id counts as one of the oldest of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A request without an answer: digests of what it writes, by id, and when it is over."""
+
+    written: Mapping[str, bytes]
+    until: float
+
+
+class InFlight:
+    """The ids that the calls of a connection have on their way to one index; thread-safe."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._owners: dict[str, object] = {}
+        self._lost: deque[_Lost] = deque()
+        self._any_until = 0.0
+        self._lock = threading.Lock()
+
+    def _check_process(self) -> None:
+        # A fork copies what other threads have on their way, but not these threads.
+        if self._pid != os.getpid():
+            self._begin()
+
+    def take(self, owner: object, ids: Collection[str]) -> bool:
+        """Take ``ids`` for ``owner``, all or none; False if another owner has one of them."""
+        self._check_process()
+        with self._lock:
+            if not self._owners.keys().isdisjoint(ids):
+                return False
+            self._owners.update(dict.fromkeys(ids, owner))
+            return True
+
+    def release(self, owner: object, ids: Collection[str]) -> None:
+        """Free those of ``ids`` that ``owner`` has."""
+        self._check_process()
+        with self._lock:
+            for taken in ids:
+                if self._owners.get(taken) is owner:
+                    del self._owners[taken]
+
+    def lose(self, kind: str, written: Mapping[str, Vector | None], until: float) -> None:
+        """Note that a request got no answer, and may be carried out ``until`` then.
+
+        ``written`` are its vectors by id, None for those it deletes.
+        """
+        self._check_process()
+        lost = _Lost({i: _digest(kind, vector) for i, vector in written.items()}, until)
+        with self._lock:
+            self._lost.append(lost)
+            while sum(len(lost.written) for lost in self._lost) > _MOST_LOST:
+                self._any_until = max(self._any_until, self._lost.popleft().until)
+
+    def exposed(
+        self, kind: str, written: Mapping[str, Vector | None], now: float
+    ) -> dict[str, float]:
+        """Those ids of a write that a lost request may still change, and for how many seconds.
+
+        A lost request that writes just the same changes nothing: a write may be tried again.
+        """
+        self._check_process()
+        if not self._lost and now >= self._any_until:
+            return {}
+        with self._lock:
+            self._lost = deque(lost for lost in self._lost if lost.until > now)
+            left = self._any_until - now
+            found = dict.fromkeys(written, left) if left > 0 else {}
+            for lost in self._lost:
+                for vector_id in lost.written.keys() & written.keys():
+                    if lost.written[vector_id] != _digest(kind, written[vector_id]):
+                        found[vector_id] = max(found.get(vector_id, 0.0), lost.until - now)
+        return found
+
+
+def _digest(kind: str, vector: Vector | None) -> bytes:
+    """What tells whether two requests write the same under an id."""
+    if vector is None:
+        return kind.encode()
+    rest = jsontext.dumps([kind, vector.namespace, vector.metadata])
+    return blake2b(rest + vector.values.tobytes(), digest_size=16).digest()
