@@ -20,6 +20,7 @@ from vectorize_core.records.store import OnOversize
 from vectorize_core.state.waiting import Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
+from vectorize_core.words import Words
 
 DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
 """A filter in dict form, an expression, or a function of a document."""
@@ -148,6 +149,7 @@ def checked_search_kwargs(
     return checked
 
 
+WORDS: Final = Words(hash_ids="such as a hash of it: in index(), key_encoder='sha256'")
 _MMR: Final = "search_type='mmr', or max_marginal_relevance_search(),"
 ELSEWHERE: Final = {
     "dimensions": "VectorizeClient.create_index()",

@@ -35,6 +35,7 @@ from langchain_vectorize.embedder import LangChainEmbedder
 from langchain_vectorize.options import (
     ELSEWHERE,
     OF_SEARCHES,
+    WORDS,
     DeleteOptions,
     DocumentFilter,
     ExistingIndexOptions,
@@ -237,6 +238,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
                 create_index=create_index,
                 metric=metric,
                 metadata_indexes=metadata_indexes,
+                words=WORDS,
             ),
             embedder=self._embedder,
             namespace=namespace,

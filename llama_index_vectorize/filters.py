@@ -39,7 +39,7 @@ from vectorize_core.models import IndexType
 from vectorize_core.reads.selection import AnyFilter, FindOptions, Properties
 
 T = TypeVar("T")
-_OPERATORS: Final[dict[FilterOperator, Operator]] = {
+OPERATORS: Final[dict[FilterOperator, Operator]] = {
     FilterOperator.EQ: "$eq",
     FilterOperator.NE: "$ne",
     FilterOperator.GT: "$gt",
@@ -146,8 +146,8 @@ def _group(filters: MetadataFilters) -> Expression:
 
 
 def _test(one: MetadataFilter) -> Expression:
-    if one.operator in _OPERATORS:
-        return _comparison(one, _OPERATORS[one.operator])
+    if one.operator in OPERATORS:
+        return _comparison(one, OPERATORS[one.operator])
     key = F(one.key)
     match one.operator:
         case FilterOperator.ANY:

@@ -40,7 +40,7 @@ from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import InvalidVectorError, OversizedError
 from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of, value_codec
 
-_CLASSES: Final[Mapping[str, type[BaseNode]]] = {
+CLASSES: Final[Mapping[str, type[BaseNode]]] = {
     kind.class_name(): kind
     for kind in (TextNode, Node, Document, ImageDocument, IndexNode, ImageNode)
 }
@@ -84,11 +84,11 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
     if isinstance(fields.get("text_resource"), dict):
         fields["text_resource"].pop("text", None)
     structure: dict[str, Any] = {"class": node.class_name()}
-    if _CLASSES.get(structure["class"]) is not kind:
+    if CLASSES.get(structure["class"]) is not kind:
         structure["type"] = f"{kind.__module__}:{kind.__qualname__}"
-        bases = [name for name, one in _CLASSES.items() if issubclass(kind, one)]
+        bases = [name for name, one in CLASSES.items() if issubclass(kind, one)]
         if bases:
-            structure["base"] = max(bases, key=lambda name: len(_CLASSES[name].__mro__))
+            structure["base"] = max(bases, key=lambda name: len(CLASSES[name].__mro__))
     relationships = _pack_relationships(fields["relationships"], fields["metadata"])
     if relationships:
         structure["relationships"] = relationships
@@ -275,7 +275,7 @@ def _possible_classes(found: _Description) -> Iterator[type[BaseNode]]:
     """Classes that a node may be of, the best first."""
     for name in found.names:
         if isinstance(name, str):
-            kind = _loaded(name) if ":" in name else _CLASSES.get(name)
+            kind = _loaded(name) if ":" in name else CLASSES.get(name)
             if kind is not None:
                 yield kind
     media = {name for name in _names(Node) if name.endswith("_resource")} - {"text_resource"}

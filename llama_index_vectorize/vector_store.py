@@ -21,6 +21,7 @@ from llama_index_vectorize.items import to_items
 from llama_index_vectorize.nodes import to_node
 from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
 from llama_index_vectorize.texts import as_texts
+from llama_index_vectorize.words import WORDS
 from vectorize_core import layout
 from vectorize_core.api import validation
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
@@ -226,7 +227,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         }
         # Before the fields are set: its errors are clearer than those of pydantic.
         records = RecordStore(
-            index=StoreIndex(target=target, **creation),
+            index=StoreIndex(target=target, words=WORDS, **creation),
             texts=as_texts(texts),
             translate=by_source,
             **settings,

@@ -71,7 +71,7 @@ async def test_ids_that_are_made_up_are_the_ones_to_get_them_by(
 async def test_an_id_that_no_document_can_have_is_not_found(
     mine: VectorizeVectorStore, sent: Recorder, call: Call
 ) -> None:
-    impossible = ["x" * 65, "", "\ud800"]
+    impossible = ["", "\ud800"]
     sent.ops.clear()
     assert await call(mine, "get_by_ids", impossible) == []
     assert await call(mine, "delete", impossible) is True

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import filterfalse
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from vectorize_core import jsontext, limits
 from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError, shown
 from vectorize_core.models import Values, Vector, as_values
+from vectorize_core.words import DEFAULT, Words
 
 T = TypeVar("T")
 
@@ -159,11 +160,18 @@ def check_id_list(ids: Any, name: str = "ids") -> None:
         raise InvalidInputError(f"{name} is a list of ids; got {shown(ids)}")
 
 
-def check_id(vector_id: Any, position: int | None = None) -> None:
-    """An id is a non-empty string of at most 64 bytes of UTF-8."""
+def check_id(
+    vector_id: Any,
+    position: int | None = None,
+    *,
+    most: int = limits.MAX_ID_BYTES,
+    words: Words = DEFAULT,
+) -> None:
+    """An id is a non-empty string of at most 64 bytes of UTF-8, or of ``most``."""
     rule = "an id is a non-empty string"
     where = "" if position is None else f" (position {position})"
-    _check_name(vector_id, "id", limits.MAX_ID_BYTES, InvalidVectorError, rule, where, _SHORTER_ID)
+    fix = f". Use a shorter id, {words.hash_ids}"
+    _check_name(vector_id, "id", most, InvalidVectorError, rule, where, fix)
 
 
 def check_namespace(namespace: Any) -> None:
@@ -171,11 +179,6 @@ def check_namespace(namespace: Any) -> None:
     if namespace is not None:
         rule = "a namespace is a non-empty string or None"
         _check_name(namespace, "namespace", limits.MAX_NAMESPACE_BYTES, InvalidInputError, rule)
-
-
-_SHORTER_ID: Final = (
-    ". Use a shorter id, such as a hash of it (LangChain's index(): key_encoder='sha256')"
-)
 
 
 def _check_name(
@@ -205,10 +208,10 @@ def check_ids(ids: Sequence[str]) -> None:
         check_id(vector_id, position)
 
 
-def possible_id(vector_id: Any) -> bool:
+def possible_id(vector_id: Any, *, most: int = limits.MAX_ID_BYTES) -> bool:
     """Whether a vector can have this id; asking for one that cannot is not worth a request."""
     try:
-        check_id(vector_id)
+        check_id(vector_id, most=most)
     except InvalidVectorError:
         return False
     return True

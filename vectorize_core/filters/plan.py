@@ -14,9 +14,11 @@ from typing import Any, Final, Literal, TypeAlias
 from vectorize_core import jsontext, layout, limits
 from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
 from vectorize_core.filters import push
+from vectorize_core.filters.advice import Advice, looks_into
 from vectorize_core.filters.ast import EVERYTHING, Expression, Test, Where
 from vectorize_core.filters.push import Conjunction, Constraint, Push
 from vectorize_core.models import Filter, IndexType
+from vectorize_core.words import DEFAULT, Words
 
 Unindexed: TypeAlias = Literal["error", "scan"]
 Stored: TypeAlias = Callable[[str], bool]
@@ -103,6 +105,7 @@ def plan(
     within: Mapping[str, Collection[str]] | None = None,
     unindexed: Unindexed = "error",
     index_name: str = "",
+    words: Words = DEFAULT,
 ) -> Plan:
     """The plan for an expression on an index with these metadata indexes.
 
@@ -122,19 +125,20 @@ def plan(
     def pushable(test: Test, one: Constraint) -> bool:
         return can_look_up(test.path) and indexed[test.path] == one.kind
 
+    advice = Advice(index_name, indexed, stored, words)
     pusher = Push(pushable)
     conjunctions = pusher.conjunctions(expression)
     if within:
         for name in within:
             if indexed.get(name) != "string":
-                raise UnindexedPropertyError(_missing(name, indexed, index_name))
+                raise UnindexedPropertyError(advice.without_index(name))
         only = {name: Constraint("string", frozenset(given)) for name, given in within.items()}
         if not all(only[name].values for name in only):
             return Plan(expression, ())
         conjunctions = tuple({**one, **only} for one in conjunctions)
     if unindexed == "error":
         reads_all = {} in conjunctions
-        _check_indexed(pusher, indexed, stored, reads_all=reads_all, index_name=index_name)
+        _check_indexed(pusher, advice, reads_all=reads_all)
     branches, whole = _rendered(conjunctions)
     if branches is None:
         branches, pusher.too_many = ({},), True
@@ -203,51 +207,17 @@ def _size(native: Any) -> int:
     return len(jsontext.dumps(native))
 
 
-def _check_indexed(
-    pusher: Push,
-    indexed: Mapping[str, IndexType],
-    stored: Stored,
-    *,
-    reads_all: bool,
-    index_name: str,
-) -> None:
+def _check_indexed(pusher: Push, advice: Advice, *, reads_all: bool) -> None:
     for test in pusher.unindexed:
-        raise UnindexedPropertyError(_why(test, indexed, stored, index_name))
-    for leaf in pusher.unpushable if reads_all else ():
+        raise UnindexedPropertyError(advice.on(test))
+    # Of the tests on a list, the one for its items says so.
+    leaves = sorted(pusher.unpushable, key=looks_into, reverse=True) if reads_all else ()
+    for leaf in leaves:
         if isinstance(leaf, Where):
             raise UnindexedPropertyError(
                 f"{leaf.description} cannot be looked up in an index, so all records may have "
                 "to be read. Combine it by AND with a test on an indexed property, or allow the "
                 "reading with unindexed='scan'"
             )
-        if not (stored(leaf.path) and leaf.path in indexed):
-            raise UnindexedPropertyError(_why(leaf, indexed, stored, index_name))
-
-
-def _why(test: Test, indexed: Mapping[str, IndexType], stored: Stored, index_name: str) -> str:
-    path = test.path
-    if not stored(path):
-        return (
-            f"a property called {path!r} is stored inside _vs, where the service cannot look it "
-            "up. Use a name without dots other than the text's, or unindexed='scan'"
-        )
-    if path in indexed:
-        return (
-            f"the metadata index on {path!r} holds values of type {indexed[path]}, so it cannot "
-            f"look up {test.operator} {test.operand!r}. Compare with a {indexed[path]}, or allow "
-            "reading all records with unindexed='scan'"
-        )
-    return (
-        f"{_missing(path, indexed, index_name)}. Or allow reading all records with unindexed='scan'"
-    )
-
-
-def _missing(path: str, indexed: Mapping[str, IndexType], index_name: str) -> str:
-    return (
-        f"the index {index_name!r} has no metadata index on {path!r}, so the service would find "
-        f"nothing. Name it in metadata_indexes={{{path!r}: 'string'}} (or 'number', 'boolean') "
-        f"when the index is created; or call client.index({index_name!r})"
-        f".create_metadata_index({path!r}, 'string') and, once it is live, reindex_metadata(): it "
-        "covers only what is written from then on. Indexed are: "
-        f"{', '.join(sorted(indexed)) or 'none'}"
-    )
+        if not (advice.stored(leaf.path) and leaf.path in advice.indexed):
+            raise UnindexedPropertyError(advice.on(leaf))

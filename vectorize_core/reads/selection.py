@@ -25,6 +25,7 @@ from vectorize_core.models import Filter, IndexType
 from vectorize_core.reads.post_filter import ReadRecords, raw_records
 from vectorize_core.state.index_state import IndexState, get_metadata_indexes
 from vectorize_core.transport.io import Io
+from vectorize_core.words import DEFAULT, Words
 
 MAX_SEARCH_REQUESTS: Final = 100
 MAX_ENUMERATION_REQUESTS: Final = 1_000
@@ -119,6 +120,7 @@ async def make_plan(
     stored: Stored = plans.is_raw,
     within: Mapping[str, Collection[str]] | None = None,
     unindexed: Unindexed = "error",
+    words: Words = DEFAULT,
 ) -> Plan:
     """The plan of a filter; a contradiction or no filter at all needs no request."""
     plans.check_unindexed(unindexed)
@@ -144,6 +146,7 @@ async def make_plan(
         within=within,
         unindexed=unindexed,
         index_name=index_name,
+        words=words,
     )
     if push.is_impossible(expression) or not (within or push.leaves(expression)):
         return make({})

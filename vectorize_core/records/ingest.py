@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import repeat
@@ -134,7 +135,8 @@ class Ingest(Source[Item]):
             made_up = checkpoint.id_for(position, record.id)
             if made_up != record.id:
                 record = dataclasses.replace(record, id=made_up)
-        validation.check_id(record.id, position)
+        most = limits.MAX_ID_BYTES if self._tenant is None else sys.maxsize
+        validation.check_id(record.id, position, most=most, words=self._index.words)
         if self._tenant is not None:
             record = layout.of_tenant(record, self._tenant)
         metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)

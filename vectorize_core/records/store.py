@@ -377,7 +377,7 @@ class RecordStore:
         ref = (old.metadata or {}).get(layout.REF)
         if ref is not None:
             metadata[layout.REF] = ref
-        validation.check_record(record.name, old.namespace, metadata)
+        validation.check_metadata(record.name, metadata)
         return Vector(old.id, old.values, old.namespace, metadata)
 
     # Searching
@@ -416,7 +416,7 @@ class RecordStore:
             return_metadata="all",
         )
         if k and not matches:
-            await warn_of_pending_writes(io, self._state)
+            await warn_of_pending_writes(io, self._state, self.index.words)
         return await self._hits(io, matches)
 
     async def search_like(
@@ -661,7 +661,7 @@ class RecordStore:
 
     def stored_id(self, name: str) -> str:
         """The id that a record is stored under; one that no record can have stays as it is."""
-        if not self.bound or not validation.possible_id(name):
+        if not self.bound or not validation.possible_id(name, most=sys.maxsize):
             return name
         assert self.namespace is not None
         return layout.stored_id(self.namespace, name)
@@ -708,6 +708,7 @@ class RecordStore:
             options.get("vectorize_filter"),
             partial(self.index.properties, io),
             index_name=self.index.name,
+            words=self.index.words,
             stored=in_records(self.text_key, refs=self.translate is not None),
             within=within,
             unindexed=options.get("unindexed", "error"),
@@ -722,7 +723,7 @@ class RecordStore:
             return []
         found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
         if not found:
-            await warn_of_pending_writes(io, self._state)
+            await warn_of_pending_writes(io, self._state, self.index.words)
         within = self.namespace if self.bound else namespace
         return [v for v in found.values() if within is None or v.namespace == within]
 

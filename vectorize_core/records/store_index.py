@@ -23,6 +23,7 @@ from vectorize_core.state.index_state import (
     get_metadata_indexes,
 )
 from vectorize_core.transport.io import Io
+from vectorize_core.words import DEFAULT, Words
 
 _MOMENT: Final = 1.0
 
@@ -40,6 +41,7 @@ class StoreIndex:
     create_index: bool | None = None
     metric: Metric | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
+    words: Words = field(default=DEFAULT, repr=False)
 
     def __post_init__(self) -> None:
         if self.create_index is not None:
@@ -168,8 +170,8 @@ class StoreIndex:
         if missing:
             raise ConfigurationError(
                 f"the index {self.name!r} exists without the metadata indexes {missing}; it "
-                "is not altered without being asked. Create them with client.index("
-                f"{self.name!r}).create_metadata_index(name, type) and, once they are live, call "
-                "reindex_metadata(): they cover only what is written from then on. Or leave them "
-                "out of metadata_indexes="
+                "is not altered without being asked. Create them with "
+                f"{self.words.index.format(name=self.name)}.create_metadata_index(name, type) and, "
+                "once they are live, call reindex_metadata(): they cover only what is written from "
+                "then on. Or leave them out of metadata_indexes="
             )

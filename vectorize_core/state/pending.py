@@ -11,13 +11,14 @@ from vectorize_core.api.operations import GetInfo
 from vectorize_core.errors import PendingWritesWarning, VectorizeError
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io
+from vectorize_core.words import DEFAULT, Words
 
 _PACKAGES = {"vectorize_core", "langchain_vectorize", "llama_index_vectorize"}
 _RECENT = 600.0
 """Seconds after which a write is not the reason that a search finds nothing."""
 
 
-async def warn_of_pending_writes(io: Io, state: IndexState) -> None:
+async def warn_of_pending_writes(io: Io, state: IndexState, words: Words = DEFAULT) -> None:
     """Warn if the index has not processed this client's last write; for a search without matches.
 
     It sends nothing if that write is known to be processed. It warns once until it is, and not if
@@ -43,8 +44,8 @@ async def warn_of_pending_writes(io: Io, state: IndexState) -> None:
         warnings.warn(
             f"nothing was found in index {state.name!r}, but this client's last write to it, "
             f"{age:.1f} s ago, is not processed yet (on Cloudflare usually within 30 s). To wait "
-            "until reads see it, write with wait='visible', or call wait() on the store "
-            "(wait_for_writes() with LlamaIndex; async: await_writes()) before searching",
+            f"until reads see it, write with wait='visible', or call {words.wait} on the store "
+            "(async: await_writes()) before searching",
             PendingWritesWarning,
             stacklevel=_outside(),
         )

@@ -1,0 +1,34 @@
+"""What errors call things for users of LlamaIndex."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llama_index_vectorize.filters import OPERATORS
+from llama_index_vectorize.nodes import CLASSES
+from vectorize_core.words import Words
+
+_ID = "{name!r} is no property of the metadata: give ids of nodes as node_ids="
+_STOCK = (
+    "{name!r} is in no metadata index: nodes have it only where they are written with "
+    "node_layout='stock'. Put what is to be filtered by into their metadata, or allow reading all "
+    "nodes with unindexed='scan'"
+)
+_FIELD = (
+    "{name!r} is a field of nodes, not a property of their metadata, and stored inside _vs, where "
+    "the service cannot look it up. To filter by it, put it into the metadata under a name with a "
+    "metadata index"
+)
+_FIELDS = {name for kind in CLASSES.values() for name in kind.model_fields} - {"text", "id_"}
+_TEMPLATES = {
+    **dict.fromkeys(("class_name", *_FIELDS), _FIELD),
+    **dict.fromkeys(("id_", "node_id"), _ID),
+    **dict.fromkeys(("_node_content", "_node_type"), _STOCK),
+}
+
+WORDS: Final = Words(
+    index="store.client",
+    wait="wait_for_writes()",
+    operators={ours: theirs.value for theirs, ours in OPERATORS.items()},
+    elsewhere={name: template.format(name=name) for name, template in _TEMPLATES.items()},
+)

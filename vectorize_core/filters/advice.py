@@ -1,0 +1,84 @@
+"""What to do about a filter that no metadata index can look up, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vectorize_core import layout
+from vectorize_core.filters.ast import Test, Where
+from vectorize_core.models import IndexType
+from vectorize_core.words import Words
+
+_OR_SCAN = "or allow reading all records with unindexed='scan'"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """For filters on the index of that name, with these metadata indexes.
+
+    ``stored`` tells whether a property stands in a vector's metadata under its own name.
+    """
+
+    index_name: str
+    indexed: Mapping[str, IndexType]
+    stored: Callable[[str], bool]
+    words: Words
+
+    def on(self, test: Test) -> str:
+        """Why a test cannot be looked up, and what to do."""
+        path = test.path
+        if path in self.words.elsewhere and path not in self.indexed:
+            return self.words.elsewhere[path]
+        if not self.stored(path):
+            return _inside(path)
+        if looks_into(test):
+            return (
+                f"no metadata index looks into lists or texts, as a filter on {path!r} asks: a "
+                "list is in none. Keep a property for each item, such as "
+                f"{{'{path}_x': True}}, each with a metadata index of type 'boolean'; {_OR_SCAN}"
+            )
+        if path in self.indexed:
+            kind = self.indexed[path]
+            operator = self.words.operators.get(test.operator, test.operator)
+            return (
+                f"the metadata index on {path!r} holds values of type {kind}, so it cannot look up "
+                f"{operator} {test.operand!r}. Compare with a {kind}, {_OR_SCAN}"
+            )
+        return f"{self.without_index(path)}. {_OR_SCAN.capitalize()}"
+
+    def without_index(self, path: str) -> str:
+        """What to do where a property has no metadata index."""
+        return (
+            f"the index {self.index_name!r} has no metadata index on {path!r}, so the service "
+            f"would find nothing. Name it in metadata_indexes={{{path!r}: 'string'}} (or 'number', "
+            f"'boolean') when the index is created; or call "
+            f"{self.words.index.format(name=self.index_name)}"
+            f".create_metadata_index({path!r}, 'string') and, once it is live, reindex_metadata(): "
+            "it covers only what is written from then on. Indexed are: "
+            f"{', '.join(sorted(self.indexed)) or 'none'}"
+        )
+
+
+def _inside(path: str) -> str:
+    """Why the service cannot look a property up that it does not know under its name."""
+    if "." in path or path.startswith(layout.EXTRA):
+        return (
+            f"a property called {path!r} is stored inside _vs, where the service cannot look it "
+            "up. Use a name without dots that does not begin with _vs, or unindexed='scan'"
+        )
+    return (
+        f"{path!r} is where the text of a record stands, and a property of that name is stored "
+        "inside _vs, where the service cannot look it up. Use another name for it, or "
+        "unindexed='scan'. Filters look at metadata: none finds a word in the text"
+    )
+
+
+def looks_into(test: Test | Where) -> bool:
+    """Whether a test is about the items of a list, or a list as a whole."""
+    if isinstance(test, Where):
+        return False
+    operands = test.operand if test.operator in ("$in", "$nin") else (test.operand,)
+    return test.operator == "$contains" or (
+        isinstance(operands, tuple) and any(isinstance(one, tuple) for one in operands)
+    )

@@ -1,0 +1,26 @@
+"""What a user calls that which an error speaks of: each framework has names of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one framework; those here are of a user of `VectorizeClient`.
+
+    ``index`` is how the index of that name is reached, ``wait`` the method that waits for writes.
+    ``hash_ids`` says how to get shorter ids. ``operators`` are those of filters that have other
+    names. ``elsewhere`` maps what is often taken for a property
+    of the metadata to where it stands, and how it is asked for.
+    """
+
+    index: str = "client.index({name!r})"
+    wait: str = "wait()"
+    hash_ids: str = "such as hashlib.sha256(id.encode()).hexdigest()"
+    operators: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+
+DEFAULT = Words()
