@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import filterfalse
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import numpy as np
