@@ -25,6 +25,7 @@ from langchain_vectorize.documents import document_filter
 from langchain_vectorize.options import (
     DeleteOptions,
     DocumentFilter,
+    DocumentOptions,
     ExistingIndexOptions,
     FromDocumentsOptions,
     FromTextsOptions,
@@ -43,6 +44,7 @@ __all__ = [
     "BaseStoreTexts",
     "DeleteOptions",
     "DocumentFilter",
+    "DocumentOptions",
     "ExistingIndexOptions",
     "FromDocumentsOptions",
     "FromTextsOptions",

@@ -3,7 +3,8 @@
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias, TypedDict, cast, get_args
 
 from langchain_core.documents import Document
 from langchain_core.stores import BaseStore
@@ -16,7 +17,7 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import check_names
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.reads.selection import AnyFilter, FindOptions
-from vectorize_core.records.store import OnOversize
+from vectorize_core.records.store import AddOptions, OnOversize
 from vectorize_core.state.waiting import Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
@@ -92,6 +93,16 @@ class SearchKwargs(SearchOptions, total=False):
     lambda_mult: float
 
 
+class DocumentOptions(AddOptions, total=False):
+    """How documents are written, and where to. See `VectorizeVectorStore.add_texts`.
+
+    ``current_time`` is ignored: LangChain's ``TimeWeightedVectorStoreRetriever`` passes it on to
+    its store, after it has written it into the documents.
+    """
+
+    current_time: datetime | None
+
+
 class DeleteOptions(WaitOptions, SearchOptions, total=False):
     """What a deletion takes besides ids. See `VectorizeVectorStore.delete`."""
 
@@ -107,6 +118,11 @@ class RetrieverOptions(TypedDict, total=False):
     tags: list[str] | None
     metadata: dict[str, Any] | None
     name: str | None
+
+
+def of_writing(options: DocumentOptions) -> AddOptions:
+    """The options without those that LangChain's own classes pass on, which mean nothing here."""
+    return cast("AddOptions", {n: given for n, given in options.items() if n != "current_time"})
 
 
 def check_search_type(given: SearchType) -> SearchType:

@@ -38,6 +38,7 @@ from langchain_vectorize.options import (
     WORDS,
     DeleteOptions,
     DocumentFilter,
+    DocumentOptions,
     ExistingIndexOptions,
     FromDocumentsOptions,
     FromTextsOptions,
@@ -50,6 +51,7 @@ from langchain_vectorize.options import (
     check_lambda_mult,
     check_search_type,
     checked_search_kwargs,
+    of_writing,
 )
 from langchain_vectorize.relevance import relevance_by
 from langchain_vectorize.texts import as_texts
@@ -418,24 +420,27 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         documents: Iterable[Document],
         *,
         ids: Iterable[str | None] | None = None,
-        **options: Unpack[AddOptions],
+        **options: Unpack[DocumentOptions],
     ) -> list[str]:
         """Embed documents and write them. See `add_texts` for options, result and errors.
 
         The ids are ``ids`` if given, otherwise those of the documents; a missing one becomes a
-        new UUID. The documents themselves are not changed.
+        new UUID. The documents themselves are not changed. ``current_time``, which LangChain's
+        ``TimeWeightedVectorStoreRetriever`` passes on, is ignored.
         """
-        return run(self._records.add(self._io, from_documents(documents, ids), **options))
+        items = from_documents(documents, ids)
+        return run(self._records.add(self._io, items, **of_writing(options)))
 
     async def aadd_documents(  # type: ignore[override]
         self,
         documents: Records[Document],
         *,
         ids: Records[str | None] | None = None,
-        **options: Unpack[AddOptions],
+        **options: Unpack[DocumentOptions],
     ) -> list[str]:
         """`add_documents`, awaited; takes async iterables too."""
-        return await self._records.add(self._async_io, from_documents(documents, ids), **options)
+        items = from_documents(documents, ids)
+        return await self._records.add(self._async_io, items, **of_writing(options))
 
     def add_embeddings(
         self,
