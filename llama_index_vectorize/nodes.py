@@ -39,6 +39,7 @@ from vectorize_core import jsontext, limits
 from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import InvalidVectorError, OversizedError
 from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of, value_codec
+from vectorize_core.layout.nearest import UnstorableError
 
 CLASSES: Final[Mapping[str, type[BaseNode]]] = {
     kind.class_name(): kind
@@ -341,7 +342,7 @@ def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
 
     try:
         places = {key: place(key, value) for key, value in metadata.items()}
-    except (value_codec.UnstorableError, RecursionError):
+    except (UnstorableError, RecursionError):
         return list(metadata)  # Writing it raises an error that names the record.
     return sorted(places, key=places.__getitem__)
 

@@ -12,8 +12,25 @@ from llama_index.core.vector_stores.types import VectorStoreQuery
 
 from langchain_vectorize import VectorizeVectorStore as LangChainStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
-from tests.stores import DIMENSIONS, Call, Given, Recorder, both_ways, ranking, recorded, vector
-from vectorize_core import Index, InvalidInputError, UnindexedPropertyError, VectorizeClient
+from tests.stores import (
+    DIMENSIONS,
+    Call,
+    Embedder,
+    Given,
+    Recorder,
+    both_ways,
+    ranking,
+    recorded,
+    vector,
+)
+from vectorize_core import (
+    Index,
+    InvalidInputError,
+    UnindexedPropertyError,
+    Vector,
+    VectorizeClient,
+    layout,
+)
 from vectorize_core.api.operations import DeleteByIds, Op, Query
 from vectorize_core.filters import F
 from vectorize_core.filters.evaluate import evaluate
@@ -240,3 +257,43 @@ async def test_a_record_older_than_its_index_is_found_rewritten(call: Call, kind
     with pytest.raises(TypeError, match="wait"):
         await call(store, "reindex_metadata", wiat=True)
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "ids"),
+    [
+        ({"_vs_own": True}, {"a", "b"}),
+        ({"_vs_own": {"$ne": True}}, {"c"}),
+        ({"_vs_ref": "x"}, {"a"}),
+        ({"_vs_bucket": {"$gte": 5}}, {"b"}),
+        ({"_vs_own": True, "_vs_bucket": {"$lt": 5}}, {"a"}),
+    ],
+)
+def test_raw_vectors_are_found_by_what_the_layout_has_an_index_on(
+    client: VectorizeClient, given: Any, ids: set[str]
+) -> None:
+    client.create_index("docs", dimensions=32, record_layout=True)
+    index = client.index("docs")
+    own = {"_vs_own": True}
+    index.upsert(
+        [
+            Vector("a", vector("a"), metadata={**own, "_vs_bucket": 1, "_vs_ref": "x"}),
+            Vector("b", vector("b"), metadata={**own, "_vs_bucket": 9, "_vs_ref": "y"}),
+            Vector("c", vector("c"), metadata={}),
+        ]
+    )
+    assert {match.id for match in index.query(vector("a"), filter=given)} == ids
+    assert set(index.iter_ids(filter=given)) == ids
+    assert index.count(filter=given) == len(ids)
+
+
+def test_many_raw_vectors_are_found_by_whose_they_are(client: VectorizeClient) -> None:
+    store = LangChainStore(Embedder(), index_name="docs", client=client, create_index=True)
+    store.add_texts([f"text {i}" for i in range(230)], ids=[f"{i}" for i in range(230)])
+    index = client.index("docs")
+    index.upsert([Vector(f"raw {i}", vector(f"{i}")) for i in range(90)])
+    assert index.count(filter={"_vs_own": True}) == 230
+    assert len(index.query(vector("q"), 300, filter={"_vs_own": True})) == 230
+    half = {"_vs_bucket": {"$lt": layout.BUCKETS // 2}, "_vs_own": True}
+    lower = {f"{i}" for i in range(230) if layout.bucket(f"{i}") < layout.BUCKETS // 2}
+    assert set(index.iter_ids(filter=half)) == lower

@@ -239,7 +239,7 @@ class PartialWriteError(VectorizeError):
         super().__init__(written, unknown, not_written, causes, mutation_ids)
 
     def __str__(self) -> str:
-        cause = f" First cause: {self.causes[0]}." if self.causes else ""
+        cause = f" First cause: {in_words(self.causes[0]).rstrip('.')}." if self.causes else ""
         return (
             f"{len(self.written)} of {self.consumed} records were written, {len(self.unknown)} "
             f"may have been, {len(self.not_written)} were not.{cause} Their positions in the "
@@ -296,6 +296,29 @@ class At(NamedTuple):
         name = repr(self.name) if isinstance(self.name, str) else shown(self.name)
         where = "" if self.position is None else f", position {self.position}"
         return f"{self.kind} {name}{where}"
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says; behind the name of its class, if it is not one of this library.
+
+    Many say nothing by themselves: ``TimeoutError()``, ``KeyError('a')``.
+    """
+    try:
+        said = str(error).strip()
+    except Exception:  # Of a class of the user's.
+        said = ""
+    if isinstance(error, VectorizeError) and said:
+        return said
+    kind = type(error).__name__
+    return f"{kind}: {said}" if said else kind
+
+
+def key_in_words(key: Any) -> str:
+    """A key as an error shows it, behind the name of what has it: ``['year']``."""
+    try:
+        return f"[{_SHORT.repr(key)}]"
+    except ValueError:
+        return f"[{shown(key)}]"
 
 
 def shown(value: Any) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 
+import pytest
+
 import vectorize_core
 from vectorize_core import errors
+from vectorize_core.errors import InvalidInputError, PartialWriteError, VectorizeError
 
 
 def drawn(kind: type, depth: int = 0) -> list[str]:
@@ -36,3 +39,26 @@ def test_every_error_is_exported() -> None:
         if inspect.isclass(value) and issubclass(value, Exception) and own(value)
     }
     assert kinds <= set(vectorize_core.__all__)
+
+
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (TimeoutError(), "First cause: TimeoutError. Their"),
+        (TimeoutError(""), "First cause: TimeoutError. Their"),
+        (ValueError("  "), "First cause: ValueError. Their"),
+        (KeyError("a"), "First cause: KeyError: 'a'. Their"),
+        (ValueError("no such model."), "First cause: ValueError: no such model. Their"),
+        (SilentError(), "First cause: SilentError. Their"),
+        (VectorizeError("It is full"), "First cause: It is full. Their"),
+        (InvalidInputError(), "First cause: InvalidInputError. Their"),
+    ],
+    ids=repr,
+)
+def test_a_cause_is_named_even_if_it_says_nothing(cause: Exception, said: str) -> None:
+    assert said in str(PartialWriteError([0], [], [1], [cause], []))

@@ -12,7 +12,7 @@ from vectorize_core.cli.errors import as_options
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import Target, with_target
 from vectorize_core.client import VectorizeClient
-from vectorize_core.errors import VectorizeError
+from vectorize_core.errors import VectorizeError, in_words
 from vectorize_core.transport.credentials import DEFAULT_BASE_URL
 from vectorize_core.transport.retry import RetryPolicy
 
@@ -86,7 +86,8 @@ def _reach(client: VectorizeClient, service: dict[str, Any], problems: list[str]
     try:
         listed = client.list_indexes()
     except (VectorizeError, OSError) as error:
-        problems.append(f"no use of {service['place']}: {as_options(str(error))}")
+        said = as_options(str(error) or in_words(error))
+        problems.append(f"no use of {service['place']}: {said}")
         return False
     latency = (time.perf_counter() - started) * 1_000
     service.update(reachable=True, latencyMs=round(latency, 2), indexes=len(listed))

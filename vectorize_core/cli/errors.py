@@ -10,7 +10,7 @@ from typing import NoReturn, ParamSpec
 import typer
 
 from vectorize_core.cli.output import escaped
-from vectorize_core.errors import VectorizeError
+from vectorize_core.errors import VectorizeError, in_words
 
 P = ParamSpec("P")
 
@@ -50,6 +50,6 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
             # The reader has ended, as with `list NAME | head`: Typer ends the command.
             raise
         except (VectorizeError, OSError, sqlite3.Error) as error:
-            fail(as_options(str(error)) or type(error).__name__)
+            fail(as_options(str(error) or in_words(error)))
 
     return run

@@ -14,6 +14,7 @@ from vectorize_core import jsontext, limits
 from vectorize_core.cli import api_json, output
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import IndexName, Target, with_target
+from vectorize_core.filters.advice import nearest_property
 from vectorize_core.index import Index
 from vectorize_core.models import Match, Values, as_values
 from vectorize_core.reads.raw import QueryOptions
@@ -130,7 +131,6 @@ def _explain_nothing(index: Index, expression: Mapping[str, Any]) -> None:
     """Note the properties of a filter that cannot match, because the service does not tell."""
     filterable = {m.property_name for m in index.list_metadata_indexes()}
     for name in sorted(set(expression) - filterable):
-        output.note(
-            f"{name!r} has no metadata index, so a filter on it finds nothing. Create one, then "
-            "write the vectors again"
-        )
+        meant = nearest_property(name, filterable)
+        fix = f"Did you mean {meant!r}?" if meant else "Create one, then write the vectors again"
+        output.note(f"{name!r} has no metadata index, so a filter on it finds nothing. {fix}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from vectorize_core import layout
 from vectorize_core.filters.ast import Test, Where
 from vectorize_core.models import IndexType
 from vectorize_core.words import Words
 
+_NEAR = 0.75
 _OR_SCAN = "or allow reading all records with unindexed='scan'"
 
 
@@ -32,6 +34,9 @@ class Advice:
             return self.words.elsewhere[path]
         if not self.stored(path):
             return _inside(path)
+        if path not in self.indexed and nearest_property(path, self.indexed) is not None:
+            # Nobody should index a mistyped name, nor read everything to find nothing.
+            return self.without_index(path)
         if looks_into(test):
             return (
                 f"no metadata index looks into lists or texts, as a filter on {path!r} asks: a "
@@ -49,8 +54,21 @@ class Advice:
 
     def without_index(self, path: str) -> str:
         """What to do where a property has no metadata index."""
+        missing = f"the index {self.index_name!r} has no metadata index on {path!r}"
+        meant = nearest_property(path, self.indexed)
+        if meant is not None:
+            return (
+                f"{missing}; did you mean {meant!r}? If it is a property of its own, "
+                "docs/filters.md says how to filter on it. Indexed are: "
+                f"{', '.join(sorted(self.indexed))}"
+            )
+        if path in layout.METADATA_INDEXES:
+            return (
+                f"{missing}: indexes that a store makes have it, and those made with "
+                "record_layout=True"
+            )
         return (
-            f"the index {self.index_name!r} has no metadata index on {path!r}, so the service "
+            f"{missing}, so the service "
             f"would find nothing. Name it in metadata_indexes={{{path!r}: 'string'}} (or 'number', "
             f"'boolean') when the index is created; or call "
             f"{self.words.index.format(name=self.index_name)}"
@@ -58,6 +76,13 @@ class Advice:
             "it covers only what is written from then on. Indexed are: "
             f"{', '.join(sorted(self.indexed)) or 'none'}"
         )
+
+
+def nearest_property(path: str, known: Iterable[str]) -> str | None:
+    """The one of the users' ``known`` properties that a mistyped name means, if any is near."""
+    users = {name.lower(): name for name in known if not name.startswith(layout.EXTRA)}
+    near = get_close_matches(path.lower(), users, n=1, cutoff=_NEAR)
+    return users[near[0]] if near else None
 
 
 def _inside(path: str) -> str:

@@ -32,6 +32,7 @@ from vectorize_core import layout
 from vectorize_core.filters import patterns
 from vectorize_core.filters.ast import And, Expression, Not, Or, Test, Where
 from vectorize_core.layout import Record, value_codec
+from vectorize_core.layout.nearest import UnstorableError, simplified
 
 Kind: TypeAlias = Literal["null", "boolean", "number", "text", "list", "set", "other"]
 Seen: TypeAlias = tuple[Kind, Any]
@@ -64,12 +65,12 @@ def seen(value: Any) -> Seen:
 
 def _shown(value: Any) -> Any:
     """The shown form of a value that is not plain; the value itself if it has none."""
-    simple = value_codec.simplified(value)
+    simple = simplified(value)
     if simple is not value or type(value) in (int, float) or isinstance(value, Mapping):
         return simple
     try:
         shown, _, _ = value_codec.split(value)
-    except (value_codec.UnstorableError, RecursionError):
+    except (UnstorableError, RecursionError):
         return value
     return shown if shown is not value_codec.NOTHING else value
 

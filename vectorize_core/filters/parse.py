@@ -21,9 +21,31 @@ from vectorize_core.errors import InvalidFilterError
 from vectorize_core.filters import patterns
 from vectorize_core.filters.ast import OPERATORS, And, Expression, Not, Operator, Or, Test, joined
 from vectorize_core.layout import value_codec
+from vectorize_core.layout.nearest import simplified
 
 _JOINING: Final = ("$and", "$or", "$nor", "$not")
 _TESTING: Final = (*OPERATORS, "$between", "$not")
+_SYNONYMS: Final = {
+    "=": "$eq",
+    "==": "$eq",
+    "!=": "$ne",
+    "<>": "$ne",
+    "neq": "$ne",
+    "not_eq": "$ne",
+    ">": "$gt",
+    ">=": "$gte",
+    "<": "$lt",
+    "<=": "$lte",
+    "ge": "$gte",
+    "le": "$lte",
+    "isin": "$in",
+    "not_in": "$nin",
+    "notin": "$nin",
+    "includes": "$contains",
+    "&&": "$and",
+    "||": "$or",
+    "!": "$not",
+}
 _DEEPEST: Final = 100
 _SHOWN: Final = (datetime, date, time, timedelta, UUID)
 _SCALARS: Final = "a string, a number, a boolean, None, a date, a time, a UUID or an enum of those"
@@ -80,10 +102,13 @@ def _filters(given: Any, place: str, depth: int) -> list[Expression]:
 
 def _property(path: str, given: Any, place: str, depth: int) -> Expression:
     """The tests of one property: a value to be equal to, or operators."""
-    if isinstance(given, (list, tuple, set, frozenset)):
+    if isinstance(simplified(given), (list, tuple, set, frozenset)):
+        meant = _meant(path, _JOINING)
         raise InvalidFilterError(
-            f"{place} got a {type(given).__name__}: write {{'$in': [...]}} for one of several "
-            "values, {'$eq': [...]} for a list equal to this one"
+            f"{place} got a {type(given).__name__}: "
+            + (f"did you mean {meant}? Or " if meant else "")
+            + "write {'$in': [...]} for one of several values, {'$eq': [...]} for a list equal to "
+            "this one"
         )
     if not isinstance(given, Mapping):
         return build_test(path, "$eq", given, place=place)
@@ -113,13 +138,25 @@ def _test(path: str, operator: Any, operand: Any, place: str, depth: int) -> Exp
         )
     if isinstance(operator, str) and operator.startswith("$"):
         raise _unknown(place, operator, _TESTING)
+    meant, joining = _meant(operator, _TESTING), _meant(path, _JOINING)
+    hint = f"did you mean {meant or joining}? Operators begin with $. " if meant or joining else ""
     raise InvalidFilterError(
-        f"{place}: write a nested property as a path: {f'{path}.{operator}'!r}"
+        f"{place}: {hint}write a nested property as a path: {f'{path}.{operator}'!r}"
     )
 
 
+def _meant(name: Any, operators: Sequence[str]) -> str | None:
+    """The operator that a name stands for, in other languages or without its $."""
+    if not isinstance(name, str):
+        return None
+    bare = name.strip().lower().removeprefix("$")
+    meant = _SYNONYMS.get(bare.replace(" ", "_"), f"${bare}")
+    return meant if meant in operators else None
+
+
 def _unknown(place: str, operator: str, known: Sequence[str]) -> InvalidFilterError:
-    nearest = get_close_matches(operator, known, n=1, cutoff=0.7)
+    meant = _meant(operator, known)
+    nearest = [meant] if meant else get_close_matches(operator.lower(), known, n=1, cutoff=0.7)
     hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
     return InvalidFilterError(f"{place}: {operator} is not an operator; {hint}")
 
@@ -141,7 +178,7 @@ def build_test(path: Any, operator: Operator, operand: Any, *, place: str | None
     if jsontext.has_lone_surrogate(path):
         raise InvalidFilterError(f"the name of a property {path!r} is not valid Unicode")
     place = place if place is not None else f"{path}.{operator}"
-    return Test(path, operator, _operand(operator, operand, place))
+    return Test(jsontext.plain(path), operator, _operand(operator, operand, place))
 
 
 def build_between(path: Any, bounds: Any, *, place: str | None = None) -> Expression:
@@ -199,7 +236,7 @@ def _pattern(operand: Any, place: str) -> str:
 
 
 def _value(given: Any, place: str) -> Any:
-    value = value_codec.simplified(given)
+    value = simplified(given)
     kind = type(value)
     if kind in (list, tuple):
         return tuple(_value(item, f"{place}[{i}]") for i, item in enumerate(value))
@@ -212,7 +249,7 @@ def _value(given: Any, place: str) -> Any:
     if kind in (int, float):
         if not (math.isfinite(value) if kind is float else abs(value) < value_codec.SHOWN_BELOW):
             raise InvalidFilterError(
-                f"{place}: no stored value can be compared with {str(value)[:40]}"
+                f"{place}: no stored value can be compared with {_digits(value)}"
             )
         return value
     if kind in _SHOWN:
@@ -227,6 +264,13 @@ def _value(given: Any, place: str) -> Any:
             "'1.5'. Compare with str(value) if you mean the text; to compare numbers, store floats"
         )
     raise _refusal(place, _SCALARS, given)
+
+
+def _digits(value: float) -> str:
+    try:
+        return str(value)[:40]
+    except ValueError:
+        return "an integer of thousands of digits"
 
 
 def _refusal(place: str, wanted: str, got: object) -> InvalidFilterError:

@@ -77,8 +77,11 @@ def check_unindexed(given: Unindexed) -> None:
 
 
 def is_raw(path: str) -> bool:
-    """`Stored` for metadata as it is: all but the properties that spread records over buckets."""
-    return path not in (layout.BUCKET, layout.OWN)
+    """`Stored` for metadata as it is: everything.
+
+    Partitions replace a branch's constraint on the bucket by their own; the residual sees to it.
+    """
+    return True
 
 
 def in_records(text_key: str, *, refs: bool = False) -> Stored:

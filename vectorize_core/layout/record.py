@@ -6,8 +6,8 @@ that a Worker or LangChain.js reads it. All else is in the one value ``_vs``, a 
 """
 
 import re
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -17,15 +17,19 @@ from urllib.parse import quote, unquote
 from vectorize_core import jsontext
 from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import (
+    At,
     InvalidInputError,
     InvalidVectorError,
     MissingTextError,
     UnreadableRecordError,
+    key_in_words,
 )
 from vectorize_core.layout import value_codec
+from vectorize_core.layout.nearest import UnstorableError
 from vectorize_core.models import IndexType, Match, Vector
 
 VERSION: Final = 1
+_FLAT: Final = frozenset((str, int, float, bool, type(None)))
 DEFAULT_TEXT_KEY: Final = "text"
 EXTRA: Final = "_vs"
 BUCKET: Final = "_vs_bucket"
@@ -107,29 +111,27 @@ def ref_value(ref: str) -> str:
 
 
 def encode(
-    record: Record, *, text_key: str = DEFAULT_TEXT_KEY, indexed: Collection[str] = ()
+    record: Record,
+    *,
+    text_key: str = DEFAULT_TEXT_KEY,
+    indexed: Collection[str] = (),
+    at: At | None = None,
 ) -> dict[str, Any]:
     """The metadata of ``record``'s vector.
 
     ``_vs_bucket``, ``_vs_own`` and ``_vs_ref`` are written where ``indexed`` has them: elsewhere
-    they would take room for nothing. Raises `InvalidVectorError` naming the record
-    and the type of a value that cannot be stored.
+    they would take room for nothing. Raises `InvalidVectorError` naming the record (as ``at``, if
+    given), the metadata key and the type of a value that cannot be stored.
     """
-    try:
-        stored, extra = _encode_metadata(record.metadata, text_key)
-        if record.node is not None:
-            extra["n"] = value_codec.tagged(record.node)
-        if record.public_id is not None:
-            extra["id"] = record.public_id
-        if record.text_name is not None:
-            extra["x"] = record.text_name
-        found = _nested_problem(stored) or _nested_problem(extra)
-    except value_codec.UnstorableError as error:
-        raise InvalidVectorError(f"record {record.name!r}: {error}") from None
-    except RecursionError:
-        found = "a value that is nested too deep, or that contains itself"
-    if found:
-        raise InvalidVectorError(f"record {record.name!r}: its metadata has {found}")
+    at = at if at is not None else At(record.name, kind="record")
+    stored, extra = _encode_metadata(at, record.metadata, text_key)
+    if record.node is not None:
+        with _naming(at, "the node"):
+            extra["n"] = _not_too_deep(value_codec.tagged(record.node))
+    if record.public_id is not None:
+        extra["id"] = record.public_id
+    if record.text_name is not None:
+        extra["x"] = record.text_name
     if record.text is not None and record.text_name is None:
         stored[text_key] = record.text
     stored[EXTRA] = jsontext.dumps(extra).decode() if len(extra) > 1 else _NOTHING_MORE
@@ -142,33 +144,31 @@ def encode(
     return stored
 
 
-def _nested_problem(encoded: Mapping[str, Any]) -> str | None:
-    """What is wrong with encoded metadata: what is not nested is as it was encoded."""
-    flat = jsontext.SCALARS.issuperset(map(type, encoded.values()))
-    return None if flat else jsontext.problem(encoded)
-
-
 def _encode_metadata(
-    metadata: Mapping[Any, Any], text_key: str
+    at: At, metadata: Mapping[Any, Any], text_key: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     stored: dict[str, Any] = {}
     extra: dict[str, Any] = {"v": VERSION}
     types: dict[str, str] = {}
     members: list[list[Any]] = []
-    for key, value in metadata.items():
-        if not _takes(key, text_key):
-            members.append([value_codec.tagged(key), value_codec.tagged(value)])
-            continue
-        if value_codec.is_plain(value):
+    for given, value in metadata.items():
+        key = jsontext.plain(given) if isinstance(given, str) else given
+        takes = _takes(key, text_key)
+        if takes and type(value) in _FLAT and value_codec.is_plain(value):
+            # Most values are like that.
             stored[key] = value
             continue
-        shown, hint, exact = value_codec.split(value)
-        if shown is not value_codec.NOTHING:
-            stored[key] = shown
-        if hint is not None:
-            types[key] = hint
-        if exact is not None:
-            members.append([key, exact])
+        with _naming(at, "metadata", key):
+            if not takes:
+                members.append([value_codec.tagged(key), _not_too_deep(value_codec.tagged(value))])
+                continue
+            shown, hint, exact = value_codec.split(value)
+            if shown is not value_codec.NOTHING:
+                stored[key] = _not_too_deep(shown)
+            if hint is not None:
+                types[key] = hint
+            if exact is not None:
+                members.append([key, _not_too_deep(exact)])
     if text_key != DEFAULT_TEXT_KEY:
         extra["t"] = text_key
     if types:
@@ -176,6 +176,27 @@ def _encode_metadata(
     if members:
         extra["m"] = members
     return stored, extra
+
+
+@contextmanager
+def _naming(at: At, part: str, *keys: Any) -> Iterator[None]:
+    """Errors that name the record, and the part of it that cannot be stored."""
+    try:
+        yield
+    except UnstorableError as error:
+        found = str(error)
+    except RecursionError:
+        found = "a value that is nested too deep, or that contains itself"
+    else:
+        return
+    raise InvalidVectorError(f"{at}: {part}{''.join(map(key_in_words, keys))} has {found}")
+
+
+def _not_too_deep(encoded: Any) -> Any:
+    found = None if type(encoded) in _FLAT else jsontext.problem(encoded)
+    if found:
+        raise UnstorableError(found)
+    return encoded
 
 
 def decode(
@@ -254,7 +275,7 @@ def check_text_key(text_key: str) -> str:
             f"text_key={text_key!r} cannot hold the text: it must be a metadata key that "
             f"Vectorize takes and must not start with {EXTRA!r}"
         )
-    return text_key
+    return jsontext.plain(text_key)
 
 
 def note(description: str, properties: Collection[str]) -> str:

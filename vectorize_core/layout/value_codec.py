@@ -12,7 +12,7 @@ import base64
 import enum
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -20,20 +20,15 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import numpy as np
-
 from vectorize_core import jsontext
 from vectorize_core.api.validation import storable_key
+from vectorize_core.layout.nearest import UnstorableError, normal, unstorable
 
 _LARGEST_EXACT: Final = 2**53
 SHOWN_BELOW: Final = 2**1000
 """Integers from here on, which no float stands for, are not shown at top level."""
 NOTHING: Final[Any] = object()
 """Nothing is shown at top level."""
-
-
-class UnstorableError(Exception):
-    """A value that cannot be stored; the message says which and why."""
 
 
 class _Type(NamedTuple):
@@ -84,24 +79,24 @@ _TAGGED: Final = {entry.name: entry for entry in (*_TYPES, *_ONLY_TAGGED)}
 
 def split(value: Any) -> tuple[Any, str | None, Any]:
     """What ``value`` is at top level, the type to restore it to, its exact form if that differs."""
-    value = simplified(value)
+    value = normal(value)
     if value is None:
         # The service may or may not keep a null; the hint says it for certain.
         return NOTHING, "none", None
     if is_plain(value):
         return value, None, None
     if isinstance(value, enum.Enum):
-        hint, shown = f"enum:{_enum_name(type(value))}", simplified(value.value)
-        return (shown, hint, None) if is_plain(shown) else (NOTHING, None, tagged(value))
+        hint, shown = f"enum:{_enum_name(type(value))}", normal(value.value)
+        return (shown, hint, None) if is_plain(shown) else (NOTHING, None, _tagged(value))
     if type(value) is int and abs(value) < SHOWN_BELOW:
         # Approximately, as a metadata index sees it anyway.
-        return float(value), None, tagged(value)
+        return float(value), None, _tagged(value)
     known = _BY_TYPE.get(type(value))
     if known is not None:
         shown = known.show(value)
         if is_plain(shown):
             return shown, known.name, None
-    return NOTHING, None, tagged(value)
+    return NOTHING, None, _tagged(value)
 
 
 def restore(hint: Any, shown: Any) -> Any:
@@ -131,23 +126,6 @@ def _restored(kind: _Type | None, form: Any, raw: Any) -> Any:
         return raw
 
 
-def simplified(value: Any) -> Any:
-    """``value`` without what storing drops: NumPy's types, classes derived from plain ones."""
-    if isinstance(value, np.generic):
-        item = value.item()
-        # Nanoseconds would come back as an integer, NaT as nothing.
-        lost = isinstance(value, (np.datetime64, np.timedelta64)) and not isinstance(
-            item, (date, timedelta)
-        )
-        return value if lost else item
-    if isinstance(value, (enum.Enum, bool)):
-        return value
-    for plain in (str, float, int):
-        if isinstance(value, plain) and type(value) is not plain:
-            return plain(value)
-    return value
-
-
 def is_plain(value: Any) -> bool:
     """Whether JSON in a vector's metadata gives ``value`` back exactly."""
     kind = type(value)
@@ -171,37 +149,42 @@ def is_plain(value: Any) -> bool:
 
 def tagged(value: Any) -> Any:
     """Any storable value as JSON; what JSON lacks is ``{"$": [type, form]}``."""
-    value = simplified(value)
+    return _tagged(normal(value))
+
+
+def _tagged(value: Any) -> Any:
     kind = type(value)
     if value is None or kind is bool:
         return value
     if kind is str:
         if jsontext.has_lone_surrogate(value):
             raise UnstorableError(
-                f"its metadata has text with a lone surrogate ({value[:40]!r}), which is not "
-                "valid Unicode"
+                f"text with a lone surrogate ({value[:40]!r}), which is not valid Unicode"
             )
         return value
     if kind is int:
-        return value if abs(value) <= _LARGEST_EXACT else {"$": ["int", str(value)]}
+        return value if abs(value) <= _LARGEST_EXACT else {"$": ["int", _digits(value)]}
     if kind is float:
         return value if math.isfinite(value) else {"$": ["float", repr(value)]}
     if kind is list:
-        return [tagged(item) for item in value]
+        return [_tagged(item) for item in value]
     if isinstance(value, enum.Enum):
         return {"$": ["enum", _enum_name(kind), tagged(value.value)]}
-    if isinstance(value, Mapping):
+    if kind is dict:
         if all(type(key) is str and key != "$" for key in value):
-            return {tagged(key): tagged(item) for key, item in value.items()}
-        return {"$": ["dict", [[tagged(key), tagged(item)] for key, item in value.items()]]}
+            return {_tagged(key): _tagged(item) for key, item in value.items()}
+        return {"$": ["dict", [[_tagged(key), _tagged(item)] for key, item in value.items()]]}
     known = _BY_TYPE.get(kind)
     if known is None:
-        raise UnstorableError(
-            f"its metadata has a value of type {kind.__module__}.{kind.__qualname__} "
-            f"({str(value)[:40]!r}), which cannot be stored. Convert it to a string, a number, "
-            "a boolean, a list or a dict"
-        )
-    return {"$": [known.name, tagged(known.show(value))]}
+        raise UnstorableError(unstorable(value))
+    return {"$": [known.name, _tagged(known.show(value))]}
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        raise UnstorableError("an integer of thousands of digits") from None
 
 
 def untagged(value: Any) -> Any:

@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vectorize_core import layout, limits, scoring
+from vectorize_core import jsontext, layout, limits, scoring
 from vectorize_core.api import validation
 from vectorize_core.api.operations import Upsert
 from vectorize_core.connection import Connection
@@ -129,7 +129,7 @@ class RecordStore:
     def __post_init__(self) -> None:
         # A frozen dataclass is made once, of what users give.
         object.__setattr__(self, "namespace", validation.as_namespace(self.namespace))
-        layout.check_text_key(self.text_key)
+        object.__setattr__(self, "text_key", layout.check_text_key(self.text_key))
         waiting.check_waits(self.wait, self.wait_timeout)
         check_batch_size(self.batch_size)
         if self.on_oversize not in ("error", "cut"):
@@ -446,7 +446,7 @@ class RecordStore:
         return await self._embedded(io, query)
 
     async def _embedded(self, io: Io, query: str) -> Values:
-        (embedding,) = await self.embedder.vectors(io, [query], as_queries=True)
+        (embedding,) = await self.embedder.vectors(io, [jsontext.plain(query)], as_queries=True)
         return validation.query_vector(embedding, "the embedding of the query")
 
     async def search_among(

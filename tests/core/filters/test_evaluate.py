@@ -173,6 +173,8 @@ class Weird:
         math.nan,
         math.inf,
         2**1000,
+        -(2**1000),
+        10**5_000,
         np.float32("nan"),
         np.datetime64("NaT", "s"),
         Decimal(1),
@@ -187,13 +189,19 @@ class Weird:
         "\ud800",
         object,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_compares_with_nothing_exists_and_is_unequal(value: Any) -> None:
     for expression in (a == 1, a > 0, a < 0, a == [1], a.isin([1, "a", None]), a.like("a%")):
         assert not evaluate(expression, {"a": value})
     for expression in (a.exists(), a != 1, a.notin([1, None]), ~(a > 0)):
         assert evaluate(expression, {"a": value})
+
+
+def test_an_integer_is_in_ranges_up_to_the_thousandth_power_of_two() -> None:
+    for number in (2**1000 - 1, 1 - 2**1000):
+        assert evaluate((a >= number) & (a <= number) & (a == number), {"a": number})
+        assert evaluate((a > 0) if number > 0 else (a < 0), {"a": number})
 
 
 def test_sets_contain_and_equal_no_list() -> None:

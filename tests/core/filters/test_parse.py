@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -124,6 +125,9 @@ def test_the_dict_form(given: Any, expression: Expression) -> None:
             {"a": 2**1000},
             "a: no stored value can be compared with 1071508607186267320948425049060001810561",
         ),
+        ({"a": 10**5_000}, "a: no stored value can be compared with an integer of thousands"),
+        ({"a": np.array([1])}, "a got a ndarray: write {'$in': [...]}"),
+        ({"a": deque([1])}, "a got a deque: write {'$in': [...]}"),
         ({"a": Decimal("1.5")}, "a: a Decimal is stored as text"),
         ({"a": "\ud800"}, "a: the text '\\ud800' is not valid Unicode"),
         ({"\ud800": 1}, "is not valid Unicode"),
@@ -143,6 +147,51 @@ def test_the_dict_form(given: Any, expression: Expression) -> None:
 def test_an_error_says_where_and_what(given: Any, said: str) -> None:
     with pytest.raises(InvalidFilterError, match=re.escape(said)):
         parse(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"n": {"gt": 1}}, "$gt"),
+        ({"n": {"GTE": 1}}, "$gte"),
+        ({"n": {"$GT": 1}}, "$gt"),
+        ({"n": {">": 1}}, "$gt"),
+        ({"n": {"<=": 1}}, "$lte"),
+        ({"n": {"==": 1}}, "$eq"),
+        ({"n": {"!=": 1}}, "$ne"),
+        ({"n": {"ge": 1}}, "$gte"),
+        ({"n": {"in": [1]}}, "$in"),
+        ({"n": {"not in": [1]}}, "$nin"),
+        ({"n": {"$gt": 1, "lt": 5}}, "$lt"),
+        ({"n": {"between": [1, 2]}}, "$between"),
+        ({"n": {"not": {"$gt": 1}}}, "$not"),
+        ({"n": {"contains": "x"}}, "$contains"),
+        ({"n": {"like": "x%"}}, "$like"),
+        ({"n": {"exists": True}}, "$exists"),
+        ({"and": [{"n": 1}]}, "$and"),
+        ({"or": ({"n": 1},)}, "$or"),
+        ({"OR": [{"n": 1}]}, "$or"),
+        ({"$OR": [{"n": 1}]}, "$or"),
+        ({"nor": [{"n": 1}]}, "$nor"),
+        ({"not": {"n": 1}}, "$not"),
+        ({"or": {"n": 1}}, "$or"),
+        ({"$and": [{"or": [{"n": 1}]}]}, "$or"),
+        ({"$annd": [{"n": 1}]}, "$and"),
+        ({"n": {"$gtt": 1}}, "$gt"),
+    ],
+)
+def test_an_operator_in_another_form_is_told_from_what_was_meant(given: Any, meant: str) -> None:
+    with pytest.raises(InvalidFilterError, match=re.escape(f"did you mean {meant}?")):
+        parse(given)
+
+
+@pytest.mark.parametrize("name", ["and", "or", "not", "gt", "in"])
+def test_a_property_may_be_called_as_an_operator_is(name: str) -> None:
+    assert parse({name: 5}) == Test(name, "$eq", 5)
+    assert parse({name: {"$gt": 5}}) == Test(name, "$gt", 5)
+    assert parse({f"a.{name}": 5}) == Test(f"a.{name}", "$eq", 5)
+    with pytest.raises(InvalidFilterError, match=f"as a path: 'a.{name}'"):
+        parse({"a": {name: 5}})
 
 
 @pytest.mark.parametrize("inner", [{"$not": {}}, {"a": {"$not": {"$eq": 1}}}])

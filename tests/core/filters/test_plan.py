@@ -17,7 +17,17 @@ from tests.nightly import examples
 from vectorize_core import jsontext, layout
 from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
 from vectorize_core.filters import native, plan
-from vectorize_core.filters.ast import EVERYTHING, NOTHING, And, Expression, Not, Or, Test, Where
+from vectorize_core.filters.ast import (
+    EVERYTHING,
+    NOTHING,
+    And,
+    Expression,
+    Not,
+    Operator,
+    Or,
+    Test,
+    Where,
+)
 from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.layout import Record
 from vectorize_core.local import Behavior, matching
@@ -199,6 +209,39 @@ def test_reading_without_an_index_has_to_be_asked_for(expression: Expression, sa
     with pytest.raises(UnindexedPropertyError, match=said):
         plan.plan(expression, ALL_TYPES, index_name="docs")
     assert not plan.plan(expression, ALL_TYPES, unindexed="scan").impossible
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [("yaer", "year"), ("Year", "year"), ("years", "year"), ("auhtor", "author"), ("n.b", None)],
+)
+@pytest.mark.parametrize("operator", ["$eq", "$exists", "$like"])
+def test_a_mistyped_property_is_told_from_the_nearest_one(
+    typo: str, meant: str | None, operator: Operator
+) -> None:
+    indexed: dict[str, IndexType] = {
+        **layout.METADATA_INDEXES,
+        "year": "number",
+        "author": "string",
+    }
+    expression = test_of(typo, operator, True if operator == "$exists" else "x")
+    with pytest.raises(UnindexedPropertyError, match=f"no metadata index on '{typo}'") as caught:
+        plan.plan(expression, indexed, index_name="docs")
+    said = str(caught.value)
+    assert (f"did you mean '{meant}'?" in said) == (meant is not None)
+    # Nobody is told to make an index on a mistyped name, or to read everything for it.
+    assert ("create_metadata_index" in said, "scan" in said) == (meant is None, meant is None)
+
+
+@pytest.mark.parametrize("path", ["_vs_own", "_vs_bucket", "_vs_ref"])
+def test_on_raw_vectors_the_properties_of_the_layout_are_like_others(path: str) -> None:
+    kind = layout.METADATA_INDEXES[path]
+    operand: Any = {"number": 5, "boolean": True, "string": "a"}[kind]
+    expression = test_of(path, "$eq", operand)
+    assert plan.plan(expression, {path: kind}).branches == ({path: operand},)
+    with pytest.raises(UnindexedPropertyError, match=rf"on '{path}': .*record_layout=True") as e:
+        plan.plan(expression, {}, index_name="docs")
+    assert "inside _vs" not in str(e.value)
 
 
 @pytest.mark.parametrize("path", ["text", "content", "a.b", "_vs_bucket", "_vs_ref"])
