@@ -236,7 +236,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         settings |= {
             "namespace": records.namespace,
             "index_name": target.state.name,
-            "path": os.fspath(path) if path is not None else address.path,
+            "path": address.path,
             "account_id": address.account_id,
             "base_url": address.base_url,
             "node_layout": node_layout,

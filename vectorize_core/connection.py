@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
+from vectorize_core import paths
 from vectorize_core.api import validation
 from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError
@@ -208,14 +209,13 @@ def local_connection(
     from vectorize_core.local.executor import EmbeddedExecutor  # noqa: PLC0415
 
     behavior = behavior if behavior is not None else Behavior()
-    service = Service(path, behavior=behavior, clock=clock, exact=exact)
-    executor = EmbeddedExecutor(service, path)
-    location, reason = os.fspath(path), ""
-    if location == ":memory:":
+    location, reason = paths.absolute_or_memory(path), ""
+    service = Service(location, behavior=behavior, clock=clock, exact=exact)
+    executor = EmbeddedExecutor(service, location)
+    if location == paths.MEMORY:
         reason = "its vectors are in the memory of this process; path= names a directory"
-    else:
-        location = os.path.abspath(location)
-        reason = "its clock was passed in" if clock is not time.time else ""
+    elif clock is not time.time:
+        reason = "its clock was passed in"
     options = {"behavior": behavior, "retry": retry, "exact": exact}
     address = Address(path=location, options=options, unpicklable=reason)
     return Connection(executor, retry, events=Events(on_event), address=address)

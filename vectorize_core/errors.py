@@ -263,6 +263,10 @@ class IndexReplacedError(VectorizeError):
     """The index was deleted and created again during a wait: earlier writes are gone."""
 
 
+class StorageError(VectorizeError):
+    """A directory or file cannot be used: full, read-only, locked, damaged, replaced, closed."""
+
+
 class PendingWritesWarning(UserWarning):
     """A search found nothing, but this client's own last write is not processed yet."""
 

@@ -5,11 +5,11 @@ and of `transport` the protocol of executors and what counts as a loopback addre
 """
 
 from vectorize_core.behavior import Behavior
+from vectorize_core.errors import StorageError
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.integrity import CheckReport, Finding
 from vectorize_core.local.maintenance import IndexStats, Stats
 from vectorize_core.local.service import Service
-from vectorize_core.local.value_store import StorageError
 
 __all__ = [
     "Behavior",
@@ -22,5 +22,5 @@ __all__ = [
     "StorageError",
 ]
 
-for _export in (CheckReport, Finding, IndexStats, Service, ServiceFault, Stats, StorageError):
+for _export in (CheckReport, Finding, IndexStats, Service, ServiceFault, Stats):
     _export.__module__ = __name__

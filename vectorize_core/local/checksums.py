@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from vectorize_core.local.value_store import StorageError
+from vectorize_core.errors import StorageError
 
 _KEY_FACTOR: Final = 0x9E3779B97F4B
 _POSITION_FACTOR: Final = 0xC2B2AE3D27D5

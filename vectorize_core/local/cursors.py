@@ -5,11 +5,11 @@ https://developers.cloudflare.com/vectorize/best-practices/list-vectors/
 
 from __future__ import annotations
 
-import threading
 import uuid
 from dataclasses import dataclass
 from typing import Final
 
+from vectorize_core import forks
 from vectorize_core.local import faults
 from vectorize_core.local.catalog import as_datetime
 from vectorize_core.models import IdPage
@@ -31,7 +31,7 @@ class Cursors:
     def __init__(self, lifetime: float) -> None:
         self._lifetime = lifetime
         self._listings: dict[str, _Listing] = {}
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def first(self, index_id: int, ids: list[str], count: int, now: float) -> IdPage:
         """The first page of ``ids``, a list that must not change afterwards."""

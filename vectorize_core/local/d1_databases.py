@@ -5,18 +5,20 @@ https://developers.cloudflare.com/d1/platform/limits/
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sqlite3
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from vectorize_core import sqlite
+from vectorize_core import forks, paths
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
+from vectorize_core.sqlite.explaining import is_of_storage
+from vectorize_core.sqlite.file import Kind, SqliteFile
 
 MAX_SECONDS: Final = 30.0
 """For one request, whatever the number of its statements."""
@@ -44,91 +46,85 @@ _PRAGMAS: Final = (
 _TOKEN: Final = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|(;)""", re.DOTALL
 )
+_READS: Final = re.compile(r"\s*(SELECT|VALUES|EXPLAIN|PRAGMA)\b", re.IGNORECASE)
+"""Statements that need no lock of writers; others may, and get it."""
 Result = tuple[list[str], list[tuple[Any, ...]], dict[str, Any]]
 """Columns, rows and ``meta`` of a statement."""
 
 
 class D1Database:
-    """One database, which carries out one request at a time."""
+    """One database, in a file or in memory (None), which carries out one request at a time."""
 
-    def __init__(self, target: str) -> None:
-        self._lock = threading.Lock()
-        self._deadline = 0.0
-        self._target = target
-        self._connection: sqlite3.Connection | None = None
+    def __init__(self, path: str | None) -> None:
+        self._deadline = math.inf
+        self._file = SqliteFile(path, "the D1 database", self._prepare, one_link=True)
 
     def run(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Result]:
         """Carry out the statements in one transaction; a result for each."""
-        with self._lock:
+        reads = all(_READS.match(sql) for sql, _ in statements)
+        with self._file.reading() if reads else self._file.writing() as tx:
             self._deadline = time.monotonic() + MAX_SECONDS
-            connection = self._opened()
-            connection.execute("BEGIN")
-            connection.set_authorizer(_authorize)
+            tx.set_authorizer(_authorize)
             try:
-                results = [_execute(connection, sql, params) for sql, params in statements]
-                connection.set_authorizer(None)
-                connection.commit()
+                results = [_execute(tx, sql, params) for sql, params in statements]
+                tx.set_authorizer(None)
+                if not reads:
+                    tx.commit()
             except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+                if is_of_storage(error):
+                    raise
                 raise ServiceFault(400, _SQL_ERROR, f"{error}: SQLITE_ERROR") from None
             finally:
-                connection.set_authorizer(None)
-                connection.rollback()
+                tx.set_authorizer(None)
+                self._deadline = math.inf
             return results
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = sqlite.connect(self._target)
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            for limit, most in _LIMITS.items():
-                self._connection.setlimit(limit, most)
-            self._connection.set_progress_handler(lambda: time.monotonic() > self._deadline, 10_000)
-        return self._connection
-
     def close(self) -> None:
-        """Close the file, once a request has ended; a later one opens it again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        """Close it, once a request that is being carried out has ended."""
+        self._file.close()
+
+    def _prepare(self, connection: sqlite3.Connection, _: Kind) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        for limit, most in _LIMITS.items():
+            connection.setlimit(limit, most)
+        connection.set_progress_handler(lambda: time.monotonic() > self._deadline, 10_000)
 
 
 class D1Databases:
     """The databases of an account: in the folder ``d1`` of a directory, or in memory."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._folder = None if os.fspath(path) == ":memory:" else Path(path) / "d1"
+        location = paths.absolute_or_memory(path)
+        self._folder = None if location == paths.MEMORY else Path(location, "d1")
         self._open: dict[str, D1Database] = {}
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def get(self, name: str) -> D1Database:
-        """A database, made if there is none."""
+        """A database; its first write makes it."""
         if not _ID.fullmatch(name):
             raise ServiceFault(404, 7404, "The database could not be found")
+        found = self._open.get(name)
+        if found is not None:
+            return found
+        made = D1Database(None if self._folder is None else str(self._folder / f"{name}.sqlite3"))
         with self._lock:
-            database = self._open.get(name)
-            if database is None:
-                if len(self._open) >= MAX_DATABASES:
-                    raise faults.refused("too many databases", status=429)
-                target = ":memory:"
-                if self._folder is not None:
-                    self._folder.mkdir(parents=True, exist_ok=True)
-                    target = str(self._folder / f"{name}.sqlite3")
-                database = self._open[name] = D1Database(target)
-            return database
+            if name not in self._open and len(self._open) >= MAX_DATABASES:
+                raise faults.refused("too many databases", status=429)
+            return self._open.setdefault(name, made)
 
     def release(self) -> None:
         """Close the files until they are needed again; what is in memory stays."""
         if self._folder is not None:
-            with self._lock:
-                for database in self._open.values():
-                    database.close()
+            for database in list(self._open.values()):
+                database.close()
 
     def close(self) -> None:
         """Close all databases."""
         with self._lock:
-            for database in self._open.values():
-                database.close()
+            closing = list(self._open.values())
             self._open.clear()
+        for database in closing:
+            database.close()
 
 
 def split(sql: str) -> list[str]:

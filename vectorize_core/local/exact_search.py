@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core import scoring
+from vectorize_core.errors import StorageError
 from vectorize_core.local import workers
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.quantized_codes import QuantizedCodes
-from vectorize_core.local.value_store import Matrix, Rows, Slots, StorageError
+from vectorize_core.local.value_store import Matrix, Rows, Slots
 from vectorize_core.models import Metric, Values
 
 Mask = NDArray[np.bool_]

@@ -74,6 +74,7 @@ def check(database: Database, *, repair: bool) -> CheckReport:
     problem = missing_database(database.directory)
     if problem is not None:
         return CheckReport(0, (Finding(None, problem),))
+    repair = repair and database.exists()
     inspected = Database(database.directory, inspecting=True)
     try:
         return _repaired(inspected) if repair else _checked(inspected)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Final
 
-from vectorize_core import sqlite
 from vectorize_core.local import schema
 from vectorize_core.local.integrity import Finding
 from vectorize_core.local.storage import FILE_NAME, Database
+from vectorize_core.sqlite.connecting import connect
 
 _TABLES: Final = (
     "storage",
@@ -34,7 +34,7 @@ def rebuild(database: Database) -> list[Finding]:
     path = database.directory / f"{FILE_NAME}.rebuilt"
     path.unlink(missing_ok=True)
     try:
-        with closing(sqlite.connect(str(path))) as fresh:
+        with closing(connect(str(path))) as fresh:
             schema.create(fresh)
             with database.writing() as tx:
                 findings = list(_copy(tx, fresh))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from vectorize_core.errors import StorageError
 from vectorize_core.local.checksums import of_row, of_values, placed
-from vectorize_core.local.value_store import FLOAT_BYTES, StorageError, ValueStores
+from vectorize_core.local.value_store import FLOAT_BYTES, ValueStores
 
 FORMAT: Final = 3
 """Version of the tables below and of the files of values, kept in ``user_version``.
 
 In format 1 the values were in the table of vectors; in format 2 files did not name their database.
 """
-LOCK_TIMEOUT: Final = 60.0
 SLOT_BITS: Final = 40
 """The bits of a slot. A vector's key is the id of its index followed by its slot."""
 
@@ -32,7 +31,6 @@ CHECKSUMS: Final = {
 }
 """The ``row_checksum`` of a table's rows, in SQL."""
 
-_LOCK_PAUSE: Final = 0.01
 _LARGEST_LOG: Final = 1 << 26
 """Bytes of the write-ahead log that remain on disk after a checkpoint."""
 _VECTORS: Final = """
@@ -127,23 +125,31 @@ def slot(key: int) -> int:
     return key & ((1 << SLOT_BITS) - 1)
 
 
-def prepare(connection: sqlite3.Connection, target: str, value_stores: ValueStores) -> None:
-    """Create or upgrade the tables of a database that has just been opened."""
+def prepare(
+    connection: sqlite3.Connection, target: str, value_stores: ValueStores, *, writes: bool = True
+) -> None:
+    """Create or upgrade the tables of a database that has just been opened.
+
+    Without ``writes`` only check that they are of this version.
+    """
     version = _version(connection)
     if version > FORMAT:
         raise StorageError(
             f"{target} was written by a newer version of this library (format {version}; "
             f"this version reads up to {FORMAT}). Upgrade the library to open it"
         )
-    _switch_to_wal(connection)
     connection.create_function("of_row", -1, of_row, deterministic=True)
     connection.create_function("of_values", 1, of_values, deterministic=True)
     connection.create_function("placed", 3, placed, deterministic=True)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync is less than that
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
     if version < FORMAT:
+        if not writes:
+            raise StorageError(
+                f"{target} was written by an older version of this library (format {version}; "
+                f"this version reads format {FORMAT}) and cannot be upgraded, for this process "
+                "cannot write there. Open it once where it can be written"
+            )
         _upgrade(connection, version, value_stores)
     value_stores.token = token(connection)
 
@@ -261,21 +267,6 @@ def _execute(connection: sqlite3.Connection, script: str) -> None:
     """Execute a script in the current transaction, which ``executescript`` would end."""
     for statement in script.split(";"):
         connection.execute(statement)
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    # SQLite ignores the timeout for this statement: it fails while others open the file.
-    deadline = time.monotonic() + LOCK_TIMEOUT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(_LOCK_PAUSE)
-        else:
-            return
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -58,12 +58,12 @@ _UNLOCKED_SEARCHES: Final = 2
 class Service:
     """The Vectorize of one account, in memory or in a directory.
 
-    ``path`` is ``":memory:"`` or a directory, which the first call makes; several processes may
+    ``path`` is ``":memory:"`` or a directory, which the first write makes; several processes may
     use one. ``behavior`` sets delays, and how to act where the real service is not known.
     ``clock`` gives the time in seconds since the epoch. ``exact=True`` scores every vector in
     every search, also if the extra ``fast`` is installed and the index is large. Threads may share
     a service. Every call raises `ServiceFault` for what the real service would refuse, and
-    `StorageError` if the storage is full or damaged.
+    `StorageError` if the storage is full, damaged, read-only, locked, or was replaced.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class Service:
 
     def delete_index(self, name: str) -> None:
         """Delete an index with its vectors and metadata indexes, at once."""
+        self._check_made(name)
         with self._database.writing() as tx:
             index = self._find(tx, name)
             catalog.delete(tx, index)
@@ -375,7 +376,8 @@ class Service:
             with self._database.reading() as tx:
                 index = self._find(tx, name)
                 now = index.now(self._clock())
-                if not mutations.any_due(tx, index, now):
+                # Where nothing can be written, what is due stays so.
+                if self._database.is_read_only or not mutations.any_due(tx, index, now):
                     yield tx, index, now
                     return
             # Due mutations are committed before they are read: a snapshot must not be undone.
@@ -384,10 +386,17 @@ class Service:
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
+        self._check_made(name)
         with self._database.writing() as tx:
             index = self._find(tx, name)
             now = index.now(self._clock())
             yield tx, mutations.apply_due(tx, self._database.value_stores, index, now), now
+
+    def _check_made(self, name: str) -> None:
+        """Refuse to write to an index where nothing was written yet, rather than make a file."""
+        if not self._database.exists():
+            with self._database.reading() as tx:
+                self._find(tx, name)
 
     def _find(self, tx: Connection, name: str) -> Index:
         try:

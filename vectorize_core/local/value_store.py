@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core.errors import VectorizeError
+from vectorize_core.errors import StorageError
 
 Rows = NDArray[np.float32]
 Slots = NDArray[np.int64]
@@ -36,10 +36,6 @@ _LEAST_GROWTH: Final = 64
 
 
 _log = logging.getLogger(__name__)
-
-
-class StorageError(VectorizeError):
-    """The storage is closed, full, damaged, or of a format that this version cannot read."""
 
 
 class FileMissingError(StorageError):

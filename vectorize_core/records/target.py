@@ -82,5 +82,7 @@ def locate(
         connection = local_connection(
             path, retry=options.get("retry"), on_event=options.get("on_event")
         )
-        return _target(connection, index_name, True, True, SqliteTexts(path))
+        return _target(
+            connection, index_name, True, True, SqliteTexts(str(connection.address.path))
+        )
     return _target(http_connection(**options), index_name, True)

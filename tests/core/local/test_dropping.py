@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from vectorize_core import VectorizeClient, sqlite
+from vectorize_core import VectorizeClient
 from vectorize_core.local import Service
 from vectorize_core.local.d1_databases import D1Databases
+from vectorize_core.sqlite.connecting import connect
 from vectorize_core.texts import SqliteTexts
 from vectorize_core.transport.io import run
 
@@ -64,13 +65,14 @@ def test_what_is_dropped_open_closes_its_databases(
 def test_a_program_that_ends_closes_its_databases(tmp_path: Path) -> None:
     code = (
         "import sys; from vectorize_core import VectorizeClient\n"
-        "client = VectorizeClient.local(sys.argv[1]); client.list_indexes()\n"
+        "client = VectorizeClient.local(sys.argv[1]); client.create_index('docs', dimensions=32)\n"
         "cycle = [VectorizeClient.local()]; cycle.append(cycle); cycle[0].list_indexes()\n"
     )
     arguments = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    assert [path.name for path in tmp_path.iterdir()] == ["vectorize.sqlite3"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"vectorize.commits", "vectorize.sqlite3"}
 
 
 def test_what_could_not_be_opened_is_dropped_in_silence(
@@ -79,7 +81,7 @@ def test_what_could_not_be_opened_is_dropped_in_silence(
     complaints: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
     with pytest.raises(sqlite3.OperationalError):
-        sqlite.connect(str(tmp_path))
+        connect(str(tmp_path))
     gc.collect()
     assert complaints == []
 
@@ -87,7 +89,7 @@ def test_what_could_not_be_opened_is_dropped_in_silence(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_leaves_what_it_inherited_to_its_parent(tmp_path: Path) -> None:
-    connection: Any = sqlite.connect(str(tmp_path / "db"))
+    connection: Any = connect(str(tmp_path / "db"))
     child = os.fork()
     if child == 0:
         code = 1

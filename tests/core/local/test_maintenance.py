@@ -308,7 +308,7 @@ def test_a_full_database_is_said_to_be_one(make, tmp_path):
     service = make(tmp_path)
     fill(service)
     before = everything(service)
-    connection = service._database._writer.connection
+    connection = service._database._file._writer.connection
     connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(storage.StorageError, match="no space is left"):
         service.upsert("docs", [vector(f"x{i}", i, text="y" * 999) for i in range(500)])
@@ -328,7 +328,7 @@ def test_values_are_synced_before_the_commit_that_tells_of_them(make, tmp_path, 
         "_sync",
         lambda file: (said.append("sync"), original(file), said.append("done")),
     )
-    service._database._writer.connection.set_trace_callback(said.append)
+    service._database._file._writer.connection.set_trace_callback(said.append)
     service.upsert("docs", [vector("v2", 1)])
     assert said[-3:] == ["sync", "done", "COMMIT"]
     said.clear()

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tests.nightly import examples
 from vectorize_core import scoring
-from vectorize_core.local import exact_search, workers
+from vectorize_core.local import StorageError, exact_search, workers
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.value_store import FileValueStore, MemoryValueStore, StorageError
+from vectorize_core.local.value_store import FileValueStore, MemoryValueStore
 from vectorize_core.models import METRICS
 
 

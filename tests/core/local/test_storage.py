@@ -3,7 +3,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +138,7 @@ def test_memory_is_private(make):
 
 def test_the_file_is_written_ahead_and_synced_and_keeps_references(tmp_path):
     database = storage.Database(tmp_path)
-    with database.reading() as tx:
+    with database.writing() as tx:
         assert tx.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert tx.execute("PRAGMA synchronous").fetchone() == (2,)
         assert tx.execute("PRAGMA foreign_keys").fetchone() == (1,)
@@ -197,49 +196,6 @@ def test_close_may_be_repeated_and_ends_the_service(service):
     assert service._snapshots._latest == {}
     with pytest.raises(storage.StorageError, match="closed"):
         service.list_indexes()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_opens_the_directory_anew(make, tmp_path):
-    service = make(tmp_path)
-    service.create_index("docs", IndexConfig(32))
-    service.upsert("docs", [Vector("a", ONES)])
-    holding, release = threading.Event(), threading.Event()
-
-    def hold():
-        with service._database.writing():
-            holding.set()
-            release.wait()
-
-    # The child inherits a lock that no thread of its own will ever release.
-    thread = threading.Thread(target=hold)
-    thread.start()
-    holding.wait()
-    parents = service._database._reader.connection
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            seen = ids(service)
-            fresh = service._database._reader.connection is not parents
-            code = 0 if seen == ("a",) and fresh else 2
-        finally:
-            os._exit(code)
-    deadline = time.monotonic() + 20
-    status = None
-    while status is None and time.monotonic() < deadline:
-        pid, code = os.waitpid(child, os.WNOHANG)
-        status = code if pid else None
-        time.sleep(0.01)
-    release.set()
-    thread.join()
-    if status is None:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-    assert status == 0
-    assert service._database._reader.connection is parents
-    assert ids(service) == ("a",)
 
 
 def test_a_new_directory_may_be_opened_many_times_at_once(tmp_path):

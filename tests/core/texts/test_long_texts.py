@@ -437,13 +437,13 @@ async def test_sqlite_never_works_on_the_event_loops_thread(
     client: VectorizeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: set[int] = set()
-    transaction = SqliteTexts._transaction
+    opened = SqliteTexts._opened
 
     def noted(self: SqliteTexts) -> Any:
         threads.add(threading.get_ident())
-        return transaction(self)
+        return opened(self)
 
-    monkeypatch.setattr(SqliteTexts, "_transaction", noted)
+    monkeypatch.setattr(SqliteTexts, "_opened", noted)
     store = Chain(client, texts=SqliteTexts()).store
     for text in ("one", "two"):
         await store.aadd_texts([long(text)], ids=["a"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vectorize_core import forks, paths
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import faults
 from vectorize_core.local.d1_databases import D1Databases
@@ -37,33 +37,35 @@ class Accounts:
     def __init__(
         self, data: str | os.PathLike[str], behavior: Behavior, clock: Callable[[], float]
     ) -> None:
-        self._data = os.fspath(data)
+        self._data = paths.absolute_or_memory(data)
         self._behavior = behavior
         self._clock = clock
         self._accounts: dict[str, Account] = {}
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def get(self, name: str) -> Account:
         """An account by its id; a 404 fault if no account can have that id."""
         if not _NAME.fullmatch(name):
             raise faults.no_route()
-        with self._lock:
-            account = self._accounts.get(name)
-            if account is None:
-                if len(self._accounts) >= MAX_ACCOUNTS:
-                    raise faults.refused("too many accounts on this server", status=429)
-                path = self._path(name)
-                service = Service(path, behavior=self._behavior, clock=self._clock)
-                account = self._accounts[name] = Account(service, D1Databases(path))
+        account = self._accounts.get(name)
+        if account is not None:
             return account
+        path = self._path(name)
+        service = Service(path, behavior=self._behavior, clock=self._clock)
+        made = Account(service, D1Databases(path))
+        with self._lock:
+            if name not in self._accounts and len(self._accounts) >= MAX_ACCOUNTS:
+                raise faults.refused("too many accounts on this server", status=429)
+            return self._accounts.setdefault(name, made)
 
     def close(self) -> None:
         """Close all accounts."""
         with self._lock:
-            for account in self._accounts.values():
-                account.databases.close()
-                account.service.close()
+            closing = list(self._accounts.values())
             self._accounts.clear()
+        for account in closing:
+            account.databases.close()
+            account.service.close()
 
     def _path(self, name: str) -> str | Path:
         if self._data == ":memory:" or name == LOCAL_ACCOUNT:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 
 import orjson
 
+from vectorize_core import forks
 from vectorize_core.local import faults
 
 _MOST_SECONDS = 3600.0
@@ -71,7 +71,7 @@ class FaultInjector:
     """The rules in force, and how often each has matched."""
 
     def __init__(self, rules: Sequence[Mapping[str, Any]] = ()) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._rules: list[FaultRule] = []
         self._matched: list[int] = []
         self.replace(list(rules))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vectorize_core import limits
+from vectorize_core import limits, paths
 from vectorize_core.behavior import Behavior
 
 
@@ -20,7 +20,7 @@ class Settings:
     """
 
     data: str | os.PathLike[str] = ":memory:"
-    """``":memory:"`` or a directory."""
+    """``":memory:"`` or a directory, which is made absolute."""
     behavior: Behavior = field(default_factory=Behavior)
     token: str | None = field(default=None, repr=False)
     """The token that every request must carry."""
@@ -53,3 +53,6 @@ class Settings:
     body_timeout: float = 60.0
     """Seconds that a request's body may take to arrive."""
     clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", paths.absolute_or_memory(self.data, "data"))

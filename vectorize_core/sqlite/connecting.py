@@ -1,0 +1,74 @@
+"""Connections to SQLite that close when they are dropped."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, Final
+
+LOCK_TIMEOUT: Final = 60.0
+"""Seconds to wait while another connection writes."""
+_PAUSE: Final = 0.005
+
+
+class _Connection(sqlite3.Connection):
+    """Closes when it is dropped; since 3.13 Python warns where a connection is left to it."""
+
+    _process: int | None = None
+    """The process that opened it; None until it is open."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._process = os.getpid()
+
+    def __del__(self) -> None:
+        # After a fork only the parent closes it.
+        if self._process == os.getpid():
+            self.close()
+
+
+def connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
+    """A connection for any thread, which begins its transactions only when it is told to."""
+    return sqlite3.connect(
+        target,
+        timeout=LOCK_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_Connection,
+        uri=uri,
+    )
+
+
+def connect_durably(path: str, *, create: bool) -> sqlite3.Connection:
+    """A connection to a file with a write-ahead log, whose commits survive a loss of power."""
+    connection = connect(f"{Path(path).as_uri()}?mode={'rwc' if create else 'rw'}", uri=True)
+    try:
+        _switch_to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync is less than that
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether another connection has a lock that was needed."""
+    code = int(getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # SQLite ignores the timeout for this statement: it fails while others open the file.
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return

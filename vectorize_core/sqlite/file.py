@@ -1,0 +1,390 @@
+"""`SqliteFile`: transactions over a file of SQLite that threads and processes share, or memory.
+
+The embedded Vectorize, the texts beside it and D1's databases are such files.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, Literal
+
+from vectorize_core import forks
+from vectorize_core.errors import StorageError
+from vectorize_core.sqlite import connecting, explaining, identity, read_only
+from vectorize_core.sqlite.explaining import explained
+from vectorize_core.sqlite.identity import Identity
+from vectorize_core.sqlite.read_only import ReadOnlyFile
+from vectorize_core.sqlite.turnstile import FairLock, Turnstile
+
+Kind = Literal["file", "read-only", "nothing"]
+Prepare = Callable[[sqlite3.Connection, Kind], None]
+"""Makes the tables of a connection that has just been opened: of a file (or of memory), of a file
+that is read-only, whose tables it can only check, or of an empty database in memory that stands in
+for a file that does not exist."""
+_UNREADABLE: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_BLOCKED: Final = (sqlite3.Error, OSError, StorageError)
+
+
+class _Link:
+    """A connection, and the lock by which its transactions exclude each other."""
+
+    def __init__(self) -> None:
+        self.lock = FairLock()
+        self.connection: sqlite3.Connection | None = None
+        self.read_only: ReadOnlyFile | None = None
+        self.is_stand_in = False
+
+    def close(self) -> None:
+        if self.read_only is not None:
+            self.read_only.close()
+        elif self.connection is not None:
+            self.connection.close()
+        self.connection, self.read_only, self.is_stand_in = None, None, False
+
+
+class SqliteFile:
+    """The file ``path``, opened when first used and made by the first write, or memory (None).
+
+    ``what`` it holds is for messages. ``on_commit`` is called after each commit, before
+    another transaction writes. In a file readers do
+    not wait for a writer; in memory, and with ``one_link``, they do. All errors of the disk and of
+    SQLite are a `StorageError`.
+
+    - Reads of a file that does not exist find nothing, and make nothing.
+    - Writers wait for each other in the order in which they come, those of other processes too, for
+      at most a minute.
+    - If the path names another file or directory than the one that was opened, or none, every
+      transaction is refused.
+    - What cannot be written is opened read-only.
+    - After a fork, parent and child each have connections of their own.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        what: str,
+        prepare: Prepare,
+        *,
+        on_commit: Callable[[], None] = lambda: None,
+        one_link: bool = False,
+    ) -> None:
+        self.path = path
+        self.what = what
+        self.place = "memory" if path is None else os.path.dirname(path)
+        self._prepare = prepare
+        self._on_commit = on_commit
+        self._one_link = one_link or path is None
+        self._turnstile = Turnstile(None if path is None else self.place)
+        self._identity: Identity | None = None
+        self._inherited: list[object] = []
+        self._carried = False
+        self._link()
+        forks.watch(self)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that reads the state at its first read."""
+        self._note_fork()
+        link = self._reader
+        with explained(self.what, self.path), link.lock:
+            connection = self._for_reading(link)
+            with self._transaction(connection):
+                connection.execute("BEGIN")
+                yield connection
+                connection.commit()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that commits durably when its block ends, and rolls back on an error."""
+        with self._alone("BEGIN IMMEDIATE") as connection:
+            with self._transaction(connection):
+                self._check_place()
+                yield connection
+                self._check_place()
+                self._commit(connection)
+            self._check_place(committed=True)
+            self._on_commit()
+
+    def vacuum(self) -> None:
+        """Return unused space to the file system."""
+        if not self.exists():
+            return
+        with self._alone("VACUUM") as connection:
+            # Passive: does not wait for readers, and leaves to a later one what they still need.
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def replace(self, other: sqlite3.Connection) -> None:
+        """Let another database take the place of this one's content, at once."""
+        link = self._writer
+        with explained(self.what, self.path), self._queue, link.lock:
+            other.backup(self._for_writing(link))
+        self._check_place(committed=True)
+
+    def exists(self) -> bool:
+        """Whether there is anything: in memory always."""
+        with explained(self.what, self.path):
+            return self._exists()
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it was opened, for reading, where this process cannot write."""
+        return self._reader.read_only is not None
+
+    def replaced(self) -> StorageError:
+        """The error of a file that is not the one that was opened."""
+        assert self.path is not None
+        return identity.replaced(self.what, self.place, Identity.of(self.path))
+
+    def close(self) -> None:
+        """Close it once running transactions have ended. It is opened anew if used again."""
+        self._note_fork()
+        for link in dict.fromkeys((self._reader, self._writer)):
+            with link.lock, explained(self.what, self.path):
+                link.close()
+        self._identity = None
+
+    # Opening
+
+    def _exists(self) -> bool:
+        if self.path is None:
+            return True
+        try:
+            mode = os.stat(self.path).st_mode
+        except FileNotFoundError:
+            return False
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(21, "Is a directory", self.path)
+        return True
+
+    def _for_reading(self, link: _Link) -> sqlite3.Connection:
+        outdated = link.read_only is not None and not link.read_only.is_current()
+        if outdated or (link.is_stand_in and self._exists()):
+            link.close()
+        self._check_place()
+        if link.connection is None:
+            if self._exists():
+                self._open(link, writes=False)
+            else:
+                self._open_stand_in(link)
+        assert link.connection is not None
+        return link.connection
+
+    def _for_writing(self, link: _Link) -> sqlite3.Connection:
+        if link.is_stand_in or link.read_only is not None:
+            link.close()
+        self._check_place()
+        if link.connection is None:
+            self._open(link, writes=True)
+        assert link.connection is not None
+        return link.connection
+
+    def _open_stand_in(self, link: _Link) -> None:
+        """An empty database in memory, in place of a file that does not exist."""
+        connection = connecting.connect(":memory:")
+        try:
+            self._prepare(connection, "nothing")
+        except BaseException:
+            connection.close()
+            raise
+        link.connection, link.is_stand_in = connection, True
+
+    def _open(self, link: _Link, *, writes: bool) -> None:
+        if self.path is None:
+            link.connection = connecting.connect(":memory:")
+            self._prepare(link.connection, "file")
+            return
+        if read_only.is_read_only(self.path) and self._exists():
+            if writes:
+                raise explaining.read_only(self.what, self.place)
+            self._open_read_only(link)
+            return
+        before = Identity.of(self.path)
+        try:
+            connection = connecting.connect_durably(self.path, create=writes)
+        except sqlite3.Error as error:
+            if writes or explaining.code_of(error) not in _UNREADABLE:
+                raise
+            # The file system said that it could be written, and was wrong.
+            try:
+                self._open_read_only(link)
+            except _BLOCKED:
+                raise error from None
+            return
+        try:
+            opened = Identity.of(self.path)
+            self._prepare(connection, "file")
+            self._identify(before or opened)
+        except BaseException:
+            connection.close()
+            raise
+        link.connection = connection
+
+    def _open_read_only(self, link: _Link) -> None:
+        assert self.path is not None
+        before = Identity.of(self.path)
+        opened = ReadOnlyFile(self.path, self.what)
+        try:
+            self._prepare(opened.connection, "read-only")
+            opened.connection.execute("PRAGMA query_only = ON")
+            self._identify(before)
+        except BaseException:
+            opened.close()
+            raise
+        link.connection, link.read_only = opened.connection, opened
+        read_only.tell(self.what, self.place)
+
+    # Where it is
+
+    def _identify(self, opened: Identity | None) -> None:
+        """Note which file was opened; refuse one that is not there any more."""
+        assert self.path is not None
+        now = Identity.of(self.path)
+        if opened is None or opened != now:
+            raise identity.replaced(self.what, self.place, now)
+        if self._identity is None:
+            self._identity = opened
+        self._check_place()
+
+    def _check_place(self, *, committed: bool = False) -> None:
+        """Refuse to go on if the path names something else than what was opened."""
+        if self._identity is None or self.path is None:
+            return
+        now = Identity.of(self.path)
+        if now != self._identity:
+            raise identity.replaced(self.what, self.place, now, committed=committed)
+
+    # Transactions
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            if isinstance(error, _BLOCKED):
+                # Files that are missing have gone with their directory, if that has.
+                self._check_place()
+            raise
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.commit()
+        except sqlite3.Error as error:
+            if explaining.code_of(error) == sqlite3.SQLITE_IOERR:
+                raise StorageError(
+                    f"the disk under {self.what} in {self.place} failed ({error}) while this call "
+                    "was committed: whether it is done is not known. See to the disk, and read "
+                    "what is there before you call again"
+                ) from error
+            raise
+
+    @contextmanager
+    def _alone(self, statement: str) -> Iterator[sqlite3.Connection]:
+        """Execute a statement that needs the lock of writers, when it is our turn."""
+        self._note_fork()
+        if self._carried:
+            raise StorageError(
+                f"this process was forked while another thread was writing to {self.what} in "
+                f"{self.place}, for more than {forks.PATIENCE:g} s, so it can only read there. "
+                "Fork when no long write or compaction is going on, or start processes by spawn"
+            )
+        link = self._writer
+        with explained(self.what, self.path), self._queue:
+            connection = self._turn(link, statement)
+            try:
+                yield connection
+            finally:
+                link.lock.release()
+
+    def _turn(self, link: _Link, statement: str) -> sqlite3.Connection:
+        """The connection, with its lock held, once the statement was executed."""
+        if not self._exists():
+            self._check_place()
+            # For what it refuses, before anything is made.
+            stand_in = _Link()
+            self._open_stand_in(stand_in)
+            stand_in.close()
+            os.makedirs(self.place, exist_ok=True)
+
+        def begin() -> bool:
+            # Only for the attempt: a thread that waits must not hold up others, or a fork.
+            link.lock.acquire()
+            try:
+                _at_once(self._for_writing(link), statement)
+            except sqlite3.OperationalError as error:
+                link.lock.release()
+                if connecting.is_busy(error):
+                    return False
+                raise
+            except BaseException:
+                link.lock.release()
+                raise
+            return True
+
+        if not self._turnstile.wait(begin, connecting.LOCK_TIMEOUT):
+            raise explaining.locked(self.what, self.place)
+        assert link.connection is not None
+        return link.connection
+
+    # Forks
+
+    def _link(self) -> None:
+        self._pid = os.getpid()
+        self._reader = _Link()
+        self._writer = self._reader if self._one_link else _Link()
+        self._queue = FairLock()
+        self._holding: list[_Link] = []
+
+    def before_fork(self, patience: float) -> bool:
+        """Wait for the end of transactions: SQLite must not be in the middle of one in a child."""
+        links = list(dict.fromkeys((self._reader, self._writer)))
+        held = [link for link in links if link.lock.acquire(timeout=patience / len(links))]
+        self._holding = held
+        return len(held) == len(links)
+
+    def after_fork(self, held: bool) -> None:
+        """In the parent: go on."""
+        holding, self._holding = self._holding, []
+        for link in holding:
+            link.lock.release()
+
+    def after_fork_in_child(self, held: bool | None) -> None:
+        """In the child: close what the parent has open, and open it anew when it is used.
+
+        SQLite knows by itself which locks this process has, and would take the parent's for its
+        own. The parent keeps its locks, for they are a process's.
+        """
+        reader, writer = self._reader, self._writer
+        if held is None:
+            held = not (reader.lock.is_held or writer.lock.is_held)
+        self._turnstile.after_fork_in_child()
+        self._carried |= not held
+        self._link()
+        if not held:
+            # Not to be closed, not even as garbage: SQLite may be in the middle of something.
+            self._inherited += [reader, writer]
+        if self.path is None:
+            self._reader.connection = reader.connection
+        elif held:
+            for link in dict.fromkeys((reader, writer)):
+                with suppress(sqlite3.Error, OSError):
+                    link.close()
+
+    def _note_fork(self) -> None:
+        """After a fork that Python was not told of."""
+        if self._pid != os.getpid():
+            self.after_fork_in_child(None)
+
+
+def _at_once(connection: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement without SQLite's own way of waiting for locks."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute(statement)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {connecting.LOCK_TIMEOUT * 1_000:.0f}")

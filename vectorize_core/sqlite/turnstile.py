@@ -1,0 +1,142 @@
+"""Waiting for a turn to write: threads and processes pass in the order in which they come.
+
+SQLite lets whoever asks at the right moment write. It asks at growing distances, so that threads of
+one process, which ask at once, could keep another process out for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from vectorize_core import forks
+
+try:
+    import fcntl
+except ImportError:  # Windows: its processes ask SQLite often, and in no order.
+    fcntl = None  # type: ignore[assignment]
+
+_FIRST_PAUSE: Final = 0.0005
+_LONGEST_PAUSE: Final = 0.005
+
+
+class FairLock:
+    """A lock that threads get in the order in which they asked for it."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._held = False
+
+    def acquire(self, timeout: float = -1) -> bool:
+        """Take it; False if that takes longer than ``timeout`` seconds (-1: any time)."""
+        with self._changing:
+            if not self._held:
+                self._held = True
+                return True
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        try:
+            taken = turn.acquire(timeout=timeout)
+        except BaseException:
+            if self._give_up(turn):
+                self.release()
+            raise
+        return taken or self._give_up(turn)
+
+    def release(self) -> None:
+        """Pass it on to whoever has waited longest."""
+        with self._changing:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a thread has it."""
+        return self._held
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _give_up(self, turn: threading.Lock) -> bool:
+        """Wait no longer; True if the lock has been passed on to this thread already."""
+        with self._changing:
+            try:
+                self._waiting.remove(turn)
+            except ValueError:
+                return True
+            return False
+
+
+class Turnstile:
+    """The line of all processes that want to write in a directory.
+
+    Whoever waits to write holds a lock on the directory, so that no process that comes later gets
+    in between. The lock is advisory, and nothing but the order depends on it: where the file system
+    has none, there is no order. Only one thread of a process may use it at a time.
+    """
+
+    def __init__(self, directory: str | None) -> None:
+        self._directory = directory if fcntl is not None else None
+        self._opening = forks.lock()
+        self._descriptor: int | None = None
+
+    def wait(self, begin: Callable[[], bool], seconds: float) -> bool:
+        """Call ``begin`` until it returns True, when it is our turn; False after ``seconds``."""
+        end = time.monotonic() + seconds
+        try:
+            return self._poll(self._enter, end) and self._poll(begin, end)
+        finally:
+            self._leave()
+
+    def after_fork_in_child(self) -> None:
+        """Drop the parent's lock: it would last as long as this process."""
+        self._leave(unlock=False)
+
+    def _poll(self, attempt: Callable[[], bool], end: float) -> bool:
+        pause = _FIRST_PAUSE
+        while not attempt():
+            if time.monotonic() >= end:
+                return False
+            time.sleep(pause)
+            pause = min(1.2 * pause, _LONGEST_PAUSE)
+        return True
+
+    def _enter(self) -> bool:
+        if self._directory is None:
+            return True
+        with self._opening:
+            if self._descriptor is None:
+                try:
+                    self._descriptor = os.open(self._directory, os.O_RDONLY)
+                except OSError:
+                    return True
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def _leave(self, *, unlock: bool = True) -> None:
+        with self._opening:
+            descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        with suppress(OSError):
+            if unlock:
+                # A process that was forked meanwhile may have the directory open too.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
