@@ -25,6 +25,7 @@ VectorizeError
     LateRequestError
     WaitTimeoutError (TimeoutError)
     IndexReplacedError
+    StorageError
     MissingTextError
     UnreadableRecordError
 PendingWritesWarning (UserWarning)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,15 +16,32 @@ LOCK_TIMEOUT: Final = 60.0
 _PAUSE: Final = 0.005
 
 
-class _Connection(sqlite3.Connection):
+class Connection(sqlite3.Connection):
     """Closes when it is dropped; since 3.13 Python warns where a connection is left to it."""
 
     _process: int | None = None
     """The process that opened it; None until it is open."""
+    is_in_place: Callable[[], bool] | None = None
+    """Whether its path names the file that it has open; None: that does not matter."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._process = os.getpid()
+
+    def close(self) -> None:
+        """Close it, but for what SQLite would then delete.
+
+        The last connection deletes the write-ahead log, by its name: that of another database, if
+        one has taken the place of this one.
+        """
+        if self.is_in_place is None or self.is_in_place():
+            super().close()
+        elif sys.version_info >= (3, 12):
+            self.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+            super().close()
+        else:
+            # It stays open as long as the process, since Python cannot tell SQLite to leave it.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def __del__(self) -> None:
         # After a fork only the parent closes it.
@@ -29,19 +49,19 @@ class _Connection(sqlite3.Connection):
             self.close()
 
 
-def connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
+def connect(target: str, *, uri: bool = False) -> Connection:
     """A connection for any thread, which begins its transactions only when it is told to."""
     return sqlite3.connect(
         target,
         timeout=LOCK_TIMEOUT,
         isolation_level=None,
         check_same_thread=False,
-        factory=_Connection,
+        factory=Connection,
         uri=uri,
     )
 
 
-def connect_durably(path: str, *, create: bool) -> sqlite3.Connection:
+def connect_durably(path: str, *, create: bool) -> Connection:
     """A connection to a file with a write-ahead log, whose commits survive a loss of power."""
     connection = connect(f"{Path(path).as_uri()}?mode={'rwc' if create else 'rw'}", uri=True)
     try:

@@ -10,6 +10,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final, Literal
 
 from vectorize_core import forks
@@ -215,9 +216,11 @@ class SqliteFile:
                 raise error from None
             return
         try:
-            opened = Identity.of(self.path)
+            opened = before or Identity.of(self.path)
+            if opened is not None:
+                connection.is_in_place = partial(opened.is_at, self.path)
             self._prepare(connection, "file")
-            self._identify(before or opened)
+            self._identify(opened)
         except BaseException:
             connection.close()
             raise

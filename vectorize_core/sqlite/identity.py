@@ -29,6 +29,13 @@ class Identity:
             return None
         return cls((directory.st_dev, directory.st_ino), (file.st_dev, file.st_ino))
 
+    def is_at(self, path: str) -> bool:
+        """Whether ``path`` names this. If the file system does not say, it does not."""
+        try:
+            return Identity.of(path) == self
+        except OSError:
+            return False
+
 
 def replaced(
     what: str, place: str, now: Identity | None, *, committed: bool = False
