@@ -18,12 +18,14 @@ from vectorize_core.errors import (
     NotFoundError,
     RequestTimeoutError,
     UnexpectedAnswerError,
+    VectorizeError,
 )
 from vectorize_core.transport.credentials import Credentials
 from vectorize_core.transport.executor import Answer, Use
 from vectorize_core.transport.http_clients import HttpClients
 from vectorize_core.transport.io import each
-from vectorize_core.transport.loopback import is_loopback
+from vectorize_core.transport.loopback import is_ip_address, is_loopback
+from vectorize_core.transport.workers import is_shutting_down
 
 T = TypeVar("T")
 logger = logging.getLogger("vectorize_core")
@@ -83,6 +85,11 @@ class HttpExecutor:
             # So does sending it.
             options["headers"]["Content-Length"] = str(sum(map(len, slices)))
             content = each(slices)
+        if is_shutting_down() and not is_ip_address(self.credentials.base_url):
+            raise VectorizeError(
+                f"{op}: the interpreter is shutting down, when asyncio can look up no host: call "
+                "the sync method instead, or finish before the program ends"
+            )
         loop_client = await self._clients.loop_client()
         client = cast("httpx.AsyncClient", loop_client.client)
         loop_client.users += 1

@@ -16,7 +16,7 @@ import httpx
 from vectorize_core.errors import ConfigurationError
 from vectorize_core.transport.http_pool import AsyncPool, Pool
 from vectorize_core.transport.network import Proxy, find_proxy, tls_context
-from vectorize_core.transport.workers import in_thread
+from vectorize_core.transport.workers import in_thread, is_shutting_down
 
 MOST_LOOPS: Final = 16
 """Event loops whose clients are kept. What is not in use in others is closed."""
@@ -139,7 +139,8 @@ class HttpClients:
         """In a thread, since it reads files: certificates, and modules httpx loads on first use."""
         import anyio.streams.tls  # noqa: PLC0415 - comes with httpx; only async calls need it
 
-        anyio.run(anyio.sleep, 0)
+        if not is_shutting_down():
+            anyio.run(anyio.sleep, 0)
         return _async_client(AsyncPool(**self._network()))
 
     def _network(self) -> dict[str, Any]:

@@ -44,8 +44,10 @@ from vectorize_core.transport.workers import (
     ThreadWorkers,
     Workers,
     check_running,
+    check_shutdown,
     in_thread,
     in_worker,
+    is_shutting_down,
     pause,
 )
 
@@ -121,6 +123,9 @@ def run(flow: Coroutine[Any, Any, T]) -> T:
         flow.send(None)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+    except (ImportError, RuntimeError) as error:
+        check_shutdown(error)
+        raise
     flow.close()
     raise RuntimeError(f"{flow!r} suspended; a flow may await nothing but its Io")
 
@@ -288,6 +293,7 @@ class _BaseIo(Io):
         except BaseException as error:
             if on_lost is not None:
                 _tell_if_lost(error, on_lost)
+            check_shutdown(error)
             answered = isinstance(error, ApiError)
             if limiter is not None and isinstance(error, ApiError):
                 limiter.learn(error.rate_limit)
@@ -387,7 +393,9 @@ class SyncIo(_BaseIo):
         pause(seconds)
 
     def _workers(self, limit: int) -> Workers:
-        return InlineWorkers(run) if limit == 1 or in_worker() else ThreadWorkers(run)
+        if limit == 1 or in_worker() or is_shutting_down():
+            return InlineWorkers(run)
+        return ThreadWorkers(run)
 
 
 class AsyncIo(_BaseIo):
@@ -400,13 +408,21 @@ class AsyncIo(_BaseIo):
         return None if self._turns is None else await self._turns.aenter(op, patience)
 
     async def offload(self, fn: Callable[[], T], /) -> T:
+        self.now()
         return await in_thread(fn)
 
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
         return await awaited()
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        try:
+            return asyncio.get_running_loop().time()
+        except RuntimeError:
+            raise VectorizeError(
+                "async methods need a running event loop of asyncio, and there is none: under "
+                "another library, such as trio, call the sync method in a thread "
+                "(await trio.to_thread.run_sync(...))"
+            ) from None
 
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(seconds)

@@ -8,6 +8,15 @@ LOCAL_ACCOUNT: Final = "local"
 """The account of a server on this machine, unless one is named."""
 
 
+def is_ip_address(url: str) -> bool:
+    """Whether ``url`` names its host by number, so that nothing has to be looked up."""
+    try:
+        ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(url: str) -> bool:
     """Whether ``url`` names this machine."""
     host = urlsplit(url).hostname or ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 import time
 import weakref
@@ -15,7 +16,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from vectorize_core.errors import ConnectionFailedError
+from vectorize_core.errors import ConnectionFailedError, VectorizeError
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -77,15 +78,30 @@ def pause(seconds: float) -> None:
     check_running()
 
 
+def is_shutting_down() -> bool:
+    """Whether the interpreter shuts down, from the moment when atexit handlers run.
+
+    No thread can be relied on to begin then, and later none goes on.
+    """
+    return sys.is_finalizing() or not threading.main_thread().is_alive()
+
+
+def check_shutdown(error: BaseException) -> None:
+    """Raise an error that says so if ``error`` comes from the interpreter's shutting down.
+
+    Python and its libraries import modules when they first need them, and fail then.
+    """
+    if isinstance(error, (ImportError, RuntimeError)) and is_shutting_down():
+        raise VectorizeError(
+            "the interpreter is shutting down, so this call cannot be carried out any more: close "
+            "stores and finish writes before the program ends, not in __del__ or an atexit handler "
+            f"({error})"
+        ) from error
+
+
 async def in_thread(fn: Callable[[], T]) -> T:
     """``fn()`` in a thread of the running loop, or in this one while the interpreter shuts down."""
-    context = contextvars.copy_context()
-    try:
-        coming = asyncio.get_running_loop().run_in_executor(None, partial(context.run, fn))
-    except RuntimeError:
-        # No thread begins any more.
-        return fn()
-    return await coming
+    return fn() if is_shutting_down() else await asyncio.to_thread(fn)
 
 
 class InlineWorkers:
@@ -125,21 +141,34 @@ class ThreadWorkers:
         self._abandoned = weakref.finalize(self, _abandon, self._stopping, self._jobs)
 
     def start(self, begin: Begin, /) -> None:
-        """Begin to work on an item in a thread that is free, or in a new one."""
+        """Begin to work on an item in a thread that is free, or in a new one.
+
+        If there is none and none can be made, it is worked on here: while the interpreter shuts
+        down, or at the limit of the system.
+        """
         context = contextvars.copy_context()
         context.run(_stopping.set, self._stopping)
         run = self._run
-        self._jobs.put(partial(context.run, lambda: run(begin())))
+        job: Job = partial(context.run, lambda: run(begin()))
         self._busy += 1
-        if self._busy > len(self._threads):
-            thread = threading.Thread(
-                target=_serve,
-                args=(self._jobs, self._outcomes, self._stopping),
-                name=f"vectorize-{len(self._threads)}",
-                daemon=True,
-            )
-            self._threads.append(thread)
+        if self._busy <= len(self._threads) or self._has_new_thread() or self._threads:
+            self._jobs.put(job)
+        else:
+            self._outcomes.put(_outcome_of(job))
+
+    def _has_new_thread(self) -> bool:
+        thread = threading.Thread(
+            target=_serve,
+            args=(self._jobs, self._outcomes, self._stopping),
+            name=f"vectorize-{len(self._threads)}",
+            daemon=True,
+        )
+        try:
             thread.start()
+        except RuntimeError:
+            return False
+        self._threads.append(thread)
+        return True
 
     async def finished(self) -> list[Done[Any, Any]]:
         """The outcomes since the last time; waits until there is one."""
@@ -172,15 +201,19 @@ def _serve(
 ) -> None:
     """Do jobs until there is None, which is left for the next thread."""
     while (job := jobs.get()) is not None and not stopping.is_set():
-        outcome = Outcome()
-        try:
-            outcome.set_result(job())
-        except BaseException as error:
-            outcome.set_exception(error)
-        outcomes.put(outcome)
-        # They may refer to much, and the next job may be long in coming.
-        del job, outcome
+        outcomes.put(_outcome_of(job))
+        # It may refer to much, and the next one may be long in coming.
+        del job
     jobs.put(None)
+
+
+def _outcome_of(job: Job) -> Outcome:
+    outcome = Outcome()
+    try:
+        outcome.set_result(job())
+    except BaseException as error:
+        outcome.set_exception(error)
+    return outcome
 
 
 def _abandon(stopping: threading.Event, jobs: SimpleQueue[Job | None]) -> None:
