@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, cast, get_args
 from langchain_core.documents import Document
 from langchain_core.stores import BaseStore
 
-from vectorize_core.api.validation import number, whole_number
+from vectorize_core.api.validation import number, one_of, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
 from vectorize_core.errors import InvalidInputError, shown
@@ -127,9 +127,7 @@ def of_writing(options: DocumentOptions) -> AddOptions:
 
 def check_search_type(given: SearchType) -> SearchType:
     """One of the three."""
-    if given not in get_args(SearchType):
-        types = ", ".join(map(repr, get_args(SearchType)))
-        raise InvalidInputError(f"search_type is one of {types}; got {shown(given)}")
+    one_of("search_type", given, get_args(SearchType))
     return given
 
 

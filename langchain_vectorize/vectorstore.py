@@ -23,6 +23,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from numpy.typing import ArrayLike
+from pydantic import ValidationError
 
 from langchain_vectorize.documents import (
     document_filter,
@@ -719,7 +720,13 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         """
         kind = check_search_type(options.get("search_type", "similarity"))
         kwargs = checked_search_kwargs(options.get("search_kwargs"), kind, self._threshold)
-        return super().as_retriever(**{**options, "search_kwargs": kwargs})
+        try:
+            return super().as_retriever(**{**options, "search_kwargs": kwargs})
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            name = ".".join(map(str, wrong["loc"]))
+            said = f"{name}: {wrong['msg']}; got {shown(wrong['input'])}"
+            raise InvalidInputError(f"as_retriever: {said}") from error
 
     def search(  # type: ignore[override]
         self, query: str, search_type: SearchType, **options: Unpack[SearchKwargs]

@@ -100,6 +100,7 @@ TIMEOUT = {
 WAIT = {
     "a text": ("soon", "wait is False, True, 'processed' or 'visible'; got 'soon'"),
     "a number": (5, "wait is False, True, 'processed' or 'visible'; got 5"),
+    "an array": (np.ones(2), r"wait is False, True, 'processed' or 'visible'; got"),
     "a list": ([], r"wait is False, True, 'processed' or 'visible'; got \[\]"),
 }
 NAMESPACE = {
@@ -118,7 +119,10 @@ NATIVE = {
     "a list": ([{"a": 1}], r"vectorize_filter is a dict .*; got .*\(list\)"),
 }
 UNINDEXED = {"a text": ("scann", "unindexed is 'error' or 'scan'; got 'scann'")}
-PRECISION = {"a text": ("highest", "precision is 'normal' or 'high'; got 'highest'")}
+PRECISION = {
+    "a text": ("highest", "precision is 'normal' or 'high'; got 'highest'"),
+    "an array": (np.ones(2), "precision is 'normal' or 'high'; got"),
+}
 FIND = {
     "namespace": NAMESPACE,
     "vectorize_filter": NATIVE,
@@ -134,6 +138,10 @@ WRITE = {
     "concurrency": count("concurrency", 1),
     "show_progress": flag("show_progress"),
     "on_batch": {"a text": ("print", "on_batch is a function of a BatchReport; got 'print'")},
+    "resume": {
+        "a number": (5, "resume is the path of a file, or a PartialWriteError; got 5"),
+        "a list": ([], r"resume is the path of a file, or a PartialWriteError; got \[\]"),
+    },
     "unparsable_behavior": {"a text": ("skip", "unparsable_behavior is 'error' or 'discard'; got")},
 }
 SOME_IDS = {

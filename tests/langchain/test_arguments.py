@@ -169,9 +169,9 @@ WRONG: dict[str, dict[str, Wrong]] = {
     "search": {
         **BY_TEXT,
         "search_type": {
-            "None": (None, "search_type is one of 'similarity', .*'mmr'; got None"),
-            "a text": ("mmrr", "search_type is one of 'similarity', .*'mmr'; got 'mmrr'"),
-            "a list": (["mmr"], "search_type is one of .*; got .*list"),
+            "None": (None, "search_type is 'similarity', .* or 'mmr'; got None"),
+            "a text": ("mmrr", "search_type is 'similarity', .* or 'mmr'; got 'mmrr'"),
+            "a list": (["mmr"], "search_type is 'similarity', .* or 'mmr'; got .*list"),
         },
     },
     "iter_documents": {"filter": FILTER, **FIND},
@@ -403,13 +403,22 @@ def test_a_model_may_return_any_collection(client: VectorizeClient) -> None:
 
 
 RETRIEVERS: dict[str, tuple[dict[str, Any], str]] = {
-    "search_type": ({"search_type": "mmrr"}, "search_type is one of .*; got 'mmrr'"),
-    "search_type None": ({"search_type": None}, "search_type is one of .*; got None"),
+    "search_type": (
+        {"search_type": "mmrr"},
+        "search_type is 'similarity', .* or 'mmr'; got 'mmrr'",
+    ),
+    "search_type None": (
+        {"search_type": None},
+        "search_type is 'similarity', .* or 'mmr'; got None",
+    ),
     "search_kwargs": ({"search_kwargs": [("k", 4)]}, r"search_kwargs is a dict .*; got .*\(list\)"),
     "k": ({"search_kwargs": {"k": "4"}}, "k is a whole number; got '4'"),
     "fetch_k": ({"search_kwargs": {"fetch_k": -1}}, "fetch_k is not negative; got -1"),
     "lambda_mult": ({"search_kwargs": {"lambda_mult": "0.5"}}, "lambda_mult is a number from 0 to"),
     "threshold": ({"search_kwargs": {"score_threshold": "1"}}, "score_threshold is a number from"),
+    "tags": ({"tags": 5}, "as_retriever: tags: .* a valid list; got 5"),
+    "metadata": ({"metadata": ["a"]}, "as_retriever: metadata: .* a valid dict.*; got"),
+    "name": ({"name": 5}, "as_retriever: name: .* a valid string; got 5"),
     "no threshold": (
         {"search_type": "similarity_score_threshold"},
         "search_type='similarity_score_threshold' takes a threshold: search_kwargs=",

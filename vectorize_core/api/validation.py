@@ -68,6 +68,14 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+    """One of some words."""
+    if not isinstance(value, str) or value not in choices:
+        *some, last = map(repr, choices)
+        raise InvalidInputError(f"{name} is {', '.join(some)} or {last}; got {shown(value)}")
+    return value
+
+
 def text(name: str, value: Any, hint: str = "") -> str:
     """A string; ``hint`` says what takes anything else."""
     if not isinstance(value, str):

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from vectorize_core.api import validation
 from vectorize_core.api.operations import GetInfo
-from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.plan import Plan, Unindexed
 from vectorize_core.models import RETURN_METADATA, Match, ReturnMetadata, Values, Vector
@@ -74,10 +73,7 @@ async def _query(
 ) -> list[Match]:
     k = validation.whole_number("top_k", top_k)
     validation.flag("return_values", return_values)
-    if return_metadata not in RETURN_METADATA:
-        raise InvalidInputError(
-            f"return_metadata is 'none', 'indexed' or 'all'; got {shown(return_metadata)}"
-        )
+    validation.one_of("return_metadata", return_metadata, RETURN_METADATA)
     return await search.search(
         io,
         state,

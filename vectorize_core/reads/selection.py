@@ -171,8 +171,7 @@ def check_is_filter(filter: AnyFilter | None, vectorize_filter: Filter | None = 
 
 def check_precision(precision: Precision) -> None:
     """One of the two; `InvalidInputError` otherwise."""
-    if precision not in ("normal", "high"):
-        raise InvalidInputError(f"precision is 'normal' or 'high'; got {precision!r}")
+    validation.one_of("precision", precision, ("normal", "high"))
 
 
 def most_requests(options: FindOptions, default: int) -> int:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import Literal, NoReturn, TypedDict, TypeVar
 from uuid import uuid4
 
+import numpy as np
+
 from vectorize_core import limits
 from vectorize_core.api import validation
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetIndex, GetInfo, Op
@@ -56,11 +58,9 @@ class WaitOptions(TypedDict, total=False):
 
 def wait_goal(wait: Wait) -> Goal | None:
     """What a ``wait=`` argument asks for; ``True`` means visible."""
-    if wait is False:
-        return None
-    if wait is True:
-        return "visible"
-    if wait in ("processed", "visible"):
+    if isinstance(wait, (bool, np.bool_)):
+        return "visible" if wait else None
+    if isinstance(wait, str) and wait in ("processed", "visible"):
         return wait
     raise InvalidInputError(f"wait is False, True, 'processed' or 'visible'; got {wait!r}")
 

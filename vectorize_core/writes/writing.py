@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Collection, Sequence
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from vectorize_core.api.operations import DeleteByIds, Insert, Op, Upsert
 from vectorize_core.errors import (
     InvalidInputError,
     LateRequestError,
+    PartialWriteError,
     RecordRefusedError,
     shown,
 )
@@ -131,9 +133,12 @@ def check_options(**options: Unpack[WriteOptions]) -> None:
     on_batch, behavior = options.get("on_batch"), options.get("unparsable_behavior")
     if on_batch is not None and not callable(on_batch):
         raise InvalidInputError(f"on_batch is a function of a BatchReport; got {shown(on_batch)}")
-    if behavior not in (None, "error", "discard"):
+    if behavior is not None:
+        validation.one_of("unparsable_behavior", behavior, ("error", "discard"))
+    resume = options.get("resume")
+    if resume is not None and not isinstance(resume, (str, os.PathLike, PartialWriteError)):
         raise InvalidInputError(
-            f"unparsable_behavior is 'error' or 'discard'; got {shown(behavior)}"
+            f"resume is the path of a file, or a PartialWriteError; got {shown(resume)}"
         )
     check_waits(options.get("wait", False), options.get("wait_timeout", DEFAULT_WAIT_TIMEOUT))
 
@@ -166,6 +171,7 @@ async def write(
     concurrency = validation.whole_number("concurrency", concurrency, least=1)
     check_options(
         max_batch_bytes=max_batch_bytes,
+        resume=resume,
         on_batch=on_batch,
         show_progress=show_progress,
         unparsable_behavior=unparsable_behavior,
