@@ -118,6 +118,13 @@ def test_a_flag_is_true_or_false(value: Any) -> None:
         validation.flag("verify", value)
 
 
+@pytest.mark.parametrize("value", [None, 5, "c", "", ["a"], np.array(["a", "b"])])
+def test_one_of_some_words(value: Any) -> None:
+    assert validation.one_of("mode", np.str_("b"), ("a", "b", "d")) == "b"
+    with pytest.raises(InvalidInputError, match=r"^mode is 'a', 'b' or 'd'; got "):
+        validation.one_of("mode", value, ("a", "b", "d"))
+
+
 @pytest.mark.parametrize("value", [None, 5, b"a", ["a"], {}])
 def test_a_text_is_a_string(value: Any) -> None:
     assert validation.text("query", np.str_("a")) == "a"
