@@ -61,6 +61,17 @@ class Address:
             return f"embedded, {self.path}"
         return f"account {self.account_id!r} at {self.base_url}"
 
+    @property
+    def place(self) -> str:
+        """Where the indexes are: the same for any process that reaches them."""
+        if self.path is not None:
+            return f"the directory {self.path}"
+        if self.account_id is None or self.base_url is None:
+            return ""
+        # A server on this machine may have another port each time.
+        at = "this machine" if is_loopback(self.base_url) else self.base_url
+        return f"the account {self.account_id} at {at}"
+
     def connect(self) -> Connection:
         """A connection to this address, with credentials from the environment; no I/O."""
         if self.path is not None:
@@ -118,7 +129,7 @@ class Connection:
         state = self._states.get(index_name)
         if state is None:
             # Threads may come here at once, so the first one decides.
-            state = self._states.setdefault(index_name, IndexState(index_name))
+            state = self._states.setdefault(index_name, IndexState(index_name, self.address.place))
         return state
 
     def io(self) -> SyncIo:

@@ -9,6 +9,7 @@ VectorizeError
             UnindexedPropertyError
         TooManyRequestsNeededError
         IncompleteAnswerError
+        CheckpointMismatchError
     ApiError
         BadRequestError
             RecordRefusedError
@@ -78,6 +79,10 @@ class TooManyRequestsNeededError(InvalidInputError):
 
 class IncompleteAnswerError(InvalidInputError):
     """Some matches cannot be found, so none are returned."""
+
+
+class CheckpointMismatchError(InvalidInputError):
+    """``resume=`` is of a write to another index, or of another input. Nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +222,7 @@ class PartialWriteError(VectorizeError):
     upsert these again. ``not_written``: not accepted; ``causes`` says why. Of an iterator only
     ``consumed`` items were read; the others are in no list. ``ids`` are those of the records read,
     if the write generated or would have returned them. The same call with ``resume=error``
-    continues where this one ended.
+    continues where this one ended; ``progress`` is what it needs to know for that.
     """
 
     def __init__(
@@ -229,7 +234,9 @@ class PartialWriteError(VectorizeError):
         mutation_ids: Sequence[str],
         *,
         ids: Collection[str] = (),
+        progress: object = None,
     ) -> None:
+        self.progress = progress
         self.written = written
         self.unknown = unknown
         self.not_written = not_written

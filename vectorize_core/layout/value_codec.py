@@ -12,7 +12,7 @@ import base64
 import enum
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -45,6 +45,11 @@ def _microseconds(value: timedelta) -> int:
     return value // timedelta(microseconds=1)
 
 
+def _in_order(value: Collection[Any]) -> list[Any]:
+    """The items of a set, in an order that is the same in every process."""
+    return sorted(value, key=repr)
+
+
 def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
@@ -64,8 +69,8 @@ _TYPES: Final = (
     _Type("decimal", Decimal, str, str, Decimal),
     _Type("bytes", bytes, _base64, str, partial(base64.b64decode, validate=True)),
     _Type("tuple", tuple, list, list, tuple),
-    _Type("set", set, list, list, set),
-    _Type("frozenset", frozenset, list, list, frozenset),
+    _Type("set", set, _in_order, list, set),
+    _Type("frozenset", frozenset, _in_order, list, frozenset),
 )
 _ONLY_TAGGED: Final = (
     _Type("int", int, str, str, int),

@@ -22,7 +22,7 @@ from vectorize_core.state.index_state import find_details
 from vectorize_core.texts.keeping import Kept, Putting
 from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Entry
-from vectorize_core.writes.checkpoint import Checkpoint
+from vectorize_core.writes.checkpoint import Checkpoint, digest_of
 from vectorize_core.writes.sources import CHUNK_SIZE, Records, Source, check_values
 
 _TYPICAL = 0.012345678
@@ -58,6 +58,7 @@ def as_item(item: Item, position: int) -> Item:
     )
 
 
+_OF_LAYOUT = layout.METADATA_INDEXES.keys()
 _TEXTS = (str, type(None))
 
 
@@ -148,10 +149,14 @@ class Ingest(Source[Item]):
             size = validation.check_encoded(record.name, metadata)
         if values is None and text is None:
             raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
-        content: str | bytes = record.id
-        if not named:
-            content = text if text is not None else _array(record, values).tobytes()
-        digest = checkpoint.digest(content)
+        digest = digest_of(
+            record.id if named else None,
+            self._namespace,
+            # What the index has the layout write besides says nothing of the record.
+            {"ref": record.ref, **{k: v for k, v in metadata.items() if k not in _OF_LAYOUT}},
+            None if values is None else _array(record, values),
+            record.text,
+        )
         return _Prepared(position, record, not named, metadata, size, text, values, digest)
 
     def _shorter(

@@ -35,6 +35,8 @@ class IndexState:
     """
 
     name: str
+    place: str = ""
+    """Where the index is: the same in every process, and for no other account or directory."""
     details: IndexDetails | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
     finds_missing: bool | None = None

@@ -2,10 +2,13 @@
 
 ``resume=`` is a `PartialWriteError`, or the path of a file that is kept up to date during a write:
 one line of JSON for the whole, then one for each accepted request, with the position of its first
-record and a digest of each record (of its id; of its content if the id is generated). Generated ids
-derive from the file's seed and the position, so that a record whose request was not answered is
+record and a digest of the contents of each; the first of these tells which index it is. Generated
+ids derive from the file's seed and the position, so that a record whose request was not answered is
 sent again under the same id. A line that a crash cut off does not count. The file is removed once
 everything is written.
+
+Both belong to one index, of one place and creation, and to the contents of the records. What does
+not match is refused before anything is embedded or sent.
 """
 
 from __future__ import annotations
@@ -14,22 +17,77 @@ import os
 import uuid
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any, Final
 
 import orjson
 
-from vectorize_core.errors import InvalidInputError, PartialWriteError
+from vectorize_core import jsontext
+from vectorize_core.errors import (
+    CheckpointMismatchError,
+    IndexNotFoundError,
+    InvalidInputError,
+    PartialWriteError,
+)
+from vectorize_core.models import IndexDetails, Values
+from vectorize_core.state.index_state import IndexState, find_details, get_details
 from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Entry
 from vectorize_core.writes.ranges import runs
 
 Resume = str | os.PathLike[str] | PartialWriteError
-_VERSION = 1
+_VERSION: Final = 2
+
+
+def digest_of(
+    record_id: str | None,
+    namespace: str | None,
+    metadata: Mapping[str, Any] | None,
+    values: Values | None,
+    text: str | None = None,
+) -> int:
+    """A number by which a checkpoint recognises a record: its contents, and its id if given."""
+    digest = blake2b(jsontext.dumps([record_id, namespace, metadata]), digest_size=8)
+    if text is not None:
+        digest.update(text.encode("utf-8", "surrogatepass"))
+    if values is not None:
+        digest.update(values.tobytes())
+    # 0 stands for a record that is not written.
+    return int.from_bytes(digest.digest(), "big") | 1
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """One creation of an index, in words that JSON can say."""
+
+    created_on: str | None
+    dimensions: int
+    metric: str
+
+    @classmethod
+    def of(cls, details: IndexDetails) -> _Identity:
+        created_on = None if details.created_on is None else details.created_on.isoformat()
+        return cls(created_on, details.config.dimensions, details.config.metric)
+
+    def __str__(self) -> str:
+        when = self.created_on or "an unknown day"
+        return f"created on {when}, {self.dimensions} dimensions, {self.metric}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a write leaves in its `PartialWriteError`, for the next one."""
+
+    index: str
+    place: str
+    identity: _Identity | None
+    digests: array[int]
 
 
 class Checkpoint:
-    """No checkpoint: no record is written yet, and none is noted.
+    """No checkpoint: no record was written before. What is, is noted for an error to tell.
 
     ``written`` and ``ids`` are those of the error that a write resumes, for the next error.
     """
@@ -37,18 +95,26 @@ class Checkpoint:
     written: Sequence[int] = ()
     ids: tuple[str, ...] = ()
 
+    def __init__(self, state: IndexState) -> None:
+        self._state = state
+        # By position, 0 for records not written. An array, since input may be long.
+        self._digests = array("Q")
+
+    @property
+    def progress(self) -> Progress:
+        """What is written so far."""
+        details = self._state.details
+        identity = None if details is None else _Identity.of(details)
+        return Progress(self._state.name, self._state.place, identity, self._digests)
+
     def id_for(self, position: int, generated: str) -> str:
         """The id of a record without one: ``generated``, or that of an earlier attempt."""
         return generated
 
-    def digest(self, content: str | bytes) -> int:
-        """A number by which the checkpoint recognises ``content``."""
-        return 0
-
     def holds(self, position: int, record_id: str, digest: int) -> bool:
         """Whether the record at ``position`` is written.
 
-        Raises `InvalidInputError` if the checkpoint was written for another input.
+        Raises `CheckpointMismatchError` if the checkpoint was written for another input.
         """
         return False
 
@@ -57,15 +123,67 @@ class Checkpoint:
 
     async def note(self, io: Io, entries: Sequence[Entry]) -> None:
         """Note that ``entries`` are written."""
+        for entry in entries:
+            if entry.digest:
+                self._restore(entry.position, [entry.digest])
 
     async def finish(self, io: Io) -> None:
         """Note that everything is written."""
 
+    def _restore(self, at: int, digests: Sequence[int]) -> None:
+        stop = at + len(digests)
+        if stop > len(self._digests):
+            self._digests.extend([0] * (stop - len(self._digests)))
+        self._digests[at:stop] = array("Q", digests)
+
+    def _known(self, position: int) -> int:
+        return self._digests[position] if position < len(self._digests) else 0
+
+    async def _check_index(
+        self, io: Io, name: str, before: tuple[str, str, _Identity | None], again: str
+    ) -> None:
+        """Raise `CheckpointMismatchError` unless the index is the one that was written to."""
+        index, place, identity = before
+        state = self._state
+        if index != state.name:
+            raise CheckpointMismatchError(
+                f"{name} of a write of the index {index!r}, not one of {state.name!r}; {again}"
+            )
+        if place != state.place:
+            raise CheckpointMismatchError(
+                f"{name} of a write in {place or 'another client'}, not in {state.place}; {again}"
+            )
+        if identity is None or not any(self._digests):
+            return
+        try:
+            now = _Identity.of(await get_details(io, state, refresh=True))
+        except IndexNotFoundError:
+            now = None
+        if now != identity:
+            found = "is not there any more" if now is None else f"was {now}"
+            raise CheckpointMismatchError(
+                f"{name} of a write to another index {index!r} ({identity}): the one of that "
+                f"name {found}, so what was written is not in it; {again}"
+            )
+
 
 class _Error(Checkpoint):
-    def __init__(self, error: PartialWriteError) -> None:
+    """What the `PartialWriteError` of an earlier write says."""
+
+    def __init__(self, error: PartialWriteError, state: IndexState) -> None:
+        super().__init__(state)
         self.written = error.written
         self.ids = error.ids
+        self._before = error.progress if isinstance(error.progress, Progress) else None
+        if self._before is not None:
+            self._digests = array("Q", self._before.digests)
+
+    async def check(self, io: Io) -> None:
+        """Raise `CheckpointMismatchError` if the error is of a write to another index."""
+        if self._before is not None and self.written:
+            again = "to write all of the input here, leave out resume="
+            before = self._before.index, self._before.place, self._before.identity
+            await self._check_index(io, "resume= is the error", before, again)
 
     def id_for(self, position: int, generated: str) -> str:
         return self.ids[position] if position < len(self.ids) else generated
@@ -74,51 +192,69 @@ class _Error(Checkpoint):
         if position not in self.written:
             return False
         if self.ids and self.ids[position] != record_id:
-            raise InvalidInputError(
+            raise CheckpointMismatchError(
                 f"resume= is the error of another input: its record {position} is "
                 f"{self.ids[position]!r}, here it is {record_id!r}"
+            )
+        if self._known(position) not in (0, digest):
+            raise CheckpointMismatchError(
+                f"resume= is the error of another input: its record {position} ({record_id!r}) had "
+                "another text, metadata, embedding or namespace. Give the same input in the same "
+                "order, or leave out resume= to write all of it"
             )
         return True
 
 
 class _File(Checkpoint):
-    def __init__(self, path: Path, index: str) -> None:
+    """A file that outlives the process."""
+
+    def __init__(self, path: Path, state: IndexState) -> None:
+        super().__init__(state)
         self._path = path
-        self._index = index
+        self._index, self._place = state.name, state.place
+        self._identity: _Identity | None = None
         self._seed = uuid.uuid4()
-        # By position, 0 for records not written. An array, since input may be long.
-        self._digests = array("Q")
         self._end = 0
         self._load()
+
+    async def check(self, io: Io) -> None:
+        """Raise `CheckpointMismatchError` if the file is of a write to another index."""
+        again = "to write all of the input here, delete the file"
+        before = self._index, self._place, self._identity
+        await self._check_index(io, f"{self._path} is the checkpoint", before, again)
 
     def id_for(self, position: int, generated: str) -> str:
         return str(uuid.uuid5(self._seed, str(position)))
 
-    def digest(self, content: str | bytes) -> int:
-        raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-        return int.from_bytes(blake2b(raw, digest_size=8).digest(), "big") | 1
-
     def holds(self, position: int, record_id: str, digest: int) -> bool:
-        known = self._digests[position] if position < len(self._digests) else 0
+        known = self._known(position)
         if known not in (0, digest):
-            raise InvalidInputError(
+            raise CheckpointMismatchError(
                 f"the checkpoint {self._path} was written for another input: its record "
-                f"{position} is not the one given now ({record_id!r}). Give the same input in "
-                "the same order, or delete the file to start again"
+                f"{position} is not the one given now ({record_id!r}), or had another text, "
+                "metadata, embedding or namespace. Give the same input in the same order, or "
+                "delete the file to start again"
             )
         return known == digest
 
     async def begin(self, io: Io) -> None:
         if not self._end:
             header = {"vectorize_checkpoint": _VERSION, "index": self._index}
-            await self._append(io, [{**header, "seed": self._seed.hex}])
+            await self._append(io, [{**header, "place": self._place, "seed": self._seed.hex}])
 
     async def note(self, io: Io, entries: Sequence[Entry]) -> None:
+        await super().note(io, entries)
         digests = {entry.position: entry.digest for entry in entries}
-        lines = [
+        lines: list[dict[str, object]] = [
             {"at": run.start, "digests": [digests[position] for position in run]}
             for run in runs(sorted(digests))
         ]
+        if lines and self._identity is None:
+            # Only now: the write itself may have created the index.
+            details = await find_details(io, self._state)
+            if details is not None:
+                self._identity = _Identity.of(details)
+                lines[0]["identity"] = astuple(self._identity)
         await self._append(io, lines)
 
     async def finish(self, io: Io) -> None:
@@ -150,9 +286,10 @@ class _File(Checkpoint):
                     noted = orjson.loads(line)
                     if number:
                         self._restore(noted["at"], noted["digests"])
+                        if "identity" in noted:
+                            self._identity = _Identity(*noted["identity"])
                     else:
-                        self._check_header(noted["vectorize_checkpoint"], noted["index"])
-                        self._seed = uuid.UUID(noted["seed"])
+                        self._read_header(noted)
                 except InvalidInputError:
                     raise
                 except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
@@ -161,18 +298,16 @@ class _File(Checkpoint):
             if not self._end and file.seek(0, os.SEEK_END):
                 raise self._no_checkpoint()
 
-    def _check_header(self, version: int, index: str) -> None:
-        if (version, index) != (_VERSION, self._index):
-            raise InvalidInputError(
-                f"{self._path} is a checkpoint (version {version}) of the index {index!r}, "
-                f"not one of {self._index!r}"
+    def _read_header(self, noted: Mapping[str, Any]) -> None:
+        version = noted["vectorize_checkpoint"]
+        if version != _VERSION:
+            raise CheckpointMismatchError(
+                f"{self._path} is a checkpoint of version {version}, this release reads version "
+                f"{_VERSION}: it does not say enough to go on safely. Delete the file, and write "
+                "all of the input again"
             )
-
-    def _restore(self, at: int, digests: list[int]) -> None:
-        stop = at + len(digests)
-        if stop > len(self._digests):
-            self._digests.extend([0] * (stop - len(self._digests)))
-        self._digests[at:stop] = array("Q", digests)
+        self._index, self._place = noted["index"], noted["place"]
+        self._seed = uuid.UUID(noted["seed"])
 
     def _no_checkpoint(self) -> InvalidInputError:
         return InvalidInputError(
@@ -180,11 +315,18 @@ class _File(Checkpoint):
         )
 
 
-async def open_checkpoint(io: Io, resume: Resume | None, index: str) -> Checkpoint:
-    """The checkpoint that ``resume=`` names; its file is created when the write begins."""
+async def open_checkpoint(io: Io, resume: Resume | None, state: IndexState) -> Checkpoint:
+    """The checkpoint that ``resume=`` names; its file is created when the write begins.
+
+    Raises `CheckpointMismatchError` if it is of a write to another index.
+    """
     if resume is None:
-        return Checkpoint()
+        return Checkpoint(state)
+    checkpoint: _Error | _File
     if isinstance(resume, PartialWriteError):
-        return _Error(resume)
-    path = Path(resume)
-    return await io.offload(lambda: _File(path, index))
+        checkpoint = _Error(resume, state)
+    else:
+        path = Path(resume)
+        checkpoint = await io.offload(lambda: _File(path, state))
+    await checkpoint.check(io)
+    return checkpoint

@@ -59,7 +59,7 @@ async def estimate(
     io: Io, state: IndexState, source: Source[Any], **options: Unpack[WriteOptions]
 ) -> WriteEstimate:
     """Check the records of ``source`` as a write with these options would, and count."""
-    checkpoint = await open_checkpoint(io, options.get("resume"), state.name)
+    checkpoint = await open_checkpoint(io, options.get("resume"), state)
     batch_size = check_batch_size(options.get("batch_size"))
     batcher = Batcher(
         io,

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from vectorize_core.errors import LateRequestError, PartialWriteError, RecordRefusedError
+from vectorize_core.errors import (
+    CheckpointMismatchError,
+    LateRequestError,
+    PartialWriteError,
+    RecordRefusedError,
+)
 from vectorize_core.models import Mutation
 from vectorize_core.transport.retry import is_outcome_unknown
 from vectorize_core.writes.batching import Batch, Entry, Piece
@@ -65,7 +70,15 @@ class WriteOutcome:
         ids = (*source.ids, *before.ids[len(source.ids) :])
         rest = Positions([*written.ranges, *unknown.ranges]).missing(source.taken)
         mutation_ids = [m.mutation_id for m in self.mutations if m.mutation_id is not None]
-        return PartialWriteError(written, unknown, rest, self.causes, mutation_ids, ids=ids)
+        return PartialWriteError(
+            written,
+            unknown,
+            rest,
+            self.causes,
+            mutation_ids,
+            ids=ids,
+            progress=self._checkpoint.progress,
+        )
 
     def raise_failure(self) -> None:
         """Raise what went wrong: the cause itself if all records share one outcome."""
@@ -73,6 +86,9 @@ class WriteOutcome:
             return
         failure, cause = self.failure(), self.causes[0]
         shared = not self.written and not (failure.unknown and failure.not_written)
+        if isinstance(cause, CheckpointMismatchError) and not (self._accepted or self._unknown):
+            # Nothing was sent, and what was written before is not in this index.
+            raise cause
         if isinstance(cause, LateRequestError):
             # The write itself was accepted, so what matters is which records may not stay.
             raise failure from cause

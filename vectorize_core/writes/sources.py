@@ -13,7 +13,7 @@ from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io, each
 from vectorize_core.writes.batching import Entry
-from vectorize_core.writes.checkpoint import Checkpoint
+from vectorize_core.writes.checkpoint import Checkpoint, digest_of
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class Vectors(Source[Vector]):
                 await check_values(self._io, self._state, vectors)
                 entries = []
                 for position, (vector, size) in enumerate(zip(vectors, sizes, strict=True), start):
-                    digest = checkpoint.digest(vector.id)
+                    digest = digest_of(vector.id, vector.namespace, vector.metadata, vector.values)
                     if checkpoint.holds(position, vector.id, digest):
                         self.skip(position)
                     else:

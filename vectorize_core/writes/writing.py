@@ -185,7 +185,7 @@ async def write(
             )
     goal = check_waits(wait, wait_timeout)
     batch_size = check_batch_size(batch_size)
-    checkpoint = await open_checkpoint(io, resume, state.name)
+    checkpoint = await open_checkpoint(io, resume, state)
     batcher = Batcher(
         io,
         state.in_flight,

@@ -177,3 +177,11 @@ def test_a_lazy_module_is_not_made_to_import(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("name", ["builtins:str", "os:system", "builtins:list.append", "json:", ""])
 def test_a_name_that_is_no_enum_is_not_called(name: str) -> None:
     assert value_codec.restore(f"enum:{name}", "red") == "red"
+
+
+def test_sets_are_shown_in_one_order_for_all_processes() -> None:
+    names = [f"name {n}" for n in range(50)]
+    for kind in (set, frozenset):
+        shown, _, _ = value_codec.split(kind(names))
+        assert shown == sorted(names)
+        assert value_codec.tagged(kind(names))["$"][1] == sorted(names)
