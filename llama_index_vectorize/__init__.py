@@ -15,6 +15,8 @@ from llama_index_vectorize.texts import KVStoreTexts
 from llama_index_vectorize.vector_store import (
     DeleteNodesOptions,
     DeleteOptions,
+    DumpedOptions,
+    GetOptions,
     NodeLayout,
     StoreOptions,
     StoreSettings,
@@ -24,6 +26,8 @@ from llama_index_vectorize.vector_store import (
 __all__ = [
     "DeleteNodesOptions",
     "DeleteOptions",
+    "DumpedOptions",
+    "GetOptions",
     "KVStoreTexts",
     "NodeFilters",
     "NodeLayout",

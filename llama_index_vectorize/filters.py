@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, TypeAlias, TypeVar
 
 from llama_index.core.vector_stores.types import (
@@ -14,7 +14,6 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize.nodes import recorded_source
 from vectorize_core import layout
-from vectorize_core.api import validation
 from vectorize_core.errors import InvalidFilterError, InvalidInputError
 from vectorize_core.filters import push
 from vectorize_core.filters.ast import (
@@ -117,19 +116,10 @@ def _source_test(test: Test, indexed: Mapping[str, IndexType]) -> Expression:
     )
 
 
-def check_selected(
-    node_ids: Sequence[str] | None, filters: NodeFilters | None, options: FindOptions
-) -> None:
-    """An `InvalidInputError` unless ids or filters say which nodes a call is about."""
-    native = options.get("vectorize_filter")
-    if node_ids is not None:
-        validation.as_ids(node_ids, "node_ids")
-        if native is not None:
-            raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
-    elif not is_filter(filters) and native is None:
-        raise InvalidInputError(
-            "give node_ids or filters; iter_nodes() reads everything, clear() deletes it"
-        )
+def check_no_native(options: FindOptions) -> None:
+    """Ids of nodes cannot be combined with a filter in the service's own language."""
+    if options.get("vectorize_filter") is not None:
+        raise InvalidInputError("vectorize_filter= cannot be combined with node_ids")
 
 
 def _group(filters: MetadataFilters) -> Expression:

@@ -40,6 +40,7 @@ from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import InvalidVectorError, OversizedError
 from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of, value_codec
 from vectorize_core.layout.nearest import UnstorableError
+from vectorize_core.models import Values
 
 CLASSES: Final[Mapping[str, type[BaseNode]]] = {
     kind.class_name(): kind
@@ -172,21 +173,24 @@ def source_of(node: BaseNode) -> str:
 # Reading
 
 
-def to_node(record: Record) -> BaseNode:
+def to_node(record: Record, values: Values | None = None) -> BaseNode:
     """The node of a record; a `TextNode` where another framework wrote the record.
 
-    Of a class that is not loaded it is a node of LlamaIndex's class that it derives from. Of what
-    no class takes it is a `TextNode` with the text and the metadata that are there.
+    ``values`` are its embedding, unless None. Of a class that is not loaded it is a node of
+    LlamaIndex's class that it derives from. Of what no class takes it is a `TextNode` with the
+    text and the metadata that are there.
     """
+    embedding = values.tolist() if values is not None else None
     found = _described(record)
     if found is not None:
         for kind in _possible_classes(found):
-            node = _made(kind, found.values_for(kind))
+            node = _made(kind, {**found.values_for(kind), "embedding": embedding})
             if node is not None:
                 return node
     is_foreign = record.node is None and _STOCK not in record.metadata
     text = text_of(record) if is_foreign else record.text
-    return TextNode(id_=record.id, text=text or "", metadata=_string_keys(record.metadata))
+    metadata = _string_keys(record.metadata)
+    return TextNode(id_=record.id, text=text or "", metadata=metadata, embedding=embedding)
 
 
 def class_of(record: Record) -> type[BaseNode]:

@@ -16,7 +16,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from llama_index_vectorize.filters import check_selected, is_filter, to_expression
+from llama_index_vectorize.filters import check_no_native, is_filter, to_expression
 from llama_index_vectorize.nodes import class_of, source_of, to_node
 from vectorize_core.api.validation import whole_number
 from vectorize_core.errors import InvalidInputError
@@ -143,10 +143,11 @@ async def _select(
     """Without an embedding: nodes that the filters and ids select, in no particular order."""
     refs, nodes = query.doc_ids or None, list[BaseNode]()
     if node_ids is not None:
-        check_selected(node_ids, query.filters, where)
+        check_no_native(where)
         where = {"max_requests": MAX_SEARCH_REQUESTS, **where}
-        found = map(to_node, await records.records(io, ids=node_ids, **where))
-        nodes = [node for node in found if refs is None or source_of(node) in refs]
+        found = await records.records(io, ids=node_ids, **where)
+        nodes = [to_node(one.record) for one in found]
+        nodes = [node for node in nodes if refs is None or source_of(node) in refs]
     elif query.similarity_top_k:
         async with aclosing(records.iter_records(io, refs=refs, **where)) as every:
             async for record in every:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Final, Literal, Self, Unpack, cast
 
 from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
 from llama_index.core.schema import BaseNode
@@ -16,7 +17,13 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from llama_index_vectorize.filters import NodeFilters, by_source, check_selected, to_expression
+from llama_index_vectorize.filters import (
+    NodeFilters,
+    by_source,
+    check_no_native,
+    is_filter,
+    to_expression,
+)
 from llama_index_vectorize.items import to_items
 from llama_index_vectorize.nodes import to_node
 from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
@@ -26,6 +33,7 @@ from vectorize_core import layout
 from vectorize_core.api import validation
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
+from vectorize_core.errors import ConfigurationError, InvalidFilterError, NotPersistedWarning
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
@@ -43,8 +51,8 @@ from vectorize_core.transport.io import AsyncIo, Io, SyncIo, iterate, run
 from vectorize_core.writes.sources import Records
 
 NodeLayout = Literal["compact", "stock"]
-_ALWAYS = ("stores_text", "is_embedding_query", "flat_metadata", "class_name")
-"""What `to_dict` writes and the constructor does not take: it is the same for every store."""
+_ALWAYS: Final = {"stores_text": True, "is_embedding_query": True, "flat_metadata": False}
+"""What is the same for every store."""
 
 
 class StoreSettings(HttpOptions, total=False):
@@ -65,6 +73,7 @@ class StoreSettings(HttpOptions, total=False):
     show_progress: bool
     wait: Wait
     wait_timeout: float
+    unindexed: Unindexed
 
 
 class StoreOptions(StoreSettings, total=False):
@@ -72,6 +81,23 @@ class StoreOptions(StoreSettings, total=False):
 
     index_name: str | None
     path: str | os.PathLike[str] | None
+
+
+class DumpedOptions(HttpOptions, total=False):
+    """Credentials, and what else `to_dict` and `model_dump` write."""
+
+    bound: bool
+    stores_text: bool
+    is_embedding_query: bool
+    flat_metadata: bool
+    class_name: str
+
+
+class GetOptions(FindOptions, total=False):
+    """As `FindOptions`; at most ``limit`` nodes, with their embeddings if those are wanted."""
+
+    limit: int | None
+    include_embeddings: bool
 
 
 class DeleteOptions(WaitOptions, total=False):
@@ -145,6 +171,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     show_progress: bool = Field(default=False, description="Whether adding draws a bar.")
     wait: Wait = Field(default=False, description="What writes wait for.")
     wait_timeout: float = Field(default=DEFAULT_WAIT_TIMEOUT, description="Seconds, at most.")
+    unindexed: Unindexed = Field(default="error", description="What no index can look up.")
 
     _records: RecordStore = PrivateAttr()
     _io: SyncIo = PrivateAttr()
@@ -170,7 +197,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         show_progress: bool = False,
         wait: Wait = False,
         wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
-        **credentials: Unpack[HttpOptions],
+        unindexed: Unindexed = "error",
+        **credentials: Unpack[DumpedOptions],
     ) -> None:
         """Make a store. This sends nothing.
 
@@ -202,28 +230,45 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             show_progress: whether adding draws a bar (with tqdm).
             wait: what writes wait for: False (accepted), "processed", "visible" or True.
             wait_timeout: for how many seconds at most.
+            unindexed: what becomes of a filter that no metadata index can look up, unless the
+                call says it: "error", or "scan", which may read all nodes. For filters that a
+                language model writes, as for a VectorIndexAutoRetriever.
             **credentials: the arguments of `VectorizeClient` except transports: ``account_id``,
                 ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
-                ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
+                ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``. And what
+                `to_dict` writes, so that ``VectorizeVectorStore(**store.model_dump())`` is the
+                store again, with the secrets of the environment.
 
         Raises:
             ConfigurationError: for arguments that contradict each other, or missing credentials.
             InvalidInputError: for a value that an argument does not take.
         """
-        target = locate(index_name, path=path, client=client, index=index, **credentials)
+        credentials.pop("class_name", None)
+        for name, always in _ALWAYS.items():
+            if credentials.pop(name, always) != always:  # type: ignore[misc]
+                raise ConfigurationError(f"{name} is {always} in every {self.class_name()}")
+        bound = credentials.pop("bound", False)
+        target = locate(
+            index_name,
+            path=path,
+            client=client,
+            index=index,
+            **cast("HttpOptions", credentials),
+        )
         creation: dict[str, Any] = {
             "create_index": create_index,
             "metric": metric,
             "metadata_indexes": metadata_indexes,
         }
         settings: dict[str, Any] = {
-            "namespace": namespace,
+            "namespace": None if bound else namespace,
             "text_key": text_key,
             "on_oversize": on_oversize,
             "on_missing_text": on_missing_text,
             "batch_size": batch_size,
             "wait": wait,
             "wait_timeout": wait_timeout,
+            "unindexed": unindexed,
         }
         # Before the fields are set: its errors are clearer than those of pydantic.
         records = RecordStore(
@@ -232,10 +277,14 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             translate=by_source,
             **settings,
         )
+        if bound:
+            view = records.with_namespace(cast("str", namespace))
+            records = view.owning() if target.owned else view
         address = records.connection.address
         settings |= {
             "namespace": records.namespace,
             "index_name": target.state.name,
+            "bound": bound,
             "path": address.path,
             "account_id": address.account_id,
             "base_url": address.base_url,
@@ -279,14 +328,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
         ``options`` replace what ``data`` holds, and give what it cannot hold, such as ``texts=``.
         """
-        given: dict[str, Any] = {**data, **options}
-        for name in _ALWAYS:
-            given.pop(name, None)
-        if not given.pop("bound", False):
-            return cls(**given)
-        view = cls(**{**given, "namespace": None}).with_namespace(given["namespace"])
-        view._work_on(view._records.owning())  # noqa: SLF001 - of our own class
-        return view
+        return cls(**{**data, **options})
 
     @property
     def client(self) -> Index:
@@ -381,13 +423,14 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         self,
         node_ids: list[str] | None = None,
         filters: NodeFilters | None = None,
-        **options: Unpack[FindOptions],
+        **options: Unpack[GetOptions],
     ) -> list[BaseNode]:
-        """Nodes by id, by filter, or those that satisfy both; neither is an error.
+        """Nodes by id, by filter, those that satisfy both, or all; `iter_nodes` reads any number.
 
         ``filters`` are LlamaIndex's, or this project's, such as ``{"open": True}``. By ids nodes
-        come in the order of the ids, and missing ones are left out. Options: ``namespace``,
-        ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
+        come in the order of the ids, and missing ones are left out. Options: ``limit``,
+        ``include_embeddings``, ``namespace``, ``vectorize_filter``, ``unindexed`` and
+        ``max_requests`` (1,000); see `GetOptions`.
         """
         return run(self._get_nodes(self._io, node_ids, filters, options))
 
@@ -395,7 +438,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         self,
         node_ids: list[str] | None = None,
         filters: NodeFilters | None = None,
-        **options: Unpack[FindOptions],
+        **options: Unpack[GetOptions],
     ) -> list[BaseNode]:
         """The async variant of `get_nodes`."""
         return await self._get_nodes(self._async_io, node_ids, filters, options)
@@ -405,15 +448,17 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         io: Io,
         node_ids: list[str] | None,
         filters: NodeFilters | None,
-        options: FindOptions,
+        options: GetOptions,
     ) -> list[BaseNode]:
         if node_ids is not None:
             node_ids = validation.as_ids(node_ids, "node_ids")
-        check_selected(node_ids, filters, options)
+            check_no_native(options)
+        given: dict[str, Any] = {**options}
+        embeddings = validation.flag("include_embeddings", given.pop("include_embeddings", False))
         found = await self._records.records(
-            io, ids=node_ids, filter=to_expression(filters), **options
+            io, ids=node_ids, filter=to_expression(filters), return_values=embeddings, **given
         )
-        return [to_node(record) for record in found]
+        return [to_node(*one) for one in found]
 
     def iter_nodes(
         self, filters: NodeFilters | None = None, **options: Unpack[FindOptions]
@@ -458,7 +503,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         filters: NodeFilters | None,
         similarity_top_k: int | None = 4,
         *,
-        unindexed: Unindexed = "error",
+        unindexed: Unindexed | None = None,
     ) -> Explanation:
         """How a query for so many nodes (None: all) is answered, and with how many requests."""
         explain = self._records.explain_filter
@@ -469,7 +514,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         filters: NodeFilters | None,
         similarity_top_k: int | None = 4,
         *,
-        unindexed: Unindexed = "error",
+        unindexed: Unindexed | None = None,
     ) -> Explanation:
         """The async variant of `explain_filter`."""
         given = to_expression(filters)
@@ -516,11 +561,11 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         filters: NodeFilters | None = None,
         **options: Unpack[DeleteNodesOptions],
     ) -> None:
-        """Delete nodes by id, by filter, or those that satisfy both; neither is an error.
+        """Delete nodes by id, by filter, or those that satisfy both; with neither, nothing.
 
         Options: ``namespace``, ``vectorize_filter``, ``wait``, ``wait_timeout``, ``unindexed``,
-        ``max_requests`` (1,000) and ``verify``; see `DeleteOptions`. To delete everything, use
-        `clear`.
+        ``max_requests`` (1,000) and ``verify``; see `DeleteOptions`. `clear` deletes everything,
+        and an empty filter is an error.
         """
         run(self._delete_nodes(self._io, node_ids, filters, options))
 
@@ -540,19 +585,23 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         filters: NodeFilters | None,
         options: DeleteNodesOptions,
     ) -> None:
-        if node_ids is not None:
-            node_ids = validation.as_ids(node_ids, "node_ids")
-        check_selected(node_ids, filters, options)
         if node_ids is None:
+            if filters is None and options.get("vectorize_filter") is None:
+                return
+            if not is_filter(filters) and options.get("vectorize_filter") is None:
+                raise InvalidFilterError(
+                    "filters is empty, which would delete every node; clear() does that"
+                )
             await self._records.delete_matching(io, filter=to_expression(filters), **options)
             return
-        ids: Sequence[str] = node_ids
+        check_no_native(options)
+        ids: Sequence[str] = validation.as_ids(node_ids, "node_ids")
         namespace = self._records.in_namespace(options.get("namespace"))
         # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
         if filters is not None or (namespace is not None and not self._records.bound):
             where = SelectOptions(filter=to_expression(filters), namespace=options.get("namespace"))
             found = await self._records.records(io, ids=ids, **where)
-            ids = [record.id for record in found]
+            ids = [one.record.id for one in found]
         wait = "visible" if options.get("verify") else options.get("wait")
         await self._records.delete(io, ids, wait=wait, wait_timeout=options.get("wait_timeout"))
 
@@ -589,6 +638,20 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     async def await_writes(self, *, wait_timeout: float | None = None) -> None:
         """The async variant of `wait_for_writes`."""
         await self._records.await_writes(self._async_io, wait_timeout)
+
+    def persist(self, persist_path: str, fs: Any = None) -> None:
+        """Write nothing: the vectors are in Vectorize already, or in the directory ``path``.
+
+        With ``path=":memory:"`` they end with the process, which a `NotPersistedWarning` says.
+        """
+        if self.path == ":memory:":
+            warnings.warn(
+                f"the vectors of the index {self.index_name!r} are not among what is persisted: "
+                "they are in memory, and end with this process. Give the store the path of a "
+                "directory to keep them",
+                NotPersistedWarning,
+                stacklevel=3,
+            )
 
     # Copies and pickles
 

@@ -51,6 +51,7 @@ GIVEN: dict[str, Any] = {
     "metadata": {},
     "namespace": "a",
     "nodes": [text_node("a")],
+    "persist_path": "anywhere",
     "ref_doc_id": "doc",
     "ref_doc_ids": ["doc"],
     "search_type": "similarity",
@@ -98,6 +99,7 @@ async def test_no_method_swallows_a_keyword(kind: Kind, store: Any, name: str) -
         await call()
 
 
+@pytest.mark.filterwarnings("ignore::vectorize_core.NotPersistedWarning")
 @pytest.mark.parametrize(("kind", "name"), EVERY_METHOD, ids=ids(EVERY_METHOD))
 async def test_every_method_works_with_what_it_must_be_given(
     kind: Kind, store: Any, name: str
@@ -124,7 +126,10 @@ def test_both_variants_take_the_same_arguments(kind: Kind, name: str) -> None:
 
 WITHOUT_TWIN = {
     LANGCHAIN: {"as_retriever", "await_writes", "from_existing_index", "wait"},
-    LLAMA_INDEX: {"await_writes", "wait_for_writes", "class_name", "from_dict", "from_params"},
+    LLAMA_INDEX: {
+        *("await_writes", "wait_for_writes", "persist"),
+        *("class_name", "from_dict", "from_params"),
+    },
 }
 
 
@@ -135,10 +140,6 @@ def test_what_works_on_the_index_has_both_variants(kind: Kind) -> None:
     assert without == WITHOUT_TWIN[kind] | {"local", "with_namespace"}
 
 
-# There is nothing to persist.
-INHERITED: dict[Kind, set[str]] = {LANGCHAIN: set(), LLAMA_INDEX: {"persist"}}
-
-
 @both_stores
 def test_methods_of_the_base_class_are_the_stores_own(kind: Kind) -> None:
     base = {
@@ -147,7 +148,7 @@ def test_methods_of_the_base_class_are_the_stores_own(kind: Kind) -> None:
         if not name.startswith("_") and (kind is LANGCHAIN or name in vars(BASES[kind]))
     }
     inherited = {n for n in base if getattr(kind.store, n) is getattr(BASES[kind], n)}
-    assert inherited == INHERITED[kind]
+    assert inherited == set()
 
 
 def test_methods_of_llama_index_take_what_it_gives() -> None:

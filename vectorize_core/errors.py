@@ -30,6 +30,7 @@ VectorizeError
     MissingTextError
     UnreadableRecordError
 PendingWritesWarning (UserWarning)
+NotPersistedWarning (UserWarning)
 """
 
 from __future__ import annotations
@@ -277,6 +278,10 @@ class StorageError(VectorizeError):
 
 class PendingWritesWarning(UserWarning):
     """A search found nothing, but this client's own last write is not processed yet."""
+
+
+class NotPersistedWarning(UserWarning):
+    """What was persisted does not hold the vectors, since they are in memory."""
 
 
 class MissingTextError(VectorizeError):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,13 @@ from llama_index.core.vector_stores.types import (
 from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import MODEL, documents, run_pipeline, text_node
 from tests.stores import Call, both_ways, recorded, sync_call, vector
-from vectorize_core import TooManyRequestsNeededError, UnindexedPropertyError, VectorizeClient
+from vectorize_core import (
+    InvalidInputError,
+    NotPersistedWarning,
+    TooManyRequestsNeededError,
+    UnindexedPropertyError,
+    VectorizeClient,
+)
 from vectorize_core.api.operations import GetByIds
 
 VARIANTS = {
@@ -225,7 +233,8 @@ def test_persisting_a_storage_context_persists_the_store(
 ) -> None:
     index.insert_nodes([TextNode(id_="a", text="a")])
     store.calls()
-    index.storage_context.persist(tmp_path)
+    with pytest.warns(NotPersistedWarning):
+        index.storage_context.persist(tmp_path)
     ((name, _, kwargs),) = store.calls()
     assert (name, set(kwargs)) == ("persist", {"persist_path", "fs"})
     context = StorageContext.from_defaults(vector_store=store, persist_dir=str(tmp_path))
@@ -432,6 +441,41 @@ async def test_a_property_that_a_language_model_made_up_is_an_error(
     retriever = VectorIndexAutoRetriever(index, vector_store_info=ABOUT, llm=Scripted(says))
     with pytest.raises(UnindexedPropertyError, match="'colour'"):
         await call(retriever, "retrieve", "a question")
+
+
+@both_ways
+async def test_filters_that_a_language_model_writes_may_scan(tmp_path: Path, call: Call) -> None:
+    with ExitStack() as opened:
+        store = opened.enter_context(VectorizeVectorStore("docs", path=tmp_path, unindexed="scan"))
+        store.add([text_node("a", colour="red", tags=["x"]), text_node("b", colour="blue")])
+        index = VectorStoreIndex.from_vector_store(store)
+        for one in (
+            {"key": "colour", "value": "red"},
+            {"key": "tags", "value": ["x", "y"], "operator": "any"},
+        ):
+            llm = Scripted({"query": "q", "filters": [one]})
+            retriever = VectorIndexAutoRetriever(index, vector_store_info=ABOUT, llm=llm)
+            (found,) = await call(retriever, "retrieve", "a question")
+            assert found.node.node_id == "a"
+        red = MetadataFilters(filters=[MetadataFilter(key="colour", value="red")])
+        for made in (
+            store,
+            store.with_namespace("t"),
+            opened.enter_context(pickle.loads(pickle.dumps(store))),
+            opened.enter_context(VectorizeVectorStore.from_dict(store.to_dict())),
+            opened.enter_context(VectorizeVectorStore.model_validate(store.model_dump())),
+            opened.enter_context(VectorizeVectorStore.local("docs", unindexed="scan")),
+        ):
+            assert made.unindexed == "scan"
+            for method, args in (("get_nodes", (None, red)), ("count", (red,))):
+                await call(made, method, *args)
+                with pytest.raises(UnindexedPropertyError):  # The call has the last word.
+                    await call(made, method, *args, unindexed="error")
+            assert "colour" in str(await call(made, "explain_filter", red))
+        await call(store, "delete_nodes", None, red)
+        assert [node.node_id for node in store.iter_nodes()] == ["b"]
+        with pytest.raises(InvalidInputError, match="unindexed is 'error' or 'scan'"):
+            VectorizeVectorStore("docs", path=":memory:", unindexed="all")  # type: ignore[arg-type]
 
 
 # Pipelines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters, VectorStoreQuery
 
@@ -120,15 +121,65 @@ async def test_nodes_are_selected_by_ids_and_filters(
 
 
 @both_ways
-@pytest.mark.parametrize("filters", [None, MetadataFilters(filters=[])])
-async def test_no_selection_is_an_error_rather_than_everything(
-    filled: VectorizeVectorStore, sent: Recorder, call: Call, filters: Any
+async def test_without_a_selection_all_are_read_and_none_deleted(
+    filled: VectorizeVectorStore, sent: Recorder, call: Call
 ) -> None:
+    empty = MetadataFilters(filters=[])
+    for args in ((), (None,), (None, None), (None, empty), (None, {})):
+        assert set(ids(await call(filled, "get_nodes", *args))) == set("0123456789")
+    filled.wait_for_writes()
     sent.ops.clear()
-    for method in ("get_nodes", "delete_nodes"):
+    for args in ((), (None,), (None, None), ([],), ([], empty)):
+        await call(filled, "delete_nodes", *args)
+    # A filter is meant to say something.
+    for filters in (empty, {}):
         with pytest.raises(InvalidInputError, match=r"clear\(\)"):
-            await call(filled, method, None, filters)
+            await call(filled, "delete_nodes", None, filters)
     assert sent.ops == []
+    assert filled.count() == 10
+
+
+@both_ways
+@pytest.mark.parametrize("tenant", [False, True])
+async def test_nodes_come_with_their_embeddings_where_they_are_asked_for(
+    make: Make, call: Call, tenant: bool
+) -> None:
+    store = make(metadata_indexes={"n": "number"})
+    if tenant:
+        store.add([node("of another")])
+        store = store.with_namespace("acme")
+    store.add([node(f"{at}", n=at % 2) for at in range(120)])
+    for args in ((), (["7", "3"],), (["7", "3"], {"n": 1}), (None, {"n": 1})):
+        for plain in await call(store, "get_nodes", *args):
+            assert plain.embedding is None
+        found = await call(store, "get_nodes", *args, include_embeddings=True)
+        assert len(found) == (2 if args and args[0] else 120 if not args else 60)
+        for one in found:
+            assert one.embedding == pytest.approx(vector(one.node_id), rel=1e-6)
+            assert isinstance(one.embedding, list)
+    for wrong in (1, "yes", None):
+        with pytest.raises(InvalidInputError, match="include_embeddings is True or False"):
+            await call(store, "get_nodes", include_embeddings=wrong)
+
+
+@both_ways
+@pytest.mark.parametrize("tenant", [False, True])
+async def test_not_more_nodes_are_read_than_are_wanted(
+    make: Make, sent: Recorder, call: Call, tenant: bool
+) -> None:
+    store = make(metadata_indexes={"n": "number"})
+    store = store.with_namespace("acme") if tenant else store
+    store.add([node(f"{at}", n=at % 2) for at in range(300)])
+    for limit, expected in ((0, 0), (1, 1), (np.int64(5), 5), (70.0, 70), (300, 300), (None, 300)):
+        found = await call(store, "get_nodes", limit=limit)
+        assert len(set(ids(found))) == len(found) == expected
+    sent.ops.clear()
+    assert len(await call(store, "get_nodes", None, {"n": 1}, limit=3)) == 3
+    assert len(sent.ops) <= 4
+    assert ids(await call(store, "get_nodes", ["9", "x", "3", "5"], limit=2)) == ["9", "3"]
+    for wrong in (-1, "5", 2.5, True):
+        with pytest.raises(InvalidInputError, match="limit is"):
+            await call(store, "get_nodes", limit=wrong)
 
 
 @both_ways

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from llama_index.core import StorageContext
 from llama_index.core.schema import (
     BaseNode,
     Document,
@@ -39,6 +41,7 @@ from tests.stores import (
 from vectorize_core import (
     InvalidVectorError,
     MissingTextError,
+    NotPersistedWarning,
     Vector,
     VectorizeClient,
 )
@@ -249,5 +252,16 @@ async def test_the_index_underneath_is_the_client(store: VectorizeVectorStore, c
     assert [i async for i in store.aclient.list_ids()] == ["n"]
 
 
-def test_persisting_is_accepted(store: VectorizeVectorStore) -> None:
-    store.persist("anywhere")
+def test_persisting_says_that_vectors_in_memory_are_not_kept(
+    store: VectorizeVectorStore, tmp_path: Path, client: VectorizeClient
+) -> None:
+    in_memory = [VectorizeVectorStore.local("docs"), *([store] if store.path else [])]
+    for one in in_memory:
+        with pytest.warns(NotPersistedWarning, match="'docs' are not .*in memory") as caught:
+            StorageContext.from_defaults(vector_store=one).persist(tmp_path / "context")
+        assert len(caught) == 1
+    # Elsewhere there is nothing to say.
+    kept = [VectorizeVectorStore("docs", path=tmp_path), *([] if store.path else [store])]
+    for one in kept:
+        one.persist("anywhere")
+    assert not Path("anywhere").exists()

@@ -410,16 +410,6 @@ async def test_booleans_are_reached_by_filters_of_our_own(
 
 
 @both_ways
-@pytest.mark.parametrize("filters", [{}, MetadataFilters(filters=[])])
-async def test_an_empty_filter_of_our_own_selects_nothing(
-    make: Make, call: Call, filters: Any
-) -> None:
-    for method in ("get_nodes", "delete_nodes"):
-        with pytest.raises(InvalidInputError, match="node_ids or filters"):
-            await call(make(), method, None, filters)
-
-
-@both_ways
 async def test_what_is_no_filter_is_refused(make: Make, call: Call) -> None:
     for method, args in (("get_nodes", (None, "year > 1")), ("count", (["year"],))):
         with pytest.raises(InvalidFilterError, match="takes a mapping"):

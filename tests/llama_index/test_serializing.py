@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from llama_index.core import VectorStoreIndex
-from llama_index.core.bridge.pydantic import Field
+from llama_index.core.bridge.pydantic import BaseModel, Field
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
@@ -125,6 +125,45 @@ def test_a_store_is_made_again_from_its_dict(
         assert list(other.iter_nodes()) == []
     with VectorizeVectorStore.from_json(store.to_json()) as third:
         assert third.index_name == "docs"
+
+
+class Holder(BaseModel):
+    store: VectorizeVectorStore
+
+
+@pytest.mark.parametrize("tenant", [False, True])
+def test_a_store_is_made_again_from_what_pydantic_dumps(
+    store: VectorizeVectorStore, tenant: bool
+) -> None:
+    with VectorizeVectorStore.from_dict(store.to_dict(), namespace=None, unindexed="scan") as all_:
+        given = all_.with_namespace("acme") if tenant else all_
+        given.add([text_node("a", n=1)])
+        made = [
+            VectorizeVectorStore.model_validate(given.model_dump()),
+            VectorizeVectorStore.model_validate_json(given.model_dump_json()),
+            VectorizeVectorStore(**given.model_dump()),
+            Holder.model_validate({"store": given.model_dump(mode="json")}).store,
+            VectorizeVectorStore.from_dict(given.model_dump()),
+        ]
+        for again in made:
+            with again:
+                assert again.model_dump() == given.model_dump()
+                assert [node.node_id for node in again.get_nodes(["a"])] == ["a"]
+                assert again.count() == 1
+                assert (again.bound, again.unindexed) == (tenant, "scan")
+                if tenant:
+                    with pytest.raises(TypeError, match="bound to the namespace 'acme'"):
+                        again.count(namespace="other")
+    assert SECRET not in repr(given.model_dump())
+    for wrong, message in (
+        ({"stores_text": False}, "stores_text is True"),
+        ({"metric": "hamming"}, "metric"),
+        ({"index_name": None}, "index_name"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            VectorizeVectorStore.model_validate({**given.model_dump(), **wrong})
+    with pytest.raises(TypeError, match=r"'index_nam'.*did you mean 'index_name'"):
+        VectorizeVectorStore.model_validate({"index_nam": "docs"})
 
 
 def test_parameters_have_a_constructor_of_the_usual_name() -> None:

@@ -37,9 +37,9 @@ from vectorize_core.errors import (
     shown,
 )
 from vectorize_core.filters.ast import Expression
-from vectorize_core.filters.explain import Explanation
+from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.parse import parse
-from vectorize_core.filters.plan import Plan, Unindexed, in_records
+from vectorize_core.filters.plan import Plan, Unindexed, check_unindexed, in_records
 from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Filter, Match, Values, Vector
 from vectorize_core.reads import by_id, enumeration, raw, search, selection
@@ -95,6 +95,13 @@ class CountOptions(FindOptions, total=False):
     precision: Precision
 
 
+class Found(NamedTuple):
+    """A record, and the values of its vector if they were asked for."""
+
+    record: Record
+    values: Values | None
+
+
 class Hit(NamedTuple):
     """A record found, and the match it was found by."""
 
@@ -122,6 +129,7 @@ class RecordStore:
     texts: TextStore | None = None
     on_oversize: OnOversize = "error"
     on_missing_text: OnMissingText = "error"
+    unindexed: Unindexed = "error"
     batch_size: int | None = None
     wait: Wait = False
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
@@ -139,6 +147,7 @@ class RecordStore:
                 "texts= keeps long texts whole, on_oversize='cut' does not: give one of them"
             )
         check_on_missing_text(self.on_missing_text)
+        check_unindexed(self.unindexed)
 
     # The store itself
 
@@ -506,30 +515,59 @@ class RecordStore:
         io: Io,
         *,
         ids: Sequence[str] | None = None,
+        limit: int | None = None,
+        return_values: bool = False,
         **options: Unpack[SelectOptions],
-    ) -> list[Record]:
-        """All records that a filter matches; of those with ``ids``, in their order, unless None."""
+    ) -> list[Found]:
+        """All records that a filter matches; of those with ``ids``, in their order, unless None.
+
+        Not more than ``limit`` unless None.
+        """
+        most = None if limit is None else validation.whole_number("limit", limit)
         if ids is not None:
             if "max_requests" in options:
                 _check_count(ids, options["max_requests"])
             namespace = self.in_namespace(options.get("namespace"))
-            found = await self._selected(io, ids, options.get("filter"), namespace=namespace)
-            return await self._records(io, found)
-        async with aclosing(self.iter_records(io, **options)) as records:
-            return [record async for record in records]
+            vectors = await self._selected(io, ids, options.get("filter"), namespace=namespace)
+            pairs = await self._reading.records(io, vectors[:most])
+            return [Found(record, v.values if return_values else None) for v, record in pairs]
+        if most == 0:
+            return []
+        found: list[Found] = []
+        async with aclosing(self.iter_found(io, return_values=return_values, **options)) as every:
+            async for one in every:
+                found.append(one)
+                if len(found) == most:
+                    break
+        return found
 
     async def iter_records(
         self, io: Io, *, refs: Sequence[str] | None = None, **options: Unpack[SelectOptions]
     ) -> AsyncGenerator[Record, None]:
         """All records that a filter matches, and of ``refs``; as answers come in, in no order."""
+        async with aclosing(self.iter_found(io, refs=refs, **options)) as every:
+            async for found in every:
+                yield found.record
+
+    async def iter_found(
+        self,
+        io: Io,
+        *,
+        refs: Sequence[str] | None = None,
+        return_values: bool = False,
+        **options: Unpack[SelectOptions],
+    ) -> AsyncGenerator[Found, None]:
+        """`iter_records`, with values where they are asked for."""
         chosen = await self._select(io, options, refs=refs)
         if chosen is None:
             return
-        rounds = enumeration.iter_matching(io, self._state, chosen, return_metadata="all")
+        rounds = enumeration.iter_matching(
+            io, self._state, chosen, return_metadata="all", return_values=return_values
+        )
         async with aclosing(rounds) as found:
             async for some in found:
-                for record in await self._records(io, some):
-                    yield record
+                for match, record in await self._reading.records(io, some):
+                    yield Found(record, match.values if return_values else None)
 
     async def iter_ids(self, io: Io, **options: Unpack[SelectOptions]) -> AsyncGenerator[str, None]:
         """The ids of all records that a filter matches, or there are, in no order."""
@@ -564,12 +602,15 @@ class RecordStore:
         filter: AnyFilter | None,
         k: int | None,
         *,
-        unindexed: Unindexed = "error",
+        unindexed: Unindexed | None = None,
     ) -> Explanation:
         """How a filter is answered, and for how many requests."""
         if k is not None:
             k = validation.whole_number("k", k)
+        unindexed = unindexed if unindexed is not None else self.unindexed
         plan = await self._plan(io, SelectOptions(filter=filter, unindexed=unindexed))
+        if not await self.index.exists(io):
+            return explain(plan, k, 0, partitioned=True)
         count = await self.count(io) if self.bound else None
         return await raw.explain_plan(io, self._state, plan, k, count)
 
@@ -711,7 +752,7 @@ class RecordStore:
             words=self.index.words,
             stored=in_records(self.text_key, refs=self.translate is not None),
             within=within,
-            unindexed=options.get("unindexed", "error"),
+            unindexed=options.get("unindexed", self.unindexed),
         )
 
     async def _vectors(
