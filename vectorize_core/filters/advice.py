@@ -34,15 +34,15 @@ class Advice:
             return self.words.elsewhere[path]
         if not self.stored(path):
             return _inside(path)
-        if path not in self.indexed and nearest_property(path, self.indexed) is not None:
-            # Nobody should index a mistyped name, nor read everything to find nothing.
-            return self.without_index(path)
         if looks_into(test):
             return (
                 f"no metadata index looks into lists or texts, as a filter on {path!r} asks: a "
                 "list is in none. Keep a property for each item, such as "
                 f"{{'{path}_x': True}}, each with a metadata index of type 'boolean'; {_OR_SCAN}"
             )
+        if path not in self.indexed and nearest_property(path, self.indexed) is not None:
+            # Nobody should index a mistyped name, nor read everything to find nothing.
+            return self.without_index(path)
         if path in self.indexed:
             kind = self.indexed[path]
             operator = self.words.operators.get(test.operator, test.operator)
