@@ -14,6 +14,7 @@ import httpx
 from vectorize_core.api import wire
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import (
+    ApiError,
     ConnectionFailedError,
     NotFoundError,
     RequestTimeoutError,
@@ -147,11 +148,18 @@ class HttpExecutor:
             result, messages = wire.read_answer(
                 str(op), response.status_code, response.headers, response.content
             )
-        except NotFoundError as error:
-            if error.code in _NO_ROUTE and not self.credentials.base_url.endswith(_API_PATH):
+        except ApiError as error:
+            base_url, proxy = self.credentials.base_url, self._clients.proxy
+            if proxy is not None and not error.errors:
+                error.add_hint(f"The answer may be that of {proxy}, not of {base_url}")
+            elif (
+                isinstance(error, NotFoundError)
+                and error.code in _NO_ROUTE
+                and not base_url.endswith(_API_PATH)
+            ):
                 error.add_hint(
-                    f"The URL of the API may be wrong: base_url is {self.credentials.base_url!r}, "
-                    f"and does not end with {_API_PATH}"
+                    f"The URL of the API may be wrong: base_url is {base_url!r}, and does not end "
+                    f"with {_API_PATH}"
                 )
             raise
         for message in messages:

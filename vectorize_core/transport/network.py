@@ -56,24 +56,24 @@ def find_proxy(base_url: str) -> Proxy | None:
 
 
 def _proxy(given: str, variable: str) -> Proxy:
-    remedy = "Correct the variable, unset it, or name the server in NO_PROXY"
+    remedy = "correct the variable, unset it, or name the server in NO_PROXY"
     try:
         url = httpx.URL(given if "://" in given else f"http://{given}")
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         # The error itself may quote a password.
         raise ConfigurationError(
             f"{variable} does not hold the address of a proxy ({type(error).__name__}), such as "
-            f"http://host:port. {remedy}"
+            f"http://host:port: {remedy}"
         ) from None
-    if url.scheme not in _SCHEMES or not url.host:
+    if url.scheme not in _SCHEMES or not url.host or " " in given:
         raise ConfigurationError(
             f"{variable} names a proxy that cannot be used, {_without_secrets(url)}: its address "
-            f"begins with one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}. {remedy}"
+            f"begins with one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}: {remedy}"
         )
     if url.scheme.startswith("socks") and find_spec("socksio") is None:
         raise ConfigurationError(
             f"{variable} names a SOCKS proxy, {_without_secrets(url)}, and the package socksio is "
-            f"not installed: pip install 'httpx[socks]'. Otherwise: {remedy.lower()}"
+            f"not installed: pip install 'httpx[socks]', or {remedy}"
         )
     return Proxy(url, variable)
 
@@ -122,10 +122,10 @@ def tls_context() -> ssl.SSLContext:
         path = os.environ.get(variable)
         if not path:
             continue
-        remedy = f"Correct the variable, or unset {variable} to use certifi's certificates"
+        remedy = f"correct the variable, or unset {variable} to use certifi's certificates"
         if not is_there(path) or not os.access(path, os.R_OK):
             raise ConfigurationError(
-                f"{variable} names {path!r}, which is no {kind} that can be read. {remedy}"
+                f"{variable} names {path!r}, which is no {kind} that can be read: {remedy}"
             )
         try:
             return httpx.create_ssl_context()
@@ -133,6 +133,6 @@ def tls_context() -> ssl.SSLContext:
             # An ssl.SSLError is one.
             raise ConfigurationError(
                 f"{variable} names {path!r}, which holds no certificates that can be used "
-                f"({error}). {remedy}"
+                f"({error}): {remedy}"
             ) from error
     return httpx.create_ssl_context()

@@ -45,6 +45,7 @@ from vectorize_core.api.operations import (
     Upsert,
 )
 from vectorize_core.models import IndexConfig
+from vectorize_core.transport import retry
 from vectorize_core.transport.io import AsyncIo, SyncIo
 
 INFO = ok({"dimensions": 32, "vectorCount": 7})
@@ -518,3 +519,43 @@ async def test_control_operations_give_up_with_the_typed_error(
         await settled(control(variant.client(cloudflare, RetryPolicy(1, 2))))
     assert (caught.value.code, caught.value.request_id) == (1001, RAY)
     assert len(cloudflare.requests) > 1
+
+
+@both_variants
+async def test_what_is_tried_for_long_is_told_once(
+    variant: Variant, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert retry._TELL_AFTER == 2
+    monkeypatch.setattr(retry, "_TELL_AFTER", 0.1)
+    cloudflare = Cloudflare(httpx.ConnectError("refused"))
+    with caplog.at_level("WARNING", "vectorize_core"), pytest.raises(ConnectionFailedError):
+        await variant.call(
+            cloudflare.executor(), READ, RetryPolicy(read_deadline=0.6, first_delay=0.06)
+        )
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert text.startswith("GetInfo(docs): no connection to https://api.cloudflare.com/client/v4")
+    assert "refused; it is tried again for up to " in text
+    assert len(cloudflare.requests) > 2
+
+
+@both_variants
+async def test_a_failure_with_little_patience_is_not_tried_for_longer(variant: Variant) -> None:
+    class Executor:
+        calls = 0
+
+        def send(self, op: Op[Any], /) -> Any:
+            self.calls += 1
+            raise ConnectionFailedError("refused", sent=False, patience=0.05)
+
+        async def asend(self, op: Op[Any], /) -> Any:
+            return self.send(op)
+
+        def close(self) -> None: ...
+
+        async def aclose(self) -> None: ...
+
+    executor = Executor()
+    with pytest.raises(ConnectionFailedError):
+        await variant.call(executor, READ, RetryPolicy(first_delay=0.02, max_delay=0.02))
+    assert 2 <= executor.calls <= 8
