@@ -19,9 +19,10 @@ from langchain_core.documents import Document
 from langchain_vectorize import VectorizeVectorStore
 from tests.blocking import watched
 from tests.stores import Embedder, vector
-from vectorize_core import VectorizeClient, sqlite
+from vectorize_core import VectorizeClient
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer
+from vectorize_core.sqlite.connecting import connect
 from vectorize_core.texts.sqlite import SqliteTexts
 
 SEEN = (
@@ -138,7 +139,7 @@ def test_what_would_block_is_seen(tmp_path: Path) -> None:
         connection = sqlite3.connect(tmp_path / "db")
         connection.execute("SELECT 1")
         connection.close()
-        sqlite.connect(":memory:").commit()
+        connect(":memory:").commit()
         one.send(b"x")
         socket.getaddrinfo("127.0.0.1", 80)
         ssl.create_default_context(cafile=certifi.where())
@@ -147,7 +148,7 @@ def test_what_would_block_is_seen(tmp_path: Path) -> None:
 
 
 def test_what_was_dropped_before_is_not_taken_for_what_blocks() -> None:
-    dropped: list[object] = [sqlite.connect(":memory:")]
+    dropped: list[object] = [connect(":memory:")]
     dropped.append(dropped)
     del dropped
     with watched() as seen:

@@ -137,7 +137,9 @@ class HttpClients:
 
     def _new_async_client(self) -> httpx.AsyncClient:
         """In a thread, since it reads files: certificates, and modules httpx loads on first use."""
-        import anyio.streams.tls  # noqa: PLC0415 - comes with httpx; only async calls need it
+        # Both come with httpx; only async calls need them here.
+        import anyio.streams.tls  # noqa: PLC0415
+        import httpcore  # noqa: F401, PLC0415
 
         if not is_shutting_down():
             anyio.run(anyio.sleep, 0)
