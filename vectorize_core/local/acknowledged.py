@@ -25,12 +25,17 @@ class Note:
     token: str
     commits: int
 
+    def foreign(self, token: str) -> bool:
+        """Whether a token is that of another database, and not this one's with a damaged letter."""
+        return sum(a != b for a, b in zip(self.token, token, strict=False)) > 1
+
     def problem(self, token: str, commits: int) -> str | None:
         """What is wrong with a database of that name and number of commits; None if nothing is."""
         if self.token != token:
             return (
                 f"its database is not the one that was written here: {FILE_NAME} names another. "
-                "One of both files was put here from elsewhere"
+                f"Restore the database with its log (-wal); or, if {FILE_NAME} is what was put "
+                "here from elsewhere, delete that"
             )
         if commits < self.commits:
             return (

@@ -18,7 +18,7 @@ from vectorize_core.models import IndexConfig, IndexDetails, IndexType, Metadata
 
 _COLUMNS = (
     "id, name, dimensions, metric, description, created, submitted, "
-    "generation, slots, dead, inserted, clock"
+    "generation, slots, dead, inserted, properties, clock"
 )
 
 
@@ -28,7 +28,8 @@ class Index:
 
     ``submitted`` is the time of its latest mutation. The values of a ``generation`` are in a file;
     ``slots`` of it are in use or were, ``dead`` of them hold no vector any more. ``inserted`` is
-    the next position in the order of insertion.
+    the next position in the order of insertion. ``properties`` is how many metadata indexes were
+    ever made. ``clock`` is what the clock said at the latest mutation.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Index:
     slots: int
     dead: int
     inserted: int
+    properties: int = 0
     clock: float | None = None
 
     @property
@@ -76,7 +78,7 @@ class Index:
             "UPDATE indexes SET generation = ?, slots = ?, dead = ?, inserted = ? WHERE id = ?",
             (self.generation, self.slots, self.dead, self.inserted, self.id),
         )
-        _seal(tx, "indexes", self.id)
+        seal(tx, "indexes", self.id)
 
     def now(self, clock: float) -> float:
         """The index's own time, which never goes back, even if the clock does."""
@@ -123,7 +125,8 @@ def create(
         "VALUES (?, ?, ?, ?, ?, ?)",
         (name, config.dimensions, config.metric, description, now, now),
     )
-    _seal(tx, "indexes", tx.execute("SELECT last_insert_rowid()").fetchone()[0])
+    seal(tx, "indexes", tx.execute("SELECT last_insert_rowid()").fetchone()[0])
+    tx.execute("UPDATE storage SET indexes = indexes + 1")
     return find(tx, name).details()
 
 
@@ -132,6 +135,7 @@ def find(tx: Connection, name: str) -> Index:
     found = _select(tx, "WHERE name = ?", name)
     if found:
         return found[0]
+    all_indexes(tx)  # Is it gone because of damage?
     if tx.execute("SELECT 1 FROM deleted_indexes WHERE name = ?", (name,)).fetchone():
         raise faults.index_deleted(name)
     raise faults.index_not_found(name)
@@ -150,7 +154,10 @@ def next_generation(index: Index, count: int) -> Index:
 
 def all_indexes(tx: Connection) -> list[Index]:
     """All indexes, oldest first."""
-    return _select(tx, "ORDER BY id")
+    found = _select(tx, "ORDER BY id")
+    if (len(found),) != tx.execute("SELECT indexes FROM storage").fetchone():
+        raise damaged("the table of indexes is")
+    return found
 
 
 def counted(tx: Connection, index: Index) -> Index:
@@ -177,6 +184,7 @@ def generations(tx: Connection) -> set[tuple[int, int]]:
 def delete(tx: Connection, index: Index) -> None:
     """Delete an index with all that it holds; its name is kept as that of a deleted index."""
     tx.execute("DELETE FROM indexes WHERE id = ?", (index.id,))
+    tx.execute("UPDATE storage SET indexes = indexes - 1")
     tx.execute("INSERT OR IGNORE INTO deleted_indexes VALUES (?)", (index.name,))
 
 
@@ -203,7 +211,9 @@ def add_metadata_index(
         "INSERT INTO metadata_indexes VALUES (?, ?, ?, ?, ?, NULL, 0)",
         (seq, index.id, wanted.property_name, wanted.index_type, max(live, gone or 0.0)),
     )
-    _seal(tx, "metadata_indexes", seq)
+    seal(tx, "metadata_indexes", seq)
+    tx.execute("UPDATE indexes SET properties = properties + 1 WHERE id = ?", (index.id,))
+    seal(tx, "indexes", index.id)
 
 
 def drop_metadata_index(tx: Connection, index: Index, property_name: str, gone: float) -> None:
@@ -211,7 +221,7 @@ def drop_metadata_index(tx: Connection, index: Index, property_name: str, gone: 
     for item, ended in _metadata_indexes(tx, index):
         if item.property_name == property_name and ended is None:
             tx.execute("UPDATE metadata_indexes SET gone = ? WHERE seq = ?", (gone, item.seq))
-            _seal(tx, "metadata_indexes", item.seq)
+            seal(tx, "metadata_indexes", item.seq)
 
 
 def unverified(tx: Connection, clause: str = "ORDER BY id", *parameters: Any) -> dict[Index, bool]:
@@ -242,10 +252,13 @@ def _metadata_indexes(tx: Connection, index: Index) -> list[tuple[LiveMetadataIn
     for row in rows:
         if not row[-1]:
             raise damaged(f"the metadata index on {row[1]!r} of the index {index.name!r} is")
+    (count,) = tx.execute("SELECT properties FROM indexes WHERE id = ?", (index.id,)).fetchone()
+    if len(rows) != count:
+        raise damaged(f"the table of metadata indexes of the index {index.name!r} is")
     return [(LiveMetadataIndex(*row[:4]), row[4]) for row in rows]
 
 
-def _seal(tx: Connection, table: str, row: int) -> None:
+def seal(tx: Connection, table: str, row: int) -> None:
     """Give a row that was written its checksum."""
     tx.execute(
         f"UPDATE {table} SET row_checksum = {CHECKSUMS[table]} WHERE rowid = ?",  # noqa: S608

@@ -27,12 +27,14 @@ def content(*columns: object) -> bytes:
     return "\0".join(map(str, columns)).encode("utf-8", "surrogateescape")
 
 
-def placed(checksum: int, key: int, position: int) -> int:
+def placed(checksum: int, key: object, position: object) -> int:
     """The checksum of a vector's row, of the ``checksum`` of its content and of its place.
 
     Applied to its result with the same place it gives the checksum of the content, so that a
     compaction need not read what it moves.
     """
+    if not isinstance(key, int) or not isinstance(position, int):
+        return -1
     return checksum ^ ((key * _KEY_FACTOR ^ position * _POSITION_FACTOR) & _MASK)
 
 

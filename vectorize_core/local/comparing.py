@@ -22,7 +22,7 @@ _CHUNK: Final = 1 << 24
 class Slice:
     """Vectors in consecutive slots, and those of them that are damaged."""
 
-    slots: list[int]
+    rows: list[VectorRow]
     damaged: list[tuple[VectorRow, Values | None]]
     """Each with its values as they are; None if the file does not reach so far."""
 
@@ -51,7 +51,7 @@ def compare(tx: Connection, index: Index, matrix: Matrix, start: int, count: int
             damaged.append((row, None))
         elif not (row.holds(values[n]) and row.intact):
             damaged.append((row, values[n]))
-    return Slice(slots, damaged)
+    return Slice(rows, damaged)
 
 
 def examine(
@@ -68,11 +68,11 @@ def examine(
     matrix, start, live = store.matrix(readable), 0, list[int]()
     while True:
         part = compare(tx, index, matrix, start, max(1, _CHUNK // (index.dimensions * FLOAT_BYTES)))
-        if not part.slots:
+        if not part.rows:
             break
-        live += part.slots
+        live += [row.slot for row in part.rows]
         found.damaged += part.damaged
-        start = part.slots[-1] + 1
+        start = part.rows[-1].slot + 1
     dead = vectors.dead_slots(tx, index)
     if sorted(live + dead) != list(range(index.slots)) or len(dead) != index.dead:
         found.problems.append(

@@ -52,6 +52,7 @@ def check(tx: Connection, value_stores: ValueStores) -> CheckReport:
             continue
         findings += _index_findings(damage)
         count += index.count
+    findings += _miscounts(tx)
     findings += [
         Finding(None, f"a row of {table} is damaged")
         for table in ("metadata_indexes", "mutations", "mutation_rows")
@@ -72,6 +73,18 @@ def database_problems(tx: Connection) -> list[str]:
     except DatabaseError as error:
         problems = [f"SQLite cannot read its file: {error}"]
     return problems
+
+
+def _miscounts(tx: Connection) -> list[Finding]:
+    rows = tx.execute(
+        "SELECT name, properties - (SELECT count(*) FROM metadata_indexes WHERE index_id = id) "
+        "FROM indexes"
+    ).fetchall()
+    found = [Finding(n, f"{gone} metadata indexes are gone") for n, gone in rows if gone]
+    (indexes,) = tx.execute("SELECT indexes FROM storage").fetchone()
+    if indexes != len(rows):
+        found.append(Finding(None, f"{indexes - len(rows)} indexes are gone"))
+    return found
 
 
 def damaged_rows(tx: Connection, table: str) -> list[int]:

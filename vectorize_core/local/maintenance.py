@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import dataclass, replace
+from sqlite3 import Connection
 
 from vectorize_core.local import catalog, compaction, integrity, repairing, salvage, schema
 from vectorize_core.local.catalog import Index
@@ -75,15 +76,35 @@ def check(database: Database, *, repair: bool) -> CheckReport:
     if problem is not None:
         return CheckReport(0, (Finding(None, problem),))
     repair = repair and database.exists()
+    refused = _refused(Database(database.directory))
+    if repair and _refused(Database(database.directory, inspecting=True)):
+        salvage.mend_header(database.directory)
     inspected = Database(database.directory, inspecting=True)
     try:
-        return _repaired(inspected) if repair else _checked(inspected)
+        report = _repaired(inspected) if repair else _checked(inspected)
+        if refused is None or not report.ok or report.findings:
+            return report
+        if repair:
+            with inspected.writing() as tx:
+                schema.count_commit(tx)
+        return replace(report, findings=(Finding(None, refused, repaired=repair),))
     except StorageError as error:
         if not is_damage(error):
             raise
         return CheckReport(0, (Finding(None, str(error)),))
     finally:
         inspected.close()
+
+
+def _refused(database: Database) -> str | None:
+    """Why a database cannot be opened because of damage to SQLite's file; None if it can."""
+    try:
+        with database.reading():
+            return None
+    except StorageError as error:
+        return str(error) if is_damage(error) else None
+    finally:
+        database.close()
 
 
 def _checked(database: Database) -> CheckReport:
@@ -96,6 +117,11 @@ def _checked(database: Database) -> CheckReport:
 
 def _repaired(database: Database) -> CheckReport:
     salvaged: list[Finding] = []
+    with database.reading():
+        foreign = database.note is not None and database.note.foreign(database.value_stores.token)
+    if foreign:
+        # Whichever is wrong, a repair would make it worse.
+        return _checked(database)
     try:
         done = _repair(database)
     except (BeyondRepairError, StorageError) as error:
@@ -109,8 +135,16 @@ def _repaired(database: Database) -> CheckReport:
     return replace(report, findings=(*salvaged, *report.findings))
 
 
+def _restore_token(database: Database, tx: Connection) -> None:
+    """Give the database the token that the note of its commits has, if a letter is damaged."""
+    if database.note is not None and schema.token(tx) != database.note.token:
+        tx.execute("UPDATE storage SET token = ?", (database.note.token,))
+        database.value_stores.token = database.note.token
+
+
 def _repair(database: Database) -> Repair:
     with database.writing() as tx:
+        _restore_token(database, tx)
         done = repairing.repair(tx, database.value_stores)
         before = {(index.id, index.generation) for index in done.replaced}
         current = catalog.generations(tx) | before

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import catalog, exact_search, faults, matching, vectors
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
+from vectorize_core.local.checksums import damaged
 from vectorize_core.local.columns import Column
 from vectorize_core.local.snapshots import Snapshot, Snapshots
 from vectorize_core.local.validation import QueryRequest
@@ -110,6 +111,8 @@ def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[Quer
     )
     slots = {slot for best in found for slot in best.slots.tolist()}
     rows = vectors.in_slots(tx, first.index, list(slots))
+    if len(rows) < len(slots):
+        raise damaged(f"the table of vectors of the index {first.index.name!r} is")
     return tuple(_result(each, best, rows) for each, best in zip(prepared, found, strict=True))
 
 
@@ -123,6 +126,16 @@ def answer(
         return None
     rows = vectors.in_slots(tx, prepared.index, found.slots.tolist())
     return None if len(rows) < len(found.slots) else _result(prepared, found, rows)
+
+
+def answer_now(
+    tx: Connection, prepared: PreparedQuery, found: exact_search.Found | None
+) -> QueryResult:
+    """`answer` in the transaction of `prepare`. `StorageError` if slots hold no vector."""
+    result = answer(tx, prepared, found)
+    if result is None:
+        raise damaged(f"the table of vectors of the index {prepared.index.name!r} is")
+    return result
 
 
 def _result(

@@ -32,7 +32,8 @@ from vectorize_core.local.vectors import VectorRow
 _FLIPPED: Final = 20
 """The most vectors of an index that are taken to have a flipped bit each."""
 _COLUMNS: Final = {
-    "indexes": "id name dimensions metric description created generation slots dead inserted",
+    "indexes": "id name dimensions metric description created generation slots dead "
+    "inserted properties",
     "metadata_indexes": "seq index_id property_name index_type live gone",
     "mutations": "seq index_id mutation_id kind submitted processed visible",
 }
@@ -70,6 +71,7 @@ def repair(tx: Connection, value_stores: ValueStores) -> Repair:
                 done.findings.append(
                     Finding(None, f"a row of {table} had a flipped bit", repaired=True)
                 )
+    _recount(tx, done)
     for index, intact in catalog.unverified(tx).items():
         _repair_index(tx, value_stores, index, intact=intact, done=done)
     for table in ("mutation_rows", "mutations", "metadata_indexes"):
@@ -92,6 +94,24 @@ def _rebuild_sqlite_indexes(tx: Connection, done: Repair) -> None:
     if database_problems(tx):
         raise BeyondRepairError
     done.findings += [Finding(None, problem, repaired=True) for problem in problems]
+
+
+def _recount(tx: Connection, done: Repair) -> None:
+    """Take the metadata indexes and indexes that are there for all that there were."""
+    rows = tx.execute(
+        "SELECT id, name, properties, (SELECT count(*) FROM metadata_indexes WHERE index_id = id) "
+        "FROM indexes"
+    ).fetchall()
+    for index_id, name, wanted, there in rows:
+        if there != wanted:
+            tx.execute("UPDATE indexes SET properties = ? WHERE id = ?", (there, index_id))
+            catalog.seal(tx, "indexes", index_id)
+            problem = f"{wanted - there} metadata indexes are gone: create them again"
+            done.findings.append(Finding(name, problem, repaired=True))
+    (wanted,) = tx.execute("SELECT indexes FROM storage").fetchone()
+    if wanted != len(rows):
+        tx.execute("UPDATE storage SET indexes = ?", (len(rows),))
+        done.findings.append(Finding(None, f"{wanted - len(rows)} indexes are gone"))
 
 
 def _flip_back(tx: Connection, table: str, row: int) -> bool:
@@ -123,6 +143,8 @@ def _remove(tx: Connection, table: str, row: int) -> Finding:
         rows = tx.execute("SELECT id FROM mutation_rows WHERE seq = ?", (row,))
         lost = tuple(name for (name,) in rows)
     tx.execute(f"DELETE FROM {table} WHERE rowid = ?", (row,))  # noqa: S608
+    if table == "metadata_indexes":
+        _recount(tx, Repair())
     return Finding(None, what, lost, repaired=True)
 
 

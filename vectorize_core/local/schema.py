@@ -22,7 +22,7 @@ SLOT_BITS: Final = 40
 
 CHECKSUMS: Final = {
     "indexes": "of_row(id, name, dimensions, metric, description, created, "
-    "generation, slots, dead, inserted)",
+    "generation, slots, dead, inserted, properties)",
     "metadata_indexes": "of_row(seq, index_id, property_name, index_type, live, gone)",
     "mutations": "of_row(seq, index_id, mutation_id, kind, submitted, processed, visible)",
     "mutation_rows": "of_row(seq, position, id, namespace, metadata, of_values(data))",
@@ -61,7 +61,11 @@ _COUNTERS: Final = """
     inserted INTEGER NOT NULL DEFAULT 0
 """
 _STORAGE: Final = """
-CREATE TABLE IF NOT EXISTS storage (token TEXT NOT NULL, commits INTEGER NOT NULL)
+CREATE TABLE IF NOT EXISTS storage (
+    token TEXT NOT NULL,
+    commits INTEGER NOT NULL DEFAULT 0,
+    indexes INTEGER NOT NULL DEFAULT 0
+)
 """
 _SCHEMA: Final = f"""
 CREATE TABLE indexes (
@@ -77,6 +81,7 @@ CREATE TABLE indexes (
     last_processed REAL,
     {_COUNTERS},
     clock REAL,
+    properties INTEGER NOT NULL DEFAULT 0,
     row_checksum INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE deleted_indexes (name TEXT PRIMARY KEY);
@@ -154,6 +159,11 @@ def prepare(
     value_stores.token = token(connection)
 
 
+def is_new(connection: sqlite3.Connection) -> bool:
+    """Whether a database has no tables."""
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+
+
 def create(connection: sqlite3.Connection) -> None:
     """Create the tables in a database that is empty."""
     with _transaction(connection):
@@ -164,8 +174,10 @@ def create(connection: sqlite3.Connection) -> None:
 
 def token(connection: sqlite3.Connection) -> str:
     """The name of this database: random, given when it was made, the same for ever."""
-    (name,) = connection.execute("SELECT token FROM storage").fetchone()
-    return str(name)
+    row = connection.execute("SELECT token FROM storage").fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("the table 'storage' has lost its row")
+    return str(row[0])
 
 
 def commits(connection: sqlite3.Connection) -> int:
@@ -206,7 +218,7 @@ def _name(tx: sqlite3.Connection) -> None:
     """Give the database its token, if it has none."""
     tx.execute(_STORAGE)
     tx.execute(
-        "INSERT INTO storage SELECT ?, 0 WHERE NOT EXISTS (SELECT 1 FROM storage)",
+        "INSERT INTO storage (token) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM storage)",
         (secrets.token_hex(8),),
     )
 
@@ -257,6 +269,12 @@ def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
 def _add_checksums(tx: sqlite3.Connection, *, moved: bool) -> None:
     """Upgrade to format 3: give each row of a table a checksum."""
     tx.execute("ALTER TABLE indexes ADD COLUMN clock REAL")
+    tx.execute("ALTER TABLE indexes ADD COLUMN properties INTEGER NOT NULL DEFAULT 0")
+    tx.execute(
+        "UPDATE indexes SET properties = "
+        "(SELECT count(*) FROM metadata_indexes WHERE index_id = indexes.id)"
+    )
+    tx.execute("UPDATE storage SET indexes = (SELECT count(*) FROM indexes)")
     for table, checksum in CHECKSUMS.items():
         if table != "vectors" or not moved:
             tx.execute(f"ALTER TABLE {table} ADD COLUMN row_checksum INTEGER NOT NULL DEFAULT 0")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from sqlite3 import Connection
 from typing import Any, Final, TypeVar
 
@@ -30,6 +29,7 @@ from vectorize_core.local import (
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.cursors import Cursors
 from vectorize_core.local.integrity import CheckReport
+from vectorize_core.local.scrubbing import Scrub
 from vectorize_core.local.snapshots import Snapshots
 from vectorize_core.local.storage import Database, FileMissingError
 from vectorize_core.models import (
@@ -80,9 +80,11 @@ class Service:
         self._clock = clock
         self._snapshots = Snapshots(self._database, behavior)
         self._cursors = Cursors(behavior.cursor_lifetime)
+        self._scrub = Scrub(self._database)
 
     def close(self) -> None:
         """Close the database; what was in memory is lost. Safe to call again."""
+        self._scrub.close()
         self._database.close()
         # On Windows no file can be deleted while it is mapped.
         self._snapshots.clear()
@@ -194,7 +196,11 @@ class Service:
             filter=filter,
             namespace=namespace,
         )
-        prepare = partial(querying.prepare, request=request, snapshots=self._snapshots)
+
+        def prepare(tx: Connection, index: Index, now: float) -> querying.PreparedQuery:
+            self._scrub.watch(tx, index)
+            return querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
+
         exact = exact or self._exact
         for _ in range(_UNLOCKED_SEARCHES):
             prepared = self._read(name, prepare)
@@ -207,9 +213,7 @@ class Service:
         # Writers keep changing what is found, so search within the transaction.
         def read(tx: Connection, index: Index, now: float) -> QueryResult:
             prepared = prepare(tx, index, now)
-            result = querying.answer(tx, prepared, querying.run(prepared, exact=exact))
-            assert result is not None
-            return result
+            return querying.answer_now(tx, prepared, querying.run(prepared, exact=exact))
 
         return self._read(name, read)
 
@@ -241,6 +245,7 @@ class Service:
         ]
 
         def read(tx: Connection, index: Index, now: float) -> tuple[QueryResult, ...]:
+            self._scrub.watch(tx, index)
             prepared = [
                 querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
                 for request in requests
@@ -259,6 +264,7 @@ class Service:
         if not names:
             return ()
         with self._reading(name) as (tx, index, now):
+            self._scrub.watch(tx, index, values=False)
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             return filter_hints.explain(names, live, vectors.scan(tx, index))
 
@@ -268,7 +274,11 @@ class Service:
         value_stores = self._database.value_stores
 
         def read(tx: Connection, index: Index, _: float) -> list[Vector | None]:
-            return [vectors.get(tx, value_stores, index, vector_id) for vector_id in wanted]
+            found = [vectors.get(tx, value_stores, index, vector_id) for vector_id in wanted]
+            if None in found:
+                # What is there is compared by itself; what is not may be damaged.
+                self._scrub.watch(tx, index, values=False)
+            return found
 
         return tuple(vector for vector in self._read(name, read) if vector is not None)
 
@@ -287,6 +297,7 @@ class Service:
         """Up to 1,000 ids. ``cursor`` continues a listing, in the state of its first page."""
         validation.page_size(count)
         with self._reading(name) as (tx, index, _):
+            self._scrub.watch(tx, index, values=False)
             if cursor is not None:
                 return self._cursors.next(index.id, cursor, count, self._clock())
             ids = vectors.ids(tx, index)

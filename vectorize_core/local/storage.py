@@ -38,6 +38,8 @@ class Database:
         self._inspecting = inspecting
         self.lost_commits: str | None = None
         """What an inspection has found wrong with the database as a whole, in words."""
+        self.note: acknowledged.Note | None = None
+        """The note of the last commit, as it was when the database was opened."""
         location = paths.absolute_or_memory(path)
         self.directory = None if location == paths.MEMORY else Path(location)
         self.value_stores = ValueStores(self.directory)
@@ -137,20 +139,41 @@ class Database:
             if problem is not None:
                 raise StorageError(f"{self.place}: {problem}")
             # Before the database is read, because it may be behind, and never ahead.
-            note = acknowledged.read(self.directory)
-        target = self._file.path or self.place
+            note = self.note = acknowledged.read(self.directory)
         if kind == "nothing":
-            schema.prepare(connection, target, ValueStores(None))
+            schema.prepare(connection, self.place, ValueStores(None))
             return
-        known = getattr(self.value_stores, "token", None)
-        schema.prepare(connection, target, self.value_stores, writes=kind == "file")
-        if known not in (None, self.value_stores.token):
-            self.value_stores.token = known
-            raise self._file.replaced()
-        if note is not None:
-            self._compare(connection, note)
+        try:
+            self._open(connection, kind, note)
+        except BaseException:
+            _keep_log(connection)
+            raise
         if self._inspecting:
             connection.text_factory = checksums.lenient
+
+    def _open(
+        self, connection: sqlite3.Connection, kind: Kind, note: acknowledged.Note | None
+    ) -> None:
+        if self._inspecting and kind == "file":
+            # So SQLite opens a file that is shorter than it says.
+            connection.execute("PRAGMA writable_schema = ON")
+        others = [] if self.directory is None else _others(self.directory)
+        if others and schema.is_new(connection):
+            raise StorageError(f"{self.place}: {_empty('empty', others)}")
+        known = getattr(self.value_stores, "token", None)
+        target = self._file.path or self.place
+        try:
+            schema.prepare(connection, target, self.value_stores, writes=kind == "file")
+            if known not in (None, self.value_stores.token):
+                self.value_stores.token = known
+                raise self._file.replaced()
+            if note is not None:
+                self._compare(connection, note)
+        except sqlite3.DatabaseError as error:
+            if not self._inspecting or note is None:
+                raise
+            # Its token is in the note too.
+            self.value_stores.token, self.lost_commits = note.token, str(error)
 
     def _compare(self, connection: sqlite3.Connection, note: acknowledged.Note) -> None:
         """Refuse a database that has lost commits, unless it is to be inspected."""
@@ -168,15 +191,21 @@ class Database:
 
 def missing_database(directory: Path) -> str | None:
     """Say so if a directory holds values and no database; such a one is not a new one."""
+    # These first: whoever makes a new directory makes them after the tables.
+    others = _others(directory)
     file = directory / FILE_NAME
-    state = "empty" if file.exists() else "missing"
-    if state == "empty" and file.stat().st_size:
+    if not others or (file.exists() and file.stat().st_size):
         return None
+    return _empty("empty" if file.exists() else "missing", others)
+
+
+def _others(directory: Path) -> list[str]:
+    """The files that stand beside a database that holds something."""
     others = sorted(path.name for path in directory.glob("vectors-*.f32"))
-    if acknowledged.read(directory) is not None:
-        others.append(acknowledged.FILE_NAME)
-    if not others:
-        return None
+    return others if acknowledged.read(directory) is None else [*others, acknowledged.FILE_NAME]
+
+
+def _empty(state: str, others: list[str]) -> str:
     return (
         f"{FILE_NAME} is {state}, and {others[0]} stands beside it: the ids and metadata of all "
         f"vectors are gone. Restore {FILE_NAME} from a copy. To begin anew instead, delete the "

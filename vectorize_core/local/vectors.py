@@ -227,6 +227,25 @@ def dead_slots(tx: Connection, index: Index, start: int = 0) -> list[int]:
     return [slot for (slot,) in rows]
 
 
+def unfindable(tx: Connection, index: Index, rows: Sequence[VectorRow]) -> str | None:
+    """The id of a row that SQLite's index of ids does not lead to; None if there is none."""
+    known = _known(tx, index, [row.id for row in rows])
+    return next((row.id for row in rows if known.get(row.id, (None,))[0] != row.key), None)
+
+
+def miscount(tx: Connection, index: Index) -> str | None:
+    """What is wrong with the numbers of vectors and of dead slots; None if nothing is."""
+    (live,) = tx.execute(
+        "SELECT count(*) FROM vectors WHERE key BETWEEN ? AND ?", _span(index)
+    ).fetchone()
+    (dead,) = tx.execute(
+        "SELECT count(*) FROM dead_slots WHERE index_id = ?", (index.id,)
+    ).fetchone()
+    if (live, dead) == (index.count, index.dead):
+        return None
+    return f"of {index.slots} slots {live} hold a vector and {dead} are given as dead"
+
+
 def packed(values: Values) -> bytes:
     """Values in the form in which they are stored."""
     return values.astype("<f4", copy=False).tobytes()

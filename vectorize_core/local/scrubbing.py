@@ -1,0 +1,217 @@
+"""The scrub: all vectors of the indexes that a service reads are compared with their checksums.
+
+An answer can be wrong because of a vector that is not in it: the nearest one, if it is damaged. So
+a thread compares all of them, a slice at a time, with a small share of one processor
+(docs/storage.md says how long that takes). What it finds is logged, and raised by later reads
+until it is repaired.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from sqlite3 import Connection, DatabaseError
+from typing import Final
+
+from vectorize_core.local import catalog, comparing, vectors
+from vectorize_core.local.catalog import Index
+from vectorize_core.local.storage import Database, FileMissingError, StorageError, is_damage
+from vectorize_core.local.value_store import FLOAT_BYTES
+
+SHARE: Final = 0.03
+"""Of one processor, for a service."""
+PAUSE: Final = 600.0
+"""Seconds between the end of a pass and the next one."""
+AT_FIRST: Final = 1_000
+"""An index of up to so many vectors is compared as a whole when it is first read."""
+_DELAY: Final = 0.5
+"""Seconds before the first slice: a process that ends soon does without."""
+_PATIENCE: Final = 10.0
+"""Seconds that closing waits for a slice."""
+_NAMED: Final = 3
+"""Damaged vectors that an error names."""
+_SLICE_ROWS: Final = 250
+_SLICE_BYTES: Final = 1 << 20
+
+_log = logging.getLogger(__name__)
+_running: weakref.WeakSet[Scrub] = weakref.WeakSet()
+
+
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """A slice of an index in which something is damaged, and what."""
+
+    generation: int
+    start: int
+    problem: str
+    only_values: bool
+
+
+class Scrub:
+    """The scrub of one service. One in memory does nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._watched: dict[int, str] = {}
+        self._damage: dict[int, _Damage] = {}
+        self._pid = 0
+        self._stop, self._wake = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._logged: set[tuple[int, int]] = set()
+
+    def watch(self, tx: Connection, index: Index, *, values: bool = True) -> None:
+        """Compare this index from now on; `StorageError` if it is known to be damaged.
+
+        A read that needs no ``values`` is not refused if only these are damaged.
+        """
+        if self._database.directory is None:
+            return
+        if index.id not in self._watched:
+            self._watched[index.id] = index.name
+            start: int | None = 0 if index.slots <= AT_FIRST else None
+            while start is not None:
+                start = self._examine(tx, index, start, AT_FIRST)
+            self._wake.set()
+        if self._pid != os.getpid():
+            self._start()
+        found = self._damage.pop(index.id, None)
+        if found is None or found.generation != index.generation:
+            return
+        # It may have been repaired.
+        self._examine(tx, index, found.start, AT_FIRST)
+        found = self._damage.get(index.id)
+        if found is not None and (values or not found.only_values):
+            raise StorageError(found.problem)
+
+    def close(self) -> None:
+        """End the thread; it is in no transaction afterwards."""
+        self._stop.set()
+        self._wake.set()
+        thread, self._thread = self._thread, None
+        mine = self._pid == os.getpid() and thread is not threading.current_thread()
+        if thread is not None and mine:
+            thread.join(timeout=_PATIENCE)
+
+    def run(self) -> None:
+        """Compare all indexes that are watched, without a pause."""
+        place = self.step(None)
+        while place is not None:
+            place = self.step(place)
+
+    def step(self, place: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Compare some vectors: those from a slot of an index on, or the first ones.
+
+        Returns the place of the next ones; None at the end of a pass.
+        """
+        ids = list(self._watched)
+        if place is None:
+            return (ids[0], 0) if ids else None
+        following = self._slice(*place)
+        if following is not None:
+            return place[0], following
+        rest = ids[ids.index(place[0]) + 1 :] if place[0] in ids else []
+        return (rest[0], 0) if rest else None
+
+    def _slice(self, index_id: int, start: int) -> int | None:
+        with self._database.reading() as tx:
+            index = next((i for i in catalog.unverified(tx) if i.id == index_id), None)
+            if index is None:
+                self._watched.pop(index_id, None)
+                return None
+            row = index.dimensions * FLOAT_BYTES
+            return self._examine(tx, index, start, max(1, min(_SLICE_ROWS, _SLICE_BYTES // row)))
+
+    def _examine(self, tx: Connection, index: Index, start: int, count: int) -> int | None:
+        store = self._database.value_stores.store(index.id, index.generation, index.dimensions)
+        try:
+            if store.readable() < index.slots:
+                # What is mapped must not be touched; this says whether it is missing or cut off.
+                store = self._database.value_stores.unshared(
+                    index.id, index.generation, index.dimensions
+                )
+            matrix = store.matrix(index.slots)
+        except FileMissingError:
+            # Compacted away meanwhile; if it is missing, each read says so.
+            return None
+        except StorageError as error:
+            self._found(index, _Damage(index.generation, start, str(error), only_values=True))
+            return None
+        try:
+            part = comparing.compare(tx, index, matrix, start, count)
+            problem = _problem(tx, index, part)
+        except DatabaseError as error:
+            if not is_damage(error):
+                raise
+            part, problem = comparing.Slice([], []), f"SQLite cannot read its records ({error})"
+        if problem is not None:
+            only_values = bool(part.damaged) and all(row.intact for row, _ in part.damaged)
+            text = (
+                f"the index {index.name!r} is damaged on disk, so answers could be wrong: "
+                f"{problem}. Restore the directory or write the vector again; all damage is "
+                "listed, and with --repair what can be is repaired, by: "
+                "vectorize-stores check --path DIR"
+            )
+            self._found(index, _Damage(index.generation, start, text, only_values))
+        return part.rows[-1].slot + 1 if part.rows and problem is None else None
+
+    def _found(self, index: Index, damage: _Damage) -> None:
+        self._damage[index.id] = damage
+        if (index.id, index.generation) not in self._logged:
+            self._logged.add((index.id, index.generation))
+            _log.error("%s", damage.problem)
+
+    def _start(self) -> None:
+        # Anew after a fork: the parent's thread may have held the locks of these.
+        self._pid, self._stop, self._wake = os.getpid(), threading.Event(), threading.Event()
+        wake = self._wake
+        mine = weakref.ref(self, lambda _: wake.set())
+        self._thread = threading.Thread(
+            target=_run, args=(mine, self._stop, wake), name="vectorize-scrub", daemon=True
+        )
+        if not _running:
+            atexit.register(_stop_all)
+        _running.add(self)
+        self._thread.start()
+
+
+def _run(mine: Callable[[], Scrub | None], stop: threading.Event, wake: threading.Event) -> None:
+    """Go over the indexes of a scrub again and again, as long as it is in use."""
+    place: tuple[int, int] | None = None
+    stop.wait(_DELAY)
+    while (scrub := mine()) is not None and not stop.is_set():
+        wake.clear()
+        begun = time.perf_counter()
+        try:
+            place = scrub.step(place)
+        except StorageError as error:
+            _log.debug("the scrub pauses: %s", error)
+            place = None
+        spent = time.perf_counter() - begun
+        del scrub
+        if place is None:
+            wake.wait(PAUSE)
+        else:
+            stop.wait(spent / SHARE)
+
+
+def _problem(tx: Connection, index: Index, part: comparing.Slice) -> str | None:
+    """What is wrong with some vectors of an index, or with their number if none are left."""
+    if part.damaged:
+        ids = ", ".join(repr(row.id) for row, _ in part.damaged[:_NAMED])
+        return f"vectors do not have their checksums, such as {ids}"
+    if not part.rows:
+        return vectors.miscount(tx, index)
+    missing = vectors.unfindable(tx, index, part.rows)
+    return None if missing is None else f"the vector {missing!r} is not found by its id"
+
+
+def _stop_all() -> None:
+    """Before the interpreter ends: a thread that it froze could hold a lock of SQLite."""
+    for scrub in list(_running):
+        scrub.close()
