@@ -90,11 +90,12 @@ class Scrub:
             raise StorageError(found.problem)
 
     def close(self) -> None:
-        """End the thread; it is in no transaction afterwards."""
+        """End the thread; it is in no transaction afterwards. A later read starts another one."""
         self._stop.set()
         self._wake.set()
         thread, self._thread = self._thread, None
         mine = self._pid == os.getpid() and thread is not threading.current_thread()
+        self._pid = 0
         if thread is not None and mine:
             thread.join(timeout=_PATIENCE)
 

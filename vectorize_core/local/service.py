@@ -92,6 +92,7 @@ class Service:
 
     def release(self) -> None:
         """Close files and end threads until they are needed again; what is in memory stays."""
+        self._scrub.close()
         self._database.release()
         self._snapshots.clear()
         workers.stop()
