@@ -36,7 +36,11 @@ def to_items(
                 f"node {node.node_id!r} has no embedding; embed it first, as VectorStoreIndex and "
                 f"an IngestionPipeline with an embedding model do (it is nodes[{position}])"
             )
-        return Item(to_stock_record(node) if stock else to_record(node, text_key), node.embedding)
+        try:
+            record = to_stock_record(node) if stock else to_record(node, text_key)
+        except InvalidVectorError as error:
+            raise type(error)(f"{error} (it is nodes[{position}])") from error
+        return Item(record, node.embedding)
 
     if isinstance(nodes, AsyncIterable):
         return _async_items(nodes, to_item)

@@ -309,10 +309,11 @@ class At(NamedTuple):
 
     def __str__(self) -> str:
         if self.name is None:
-            return f"the {self.kind} at position {self.position}"
+            where = "" if self.position is None else f" at position {self.position}"
+            return f"{self.kind}{where}"
         name = repr(self.name) if isinstance(self.name, str) else shown(self.name)
-        where = "" if self.position is None else f", position {self.position}"
-        return f"{self.kind} {name}{where}"
+        where = "" if self.position is None else f"position {self.position}, "
+        return f"{where}{self.kind} {name}"
 
 
 def in_words(error: BaseException) -> str:

@@ -8,21 +8,30 @@ from __future__ import annotations
 import operator
 import re
 import sys
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import filterfalse
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vectorize_core import jsontext, limits
-from vectorize_core.errors import InvalidInputError, InvalidVectorError, OversizedError, shown
+from vectorize_core.errors import (
+    At,
+    InvalidInputError,
+    InvalidVectorError,
+    OversizedError,
+    key_in_words,
+    shown,
+)
 from vectorize_core.models import Values, Vector, as_values
 from vectorize_core.words import DEFAULT, Words
 
 T = TypeVar("T")
+Named: TypeAlias = Callable[[int], At]
+"""What errors call the vector of that number in a list."""
 
 # Arguments of any kind, called ``name`` in errors
 
@@ -225,46 +234,50 @@ def possible_id(vector_id: Any, *, most: int = limits.MAX_ID_BYTES) -> bool:
     return True
 
 
-def check_metadata(vector_id: str, metadata: Mapping[str, Any] | None) -> int:
+def check_metadata(vector_id: str | At, metadata: Mapping[str, Any] | None) -> int:
     """Metadata is of JSON values, at most 10,240 bytes; returns its size as compact JSON."""
     if metadata is None:
         return 0
+    at = vector_id if isinstance(vector_id, At) else At(vector_id)
     if not isinstance(metadata, Mapping):
         raise InvalidVectorError(
-            f"vector {vector_id!r}: metadata is a mapping or None; got {type(metadata).__name__}"
+            f"{at}: metadata is a mapping or None; got {type(metadata).__name__}"
         )
     content = jsontext.exact(metadata)
     found = jsontext.problem(metadata) if content is None else None
     if found:
-        raise InvalidVectorError(f"vector {vector_id!r}: the metadata holds {found}")
+        raise InvalidVectorError(f"{at}: the metadata holds {found}")
     flat = content is not None
     bad_key = next(filterfalse(storable_key, metadata), None) if flat else _bad_key(metadata)
     if bad_key is not None:
         raise InvalidVectorError(
-            f"vector {vector_id!r}: the metadata key {bad_key!r} cannot be stored: a key must "
+            f"{at}: the metadata key {bad_key!r} cannot be stored: a key must "
             "not be empty, start with '$', contain '.' or '\"', "
             f"or be longer than {limits.MAX_METADATA_KEY_CHARS} characters"
         )
-    return _check_size(vector_id, content if content is not None else jsontext.dumps(metadata))
-
-
-def check_encoded(vector_id: str, metadata: dict[str, Any]) -> int:
-    """As `check_metadata`, for what `layout.encode` made, of which only the text can be wrong."""
-    try:
-        return _check_size(vector_id, jsontext.dumps(metadata))
-    except TypeError:
-        return check_metadata(vector_id, metadata)
-
-
-def _check_size(vector_id: str, content: bytes) -> int:
-    size = len(content)
+    size = len(content if content is not None else jsontext.dumps(metadata))
     if size > limits.MAX_METADATA_BYTES:
+        largest = max(metadata, key=lambda key: len(jsontext.dumps(metadata[key])))
+        taken = len(jsontext.dumps(metadata[largest]))
         raise OversizedError(
-            f"vector {vector_id!r}: the metadata takes {size} bytes as compact JSON, text "
-            f"included; Vectorize allows {limits.MAX_METADATA_BYTES}. Split the text into smaller "
-            "chunks, or keep large values elsewhere: a store's texts= takes texts of any length"
+            f"{at}: the metadata takes {size} bytes as compact JSON; Vectorize allows "
+            f"{limits.MAX_METADATA_BYTES}. The largest value is metadata{key_in_words(largest)} "
+            f"with {taken}: shorten it, or keep it elsewhere; if it is a text, divide it into "
+            "smaller chunks, each in a vector of its own"
         )
     return size
+
+
+def check_encoded(at: At, metadata: dict[str, Any]) -> int | None:
+    """As `check_metadata`, for what `layout.encode` made, of which only the text can be wrong.
+
+    None if it is too large.
+    """
+    try:
+        size = len(jsontext.dumps(metadata))
+    except TypeError:
+        return check_metadata(at, metadata)
+    return size if size <= limits.MAX_METADATA_BYTES else None
 
 
 @lru_cache(maxsize=4_096)
@@ -289,25 +302,30 @@ def _bad_key(value: Any) -> str | None:
     return None
 
 
-def check_record(vector_id: Any, namespace: str | None, metadata: Mapping[str, Any] | None) -> int:
+def check_record(
+    vector_id: Any,
+    namespace: str | None,
+    metadata: Mapping[str, Any] | None,
+    position: int | None = None,
+) -> int:
     """Checks all of a record but its values; returns the size of its metadata as compact JSON."""
-    check_id(vector_id)
+    check_id(vector_id, position)
     check_namespace(namespace)
-    return check_metadata(vector_id, metadata)
+    return check_metadata(At(vector_id, position), metadata)
 
 
-def check_finite(vectors: Sequence[Vector]) -> None:
+def check_finite(vectors: Sequence[Vector], named: Named | None = None) -> None:
     """Values are finite, also as float32."""
     # Checking all of them together first takes a tenth of the time.
     if vectors and not np.isfinite(np.concatenate([v.values for v in vectors])).all():
-        bad = next(vector for vector in vectors if not np.isfinite(vector.values).all())
+        bad = next(i for i, vector in enumerate(vectors) if not np.isfinite(vector.values).all())
         raise InvalidVectorError(
-            f"vector {bad.id!r} has a value that is not a finite float32 number (NaN or "
+            f"{_name(vectors, bad, named)} has a value that is not a finite float32 number (NaN or "
             "infinite); check the embedding model's answer for this record"
         )
 
 
-def check_dimensions(name: str, expected: int, got: int, *, index: str) -> None:
+def check_dimensions(name: object, expected: int, got: int, *, index: str) -> None:
     """A vector has as many dimensions as its index; the error calls it ``name``."""
     if expected != got:
         raise InvalidVectorError(
@@ -316,9 +334,16 @@ def check_dimensions(name: str, expected: int, got: int, *, index: str) -> None:
         )
 
 
-def check_values(vectors: Sequence[Vector], dimensions: int, *, index: str) -> None:
+def check_values(
+    vectors: Sequence[Vector], dimensions: int, *, index: str, named: Named | None = None
+) -> None:
     """Values are finite, and as many as the index has dimensions."""
-    check_finite(vectors)
-    for vector in vectors:
+    check_finite(vectors, named)
+    for i, vector in enumerate(vectors):
         got = len(vector.values)
-        check_dimensions(f"vector {vector.id!r}", dimensions, got, index=index)
+        if got != dimensions:
+            check_dimensions(_name(vectors, i, named), dimensions, got, index=index)
+
+
+def _name(vectors: Sequence[Vector], i: int, named: Named | None) -> At:
+    return At(vectors[i].id) if named is None else named(i)

@@ -50,6 +50,9 @@ class Advice:
                 f"the metadata index on {path!r} holds values of type {kind}, so it cannot look up "
                 f"{operator} {test.operand!r}. Compare with a {kind}, {_OR_SCAN}"
             )
+        if nearest_property(path, self.indexed) is not None:
+            # Nobody should index a mistyped name, nor read everything to find nothing.
+            return self.without_index(path)
         return f"{self.without_index(path)}. {_OR_SCAN.capitalize()}"
 
     def without_index(self, path: str) -> str:

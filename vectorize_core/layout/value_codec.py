@@ -84,6 +84,8 @@ _TAGGED: Final = {entry.name: entry for entry in (*_TYPES, *_ONLY_TAGGED)}
 
 def split(value: Any) -> tuple[Any, str | None, Any]:
     """What ``value`` is at top level, the type to restore it to, its exact form if that differs."""
+    if is_plain(value):
+        return value, None, None
     value = normal(value)
     if value is None:
         # The service may or may not keep a null; the hint says it for certain.
@@ -154,7 +156,8 @@ def is_plain(value: Any) -> bool:
 
 def tagged(value: Any) -> Any:
     """Any storable value as JSON; what JSON lacks is ``{"$": [type, form]}``."""
-    return _tagged(normal(value))
+    # What is plain is its own form, and nearly always all there is of a node.
+    return value if is_plain(value) else _tagged(normal(value))
 
 
 def _tagged(value: Any) -> Any:

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from vectorize_core import jsontext, layout, limits
 from vectorize_core.api import validation
-from vectorize_core.errors import InvalidVectorError, OversizedError
+from vectorize_core.errors import At, InvalidVectorError
 from vectorize_core.layout import Record
+from vectorize_core.layout.oversize import oversized
 from vectorize_core.models import IndexType, Values, Vector, as_values
 from vectorize_core.records.embedder import Embedder, Embedding
 from vectorize_core.records.store_index import StoreIndex
@@ -140,39 +141,41 @@ class Ingest(Source[Item]):
         validation.check_id(record.id, position, most=most, words=self._index.words)
         if self._tenant is not None:
             record = layout.of_tenant(record, self._tenant)
-        metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
-        try:
-            size = validation.check_encoded(record.name, metadata)
-        except OversizedError as error:
-            record = self._shorter(record, indexed, error)
-            metadata = layout.encode(record, text_key=self._text_key, indexed=indexed)
-            size = validation.check_encoded(record.name, metadata)
+        at = At(record.name if named else None, position, "record")
+        metadata = layout.encode(record, text_key=self._text_key, indexed=indexed, at=at)
+        size = validation.check_encoded(at, metadata)
+        if size is None:
+            record = self._shorter(at, record, metadata, indexed)
+            metadata = layout.encode(record, text_key=self._text_key, indexed=indexed, at=at)
+            size = validation.check_encoded(at, metadata)
+        if size is None:
+            raise oversized(at, metadata, self._text_key)
         if values is None and text is None:
-            raise InvalidVectorError(f"record {record.name!r} has neither a text nor an embedding")
+            raise InvalidVectorError(f"{at} has neither a text nor an embedding")
         digest = digest_of(
             record.id if named else None,
             self._namespace,
             # What the index has the layout write besides says nothing of the record.
             {"ref": record.ref, **{k: v for k, v in metadata.items() if k not in _OF_LAYOUT}},
-            None if values is None else _array(record, values),
+            None if values is None else _array(at, values),
             record.text,
         )
-        return _Prepared(position, record, not named, metadata, size, text, values, digest)
+        return _Prepared(at, record, not named, metadata, size, text, values, digest)
 
     def _shorter(
-        self, record: Record, indexed: Mapping[str, IndexType], error: OversizedError
+        self, at: At, record: Record, metadata: dict[str, Any], indexed: Mapping[str, IndexType]
     ) -> Record:
         """A record that is too large with its text outside its vector, or cut."""
         if record.text is None or record.text_name is not None:
-            raise error
+            raise oversized(at, metadata, self._text_key)
         if self._cut:
             empty = dataclasses.replace(record, text="")
-            rest = layout.encode(empty, text_key=self._text_key, indexed=indexed)
+            rest = layout.encode(empty, text_key=self._text_key, indexed=indexed, at=at)
             room = limits.MAX_METADATA_BYTES - len(jsontext.dumps(rest))
             return dataclasses.replace(record, text=_beginning(record.text, room))
         if self._texts is None:
-            raise error
-        return self._texts.outside(record)
+            raise oversized(at, metadata, self._text_key)
+        return self._texts.outside(record, at)
 
     async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
@@ -208,25 +211,23 @@ class Ingest(Source[Item]):
         """Values that the index takes, or that one can be made for."""
         if not vectors:
             return
-        if self._tenant is not None:
-            # Errors are to name a record as its tenant does.
-            named = zip(some, vectors, strict=True)
-            vectors = [dataclasses.replace(v, id=ready.record.name) for ready, v in named]
         if self._dimensions == 0:
             self._dimensions = len(vectors[0].values)
         if self._index.state.details is not None:
-            await check_values(self._io, self._index.state, vectors)
+            await check_values(self._io, self._index.state, vectors, lambda i: some[i].at)
         else:
-            validation.check_values(vectors, self._dimensions, index=self._index.name)
+            validation.check_values(
+                vectors, self._dimensions, index=self._index.name, named=lambda i: some[i].at
+            )
 
     def _vector(self, ready: _Prepared, values: Any) -> Vector:
-        record = ready.record
-        return Vector(record.id, _array(record, values), self._namespace, ready.metadata)
+        array = _array(ready.at, values)
+        return Vector(ready.record.id, array, self._namespace, ready.metadata)
 
 
-def _array(record: Record, values: Any) -> Values:
+def _array(at: At, values: Any) -> Values:
     """The values of a record, as an embedding model or a caller gave them."""
-    return as_values(values, f"the embedding of record {record.name!r}")
+    return as_values(values, at._replace(kind="the embedding of record"))
 
 
 class _Prepared(NamedTuple):
@@ -235,7 +236,7 @@ class _Prepared(NamedTuple):
     The values are the caller's own: of a long collection nothing as large is kept here.
     """
 
-    position: int
+    at: At
     record: Record
     is_new: bool
     metadata: dict[str, Any]
@@ -243,6 +244,12 @@ class _Prepared(NamedTuple):
     text: str | None
     values: ArrayLike | None
     digest: int
+
+    @property
+    def position(self) -> int:
+        """Where it stands in the input."""
+        assert self.at.position is not None
+        return self.at.position
 
 
 def _beginning(text: str, room: int) -> str:

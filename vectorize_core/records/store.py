@@ -30,6 +30,7 @@ from vectorize_core.api import validation
 from vectorize_core.api.operations import Upsert
 from vectorize_core.connection import Connection
 from vectorize_core.errors import (
+    At,
     ConfigurationError,
     IndexNotFoundError,
     InvalidInputError,
@@ -41,6 +42,7 @@ from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import Plan, Unindexed, check_unindexed, in_records
 from vectorize_core.layout import Record, RecordReader
+from vectorize_core.layout.oversize import oversized
 from vectorize_core.models import Filter, Match, Values, Vector
 from vectorize_core.reads import by_id, enumeration, raw, search, selection
 from vectorize_core.reads.post_filter import PostFilter
@@ -342,14 +344,16 @@ class RecordStore:
         indexed = await self.index.properties(io) if changed else {}
         putting = self._putting()
         vectors = []
+        positions = {self.stored_id(name): position for position, name in enumerate(ids)}
         for vector_id, record in changed.items():
+            at = At(record.name, positions[vector_id], "record")
             try:
-                vector = self._encoded(record, found[vector_id], indexed)
+                vector = self._encoded(at, record, found[vector_id], indexed)
             except OversizedError:
                 if putting is None or record.text is None:
                     raise
-                changed[vector_id] = putting.outside(record)
-                vector = self._encoded(changed[vector_id], found[vector_id], indexed)
+                changed[vector_id] = putting.outside(record, at)
+                vector = self._encoded(at, changed[vector_id], found[vector_id], indexed)
             vectors.append(vector)
         if putting is not None:
             await putting.put_again(io, changed.values())
@@ -381,12 +385,13 @@ class RecordStore:
         """The record of a vector under the id that it is stored under."""
         return RecordReader(self.text_key).read(vector)
 
-    def _encoded(self, record: Record, old: Vector, indexed: Mapping[str, Any]) -> Vector:
-        metadata = layout.encode(record, text_key=self.text_key, indexed=indexed)
+    def _encoded(self, at: At, record: Record, old: Vector, indexed: Mapping[str, Any]) -> Vector:
+        metadata = layout.encode(record, text_key=self.text_key, indexed=indexed, at=at)
         ref = (old.metadata or {}).get(layout.REF)
         if ref is not None:
             metadata[layout.REF] = ref
-        validation.check_metadata(record.name, metadata)
+        if validation.check_encoded(at, metadata) is None:
+            raise oversized(at, metadata, self.text_key)
         return Vector(old.id, old.values, old.namespace, metadata)
 
     # Searching

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from vectorize_core import jsontext, layout
-from vectorize_core.errors import InvalidVectorError, WaitTimeoutError
+from vectorize_core.errors import At, InvalidVectorError, WaitTimeoutError
 from vectorize_core.layout import Record
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.state.index_state import IndexState
@@ -156,13 +156,13 @@ class Putting(Keeping):
     _superseded: Found = field(default_factory=Found)
     _own: set[str] = field(default_factory=set)
 
-    def outside(self, record: Record) -> Record:
-        """A record whose text stands outside its vector."""
+    def outside(self, record: Record, at: At) -> Record:
+        """A record, called ``at`` in errors, whose text stands outside its vector."""
         assert record.text is not None
         size, most = jsontext.utf8_size(record.text), self.texts.max_bytes
         if most is not None and size > most:
             raise InvalidVectorError(
-                f"record {record.name!r}: its text takes {size} bytes, {self.texts!r} takes "
+                f"{at}: its text takes {size} bytes, {self.texts!r} takes "
                 f"{most}. Split it into smaller chunks"
             )
         name = text_name(self.state.name, record.id, record.text)

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from typing import Generic, TypeVar
 
 from vectorize_core.api import validation
-from vectorize_core.errors import InvalidInputError, shown
+from vectorize_core.api.validation import Named
+from vectorize_core.errors import At, InvalidInputError, shown
 from vectorize_core.models import Vector
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState, get_details
@@ -116,10 +117,10 @@ class Vectors(Source[Vector]):
                     await lifecycle.finish(self._io, self._state)
                 vectors = [_as_vector(v, position) for position, v in enumerate(given, start)]
                 sizes = [
-                    validation.check_record(vector.id, vector.namespace, vector.metadata)
-                    for vector in vectors
+                    validation.check_record(vector.id, vector.namespace, vector.metadata, position)
+                    for position, vector in enumerate(vectors, start)
                 ]
-                await check_values(self._io, self._state, vectors)
+                await check_values(self._io, self._state, vectors, _numbered(vectors, start))
                 entries = []
                 for position, (vector, size) in enumerate(zip(vectors, sizes, strict=True), start):
                     digest = digest_of(vector.id, vector.namespace, vector.metadata, vector.values)
@@ -129,6 +130,10 @@ class Vectors(Source[Vector]):
                         entries.append(Entry.of(position, vector, size, digest))
                 if entries:
                     yield entries
+
+
+def _numbered(vectors: Sequence[Vector], start: int) -> Named:
+    return lambda i: At(vectors[i].id, start + i)
 
 
 def _as_vector(given: Vector, position: int) -> Vector:
@@ -168,10 +173,10 @@ class Ids(Source[str]):
             yield possible
 
 
-async def check_values(io: Io, state: IndexState, vectors: Sequence[Vector]) -> None:
+async def check_values(io: Io, state: IndexState, vectors: Sequence[Vector], named: Named) -> None:
     """Check that values are finite, and as many in each vector as the index has dimensions."""
-    validation.check_finite(vectors)
+    validation.check_finite(vectors, named)
     expected = (await get_details(io, state)).config.dimensions
     if any(len(vector.values) != expected for vector in vectors):
         expected = (await get_details(io, state, refresh=True)).config.dimensions
-        validation.check_values(vectors, expected, index=state.name)
+        validation.check_values(vectors, expected, index=state.name, named=named)

@@ -1,0 +1,72 @@
+"""What takes the room of a record that is too large, and what to do about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from vectorize_core import jsontext, limits
+from vectorize_core.errors import At, OversizedError, key_in_words
+from vectorize_core.layout.value_codec import untagged
+
+_TEXT: Final = "the text"
+_NODE: Final = "the node's own fields"
+_SPLIT: Final = (
+    "Split the text into smaller chunks, or keep it elsewhere: a store's texts= takes texts of any "
+    "length"
+)
+_SHOWN: Final = 4
+
+
+class Part(NamedTuple):
+    """A part of a record, and the bytes that it takes as compact JSON."""
+
+    name: str
+    size: int
+
+
+def oversized(at: At, metadata: Mapping[str, Any], text_key: str) -> OversizedError:
+    """The error for metadata that `layout.encode` made and that is too large."""
+    size, most = len(jsontext.dumps(metadata)), limits.MAX_METADATA_BYTES
+    parts = _parts(metadata, text_key)
+    listed = ", ".join(f"{part.name} {part.size}" for part in parts[:_SHOWN])
+    return OversizedError(
+        f"{at}: the metadata takes {size} bytes as compact JSON, text included; Vectorize allows "
+        f"{most}. Of these take: {listed}. {_advice(parts, size - most)}"
+    )
+
+
+def _advice(parts: list[Part], excess: int) -> str:
+    """About the largest parts, as many as would have to go."""
+    names: list[str] = []
+    for part in parts:
+        if excess <= 0:
+            break
+        names.append(part.name)
+        excess -= part.size
+    keys = [name for name in names if name not in (_TEXT, _NODE)]
+    advice = [_SPLIT] if _TEXT in names else []
+    if keys:
+        advice.append(f"Shorten {' and '.join(keys[:_SHOWN])}, or keep only a key to it here")
+    if _NODE in names:
+        advice.append(f"Leave out what is large of {_NODE}, such as its relationships' metadata")
+    return ". ".join(advice)
+
+
+def _parts(metadata: Mapping[str, Any], text_key: str) -> list[Part]:
+    """The parts of a record, the largest first."""
+    sizes: dict[str, int] = {}
+
+    def add(name: str, value: Any) -> None:
+        sizes[name] = sizes.get(name, 0) + len(jsontext.dumps(value))
+
+    for key, value in metadata.items():
+        if key == "_vs":
+            extra = jsontext.loads(value)
+            for member in extra.get("m", ()):
+                add(f"metadata{key_in_words(untagged(member[0]))}", member)
+            if "n" in extra:
+                add(_NODE, extra["n"])
+        elif not key.startswith("_vs"):
+            add(_TEXT if key == text_key else f"metadata{key_in_words(key)}", value)
+    return sorted((Part(*one) for one in sizes.items()), key=lambda part: -part.size)
