@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from vectorize_core import paths
 from vectorize_core.api import validation
 from vectorize_core.behavior import Behavior
-from vectorize_core.errors import ConfigurationError
+from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.credentials import find_credentials
 from vectorize_core.transport.events import Events, OnEvent
@@ -174,6 +174,7 @@ def http_connection(
     # Imported here, so that embedded use does not load httpx.
     from vectorize_core.transport.http import HttpExecutor  # noqa: PLC0415
 
+    _check_options(options)
     credentials = find_credentials(
         account_id=options.get("account_id"),
         api_token=options.get("api_token"),
@@ -219,6 +220,9 @@ def local_connection(
     from vectorize_core.local import Service  # noqa: PLC0415
     from vectorize_core.local.executor import EmbeddedExecutor  # noqa: PLC0415
 
+    _check_options(HttpOptions(retry=retry, on_event=on_event))
+    if behavior is not None and not isinstance(behavior, Behavior):
+        raise ConfigurationError(f"behavior is a Behavior; got {shown(behavior)}")
     behavior = behavior if behavior is not None else Behavior()
     location, reason = paths.absolute_or_memory(path), ""
     service = Service(location, behavior=behavior, clock=clock, exact=exact)
@@ -230,3 +234,29 @@ def local_connection(
     options = {"behavior": behavior, "retry": retry, "exact": exact}
     address = Address(path=location, options=options, unpicklable=reason)
     return Connection(executor, retry, events=Events(on_event), address=address)
+
+
+def _check_options(options: HttpOptions) -> None:
+    """`ConfigurationError` for the first option of a wrong type; no secret is shown."""
+    for name in ("account_id", "api_token", "api_key", "email", "base_url"):
+        given = options.get(name)
+        if given is not None and not isinstance(given, str):
+            raise ConfigurationError(f"{name} is a string; got a {type(given).__name__}")
+    retry, rate_limit = options.get("retry"), options.get("rate_limit")
+    timeout, on_event = options.get("timeout"), options.get("on_event")
+    if retry is not None and not isinstance(retry, RetryPolicy):
+        raise ConfigurationError(f"retry is a RetryPolicy; got {shown(retry)}")
+    if rate_limit is not None and not isinstance(rate_limit, RateLimit):
+        raise ConfigurationError(f"rate_limit is a RateLimit or None; got {shown(rate_limit)}")
+    # An httpx.Timeout; httpx is not loaded here, nor need it be.
+    is_timeout = isinstance(timeout, (int, float, tuple)) or hasattr(timeout, "as_dict")
+    if isinstance(timeout, bool) or not (timeout is None or is_timeout):
+        raise ConfigurationError(
+            f"timeout is a number of seconds, or an httpx.Timeout; got {shown(timeout)}"
+        )
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event is a function of an event; got {shown(on_event)}")
+    for name in ("http_client", "async_http_client"):
+        given = options.get(name)
+        if given is not None and not callable(getattr(given, "request", None)):
+            raise ConfigurationError(f"{name} is a client of httpx; got {shown(given)}")

@@ -99,3 +99,44 @@ def test_a_copy_shares_what_the_connection_has() -> None:
         copied = copy.copy(client.connection)
         assert copied is not client.connection
         assert vars(copied) == vars(client.connection)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "account_id": ({"account_id": 5}, "account_id is a string; got a int"),
+    "base_url": ({"base_url": b"http://127.0.0.1"}, "base_url is a string; got a bytes"),
+    "timeout": ({"timeout": "5"}, r"timeout is a number of seconds, .*; got '5' \(str\)"),
+    "timeout True": ({"timeout": True}, "timeout is a number of seconds, .*; got True"),
+    "timeout dict": ({"timeout": {"read": 5}}, "timeout is a number of seconds, .*; got .*dict"),
+    "retry": ({"retry": 5}, "retry is a RetryPolicy; got 5"),
+    "rate_limit": ({"rate_limit": 5}, "rate_limit is a RateLimit or None; got 5"),
+    "on_event": ({"on_event": "print"}, "on_event is a function of an event; got 'print'"),
+    "http_client": ({"http_client": "http"}, "http_client is a client of httpx; got 'http'"),
+    "async_http_client": ({"async_http_client": 5}, "async_http_client is a client of httpx; got"),
+}
+
+
+@pytest.mark.parametrize(("options", "said"), WRONG.values(), ids=WRONG)
+def test_a_client_is_not_made_of_wrong_options(options: dict[str, Any], said: str) -> None:
+    given: Any = {"account_id": ACCOUNT, "api_token": SECRET, **options}
+    with pytest.raises(ConfigurationError, match=f"^{said}"):
+        VectorizeClient(**given)
+
+
+@pytest.mark.parametrize("name", ["retry", "on_event", "behavior"])
+def test_an_embedded_client_is_not_made_of_wrong_options(name: str) -> None:
+    given: Any = {name: 5}
+    with pytest.raises(ConfigurationError, match=f"^{name} is a .*; got 5"):
+        VectorizeClient.local(**given)
+
+
+@pytest.mark.parametrize("name", ["api_token", "api_key"])
+def test_a_secret_of_a_wrong_type_is_not_shown(name: str) -> None:
+    given: Any = {"account_id": ACCOUNT, name: SECRET.encode()}
+    with pytest.raises(ConfigurationError) as caught:
+        VectorizeClient(**given)
+    assert str(caught.value) == f"{name} is a string; got a bytes"
+
+
+@pytest.mark.parametrize("timeout", [5, 0.5, (1.0, 2.0, 3.0, 4.0), httpx.Timeout(5), None])
+def test_a_timeout_may_be_what_httpx_takes(timeout: Any) -> None:
+    VectorizeClient(ACCOUNT, SECRET, timeout=timeout).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypedDict
@@ -99,6 +100,10 @@ async def create_index(
 ) -> IndexDetails:
     """Create an index and its metadata indexes, and wait until those are live."""
     validation.check_index_name(state.name)
+    validation.text("description", description)
+    validation.flag("record_layout", record_layout)
+    validation.flag("exist_ok", exist_ok)
+    validation.number("wait_timeout", wait_timeout, least=0.0, most=math.inf)
     config = _config(dimensions, metric, preset)
     wanted: dict[str, IndexType] = {}
     if metadata_indexes is not None:
