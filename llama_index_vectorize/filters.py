@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from llama_index.core.vector_stores.types import (
     FilterCondition,
@@ -14,7 +14,7 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize.nodes import recorded_source
 from vectorize_core import layout
-from vectorize_core.errors import InvalidFilterError, InvalidInputError
+from vectorize_core.errors import InvalidFilterError, InvalidInputError, shown
 from vectorize_core.filters import push
 from vectorize_core.filters.ast import (
     EVERYTHING,
@@ -29,7 +29,6 @@ from vectorize_core.filters.ast import (
     joined,
 )
 from vectorize_core.filters.builders import F
-from vectorize_core.filters.describe import describe
 from vectorize_core.filters.evaluate import lookup, matcher, seen
 from vectorize_core.filters.parse import build_test, parse
 from vectorize_core.filters.patterns import escape
@@ -65,7 +64,11 @@ def to_expression(filters: NodeFilters | None) -> Expression | None:
     """
     if isinstance(filters, MetadataFilters):
         return _group(filters)
-    return parse(filters) if filters is not None else None
+    if filters is None or isinstance(filters, (Mapping, Expression)):
+        return parse(filters) if filters is not None else None
+    listed = isinstance(filters, (list, tuple, MetadataFilter))
+    hint = ". Write MetadataFilters(filters=[...])" if listed else ""
+    raise InvalidFilterError(f"filters is a MetadataFilters; got {shown(filters)}{hint}")
 
 
 def is_filter(filters: NodeFilters | None) -> bool:
@@ -112,7 +115,8 @@ def _source_test(test: Test, indexed: Mapping[str, IndexType]) -> Expression:
         return found if test.operator in ("$eq", "$in") else Not(found)
     holds = matcher(test)
     return Where(
-        lambda record: holds(Record("", None, {test.path: recorded_source(record)})), describe(test)
+        lambda record: holds(Record("", None, {test.path: recorded_source(record)})),
+        f"what is asked of {test.path!r}",
     )
 
 
@@ -138,22 +142,27 @@ def _group(filters: MetadataFilters) -> Expression:
 def _test(one: MetadataFilter) -> Expression:
     if one.operator in OPERATORS:
         return _comparison(one, OPERATORS[one.operator])
-    key = F(one.key)
     match one.operator:
         case FilterOperator.ANY:
-            return joined(Or, map(key.contains, _value(one, list)))
+            return joined(Or, [_made(one, "$contains", item) for item in _value(one, list)])
         case FilterOperator.ALL:
             # The key has to exist even if the list is empty.
-            return joined(And, (key.exists(), *map(key.contains, _value(one, list))))
+            items = [_made(one, "$contains", item) for item in _value(one, list)]
+            return joined(And, (_made(one, "$exists", True), *items))
         case FilterOperator.CONTAINS:
-            return key.contains(one.value)
+            return _made(one, "$contains", one.value)
         case FilterOperator.TEXT_MATCH:
-            return key.like(f"%{escape(_value(one, str))}%")
+            return _made(one, "$like", f"%{escape(_value(one, str))}%")
         case FilterOperator.TEXT_MATCH_INSENSITIVE:
-            return key.ilike(f"%{escape(_value(one, str))}%")
+            return _made(one, "$ilike", f"%{escape(_value(one, str))}%")
         case FilterOperator.IS_EMPTY:
-            return key.isin([None, "", []])
+            return _made(one, "$in", [None, "", []])
     raise InvalidFilterError(f"unknown operator {one.operator!r} (on {one.key!r})")
+
+
+def _made(one: MetadataFilter, operator: Operator, operand: Any) -> Test:
+    """A test whose errors name the operator of LlamaIndex's filter."""
+    return build_test(one.key, operator, operand, place=f"{one.operator.value!r} on {one.key!r}")
 
 
 def _comparison(one: MetadataFilter, operator: Operator) -> Expression:
@@ -166,7 +175,7 @@ def _comparison(one: MetadataFilter, operator: Operator) -> Expression:
         return _part_of(one.key, one.value)
     if isinstance(one.value, str) and operator == "$nin":
         return Not(_part_of(one.key, one.value))
-    return build_test(one.key, operator, one.value)
+    return _made(one, operator, one.value)
 
 
 def _part_of(key: str, text: str) -> Where:

@@ -7,17 +7,17 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Collection,
-    Iterable,
     Iterator,
-    Mapping,
 )
 from itertools import count
 from typing import Any
 
+from llama_index.core.bridge.pydantic import BaseModel
 from llama_index.core.schema import BaseNode
 
 from llama_index_vectorize.nodes import to_record, to_stock_record
-from vectorize_core.errors import InvalidInputError, InvalidVectorError
+from vectorize_core.api.validation import several
+from vectorize_core.errors import InvalidInputError, InvalidVectorError, shown
 from vectorize_core.layout import DEFAULT_TEXT_KEY
 from vectorize_core.records.ingest import Item
 from vectorize_core.writes.sources import Records
@@ -45,11 +45,7 @@ def to_items(
     if isinstance(nodes, AsyncIterable):
         return _async_items(nodes, to_item)
     # A node is a model, and so iterable: over its fields.
-    if isinstance(nodes, (BaseNode, str, bytes, Mapping)) or not isinstance(nodes, Iterable):
-        hint = ": write [node]" if isinstance(nodes, BaseNode) else ""
-        raise InvalidInputError(
-            f"nodes is a list or another iterable of nodes; got {_a(nodes)}{hint}"
-        )
+    several("nodes", nodes, alone=(BaseModel,))
     return _Items(nodes, to_item) if isinstance(nodes, Collection) else map(to_item, count(), nodes)
 
 
@@ -62,14 +58,12 @@ async def _async_items(
 
 
 def _no_node(position: int, given: Any) -> str:
-    hint = "a TextNode or another node, with an embedding, is wanted"
+    hint = ""
     if isinstance(getattr(given, "node", None), BaseNode):
-        hint = "give its .node"
-    return f"nodes[{position}] is {_a(given)}: {hint}"
-
-
-def _a(given: Any) -> str:
-    return "None" if given is None else f"of type {type(given).__name__}"
+        hint = ". Give its .node"
+    elif isinstance(given, str):
+        hint = ". Make it one: TextNode(text=..., embedding=...)"
+    return f"nodes[{position}] is a node; got {shown(given)}{hint}"
 
 
 class _Items:

@@ -80,7 +80,7 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
     ref = source_of(node)
     kind = type(node)
     with _named(node):
-        fields = node.to_dict()
+        fields = node.to_dict(exclude={"embedding"})
     for name, encoded in _data(node):
         fields[name]["data"] = encoded
     if isinstance(fields.get("text_resource"), dict):

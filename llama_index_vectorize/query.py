@@ -18,8 +18,8 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize.filters import check_no_native, is_filter, to_expression
 from llama_index_vectorize.nodes import class_of, source_of, to_node
-from vectorize_core.api.validation import whole_number
-from vectorize_core.errors import InvalidInputError
+from vectorize_core.api.validation import as_ids, flag, number, query_vector, whole_number
+from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.models import Metric, Values, as_values
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, FindOptions, SelectOptions
 from vectorize_core.records.store import Hit, RecordStore
@@ -49,7 +49,17 @@ OF_A_QUERY: Final = {f.name: "VectorStoreQuery()" for f in dataclasses.fields(Ve
 """What is not given to `query`, but to the `VectorStoreQuery`."""
 _PREFETCH: Final = 4
 """Maximal marginal relevance chooses from this many times as many nodes as were asked for."""
+_MOST_PREFETCH: Final = 1_000
 _THRESHOLD: Final = 0.5
+_HYBRID: Final = ("alpha", "sparse_top_k", "hybrid_top_k")
+_NO_TEXT: Final = (
+    "the query's text is empty, and LlamaIndex makes no embedding of an empty one. Give a text, or "
+    "filters= to get nodes without it"
+)
+_NO_QUERY: Final = (
+    "the query has neither an embedding nor filters; query_embedding is None. iter_nodes() reads "
+    "all nodes"
+)
 _LOOK_AT: Final = 100
 """How many nodes are read at most to learn their classes: five requests."""
 
@@ -75,16 +85,19 @@ async def answer(
     io: Io, records: RecordStore, query: VectorStoreQuery, options: QueryOptions
 ) -> VectorStoreQueryResult:
     """The result of a query. See `VectorizeVectorStore.query`."""
-    _check_query(query, options)
+    query = _checked(query, options)
+    if query.mode == Mode.MMR:
+        threshold, prefetch = _mmr_settings(query, options)
     find = {n: value for n, value in options.items() if n in FindOptions.__annotations__}
     where = cast("SelectOptions", {"filter": to_expression(query.filters), **find})
+    if query.node_ids:
+        check_no_native(options)
     node_ids = await _restriction(io, records, query, options)
     if query.query_embedding is None:
         return await _select(io, records, query, node_ids, where)
     if query.mode != Mode.MMR:
         hits = await _search(io, records, query, query.similarity_top_k, node_ids, where)
     else:
-        threshold, prefetch = _mmr_settings(query, options)
         hits = await _search(io, records, query, prefetch, node_ids, where)
     metric = await records.index.metric_of(io)
     if query.mode == Mode.MMR and hits:
@@ -143,7 +156,6 @@ async def _select(
     """Without an embedding: nodes that the filters and ids select, in no particular order."""
     refs, nodes = query.doc_ids or None, list[BaseNode]()
     if node_ids is not None:
-        check_no_native(where)
         where = {"max_requests": MAX_SEARCH_REQUESTS, **where}
         found = await records.records(io, ids=node_ids, **where)
         nodes = [to_node(one.record) for one in found]
@@ -179,27 +191,63 @@ async def _restriction(
     return None
 
 
-def _check_query(query: VectorStoreQuery, options: QueryOptions) -> None:
-    mode = Mode(query.mode)
+def _checked(query: VectorStoreQuery, options: QueryOptions) -> VectorStoreQuery:
+    """The query with values of the types that they are to have; its maker's stays as it is."""
+    if not isinstance(query, VectorStoreQuery):
+        raise InvalidInputError(
+            f"query is a VectorStoreQuery; got {shown(query)}. For a text, use "
+            "VectorStoreIndex.from_vector_store(store).as_retriever().retrieve(text)"
+        )
+    mode = _mode(query, options)
+    embedding = query.query_embedding
+    if embedding is not None:
+        embedding = cast("list[float]", query_vector(embedding, "query_embedding"))
+    elif mode == Mode.MMR:
+        raise InvalidInputError(
+            "a query with mode='mmr' needs an embedding; query_embedding is None"
+        )
+    elif not (
+        is_filter(query.filters)
+        or query.node_ids
+        or query.doc_ids
+        or options.get("vectorize_filter")
+    ):
+        raise InvalidInputError(_NO_TEXT if query.query_str == "" else _NO_QUERY)
+    flag("strict_node_ids", options.get("strict_node_ids", False))
+    return dataclasses.replace(
+        query,
+        mode=mode,
+        query_embedding=embedding,
+        similarity_top_k=whole_number("similarity_top_k", query.similarity_top_k),
+        node_ids=None if query.node_ids is None else as_ids(query.node_ids, "node_ids"),
+        doc_ids=None if query.doc_ids is None else as_ids(query.doc_ids, "doc_ids"),
+    )
+
+
+def _mode(query: VectorStoreQuery, options: QueryOptions) -> Mode:
+    """The mode of a query: one of this store's, and one that uses what is given with it."""
+    try:
+        mode = Mode(query.mode)
+    except ValueError:
+        raise InvalidInputError(f"mode is 'default' or 'mmr'; got {shown(query.mode)}") from None
     if mode in _INSTEAD:
         raise NotImplementedError(
             f"this store has no query mode {mode.value!r}: {_INSTEAD[mode]}. With this "
             "store, use 'default' or 'mmr'"
         )
-    whole_number("similarity_top_k", query.similarity_top_k)
-    if mode != Mode.MMR:
-        given = [name for name in options if name.startswith("mmr_")]
-        if given:
-            raise InvalidInputError(f"{', '.join(given)}: only a query with mode='mmr' takes that")
-    if query.query_embedding is not None:
-        return
-    if mode == Mode.MMR:
-        raise InvalidInputError("a query with mode='mmr' needs an embedding")
-    native = options.get("vectorize_filter")
-    if not (is_filter(query.filters) or query.node_ids or query.doc_ids or native):
+    given = [name for name in options if name.startswith("mmr_")]
+    if query.mmr_threshold is not None:
+        given.append("mmr_threshold")
+    if given and mode != Mode.MMR:
+        names = ", ".join(dict.fromkeys(given))
+        raise InvalidInputError(f"{names}: only a query with mode='mmr' takes that")
+    hybrid = [name for name in _HYBRID if getattr(query, name) is not None]
+    if hybrid:
         raise InvalidInputError(
-            "the query has neither an embedding nor filters; iter_nodes() reads all nodes"
+            f"{', '.join(hybrid)}: only a hybrid or sparse query takes that, and this store has "
+            "none; leave it out"
         )
+    return mode
 
 
 def _mmr_settings(query: VectorStoreQuery, options: QueryOptions) -> tuple[float, int]:
@@ -207,13 +255,15 @@ def _mmr_settings(query: VectorStoreQuery, options: QueryOptions) -> tuple[float
     threshold = query.mmr_threshold
     if threshold is None:
         threshold = options.get("mmr_threshold")
+    threshold = number(
+        "mmr_threshold", threshold if threshold is not None else _THRESHOLD, least=0, most=1
+    )
     prefetch, factor = options.get("mmr_prefetch_k"), options.get("mmr_prefetch_factor")
     if prefetch is not None and factor is not None:
         raise InvalidInputError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
     if prefetch is None:
-        prefetch = math.ceil(query.similarity_top_k * (factor if factor is not None else _PREFETCH))
+        factor = factor if factor is not None else _PREFETCH
+        factor = number("mmr_prefetch_factor", factor, least=0, most=_MOST_PREFETCH)
+        prefetch = math.ceil(query.similarity_top_k * factor)
     prefetch = whole_number("mmr_prefetch_k", prefetch)
-    threshold = threshold if threshold is not None else _THRESHOLD
-    if isinstance(threshold, bool) or not 0 <= threshold <= 1:
-        raise InvalidInputError(f"mmr_threshold is from 0 (diverse) to 1 (near); got {threshold!r}")
-    return float(threshold), max(prefetch, query.similarity_top_k)
+    return threshold, max(prefetch, query.similarity_top_k)

@@ -6,13 +6,14 @@ import os
 import warnings
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final, Literal, Self, Unpack, cast
+from typing import Any, Final, Literal, Self, Unpack, cast, get_args
 
 from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.core.vector_stores.types import (
     BasePydanticVectorStore,
+    MetadataFilters,
     VectorStoreQuery,
     VectorStoreQueryResult,
 )
@@ -30,10 +31,15 @@ from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
 from llama_index_vectorize.texts import as_texts
 from llama_index_vectorize.words import WORDS
 from vectorize_core import layout
-from vectorize_core.api import validation
+from vectorize_core.api.validation import as_id, as_ids, flag, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
-from vectorize_core.errors import ConfigurationError, InvalidFilterError, NotPersistedWarning
+from vectorize_core.errors import (
+    ConfigurationError,
+    InvalidFilterError,
+    InvalidInputError,
+    NotPersistedWarning,
+)
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
@@ -118,7 +124,12 @@ class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
 
 
 @checks_keywords(
-    {"dimensions": "VectorizeClient.create_index()", "similarity_top_k": "VectorStoreQuery()"},
+    {
+        "dimensions": "VectorizeClient.create_index()",
+        "similarity_top_k": "VectorStoreQuery()",
+        "include_embeddings": "get_nodes()",
+        "limit": "get_nodes()",
+    },
     query=OF_A_QUERY,
     aquery=OF_A_QUERY,
 )
@@ -243,6 +254,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             ConfigurationError: for arguments that contradict each other, or missing credentials.
             InvalidInputError: for a value that an argument does not take.
         """
+        if node_layout not in get_args(NodeLayout):
+            raise InvalidInputError(f"node_layout is 'compact' or 'stock'; got {node_layout!r}")
+        flag("show_progress", show_progress)
         credentials.pop("class_name", None)
         for name, always in _ALWAYS.items():
             if credentials.pop(name, always) != always:  # type: ignore[misc]
@@ -451,10 +465,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         options: GetOptions,
     ) -> list[BaseNode]:
         if node_ids is not None:
-            node_ids = validation.as_ids(node_ids, "node_ids")
-            check_no_native(options)
+            node_ids = _as_node_ids(node_ids, options)
         given: dict[str, Any] = {**options}
-        embeddings = validation.flag("include_embeddings", given.pop("include_embeddings", False))
+        embeddings = flag("include_embeddings", given.pop("include_embeddings", False))
         found = await self._records.records(
             io, ids=node_ids, filter=to_expression(filters), return_values=embeddings, **given
         )
@@ -507,6 +520,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     ) -> Explanation:
         """How a query for so many nodes (None: all) is answered, and with how many requests."""
         explain = self._records.explain_filter
+        if similarity_top_k is not None:
+            similarity_top_k = whole_number("similarity_top_k", similarity_top_k)
         return run(explain(self._io, to_expression(filters), similarity_top_k, unindexed=unindexed))
 
     async def aexplain_filter(
@@ -519,6 +534,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         """The async variant of `explain_filter`."""
         given = to_expression(filters)
         explain = self._records.explain_filter
+        if similarity_top_k is not None:
+            similarity_top_k = whole_number("similarity_top_k", similarity_top_k)
         return await explain(self._async_io, given, similarity_top_k, unindexed=unindexed)
 
     # Deleting
@@ -530,13 +547,13 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
         Options: ``namespace``, ``wait``, ``wait_timeout`` and ``verify``; see `DeleteOptions`.
         """
-        run(self._delete_documents(self._io, [ref_doc_id], options))
+        run(self._delete_documents(self._io, [as_id(ref_doc_id, "ref_doc_id")], options))
 
     async def adelete(  # type: ignore[override]
         self, ref_doc_id: str, **options: Unpack[DeleteOptions]
     ) -> None:
         """The async variant of `delete`."""
-        await self._delete_documents(self._async_io, [ref_doc_id], options)
+        await self._delete_documents(self._async_io, [as_id(ref_doc_id, "ref_doc_id")], options)
 
     def delete_many(self, ref_doc_ids: Sequence[str], **options: Unpack[DeleteOptions]) -> None:
         """`delete` for many source documents at once: far fewer requests than one by one."""
@@ -551,7 +568,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     async def _delete_documents(
         self, io: Io, ref_doc_ids: Sequence[str], options: DeleteOptions
     ) -> None:
-        refs = validation.as_ids(ref_doc_ids, "ref_doc_ids")
+        refs = as_ids(ref_doc_ids, "ref_doc_ids")
         if refs:
             await self._records.delete_matching(io, refs=refs, **options)
 
@@ -594,8 +611,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
                 )
             await self._records.delete_matching(io, filter=to_expression(filters), **options)
             return
-        check_no_native(options)
-        ids: Sequence[str] = validation.as_ids(node_ids, "node_ids")
+        ids: Sequence[str] = _as_node_ids(node_ids, options)
         namespace = self._records.in_namespace(options.get("namespace"))
         # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
         if filters is not None or (namespace is not None and not self._records.bound):
@@ -673,3 +689,10 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         # A copy shares the connection.
         return self.__copy__()
+
+
+def _as_node_ids(node_ids: Any, options: FindOptions) -> list[str]:
+    if isinstance(node_ids, MetadataFilters):
+        raise InvalidInputError("node_ids is a list of ids; got a MetadataFilters: give filters=")
+    check_no_native(options)
+    return as_ids(node_ids, "node_ids")

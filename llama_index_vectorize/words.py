@@ -29,6 +29,7 @@ _TEMPLATES = {
 WORDS: Final = Words(
     index="store.client",
     wait="wait_for_writes()",
+    filter="filters=",
     operators={ours: theirs.value for theirs, ours in OPERATORS.items()},
     elsewhere={name: template.format(name=name) for name, template in _TEMPLATES.items()},
 )

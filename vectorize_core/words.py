@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class Words:
     """The words of one framework; those here are of a user of `VectorizeClient`.
 
-    ``index`` is how the index of that name is reached, ``wait`` the method that waits for writes.
+    ``index`` is how the index of that name is reached, ``wait`` the method that waits for writes,
+    ``filter`` the argument of filters.
     ``hash_ids`` says how to get shorter ids. ``operators`` are those of filters that have other
     names. ``elsewhere`` maps what is often taken for a property
     of the metadata to where it stands, and how it is asked for.
@@ -18,6 +19,7 @@ class Words:
 
     index: str = "client.index({name!r})"
     wait: str = "wait()"
+    filter: str = "filter="
     hash_ids: str = "such as hashlib.sha256(id.encode()).hexdigest()"
     operators: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)

@@ -166,8 +166,8 @@ async def test_diverse_nodes_are_those_of_filters_and_restrictions(filled: Any, 
 @pytest.mark.parametrize(
     ("query", "options", "message"),
     [
-        (asked(2, mode=MMR, mmr_threshold=1.1), {}, "mmr_threshold is from 0"),
-        (asked(2, mode=MMR), {"mmr_threshold": -0.1}, "mmr_threshold is from 0"),
+        (asked(2, mode=MMR, mmr_threshold=1.1), {}, "mmr_threshold is a number from 0 to 1"),
+        (asked(2, mode=MMR), {"mmr_threshold": -0.1}, "mmr_threshold is a number from 0 to 1"),
         (asked(2, mode=MMR), {"mmr_prefetch_k": -1}, "mmr_prefetch_k.*not negative"),
         (asked(2, mode=MMR), {"mmr_prefetch_k": 1, "mmr_prefetch_factor": 2}, "not both"),
         (asked(2), {"mmr_threshold": 0.5}, "mmr_threshold: only .*mode='mmr'"),

@@ -20,6 +20,7 @@ from llama_index.core.schema import (
     MediaResource,
     Node,
     NodeRelationship,
+    NodeWithScore,
     RelatedNodeInfo,
     TextNode,
 )
@@ -160,11 +161,15 @@ def test_what_llama_index_cannot_serialize_is_refused_by_name(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (text_node("n"), r"a list .* of nodes; got of type TextNode: write \[node\]"),
-        ("hello", "of nodes; got of type str"),
-        (None, "of nodes; got None"),
-        (["hello"], r"nodes\[0\] is of type str: a TextNode"),
-        ([text_node("n"), None], r"nodes\[1\] is None"),
+        (text_node("n"), r"nodes is an iterable of nodes; got TextNode.*Put it into a list"),
+        ("hello", "nodes is an iterable of nodes; got one string: 'hello'"),
+        (None, "nodes is an iterable of nodes; got None"),
+        (5, "nodes is an iterable of nodes; got 5"),
+        ({"a": 1}, "nodes is an iterable of nodes"),
+        (["hello"], r"nodes\[0\] is a node; got 'hello' \(str\)\. Make it one: TextNode"),
+        ([text_node("n"), None], r"nodes\[1\] is a node; got None"),
+        ((text_node("n"), 5), r"nodes\[1\] is a node; got 5"),
+        ([NodeWithScore(node=text_node("n"))], r"nodes\[0\].*Give its \.node"),
     ],
 )
 @pytest.mark.covering(1)

@@ -412,5 +412,5 @@ async def test_booleans_are_reached_by_filters_of_our_own(
 @both_ways
 async def test_what_is_no_filter_is_refused(make: Make, call: Call) -> None:
     for method, args in (("get_nodes", (None, "year > 1")), ("count", (["year"],))):
-        with pytest.raises(InvalidFilterError, match="takes a mapping"):
+        with pytest.raises(InvalidFilterError, match="filters is a MetadataFilters; got"):
             await call(make(), method, *args)

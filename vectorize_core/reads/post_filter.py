@@ -94,8 +94,8 @@ class PostFilter:
         if inside and not plan.complete:
             raise IncompleteAnswerError(
                 "more matches than one answer of the service holds, and a filter in the service's "
-                "own language cannot be evaluated here. Use filter= instead of vectorize_filter=, "
-                "or an index made with record_layout=True"
+                "own language cannot be evaluated here. Write it in this library's own form, or "
+                "use an index made with record_layout=True"
             )
         inside = [
             vector

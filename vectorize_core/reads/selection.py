@@ -125,7 +125,7 @@ async def make_plan(
     """The plan of a filter; a contradiction or no filter at all needs no request."""
     plans.check_unindexed(unindexed)
     if filter is not None and vectorize_filter is not None:
-        raise InvalidInputError("give filter= or vectorize_filter=, not both")
+        raise InvalidInputError(f"give {words.filter} or vectorize_filter=, not both")
     if vectorize_filter is not None:
         if not isinstance(vectorize_filter, Mapping):
             raise InvalidFilterError(

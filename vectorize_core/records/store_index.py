@@ -80,7 +80,7 @@ class StoreIndex:
             raise IndexNotFoundError(
                 f"index {self.name!r}",
                 404,
-                [ApiMessage(3000, "it does not exist; create_index=True lets the store make it")],
+                [ApiMessage(None, "it does not exist; create_index=True lets the store make it")],
             )
         if details is not None and self.metric not in (None, details.config.metric):
             raise ConfigurationError(

@@ -1,0 +1,246 @@
+"""A wrong argument is an error in the words of LlamaIndex's users, before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from llama_index.core import VectorStoreIndex
+from llama_index.core.schema import QueryBundle, TextNode
+from llama_index.core.vector_stores.types import (
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+)
+
+from llama_index_vectorize import VectorizeVectorStore
+from tests.llama_index.helpers import MODEL, equal_to, text_node
+from tests.stores import Call, Make, Recorder, both_ways, vector
+from vectorize_core import IndexNotFoundError, VectorizeClient, VectorizeError
+
+OP, MMR = FilterOperator, VectorStoreQueryMode.MMR
+ONE = MetadataFilter(key="n", value=1)
+NAN = float("nan")
+
+
+def asked(**options: Any) -> VectorStoreQuery:
+    return VectorStoreQuery(**{"query_embedding": vector("a"), "similarity_top_k": 2, **options})
+
+
+def leaf(key: str, operator: FilterOperator, value: Any) -> MetadataFilters:
+    return MetadataFilters(filters=[MetadataFilter(key=key, value=value, operator=operator)])
+
+
+def embedded(embedding: Any) -> TextNode:
+    return TextNode.model_construct(
+        id_="bad", text="t", metadata={}, relationships={}, embedding=embedding
+    )
+
+
+Case = tuple[str, tuple[Any, ...], dict[str, Any], str]
+"""A method, its arguments, and what the error says."""
+NUMBERS: list[Case] = [
+    ("query", (asked(similarity_top_k=wrong),), {}, "similarity_top_k is .*; got")
+    for wrong in ("5", None, 2.5, True, -1, [2], NAN)
+]
+EMBEDDINGS: list[Case] = [
+    ("query", (asked(query_embedding=wrong),), {}, f"query_embedding {says}")
+    for wrong, says in (
+        ("hello", "is a list of numbers; got 'hello'"),
+        (["a"] * 32, "is a list of numbers"),
+        ([NAN] * 32, "has a value that is NaN or infinite"),
+        ([vector("a")], "is a list of numbers"),
+        (5, "is a list of numbers"),
+        ({}, "is a list of numbers"),
+    )
+]
+EMBEDDINGS += [
+    ("query", (asked(query_embedding=[1.0]),), {}, "has 1 dimensions, the index 'docs' has 32"),
+    ("query", (asked(query_embedding=[], node_ids=["a"]),), {}, "has 0 dimensions"),
+    ("add", ([embedded(None)],), {}, r"'bad' has no embedding; embed it first.*nodes\[0\]"),
+    ("add", ([embedded(["a"] * 32)],), {}, "'bad' is a list of numbers"),
+    ("add", ([embedded([1.0])],), {}, "'bad' has 1 dimensions"),
+    ("add", ([embedded([NAN] * 32)],), {}, "'bad' has a value that is not a finite"),
+]
+QUERIES: list[Case] = [
+    *(
+        ("query", (wrong,), {}, r"query is a VectorStoreQuery; got .*as_retriever\(\)")
+        for wrong in ("hello", None, vector("a"), QueryBundle("hello"), {"query_str": "hello"})
+    ),
+    ("query", (asked(query_embedding=None),), {}, "neither an embedding nor filters"),
+    ("query", (asked(mode="nearest"),), {}, "mode is 'default' or 'mmr'; got 'nearest'"),
+    ("query", (asked(mode=None),), {}, "mode is 'default' or 'mmr'; got None"),
+    ("query", (asked(mode=MMR, query_embedding=None),), {}, "mode='mmr' needs an embedding"),
+    *(
+        ("query", (asked(**{name: 0.5}),), {}, f"{name}: only a hybrid or sparse query")
+        for name in ("alpha", "sparse_top_k", "hybrid_top_k")
+    ),
+    ("query", (asked(mmr_threshold=0.5),), {}, "mmr_threshold: only a query with mode='mmr'"),
+    ("query", (asked(),), {"mmr_prefetch_k": 5}, "mmr_prefetch_k: only a query with mode='mmr'"),
+    *(
+        ("query", (asked(mode=MMR, mmr_threshold=wrong),), {}, "mmr_threshold is a number from 0")
+        for wrong in ("0.5", 2, -1, NAN, True)
+    ),
+    *(
+        ("query", (asked(mode=MMR),), {"mmr_prefetch_factor": wrong}, "mmr_prefetch_factor is a")
+        for wrong in ("2", NAN, float("inf"), -1)
+    ),
+    ("query", (asked(mode=MMR),), {"mmr_prefetch_k": "5"}, "mmr_prefetch_k is a whole number"),
+    ("query", (asked(),), {"strict_node_ids": "yes"}, "strict_node_ids is True or False"),
+    ("query", (asked(),), {"max_requests": "5"}, "max_requests is a whole number"),
+]
+IDS: list[Case] = [
+    ("query", (asked(node_ids="a"),), {}, r"node_ids is a list of ids; got 'a'"),
+    ("query", (asked(doc_ids="a"),), {}, r"doc_ids is a list of ids; got 'a'"),
+    ("query", (asked(doc_ids=[None]),), {}, r"doc_ids\[0\] is None"),
+    ("get_nodes", ("a",), {}, "node_ids is a list of ids; got 'a'"),
+    ("get_nodes", (equal_to("n", 1),), {}, "node_ids is a list.*give filters="),
+    ("get_nodes", (5,), {}, "node_ids is a list of ids"),
+    ("delete_nodes", ("a",), {}, "node_ids is a list of ids; got 'a'"),
+    ("delete_nodes", ([None],), {}, r"node_ids\[0\] is None"),
+    ("delete_nodes", ([text_node("a")],), {}, r"node_ids\[0\] is TextNode"),
+    ("delete", (None,), {}, "ref_doc_id is None"),
+    ("delete", (["doc"],), {}, r"ref_doc_id is \['doc'\]"),
+    ("delete_many", ("doc",), {}, "ref_doc_ids is a list of ids; got 'doc'"),
+    ("delete_many", (None,), {}, "ref_doc_ids is a list of ids; got None"),
+    ("delete_nodes", (["a"],), {"vectorize_filter": {"n": 1}}, "combined with node_ids"),
+    ("add", ([text_node("x" * 65)],), {}, "takes 65 bytes.*shorter id.*sha256"),
+]
+FILTERS: list[Case] = [
+    *(
+        case
+        for wrong, says in (
+            ([ONE], r"got \[MetadataFilter.*Write MetadataFilters\(filters="),
+            (ONE, r"got MetadataFilter.*Write MetadataFilters\(filters="),
+            ("n > 1", "got 'n > 1'"),
+            (5, "got 5"),
+        )
+        for case in (
+            ("query", (asked(filters=wrong),), {}, f"filters is a MetadataFilters; {says}"),
+            ("get_nodes", (None, wrong), {}, f"filters is a MetadataFilters; {says}"),
+            ("delete_nodes", (None, wrong), {}, f"filters is a MetadataFilters; {says}"),
+            ("count", (wrong,), {}, f"filters is a MetadataFilters; {says}"),
+            ("explain_filter", (wrong,), {}, f"filters is a MetadataFilters; {says}"),
+        )
+    ),
+    ("get_nodes", (None, leaf("n", OP.GT, ["a"])), {}, "'>' on 'n' takes a string, a number"),
+    ("get_nodes", (None, leaf("n", OP.IN, 5)), {}, "'in' on 'n' takes a list"),
+    ("get_nodes", (None, leaf("n", OP.ANY, "x")), {}, "'any' on 'n' takes a list"),
+    ("get_nodes", (None, leaf("n", OP.TEXT_MATCH, 5)), {}, "'text_match' on 'n' takes a string"),
+    ("get_nodes", (None, leaf("n", OP.EQ, NAN)), {}, "'==' on 'n'.*nan"),
+    ("get_nodes", (None, leaf("n", OP.EQ, "1")), {}, "cannot look up == '1'"),
+    ("get_nodes", (None, leaf("", OP.EQ, 1)), {}, "name of a property"),
+    ("get_nodes", (None, leaf("new", OP.EQ, 1)), {}, r"store\.client\.create_metadata_index"),
+    ("get_nodes", (None, equal_to("n", 1)), {"unindexed": "all"}, "unindexed is 'error' or"),
+    (
+        "get_nodes",
+        (None, equal_to("n", 1)),
+        {"vectorize_filter": {"n": 1}},
+        "give filters= or vectorize_filter=",
+    ),
+    ("explain_filter", (equal_to("n", 1), "5"), {}, "similarity_top_k is a whole number"),
+]
+CASES = [*NUMBERS, *EMBEDDINGS, *QUERIES, *IDS, *FILTERS]
+NOT_OURS = re.compile(r"LangChain|key_encoder|client\.index\(|\bF\(|\$\w|filter=(?<!filters=)")
+"""What users of LlamaIndex do not know."""
+
+
+@pytest.fixture
+def filled(make: Make) -> VectorizeVectorStore:
+    store: VectorizeVectorStore = make(metadata_indexes={"n": "number"})
+    store.add([text_node("a", "doc", n=1), text_node("b", n=2)])
+    # What an index is like is known then.
+    assert len(store.query(asked(filters=equal_to("n", 1))).nodes or ()) == 1
+    return store
+
+
+@both_ways
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[3][:40]}")
+@pytest.mark.covering(1)
+async def test_a_wrong_argument_is_named(
+    filled: VectorizeVectorStore, sent: Recorder, call: Call, case: Case
+) -> None:
+    method, args, options, message = case
+    sent.ops.clear()
+    with pytest.raises(VectorizeError, match=message) as caught:
+        await call(filled, method, *args, **options)
+    assert [op for op in sent.ops if op.kind != "read"] == []
+    assert not NOT_OURS.search(str(caught.value).replace("vectorize_filter=", ""))
+    words = re.findall(r"\w\w+", str(caught.value))
+    assert not [one for one, other in pairwise(words) if one == other]
+
+
+@both_ways
+async def test_what_plainly_means_a_number_is_one(filled: VectorizeVectorStore, call: Call) -> None:
+    for number in (np.int64(1), 1.0, np.float32(1)):
+        given = asked(similarity_top_k=number, query_embedding=np.array(vector("a")))
+        before = vars(given).copy()
+        assert (await call(filled, "query", given)).ids == ["a"]
+        assert vars(given) == before
+        mmr = asked(similarity_top_k=number, mode="mmr", mmr_threshold=np.float64(0.5))
+        assert (await call(filled, "query", mmr, mmr_prefetch_factor=number)).ids == ["a"]
+        restricted = asked(similarity_top_k=number, node_ids=("b", 5))
+        assert (await call(filled, "query", restricted)).ids == ["b"]
+
+
+@both_ways
+async def test_a_retriever_is_told_in_its_words(
+    filled: VectorizeVectorStore, sent: Recorder, call: Call
+) -> None:
+    index = VectorStoreIndex.from_vector_store(filled, MODEL)
+    sent.ops.clear()
+    for retriever, text, message in (
+        (index.as_retriever(), "", "text is empty"),
+        (index.as_retriever(similarity_top_k="5"), "q", "similarity_top_k is a whole number"),
+        (index.as_retriever(filters=[ONE]), "q", r"Write MetadataFilters\(filters="),
+        (index.as_retriever(vector_store_query_mode="mmr", alpha=0.5), "q", "alpha: only a hybrid"),
+    ):
+        with pytest.raises(VectorizeError, match=message):
+            await call(retriever, "retrieve", text)
+    assert sent.ops == []
+    (found,) = await call(index.as_retriever(filters=equal_to("n", 1)), "retrieve", "")
+    assert found.node.node_id == "a"
+
+
+@both_ways
+async def test_keywords_are_looked_for_where_users_know_them(
+    filled: VectorizeVectorStore, call: Call
+) -> None:
+    for method, args, wrong, hint in (
+        ("query", (asked(),), {"k": 3}, r"VectorStoreQuery\(\) takes 'similarity_top_k'"),
+        ("query", (asked(),), {"filters": None}, r"VectorStoreQuery\(\) takes that"),
+        ("count", (), {"limit": 3}, r"get_nodes\(\) takes that"),
+        ("delete_nodes", (), {"include_embeddings": True}, r"get_nodes\(\) takes that"),
+    ):
+        name = r"VectorizeVectorStore\.a?" + method
+        with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected .*; {hint}"):
+            await call(filled, method, *args, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"node_layout": "small"}, "node_layout is 'compact' or 'stock'; got 'small'"),
+        ({"show_progress": "yes"}, "show_progress is True or False; got 'yes'"),
+        ({"unindexed": "all"}, "unindexed is 'error' or 'scan'; got 'all'"),
+        ({"texts": 5}, "texts= is a TextStore or a LlamaIndex BaseKVStore"),
+        ({"metadata_indexes": ["a"]}, "metadata_indexes is a dict"),
+    ],
+)
+def test_a_wrong_setting_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(VectorizeError, match=message):
+        VectorizeVectorStore("docs", path=":memory:", **given)
+
+
+@both_ways
+async def test_an_index_that_is_missing_is_told_once(client: VectorizeClient, call: Call) -> None:
+    store = VectorizeVectorStore("nope", client=client)
+    for method, args in (("query", (asked(),)), ("add", ([text_node("a")],)), ("count", ())):
+        with pytest.raises(IndexNotFoundError, match="create_index=True lets the store") as caught:
+            await call(store, method, *args)
+        assert "client.create_index" not in str(caught.value)
