@@ -161,6 +161,6 @@ def test_an_index_that_is_not_there(run: Any, place: Any, command: str) -> None:
 
 def test_escape_sequences_of_strangers_are_shown_not_obeyed(run: Any, place: Any) -> None:
     place.client.index("docs").upsert([Vector("\x1b[31mred", [1.0] * 32)])
-    assert "\\x1b[31mred" in run("list", "docs", *place.options).stdout.splitlines()
+    assert '"\\u001b[31mred"' in run("list", "docs", *place.options).stdout.splitlines()
     found = json.loads(run("list", "docs", *place.options, "--json").stdout)
     assert "\x1b[31mred" in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any, TypeVar
@@ -13,9 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vectorize_core.cli.lines import as_line
+
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, under the names of the API.")]
 
+_CONTROL = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""What JSON leaves as it is, and a terminal may not."""
 _MAX_SHOWN_VALUES = 8
 _ROWS_PER_WRITE = 1_000
 
@@ -42,9 +47,8 @@ def print_json_array(items: Iterable[Any]) -> None:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Lines on stdout, printed while they are being read."""
-    for chunk in chunks(lines, _ROWS_PER_WRITE):
-        typer.echo("\n".join(map(escaped, chunk)))
+    """Lines on stdout, printed while they are being read; off a terminal as `lines.as_line`."""
+    print_lines_of((line,) for line in lines)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -63,8 +67,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def print_lines_of(rows: Iterable[Sequence[Any]]) -> None:
     """A line a row, tab-separated, whether on a terminal or not."""
+    terminal = on_terminal()
+    column = _plain if terminal else _exact
     for chunk in chunks(rows, _ROWS_PER_WRITE):
-        typer.echo("\n".join("\t".join(map(_plain, row)) for row in chunk))
+        text = "\n".join("\t".join(map(column, row)) for row in chunk)
+        # Another program is sent UTF-8, whatever the encoding of a terminal would be.
+        typer.echo(text if terminal else text.encode())
 
 
 def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
@@ -116,6 +124,15 @@ def _plain(value: Any) -> str:
     if value is None:
         return ""
     return escaped(value if isinstance(value, str) else json_text(value).decode())
+
+
+def _exact(value: Any) -> str:
+    """A value for another program, on one line and without a tab."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return as_line(value)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text(value).decode())
 
 
 def _cell(value: Any) -> Text:

@@ -11,6 +11,7 @@ import typer
 
 from vectorize_core import limits
 from vectorize_core.cli import api_json, output
+from vectorize_core.cli.lines import from_lines
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import IndexName, Target, with_target
 from vectorize_core.index import Index
@@ -114,7 +115,7 @@ def _ids_given(arguments: list[str]) -> Iterable[str]:
     """The ids of a command line; if it is ``-``, the lines of stdin."""
     if arguments != ["-"]:
         return arguments
-    return (line for line in map(str.strip, sys.stdin) if line)
+    return from_lines(sys.stdin.buffer)
 
 
 def _found(index: Index, ids: Iterable[str], missing: list[str]) -> Iterator[Vector]:
