@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +16,7 @@ from vectorize_core.errors import VectorizeError
 
 if TYPE_CHECKING:
     from vectorize_core.local import Service
+    from vectorize_core.local.integrity import Finding
 
 _NAMED_IDS = 10
 
@@ -68,12 +69,13 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read all of an embedded Vectorize and compare it with its checksums.
+    """Read all of an embedded Vectorize, and of its long texts, and compare it with its checksums.
 
     The exit code is 1 if anything is wrong and not repaired.
     """
     with _service(target) as service:
         found = service.check(repair=repair)
+    found = replace(found, findings=(*found.findings, *_text_findings(target)))
     if as_json:
         output.print_json({"ok": found.ok, **asdict(found)})
     else:
@@ -88,6 +90,15 @@ def check(
         typer.echo(f"{found.vectors} vectors checked, {len(found.findings)} problems found")
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _text_findings(target: Target) -> list[Finding]:
+    """What is wrong with the long texts, which the embedded Vectorize itself does not know."""
+    from vectorize_core.local.integrity import Finding  # noqa: PLC0415 (sqlite3, where used)
+    from vectorize_core.texts import checking  # noqa: PLC0415
+
+    problems = [] if target.path is None else checking.check(existing_directory(target.path))
+    return [Finding(None, problem) for problem in problems]
 
 
 @contextmanager

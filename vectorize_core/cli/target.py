@@ -183,9 +183,13 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
 
 def existing_directory(directory: Path) -> Path:
     """``directory`` if it holds a Vectorize: to open any other would make an empty one."""
-    from vectorize_core.local.storage import FILE_NAME  # noqa: PLC0415 (sqlite3, only where used)
+    from vectorize_core.local.storage import (  # noqa: PLC0415 (sqlite3, only where used)
+        FILE_NAME,
+        missing_database,
+    )
 
-    if not (directory / FILE_NAME).is_file():
+    # One that has lost its database is damaged, which the embedded Vectorize itself says.
+    if not (directory / FILE_NAME).is_file() and missing_database(directory) is None:
         raise VectorizeError(
             f"there is no embedded Vectorize in {directory}. One is made by path= of a store, by "
             "VectorizeClient.local(path), or by: vectorize-stores serve --data DIR"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, Final
 
 from vectorize_core.local import faults, schema
 from vectorize_core.local.checksums import damaged
@@ -20,6 +20,10 @@ _COLUMNS = (
     "id, name, dimensions, metric, description, created, submitted, "
     "generation, slots, dead, inserted, properties, clock"
 )
+
+
+_JITTER: Final = 1.0
+"""Seconds that the clock may go back without being taken to be set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,26 @@ class Index:
         seal(tx, "indexes", self.id)
 
     def now(self, clock: float) -> float:
-        """The index's own time, which never goes back, even if the clock does."""
-        return max(clock, self.submitted)
+        """The index's own time: the clock's, but that it never goes back.
+
+        If the clock has been set back since the latest mutation, it goes on from there; see
+        `lags`.
+        """
+        passed = clock - (self.submitted if self.clock is None else self.clock)
+        return max(clock, self.submitted + max(0.0, passed))
+
+    def lags(self, clock: float) -> bool:
+        """Whether the clock has been set back, so that `now` stands still until it is noted."""
+        return clock < (self.submitted if self.clock is None else self.clock) - _JITTER
+
+    def note(self, tx: Connection, clock: float) -> Index:
+        """Note what the clock says now, when it is `now` by the index's own time."""
+        submitted = self.now(clock)
+        tx.execute(
+            "UPDATE indexes SET submitted = ?, clock = ? WHERE id = ?",
+            (submitted, clock, self.id),
+        )
+        return replace(self, submitted=submitted, clock=clock)
 
     def details(self) -> IndexDetails:
         """The index in the form that the API returns."""

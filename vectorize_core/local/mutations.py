@@ -63,7 +63,6 @@ def submit(
         (index.id, mutation_id, kind, now, processed, visible),
     ).lastrowid
     assert seq is not None
-    tx.execute("UPDATE indexes SET submitted = ? WHERE id = ?", (now, index.id))
     if visible <= now:
         index = vectors.apply(tx, value_stores, index, kind, records, seq=seq, processed=processed)
         _retire(tx, seq)

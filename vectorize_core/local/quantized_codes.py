@@ -1,7 +1,8 @@
 """The extra ``fast``: turbovec scans 4-bit codes for candidates, which are then scored exactly.
 
 The codes are derived from the values, a tenth of their size, and made when a large index is first
-searched. Their file only saves time: if it is missing or cannot be read, they are made again.
+searched. Their file only saves time: if it is missing, damaged or of other rows, they are made
+again.
 Scores stay exact; a near vector can be missed, but with the lists below none was among 300,000 real
 embeddings (docs/storage.md).
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import importlib
 import logging
 import threading
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,9 @@ WORTHWHILE: Final = 20_000_000
 """Codes are used from so many numbers on: they are faster than the values then."""
 _MIN_CANDIDATES: Final = 300
 _CANDIDATES_PER_RESULT: Final = 10
+CHECKSUM_SUFFIX: Final = ".sum"
+"""Of the file beside the codes that holds their checksum."""
+_FILE_BLOCK: Final = 1 << 20
 _BITS: Final = 4
 _MULTIPLE: Final = 8
 """The dimensions must be a multiple of this for turbovec."""
@@ -132,6 +137,8 @@ class QuantizedCodes:
         if self._path is None or not self._path.exists():
             return None
         try:
+            if not self._is_intact():
+                raise ValueError("it does not have its checksum")
             codes = library.TurboQuantIndex.load(str(self._path))
         except (OSError, ValueError) as error:
             _log.warning("%s cannot be read and is made anew: %r", self._path, error)
@@ -147,6 +154,25 @@ class QuantizedCodes:
         if self._path is not None:
             # Not synced: after a loss of power the codes are made again.
             self._codes.write(str(self._path), durable=False)
+            self._path.with_suffix(CHECKSUM_SUFFIX).write_text(self._checksum(self._path), "ascii")
+
+    def _is_intact(self) -> bool:
+        """Whether the file is the one that was written last, for these rows."""
+        assert self._path is not None
+        try:
+            written = self._path.with_suffix(CHECKSUM_SUFFIX).read_text("ascii")
+        except FileNotFoundError:
+            return False
+        return written == self._checksum(self._path)
+
+    @staticmethod
+    def _checksum(path: Path) -> str:
+        """The checksum of a file of codes, with the name of its rows."""
+        checksum = 0
+        with path.open("rb") as file:
+            while block := file.read(_FILE_BLOCK):
+                checksum = zlib.crc32(block, checksum)
+        return f"{path.stem} {checksum:08x}\n"
 
 
 def _library() -> Any:

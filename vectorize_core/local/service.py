@@ -363,7 +363,7 @@ class Service:
         return mutations.submit(
             tx,
             self._database.value_stores,
-            index,
+            index.note(tx, self._clock()),
             kind,
             records,
             now=now,
@@ -387,9 +387,12 @@ class Service:
         while True:
             with self._database.reading() as tx:
                 index = self._find(tx, name)
-                now = index.now(self._clock())
+                clock = self._clock()
+                now = index.now(clock)
+                # A clock that was set back is noted, so that time goes on for what is pending.
+                settled = not (mutations.any_due(tx, index, now) or index.lags(clock))
                 # Where nothing can be written, what is due stays so.
-                if self._database.is_read_only or not mutations.any_due(tx, index, now):
+                if self._database.is_read_only or settled:
                     yield tx, index, now
                     return
             # Due mutations are committed before they are read: a snapshot must not be undone.
@@ -401,7 +404,10 @@ class Service:
         self._check_made(name)
         with self._database.writing() as tx:
             index = self._find(tx, name)
-            now = index.now(self._clock())
+            clock = self._clock()
+            now = index.now(clock)
+            if index.lags(clock):
+                index = index.note(tx, clock)
             yield tx, mutations.apply_due(tx, self._database.value_stores, index, now), now
 
     def _check_made(self, name: str) -> None:

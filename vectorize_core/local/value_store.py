@@ -286,6 +286,7 @@ class ValueStores:
             codes = self.codes_path(index_id, generation)
             if codes is not None:
                 codes.unlink(missing_ok=True)
+                codes.with_suffix(".sum").unlink(missing_ok=True)
         except OSError as error:
             _log.warning("a file that is not used any more cannot be deleted: %s", error)
 

@@ -11,7 +11,7 @@ from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Match, Vector
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.state.index_state import IndexState
-from vectorize_core.texts.store import TextStore
+from vectorize_core.texts.store import TextStore, is_intact
 from vectorize_core.transport.io import Io
 
 V = TypeVar("V", bound=Match | Vector)
@@ -50,7 +50,8 @@ class TextReading:
     async def records(self, io: Io, vectors: Sequence[V]) -> list[tuple[V, Record]]:
         """Vectors with their records; those that are gone are left out.
 
-        `MissingTextError` for a text that is missing, unless that is to be an empty one.
+        `MissingTextError` for a text that is missing, or not the one that was written, unless
+        that is to be an empty one.
         """
         records = await self.current(io, vectors)
         pairs = zip(vectors, records, strict=True)
@@ -98,6 +99,16 @@ class TextReading:
         if self.texts is None or not wanted:
             return records
         found = await self.texts.get(io, self.state.name, wanted)
+        damaged = {name for name, text in found.items() if not is_intact(name, text)}
+        if damaged and self.on_missing_text == "error":
+            pairs = zip(vectors, names, strict=True)
+            vector_id, name = next((v.id, n) for v, n in pairs if n in damaged)
+            raise MissingTextError(
+                f"the text of record {vector_id!r} is damaged: in {self.texts!r}, {name!r} is not "
+                "the text that was written, whose digest is in that name. Write the record again, "
+                "or take it for empty with on_missing_text='empty'"
+            )
+        found = {name: text for name, text in found.items() if name not in damaged}
         return [
             replace(record, text=found[name]) if name in found else record
             for record, name in zip(records, names, strict=True)

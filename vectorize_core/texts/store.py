@@ -7,6 +7,7 @@ finds them.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -16,6 +17,8 @@ from vectorize_core import jsontext
 from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
+_TEXT = re.compile(r"vs-[0-9a-f]{32}-([0-9a-f]{32})")
+"""The name of a text, with the digest of it."""
 Versions = dict[str, float]
 """The names of the texts of a record, each with the time it was last put, in seconds."""
 
@@ -92,5 +95,11 @@ def read_versions(written: str | None) -> Versions:
     return {name: put for name, put in listed.items() if type(put) in (int, float)}
 
 
+def is_intact(name: str, text: str) -> bool:
+    """Whether a text is the one that its name was made for; so is any under another's name."""
+    named = _TEXT.fullmatch(name)
+    return named is None or named[1] == _digest(text)
+
+
 def _digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

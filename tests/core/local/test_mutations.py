@@ -173,3 +173,40 @@ def test_a_listing_is_of_what_was_seen_when_it_began(make, clock):
 def test_delays_are_durations(name, seconds):
     with pytest.raises(ValueError, match=name):
         Behavior(**{name: seconds})
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_a_clock_that_once_ran_ahead_hides_no_later_write(make, tmp_path, clock, reopened):
+    """Hours after it was set right, each write is visible after its own delay, in order."""
+    service = make(tmp_path, process_delay=10, propagate_delay=10, metadata_index_delay=30)
+    service.create_index("docs", IndexConfig(32))
+    right = clock.now
+    clock.now += 5 * 3600
+    service.upsert("docs", [Vector("a", ONES, None, {"n": 0})])
+    clock.now = right + 60
+    if reopened:
+        service.close()
+        service = make(tmp_path, process_delay=10, propagate_delay=10, metadata_index_delay=30)
+    # Also what was pending when it was set back.
+    service.list_vectors("docs")
+    clock.now += 21
+    assert service.list_vectors("docs").ids == ("a",)
+    service.create_metadata_index("docs", "n", "number")
+    clock.now += 31
+    for n in range(3):
+        service.upsert("docs", [Vector("a", ONES, None, {"n": n}), Vector(f"b{n}", ONES)])
+        clock.now += 21
+        assert service.get_by_ids("docs", ["a"])[0].metadata == {"n": n}
+        found = service.query("docs", vector=ONES, filter={"n": n})
+        assert [match.id for match in found.matches] == ["a"]
+    service.delete_by_ids("docs", ["a"])
+    clock.now -= 7200
+    assert "a" in service.list_vectors("docs").ids
+    clock.now += 21
+    assert "a" not in service.list_vectors("docs").ids
+    # The time that is told never goes back, and is the clock's again when that has caught up.
+    assert service.index_info("docs").processed_up_to_datetime.timestamp() > right + 5 * 3600
+    clock.now = right + 9 * 3600
+    service.upsert("docs", [Vector("z", ONES)])
+    clock.now += 21
+    assert service.list_vectors("docs").ids[-1] == "z"
