@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.schema import (
+    BaseNode,
+    ImageDocument,
+    IndexNode,
+    MediaResource,
+    Node,
+    NodeRelationship,
+    RelatedNodeInfo,
+    TextNode,
+)
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters, VectorStoreQuery
 
 import langchain_vectorize
@@ -68,6 +77,36 @@ async def test_what_langchain_wrote_is_read_by_llama_index_and_back(
     filters = MetadataFilters(filters=[MetadataFilter(key="year", value=1999)])
     got = await call(reading.llama, "get_nodes", None, filters)
     assert {d.id for d in found} == {n.node_id for n in got} == {"a", "b"}
+
+
+@both_ways
+async def test_nodes_of_any_class_are_read_by_langchain_too(
+    client: VectorizeClient, call: Call
+) -> None:
+    both = Both(client)
+    image = MediaResource(path="a.png")
+    nodes: list[BaseNode] = [
+        Node(id_="image", image_resource=image, embedding=vector("image")),
+        ImageDocument(id_="photo", image_resource=image, embedding=vector("photo")),
+        IndexNode(id_="index", text="an index", index_id="i", embedding=vector("index")),
+    ]
+    await call(both.llama, "add", nodes)
+    found = await both.chain_records(call, "image")
+    assert sorted((row[0], row[1]) for row in found) == [
+        ("image", ""),
+        ("index", "an index"),
+        ("photo", ""),
+    ]
+
+
+@both_ways
+async def test_metadata_of_langchain_with_keys_of_any_type_are_read(
+    client: VectorizeClient, call: Call
+) -> None:
+    both = Both(client)
+    document = Document.model_construct(id="a", page_content="t", metadata={1: "one", "b": 2})
+    await call(both.chain, "add_documents", [document])
+    assert await both.llama_records(call, "t") == [("a", "t", shape({"b": 2, "1": "one"}))]
 
 
 @both_ways

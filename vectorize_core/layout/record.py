@@ -258,7 +258,12 @@ class RecordReader:
 
 
 def text_of(record: Record) -> str:
-    """The text of a record; `MissingTextError` naming the keys it has if there is none."""
+    """The text of a record, empty for a node that has none.
+
+    `MissingTextError` naming the keys that there are if there should be one.
+    """
+    if record.text is None and record.node is not None and record.text_name is None:
+        return ""
     if record.text is None:
         raise MissingTextError(
             f"vector {record.id!r} has no text; its metadata has the keys "
