@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.client [--quick] [--server real]`` adds 10,000 texts of about 300 characters
 (384 dimensions) and searches (k=10, with metadata), one by one and 16 at once, sync and async, with
-a round trip of 0 and of 30 ms; a new connection takes two round trips more. All in one run and in
-turns. "wall" is what the caller waits for, "cpu" what this process computes meanwhile. The server
-computes in another, next to nothing; the local server (``--server real``) is always 0 ms away.
+a round trip of 0 and of 30 ms; a new connection takes two round trips more. Async, it also starts
+800 searches at once, beside 800 that start 32 at a time. All in one run and in turns. "wall" is
+what the caller waits for, "cpu" what this process computes meanwhile. The server computes in
+another, next to nothing; the local server (``--server real``) is always 0 ms away.
 
 All clients verify the server's certificate, with certifi's certificates and the run's own, which
 they find by SSL_CERT_FILE and REQUESTS_CA_BUNDLE: as much to load as without either. The embedding
@@ -29,6 +30,7 @@ from benchmarks.turns import (
     Contender,
     Goal,
     in_event_loop,
+    in_tasks,
     in_this_thread,
     load,
     print_table,
@@ -38,6 +40,7 @@ from benchmarks.turns import (
 from vectorize_core.writes.writing import DEFAULT_CONCURRENCY
 
 AT_ONCE = 16
+BURST = 800
 OTHER = "langchain-cloudflare"
 
 
@@ -76,6 +79,8 @@ class Comparison:
         self._search("one by one", rounds, each, 1, at_once=1)
         rounds, each = self._plan.at_once
         self._search(f"{AT_ONCE} at once", rounds, each, AT_ONCE, at_once=AT_ONCE)
+        if self._runner is not None:
+            self._burst()
         self._add()
         return self.goals
 
@@ -98,6 +103,23 @@ class Comparison:
             self._compare(title, index, 1.10)
             self._compare(title, store, 1.10)
         self._compare(title, other, 30, at_least=True)
+
+    def _burst(self) -> None:
+        """Searches that one ``gather`` starts, beside as many that start 32 at a time."""
+        texts = [self._work.texts[:BURST]]
+        bounded = Contender("32 at a time", partial(self._searches, 32), texts)
+        unbounded = Contender("all by one gather", partial(self._searches, BURST), texts)
+        unbounded.beside = bounded
+        contenders = [bounded, unbounded]
+        for contender in contenders:
+            contender.looks = []
+        take_turns(contenders, self._drive, self._server, rounds=self._plan.at_once[0])
+        title = f"{BURST} searches, {self._where}"
+        print_table(title, contenders, "s")
+        self._compare(title, unbounded, 1.15)
+
+    async def _searches(self, at_once: int, texts: Sequence[str]) -> None:
+        await in_tasks(self._ours.asearch, texts, at_once)
 
     def _add(self) -> None:
         # Each turn's ids are new, and made before.

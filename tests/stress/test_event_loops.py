@@ -140,7 +140,7 @@ def test_loops_come_and_go(
         run = Run(kind, store, seed)
         run.go()
         # One more loop lets go of those that were only closed.
-        asyncio.run(run.program(random.Random(seed)))
+        run.check(asyncio.run(kind.search(async_call, store, "a")), "a")
         assert run.wrong == []
         assert run.right
         if options is over_http:

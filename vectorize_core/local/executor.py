@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
@@ -47,6 +48,15 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
 }
 
 
+class _Busy:
+    """How many operations are on their way; none begins while its lock is held."""
+
+    def __init__(self) -> None:
+        # Of a kind that the __del__ of something collected meanwhile may take, too.
+        self.lock = threading.RLock()
+        self.operations = 0
+
+
 class EmbeddedExecutor:
     """Carries out operations on a `Service`, and on the D1 databases beside it.
 
@@ -58,11 +68,15 @@ class EmbeddedExecutor:
         self.service = service
         self._databases = D1Databases(path)
         self._use = Use()
+        self._busy: dict[int, _Busy] = {}
         self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         self._use.check()
+        busy = self._busy_here()
+        with busy.lock:
+            busy.operations += 1
         try:
             return Answer(cast("T", self._carry_out(op)))
         except ServiceFault as fault:
@@ -70,6 +84,13 @@ class EmbeddedExecutor:
             raise error_from_answer(str(op), fault.status, messages) from None
         except KeyboardInterrupt as interruption:
             raise interruption from InterruptionError(None)
+        finally:
+            with busy.lock:
+                busy.operations -= 1
+
+    def _busy_here(self) -> _Busy:
+        # By process: another thread may hold the lock when this one forks.
+        return self._busy.setdefault(os.getpid(), _Busy())
 
     def _carry_out(self, op: Op[Any]) -> Any:
         if isinstance(op, d1.ReadD1):
@@ -113,9 +134,10 @@ class EmbeddedExecutor:
         self.service.close()
 
     async def aclose(self) -> None:
-        """Stop the threads and close the files; later calls of other loops begin them again.
+        """Stop the threads, and close the files unless others are using them.
 
-        No operation can follow in this loop. What is in memory stays.
+        Later calls of other loops open them again. No operation can follow in this loop. What is in
+        memory stays.
         """
         self._use.leave()
         try:
@@ -127,8 +149,11 @@ class EmbeddedExecutor:
 
     def _release(self) -> None:
         self._stop_threads()
-        self._databases.release()
-        self.service.release()
+        busy = self._busy_here()
+        with busy.lock:
+            if not busy.operations:
+                self._databases.release()
+                self.service.release()
 
     def _stop_threads(self) -> None:
         for pid, reads in [*self._pools]:

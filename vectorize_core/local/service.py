@@ -91,7 +91,10 @@ class Service:
         workers.stop()
 
     def release(self) -> None:
-        """Close files and end threads until they are needed again; what is in memory stays."""
+        """Close files and end threads until they are needed again; what is in memory stays.
+
+        No call may be on its way meanwhile.
+        """
         self._scrub.close()
         self._database.release()
         self._snapshots.clear()

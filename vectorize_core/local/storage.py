@@ -103,24 +103,25 @@ class Database:
     def close(self) -> None:
         """Close it once running transactions have ended; safe to call again."""
         self._closed = True
-        self._shut()
-
-    def release(self) -> None:
-        """Close the files until they are needed again; what is in memory stays."""
-        if self.directory is not None:
-            self._shut()
-
-    def _shut(self) -> None:
         self._file.close()
         self.value_stores = ValueStores(self.directory)
+
+    def release(self) -> None:
+        """Close the files until they are needed again, while nobody uses this; memory stays."""
+        if self.directory is not None:
+            self._file.close()
+            self._forget_values()
 
     def after_fork_in_child(self) -> None:
         """Forget the parent's files of values, which another thread may have been changing."""
         if self.directory is not None:
-            token = getattr(self.value_stores, "token", None)
-            self.value_stores = ValueStores(self.directory)
-            if token is not None:
-                self.value_stores.token = token
+            self._forget_values()
+
+    def _forget_values(self) -> None:
+        token = getattr(self.value_stores, "token", None)
+        self.value_stores = ValueStores(self.directory)
+        if token is not None:
+            self.value_stores.token = token
 
     def _check_open(self) -> None:
         if self._closed:

@@ -211,7 +211,7 @@ class _SyncClient:
         self.client = client
         self._users = 0
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def enter(self) -> bool:
         with self._lock:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from vectorize_core.errors import ConnectionFailedError
 from vectorize_core.transport.workers import MOMENT, check_running
 
-AT_ONCE: Final = 64
+AT_ONCE: Final = 32
 """Requests at once in each event loop, and as many in all threads together."""
 
 
@@ -79,7 +79,8 @@ class _ThreadQueue:
     def __init__(self, free: int) -> None:
         self._free = free
         self._waiting: deque[threading.Event] = deque()
-        self._lock = threading.Lock()
+        # Of a kind that the __del__ of something collected meanwhile may take, too.
+        self._lock = threading.RLock()
 
     def enter(self, seconds: float) -> bool:
         """Whether there was a turn in so many seconds."""
