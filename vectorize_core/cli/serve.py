@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vectorize_core import jsontext
+from vectorize_core import jsontext, paths
 from vectorize_core.behavior import Behavior
 from vectorize_core.cli.errors import fail, report_errors
 from vectorize_core.cli.output import on_terminal, print_json
@@ -30,8 +30,8 @@ _VALUE_OF_TOKEN_VARIABLE = f"$env:{TOKEN_VARIABLE}" if _POWERSHELL else f'"${TOK
 @report_errors
 def serve(
     data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", file_okay=False, help="Keep the data here; else in memory."),
+        str | None,
+        typer.Option(metavar="DIR", help="Keep the data here; else in memory."),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -180,8 +180,10 @@ def _check_token(token: str | None) -> None:
         raise typer.BadParameter("--token must not have a space: no HTTP header could carry it")
 
 
-def _check_data(data: Path) -> None:
+def _check_data(data: str) -> None:
     """Read the data before anything is announced, for an error to come first."""
+    if Path(paths.absolute(data, "--data")).is_file():
+        raise typer.BadParameter(f"--data {data} is a file; give a directory")
     with VectorizeClient.local(data) as client:
         client.list_indexes()
 

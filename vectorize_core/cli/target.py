@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
+from vectorize_core import paths
 from vectorize_core.cli.errors import as_options, fail, report_errors
 from vectorize_core.client import VectorizeClient
 from vectorize_core.errors import ConnectionFailedError, VectorizeError
@@ -34,7 +35,7 @@ class Target:
     """The values of these options. What they leave out comes from the environment."""
 
     path: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--path",
             metavar="DIR",
@@ -90,7 +91,9 @@ class Target:
     ] = None
 
     def check(self) -> None:
-        """Refuse options that contradict each other."""
+        """Refuse options that contradict each other, and a path that is none."""
+        if self.path is not None:
+            paths.absolute(self.path, "--path")
         others = [f.name for f in fields(self) if f.name != "path" and getattr(self, f.name)]
         if self.path is not None and others:
             raise typer.BadParameter(
@@ -181,15 +184,19 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
     return run
 
 
-def existing_directory(directory: Path) -> Path:
-    """``directory`` if it holds a Vectorize: to open any other would make an empty one."""
+def existing_directory(path: str) -> str:
+    """``path`` as an absolute one, if it holds a Vectorize: any other would read as empty."""
     from vectorize_core.local.storage import (  # noqa: PLC0415 (sqlite3, only where used)
         FILE_NAME,
         missing_database,
     )
 
-    # One that has lost its database is damaged, which the embedded Vectorize itself says.
-    if not (directory / FILE_NAME).is_file() and missing_database(directory) is None:
+    directory = paths.absolute(path, "--path")
+    with paths.explained("the embedded Vectorize", directory):
+        found = Path(directory, FILE_NAME).exists()
+        # One that has lost its database is damaged, which the embedded Vectorize itself says.
+        found = found or missing_database(Path(directory)) is not None
+    if not found:
         raise VectorizeError(
             f"there is no embedded Vectorize in {directory}. One is made by path= of a store, by "
             "VectorizeClient.local(path), or by: vectorize-stores serve --data DIR"

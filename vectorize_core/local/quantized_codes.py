@@ -152,9 +152,14 @@ class QuantizedCodes:
     def _save(self) -> None:
         self._saved = len(self._codes)
         if self._path is not None:
-            # Not synced: after a loss of power the codes are made again.
-            self._codes.write(str(self._path), durable=False)
-            self._path.with_suffix(CHECKSUM_SUFFIX).write_text(self._checksum(self._path), "ascii")
+            try:
+                # Not synced: after a loss of power the codes are made again.
+                self._codes.write(str(self._path), durable=False)
+                checksum = self._checksum(self._path)
+                self._path.with_suffix(CHECKSUM_SUFFIX).write_text(checksum, "ascii")
+            except Exception as error:
+                # Such as a directory that is read-only. They are made again when it is opened.
+                _log_once(f"the codes of an index cannot be kept: {error}", logging.INFO)
 
     def _is_intact(self) -> bool:
         """Whether the file is the one that was written last, for these rows."""

@@ -21,7 +21,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from vectorize_core import jsontext
+from vectorize_core import forks, jsontext
 from vectorize_core.models import Vector
 
 Kind = Literal["upsert", "insert", "delete"]
@@ -173,7 +173,7 @@ class OwnWrites:
     _visible: float = -math.inf
     _gone: float = -math.inf
     _clock: count[int] = field(default_factory=count)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = field(default_factory=forks.lock)
 
     def moment(self) -> int:
         """The next moment of the counter."""

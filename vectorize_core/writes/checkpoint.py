@@ -17,6 +17,7 @@ import os
 import uuid
 from array import array
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any, Final
 
 import orjson
 
-from vectorize_core import jsontext
+from vectorize_core import jsontext, paths
 from vectorize_core.errors import (
     CheckpointMismatchError,
     IndexNotFoundError,
@@ -215,7 +216,8 @@ class _File(Checkpoint):
         self._identity: _Identity | None = None
         self._seed = uuid.uuid4()
         self._end = 0
-        self._load()
+        with self._explained():
+            self._load()
 
     async def check(self, io: Io) -> None:
         """Raise `CheckpointMismatchError` if the file is of a write to another index."""
@@ -258,15 +260,22 @@ class _File(Checkpoint):
         await self._append(io, lines)
 
     async def finish(self, io: Io) -> None:
-        await io.offload(lambda: self._path.unlink(missing_ok=True))
+        await io.offload(self._remove)
 
     async def _append(self, io: Io, lines: Sequence[Mapping[str, object]]) -> None:
         if lines:
             content = b"".join(orjson.dumps(line) + b"\n" for line in lines)
             await io.offload(lambda: self._write(content))
 
+    def _remove(self) -> None:
+        with self._explained():
+            self._path.unlink(missing_ok=True)
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return paths.explained("the checkpoint (resume=)", str(self._path))
+
     def _write(self, content: bytes) -> None:
-        with self._path.open("r+b" if self._end else "wb") as file:
+        with self._explained(), self._path.open("r+b" if self._end else "wb") as file:
             # Overwrites a line that a crash cut off.
             file.seek(self._end)
             file.write(content)
@@ -276,6 +285,8 @@ class _File(Checkpoint):
     def _load(self) -> None:
         if not self._path.parent.is_dir():
             raise InvalidInputError(f"resume={str(self._path)!r}: there is no such directory")
+        if self._path.is_dir():
+            raise InvalidInputError(f"resume={str(self._path)!r} is a directory; give a file in it")
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -326,7 +337,10 @@ async def open_checkpoint(io: Io, resume: Resume | None, state: IndexState) -> C
     if isinstance(resume, PartialWriteError):
         checkpoint = _Error(resume, state)
     else:
-        path = Path(resume)
-        checkpoint = await io.offload(lambda: _File(path, state))
+
+        def open_file() -> _File:
+            return _File(Path(paths.absolute(resume, "resume", InvalidInputError)), state)
+
+        checkpoint = await io.offload(open_file)
     await checkpoint.check(io)
     return checkpoint

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from vectorize_core.errors import StorageError
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 
@@ -64,6 +65,9 @@ class RequestReader:
                 )
             except ServiceFault:
                 raise
+            except StorageError as error:
+                logger.error("%s %s: %s", request.method, path, error)
+                raise faults.refused(str(error), status=500) from None
             except Exception as error:
                 logger.exception("%s %s", request.method, path)
                 text = f"{type(error).__name__} in the server; its log has more"
