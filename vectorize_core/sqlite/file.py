@@ -137,8 +137,7 @@ class SqliteFile:
 
     def replaced(self) -> StorageError:
         """The error of a file that is not the one that was opened."""
-        assert self.path is not None
-        return identity.replaced(self.what, self.place, Identity.of(self.path))
+        return identity.replaced(self.what, self.place)
 
     def close(self) -> None:
         """Close it once running transactions have ended. It is opened anew if used again."""
@@ -245,9 +244,8 @@ class SqliteFile:
     def _identify(self, opened: Identity | None) -> None:
         """Note which file was opened; refuse one that is not there any more."""
         assert self.path is not None
-        now = Identity.of(self.path)
-        if opened is None or opened != now:
-            raise identity.replaced(self.what, self.place, now)
+        if opened is None or opened != Identity.of(self.path):
+            raise self.replaced()
         if self._identity is None:
             self._identity = opened
         self._check_place()
@@ -256,9 +254,8 @@ class SqliteFile:
         """Refuse to go on if the path names something else than what was opened."""
         if self._identity is None or self.path is None:
             return
-        now = Identity.of(self.path)
-        if now != self._identity:
-            raise identity.replaced(self.what, self.place, now, committed=committed)
+        if Identity.of(self.path) != self._identity:
+            raise identity.replaced(self.what, self.place, committed=committed)
 
     # Transactions
 

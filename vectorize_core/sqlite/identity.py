@@ -37,14 +37,12 @@ class Identity:
             return False
 
 
-def replaced(
-    what: str, place: str, now: Identity | None, *, committed: bool = False
-) -> StorageError:
-    """The error of a store that is not where it was opened; ``now``: what is there instead."""
+def replaced(what: str, place: str, *, committed: bool = False) -> StorageError:
+    """The error of a store whose directory or file is not the one that was opened."""
     happened = (
-        "was removed or moved away since it was opened"
-        if now is None
-        else "was replaced since it was opened: something else is there now"
+        "was replaced: what is there now is not what was opened"
+        if os.path.isdir(place)
+        else "was removed or moved away"
     )
     nothing = (
         "What this call has written is not there"
@@ -52,6 +50,6 @@ def replaced(
         else "This call has read and written nothing"
     )
     return StorageError(
-        f"{what} in {place} {happened}. {nothing}. Close this store and open a new one to work "
-        "with what is there now, or put back what was there"
+        f"the directory {place} of {what}, which is open, {happened}. {nothing}. Close this store "
+        "and open a new one to work with what is there now, or put back what was there"
     )

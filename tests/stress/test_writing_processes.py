@@ -1,0 +1,69 @@
+"""Several processes with several threads each write to one directory: all get their turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.nightly import sized
+from vectorize_core import VectorizeClient
+from vectorize_core.local import Service
+
+ROOT = str(Path(__file__).parents[2])
+MOST = 60
+"""How many times as long as a write takes on average, its turn included, one may wait."""
+
+
+@pytest.mark.parametrize("seed", range(sized(2, 200)))
+def test_no_process_waits_for_ever(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    place = str(tmp_path / "v")
+    with VectorizeClient.local(place) as client:
+        client.create_index("docs", dimensions=32)
+    names = [f"p{number}" for number in range(draw.randint(2, 4))]
+    threads = {name: draw.choice([1, 3, 3]) for name in names}
+    seconds = sized(0.6, 1.0)
+    processes = {
+        name: subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.stress.writing_process", place, name),
+                *(str(threads[name]), str(seconds), str(seed)),
+            ],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": ROOT},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in names
+    }
+    for process in processes.values():
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes.values():
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    done = {name: json.loads(process.communicate()[0]) for name, process in processes.items()}
+    written = {
+        f"{name}-{number}-{count}"
+        for name in names
+        for number, most in enumerate(done[name]["counts"])
+        for count in range(most)
+    }
+    with VectorizeClient.local(place) as client:
+        assert set(client.index("docs").list_ids()) == written
+    service = Service(place)
+    assert service.check().ok
+    service.close()
+    each = seconds / max(1, len(written))
+    for name in names:
+        # Every thread of every process has had a turn, and a bounded wait for each.
+        assert min(done[name]["counts"]) > 0, (name, {n: done[n]["counts"] for n in names})
+        assert max(done[name]["took"]) < max(MOST * each, 1.0), name
