@@ -230,7 +230,7 @@ def test_whatever_takes_a_path_refuses_what_is_none(make: Any, path: Any) -> Non
 def test_a_checkpoint_has_a_path(resume: Any) -> None:
     with VectorizeClient.local() as client:
         client.create_index("docs", dimensions=32)
-        with pytest.raises(InvalidInputError, match="resume="):
+        with pytest.raises(InvalidInputError, match="resume"):
             client.index("docs").upsert([Vector("a", np.ones(32))], resume=resume)
 
 
