@@ -184,18 +184,17 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
     return run
 
 
-def existing_directory(path: str) -> str:
+def existing_directory(path: str) -> Path:
     """``path`` as an absolute one, if it holds a Vectorize: any other would read as empty."""
     from vectorize_core.local.storage import (  # noqa: PLC0415 (sqlite3, only where used)
         FILE_NAME,
         missing_database,
     )
 
-    directory = paths.absolute(path, "--path")
-    with paths.explained("the embedded Vectorize", directory):
-        found = Path(directory, FILE_NAME).exists()
+    directory = Path(paths.absolute(path, "--path"))
+    with paths.explained("the embedded Vectorize", str(directory)):
         # One that has lost its database is damaged, which the embedded Vectorize itself says.
-        found = found or missing_database(Path(directory)) is not None
+        found = (directory / FILE_NAME).exists() or missing_database(directory) is not None
     if not found:
         raise VectorizeError(
             f"there is no embedded Vectorize in {directory}. One is made by path= of a store, by "
