@@ -37,7 +37,7 @@ from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 from vectorize_core import jsontext, limits
 from vectorize_core.api.validation import storable_key
-from vectorize_core.errors import InvalidVectorError, OversizedError
+from vectorize_core.errors import InvalidVectorError, OversizedError, in_words
 from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of, value_codec
 from vectorize_core.layout.nearest import UnstorableError
 from vectorize_core.models import Values
@@ -120,7 +120,7 @@ def _named(node: BaseNode) -> Iterator[None]:
         if isinstance(node, IndexNode) and node.obj is not None:
             hint = ". Leave its obj out, and give it to VectorStoreIndex(objects=[...])"
         raise InvalidVectorError(
-            f"node {node.node_id!r} cannot be stored: {error}{hint}"
+            f"node {node.node_id!r} cannot be stored: {in_words(error)}{hint}"
         ) from error
 
 

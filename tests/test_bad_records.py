@@ -16,6 +16,7 @@ from tests.stores import Call, Embedder, both_ways, vector
 from vectorize_core import (
     InvalidVectorError,
     OversizedError,
+    PartialWriteError,
     Vector,
     VectorizeClient,
     VectorizeError,
@@ -217,6 +218,24 @@ def test_a_bad_vector_is_named_by_its_position(
                 write(form(vectors), **options)
             cause = getattr(caught.value, "causes", [caught.value])[0]
             assert re.search(said.format(at=GOOD), str(cause)), cause
+
+
+@both_ways
+async def test_positions_hold_for_a_write_that_is_resumed(
+    client: VectorizeClient, call: Call
+) -> None:
+    rows = rows_with((None, "t", {"key": object()}))
+    resume: Any = None
+    for _ in range(2):
+        options = {"batch_size": 7, "resume": resume}
+        with pytest.raises(PartialWriteError) as caught:
+            await add_texts(call, client, rows, iter, options)
+        resume = caught.value
+        said = rf"^record at position {GOOD}: metadata\['key'\] has"
+        assert re.search(said, str(resume.causes[0]))
+    fixed = [*rows[:GOOD], (None, "t", {}), rows[-1]]
+    await add_texts(call, client, fixed, iter, {"resume": resume})
+    assert client.index("docs").info().vector_count == GOOD + 2
 
 
 # What takes the room

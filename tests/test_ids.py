@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
-from tests.stores import Call, Recorder, both_ways, recorded, vector
-from vectorize_core import InvalidInputError, Vector, VectorizeClient
+from tests.stores import Call, Recorder, both_ways, recorded, sync_call, vector
+from vectorize_core import AsyncIndex, InvalidInputError, Vector, VectorizeClient
 
 
 class Name(enum.StrEnum):
@@ -90,15 +91,21 @@ async def test_an_index_follows_the_same_rule(
     client: VectorizeClient, call: Call, given: Any, known: str
 ) -> None:
     client.create_index("docs", dimensions=32)
-    index = client.index("docs")
+    index = client.index("docs") if call is sync_call else AsyncIndex(client.connection, "docs")
+
+    async def ask(method: str, *args: Any, **options: Any) -> Any:
+        found = getattr(index, method)(*args, **options)
+        return await found if inspect.isawaitable(found) else found
+
     made: Any = Vector(given, vector("a"), given)
-    index.upsert([made])
+    await ask("upsert", [made])
     assert made.id is given
-    (found,) = index.get([given])
+    (found,) = await ask("get", [given])
     assert (found.id, found.namespace) == (known, known)
-    assert [m.id for m in index.query_by_id(given, namespace=given)] == [known]
-    index.delete([given])
-    assert index.get([known]) == []
+    nearest = await ask("query_by_id", given, namespace=given)
+    assert [match.id for match in nearest] == [known]
+    await ask("delete", [given])
+    assert await ask("get", [known]) == []
 
 
 @taken

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vectorize_core.errors import At, InvalidVectorError, shown
+from vectorize_core.errors import At, InvalidVectorError, in_words, shown
 
 Metric = Literal["cosine", "euclidean", "dot-product"]
 IndexType = Literal["string", "number", "boolean"]
@@ -66,7 +66,7 @@ def as_values(values: ArrayLike, name: object = "a vector") -> Values:
             with np.errstate(over="ignore"):
                 return np.ascontiguousarray(array, dtype=np.float32)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise InvalidVectorError(f"{_not_numbers(values, name)}: {error}") from error
+        raise InvalidVectorError(f"{_not_numbers(values, name)}: {in_words(error)}") from error
     shape = f", an array of shape {array.shape}" if array.ndim > 1 else ""
     raise InvalidVectorError(f"{_not_numbers(values, name)}{shape}")
 

@@ -178,7 +178,12 @@ def build_test(path: Any, operator: Operator, operand: Any, *, place: str | None
     if jsontext.has_lone_surrogate(path):
         raise InvalidFilterError(f"the name of a property {path!r} is not valid Unicode")
     place = place if place is not None else f"{path}.{operator}"
-    return Test(jsontext.plain(path), operator, _operand(operator, operand, place))
+    try:
+        return Test(jsontext.plain(path), operator, _operand(operator, operand, place))
+    except RecursionError:
+        raise InvalidFilterError(
+            f"{place}: the value is nested too deep, or contains itself"
+        ) from None
 
 
 def build_between(path: Any, bounds: Any, *, place: str | None = None) -> Expression:

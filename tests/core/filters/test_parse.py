@@ -33,6 +33,8 @@ from vectorize_core.filters.describe import describe, unparse
 from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.filters.parse import parse
 
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
 ONE, TWO = Test("a", "$eq", 1), Test("b", "$eq", 2)
 
 
@@ -126,6 +128,7 @@ def test_the_dict_form(given: Any, expression: Expression) -> None:
             "a: no stored value can be compared with 1071508607186267320948425049060001810561",
         ),
         ({"a": 10**5_000}, "a: no stored value can be compared with an integer of thousands"),
+        ({"a": {"$eq": CYCLE}}, "a.$eq: the value is nested too deep"),
         ({"a": np.array([1])}, "a got a ndarray: write {'$in': [...]}"),
         ({"a": deque([1])}, "a got a deque: write {'$in': [...]}"),
         ({"a": Decimal("1.5")}, "a: a Decimal is stored as text"),
