@@ -99,6 +99,7 @@ class Connection:
         turns: Turns | None = None,
         events: Events | None = None,
         address: Address | None = None,
+        knows_coverage: bool = False,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
@@ -106,6 +107,7 @@ class Connection:
         self.turns = turns
         self.events = events if events is not None else Events()
         self.address = address or Address(unpicklable="it has an executor of its own")
+        self.knows_coverage = knows_coverage
         self._states: dict[str, IndexState] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -129,7 +131,10 @@ class Connection:
         state = self._states.get(index_name)
         if state is None:
             # Threads may come here at once, so the first one decides.
-            state = self._states.setdefault(index_name, IndexState(index_name, self.address.place))
+            state = self._states.setdefault(
+                index_name,
+                IndexState(index_name, self.address.place, knows_coverage=self.knows_coverage),
+            )
         return state
 
     def io(self) -> SyncIo:
@@ -233,7 +238,8 @@ def local_connection(
         reason = "its clock was passed in"
     options = {"behavior": behavior, "retry": retry, "exact": exact}
     address = Address(path=location, options=options, unpicklable=reason)
-    return Connection(executor, retry, events=Events(on_event), address=address)
+    events = Events(on_event)
+    return Connection(executor, retry, events=events, address=address, knows_coverage=True)
 
 
 def _check_options(options: HttpOptions) -> None:

@@ -7,6 +7,7 @@ VectorizeError
             OversizedError
         InvalidFilterError
             UnindexedPropertyError
+                PartialIndexError
         TooManyRequestsNeededError
         IncompleteAnswerError
         CheckpointMismatchError
@@ -31,6 +32,7 @@ VectorizeError
     UnreadableRecordError
 PendingWritesWarning (UserWarning)
 NotPersistedWarning (UserWarning)
+PartialIndexWarning (UserWarning)
 """
 
 from __future__ import annotations
@@ -67,6 +69,10 @@ class InvalidFilterError(InvalidInputError):
 
 class UnindexedPropertyError(InvalidFilterError):
     """A filter names a property without a metadata index: the service would find nothing."""
+
+
+class PartialIndexError(UnindexedPropertyError):
+    """A metadata index does not hold vectors that are older, so an answer would be incomplete."""
 
 
 class TooManyRequestsNeededError(InvalidInputError):
@@ -282,6 +288,10 @@ class PendingWritesWarning(UserWarning):
 
 class NotPersistedWarning(UserWarning):
     """What was persisted does not hold the vectors, since they are in memory."""
+
+
+class PartialIndexWarning(UserWarning):
+    """A search used a metadata index that does not hold vectors that are older."""
 
 
 class MissingTextError(VectorizeError):

@@ -62,6 +62,11 @@ class Plan:
         return self.branches == ({},) and self.residual is None
 
     @property
+    def looked_up(self) -> frozenset[str]:
+        """The properties that the service looks up in their metadata indexes."""
+        return frozenset(name for branch in self.branches for name in branch)
+
+    @property
     def restricts(self) -> bool:
         """Whether the service is asked for less than everything."""
         return {} not in self.branches

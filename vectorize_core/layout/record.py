@@ -15,12 +15,13 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from vectorize_core import jsontext
-from vectorize_core.api.validation import storable_key
+from vectorize_core.api.validation import check_metadata, storable_key
 from vectorize_core.errors import (
     At,
     InvalidInputError,
     InvalidVectorError,
     MissingTextError,
+    OversizedError,
     UnreadableRecordError,
     key_in_words,
 )
@@ -47,6 +48,8 @@ BUCKETS: Final = 1 << 20
 
 _NOTHING_MORE = f'{{"v":{VERSION}}}'
 _REF_BYTES = 60
+_STOCK_NODE, _SOURCE = "_node_content", "1"
+"""LlamaIndex's own names: of a node in its stock layout, and of the relationship to the source."""
 _DIGEST = "blake2b:"
 _TENANT = b"vectorize tenant"
 _TEXT_NAME = re.compile(r"[A-Za-z0-9-]{1,68}")
@@ -239,6 +242,38 @@ def decode(
         text_name=text_name if text_name and _TEXT_NAME.fullmatch(text_name) else None,
         public_id=_text(extra.get("id")) or None,
     )
+
+
+def completed(vector: Vector, indexed: Collection[str]) -> Vector:
+    """A record of ours with what the layout has where there is a metadata index, and it lacks.
+
+    Any other vector is returned as it is, and so is one that would be too large.
+    """
+    stored = vector.metadata if vector.metadata is not None else {}
+    with suppress(UnreadableRecordError, OversizedError):
+        extra = _read_extra(vector.id, stored.get(EXTRA))
+        if extra is None:
+            return vector
+        wanted: dict[str, Any] = {BUCKET: bucket(vector.id), OWN: True}
+        if REF not in stored and ("n" in extra or _STOCK_NODE in stored):
+            wanted[REF] = ref_value(_source(stored, extra) or _text(extra.get("id")) or vector.id)
+        lacking = {name: value for name, value in wanted.items() if name in indexed}
+        if not lacking.items() <= stored.items():
+            metadata = {**stored, **lacking}
+            check_metadata(vector.id, metadata)
+            return Vector(vector.id, vector.values, vector.namespace, metadata)
+    return vector
+
+
+def _source(stored: Mapping[str, Any], extra: Mapping[str, Any]) -> str | None:
+    """The id of the source document that a node names, if it names one."""
+    if _STOCK_NODE in stored:
+        named = _text(stored.get("ref_doc_id"))
+        return named if named != "None" else None
+    node = value_codec.untagged(extra["n"])
+    related = node.get("relationships") if isinstance(node, dict) else None
+    source = related.get(_SOURCE) if isinstance(related, dict) else None
+    return _text(source.get("id")) if isinstance(source, dict) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
-from vectorize_core.api import d1
+from vectorize_core.api import coverage, d1
 from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, error_from_answer
@@ -45,6 +45,7 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
     ),
     ops.ListMetadataIndexes: lambda s, op: s.list_metadata_indexes(op.index),
     ops.DeleteMetadataIndex: lambda s, op: s.delete_metadata_index(op.index, op.property_name),
+    coverage.CountUncovered: lambda s, op: s.count_uncovered(op.index, op.property_name),
 }
 
 

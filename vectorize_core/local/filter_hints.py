@@ -10,6 +10,17 @@ from vectorize_core.local.catalog import LiveMetadataIndex
 from vectorize_core.local.vectors import VectorRow
 
 
+def count_uncovered(
+    name: str, metadata_index: LiveMetadataIndex | None, stored: Iterable[VectorRow]
+) -> int:
+    """How many vectors with a property its metadata index does not hold, as they are older."""
+    return sum(
+        matching.lookup(vector.parsed_metadata() or {}, name) is not None
+        for vector in stored
+        if metadata_index is None or not metadata_index.covers(vector.processed, vector.seq)
+    )
+
+
 def explain(
     names: Collection[str], live: Mapping[str, LiveMetadataIndex], stored: Iterable[VectorRow]
 ) -> tuple[str, ...]:

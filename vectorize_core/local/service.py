@@ -272,6 +272,16 @@ class Service:
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             return filter_hints.explain(names, live, vectors.scan(tx, index))
 
+    def count_uncovered(self, name: str, property_name: str) -> int:
+        """How many vectors with a property are older than its metadata index.
+
+        Those of a property without one, too. The real service does not tell.
+        """
+        with self._reading(name) as (tx, index, now):
+            live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
+            covering = live.get(property_name)
+            return filter_hints.count_uncovered(property_name, covering, vectors.scan(tx, index))
+
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
         """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""
         wanted = dict.fromkeys(validation.ids(ids, limits.MAX_IDS_PER_GET))

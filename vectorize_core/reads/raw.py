@@ -79,7 +79,7 @@ async def _query(
         state,
         target,
         k,
-        await select(io, state, options, max_requests=MAX_SEARCH_REQUESTS),
+        await select(io, state, options, claim="best", max_requests=MAX_SEARCH_REQUESTS),
         return_values=return_values,
         return_metadata=return_metadata,
     )
@@ -142,7 +142,7 @@ async def explain_filter(
     if top_k is not None:
         top_k = validation.whole_number("top_k", top_k)
     options = SelectOptions(filter=filter, unindexed=unindexed)
-    return await explain_plan(io, state, (await select(io, state, options)).plan, top_k)
+    return await explain_plan(io, state, (await select(io, state, options, claim=None)).plan, top_k)
 
 
 async def explain_plan(

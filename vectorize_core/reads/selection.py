@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypedDict
@@ -10,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 from vectorize_core import jsontext
 from vectorize_core.api import validation
 from vectorize_core.errors import (
+    IndexNotFoundError,
     InvalidFilterError,
     InvalidInputError,
     TooManyRequestsNeededError,
@@ -22,8 +24,14 @@ from vectorize_core.filters.ast import EVERYTHING, Expression
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import ALL, Plan, Stored, Unindexed
 from vectorize_core.models import Filter, IndexType
+from vectorize_core.reads import coverage
 from vectorize_core.reads.post_filter import ReadRecords, raw_records
-from vectorize_core.state.index_state import IndexState, get_metadata_indexes
+from vectorize_core.state.index_state import (
+    IndexState,
+    find_details,
+    get_metadata_indexes,
+    look_again,
+)
 from vectorize_core.transport.io import Io
 from vectorize_core.words import DEFAULT, Words
 
@@ -69,6 +77,8 @@ Precision: TypeAlias = Literal["normal", "high"]
 """Of an enumeration: "high" asks for exact answers from the start, twice as many."""
 Properties: TypeAlias = Callable[..., Awaitable[Mapping[str, IndexType]]]
 """Awaited, perhaps with ``refresh=True``, the filterable properties of an index."""
+Claim: TypeAlias = Literal["best", "all"] | None
+"""What an answer is said to be: the best matches, all of them, or (None) nothing of the sort."""
 
 
 class FindOptions(TypedDict, total=False):
@@ -179,11 +189,65 @@ def most_requests(options: FindOptions, default: int) -> int:
     return validation.whole_number("max_requests", options.get("max_requests", default), least=1)
 
 
+async def honest_plan(
+    io: Io,
+    state: IndexState,
+    make: Callable[[Properties], Awaitable[Plan]],
+    properties: Properties,
+    *,
+    claim: Claim,
+    unindexed: Unindexed,
+    narrowed: bool,
+) -> Plan:
+    """The plan that ``make`` makes of the filterable properties, for an answer that may ``claim``.
+
+    What is to be all that matches (a filter, or if ``narrowed`` a namespace) is found by what the
+    index is now, and not by metadata indexes that leave out vectors: `PartialIndexError`, unless
+    records may be read instead. If it is to be the best, there is a warning.
+    """
+    known = claim != "all"
+
+    async def look() -> None:
+        nonlocal known
+        if not known and state.details is not None:
+            # One that is gone is noticed by those who ask for it next.
+            with suppress(IndexNotFoundError):
+                await look_again(io, state)
+        known = True
+
+    async def current(*, refresh: bool = False) -> Mapping[str, IndexType]:
+        await look()
+        return await properties(refresh=refresh)
+
+    plan = await make(current)
+    if plan.impossible or (plan.everything and not narrowed):
+        return plan
+    await look()
+    names = plan.looked_up
+    if claim is None or not names or await find_details(io, state) is None:
+        return plan
+    if not state.uncertain(names):
+        return plan
+    if claim == "best":
+        await coverage.warn(io, state, plan)
+        return plan
+    partial_ones = await coverage.uncovered(io, state, plan)
+    if unindexed == "error" or not plan.complete or not partial_ones.keys().isdisjoint(plan.within):
+        coverage.refuse(partial_ones)
+
+    async def others(*, refresh: bool = False) -> Mapping[str, IndexType]:
+        found = await properties(refresh=refresh)
+        return {name: found[name] for name in found.keys() - partial_ones.keys()}
+
+    return await make(others) if partial_ones else plan
+
+
 async def select(
     io: Io,
     state: IndexState,
     options: SelectOptions,
     *,
+    claim: Claim = "all",
     precision: Precision = "normal",
     max_requests: int = MAX_ENUMERATION_REQUESTS,
 ) -> Selection:
@@ -191,12 +255,25 @@ async def select(
     check_precision(precision)
     most = most_requests(options, max_requests)
     namespace = validation.as_namespace(options.get("namespace"))
-    plan = await make_plan(
-        options.get("filter"),
-        options.get("vectorize_filter"),
+    unindexed = options.get("unindexed", "error")
+
+    async def make(properties: Properties) -> Plan:
+        return await make_plan(
+            options.get("filter"),
+            options.get("vectorize_filter"),
+            properties,
+            index_name=state.name,
+            unindexed=unindexed,
+        )
+
+    plan = await honest_plan(
+        io,
+        state,
+        make,
         partial(get_metadata_indexes, io, state),
-        index_name=state.name,
-        unindexed=options.get("unindexed", "error"),
+        claim=claim,
+        unindexed=unindexed,
+        narrowed=namespace is not None,
     )
     return Selection(
         plan=plan,

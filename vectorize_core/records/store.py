@@ -50,6 +50,7 @@ from vectorize_core.reads.selection import (
     MAX_ENUMERATION_REQUESTS,
     MAX_SEARCH_REQUESTS,
     AnyFilter,
+    Claim,
     FindOptions,
     Precision,
     Properties,
@@ -410,7 +411,9 @@ class RecordStore:
         k = validation.whole_number("k", k)
         if not isinstance(query, str):
             query = validation.query_vector(query)
-        chosen = await self._select(io, options, refs=refs, max_requests=MAX_SEARCH_REQUESTS)
+        chosen = await self._select(
+            io, options, claim="best", refs=refs, max_requests=MAX_SEARCH_REQUESTS
+        )
         if chosen is None:
             return []
         if isinstance(query, str):
@@ -438,7 +441,7 @@ class RecordStore:
     ) -> list[Hit]:
         """The ``k`` records nearest to one that is stored, itself left out; best first."""
         k = validation.whole_number("k", k)
-        chosen = await self._select(io, options, max_requests=MAX_SEARCH_REQUESTS)
+        chosen = await self._select(io, options, claim="best", max_requests=MAX_SEARCH_REQUESTS)
         namespace = self.in_namespace(options.get("namespace"))
         record_id = validation.as_id(record_id)
         vectors = await self._vectors(io, [record_id], namespace)
@@ -455,7 +458,7 @@ class RecordStore:
         self, io: Io, query: str, **options: Unpack[SelectOptions]
     ) -> Values | None:
         """The embedding of a query; None, and nothing embedded, if the search will find nothing."""
-        if await self._select(io, options) is None:
+        if await self._select(io, options, claim=None) is None:
             return None
         return await self._embedded(io, query)
 
@@ -613,7 +616,11 @@ class RecordStore:
         if k is not None:
             k = validation.whole_number("k", k)
         unindexed = unindexed if unindexed is not None else self.unindexed
-        plan = await self._plan(io, SelectOptions(filter=filter, unindexed=unindexed))
+        plan = await self._plan(
+            SelectOptions(filter=filter, unindexed=unindexed),
+            None,
+            partial(self.index.properties, io),
+        )
         if not await self.index.exists(io):
             return explain(plan, k, 0, partitioned=True)
         count = await self.count(io) if self.bound else None
@@ -673,13 +680,15 @@ class RecordStore:
     ) -> None:
         """Delete every record; in a store with a namespace, every record of that namespace."""
         waits = self._waits(wait, wait_timeout)
-        if not await self.index.exists(io):
-            return
         if self.namespace is None:
+            if not await self.index.exists(io, refresh=True):
+                return
             await self.await_writes(io)
             everything = by_id.iter_ids(io, self._state)
         else:
-            chosen = Selection(namespace=self.namespace, precision="high", max_requests=sys.maxsize)
+            chosen = await self._select(io, {}, precision="high", max_requests=sys.maxsize)
+            if chosen is None:
+                return
             everything = enumeration.matching_ids(io, self._state, chosen)
         async with aclosing(everything) as found:
             ids = [vector_id async for vector_id in found]
@@ -717,6 +726,7 @@ class RecordStore:
         io: Io,
         options: SelectOptions,
         *,
+        claim: Claim = "all",
         refs: Sequence[str] | None = None,
         precision: Precision = "normal",
         max_requests: int = MAX_ENUMERATION_REQUESTS,
@@ -728,7 +738,15 @@ class RecordStore:
         check_precision(precision)
         most = most_requests(options, max_requests)
         namespace = self.in_namespace(options.get("namespace"))
-        plan = await self._plan(io, options, refs)
+        plan = await selection.honest_plan(
+            io,
+            self._state,
+            partial(self._plan, options, refs),
+            partial(self.index.properties, io),
+            claim=claim,
+            unindexed=options.get("unindexed", self.unindexed),
+            narrowed=namespace is not None,
+        )
         if plan.impossible or not await self.index.exists(io):
             return None
         return Selection(
@@ -740,11 +758,11 @@ class RecordStore:
         )
 
     async def _plan(
-        self, io: Io, options: SelectOptions, refs: Sequence[str] | None = None
+        self, options: SelectOptions, refs: Sequence[str] | None, properties: Properties
     ) -> Plan:
         given = options.get("filter")
         if self.translate is not None and given is not None:
-            given = await self.translate(parse(given), partial(self.index.properties, io))
+            given = await self.translate(parse(given), properties)
         within = None
         if refs is not None:
             known = validation.as_ids(refs, "ref_doc_ids")
@@ -752,7 +770,7 @@ class RecordStore:
         return await selection.make_plan(
             given,
             options.get("vectorize_filter"),
-            partial(self.index.properties, io),
+            properties,
             index_name=self.index.name,
             words=self.index.words,
             stored=in_records(self.text_key, refs=self.translate is not None),
@@ -782,7 +800,9 @@ class RecordStore:
         namespace: str | None = None,
     ) -> list[Vector]:
         """The vectors with these ids that a filter matches; all of it is evaluated here."""
-        plan = await self._plan(io, SelectOptions(filter=filter, unindexed="scan"), refs)
+        plan = await self._plan(
+            SelectOptions(filter=filter, unindexed="scan"), refs, partial(self.index.properties, io)
+        )
         if plan.impossible:
             return []
         vectors = await self._vectors(io, ids, namespace)

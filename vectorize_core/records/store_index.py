@@ -73,9 +73,9 @@ class StoreIndex:
     def _promised(self) -> Mapping[str, IndexType]:
         return self.metadata_indexes if self.metadata_indexes is not None else {}
 
-    async def exists(self, io: Io) -> bool:
+    async def exists(self, io: Io, *, refresh: bool = False) -> bool:
         """Whether the index exists; an error if it does not and the store may not create it."""
-        details = await find_details(io, self.state)
+        details = await find_details(io, self.state, refresh=refresh)
         if details is None and not self.may_create:
             raise IndexNotFoundError(
                 f"index {self.name!r}",

@@ -29,6 +29,11 @@ class IndexState:
     holds the metadata indexes that this client has deleted, with the time by `time.monotonic`: the
     service may list them for a while.
 
+    What is known of its metadata indexes: ``covering`` are found or made to hold every vector,
+    ``lapsed`` were once missing from a finished index, ``awaited`` were created by this client and
+    not listed since, and of ``warned`` the user was told that they hold only some vectors. All of
+    that is of the index created at ``known_of``.
+
     ``creating`` is for the call that makes the index, or waits until it is made. ``began`` is
     True from when this client has created it, ``finished`` from when all the metadata indexes that
     were to be there before the first vector are, or were.
@@ -44,6 +49,13 @@ class IndexState:
     own_writes: OwnWrites = field(default_factory=OwnWrites, repr=False)
     in_flight: InFlight = field(default_factory=InFlight, repr=False)
     deleted_at: dict[str, float] = field(default_factory=dict)
+    knows_coverage: bool = False
+    """Whether the service can be asked which vectors a metadata index does not hold."""
+    covering: set[str] = field(default_factory=set)
+    lapsed: set[str] = field(default_factory=set)
+    awaited: set[str] = field(default_factory=set)
+    warned: set[str] = field(default_factory=set)
+    known_of: datetime | None = None
     creating: OneAtATime = field(default_factory=OneAtATime, repr=False)
     began: bool = False
     finished: bool = False
@@ -63,6 +75,10 @@ class IndexState:
         known = self.details
         if known is not None and None is not known.created_on != details.created_on is not None:
             self.forget()
+        if details.created_on != self.known_of:
+            self.known_of = details.created_on
+            for names in (self.covering, self.lapsed, self.awaited, self.warned):
+                names.clear()
         self.details, self.details_at, self.missing_at = details, now, -math.inf
 
     def learn_metadata_indexes(
@@ -71,7 +87,16 @@ class IndexState:
         """Note the metadata indexes, listed at ``now``; returns them by property."""
         found = {m.property_name: m.index_type for m in listed}
         self.metadata_indexes, self.metadata_indexes_at = found, now
+        self.awaited -= found.keys()
+        self.covering &= found.keys()
+        if self.finished:
+            self.lapsed |= self.noted - found.keys()
         return found
+
+    def uncertain(self, names: Collection[str]) -> set[str]:
+        """Those of ``names`` whose metadata indexes are not known to hold every vector."""
+        unknown = set(names) - self.covering
+        return unknown - (self.noted - self.lapsed) if unknown else unknown
 
     def check_same(self, created_on: datetime | None) -> None:
         """Raise `IndexReplacedError` if the index is known to have been created later."""
@@ -88,7 +113,7 @@ class IndexState:
 
     @property
     def noted(self) -> frozenset[str]:
-        """The properties that were indexed before the first vector, as the index itself says."""
+        """The properties that were indexed before the first vector, as the index's note says."""
         return layout.noted_properties(self.details.description) if self.details else frozenset()
 
 
@@ -114,10 +139,16 @@ async def get_details(io: Io, state: IndexState, *, refresh: bool = False) -> In
     return found
 
 
-async def find_details(io: Io, state: IndexState) -> IndexDetails | None:
+async def look_again(io: Io, state: IndexState) -> None:
+    """Read the configuration, as another client may have changed it."""
+    await get_details(io, state, refresh=True)
+    await get_metadata_indexes(io, state, refresh=True)
+
+
+async def find_details(io: Io, state: IndexState, *, refresh: bool = False) -> IndexDetails | None:
     """The index's configuration, or None if the index does not exist."""
     try:
-        return await get_details(io, state)
+        return await get_details(io, state, refresh=refresh)
     except IndexNotFoundError:
         return None
 

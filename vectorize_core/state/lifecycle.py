@@ -242,6 +242,7 @@ async def _finish(
                 # It would say that the others are there too.
                 return
             asked.add(name)
+            polling.hasten()
             try:
                 await create_unless_there(io, state, name, known[name])
             except BadRequestError as error:

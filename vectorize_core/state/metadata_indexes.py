@@ -66,6 +66,10 @@ async def create_metadata_index(
     op = CreateMetadataIndex(state.name, property_name, index_type)
     mutation = await repeat_settled(io, op, settled)
     state.deleted_at.pop(property_name, None)
+    state.awaited.add(property_name)
+    state.covering.discard(property_name)
+    if state.finished:
+        state.lapsed.add(property_name)
     state.metadata_indexes = None
     return mutation
 
@@ -81,6 +85,7 @@ async def delete_metadata_index(io: Io, state: IndexState, property_name: str) -
     op = DeleteMetadataIndex(state.name, property_name)
     mutation = await repeat_settled(io, op, settled)
     state.deleted_at[property_name] = time.monotonic()
+    state.awaited.discard(property_name)
     state.metadata_indexes = None
     return mutation
 

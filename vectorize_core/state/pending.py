@@ -47,11 +47,11 @@ async def warn_of_pending_writes(io: Io, state: IndexState, words: Words = DEFAU
             f"until reads see it, write with wait='visible', or call {words.wait} on the store "
             "(async: await_writes()) before searching",
             PendingWritesWarning,
-            stacklevel=_outside(),
+            stacklevel=outside(),
         )
 
 
-def _outside() -> int:
+def outside() -> int:
     """The ``stacklevel`` of the frame that called into these packages."""
     level, frame = 0, sys._getframe()  # noqa: SLF001 - nothing else counts frames
     while frame.f_back is not None and _is_ours(frame):

@@ -68,6 +68,10 @@ class Polling:
                 return False
             await self._sleep()
 
+    def hasten(self) -> None:
+        """Pause shortly again, as something has been done that may take effect at once."""
+        self._next = _FIRST
+
     async def _sleep(self) -> None:
         asked = getattr(self.failure, "retry_after", None)
         pause = max(self._next, asked if asked is not None else 0.0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final, Unpack
 
+from vectorize_core import layout
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Mutation
@@ -13,7 +14,10 @@ from vectorize_core.reads.by_id import get_many, iter_ids
 from vectorize_core.reads.enumeration import rounds_to_delete
 from vectorize_core.reads.selection import SelectOptions, check_is_filter, select
 from vectorize_core.state import waiting
-from vectorize_core.state.index_state import IndexState
+from vectorize_core.state.index_state import IndexState, get_metadata_indexes, look_again
+from vectorize_core.state.metadata_indexes import DEFAULT_WAIT_TIMEOUT as DEFAULT_INDEX_TIMEOUT
+from vectorize_core.state.metadata_indexes import wait_for_indexes
+from vectorize_core.state.polling import Polling
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.transport.io import Io, in_batches
 from vectorize_core.writes import writing
@@ -65,13 +69,21 @@ async def reindex_metadata(
 
     A metadata index covers what is written once it is live; this makes it cover what is older. A
     request reads twenty vectors. No other client should write meanwhile: a vector that changes
-    between its reading and its writing is set back.
+    between its reading and its writing is set back. Metadata indexes that this client has just
+    created are waited for. Records of ours get what the layout has and they lack.
     """
     waiting.check_waits(waits.get("wait", False), waits.get("wait_timeout", DEFAULT_WAIT_TIMEOUT))
+    await look_again(io, state)
+    if state.awaited:
+        polling = Polling(io, DEFAULT_INDEX_TIMEOUT)
+        await wait_for_indexes(io, state, polling, set(state.awaited), live=True)
+    indexed = await get_metadata_indexes(io, state)
     await waiting.wait_for_own(io, state)
     written = 0
     async for some in in_batches(iter_ids(io, state), batch_size):
-        found = list((await get_many(io, state, some)).values())
-        await writing.upsert(io, state, found, **waits)
-        written += len(found)
+        found = await get_many(io, state, some)
+        vectors = [layout.completed(vector, indexed) for vector in found.values()]
+        await writing.upsert(io, state, vectors, **waits)
+        written += len(vectors)
+    state.covering |= indexed.keys()
     return written

@@ -1,0 +1,26 @@
+"""What only the embedded Vectorize can be asked: which vectors a metadata index does not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vectorize_core.api.operations import Op
+from vectorize_core.api.wire import Request
+from vectorize_core.errors import VectorizeError
+
+
+@dataclass(frozen=True, slots=True)
+class CountUncovered(Op[int]):
+    """How many vectors with a property are older than its metadata index."""
+
+    index: str
+    property_name: str
+
+    def request(self) -> Request:
+        """Cloudflare has no such call."""
+        raise VectorizeError("only an embedded Vectorize knows what a metadata index covers")
+
+    def read(self, result: Any) -> int:
+        """The number."""
+        return int(result)

@@ -1,0 +1,189 @@
+"""Whether a metadata index holds every vector, or only those written since it is live.
+
+The service's filters do not find the others, and it does not say so. What needs no request is in
+`IndexState.uncertain`; here is what else shows it (docs/filters.md).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from vectorize_core import jsontext, layout, limits, scoring
+from vectorize_core.api.coverage import CountUncovered
+from vectorize_core.api.operations import ListVectors, Query
+from vectorize_core.errors import PartialIndexError, PartialIndexWarning
+from vectorize_core.filters.evaluate import lookup
+from vectorize_core.filters.plan import Plan
+from vectorize_core.models import Filter, IndexType, Match, Metric, Vector
+from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many
+from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
+from vectorize_core.state.pending import outside
+from vectorize_core.transport.io import Io, each
+
+_SAMPLE: Final = 100
+"""Vectors that are read to see whether a filter finds them; of fewer, all."""
+_ENOUGH: Final = 20
+"""So many of them must have the property, and be found, to stand for the others."""
+_AT_ONCE: Final = 50
+_ROUNDING: Final = 1e-3
+_EXACT_BYTES: Final = 60
+"""Longer strings are indexed by their beginning."""
+_ADVICE: Final = (
+    "The service's filters do not find the others, which were written before it was live. Call "
+    "reindex_metadata() of the store or index once, which writes every vector again"
+)
+
+
+async def uncovered(io: Io, state: IndexState, plan: Plan) -> dict[str, str]:
+    """The properties by which a plan asks that may leave out vectors; and why, in words."""
+    indexed = await get_metadata_indexes(io, state)
+    found: dict[str, str] = {}
+    for name in sorted(state.uncertain(plan.looked_up)):
+        # One without a metadata index at all is not this module's affair.
+        if name in indexed:
+            reason = await _reason(io, state, name, indexed[name])
+            if reason is None:
+                state.covering.add(name)
+            else:
+                found[name] = reason
+    return found
+
+
+async def warn(io: Io, state: IndexState, plan: Plan) -> None:
+    """Warn, once for an index and property, that a search may leave out what matches better."""
+    if state.uncertain(plan.looked_up) <= state.warned:
+        return
+    for name, reason in (await uncovered(io, state, plan)).items():
+        if name not in state.warned:
+            state.warned.add(name)
+            warnings.warn(
+                f"a search with a filter on {name!r} may leave out matches: {reason}. {_ADVICE}",
+                PartialIndexWarning,
+                stacklevel=outside(),
+            )
+
+
+def refuse(found: Mapping[str, str]) -> None:
+    """Raise that an answer that is to be complete would not be."""
+    if found:
+        name, reason = next(iter(found.items()))
+        raise PartialIndexError(
+            f"what a filter on {name!r} matches cannot be told completely: {reason}. {_ADVICE}; "
+            "or allow reading all records with unindexed='scan'"
+        )
+
+
+async def _reason(io: Io, state: IndexState, name: str, index_type: IndexType) -> str | None:
+    """Why a metadata index may not hold every vector; None if it does, as far as can be seen."""
+    index = f"of the index {state.name!r} the metadata index on {name!r}"
+    if state.knows_coverage:
+        count = await io.call(CountUncovered(state.name, name))
+        return f"{index} does not hold {count} vectors that have the property" if count else None
+    sample = await _sample(io, state)
+    having = [vector for vector in sample.vectors if _is_of_type(vector, name, index_type)]
+    verdicts = await _looked_up(io, state, name, index_type, having)
+    missing = [vector_id for vector_id, is_found in verdicts.items() if not is_found]
+    if missing:
+        return f"{index} does not hold the vector {missing[0]!r}, for one"
+    if len(verdicts) >= (len(having) if sample.is_all else _ENOUGH):
+        return None
+    return (
+        f"{index} was not there before the first vector, as far as is known, and only "
+        f"{len(verdicts)} of {len(sample.vectors)} vectors that were read tell if it holds them"
+    )
+
+
+class _Sample(NamedTuple):
+    vectors: Sequence[Vector]
+    is_all: bool
+
+
+async def _sample(io: Io, state: IndexState) -> _Sample:
+    """Some of an index's vectors: spread over the beginning of its list, and over the space."""
+    page = await io.call(ListVectors(state.name, limits.MAX_LIST_COUNT))
+    is_all = page.next_cursor is None and len(page.ids) <= _SAMPLE
+    most = _SAMPLE if is_all else _SAMPLE // 2
+    step = max(len(page.ids) / most, 1.0)
+    ids = [page.ids[int(n * step)] for n in range(min(most, len(page.ids)))]
+    vectors = await get_many(io, state, ids)
+    if vectors and not is_all:
+        near = next(reversed(vectors.values())).values
+        found = (await io.call(Query(state.name, vector=near, top_k=_SAMPLE // 2))).matches
+        more = [match.id for match in found if match.id not in vectors]
+        vectors |= await get_many(io, state, more)
+    return _Sample([*vectors.values()], is_all)
+
+
+async def _looked_up(
+    io: Io, state: IndexState, name: str, index_type: IndexType, having: Sequence[Vector]
+) -> dict[str, bool]:
+    """Whether a filter on their own value finds vectors; without those of which that is unclear."""
+    bucketed = not state.uncertain([layout.BUCKET])
+    verdicts: dict[str, bool] = {}
+    for at in range(0, len(having), _AT_ONCE):
+        # One answer has room for some, and if it is asked for their buckets, for little else.
+        group = having[at : at + _AT_ONCE]
+        asked = dict(_hull(name, index_type, group))
+        if bucketed:
+            asked[layout.BUCKET] = {"$in": [layout.bucket(vector.id) for vector in group]}
+        near = group[0].values
+        query = Query(state.name, vector=near, top_k=limits.MAX_TOP_K, filter=asked)
+        verdicts.update((match.id, True) for match in (await io.call(query)).matches)
+    metric = (await get_details(io, state)).config.metric
+
+    async def is_found(vector: Vector) -> bool | None:
+        asked = _hull(name, index_type, [vector])
+        most = limits.MAX_TOP_K_WITH_PAYLOAD
+        # With values it is exact.
+        query = Query(
+            state.name, vector=vector.values, top_k=most, return_values=True, filter=asked
+        )
+        matches = (await io.call(query)).matches
+        if any(match.id == vector.id for match in matches):
+            return True
+        if not _has_room(vector, matches, metric):
+            return None
+        # It may have been changed or deleted meanwhile.
+        now = (await get_many(io, state, [vector.id])).get(vector.id)
+        return False if now == vector else None
+
+    doubted = [vector for vector in having if vector.id not in verdicts]
+    some = doubted[:: max(len(doubted) // _ENOUGH, 1)]
+    async with aclosing(io.map(is_found, each(some), limit=DEFAULT_CONCURRENCY)) as outcomes:
+        async for done in outcomes:
+            verdict = done.result()
+            if verdict is not None:
+                verdicts[done.item.id] = verdict
+    return {vector.id: verdicts[vector.id] for vector in having if vector.id in verdicts}
+
+
+def _has_room(vector: Vector, matches: Sequence[Match], metric: Metric) -> bool:
+    """Whether what is nearest to a vector would include itself: what is worse does."""
+    if len(matches) < limits.MAX_TOP_K_WITH_PAYLOAD:
+        return True
+    own = float(scoring.scores(metric, vector.values[np.newaxis], vector.values)[0])
+    worse = own - matches[-1].score if metric == "cosine" else matches[-1].score - own
+    return worse > _ROUNDING * max(abs(own), 1.0)
+
+
+def _is_of_type(vector: Vector, name: str, index_type: IndexType) -> bool:
+    """Whether a vector has a value that its metadata index has to hold exactly."""
+    value = lookup(vector.metadata or {}, name)
+    if isinstance(value, str):
+        return index_type == "string" and 0 < jsontext.utf8_size(value) <= _EXACT_BYTES
+    if isinstance(value, bool):
+        return index_type == "boolean"
+    return index_type == "number" and isinstance(value, (int, float))
+
+
+def _hull(name: str, index_type: IndexType, vectors: Iterable[Vector]) -> Filter:
+    """A filter that all of these vectors match."""
+    values: Collection[Any] = [lookup(vector.metadata or {}, name) for vector in vectors]
+    if index_type == "boolean":
+        return {name: {"$in": sorted(set(values))}}
+    return {name: {"$gte": min(values), "$lte": max(values)}}
