@@ -101,7 +101,8 @@ class StoreIndex:
                     f"the index {self.name!r} has a metadata index on {name!r} of the type "
                     f"{indexed[name]!r}, the store was given {{{name!r}: {index_type!r}}}. Give it "
                     f"the type {indexed[name]!r} in metadata_indexes=; or, to change the index, "
-                    f"call delete_metadata_index({name!r}) of client.index({self.name!r}), then "
+                    f"call delete_metadata_index({name!r}) of "
+                    f"{self.words.index.format(name=self.name)}, then "
                     f"create_metadata_index({name!r}, {index_type!r}) and, once that is live, "
                     "reindex_metadata()"
                 )
