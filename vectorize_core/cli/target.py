@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -193,8 +194,12 @@ def existing_directory(path: str) -> Path:
 
     directory = Path(paths.absolute(path, "--path"))
     with paths.explained("the embedded Vectorize", str(directory)):
-        # One that has lost its database is damaged, which the embedded Vectorize itself says.
-        found = (directory / FILE_NAME).exists() or missing_database(directory) is not None
+        try:
+            os.stat(directory / FILE_NAME)
+            found = True
+        except FileNotFoundError:
+            # One that has lost its database is damaged, which the embedded Vectorize itself says.
+            found = missing_database(directory) is not None
     if not found:
         raise VectorizeError(
             f"there is no embedded Vectorize in {directory}. One is made by path= of a store, by "

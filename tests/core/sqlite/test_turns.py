@@ -1,0 +1,144 @@
+"""Writers get their turn in the order in which they come, or are told in words that they do not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vectorize_core import StorageError
+from vectorize_core.local import Service
+from vectorize_core.models import IndexConfig, Vector
+from vectorize_core.sqlite import connecting, turnstile
+from vectorize_core.sqlite.connecting import connect
+from vectorize_core.sqlite.turnstile import FairLock, Turnstile
+
+needs_turnstile = pytest.mark.skipif(turnstile.fcntl is None, reason="there is no order there")
+ONES = np.ones(32)
+
+
+def test_a_fair_lock_is_passed_on_in_order() -> None:
+    lock, order = FairLock(), list[int]()
+    lock.acquire()
+    threads = []
+    for number in range(5):
+        thread = threading.Thread(target=lambda n=number: (lock.acquire(), order.append(n)))
+        thread.start()
+        while len(lock._waiting) <= number:
+            time.sleep(0.001)
+        threads.append(thread)
+    for _ in threads:
+        lock.release()
+        time.sleep(0.02)
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4]
+    assert lock.is_held
+    lock.release()
+    assert not lock.is_held
+
+
+def test_who_gives_up_waiting_for_a_fair_lock_leaves_the_line() -> None:
+    lock = FairLock()
+    assert lock.acquire()
+    assert not lock.acquire(timeout=0.01)
+    lock.release()
+    assert lock.acquire(timeout=0.01)
+    lock.release()
+
+
+@needs_turnstile
+def test_who_waits_cannot_be_overtaken(tmp_path: Path) -> None:
+    """One that could begin at once still waits for one that came first."""
+    first, second = Turnstile(str(tmp_path)), Turnstile(str(tmp_path))
+    free, waiting, order = threading.Event(), threading.Event(), list[str]()
+
+    def begin() -> bool:
+        waiting.set()
+        if free.is_set():
+            order.append("first")
+        return free.is_set()
+
+    def pass_by() -> bool:
+        order.append("second")
+        return True
+
+    threads = [threading.Thread(target=first.wait, args=(begin, 20.0))]
+    threads[0].start()
+    waiting.wait()
+    threads.append(threading.Thread(target=second.wait, args=(pass_by, 20.0)))
+    threads[1].start()
+    time.sleep(0.05)
+    assert order == []
+    free.set()
+    for thread in threads:
+        thread.join()
+    assert order == ["first", "second"]
+
+
+@needs_turnstile
+def test_a_turnstile_is_left_free(tmp_path: Path) -> None:
+    def fail() -> bool:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        Turnstile(str(tmp_path)).wait(fail, 1.0)
+    assert not Turnstile(str(tmp_path)).wait(lambda: False, 0.01)
+    assert Turnstile(str(tmp_path)).wait(lambda: True, 0.0)
+
+
+def test_without_locks_of_the_file_system_there_is_no_order_and_no_error(tmp_path: Path) -> None:
+    assert Turnstile(str(tmp_path / "none such")).wait(lambda: True, 0.0)
+    assert Turnstile(None).wait(lambda: True, 0.0)
+
+
+def test_a_writer_that_gets_no_turn_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "LOCK_TIMEOUT", 0.05)
+    service = Service(tmp_path)
+    service.create_index("docs", IndexConfig(32))
+    foreign = connect(str(tmp_path / "vectorize.sqlite3"))
+    foreign.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match=r"is locked: another process has been writing.*lsof"):
+        service.upsert("docs", [Vector("a", ONES)])
+    assert service.list_vectors("docs").ids == ()
+    foreign.execute("ROLLBACK")
+    service.upsert("docs", [Vector("a", ONES)])
+    foreign.close()
+    service.close()
+
+
+@needs_turnstile
+def test_a_writer_that_waits_goes_before_threads_that_keep_writing(tmp_path: Path) -> None:
+    """As between processes: two services have connections of their own."""
+    greedy, modest = Service(tmp_path), Service(tmp_path)
+    greedy.create_index("docs", IndexConfig(32))
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        count = 0
+        while not stop.is_set():
+            greedy.upsert("docs", [Vector(f"{number}-{count}", ONES)])
+            count += 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.05)
+        for number in range(10):
+            before = len(greedy.list_vectors("docs", count=1_000).ids)
+            modest.upsert("docs", [Vector(f"modest-{number}", ONES)])
+            after = len(greedy.list_vectors("docs", count=1_000).ids)
+            # Those that are ahead of it, and those that come while this thread counts.
+            assert after - before < 15
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    greedy.close()
+    modest.close()
