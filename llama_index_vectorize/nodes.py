@@ -14,12 +14,13 @@ import base64
 import binascii
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from llama_index.core.bridge.pydantic import AnyUrl, ValidationError
+from llama_index.core.bridge.pydantic import AnyUrl, BaseModel, ValidationError
+from llama_index.core.constants import DATA_KEY
 from llama_index.core.schema import (
     BaseNode,
     Document,
@@ -52,6 +53,7 @@ _HIDDEN_FROM_MODEL = "excluded_embed_metadata_keys"
 _NO_LIST = object()
 _SAME = True
 """Stands for what would be repeated: the node's metadata, or the list of `_HIDDEN_FROM_MODEL`."""
+_NO_MEDIA: Final = {"metadata", "relationships", "embedding"}
 _STOCK, _STOCK_CLASS = "_node_content", "_node_type"
 _KINDS_OF_RELATIONSHIP: Final = {kind.value for kind in NodeRelationship}
 
@@ -64,13 +66,14 @@ def to_stock_record(node: BaseNode) -> Record:
     ref = source_of(node)
     with _named(node):
         metadata = node_to_metadata_dict(node, remove_text=True)
-    data = dict(_data(node))
-    if data:
-        content = json.loads(metadata[_STOCK])
-        for name, encoded in data.items():
-            # The text's resource was left out with its text, without which LlamaIndex reads none.
-            content[name] = {**(content.get(name) or {"text": ""}), "data": encoded}
-            _check_size(node, name, content[name])
+    content = json.loads(metadata[_STOCK])
+    text = node.text_resource if isinstance(node, Node) else None
+    if text is not None and text.data is not None:
+        # It was left out with its text, and without a text LlamaIndex reads no such resource.
+        content["text_resource"] = {"text": ""}
+    if _put_data(node, content):
+        for name, value in content.items():
+            _check_size(node, name, value)
         metadata[_STOCK] = json.dumps(content, ensure_ascii=False)
     return Record(node.node_id, _text(node), metadata, ref=ref)
 
@@ -81,8 +84,7 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
     kind = type(node)
     with _named(node):
         fields = node.to_dict(exclude={"embedding"})
-    for name, encoded in _data(node):
-        fields[name]["data"] = encoded
+    _put_data(node, fields)
     if isinstance(fields.get("text_resource"), dict):
         fields["text_resource"].pop("text", None)
     structure: dict[str, Any] = {"class": node.class_name()}
@@ -124,11 +126,26 @@ def _named(node: BaseNode) -> Iterator[None]:
         ) from error
 
 
-def _data(node: BaseNode) -> Iterator[tuple[str, str]]:
-    """The binary data of a node's media, in base64, which LlamaIndex itself leaves out."""
-    for name, value in vars(node).items():
-        if isinstance(value, MediaResource) and value.data is not None:
-            yield name, _base64(value.data)
+def _put_data(value: Any, dumped: Any) -> bool:
+    """Put the binary data of media into what was dumped of them, in base64; whether there are any.
+
+    LlamaIndex itself leaves them out.
+    """
+    if isinstance(value, MediaResource):
+        if value.data is None or not isinstance(dumped, dict):
+            return False
+        dumped["data"] = _base64(value.data)
+        return True
+    if isinstance(value, (list, tuple)) and isinstance(dumped, list):
+        pairs: Iterable[tuple[Any, Any]] = zip(value, dumped, strict=False)
+    elif isinstance(value, (BaseModel, dict)) and isinstance(dumped, dict):
+        inner = value if isinstance(value, dict) else vars(value)
+        within = dumped.get(DATA_KEY, dumped)  # Of a node inside of an IndexNode.
+        names = (name for name in inner if name in within and name not in _NO_MEDIA)
+        pairs = ((inner[name], within[name]) for name in names)
+    else:
+        return False
+    return sum([_put_data(*pair) for pair in pairs]) > 0
 
 
 def _base64(data: bytes) -> str:
@@ -253,7 +270,7 @@ def _described_compact(record: Record, node: Mapping[str, Any]) -> _Description:
     fields = dict(given) if isinstance(given, Mapping) else {}
     if fields.get(_HIDDEN_FROM_LLM) is _SAME:
         fields[_HIDDEN_FROM_LLM] = list(fields.get(_HIDDEN_FROM_MODEL, ()))
-    names = tuple(node.get(key) for key in ("type", "class", "base"))
+    names = tuple(node.get(key) for key in ("type", "base", "class"))
     held = {
         "id_": record.id,
         "metadata": metadata,
@@ -307,12 +324,24 @@ def _made(kind: type[BaseNode], values: dict[str, Any]) -> BaseNode | None:
     try:
         return kind.from_dict(values)
     except ValidationError as error:
-        refused = {where for one in error.errors() for where in one["loc"][:1]}
+        refused = [one["loc"] for one in error.errors()]
     except Exception:  # The constructor of a user's class may raise anything.
         return None
     with suppress(Exception):
-        return kind.from_dict({n: value for n, value in values.items() if n not in refused})
+        return kind.from_dict(_without(values, refused))
     return None
+
+
+def _without(values: dict[str, Any], refused: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    """``values`` without what stands at these places; of a media resource, only that part."""
+    kept = dict(values)
+    for name, *path in refused:
+        part = kept.get(name)
+        if path and isinstance(part, dict) and path[0] in values[name]:
+            kept[name] = {key: value for key, value in part.items() if key != path[0]}
+        else:
+            kept.pop(name, None)
+    return kept
 
 
 @cache
@@ -368,6 +397,8 @@ def _is_default(kind: type[BaseNode], name: str, value: Any) -> bool:
 def _packed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _packed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [*map(_packed, value)]
     # The url of a media resource is read back from a string.
     return str(value) if isinstance(value, AnyUrl) else value
 
