@@ -4,7 +4,7 @@
     python -m benchmarks.rooms --files    and which
 
 A file is passed if code of it runs. The stores work on an embedded Vectorize in memory, which is
-one file here, its executor: what the engine does to answer is not the way of the call.
+one file here, its executor, and SQLite is one: what these do to answer is not the way of the call.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ Calls = Iterator[tuple[str, Callable[[], object]]]
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("vectorize_core", "langchain_vectorize", "llama_index_vectorize")
-ENGINE = str(ROOT / "vectorize_core" / "local")
-EXECUTOR = str(Path(ENGINE, "executor.py"))
+ENDS = [str(ROOT / "vectorize_core" / name) for name in ("local/executor.py", "sqlite/file.py")]
 MODEL = DeterministicFakeEmbedding(size=32)
 YEAR: Final[dict[str, IndexType]] = {"year": "number"}
 
@@ -45,7 +44,7 @@ def passed(call: Callable[[], object]) -> list[str]:
     names: set[str] = set()
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and not _is_inside_engine(frame):
+        if event == "call" and not _is_beyond_the_end(frame.f_back):
             names.add(frame.f_code.co_filename)
 
     threading.setprofile(note)
@@ -59,10 +58,9 @@ def passed(call: Callable[[], object]) -> list[str]:
     return sorted(file.as_posix() for file in files if file.parts[0] in PACKAGES)
 
 
-def _is_inside_engine(frame: FrameType | None) -> bool:
+def _is_beyond_the_end(frame: FrameType | None) -> bool:
     while frame is not None:
-        name = frame.f_code.co_filename
-        if name.startswith(ENGINE) and name != EXECUTOR:
+        if frame.f_code.co_filename in ENDS:
             return True
         frame = frame.f_back
     return False
