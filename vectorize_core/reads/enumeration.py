@@ -24,6 +24,7 @@ from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import RequestLimit, Selection
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState, get_details
+from vectorize_core.state.own_writes import Pending
 from vectorize_core.transport.io import Io
 
 _VERIFICATIONS: Final = 10
@@ -36,10 +37,12 @@ async def iter_matching(
     *,
     return_metadata: ReturnMetadata = "none",
     return_values: bool = False,
+    settled: bool = False,
 ) -> AsyncGenerator[list[Match], None]:
     """Every selected record, once, in no order; some at a time.
 
-    Waits first until this client's own writes are visible. Scores mean nothing here.
+    Waits first until this client's own writes are visible, unless these are ``settled``. Scores
+    mean nothing here.
 
     The service's search is approximate. Up to 50 matches come out of one exactly scored answer,
     which by its documentation finds all. Beyond that, the first 50 must also be in what the
@@ -51,7 +54,9 @@ async def iter_matching(
     precision, namespace = selection.precision, selection.namespace
     if selection.plan.impossible:
         return
-    await waiting.wait_for_own(io, state)
+    if not settled:
+        timeout, purpose = selection.wait_timeout, "finding all that a filter matches"
+        await waiting.wait_for_own(io, state, timeout, purpose=purpose)
     post_filter = PostFilter(selection.plan, selection.read)
     metadata = return_metadata if return_metadata == "all" else post_filter.needs
     question = Question(
@@ -94,10 +99,10 @@ async def _partitioned(
 
 
 async def matching_ids(
-    io: Io, state: IndexState, selection: Selection
+    io: Io, state: IndexState, selection: Selection, *, settled: bool = False
 ) -> AsyncGenerator[str, None]:
     """The id of every selected record. See `iter_matching`."""
-    async with aclosing(iter_matching(io, state, selection)) as found:
+    async with aclosing(iter_matching(io, state, selection, settled=settled)) as found:
         async for some in found:
             for match in some:
                 yield match.id
@@ -109,16 +114,24 @@ async def count(io: Io, state: IndexState, selection: Selection) -> int:
     All records of an index are counted by the service, in one request.
     """
     if selection.is_everything:
-        await waiting.wait_for_own(io, state)
+        await waiting.wait_for_own(io, state, selection.wait_timeout, purpose="a count")
         return (await io.call(GetInfo(state.name))).vector_count
     async with aclosing(matching_ids(io, state, selection)) as found:
         return len([None async for _ in found])
 
 
 async def rounds_to_delete(
-    io: Io, state: IndexState, selection: Selection, *, verify: bool
+    io: Io,
+    state: IndexState,
+    selection: Selection,
+    *,
+    verify: bool,
+    pending: Pending | None = None,
 ) -> AsyncGenerator[list[str], None]:
     """The ids of all selected records, for a caller that deletes them before it goes on.
+
+    It waits until what this client has written, and not deleted since, is visible. Not so where
+    it is known what that is: ``pending`` are the ids it wrote that are selected, and that are not.
 
     With ``verify``, it then looks again, as exactly as the service can, until nothing is left: for
     what the service overlooked, or others added meanwhile. The caller waits until each deletion
@@ -126,8 +139,14 @@ async def rounds_to_delete(
     """
     for attempt in range(_VERIFICATIONS):
         chosen = replace(selection, precision="high" if attempt else "normal")
-        async with aclosing(matching_ids(io, state, chosen)) as found:
+        known = pending if not attempt else None
+        if known is None:
+            timeout, purpose = selection.wait_timeout, "a delete by filter"
+            await waiting.wait_for_own(io, state, timeout, purpose=purpose, to_delete=True)
+        async with aclosing(matching_ids(io, state, chosen, settled=True)) as found:
             ids = [vector_id async for vector_id in found]
+        if known is not None:
+            ids = [*dict.fromkeys([*(i for i in ids if i not in known.others), *known.wanted])]
         if ids:
             yield ids
         if not verify or (attempt and not ids):

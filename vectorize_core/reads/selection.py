@@ -32,6 +32,7 @@ from vectorize_core.state.index_state import (
     get_metadata_indexes,
     look_again,
 )
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT
 from vectorize_core.transport.io import Io
 from vectorize_core.words import DEFAULT, Words
 
@@ -106,7 +107,8 @@ class SelectOptions(FindOptions, total=False):
 class Selection:
     """The records that ``plan`` matches, in ``namespace`` unless None, made by ``read``.
 
-    ``max_requests`` is how many requests may be sent to find them.
+    ``max_requests`` is how many requests may be sent to find them. ``wait_timeout`` is for how many
+    seconds to wait first until this client's own writes are visible.
     """
 
     plan: Plan = ALL
@@ -114,6 +116,7 @@ class Selection:
     namespace: str | None = None
     precision: Precision = "normal"
     max_requests: int = MAX_ENUMERATION_REQUESTS
+    wait_timeout: float = DEFAULT_WAIT_TIMEOUT
 
     @property
     def is_everything(self) -> bool:

@@ -7,6 +7,7 @@ methods and awaits them for its async ones.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import sys
 from collections.abc import (
@@ -35,6 +36,7 @@ from vectorize_core.errors import (
     IndexNotFoundError,
     InvalidInputError,
     OversizedError,
+    VectorizeError,
     shown,
 )
 from vectorize_core.filters.ast import Expression
@@ -67,15 +69,21 @@ from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.pending import warn_of_pending_writes
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
-from vectorize_core.texts.keeping import Keeping, Putting
+from vectorize_core.texts import keeping as texts_kept
+from vectorize_core.texts.keeping import Keeping, Putting, Removals
 from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
 from vectorize_core.texts.store import TextStore, text_name
-from vectorize_core.transport.io import Io
+from vectorize_core.transport.io import Io, run
 from vectorize_core.writes import by_filter, writing
 from vectorize_core.writes.batching import check_batch_size
 from vectorize_core.writes.estimate import estimate
 from vectorize_core.writes.sources import Records
 from vectorize_core.writes.writing import WriteOptions
+
+logger = logging.getLogger("vectorize_core")
+
+_MOST_DUE = 10_000
+"""Records whose long texts may be due at once; with more, a delete or write waits."""
 
 Changes: TypeAlias = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 """Metadata for all records of a call, or for each its own."""
@@ -136,6 +144,7 @@ class RecordStore:
     batch_size: int | None = None
     wait: Wait = False
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
+    removals: Removals = dataclasses.field(default_factory=Removals, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # A frozen dataclass is made once, of what users give.
@@ -191,7 +200,8 @@ class RecordStore:
         return dataclasses.replace(self, index=self.index.owning(True))
 
     def close(self) -> None:
-        """Close the connection, if it is the store's own."""
+        """Remove the long texts that are due, and close the connection if it is the store's own."""
+        run(self._remove_last(self.connection.io()))
         target = self.index.target
         if target.owned:
             target.connection.close()
@@ -199,17 +209,44 @@ class RecordStore:
                 target.texts.close()
 
     async def aclose(self) -> None:
-        """Close the connection in the running event loop, if it is the store's own."""
+        """As `close`, of the connection in the running event loop."""
+        await self._remove_last(self.connection.async_io())
         target = self.index.target
         if target.owned:
             await target.connection.aclose()
             if target.texts is not None:
                 await target.connection.async_io().offload(target.texts.release)
 
-    async def await_writes(self, io: Io, wait_timeout: float | None = None) -> None:
+    async def await_writes(
+        self, io: Io, wait_timeout: float | None = None, *, purpose: str = ""
+    ) -> None:
         """Wait until reads see the latest writes of this store's connection to the index."""
         timeout = wait_timeout if wait_timeout is not None else self.wait_timeout
-        await waiting.wait_for_own(io, self._state, timeout)
+        await waiting.wait_for_own(io, self._state, timeout, purpose=purpose)
+        await self._remove_due(io)
+
+    async def _remove_due(self, io: Io) -> None:
+        """Remove long texts that nothing names any more, when reads see all own writes."""
+        if self.removals and self.long_texts is not None:
+            await self.removals.remove(io, Keeping(self.long_texts, self._state))
+
+    async def _remove_last(self, io: Io) -> None:
+        """`_remove_due` before the end: what stays now would stay for ever."""
+        try:
+            if self.removals:
+                timeout, purpose = self.wait_timeout, "the removal of long texts"
+                await waiting.wait_for_own(io, self._state, timeout, purpose=purpose)
+                await self._remove_due(io)
+        except VectorizeError as error:
+            logger.debug("index %r: %s", self.index.name, error)
+        if self.removals:
+            logger.warning(
+                "index %r: the long texts of %d records that were deleted or replaced have not "
+                "been deleted, as reads may still see their vectors. Deleting or writing these "
+                "records again removes them",
+                self.index.name,
+                len(self.removals),
+            )
 
     def _waits(self, wait: Wait | None = None, wait_timeout: float | None = None) -> WaitOptions:
         wait = wait if wait is not None else self.wait
@@ -234,8 +271,8 @@ class RecordStore:
         ones are on their way. With ``dry_run`` nothing is embedded or written; returns a
         `WriteEstimate`.
 
-        A text that is too long goes to the store's `long_texts`. If one there is replaced, the
-        write waits until reads see it, and deletes the old one.
+        A text that is too long goes to the store's `long_texts`. One there that is replaced is
+        deleted when reads see the write.
         """
         self._check_adding(namespace=namespace, dry_run=dry_run, **options)
         if options.get("batch_size") is None:
@@ -277,7 +314,8 @@ class RecordStore:
             io, self._state, source, "upsert", **WriteOptions(**{**options, **waits})
         )
         if putting is not None:
-            await putting.finish(io, waits["wait_timeout"])
+            self.removals.note_own(putting.own)
+            await self._remove_texts(io, putting, putting.superseded, waits)
         return source.ids
 
     def _check_adding(self, **options: Unpack[AddOptions]) -> None:
@@ -375,12 +413,14 @@ class RecordStore:
 
     def _putting(self) -> Putting | None:
         """The long texts of one write."""
-        return Putting(self.long_texts, self._state) if self.long_texts is not None else None
+        if self.long_texts is None:
+            return None
+        return Putting(self.long_texts, self._state, self.removals.own)
 
     async def _settled(self, io: Io) -> None:
         """What is read, to be written again, must not be older than what this client wrote."""
         if await self.index.exists(io):
-            await self.await_writes(io)
+            await self.await_writes(io, purpose="an update")
 
     def _stored(self, vector: Vector) -> Record:
         """The record of a vector under the id that it is stored under."""
@@ -589,7 +629,7 @@ class RecordStore:
         if chosen is None:
             return
         if chosen.is_everything:
-            await self.await_writes(io)
+            await self.await_writes(io, purpose="listing ids")
             ids = by_id.iter_ids(io, self._state)
         else:
             ids = enumeration.matching_ids(io, self._state, chosen)
@@ -641,8 +681,8 @@ class RecordStore:
     ) -> None:
         """Delete the records with these ids; unknown ids are no error.
 
-        Where texts stand elsewhere, they are deleted when reads no longer see their records, and
-        this waits for that.
+        Where texts stand elsewhere, they are deleted when reads no longer see their records: now,
+        if that is so or this waits for it, otherwise at the next wait or when the store is closed.
         """
         ids = validation.as_ids(ids)
         waits = self._waits(wait, wait_timeout)
@@ -670,7 +710,14 @@ class RecordStore:
         chosen = await self._select(io, options, refs=refs)
         if chosen is None:
             return
-        rounds = enumeration.rounds_to_delete(io, self._state, chosen, verify=verify)
+        chosen = dataclasses.replace(chosen, wait_timeout=waits["wait_timeout"])
+        pending = None
+        if refs is not None and not verify and not {"filter", "vectorize_filter"} & options.keys():
+            values = [layout.ref_value(ref) for ref in refs]
+            pending = self._state.own_writes.of_documents(values, chosen.namespace)
+        rounds = enumeration.rounds_to_delete(
+            io, self._state, chosen, verify=verify, pending=pending
+        )
         async with aclosing(rounds) as found:
             async for ids in found:
                 await self._delete(io, ids, waits)
@@ -683,12 +730,13 @@ class RecordStore:
         if self.namespace is None:
             if not await self.index.exists(io, refresh=True):
                 return
-            await self.await_writes(io)
+            await self.await_writes(io, waits["wait_timeout"], purpose="deleting everything")
             everything = by_id.iter_ids(io, self._state)
         else:
             chosen = await self._select(io, {}, precision="high", max_requests=sys.maxsize)
             if chosen is None:
                 return
+            chosen = dataclasses.replace(chosen, wait_timeout=waits["wait_timeout"])
             everything = enumeration.matching_ids(io, self._state, chosen)
         async with aclosing(everything) as found:
             ids = [vector_id async for vector_id in found]
@@ -701,7 +749,22 @@ class RecordStore:
         texts = await keeping.find(io, possible) if keeping is not None else None
         await writing.delete(io, self._state, ids, skip_impossible=True, **waits)
         if keeping is not None and texts is not None:
-            await keeping.remove(io, texts, waits["wait_timeout"])
+            await self._remove_texts(io, keeping, texts, waits)
+
+    async def _remove_texts(
+        self, io: Io, keeping: Keeping, found: texts_kept.Found, waits: WaitOptions
+    ) -> None:
+        """Remove texts of deleted or replaced records, or leave them until reads see that."""
+        if not found:
+            return
+        if waiting.wait_goal(waits["wait"]) != "visible":
+            await self.removals.leave(io, keeping, found)
+            if len(self.removals) > _MOST_DUE:
+                await self._remove_last(io)
+        elif isinstance(keeping, Putting):
+            await keeping.finish(io, waits["wait_timeout"])
+        else:
+            await keeping.remove(io, found, waits["wait_timeout"])
 
     # Which records
 
@@ -755,6 +818,7 @@ class RecordStore:
             namespace=namespace,
             precision=precision,
             max_requests=most,
+            wait_timeout=self.wait_timeout,
         )
 
     async def _plan(

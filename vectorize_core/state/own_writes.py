@@ -16,18 +16,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
 
-from vectorize_core import forks, jsontext
+from vectorize_core import forks, jsontext, layout
 from vectorize_core.models import Vector
 
 Kind = Literal["upsert", "insert", "delete"]
 _PROBES = 5
 """The probes of four requests in flight at once fit into a single read."""
 _REMEMBERED, _REMEMBERED_IDS = 64, 20_000
+_MOST_WRITTEN = 100_000
+"""Ids whose last write is remembered until reads see it."""
 _MOST_EXPECTED = 8
 """What a probe may read as; one that may read as more says too little."""
 _ORDERED = 1_000
@@ -151,6 +154,28 @@ class OwnWrite:
         self.visible |= self.proven and not others
 
 
+class Written(NamedTuple):
+    """The last write of an id: the moment and time it was accepted, and what it left there.
+
+    ``ref`` is what ``_vs_ref`` holds. ``sure`` unless it is an insert, which may have left another
+    record in place. ``there`` unless it was a delete.
+    """
+
+    accepted: float
+    at: float
+    ref: str | None = None
+    namespace: str | None = None
+    sure: bool = True
+    there: bool = True
+
+
+class Pending(NamedTuple):
+    """Of records that reads may not see yet: ids of given documents, and ids of any others."""
+
+    wanted: frozenset[str]
+    others: frozenset[str]
+
+
 @dataclass(slots=True)
 class OwnWrites:
     """The writes of one client to one index; thread-safe.
@@ -167,6 +192,8 @@ class OwnWrites:
     warned: bool = False
     _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _lost: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _written: dict[str, Written] = field(default_factory=dict)
+    _overflowed: float = -math.inf
     _tracked: WeakSet[OwnWrite] = field(default_factory=WeakSet)
     _order: dict[str, tuple[float, float]] = field(default_factory=dict)
     _processed: float = -math.inf
@@ -203,11 +230,17 @@ class OwnWrites:
             self._tracked.add(write)
         return write
 
-    def accept(self, write: OwnWrite, mutation_id: str | None) -> None:
-        """Note that the service has accepted a write."""
+    def accept(
+        self,
+        write: OwnWrite,
+        mutation_id: str | None,
+        written: Mapping[str, Vector | None] = MappingProxyType({}),
+    ) -> None:
+        """Note that the service has accepted a write, of vectors by id, None for deleted ones."""
         with self._lock:
             write.mutation_id = mutation_id
             write.accepted, write.since = self.moment(), time.monotonic()
+            self._note_written(write, written)
             self.last_sent = max(self.last_sent, write.sent)
             for other in self._tracked:
                 if other.accepted < write.sent:
@@ -220,6 +253,64 @@ class OwnWrites:
                 self._order[mutation_id] = write.sent, write.accepted
                 if len(self._order) > _ORDERED:
                     del self._order[next(iter(self._order))]
+
+    def _note_written(self, write: OwnWrite, written: Mapping[str, Vector | None]) -> None:
+        known = self._written
+        for vector_id, vector in written.items():
+            # Removed first, so that the oldest stand in front.
+            known.pop(vector_id, None)
+            if vector is None:
+                known[vector_id] = Written(write.accepted, write.since, there=False)
+            else:
+                ref, sure = (vector.metadata or {}).get(layout.REF), write.kind != "insert"
+                known[vector_id] = Written(write.accepted, write.since, ref, vector.namespace, sure)
+        while known:
+            oldest = next(iter(known))
+            seen = self._is_seen(known[oldest])
+            if not seen and len(known) <= _MOST_WRITTEN:
+                break
+            if not seen:
+                self._overflowed = known[oldest].accepted
+            del known[oldest]
+
+    def _is_seen(self, written: Written) -> bool:
+        return written.accepted < self._visible or time.monotonic() - written.at >= _LOST_FOR
+
+    def of_documents(self, refs: Collection[str], namespace: str | None) -> Pending | None:
+        """What was written that reads may not see yet: of documents, in a namespace unless None.
+
+        ``refs`` as ``_vs_ref`` holds them. None if not all of that is known. What this client has
+        deleted last is in neither part.
+        """
+        with self._lock:
+            if -math.inf < self._overflowed >= self._visible:
+                return None
+            wanted, others = set[str](), set[str]()
+            for vector_id, last in self._written.items():
+                if not last.there or self._is_seen(last):
+                    continue
+                if not last.sure:
+                    return None
+                here = namespace is None or last.namespace == namespace
+                (wanted if here and last.ref in refs else others).add(vector_id)
+            return Pending(frozenset(wanted), frozenset(others))
+
+    def unseen_among(self, ids: Collection[str]) -> set[str]:
+        """Those ids whose last write by this client reads may not see yet."""
+        with self._lock:
+            known = self._written
+            return {i for i in ids if i in known and not self._is_seen(known[i])}
+
+    def undeleted(self) -> tuple[OwnWrite, ...]:
+        """Those of `pending` that wrote what this client has not deleted since."""
+        deleted: set[str] = set()
+        found: list[OwnWrite] = []
+        for write in reversed(self.pending()):
+            if write.kind == "delete":
+                deleted |= write.ids
+            elif not write.ids <= deleted:
+                found.append(write)
+        return tuple(reversed(found))
 
     def fail(self, write: OwnWrite, *, may_have_landed: bool) -> None:
         """Note that a write was not accepted, or that nobody knows."""
@@ -298,6 +389,8 @@ class OwnWrites:
                 write for write in self._unseen if created_on and write.created_on == created_on
             ]
             self._lost.clear()
+            self._written.clear()
+            self._overflowed = -math.inf
             self._unseen.clear()
             self._unseen.extend(kept)
 

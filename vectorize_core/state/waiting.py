@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -27,6 +28,8 @@ from vectorize_core.state.polling import Polling, is_temporary
 from vectorize_core.transport.events import WaitEvent
 from vectorize_core.transport.io import Io
 
+logger = logging.getLogger("vectorize_core")
+
 Wait = bool | Literal["processed", "visible"]
 T = TypeVar("T")
 Goal = Literal["processed", "visible"]
@@ -41,6 +44,8 @@ _OLD = 600.0
 _FIRST_BARRIER, _NEXT_BARRIER = 5.0, 4.0
 """Seconds until the first barrier, and the factor by which that time grows for each next one."""
 _INDEX_CHECK = 15.0
+_TOLD_AFTER = {0.04: logging.INFO, 10.0: logging.WARNING}
+"""After how many seconds a wait that nobody asked for is logged."""
 _LOOK_BACK = 8
 
 
@@ -123,18 +128,28 @@ async def wait_for(
 
 
 async def wait_for_own(
-    io: Io, state: IndexState, wait_timeout: float = DEFAULT_WAIT_TIMEOUT
+    io: Io,
+    state: IndexState,
+    wait_timeout: float = DEFAULT_WAIT_TIMEOUT,
+    *,
+    purpose: str = "",
+    to_delete: bool = False,
 ) -> None:
     """Wait until this client's own latest writes to the index are visible.
 
     As `wait_for`; and a write whose probes other clients have all overwritten, so that nothing
     shows whether reads see it, counts as visible some time after it is processed: as long as that
     took, at least ten seconds and at most thirty. At once if it is two minutes old.
+
+    ``purpose`` is what a call waits for unasked, for the log. ``to_delete``: what is read will be
+    deleted, so what this client has deleted already may be read once more.
     """
     check_waits("visible", wait_timeout)
-    writes = latest(state.own_writes.pending())
+    own = state.own_writes
+    writes = latest(own.undeleted() if to_delete else own.pending())
     if writes:
-        await _Wait(io, state, writes, "visible", wait_timeout, proof=False).run()
+        wait = _Wait(io, state, writes, "visible", wait_timeout, proof=False, purpose=purpose)
+        await wait.run()
 
 
 class _Wait:
@@ -149,12 +164,15 @@ class _Wait:
         timeout: float,
         *,
         proof: bool = True,
+        purpose: str = "",
     ) -> None:
         self._io = io
         self._state = state
         self._pending = list(writes)
         self._goal = goal
         self._proof = proof
+        self._purpose = purpose
+        self._told: set[int] = set()
         self._polling = Polling(io, timeout)
         self._lagging = self._looked_back = False
         self._until = -math.inf
@@ -181,6 +199,7 @@ class _Wait:
 
     async def _poll(self) -> bool:
         waited = self._polling.waited
+        self._tell(waited)
         followers = [later for write in self._pending for later in self._followers(write)]
         await self._read([*self._pending, *followers])
         self._check_index()
@@ -202,6 +221,22 @@ class _Wait:
             await self._send_barrier()
             await self._ask_progress()
         return not self._pending
+
+    def _tell(self, waited: float) -> None:
+        """Log that a call waits though it was not asked to; first quietly, then not."""
+        for after, level in _TOLD_AFTER.items():
+            if self._purpose and waited >= after and level not in self._told:
+                self._told.add(level)
+                logger.log(
+                    level,
+                    "index %r: %s waits until reads see this client's own last write (mutation "
+                    "%s); %.1f s so far, at most %.0f s",
+                    self._state.name,
+                    self._purpose,
+                    self._pending[-1].mutation_id,
+                    waited,
+                    waited + self._polling.left,
+                )
 
     async def _read(self, writes: Collection[OwnWrite]) -> None:
         await _read(self._state, writes, self._ask)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
@@ -21,6 +22,7 @@ from vectorize_core.layout import Record
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.polling import Polling
+from vectorize_core.state.waiting import wait_for_own
 from vectorize_core.texts.reading import name_outside
 from vectorize_core.texts.store import (
     TextStore,
@@ -38,6 +40,9 @@ _AT_ONCE: Final = 100
 _NOT_LISTED: Final = 0.0
 _IN_PROGRESS: Final = 900.0
 """Seconds in which another process writes the vector of a text that it has put, or never."""
+_SEEN_BY_THEN: Final = 600.0
+"""Seconds after which reads see a write."""
+_MOST_OWN: Final = 10_000
 
 
 class Kept(NamedTuple):
@@ -51,15 +56,33 @@ class Kept(NamedTuple):
 class Found:
     """Texts there are, by the ids of their records; ``plain`` are other clients'.
 
-    ``unnamed`` are the ids of which no read sees a vector with one of these texts.
+    ``seen`` are the ids of which reads see the last own write, or a vector that names one of these:
+    where reads see none later, it has changed since. ``unnamed`` are those of which no read sees a
+    vector with one of these texts.
     """
 
     versions: dict[str, Versions] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
     unnamed: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.versions or self.plain)
+
+    def __len__(self) -> int:
+        return len(self.versions) + len(self.plain)
+
+    def add(self, later: Found) -> None:
+        """Add what was found later."""
+        for vector_id, versions in later.versions.items():
+            self.versions.setdefault(vector_id, {}).update(versions)
+        self.plain |= later.plain
+
+    def split(self) -> tuple[Found, Found]:
+        """The texts whose vectors were seen, and the others."""
+        seen = {i: v for i, v in self.versions.items() if i in self.seen}
+        others = {i: v for i, v in self.versions.items() if i not in self.seen}
+        return Found(seen, self.plain & self.seen), Found(others, self.plain - self.seen)
 
 
 @dataclass(slots=True)
@@ -72,9 +95,13 @@ class Keeping:
     async def find(self, io: Io, ids: Sequence[str]) -> Found:
         """The texts of vectors that are about to be deleted; `remove` deletes them afterwards."""
         found = await self._find(io, ids)
-        for vector_id, name in (await self._named(io, list(found.versions))).items():
-            # Another writer may have overwritten the list.
-            found.versions[vector_id].setdefault(name, _NOT_LISTED)
+        found.seen |= set(ids) - self.state.own_writes.unseen_among(ids)
+        there = list(dict.fromkeys([*found.versions, *found.plain]))
+        for vector_id, name in (await self._named(io, there)).items():
+            found.seen.add(vector_id)
+            if vector_id in found.versions:
+                # Another writer may have overwritten the list.
+                found.versions[vector_id].setdefault(name, _NOT_LISTED)
         return found
 
     async def remove(self, io: Io, found: Found, wait_timeout: float) -> None:
@@ -82,7 +109,7 @@ class Keeping:
 
         `WaitTimeoutError` if reads still see them after ``wait_timeout`` seconds.
         """
-        if not await self._remove(io, found, wait_timeout):
+        if not await self.try_to_remove(io, found, wait_timeout):
             raise WaitTimeoutError(
                 f"the vectors are deleted, but after {wait_timeout:.0f} s reads still see some of "
                 "them, so their long texts have not been deleted. Delete them again"
@@ -95,7 +122,7 @@ class Keeping:
         versions = {i: read_versions(there[name]) for i, name in lists.items() if name in there}
         return Found(versions, there.keys() & set(ids) if self.texts.plain_ids else set())
 
-    async def _remove(self, io: Io, doomed: Found, wait_timeout: float) -> bool:
+    async def try_to_remove(self, io: Io, doomed: Found, wait_timeout: float) -> bool:
         """Delete texts when no vector names them any more; False if that takes too long.
 
         Those that were put again meanwhile stay. The lists of them go last.
@@ -153,8 +180,10 @@ class Keeping:
 class Putting(Keeping):
     """The texts of one write of records."""
 
-    _superseded: Found = field(default_factory=Found)
-    _own: set[str] = field(default_factory=set)
+    earlier: Collection[str] = ()
+    """Texts of earlier writes of the store, which are over."""
+    superseded: Found = field(default_factory=Found)
+    own: set[str] = field(default_factory=set)
 
     def outside(self, record: Record, at: At) -> Record:
         """A record, called ``at`` in errors, whose text stands outside its vector."""
@@ -180,7 +209,7 @@ class Putting(Keeping):
             versions = {**old.versions.get(record.id, {}), record.text_name: now}
             lists[list_name(self.state.name, record.id)] = write_versions(versions)
             texts[record.text_name] = record.text
-        self._own |= texts.keys()
+        self.own |= texts.keys()
         if texts:
             # The lists first: what no list names, no delete finds.
             await self.texts.put(io, self.state.name, {**lists, **texts})
@@ -201,35 +230,110 @@ class Putting(Keeping):
         """Note the texts that are obsolete once the records are seen.
 
         A young one may belong to a write of another process that is still going on, unless a
-        vector names it, or it is from this write.
+        vector names it, or it is from this write, or from an earlier one of this store.
         """
         oldest = time.time() - _IN_PROGRESS
         others = {
             vector_id: {n: put for n, put in versions.items() if n != records[vector_id].text_name}
             for vector_id, versions in old.versions.items()
         }
-        unsure = [
-            vector_id
-            for vector_id, versions in others.items()
-            if any(put > oldest and name not in self._own for name, put in versions.items())
-        ]
-        named = await self._named(io, unsure)
+        replaced = [i for i, versions in others.items() if versions]
+        named = await self._named(io, [*replaced, *(old.plain - others.keys())])
+        unseen = self.state.own_writes.unseen_among(records)
         for vector_id, versions in others.items():
-            over = {
+            old_or_named = {
                 name: put
                 for name, put in versions.items()
-                if put <= oldest or name in self._own or name == named.get(vector_id)
+                if put <= oldest or name == named.get(vector_id)
+            }
+            over = old_or_named | {
+                name: put
+                for name, put in versions.items()
+                if name in self.own or name in self.earlier
             }
             if over:
-                self._superseded.versions.setdefault(vector_id, {}).update(over)
-        self._superseded.plain |= old.plain
+                self.superseded.versions.setdefault(vector_id, {}).update(over)
+            if over == old_or_named or vector_id not in unseen:
+                self.superseded.seen.add(vector_id)
+            else:
+                self.superseded.seen.discard(vector_id)
+        self.superseded.plain |= old.plain
+        self.superseded.seen |= old.plain & named.keys() - others.keys()
 
     async def finish(self, io: Io, wait_timeout: float) -> None:
         """Delete what the write has superseded, when reads see the write."""
-        if not await self._remove(io, self._superseded, wait_timeout):
+        if not await self.try_to_remove(io, self.superseded, wait_timeout):
             logger.warning(
                 "index %r: reads do not see a write after %.0f s, so the long texts that it "
                 "replaces have not been deleted; the next write or delete of its records will",
                 self.state.name,
                 wait_timeout,
             )
+
+
+class Removals:
+    """Texts of deleted and replaced records, which go when reads no longer see their vectors.
+
+    A store and its views leave here what they would have to wait for, so that many deletes wait
+    once: when all own writes are awaited, and when the store is closed. What is ten minutes old
+    goes with the next delete or write. Thread-safe. ``own`` are names of texts that the store has
+    written.
+    """
+
+    def __init__(self) -> None:
+        self.own: dict[str, None] = {}
+        self._due: list[tuple[float, Found]] = []
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # In another process nothing is due: what this one leaves, it removes itself.
+        return Removals, ()
+
+    def __len__(self) -> int:
+        return sum(len(found) for _, found in self._due)
+
+    def note_own(self, names: Iterable[str]) -> None:
+        """Note texts whose vectors are written."""
+        with self._lock:
+            self.own |= dict.fromkeys(names)
+            while len(self.own) > _MOST_OWN:
+                del self.own[next(iter(self.own))]
+
+    async def leave(self, io: Io, keeping: Keeping, found: Found) -> None:
+        """Remove what reads are seen not to see any more; the rest is due later."""
+        now = io.now()
+        sure, rest = found.split()
+        if rest and await self._are_seen(io, keeping):
+            sure, rest = found, Found()
+        if not await keeping.try_to_remove(io, sure, 0.0):
+            rest.add(sure)
+        await self._remove(io, keeping, lambda since: now - since >= _SEEN_BY_THEN)
+        if rest:
+            with self._lock:
+                self._due.append((now, rest))
+
+    async def _are_seen(self, io: Io, keeping: Keeping) -> bool:
+        """Whether reads see all own writes by now."""
+        try:
+            await wait_for_own(io, keeping.state, 0.0)
+        except WaitTimeoutError:
+            return False
+        return True
+
+    async def remove(self, io: Io, keeping: Keeping) -> None:
+        """Remove all that is due; to be awaited when reads see all own writes."""
+        await self._remove(io, keeping, lambda _: True)
+
+    async def _remove(self, io: Io, keeping: Keeping, is_ripe: Callable[[float], bool]) -> None:
+        with self._lock:
+            ripe = [due for due in self._due if is_ripe(due[0])]
+            self._due = [due for due in self._due if not is_ripe(due[0])]
+        together, done = Found(), False
+        for _, found in ripe:
+            together.add(found)
+        try:
+            done = await keeping.try_to_remove(io, together, 0.0)
+        finally:
+            if not done:
+                with self._lock:
+                    self._due = ripe + self._due

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final, Unpack
@@ -53,7 +54,8 @@ async def delete(
         ids = validation.as_ids(given)
         return await writing.delete(io, state, ids, wait=wait, wait_timeout=wait_timeout)
     check_is_filter(options.get("filter"), options.get("vectorize_filter"))
-    rounds = rounds_to_delete(io, state, await select(io, state, options), verify=verify)
+    chosen = dataclasses.replace(await select(io, state, options), wait_timeout=wait_timeout)
+    rounds = rounds_to_delete(io, state, chosen, verify=verify)
     mutations: list[Mutation] = []
     async with aclosing(rounds) as found:
         async for some in found:
@@ -78,7 +80,8 @@ async def reindex_metadata(
         polling = Polling(io, DEFAULT_INDEX_TIMEOUT)
         await wait_for_indexes(io, state, polling, set(state.awaited), live=True)
     indexed = await get_metadata_indexes(io, state)
-    await waiting.wait_for_own(io, state)
+    timeout = waits.get("wait_timeout", DEFAULT_WAIT_TIMEOUT)
+    await waiting.wait_for_own(io, state, timeout, purpose="reindex_metadata")
     written = 0
     async for some in in_batches(iter_ids(io, state), batch_size):
         found = await get_many(io, state, some)

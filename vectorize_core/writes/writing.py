@@ -311,7 +311,7 @@ class _Write:
                 if not isinstance(error, RecordRefusedError):
                     break
             else:
-                self.state.own_writes.accept(own_write, mutation.mutation_id)
+                self.state.own_writes.accept(own_write, mutation.mutation_id, written)
                 late = self._late(part) if part[0].id in exposed else None
                 batch.pieces.append(Piece(part, self.io.now() - started, own_write, late))
         self.batcher.answered(batch)
