@@ -68,7 +68,7 @@ class TestOverHttp(Ours):
             await client.connection.aclose()
 
 
-class TestATenant(Ours):
+class TestATenant(IndexingSuite):
     """With another tenant in the same index, who has indexed the same letters."""
 
     @pytest.fixture
