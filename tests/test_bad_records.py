@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -12,7 +13,7 @@ from langchain_core.documents import Document
 from llama_index.core.schema import TextNode
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX
-from tests.stores import Call, Embedder, both_ways, vector
+from tests.stores import Call, Embedder, Recorder, both_ways, vector
 from vectorize_core import (
     InvalidVectorError,
     OversizedError,
@@ -21,6 +22,9 @@ from vectorize_core import (
     VectorizeClient,
     VectorizeError,
 )
+from vectorize_core.api.operations import Op, Upsert
+from vectorize_core.errors import ApiMessage, error_from_answer
+from vectorize_core.transport.executor import Answer
 
 GOOD = 70
 """Records before the bad one: more than are worked on at once."""
@@ -236,6 +240,32 @@ async def test_positions_hold_for_a_write_that_is_resumed(
     fixed = [*rows[:GOOD], (None, "t", {}), rows[-1]]
     await add_texts(call, client, fixed, iter, {"resume": resume})
     assert client.index("docs").info().vector_count == GOOD + 2
+
+
+class Picky(Recorder):
+    """A service that refuses one text."""
+
+    def send(self, op: Op[Any], /) -> Answer[Any]:
+        if isinstance(op, Upsert) and any(v.metadata["text"] == "bad" for v in op.vectors):
+            raise error_from_answer(str(op), 400, [ApiMessage(40023, "not that one")])
+        return super().send(op)
+
+
+@pytest.mark.parametrize(
+    ("bad_id", "said"),
+    [("bad", f"record 'bad', position {GOOD}: "), (None, f"record at position {GOOD}: ")],
+)
+def test_what_only_the_service_refuses_is_named_alike(
+    client: VectorizeClient, bad_id: str | None, said: str
+) -> None:
+    client.connection.executor = Picky(client.connection.executor)
+    store = LANGCHAIN.over(client)
+    ids = [*(f"id-{i}" for i in range(GOOD)), bad_id]
+    with pytest.raises(PartialWriteError) as caught:
+        store.add_texts([*(f"text {i}" for i in range(GOOD)), "bad"], ids=ids)
+    (cause,) = caught.value.causes
+    assert str(cause).startswith(said)
+    assert str(pickle.loads(pickle.dumps(cause))) == str(cause)
 
 
 # What takes the room

@@ -161,19 +161,24 @@ class BadRequestError(ApiError):
 class RecordRefusedError(BadRequestError):
     """The service refused the record ``record_id``, at ``position`` in the input.
 
-    The other records of its request were written.
+    The other records of its request were written. Where the id was ``made_up`` by the store, which
+    its user does not know, the message names the position only.
     """
 
-    def __init__(self, refusal: ApiError, record_id: str, position: int) -> None:
+    def __init__(
+        self, refusal: ApiError, record_id: str, position: int, made_up: bool = False
+    ) -> None:
         super().__init__(
             refusal.operation, refusal.status, refusal.errors, request_id=refusal.request_id
         )
         self.record_id = record_id
         self.position = position
-        self.args = (refusal, record_id, position)
+        self.made_up = made_up
+        self.args = (refusal, record_id, position, made_up)
 
     def __str__(self) -> str:
-        return f"record {self.record_id!r}, position {self.position}: {super().__str__()}"
+        name = "record at" if self.made_up else f"record {self.record_id!r},"
+        return f"{name} position {self.position}: {super().__str__()}"
 
 
 class AuthenticationError(ApiError):

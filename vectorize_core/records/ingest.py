@@ -204,7 +204,8 @@ class Ingest(Source[Item]):
         entries = []
         for item in some:
             vector = self._vector(item, item.values if item.text is None else next(embedded))
-            entries.append(Entry.of(item.position, vector, item.metadata_size, item.digest))
+            size, made_up = item.metadata_size, item.at.name is None
+            entries.append(Entry.of(item.position, vector, size, item.digest, made_up=made_up))
         return entries
 
     async def _check(self, some: Sequence[_Prepared], vectors: list[Vector]) -> None:

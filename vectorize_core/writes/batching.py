@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     """One record of the input, checked: a vector to write, or (None) an id to delete.
 
     ``size`` is the most bytes that it takes in a request; ``digest`` is what a checkpoint
-    recognises the record by.
+    recognises the record by. ``made_up``: its id is not the caller's.
     """
 
     position: int
@@ -36,12 +36,21 @@ class Entry(NamedTuple):
     vector: Vector | None = None
     size: int = 0
     digest: int = 0
+    made_up: bool = False
 
     @classmethod
-    def of(cls, position: int, vector: Vector, metadata_size: int, digest: int) -> Self:
+    def of(
+        cls,
+        position: int,
+        vector: Vector,
+        metadata_size: int,
+        digest: int,
+        *,
+        made_up: bool = False,
+    ) -> Self:
         """A vector to write."""
         size = len(vector.values) * _BYTES_PER_VALUE + metadata_size + _BYTES_AROUND
-        return cls(position, vector.id, vector, size, digest)
+        return cls(position, vector.id, vector, size, digest, made_up)
 
 
 class Piece(NamedTuple):

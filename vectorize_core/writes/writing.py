@@ -306,7 +306,8 @@ class _Write:
                         half = len(part) // 2
                         parts += [part[half:], part[:half]]
                         continue
-                    error = RecordRefusedError(error, self.name(part[0]), part[0].position)
+                    one = part[0]
+                    error = RecordRefusedError(error, self.name(one), one.position, one.made_up)
                 batch.pieces.append(Piece(part, self.io.now() - started, own_write, error))
                 if not isinstance(error, RecordRefusedError):
                     break
