@@ -111,17 +111,19 @@ class Ingest(Source[Item]):
         async with aclosing(self.chunks(batch_size)) as chunks:
             async for start, items in chunks:
                 await self._io.sleep(0)
-                prepared = []
+                prepared, given, vectors = list[_Prepared](), list[_Prepared](), list[Vector]()
                 for position, item in enumerate(items, start):
-                    ready = self._prepare(position, item, checkpoint, indexed)
+                    ready, values = self._prepare(position, item, checkpoint, indexed)
                     name = ready.record.name
                     self.ids.append(name)
                     if checkpoint.holds(position, name, ready.digest):
                         self.skip(position)
                     else:
                         prepared.append(ready)
-                given = [ready for ready in prepared if ready.values is not None]
-                await self._check(given, [self._vector(r, r.values) for r in given])
+                        if values is not None:
+                            given.append(ready)
+                            vectors.append(self._vector(ready, values))
+                await self._check(given, vectors)
                 yield prepared
 
     def _prepare(
@@ -130,7 +132,8 @@ class Ingest(Source[Item]):
         item: Item,
         checkpoint: Checkpoint,
         indexed: Mapping[str, IndexType],
-    ) -> _Prepared:
+    ) -> tuple[_Prepared, Values | None]:
+        """A record that is checked and encoded, and the values that were given, as an array."""
         record, values, named = as_item(item, position)
         text = record.text if values is None else None
         if not named:
@@ -152,15 +155,16 @@ class Ingest(Source[Item]):
             raise oversized(at, metadata, self._text_key)
         if values is None and text is None:
             raise InvalidVectorError(f"{at} has neither a text nor an embedding")
+        array = None if values is None else _array(at, values)
         digest = digest_of(
             record.id if named else None,
             self._namespace,
             # What the index has the layout write besides says nothing of the record.
             {"ref": record.ref, **{k: v for k, v in metadata.items() if k not in _OF_LAYOUT}},
-            None if values is None else _array(at, values),
+            array,
             record.text,
         )
-        return _Prepared(at, record, not named, metadata, size, text, values, digest)
+        return _Prepared(at, record, not named, metadata, size, text, values, digest), array
 
     def _shorter(
         self, at: At, record: Record, metadata: dict[str, Any], indexed: Mapping[str, IndexType]
