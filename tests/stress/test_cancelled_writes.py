@@ -166,7 +166,8 @@ async def over_a_network(seed: int) -> None:
             await asyncio.sleep(chance.choice([0.0, 0.5, 20.0]))
 
     await asyncio.gather(*(work(range(start, 500, 100)) for start in range(3)))
-    for most in (sum(delays) * 3 + 60, 0.0):
+    # Barriers get lost too; after two minutes none is needed.
+    for most in (130.0, 0.0):
         start = loop.time()
         await index.wait()
         assert loop.time() - start <= most
