@@ -336,10 +336,11 @@ class _Wait:
 
     async def _ask_index(self) -> None:
         state = self._state
-        state.details = await self._ask(GetIndex(state.name))
+        details = await self._ask(GetIndex(state.name))
+        state.learn(details, self._io.now())
         for write in self._pending:
             if write.created_on is None:
-                write.created_on = state.details.created_on
+                write.created_on = details.created_on
         self._check_index()
 
     def _check_index(self) -> None:
