@@ -79,6 +79,9 @@ class HttpClients:
                 known = self._clients.setdefault(pid, _SyncClient(self._new_client()))
             if known.enter():
                 break
+            # `aclose` of an event loop is closing it, since nobody used it.
+            if self._clients.get(pid) is known:
+                self._clients.pop(pid, None)
         try:
             yield known.client
         finally:
@@ -105,6 +108,9 @@ class HttpClients:
                 if known.client is None and self._loops.get(key) is known and not known.opening:
                     del self._loops[key]
                 raise
+            if self._loops.get(key) is not known:
+                # It was let go of before this task got its turn.
+                return await self.loop_client()
         return known
 
     async def _open(self, known: LoopClient) -> None:
@@ -196,9 +202,8 @@ class HttpClients:
     async def aclose(self) -> None:
         """Close the client of the running loop, and the one of sync calls if none is running."""
         sync = self._clients.get(os.getpid())
-        if sync is not None and sync.close_unused():
-            with suppress(KeyError):
-                del self._clients[os.getpid()]
+        if sync is not None and sync.close_unused() and self._clients.get(os.getpid()) is sync:
+            self._clients.pop(os.getpid(), None)
         known = self._loops.pop((os.getpid(), asyncio.get_running_loop()), None)
         if known is not None:
             await known.aclose()
