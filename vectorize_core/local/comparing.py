@@ -72,7 +72,11 @@ def examine(
             break
         live += [row.slot for row in part.rows]
         found.damaged += part.damaged
-        start = part.rows[-1].slot + 1
+        following = part.rows[-1].slot + 1
+        if following <= start:
+            found.problems.append("SQLite gives its rows out of order")
+            break
+        start = following
     dead = vectors.dead_slots(tx, index)
     if sorted(live + dead) != list(range(index.slots)) or len(dead) != index.dead:
         found.problems.append(

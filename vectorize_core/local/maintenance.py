@@ -145,6 +145,10 @@ def _restore_token(database: Database, tx: Connection) -> None:
 def _repair(database: Database) -> Repair:
     with database.writing() as tx:
         _restore_token(database, tx)
+        aside: list[str] = []
+        if database.lost_commits is not None:
+            # Before anything is written under the names of these files.
+            aside = database.value_stores.set_aside(catalog.generations(tx))
         done = repairing.repair(tx, database.value_stores)
         before = {(index.id, index.generation) for index in done.replaced}
         current = catalog.generations(tx) | before
@@ -156,7 +160,7 @@ def _repair(database: Database) -> Repair:
         done.findings.insert(0, Finding(None, database.lost_commits, repaired=True))
         done.findings += [
             Finding(None, f"{name} is of lost commits, and is now set-aside-{name}", repaired=True)
-            for name in database.value_stores.set_aside(current)
+            for name in aside
         ]
     return done
 

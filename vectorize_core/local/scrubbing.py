@@ -84,7 +84,7 @@ class Scrub:
         if found is None or found.generation != index.generation:
             return
         # It may have been repaired.
-        self._examine(tx, index, found.start, AT_FIRST)
+        self._examine(tx, index, found.start, max(AT_FIRST, _SLICE_ROWS))
         found = self._damage.get(index.id)
         if found is not None and (values or not found.only_values):
             raise StorageError(found.problem)
@@ -159,7 +159,9 @@ class Scrub:
                 "vectorize-stores check --path DIR"
             )
             self._found(index, _Damage(index.generation, start, text, only_values))
-        return part.rows[-1].slot + 1 if part.rows and problem is None else None
+        following = part.rows[-1].slot + 1 if part.rows else 0
+        # A damaged tree of SQLite can lead back.
+        return following if problem is None and following > start else None
 
     def _found(self, index: Index, damage: _Damage) -> None:
         self._damage[index.id] = damage

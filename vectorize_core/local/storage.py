@@ -160,7 +160,8 @@ class Database:
             connection.execute("PRAGMA writable_schema = ON")
         others = [] if self.directory is None else _others(self.directory)
         if others and schema.is_new(connection):
-            raise StorageError(f"{self.place}: {_empty('empty', others)}")
+            none = sqlite3.DatabaseError("it has no tables")
+            raise StorageError(f"{self.place}: {_empty('empty', others)}") from none
         known = getattr(self.value_stores, "token", None)
         target = self._file.path or self.place
         try:

@@ -35,7 +35,7 @@ class Damaged:
         fill(service, self.versions, 0, 120)
         shutil.copytree(directory / "made", self.older, ignore=shutil.ignore_patterns("*-shm"))
         # What is in the database, and what only in its log.
-        service._database._writer.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # type: ignore[union-attr]
+        service._database._file._writer.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # type: ignore[union-attr]
         fill(service, self.versions, 60, 160)
         self.expected = answers(service)
         shutil.copytree(directory / "made", self.now, ignore=shutil.ignore_patterns("*-shm"))
