@@ -176,6 +176,17 @@ def compact(database: Database, name: str) -> int:
     return index.slots - following.slots
 
 
+def vacuum(database: Database) -> None:
+    """Return unused space of the database to the file system.
+
+    A failure is only logged: the compaction that this follows is done.
+    """
+    try:
+        database.vacuum()
+    except StorageError as error:
+        _log.warning("after a compaction the database could not be made smaller: %s", error)
+
+
 def tidy(database: Database, index: Index) -> None:
     """Compact an index if more than half of it is dead, and that is much.
 

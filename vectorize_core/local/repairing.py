@@ -203,7 +203,7 @@ def _restore(tx: Connection, damage: IndexDamage) -> tuple[dict[int, bytes], lis
 
 def _flipped_back(row: VectorRow) -> VectorRow | None:
     """The intact row that differs from a damaged one in one bit; None if there is none."""
-    sound = row.written().row_checksum
+    sound = row.own_checksum()
     if isinstance(row.row_checksum, int) and (sound ^ row.row_checksum).bit_count() == 1:
         return row._replace(row_checksum=sound)
     columns = flipped_bits.in_columns(

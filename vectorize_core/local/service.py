@@ -108,7 +108,7 @@ class Service:
         """
         names = [name] if name is not None else [i.name for i in self.list_indexes()]
         freed = sum(maintenance.compact(self._database, each) for each in names)
-        self._database.vacuum()
+        maintenance.vacuum(self._database)
         return freed
 
     def stats(self) -> maintenance.Stats:
