@@ -104,26 +104,6 @@ class VectorRow(NamedTuple):
         index_id, name, _, seq, processed, namespace, metadata, checksum = self[1:9]
         return index_id, name, seq, processed, namespace, metadata, checksum
 
-    @property
-    def intact(self) -> bool:
-        """Whether the row, its values aside, has the checksum of what was written."""
-        return self.written().row_checksum == self.row_checksum
-
-    def holds(self, values: Values) -> bool:
-        """Whether ``values`` have the checksum of those written."""
-        return checksums.of_values(values.astype("<f4", copy=False).data) == self.checksum
-
-    def verified(self) -> VectorRow:
-        """The row. `StorageError` if it is not `intact`."""
-        if not self.intact:
-            raise checksums.damaged(f"the record of id {self.id!r} (slot {self.slot}) is")
-        return self
-
-    def check(self, values: Values) -> None:
-        """Raise `StorageError` if ``values`` do not have the checksum of those written."""
-        if not self.holds(values):
-            raise checksums.damaged(f"the values of id {self.id!r} (slot {self.slot}) are")
-
 
 def apply(
     tx: Connection,
