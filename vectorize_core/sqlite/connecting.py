@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sqlite3
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,31 +14,18 @@ _PAUSE: Final = 0.005
 
 
 class Connection(sqlite3.Connection):
-    """Closes when it is dropped; since 3.13 Python warns where a connection is left to it."""
+    """Closes when it is dropped; since 3.13 Python warns where a connection is left to it.
+
+    The last connection deletes the write-ahead log by its name, unless SQLite sees that the file of
+    that name is not the one that it has open.
+    """
 
     _process: int | None = None
     """The process that opened it; None until it is open."""
-    is_in_place: Callable[[], bool] | None = None
-    """Whether its path names the file that it has open; None: that does not matter."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._process = os.getpid()
-
-    def close(self) -> None:
-        """Close it, but for what SQLite would then delete.
-
-        The last connection deletes the write-ahead log, by its name: that of another database, if
-        one has taken the place of this one.
-        """
-        if self.is_in_place is None or self.is_in_place():
-            super().close()
-        elif sys.version_info >= (3, 12):
-            self.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
-            super().close()
-        else:
-            # It stays open as long as the process, since Python cannot tell SQLite to leave it.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def __del__(self) -> None:
         # After a fork only the parent closes it.

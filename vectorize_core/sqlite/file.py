@@ -10,7 +10,6 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Final, Literal
 
 from vectorize_core import forks
@@ -216,8 +215,6 @@ class SqliteFile:
             return
         try:
             opened = before or Identity.of(self.path)
-            if opened is not None:
-                connection.is_in_place = partial(opened.is_at, self.path)
             self._prepare(connection, "file")
             self._identify(opened)
         except BaseException:

@@ -29,13 +29,6 @@ class Identity:
             return None
         return cls((directory.st_dev, directory.st_ino), (file.st_dev, file.st_ino))
 
-    def is_at(self, path: str) -> bool:
-        """Whether ``path`` names this. If the file system does not say, it does not."""
-        try:
-            return Identity.of(path) == self
-        except OSError:
-            return False
-
 
 def replaced(what: str, place: str, *, committed: bool = False) -> StorageError:
     """The error of a store whose directory or file is not the one that was opened."""
