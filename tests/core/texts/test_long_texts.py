@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 from collections.abc import Iterator
@@ -476,6 +477,9 @@ async def test_old_texts_go_only_when_reads_no_longer_see_their_vectors(
         thread.start()
         try:
             await store.add(sync_call, ("a", long("two"), 2), wait=False)
+            # Until then the old text stays; and the reader is to see the new one.
+            _wait(store)
+            await asyncio.sleep(0.05)
             await store.delete(sync_call, ["a"])
         finally:
             stop.set()
