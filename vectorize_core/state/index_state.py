@@ -81,11 +81,20 @@ class IndexState:
                 names.clear()
         self.details, self.details_at, self.missing_at = details, now, -math.inf
 
+    def may_be_old(self, names: Collection[str]) -> bool:
+        """Whether a list lacks what a finished index has: it may have been made before that."""
+        return self.finished and not (self.noted - self.lapsed).issubset(names)
+
     def learn_metadata_indexes(
-        self, listed: Collection[MetadataIndex], now: float
+        self, listed: Collection[MetadataIndex], now: float, *, sure: bool = False
     ) -> Mapping[str, IndexType]:
-        """Note the metadata indexes, listed at ``now``; returns them by property."""
+        """Note the metadata indexes, listed at ``now``; returns them by property.
+
+        A list that `may_be_old` is only noted if it is ``sure`` not to be.
+        """
         found = {m.property_name: m.index_type for m in listed}
+        if not sure and self.may_be_old(found):
+            return found
         self.metadata_indexes, self.metadata_indexes_at = found, now
         self.awaited -= found.keys()
         self.covering &= found.keys()
@@ -159,12 +168,17 @@ async def get_metadata_indexes(
     """The filterable properties with their types, asked for once a minute."""
     known, now = state.metadata_indexes, io.now()
     if known is not None:
-        if not refresh and 0 <= now - state.metadata_indexes_at < KNOWN_FOR:
+        fresh = 0 <= now - state.metadata_indexes_at < KNOWN_FOR
+        if fresh and not refresh and not state.may_be_old(known):
             return known
         state.metadata_indexes_at = now
     try:
         listed = await io.call(ListMetadataIndexes(state.name))
+        # The answers to several calls come in any order; one that is asked for now is no older.
+        again = state.may_be_old({m.property_name for m in listed})
+        if again:
+            listed = await io.call(ListMetadataIndexes(state.name))
     except BaseException:
         state.metadata_indexes_at = -math.inf
         raise
-    return state.learn_metadata_indexes(listed, io.now())
+    return state.learn_metadata_indexes(listed, io.now(), sure=again)

@@ -26,7 +26,7 @@ from vectorize_core.errors import (
 from vectorize_core.local import ServiceFault
 from vectorize_core.local.executor import EmbeddedExecutor
 from vectorize_core.models import IndexConfig, IndexType
-from vectorize_core.state import lifecycle
+from vectorize_core.state import index_state, lifecycle
 from vectorize_core.state.one_at_a_time import OneAtATime
 from vectorize_core.transport.io import AsyncIo, SyncIo, run
 from vectorize_core.transport.retry import RetryPolicy
@@ -387,3 +387,31 @@ async def test_the_next_one_goes_ahead_after_one_that_fails() -> None:
         async with only.alone(AsyncIo(*IO), 60.0):
             raise KeyError
     assert await has_it(only, AsyncIo(*IO)) < 0.1
+
+
+@both_variants
+async def test_a_list_that_comes_late_is_not_believed(variant: Variant, worlds: Worlds) -> None:
+    """Of several answers on their way, the last to come may be the oldest."""
+    world = worlds(variant, metadata_index_delay=30.0)
+    client = world.client()
+    begin(world, *IN_ORDER)
+    old = world.service.list_metadata_indexes("made")
+    await write(client)
+    state = client.connection.state("made")
+    for finished in (True, False):
+        state.finished = finished
+        state.learn_metadata_indexes(old, world.now)
+        state.finished = True
+        listed = await client.run(index_state.get_metadata_indexes(client.io, state))
+        assert listed == ALL
+        assert not state.uncertain(ALL)
+    # What another client has deleted is noticed all the same, and asked for no more than once.
+    world.service.delete_metadata_index("made", "year")
+    world.pass_time(100)
+    for _ in range(3):
+        listed = await client.run(index_state.get_metadata_indexes(client.io, state))
+        assert listed == {**layout.METADATA_INDEXES}
+    before = len(client.executor.ops)
+    await client.run(index_state.get_metadata_indexes(client.io, state))
+    assert len(client.executor.ops) == before
+    assert state.uncertain(["year"])
