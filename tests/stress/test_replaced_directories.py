@@ -33,8 +33,10 @@ class Directory:
         self.aside: list[Path] = []
 
     def remove(self) -> None:
-        if self.place.exists():
-            shutil.rmtree(self.place)
+        while self.place.exists():
+            # A thread that writes may put a file into it meanwhile.
+            with suppress(OSError):
+                shutil.rmtree(self.place)
         self.generation += 1
 
     def move(self) -> None:
