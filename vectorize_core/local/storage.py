@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from vectorize_core import forks, paths
 from vectorize_core.errors import StorageError
 from vectorize_core.local import acknowledged, checksums, schema
 from vectorize_core.local.value_store import FileMissingError, ValueStores
+from vectorize_core.sqlite.connecting import Connection
 from vectorize_core.sqlite.explaining import is_damaged, is_of_storage
 from vectorize_core.sqlite.file import Kind, SqliteFile
 
@@ -133,7 +133,7 @@ class Database:
             note = acknowledged.Note(self.value_stores.token, self._commits)
             acknowledged.write(self.directory, note)
 
-    def _prepare(self, connection: sqlite3.Connection, kind: Kind) -> None:
+    def _prepare(self, connection: Connection, kind: Kind) -> None:
         note = None
         if self.directory is not None:
             problem = missing_database(self.directory)
@@ -147,14 +147,12 @@ class Database:
         try:
             self._open(connection, kind, note)
         except BaseException:
-            _keep_log(connection)
+            connection.keep_log()
             raise
         if self._inspecting:
             connection.text_factory = checksums.lenient
 
-    def _open(
-        self, connection: sqlite3.Connection, kind: Kind, note: acknowledged.Note | None
-    ) -> None:
+    def _open(self, connection: Connection, kind: Kind, note: acknowledged.Note | None) -> None:
         if self._inspecting and kind == "file":
             # So SQLite opens a file that is shorter than it says.
             connection.execute("PRAGMA writable_schema = ON")
@@ -177,12 +175,12 @@ class Database:
             # Its token is in the note too.
             self.value_stores.token, self.lost_commits = note.token, str(error)
 
-    def _compare(self, connection: sqlite3.Connection, note: acknowledged.Note) -> None:
+    def _compare(self, connection: Connection, note: acknowledged.Note) -> None:
         """Refuse a database that has lost commits, unless it is to be inspected."""
         problem = note.problem(schema.token(connection), schema.commits(connection))
         if problem is None:
             return
-        _keep_log(connection)
+        connection.keep_log()
         if not self._inspecting:
             raise StorageError(
                 f"{self.place}: {problem}. Restore the directory from a copy; or accept what "
@@ -221,9 +219,3 @@ def is_damage(error: BaseException) -> bool:
     if isinstance(cause, sqlite3.DatabaseError):
         return not is_of_storage(cause) or is_damaged(cause)
     return not isinstance(error, StorageError)
-
-
-def _keep_log(connection: sqlite3.Connection) -> None:
-    """Let closing leave the write-ahead log as it is, for whoever looks at what is wrong."""
-    if sys.version_info >= (3, 12):
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)

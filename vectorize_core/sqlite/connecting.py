@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +24,34 @@ class Connection(sqlite3.Connection):
 
     _process: int | None = None
     """The process that opened it; None until it is open."""
+    _keeps_log = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._process = os.getpid()
+
+    def keep_log(self) -> None:
+        """Let closing leave the write-ahead log as it is, for whoever looks at what is wrong."""
+        self._keeps_log = True
+        if sys.version_info >= (3, 12):
+            self.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+
+    def close(self) -> None:
+        """Close it; the last connection to a file moves its log into it, unless that is kept."""
+        if not self._keeps_log or sys.version_info >= (3, 12):
+            super().close()
+            return
+        # One that cannot write leaves the log alone, so that one is to be the last.
+        self._keeps_log = False
+        with suppress(sqlite3.Error):
+            (path,) = (
+                file for _, name, file in self.execute("PRAGMA database_list") if name == "main"
+            )
+            with closing(connect(f"{Path(path).as_uri()}?mode=ro", uri=True)) as last:
+                with suppress(sqlite3.Error):
+                    last.execute("PRAGMA schema_version").fetchone()
+                super().close()
+        super().close()
 
     def __del__(self) -> None:
         # After a fork only the parent closes it.
@@ -53,6 +79,7 @@ def connect_durably(path: str, *, create: bool) -> Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync is less than that
     except BaseException:
+        connection.keep_log()
         connection.close()
         raise
     return connection

@@ -21,7 +21,7 @@ from vectorize_core.sqlite.read_only import ReadOnlyFile
 from vectorize_core.sqlite.turnstile import FairLock, Turnstile
 
 Kind = Literal["file", "read-only", "nothing"]
-Prepare = Callable[[sqlite3.Connection, Kind], None]
+Prepare = Callable[[connecting.Connection, Kind], None]
 """Makes the tables of a connection that has just been opened: of a file (or of memory), of a file
 that is read-only, whose tables it can only check, or of an empty database in memory that stands in
 for a file that does not exist."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from vectorize_core.errors import StorageError
-from vectorize_core.sqlite.connecting import connect
+from vectorize_core.sqlite.connecting import Connection, connect
 
 _LOG_HEADER: Final = 32
 """Bytes of a write-ahead log that holds nothing."""
@@ -60,7 +60,7 @@ class ReadOnlyFile:
         if self._copy is not None:
             self._copy.cleanup()
 
-    def _open(self, what: str) -> sqlite3.Connection:
+    def _open(self, what: str) -> Connection:
         where = Path(self._path).as_uri()
         if os.path.exists(f"{self._path}-shm"):
             with suppress(sqlite3.Error):
@@ -72,7 +72,7 @@ class ReadOnlyFile:
             return _checked(f"{where}?mode=ro&immutable=1")
         return self._open_copy(what)
 
-    def _open_copy(self, what: str) -> sqlite3.Connection:
+    def _open_copy(self, what: str) -> Connection:
         place = os.path.dirname(self._path)
         try:
             self._copy = tempfile.TemporaryDirectory(
@@ -127,7 +127,7 @@ def _about(path: str) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _checked(uri: str) -> sqlite3.Connection:
+def _checked(uri: str) -> Connection:
     connection = connect(uri, uri=True)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,34 @@ def test_an_older_copy_of_the_database_is_refused_until_it_is_accepted(make, tmp
     assert service.check().findings == ()
     service.upsert("docs", [vector(3, 3)])
     assert service.get_by_ids("docs", ["v3"]) == (vector(3, 3),)
+
+
+@pytest.mark.parametrize("kind", ["older", "other"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda service: service.list_indexes(),
+        lambda service: service.upsert("docs", [vector(1, 1)]),
+        lambda service: service.check(),
+    ],
+    ids=["read", "write", "check"],
+)
+def test_a_log_that_is_refused_is_not_moved_into_the_database(damaged, tmp_path, kind, call):
+    directory = damaged.damaged(tmp_path / "data", FILES["log"], kind, "header", 0)
+    path = directory / "vectorize.sqlite3"
+    before = path.read_bytes()
+    for _ in range(2):
+        service = Service(directory)
+        with suppress(StorageError):
+            assert not call(service).ok
+        service.close()
+    assert path.read_bytes() == before
+    # With its own log again it is as it was.
+    shutil.copy(damaged.now / FILES["log"], directory)
+    only(directory, "*-shm").unlink(missing_ok=True)
+    service = Service(directory)
+    assert wrong(service, damaged.expected) == ([], [])
+    service.close()
 
 
 def test_files_of_another_database_are_neither_used_nor_deleted(make, tmp_path):
