@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ import typer
 from vectorize_core.cli import output
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import Target, existing_directory, with_target
-from vectorize_core.errors import VectorizeError
+from vectorize_core.errors import StorageError, VectorizeError
 
 if TYPE_CHECKING:
     from vectorize_core.local import Service
@@ -75,7 +75,7 @@ def check(
     """
     with _service(target) as service:
         found = service.check(repair=repair)
-    found = replace(found, findings=(*found.findings, *_text_findings(target)))
+        found = replace(found, findings=(*found.findings, *_text_findings(target, service)))
     if as_json:
         output.print_json({"ok": found.ok, **asdict(found)})
     else:
@@ -92,13 +92,27 @@ def check(
         raise typer.Exit(1)
 
 
-def _text_findings(target: Target) -> list[Finding]:
+def _text_findings(target: Target, service: Service) -> Iterator[Finding]:
     """What is wrong with the long texts, which the embedded Vectorize itself does not know."""
     from vectorize_core.local.integrity import Finding  # noqa: PLC0415 (sqlite3, where used)
     from vectorize_core.texts import checking  # noqa: PLC0415
 
-    problems = [] if target.path is None else checking.check(existing_directory(target.path))
-    return [Finding(None, problem) for problem in problems]
+    assert target.path is not None
+    directory = existing_directory(target.path)
+    yield from (Finding(None, problem) for problem in checking.check(directory))
+    # Where the database cannot be read, that was found already.
+    with suppress(StorageError):
+        for index in service.list_indexes():
+            named = service.select(index.name, checking.name_in)
+            gone = checking.missing(directory, list(named.values()))
+            if gone:
+                yield Finding(
+                    index.name,
+                    f"the long texts of {len(gone)} vectors are not in {directory}: write these "
+                    "records again, or restore texts.sqlite3; unless their store has a texts= that "
+                    "keeps them elsewhere",
+                    tuple(vector_id for vector_id, name in named.items() if name in gone),
+                )
 
 
 @contextmanager

@@ -21,7 +21,8 @@ class Finding:
     """The name of the index; None if it is a problem of the directory as a whole."""
     problem: str
     lost: tuple[str, ...] = ()
-    """The ids of vectors that are lost. A repair removes them from the index."""
+    """The ids of vectors that are lost, which a repair removes from the index; or of those whose
+    long texts are."""
     repaired: bool = False
     """Whether the problem was repaired."""
 

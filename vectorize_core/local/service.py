@@ -38,6 +38,7 @@ from vectorize_core.models import (
     IndexDetails,
     IndexInfo,
     IndexType,
+    Metadata,
     MetadataIndex,
     Mutation,
     Preset,
@@ -121,6 +122,19 @@ class Service:
         A repair removes vectors whose values are lost from their index, and reports their ids.
         """
         return maintenance.check(self._database, repair=repair)
+
+    def select(self, name: str, choose: Callable[[Metadata], T | None]) -> dict[str, T]:
+        """What ``choose`` makes of the metadata of the vectors of an index, by their ids.
+
+        Those for which that is None are left out, and so are damaged ones, which `check` names.
+        """
+
+        def read(tx: Connection, index: Index, _: float) -> dict[str, T]:
+            rows = (row for row in vectors.unverified(tx, index) if row.intact)
+            chosen = ((row.id, choose(row.parsed_metadata() or {})) for row in rows)
+            return {vector_id: found for vector_id, found in chosen if found is not None}
+
+        return self._read(name, read)
 
     def create_index(
         self, name: str, config: IndexConfig | Preset, description: str = ""

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import shutil
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.core.texts.drivers import Chain, Llama, Watched
 from tests.core.texts.kinds import EVERY, MakeTexts
-from tests.stores import Call, both_ways
-from vectorize_core import MissingTextError, VectorizeClient
+from tests.stores import Call, both_ways, sync_call
+from vectorize_core import D1Texts, MissingTextError, VectorizeClient
+from vectorize_core.cli.app import app
+from vectorize_core.errors import VectorizeError
 from vectorize_core.texts import SqliteTexts, checking
 from vectorize_core.transport.io import Io
 
+PLACES = {
+    "header": lambda size: 20,
+    "middle": lambda size: size // 2,
+    "tail": lambda size: size - 900,
+}
 LONG = "Fourscore and seven years ago. " * 1_000
 
 
@@ -68,10 +80,6 @@ async def make_directory(directory: Path, call: Call) -> None:
 async def test_the_command_check_reads_the_texts_too(
     tmp_path: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from typer.testing import CliRunner
-
-    from vectorize_core.cli.app import app
-
     await make_directory(tmp_path, call)
     assert checking.check(tmp_path) == []
     run = CliRunner()
@@ -88,43 +96,97 @@ async def test_the_command_check_reads_the_texts_too(
     assert "is damaged; write its record again" in result.output
 
 
-@both_ways
-@pytest.mark.parametrize("place", ["header", "middle", "tail"])
-@pytest.mark.parametrize("kind", ["flip", "zeroes", "truncated", "missing", "empty", "older"])
-async def test_each_damage_to_the_file_is_right_or_named(
-    tmp_path: Path, call: Call, kind: str, place: str
-) -> None:
-    from vectorize_core.errors import VectorizeError
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directories with ten long texts, as they are open and closed, as they were, and another."""
 
-    await make_directory(tmp_path / "data", call)
-    path = tmp_path / "data" / "texts.sqlite3"
+    def copy(name: str) -> None:
+        shutil.copytree(made / "made", made / name, ignore=shutil.ignore_patterns("*-shm"))
+
+    async def make() -> None:
+        with (
+            VectorizeClient.local(made / "made") as client,
+            closing(SqliteTexts(made / "made")) as t,
+        ):
+            store = Chain(client, texts=t)
+            await store.add(sync_call, *[(f"a{n}", f"{n} {LONG}", n) for n in range(6)])
+            copy("older")
+            await store.add(sync_call, *[(f"a{n}", f"{n} {LONG}", n) for n in range(4, 10)])
+            copy("open")
+        copy("closed")
+        with closing(SqliteTexts(made / "another")) as t, VectorizeClient.local() as client:
+            await Chain(client, texts=t).add(sync_call, ("b", LONG, 1))
+            shutil.copytree(made / "another", made / "other")
+
+    made = tmp_path_factory.mktemp("texts")
+    asyncio.run(make())
+    return made
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"], ids=["file", "log"])
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [(kind, place) for kind in ("flip", "zeroes", "truncated") for place in PLACES]
+    + [(kind, "header") for kind in ("missing", "empty", "older", "other")],
+)
+def test_each_damage_to_the_file_is_right_or_named(
+    tmp_path: Path, copies: Path, kind: str, place: str, suffix: str
+) -> None:
+    asyncio.run(_damage(tmp_path / "data", copies, kind, place, suffix))
+
+
+async def _damage(directory: Path, copies: Path, kind: str, place: str, suffix: str) -> None:
+    shutil.copytree(copies / ("open" if suffix else "closed"), directory)
+    path = directory / f"texts.sqlite3{suffix}"
     data = bytearray(path.read_bytes())
-    at = {"header": 20, "middle": len(data) // 2, "tail": len(data) - 900}[place]
+    at = PLACES[place](len(data))
     if kind == "flip":
         data[at] ^= 4
     elif kind == "zeroes":
         data[at : at + 512] = bytes(512)
     elif kind == "truncated":
         del data[at:]
+    elif kind in ("older", "other"):
+        data = bytearray((copies / kind / path.name).read_bytes())
     else:
         data.clear()
     path.unlink()
-    if kind == "older":
-        with sqlite3.connect(path) as file:
-            file.execute("CREATE TABLE texts (name TEXT PRIMARY KEY, text TEXT NOT NULL)")
-        file.close()
-    elif kind != "missing":
+    if kind != "missing":
         path.write_bytes(data)
-    named = checking.check(tmp_path / "data")
-    with VectorizeClient.local(tmp_path / "data") as client:
-        texts = SqliteTexts(tmp_path / "data")
+    result = CliRunner().invoke(app, ["check", "--json", "--path", str(directory)])
+    findings = json.loads(result.output)["findings"]
+    lost = {vector_id for finding in findings for vector_id in finding["lost"]}
+    wrong = set()
+    with VectorizeClient.local(directory) as client, closing(SqliteTexts(directory)) as texts:
         store = Chain(client, texts=texts)
-        wrong = 0
         for n in range(10):
             try:
-                assert await store.get(call, [f"a{n}"]) == {f"a{n}": (f"{n} {LONG}", n)}
+                assert await store.get(sync_call, [f"a{n}"]) == {f"a{n}": (f"{n} {LONG}", n)}
             except VectorizeError:
-                wrong += 1
-        texts.close()
-    if wrong and kind not in ("missing", "empty", "older"):
-        assert named
+                wrong.add(f"a{n}")
+        if wrong:
+            assert result.exit_code == 1
+            assert findings
+        if kind in ("missing", "empty", "older", "other"):
+            assert lost == wrong
+            assert wrong or suffix
+            # Writing these records again restores them.
+            await store.add(
+                sync_call, *[(name, f"{name[1:]} {LONG}", int(name[1:])) for name in wrong]
+            )
+            assert len(await store.get(sync_call, [f"a{n}" for n in range(10)])) == 10
+
+
+def test_the_command_check_reads_the_texts_in_d1_too(tmp_path: Path) -> None:
+    with VectorizeClient.local(tmp_path) as client:
+        store = Chain(client, texts=D1Texts("data"))
+        asyncio.run(store.add(sync_call, *[(f"a{n}", f"{n} {LONG}", n) for n in range(3)]))
+    arguments = ["check", "--json", "--path", str(tmp_path)]
+    assert json.loads(CliRunner().invoke(app, arguments).output)["findings"] == []
+    (path,) = tmp_path.glob("d1/*.sqlite3")
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("DELETE FROM docs WHERE text LIKE '1 %'")
+        file.execute("UPDATE docs SET text = replace(text, 'seven', 'sewen') WHERE text LIKE '2 %'")
+    damaged, gone = json.loads(CliRunner().invoke(app, arguments).output)["findings"]
+    assert "is damaged; write its record again" in damaged["problem"]
+    assert gone["lost"] == ["a1"]
