@@ -15,7 +15,7 @@ from typing import Any
 from llama_index.core.bridge.pydantic import BaseModel
 from llama_index.core.schema import BaseNode
 
-from llama_index_vectorize.nodes import to_record, to_stock_record
+from llama_index_vectorize.nodes import named, to_record, to_stock_record
 from vectorize_core.api.validation import several
 from vectorize_core.errors import InvalidInputError, InvalidVectorError, shown
 from vectorize_core.layout import DEFAULT_TEXT_KEY
@@ -37,7 +37,8 @@ def to_items(
                 f"an IngestionPipeline with an embedding model do (it is nodes[{position}])"
             )
         try:
-            record = to_stock_record(node) if stock else to_record(node, text_key)
+            with named(node):
+                record = to_stock_record(node) if stock else to_record(node, text_key)
         except InvalidVectorError as error:
             raise type(error)(f"{error} (it is nodes[{position}])") from error
         return Item(record, node.embedding)

@@ -47,6 +47,8 @@ CLASSES: Final[Mapping[str, type[BaseNode]]] = {
     kind.class_name(): kind
     for kind in (TextNode, Node, Document, ImageDocument, IndexNode, ImageNode)
 }
+_SIGNS: Final[Mapping[str, type[BaseNode]]] = {"index_id": IndexNode, "image_path": ImageNode}
+"""Fields that tell the class of a node where its name is not known."""
 _HELD_BY_THE_RECORD = {"id_", "embedding", "metadata", "relationships", "text", "class_name"}
 _HIDDEN_FROM_LLM = "excluded_llm_metadata_keys"
 _HIDDEN_FROM_MODEL = "excluded_embed_metadata_keys"
@@ -64,8 +66,7 @@ _KINDS_OF_RELATIONSHIP: Final = {kind.value for kind in NodeRelationship}
 def to_stock_record(node: BaseNode) -> Record:
     """A node in the stock layout of LlamaIndex's stores, but with only one copy of its text."""
     ref = source_of(node)
-    with _named(node):
-        metadata = node_to_metadata_dict(node, remove_text=True)
+    metadata = node_to_metadata_dict(node, remove_text=True)
     content = json.loads(metadata[_STOCK])
     text = node.text_resource if isinstance(node, Node) else None
     if text is not None and text.data is not None:
@@ -82,8 +83,7 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
     """A node in the compact layout."""
     ref = source_of(node)
     kind = type(node)
-    with _named(node):
-        fields = node.to_dict(exclude={"embedding"})
+    fields = node.to_dict(exclude={"embedding"})
     _put_data(node, fields)
     if isinstance(fields.get("text_resource"), dict):
         fields["text_resource"].pop("text", None)
@@ -113,10 +113,12 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
 
 
 @contextmanager
-def _named(node: BaseNode) -> Iterator[None]:
-    """What LlamaIndex raises for a node that it cannot serialize, with the node's name."""
+def named(node: BaseNode) -> Iterator[None]:
+    """What is raised for a node that cannot be serialized, with the node's name."""
     try:
         yield
+    except InvalidVectorError:
+        raise
     except Exception as error:
         hint = ""
         if isinstance(node, IndexNode) and node.obj is not None:
@@ -300,6 +302,7 @@ def _possible_classes(found: _Description) -> Iterator[type[BaseNode]]:
             kind = _loaded(name) if ":" in name else CLASSES.get(name)
             if kind is not None:
                 yield kind
+    yield from (sign for name, sign in _SIGNS.items() if name in found.fields)
     media = {name for name in _names(Node) if name.endswith("_resource")} - {"text_resource"}
     if any(isinstance(found.fields.get(name), dict) for name in media):
         yield Node

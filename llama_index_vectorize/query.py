@@ -18,8 +18,11 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize.filters import check_no_native, is_filter, to_expression
 from llama_index_vectorize.nodes import class_of, source_of, to_node
+from vectorize_core import limits
 from vectorize_core.api.validation import as_ids, flag, number, query_vector, whole_number
 from vectorize_core.errors import InvalidInputError, shown
+from vectorize_core.filters.ast import EVERYTHING, And, Where, joined
+from vectorize_core.filters.parse import parse
 from vectorize_core.models import Metric, Values, as_values
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, FindOptions, SelectOptions
 from vectorize_core.records.store import Hit, RecordStore
@@ -60,6 +63,7 @@ _NO_QUERY: Final = (
     "the query has neither an embedding nor filters; query_embedding is None. iter_nodes() reads "
     "all nodes"
 )
+_AT_ONCE: Final = limits.MAX_IDS_PER_GET
 _LOOK_AT: Final = 100
 """How many nodes are read at most to learn their classes: five requests."""
 
@@ -121,6 +125,11 @@ async def _search(
     """The ``k`` nearest hits; for maximal marginal relevance with their values."""
     embedding = cast("list[float]", query.query_embedding)
     refs, mmr = query.doc_ids or None, query.mode == Mode.MMR
+    most = where.get("max_requests", MAX_SEARCH_REQUESTS)
+    if node_ids is not None and len({*node_ids}) > whole_number("max_requests", most) * _AT_ONCE:
+        # So many are not read by id. Most of the nearest are probably among them.
+        where = _among(frozenset(node_ids), where)
+        node_ids = None
     if node_ids is None:
         return await records.search(io, embedding, k, refs=refs, return_values=mmr, **where)
     return await records.search_among(
@@ -132,8 +141,16 @@ async def _search(
         filter=where.get("filter"),
         vectorize_filter=where.get("vectorize_filter"),
         namespace=where.get("namespace"),
-        max_requests=where.get("max_requests", MAX_SEARCH_REQUESTS),
+        max_requests=most,
     )
+
+
+def _among(node_ids: frozenset[str], where: SelectOptions) -> SelectOptions:
+    """``where``, of the nodes with these ids: all others are passed over as they are read."""
+    given = where.get("filter")
+    expression = parse(given) if given is not None else EVERYTHING
+    among = Where(lambda record: record.id in node_ids, "the node is one of node_ids")
+    return {**where, "filter": joined(And, (expression, among)), "unindexed": "scan"}
 
 
 def _diverse(
@@ -199,6 +216,8 @@ def _checked(query: VectorStoreQuery, options: QueryOptions) -> VectorStoreQuery
             "VectorStoreIndex.from_vector_store(store).as_retriever().retrieve(text)"
         )
     mode = _mode(query, options)
+    node_ids = None if query.node_ids is None else as_ids(query.node_ids, "node_ids")
+    doc_ids = None if query.doc_ids is None else as_ids(query.doc_ids, "doc_ids")
     embedding = query.query_embedding
     if embedding is not None:
         embedding = cast("list[float]", query_vector(embedding, "query_embedding"))
@@ -206,12 +225,7 @@ def _checked(query: VectorStoreQuery, options: QueryOptions) -> VectorStoreQuery
         raise InvalidInputError(
             "a query with mode='mmr' needs an embedding; query_embedding is None"
         )
-    elif not (
-        is_filter(query.filters)
-        or query.node_ids
-        or query.doc_ids
-        or options.get("vectorize_filter")
-    ):
+    elif not (is_filter(query.filters) or node_ids or doc_ids or options.get("vectorize_filter")):
         raise InvalidInputError(_NO_TEXT if query.query_str == "" else _NO_QUERY)
     flag("strict_node_ids", options.get("strict_node_ids", False))
     return dataclasses.replace(
@@ -219,8 +233,8 @@ def _checked(query: VectorStoreQuery, options: QueryOptions) -> VectorStoreQuery
         mode=mode,
         query_embedding=embedding,
         similarity_top_k=whole_number("similarity_top_k", query.similarity_top_k),
-        node_ids=None if query.node_ids is None else as_ids(query.node_ids, "node_ids"),
-        doc_ids=None if query.doc_ids is None else as_ids(query.doc_ids, "doc_ids"),
+        node_ids=node_ids,
+        doc_ids=doc_ids,
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from inspect import getmembers
 from typing import Final
 
-from llama_index_vectorize.filters import OPERATORS
+from llama_index_vectorize.filters import OPERATORS, SOURCE_KEYS
 from llama_index_vectorize.nodes import CLASSES
 from vectorize_core.words import Words
 
 _ID = "{name!r} is no property of the metadata: give ids of nodes as node_ids="
+_ARGUMENT = (
+    "{name!r} is in no metadata index. That of a node is given as {argument}; a property of that "
+    "name in its metadata can be filtered by once it has a metadata index"
+)
 _STOCK = (
     "{name!r} is in no metadata index: nodes have it only where they are written with "
     "node_layout='stock'. Put what is to be filtered by into their metadata, or allow reading all "
@@ -19,11 +24,18 @@ _FIELD = (
     "the service cannot look it up. To filter by it, put it into the metadata under a name with a "
     "metadata index"
 )
-_FIELDS = {name for kind in CLASSES.values() for name in kind.model_fields} - {"text", "id_"}
+_FIELDS = {
+    name
+    for kind in CLASSES.values()
+    for name in (*kind.model_fields, *dict(getmembers(kind, lambda one: isinstance(one, property))))
+    if not name.startswith("__")
+} - {"text", "id_", *SOURCE_KEYS}
 _TEMPLATES = {
     **dict.fromkeys(("class_name", *_FIELDS), _FIELD),
     **dict.fromkeys(("id_", "node_id"), _ID),
     **dict.fromkeys(("_node_content", "_node_type"), _STOCK),
+    "id": _ARGUMENT.replace("{argument}", "node_ids="),
+    "namespace": _ARGUMENT.replace("{argument}", "namespace="),
 }
 
 WORDS: Final = Words(

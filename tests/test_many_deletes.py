@@ -282,7 +282,7 @@ async def test_only_so_much_is_remembered_and_then_a_delete_waits(
 async def test_a_hidden_wait_obeys_the_wait_timeout_of_the_store(world: World, call: Call) -> None:
     store = world.store(LLAMA_INDEX, wait_timeout=7)
     await call(store, "add", [node("a", "one")])
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"wait longer with wait_timeout= \(the store's"):
         await call(store, "count")
     assert world.waited == pytest.approx(7)
 

@@ -50,7 +50,12 @@ ELSEWHERE = {
     "start_char_idx": "a field of nodes",
     "relationships": "a field of nodes",
     "image_resource": "a field of nodes",
+    "hash": "a field of nodes",
+    "next_node": "a field of nodes",
+    "extra_info": "a field of nodes",
     "node_id": "node_ids=",
+    "id": "node_ids=",
+    "namespace": "namespace=",
     "id_": "node_ids=",
     "a.b": "inside _vs",
 }

@@ -108,6 +108,14 @@ IDS: list[Case] = [
     ("delete", (["doc"],), {}, r"ref_doc_id is \['doc'\]"),
     ("delete_many", ("doc",), {}, "ref_doc_ids is a list of ids; got 'doc'"),
     ("delete_many", (None,), {}, "ref_doc_ids is a list of ids; got None"),
+    # A node is iterable, over its fields.
+    *(
+        (method, (text_node("a"),), {}, r"_ids is a list of ids; got TextNode\(.*\(TextNode\)$")
+        for method in ("get_nodes", "delete_nodes", "delete_many")
+    ),
+    ("query", (asked(node_ids=text_node("a")),), {}, "node_ids is a list of ids; got TextNode"),
+    ("get_nodes", (True,), {}, "node_ids is a list of ids; got True$"),
+    ("get_nodes", ("x" * 1_000,), {}, r"got 'x{20,30}\.\.\.x{20,30}'\. Use"),
     ("delete_nodes", (["a"],), {"vectorize_filter": {"n": 1}}, "combined with node_ids"),
     ("add", ([text_node("x" * 65)],), {}, "takes 65 bytes.*shorter id.*sha256"),
 ]

@@ -48,7 +48,7 @@ from llama_index.core.vector_stores.types import (
 )
 
 from llama_index_vectorize import VectorizeVectorStore
-from tests.llama_index.helpers import MODEL, documents, run_pipeline, text_node
+from tests.llama_index.helpers import MODEL, documents, equal_to, run_pipeline, text_node
 from tests.stores import Call, both_ways, recorded, sync_call, vector
 from vectorize_core import (
     InvalidInputError,
@@ -345,8 +345,10 @@ async def test_thousands_of_index_nodes_take_few_requests(call: Call, dead: bool
         restricted = {"strict_node_ids": True}
         strict = index.as_retriever(vector_store_kwargs=restricted)
         sent.ops.clear()
-        with pytest.raises(TooManyRequestsNeededError, match="reading by 3000 ids takes about 150"):
-            await call(strict, "retrieve", "text")
+        found = await call(strict, "retrieve", "text")
+        assert all(node.node.node_id.startswith("i") for node in found)
+        assert len(found) == min(kept, 2)
+        # So many are passed over as they are read, instead of being read by id.
         assert sent.of(GetByIds) == []
         allowed = {**restricted, "max_requests": 150}
         strict = index.as_retriever(similarity_top_k=200, vector_store_kwargs=allowed)
@@ -354,6 +356,39 @@ async def test_thousands_of_index_nodes_take_few_requests(call: Call, dead: bool
         query = VectorStoreQuery(node_ids=[*map(str, range(2_001))])
         with pytest.raises(TooManyRequestsNeededError, match="max_requests=100"):
             await call(store, "query", query)
+
+
+@both_ways
+@pytest.mark.parametrize("mode", ["default", "mmr"])
+@pytest.mark.parametrize("tenant", [False, True], ids=["store", "view"])
+async def test_an_index_that_keeps_all_nodes_may_have_thousands(
+    call: Call, mode: str, tenant: bool
+) -> None:
+    """Its retrievers ask for all of them, by id."""
+    with VectorizeClient.local() as client:
+        whole = VectorizeVectorStore("docs", client=client, create_index=True)
+        store = whole.with_namespace("tenant") if tenant else whole
+        index = VectorStoreIndex(
+            [TextNode(id_=f"t{at}", text=f"text {at}", metadata={"n": at % 2}) for at in range(60)],
+            storage_context=StorageContext.from_defaults(vector_store=store),
+            store_nodes_override=True,
+        )
+        others = [TextNode(id_=f"o{at}", text="", embedding=vector("q")) for at in range(5)]
+        store.add(others)
+        index.index_struct.nodes_dict.update({str(at): f"gone{at}" for at in range(3_000)})
+        sent = recorded(client)
+        retriever = index.as_retriever(similarity_top_k=40, vector_store_query_mode=mode)
+        found = [node.node for node in await call(retriever, "retrieve", "q")]
+        assert len({node.node_id for node in found}) == 40
+        assert all(node.node_id.startswith("t") for node in found)
+        assert len(sent.ops) <= 20
+        # A property without a metadata index is no error, as it is none with a few ids.
+        filters = equal_to("n", 1)
+        retriever = index.as_retriever(
+            similarity_top_k=40, vector_store_query_mode=mode, filters=filters
+        )
+        found = [node.node for node in await call(retriever, "retrieve", "q")]
+        assert {node.node_id for node in found} == {f"t{at}" for at in range(1, 60, 2)}
 
 
 @both_ways

@@ -71,6 +71,20 @@ async def test_documents_with_long_or_odd_names_are_told_apart(
 
 
 @both_ways
+@pytest.mark.parametrize("ref", ["", "\ud800", LONG * 40, 7, "\x00"], ids=ascii)
+async def test_a_document_that_nothing_can_be_of_has_no_nodes(
+    store: VectorizeVectorStore, client: VectorizeClient, call: Call, ref: Any
+) -> None:
+    store.add([node("a", "doc")])
+    await call(store, "delete", ref)
+    await call(store, "delete_many", [ref])
+    for embedding in (vector("q"), None):
+        query = VectorStoreQuery(embedding, doc_ids=[ref])
+        assert (await call(store, "query", query)).ids == []
+    assert left(client) == {"a"}
+
+
+@both_ways
 async def test_a_document_of_several_namespaces(
     make: Make, client: VectorizeClient, call: Call
 ) -> None:

@@ -257,6 +257,25 @@ async def test_a_query_without_embedding_may_have_a_vectorize_filter(
 
 
 @both_ways
+@pytest.mark.parametrize(
+    "form",
+    [list, tuple, np.array, iter, lambda ids: (i for i in ids)],
+    ids=["list", "tuple", "array", "iterator", "generator"],
+)
+@pytest.mark.parametrize("name", ["node_ids", "doc_ids"])
+@pytest.mark.parametrize("nearest", [False, True])
+@pytest.mark.covering(1)
+async def test_ids_of_a_query_come_in_any_collection(
+    make: Make, call: Call, form: Any, name: str, nearest: bool
+) -> None:
+    store = make()
+    store.add([text_node("a"), text_node("b"), text_node("c")])
+    query = VectorStoreQuery(vector("q") if nearest else None, similarity_top_k=9)
+    setattr(query, name, form(["a", "b"]))
+    assert {*(await call(store, "query", query)).ids} == {"a", "b"}
+
+
+@both_ways
 async def test_a_query_for_nothing_in_particular_is_an_error(filled: Any, call: Call) -> None:
     for options in ({}, {"filters": MetadataFilters(filters=[]), "node_ids": [], "doc_ids": []}):
         with pytest.raises(InvalidInputError, match=r"neither an embedding nor.*iter_nodes\(\)"):

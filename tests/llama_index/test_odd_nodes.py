@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llama_index.core import VectorStoreIndex
+from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.schema import (
     BaseNode,
     Document,
@@ -151,6 +151,54 @@ def test_what_llama_index_cannot_serialize_is_refused_by_name(
     node.embedding = vector("n")
     with pytest.raises(InvalidVectorError, match=message):
         make(node_layout=node_layout).add([text_node("a"), node])
+    assert sent.changes == []
+
+
+@both_ways
+@pytest.mark.parametrize("node_layout", ["compact", "stock"])
+@pytest.mark.parametrize(
+    "base",
+    [IndexNode, ImageNode, unknown(IndexNode), unknown(ImageNode)],
+    ids=["index", "image", "of an index", "of an image"],
+)
+async def test_a_class_of_index_and_image_nodes_hides_no_text_nodes(
+    make: Make, call: Call, base: type[Any], node_layout: str
+) -> None:
+    store = make(node_layout=node_layout)
+    given = {"index_id": "i"} if issubclass(base, IndexNode) else {"image_path": "a.png"}
+    nodes = [base(id_="n", text="a", **given), TextNode(id_="t", text="b")]
+    context = StorageContext.from_defaults(vector_store=store)
+    index = VectorStoreIndex(nodes, storage_context=context)
+    found = await call(index.as_retriever(similarity_top_k=5), "retrieve", "q")
+    assert {node.node.node_id for node in found} == {"n", "t"}
+    (back,) = await call(store, "get_nodes", ["n"])
+    assert given.items() <= vars(back).items()
+
+
+@both_ways
+@pytest.mark.parametrize("node_layout", ["compact", "stock"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"metadata": None},
+        {"metadata": "abc"},
+        {"metadata": [1]},
+        {"text": b"abc"},
+        {"text": 5},
+        {"relationships": None},
+        {"relationships": {NodeRelationship.SOURCE: "doc"}},
+        {"id_": b"n"},
+        {"id_": None},
+    ],
+    ids=str,
+)
+@pytest.mark.covering(1)
+async def test_a_node_that_was_made_without_checks_is_refused_by_name(
+    make: Make, sent: Recorder, call: Call, wrong: dict[str, Any], node_layout: str
+) -> None:
+    fields = {**text_node("n").__dict__, **wrong}
+    with pytest.raises(InvalidInputError, match=r"nodes\[0\]|position 0"):
+        await call(make(node_layout=node_layout), "add", [TextNode.model_construct(**fields)])
     assert sent.changes == []
 
 

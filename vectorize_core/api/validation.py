@@ -171,9 +171,12 @@ def as_namespace(given: Any) -> str | None:
 
 def check_id_list(ids: Any, name: str = "ids") -> None:
     """A collection of ids: one id alone would be read as a list of its letters."""
-    if isinstance(ids, (str, bytes, int, UUID)):
-        raise InvalidInputError(f"{name} is a list of ids; got {ids!r}. Use [{ids!r}]")
-    if not isinstance(ids, Iterable) or isinstance(ids, Mapping):
+    if id_text(ids) is not None:
+        got = shown(ids).rpartition(" (")[0]
+        raise InvalidInputError(f"{name} is a list of ids; got {got}. Use [{got}]")
+    # A model of pydantic, as a document or a node, is iterable too: over its fields.
+    one = isinstance(ids, (bytes, Mapping)) or hasattr(type(ids), "model_fields")
+    if one or not isinstance(ids, Iterable):
         raise InvalidInputError(f"{name} is a list of ids; got {shown(ids)}")
 
 

@@ -105,10 +105,12 @@ def bucket(vector_id: str) -> int:
 def ref_value(ref: str) -> str:
     """``ref`` as ``_vs_ref`` holds it: itself, or beyond 60 bytes an equally distinct digest.
 
-    A metadata index compares the first 64 bytes only, so a long name would match others.
+    A metadata index compares the first 64 bytes only, so a long name would match others. So it is
+    with a name that is no valid Unicode, which no record has, but may be asked for.
     """
     raw = ref.encode("utf-8", "surrogatepass")
-    if len(raw) <= _REF_BYTES and not ref.startswith(_DIGEST):
+    is_text = ref.isascii() or not jsontext.has_lone_surrogate(ref)
+    if is_text and len(raw) <= _REF_BYTES and not ref.startswith(_DIGEST):
         return ref
     return f"{_DIGEST}{blake2b(raw, digest_size=24).hexdigest()}"
 

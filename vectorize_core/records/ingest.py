@@ -51,7 +51,9 @@ def as_item(item: Item, position: int) -> Item:
         record=dataclasses.replace(
             record,
             id=validation.as_id(record.id, f"the id of {where}"),
-            text=None if record.text is None else jsontext.plain(record.text),
+            text=None
+            if record.text is None
+            else jsontext.plain(validation.text(f"the text of {where}", record.text)),
             ref=None
             if record.ref is None
             else validation.as_id(record.ref, f"the ref_doc_id of {where}"),

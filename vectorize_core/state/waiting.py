@@ -368,9 +368,11 @@ class _Wait:
                 f"{records} do not read as written. Another client has probably written these "
                 "ids since; then nothing shows whether reads see this write"
             ) from failure
+        # What waits unasked need not take that argument itself.
+        whose = "wait_timeout=" + " (the store's, where a call takes none)" * bool(self._purpose)
         raise WaitTimeoutError(
             f"{text}, but is not {self._goal} after {waited:.0f} s, as far as its records "
-            f"{records} tell. It is not lost: wait longer with wait_timeout="
+            f"{records} tell. It is not lost: wait longer with {whose}"
         ) from failure
 
 
