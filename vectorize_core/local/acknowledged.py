@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vectorize_core.sqlite.identity import Directory
+
 FILE_NAME: Final = "vectorize.commits"
 
 
@@ -55,12 +57,12 @@ def read(directory: Path) -> Note | None:
         return None
 
 
-def write(directory: Path, note: Note) -> None:
+def write(directory: Directory, note: Note) -> None:
     """Write the note. It never fails: without it, a loss would be overlooked, and nothing lost."""
     checksum = _checksum(note.token, note.commits)
     line = f"{note.token} {note.commits:020d} {checksum:08x}\n".encode()
     with suppress(OSError):
-        descriptor = os.open(directory / FILE_NAME, os.O_WRONLY | os.O_CREAT, 0o666)
+        descriptor = directory.open(FILE_NAME, os.O_WRONLY | os.O_CREAT)
         try:
             # In place and in one call: a reader sees this line or the last one.
             os.write(descriptor, line)

@@ -42,13 +42,13 @@ class Database:
         """The note of the last commit, as it was when the database was opened."""
         location = paths.absolute_or_memory(path)
         self.directory = None if location == paths.MEMORY else Path(location)
-        self.value_stores = ValueStores(self.directory)
         self._file = SqliteFile(
             None if self.directory is None else str(self.directory / FILE_NAME),
             "the embedded Vectorize",
             self._prepare,
             on_commit=self._acknowledge,
         )
+        self.value_stores = self._new_value_stores()
         self._commits: int | None = None
         self._closed = False
         forks.inherit(self)
@@ -104,7 +104,7 @@ class Database:
         """Close it once running transactions have ended; safe to call again."""
         self._closed = True
         self._file.close()
-        self.value_stores = ValueStores(self.directory)
+        self.value_stores = self._new_value_stores()
 
     def release(self) -> None:
         """Close the files until they are needed again, while nobody uses this; memory stays."""
@@ -119,9 +119,12 @@ class Database:
 
     def _forget_values(self) -> None:
         token = getattr(self.value_stores, "token", None)
-        self.value_stores = ValueStores(self.directory)
+        self.value_stores = self._new_value_stores()
         if token is not None:
             self.value_stores.token = token
+
+    def _new_value_stores(self) -> ValueStores:
+        return ValueStores(self.directory, lambda: self._file.directory)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -131,7 +134,7 @@ class Database:
         self.value_stores.keep()
         if self._commits is not None and self.directory is not None:
             note = acknowledged.Note(self.value_stores.token, self._commits)
-            acknowledged.write(self.directory, note)
+            acknowledged.write(self._file.directory, note)
 
     def _prepare(self, connection: Connection, kind: Kind) -> None:
         note = None

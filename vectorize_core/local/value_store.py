@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
+from vectorize_core.sqlite.identity import Directory
 
 Rows = NDArray[np.float32]
 Slots = NDArray[np.int64]
@@ -153,11 +154,12 @@ class MemoryValueStore(ValueStore):
 
 
 class FileValueStore(ValueStore):
-    """Rows in a file that only grows."""
+    """Rows in a file that only grows, in ``directory`` if that is open, or by its path."""
 
-    def __init__(self, path: Path, dimensions: int) -> None:
+    def __init__(self, path: Path, dimensions: int, directory: Directory | None = None) -> None:
         super().__init__(dimensions)
         self.path = path
+        self._directory = directory or Directory(str(path.parent))
         self._dirty = False
 
     def readable(self) -> int:
@@ -167,9 +169,13 @@ class FileValueStore(ValueStore):
     def write(self, slot: int, data: bytes) -> None:
         """Write rows from ``slot`` on, where none are committed."""
         self._dirty = True
-        is_new = not self.path.exists()
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        with open(os.open(self.path, flags, 0o666), "r+b", buffering=0) as file:
+        is_new = False
+        try:
+            descriptor = self._directory.open(self.path.name, os.O_RDWR)
+        except FileNotFoundError:
+            is_new = True
+            descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
+        with open(descriptor, "r+b", buffering=0) as file:
             end = slot * self.row_bytes + len(data)
             if os.fstat(file.fileno()).st_size < end:
                 file.truncate(self._grown(end))
@@ -178,19 +184,22 @@ class FileValueStore(ValueStore):
             while rest:
                 rest = rest[file.write(rest) :]
         if is_new:
-            _sync_directory(self.path.parent)
+            self._directory.sync()
 
     def sync(self) -> None:
         """Return when what was written would survive a loss of power."""
         if self._dirty:
-            with self.path.open("r+b", buffering=0) as file:
-                _sync(file.fileno())
+            descriptor = self._directory.open(self.path.name, os.O_RDWR)
+            try:
+                _sync(descriptor)
+            finally:
+                os.close(descriptor)
             self._dirty = False
 
     def remove(self) -> None:
         """Delete the file. On Windows, if it is mapped, `ValueStores.sweep` does so later."""
         try:
-            self.path.unlink(missing_ok=True)
+            self._directory.remove(self.path.name)
         except PermissionError:
             if sys.platform != "win32":
                 raise
@@ -202,7 +211,7 @@ class FileValueStore(ValueStore):
     def _segment(self, number: int, wanted: int) -> Rows:
         offset = number * self.height * self.row_bytes
         try:
-            with self.path.open("rb") as file:
+            with open(self._directory.open(self.path.name, os.O_RDONLY), "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < offset + wanted * self.row_bytes:
                     raise StorageError(
@@ -228,8 +237,11 @@ class ValueStores:
     """The name of their database, set when that is opened: files bear it, so that no other
     database uses them."""
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(
+        self, directory: Path | None, opened: Callable[[], Directory | None] = lambda: None
+    ) -> None:
         self._directory = directory
+        self._opened = opened
         self._stores: dict[tuple[int, int], ValueStore] = {}
         self._new: list[tuple[int, int, int]] = []
 
@@ -239,7 +251,7 @@ class ValueStores:
         if store is None:
             made: ValueStore = MemoryValueStore(dimensions)
             if self._directory is not None:
-                made = FileValueStore(self._path(index_id, generation), dimensions)
+                made = self._file(self._path(index_id, generation), dimensions)
             store = self._stores.setdefault((index_id, generation), made)
         return store
 
@@ -247,7 +259,7 @@ class ValueStores:
         """The same rows in a store that readers do not share: their mappings are left alone."""
         if self._directory is None:
             return self.store(index_id, generation, dimensions)
-        return FileValueStore(self._path(index_id, generation), dimensions)
+        return self._file(self._path(index_id, generation), dimensions)
 
     def new(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
         """`store` for a generation that the running transaction makes."""
@@ -285,8 +297,8 @@ class ValueStores:
             store.remove()
             codes = self.codes_path(index_id, generation)
             if codes is not None:
-                codes.unlink(missing_ok=True)
-                codes.with_suffix(".sum").unlink(missing_ok=True)
+                for path in (codes, codes.with_suffix(".sum")):
+                    self._file(path, dimensions).remove()
         except OSError as error:
             _log.warning("a file that is not used any more cannot be deleted: %s", error)
 
@@ -304,7 +316,7 @@ class ValueStores:
         if old.exists() and not new.exists():
             old.rename(new)
         old.with_suffix(".codes").unlink(missing_ok=True)
-        _sync_directory(self._directory)
+        Directory(str(self._directory)).sync()
 
     def sweep(self, current: set[tuple[int, int]]) -> list[str]:
         """Delete this database's files of all but the ``current`` pairs (index, generation).
@@ -314,7 +326,7 @@ class ValueStores:
         """
         unused = self._unused(current)
         for path in unused:
-            FileValueStore(path, 1).remove()
+            self._file(path, 1).remove()
         return [path.name for path in unused]
 
     def unknown(self) -> list[str]:
@@ -338,6 +350,9 @@ class ValueStores:
         own = self._directory.glob(f"vectors-{self.token}-*.*")
         return sorted(path for path in own if path.stem not in wanted)
 
+    def _file(self, path: Path, dimensions: int) -> FileValueStore:
+        return FileValueStore(path, dimensions, self._opened())
+
     def _path(self, index_id: int, generation: int) -> Path:
         assert self._directory is not None
         return self._directory / f"vectors-{self.token}-{index_id}-{generation}.f32"
@@ -354,14 +369,3 @@ def _sync_data() -> Callable[[int], None]:
 
 
 _sync: Final = _sync_data()
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the name of a new file survive a loss of power too."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

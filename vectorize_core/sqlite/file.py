@@ -16,7 +16,7 @@ from vectorize_core import forks
 from vectorize_core.errors import StorageError
 from vectorize_core.sqlite import connecting, explaining, identity, read_only
 from vectorize_core.sqlite.explaining import explained
-from vectorize_core.sqlite.identity import Identity
+from vectorize_core.sqlite.identity import Directory, Identity
 from vectorize_core.sqlite.read_only import ReadOnlyFile
 from vectorize_core.sqlite.turnstile import FairLock, Turnstile
 
@@ -80,6 +80,8 @@ class SqliteFile:
         self._one_link = one_link or path is None
         self._turnstile = Turnstile(None if path is None else self.place)
         self._identity: Identity | None = None
+        self.directory = Directory(self.place)
+        """Where files beside it belong."""
         self._inherited: list[object] = []
         self._carried = False
         self._link()
@@ -144,7 +146,7 @@ class SqliteFile:
         for link in dict.fromkeys((self._reader, self._writer)):
             with link.lock, explained(self.what, self.path):
                 link.close()
-        self._identity = None
+        self._identity, self.directory = None, Directory(self.place)
 
     # Opening
 
@@ -244,7 +246,10 @@ class SqliteFile:
         if opened is None or opened != Identity.of(self.path):
             raise self.replaced()
         if self._identity is None:
-            self._identity = opened
+            directory = Directory(self.place, is_open=True)
+            if not directory.is_that_of(opened):
+                raise self.replaced()
+            self._identity, self.directory = opened, directory
         self._check_place()
 
     def _check_place(self, *, committed: bool = False) -> None:

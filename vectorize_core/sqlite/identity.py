@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -28,6 +29,54 @@ class Identity:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return cls((directory.st_dev, directory.st_ino), (file.st_dev, file.st_ino))
+
+
+class Directory:
+    """A directory by its path; or, once it was opened, that one, wherever the path leads by then.
+
+    Windows lets no directory be moved in which a file is open, and opens none.
+    """
+
+    def __init__(self, path: str, *, is_open: bool = False) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+        if is_open and os.open in os.supports_dir_fd:
+            self._descriptor = os.open(path, getattr(os, "O_PATH", os.O_RDONLY))
+
+    def __del__(self) -> None:
+        # Not sooner, for a thread that still uses it would find another file in its place.
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def is_that_of(self, identity: Identity) -> bool:
+        """Whether a file was opened in it."""
+        found = os.stat(self.path if self._descriptor is None else self._descriptor)
+        return (found.st_dev, found.st_ino) == identity.directory
+
+    def open(self, name: str, flags: int) -> int:
+        """A descriptor of a file in it."""
+        flags |= getattr(os, "O_BINARY", 0)
+        if self._descriptor is None:
+            return os.open(os.path.join(self.path, name), flags, 0o666)
+        return os.open(name, flags, 0o666, dir_fd=self._descriptor)
+
+    def remove(self, name: str) -> None:
+        """Delete a file in it, if there is one."""
+        with suppress(FileNotFoundError):
+            if self._descriptor is None:
+                os.unlink(os.path.join(self.path, name))
+            else:
+                os.unlink(name, dir_fd=self._descriptor)
+
+    def sync(self) -> None:
+        """Make the name of a new file survive a loss of power too."""
+        if os.name != "posix":
+            return
+        descriptor = self.open(".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def replaced(what: str, place: str, *, committed: bool = False) -> StorageError:

@@ -362,7 +362,7 @@ def test_a_write_whose_compaction_fails_is_done_and_says_so(
             patch.setattr(schema, "count_commit", count)
         else:
             patch.setattr(maintenance.compaction, "is_wasteful", lambda index: True)
-            patch.setattr(Path, "unlink", full)
+            patch.setattr(os, "unlink", full)
         service.upsert("docs", [vector(n, 2) for n in range(50)])
     assert caplog.records
     assert service.get_by_ids("docs", ["v7"]) == (vector(7, 2),)

@@ -18,6 +18,7 @@ from tests.stores import Call, both_ways
 from vectorize_core import SqliteTexts, StorageError, VectorizeClient
 from vectorize_core.local import Service, storage
 from vectorize_core.local.d1_databases import D1Database
+from vectorize_core.local.value_store import FileValueStore, ValueStores
 from vectorize_core.models import IndexConfig, Vector
 from vectorize_core.sqlite.connecting import connect
 from vectorize_core.sqlite.file import SqliteFile
@@ -210,6 +211,69 @@ def test_a_write_is_not_acknowledged_if_its_place_is_taken_meanwhile(
     assert new.check().ok
     old.close()
     assert Service(place).list_vectors("docs").ids == ("new",)
+    new.close()
+
+
+def before(
+    monkeypatch: pytest.MonkeyPatch, owner: type, method: str, happens: Callable[[], object]
+) -> None:
+    """Let something happen once, right before a method does its work."""
+    original = getattr(owner, method)
+
+    def first(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(owner, method, original)
+        happens()
+        return original(*args, **options)
+
+    monkeypatch.setattr(owner, method, first)
+
+
+@pytest.mark.parametrize("away", [removed, renamed, switched])
+@pytest.mark.parametrize(("owner", "method"), [(FileValueStore, "write"), (ValueStores, "keep")])
+def test_no_file_of_an_old_write_gets_into_a_new_directory(
+    place: Path,
+    away: Callable[[Path], None],
+    owner: type,
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = made(place, "old")
+
+    def take() -> None:
+        away(place)
+        place.mkdir(exist_ok=True)
+
+    before(monkeypatch, owner, method, take)
+    with suppress(StorageError):
+        old.upsert("docs", [Vector("c", ONES)])
+    assert files(place) == {}
+    new = made(place, "new")
+    assert new.check().ok
+    new.close()
+    old.close()
+
+
+@pytest.mark.parametrize("call", ["compact", "drop"])
+def test_a_backup_that_is_put_back_meanwhile_loses_no_file(
+    place: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It bears the token of the open one, and its files have the same names."""
+    old = made(place, "old")
+    old.upsert("docs", [Vector("old", ONES)])
+    backup = place.with_name("backup")
+    shutil.copytree(place, backup)
+
+    def put_back() -> None:
+        renamed(place)
+        backup.rename(place)
+
+    before(monkeypatch, ValueStores, "keep", put_back)
+    with suppress(StorageError):
+        CALLS[call](old)
+    old.close()
+    new = Service(place)
+    assert new.get_by_ids("docs", ["old"])
+    assert new.check().ok
     new.close()
 
 
