@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import threading
@@ -232,6 +233,37 @@ def test_close_closes_the_sockets_of_every_loop(
         assert open_sockets() > before
         store.close()
         assert settled_sockets(before) <= before
+
+
+@both_stores
+@pytest.mark.skipif(not FDS.exists(), reason="nothing lists the sockets of this process")
+@pytest.mark.parametrize("seconds", [None, 0, 0.003, 0.006, 0.01, 0.02])
+def test_a_loop_goes_on_after_a_store_was_closed_beside_it(
+    kind: Kind, seconds: float | None, no_credentials: pytest.MonkeyPatch
+) -> None:
+    # As asyncio_run of LlamaIndex, and scripts, use one loop again and again. The sockets of the
+    # next store have the numbers of those that were closed.
+    async def search(store: Any) -> list[Any]:
+        calls = (kind.search(async_call, store, "a") for _ in range(5))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    with BackgroundServer() as server, contextlib.closing(asyncio.new_event_loop()) as loop:
+        with kind.make(index_name="docs", base_url=server.base_url, create_index=True) as store:
+            used(kind.add(sync_call, store, "a"))
+        before = open_sockets()
+        for _ in range(3):
+            store = kind.make(index_name="docs", base_url=server.base_url)
+            under_way = loop.create_task(search(store))
+            # Not at all, or until all answers are there.
+            loop.run_until_complete(
+                under_way if seconds is None else asyncio.sleep(seconds)  # type: ignore[arg-type]
+            )
+            store.close()
+            for found in loop.run_until_complete(under_way):
+                assert found == ["a"] or "closed" in str(found), found
+            assert clients(store)._loops == {}
+        assert settled_sockets(before) <= before
+        loop.run_until_complete(loop.shutdown_default_executor())
 
 
 @both_stores

@@ -22,7 +22,7 @@ from vectorize_core.errors import (
     VectorizeError,
 )
 from vectorize_core.transport.credentials import Credentials
-from vectorize_core.transport.executor import Answer, Use
+from vectorize_core.transport.executor import Answer
 from vectorize_core.transport.http_clients import HttpClients
 from vectorize_core.transport.io import each
 from vectorize_core.transport.loopback import is_ip_address, is_loopback
@@ -60,7 +60,6 @@ class HttpExecutor:
             transport=transport,
             async_transport=async_transport,
         )
-        self._use = Use()
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
@@ -103,7 +102,6 @@ class HttpExecutor:
         return self._read(op, response)
 
     def _prepare(self, op: Op[Any]) -> tuple[wire.Request, dict[str, Any]]:
-        self._use.check()
         request = op.request()
         headers = dict(self.credentials.headers)
         if request.content_type:
@@ -173,7 +171,6 @@ class HttpExecutor:
 
     def close(self) -> None:
         """Close all clients of this process, unless they were injected; no operation can follow."""
-        self._use.close()
         self._clients.close()
 
     async def aclose(self) -> None:
@@ -181,7 +178,6 @@ class HttpExecutor:
 
         No operation can follow in this loop. Injected clients are not closed.
         """
-        self._use.leave()
         await self._clients.aclose()
 
 

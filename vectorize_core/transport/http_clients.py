@@ -14,6 +14,7 @@ from typing import Any, Final
 import httpx
 
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.transport.executor import Use
 from vectorize_core.transport.http_pool import AsyncPool, Pool
 from vectorize_core.transport.network import Proxy, find_proxy, tls_context
 from vectorize_core.transport.workers import in_thread, is_shutting_down
@@ -52,6 +53,7 @@ class HttpClients:
         self._async_transport = async_transport
         self.proxy: Proxy | None = None
         self._tls: ssl.SSLContext | None = None
+        self._use = Use()
         # By process: connections shared with a parent would mix up answers. Without a lock, which
         # a fork could leave locked: setdefault decides between two threads.
         self._clients: dict[int, _SyncClient] = {}
@@ -65,6 +67,7 @@ class HttpClients:
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:
         """The client of sync calls, while one call uses it."""
+        self._use.check()
         if self._http_client is not None:
             yield self._http_client
             return
@@ -89,6 +92,7 @@ class HttpClients:
 
     async def loop_client(self) -> LoopClient:
         """The client of the running event loop; whoever uses it counts among its ``users``."""
+        self._use.check()
         if self._http_client is not None and self._async_http_client is None:
             raise _needs_both("http_client", "async calls need async_http_client=")
         if self._transport is not None and self._async_transport is None:
@@ -191,7 +195,8 @@ class HttpClients:
             known.drop(loop)
 
     def close(self) -> None:
-        """Close all clients of this process, unless they were injected."""
+        """Close all clients of this process, unless they were injected; none can be had then."""
+        self._use.close()
         known = self._clients.pop(os.getpid(), None)
         if known is not None:
             known.client.close()
@@ -200,7 +205,11 @@ class HttpClients:
                 self._drop(loop)
 
     async def aclose(self) -> None:
-        """Close the client of the running loop, and the one of sync calls if none is running."""
+        """Close the client of the running loop, and the one of sync calls if none is running.
+
+        None can be had in this loop then.
+        """
+        self._use.leave()
         sync = self._clients.get(os.getpid())
         if sync is not None and sync.close_unused() and self._clients.get(os.getpid()) is sync:
             self._clients.pop(os.getpid(), None)

@@ -43,12 +43,15 @@ class _Stack(Generic[T]):
         self._open.add(connection)
         return connection
 
-    def put(self, connection: T) -> None:
-        """Keep a connection for other requests."""
-        self._idle.append((time.monotonic(), connection))
+    def put(self, connection: T) -> Iterator[T]:
+        """Keep a connection for other requests; those to close, since they were not used for long.
 
-    def expired(self) -> Iterator[T]:
-        """Connections to close, since they were not used for long."""
+        One that `clear` met while it was being used, or only made, is not kept.
+        """
+        if connection not in self._open:
+            yield connection
+            return
+        self._idle.append((time.monotonic(), connection))
         while self._idle and self._idle[0][0] < time.monotonic() - KEPT_FOR:
             with suppress(IndexError):
                 yield self.forget(self._idle.popleft()[1])
@@ -83,8 +86,7 @@ class Pool(httpx.BaseTransport):
         except BaseException:
             self._stack.forget(connection).close()
             raise
-        self._stack.put(connection)
-        for old in self._stack.expired():
+        for old in self._stack.put(connection):
             old.close()
         return response
 
@@ -111,8 +113,7 @@ class AsyncPool(httpx.AsyncBaseTransport):
         except BaseException:
             await self._stack.forget(connection).aclose()
             raise
-        self._stack.put(connection)
-        for old in self._stack.expired():
+        for old in self._stack.put(connection):
             await old.aclose()
         return response
 
@@ -124,8 +125,8 @@ class AsyncPool(httpx.AsyncBaseTransport):
     def drop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the sockets of all connections without awaiting anything, whatever ``loop`` does.
 
-        Only the loop's own thread may touch sockets of a loop that runs. A loop that is closed
-        does nothing any more, so asyncio's own last step is taken in its place.
+        Only the loop's own thread may touch sockets of a loop that runs. Another one may never run
+        again.
         """
         for connection in self._stack.clear():
             for socket in _sockets(connection):
@@ -133,7 +134,19 @@ class AsyncPool(httpx.AsyncBaseTransport):
                     if loop.is_running():
                         loop.call_soon_threadsafe(socket.abort)
                     else:
-                        socket._call_connection_lost(None)  # type: ignore[attr-defined]  # noqa: SLF001
+                        _end(socket, loop)
+
+
+def _end(socket: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """What asyncio's ``close()`` does, without leaving the last step to the loop."""
+    socket._closing = True  # noqa: SLF001
+    socket._conn_lost = 1  # noqa: SLF001
+    # If the loop goes on later, its next socket may have the same number.
+    with suppress(NotImplementedError):
+        number = socket.get_extra_info("socket").fileno()
+        loop.remove_reader(number)
+        loop.remove_writer(number)
+    socket._call_connection_lost(None)  # noqa: SLF001
 
 
 _INSIDE: Final = ("_connection", "_network_stream", "_stream", "transport_stream", "_transport")
