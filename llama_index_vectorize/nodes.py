@@ -52,6 +52,7 @@ _SIGNS: Final[Mapping[str, type[BaseNode]]] = {"index_id": IndexNode, "image_pat
 _HELD_BY_THE_RECORD = {"id_", "embedding", "metadata", "relationships", "text", "class_name"}
 _HIDDEN_FROM_LLM = "excluded_llm_metadata_keys"
 _HIDDEN_FROM_MODEL = "excluded_embed_metadata_keys"
+_LEAVE_OBJ: Final = "Leave its obj out, and give it to VectorStoreIndex(objects=[...])"
 _NO_LIST = object()
 _SAME = True
 """Stands for what would be repeated: the node's metadata, or the list of `_HIDDEN_FROM_MODEL`."""
@@ -122,7 +123,7 @@ def named(node: BaseNode) -> Iterator[None]:
     except Exception as error:
         hint = ""
         if isinstance(node, IndexNode) and node.obj is not None:
-            hint = ". Leave its obj out, and give it to VectorStoreIndex(objects=[...])"
+            hint = f". {_LEAVE_OBJ}"
         raise InvalidVectorError(
             f"node {node.node_id!r} cannot be stored: {in_words(error)}{hint}"
         ) from error
@@ -165,10 +166,15 @@ def _check_size(node: BaseNode, name: str, value: Any) -> None:
         except (TypeError, ValueError, RecursionError):
             return  # Writing it raises an error that names the record.
         if size > limits.MAX_METADATA_BYTES:
+            if name == "obj":
+                fix = _LEAVE_OBJ
+            elif name == "image" or name.endswith("_resource"):
+                fix = "Keep it elsewhere, and give the node its path or url"
+            else:
+                fix = "Leave it out of the node, and keep it elsewhere"
             raise OversizedError(
                 f"node {node.node_id!r}: its {name} takes {size} bytes; all of a node but its "
-                f"embedding has at most {limits.MAX_METADATA_BYTES}. Keep it elsewhere, and give "
-                "the node its path or url"
+                f"embedding has at most {limits.MAX_METADATA_BYTES}. {fix}"
             )
 
 

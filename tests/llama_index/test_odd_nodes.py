@@ -134,6 +134,36 @@ def test_binary_data_come_back_or_are_refused(make: Make, sent: Recorder, node_l
     assert len(sent.changes) == changes
 
 
+LARGE = "x" * 11_000
+
+
+@pytest.mark.parametrize(
+    ("node", "advised"),
+    [
+        (IndexNode(index_id="i", obj=TextNode(text=LARGE)), r"its obj takes.*objects=\[\.\.\.\]\)"),
+        (ImageNode(text_embedding=[0.123456789] * 1_536), "text_embedding takes.*Leave it out of"),
+        (ImageNode(image=LARGE), "its image takes.*path or url"),
+        (Node(text_template=LARGE), "its text_template takes.*Leave it out of"),
+    ],
+    ids=["obj", "text_embedding", "image", "template"],
+)
+def test_what_is_too_large_of_a_node_comes_with_advice_that_helps(
+    make: Make, node: BaseNode, advised: str
+) -> None:
+    with pytest.raises(OversizedError, match=advised):
+        make().add([embedded(node)])
+
+
+def test_the_stock_layout_is_said_to_be_what_is_too_large(make: Make) -> None:
+    node = TextNode(id_="n", metadata={"a": "x" * 6_000}, embedding=vector("n"))
+    advised = "the node in LlamaIndex's own layout 6.*node_layout='compact'"
+    with pytest.raises(OversizedError, match=advised) as caught:
+        make(node_layout="stock").add([node])
+    assert "_node_content" not in str(caught.value)
+    # What it advises.
+    make(node_layout="compact").add([node])
+
+
 @pytest.mark.parametrize("node_layout", ["compact", "stock"])
 @pytest.mark.parametrize(
     ("node", "message"),

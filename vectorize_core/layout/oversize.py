@@ -11,6 +11,7 @@ from vectorize_core.layout.value_codec import untagged
 
 _TEXT: Final = "the text"
 _NODE: Final = "the node's own fields"
+_STOCK: Final = "the node in LlamaIndex's own layout"
 _SPLIT: Final = (
     "Split the text into smaller chunks, or keep it elsewhere: a store's texts= takes texts of any "
     "length"
@@ -44,10 +45,15 @@ def _advice(parts: list[Part], excess: int) -> str:
             break
         names.append(part.name)
         excess -= part.size
-    keys = [name for name in names if name not in (_TEXT, _NODE)]
+    keys = [name for name in names if name not in (_TEXT, _NODE, _STOCK)]
     advice = [_SPLIT] if _TEXT in names else []
     if keys:
         advice.append(f"Shorten {' and '.join(keys[:_SHOWN])}, or keep only a key to it here")
+    if _STOCK in names:
+        advice.append(
+            "node_layout='stock' writes metadata twice, node_layout='compact' once. Write the node "
+            "by that, or with less metadata and relationships"
+        )
     if _NODE in names:
         advice.append(f"Leave out what is large of {_NODE}, such as its relationships' metadata")
     return ". ".join(advice)
@@ -68,5 +74,6 @@ def _parts(metadata: Mapping[str, Any], text_key: str) -> list[Part]:
             if "n" in extra:
                 add(_NODE, extra["n"])
         elif not key.startswith("_vs"):
-            add(_TEXT if key == text_key else f"metadata{key_in_words(key)}", value)
+            own = {text_key: _TEXT, "_node_content": _STOCK}
+            add(own.get(key, f"metadata{key_in_words(key)}"), value)
     return sorted((Part(*one) for one in sizes.items()), key=lambda part: -part.size)

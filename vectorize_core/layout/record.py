@@ -304,8 +304,8 @@ def text_of(record: Record) -> str:
     if record.text is None:
         raise MissingTextError(
             f"vector {record.id!r} has no text; its metadata has the keys "
-            f"{sorted(map(str, record.metadata))}. If one of them holds the text, name it with "
-            "text_key="
+            f"{sorted(map(str, record.metadata))}. If one of them holds the text, a string, name "
+            "it with text_key=; to read it without, on_missing_text='empty'"
         )
     return record.text
 
