@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
@@ -59,6 +60,10 @@ from vectorize_core.writes.sources import Records
 NodeLayout = Literal["compact", "stock"]
 _ALWAYS: Final = {"stores_text": True, "is_embedding_query": True, "flat_metadata": False}
 """What is the same for every store."""
+_CHANGEABLE: Final = frozenset(
+    {"on_missing_text", "on_oversize", "batch_size", "wait", "wait_timeout", "unindexed"}
+)
+"""The settings that can be set on a store: those of its next calls."""
 
 
 class StoreSettings(HttpOptions, total=False):
@@ -362,7 +367,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         `TypeError`. The view uses this store's connection; close this store, not the view.
         """
         records = self._records.with_namespace(namespace)
-        view = self.model_copy(update={"namespace": records.namespace, "bound": True})
+        view = self.model_copy()
+        view.__dict__.update(namespace=records.namespace, bound=True)
         view._work_on(records)  # noqa: SLF001 - of our own class
         return view
 
@@ -669,7 +675,27 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
                 stacklevel=3,
             )
 
-    # Copies and pickles
+    # Settings, copies and pickles
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _CHANGEABLE:
+            self._records = dataclasses.replace(self._records, **{name: value})
+            value = getattr(self._records, name)
+        elif name == "show_progress":
+            value = flag(name, value)
+        elif name in VectorizeVectorStore.model_fields:
+            raise ConfigurationError(
+                f"{name} is what a store is made with; make another one, as by "
+                f"{self.class_name()}.from_dict(store.to_dict(), {name}=...)"
+            )
+        super().__setattr__(name, value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A store over the same connection, with the settings of ``update``."""
+        copied = super().model_copy(deep=deep)
+        for name, value in (update or {}).items():
+            setattr(copied, name, value)
+        return copied
 
     def _work_on(self, records: RecordStore) -> None:
         connection = records.connection

@@ -9,8 +9,8 @@ import pytest
 from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters
 
 from tests.llama_index.helpers import text_node
-from tests.stores import Call, Make, both_ways
-from vectorize_core import UnindexedPropertyError
+from tests.stores import DIMENSIONS, Call, Make, both_ways
+from vectorize_core import UnindexedPropertyError, VectorizeClient
 
 OP = FilterOperator
 
@@ -100,3 +100,35 @@ async def test_a_metadata_index_is_advised_in_words_that_work(make: Make, call: 
     assert found.node_id == "x"
     with pytest.raises(UnindexedPropertyError, match=r"number, so it cannot look up == '1'\."):
         await call(store, "get_nodes", None, leaf("n", OP.EQ, "1"))
+
+
+@both_ways
+async def test_a_list_may_be_empty_where_it_is_looked_up(make: Make, call: Call) -> None:
+    store = make(metadata_indexes={"n": "number"})
+    store.add([text_node("x", n=1), text_node("y", n=1, owner="me")])
+    filters = leaf("owner", OP.IS_EMPTY, None)
+    with pytest.raises(UnindexedPropertyError, match="no metadata index on 'owner'") as caught:
+        await call(store, "get_nodes", None, filters)
+    assert "looks into lists" not in str(caught.value)
+    # What it advises.
+    store.client.create_metadata_index("owner", "string")
+    store.reindex_metadata(wait="visible")
+    assert [node.node_id for node in await call(store, "get_nodes", None, filters)] == ["x"]
+
+
+@both_ways
+async def test_an_index_without_the_layout_can_be_given_it(
+    make: Make, client: VectorizeClient, call: Call
+) -> None:
+    client.create_index("docs", dimensions=DIMENSIONS, record_layout=False)
+    store = make()
+    store.add([text_node("x", "doc"), text_node("y", "other")])
+    with pytest.raises(UnindexedPropertyError) as caught:
+        await call(store, "delete", "doc")
+    # What it advises.
+    assert "store.client.create_metadata_index('_vs_ref', 'string')" in str(caught.value)
+    assert "reindex_metadata()" in str(caught.value)
+    store.client.create_metadata_index("_vs_ref", "string")
+    store.reindex_metadata(wait="visible")
+    await call(store, "delete", "doc")
+    assert [node.node_id for node in store.get_nodes()] == ["y"]

@@ -26,6 +26,12 @@ from llama_index.core.memory import VectorMemoryBlock
 from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import MODEL, documents, run_pipeline, text_node
 from tests.stores import Call, both_ways
+from vectorize_core import (
+    ConfigurationError,
+    UnindexedPropertyError,
+    VectorizeClient,
+    VectorizeError,
+)
 from vectorize_core.local.server import BackgroundServer
 
 SECRET = "s3cr3t-of-the-account"
@@ -206,3 +212,56 @@ def test_a_copy_of_pydantics_shares_the_connection() -> None:
         block = VectorMemoryBlock(vector_store=store).model_copy(deep=True)
         assert isinstance(block.vector_store, VectorizeVectorStore)
         assert block.vector_store.count() == 1
+
+
+SET: dict[str, tuple[Any, Any]] = {
+    "wait": ("visible", "often"),
+    "wait_timeout": (5.0, -1),
+    "unindexed": ("scan", "all"),
+    "batch_size": (7, "7"),
+    "on_oversize": ("cut", "split"),
+    "on_missing_text": ("empty", "none"),
+    "show_progress": (True, "yes"),
+}
+
+
+@pytest.mark.parametrize("name", SET)
+def test_a_setting_that_is_set_holds(name: str) -> None:
+    good, bad = SET[name]
+    with VectorizeVectorStore("docs", client=VectorizeClient.local(), create_index=True) as store:
+        before = getattr(store, name)
+        copied = store.model_copy(update={name: good})
+        assert (getattr(store, name), getattr(copied, name)) == (before, good)
+        setattr(store, name, good)
+        for one in (store, copied):
+            assert one.to_dict()[name] == good
+            if name != "show_progress":
+                assert getattr(one._records, name) == good
+        with pytest.raises(VectorizeError, match=name):
+            setattr(store, name, bad)
+        with pytest.raises(VectorizeError, match=name):
+            store.model_copy(update={name: bad})
+        assert getattr(store, name) == good
+
+
+def test_a_filter_of_a_store_may_be_allowed_to_read_later() -> None:
+    with VectorizeVectorStore.local("docs") as store:
+        store.add([text_node("a", n=1)])
+        store.unindexed = "scan"
+        assert store.count({"n": 1}) == 1
+        store.unindexed = "error"
+        with pytest.raises(UnindexedPropertyError):
+            store.count({"n": 1})
+
+
+@pytest.mark.parametrize("name", sorted({*VectorizeVectorStore.model_fields} - {*SET}))
+def test_what_a_store_is_made_with_stays(name: str) -> None:
+    with VectorizeVectorStore.local("docs", namespace="a") as store:
+        before = store.to_dict()
+        with pytest.raises(ConfigurationError, match=f"^{name} is what a store is made with"):
+            setattr(store, name, "b")
+        with pytest.raises(ConfigurationError, match=f"^{name} is what a store is made with"):
+            store.model_copy(update={name: "b"})
+        assert store.to_dict() == before
+        made = VectorizeVectorStore.from_dict(before, namespace="b")
+        assert made.namespace == "b"

@@ -68,7 +68,9 @@ class Advice:
         if path in layout.METADATA_INDEXES:
             return (
                 f"{missing}: indexes that a store makes have it, and those made with "
-                "record_layout=True"
+                f"record_layout=True. Call {self.words.index.format(name=self.index_name)}"
+                f".create_metadata_index({path!r}, {layout.METADATA_INDEXES[path]!r}) and, once it "
+                "is live, reindex_metadata()"
             )
         return (
             f"{missing}, so the service "
@@ -103,10 +105,10 @@ def _inside(path: str) -> str:
 
 
 def looks_into(test: Test | Where) -> bool:
-    """Whether a test is about the items of a list, or a list as a whole."""
+    """Whether a test is about the items of a list, or a list as a whole, if not empty."""
     if isinstance(test, Where):
         return False
     operands = test.operand if test.operator in ("$in", "$nin") else (test.operand,)
     return test.operator == "$contains" or (
-        isinstance(operands, tuple) and any(isinstance(one, tuple) for one in operands)
+        isinstance(operands, tuple) and any(isinstance(one, tuple) and one for one in operands)
     )
