@@ -11,10 +11,18 @@ from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any, Final
 
+from vectorize_core import limits
 from vectorize_core.local import faults, schema
 from vectorize_core.local.checksums import damaged
 from vectorize_core.local.schema import CHECKSUMS
-from vectorize_core.models import IndexConfig, IndexDetails, IndexType, MetadataIndex, Metric
+from vectorize_core.models import (
+    METRICS,
+    IndexConfig,
+    IndexDetails,
+    IndexType,
+    MetadataIndex,
+    Metric,
+)
 
 _COLUMNS = (
     "id, name, dimensions, metric, description, created, submitted, "
@@ -22,6 +30,8 @@ _COLUMNS = (
 )
 
 
+_LATEST: Final = 253_402_300_799.0
+"""The last second that a datetime can be."""
 _JITTER: Final = 1.0
 """Seconds that the clock may go back without being taken to be set back."""
 
@@ -104,6 +114,7 @@ class Index:
             "UPDATE indexes SET submitted = ?, clock = ? WHERE id = ?",
             (submitted, clock, self.id),
         )
+        seal(tx, "indexes", self.id)
         return replace(self, submitted=submitted, clock=clock)
 
     def details(self) -> IndexDetails:
@@ -129,6 +140,20 @@ class LiveMetadataIndex:
     def public(self) -> MetadataIndex:
         """The metadata index in the form that the API returns."""
         return MetadataIndex(self.property_name, self.index_type)
+
+
+def is_possible(index: Index) -> bool:
+    """Whether an index could ever have been such."""
+    return (
+        index.metric in METRICS
+        and isinstance(index.dimensions, int)
+        and 1 <= index.dimensions <= limits.MAX_DIMENSIONS
+        and 1 <= index.id < 1 << 62 - schema.SLOT_BITS
+    )
+
+
+def _is_time(seconds: object) -> bool:
+    return isinstance(seconds, float) and 0 <= seconds <= _LATEST
 
 
 def as_datetime(seconds: float) -> datetime:
@@ -183,7 +208,10 @@ def all_indexes(tx: Connection) -> list[Index]:
 
 
 def counted(tx: Connection, index: Index) -> Index:
-    """An index whose row is damaged, with the counts that follow from its vectors."""
+    """An index whose row is damaged, with the counts that follow from its vectors.
+
+    `restore` stores them. Times that can be none are the epoch: an index's time never goes back.
+    """
     keys = (schema.key(index.id, 0), schema.key(index.id + 1, 0) - 1)
     live, last, position = tx.execute(
         "SELECT count(*), max(key), max(position) FROM vectors WHERE key BETWEEN ? AND ?", keys
@@ -193,9 +221,34 @@ def counted(tx: Connection, index: Index) -> Index:
     ).fetchone()
     slots = max(-1 if last is None else schema.slot(last), -1 if dead is None else dead) + 1
     inserted = 0 if position is None else position + 1
-    found = replace(index, slots=slots, dead=slots - live, inserted=inserted)
-    found.save(tx)
-    return found
+    created, submitted = (t if _is_time(t) else 0.0 for t in (index.created, index.submitted))
+    return replace(
+        index,
+        slots=slots,
+        dead=slots - live,
+        inserted=inserted,
+        created=created,
+        submitted=submitted,
+        clock=submitted,
+    )
+
+
+def restore(tx: Connection, index: Index) -> None:
+    """Store all counts and times of an index whose row was damaged."""
+    times = tx.execute(
+        "SELECT last_submitted, last_processed FROM indexes WHERE id = ?", (index.id,)
+    ).fetchone()
+    if not all(map(_is_time, times)):
+        tx.execute(
+            "UPDATE indexes SET last_mutation = NULL, last_submitted = NULL, "
+            "last_processed = NULL WHERE id = ?",
+            (index.id,),
+        )
+    tx.execute(
+        "UPDATE indexes SET created = ?, submitted = ?, clock = ? WHERE id = ?",
+        (index.created, index.submitted, index.clock, index.id),
+    )
+    index.save(tx)
 
 
 def generations(tx: Connection) -> set[tuple[int, int]]:

@@ -35,7 +35,9 @@ def placed(checksum: int, key: object, position: object) -> int:
     """
     if not isinstance(key, int) or not isinstance(position, int):
         return -1
-    return checksum ^ ((key * _KEY_FACTOR ^ position * _POSITION_FACTOR) & _MASK)
+    mixed = key * _KEY_FACTOR ^ position * _POSITION_FACTOR
+    # Folded, so that a flip of a high bit changes it too.
+    return checksum ^ ((mixed ^ mixed >> 48 ^ mixed >> 96) & _MASK)
 
 
 def lenient(text: bytes) -> str:

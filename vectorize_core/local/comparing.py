@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from vectorize_core.errors import StorageError
 from vectorize_core.local import vectors
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.value_store import FLOAT_BYTES, Matrix, ValueStores
@@ -54,13 +55,9 @@ def compare(tx: Connection, index: Index, matrix: Matrix, start: int, count: int
     return Slice(rows, damaged)
 
 
-def examine(
-    tx: Connection, value_stores: ValueStores, index: Index, *, intact: bool
-) -> IndexDamage:
-    """Compare all of an index. ``intact``: its own row is that which was written."""
+def examine(tx: Connection, value_stores: ValueStores, index: Index) -> IndexDamage:
+    """Compare all of an index, whose own row is that which was written."""
     found = IndexDamage(index)
-    if not intact:
-        found.problems.append("the row of the index is damaged")
     store = value_stores.unshared(index.id, index.generation, index.dimensions)
     readable = min(index.slots, store.readable())
     if readable < index.slots:
@@ -77,8 +74,12 @@ def examine(
             found.problems.append("SQLite gives its rows out of order")
             break
         start = following
-    dead = vectors.dead_slots(tx, index)
-    if sorted(live + dead) != list(range(index.slots)) or len(dead) != index.dead:
+    try:
+        dead = vectors.dead_slots(tx, index)
+    except StorageError:
+        found.problems.append("its table of dead slots is damaged")
+        return found
+    if sorted(live + dead) != list(range(index.slots)):
         found.problems.append(
             f"of {index.slots} slots {len(live)} hold a vector and {len(dead)} are given as dead"
         )

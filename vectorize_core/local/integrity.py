@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection, DatabaseError
@@ -46,14 +47,17 @@ def check(tx: Connection, value_stores: ValueStores) -> CheckReport:
     findings = [Finding(None, problem) for problem in database_problems(tx)]
     count = 0
     for index, intact in catalog.unverified(tx).items():
+        if not intact:
+            findings.append(Finding(index.name, "the row of the index is damaged"))
+            continue
         try:
-            damage = comparing.examine(tx, value_stores, index, intact=intact)
+            damage = comparing.examine(tx, value_stores, index)
         except DatabaseError as error:
             findings.append(Finding(index.name, f"its records cannot be read: {error}"))
             continue
         findings += _index_findings(damage)
         count += index.count
-    findings += _miscounts(tx)
+    findings += [*orphans(tx), *_miscounts(tx)]
     findings += [
         Finding(None, f"a row of {table} is damaged")
         for table in ("metadata_indexes", "mutations", "mutation_rows")
@@ -66,14 +70,21 @@ def check(tx: Connection, value_stores: ValueStores) -> CheckReport:
 def database_problems(tx: Connection) -> list[str]:
     """What SQLite finds wrong with its file."""
     try:
-        problems = [text for (text,) in tx.execute("PRAGMA integrity_check") if text != "ok"]
-        problems += [
-            f"a row of {table} belongs to nothing"
-            for table, *_ in tx.execute("PRAGMA foreign_key_check")
-        ]
+        return [text for (text,) in tx.execute("PRAGMA integrity_check") if text != "ok"]
     except DatabaseError as error:
-        problems = [f"SQLite cannot read its file: {error}"]
-    return problems
+        return [f"SQLite cannot read its file: {error}"]
+
+
+def orphans(tx: Connection) -> list[Finding]:
+    """The rows that name an index or a mutation that is not there."""
+    try:
+        tables = Counter(table for table, *_ in tx.execute("PRAGMA foreign_key_check"))
+    except DatabaseError:
+        return []  # One of `database_problems`.
+    return [
+        Finding(None, f"{count} rows of {table} belong to nothing")
+        for table, count in tables.items()
+    ]
 
 
 def _miscounts(tx: Connection) -> list[Finding]:
@@ -84,7 +95,8 @@ def _miscounts(tx: Connection) -> list[Finding]:
     found = [Finding(n, f"{gone} metadata indexes are gone") for n, gone in rows if gone]
     (indexes,) = tx.execute("SELECT indexes FROM storage").fetchone()
     if indexes != len(rows):
-        found.append(Finding(None, f"{indexes - len(rows)} indexes are gone"))
+        problem = f"there are {len(rows)} indexes, and there should be {indexes}"
+        found.append(Finding(None, problem))
     return found
 
 

@@ -152,17 +152,24 @@ def _repair(database: Database) -> Repair:
         done = repairing.repair(tx, database.value_stores)
         before = {(index.id, index.generation) for index in done.replaced}
         current = catalog.generations(tx) | before
+        if done.lacks_indexes:
+            aside += database.value_stores.set_aside(current)
         if database.lost_commits is None:
             database.value_stores.sweep(current)
+            done.findings += _set_aside(aside)
             return done
         # This accepts what is there: the number of commits goes on from here.
         schema.count_commit(tx)
         done.findings.insert(0, Finding(None, database.lost_commits, repaired=True))
-        done.findings += [
-            Finding(None, f"{name} is of lost commits, and is now set-aside-{name}", repaired=True)
-            for name in aside
-        ]
+        done.findings += _set_aside(aside)
     return done
+
+
+def _set_aside(names: list[str]) -> list[Finding]:
+    return [
+        Finding(None, f"{name} is of what is lost, and is now set-aside-{name}", repaired=True)
+        for name in names
+    ]
 
 
 def compact(database: Database, name: str) -> int:

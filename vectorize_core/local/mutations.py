@@ -13,7 +13,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from vectorize_core.behavior import Behavior
-from vectorize_core.local import vectors
+from vectorize_core.local import catalog, vectors
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import damaged
 from vectorize_core.local.schema import CHECKSUMS
@@ -145,4 +145,6 @@ def _retire(tx: Connection, seq: int) -> None:
         "WHERE id = (SELECT index_id FROM mutations WHERE seq = :seq)",
         {"seq": seq},
     )
+    (index_id,) = tx.execute("SELECT index_id FROM mutations WHERE seq = ?", (seq,)).fetchone()
+    catalog.seal(tx, "indexes", index_id)
     tx.execute("DELETE FROM mutations WHERE seq = ?", (seq,))

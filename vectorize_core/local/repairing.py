@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from sqlite3 import Connection
+from sqlite3 import Connection, IntegrityError
 from typing import Any, Final
 
-from vectorize_core import models
 from vectorize_core.local import (
     catalog,
     checksums,
@@ -24,16 +24,19 @@ from vectorize_core.local.integrity import (
     database_problems,
     foreign_file,
     losses,
+    orphans,
 )
-from vectorize_core.local.schema import SLOT_BITS, key
+from vectorize_core.local.schema import key
 from vectorize_core.local.value_store import ValueStores
 from vectorize_core.local.vectors import VectorRow
 
 _FLIPPED: Final = 20
 """The most vectors of an index that are taken to have a flipped bit each."""
+_NUMBER_BITS: Final = 63
+"""Of a key or a position."""
 _COLUMNS: Final = {
-    "indexes": "id name dimensions metric description created generation slots dead "
-    "inserted properties",
+    "indexes": "id name dimensions metric description created submitted last_mutation "
+    "last_submitted last_processed generation slots dead inserted clock properties",
     "metadata_indexes": "seq index_id property_name index_type live gone",
     "mutations": "seq index_id mutation_id kind submitted processed visible",
 }
@@ -51,6 +54,8 @@ class Repair:
     findings: list[Finding] = field(default_factory=list)
     replaced: list[Index] = field(default_factory=list)
     """Indexes as they were, whose former generations can be removed after the commit."""
+    lacks_indexes: bool = False
+    """Whether rows of indexes are gone, whose values may still be there."""
 
     def report(self) -> CheckReport:
         """What it has found."""
@@ -72,11 +77,13 @@ def repair(tx: Connection, value_stores: ValueStores) -> Repair:
                     Finding(None, f"a row of {table} had a flipped bit", repaired=True)
                 )
     _recount(tx, done)
+    _move_back(tx, done)
     for index, intact in catalog.unverified(tx).items():
         _repair_index(tx, value_stores, index, intact=intact, done=done)
     for table in ("mutation_rows", "mutations", "metadata_indexes"):
         for row in damaged_rows(tx, table):
             done.findings.append(_remove(tx, table, row))
+    _remove_orphans(tx, done)
     done.findings += [Finding(None, foreign_file(name)) for name in value_stores.unknown()]
     return done
 
@@ -111,7 +118,9 @@ def _recount(tx: Connection, done: Repair) -> None:
     (wanted,) = tx.execute("SELECT indexes FROM storage").fetchone()
     if wanted != len(rows):
         tx.execute("UPDATE storage SET indexes = ?", (len(rows),))
-        done.findings.append(Finding(None, f"{wanted - len(rows)} indexes are gone"))
+        done.lacks_indexes = wanted > len(rows)
+        problem = f"there are {len(rows)} indexes, and there should be {wanted}"
+        done.findings.append(Finding(None, problem, repaired=not done.lacks_indexes))
 
 
 def _flip_back(tx: Connection, table: str, row: int) -> bool:
@@ -120,12 +129,31 @@ def _flip_back(tx: Connection, table: str, row: int) -> bool:
         f"SELECT {', '.join(names)}, row_checksum FROM {table} WHERE rowid = ?",  # noqa: S608
         (row,),
     ).fetchone()
-    found = flipped_bits.in_columns(columns, checksum)
-    if found is None or found[0] != columns[0]:
+    if (checksums.of_row(*columns) ^ checksum).bit_count() == 1:
+        found: tuple[Any, ...] | None = tuple(columns)
+    else:
+        found = flipped_bits.in_columns(columns, checksum)
+    if found is None:
         return False
     setting = ", ".join(f"{name} = ?" for name in names)
-    tx.execute(f"UPDATE {table} SET {setting} WHERE rowid = ?", (*found, row))  # noqa: S608
+    try:
+        tx.execute(f"UPDATE {table} SET {setting} WHERE rowid = ?", (*found, row))  # noqa: S608
+    except IntegrityError:
+        return False
+    tx.execute(
+        f"UPDATE {table} SET row_checksum = ? WHERE {names[0]} = ?",  # noqa: S608
+        (checksums.of_row(*found), found[0]),
+    )
     return True
+
+
+def _remove_orphans(tx: Connection, done: Repair) -> None:
+    """Remove what names an index or a mutation that is gone; but vectors are kept."""
+    tx.execute("DELETE FROM dead_slots WHERE index_id NOT IN (SELECT id FROM indexes)")
+    for table, row, *_ in tx.execute("PRAGMA foreign_key_check").fetchall():
+        if table != "vectors":
+            done.findings.append(_remove(tx, table, row))
+    done.findings += orphans(tx)
 
 
 def _remove(tx: Connection, table: str, row: int) -> Finding:
@@ -148,20 +176,39 @@ def _remove(tx: Connection, table: str, row: int) -> Finding:
     return Finding(None, what, lost, repaired=True)
 
 
+def _move_back(tx: Connection, done: Repair) -> None:
+    """Restore keys of vectors, and so their slots, that have a flipped bit."""
+    damaged = [row for row in vectors.every(tx) if not row.intact]
+    for row in damaged if len(damaged) <= _FLIPPED else ():
+        moved = (row._replace(key=row.key ^ 1 << bit) for bit in range(_NUMBER_BITS))
+        sound = next((candidate for candidate in moved if candidate.intact), None)
+        if sound is not None:
+            with suppress(IntegrityError):
+                tx.execute("UPDATE vectors SET key = ? WHERE key = ?", (sound.key, row.key))
+                problem = f"the place of {row.id!r} had a flipped bit"
+                done.findings.append(Finding(None, problem, repaired=True))
+
+
 def _repair_index(
     tx: Connection, value_stores: ValueStores, index: Index, *, intact: bool, done: Repair
 ) -> None:
     if not intact:
         problem = f"the row of the index is damaged: {index}"
-        if index.metric not in models.METRICS:
+        if not catalog.is_possible(index):
             done.findings.append(Finding(index.name, problem))
             return
         index = catalog.counted(tx, index)
+    damage = comparing.examine(tx, value_stores, index)
+    done.vectors += index.count
+    if not intact:
+        if index.count and len(damage.damaged) == index.count:
+            # It is the row that is wrong: what it says of the values.
+            done.findings.append(Finding(index.name, problem))
+            return
+        catalog.restore(tx, index)
         done.findings.append(
             Finding(index.name, f"{problem}. Its counts are made anew", repaired=True)
         )
-    damage = comparing.examine(tx, value_stores, index, intact=True)
-    done.vectors += index.count
     if intact and not damage:
         return
     values, lost = _restore(tx, damage)
@@ -220,5 +267,5 @@ def _flipped_back(row: VectorRow) -> VectorRow | None:
             metadata=metadata,
             checksum=checksum,
         )
-    moved = (row._replace(position=row.position ^ 1 << bit) for bit in range(SLOT_BITS))
+    moved = (row._replace(position=row.position ^ 1 << bit) for bit in range(_NUMBER_BITS))
     return next((candidate for candidate in moved if candidate.intact), None)

@@ -21,13 +21,15 @@ SLOT_BITS: Final = 40
 """The bits of a slot. A vector's key is the id of its index followed by its slot."""
 
 CHECKSUMS: Final = {
-    "indexes": "of_row(id, name, dimensions, metric, description, created, "
-    "generation, slots, dead, inserted, properties)",
+    "indexes": "of_row(id, name, dimensions, metric, description, created, submitted, "
+    "last_mutation, last_submitted, last_processed, "
+    "generation, slots, dead, inserted, clock, properties)",
     "metadata_indexes": "of_row(seq, index_id, property_name, index_type, live, gone)",
     "mutations": "of_row(seq, index_id, mutation_id, kind, submitted, processed, visible)",
     "mutation_rows": "of_row(seq, position, id, namespace, metadata, of_values(data))",
     "vectors": "placed(of_row(index_id, id, seq, processed, namespace, metadata, checksum), "
     "key, position)",
+    "dead_slots": "placed(index_id, ordinal, slot)",
 }
 """The ``row_checksum`` of a table's rows, in SQL."""
 
@@ -51,6 +53,7 @@ CREATE TABLE dead_slots (
     index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
     ordinal INTEGER NOT NULL,
     slot INTEGER NOT NULL,
+    row_checksum INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (index_id, ordinal)
 ) WITHOUT ROWID;
 """
@@ -276,7 +279,7 @@ def _add_checksums(tx: sqlite3.Connection, *, moved: bool) -> None:
     )
     tx.execute("UPDATE storage SET indexes = (SELECT count(*) FROM indexes)")
     for table, checksum in CHECKSUMS.items():
-        if table != "vectors" or not moved:
+        if not (moved and table in ("vectors", "dead_slots")):
             tx.execute(f"ALTER TABLE {table} ADD COLUMN row_checksum INTEGER NOT NULL DEFAULT 0")
         tx.execute(f"UPDATE {table} SET row_checksum = {checksum}")  # noqa: S608 - names
 

@@ -137,8 +137,11 @@ def apply(
         store.write(index.slots, b"".join(record.data for record in fresh))
     tx.executemany("DELETE FROM vectors WHERE key = ?", ((old,) for old, _ in known.values()))
     tx.executemany(
-        "INSERT INTO dead_slots VALUES (?, ?, ?)",
-        ((index.id, n, slot(old)) for n, (old, _) in enumerate(known.values(), index.dead)),
+        "INSERT INTO dead_slots VALUES (?, ?, ?, ?)",
+        (
+            (index.id, n, slot(old), checksums.placed(index.id, n, slot(old)))
+            for n, (old, _) in enumerate(known.values(), index.dead)
+        ),
     )
     positions = count(index.inserted)
     rows = [
@@ -207,6 +210,11 @@ def unverified(
     return (VectorRow(*row) for row in rows)
 
 
+def every(tx: Connection) -> Iterator[VectorRow]:
+    """The rows of all indexes, and of none, as they are."""
+    return (VectorRow(*row) for row in tx.execute(f"SELECT {_ROW} FROM vectors"))  # noqa: S608
+
+
 def in_slots(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, VectorRow]:
     """The rows of the vectors in some slots, by slot; dead slots have none."""
     found: dict[int, VectorRow] = {}
@@ -224,10 +232,16 @@ def in_slots(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, Ve
 def dead_slots(tx: Connection, index: Index, start: int = 0) -> list[int]:
     """The dead slots, in the order in which they became so, without the first ``start``."""
     rows = tx.execute(
-        "SELECT slot FROM dead_slots WHERE index_id = ? AND ordinal >= ? ORDER BY ordinal",
+        "SELECT ordinal, slot, row_checksum FROM dead_slots "
+        "WHERE index_id = ? AND ordinal >= ? ORDER BY ordinal",
         (index.id, start),
-    )
-    return [slot for (slot,) in rows]
+    ).fetchall()
+    slots = [slot for _, slot, _ in rows]
+    wanted = [(n, slot, checksums.placed(index.id, n, slot)) for n, slot in enumerate(slots, start)]
+    inside = all(0 <= slot < index.slots for slot in slots)
+    if rows != wanted or len(rows) != index.dead - start or not inside:
+        raise checksums.damaged(f"the table of dead slots of the index {index.name!r} is")
+    return slots
 
 
 def unfindable(tx: Connection, index: Index, rows: Sequence[VectorRow]) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
+import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,43 @@ class Damaged:
         else:
             path.write_bytes(data)
         return target
+
+
+def tables(directory: Path) -> list[tuple[str, str]]:
+    """All columns of all tables of a database."""
+    with closing(sqlite3.connect(directory / "vectorize.sqlite3")) as file:
+        names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        return [
+            (table, column)
+            for (table,) in file.execute(names).fetchall()
+            for _, column, *_ in file.execute(f"PRAGMA table_info({table})").fetchall()
+        ]
+
+
+def flip_value(directory: Path, table: str, column: str, bit: int) -> bool:
+    """Flip a bit of a column in one row, behind the back of the library; whether there is one."""
+    with closing(sqlite3.connect(directory / "vectorize.sqlite3")) as file, file:
+        info = file.execute(f"PRAGMA table_info({table})").fetchall()
+        keys = [name for _, name, *_, is_key in info if is_key] or ["rowid"]
+        found = file.execute(f"SELECT {column}, {', '.join(keys)} FROM {table}").fetchall()
+        if not found or found[len(found) // 2][0] in (None, ""):
+            return False
+        value, *key = found[len(found) // 2]
+        where = " AND ".join(f"{name} = ?" for name in keys)
+        with suppress(sqlite3.IntegrityError):
+            changed = _flipped(value, bit)
+            file.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (changed, *key))
+            return True
+    return False
+
+
+def _flipped(value: Any, bit: int) -> Any:
+    if isinstance(value, int):
+        return value ^ 1 << bit
+    if isinstance(value, float):
+        (bits,) = struct.unpack("<Q", struct.pack("<d", value))
+        return struct.unpack("<d", struct.pack("<Q", bits ^ 1 << bit))[0]
+    return chr(ord(value[0]) ^ 1) + value[1:] if value else "x"
 
 
 def only(directory: Path, file: str) -> Path:

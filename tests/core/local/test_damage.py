@@ -9,14 +9,24 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import vectorize_core
-from tests.core.local.damages import DIMENSIONS, KINDS, PLACES, Damaged, only, vector, wrong
+from tests.core.local.damages import (
+    DIMENSIONS,
+    KINDS,
+    PLACES,
+    Damaged,
+    flip_value,
+    only,
+    tables,
+    vector,
+    wrong,
+)
 from tests.nightly import sized
 from vectorize_core.local import Service, StorageError, scrubbing
 from vectorize_core.models import IndexConfig, Vector
@@ -83,6 +93,36 @@ def look_at_what_is_left(damaged, directory, file, kind, repaired):
     if kind not in ("older", "other") and file in ("database", "values") and not said:
         assert set(damaged.expected["ids"]) - set(ids) <= lost
         assert set(ids) <= set(damaged.expected["ids"])
+
+
+UNCOVERED = {("storage", "commits"), ("deleted_indexes", "name")}
+"""A greater number of commits refuses nothing, and the name of what is deleted only a status."""
+
+
+@pytest.mark.parametrize(
+    "table", ["storage", "indexes", "metadata_indexes", "vectors", "dead_slots"]
+)
+@pytest.mark.parametrize("bit", sized([2, 40], [0, 2, 9, 40, 47, 53, 62]))
+def test_a_flipped_bit_in_any_column_is_refused_and_repaired(damaged, tmp_path, table, bit):
+    for column in [column for name, column in tables(damaged.closed) if name == table]:
+        directory = tmp_path / column
+        shutil.copytree(damaged.closed, directory)
+        if not flip_value(directory, table, column, bit) or (table, column) in UNCOVERED:
+            continue
+        service = Service(directory)
+        others, _ = wrong(service, damaged.expected)
+        assert others == [], column
+        service.close()
+        service = Service(directory)
+        assert not service.check().ok, column
+        repaired = service.check(repair=True)
+        service.close()
+        # Whether indexes are gone, or their number is wrong, cannot be told.
+        assert repaired.ok or (table, column) == ("storage", "indexes"), (column, repaired)
+        service = Service(directory)
+        assert service.check().findings == (), column
+        assert wrong(service, damaged.expected) == ([], []), column
+        service.close()
 
 
 def filled(make, path, count=50):
@@ -311,6 +351,25 @@ def test_a_log_that_is_refused_is_not_moved_into_the_database(damaged, tmp_path,
     service = Service(directory)
     assert wrong(service, damaged.expected) == ([], [])
     service.close()
+
+
+def test_a_repair_keeps_the_values_of_an_index_whose_row_is_gone(make, tmp_path):
+    filled(make, tmp_path).close()
+    values = only(tmp_path, "*.f32").read_bytes()
+    with closing(sqlite3.connect(tmp_path / "vectorize.sqlite3")) as file, file:
+        file.execute("DELETE FROM indexes")
+    with pytest.raises(StorageError, match="table of indexes"):
+        make(tmp_path).list_indexes()
+    repaired = make(tmp_path).check(repair=True)
+    assert not repaired.ok
+    problems = [finding.problem for finding in repaired.findings]
+    assert "there are 0 indexes, and there should be 1" in problems
+    assert "50 rows of vectors belong to nothing" in problems
+    service = make(tmp_path)
+    filled(make, tmp_path)
+    service.upsert("docs", [vector(n, 2) for n in range(50)])
+    service.compact()
+    assert only(tmp_path, "set-aside-*.f32").read_bytes() == values
 
 
 def test_files_of_another_database_are_neither_used_nor_deleted(make, tmp_path):
