@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from langchain_core.documents import Document
 from numpy.typing import ArrayLike
+from pydantic import BaseModel
 
 from vectorize_core.api.validation import several, text
 from vectorize_core.errors import (
@@ -49,7 +50,7 @@ def from_texts(
     A missing id becomes a new UUID. Arguments of different lengths are an `InvalidInputError`: at
     once if all are sequences, otherwise when the shortest ends.
     """
-    several("texts", texts)
+    _column("texts", texts)
     return _joined({"texts": texts, "metadatas": metadatas, "ids": ids}, _text_item)
 
 
@@ -74,8 +75,8 @@ def from_embeddings(
             )
         return _text_item(at, text, metadata, vector_id)._replace(values=embedding)
 
-    several("texts", texts)
-    several("embeddings", embeddings)
+    _column("texts", texts)
+    _column("embeddings", embeddings)
     columns = {"texts": texts, "embeddings": embeddings, "metadatas": metadatas, "ids": ids}
     return _joined(columns, item)
 
@@ -92,7 +93,7 @@ def from_documents(documents: Records[Document], ids: Records[str | None] | None
         own = document.id if ids is None else vector_id
         return _item(f"{name}.metadata", document.page_content, document.metadata, own)
 
-    several("documents", documents, of="Documents", alone=(Document,))
+    _column("documents", documents)
     return _joined({"documents": documents, "ids": ids}, item)
 
 
@@ -112,6 +113,11 @@ def document_filter(predicate: Callable[[Document], bool]) -> Where:
     return Where(lambda record: predicate(to_document(record)), f"the function {name}")
 
 
+def _column(name: str, given: Records[Any]) -> None:
+    """Refuse what is no column. A Document alone would be read as a list of its fields."""
+    several(name, given, of=_IN.get(name, name), alone=(BaseModel,))
+
+
 def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) -> Records[T]:
     """``join`` of the number of each row of the columns, and of what is in it.
 
@@ -119,7 +125,7 @@ def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) 
     """
     given = {name: column for name, column in columns.items() if column is not None}
     for name, column in given.items():
-        several(name, column, of=_IN.get(name, name))
+        _column(name, column)
     lengths = {name: len(column) for name, column in given.items() if isinstance(column, Sized)}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{length} {name}" for name, length in lengths.items())
@@ -170,7 +176,8 @@ async def _async_rows(
 def _text_item(
     at: int, content: str, metadata: Mapping[str, Any] | None, vector_id: str | None
 ) -> Item:
-    return _item(f"metadatas[{at}]", text(f"texts[{at}]", content), metadata, vector_id)
+    hint = ". add_documents() takes Documents" if isinstance(content, Document) else ""
+    return _item(f"metadatas[{at}]", text(f"texts[{at}]", content, hint), metadata, vector_id)
 
 
 def _item(

@@ -11,10 +11,13 @@ opposite: its relevance is 1 or 0. Relevance never contradicts the order of the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from vectorize_core.models import Metric, Values
+
+_DIGITS: Final = 6
 
 
 def relevance_by(metric: Metric, query: Values | None = None) -> Callable[[float], float]:
@@ -23,13 +26,17 @@ def relevance_by(metric: Metric, query: Values | None = None) -> Callable[[float
     if squared == 0.0:
         squared = 1.0
 
+    def rounded(cosine: float) -> float:
+        # Scores are of single precision: without this, the perfect match would be at 0.99999998.
+        return round(cosine, _DIGITS)
+
     def relevance(score: float) -> float:
         if metric == "cosine":
             cosine = score
         elif metric == "dot-product":
-            cosine = -score / squared
+            cosine = rounded(-score / squared)
         else:
-            cosine = 1.0 - score * score / (2.0 * squared)
+            cosine = rounded(1.0 - score * score / (2.0 * squared))
         return min(1.0, max(0.0, (1.0 + cosine) / 2.0))
 
     return relevance

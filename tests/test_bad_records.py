@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,16 @@ def test_what_only_the_service_refuses_is_named_alike(
     assert str(pickle.loads(pickle.dumps(cause))) == str(cause)
 
 
+@both_ways
+async def test_a_text_that_is_no_unicode_is_not_taken_for_metadata(
+    client: VectorizeClient, call: Call
+) -> None:
+    store = LANGCHAIN.over(client)
+    with pytest.raises(InvalidVectorError, match=r"'b': the record has text .*surrogate") as e:
+        await call(store, "add_texts", ["a", "\ud800"], ids=["a", "b"])
+    assert "metadata" not in str(e.value)
+
+
 # What takes the room
 
 
@@ -297,8 +308,24 @@ def test_what_only_the_service_refuses_is_named_alike(
         ),
         ("t", {"a.b": ["x" * 20_000]}, r"Shorten metadata\['a.b'\]", "Split"),
         ("t", {"a": ("x" * 20_000,)}, r"Shorten metadata\['a'\]", "Split"),
+        ("t", {"a": [date(2026, 1, 2)] * 2_000}, r"Shorten metadata\['a'\]", "Split"),
+        (
+            "t",
+            {f"k{i}": date(2026, 1, 2) for i in range(400)},
+            r"The 400 values of the metadata take \d+: leave some out",
+            "Split",
+        ),
+        (
+            "a text as many chunks are" * 2,
+            {f"k{i}": "v" * 40 for i in range(300)},
+            "The 300 values of the metadata take 12600: leave some out",
+            "Split",
+        ),
     ],
-    ids=["value", "text", "mostly the text", "two values", "both", "inside _vs", "tuple"],
+    ids=[
+        *("value", "text", "mostly the text", "two values", "both", "inside _vs", "tuple"),
+        *("dates", "many dates", "many values"),
+    ],
 )
 async def test_the_advice_is_about_what_is_large(
     client: VectorizeClient, call: Call, text: str, metadata: Any, said: str, not_said: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from datetime import date
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +15,7 @@ from llama_index.core.schema import TextNode
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
 from tests.stores import Call, Embedder, both_ways, vector
-from vectorize_core import VectorizeClient
+from vectorize_core import InvalidVectorError, UnindexedPropertyError, Vector, VectorizeClient
 
 
 class Name(enum.StrEnum):
@@ -88,6 +90,64 @@ async def test_filters_find_what_stands_under_such_a_key(
         assert [document.id for document in found] == ["a"]
     await kind.delete_where(call, store, "year", "text")
     assert [row[0] for row in await kind.get(call, store, "ab")] == ["b"]
+
+
+@every_string
+@both_ways
+@both_stores
+async def test_the_name_of_an_index_is_a_plain_string(
+    kind: Kind, client: VectorizeClient, call: Call, make: Callable[[str], str]
+) -> None:
+    name = make("text")
+    client.create_index(name, dimensions=32)
+    assert client.get_index(name).name == "text"
+    index = client.index(name)
+    assert type(index.name) is str
+    assert index.name == "text"
+    store = kind.over(client, index_name=name, create_index=False)
+    await kind.add(call, store, "a")
+    assert client.index("text").get(["a"])
+    assert "'text'" in repr(store)
+    with pytest.raises(UnindexedPropertyError, match="the index 'text' has no"):
+        index.query(vector("a"), filter={"unknown": 1})
+
+
+@every_string
+@pytest.mark.parametrize("write", ["upsert", "insert"])
+def test_metadata_of_an_index_holds_near_types(
+    client: VectorizeClient, make: Callable[[str], str], write: str
+) -> None:
+    client.create_index("docs", dimensions=32)
+    given = {make("text"): 1, "n": np.int64(1), "l": [np.array([1.5])], "p": PurePosixPath("/a")}
+    if make("") != "text":
+        given["d"] = {"s": make("x")}
+    before = {**given}
+    vectors = [Vector(make("text"), vector("a"), metadata=given)]
+    getattr(client.index("docs"), write)(vectors)
+    (found,) = client.index("docs").get(["text"])
+    wanted = {
+        "text": 1,
+        "n": 1,
+        "l": [[1.5]],
+        "p": "/a",
+        **({"d": {"s": "x"}} if "d" in given else {}),
+    }
+    assert found.metadata == wanted
+    assert plain(dict(found.metadata))
+    assert given == before
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [date(2026, 1, 2), (1, 2), {1}, float("nan"), 2**70, object(), {1: 2}, np.datetime64("NaT")],
+)
+def test_metadata_of_an_index_that_json_lacks_is_refused_by_position_and_key(
+    client: VectorizeClient, bad: Any
+) -> None:
+    client.create_index("docs", dimensions=32)
+    vectors = [Vector(i, vector(i), metadata={"n": np.int8(1), "k": bad}) for i in "a"]
+    with pytest.raises(InvalidVectorError, match=r"position 0, vector 'a': the metadata .* at k"):
+        client.index("docs").upsert(vectors)
 
 
 @pytest.mark.parametrize(

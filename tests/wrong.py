@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,15 @@ from tests.stores import vector
 
 Wrong = dict[str, tuple[Any, str]]
 VECTOR = vector("a")
+
+
+class Frame:
+    """As pandas' and Polars' data frames: a table, and iterates over something else than rows."""
+
+    columns = ("a", "b")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
 
 
 def text(name: str) -> Wrong:
@@ -84,6 +94,8 @@ def several(name: str, of: str) -> Wrong:
         "a text": ("one string", f"{name} is an iterable of {of}; got one string: 'one string'"),
         "bytes": (b"ab", f"{name} is an iterable of {of}; got b'ab'"),
         "True": (True, f"{name} is an iterable of {of}; got True"),
+        "a table": (Frame(), f"{name} is an iterable of {of}; got .*Frame.*one of its columns"),
+        "an array of none": (np.array("a"), f"{name} is an iterable of {of}; got .*into a list"),
     }
 
 
@@ -150,4 +162,6 @@ SOME_IDS = {
     "a number": (5, r"ids is a list of ids; got 5"),
     "a dict": ({"a": 1}, r"ids is a list of ids; got .*\(dict\)"),
     "bytes": (b"a", "ids is a list of ids; got b'a'"),
+    "a table": (Frame(), "ids is a list of ids; got .*Frame.*one of its columns"),
+    "an array of none": (np.array("a"), r"ids is a list of ids; got array\('a'"),
 }

@@ -165,8 +165,8 @@ class VectorizeClient(_Client, SyncClosing):
 
     def get_index(self, name: str) -> IndexDetails:
         """The configuration of an index; raises `IndexNotFoundError`."""
-        validation.check_index_name(name)
-        return run(self._connection.io().call(GetIndex(name)))
+        asked = GetIndex(validation.check_index_name(name))
+        return run(self._connection.io().call(asked))
 
     def delete_index(self, name: str) -> None:
         """Delete an index with all its vectors; raises `IndexNotFoundError`."""
@@ -200,8 +200,8 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
 
     async def get_index(self, name: str) -> IndexDetails:
         """`VectorizeClient.get_index`, awaited."""
-        validation.check_index_name(name)
-        return await self._connection.async_io().call(GetIndex(name))
+        asked = GetIndex(validation.check_index_name(name))
+        return await self._connection.async_io().call(asked)
 
     async def delete_index(self, name: str) -> None:
         """`VectorizeClient.delete_index`, awaited."""

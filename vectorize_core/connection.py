@@ -127,7 +127,7 @@ class Connection:
 
         `InvalidInputError` for a name that no index can have.
         """
-        validation.check_index_name(index_name)
+        index_name = validation.check_index_name(index_name)
         state = self._states.get(index_name)
         if state is None:
             # Threads may come here at once, so the first one decides.

@@ -43,8 +43,8 @@ from vectorize_core.writes.writing import WriteOptions
 class _Named:
     def __init__(self, connection: Connection, name: str) -> None:
         self.connection = connection
-        self.name = name
         self._state = connection.state(name)
+        self.name = self._state.name
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

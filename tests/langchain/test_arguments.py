@@ -59,7 +59,8 @@ TEXTS = {
     **needed("texts", "texts"),
     "a None inside": ([None], r"texts\[0\] is a string; got None"),
     "a number inside": ([5], r"texts\[0\] is a string; got 5 \(int\)"),
-    "a Document inside": ([DOCUMENT], r"texts\[0\] is a string; got Document"),
+    "a Document inside": ([DOCUMENT], r"texts\[0\] is a string; got Doc.*add_documents\(\)"),
+    "a Document": (DOCUMENT, "texts is an iterable of texts; got Document.*Put it into a list"),
 }
 DOCUMENTS = {
     **needed("documents", "Documents"),

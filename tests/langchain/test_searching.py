@@ -274,6 +274,18 @@ def test_relevance_stays_in_range_for_any_score(metric: Metric) -> None:
     assert relevance_by(metric)({"cosine": 1.0, "euclidean": 0.0}.get(metric, -1.0)) == 1.0
 
 
+@every_metric
+def test_a_match_in_single_precision_is_perfect_and_keeps_the_order(metric: Metric) -> None:
+    for seed in range(100):
+        row = np.random.default_rng(seed).standard_normal(32)
+        query = np.asarray(row / np.linalg.norm(row), np.float32)
+        dot = float(-(query @ query))
+        score = {"cosine": 1.0, "euclidean": 0.0}.get(metric, dot)
+        of = relevance_by(metric, query)
+        assert of(score) == 1.0
+        assert of(score) >= of(score + (1e-7 if metric != "cosine" else -1e-7))
+
+
 def test_langchains_own_function_of_scores_is_that_for_unit_vectors(filled: Any) -> None:
     of_perfect: dict[Metric, float] = {"cosine": 1.0, "euclidean": 0.0, "dot-product": -1.0}
     of_opposite: dict[Metric, float] = {"cosine": -1.0, "euclidean": 2.0, "dot-product": 1.0}
@@ -291,6 +303,23 @@ async def test_relevance_can_be_ones_own(make: Make, call: Call) -> None:
     above = {"score_threshold": 0.5}
     found = await call(store, "similarity_search_with_relevance_scores", "a", **above)
     assert [document.page_content for document, _ in found] == ["a"]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("id", r"get_by_ids\(\)"), ("namespace", "namespace="), ("page_content", "word")],
+)
+async def test_a_filter_on_what_is_not_metadata_is_told_what_to_use(
+    make: Make, call: Call, name: str, instead: str
+) -> None:
+    store = make()
+    store.add_texts(["a"], [{name: "b"}], ids=["a"])
+    for method, *args in (["similarity_search", "a"], ["count"], ["delete"]):
+        with pytest.raises(UnindexedPropertyError, match=instead) as caught:
+            await call(store, method, *args, filter={name: "b"})
+        assert "create_metadata_index" not in str(caught.value)
+    assert await call(store, "count", filter={name: "b"}, unindexed="scan") == 1
 
 
 # Maximal marginal relevance

@@ -98,11 +98,21 @@ def several(name: str, given: T, *, of: str = "", alone: tuple[type, ...] = ()) 
     ``of`` says what should be in it, by default what it is called.
     """
     one = isinstance(given, (str, bytes, *alone)) or getattr(given, "ndim", 1) == 0
-    if one or isinstance(given, Mapping) or not isinstance(given, (Iterable, AsyncIterable)):
+    table = _is_table(given)
+    refused = one or table or isinstance(given, Mapping)
+    if refused or not isinstance(given, (Iterable, AsyncIterable)):
         got = f"one string: {shown(given)}" if isinstance(given, str) else shown(given)
-        fix = ". Put it into a list" if one else ""
+        fix = ". Put it into a list" if one else _ONE_COLUMN if table else ""
         raise InvalidInputError(f"{name} is an iterable of {of or name}; got {got}{fix}")
     return given
+
+
+_ONE_COLUMN: Final = ". Give one of its columns, or its rows as a list"
+
+
+def _is_table(given: Any) -> bool:
+    """Whether it is a data frame, which iterates over the names of its columns."""
+    return hasattr(given, "columns") and not isinstance(given, type)
 
 
 def query_vector(values: ArrayLike, name: str = "the query vector") -> Values:
@@ -118,14 +128,18 @@ def query_vector(values: ArrayLike, name: str = "the query vector") -> Values:
 _INDEX_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def check_index_name(name: Any) -> None:
-    """An index name is made of letters, digits, ``-`` and ``_``, at most 64 bytes."""
+def check_index_name(name: Any) -> str:
+    """An index name is made of letters, digits, ``-`` and ``_``, at most 64 bytes.
+
+    Returns it as a plain string.
+    """
     rule = "an index name is a non-empty string"
     _check_name(name, "index name", limits.MAX_INDEX_NAME_BYTES, InvalidInputError, rule)
     if not _INDEX_NAME.fullmatch(name):
         raise InvalidInputError(
             f"an index name is made of the letters a to z, digits, '-' and '_'; got {name!r}"
         )
+    return jsontext.plain(name)
 
 
 def id_text(given: Any) -> str | None:
@@ -176,8 +190,10 @@ def check_id_list(ids: Any, name: str = "ids") -> None:
         raise InvalidInputError(f"{name} is a list of ids; got {got}. Use [{got}]")
     # A model of pydantic, as a document or a node, is iterable too: over its fields.
     one = isinstance(ids, (bytes, Mapping)) or hasattr(type(ids), "model_fields")
-    if one or not isinstance(ids, Iterable):
-        raise InvalidInputError(f"{name} is a list of ids; got {shown(ids)}")
+    table = _is_table(ids)
+    if one or table or getattr(ids, "ndim", 1) == 0 or not isinstance(ids, Iterable):
+        fix = _ONE_COLUMN if table else ""
+        raise InvalidInputError(f"{name} is a list of ids; got {shown(ids)}{fix}")
 
 
 def check_id(
@@ -279,7 +295,8 @@ def check_encoded(at: At, metadata: dict[str, Any]) -> int | None:
     try:
         size = len(jsontext.dumps(metadata))
     except TypeError:
-        return check_metadata(at, metadata)
+        found = next(filter(None, map(jsontext.problem, metadata.values())), "a bad value")
+        raise InvalidVectorError(f"{at}: the record has {found}") from None
     return size if size <= limits.MAX_METADATA_BYTES else None
 
 

@@ -12,6 +12,7 @@ from vectorize_core.models import IndexType
 from vectorize_core.words import Words
 
 _NEAR = 0.75
+_PREFIX = "metadata."
 _OR_SCAN = "or allow reading all records with unindexed='scan'"
 
 
@@ -32,7 +33,8 @@ class Advice:
         path = test.path
         if path in self.words.elsewhere and path not in self.indexed:
             return self.words.elsewhere[path]
-        if not self.stored(path):
+        meant = nearest_property(path, self.indexed)
+        if not self.stored(path) and not (meant and path.startswith(_PREFIX)):
             return _inside(path)
         if looks_into(test):
             return (
@@ -40,9 +42,6 @@ class Advice:
                 "list is in none. Keep a property for each item, such as "
                 f"{{'{path}_x': True}}, each with a metadata index of type 'boolean'; {_OR_SCAN}"
             )
-        if path not in self.indexed and nearest_property(path, self.indexed) is not None:
-            # Nobody should index a mistyped name, nor read everything to find nothing.
-            return self.without_index(path)
         if path in self.indexed:
             kind = self.indexed[path]
             operator = self.words.operators.get(test.operator, test.operator)
@@ -50,7 +49,7 @@ class Advice:
                 f"the metadata index on {path!r} holds values of type {kind}, so it cannot look up "
                 f"{operator} {test.operand!r}. Compare with a {kind}, {_OR_SCAN}"
             )
-        if nearest_property(path, self.indexed) is not None:
+        if meant is not None:
             # Nobody should index a mistyped name, nor read everything to find nothing.
             return self.without_index(path)
         return f"{self.without_index(path)}. {_OR_SCAN.capitalize()}"
@@ -86,7 +85,9 @@ class Advice:
 def nearest_property(path: str, known: Iterable[str]) -> str | None:
     """The one of the users' ``known`` properties that a mistyped name means, if any is near."""
     users = {name.lower(): name for name in known if not name.startswith(layout.EXTRA)}
-    near = get_close_matches(path.lower(), users, n=1, cutoff=_NEAR)
+    # Other stores write metadata.year, and Django year__gt.
+    bare = path.lower().removeprefix(_PREFIX).partition("__")[0]
+    near = get_close_matches(bare, users, n=1, cutoff=_NEAR)
     return users[near[0]] if near else None
 
 

@@ -30,12 +30,18 @@ _SYNONYMS: Final = {
     "==": "$eq",
     "!=": "$ne",
     "<>": "$ne",
+    "equal": "$eq",
+    "equals": "$eq",
     "neq": "$ne",
+    "not_equal": "$ne",
+    "not_equals": "$ne",
     "not_eq": "$ne",
     ">": "$gt",
     ">=": "$gte",
     "<": "$lt",
     "<=": "$lte",
+    "greater_than": "$gt",
+    "less_than": "$lt",
     "ge": "$gte",
     "le": "$lte",
     "isin": "$in",
@@ -138,8 +144,8 @@ def _test(path: str, operator: Any, operand: Any, place: str, depth: int) -> Exp
         )
     if isinstance(operator, str) and operator.startswith("$"):
         raise _unknown(place, operator, _TESTING)
-    meant, joining = _meant(operator, _TESTING), _meant(path, _JOINING)
-    hint = f"did you mean {meant or joining}? Operators begin with $. " if meant or joining else ""
+    meant = _meant(operator, (*_TESTING, *_JOINING)) or _meant(path, _JOINING)
+    hint = f"did you mean {meant}? Operators begin with $. Or " if meant else ""
     raise InvalidFilterError(
         f"{place}: {hint}write a nested property as a path: {f'{path}.{operator}'!r}"
     )
@@ -149,7 +155,7 @@ def _meant(name: Any, operators: Sequence[str]) -> str | None:
     """The operator that a name stands for, in other languages or without its $."""
     if not isinstance(name, str):
         return None
-    bare = name.strip().lower().removeprefix("$")
+    bare = name.strip().lower().strip("$_")
     meant = _SYNONYMS.get(bare.replace(" ", "_"), f"${bare}")
     return meant if meant in operators else None
 

@@ -91,6 +91,8 @@ def _of_scalar(value: np.generic) -> Any:
         item = value.item()
         # Nanoseconds would come back as an integer, NaT as nothing.
         return item if isinstance(item, (date, timedelta)) else value
+    if isinstance(value, np.longdouble) and float(value) == value:
+        return float(value)
     return value.item()
 
 

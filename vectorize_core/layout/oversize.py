@@ -17,6 +17,8 @@ _SPLIT: Final = (
     "length"
 )
 _SHOWN: Final = 4
+_SHARE: Final = 4
+"""A text smaller than this part of what is too much is not what makes a record too large."""
 
 
 class Part(NamedTuple):
@@ -40,15 +42,24 @@ def oversized(at: At, metadata: Mapping[str, Any], text_key: str) -> OversizedEr
 def _advice(parts: list[Part], excess: int) -> str:
     """About the largest parts, as many as would have to go."""
     names: list[str] = []
+    left = excess
     for part in parts:
-        if excess <= 0:
+        if left <= 0:
             break
-        names.append(part.name)
-        excess -= part.size
-    keys = [name for name in names if name not in (_TEXT, _NODE, _STOCK)]
+        if part.name != _TEXT or part.size * _SHARE >= excess:
+            names.append(part.name)
+            left -= part.size
+    values = [part for part in parts if part.name not in (_TEXT, _NODE, _STOCK)]
+    keys = [part.name for part in values if part.name in names]
     advice = [_SPLIT] if _TEXT in names else []
-    if keys:
-        advice.append(f"Shorten {' and '.join(keys[:_SHOWN])}, or keep only a key to it here")
+    if len(keys) > _SHOWN:
+        advice.append(
+            f"The {len(values)} values of the metadata take {sum(part.size for part in values)}: "
+            "leave some out, or keep only a key to them here"
+        )
+    elif keys:
+        kept = "them" if len(keys) > 1 else "it"
+        advice.append(f"Shorten {' and '.join(keys)}, or keep only a key to {kept} here")
     if _STOCK in names:
         advice.append(
             "node_layout='stock' writes metadata twice, node_layout='compact' once. Write the node "
@@ -57,6 +68,11 @@ def _advice(parts: list[Part], excess: int) -> str:
     if _NODE in names:
         advice.append(f"Leave out what is large of {_NODE}, such as its relationships' metadata")
     return ". ".join(advice)
+
+
+def _as_text(value: Any) -> str:
+    """JSON as it stands in ``_vs``, which is a string: with its quotation marks escaped."""
+    return jsontext.dumps(value).decode()
 
 
 def _parts(metadata: Mapping[str, Any], text_key: str) -> list[Part]:
@@ -70,9 +86,11 @@ def _parts(metadata: Mapping[str, Any], text_key: str) -> list[Part]:
         if key == "_vs":
             extra = jsontext.loads(value)
             for member in extra.get("m", ()):
-                add(f"metadata{key_in_words(untagged(member[0]))}", member)
+                add(f"metadata{key_in_words(untagged(member[0]))}", _as_text(member))
+            for name, kind in extra.get("y", {}).items():
+                add(f"metadata{key_in_words(name)}", _as_text({name: kind}))
             if "n" in extra:
-                add(_NODE, extra["n"])
+                add(_NODE, _as_text(extra["n"]))
         elif not key.startswith("_vs"):
             own = {text_key: _TEXT, "_node_content": _STOCK}
             add(own.get(key, f"metadata{key_in_words(key)}"), value)

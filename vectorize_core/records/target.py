@@ -75,7 +75,7 @@ def locate(
         return _target(index.connection, index.name, False)
     if index_name is None:
         raise ConfigurationError("a store needs index_name=, the index to work on")
-    validation.check_index_name(index_name)
+    index_name = validation.check_index_name(index_name)
     if client is not None:
         return _target(client.connection, index_name, False)
     if path is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence, Sized
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
+from vectorize_core import jsontext
 from vectorize_core.api import validation
 from vectorize_core.api.validation import Named
 from vectorize_core.errors import At, InvalidInputError, shown
-from vectorize_core.models import Vector
+from vectorize_core.layout.nearest import UnstorableError, normal
+from vectorize_core.models import Metadata, Vector
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io, each
@@ -137,17 +139,29 @@ def _numbered(vectors: Sequence[Vector], start: int) -> Named:
 
 
 def _as_vector(given: Vector, position: int) -> Vector:
-    """A vector whose id and namespace are plain strings."""
+    """A vector whose id and namespace are plain strings, and its metadata what JSON has."""
     if not isinstance(given, Vector):
         raise InvalidInputError(f"vectors[{position}] is a Vector; got {shown(given)}")
-    if type(given.id) is str and (given.namespace is None or type(given.namespace) is str):
+    metadata = _plain_metadata(given.metadata)
+    plain = type(given.id) is str and (given.namespace is None or type(given.namespace) is str)
+    if plain and metadata is given.metadata:
         return given
     return Vector(
         validation.as_id(given.id, f"the id of vectors[{position}]"),
         given.values,
         validation.as_namespace(given.namespace),
-        given.metadata,
+        metadata,
     )
+
+
+def _plain_metadata(given: Metadata | None) -> Metadata | None:
+    """Metadata without NumPy's and other near types; what cannot be stored is left, and refused."""
+    if not isinstance(given, Mapping) or jsontext.problem(given) is None:
+        return given
+    try:
+        return cast("Metadata", normal(given))
+    except (UnstorableError, RecursionError):
+        return given
 
 
 class Ids(Source[str]):

@@ -213,7 +213,11 @@ def test_reading_without_an_index_has_to_be_asked_for(expression: Expression, sa
 
 @pytest.mark.parametrize(
     ("typo", "meant"),
-    [("yaer", "year"), ("Year", "year"), ("years", "year"), ("auhtor", "author"), ("n.b", None)],
+    [
+        *[("yaer", "year"), ("Year", "year"), ("years", "year"), ("auhtor", "author")],
+        *[("metadata.year", "year"), ("metadata.yaer", "year"), ("year__gt", "year")],
+        *[("n.b", None), ("metadata.other", None)],
+    ],
 )
 @pytest.mark.parametrize("operator", ["$eq", "$exists", "$like"])
 def test_a_mistyped_property_is_told_from_the_nearest_one(

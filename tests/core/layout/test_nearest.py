@@ -59,6 +59,8 @@ WHEN = datetime(2024, 5, 1, 1, 2, 3, 4, tzinfo=UTC)
 TAKEN: dict[str, tuple[Any, Any]] = {
     "a class of str": (Text("a"), "a"),
     "numpy.str_": (np.str_("a"), "a"),
+    "numpy.longdouble": (np.longdouble(1.5), 1.5),
+    "an array of longdouble": (np.array([1.5], np.longdouble), [1.5]),
     "a class of float": (type("Real", (float,), {"__float__": lambda _: 7.0})(0.5), 0.5),
     "a class of int": (type("Whole", (int,), {"__int__": lambda _: 7})(5), 5),
     "a class of datetime": (Timestamp(2024, 5, 1, 1, 2, 3, 4, tzinfo=UTC), WHEN),
