@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from llama_index.core.bridge.pydantic import AnyUrl, BaseModel, ValidationError
 from llama_index.core.constants import DATA_KEY
@@ -40,9 +40,10 @@ from vectorize_core import jsontext, limits
 from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import InvalidVectorError, OversizedError, in_words
 from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of, value_codec
-from vectorize_core.layout.nearest import UnstorableError
+from vectorize_core.layout.nearest import UnstorableError, normal
 from vectorize_core.models import Values
 
+T = TypeVar("T", BaseNode, RelatedNodeInfo)
 CLASSES: Final[Mapping[str, type[BaseNode]]] = {
     kind.class_name(): kind
     for kind in (TextNode, Node, Document, ImageDocument, IndexNode, ImageNode)
@@ -67,7 +68,7 @@ _KINDS_OF_RELATIONSHIP: Final = {kind.value for kind in NodeRelationship}
 def to_stock_record(node: BaseNode) -> Record:
     """A node in the stock layout of LlamaIndex's stores, but with only one copy of its text."""
     ref = source_of(node)
-    metadata = node_to_metadata_dict(node, remove_text=True)
+    metadata = node_to_metadata_dict(_plain(node), remove_text=True)
     content = json.loads(metadata[_STOCK])
     text = node.text_resource if isinstance(node, Node) else None
     if text is not None and text.data is not None:
@@ -78,6 +79,19 @@ def to_stock_record(node: BaseNode) -> Record:
             _check_size(node, name, value)
         metadata[_STOCK] = json.dumps(content, ensure_ascii=False)
     return Record(node.node_id, _text(node), metadata, ref=ref)
+
+
+def _plain(node: BaseNode) -> BaseNode:
+    """A copy of a node with metadata of types that LlamaIndex writes, as arrays are not."""
+
+    def plain(one: T) -> T:
+        return one.model_copy(update={"metadata": normal(one.metadata)})
+
+    relationships = {
+        kind: [*map(plain, related)] if isinstance(related, list) else plain(related)
+        for kind, related in node.relationships.items()
+    }
+    return plain(node).model_copy(update={"relationships": relationships})
 
 
 def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:

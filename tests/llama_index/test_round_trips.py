@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -263,6 +265,36 @@ def test_the_order_is_written_only_where_it_would_be_lost() -> None:
 
 
 # The stock layout
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("value", "back"),
+    [
+        (np.arange(3), [0, 1, 2]),
+        (np.float32(1.5), 1.5),
+        (np.int64(7), 7),
+        (np.bool_(True), True),
+        (np.datetime64("2020-01-01"), "2020-01-01"),
+        ({"at": [np.array(5)]}, {"at": [5]}),
+        (PurePosixPath("/a"), "/a"),
+        (range(2), [0, 1]),
+    ],
+    ids=repr,
+)
+@pytest.mark.covering(1)
+async def test_the_stock_layout_takes_arrays_and_other_near_types(
+    make: Make, call: Call, value: Any, back: Any
+) -> None:
+    others = [RelatedNodeInfo(node_id=name, metadata={"k": value}) for name in "ab"]
+    links: Any = {NodeRelationship.SOURCE: others[0], NodeRelationship.CHILD: others}
+    node = embedded(TextNode(id_="n", text="t", metadata={"k": value}, relationships=links))
+    store = make(node_layout="stock")
+    await call(store, "add", [node])
+    assert type(node.metadata["k"]) is type(value)
+    (found,) = await call(store, "get_nodes", ["n"])
+    assert found.metadata == found.source_node.metadata == {"k": back}
+    assert [child.metadata for child in found.child_nodes] == [{"k": back}] * 2
 
 
 @both_ways
