@@ -812,7 +812,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             return []
         scored = await self._search(io, embedded, k, **options)
         relevance = await self._relevance(io, embedded)
-        return [(document, relevance(score)) for document, score in scored]
+        checked = partial(number, "what relevance_score_fn returns", least=-math.inf, most=math.inf)
+        return [(document, checked(relevance(score))) for document, score in scored]
 
     async def _relevance(self, io: Io, query: Values | None = None) -> Callable[[float], float]:
         if self._relevance_score_fn is not None:

@@ -306,6 +306,19 @@ async def test_relevance_can_be_ones_own(make: Make, call: Call) -> None:
 
 
 @both_ways
+@pytest.mark.parametrize("threshold", [None, 0.5])
+@pytest.mark.parametrize("given", [None, "0.5", True, float("nan"), [0.5]])
+async def test_a_relevance_of_ones_own_is_a_number(
+    make: Make, call: Call, given: Any, threshold: float | None
+) -> None:
+    store = make(relevance_score_fn=lambda _: given)
+    store.add_texts(["a"])
+    options = {"score_threshold": threshold}
+    with pytest.raises(InvalidInputError, match="relevance_score_fn returns is a number; got"):
+        await call(store, "similarity_search_with_relevance_scores", "a", **options)
+
+
+@both_ways
 @pytest.mark.parametrize(
     ("name", "instead"),
     [("id", r"get_by_ids\(\)"), ("namespace", "namespace="), ("page_content", "word")],

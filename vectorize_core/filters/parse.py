@@ -195,9 +195,10 @@ def build_test(path: Any, operator: Operator, operand: Any, *, place: str | None
 def build_between(path: Any, bounds: Any, *, place: str | None = None) -> Expression:
     """The test for a range from the first bound to the second, both included."""
     place = place if place is not None else f"{path}.$between"
-    if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
+    pair = simplified(bounds)
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
         raise _refusal(place, "a list of two bounds", bounds)
-    lower, upper = bounds
+    lower, upper = pair
     return joined(
         And,
         (
@@ -220,9 +221,10 @@ def _operand(operator: Operator, operand: Any, place: str) -> Any:
             items = enumerate(each(operand, place))
             return tuple(_value(item, f"{place}[{i}]") for i, item in items)
         case "$exists":
-            if not isinstance(operand, bool):
+            present = simplified(operand)
+            if not isinstance(present, bool):
                 raise _refusal(place, "True or False", operand)
-            return operand
+            return present
         case "$like" | "$ilike":
             return _pattern(operand, place)
         case "$gt" | "$gte" | "$lt" | "$lte":

@@ -193,6 +193,24 @@ def test_an_operator_in_another_form_is_told_from_what_was_meant(given: Any, mea
         parse(given)
 
 
+@pytest.mark.parametrize(
+    ("near", "plain"),
+    [
+        ({"$exists": np.True_}, {"$exists": True}),
+        ({"$exists": np.array(False)}, {"$exists": False}),
+        ({"$between": np.array([1, 2])}, {"$between": [1, 2]}),
+        ({"$between": range(1, 3)}, {"$between": [1, 2]}),
+        ({"$between": deque(["a", "b"])}, {"$between": ["a", "b"]}),
+        ({"$in": np.array([1, 2])}, {"$in": [1, 2]}),
+        ({"$eq": np.array([1, 2])}, {"$eq": [1, 2]}),
+        ({"$gt": np.float32(0.5)}, {"$gt": 0.5}),
+        ({"$like": np.str_("a%")}, {"$like": "a%"}),
+    ],
+)
+def test_operands_of_near_types_are_taken(near: Any, plain: Any) -> None:
+    assert parse({"n": near}) == parse({"n": plain})
+
+
 @pytest.mark.parametrize("name", ["and", "or", "not", "gt", "in"])
 def test_a_property_may_be_called_as_an_operator_is(name: str) -> None:
     assert parse({name: 5}) == Test(name, "$eq", 5)
