@@ -93,9 +93,9 @@ class PostFilter:
         inside = [v for v in vectors if namespace is None or v.namespace == namespace]
         if inside and not plan.complete:
             raise IncompleteAnswerError(
-                "more matches than one answer of the service holds, and a filter in the service's "
-                "own language cannot be evaluated here. Write it in this library's own form, or "
-                "use an index made with record_layout=True"
+                "more matches than one answer of the service holds, and vectorize_filter=, which "
+                "is in the service's own language, cannot be evaluated here. Write it in this "
+                "library's own form, or use an index made with record_layout=True"
             )
         inside = [
             vector
