@@ -114,8 +114,8 @@ def test_a_call_at_exit_works_or_says_why_not(
 def test_async_methods_without_asyncio_say_what_to_do(kind: Kind) -> None:
     # As under trio, whose coroutines are no business of asyncio.
     with kind.make(index_name="docs", path=":memory:") as store:
-        coming = kind.get(async_call, store, ["a"])
-        with pytest.raises(
-            VectorizeError, match=r"need a running event loop of asyncio.*to_thread"
-        ):
-            coming.send(None)
+        for coming in (kind.get(async_call, store, ["a"]), store.aclose()):
+            with pytest.raises(
+                VectorizeError, match=r"need a running event loop of asyncio.*to_thread"
+            ):
+                coming.send(None)

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import VectorizeError
+from vectorize_core.transport.workers import running_loop
 
 T = TypeVar("T")
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -71,7 +72,7 @@ class Use:
 
     def leave(self) -> None:
         """End its use in the running event loop."""
-        self._left.add(asyncio.get_running_loop())
+        self._left.add(running_loop())
 
     def check(self) -> None:
         """Raise an error where it may not be used any more."""

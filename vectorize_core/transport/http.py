@@ -16,7 +16,6 @@ from vectorize_core.api.operations import Op
 from vectorize_core.errors import (
     ApiError,
     ConnectionFailedError,
-    NotFoundError,
     RequestTimeoutError,
     UnexpectedAnswerError,
     VectorizeError,
@@ -26,6 +25,7 @@ from vectorize_core.transport.executor import Answer
 from vectorize_core.transport.http_clients import HttpClients
 from vectorize_core.transport.io import each
 from vectorize_core.transport.loopback import is_ip_address, is_loopback
+from vectorize_core.transport.network import certificates
 from vectorize_core.transport.workers import is_shutting_down
 
 T = TypeVar("T")
@@ -133,9 +133,11 @@ class HttpExecutor:
                 message += f" through {proxy}"
             if is_loopback(url) or (proxy is not None and proxy.is_loopback):
                 patience = _LOOPBACK_PATIENCE
-            if _is_unverified(error):
-                patience = 0.0
             message = f"{message}: {text}"
+            if reason := _refused_by_tls(error):
+                patience = 0.0
+                if not self._clients.injected:
+                    message = f"{message}. {reason}"
             return ConnectionFailedError(message, sent=False, patience=patience)
         if isinstance(error, httpx.TimeoutException):
             return RequestTimeoutError(f"{op}: no answer of {url} in time: {text}")
@@ -147,18 +149,8 @@ class HttpExecutor:
                 str(op), response.status_code, response.headers, response.content
             )
         except ApiError as error:
-            base_url, proxy = self.credentials.base_url, self._clients.proxy
-            if proxy is not None and not error.errors:
-                error.add_hint(f"The answer may be that of {proxy}, not of {base_url}")
-            elif (
-                isinstance(error, NotFoundError)
-                and error.code in _NO_ROUTE
-                and not base_url.endswith(_API_PATH)
-            ):
-                error.add_hint(
-                    f"The URL of the API may be wrong: base_url is {base_url!r}, and does not end "
-                    f"with {_API_PATH}"
-                )
+            if hint := self._hint(error, response):
+                error.add_hint(hint)
             raise
         for message in messages:
             logger.warning("%s: %s", op, message)
@@ -168,6 +160,23 @@ class HttpExecutor:
             raise UnexpectedAnswerError(
                 f"{op}: the result is not what the API documents ({error!r}): {str(result)[:200]}"
             ) from error
+
+    def _hint(self, error: ApiError, response: httpx.Response) -> str | None:
+        """Why this may not be the answer of the API."""
+        base_url, proxy = self.credentials.base_url, self._clients.proxy
+        if proxy is not None and not error.errors:
+            return f"The answer may be that of {proxy}, not of {base_url}"
+        wrong = f"The URL of the API may be wrong: base_url is {base_url!r}"
+        if response.has_redirect_location:
+            return f"{wrong}, and its server redirects to {response.headers['Location']!r}"
+        if error.status not in (404, 405) or error.code not in _NO_ROUTE:
+            return None
+        if not base_url.endswith(_API_PATH):
+            return f"{wrong}, and does not end with {_API_PATH}"
+        if base_url.count(_API_PATH) > 1:
+            return f"{wrong}, and holds {_API_PATH} twice"
+        # The API itself says why in its own words.
+        return wrong if not error.errors else None
 
     def close(self) -> None:
         """Close all clients of this process, unless they were injected; no operation can follow."""
@@ -187,15 +196,21 @@ _parsed = lru_cache(maxsize=256)(httpx.URL)
 
 _API_PATH = "/client/v4"
 _NO_ROUTE = (None, 7000, 7003)
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 _LOOPBACK_PATIENCE = 2.0
 """Seconds to wait for a server on this machine to come back. It starts again at once, or it is not
 running; the network is not to blame."""
 
 
-def _is_unverified(error: BaseException | None) -> bool:
-    """Whether the server's certificate was refused, which another attempt does not change."""
+def _refused_by_tls(error: BaseException | None) -> str | None:
+    """What to look at if another attempt over TLS would fail in the same way."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return True
+            return f"Certificates are checked against {certificates()}"
+        if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+            return (
+                "What answers there does not speak TLS: the address, base_url or that of a proxy, "
+                "may have to begin with http://"
+            )
         error = error.__cause__ or error.__context__
-    return False
+    return None

@@ -49,6 +49,7 @@ from vectorize_core.transport.workers import (
     in_worker,
     is_shutting_down,
     pause,
+    running_loop,
 )
 
 T = TypeVar("T")
@@ -415,14 +416,7 @@ class AsyncIo(_BaseIo):
         return await awaited()
 
     def now(self) -> float:
-        try:
-            return asyncio.get_running_loop().time()
-        except RuntimeError:
-            raise VectorizeError(
-                "async methods need a running event loop of asyncio, and there is none: under "
-                "another library, such as trio, call the sync method in a thread "
-                "(await trio.to_thread.run_sync(...))"
-            ) from None
+        return running_loop().time()
 
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(seconds)

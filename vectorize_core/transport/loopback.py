@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 LOCAL_ACCOUNT: Final = "local"
 """The account of a server on this machine, unless one is named."""
 
+ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with)
+"""What a server listens on for all addresses of its machine; a client reaches its own by them."""
+
 
 def is_ip_address(url: str) -> bool:
     """Whether ``url`` names its host by number, so that nothing has to be looked up."""
@@ -19,10 +22,12 @@ def is_ip_address(url: str) -> bool:
 
 def is_loopback(url: str) -> bool:
     """Whether ``url`` names this machine."""
-    host = urlsplit(url).hostname or ""
+    host = (urlsplit(url).hostname or "").removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback) or host in ANY_ADDRESS

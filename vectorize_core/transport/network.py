@@ -21,6 +21,7 @@ from vectorize_core.errors import ConfigurationError
 from vectorize_core.transport.loopback import is_loopback
 
 _SCHEMES: Final = ("http", "https", "socks5", "socks5h")
+_CERTIFICATES: Final = {"SSL_CERT_FILE": "file", "SSL_CERT_DIR": "directory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +111,25 @@ def _is_excluded(scheme: str, host: str, netloc: str, proxies: dict[str, str]) -
     return False
 
 
+def certificates() -> str:
+    """Where the certificates come from that servers' are checked against."""
+    for variable in _CERTIFICATES:
+        if path := os.environ.get(variable):
+            return f"those of {variable}, {path!r}"
+    return "those of certifi; SSL_CERT_FILE or SSL_CERT_DIR may name others"
+
+
 def tls_context() -> ssl.SSLContext:
     """What verifies the server's certificate: SSL_CERT_FILE, SSL_CERT_DIR, or certifi.
 
     Raises `ConfigurationError` if a variable names what cannot be read.
     """
-    for variable, kind, is_there in (
-        ("SSL_CERT_FILE", "file", os.path.isfile),
-        ("SSL_CERT_DIR", "directory", os.path.isdir),
-    ):
+    for variable, kind in _CERTIFICATES.items():
         path = os.environ.get(variable)
         if not path:
             continue
         remedy = f"correct the variable, or unset {variable} to use certifi's certificates"
-        if not is_there(path) or not os.access(path, os.R_OK):
+        if not _is_readable(path, kind):
             raise ConfigurationError(
                 f"{variable} names {path!r}, which is no {kind} that can be read: {remedy}"
             )
@@ -136,3 +142,10 @@ def tls_context() -> ssl.SSLContext:
                 f"({error}): {remedy}"
             ) from error
     return httpx.create_ssl_context()
+
+
+def _is_readable(path: str, kind: str) -> bool:
+    if kind == "file":
+        return os.path.isfile(path) and os.access(path, os.R_OK)
+    # OpenSSL takes a list of directories, and passes over those that are missing.
+    return any(os.path.isdir(each) and os.access(each, os.R_OK) for each in path.split(os.pathsep))

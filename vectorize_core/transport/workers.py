@@ -99,6 +99,18 @@ def check_shutdown(error: BaseException) -> None:
         ) from error
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The running event loop; raises an error that says what to do where there is none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise VectorizeError(
+            "async methods need a running event loop of asyncio, and there is none: under "
+            "another library, such as trio, call the sync method in a thread "
+            "(await trio.to_thread.run_sync(...))"
+        ) from None
+
+
 async def in_thread(fn: Callable[[], T]) -> T:
     """``fn()`` in a thread of the running loop, or in this one while the interpreter shuts down."""
     return fn() if is_shutting_down() else await asyncio.to_thread(fn)

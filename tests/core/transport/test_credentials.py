@@ -159,6 +159,10 @@ def test_only_what_is_missing_is_listed(
         "http://127.8.9.1",
         "http://[::1]:80",
         "http://api.localhost",
+        "http://localhost.:8787/client/v4",
+        "http://0.0.0.0:8787",
+        "http://[::]:8787",
+        "http://[::ffff:127.0.0.1]:8787",
         "https://LOCALHOST",
     ],
 )
@@ -172,7 +176,12 @@ def test_a_loopback_address_needs_no_credentials(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://10.0.0.1", "https://localhost.example.com", "http://0.0.0.0", "https://[fe80::1]"],
+    [
+        "http://10.0.0.1",
+        "https://localhost.example.com",
+        "http://[::ffff:10.0.0.1]",
+        "https://[fe80::1]",
+    ],
 )
 def test_any_other_address_needs_them(url: str) -> None:
     assert not is_loopback(url)

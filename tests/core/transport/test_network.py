@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import pytest
 
 from tests.core.helpers import Variant, both_variants, settled
@@ -19,9 +22,13 @@ from vectorize_core import (
     NotFoundError,
     RetryPolicy,
     VectorizeClient,
+    VectorizeError,
 )
+from vectorize_core.api.operations import ListIndexes
+from vectorize_core.connection import http_connection
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.transport import http, network
+from vectorize_core.transport.io import run
 from vectorize_core.transport.network import find_proxy, tls_context
 
 SECRET = "pa55word"
@@ -303,6 +310,14 @@ def test_a_variable_that_is_empty_names_nothing(environment: pytest.MonkeyPatch)
     assert tls_context().cert_store_stats()["x509_ca"] > 0
 
 
+def test_directories_of_certificates_may_be_a_list(
+    tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    # As OpenSSL takes them, and systems set them; those that are missing are passed over.
+    environment.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path / "missing"), str(tmp_path)]))
+    assert tls_context().verify_mode is ssl.CERT_REQUIRED
+
+
 # Addresses
 
 
@@ -344,6 +359,72 @@ async def test_an_address_without_the_path_of_the_api_is_hinted_at(variant: Vari
             await settled(made.get_index("missing"))
         assert "/client/v4" not in str(missing.value)
         await variant.close(made)
+
+
+class Answering(Proxy):
+    """A server that is not the API; it says the same to everyone."""
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/client/v4"
+
+
+@both_variants
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("404 Not Found", "base_url is '{base_url}'$"),
+        ("405 Method Not Allowed", "base_url is '{base_url}'$"),
+        ("301 Moved\r\nLocation: https://other.invalid/x", "redirects to 'https://other.inv"),
+        ("308 Moved\r\nLocation: /other", "redirects to '/other'"),
+        ("200 OK", "Does base_url point at the API"),
+    ],
+)
+async def test_what_is_not_the_api_is_hinted_at(variant: Variant, answer: str, said: str) -> None:
+    with Answering(answer) as server:
+        expected = said.format(base_url=server.base_url)
+        with pytest.raises(VectorizeError, match=expected):
+            await listed(variant, server.base_url, retry=ONCE)
+
+
+@both_variants
+async def test_the_path_of_the_api_given_twice_is_hinted_at(variant: Variant) -> None:
+    with BackgroundServer() as server:
+        base_url = f"{server.base_url}/client/v4"
+        with pytest.raises(NotFoundError, match="holds /client/v4 twice"):
+            await listed(variant, base_url)
+
+
+@both_variants
+async def test_https_to_a_server_without_tls_is_an_error_that_says_so_at_once(
+    variant: Variant,
+) -> None:
+    with BackgroundServer() as server:
+        began = time.monotonic()
+        with pytest.raises(ConnectionFailedError, match=r"may have to begin with http://"):
+            await listed(variant, server.base_url.replace("http:", "https:"))
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("variable", [None, *CERTIFICATES])
+def test_a_certificate_that_is_refused_names_what_it_was_checked_against(
+    variable: str | None, tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("verify failed") from ssl.SSLCertVerificationError()
+
+    if variable is not None:
+        environment.setenv(variable, str(tmp_path))
+    connection = http_connection(
+        account_id="a",
+        api_token="t",
+        base_url="https://vectorize.invalid/client/v4",
+        transport=httpx.MockTransport(refuse),
+    )
+    with pytest.raises(ConnectionFailedError) as caught:
+        run(connection.io().call(ListIndexes()))
+    expected = f"those of {variable}, {str(tmp_path)!r}" if variable else "those of certifi"
+    assert expected in str(caught.value)
 
 
 # A server that is down

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from vectorize_core.errors import VectorizeError
 from vectorize_core.local.server.app import create_app
 from vectorize_core.local.server.settings import Settings
-from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_loopback
+from vectorize_core.transport.loopback import ANY_ADDRESS, LOCAL_ACCOUNT, is_loopback
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8989
@@ -24,7 +24,7 @@ UVICORN_OPTIONS: Final[dict[str, Any]] = {
     # Longer than clients keep idle connections, or they would send on one that was just closed.
     "timeout_keep_alive": 75,
 }
-_ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 (compared with)
+_ANY_ADDRESS = ("", *ANY_ADDRESS)
 _BACKLOG = 2_048
 
 
