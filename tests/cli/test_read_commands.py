@@ -73,6 +73,14 @@ def test_query_by_id_and_from_stdin(run: Any, place: Any, vector_text: str) -> N
     assert piped.stdout.splitlines()[0].split("\t")[1] == "a"
 
 
+@pytest.mark.parametrize("more", [(), ("--filter", '{"year": 1}'), ("--json",)], ids=str)
+def test_a_query_by_an_id_that_does_not_exist_says_so(
+    place: Any, run: Any, more: tuple[str, ...]
+) -> None:
+    done = run("query", "docs", *place.options, "--vector-id", " c", *more)
+    assert (done.exit_code, done.stderr) == (0, "note: not in the index:  c\n")
+
+
 def test_what_a_query_shows_stays_on_its_line(run: Any, place: Any, vector_text: str) -> None:
     result = run("query", "docs", *place.options, "--vector", vector_text, "--metadata", "all")
     assert [line.count("\t") for line in result.stdout.splitlines()] == [3, 3, 3]

@@ -74,7 +74,9 @@ def query(
             matches = index.query_by_id(vector_or_id, top_k, **options)
         else:
             matches = index.query(vector_or_id, top_k, **options)
-        if expression and not matches:
+        if isinstance(vector_or_id, str) and not matches and not index.get([vector_or_id]):
+            output.note(f"not in the index: {vector_or_id}")
+        elif expression and not matches:
             _explain_nothing(index, expression)
     if as_json:
         output.print_json_array(map(api_json.match, matches))
