@@ -46,7 +46,7 @@ from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.reads.selection import FindOptions, SelectOptions
+from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -617,15 +617,14 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
                 )
             await self._records.delete_matching(io, filter=to_expression(filters), **options)
             return
-        ids: Sequence[str] = _as_node_ids(node_ids, options)
-        namespace = self._records.in_namespace(options.get("namespace"))
-        # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
-        if filters is not None or (namespace is not None and not self._records.bound):
-            where = SelectOptions(filter=to_expression(filters), namespace=options.get("namespace"))
-            found = await self._records.records(io, ids=ids, **where)
-            ids = [one.record.id for one in found]
-        wait = "visible" if options.get("verify") else options.get("wait")
-        await self._records.delete(io, ids, wait=wait, wait_timeout=options.get("wait_timeout"))
+        await self._records.delete_among(
+            io,
+            _as_node_ids(node_ids, options),
+            filter=to_expression(filters),
+            namespace=options.get("namespace"),
+            wait="visible" if options.get("verify") else options.get("wait"),
+            wait_timeout=options.get("wait_timeout"),
+        )
 
     def clear(self) -> None:
         """Delete every node; in a store with a namespace, every node of that namespace."""

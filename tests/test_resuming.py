@@ -134,6 +134,102 @@ async def test_a_directory_is_not_another_one(
     assert begun.client.index("docs").info().vector_count == 40
 
 
+@by_both
+@pytest.mark.parametrize(
+    ("when", "known"),
+    [
+        ("gone meanwhile", True),
+        ("gone meanwhile", False),
+        ("anew meanwhile", True),
+        ("anew later", True),
+        ("anew later", False),
+    ],
+)
+def test_what_an_index_lost_is_not_taken_for_written(
+    by: str, when: str, known: bool, tmp_path: Path
+) -> None:
+    """Another client deletes it, and makes it anew; this one may have known it before it wrote."""
+    vectors = [Vector(f"{n}", [1.0 + n] * 32) for n in range(20)]
+    path = tmp_path / "checkpoint"
+    with (
+        VectorizeClient.local(tmp_path / "data") as other,
+        VectorizeClient.local(tmp_path / "data") as client,
+    ):
+        other.create_index("docs", dimensions=32)
+        index = client.index("docs")
+        if known:
+            index.details()
+
+        def broken() -> Iterator[Vector]:
+            yield from vectors[:10]
+            if "meanwhile" in when:
+                other.delete_index("docs")
+            if when == "anew meanwhile":
+                other.create_index("docs", dimensions=32)
+            yield from vectors[10:15]
+            raise OSError("the input is gone")
+
+        resume = {"resume": path} if by == "file" else {}
+        with pytest.raises(PartialWriteError) as caught:
+            index.upsert(broken(), batch_size=5, concurrency=1, **resume)  # type: ignore[arg-type]
+        if when == "anew later":
+            other.delete_index("docs")
+        if when != "anew meanwhile":
+            other.create_index("docs", dimensions=32)
+        recorder: Recorder = recorded(client)
+        with pytest.raises(CheckpointMismatchError):
+            index.upsert(vectors, resume=path if by == "file" else caught.value)
+        assert recorder.changes == []
+
+
+def test_a_file_is_not_removed_if_the_index_was_made_anew_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    with (
+        VectorizeClient.local(tmp_path / "data") as other,
+        VectorizeClient.local(tmp_path / "data") as client,
+    ):
+        other.create_index("docs", dimensions=32)
+
+        def vectors() -> Iterator[Vector]:
+            for n in range(20):
+                if n == 10:
+                    other.delete_index("docs")
+                    other.create_index("docs", dimensions=32)
+                yield Vector(f"{n}", [1.0 + n] * 32)
+
+        with pytest.raises(CheckpointMismatchError, match="write to another index"):
+            client.index("docs").upsert(vectors(), batch_size=5, concurrency=1, resume=path)
+        assert path.exists()
+
+
+@both_ways
+@both_stores
+async def test_the_order_of_keys_is_no_content(half: Any, kind: Kind, call: Call) -> None:
+    begun = await half(kind, call)
+    rows = [(i, text, dict(reversed(metadata.items()))) for i, text, metadata in ROWS]
+    await kind.add_rows(call, begun.store, rows, resume=begun.resume)
+    assert begun.client.index("docs").info().vector_count == 40
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"at":0,"digests":[-1]}', b'{"at":4611686018427387904,"digests":[1]}', b"[]"]
+)
+def test_a_file_with_lines_of_another_program_is_refused(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    with VectorizeClient.local() as client:
+        client.create_index("docs", dimensions=32)
+
+        def broken() -> Iterator[Vector]:
+            yield Vector("a", [1.0] * 32)
+            raise OSError("the input is gone")
+
+        with pytest.raises(OSError, match="the input is gone"):
+            client.index("docs").upsert(broken(), resume=path)
+        path.write_bytes(path.read_bytes() + line + b"\n")
+        with pytest.raises(InvalidInputError, match="not a checkpoint"):
+            client.index("docs").upsert([Vector("a", [1.0] * 32)], resume=path)
+
+
 CHANGES: dict[str, Any] = {
     "text": lambda row: (row[0], "another text", row[2]),
     "metadata": lambda row: (row[0], row[1], {**row[2], "n": -1}),

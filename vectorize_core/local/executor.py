@@ -114,9 +114,10 @@ class EmbeddedExecutor:
                 continue
             try:
                 return await asyncio.wrap_future(carried_out)
-            except asyncio.CancelledError as cancelled:
+            except (asyncio.CancelledError, GeneratorExit) as ended:
+                # The latter when the task is destroyed, as its event loop was closed.
                 never_began = carried_out.cancel()
-                raise cancelled from InterruptionError(None if never_began else carried_out)
+                raise ended from InterruptionError(None if never_began else carried_out)
 
     def _pool(self, *, reads: bool) -> ThreadPoolExecutor:
         key = os.getpid(), reads

@@ -689,6 +689,46 @@ class RecordStore:
         if ids and await self.index.exists(io):
             await self._delete(io, [*map(self.stored_id, ids)], waits)
 
+    async def delete_among(
+        self,
+        io: Io,
+        ids: Sequence[str],
+        *,
+        filter: AnyFilter | None = None,
+        namespace: str | None = None,
+        wait: Wait | None = None,
+        wait_timeout: float | None = None,
+    ) -> None:
+        """Delete those of the records with these ids that a filter matches, in a namespace.
+
+        Waits until reads see what this client has written under these ids, unless only the
+        namespace counts, which it knows of them.
+        """
+        waits = self._waits(wait, wait_timeout)
+        namespace = self.in_namespace(namespace)
+        # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
+        if filter is None and (namespace is None or self.bound):
+            await self.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
+            return
+        ids, own = validation.as_ids(ids), self._state.own_writes
+        if not ids or not await self.index.exists(io):
+            return
+        if filter is not None:
+            if own.unseen_among([*map(self.stored_id, ids)]):
+                await self.await_writes(
+                    io, waits["wait_timeout"], purpose="a delete by id and filter"
+                )
+            found = [v.id for v in await self._selected(io, ids, filter, namespace=namespace)]
+        else:
+            last = {i: w for i, w in own.unseen_among(ids).items() if w.sure}
+            unknown = [vector_id for vector_id in ids if vector_id not in last]
+            there = await by_id.get_many(io, self._state, unknown) if unknown else {}
+            found = [v.id for v in there.values() if v.namespace == namespace]
+            found += [i for i, w in last.items() if w.there and w.namespace == namespace]
+            found += set(unknown).intersection(own.uncertain(namespace))
+        if found:
+            await self._delete(io, [*dict.fromkeys(found)], waits)
+
     async def delete_matching(
         self,
         io: Io,
@@ -740,7 +780,8 @@ class RecordStore:
             everything = enumeration.matching_ids(io, self._state, chosen)
         async with aclosing(everything) as found:
             ids = [vector_id async for vector_id in found]
-        await self._delete(io, ids, waits)
+        ids += self._state.own_writes.uncertain(self.namespace)
+        await self._delete(io, [*dict.fromkeys(ids)], waits)
 
     async def _delete(self, io: Io, ids: Sequence[str], waits: WaitOptions) -> None:
         """Delete vectors and their texts; ids that no record can have are as good as deleted."""

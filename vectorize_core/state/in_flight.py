@@ -40,6 +40,7 @@ class InFlight:
         self._pid = os.getpid()
         self._owners: dict[str, object] = {}
         self._lost: deque[_Lost] = deque()
+        self._lost_ids = 0
         self._any_until = 0.0
         self._lock = threading.Lock()
 
@@ -56,6 +57,11 @@ class InFlight:
                 return False
             self._owners.update(dict.fromkeys(ids, owner))
             return True
+
+    def owners(self, ids: Collection[str]) -> set[object]:
+        """Who has some of ``ids``."""
+        with self._lock:
+            return {self._owners[taken] for taken in ids if taken in self._owners}
 
     def release(self, owner: object, ids: Collection[str]) -> None:
         """Free those of ``ids`` that ``owner`` has."""
@@ -74,8 +80,11 @@ class InFlight:
         lost = _Lost({i: _digest(kind, vector) for i, vector in written.items()}, until)
         with self._lock:
             self._lost.append(lost)
-            while sum(len(lost.written) for lost in self._lost) > _MOST_LOST:
-                self._any_until = max(self._any_until, self._lost.popleft().until)
+            self._lost_ids += len(lost.written)
+            while self._lost_ids > _MOST_LOST:
+                oldest = self._lost.popleft()
+                self._lost_ids -= len(oldest.written)
+                self._any_until = max(self._any_until, oldest.until)
 
     def exposed(
         self, kind: str, written: Mapping[str, Vector | None], now: float
@@ -89,6 +98,7 @@ class InFlight:
             return {}
         with self._lock:
             self._lost = deque(lost for lost in self._lost if lost.until > now)
+            self._lost_ids = sum(len(lost.written) for lost in self._lost)
             left = self._any_until - now
             found = dict.fromkeys(written, left) if left > 0 else {}
             for lost in self._lost:

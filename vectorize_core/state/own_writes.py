@@ -12,12 +12,12 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 from weakref import WeakSet
 
 import numpy as np
@@ -168,6 +168,14 @@ class Written(NamedTuple):
     sure: bool = True
     there: bool = True
 
+    @classmethod
+    def by(cls, write: OwnWrite, vector: Vector | None) -> Self:
+        """What ``write`` leaves where it writes ``vector``; None: where it deletes."""
+        if vector is None:
+            return cls(write.accepted, write.since, there=False)
+        ref, sure = (vector.metadata or {}).get(layout.REF), write.kind != "insert"
+        return cls(write.accepted, write.since, ref, vector.namespace, sure)
+
 
 class Pending(NamedTuple):
     """Of records that reads may not see yet: ids of given documents, and ids of any others."""
@@ -193,6 +201,7 @@ class OwnWrites:
     _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _lost: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _written: dict[str, Written] = field(default_factory=dict)
+    _uncertain: dict[str, Written] = field(default_factory=dict)
     _overflowed: float = -math.inf
     _tracked: WeakSet[OwnWrite] = field(default_factory=WeakSet)
     _order: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -259,11 +268,8 @@ class OwnWrites:
         for vector_id, vector in written.items():
             # Removed first, so that the oldest stand in front.
             known.pop(vector_id, None)
-            if vector is None:
-                known[vector_id] = Written(write.accepted, write.since, there=False)
-            else:
-                ref, sure = (vector.metadata or {}).get(layout.REF), write.kind != "insert"
-                known[vector_id] = Written(write.accepted, write.since, ref, vector.namespace, sure)
+            self._uncertain.pop(vector_id, None)
+            known[vector_id] = Written.by(write, vector)
         while known:
             oldest = next(iter(known))
             seen = self._is_seen(known[oldest])
@@ -293,13 +299,25 @@ class OwnWrites:
                     return None
                 here = namespace is None or last.namespace == namespace
                 (wanted if here and last.ref in refs else others).add(vector_id)
-            return Pending(frozenset(wanted), frozenset(others))
+            maybe = {i for i, last in self._may_be_there(namespace) if last.ref in refs}
+            return Pending(frozenset(wanted | maybe - others), frozenset(others))
 
-    def unseen_among(self, ids: Collection[str]) -> set[str]:
-        """Those ids whose last write by this client reads may not see yet."""
+    def uncertain(self, namespace: str | None) -> list[str]:
+        """Ids that writes without an answer may have put there, in a namespace unless None."""
+        with self._lock:
+            return [vector_id for vector_id, _ in self._may_be_there(namespace)]
+
+    def _may_be_there(self, namespace: str | None) -> Iterator[tuple[str, Written]]:
+        for vector_id, last in self._uncertain.items():
+            here = namespace is None or last.namespace == namespace
+            if here and time.monotonic() - last.at < _LOST_FOR:
+                yield vector_id, last
+
+    def unseen_among(self, ids: Collection[str]) -> dict[str, Written]:
+        """Those ids whose last write by this client reads may not see yet, and that write."""
         with self._lock:
             known = self._written
-            return {i for i in ids if i in known and not self._is_seen(known[i])}
+            return {i: known[i] for i in ids if i in known and not self._is_seen(known[i])}
 
     def undeleted(self) -> tuple[OwnWrite, ...]:
         """Those of `pending` that wrote what this client has not deleted since."""
@@ -312,13 +330,25 @@ class OwnWrites:
                 found.append(write)
         return tuple(reversed(found))
 
-    def fail(self, write: OwnWrite, *, may_have_landed: bool) -> None:
-        """Note that a write was not accepted, or that nobody knows."""
+    def fail(
+        self,
+        write: OwnWrite,
+        written: Mapping[str, Vector | None] = MappingProxyType({}),
+        *,
+        may_have_landed: bool,
+    ) -> None:
+        """Note that a write of vectors by id was not accepted, or that nobody knows."""
         with self._lock:
             self._tracked.discard(write)
             if not may_have_landed:
                 return
             write.since = time.monotonic()
+            for vector_id, vector in written.items():
+                if vector is not None:
+                    self._uncertain.pop(vector_id, None)
+                    self._uncertain[vector_id] = Written.by(write, vector)
+            while len(self._uncertain) > _MOST_WRITTEN:
+                del self._uncertain[next(iter(self._uncertain))]
             for other in self._tracked:
                 if other.accepted < write.sent:
                     other.note_lost(write)
@@ -390,6 +420,7 @@ class OwnWrites:
             ]
             self._lost.clear()
             self._written.clear()
+            self._uncertain.clear()
             self._overflowed = -math.inf
             self._unseen.clear()
             self._unseen.extend(kept)

@@ -95,7 +95,7 @@ class Keeping:
     async def find(self, io: Io, ids: Sequence[str]) -> Found:
         """The texts of vectors that are about to be deleted; `remove` deletes them afterwards."""
         found = await self._find(io, ids)
-        found.seen |= set(ids) - self.state.own_writes.unseen_among(ids)
+        found.seen |= set(ids) - self.state.own_writes.unseen_among(ids).keys()
         there = list(dict.fromkeys([*found.versions, *found.plain]))
         for vector_id, name in (await self._named(io, there)).items():
             found.seen.add(vector_id)

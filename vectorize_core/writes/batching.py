@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -10,10 +12,11 @@ from typing import Any, NamedTuple, Self
 from vectorize_core import limits
 from vectorize_core.api import wire
 from vectorize_core.api.validation import whole_number
+from vectorize_core.errors import VectorizeError
 from vectorize_core.models import Vector
 from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.own_writes import OwnWrite
-from vectorize_core.transport.io import Io
+from vectorize_core.transport.io import Io, SyncIo
 
 DEFAULT_BATCH_SIZE = 500
 MAX_BATCH_BYTES = 8_000_000
@@ -67,13 +70,16 @@ class Batch:
     """Records of the input that are sent together; of those with the same id only one is.
 
     ``size`` counts bytes, exactly if ``exact``, otherwise as the most they can be. ``running`` is
-    a request of it that was interrupted, but goes on in a thread.
+    a request of it that was interrupted, but goes on in a thread. ``loop`` is the event loop, if
+    any, and ``thread`` the thread of the call that sends it.
     """
 
     entries: list[Entry] = field(default_factory=list)
     sent: dict[str, Entry] = field(default_factory=dict)
     size: int = 0
     exact: bool = False
+    thread: int = field(default_factory=threading.get_ident)
+    loop: asyncio.AbstractEventLoop | None = None
     begun: bool = False
     answered: bool = False
     running: Future[Any] | None = None
@@ -144,6 +150,7 @@ class Batcher:
         self._batch_size = batch_size
         self._max_bytes = check_batch_bytes(max_batch_bytes)
         self._keep_last = keep_last
+        self._loop = None if isinstance(io, SyncIo) else asyncio.get_running_loop()
         self._held: Batch | None = None
         self._carried: list[Entry] = []
         self.unsettled: list[Batch] = []
@@ -185,8 +192,30 @@ class Batcher:
             self.unsettled.append(batch)
             self._held = None
             while not self._in_flight.take(batch, batch.sent):
+                self._check_goes_on(batch)
                 await self._io.sleep(_PAUSE)
             yield batch
+
+    def _check_goes_on(self, batch: Batch) -> None:
+        """Raise an error if ``batch`` waits for a task that waits for this call.
+
+        What the tasks of a closed event loop have sent is lost.
+        """
+        for other in self._in_flight.owners(batch.sent):
+            if not isinstance(other, Batch) or other.loop in (None, batch.loop) or other.running:
+                continue
+            if other.loop is not None and other.loop.is_closed():
+                if other.begun:
+                    until = self._io.now() + self._io.policy.request_lifetime
+                    self._in_flight.lose("unknown", dict.fromkeys(other.sent), until)
+                self._in_flight.release(other, other.sent)
+            elif other.thread == batch.thread:
+                one = next(iter(batch.sent.keys() & other.sent.keys()))
+                raise VectorizeError(
+                    f"the record {one!r} is being written by a task of an event loop in this "
+                    "thread, which cannot go on before this call returns. In async code await the "
+                    "async method in place of this one, or let the other write finish first"
+                )
 
     async def aclose(self) -> None:
         """Take nothing more from the input."""
@@ -194,7 +223,7 @@ class Batcher:
         await self._entries.aclose()
 
     async def _fill(self) -> Batch | None:
-        batch = Batch()
+        batch = Batch(loop=self._loop)
         while room := self._batch_size - len(batch.entries):
             entries = self._carried or await anext(self._entries, [])
             if not entries:

@@ -17,7 +17,7 @@ import os
 import uuid
 from array import array
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -31,6 +31,7 @@ from vectorize_core.errors import (
     IndexNotFoundError,
     InvalidInputError,
     PartialWriteError,
+    VectorizeError,
 )
 from vectorize_core.models import IndexDetails, Values
 from vectorize_core.state.index_state import IndexState, find_details, get_details
@@ -50,7 +51,7 @@ def digest_of(
     text: str | None = None,
 ) -> int:
     """A number by which a checkpoint recognises a record: its contents, and its id if given."""
-    digest = blake2b(jsontext.dumps([record_id, namespace, metadata]), digest_size=8)
+    digest = blake2b(jsontext.dumps_sorted([record_id, namespace, metadata]), digest_size=8)
     if text is not None:
         digest.update(text.encode("utf-8", "surrogatepass"))
     if values is not None:
@@ -100,13 +101,13 @@ class Checkpoint:
         self._state = state
         # By position, 0 for records not written. An array, since input may be long.
         self._digests = array("Q")
+        # Of the index that the first of them was written to: it may be another one by now.
+        self._identity: _Identity | None = None
 
     @property
     def progress(self) -> Progress:
         """What is written so far."""
-        details = self._state.details
-        identity = None if details is None else _Identity.of(details)
-        return Progress(self._state.name, self._state.place, identity, self._digests)
+        return Progress(self._state.name, self._state.place, self._identity, self._digests)
 
     def id_for(self, position: int, generated: str) -> str:
         """The id of a record without one: ``generated``, or that of an earlier attempt."""
@@ -127,6 +128,14 @@ class Checkpoint:
         for entry in entries:
             if entry.digest:
                 self._restore(entry.position, [entry.digest])
+        if self._identity is None and self._state.details is not None:
+            self._identity = _Identity.of(self._state.details)
+
+    async def fail(self, io: Io) -> None:
+        """Note which index was written to, if that is not known, before an error tells of it."""
+        if self._identity is None and any(self._digests):
+            with suppress(VectorizeError):
+                self._identity = _Identity.of(await get_details(io, self._state))
 
     async def finish(self, io: Io) -> None:
         """Note that everything is written."""
@@ -156,10 +165,8 @@ class Checkpoint:
             )
         if identity is None or not any(self._digests):
             return
-        try:
-            now = _Identity.of(await get_details(io, state, refresh=True))
-        except IndexNotFoundError:
-            now = None
+        details = await find_details(io, state, refresh=True)
+        now = None if details is None else _Identity.of(details)
         if now != identity:
             found = "is not there any more" if now is None else f"was {now}"
             raise CheckpointMismatchError(
@@ -176,13 +183,20 @@ class _Error(Checkpoint):
         self.written = error.written
         self.ids = error.ids
         self._before = error.progress if isinstance(error.progress, Progress) else None
+        self._lost = any(isinstance(cause, IndexNotFoundError) for cause in error.causes)
         if self._before is not None:
             self._digests = array("Q", self._before.digests)
+            self._identity = self._before.identity
 
     async def check(self, io: Io) -> None:
         """Raise `CheckpointMismatchError` if the error is of a write to another index."""
         if self._before is not None and self.written:
             again = "to write all of the input here, leave out resume="
+            if self._lost and self._identity is None:
+                raise CheckpointMismatchError(
+                    f"resume= is the error of a write during which the index {self._before.index!r}"
+                    f" was deleted, so what was written is gone; {again}"
+                )
             before = self._before.index, self._before.place, self._before.identity
             await self._check_index(io, "resume= is the error", before, again)
 
@@ -213,7 +227,6 @@ class _File(Checkpoint):
         super().__init__(state)
         self._path = path
         self._index, self._place = state.name, state.place
-        self._identity: _Identity | None = None
         self._seed = uuid.uuid4()
         self._end = 0
         with self._explained():
@@ -245,21 +258,23 @@ class _File(Checkpoint):
             await self._append(io, [{**header, "place": self._place, "seed": self._seed.hex}])
 
     async def note(self, io: Io, entries: Sequence[Entry]) -> None:
+        is_first = self._identity is None
+        if is_first and entries:
+            # Only now: the write itself may have created the index.
+            await find_details(io, self._state)
         await super().note(io, entries)
         digests = {entry.position: entry.digest for entry in entries}
         lines: list[dict[str, object]] = [
             {"at": run.start, "digests": [digests[position] for position in run]}
             for run in runs(sorted(digests))
         ]
-        if lines and self._identity is None:
-            # Only now: the write itself may have created the index.
-            details = await find_details(io, self._state)
-            if details is not None:
-                self._identity = _Identity.of(details)
-                lines[0]["identity"] = astuple(self._identity)
+        if lines and is_first and self._identity is not None:
+            lines[0]["identity"] = astuple(self._identity)
         await self._append(io, lines)
 
     async def finish(self, io: Io) -> None:
+        # Another client may have made the index anew meanwhile.
+        await self.check(io)
         await io.offload(self._remove)
 
     async def _append(self, io: Io, lines: Sequence[Mapping[str, object]]) -> None:
@@ -303,7 +318,14 @@ class _File(Checkpoint):
                         self._read_header(noted)
                 except InvalidInputError:
                     raise
-                except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                except (
+                    orjson.JSONDecodeError,
+                    KeyError,
+                    TypeError,
+                    ValueError,
+                    OverflowError,
+                    MemoryError,
+                ) as error:
                     raise self._no_checkpoint() from error
                 self._end += len(line)
             if not self._end and file.seek(0, os.SEEK_END):

@@ -274,6 +274,8 @@ class _Write:
         for batch in tuple(batcher.unsettled):
             self.outcome.add_unanswered(batch)
             await self.settle(batch, report=False)
+        if self.outcome.causes:
+            await self.checkpoint.fail(self.io)
         if interruption is not None:
             failure = self.outcome.failure()
             interruption.add_note(str(failure))
@@ -297,7 +299,8 @@ class _Write:
                 lost = partial(self._note_lost, batch, part)
                 mutation = await self.io.call(self.request(part), on_lost=lost)
             except BaseException as error:
-                self.state.own_writes.fail(own_write, may_have_landed=may_have_landed(error))
+                landed = may_have_landed(error)
+                self.state.own_writes.fail(own_write, written, may_have_landed=landed)
                 if not isinstance(error, Exception):
                     raise
                 self.refusals += is_refusal(error)

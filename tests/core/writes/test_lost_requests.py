@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -290,6 +291,45 @@ async def test_embedded_a_write_that_never_began_holds_up_nothing(gated: Gated) 
     await asyncio.sleep(0.05)
     (found,) = gated.service.get_by_ids("docs", ["b"])
     assert found.metadata == {"n": 2}
+
+
+@pytest.mark.parametrize("verb", ["upsert", "delete"])
+async def test_a_sync_write_does_not_wait_for_a_task_of_its_own_event_loop(
+    gated: Gated, verb: str
+) -> None:
+    writing = asyncio.ensure_future(AsyncIndex(gated.connection, "docs").upsert([record("a", 1)]))
+    await asyncio.to_thread(gated.arrived.acquire)
+    gated.service.upsert = gated.ungated  # type: ignore[method-assign]
+    index = Index(gated.connection, "docs")
+    given: Any = ["a"] if verb == "delete" else [record("a", 2)]
+    with pytest.raises(VectorizeError, match=r"'a' is being written by a task.*await the async"):
+        getattr(index, verb)(given)
+    index.upsert([record("b", 2)])
+    gated.open.set()
+    await writing
+    getattr(index, verb)(given)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("gone", [True, False], ids=["destroyed", "kept"])
+def test_a_write_of_a_closed_event_loop_holds_up_nobody_for_ever(gone: bool) -> None:
+    gated = Gated(RetryPolicy(request_lifetime=0.3))
+    loop = asyncio.new_event_loop()
+    index = AsyncIndex(gated.connection, "docs")
+    writing: Any = loop.create_task(index.upsert([record("a", 1)]))
+    loop.run_until_complete(asyncio.to_thread(gated.arrived.acquire))
+    loop.close()
+    gated.service.upsert = gated.ungated  # type: ignore[method-assign]
+    gated.open.set()
+    if gone:
+        writing = None
+        gc.collect()
+    Index(gated.connection, "docs").upsert([record("a", 2)])
+    (found,) = gated.service.get_by_ids("docs", ["a"])
+    assert found.metadata == {"n": 2}
+    del writing
+    gc.collect()
+    gated.connection.close()
 
 
 # Over HTTP: cancelled while it waits
