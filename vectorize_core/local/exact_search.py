@@ -9,7 +9,7 @@ ties, as if every row were scored so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ _GATHERED_BLOCK: Final = 100_000
 _GATHER_BELOW: Final = 0.3
 """If a smaller fraction of rows passes the mask, gathering them is faster than scoring all."""
 _RESCORED: Final = 4_096
+_MOST_OTHERS: Final = 20
 _ROUNDING: Final = 2.0**-24
 _PRECISE_LENGTHS: Final = (1e-15, 1e15)
 """The lengths whose squares and products float32 computes with full precision."""
@@ -50,6 +51,9 @@ class Found:
 
     slots: Slots
     scores: NDArray[np.float32]
+    others: Slots
+    """Rows that were so near that they were scored by themselves too, the nearest of them. Codes
+    give so many that these are left out."""
 
 
 def nearest(
@@ -73,9 +77,11 @@ def nearest(
         candidates = codes.candidates(matrix, norms, query, k, mask)
     if candidates is None:
         candidates = _candidates(metric, matrix, norms, query, k, mask)
-    return _decided(
+        codes = None
+    found = _decided(
         metric, matrix, k, query, candidates, newest_first=newest_first, with_ties=with_ties
     )
+    return found if codes is None else replace(found, others=found.others[:0])
 
 
 def nearest_to_each(
@@ -125,7 +131,7 @@ def _decided(
     if with_ties and k < len(best):
         # They are in order, so the ties with the k-th follow it.
         k += int(np.count_nonzero(scores[best[k:]] == scores[best[k - 1]]))
-    return Found(candidates[best[:k]], scores[best[:k]])
+    return Found(candidates[best[:k]], scores[best[:k]], candidates[best[k : k + _MOST_OTHERS]])
 
 
 def _candidates(

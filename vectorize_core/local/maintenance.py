@@ -77,7 +77,7 @@ def check(database: Database, *, repair: bool) -> CheckReport:
         return CheckReport(0, (Finding(None, problem),))
     repair = repair and database.exists()
     refused = _refused(Database(database.directory))
-    if repair and _refused(Database(database.directory, inspecting=True)):
+    if repair and refused is not None:
         salvage.mend_header(database.directory)
     inspected = Database(database.directory, inspecting=True)
     try:

@@ -109,7 +109,7 @@ def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[Quer
         newest_first=first.behavior.ties == "newest",
         with_ties=not first.index.in_order,
     )
-    slots = {slot for best in found for slot in best.slots.tolist()}
+    slots = {slot for best in found for slot in best.slots.tolist() + best.others.tolist()}
     rows = vectors.in_slots(tx, first.index, list(slots))
     if len(rows) < len(slots):
         raise damaged(f"the table of vectors of the index {first.index.name!r} is")
@@ -124,8 +124,9 @@ def answer(
         return QueryResult(0, ())
     if not catalog.is_generation(tx, prepared.index):
         return None
-    rows = vectors.in_slots(tx, prepared.index, found.slots.tolist())
-    return None if len(rows) < len(found.slots) else _result(prepared, found, rows)
+    slots = found.slots.tolist() + found.others.tolist()
+    rows = vectors.in_slots(tx, prepared.index, slots)
+    return None if len(rows) < len(slots) else _result(prepared, found, rows)
 
 
 def answer_now(
@@ -147,12 +148,13 @@ def _result(
     if not index.in_order:
         hits = _by_position(hits, rows, newest_first=behavior.ties == "newest")
     sign = -1.0 if index.metric == "dot-product" and behavior.dot_product == "positive" else 1.0
-    values = prepared.snapshot.matrix.take(np.sort(found.slots))
-    place = {slot: n for n, slot in enumerate(sorted(slots))}
+    read = np.sort(np.concatenate([found.slots, found.others]))
+    values = dict(zip(read.tolist(), prepared.snapshot.matrix.take(read), strict=True))
+    for slot, vector in values.items():
+        rows[slot].check(vector)
     matches = []
     for slot, score in hits[: request.top_k]:
-        row, vector = rows[slot], values[place[slot]]
-        row.check(vector)
+        row, vector = rows[slot], values[slot]
         matches.append(
             Match(
                 row.id,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from typing import Final
 
 from vectorize_core.errors import StorageError
@@ -16,6 +17,7 @@ FORMAT: Final = 3
 """Version of the tables below and of the files of values, kept in ``user_version``.
 
 In format 1 the values were in the table of vectors; in format 2 files did not name their database.
+A new format must change a table or a column: by that it is told from a damaged ``user_version``.
 """
 SLOT_BITS: Final = 40
 """The bits of a slot. A vector's key is the id of its index followed by its slot."""
@@ -140,15 +142,22 @@ def prepare(
 
     Without ``writes`` only check that they are of this version.
     """
+    connection.create_function("of_row", -1, of_row, deterministic=True)
+    connection.create_function("of_values", 1, of_values, deterministic=True)
+    connection.create_function("placed", 3, placed, deterministic=True)
     version = _version(connection)
+    if version != FORMAT and _columns(connection) == _our_columns():
+        # Again, because another process may have made or upgraded them meanwhile.
+        version = _version(connection)
+        if version != FORMAT:
+            raise sqlite3.DatabaseError(
+                f"its header says format {version}, and its tables are of format {FORMAT}"
+            )
     if version > FORMAT:
         raise StorageError(
             f"{target} was written by a newer version of this library (format {version}; "
             f"this version reads up to {FORMAT}). Upgrade the library to open it"
         )
-    connection.create_function("of_row", -1, of_row, deterministic=True)
-    connection.create_function("of_values", 1, of_values, deterministic=True)
-    connection.create_function("placed", 3, placed, deterministic=True)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
     if version < FORMAT:
@@ -193,6 +202,24 @@ def count_commit(tx: sqlite3.Connection) -> int:
     """Count the commit that is to follow; the new number."""
     tx.execute("UPDATE storage SET commits = commits + 1")
     return commits(tx)
+
+
+@cache
+def _our_columns() -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        create(connection)
+        return _columns(connection)
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """All tables, each with each of its columns."""
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {
+        (table, column)
+        for (table,) in tables
+        if not table.startswith("sqlite_")
+        for _, column, *_ in connection.execute(f"PRAGMA table_info({table})").fetchall()
+    }
 
 
 def _upgrade(connection: sqlite3.Connection, version: int, value_stores: ValueStores) -> None:

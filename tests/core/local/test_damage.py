@@ -160,6 +160,25 @@ def test_a_damaged_best_match_is_not_lost_in_silence(make, tmp_path):
     assert service.query("docs", vector=vector(7, 0).values).matches[0].id == "v7"
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "dot-product"])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_damaged_vector_that_was_nearly_found_is_named(make, tmp_path, monkeypatch, metric, many):
+    monkeypatch.setattr(scrubbing, "AT_FIRST", 0)
+    service = make(tmp_path)
+    service.create_index("docs", IndexConfig(DIMENSIONS, metric))
+    same = vector(0, 0).values
+    service.upsert("docs", [Vector(f"v{n}", same) for n in range(10)])
+    service.close()
+    # The last bit of a number: which of them is the nearest can depend on it.
+    flip(only(tmp_path, "*.f32"), 7 * DIMENSIONS * 4, bit=1)
+    service = make(tmp_path)
+    with pytest.raises(StorageError, match="'v7'"):
+        if many:
+            service.query_many("docs", [same, same], top_k=1)
+        else:
+            service.query("docs", vector=same, top_k=1)
+
+
 def until(condition):
     deadline = time.monotonic() + 20
     while not condition():
@@ -351,6 +370,21 @@ def test_a_log_that_is_refused_is_not_moved_into_the_database(damaged, tmp_path,
     service = Service(directory)
     assert wrong(service, damaged.expected) == ([], [])
     service.close()
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 35, 1 << 22])
+def test_a_damaged_format_is_told_from_another_format(make, tmp_path, version):
+    service = filled(make, tmp_path)
+    expected = service.get_by_ids("docs", ["v7"])
+    service.close()
+    with closing(sqlite3.connect(tmp_path / "vectorize.sqlite3")) as file:
+        file.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(StorageError, match=rf"format {version}, and its tables.*check --path"):
+        make(tmp_path).list_indexes()
+    assert f"format {version}" in make(tmp_path).check().findings[0].problem
+    assert make(tmp_path).check(repair=True).ok
+    assert make(tmp_path).check().findings == ()
+    assert make(tmp_path).get_by_ids("docs", ["v7"]) == expected
 
 
 def test_a_repair_keeps_the_values_of_an_index_whose_row_is_gone(make, tmp_path):
