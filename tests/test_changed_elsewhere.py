@@ -7,10 +7,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
+from llama_index.core.vector_stores.types import (
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+)
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
-from tests.stores import Call, async_call, both_ways, recorded
+from tests.stores import Call, async_call, both_ways, recorded, vector
 from tests.test_first_writes import other_client
 from vectorize_core import (
     PartialIndexError,
@@ -19,6 +23,7 @@ from vectorize_core import (
     VectorizeClient,
     layout,
 )
+from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes, Query
 from vectorize_core.local.server import BackgroundServer, Settings
 
@@ -172,13 +177,13 @@ async def test_a_search_looks_again_after_a_minute_and_no_sooner(
         assert await asked() == [Query]
     filtered: Any = {"filter": {"year": 1960}} if kind is LANGCHAIN else {}
     if filtered:
-        assert await asked(**filtered) == [ListMetadataIndexes, Query]
+        assert await asked(**filtered) == [ListMetadataIndexes, CountUncovered, Query]
     later(30)
     assert await asked(**filtered) == [Query]
     later(31)
     kinds = await asked(**filtered)
     assert kinds[-1] is Query
-    assert len(kinds) <= 3
+    assert len(kinds) <= 4
 
 
 @embedded
@@ -244,6 +249,41 @@ async def test_older_records_are_not_left_out_in_silence(
         assert left(client) == 0
 
 
+@both_stores
+@both_here
+async def test_a_search_that_may_read_all_leaves_nothing_out(
+    kind: Kind, client: VectorizeClient, call: Call
+) -> None:
+    store = await late(kind, call, client)
+    if kind is LANGCHAIN:
+        asked: Any = {"filter": {"year": 1960}, "unindexed": "scan"}
+        found = await kind.search(call, store, "text 1", **asked)
+    else:
+        query = VectorStoreQuery(
+            query_embedding=vector("text 1"), similarity_top_k=4, filters=equals(kind, 1960)
+        )
+        found = (await call(kind.over(client, unindexed="scan"), "query", query)).ids
+    assert found == await kind.search(call, store, "text 1")
+
+
+@both_stores
+@embedded
+@both_here
+@claims
+@pytest.mark.covering(2)
+async def test_a_metadata_index_that_was_made_again_makes_nothing_empty(
+    kind: Kind, client: VectorizeClient, call: Call, claim: Claim
+) -> None:
+    store = await filled(kind, call, client, metadata_indexes=YEAR)
+    assert await count(kind, call, store) == COUNT
+    other = other_client(client).index("docs")
+    other.delete_metadata_index("year")
+    other.create_metadata_index("year", "number")
+    with pytest.raises(PartialIndexError, match=r"'year'.*reindex_metadata\(\)"):
+        await claim(kind, call, store)
+    assert left(client) == COUNT
+
+
 @both_here
 async def test_a_search_warns_once_and_never_after_reindexing(
     client: VectorizeClient, call: Call
@@ -274,11 +314,11 @@ async def test_reindexing_adds_what_the_layout_lacks(
     for name, index_type in layout.METADATA_INDEXES.items():
         index.create_metadata_index(name, index_type)
     assert await call(store, "reindex_metadata", wait=True) == COUNT
-    for vector in index.iter(filter={"_vs_bucket": {"$gte": 0}}, unindexed="scan"):
-        assert vector.metadata is not None
-        assert vector.metadata["_vs_bucket"] == layout.bucket(vector.id)
-        assert vector.metadata["_vs_own"] is True
-        assert vector.metadata.get("_vs_ref") == ("doc" if kind is LLAMA_INDEX else None)
+    for kept in index.iter(filter={"_vs_bucket": {"$gte": 0}}, unindexed="scan"):
+        assert kept.metadata is not None
+        assert kept.metadata["_vs_bucket"] == layout.bucket(kept.id)
+        assert kept.metadata["_vs_own"] is True
+        assert kept.metadata.get("_vs_ref") == ("doc" if kind is LLAMA_INDEX else None)
     assert await kind.get(call, store, ["1", "2"]) == before
     if kind is LLAMA_INDEX:
         await call(store, "delete", "doc", verify=True)

@@ -82,6 +82,8 @@ class Service:
         self._snapshots = Snapshots(self._database, behavior)
         self._cursors = Cursors(behavior.cursor_lifetime)
         self._scrub = Scrub(self._database)
+        self._covering: set[tuple[int, int]] = set()
+        """Metadata indexes, each with its index's id, that hold every vector, also later ones."""
 
     def close(self) -> None:
         """Close the database; what was in memory is lost. Safe to call again."""
@@ -294,7 +296,14 @@ class Service:
         with self._reading(name) as (tx, index, now):
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             covering = live.get(property_name)
-            return filter_hints.count_uncovered(property_name, covering, vectors.scan(tx, index))
+            known = (index.id, covering.seq) if covering is not None else None
+            if known in self._covering:
+                return 0
+            stored = vectors.scan(tx, index)
+            count = filter_hints.count_uncovered(property_name, covering, stored)
+        if known is not None and not count:
+            self._covering.add(known)
+        return count
 
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
         """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""

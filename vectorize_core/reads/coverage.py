@@ -37,44 +37,59 @@ _ADVICE: Final = (
     "The service's filters do not find the others, which were written before it was live. Call "
     "reindex_metadata() of the store or index once, which writes every vector again"
 )
+_OR_SCAN: Final = "; or allow reading all records with unindexed='scan'"
 
 
-async def uncovered(io: Io, state: IndexState, plan: Plan) -> dict[str, str]:
-    """The properties by which a plan asks that may leave out vectors; and why, in words."""
+async def uncovered(
+    io: Io, state: IndexState, plan: Plan, *, known: Collection[str] = ()
+) -> dict[str, str]:
+    """The properties by which a plan asks that may leave out vectors; and why, in words.
+
+    Those that are ``known`` to do so are not looked at.
+    """
     indexed = await get_metadata_indexes(io, state)
     found: dict[str, str] = {}
-    for name in sorted(state.uncertain(plan.looked_up)):
+    for name in sorted(state.uncertain(plan.looked_up) - set(known)):
         # One without a metadata index at all is not this module's affair.
         if name in indexed:
             reason = await _reason(io, state, name, indexed[name])
             if reason is None:
                 state.covering.add(name)
             else:
-                found[name] = reason
+                found[name] = state.partial[name] = reason
     return found
 
 
-async def warn(io: Io, state: IndexState, plan: Plan) -> None:
-    """Warn, once for an index and property, that a search may leave out what matches better."""
-    if state.uncertain(plan.looked_up) <= state.warned:
-        return
-    for name, reason in (await uncovered(io, state, plan)).items():
+async def seen(io: Io, state: IndexState, plan: Plan) -> dict[str, str]:
+    """As `uncovered`, for a search: what was once found to leave out vectors still does."""
+    await uncovered(io, state, plan, known=state.partial)
+    names = state.uncertain(plan.looked_up)
+    return {name: reason for name, reason in state.partial.items() if name in names}
+
+
+def warn(state: IndexState, found: Mapping[str, str], *, scannable: bool) -> None:
+    """Warn, once for an index and property, that a search may leave out what matches better.
+
+    ``scannable`` says whether reading all records instead would help.
+    """
+    for name, reason in found.items():
         if name not in state.warned:
             state.warned.add(name)
             warnings.warn(
-                f"a search with a filter on {name!r} may leave out matches: {reason}. {_ADVICE}",
+                f"a search with a filter on {name!r} may leave out matches: {reason}. {_ADVICE}"
+                f"{_OR_SCAN if scannable else ''}",
                 PartialIndexWarning,
                 stacklevel=outside(),
             )
 
 
-def refuse(found: Mapping[str, str]) -> None:
+def refuse(found: Mapping[str, str], *, scannable: bool) -> None:
     """Raise that an answer that is to be complete would not be."""
     if found:
         name, reason = next(iter(found.items()))
         raise PartialIndexError(
-            f"what a filter on {name!r} matches cannot be told completely: {reason}. {_ADVICE}; "
-            "or allow reading all records with unindexed='scan'"
+            f"what a filter on {name!r} matches cannot be told completely: {reason}. {_ADVICE}"
+            f"{_OR_SCAN if scannable else ''}"
         )
 
 

@@ -206,7 +206,7 @@ async def honest_plan(
 
     What is to be all that matches (a filter, or if ``narrowed`` a namespace) is found by what the
     index is now, and not by metadata indexes that leave out vectors: `PartialIndexError`, unless
-    records may be read instead. If it is to be the best, there is a warning.
+    records may be read instead. If it is to be the best, there is a warning in place of the error.
     """
     known = claim != "all"
 
@@ -231,12 +231,14 @@ async def honest_plan(
         return plan
     if not state.uncertain(names):
         return plan
-    if claim == "best":
-        await coverage.warn(io, state, plan)
-        return plan
-    partial_ones = await coverage.uncovered(io, state, plan)
-    if unindexed == "error" or not plan.complete or not partial_ones.keys().isdisjoint(plan.within):
-        coverage.refuse(partial_ones)
+    look_up = coverage.seen if claim == "best" else coverage.uncovered
+    partial_ones = await look_up(io, state, plan)
+    scannable = plan.complete and partial_ones.keys().isdisjoint(plan.within)
+    if unindexed == "error" or not scannable:
+        if claim == "best":
+            coverage.warn(state, partial_ones, scannable=scannable)
+            return plan
+        coverage.refuse(partial_ones, scannable=scannable)
 
     async def others(*, refresh: bool = False) -> Mapping[str, IndexType]:
         found = await properties(refresh=refresh)

@@ -30,9 +30,9 @@ class IndexState:
     service may list them for a while.
 
     What is known of its metadata indexes: ``covering`` are found or made to hold every vector,
-    ``lapsed`` were once missing from a finished index, ``awaited`` were created by this client and
-    not listed since, and of ``warned`` the user was told that they hold only some vectors. All of
-    that is of the index created at ``known_of``.
+    ``partial`` were found to hold only some, for the given reason, and of ``warned`` the user was
+    told so; ``lapsed`` were once missing from a finished index, ``awaited`` were created by this
+    client and not listed since. All of that is of the index created at ``known_of``.
 
     ``creating`` is for the call that makes the index, or waits until it is made. ``began`` is
     True from when this client has created it, ``finished`` from when all the metadata indexes that
@@ -52,6 +52,7 @@ class IndexState:
     knows_coverage: bool = False
     """Whether the service can be asked which vectors a metadata index does not hold."""
     covering: set[str] = field(default_factory=set)
+    partial: dict[str, str] = field(default_factory=dict)
     lapsed: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
     warned: set[str] = field(default_factory=set)
@@ -77,7 +78,7 @@ class IndexState:
             self.forget()
         if details.created_on != self.known_of:
             self.known_of = details.created_on
-            for names in (self.covering, self.lapsed, self.awaited, self.warned):
+            for names in (self.covering, self.partial, self.lapsed, self.awaited, self.warned):
                 names.clear()
         self.details, self.details_at, self.missing_at = details, now, -math.inf
 
@@ -97,6 +98,9 @@ class IndexState:
             return found
         self.metadata_indexes, self.metadata_indexes_at = found, now
         self.awaited -= found.keys()
+        if self.knows_coverage:
+            # It is asked again: another client may have deleted one and made it again meanwhile.
+            self.covering.clear()
         self.covering &= found.keys()
         if self.finished:
             self.lapsed |= self.noted - found.keys()
@@ -105,7 +109,8 @@ class IndexState:
     def uncertain(self, names: Collection[str]) -> set[str]:
         """Those of ``names`` whose metadata indexes are not known to hold every vector."""
         unknown = set(names) - self.covering
-        return unknown - (self.noted - self.lapsed) if unknown else unknown
+        # A service that knows better is asked rather than the note.
+        return unknown if self.knows_coverage else unknown - (self.noted - self.lapsed)
 
     def check_same(self, created_on: datetime | None) -> None:
         """Raise `IndexReplacedError` if the index is known to have been created later."""
