@@ -148,7 +148,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     the dot product, and 1 / (1 + distance) for Euclidean distance.
 
     The settings are fields, which LlamaIndex writes into `to_dict`, ``repr`` and pickles. None of
-    them holds a secret: a store that is loaded takes its secrets from the environment.
+    them holds a secret: a store that is loaded takes its secrets from the environment. Those of
+    calls, such as ``wait`` and ``unindexed``, may be set later; the others are a
+    `ConfigurationError` then.
 
     Examples:
         .. code-block:: python
@@ -421,7 +423,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         ``doc_ids`` and ``node_ids`` restrict the search; an empty list does not. Nor do a
         retriever's ``node_ids`` that are ids of IndexNodes, ImageNodes and deleted nodes only:
         ``as_retriever()`` passes those that its index was ever given, and means all nodes.
-        ``strict_node_ids=True`` restricts it to them.
+        ``strict_node_ids=True`` restricts it to them. More ids than ``max_requests`` can read are
+        looked for among the nearest nodes instead.
 
         ``filters`` may also be this project's own (docs/filters.md). Options: ``namespace``,
         ``vectorize_filter``, ``unindexed``, ``max_requests`` (100), ``strict_node_ids`` and those
