@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 import traceback
@@ -21,6 +22,7 @@ from vectorize_core.local import Service
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.models import IndexConfig, Vector
 from vectorize_core.sqlite.file import SqliteFile
+from vectorize_core.texts.keeping import Removals
 from vectorize_core.transport.io import run
 
 pytestmark = [
@@ -253,8 +255,26 @@ def test_what_is_never_ready_is_read_only_in_the_child(
     service.close()
 
 
-def test_locks_are_free_in_the_child() -> None:
+def uses_the_lock(lock: threading.Lock) -> None:
+    assert lock.acquire(timeout=1)
+    lock.release()
+
+
+def of_its_own() -> tuple[threading.Lock, Callable[[], object]]:
     lock = forks.lock()
+    return lock, lambda: uses_the_lock(lock)
+
+
+def of_removals() -> tuple[threading.Lock, Callable[[], object]]:
+    removals = Removals()
+    return removals._lock, lambda: removals.note_own(["a"])
+
+
+@pytest.mark.parametrize("made", [of_its_own, of_removals])
+def test_locks_are_free_in_the_child(
+    made: Callable[[], tuple[threading.Lock, Callable[[], object]]],
+) -> None:
+    lock, use = made()
     holding, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -268,13 +288,12 @@ def test_locks_are_free_in_the_child() -> None:
     threading.Timer(0.1, release.set).start()
 
     def in_child() -> None:
-        assert lock.acquire(timeout=1)
-        lock.release()
+        signal.alarm(5)
+        use()
 
     forked(in_child)
     thread.join()
-    assert lock.acquire(timeout=1)
-    lock.release()
+    uses_the_lock(lock)
     forked(in_child)
 
 

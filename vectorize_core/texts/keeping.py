@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
 
-from vectorize_core import jsontext, layout
+from vectorize_core import forks, jsontext, layout
 from vectorize_core.errors import At, InvalidVectorError, WaitTimeoutError
 from vectorize_core.layout import Record
 from vectorize_core.reads.by_id import get_many
@@ -283,7 +282,7 @@ class Removals:
     def __init__(self) -> None:
         self.own: dict[str, None] = {}
         self._due: list[tuple[float, Found]] = []
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def __reduce__(self) -> tuple[object, ...]:
         # In another process nothing is due: what this one leaves, it removes itself.
