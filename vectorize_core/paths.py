@@ -86,7 +86,10 @@ def storage_error(error: OSError, what: str, place: str) -> StorageError:
     at = place if error.filename is None else os.fsdecode(error.filename)
     if error.errno in _FULL:
         return no_space(what, place)
-    if error.errno == errno.EROFS:
+    link = _no_directory(at)
+    if os.path.islink(link) and not os.path.exists(link) and error.errno != errno.ELOOP:
+        says = f"{link} is a symbolic link to {os.readlink(link)}, which does not exist"
+    elif error.errno == errno.EROFS:
         says = f"{at} is on a read-only file system. Give a place that can be written to"
     elif error.errno in _NO_WRITING:
         says = (
@@ -101,7 +104,7 @@ def storage_error(error: OSError, what: str, place: str) -> StorageError:
     elif error.errno == errno.ENAMETOOLONG:
         says = f"the path {at} is too long for this file system. Give a shorter one"
     elif error.errno == errno.ENOTDIR or isinstance(error, FileExistsError):
-        says = f"{_file_in(at)} is a file where a directory belongs. Give another path"
+        says = f"{_no_directory(at)} is a file where a directory belongs. Give another path"
     elif error.errno == errno.EISDIR:
         says = f"{at} is a directory where a file belongs. Give another path, or move it away"
     elif error.errno == errno.ELOOP:
@@ -119,9 +122,9 @@ def _user() -> str:
     return f"uid {os.geteuid()}" if hasattr(os, "geteuid") else "of the process"
 
 
-def _file_in(path: str) -> str:
-    """The part of ``path`` that is a file, the outermost."""
+def _no_directory(path: str) -> str:
+    """The part of ``path`` that is there and no directory, the outermost."""
     for part in reversed([Path(path), *Path(path).parents]):
-        if part.is_file():
+        if os.path.lexists(part) and not part.is_dir():
             return str(part)
     return path

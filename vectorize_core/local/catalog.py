@@ -165,8 +165,7 @@ def create(
     tx: Connection, name: str, config: IndexConfig, description: str, now: float
 ) -> IndexDetails:
     """Create an index; its name may be that of a deleted one."""
-    if _select(tx, "WHERE name = ?", name):
-        raise faults.index_exists(name)
+    check_new(tx, name)
     tx.execute(
         "INSERT INTO indexes (name, dimensions, metric, description, created, submitted) "
         "VALUES (?, ?, ?, ?, ?, ?)",
@@ -175,6 +174,12 @@ def create(
     seal(tx, "indexes", tx.execute("SELECT last_insert_rowid()").fetchone()[0])
     tx.execute("UPDATE storage SET indexes = indexes + 1")
     return find(tx, name).details()
+
+
+def check_new(tx: Connection, name: str) -> None:
+    """Raise a fault if there is an index of that name."""
+    if _select(tx, "WHERE name = ?", name):
+        raise faults.index_exists(name)
 
 
 def find(tx: Connection, name: str) -> Index:

@@ -145,6 +145,9 @@ class Service:
         validation.index_name(name)
         config = validation.index_config(config)
         validation.description(description)
+        with self._database.reading() as tx:
+            # Before it needs to write, which it may not be able to.
+            catalog.check_new(tx, name)
         with self._database.writing() as tx:
             return catalog.create(tx, name, config, description, self._clock())
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -58,15 +59,26 @@ class Directory:
         flags |= getattr(os, "O_BINARY", 0)
         if self._descriptor is None:
             return os.open(os.path.join(self.path, name), flags, 0o666)
-        return os.open(name, flags, 0o666, dir_fd=self._descriptor)
+        with self._naming(name):
+            return os.open(name, flags, 0o666, dir_fd=self._descriptor)
 
     def remove(self, name: str) -> None:
         """Delete a file in it, if there is one."""
         with suppress(FileNotFoundError):
             if self._descriptor is None:
                 os.unlink(os.path.join(self.path, name))
-            else:
+                return
+            with self._naming(name):
                 os.unlink(name, dir_fd=self._descriptor)
+
+    @contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        """Name a file in errors by its whole path."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = os.path.join(self.path, name)
+            raise
 
     def sync(self) -> None:
         """Make the name of a new file survive a loss of power too."""

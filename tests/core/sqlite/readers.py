@@ -81,6 +81,13 @@ def create(path: str) -> object:
         return client.create_index("new", dimensions=32)
 
 
+def create_again(path: str) -> object:
+    from vectorize_core import VectorizeClient
+
+    with VectorizeClient.local(path) as client:
+        return client.create_index("docs", dimensions=32, exist_ok=True).name
+
+
 def compact(path: str) -> object:
     from vectorize_core.local import Service
 
@@ -141,7 +148,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     call.__name__: call
     for call in (
         *(search, texts, databases, langchain, llama_index, upsert, put_text, write_database),
-        *(create, compact, check, resume, command, command_delete, server),
+        *(create, create_again, compact, check, resume, command, command_delete, server),
     )
 }
 

@@ -99,6 +99,23 @@ def test_a_place_that_cannot_be_used(
     assert str(place) in str(caught.value) or str(place.parent) in str(caught.value)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (os.devnull, r"p.v is a file where a directory belongs"),
+        ("nowhere", r"p.v is a symbolic link to nowhere, which does not exist"),
+    ],
+)
+@pytest.mark.parametrize("use", [u for n, u in USES.items() if "writing" in n])
+def test_a_link_that_leads_to_no_directory(
+    place: Path, target: str, says: str, use: Callable[[Path], object]
+) -> None:
+    place.symlink_to(target)
+    with pytest.raises(StorageError, match=says):
+        use(place)
+
+
 @wrong
 @both_stores
 @both_ways

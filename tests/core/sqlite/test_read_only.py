@@ -72,6 +72,7 @@ ANSWERS = {
     "databases": [[1]],
     "command": [0, ["a", "b"]],
     "check": True,
+    "create_again": "docs",
 }
 
 
@@ -93,7 +94,7 @@ def test_a_directory_that_cannot_be_written_is_searched(place: Path, state: str)
         assert (place / "vectorize.sqlite3-wal").stat().st_size > 4_096
     locked(place)
     before = names(place)
-    got = call(place, "search", "texts", "databases", "command", "check")
+    got = call(place, *ANSWERS)
     assert got["found"] == ANSWERS
     assert names(place) == before
     assert [line for line in got["log"] if "open read-only" in line and str(place) in line] == [
@@ -145,6 +146,16 @@ def test_a_directory_that_may_not_be_read_is_no_empty_one(place: Path) -> None:
     for name, (kind, says) in got.items():
         assert kind == "StorageError", name
         assert "permission" in says, name
+
+
+def test_a_file_of_values_that_may_not_be_read_is_named_by_its_path(place: Path) -> None:
+    fill(place)
+    (values,) = place.glob("vectors-*.f32")
+    values.chmod(0)
+    place.chmod(0o777)
+    for name, (kind, says) in call(place, "search", "upsert")["found"].items():
+        assert kind == "StorageError", name
+        assert f"this process may not use {values} (" in says, name
 
 
 def test_a_place_where_nothing_can_be_made(place: Path) -> None:
