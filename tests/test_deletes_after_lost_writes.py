@@ -17,7 +17,7 @@ from tests.test_many_deletes import World
 from vectorize_core import Behavior, PartialWriteError, RequestTimeoutError, VectorizeClient
 from vectorize_core.api.operations import Op, Upsert
 
-ROWS: list[Row] = [(f"id-{n}", f"text {n}", {}) for n in range(3)]
+ROWS: list[Row] = [(f"id-{n}", f"text {n}", {"n": 1}) for n in range(3)]
 LIFETIME = 120.0
 
 
@@ -162,7 +162,7 @@ async def test_by_ids_what_may_have_been_written_is_deleted(world: World, call: 
     assert world.client.index("docs").info().vector_count == 0
 
 
-@pytest.mark.parametrize("what", ["document", "everything"])
+@pytest.mark.parametrize("what", ["document", "everything", "filter"])
 async def test_embedded_what_a_cancelled_write_still_does_is_deleted_too(what: str) -> None:
     with VectorizeClient.local(behavior=Behavior()) as client:
         client.create_index("docs", dimensions=DIMENSIONS)
@@ -182,9 +182,11 @@ async def test_embedded_what_a_cancelled_write_still_does_is_deleted_too(what: s
         with pytest.raises(asyncio.CancelledError):
             await writing
         service.upsert = upsert
-        deleting = asyncio.ensure_future(
-            store.adelete("doc") if what == "document" else store.aclear()
-        )
+        if what == "filter":
+            deleting = store.adelete_nodes(filters={"n": 1}, unindexed="scan")
+        else:
+            deleting = store.adelete("doc") if what == "document" else store.aclear()
+        deleting = asyncio.ensure_future(deleting)
         await asyncio.wait([deleting], timeout=0.1)
         open_.set()
         await deleting

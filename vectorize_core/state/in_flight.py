@@ -11,9 +11,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Collection, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from vectorize_core import jsontext
 from vectorize_core.models import Vector
@@ -39,6 +40,7 @@ class InFlight:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._owners: dict[str, object] = {}
+        self._running: set[Future[Any]] = set()
         self._lost: deque[_Lost] = deque()
         self._lost_ids = 0
         self._any_until = 0.0
@@ -70,6 +72,22 @@ class InFlight:
             for taken in ids:
                 if self._owners.get(taken) is owner:
                     del self._owners[taken]
+
+    def release_after(self, running: Future[Any], owner: object, ids: Collection[str]) -> None:
+        """`release` when a request that was interrupted has ended in its thread."""
+        self._check_process()
+        self._running.add(running)
+
+        def end(_: Future[Any]) -> None:
+            self.release(owner, ids)
+            self._running.discard(running)
+
+        running.add_done_callback(end)
+
+    async def is_quiet(self) -> bool:
+        """Whether no request that was interrupted goes on in a thread."""
+        self._check_process()
+        return not self._running
 
     def lose(self, kind: str, written: Mapping[str, Vector | None], until: float) -> None:
         """Note that a request got no answer, and may be carried out ``until`` then.

@@ -146,6 +146,9 @@ async def wait_for_own(
     """
     check_waits("visible", wait_timeout)
     own = state.own_writes
+    if to_delete:
+        # What a cancelled write still does in its thread is to be found too.
+        await Polling(io, wait_timeout).until(state.in_flight.is_quiet)
     writes = latest(own.undeleted() if to_delete else own.pending())
     if writes:
         wait = _Wait(io, state, writes, "visible", wait_timeout, proof=False, purpose=purpose)

@@ -169,8 +169,7 @@ class Batcher:
         if batch.running is None:
             self._in_flight.release(batch, batch.sent)
         else:
-            release = self._in_flight.release
-            batch.running.add_done_callback(lambda _: release(batch, batch.sent))
+            self._in_flight.release_after(batch.running, batch, batch.sent)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches until the input ends, or until one shares an id with an unsettled one.
