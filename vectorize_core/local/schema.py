@@ -17,7 +17,8 @@ FORMAT: Final = 3
 """Version of the tables below and of the files of values, kept in ``user_version``.
 
 In format 1 the values were in the table of vectors; in format 2 files did not name their database.
-A new format must change a table or a column: by that it is told from a damaged ``user_version``.
+A damaged ``user_version`` is told from another format by the tables and columns. The next format is
+not doubted.
 """
 SLOT_BITS: Final = 40
 """The bits of a slot. A vector's key is the id of its index followed by its slot."""
@@ -146,7 +147,8 @@ def prepare(
     connection.create_function("of_values", 1, of_values, deterministic=True)
     connection.create_function("placed", 3, placed, deterministic=True)
     version = _version(connection)
-    if version != FORMAT and _columns(connection) == _our_columns():
+    doubtful = version > FORMAT + 1 or (writes and version < FORMAT)
+    if doubtful and _columns(connection) == _our_columns():
         # Again, because another process may have made or upgraded them meanwhile.
         version = _version(connection)
         if version != FORMAT:

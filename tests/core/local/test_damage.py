@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -172,11 +173,13 @@ def test_a_damaged_vector_that_was_nearly_found_is_named(make, tmp_path, monkeyp
     # The last bit of a number: which of them is the nearest can depend on it.
     flip(only(tmp_path, "*.f32"), 7 * DIMENSIONS * 4, bit=1)
     service = make(tmp_path)
+    call = (
+        partial(service.query_many, "docs", [same, same])
+        if many
+        else partial(service.query, "docs", vector=same)
+    )
     with pytest.raises(StorageError, match="'v7'"):
-        if many:
-            service.query_many("docs", [same, same], top_k=1)
-        else:
-            service.query("docs", vector=same, top_k=1)
+        call(top_k=1)
 
 
 def until(condition):
