@@ -187,7 +187,7 @@ async def test_embedded_what_a_cancelled_write_still_does_is_deleted_too(what: s
         else:
             deleting = store.adelete("doc") if what == "document" else store.aclear()
         deleting = asyncio.ensure_future(deleting)
-        await asyncio.wait([deleting], timeout=0.1)
+        await asyncio.wait([deleting], timeout=0.4)
         open_.set()
         await deleting
         assert await store.acount() == 0
