@@ -2,9 +2,11 @@
 
 import logging
 import os
+import secrets
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
 
+from vectorize_core import jsontext
 from vectorize_core.local import catalog, compaction, integrity, repairing, salvage, schema
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.integrity import CheckReport, Finding
@@ -17,6 +19,7 @@ from vectorize_core.local.storage import (
     missing_database,
 )
 from vectorize_core.local.value_store import FLOAT_BYTES
+from vectorize_core.local.vectors import VectorRow
 
 _log = logging.getLogger(__name__)
 
@@ -150,6 +153,7 @@ def _repair(database: Database) -> Repair:
             # Before anything is written under the names of these files.
             aside = database.value_stores.set_aside(catalog.generations(tx))
         done = repairing.repair(tx, database.value_stores)
+        _keep_removed(database, done.removed)
         before = {(index.id, index.generation) for index in done.replaced}
         current = catalog.generations(tx) | before
         if done.lacks_indexes:
@@ -163,6 +167,22 @@ def _repair(database: Database) -> Repair:
         done.findings.insert(0, Finding(None, database.lost_commits, repaired=True))
         done.findings += _set_aside(aside)
     return done
+
+
+def _keep_removed(database: Database, rows: list[VectorRow]) -> None:
+    """Write down the records that a repair removes, for their metadata can hold their texts."""
+    if rows and database.directory is not None:
+        place = database.directory / f"removed-{secrets.token_hex(4)}.jsonl"
+        place.write_bytes(
+            b"".join(
+                jsontext.dumps(
+                    {"id": row.id, "namespace": row.namespace, "metadata": row.parsed_metadata()}
+                )
+                + b"\n"
+                for row in rows
+            )
+        )
+        _log.warning("what was kept with %d vectors without values is in %s", len(rows), place)
 
 
 def _set_aside(names: list[str]) -> list[Finding]:

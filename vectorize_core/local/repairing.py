@@ -54,6 +54,8 @@ class Repair:
     findings: list[Finding] = field(default_factory=list)
     replaced: list[Index] = field(default_factory=list)
     """Indexes as they were, whose former generations can be removed after the commit."""
+    removed: list[VectorRow] = field(default_factory=list)
+    """Intact records that were removed because their values are lost."""
     lacks_indexes: bool = False
     """Whether rows of indexes are gone, whose values may still be there."""
 
@@ -212,6 +214,7 @@ def _repair_index(
     if intact and not damage:
         return
     values, lost = _restore(tx, damage)
+    done.removed += [row for row in lost if row.intact]
     tx.executemany("DELETE FROM vectors WHERE key = ?", ((row.key,) for row in lost))
     # Rows whose slots do not exist are deleted; all others are moved.
     tx.execute(

@@ -1,6 +1,7 @@
 """Each file damaged in each way: right answers or errors in words, and all is named and saved."""
 
 import gc
+import json
 import logging
 import os
 import shutil
@@ -388,6 +389,17 @@ def test_a_damaged_format_is_told_from_another_format(make, tmp_path, version):
     assert make(tmp_path).check(repair=True).ok
     assert make(tmp_path).check().findings == ()
     assert make(tmp_path).get_by_ids("docs", ["v7"]) == expected
+
+
+def test_a_repair_writes_down_the_records_whose_values_are_lost(make, tmp_path):
+    filled(make, tmp_path).close()
+    only(tmp_path, "*.f32").unlink()
+    assert make(tmp_path).check(repair=True).ok
+    lines = only(tmp_path, "removed-*.jsonl").read_text().splitlines()
+    kept = {record["id"]: record for record in map(json.loads, lines)}
+    assert len(kept) == 50
+    wanted = vector(7, 0)
+    assert kept["v7"] == {"id": "v7", "namespace": wanted.namespace, "metadata": wanted.metadata}
 
 
 def test_a_repair_keeps_the_values_of_an_index_whose_row_is_gone(make, tmp_path):
