@@ -58,6 +58,10 @@ def test_query_with_everything(run: Any, place: Any, vector_text: str, tmp_path:
     wanted += ["--metadata", "all", "--values", "--namespace", "n"]
     (match,) = json.loads(run("query", "docs", *place.options, *wanted, "--json").stdout)
     assert (match["id"], match["namespace"], match["metadata"]) == ("c", "n", {"year": 1980})
+    # A shell leaves ~ after an equals sign to the command.
+    home = ["--vector-file=~/vector.json", *wanted[2:]]
+    env = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    assert json.loads(run("query", "docs", *place.options, *home, "--json", env=env).stdout)
     assert match["values"][2] == 1
     plain = run("query", "docs", *place.options, *wanted).stdout.rstrip("\n").split("\t")
     assert plain[1:4] == ["c", "n", '{"year":1980}']

@@ -102,7 +102,7 @@ def _query_vector(vector: str | None, vector_id: str | None, file: str | None) -
     if file == "-":
         return _values(sys.stdin.buffer.read(), option)
     try:
-        return _values(Path(file).read_bytes(), option)
+        return _values(Path(file).expanduser().read_bytes(), option)
     except OSError as error:
         raise typer.BadParameter(f"{option}: {error.strerror}") from None
 
