@@ -347,6 +347,16 @@ def test_a_bad_index_name_is_refused_by_the_constructor(
         kind.make(index_name=name, **where)
 
 
+@both_stores
+@pytest.mark.parametrize("name", ["_vs_ref", "_vs_own", "_vs_bucket"])
+def test_another_type_for_a_property_of_the_layout_is_refused_by_the_constructor(
+    kind: Kind, name: str
+) -> None:
+    other = "string" if name == "_vs_bucket" else "number"
+    with pytest.raises(InvalidInputError, match=f"'{name}' belongs to the record layout"):
+        kind.make(index_name="docs", path=":memory:", metadata_indexes={name: other})
+
+
 @pytest.mark.parametrize("name", [*BAD_NAMES, ["docs"], None], ids=repr)
 async def test_a_bad_index_name_is_refused_by_a_client(client: VectorizeClient, name: Any) -> None:
     sent = recorded(client)

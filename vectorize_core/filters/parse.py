@@ -54,6 +54,7 @@ _SYNONYMS: Final = {
 }
 _DEEPEST: Final = 100
 _SHOWN: Final = (datetime, date, time, timedelta, UUID)
+_AS_THEY_ARE: Final = {*jsontext.SCALARS, dict}
 _SCALARS: Final = "a string, a number, a boolean, None, a date, a time, a UUID or an enum of those"
 
 
@@ -108,7 +109,7 @@ def _filters(given: Any, place: str, depth: int) -> list[Expression]:
 
 def _property(path: str, given: Any, place: str, depth: int) -> Expression:
     """The tests of one property: a value to be equal to, or operators."""
-    if isinstance(simplified(given), (list, tuple, set, frozenset)):
+    if isinstance(_plain(given), (list, tuple, set, frozenset)):
         meant = _meant(path, _JOINING)
         raise InvalidFilterError(
             f"{place} got a {type(given).__name__}: "
@@ -195,7 +196,7 @@ def build_test(path: Any, operator: Operator, operand: Any, *, place: str | None
 def build_between(path: Any, bounds: Any, *, place: str | None = None) -> Expression:
     """The test for a range from the first bound to the second, both included."""
     place = place if place is not None else f"{path}.$between"
-    pair = simplified(bounds)
+    pair = _plain(bounds)
     if not isinstance(pair, (list, tuple)) or len(pair) != 2:
         raise _refusal(place, "a list of two bounds", bounds)
     lower, upper = pair
@@ -221,7 +222,7 @@ def _operand(operator: Operator, operand: Any, place: str) -> Any:
             items = enumerate(each(operand, place))
             return tuple(_value(item, f"{place}[{i}]") for i, item in items)
         case "$exists":
-            present = simplified(operand)
+            present = _plain(operand)
             if not isinstance(present, bool):
                 raise _refusal(place, "True or False", operand)
             return present
@@ -248,8 +249,13 @@ def _pattern(operand: Any, place: str) -> str:
     return pattern
 
 
+def _plain(given: Any) -> Any:
+    """What stands for a value where it is stored; most are as they are."""
+    return given if type(given) in _AS_THEY_ARE else simplified(given)
+
+
 def _value(given: Any, place: str) -> Any:
-    value = simplified(given)
+    value = _plain(given)
     kind = type(value)
     if kind in (list, tuple):
         return tuple(_value(item, f"{place}[{i}]") for i, item in enumerate(value))

@@ -49,6 +49,7 @@ class StoreIndex:
         if self.metric is not None:
             lifecycle.check_metric(self.metric)
         lifecycle.check_metadata_indexes(self.name, self._promised)
+        lifecycle.with_layout(self._promised)
 
     def owning(self, owned: bool) -> Self:
         """This index, with a connection that the store is or is not to close."""

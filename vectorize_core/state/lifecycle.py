@@ -110,7 +110,7 @@ async def create_index(
         check_metadata_indexes(state.name, metadata_indexes)
         wanted = dict(metadata_indexes)
     if record_layout:
-        wanted = _with_layout(wanted)
+        wanted = with_layout(wanted)
     check_metadata_indexes(state.name, wanted)
     if record_layout:
         description = layout.note(description, wanted)
@@ -153,7 +153,7 @@ async def create_missing(
     second to another client, until the index is finished.
     """
     config = _config(dimensions, metric if metric is not None else "cosine", None)
-    wanted = _with_layout(metadata_indexes)
+    wanted = with_layout(metadata_indexes)
     check_metadata_indexes(state.name, wanted)
     op = CreateIndex(state.name, config, layout.note("", wanted))
     async with state.creating.alone(io, DEFAULT_WAIT_TIMEOUT):
@@ -307,7 +307,8 @@ def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> In
     return IndexConfig(dimensions, metric)
 
 
-def _with_layout(wanted: Mapping[str, IndexType]) -> dict[str, IndexType]:
+def with_layout(wanted: Mapping[str, IndexType]) -> dict[str, IndexType]:
+    """Also the metadata indexes of the record layout; their types are not to choose."""
     for name, index_type in layout.METADATA_INDEXES.items():
         if wanted.get(name, index_type) != index_type:
             raise InvalidInputError(
