@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
@@ -28,12 +29,15 @@ class LangChainEmbedder(Embedder):
         self, io: Io, texts: Sequence[str], /, *, as_queries: bool = False
     ) -> list[list[float]]:
         """The embeddings of ``texts``, in order."""
-        model, given = self.model, list(texts)
         if not as_queries:
-            return await io.either(
-                lambda: model.embed_documents(given), lambda: model.aembed_documents(given)
-            )
-        return [
-            await io.either(partial(model.embed_query, text), partial(model.aembed_query, text))
-            for text in given
-        ]
+            found: list[list[float]] = await self._embedded(io, "embed_documents", list(texts))
+            return found
+        return [await self._embedded(io, "embed_query", text) for text in texts]
+
+    async def _embedded(self, io: Io, method: str, given: object) -> Any:
+        blocking = partial(getattr(self.model, method), given)
+        awaited = getattr(self.model, f"a{method}", None)
+        if awaited is None:
+            # It only has the methods that the constructor asks for.
+            return await io.offload(blocking)
+        return await io.either(blocking, partial(awaited, given))

@@ -14,7 +14,7 @@ from typing import Any
 from vectorize_core.local import checksums
 
 _POLYNOMIAL = 0xEDB88320
-_NUMBER_BITS = 48
+_NUMBER_BITS = 63
 
 
 def in_bytes(data: bytes, checksum: int) -> bytes | None:
