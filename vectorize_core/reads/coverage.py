@@ -98,8 +98,16 @@ async def _reason(io: Io, state: IndexState, name: str, index_type: IndexType) -
     index = f"of the index {state.name!r} the metadata index on {name!r}"
     if state.knows_coverage:
         count = await io.call(CountUncovered(state.name, name))
-        return f"{index} does not hold {count} vectors that have the property" if count else None
+        if count:
+            return f"{index} does not hold {count} vectors that have the property"
+        if name != layout.REF:
+            return None
     sample = await _sample(io, state)
+    if name == layout.REF:
+        # Written only where it is indexed: a node that was there before does not even have it.
+        bare = [v.id for v in sample.vectors if _lacks_ref(v)]
+        if bare or state.knows_coverage:
+            return f"{index} does not hold the vector {bare[0]!r}, for one" if bare else None
     having = [vector for vector in sample.vectors if _is_of_type(vector, name, index_type)]
     verdicts = await _looked_up(io, state, name, index_type, having)
     missing = [vector_id for vector_id, is_found in verdicts.items() if not is_found]
@@ -184,6 +192,12 @@ def _has_room(vector: Vector, matches: Sequence[Match], metric: Metric) -> bool:
     own = float(scoring.scores(metric, vector.values[np.newaxis], vector.values)[0])
     worse = own - matches[-1].score if metric == "cosine" else matches[-1].score - own
     return worse > _ROUNDING * max(abs(own), 1.0)
+
+
+def _lacks_ref(vector: Vector) -> bool:
+    return layout.REF not in (vector.metadata or {}) and (
+        layout.decode(vector.id, vector.metadata).node is not None
+    )
 
 
 def _is_of_type(vector: Vector, name: str, index_type: IndexType) -> bool:
