@@ -104,7 +104,7 @@ TAKEN: dict[str, tuple[Any, Any]] = {
 }
 REFUSED: dict[str, tuple[Any, str]] = {
     "pandas.NaT": (NaT(2024, 5, 1), "NaT.*missing value, for which None stands"),
-    "numpy's NaT": (np.datetime64("NaT"), "NaT.*missing value"),
+    "numpy's NaT": (np.datetime64("NaT", "s"), "NaT.*missing value"),
     "nanoseconds": (
         type("Fine", (Timestamp,), {"nanosecond": 1})(2024, 5, 1),
         "has nanoseconds.*Round it",
