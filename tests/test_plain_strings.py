@@ -139,7 +139,16 @@ def test_metadata_of_an_index_holds_near_types(
 
 @pytest.mark.parametrize(
     "bad",
-    [date(2026, 1, 2), (1, 2), {1}, float("nan"), 2**70, object(), {1: 2}, np.datetime64("NaT", "s")],
+    [
+        date(2026, 1, 2),
+        (1, 2),
+        {1},
+        float("nan"),
+        2**70,
+        object(),
+        {1: 2},
+        np.datetime64("NaT", "s"),
+    ],
 )
 def test_metadata_of_an_index_that_json_lacks_is_refused_by_position_and_key(
     client: VectorizeClient, bad: Any
