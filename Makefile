@@ -31,7 +31,8 @@ suite: $(VENV)/dev.stamp
 	@echo "pytest: the whole suite"
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# Half an hour on two cores: every case of every matrix, and twenty times as many examples.
+# An hour or more on two cores: every case of every matrix, 200 seeds of every stress test, and
+# twenty times as many examples.
 nightly: $(VENV)/dev.stamp
 	@VECTORIZE_NIGHTLY=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
