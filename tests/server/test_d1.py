@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.server.helpers import Peer, fault_of, result_of
 from vectorize_core.local import d1_databases
+from vectorize_core.local.faults import ServiceFault
 
 Serve = Callable[..., Peer]
 
@@ -227,3 +229,28 @@ def test_texts_are_kept_in_the_directory(serve: Serve, tmp_path: Path) -> None:
     D1(serve(data=tmp_path)).rows("CREATE TABLE t (id TEXT)")
     assert (tmp_path / "d1" / "texts.sqlite3").exists()
     assert D1(serve(data=tmp_path)).rows("SELECT * FROM t") == []
+
+
+def test_a_request_is_interrupted_from_another_thread() -> None:
+    databases = d1_databases.D1Databases(":memory:")
+    timer = threading.Timer(0.1, databases.interrupt)
+    timer.start()
+    with pytest.raises(ServiceFault, match="is closing"):
+        databases.get("a").run([(ENDLESS, ())])
+    timer.join()
+    assert databases.get("a").run([("SELECT 1", ())])[0][1] == [(1,)]
+
+
+def test_a_long_statement_breathes_and_what_that_raises_ends_it() -> None:
+    breaths = []
+
+    def breathe() -> None:
+        breaths.append(1)
+        if len(breaths) == 5:
+            raise KeyError("enough")
+
+    database = d1_databases.D1Databases(":memory:").get("a")
+    with pytest.raises(KeyError, match="enough"):
+        database.run([(ENDLESS, ())], breathe)
+    assert len(breaths) == 5
+    assert database.run([("SELECT 1", ())])[0][1] == [(1,)]

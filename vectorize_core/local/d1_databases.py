@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,27 +57,53 @@ class D1Database:
 
     def __init__(self, path: str | None) -> None:
         self._deadline = math.inf
+        self._running: sqlite3.Connection | None = None
+        self._breathe: Callable[[], None] | None = None
+        self._ended_by: BaseException | None = None
         self._file = SqliteFile(path, "the D1 database", self._prepare, one_link=True)
 
-    def run(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Result]:
-        """Carry out the statements in one transaction; a result for each."""
+    def run(
+        self,
+        statements: Sequence[tuple[str, Sequence[Any]]],
+        breathe: Callable[[], None] | None = None,
+    ) -> list[Result]:
+        """Carry out the statements in one transaction; a result for each.
+
+        ``breathe`` is called every few milliseconds of a statement that takes longer, in the thread
+        of the caller. It may wait, and what it raises ends the request.
+        """
         reads = all(_READS.match(sql) for sql, _ in statements)
         with self._file.reading() if reads else self._file.writing() as tx:
             self._deadline = time.monotonic() + MAX_SECONDS
+            self._breathe, self._ended_by, self._running = breathe, None, tx
             tx.set_authorizer(_authorize)
             try:
-                results = [_execute(tx, sql, params) for sql, params in statements]
+                results = []
+                for sql, params in statements:
+                    if self._ended_by is not None:
+                        raise self._ended_by
+                    results.append(_execute(tx, sql, params))
                 tx.set_authorizer(None)
                 if not reads:
                     tx.commit()
             except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+                if self._ended_by is not None:
+                    raise self._ended_by from None
                 if is_of_storage(error):
                     raise
                 raise ServiceFault(400, _SQL_ERROR, f"{error}: SQLITE_ERROR") from None
             finally:
-                tx.set_authorizer(None)
+                self._running = self._breathe = None
                 self._deadline = math.inf
+                tx.set_authorizer(None)
             return results
+
+    def interrupt(self) -> None:
+        """End the request that is being carried out, if there is one, with a fault; any thread."""
+        running = self._running
+        if running is not None:
+            self._ended_by = faults.refused("the server is closing", status=503)
+            running.interrupt()
 
     def close(self) -> None:
         """Close it, once a request that is being carried out has ended."""
@@ -87,7 +113,17 @@ class D1Database:
         connection.execute("PRAGMA foreign_keys = ON")
         for limit, most in _LIMITS.items():
             connection.setlimit(limit, most)
-        connection.set_progress_handler(lambda: time.monotonic() > self._deadline, 10_000)
+        connection.set_progress_handler(self._go_on, 10_000)
+
+    def _go_on(self) -> bool:
+        """Whether SQLite shall end the statement."""
+        if self._breathe is not None and self._ended_by is None:
+            try:
+                self._breathe()
+            except BaseException as error:
+                # An exception would be lost in SQLite.
+                self._ended_by = error
+        return self._ended_by is not None or time.monotonic() > self._deadline
 
 
 class D1Databases:
@@ -111,6 +147,11 @@ class D1Databases:
             if name not in self._open and len(self._open) >= MAX_DATABASES:
                 raise faults.refused("too many databases", status=429)
             return self._open.setdefault(name, made)
+
+    def interrupt(self) -> None:
+        """End all requests that are being carried out with a fault; from any thread."""
+        for database in list(self._open.values()):
+            database.interrupt()
 
     def release(self) -> None:
         """Close the files until they are needed again; what is in memory stays."""
