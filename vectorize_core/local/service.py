@@ -103,6 +103,14 @@ class Service:
         self._snapshots.clear()
         workers.stop()
 
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written."""
+        return self._database.is_empty()
+
+    def open_files(self) -> int:
+        """How many files are open, at most."""
+        return self._database.open_files()
+
     def compact(self, name: str | None = None) -> int:
         """Free the slots of deleted and replaced vectors in one index or all; returns how many.
 
@@ -433,6 +441,7 @@ class Service:
                 # Where nothing can be written, what is due stays so.
                 if self._database.is_read_only or settled:
                     yield tx, index, now
+                    self._snapshots.was_read(index)
                     return
             # Due mutations are committed before they are read: a snapshot must not be undone.
             with self._writing(name):

@@ -70,6 +70,12 @@ class Snapshots:
         if known is not None:
             self.value_stores.release(known.index.id, known.index.generation + 1)
 
+    def was_read(self, index: Index) -> None:
+        """Free those of the indexes that were read longest ago, if too many files are mapped."""
+        for index_id in self.value_stores.was_read(index.id, index.generation):
+            for name in [n for n, known in self._latest.items() if known.index.id == index_id]:
+                del self._latest[name]
+
     def clear(self) -> None:
         """Free all snapshots, and with them the files that they map."""
         self._latest.clear()

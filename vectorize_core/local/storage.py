@@ -68,6 +68,17 @@ class Database:
         self._check_open()
         return self._file.exists()
 
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written."""
+        if self.directory is not None:
+            return not self._file.exists()
+        with self._file.reading() as tx:
+            return schema.commits(tx) == 0
+
+    def open_files(self) -> int:
+        """How many files are open, at most."""
+        return self._file.open_files() + self.value_stores.mapped()
+
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A transaction that reads the state at its first read."""
         self._check_open()

@@ -16,12 +16,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
+from vectorize_core.local import open_files
 from vectorize_core.sqlite.identity import Directory
 
 Rows = NDArray[np.float32]
@@ -34,7 +35,13 @@ _ALIGNED_ROWS: Final = 16_384
 _SEGMENT_BYTES: Final = 1 << 25
 _LEAST_GROWTH: Final = 64
 """Rows by which an array or a file grows at least, so that readers rarely map it again."""
-
+_NO_DESCRIPTOR: Final[dict[str, Any]] = (
+    {"trackfd": False} if sys.version_info >= (3, 13) and os.name == "posix" else {}
+)
+"""A mapping needs none; older versions of Python keep one for each."""
+_PART_MAPPED: Final = 0.25
+"""Of the files that the process may have open."""
+_MOST_MAPPED: Final = 4_096
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +100,13 @@ class ValueStore(ABC):
             elif len(self._segments[number]) < wanted:
                 self._segments[number] = self._segment(number, wanted)
         return Matrix(tuple(self._segments[:needed]), self.height, count, self.dimensions)
+
+    def mapped(self) -> int:
+        """How many descriptors mappings hold."""
+        return 0
+
+    def unmap(self) -> None:
+        """Unmap what no `Matrix` uses, until it is read again."""
 
     @abstractmethod
     def readable(self) -> int:
@@ -162,6 +176,14 @@ class FileValueStore(ValueStore):
         self._directory = directory or Directory(str(path.parent))
         self._dirty = False
 
+    def mapped(self) -> int:
+        """How many descriptors mappings hold."""
+        return 0 if _NO_DESCRIPTOR else len(self._segments)
+
+    def unmap(self) -> None:
+        """Unmap what no `Matrix` uses, until it is read again."""
+        self._segments = []
+
     def readable(self) -> int:
         """How many rows there is room for."""
         return self.path.stat().st_size // self.row_bytes if self.path.exists() else 0
@@ -221,7 +243,9 @@ class FileValueStore(ValueStore):
                     )
                 rows = min(self.height, (size - offset) // self.row_bytes)
                 length = rows * self.row_bytes
-                mapped = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=offset)
+                mapped = mmap.mmap(
+                    file.fileno(), length, access=mmap.ACCESS_READ, offset=offset, **_NO_DESCRIPTOR
+                )
         except FileNotFoundError:
             raise FileMissingError(
                 f"{self.path} is missing: the values of {wanted} vectors or more. Restore it, "
@@ -243,6 +267,7 @@ class ValueStores:
         self._directory = directory
         self._opened = opened
         self._stores: dict[tuple[int, int], ValueStore] = {}
+        self._read: dict[tuple[int, int], None] = {}
         self._new: list[tuple[int, int, int]] = []
 
     def store(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
@@ -254,6 +279,28 @@ class ValueStores:
                 made = self._file(self._path(index_id, generation), dimensions)
             store = self._stores.setdefault((index_id, generation), made)
         return store
+
+    def mapped(self) -> int:
+        """How many descriptors mappings hold."""
+        return sum(store.mapped() for store in list(self._stores.values()))
+
+    def was_read(self, index_id: int, generation: int) -> list[int]:
+        """Note that a generation was read; the indexes that were unmapped because of too many.
+
+        Those were read longest ago. Only within read transactions, which exclude each other.
+        """
+        self._read.pop((index_id, generation), None)
+        self._read[index_id, generation] = None
+        unmapped: list[int] = []
+        most = open_files.share(_PART_MAPPED, _MOST_MAPPED)
+        if len(self._read) > 1 and self.mapped() > most:
+            for key in list(self._read)[:-1]:
+                if self.mapped() > most // 2:
+                    del self._read[key]
+                    if key in self._stores:
+                        self._stores[key].unmap()
+                    unmapped.append(key[0])
+        return unmapped
 
     def unshared(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
         """The same rows in a store that readers do not share: their mappings are left alone."""

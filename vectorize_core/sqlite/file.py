@@ -131,6 +131,13 @@ class SqliteFile:
         with explained(self.what, self.path):
             return self._exists()
 
+    def open_files(self) -> int:
+        """How many files it has open, at most: the database, its log and index, its directory."""
+        links = dict.fromkeys((self._reader, self._writer))
+        if self.path is None:
+            return 0
+        return sum(4 for link in links if link.connection is not None and not link.is_stand_in)
+
     @property
     def is_read_only(self) -> bool:
         """Whether it was opened, for reading, where this process cannot write."""

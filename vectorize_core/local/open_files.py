@@ -1,0 +1,187 @@
+"""Bounds on open files: what is not in use is closed when many are open.
+
+macOS lets a process have 256 by default. Connections of clients count, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Generic, Protocol, TypeVar
+
+from vectorize_core import forks
+from vectorize_core.errors import StorageError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+_UNBOUNDED: Final = 1 << 20
+_OF_WINDOWS: Final = 2_048
+_log = logging.getLogger(__name__)
+
+
+def allowed() -> int:
+    """How many files this process may have open."""
+    if resource is None:
+        return _OF_WINDOWS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _UNBOUNDED if soft == resource.RLIM_INFINITY else soft
+
+
+def share(part: float, most: int) -> int:
+    """``part`` of the files that this process may have open, at most ``most``."""
+    return min(most, int(part * allowed()))
+
+
+def allow_more(wanted: int = 4_096) -> None:
+    """Let this process have ``wanted`` files open, or as many as the system lets it."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError):
+            _log.debug("the limit of open files stays at %d", soft)
+
+
+class Owner(Protocol):
+    """What has files open."""
+
+    def open_files(self) -> int:
+        """How many."""
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written to it."""
+
+    def release(self) -> None:
+        """Close the files until they are needed again, while nobody uses this."""
+
+    def close(self) -> None:
+        """Close it for good."""
+
+
+T = TypeVar("T", bound=Owner)
+
+
+class OpenFiles:
+    """The owners whose files are open, the one that was used last at the end.
+
+    When they have more than ``most`` files open, idle ones are released, the first ones first.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._changed = threading.Condition(forks.lock())
+        self._users: dict[Owner, int] = {}
+        self._releasing: set[Owner] = set()
+        forks.inherit(self)
+
+    @contextmanager
+    def using(self, owner: Owner) -> Iterator[None]:
+        """Keep the files of ``owner`` open meanwhile."""
+        with self._changed:
+            while owner in self._releasing:
+                self._changed.wait()
+            self._users[owner] = self._users.pop(owner, 0) + 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                # Not there any more after a fork in the middle.
+                self._users[owner] = max(0, self._users.get(owner, 1) - 1)
+            self._release_some()
+
+    def forget(self, owner: Owner) -> None:
+        """An owner that is closed or gone."""
+        with self._changed:
+            self._users.pop(owner, None)
+
+    def after_fork_in_child(self) -> None:
+        """Forget what other threads of the parent do."""
+        self._users = dict.fromkeys(self._users, 0)
+        self._releasing = set()
+
+    def _release_some(self) -> None:
+        while (idle := self._first_idle()) is not None:
+            try:
+                idle.release()
+            except StorageError as error:
+                _log.warning("a file that is not used cannot be closed: %s", error)
+            finally:
+                with self._changed:
+                    self._releasing.discard(idle)
+                    self._changed.notify_all()
+
+    def _first_idle(self) -> Owner | None:
+        with self._changed:
+            if sum(owner.open_files() for owner in self._users) <= self._most:
+                return None
+            idle = next((owner for owner, users in self._users.items() if not users), None)
+            if idle is not None:
+                del self._users[idle]
+                self._releasing.add(idle)
+            return idle
+
+
+class Named(Generic[T]):
+    """Things of one kind by name, made when first used, forgotten if nothing is written to them.
+
+    So reading what does not exist leaves nothing behind.
+    """
+
+    def __init__(self, make: Callable[[str], T], files: OpenFiles) -> None:
+        self._make = make
+        self._files = files
+        self._known: dict[str, T] = {}
+        self._users: dict[str, int] = {}
+        self._lock = forks.lock()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[T]:
+        """The thing of a name, the same one for all who use it at once."""
+        with self._lock:
+            found = self._known.get(name)
+            if found is None:
+                found = self._known[name] = self._make(name)
+            self._users[name] = self._users.get(name, 0) + 1
+        try:
+            with self._files.using(found):
+                yield found
+        finally:
+            self._leave(name, found)
+
+    def all(self) -> list[T]:
+        """All that are known."""
+        with self._lock:
+            return list(self._known.values())
+
+    def close(self) -> None:
+        """Close all, and forget them."""
+        with self._lock:
+            closing = list(self._known.values())
+            self._known.clear()
+        for each in closing:
+            self._files.forget(each)
+            each.close()
+
+    def _leave(self, name: str, found: T) -> None:
+        with self._lock:
+            left = self._users.get(name, 1) - 1
+            if left > 0:
+                self._users[name] = left
+                return
+            self._users.pop(name, None)
+            if self._known.get(name) is not found or not found.is_empty():
+                return
+            del self._known[name]
+        self._files.forget(found)
+        found.close()
