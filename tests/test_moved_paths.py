@@ -148,7 +148,7 @@ def as_d1() -> Iterator[Callable[[str], object]]:
     databases = D1Databases("v")
 
     def write(name: str) -> None:
-        databases.get(name).run([("CREATE TABLE IF NOT EXISTS t (a)", ())])
+        databases.run(name, [("CREATE TABLE IF NOT EXISTS t (a)", ())])
 
     yield write
     databases.close()

@@ -175,7 +175,7 @@ def test_texts_and_d1(tmp_path: Path) -> None:
     def write(name: str) -> None:
         run(texts.put(io, "docs", {name: LONG}))
         assert run(texts.get(io, "docs", [name])) == {name: LONG}
-        databases.get("d").run(make)
+        databases.run("d", make)
 
     with busy(lambda count: write(str(count))):
         for _ in range(3):

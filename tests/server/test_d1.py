@@ -236,9 +236,9 @@ def test_a_request_is_interrupted_from_another_thread() -> None:
     timer = threading.Timer(0.1, databases.interrupt)
     timer.start()
     with pytest.raises(ServiceFault, match="is closing"):
-        databases.get("a").run([(ENDLESS, ())])
+        databases.run("a", [(ENDLESS, ())])
     timer.join()
-    assert databases.get("a").run([("SELECT 1", ())])[0][1] == [(1,)]
+    assert databases.run("a", [("SELECT 1", ())])[0][1] == [(1,)]
 
 
 def test_a_long_statement_breathes_and_what_that_raises_ends_it() -> None:
@@ -249,7 +249,7 @@ def test_a_long_statement_breathes_and_what_that_raises_ends_it() -> None:
         if len(breaths) == 5:
             raise KeyError("enough")
 
-    database = d1_databases.D1Databases(":memory:").get("a")
+    database = d1_databases.D1Database(None)
     with pytest.raises(KeyError, match="enough"):
         database.run([(ENDLESS, ())], breathe)
     assert len(breaths) == 5

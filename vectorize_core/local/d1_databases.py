@@ -14,9 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from vectorize_core import forks, paths
+from vectorize_core import paths
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
+from vectorize_core.local.file_names import file_of
+from vectorize_core.local.open_files import Named, OpenFiles
 from vectorize_core.sqlite.explaining import is_of_storage
 from vectorize_core.sqlite.file import Kind, SqliteFile
 
@@ -25,6 +27,8 @@ MAX_SECONDS: Final = 30.0
 MAX_ROWS: Final = 100_000
 """In one result: a limit of ours, so that a careless join does not take all memory."""
 MAX_DATABASES: Final = 1_000
+"""Of an account."""
+_MOST_OPEN_FILES: Final = 64
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SQL_ERROR: Final = 7500
 # https://developers.cloudflare.com/d1/platform/limits/ ; SQLite keeps them by itself.
@@ -72,31 +76,61 @@ class D1Database:
         ``breathe`` is called every few milliseconds of a statement that takes longer, in the thread
         of the caller. It may wait, and what it raises ends the request.
         """
-        reads = all(_READS.match(sql) for sql, _ in statements)
+        reads = only_reads(statements)
+        if not reads and self._file.path is not None and not self._file.exists():
+            # On nothing first, so that one that fails makes no file.
+            with self._file.reading() as nothing:
+                self._carry_out(nothing, statements, breathe, end=nothing.rollback)
         with self._file.reading() if reads else self._file.writing() as tx:
-            self._deadline = time.monotonic() + MAX_SECONDS
-            self._breathe, self._ended_by, self._running = breathe, None, tx
-            tx.set_authorizer(_authorize)
-            try:
-                results = []
-                for sql, params in statements:
-                    if self._ended_by is not None:
-                        raise self._ended_by
-                    results.append(_execute(tx, sql, params))
-                tx.set_authorizer(None)
-                if not reads:
-                    tx.commit()
-            except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+            return self._carry_out(tx, statements, breathe, end=tx.commit)
+
+    def _carry_out(
+        self,
+        tx: sqlite3.Connection,
+        statements: Sequence[tuple[str, Sequence[Any]]],
+        breathe: Callable[[], None] | None,
+        *,
+        end: Callable[[], None],
+    ) -> list[Result]:
+        self._deadline = time.monotonic() + MAX_SECONDS
+        self._breathe, self._ended_by, self._running = breathe, None, tx
+        tx.set_authorizer(_authorize)
+        try:
+            results = []
+            for sql, params in statements:
                 if self._ended_by is not None:
-                    raise self._ended_by from None
-                if is_of_storage(error):
-                    raise
-                raise ServiceFault(400, _SQL_ERROR, f"{error}: SQLITE_ERROR") from None
-            finally:
-                self._running = self._breathe = None
-                self._deadline = math.inf
-                tx.set_authorizer(None)
-            return results
+                    raise self._ended_by
+                results.append(_execute(tx, sql, params))
+            tx.set_authorizer(None)
+            end()
+        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+            if self._ended_by is not None:
+                raise self._ended_by from None
+            if is_of_storage(error):
+                raise
+            raise ServiceFault(400, _SQL_ERROR, f"{error}: SQLITE_ERROR") from None
+        finally:
+            self._running = self._breathe = None
+            self._deadline = math.inf
+            tx.set_authorizer(None)
+        return results
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written to it."""
+        if self._file.path is not None:
+            return not self._file.exists()
+        with self._file.reading() as tx:
+            (pages,) = tx.execute("SELECT page_count FROM pragma_page_count").fetchone()
+        return not pages
+
+    def open_files(self) -> int:
+        """How many files are open, at most."""
+        return self._file.open_files()
+
+    def release(self) -> None:
+        """Close the file until it is needed again; what is in memory stays."""
+        if self._file.path is not None:
+            self._file.close()
 
     def interrupt(self) -> None:
         """End the request that is being carried out, if there is one, with a fault; any thread."""
@@ -127,45 +161,74 @@ class D1Database:
 
 
 class D1Databases:
-    """The databases of an account: in the folder ``d1`` of a directory, or in memory."""
+    """The databases of an account: in the folder ``d1`` of a directory, or in memory.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    ``files`` bounds how many are open at once. ``admit`` is called before the first write to a
+    database, and may refuse it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        files: OpenFiles | None = None,
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
         location = paths.absolute_or_memory(path)
         self._folder = None if location == paths.MEMORY else Path(location, "d1")
-        self._open: dict[str, D1Database] = {}
-        self._lock = forks.lock()
+        self._databases = Named(self._make, files or OpenFiles(_MOST_OPEN_FILES))
+        self._admit = admit
 
-    def get(self, name: str) -> D1Database:
-        """A database; its first write makes it."""
+    def run(
+        self,
+        name: str,
+        statements: Sequence[tuple[str, Sequence[Any]]],
+        breathe: Callable[[], None] | None = None,
+    ) -> list[Result]:
+        """`D1Database.run` in the database of this id, which its first write makes."""
         if not _ID.fullmatch(name):
             raise ServiceFault(404, 7404, "The database could not be found")
-        found = self._open.get(name)
-        if found is not None:
-            return found
-        made = D1Database(None if self._folder is None else str(self._folder / f"{name}.sqlite3"))
-        with self._lock:
-            if name not in self._open and len(self._open) >= MAX_DATABASES:
-                raise faults.refused("too many databases", status=429)
-            return self._open.setdefault(name, made)
+        with self._databases.use(name) as database:
+            if not only_reads(statements) and database.is_empty():
+                self._admit()
+                if self._count() >= MAX_DATABASES:
+                    raise faults.refused("too many databases", status=429)
+            return database.run(statements, breathe)
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written to any of them."""
+        if self._folder is not None:
+            return not self._folder.exists()
+        return all(database.is_empty() for database in self._databases.all())
 
     def interrupt(self) -> None:
         """End all requests that are being carried out with a fault; from any thread."""
-        for database in list(self._open.values()):
+        for database in self._databases.all():
             database.interrupt()
 
     def release(self) -> None:
         """Close the files until they are needed again; what is in memory stays."""
-        if self._folder is not None:
-            for database in list(self._open.values()):
-                database.close()
+        for database in self._databases.all():
+            database.release()
 
     def close(self) -> None:
         """Close all databases."""
-        with self._lock:
-            closing = list(self._open.values())
-            self._open.clear()
-        for database in closing:
-            database.close()
+        self._databases.close()
+
+    def _make(self, name: str) -> D1Database:
+        if self._folder is None:
+            return D1Database(None)
+        return D1Database(str(file_of(self._folder, name, ".sqlite3")))
+
+    def _count(self) -> int:
+        if self._folder is None:
+            # Without the one that is to be made.
+            return len(self._databases.all()) - 1
+        return sum(1 for _ in self._folder.glob("*.sqlite3"))
+
+
+def only_reads(statements: Sequence[tuple[str, Sequence[Any]]]) -> bool:
+    """Whether none of the statements needs the lock of writers."""
+    return all(_READS.match(sql) for sql, _ in statements)
 
 
 def split(sql: str) -> list[str]:

@@ -95,7 +95,7 @@ class EmbeddedExecutor:
 
     def _carry_out(self, op: Op[Any]) -> Any:
         if isinstance(op, d1.ReadD1):
-            results = self._databases.get(op.database).run(op.statements)
+            results = self._databases.run(op.database, op.statements)
             return tuple(rows for _, rows, _ in results)
         return _CALLS[type(op)](self.service, op)
 

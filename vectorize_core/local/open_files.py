@@ -5,7 +5,9 @@ macOS lets a process have 256 by default. Connections of clients count, too.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +50,15 @@ def allow_more(wanted: int = 4_096) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         except (OSError, ValueError):
             _log.debug("the limit of open files stays at %d", soft)
+
+
+def are_exhausted() -> bool:
+    """Whether the system lets this process open no more files."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
 
 
 class Owner(Protocol):
@@ -95,7 +106,7 @@ class OpenFiles:
             with self._changed:
                 # Not there any more after a fork in the middle.
                 self._users[owner] = max(0, self._users.get(owner, 1) - 1)
-            self._release_some()
+            self._release_some(self._most)
 
     def forget(self, owner: Owner) -> None:
         """An owner that is closed or gone."""
@@ -107,8 +118,12 @@ class OpenFiles:
         self._users = dict.fromkeys(self._users, 0)
         self._releasing = set()
 
-    def _release_some(self) -> None:
-        while (idle := self._first_idle()) is not None:
+    def release_idle(self) -> None:
+        """Release all that nobody uses."""
+        self._release_some(0)
+
+    def _release_some(self, most: int) -> None:
+        while (idle := self._first_idle(most)) is not None:
             try:
                 idle.release()
             except StorageError as error:
@@ -118,9 +133,9 @@ class OpenFiles:
                     self._releasing.discard(idle)
                     self._changed.notify_all()
 
-    def _first_idle(self) -> Owner | None:
+    def _first_idle(self, most: int) -> Owner | None:
         with self._changed:
-            if sum(owner.open_files() for owner in self._users) <= self._most:
+            if sum(owner.open_files() for owner in self._users) <= most:
                 return None
             idle = next((owner for owner, users in self._users.items() if not users), None)
             if idle is not None:
@@ -141,9 +156,6 @@ class Named(Generic[T]):
         self._known: dict[str, T] = {}
         self._users: dict[str, int] = {}
         self._lock = forks.lock()
-
-    def __len__(self) -> int:
-        return len(self._known)
 
     @contextmanager
     def use(self, name: str) -> Iterator[T]:

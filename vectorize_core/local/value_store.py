@@ -105,6 +105,7 @@ class ValueStore(ABC):
         """How many descriptors mappings hold."""
         return 0
 
+    @abstractmethod
     def unmap(self) -> None:
         """Unmap what no `Matrix` uses, until it is read again."""
 
@@ -152,6 +153,9 @@ class MemoryValueStore(ValueStore):
 
     def sync(self) -> None:
         """Nothing to do."""
+
+    def unmap(self) -> None:
+        """Nothing is mapped."""
 
     def remove(self) -> None:
         """Free the memory that no `Matrix` uses."""

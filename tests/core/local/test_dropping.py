@@ -44,7 +44,7 @@ def use_texts(path: str) -> object:
 
 def use_d1(path: str) -> object:
     databases = D1Databases(path)
-    databases.get("one").run([("SELECT 1", ())])
+    databases.run("one", [("SELECT 1", ())])
     return databases
 
 

@@ -36,7 +36,7 @@ def texts(path: str) -> object:
 def databases(path: str) -> object:
     from vectorize_core.local.d1_databases import D1Databases
 
-    return D1Databases(path).get("texts").run([("SELECT a FROM t", ())])[0][1]
+    return D1Databases(path).run("texts", [("SELECT a FROM t", ())])[0][1]
 
 
 def langchain(path: str) -> object:
@@ -71,7 +71,7 @@ def put_text(path: str) -> object:
 def write_database(path: str) -> object:
     from vectorize_core.local.d1_databases import D1Databases
 
-    return D1Databases(path).get("texts").run([("INSERT INTO t VALUES (2)", ())])
+    return D1Databases(path).run("texts", [("INSERT INTO t VALUES (2)", ())])
 
 
 def create(path: str) -> object:

@@ -74,8 +74,8 @@ USES: dict[str, Callable[[Path], object]] = {
     "writing vectors": lambda place: Service(place).create_index("docs", IndexConfig(32)),
     "reading texts": lambda place: use_texts(place, put=False),
     "writing texts": lambda place: use_texts(place, put=True),
-    "reading D1": lambda place: D1Databases(place).get("t").run([("SELECT 1", ())]),
-    "writing D1": lambda place: D1Databases(place).get("t").run([("CREATE TABLE t (a)", ())]),
+    "reading D1": lambda place: D1Databases(place).run("t", [("SELECT 1", ())]),
+    "writing D1": lambda place: D1Databases(place).run("t", [("CREATE TABLE t (a)", ())]),
 }
 
 

@@ -40,7 +40,7 @@ def fill(place: Path) -> None:
         client.index("docs").upsert([Vector(name, ONES, None, {"n": 1}) for name in "ab"])
         run(SqliteTexts(place).put(client.connection.io(), "docs", {"a": "long"}))
     databases = D1Databases(place)
-    databases.get("texts").run([("CREATE TABLE t (a)", ()), ("INSERT INTO t VALUES (1)", ())])
+    databases.run("texts", [("CREATE TABLE t (a)", ()), ("INSERT INTO t VALUES (1)", ())])
     databases.close()
 
 

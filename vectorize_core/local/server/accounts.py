@@ -5,33 +5,70 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from vectorize_core import forks, paths
+from vectorize_core import paths
 from vectorize_core.behavior import Behavior
-from vectorize_core.local import faults
+from vectorize_core.local import faults, open_files
 from vectorize_core.local.d1_databases import D1Databases
+from vectorize_core.local.file_names import file_of
+from vectorize_core.local.open_files import Named, OpenFiles
 from vectorize_core.local.service import Service
 from vectorize_core.transport.loopback import LOCAL_ACCOUNT
 
 MAX_ACCOUNTS: Final = 1_000
+PART_OF_FILES: Final = 0.25
+"""Of those that the process may have open, for the data of all accounts."""
+_MOST_FILES: Final = 512
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
-@dataclass(frozen=True, slots=True)
 class Account:
-    """One account."""
+    """One account. ``admit`` is called before its first write, and may refuse it."""
 
-    service: Service
-    databases: D1Databases
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        behavior: Behavior,
+        clock: Callable[[], float],
+        files: OpenFiles,
+        admit: Callable[[], None],
+    ) -> None:
+        self._admit = admit
+        self.service = Service(path, behavior=behavior, clock=clock)
+        self.databases = D1Databases(path, files, self.admit)
+
+    def admit(self) -> None:
+        """Refuse what would make this account if there are too many."""
+        if self.is_empty():
+            self._admit()
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written to it."""
+        return self.service.is_empty() and self.databases.is_empty()
+
+    def open_files(self) -> int:
+        """How many files of its vectors are open; databases count for themselves."""
+        return self.service.open_files()
+
+    def release(self) -> None:
+        """Close the files of its vectors until they are needed again."""
+        self.service.release()
+
+    def close(self) -> None:
+        """Close it for good."""
+        self.databases.close()
+        self.service.close()
 
 
 class Accounts:
-    """The accounts of a server, each made when a request first names it.
+    """The accounts of a server, each made by the first write to it.
 
-    The data of `LOCAL_ACCOUNT` are in the directory itself, where ``path=`` of a store finds them.
+    One that does not exist reads as one that has nothing. Files of accounts that are not in use are
+    closed when many are open. The data of `LOCAL_ACCOUNT` are in the directory itself, where
+    ``path=`` of a store finds them.
     """
 
     def __init__(
@@ -40,34 +77,51 @@ class Accounts:
         self._data = paths.absolute_or_memory(data)
         self._behavior = behavior
         self._clock = clock
-        self._accounts: dict[str, Account] = {}
-        self._lock = forks.lock()
+        self._files = OpenFiles(open_files.share(PART_OF_FILES, _MOST_FILES))
+        self._accounts = Named(self._make, self._files)
 
-    def get(self, name: str) -> Account:
+    def use(self, name: str) -> AbstractContextManager[Account]:
         """An account by its id; a 404 fault if no account can have that id."""
         if not _NAME.fullmatch(name):
             raise faults.no_route()
-        account = self._accounts.get(name)
-        if account is not None:
-            return account
-        path = self._path(name)
-        service = Service(path, behavior=self._behavior, clock=self._clock)
-        made = Account(service, D1Databases(path))
-        with self._lock:
-            if name not in self._accounts and len(self._accounts) >= MAX_ACCOUNTS:
-                raise faults.refused("too many accounts on this server", status=429)
-            return self._accounts.setdefault(name, made)
+        return self._accounts.use(name)
+
+    def release_idle(self) -> None:
+        """Close the files of all accounts and databases that are not in use."""
+        self._files.release_idle()
+
+    def interrupt(self) -> None:
+        """End the statements of D1 that are being carried out, with a fault; from any thread."""
+        for account in self._accounts.all():
+            account.databases.interrupt()
 
     def close(self) -> None:
-        """Close all accounts."""
-        with self._lock:
-            closing = list(self._accounts.values())
-            self._accounts.clear()
-        for account in closing:
-            account.databases.close()
-            account.service.close()
+        """Close all accounts, each as soon as nobody uses it."""
+        self._accounts.close()
+
+    def _make(self, name: str) -> Account:
+        return Account(
+            self._path(name),
+            self._behavior,
+            self._clock,
+            self._files,
+            lambda: None if name == LOCAL_ACCOUNT else self._admit(),
+        )
+
+    def _admit(self) -> None:
+        if self._count() >= MAX_ACCOUNTS:
+            raise faults.refused(
+                f"this server has {MAX_ACCOUNTS} accounts, and makes no more", status=429
+            )
+
+    def _count(self) -> int:
+        if self._data == paths.MEMORY:
+            # Without the one that is to be made.
+            return len(self._accounts.all()) - 1
+        folder = Path(self._data, "accounts")
+        return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
 
     def _path(self, name: str) -> str | Path:
-        if self._data == ":memory:" or name == LOCAL_ACCOUNT:
+        if self._data == paths.MEMORY or name == LOCAL_ACCOUNT:
             return self._data
-        return Path(self._data) / "accounts" / name
+        return file_of(Path(self._data, "accounts"), name)

@@ -18,11 +18,13 @@ from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import d1_routes, parsing, responses
 from vectorize_core.local.server.accounts import Accounts
 from vectorize_core.local.server.binding_routes import BindingRoutes
+from vectorize_core.local.server.bodies import BodyReader
 from vectorize_core.local.server.endpoints import Call, RequestReader
 from vectorize_core.local.server.injected_faults import FaultInjector
 from vectorize_core.local.server.middleware import ServerMiddleware
 from vectorize_core.local.server.rate_limit import RateLimiter
 from vectorize_core.local.server.settings import Settings
+from vectorize_core.local.server.traffic import Traffic
 from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 
 
@@ -31,13 +33,17 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     settings = settings if settings is not None else Settings()
     accounts = Accounts(settings.data, settings.behavior, settings.clock)
     injector = FaultInjector(settings.faults)
-    reader = RequestReader(settings.max_body, settings.body_timeout)
-    vectorize = VectorizeRoutes(accounts, settings)
+    traffic = Traffic()
+    bodies = BodyReader(settings.max_body, settings.body_timeout)
+    reader = RequestReader(accounts, bodies, traffic)
+    vectorize = VectorizeRoutes(settings)
     limit, not_found_status = settings.rate_limit, settings.not_found_status
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        traffic.close()
+        accounts.interrupt()
         accounts.close()
 
     def put_faults(call: Call) -> Response:
@@ -53,9 +59,9 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     app = Starlette(
         routes=[
             *vectorize.routes(reader),
-            *d1_routes.routes(accounts, reader),
+            *d1_routes.routes(reader),
             Route("/_/faults", reader.endpoint(put_faults), methods=["PUT"]),
-            *BindingRoutes(accounts, vectorize, settings.binding_index).routes(reader),
+            *BindingRoutes(vectorize, settings.binding_index).routes(reader),
         ],
         exception_handlers={ServiceFault: answer_fault, HTTPException: _answer_no_route},
         lifespan=lifespan,

@@ -18,11 +18,9 @@ from starlette.routing import Route
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import parsing, responses, vectorize_routes
-from vectorize_core.local.server.accounts import Accounts
 from vectorize_core.local.server.endpoints import Call, RequestReader, media_type
 from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 from vectorize_core.local.service import Service
-from vectorize_core.transport.loopback import LOCAL_ACCOUNT
 
 _ROOT: Final = "http://vector-search/"
 
@@ -30,10 +28,7 @@ _ROOT: Final = "http://vector-search/"
 class BindingRoutes:
     """The calls of a Worker's binding, on the account `LOCAL_ACCOUNT`."""
 
-    def __init__(
-        self, accounts: Accounts, vectorize: VectorizeRoutes, default_index: str | None
-    ) -> None:
-        self._accounts = accounts
+    def __init__(self, vectorize: VectorizeRoutes, default_index: str | None) -> None:
         self._default_index = default_index
         self._calls: Mapping[str, Callable[[Service, str, Call], Any]] = {
             "info": vectorize_routes.info,
@@ -81,7 +76,7 @@ class BindingRoutes:
         work = self._calls.get(name)
         if work is None:
             raise faults.no_route()
-        service = self._accounts.get(LOCAL_ACCOUNT).service
+        service = call.account.service
         named = call.headers.get("x-vectorize-index")
         named = named or call.headers.get("mf-header-x-vectorize-index")
         index = named or self._default_index or _only_index(service)

@@ -14,23 +14,22 @@ from starlette.routing import Route
 from vectorize_core.local import faults
 from vectorize_core.local.d1_databases import split
 from vectorize_core.local.server import parsing, responses
-from vectorize_core.local.server.accounts import Accounts
 from vectorize_core.local.server.endpoints import Call, Handler, RequestReader
 
 PREFIX: Final = "/client/v4/accounts/{account}/d1/database/{database}"
 
 
-def routes(accounts: Accounts, reader: RequestReader) -> Sequence[Route]:
+def routes(reader: RequestReader) -> Sequence[Route]:
     """The routes of D1."""
 
     def answering(shape: Callable[[list[str], list[tuple[Any, ...]]], Any]) -> Handler:
         def handler(call: Call) -> Response:
             statements = _statements(parsing.json_object(call))
-            database = accounts.get(call.names["account"]).databases.get(call.names["database"])
+            results = call.account.databases.run(call.names["database"], statements, call.breathe)
             return responses.success(
                 [
                     {"success": True, "meta": meta, "results": shape(columns, rows)}
-                    for columns, rows, meta in database.run(statements)
+                    for columns, rows, meta in results
                 ]
             )
 

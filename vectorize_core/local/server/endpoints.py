@@ -1,36 +1,44 @@
 """Endpoints: a request's body is read on the event loop, the request is answered in a thread.
 
-So neither a search nor a hundred megabytes of JSON hold up other requests.
+So neither a search nor a hundred megabytes of JSON hold up other requests; `lanes` says in whose
+turn.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from vectorize_core.errors import StorageError
-from vectorize_core.local import faults
+from vectorize_core.local import faults, open_files
 from vectorize_core.local.faults import ServiceFault
+from vectorize_core.local.server.accounts import Account, Accounts
+from vectorize_core.local.server.bodies import BodyReader
+from vectorize_core.local.server.traffic import Traffic
+from vectorize_core.transport.loopback import LOCAL_ACCOUNT
 
 logger = logging.getLogger("vectorize_core.server")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request with its whole body; ``names`` are the parameters in its path."""
+    """A request with its whole body, on an account; ``names`` are the parameters in its path.
+
+    ``breathe`` is to be called every few milliseconds of a statement of SQL.
+    """
 
     path: str
     names: Mapping[str, str]
     query: Mapping[str, str]
     headers: Headers
     body: bytes
+    account: Account
+    breathe: Callable[[], None]
 
     @property
     def media_type(self) -> str:
@@ -48,50 +56,51 @@ Handler = Callable[[Call], Response]
 
 @dataclass(frozen=True, slots=True)
 class RequestReader:
-    """Reads bodies of at most ``max_bytes``, which must arrive within ``seconds``."""
+    """Reads requests, and calls their handlers when it is their turn."""
 
-    max_bytes: int
-    seconds: float
+    accounts: Accounts
+    bodies: BodyReader
+    traffic: Traffic
 
     def endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """An endpoint that reads a request, then calls ``handler`` in a thread."""
 
         async def answer(request: Request) -> Response:
-            body = await self._body(request)
-            path, names, query = request.scope["path"], request.path_params, request.query_params
+            name = request.path_params.get("account", LOCAL_ACCOUNT)
+
+            def work(breathe: Callable[[], None], body: bytes) -> Response:
+                with self.accounts.use(name) as account:
+                    return handler(
+                        Call(
+                            request.scope["path"],
+                            request.path_params,
+                            request.query_params,
+                            request.headers,
+                            body,
+                            account,
+                            breathe,
+                        )
+                    )
+
             try:
-                return await run_in_threadpool(
-                    handler, Call(path, names, query, request.headers, body)
-                )
+                async with self.bodies.read(request) as body:
+                    return await self.traffic.carry_out(request, body, work)
             except ServiceFault:
                 raise
-            except StorageError as error:
-                logger.error("%s %s: %s", request.method, path, error)
-                raise faults.refused(str(error), status=500) from None
             except Exception as error:
-                logger.exception("%s %s", request.method, path)
-                text = f"{type(error).__name__} in the server; its log has more"
-                raise faults.refused(text, status=500) from None
+                raise self._explained(request, error) from None
 
         return answer
 
-    async def _body(self, request: Request) -> bytes:
-        declared = request.headers.get("content-length", "")
-        # int() refuses very long strings of digits.
-        if declared.isdecimal() and (len(declared) > 18 or int(declared) > self.max_bytes):
-            raise self._too_large()
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self.seconds):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > self.max_bytes:
-                        raise self._too_large()
-        except TimeoutError:
-            raise faults.refused(f"no body within {self.seconds:g} seconds", status=408) from None
-        except ClientDisconnect:
-            raise faults.refused("the body broke off") from None
-        return bytes(body)
-
-    def _too_large(self) -> ServiceFault:
-        return faults.refused(f"the body is larger than {self.max_bytes} bytes", status=413)
+    def _explained(self, request: Request, error: Exception) -> ServiceFault:
+        """A fault for what is no answer of the service; its log has more."""
+        where = f"{request.method} {request.scope['path']}"
+        if isinstance(error, (StorageError, OSError)) and open_files.are_exhausted():
+            logger.error("%s: %s", where, error)
+            self.accounts.release_idle()
+            return faults.refused("too many files are open; try again", status=503)
+        if isinstance(error, StorageError):
+            logger.error("%s: %s", where, error)
+            return faults.refused(str(error), status=500)
+        logger.error("%s", where, exc_info=error)
+        return faults.refused(f"{type(error).__name__} in the server; its log has more", status=500)

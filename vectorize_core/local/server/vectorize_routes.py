@@ -15,7 +15,6 @@ from starlette.routing import Route
 from vectorize_core import limits
 from vectorize_core.local import faults, validation
 from vectorize_core.local.server import parsing, responses
-from vectorize_core.local.server.accounts import Accounts
 from vectorize_core.local.server.endpoints import Call, Handler, RequestReader
 from vectorize_core.local.server.parsing import field
 from vectorize_core.local.server.settings import Settings
@@ -30,8 +29,7 @@ PREFIX: Final = "/client/v4/accounts/{account}/vectorize/v2/indexes"
 class VectorizeRoutes:
     """Calls the service for each request, as the server's settings say."""
 
-    def __init__(self, accounts: Accounts, settings: Settings) -> None:
-        self._accounts = accounts
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known_hints: dict[tuple[Any, ...], Sequence[str]] = {}
 
@@ -61,7 +59,8 @@ class VectorizeRoutes:
     def create_index(self, call: Call) -> Response:
         """Create an index by its dimensions and metric, or by the preset of a model."""
         body = parsing.json_object(call)
-        created = self._service(call).create_index(
+        call.account.admit()
+        created = call.account.service.create_index(
             field(body, "name", str) or "",
             _config(field(body, "config", dict)),
             field(body, "description", str) or "",
@@ -70,24 +69,24 @@ class VectorizeRoutes:
 
     def list_indexes(self, call: Call) -> Response:
         """All indexes of the account."""
-        listed = self._service(call).list_indexes()
+        listed = call.account.service.list_indexes()
         return responses.success([responses.index(one) for one in listed])
 
     def get_index(self, call: Call) -> Response:
         """One index."""
         return responses.success(
-            responses.index(self._service(call).get_index(call.names["index"]))
+            responses.index(call.account.service.get_index(call.names["index"]))
         )
 
     def delete_index(self, call: Call) -> Response:
         """Delete an index."""
-        self._service(call).delete_index(call.names["index"])
+        call.account.service.delete_index(call.names["index"])
         return responses.success(None if self._settings.delete_result == "null" else {})
 
     def query(self, call: Call) -> Response:
         """Matches, with hints if a filter may have found too little."""
         found, hints = self.search(
-            self._service(call), call.names["index"], parsing.json_object(call)
+            call.account.service, call.names["index"], parsing.json_object(call)
         )
         return responses.success(responses.query(found), hints)
 
@@ -168,11 +167,8 @@ class VectorizeRoutes:
             return False
         return True
 
-    def _service(self, call: Call) -> Service:
-        return self._accounts.get(call.names["account"]).service
-
     def _on_index(self, work: Callable[[Service, str, Call], Any]) -> Handler:
-        return lambda call: responses.success(work(self._service(call), call.names["index"], call))
+        return lambda call: responses.success(work(call.account.service, call.names["index"], call))
 
 
 def info(service: Service, index: str, _: Call) -> Any:
