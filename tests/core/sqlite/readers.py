@@ -71,7 +71,7 @@ def put_text(path: str) -> object:
 def write_database(path: str) -> object:
     from vectorize_core.local.d1_databases import D1Databases
 
-    return D1Databases(path).run("texts", [("INSERT INTO t VALUES (2)", ())])
+    return D1Databases(path).run("texts", [("CREATE TABLE IF NOT EXISTS u (a)", ())])
 
 
 def create(path: str) -> object:
