@@ -50,6 +50,7 @@ from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
+from vectorize_core.secret import hidden
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
@@ -349,7 +350,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
         ``options`` replace what ``data`` holds, and give what it cannot hold, such as ``texts=``.
         """
-        return cls(**{**data, **options})
+        # Some keep a token in it too, which no frame may show.
+        return cls(**{**hidden(data).reveal(), **options})
 
     @property
     def client(self) -> Index:

@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
 from vectorize_core import paths
 from vectorize_core.api import validation
 from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError, shown
+from vectorize_core.secret import hidden, hide
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.credentials import find_credentials
 from vectorize_core.transport.events import Events, OnEvent
@@ -179,6 +180,7 @@ def http_connection(
     # Imported here, so that embedded use does not load httpx.
     from vectorize_core.transport.http import HttpExecutor  # noqa: PLC0415
 
+    hide(cast("dict[str, Any]", options))
     _check_options(options)
     credentials = find_credentials(
         account_id=options.get("account_id"),
@@ -245,9 +247,10 @@ def local_connection(
 def _check_options(options: HttpOptions) -> None:
     """`ConfigurationError` for the first option of a wrong type; no secret is shown."""
     for name in ("account_id", "api_token", "api_key", "email", "base_url"):
-        given = options.get(name)
-        if given is not None and not isinstance(given, str):
-            raise ConfigurationError(f"{name} is a string; got a {type(given).__name__}")
+        hiding = hidden(options.get(name))
+        if hiding is not None and not isinstance(hiding.reveal(), str):
+            kind = type(hiding.reveal()).__name__
+            raise ConfigurationError(f"{name} is a string; got a {kind}")
     retry, rate_limit = options.get("retry"), options.get("rate_limit")
     timeout, on_event = options.get("timeout"), options.get("on_event")
     if retry is not None and not isinstance(retry, RetryPolicy):

@@ -10,6 +10,8 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
+from vectorize_core.secret import SECRETS, hidden, hide
+
 T = TypeVar("T")
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _SAME: Final = (
@@ -37,6 +39,8 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "d1_api_token": _D1,
 }
 """Words of other libraries without a counterpart here, and what to do instead."""
+_HIDDEN: Final = frozenset({*SECRETS, "data"})
+"""Arguments that are, or may hold, a secret; ``data`` is what a store is loaded from."""
 
 
 def checks_keywords(
@@ -65,19 +69,36 @@ def checks_keywords(
 def _checked(
     function: Callable[..., Any], elsewhere: Mapping[str, str], made: type | None = None
 ) -> Callable[..., Any]:
-    """``function`` with the check; a class method that makes objects of the class ``made``."""
-    known = cache(partial(_keywords, function))
+    """``function`` with the check; a class method that makes objects of the class ``made``.
 
-    def check(owner: Any, given: Mapping[str, Any]) -> None:
+    The frame of the check is the outermost one of ours, so secrets are hidden there: no variable
+    of that frame, or of those below, shows one in a traceback.
+    """
+    known = cache(partial(_keywords, function))
+    code = function.__code__
+    positional = code.co_varnames[1 : code.co_argcount]
+    first_secret = next((i for i, name in enumerate(positional) if name in _HIDDEN), None)
+
+    def check(owner: Any, given: dict[str, Any]) -> None:
         if made is not None and owner.__init__ is not made.__init__:  # type: ignore[misc]
-            return  # The constructor of a subclass may take more, and checks that itself.
-        name = (owner if made is not None else type(owner)).__qualname__
-        if function.__name__ != "__init__":
-            name += f".{function.__name__}"
-        check_names(f"{name}()", given, known(), elsewhere)
+            # The constructor of a subclass may take more, and checks that itself. It may also want
+            # the secrets as they are.
+            return
+        if not _HIDDEN.isdisjoint(given):
+            hide(given, _HIDDEN)
+        unknown = [name for name in given if name not in known()]
+        if unknown:
+            # A secret may stand under a wrong name.
+            hide(given, unknown)
+            name = (owner if made is not None else type(owner)).__qualname__
+            if function.__name__ != "__init__":
+                name += f".{function.__name__}"
+            check_names(f"{name}()", given, known(), elsewhere)
 
     @wraps(function)
     def called(self: Any, /, *args: Any, **given: Any) -> Any:
+        if first_secret is not None:
+            args = (*args[:first_secret], *map(hidden, args[first_secret:]))
         if given:
             check(self, given)
         return function(self, *args, **given)

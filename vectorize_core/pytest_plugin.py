@@ -26,6 +26,7 @@ import pytest
 
 from vectorize_core.behavior import Behavior
 from vectorize_core.client import VectorizeClient
+from vectorize_core.secret import hide
 
 if TYPE_CHECKING:
     from vectorize_core.local.server import BackgroundServer
@@ -54,6 +55,7 @@ class LocalVectorize:
         `vectorize_core.local.server.Settings`, such as ``token`` or ``faults``; ValueError if a
         later call has any. Needs the extra ``server``.
         """
+        hide(settings)
         if self._server is None:
             # Imported here, so that tests without a server do not need the extra.
             from vectorize_core.local.server import BackgroundServer, Settings  # noqa: PLC0415

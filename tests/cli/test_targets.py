@@ -49,14 +49,17 @@ def test_no_credentials(run: Any) -> None:
 def test_credentials_out_of_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "another")
     found = Target(account_id="acc", token=SECRET).credentials()
-    assert (found.account_id, found.headers) == ("acc", {"Authorization": f"Bearer {SECRET}"})
+    assert (found.account_id, found.headers.reveal()) == (
+        "acc",
+        {"Authorization": f"Bearer {SECRET}"},
+    )
     assert (
         Target(account_id="acc").description
         == "account acc at https://api.cloudflare.com/client/v4"
     )
     monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
     key = Target(account_id="acc", api_key=SECRET, email="me@example.com").credentials()
-    assert key.headers == {"X-Auth-Email": "me@example.com", "X-Auth-Key": SECRET}
+    assert key.headers.reveal() == {"X-Auth-Email": "me@example.com", "X-Auth-Key": SECRET}
     with pytest.raises(ConfigurationError):
         Target(account_id="acc").credentials()
 

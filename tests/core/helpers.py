@@ -15,6 +15,7 @@ import pytest
 
 from vectorize_core import AsyncVectorizeClient, RetryPolicy, VectorizeClient
 from vectorize_core.api.operations import Op
+from vectorize_core.secret import Secret
 from vectorize_core.transport.credentials import Credentials
 from vectorize_core.transport.executor import Executor
 from vectorize_core.transport.http import HttpExecutor
@@ -23,7 +24,7 @@ from vectorize_core.transport.io import AsyncIo, SyncIo
 T = TypeVar("T")
 ACCOUNT = "acc0123"
 SECRET = "s3cret-t0ken"
-CREDENTIALS = Credentials(ACCOUNT, headers={"Authorization": f"Bearer {SECRET}"})
+CREDENTIALS = Credentials(ACCOUNT, headers=Secret({"Authorization": f"Bearer {SECRET}"}))
 PREFIX = f"/client/v4/accounts/{ACCOUNT}/vectorize/v2/indexes"
 RAY = "8f1a2b3c4d5e6f70-FRA"
 

@@ -51,7 +51,7 @@ def test_a_pickled_address_takes_secrets_of_the_environment(
     again: Any = pickle.loads(data)
     credentials = again.executor.credentials
     assert (credentials.account_id, credentials.base_url) == (ACCOUNT, "https://host.test/v4")
-    assert credentials.headers == {"Authorization": "Bearer there"}
+    assert credentials.headers.reveal() == {"Authorization": "Bearer there"}
     assert again.retry == policy
     assert again.limiter.limit == limit
     assert again.address == client.connection.address

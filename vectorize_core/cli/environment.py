@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import vectorize_core
 from vectorize_core.cli.target import Target
+from vectorize_core.secret import Secret, hidden
 from vectorize_core.transport import credentials
 
 DEPENDENCIES: Final = ("httpx", "numpy", "orjson", "tenacity")
@@ -79,8 +80,8 @@ def credential_sources(target: Target) -> dict[str, str | None]:
     }
 
 
-def _source(option: str, given: str | None, variables: Iterable[str]) -> str | None:
-    if given and given.strip():
+def _source(option: str, given: str | Secret[str] | None, variables: Iterable[str]) -> str | None:
+    if given and hidden(given).reveal().strip():
         return option
     return next((name for name in variables if os.environ.get(name, "").strip()), None)
 

@@ -7,7 +7,7 @@ import os
 import shlex
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -17,6 +17,7 @@ from vectorize_core.cli.errors import fail, report_errors
 from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.serve_switches import parse
 from vectorize_core.client import VectorizeClient
+from vectorize_core.secret import Secret
 
 if TYPE_CHECKING:
     from vectorize_core.local.server import Settings
@@ -38,8 +39,13 @@ def serve(
         int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 for a free one.")
     ] = 8989,
     token: Annotated[
-        str | None,
-        typer.Option(metavar="T", envvar=TOKEN_VARIABLE, help="Requests have to carry this."),
+        Secret[str] | None,
+        typer.Option(
+            metavar="T",
+            envvar=TOKEN_VARIABLE,
+            help="Requests have to carry this.",
+            parser=Secret,
+        ),
     ] = None,
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Take NDJSON under any content type.")
@@ -107,7 +113,7 @@ def serve(
         settings = Settings(
             data=":memory:" if data is None else data,
             behavior=Behavior(**{**delays, **of_behavior}),
-            token=token,
+            token=cast("str | None", token),
             lenient=lenient,
             rate_limit=rate_limit,
             faults=[] if faults is None else _rules(faults),
@@ -173,10 +179,12 @@ def _listening(host: str, port: int) -> socket.socket:
         fail(f"cannot listen on port {port} of {host}: {error.strerror}")
 
 
-def _check_token(token: str | None) -> None:
-    if token is not None and not (token and token.isascii() and token.isprintable()):
+def _check_token(token: Secret[str] | None) -> None:
+    if token is None:
+        return
+    if not (token and token.reveal().isascii() and token.reveal().isprintable()):
         raise typer.BadParameter("--token must be of printable ASCII characters, and not empty")
-    if token is not None and " " in token:
+    if " " in token.reveal():
         raise typer.BadParameter("--token must not have a space: no HTTP header could carry it")
 
 

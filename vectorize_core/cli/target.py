@@ -17,6 +17,7 @@ from vectorize_core import paths
 from vectorize_core.cli.errors import as_options, fail, report_errors
 from vectorize_core.client import VectorizeClient
 from vectorize_core.errors import ConnectionFailedError, VectorizeError
+from vectorize_core.secret import Secret, hidden
 from vectorize_core.transport.credentials import Credentials, find_credentials
 from vectorize_core.transport.loopback import is_loopback
 from vectorize_core.transport.retry import RetryPolicy
@@ -45,12 +46,13 @@ class Target:
         ),
     ] = None
     url: Annotated[
-        str | None,
+        Secret[str] | None,
         typer.Option(
             "--url",
             metavar="URL",
             help="A server such as http://127.0.0.1:8989. Else CLOUDFLARE_BASE_URL, "
             "else Cloudflare.",
+            parser=Secret,
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -64,20 +66,22 @@ class Target:
         ),
     ] = None
     token: Annotated[
-        str | None,
+        Secret[str] | None,
         typer.Option(
             "--token",
             metavar="TOKEN",
             help="An API token. Better CLOUDFLARE_API_TOKEN: options show in process lists.",
+            parser=Secret,
             rich_help_panel=_PANEL,
         ),
     ] = None
     api_key: Annotated[
-        str | None,
+        Secret[str] | None,
         typer.Option(
             "--api-key",
             metavar="KEY",
             help="A global API key instead, with --email. Else CLOUDFLARE_API_KEY.",
+            parser=Secret,
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -109,7 +113,7 @@ class Target:
             api_token=self.token,
             api_key=self.api_key,
             email=self.email,
-            base_url=None if self.url is None else api_address(self.url),
+            base_url=None if self.url is None else Secret(api_address(hidden(self.url).reveal())),
         )
 
     def client(self, retry: RetryPolicy | None = None) -> VectorizeClient:
@@ -119,13 +123,9 @@ class Target:
         base_url = self.credentials().base_url
         if retry is None:
             retry = _LOCAL_RETRY if is_loopback(base_url) else _RETRY
+        secrets: dict[str, Any] = {"api_token": self.token, "api_key": self.api_key}
         return VectorizeClient(
-            self.account_id,
-            self.token,
-            api_key=self.api_key,
-            email=self.email,
-            base_url=base_url,
-            retry=retry,
+            self.account_id, email=self.email, base_url=base_url, retry=retry, **secrets
         )
 
     @property
@@ -143,9 +143,9 @@ def api_address(url: str) -> str:
         url = f"http://{url}"
     try:
         parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise typer.BadParameter(f"--url {url}: {error}") from None
+    except ValueError:
+        # `find_credentials` says what is wrong, and shows no password that is in it.
+        return url
     if parts.path in ("", "/"):
         parts = parts._replace(path=_API_PATH)
     return urlunsplit(parts)

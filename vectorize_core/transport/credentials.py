@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 from urllib.parse import urlsplit
 
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.secret import Secret, hidden
 from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_loopback
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -17,6 +20,9 @@ ACCOUNT_VARIABLES = ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID")
 TOKEN_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CF_VECTORIZE_API_TOKEN", "CF_API_TOKEN")
 KEY_VARIABLE, EMAIL_VARIABLE = "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL"
 BASE_URL_VARIABLES = ("CLOUDFLARE_BASE_URL", "CLOUDFLARE_API_BASE_URL")
+
+Headers = Secret[Mapping[str, str]]
+Environ = Secret[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class Credentials:
 
     account_id: str
     base_url: str = DEFAULT_BASE_URL
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    headers: Headers = field(default_factory=lambda: Secret({}), repr=False, compare=False)
 
     @property
     def url(self) -> str:
@@ -43,23 +49,27 @@ class Credentials:
 def find_credentials(
     *,
     account_id: str | None = None,
-    api_token: str | None = None,
-    api_key: str | None = None,
+    api_token: str | Secret[str] | None = None,
+    api_key: str | Secret[str] | None = None,
     email: str | None = None,
-    base_url: str | None = None,
-    environ: Mapping[str, str] | None = None,
+    base_url: str | Secret[str] | None = None,
+    environ: Mapping[str, str] | Environ | None = None,
 ) -> Credentials:
     """The credentials of a client.
 
     A token is preferred to a key with an e-mail address; a loopback ``base_url`` needs neither.
-    Raises `ConfigurationError` naming every argument and variable that was looked at.
+    Raises `ConfigurationError` naming every argument and variable that was looked at. No variable
+    of the functions here holds a secret in plain while one of them can raise.
     """
-    environ = os.environ if environ is None else environ
-    base = _base_url(_stripped(base_url) or _first(environ, BASE_URL_VARIABLES) or DEFAULT_BASE_URL)
-    account = _stripped(account_id) or _first(environ, ACCOUNT_VARIABLES)
-    headers = _headers(environ, api_token, api_key, email)
+    api_token, api_key, base_url = hidden(api_token), hidden(api_key), hidden(base_url)
+    environ = hidden(os.environ if environ is None else environ)
+    base = _base_url(
+        _stripped(base_url) or _first(environ, BASE_URL_VARIABLES) or Secret(DEFAULT_BASE_URL)
+    )
+    account = _stripped(hidden(account_id)) or _first(environ, ACCOUNT_VARIABLES)
+    headers = _headers(environ, _stripped(api_token), _stripped(api_key), _stripped(hidden(email)))
     if is_loopback(base):
-        return Credentials(account or LOCAL_ACCOUNT, base, headers)
+        return Credentials(account.reveal() if account else LOCAL_ACCOUNT, base, headers)
     missing = []
     if not account:
         missing.append(f"an account id: account_id= or {' or '.join(ACCOUNT_VARIABLES)}")
@@ -73,13 +83,15 @@ def find_credentials(
             f"Cloudflare credentials are missing: {'; '.join(missing)}. "
             "To work without an account, use path=':memory:' or a directory"
         )
-    return Credentials(account, base, headers)
+    return Credentials(account.reveal(), base, headers)
 
 
 def _headers(
-    environ: Mapping[str, str], api_token: str | None, api_key: str | None, email: str | None
-) -> dict[str, str]:
-    api_token, api_key, email = _stripped(api_token), _stripped(api_key), _stripped(email)
+    environ: Environ,
+    api_token: Secret[str] | None,
+    api_key: Secret[str] | None,
+    email: Secret[str] | None,
+) -> Headers:
     address = email or _first(environ, (EMAIL_VARIABLE,))
     if api_key and not api_token:
         if not address:
@@ -87,51 +99,90 @@ def _headers(
         return _key_headers(api_key, address)
     token = api_token or _first(environ, TOKEN_VARIABLES)
     if token:
-        return {"Authorization": f"Bearer {_sendable(token, 'token')}"}
+        _check_sendable(token, "token")
+        return Secret({"Authorization": f"Bearer {token.reveal()}"})
     key = _first(environ, (KEY_VARIABLE,))
-    return _key_headers(key, address) if key and address else {}
+    return _key_headers(key, address) if key and address else Secret({})
 
 
-def _key_headers(key: str, address: str) -> dict[str, str]:
-    return {
-        "X-Auth-Email": _sendable(address, "e-mail address"),
-        "X-Auth-Key": _sendable(key, "API key"),
-    }
+def _key_headers(key: Secret[str], address: Secret[str]) -> Headers:
+    _check_sendable(address, "e-mail address")
+    _check_sendable(key, "API key")
+    return Secret({"X-Auth-Email": address.reveal(), "X-Auth-Key": key.reveal()})
 
 
-def _sendable(value: str, what: str) -> str:
+def _check_sendable(value: Secret[str], what: str) -> None:
     # httpx would refuse it too, but its error would show the secret.
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if not _is_sendable(value.reveal()):
         raise ConfigurationError(f"the {what} has a space or a character that no header can hold")
-    return value
 
 
-def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    return next(filter(None, (_stripped(environ.get(name)) for name in names)), None)
+def _is_sendable(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value
 
 
-def _stripped(value: str | None) -> str | None:
-    # Values from files and shells often end with a line break.
-    return value.strip() if value is not None else None
+def _first(environ: Environ, names: tuple[str, ...]) -> Secret[str] | None:
+    given = (_stripped(hidden(environ.reveal().get(name))) for name in names)
+    return next(filter(None, given), None)
 
 
-def _base_url(url: str) -> str:
-    # What is wrong may hold a password, so the address is shown only when it cannot.
-    shown = repr(url) if "@" not in url else "one with a user or password"
+def _stripped(value: Secret[str] | None) -> Secret[str] | None:
+    """``value`` without the line break that values from files and shells often end with, if any."""
+    return Secret(value.reveal().strip()) if value and value.reveal().strip() else None
+
+
+def _base_url(given: Secret[str]) -> str:
+    if wrong := _what_is_wrong(given.reveal()):
+        raise ConfigurationError(wrong)
+    scheme, _, rest = given.reveal().partition(":")
+    # What decides about TLS compares the scheme as it is.
+    return f"{scheme.lower()}:{rest.rstrip('/')}"
+
+
+def _what_is_wrong(url: str) -> str | None:
+    """What is wrong with a base URL, in words that show no password; raises nothing."""
+    if may_hold_password(url):
+        return (
+            "base_url must not hold a user or password, nor an @ at all; use api_token=. It is an "
+            "http or https address, such as http://localhost:8989/client/v4"
+        )
+    shown = shown_address(url)
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"base_url is no valid address, {shown}: {error}") from None
+    except ValueError:
+        return f"base_url is no valid address, its host is none or its port no number: {shown}"
     if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError(
+        return (
             "base_url must be an http or https address, such as http://localhost:8989/client/v4; "
             f"got {shown}"
         )
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("base_url must not hold a user or password; use api_token=")
-    if parts.query or parts.fragment or not url.isprintable() or " " in url:
-        raise ConfigurationError(
-            f"base_url must be an address without spaces, ? and #; got {shown}"
-        )
-    return url.rstrip("/")
+    if "?" in url or "#" in url or not url.isprintable() or " " in url:
+        return f"base_url must be an address without spaces, ? and #; got {shown}"
+    return None
+
+
+def may_hold_password(url: str) -> bool:
+    """Whether there is an @ in ``url``, also an encoded one: a password may stand before it."""
+    return _AT.search(url) is not None
+
+
+def shown_address(url: str) -> str:
+    """An address as an error shows it: without what may be a secret in it."""
+    if may_hold_password(url):
+        return "an address with a user or password"
+    place, *hidden_part = re.split("[?#]", url, maxsplit=1)
+    scheme, separator, rest = place.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    if not (separator or slash or ":" in authority or "." in authority):
+        return "a word without a scheme"
+    found = _HOST.match(authority)
+    host = "" if found is None else found[0]
+    if host != authority:
+        # Where a port should be may stand a password, if the @ after it was forgotten.
+        return repr(f"{scheme}{separator}{host}***")
+    return repr(f"{scheme}{separator}{host}{slash}{path}{'?***' if hidden_part else ''}")
+
+
+_AT: Final = re.compile("@|%(?:25)*40|\N{FULLWIDTH COMMERCIAL AT}|\N{SMALL COMMERCIAL AT}")
+_HOST: Final = re.compile(r"(?:\[[0-9a-fA-F:.]*\]?|[^:\[\]]*)(?::(?:\d{1,5}$|$))?")

@@ -20,12 +20,13 @@ from vectorize_core.errors import (
     UnexpectedAnswerError,
     VectorizeError,
 )
-from vectorize_core.transport.credentials import Credentials
+from vectorize_core.transport.credentials import Credentials, shown_address
 from vectorize_core.transport.executor import Answer
 from vectorize_core.transport.http_clients import HttpClients
 from vectorize_core.transport.io import each
 from vectorize_core.transport.loopback import is_ip_address, is_loopback
 from vectorize_core.transport.network import certificates
+from vectorize_core.transport.tracebacks import FramesHidden
 from vectorize_core.transport.workers import is_shutting_down
 
 T = TypeVar("T")
@@ -65,9 +66,10 @@ class HttpExecutor:
         """Carry ``op`` out; raises its typed error."""
         request, options = self._prepare(op)
         content = b"".join(request.body)
-        with self._clients.client() as client:
+        with self._clients.client() as client, FramesHidden():
             try:
-                response = client.request(**options, content=content)
+                sent = self._authorized(client.build_request(**options, content=content))
+                response = client.send(sent, follow_redirects=False)
             except httpx.RequestError as error:
                 raise self._unanswered(op, error) from error
         return self._read(op, response)
@@ -94,7 +96,9 @@ class HttpExecutor:
         client = cast("httpx.AsyncClient", loop_client.client)
         loop_client.users += 1
         try:
-            response = await client.request(**options, content=content)
+            with FramesHidden():
+                sent = self._authorized(client.build_request(**options, content=content))
+                response = await client.send(sent, follow_redirects=False)
         except httpx.RequestError as error:
             raise self._unanswered(op, error) from error
         finally:
@@ -103,7 +107,7 @@ class HttpExecutor:
 
     def _prepare(self, op: Op[Any]) -> tuple[wire.Request, dict[str, Any]]:
         request = op.request()
-        headers = dict(self.credentials.headers)
+        headers = {}
         if request.content_type:
             headers["Content-Type"] = request.content_type
         options: dict[str, Any] = {
@@ -118,6 +122,11 @@ class HttpExecutor:
         elif not self._clients.injected:
             options["timeout"] = _TIMEOUTS[op.kind]
         return request, options
+
+    def _authorized(self, request: httpx.Request) -> httpx.Request:
+        """``request`` with the secret, which only now is in a place that might be printed."""
+        request.headers.update(self.credentials.headers.reveal())
+        return request
 
     def _unanswered(self, op: Op[Any], error: httpx.RequestError) -> ConnectionFailedError:
         text, url = str(error) or type(error).__name__, self.credentials.base_url
@@ -168,7 +177,8 @@ class HttpExecutor:
             return f"The answer may be that of {proxy}, not of {base_url}"
         wrong = f"The URL of the API may be wrong: base_url is {base_url!r}"
         if response.has_redirect_location:
-            return f"{wrong}, and its server redirects to {response.headers['Location']!r}"
+            to = shown_address(response.headers["Location"])
+            return f"{wrong}, and its server redirects to {to}"
         if error.status not in (404, 405) or error.code not in _NO_ROUTE:
             return None
         if not base_url.endswith(_API_PATH):

@@ -16,7 +16,7 @@ import httpx
 from vectorize_core.errors import ConfigurationError
 from vectorize_core.transport.executor import Use
 from vectorize_core.transport.http_pool import AsyncPool, Pool
-from vectorize_core.transport.network import Proxy, find_proxy, tls_context
+from vectorize_core.transport.network import Proxy, check_injected, find_proxy, tls_context
 from vectorize_core.transport.workers import in_thread, is_shutting_down
 
 MOST_LOOPS: Final = 16
@@ -41,6 +41,8 @@ class HttpClients:
         transport: httpx.BaseTransport | None = None,
         async_transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        for injected in (http_client, async_http_client):
+            check_injected(base_url, injected)
         self._base_url = base_url
         self._http_client = http_client
         self._async_http_client = async_http_client
@@ -160,7 +162,7 @@ class HttpClients:
         self.proxy = find_proxy(self._base_url)
         if self._tls is None and self._base_url.startswith("https:"):
             self._tls = tls_context()
-        proxy = None if self.proxy is None else httpx.Proxy(self.proxy.url)
+        proxy = None if self.proxy is None else self.proxy.for_httpx()
         # Without TLS there is nothing to verify, and no certificate to load.
         return {"verify": self._tls if self._tls is not None else False, "proxy": proxy}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -18,6 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.secret import Secret
 from vectorize_core.transport.loopback import is_loopback
 
 _SCHEMES: Final = ("http", "https", "socks5", "socks5h")
@@ -26,18 +27,38 @@ _CERTIFICATES: Final = {"SSL_CERT_FILE": "file", "SSL_CERT_DIR": "directory"}
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy, and the variable that names it. Its text has no password."""
+    """A proxy, and the variable that names it. Its text has no user and no password."""
 
-    url: httpx.URL
+    url: Secret[httpx.URL] = field(repr=False)
     variable: str
 
     def __str__(self) -> str:
-        return f"the proxy {_without_secrets(self.url)} ({self.variable})"
+        return f"the proxy {_without_secrets(self.url.reveal())} ({self.variable})"
 
     @property
     def is_loopback(self) -> bool:
         """Whether it is on this machine."""
-        return is_loopback(str(self.url))
+        return is_loopback(str(self.url.reveal()))
+
+    def for_httpx(self) -> httpx.Proxy:
+        """The same for a transport of httpx, where it shows nothing either."""
+        return _HiddenProxy(self.url.reveal())
+
+
+class _HiddenProxy(httpx.Proxy):
+    def __repr__(self) -> str:
+        return f"Proxy({str(self.url)!r})"
+
+    @property
+    def raw_auth(self) -> tuple[bytes, bytes] | None:
+        # httpcore logs that of a SOCKS proxy.
+        found = super().raw_auth
+        return None if found is None else (_HiddenBytes(found[0]), _HiddenBytes(found[1]))
+
+
+class _HiddenBytes(bytes):
+    def __repr__(self) -> str:
+        return "b'***'"
 
 
 def find_proxy(base_url: str) -> Proxy | None:
@@ -45,38 +66,67 @@ def find_proxy(base_url: str) -> Proxy | None:
 
     Raises `ConfigurationError` if it cannot be used.
     """
+    found = None if is_loopback(base_url) else _of_environment(base_url)
+    return None if found is None else _proxy(*found)
+
+
+def check_injected(base_url: str, client: httpx.Client | httpx.AsyncClient | None) -> None:
+    """`ConfigurationError` if a client of the user's would ask a proxy for this machine.
+
+    A client of httpx takes the proxies of the environment for all servers, so the proxy would get
+    the token. One that was given a proxy, or a transport, is meant to use that.
+    """
+    if client is None or not is_loopback(base_url) or not getattr(client, "trust_env", False):
+        return
+    proxied = bool(getattr(client, "_mounts", True))
+    found = _of_environment(base_url) if proxied else None
+    if found is not None:
+        raise ConfigurationError(
+            f"the httpx client that was given asks the proxy of {found[1]} also for servers on "
+            "this machine, and would send it the token: make it with trust_env=False, or name "
+            f"{urlsplit(base_url).hostname} in NO_PROXY before it is made"
+        )
+
+
+def _of_environment(base_url: str) -> tuple[Secret[str], str] | None:
+    """The address of the proxy for a server, and the variable that names it."""
     parts = urlsplit(base_url)
-    if is_loopback(base_url):
-        return None
     proxies = getproxies()
     scheme = parts.scheme if proxies.get(parts.scheme) else "all"
     given = proxies.get(scheme)
     if not given or _is_excluded(parts.scheme, parts.hostname or "", parts.netloc, proxies):
         return None
-    return _proxy(given, _variable(f"{scheme}_proxy", given))
+    return Secret(given), _variable(f"{scheme}_proxy", given)
 
 
-def _proxy(given: str, variable: str) -> Proxy:
+def _proxy(given: Secret[str], variable: str) -> Proxy:
     remedy = "correct the variable, unset it, or name the server in NO_PROXY"
-    try:
-        url = httpx.URL(given if "://" in given else f"http://{given}")
-    except (httpx.InvalidURL, ValueError, TypeError) as error:
-        # The error itself may quote a password.
+    url, failure = _parsed(given.reveal())
+    if url is None:
         raise ConfigurationError(
-            f"{variable} does not hold the address of a proxy ({type(error).__name__}), such as "
+            f"{variable} does not hold the address of a proxy ({failure}), such as "
             f"http://host:port: {remedy}"
-        ) from None
-    if url.scheme not in _SCHEMES or not url.host or " " in given:
-        raise ConfigurationError(
-            f"{variable} names a proxy that cannot be used, {_without_secrets(url)}: its address "
-            f"begins with one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}: {remedy}"
         )
-    if url.scheme.startswith("socks") and find_spec("socksio") is None:
+    shown, scheme = _without_secrets(url.reveal()), url.reveal().scheme
+    if scheme not in _SCHEMES or not url.reveal().host or " " in given.reveal():
         raise ConfigurationError(
-            f"{variable} names a SOCKS proxy, {_without_secrets(url)}, and the package socksio is "
+            f"{variable} names a proxy that cannot be used, {shown}: its address "
+            f"begins with one of {', '.join(f'{known}://' for known in _SCHEMES)}: {remedy}"
+        )
+    if scheme.startswith("socks") and find_spec("socksio") is None:
+        raise ConfigurationError(
+            f"{variable} names a SOCKS proxy, {shown}, and the package socksio is "
             f"not installed: pip install 'httpx[socks]', or {remedy}"
         )
     return Proxy(url, variable)
+
+
+def _parsed(given: str) -> tuple[Secret[httpx.URL] | None, str]:
+    """The address, or what kind of error it is: the error itself may quote a password."""
+    try:
+        return Secret(httpx.URL(given if "://" in given else f"http://{given}")), ""
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        return None, type(error).__name__
 
 
 def _variable(name: str, given: str) -> str:

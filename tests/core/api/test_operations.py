@@ -51,6 +51,7 @@ from vectorize_core.models import (
     Vector,
     as_values,
 )
+from vectorize_core.secret import Secret
 from vectorize_core.transport.credentials import Credentials
 from vectorize_core.transport.http import HttpExecutor
 
@@ -424,7 +425,7 @@ async def test_an_undocumented_result_is_an_error_that_shows_it(
 async def test_a_key_with_an_email_goes_into_its_two_headers(variant: Variant) -> None:
     cloudflare = Cloudflare(ok([]))
     headers = {"X-Auth-Email": "a@b.c", "X-Auth-Key": SECRET}
-    credentials = Credentials(ACCOUNT, headers=headers)
+    credentials = Credentials(ACCOUNT, headers=Secret(headers))
     executor = HttpExecutor(credentials, transport=cloudflare, async_transport=cloudflare)
     await variant.send(executor, ListIndexes())
     (request,) = cloudflare.requests

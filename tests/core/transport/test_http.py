@@ -118,7 +118,7 @@ async def test_an_injected_client_is_used_as_it_is_and_never_closed(
             assert not async_client.is_closed
     (request,) = cloudflare.requests
     assert (request.headers["x-mine"], request.headers["user-agent"]) == ("1", "me")
-    assert request.headers["authorization"] == CREDENTIALS.headers["Authorization"]
+    assert request.headers["authorization"] == CREDENTIALS.headers.reveal()["Authorization"]
 
 
 @both_variants

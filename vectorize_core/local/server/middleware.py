@@ -17,6 +17,7 @@ from vectorize_core.local.server.rate_limit import RateLimiter
 from vectorize_core.transport.loopback import is_loopback
 
 _ADMIN = "/_/"
+_SECRET = (b"authorization", b"x-auth-key")
 
 
 class ServerMiddleware:
@@ -45,6 +46,8 @@ class ServerMiddleware:
         headers = {"cf-ray": secrets.token_hex(8)}
         answer = _with_headers(send, headers)
         refusal, is_admin = self._refusal(scope), scope["path"].startswith(_ADMIN)
+        # Every frame of an error holds the scope, and what prints it would show the token.
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _SECRET]
         if refusal is None and self._limit is not None and not is_admin:
             allowed, limits = self._limit.take()
             headers.update(limits)

@@ -4,12 +4,33 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, TypeVar
 
 from vectorize_core import limits, paths
 from vectorize_core.behavior import Behavior
+from vectorize_core.secret import Secret, hide
+
+T = TypeVar("T")
 
 
+def _hides_token(cls: type[T]) -> type[T]:
+    """Let no frame show the token when the constructor of ``cls`` raises."""
+    init: Callable[..., None] = cls.__init__
+
+    @wraps(init)
+    def hiding(self: T, **given: Any) -> None:
+        hide(given)
+        init(self, **given)
+        if "token" in given:
+            token: Secret[str] | None = given["token"]
+            object.__setattr__(self, "token", None if token is None else token.reveal())
+
+    cls.__init__ = hiding  # type: ignore[method-assign,assignment]
+    return cls
+
+
+@_hides_token
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a server serves, and how; docs/local-server.md explains each switch.

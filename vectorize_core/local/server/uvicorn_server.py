@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp
 from vectorize_core.errors import VectorizeError
 from vectorize_core.local.server.app import create_app
 from vectorize_core.local.server.settings import Settings
-from vectorize_core.transport.loopback import ANY_ADDRESS, LOCAL_ACCOUNT, is_loopback
+from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_any_address, is_loopback
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8989
@@ -24,7 +25,7 @@ UVICORN_OPTIONS: Final[dict[str, Any]] = {
     # Longer than clients keep idle connections, or they would send on one that was just closed.
     "timeout_keep_alive": 75,
 }
-_ANY_ADDRESS = ("", *ANY_ADDRESS)
+_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105 (a name, not a token)
 _BACKLOG = 2_048
 
 
@@ -51,12 +52,12 @@ def serve(
 
 def is_open_to_network(host: str) -> bool:
     """Whether other machines can reach a server that listens on ``host``."""
-    return host in _ANY_ADDRESS or not is_loopback(base_url(host, DEFAULT_PORT))
+    return is_any_address(host) or not is_loopback(base_url(host, DEFAULT_PORT))
 
 
 def base_url(host: str, port: int) -> str:
     """The base URL of the API, for clients on this machine."""
-    if host in _ANY_ADDRESS:
+    if is_any_address(host):
         host = DEFAULT_HOST
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/client/v4"
 
@@ -153,10 +154,20 @@ class BackgroundServer:
 
 
 def environment(base_url: str, token: str | None) -> dict[str, str]:
-    """The variables that point other clients at a server."""
-    return {
-        "CLOUDFLARE_BASE_URL": base_url,
-        "CLOUDFLARE_API_BASE_URL": base_url,
-        "CLOUDFLARE_ACCOUNT_ID": LOCAL_ACCOUNT,
-        "CLOUDFLARE_API_TOKEN": token if token is not None else "any",
-    }
+    """The variables that point other clients at a server. They show no token when printed."""
+    return _Variables(
+        {
+            "CLOUDFLARE_BASE_URL": base_url,
+            "CLOUDFLARE_API_BASE_URL": base_url,
+            "CLOUDFLARE_ACCOUNT_ID": LOCAL_ACCOUNT,
+            _TOKEN: token if token is not None else "any",
+        }
+    )
+
+
+class _Variables(dict[str, str]):
+    def __repr__(self) -> str:
+        return repr({**self, **({_TOKEN: "***"} if _TOKEN in self else {})})
+
+    def __rich_repr__(self) -> Iterator[str]:
+        yield repr(self)

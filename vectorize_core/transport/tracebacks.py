@@ -1,0 +1,62 @@
+"""Errors without the frames of httpx, whose variables hold the headers of the request."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Final
+
+_CARRIERS: Final = frozenset(
+    {"anyio", "asyncio", "h11", "h2", "hpack", "httpcore", "httpx", "socksio", "ssl", "trio"}
+)
+"""Packages that pass on what is sent: as headers, and as bytes."""
+
+
+class FramesHidden:
+    """Takes the frames of `_CARRIERS` out of what passes through its block, and of its causes.
+
+    pytest and others print the variables of every frame of a traceback. Types, texts and the frames
+    of other code, such as a user's transport, stay. An error that was being handled before belongs
+    to the caller and is left as it is.
+    """
+
+    def __init__(self) -> None:
+        self._before: BaseException | None = None
+
+    def __enter__(self) -> None:
+        self._before = sys.exception()
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        before, self._before = self._before, None
+        if error is None:
+            return
+        seen, left = {id(before)}, [error]
+        while left:
+            one = left.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            one.__traceback__ = _without_carriers(one.__traceback__)
+            if isinstance(one, BaseExceptionGroup):
+                left += one.exceptions
+            left += filter(None, (one.__cause__, one.__context__))
+
+
+def _without_carriers(traceback: TracebackType | None) -> TracebackType | None:
+    first = kept = _next(traceback)
+    while kept is not None:
+        kept.tb_next = _next(kept.tb_next)
+        kept = kept.tb_next
+    return first
+
+
+def _next(traceback: TracebackType | None) -> TracebackType | None:
+    """The first part that is not of a carrier."""
+    while traceback is not None:
+        name = str(traceback.tb_frame.f_globals.get("__name__"))
+        if name.partition(".")[0] not in _CARRIERS:
+            return traceback
+        traceback = traceback.tb_next
+    return None
