@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vectorize_core.api import answers
 from vectorize_core.api.operations import Op
 from vectorize_core.api.wire import Request
 from vectorize_core.errors import VectorizeError
@@ -23,4 +24,4 @@ class CountUncovered(Op[int]):
 
     def read(self, result: Any) -> int:
         """The number."""
-        return int(result)
+        return answers.read_count(result)

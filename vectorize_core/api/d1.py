@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
-from vectorize_core.api import wire
+from vectorize_core.api import answers, wire
 from vectorize_core.api.operations import Kind, Op
 from vectorize_core.api.wire import Request
 from vectorize_core.errors import BadRequestError, InvalidInputError, VectorizeError
@@ -54,7 +54,8 @@ class ReadD1(Op[tuple[Rows, ...]]):
 
     def read(self, result: Any) -> tuple[Rows, ...]:
         """The rows of each statement."""
-        return tuple([tuple(row) for row in one["results"]["rows"]] for one in result)
+        count, of_reads = len(self.statements), self.kind == "read"
+        return answers.read_rows(result, count, of_reads=of_reads)
 
 
 @dataclass(frozen=True, slots=True)

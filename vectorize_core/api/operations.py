@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
 from urllib.parse import quote
 
 from vectorize_core import limits
-from vectorize_core.api import wire
+from vectorize_core.api import answers, wire
 from vectorize_core.api.wire import Request
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import (
@@ -82,7 +82,7 @@ class _Mutating(Op[Mutation]):
     __slots__ = ()
 
     def read(self, result: Any) -> Mutation:
-        return wire.read_mutation(result)
+        return answers.read_mutation(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,8 @@ class CreateIndex(Op[IndexDetails]):
         return _post("", body)
 
     def read(self, result: Any) -> IndexDetails:
-        return wire.read_index(result)
+        config = self.config if isinstance(self.config, IndexConfig) else None
+        return answers.read_index(result, name=self.name, config=config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class ListIndexes(Op[tuple[IndexDetails, ...]]):
         return Request("GET", "")
 
     def read(self, result: Any) -> tuple[IndexDetails, ...]:
-        return tuple(wire.read_index(index) for index in result or ())
+        return answers.read_indexes(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class GetIndex(Op[IndexDetails]):
         return Request("GET", _path(self.index))
 
     def read(self, result: Any) -> IndexDetails:
-        return wire.read_index(result)
+        return answers.read_index(result, name=self.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ class GetInfo(Op[IndexInfo]):
         return Request("GET", _path(self.index, "info"))
 
     def read(self, result: Any) -> IndexInfo:
-        return wire.read_info(result)
+        return answers.read_info(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,13 @@ class Query(Op[QueryResult]):
         return _post(_path(self.index, "query"), body)
 
     def read(self, result: Any) -> QueryResult:
-        return wire.read_query(result)
+        return answers.read_query(
+            result,
+            top_k=self.top_k,
+            namespace=self.namespace,
+            dimensions=None if self.vector is None else len(self.vector),
+            return_values=self.return_values,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +250,7 @@ class GetByIds(Op[tuple[Vector, ...]]):
         return _post(_path(self.index, "get_by_ids"), {"ids": self.ids})
 
     def read(self, result: Any) -> tuple[Vector, ...]:
-        return wire.read_vectors(result)
+        return answers.read_vectors(result, self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +280,7 @@ class ListVectors(Op[IdPage]):
         return Request("GET", _path(self.index, "list"), params)
 
     def read(self, result: Any) -> IdPage:
-        return wire.read_id_page(result)
+        return answers.read_id_page(result, self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +310,7 @@ class ListMetadataIndexes(Op[tuple[MetadataIndex, ...]]):
         return Request("GET", _path(self.index, "metadata_index", "list"))
 
     def read(self, result: Any) -> tuple[MetadataIndex, ...]:
-        return wire.read_metadata_indexes(result)
+        return answers.read_metadata_indexes(result)
 
 
 @dataclass(frozen=True, slots=True)

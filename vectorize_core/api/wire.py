@@ -1,41 +1,29 @@
-"""The bytes of the Vectorize API: what is sent, and how an answer is read into models.
+"""The bytes of the Vectorize API: what is sent, and the envelope in which a result comes.
 
-Written by hand against https://developers.cloudflare.com/api/resources/vectorize/ and tolerant
-where the service differs from its own pages: capitalised index types, null results, failures
-that arrive with status 200.
+Written by hand against https://developers.cloudflare.com/api/resources/vectorize/, and for failures
+that arrive with status 200. `answers` reads results, `headers` what comes with them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import orjson
 
-from vectorize_core.errors import ApiMessage, UnexpectedAnswerError, error_from_answer
+from vectorize_core.api.headers import request_id, retry_after
+from vectorize_core.errors import ApiMessage, UnexpectedAnswerError, error_from_answer, shown
 from vectorize_core.jsontext import STRICT, as_dict
-from vectorize_core.models import (
-    IdPage,
-    IndexConfig,
-    IndexDetails,
-    IndexInfo,
-    IndexType,
-    Match,
-    MetadataIndex,
-    Metric,
-    Mutation,
-    QueryResult,
-    Vector,
-    as_values,
-)
+from vectorize_core.models import Vector
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _SLICE = 64
+_MOST_MESSAGES = 100
+_MOST_CHARACTERS = 10_000
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _WITH_ARRAYS = STRICT | orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -86,18 +74,24 @@ def read_answer(
     operation: str, status: int, headers: Mapping[str, str], content: bytes
 ) -> tuple[Any, tuple[ApiMessage, ...]]:
     """The ``result`` and the ``messages`` of an answer, or the error it carries."""
+    why = ""
     try:
         envelope = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        envelope = None
-    well_formed = isinstance(envelope, dict) and "success" in envelope
-    if 200 <= status < 300 and well_formed and envelope["success"] is not False:
-        return envelope.get("result"), _messages(envelope.get("messages"))
-    if 200 <= status < 300 and not well_formed:
-        raise UnexpectedAnswerError(
-            f"{operation}: HTTP {status} without the envelope of the Cloudflare API; it begins "
-            f"{content[:80]!r}. Does base_url point at the API?"
-        )
+    except orjson.JSONDecodeError as error:
+        envelope, why = None, _why_not_json(error)
+    success = envelope.get("success") if isinstance(envelope, dict) else None
+    if 200 <= status < 300:
+        if success is True:
+            return envelope.get("result"), _messages(envelope.get("messages"))
+        if success is None:
+            raise UnexpectedAnswerError(
+                f"{operation}: HTTP {status} without the envelope of the Cloudflare API{why}; it "
+                f"begins {content[:80]!r}. Does base_url point at the API?"
+            )
+        if success is not False:
+            raise UnexpectedAnswerError(
+                f"{operation}: HTTP {status}, whose success is {shown(success)}, not true or false"
+            )
     errors = _messages(envelope.get("errors")) if isinstance(envelope, dict) else ()
     raise error_from_answer(
         operation,
@@ -109,172 +103,33 @@ def read_answer(
     )
 
 
-def request_id(headers: Mapping[str, str]) -> str | None:
-    """The id that Cloudflare's support asks for."""
-    return headers.get("cf-ray")
-
-
-class Quota(NamedTuple):
-    """Requests ``left`` of a rate limit; in ``seconds`` it starts again with ``quota``."""
-
-    name: str
-    left: int
-    seconds: float
-    quota: int | None
-
-
-def quotas(headers: Mapping[str, str]) -> list[Quota]:
-    """The rate limits in an answer's headers; none if they are missing or malformed.
-
-    They are in ``Ratelimit`` and ``Ratelimit-Policy`` (a draft of the IETF), or in the older
-    ``x-ratelimit-limit``, ``-remaining`` and ``-reset``.
-    https://developers.cloudflare.com/fundamentals/api/reference/limits/
-    """
-    try:
-        if limited := headers.get("ratelimit"):
-            policies = _items(headers.get("ratelimit-policy", ""))
-            return [
-                Quota(name, int(item["r"]), int(item["t"]), _int(policies.get(name, {}).get("q")))
-                for name, item in _items(limited).items()
-            ]
-        if left := headers.get("x-ratelimit-remaining"):
-            seconds, quota = headers["x-ratelimit-reset"], headers.get("x-ratelimit-limit")
-            return [Quota("", int(left), _delay(seconds), _int(quota))]
-    except (KeyError, ValueError):
-        pass
-    return []
-
-
-def _items(header: str) -> dict[str, dict[str, str]]:
-    """``"a";r=1;t=2, "b";r=3`` as a dict of dicts."""
-    items = {}
-    for item in filter(None, header.split(",")):
-        name, *parameters = (part.strip() for part in item.split(";"))
-        items[name] = dict(parameter.split("=", 1) for parameter in parameters)
-    return items
-
-
-def _int(text: str | None) -> int | None:
-    return None if text is None else int(text)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the service asks to wait: ``Retry-After``, else until a used-up limit starts again.
-
-    A ``Retry-After`` that is a date is compared with the answer's own.
-    """
-    asked = headers.get("retry-after")
-    if asked is not None:
-        with suppress(ValueError):
-            return _delay(asked)
-        with suppress(ValueError, TypeError):
-            date = headers.get("date")
-            now = datetime.now(UTC) if date is None else parsedate_to_datetime(date)
-            seconds = (parsedate_to_datetime(asked) - now).total_seconds()
-            return _delay(str(max(seconds, 0.0)))
-    limits = quotas({"x-ratelimit-remaining": "0", **headers})
-    return max((limit.seconds for limit in limits if limit.left <= 0), default=None)
-
-
-def _delay(text: str) -> float:
-    seconds = float(text)
-    # A larger number is a point in time rather than a delay.
-    if not 0 <= seconds <= 3_600:
-        raise ValueError(text)
-    return seconds
+def _why_not_json(error: orjson.JSONDecodeError) -> str:
+    near = error.doc[max(error.pos - 40, 0) : error.pos + 20]
+    return f" (it is no JSON: {error.msg}, in {near!r})" if near.strip() else ""
 
 
 def _messages(entries: Any) -> tuple[ApiMessage, ...]:
     if not isinstance(entries, list):
         return ()
-    return tuple(_message(entry) for entry in entries)
+    return tuple([_message(entry) for entry in entries[:_MOST_MESSAGES]])
 
 
 def _message(entry: Any) -> ApiMessage:
     if not isinstance(entry, dict):
-        return ApiMessage(None, str(entry))
+        return ApiMessage(None, _line(entry))
     code, source = entry.get("code"), entry.get("source")
+    url = entry.get("documentation_url")
+    pointer = source.get("pointer") if isinstance(source, dict) else None
     return ApiMessage(
-        code if isinstance(code, int) else None,
-        str(entry.get("message", "")),
-        entry.get("documentation_url"),
-        source.get("pointer") if isinstance(source, dict) else None,
+        code if type(code) is int else None,
+        _line(entry.get("message", "")),
+        None if url is None else _line(url),
+        None if pointer is None else _line(pointer),
     )
 
 
-def read_index(result: Any) -> IndexDetails:
-    """An index in the answers of creating, getting and listing."""
-    config = result["config"]
-    return IndexDetails(
-        name=result["name"],
-        config=IndexConfig(int(config["dimensions"]), cast("Metric", config["metric"])),
-        description=result.get("description") or "",
-        created_on=_time(result.get("created_on")),
-        modified_on=_time(result.get("modified_on")),
-    )
-
-
-def read_info(result: Any) -> IndexInfo:
-    """The answer of ``/info``; its two ``processedUpTo`` are absent before the first mutation."""
-    return IndexInfo(
-        dimensions=int(result["dimensions"]),
-        vector_count=int(result["vectorCount"]),
-        processed_up_to_datetime=_time(result.get("processedUpToDatetime")),
-        processed_up_to_mutation=result.get("processedUpToMutation"),
-    )
-
-
-def read_mutation(result: Any) -> Mutation:
-    """The receipt of a write."""
-    return Mutation((result or {}).get("mutationId"))
-
-
-def read_query(result: Any) -> QueryResult:
-    """The answer of ``/query``."""
-    matches = tuple(_match(match) for match in (result or {}).get("matches") or ())
-    return QueryResult(len(matches), matches)
-
-
-def _match(match: Any) -> Match:
-    values = match.get("values")
-    return Match(
-        id=match["id"],
-        score=float(match["score"]),
-        values=None if values is None else as_values(values),
-        metadata=match.get("metadata"),
-        namespace=match.get("namespace"),
-    )
-
-
-def read_vectors(result: Any) -> tuple[Vector, ...]:
-    """The answer of ``/get_by_ids``."""
-    return tuple(
-        Vector(
-            entry["id"], as_values(entry["values"]), entry.get("namespace"), entry.get("metadata")
-        )
-        for entry in result or ()
-    )
-
-
-def read_id_page(result: Any) -> IdPage:
-    """The answer of ``/list``."""
-    cursor = result.get("nextCursor") if result.get("isTruncated") else None
-    ids = tuple(vector["id"] for vector in result.get("vectors") or ())
-    return IdPage(
-        ids,
-        total_count=int(result.get("totalCount", len(ids))),
-        next_cursor=cursor,
-        cursor_expires=_time(result.get("cursorExpirationTimestamp")),
-    )
-
-
-def read_metadata_indexes(result: Any) -> tuple[MetadataIndex, ...]:
-    """The answer of ``/metadata_index/list``; the service capitalises the types it was given."""
-    return tuple(
-        MetadataIndex(entry["propertyName"], cast("IndexType", entry["indexType"].lower()))
-        for entry in (result or {}).get("metadataIndexes") or ()
-    )
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _line(said: Any) -> str:
+    """What an answer says, for errors and the log: in one line, and not endless."""
+    if not isinstance(said, str):
+        return shown(said)
+    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], said[:_MOST_CHARACTERS])

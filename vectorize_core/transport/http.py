@@ -165,10 +165,10 @@ class HttpExecutor:
             logger.warning("%s: %s", op, message)
         try:
             return Answer(op.read(result), response.headers, response.status_code)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UnexpectedAnswerError as error:
             raise UnexpectedAnswerError(
-                f"{op}: the result is not what the API documents ({error!r}): {str(result)[:200]}"
-            ) from error
+                f"{op}: the answer is not what the API documents: {error}"
+            ) from None
 
     def _hint(self, error: ApiError, response: httpx.Response) -> str | None:
         """Why this may not be the answer of the API."""

@@ -24,7 +24,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from vectorize_core.api import wire
+from vectorize_core.api.headers import request_id as request_id_of
 from vectorize_core.api.operations import KINDS, Op
 from vectorize_core.errors import ApiError, IndexNotFoundError, VectorizeError
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
@@ -317,7 +317,7 @@ class _BaseIo(Io):
             return
         seconds, status = self.now() - began, getattr(end, "status", None)
         if isinstance(end, Answer):
-            request_id, error = wire.request_id(end.headers), None
+            request_id, error = request_id_of(end.headers), None
         else:
             request_id, error = getattr(end, "request_id", None), type(end).__name__
         kind = type(op).__name__

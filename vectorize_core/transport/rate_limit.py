@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from weakref import WeakSet
 
-from vectorize_core.api import wire
+from vectorize_core.api.headers import quotas
 from vectorize_core.errors import ApiError, ApiMessage, ConfigurationError, RateLimitError
 
 _LEEWAY = 1.0
 """Seconds: requests take different times to arrive, and servers round times."""
 _LOOK_AGAIN = 0.1
 _INSTANT = 1e-6
+_MOST_WINDOWS = 16
+"""Rate limits that are remembered, by their names; Cloudflare has one or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +145,18 @@ class RateLimiter:
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Note the service's own count, which comes with every answer."""
-        quotas = wire.quotas(headers)
+        told = quotas(headers)
         with self._lock:
             now = self._clock()
             self._catch_up(now)
             if self._cautious and now >= self._refused_until:
                 self._cautious, self._held_until = False, -math.inf
-            for quota in quotas:
+            for quota in told:
                 ends = now + quota.seconds + _LEEWAY
+                if quota.name not in self._windows and len(self._windows) >= _MOST_WINDOWS:
+                    self._forget_fresh_windows()
+                    if len(self._windows) >= _MOST_WINDOWS:
+                        continue
                 window = self._windows.setdefault(quota.name, _Window(math.inf, ends, math.inf))
                 # Answers overtake each other: the smallest count is the latest.
                 window.left = min(window.left, quota.left)
@@ -179,7 +185,9 @@ class RateLimiter:
             self._in_flight -= 1
             if not answered:
                 for window in self._windows.values():
-                    window.left -= 1
+                    # One that begins anew has no end yet, so it must let the next request through,
+                    # whose answer will tell.
+                    window.left = max(window.left - 1, 1 if window.ends == math.inf else -math.inf)
 
     def used_up(self, operation: str, seconds: float, patience: float) -> LimitUsedUpError:
         """The error of an operation that would have to wait for longer than ``patience``."""
@@ -197,6 +205,9 @@ class RateLimiter:
         self._lock = threading.Lock()
         self._open += self._drawn - self._gone
         self._gone, self._in_flight = self._drawn, 0
+
+    def _forget_fresh_windows(self) -> None:
+        self._windows = {n: w for n, w in self._windows.items() if w.ends < math.inf}
 
     def _catch_up(self, now: float) -> None:
         if self.limit is not None and now > self._open_at:
