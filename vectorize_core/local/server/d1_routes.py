@@ -6,16 +6,18 @@ https://developers.cloudflare.com/api/resources/d1/subresources/database/methods
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from vectorize_core.local import faults
-from vectorize_core.local.d1_databases import split
+from vectorize_core.local.d1.splitting import split
 from vectorize_core.local.server import parsing, responses
 from vectorize_core.local.server.endpoints import Call, Handler, RequestReader
 
+MAX_STATEMENTS: Final = 10_000
 PREFIX: Final = "/client/v4/accounts/{account}/d1/database/{database}"
 
 
@@ -25,7 +27,9 @@ def routes(reader: RequestReader) -> Sequence[Route]:
     def answering(shape: Callable[[list[str], list[tuple[Any, ...]]], Any]) -> Handler:
         def handler(call: Call) -> Response:
             statements = _statements(parsing.json_object(call))
-            results = call.account.databases.run(call.names["database"], statements, call.breathe)
+            results = call.account.databases.run(
+                call.names["database"], statements, call.breathe, bound_memory=True
+            )
             return responses.success(
                 [
                     {"success": True, "meta": meta, "results": shape(columns, rows)}
@@ -45,7 +49,7 @@ def routes(reader: RequestReader) -> Sequence[Route]:
 
 def _statements(body: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
     batch = parsing.field(body, "batch", list)
-    statements = []
+    statements: list[tuple[str, list[Any]]] = []
     for given in [body] if batch is None else batch:
         if not isinstance(given, dict):
             raise faults.unparsable_body("batch", "expected objects")
@@ -54,8 +58,10 @@ def _statements(body: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
             raise faults.unparsable_body("sql", "expected a string")
         if any(isinstance(value, (list, dict)) for value in params):
             raise faults.unparsable_body("params", "expected plain values")
-        parts = split(sql)
+        parts = list(islice(split(sql), MAX_STATEMENTS + 1 - len(statements)))
         if len(parts) > 1 and params:
             raise faults.unparsable_body("params", "expected a single statement")
         statements += [(part, params) for part in parts]
+        if len(statements) > MAX_STATEMENTS:
+            raise faults.refused(f"a request has more than {MAX_STATEMENTS} statements")
     return statements

@@ -1,0 +1,78 @@
+"""A bound on the memory that SQLite takes for a request.
+
+Workerd sets SQLite's hard heap limit, which is one for the whole process. So does this, as long as
+requests of D1 are carried out, that much above what SQLite holds already. Python does not offer it,
+so it is called in SQLite's library; where that cannot be found, nothing is bounded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final
+
+from vectorize_core import forks
+
+MAX_BYTES: Final = 100_000_000
+"""For all requests that are carried out at once, over what was held when the last one began."""
+_PROBE: Final = 1_000_000
+
+_lock = forks.lock()
+_requests: dict[int, int] = {}
+"""How many are carried out, by process."""
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Let SQLite refuse to take more memory, with a MemoryError, while the block runs."""
+    library = _library()
+    if library is None:
+        yield
+        return
+    used, limit = library
+    process = os.getpid()
+    with _lock:
+        _requests[process] = _requests.get(process, 0) + 1
+        limit(used() + MAX_BYTES)
+    try:
+        yield
+    finally:
+        with _lock:
+            _requests[process] -= 1
+            if not _requests[process]:
+                limit(0)
+
+
+@functools.cache
+def _library() -> tuple[Callable[[], int], Callable[[int], int]] | None:
+    """SQLite's functions that tell the memory in use, and set its limit."""
+    for name in _names():
+        try:
+            library = ctypes.CDLL(name)
+            used, limit = library.sqlite3_memory_used, library.sqlite3_hard_heap_limit64
+        except (OSError, AttributeError):
+            continue
+        used.argtypes, used.restype = (), ctypes.c_int64
+        limit.argtypes, limit.restype = (ctypes.c_int64,), ctypes.c_int64
+        if _is_pythons(used):
+            return used, limit
+    return None
+
+
+def _names() -> Iterator[str | None]:
+    import _sqlite3  # noqa: PLC0415 (only to see where it is)
+
+    yield getattr(_sqlite3, "__file__", None)
+    yield "sqlite3.dll"
+
+
+def _is_pythons(used: Callable[[], int]) -> bool:
+    """Whether it counts what Python's SQLite takes; a process may have several, or not count."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        before = used()
+        connection.execute("CREATE TABLE t AS SELECT zeroblob(?)", (_PROBE,))
+        return used() - before >= _PROBE
