@@ -35,7 +35,7 @@ def listened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         return socket.socket()
 
     monkeypatch.setattr(uvicorn_server, "listen", listen)
-    monkeypatch.setattr(uvicorn_server, "run", lambda app, listener: None)
+    monkeypatch.setattr(uvicorn_server, "run", lambda app, listener, settings: None)
     return addresses
 
 

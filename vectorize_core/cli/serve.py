@@ -128,7 +128,7 @@ def serve(
     with _listening(host, port) as listener:
         announce = _announce_json if as_json else _announce
         announce(uvicorn_server.base_url(host, listener.getsockname()[1]), settings)
-        uvicorn_server.run(app, listener)
+        uvicorn_server.run(app, listener, settings)
 
 
 def _announce(base_url: str, settings: Settings) -> None:

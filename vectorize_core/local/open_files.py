@@ -155,6 +155,7 @@ class Named(Generic[T]):
         self._files = files
         self._known: dict[str, T] = {}
         self._users: dict[str, int] = {}
+        self._closed = False
         self._lock = forks.lock()
 
     @contextmanager
@@ -177,11 +178,13 @@ class Named(Generic[T]):
             return list(self._known.values())
 
     def close(self) -> None:
-        """Close all, and forget them."""
+        """Close all, those in use when they are used no more."""
         with self._lock:
-            closing = list(self._known.values())
-            self._known.clear()
-        for each in closing:
+            self._closed = True
+            closing = {n: each for n, each in self._known.items() if not self._users.get(n)}
+            for name in closing:
+                del self._known[name]
+        for each in closing.values():
             self._files.forget(each)
             each.close()
 
@@ -192,7 +195,7 @@ class Named(Generic[T]):
                 self._users[name] = left
                 return
             self._users.pop(name, None)
-            if self._known.get(name) is not found or not found.is_empty():
+            if not (self._closed or found.is_empty()):
                 return
             del self._known[name]
         self._files.forget(found)

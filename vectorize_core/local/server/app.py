@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
@@ -21,6 +20,7 @@ from vectorize_core.local.server.binding_routes import BindingRoutes
 from vectorize_core.local.server.bodies import BodyReader
 from vectorize_core.local.server.endpoints import Call, RequestReader
 from vectorize_core.local.server.injected_faults import FaultInjector
+from vectorize_core.local.server.logs import escape_logs
 from vectorize_core.local.server.middleware import ServerMiddleware
 from vectorize_core.local.server.rate_limit import RateLimiter
 from vectorize_core.local.server.settings import Settings
@@ -28,9 +28,10 @@ from vectorize_core.local.server.traffic import Traffic
 from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 
 
-def create_app(settings: Settings | None = None) -> ASGIApp:
+def create_app(settings: Settings | None = None) -> ServerMiddleware:
     """The server as an ASGI application."""
     settings = settings if settings is not None else Settings()
+    escape_logs()
     accounts = Accounts(settings.data, settings.behavior, settings.clock)
     injector = FaultInjector(settings.faults)
     traffic = Traffic()
@@ -42,9 +43,12 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        stop()
+        accounts.close()
+
+    def stop() -> None:
         traffic.close()
         accounts.interrupt()
-        accounts.close()
 
     def put_faults(call: Call) -> Response:
         injector.replace(parsing.json_value(call.body))
@@ -74,6 +78,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         limit=None if limit is None else RateLimiter(limit, settings.clock),
         limit_status=settings.rate_limit_status,
         injector=injector,
+        stop=stop,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,12 +32,15 @@ class ServerMiddleware:
         limit: RateLimiter | None,
         limit_status: int,
         injector: FaultInjector,
+        stop: Callable[[], None],
     ) -> None:
         self._app = app
         self._token = token
         self._limit = limit
         self._limit_status = limit_status
         self._injector = injector
+        self.stop = stop
+        """Ends what takes long, and begins nothing more; to be called when the server ends."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on to the application, or answer it here."""

@@ -73,6 +73,11 @@ class Settings:
     """The largest request body, in bytes."""
     body_timeout: float = 60.0
     """Seconds that a request's body may take to arrive."""
+    head_timeout: float = 10.0
+    """Seconds that a request's head may take to arrive."""
+    max_connections: int = 1_000
+    """Open connections, at most half of the files that the process may have open; those that do
+    nothing make room for new ones."""
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:

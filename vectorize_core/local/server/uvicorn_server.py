@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from vectorize_core.errors import VectorizeError
+from vectorize_core.local import open_files
+from vectorize_core.local.server import connections
 from vectorize_core.local.server.app import create_app
+from vectorize_core.local.server.logs import escape_logs
+from vectorize_core.local.server.middleware import ServerMiddleware
 from vectorize_core.local.server.settings import Settings
 from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_any_address, is_loopback
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8989
+END_SECONDS: Final = 4.5
+"""In which a server ends, whatever is going on."""
 UVICORN_OPTIONS: Final[dict[str, Any]] = {
     "log_level": "warning",
+    # A connection must not leave our bounds, nor a client choose who it is.
+    "ws": "none",
+    "proxy_headers": False,
     # Longer than clients keep idle connections, or they would send on one that was just closed.
     "timeout_keep_alive": 75,
 }
@@ -47,7 +56,7 @@ def serve(
         )
     app = create_app(settings)
     with listen(host, port) as listener:
-        run(app, listener)
+        run(app, listener, settings)
 
 
 def is_open_to_network(host: str) -> bool:
@@ -79,14 +88,48 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve on ``listener`` until Ctrl-C. Raises VectorizeError if the server does not start."""
-    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=5, **UVICORN_OPTIONS))
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        # The normal end: uvicorn has closed everything, and raises it again.
-        return
+class Server(uvicorn.Server):
+    """uvicorn's server, which ends in time: what takes longer is interrupted, then left behind."""
+
+    def __init__(self, app: ServerMiddleware, settings: Settings, seconds: int) -> None:
+        escape_logs()
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=connections.bounded(settings.head_timeout, settings.max_connections),
+                timeout_graceful_shutdown=seconds,
+                **UVICORN_OPTIONS,
+            )
+        )
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, at Ctrl-C or SIGTERM; end at once when it comes again."""
+        if self.should_exit:
+            os._exit(128 + sig)
+        self.should_exit = True
+        # Not even a thread that never ends holds it up. What is committed stays.
+        end = threading.Timer(END_SECONDS, os._exit, (128 + sig,))
+        end.daemon = True
+        end.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End long work, let short work end, and close all connections."""
+        self._app.stop()
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+def run(app: ServerMiddleware, listener: socket.socket, settings: Settings) -> None:
+    """Serve on ``listener`` until Ctrl-C or SIGTERM.
+
+    Raises VectorizeError if the server does not start.
+    """
+    open_files.allow_more()
+    server = Server(app, settings, seconds=2)
+    server.run(sockets=[listener])
     if not server.started:
         raise VectorizeError("the server did not start; see its log")
 
@@ -102,10 +145,7 @@ class BackgroundServer:
         # Asyncio turns off Nagle's algorithm, which delays every answer by 40 milliseconds, only
         # for sockets whose protocol is named.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        app = create_app(self.settings)
-        self._server = uvicorn.Server(
-            uvicorn.Config(app, timeout_graceful_shutdown=1, **UVICORN_OPTIONS)
-        )
+        self._server = Server(create_app(self.settings), self.settings, seconds=1)
         self._thread = threading.Thread(
             target=self._server.run,
             args=([self._socket],),
@@ -135,10 +175,13 @@ class BackgroundServer:
         return self
 
     def stop(self) -> None:
-        """Stop listening and close what was open; safe to call again."""
+        """Stop listening and close what was open, in five seconds; safe to call again.
+
+        What is being carried out is interrupted if it is SQL, and otherwise ends in its thread.
+        """
         self._server.should_exit = True
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(END_SECONDS)
         self._socket.close()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,183 @@
+"""Connections: what a client may do with one, and for how long.
+
+A head has to arrive in a bounded time, an answer has to be read, and connections are bounded: the
+ones that do nothing make room for new ones. uvicorn knows only how long one may idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final, cast
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from vectorize_core.local import open_files
+from vectorize_core.local.server.heads import StrictConnection
+
+HEAD_SECONDS: Final = 10.0
+"""For a head to arrive, from its first byte on, or from the beginning of a connection."""
+MOST: Final = 1_000
+"""Connections, where the process may have enough files open."""
+_PART_OF_FILES: Final = 0.5
+UNREAD_SECONDS: Final = 15.0
+"""In which a client has to read `LEAST_READ` bytes of an answer."""
+LEAST_READ: Final = 64_000
+MOST_UNREAD: Final = 128 << 20
+"""Bytes of answers that clients have not read, of all connections together."""
+
+
+class Connection(H11Protocol):
+    """One connection."""
+
+    head_seconds = HEAD_SECONDS
+    most = MOST
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn = StrictConnection()
+        self.begun = time.monotonic()
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
+
+    # What comes in
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Make room for it, or refuse it; then wait for a head."""
+        super().connection_made(transport)
+        most = open_files.share(_PART_OF_FILES, self.most)
+        if len(self.connections) > most and not self._make_room():
+            transport.abort()
+            return
+        self._watch_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, a part of which may have arrived."""
+        self.begun = time.monotonic()
+        super().on_response_complete()
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop watching."""
+        self._cancel_timers()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, and close."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Nothing that the application says could follow.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+        super().send_400_response(msg)
+
+    @property
+    def waits_for(self) -> str:
+        """What keeps it: a "head", a "body", the next request ("idle"), or an "answer"."""
+        if self.cycle is None or self._head_timer is not None:
+            return "head"
+        if self.cycle.response_complete:
+            return "idle"
+        return "body" if self.cycle.more_body else "answer"
+
+    def _watch_head(self) -> None:
+        conn = cast("StrictConnection", self.conn)
+        waits = conn.their_state is h11.IDLE and (self.cycle is None or conn.has_part)
+        if waits and not self.transport.is_closing():
+            if self._head_timer is None:
+                self.begun = time.monotonic()
+                self._head_timer = self.loop.call_later(self.head_seconds, self._head_is_late)
+        elif self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+            self.begun = time.monotonic()
+
+    def _head_is_late(self) -> None:
+        if cast("StrictConnection", self.conn).has_part:
+            self.send_400_response("The head of the request did not arrive in time.")
+        else:
+            self.transport.close()
+
+    def _make_room(self) -> bool:
+        """Close one that does nothing; False if all do something."""
+        others = cast("set[Connection]", self.connections - {self})
+        for kind in ("head", "idle", "body"):
+            idle = [other for other in others if other.waits_for == kind]
+            if idle:
+                min(idle, key=lambda other: other.begun).transport.abort()
+                return True
+        return False
+
+    # What goes out
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the answer is written: watch it."""
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._cancel_write_timer()
+        self._write_timer = self.loop.call_later(UNREAD_SECONDS, self._look_whether_it_reads)
+        self._bound_unread()
+
+    def resume_writing(self) -> None:
+        """The client has read most of it."""
+        self._cancel_write_timer()
+        super().resume_writing()
+
+    def _look_whether_it_reads(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        if self._unread - left < LEAST_READ:
+            self.transport.abort()
+            return
+        self._unread = left
+        self._write_timer = self.loop.call_later(UNREAD_SECONDS, self._look_whether_it_reads)
+
+    def _bound_unread(self) -> None:
+        unread = {
+            other: other.transport.get_write_buffer_size()
+            for other in cast("set[Connection]", self.connections)
+        }
+        total = sum(unread.values())
+        for other in sorted(unread, key=lambda each: each.begun):
+            if total <= MOST_UNREAD:
+                return
+            if other is not self and unread[other]:
+                other.transport.abort()
+                total -= unread[other]
+
+    # The end
+
+    def shutdown(self) -> None:
+        """Close it, or let an answer that is being made be the last one."""
+        if self.cycle is not None and self.waits_for == "body":
+            # Nobody waits for what its sender may never send.
+            self.transport.abort()
+        else:
+            super().shutdown()
+
+    def _cancel_timers(self) -> None:
+        self._cancel_write_timer()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _cancel_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+
+def bounded(head_seconds: float, most: int) -> type[Connection]:
+    """The class of connections with these bounds, for uvicorn to make them."""
+    bounds = {"head_seconds": head_seconds, "most": most}
+    return type("Connection", (Connection,), bounds)
