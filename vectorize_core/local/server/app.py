@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
@@ -28,7 +29,7 @@ from vectorize_core.local.server.traffic import Traffic
 from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 
 
-def create_app(settings: Settings | None = None) -> ServerMiddleware:
+def create_app(settings: Settings | None = None) -> ASGIApp:
     """The server as an ASGI application."""
     settings = settings if settings is not None else Settings()
     escape_logs()

@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from vectorize_core.errors import VectorizeError
 from vectorize_core.local import open_files
@@ -91,7 +92,7 @@ def listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn's server, which ends in time: what takes longer is interrupted, then left behind."""
 
-    def __init__(self, app: ServerMiddleware, settings: Settings, seconds: int) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, seconds: int) -> None:
         escape_logs()
         super().__init__(
             uvicorn.Config(
@@ -115,14 +116,15 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End long work, let short work end, and close all connections."""
-        self._app.stop()
+        if isinstance(self._app, ServerMiddleware):
+            self._app.stop()
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)
 
 
-def run(app: ServerMiddleware, listener: socket.socket, settings: Settings) -> None:
+def run(app: ASGIApp, listener: socket.socket, settings: Settings) -> None:
     """Serve on ``listener`` until Ctrl-C or SIGTERM.
 
     Raises VectorizeError if the server does not start.
