@@ -18,13 +18,14 @@ from vectorize_core.api.d1 import (
     quoted,
 )
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.errors import BadRequestError
+from vectorize_core.errors import ApiError, BadRequestError
 from vectorize_core.texts.store import TextStore, parts
 from vectorize_core.transport.io import Io, each, run
 
 _ROWS: Final = MAX_PARAMETERS // 2
 _REQUEST_BYTES: Final = 4_000_000
 _CONCURRENCY: Final = 4
+_TOO_LARGE: Final = 413
 
 
 class D1Texts(TextStore):
@@ -55,12 +56,18 @@ class D1Texts(TextStore):
         return f"{type(self).__name__}({self._database!r})"
 
     async def get(self, io: Io, index: str, names: Sequence[str], /) -> dict[str, str]:
-        """The texts of these names, a hundred a query."""
+        """The texts of these names, a hundred a query, or fewer if their texts are too large."""
 
         async def ask(some: Sequence[str]) -> Rows:
             marks = ", ".join("?" * len(some))
             sql = f"SELECT id, text FROM {self._name(index)} WHERE id IN ({marks})"  # noqa: S608
-            (rows,) = await self._call(io, ReadD1(self._database, ((sql, tuple(some)),)))
+            try:
+                (rows,) = await self._call(io, ReadD1(self._database, ((sql, tuple(some)),)))
+            except ApiError as error:
+                if error.status != _TOO_LARGE or len(some) == 1:
+                    raise
+                half = len(some) // 2
+                return [*await ask(some[:half]), *await ask(some[half:])]
             return rows
 
         asked = list(parts(names, MAX_PARAMETERS))

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final
 
 from vectorize_core.local import faults
-from vectorize_core.local.d1 import heap, text_functions
+from vectorize_core.local.d1 import formatting, heap, text_functions
 from vectorize_core.local.d1.allowed import SWITCHES, Authorizer
 from vectorize_core.local.d1.results import Results, Row
 from vectorize_core.local.faults import ServiceFault
@@ -202,6 +202,7 @@ class D1Database:
         rows = connection.execute("SELECT name FROM pragma_module_list").fetchall()
         self._modules = frozenset(name.lower() for (name,) in rows)
         text_functions.install(connection)
+        formatting.install(connection)
         for limit, most in _LIMITS.items():
             connection.setlimit(limit, most)
         if sys.version_info >= (3, 12):

@@ -42,12 +42,12 @@ def _instr(text: Value, part: Value) -> int | None:
 def _replace(text: Value, part: Value, by: Value) -> Value:
     if text is None or part is None:
         return None
-    searched = _text(part)
+    found, searched = _text(text), _text(part)
     if searched[:1] in ("", "\0"):
-        return text
+        return found if isinstance(text, bytes) else text
     if by is None:
         return None
-    found, replacement = _text(text), _text(by)
+    replacement = _text(by)
     size = len(found) + found.count(searched) * (len(replacement) - len(searched))
     if size > MAX_LENGTH:
         raise OverflowError  # which SQLite reports as a text that is too long

@@ -1,0 +1,87 @@
+"""The functions that stand in for SQLite's own: the same values, in time that ends."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.nightly import examples
+from vectorize_core.local.d1 import formatting, text_functions
+from vectorize_core.local.d1.database import D1Database
+
+VALUES = st.sampled_from(
+    [
+        *("", "abc", "é€😀", "a\0b", "\0", "aaa", "  x ", "12ab", " aXXa ", "0", "%d", "4a4B z41"),
+        *(b"ab", b"a\x00", None, 0, 1, -5, 2**62, 1.5, 1e20, -0.0, 1e-7),
+    ]
+)
+FUNCTIONS = {"instr": 2, "replace": 3, "trim": 2, "ltrim": 2, "rtrim": 2}
+if sqlite3.sqlite_version_info >= (3, 41):
+    FUNCTIONS["unhex"] = 2
+DIRECTIVES = st.lists(
+    st.sampled_from(
+        [*"%dsxfcqQwgeXz é", "%%", "%s", "%-5d", "%+.3f", "%,d", "%*d", "%.*f", "%05d", "%!.9g"]
+    ),
+    max_size=9,
+).map("".join)
+
+
+def answer(sql: str, params: list[Any], *, ours: bool) -> Any:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        if ours:
+            text_functions.install(connection)
+            formatting.install(connection)
+        return connection.execute(sql, params).fetchone()
+
+
+@given(st.sampled_from(sorted(FUNCTIONS)), st.lists(VALUES, min_size=3, max_size=3))
+@examples(150)
+def test_they_find_what_sqlite_finds(name: str, values: list[Any]) -> None:
+    params = values[: FUNCTIONS[name]]
+    sql = f"SELECT f, typeof(f) FROM (SELECT {name}({', '.join('?' * len(params))}) AS f)"
+    assert answer(sql, params, ours=True) == answer(sql, params, ours=False)
+
+
+@given(DIRECTIVES, st.lists(VALUES.filter(lambda v: v != 2**62), max_size=5))
+@examples(150)
+def test_printf_prints_what_sqlite_prints(text: str, values: list[Any]) -> None:
+    sql = f"SELECT printf({', '.join('?' * (len(values) + 1))})"
+    assert answer(sql, [text, *values], ours=True) == answer(sql, [text, *values], ours=False)
+
+
+A = "replace(hex(zeroblob(1000000)), '0', 'a')"
+A_THEN_B = "replace(hex(zeroblob(500000)), '0', 'a') || 'b'"
+KEYS = "(SELECT '{{' || group_concat('\"{}' || x || '\":1') || '}}' FROM n)"
+LONG = {
+    "instr": f"instr({A}, {A_THEN_B})",
+    "replace": f"replace({A}, {A_THEN_B}, '')",
+    "replace that grows": f"replace({A}, 'a', {A})",
+    "trim": f"trim({A}, replace(hex(zeroblob(900000)), '0', 'b') || 'a')",
+    "ltrim": f"ltrim({A}, replace(hex(zeroblob(900000)), '0', 'b') || 'a')",
+    "rtrim": f"rtrim({A}, replace(hex(zeroblob(900000)), '0', 'b') || 'a')",
+    "unhex": f"unhex({A}, replace(hex(zeroblob(900000)), '0', 'b') || 'a')",
+    "like": f"{A} LIKE '%a%a%a%a%a%a%a%a%a%a%a%a%a%a%a%a%a%a%a%b'",
+    "glob": f"{A} GLOB '*a*a*?a*[ab]*a*a*a*a*a*a*a*a*b'",
+    "json_patch": f"json_patch({KEYS.format('')}, {KEYS.format('x')})",
+    "printf of a character": "printf('%.*c', 2000000000, 'x')",
+    "format with a number": "format('%.2000000000c', 'x')",
+    "format of many": "format(replace(hex(zeroblob(5000)), '0', '%.99999c'), 'x')",
+    "printf of digits": "printf('%2000000000d %.2000000000f', 1, 1e300)",
+}
+
+
+@pytest.mark.parametrize("expression", LONG.values(), ids=LONG)
+def test_none_takes_longer_than_a_moment(expression: str) -> None:
+    numbers = "WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n LIMIT 150000) "
+    started = time.thread_time()
+    try:
+        D1Database(None).run([(f"{numbers}SELECT length({expression})", ())])
+    except Exception as error:
+        assert "too big" in str(error) or "no such function: unhex" in str(error)
+    assert time.thread_time() - started < 2
