@@ -221,8 +221,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             relevance_score_fn: turns a score of Vectorize into a relevance from 0 to 1, where
                 that of `similarity_search_with_relevance_scores` does not suit.
             **credentials: the arguments of `VectorizeClient` except transports: ``account_id``,
-                ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
-                ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``.
+                ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``,
+                ``max_answer_bytes``, ``retry``, ``rate_limit``, ``on_event``, ``http_client``,
+                ``async_http_client``.
 
         Raises:
             ConfigurationError: arguments that exclude each other, or missing credentials.

@@ -253,8 +253,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
                 call says it: "error", or "scan", which may read all nodes. For filters that a
                 language model writes, as for a VectorIndexAutoRetriever.
             **credentials: the arguments of `VectorizeClient` except transports: ``account_id``,
-                ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``, ``retry``,
-                ``rate_limit``, ``on_event``, ``http_client``, ``async_http_client``. And what
+                ``api_token``, ``api_key``, ``email``, ``base_url``, ``timeout``,
+                ``max_answer_bytes``, ``retry``, ``rate_limit``, ``on_event``, ``http_client``,
+                ``async_http_client``. And what
                 `to_dict` writes, so that ``VectorizeVectorStore(**store.model_dump())`` is the
                 store again, with the secrets of the environment.
 

@@ -16,6 +16,7 @@ from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexDetails
 from vectorize_core.state import lifecycle
 from vectorize_core.state.lifecycle import CreateOptions
+from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.events import OnEvent
 from vectorize_core.transport.io import run
@@ -39,6 +40,7 @@ class _Client:
         email: str | None = None,
         base_url: str | None = None,
         timeout: float | httpx.Timeout | None = None,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         retry: RetryPolicy | None = None,
         rate_limit: RateLimit | None = CLOUDFLARE,
         on_event: OnEvent | None = None,
@@ -57,7 +59,11 @@ class _Client:
             email: the user of ``api_key``; by default from CLOUDFLARE_EMAIL.
             base_url: the address of the API; by default from CLOUDFLARE_BASE_URL or
                 CLOUDFLARE_API_BASE_URL, else Cloudflare's. A loopback address needs no credentials.
-            timeout: seconds for each step of a request; by default 10 for reads, 60 for writes.
+            timeout: seconds for a request as a whole; by default 10 for reads, 60 for writes. One
+                that sends much has a second more for each 64 KiB. An `httpx.Timeout` bounds each
+                step, and the request by their sum (docs/connections.md).
+            max_answer_bytes: the most bytes of an answer, decoded; by default 64 MiB. A larger one
+                is an `UnexpectedAnswerError`, and is not read on.
             retry: how long failed requests are tried again; see `RetryPolicy`.
             rate_limit: how many requests this client and all that is made of it may send; more have
                 to wait. By default Cloudflare's limit, but none for a loopback address. What the
@@ -80,6 +86,7 @@ class _Client:
             email=email,
             base_url=base_url,
             timeout=timeout,
+            max_answer_bytes=max_answer_bytes,
             retry=retry,
             rate_limit=rate_limit,
             on_event=on_event,

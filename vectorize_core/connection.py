@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.secret import hidden, hide
 from vectorize_core.state.index_state import IndexState
+from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
 from vectorize_core.transport.credentials import find_credentials
 from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.executor import Executor
@@ -36,6 +38,7 @@ class HttpOptions(TypedDict, total=False):
     email: str | None
     base_url: str | None
     timeout: float | httpx.Timeout | None
+    max_answer_bytes: int
     retry: RetryPolicy | None
     rate_limit: RateLimit | None
     on_event: OnEvent | None
@@ -190,13 +193,14 @@ def http_connection(
         base_url=options.get("base_url"),
     )
     timeout, retry = options.get("timeout"), options.get("retry")
+    most = options.get("max_answer_bytes", MAX_ANSWER_BYTES)
     injected: dict[str, Any] = {
         "http_client": options.get("http_client"),
         "async_http_client": options.get("async_http_client"),
         "transport": transport,
         "async_transport": async_transport,
     }
-    executor = HttpExecutor(credentials, timeout=timeout, **injected)
+    executor = HttpExecutor(credentials, timeout=timeout, max_answer_bytes=most, **injected)
     rate_limit = options.get("rate_limit", CLOUDFLARE)
     if rate_limit is CLOUDFLARE and is_loopback(credentials.base_url):
         rate_limit = None
@@ -204,7 +208,12 @@ def http_connection(
     address = Address(
         account_id=credentials.account_id,
         base_url=credentials.base_url,
-        options={"timeout": timeout, "retry": retry, "rate_limit": rate_limit},
+        options={
+            "timeout": timeout,
+            "max_answer_bytes": most,
+            "retry": retry,
+            "rate_limit": rate_limit,
+        },
         unpicklable="it uses an injected httpx client or transport" if is_injected else "",
     )
     limiter, events = RateLimiter(rate_limit), Events(options.get("on_event"))
@@ -262,6 +271,16 @@ def _check_options(options: HttpOptions) -> None:
     if isinstance(timeout, bool) or not (timeout is None or is_timeout):
         raise ConfigurationError(
             f"timeout is a number of seconds, or an httpx.Timeout; got {shown(timeout)}"
+        )
+    if isinstance(timeout, (int, float)) and not 0 < timeout < math.inf:
+        raise ConfigurationError(
+            "timeout is more than 0 seconds (httpx.Timeout(None) is no bound); "
+            f"got {shown(timeout)}"
+        )
+    most = options.get("max_answer_bytes", MAX_ANSWER_BYTES)
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise ConfigurationError(
+            f"max_answer_bytes is a number of bytes, at least 1; got {shown(most)}"
         )
     if on_event is not None and not callable(on_event):
         raise ConfigurationError(f"on_event is a function of an event; got {shown(on_event)}")

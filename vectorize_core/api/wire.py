@@ -71,7 +71,7 @@ class NdjsonBody:
 
 
 def read_answer(
-    operation: str, status: int, headers: Mapping[str, str], content: bytes
+    operation: str, status: int, headers: Mapping[str, str], content: bytes | bytearray
 ) -> tuple[Any, tuple[ApiMessage, ...]]:
     """The ``result`` and the ``messages`` of an answer, or the error it carries."""
     why = ""
@@ -86,7 +86,7 @@ def read_answer(
         if success is None:
             raise UnexpectedAnswerError(
                 f"{operation}: HTTP {status} without the envelope of the Cloudflare API{why}; it "
-                f"begins {content[:80]!r}. Does base_url point at the API?"
+                f"begins {bytes(content[:80])!r}. Does base_url point at the API?"
             )
         if success is not False:
             raise UnexpectedAnswerError(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from weakref import WeakSet
 
 from vectorize_core.api.operations import Op
@@ -15,6 +16,9 @@ from vectorize_core.transport.workers import running_loop
 
 T = TypeVar("T")
 _NONE: Mapping[str, str] = MappingProxyType({})
+TIME_LEFT: Final[ContextVar[float | None]] = ContextVar("time_left", default=None)
+"""Seconds that are left for what is sent now; None: as long as one request may take. It matters
+only to executors that wait for another machine, so it is no argument."""
 
 
 class Answer(NamedTuple, Generic[T]):

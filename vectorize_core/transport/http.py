@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing, closing
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -20,26 +22,27 @@ from vectorize_core.errors import (
     UnexpectedAnswerError,
     VectorizeError,
 )
+from vectorize_core.transport.answer_body import ENCODINGS, MAX_ANSWER_BYTES, areceive, receive
 from vectorize_core.transport.credentials import Credentials, shown_address
-from vectorize_core.transport.executor import Answer
+from vectorize_core.transport.executor import TIME_LEFT, Answer
 from vectorize_core.transport.http_clients import HttpClients
 from vectorize_core.transport.io import each
 from vectorize_core.transport.loopback import is_ip_address, is_loopback
 from vectorize_core.transport.network import certificates
+from vectorize_core.transport.timeouts import RequestTime, request_time
 from vectorize_core.transport.tracebacks import FramesHidden
 from vectorize_core.transport.workers import is_shutting_down
 
 T = TypeVar("T")
 logger = logging.getLogger("vectorize_core")
-_TIMEOUTS = {"read": 10.0, "write": 60.0, "control": 60.0}
 
 
 class HttpExecutor:
     """Sends operations to the Vectorize API.
 
-    Clients are made on first use and kept (`HttpClients`). ``timeout`` is in seconds
-    for each step of a request (connect, write, read); by default 10 for reads and 60 for writes,
-    or what an injected client says.
+    Clients are made on first use and kept (`HttpClients`). ``timeout`` is for all of a request
+    (`request_time`), by default what an injected client says. An answer of more than
+    ``max_answer_bytes`` is an error, and is not read on.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class HttpExecutor:
         credentials: Credentials,
         *,
         timeout: float | httpx.Timeout | None = None,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         http_client: httpx.Client | None = None,
         async_http_client: httpx.AsyncClient | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -54,6 +58,7 @@ class HttpExecutor:
     ) -> None:
         self.credentials = credentials
         self._timeout = timeout
+        self._max_answer_bytes = max_answer_bytes
         self._clients = HttpClients(
             credentials.base_url,
             http_client=http_client,
@@ -67,12 +72,16 @@ class HttpExecutor:
         request, options = self._prepare(op)
         content = b"".join(request.body)
         with self._clients.client() as client, FramesHidden():
+            allowed = self._allow(op, client, len(content), options)
             try:
                 sent = self._authorized(client.build_request(**options, content=content))
-                response = client.send(sent, follow_redirects=False)
-            except httpx.RequestError as error:
-                raise self._unanswered(op, error) from error
-        return self._read(op, response)
+                response = client.send(sent, stream=True, follow_redirects=False)
+                with closing(response):
+                    until = options["extensions"]["deadline"]
+                    body = receive(op, response, self._max_answer_bytes, until)
+            except (httpx.RequestError, *_BROKEN) as error:
+                raise self._unanswered(op, error, allowed) from error
+        return self._read(op, response, body)
 
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
@@ -95,19 +104,25 @@ class HttpExecutor:
         loop_client = await self._clients.loop_client()
         client = cast("httpx.AsyncClient", loop_client.client)
         loop_client.users += 1
+        allowed = self._allow(op, client, sum(map(len, slices)), options)
         try:
+            # Our own connections keep the deadline themselves, and know whether anything was sent.
+            limit = None if self._clients.is_own_async else allowed.whole
             with FramesHidden():
                 sent = self._authorized(client.build_request(**options, content=content))
-                response = await client.send(sent, follow_redirects=False)
-        except httpx.RequestError as error:
-            raise self._unanswered(op, error) from error
+                async with asyncio.timeout(limit):
+                    response = await client.send(sent, stream=True, follow_redirects=False)
+                    async with aclosing(response):
+                        body = await areceive(op, response, self._max_answer_bytes)
+        except (httpx.RequestError, *_BROKEN) as error:
+            raise self._unanswered(op, error, allowed) from error
         finally:
             loop_client.users -= 1
-        return self._read(op, response)
+        return self._read(op, response, body)
 
     def _prepare(self, op: Op[Any]) -> tuple[wire.Request, dict[str, Any]]:
         request = op.request()
-        headers = {}
+        headers = {"Accept-Encoding": ENCODINGS}
         if request.content_type:
             headers["Content-Type"] = request.content_type
         options: dict[str, Any] = {
@@ -117,10 +132,6 @@ class HttpExecutor:
             "params": request.params or None,
             "headers": headers,
         }
-        if self._timeout is not None:
-            options["timeout"] = self._timeout
-        elif not self._clients.injected:
-            options["timeout"] = _TIMEOUTS[op.kind]
         return request, options
 
     def _authorized(self, request: httpx.Request) -> httpx.Request:
@@ -128,7 +139,26 @@ class HttpExecutor:
         request.headers.update(self.credentials.headers.reveal())
         return request
 
-    def _unanswered(self, op: Op[Any], error: httpx.RequestError) -> ConnectionFailedError:
+    def _allow(
+        self,
+        op: Op[Any],
+        client: httpx.Client | httpx.AsyncClient,
+        size: int,
+        options: dict[str, Any],
+    ) -> RequestTime:
+        """Note in the options of a request that begins now how long it may take."""
+        timeout: Any = self._timeout
+        if timeout is None and self._clients.injected:
+            timeout = client.timeout
+        allowed = request_time(timeout, op.kind, size=size, within=TIME_LEFT.get())
+        until = None if allowed.whole is None else time.monotonic() + allowed.whole
+        options["timeout"] = allowed.steps
+        options["extensions"] = {"deadline": until, "more_time": allowed.more}
+        return allowed
+
+    def _unanswered(
+        self, op: Op[Any], error: Exception, allowed: RequestTime
+    ) -> ConnectionFailedError:
         text, url = str(error) or type(error).__name__, self.credentials.base_url
         proxy = self._clients.proxy
         if isinstance(error, httpx.ProxyError):
@@ -148,14 +178,15 @@ class HttpExecutor:
                 if not self._clients.injected:
                     message = f"{message}. {reason}"
             return ConnectionFailedError(message, sent=False, patience=patience)
-        if isinstance(error, httpx.TimeoutException):
-            return RequestTimeoutError(f"{op}: no answer of {url} in time: {text}")
+        if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+            seconds = "" if allowed.whole is None else f" of {allowed.whole:.3g} s"
+            return RequestTimeoutError(f"{op}: no answer of {url} within its time{seconds}: {text}")
         return ConnectionFailedError(f"{op}: the connection to {url} broke: {text}")
 
-    def _read(self, op: Op[T], response: httpx.Response) -> Answer[T]:
+    def _read(self, op: Op[T], response: httpx.Response, body: bytes | bytearray) -> Answer[T]:
         try:
             result, messages = wire.read_answer(
-                str(op), response.status_code, response.headers, response.content
+                str(op), response.status_code, response.headers, body
             )
         except ApiError as error:
             if hint := self._hint(error, response):
@@ -204,6 +235,8 @@ class HttpExecutor:
 _parsed = lru_cache(maxsize=256)(httpx.URL)
 
 
+_BROKEN = (httpx.InvalidURL, httpx.StreamError, OSError)
+"""What httpx, or a transport of the user's, lets through when a server breaks the rules."""
 _API_PATH = "/client/v4"
 _NO_ROUTE = (None, 7000, 7003)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")

@@ -66,6 +66,11 @@ class HttpClients:
         """Whether a client was injected, with settings of its own."""
         return self._http_client is not None or self._async_http_client is not None
 
+    @property
+    def is_own_async(self) -> bool:
+        """Whether async calls go over connections of our own making."""
+        return self._async_http_client is None and self._async_transport is None
+
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:
         """The client of sync calls, while one call uses it."""
@@ -149,9 +154,8 @@ class HttpClients:
 
     def _new_async_client(self) -> httpx.AsyncClient:
         """In a thread, since it reads files: certificates, and modules httpx loads on first use."""
-        # Both come with httpx; only async calls need them here.
+        # It comes with httpx; only async calls need it here.
         import anyio.streams.tls  # noqa: PLC0415
-        import httpcore  # noqa: F401, PLC0415
 
         if not is_shutting_down():
             anyio.run(anyio.sleep, 0)

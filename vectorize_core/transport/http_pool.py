@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import httpx
 
-T = TypeVar("T", httpx.BaseTransport, httpx.AsyncBaseTransport)
+from vectorize_core.transport.deadline import AsyncBackend, Deadline, SyncBackend
+
+T = TypeVar("T", "Connection", "AsyncConnection")
 
 KEPT_FOR: Final = 60.0
 """Seconds that an unused connection is kept. httpx keeps it for five, but a new one costs a search
@@ -69,26 +72,71 @@ class _Stack(Generic[T]):
         return connections
 
 
-class Pool(httpx.BaseTransport):
-    """Connections that threads share; each answer is read whole."""
+class Connection(httpx.HTTPTransport):
+    """A connection for one request at a time, which is over when its ``deadline`` is reached.
+
+    The request's extensions name that: see `Deadline.set_for`.
+    """
 
     def __init__(self, **options: Any) -> None:
-        self._stack: _Stack[httpx.BaseTransport] = _Stack(
-            lambda: httpx.HTTPTransport(limits=ONE, **options)
-        )
+        super().__init__(limits=ONE, **options)
+        self._deadline = Deadline()
+        _open_sockets_by(SyncBackend(self._deadline), self)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        self._deadline.set_for(request)
+        return super().handle_request(request)
+
+
+class AsyncConnection(httpx.AsyncHTTPTransport):
+    """As `Connection`, for an event loop."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(limits=ONE, **options)
+        self._deadline = Deadline()
+        _open_sockets_by(AsyncBackend(self._deadline), self)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        self._deadline.set_for(request)
+        return await super().handle_async_request(request)
+
+
+def _open_sockets_by(backend: object, transport: object) -> None:
+    """Have httpcore's pool below a transport open its sockets by ``backend``.
+
+    httpcore takes it as an argument, but httpx passes none on. If a version of httpx has other
+    attributes, only the steps of a request are bounded, not all of it.
+    """
+    pool: Any = getattr(transport, "_pool", None)
+    if hasattr(pool, "_network_backend"):
+        pool._network_backend = backend  # noqa: SLF001
+
+
+class Pool(httpx.BaseTransport):
+    """Connections that threads share. One is free again when its answer is closed."""
+
+    def __init__(self, **options: Any) -> None:
+        self._stack: _Stack[Connection] = _Stack(lambda: Connection(**options))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over a connection that is free, or a new one."""
         connection = self._stack.take()
         try:
             response = connection.handle_request(request)
-            response.read()
         except BaseException:
             self._stack.forget(connection).close()
             raise
+        response.stream = _Body(response.stream, partial(self._free, connection))
+        return response
+
+    def _free(self, connection: Connection, whole: bool) -> None:
+        if not whole:
+            self._stack.forget(connection).close()
+            return
         for old in self._stack.put(connection):
             old.close()
-        return response
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,26 +144,48 @@ class Pool(httpx.BaseTransport):
             connection.close()
 
 
+class _Body(httpx.SyncByteStream):
+    """The body of an answer; ``free`` is called at its end, with whether it was read whole."""
+
+    def __init__(self, body: Any, free: Callable[[bool], None]) -> None:
+        self._body = body
+        self._free = free
+        self._whole = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._body
+        self._whole = True
+
+    def close(self) -> None:
+        try:
+            self._body.close()
+        finally:
+            self._free(self._whole)
+
+
 class AsyncPool(httpx.AsyncBaseTransport):
-    """Connections of one event loop; each answer is read whole."""
+    """Connections of one event loop. One is free again when its answer is closed."""
 
     def __init__(self, **options: Any) -> None:
-        self._stack: _Stack[httpx.AsyncBaseTransport] = _Stack(
-            lambda: httpx.AsyncHTTPTransport(limits=ONE, **options)
-        )
+        self._stack: _Stack[AsyncConnection] = _Stack(lambda: AsyncConnection(**options))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over a connection that is free, or a new one."""
         connection = self._stack.take()
         try:
             response = await connection.handle_async_request(request)
-            await response.aread()
         except BaseException:
             await self._stack.forget(connection).aclose()
             raise
+        response.stream = _AsyncBody(response.stream, partial(self._free, connection))
+        return response
+
+    async def _free(self, connection: AsyncConnection, whole: bool) -> None:
+        if not whole:
+            await self._stack.forget(connection).aclose()
+            return
         for old in self._stack.put(connection):
             await old.aclose()
-        return response
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -135,6 +205,26 @@ class AsyncPool(httpx.AsyncBaseTransport):
                         loop.call_soon_threadsafe(socket.abort)
                     else:
                         _end(socket, loop)
+
+
+class _AsyncBody(httpx.AsyncByteStream):
+    """As `_Body`, for an event loop."""
+
+    def __init__(self, body: Any, free: Callable[[bool], Awaitable[None]]) -> None:
+        self._body = body
+        self._free = free
+        self._whole = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._body:
+            yield chunk
+        self._whole = True
+
+    async def aclose(self) -> None:
+        try:
+            await self._body.aclose()
+        finally:
+            await self._free(self._whole)
 
 
 def _end(socket: Any, loop: asyncio.AbstractEventLoop) -> None:

@@ -28,7 +28,7 @@ from vectorize_core.api.headers import request_id as request_id_of
 from vectorize_core.api.operations import KINDS, Op
 from vectorize_core.errors import ApiError, IndexNotFoundError, VectorizeError
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
-from vectorize_core.transport.executor import Answer, Executor, InterruptionError
+from vectorize_core.transport.executor import TIME_LEFT, Answer, Executor, InterruptionError
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
 from vectorize_core.transport.retry import (
     RetryPolicy,
@@ -59,6 +59,12 @@ OnLost = Callable[[Future[Any] | None], None]
 """Called with the future of an attempt that goes on in this process; None for one that is lost."""
 
 logger = logging.getLogger("vectorize_core")
+_AT_LEAST = 0.5
+"""Seconds that an attempt has, though it begins when the deadline of its operation is near."""
+_NO_WAIT = 0.1
+"""Seconds of waiting for a turn that are none."""
+_POLL_AT_LEAST = 1.0
+"""The same for a poll, of which the last one is made when the time is up."""
 
 
 class Io(Protocol):
@@ -77,7 +83,8 @@ class Io(Protocol):
         """Carry ``op`` out without retries, for callers that poll.
 
         Raises `RateLimitError` at once if the rate limit makes it wait for more than ``patience``
-        seconds, and `NoTurnError` if so many other requests are on their way for that long.
+        seconds, and `NoTurnError` if so many other requests are on their way for that long. A
+        request that takes longer than what is left of it, and than a second, is given up.
         """
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
@@ -222,13 +229,13 @@ class _BaseIo(Io):
             number += 1
             if number > 1:
                 await self._admit(op, until - self.now())
-            return await self._attempt(op, number, until - self.now(), on_lost)
+            return await self._attempt(op, number, until - self.now(), on_lost, least=_AT_LEAST)
 
         return await self.repeat(attempt, op) if op.repeatable else await attempt()
 
     async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
         await self._admit(op, patience)
-        return await self._attempt(op, 1, patience)
+        return await self._attempt(op, 1, patience, least=_POLL_AT_LEAST, cut=True)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         began = self.now()
@@ -270,10 +277,21 @@ class _BaseIo(Io):
             raise
 
     async def _attempt(
-        self, op: Op[T], number: int, patience: float, on_lost: OnLost | None = None
+        self,
+        op: Op[T],
+        number: int,
+        patience: float,
+        on_lost: OnLost | None = None,
+        *,
+        least: float,
+        cut: bool = False,
     ) -> T:
-        """Send ``op`` once, note what the answer says of the rate limit, and emit an event."""
-        limiter, answered = self._limiter, False
+        """Send ``op`` once, note what the answer says of the rate limit, and emit an event.
+
+        Only a first attempt that need not wait for its turn may take longer than ``patience``,
+        unless it is to be ``cut``; all may take ``least`` seconds.
+        """
+        limiter, answered, asked = self._limiter, False, self.now()
         try:
             turn = await self._turn(op, patience)
         except BaseException:
@@ -282,10 +300,14 @@ class _BaseIo(Io):
                 limiter.ended(answered=True)
             raise
         began = self.now()
+        waited = began - asked
+        cut = cut or number > 1 or waited > _NO_WAIT
+        token = TIME_LEFT.set(max(patience - waited, least) if cut else None)
         try:
             try:
                 answer = await self._send(op)
             finally:
+                TIME_LEFT.reset(token)
                 if turn is not None:
                     turn.leave()
             answered = True

@@ -1,0 +1,205 @@
+"""`Deadline`: when a request has to be over, whatever its server does, and who keeps it.
+
+httpx bounds each wait by itself. A server that sends a byte now and then, header lines or
+``100 Continue`` for ever, ends no wait by that. So below httpx, the streams of a connection shorten
+each wait to what is left of the request: connecting, TLS, sending and receiving, also through a
+proxy. `SyncBackend` and `AsyncBackend` are what httpcore calls a network backend.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import httpcore
+import httpx
+
+_SLICE: Final = 65_536
+"""Bytes that are sent at once. httpcore lets each send of a part of them wait anew."""
+
+
+class Deadline:
+    """The deadline of the request that a connection is busy with."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+        self._more = 0.0
+
+    def set_for(self, request: httpx.Request) -> None:
+        """Keep that of ``request``.
+
+        Its extension ``deadline`` is by `time.monotonic`; None: no bound but those of the steps.
+        ``more_time`` are seconds that each step after connecting has beyond its own.
+        """
+        self._at = request.extensions.get("deadline")
+        self._more = request.extensions.get("more_time", 0.0)
+
+    def left(self, step: float | None, late: type[httpcore.TimeoutException]) -> float | None:
+        """Seconds that a wait may take which may take ``step`` seconds by itself.
+
+        Raises ``late`` when the request has to be over.
+        """
+        if step is not None and late is not httpcore.ConnectTimeout:
+            step += self._more
+        if self._at is None:
+            return step
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise late("all of its time is over")
+        return left if step is None else min(step, left)
+
+
+class SyncBackend(httpcore.NetworkBackend):
+    """Opens sockets whose waits end at a `Deadline`."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._sockets = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """A connection to the first address of ``host`` that takes one.
+
+        Each has an equal share of the time; httpcore would give each all of it.
+        """
+        within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        end = None if within is None else time.monotonic() + within
+        addresses = _addresses(host, port)
+        failure: Exception | None = None
+        for number, address in enumerate(addresses):
+            share = None
+            if end is not None:
+                share = max(end - time.monotonic(), 0.001) / (len(addresses) - number)
+            try:
+                stream = self._sockets.connect_tcp(
+                    address, port, share, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return SyncStream(stream, self._deadline)
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+class SyncStream(httpcore.NetworkStream):
+    """A connection whose waits end at a `Deadline`."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What has come, at least a byte; nothing at the end."""
+        return self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of ``buffer``."""
+        for part in _parts(buffer):
+            self._stream.write(part, self._deadline.left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Close it."""
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        """The same connection, encrypted."""
+        within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        stream = self._stream.start_tls(ssl_context, server_hostname, within)
+        return SyncStream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What is known of the socket."""
+        return self._stream.get_extra_info(info)
+
+
+class AsyncBackend(httpcore.AsyncNetworkBackend):
+    """Opens sockets of an event loop whose waits end at a `Deadline`."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._sockets = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection to the address of ``host`` that takes one first."""
+        within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        stream = await self._sockets.connect_tcp(host, port, within, local_address, socket_options)
+        return AsyncStream(stream, self._deadline)
+
+
+class AsyncStream(httpcore.AsyncNetworkStream):
+    """A connection of an event loop whose waits end at a `Deadline`."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What has come, at least a byte; nothing at the end."""
+        within = self._deadline.left(timeout, httpcore.ReadTimeout)
+        try:
+            return await self._stream.read(max_bytes, within)
+        except ssl.SSLError as error:
+            # httpcore lets it through.
+            raise httpcore.ReadError(str(error)) from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of ``buffer``."""
+        within = self._deadline.left(timeout, httpcore.WriteTimeout)
+        try:
+            await self._stream.write(buffer, within)
+        except ssl.SSLError as error:
+            raise httpcore.WriteError(str(error)) from error
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """The same connection, encrypted."""
+        within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        stream = await self._stream.start_tls(ssl_context, server_hostname, within)
+        return AsyncStream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What is known of the socket."""
+        return self._stream.get_extra_info(info)
+
+
+def _parts(buffer: bytes) -> Iterable[bytes]:
+    if len(buffer) <= _SLICE:
+        return (buffer,)
+    return (buffer[start : start + _SLICE] for start in range(0, len(buffer), _SLICE))
