@@ -102,7 +102,7 @@ def receive(
         for chunk in response.iter_raw():
             body.add(chunk)
             if until is not None and time.monotonic() > until:
-                raise TimeoutError("the answer does not end")
+                raise TimeoutError("the answer was not whole by then")
         return body.end()
     except UnexpectedAnswerError:
         if response.is_success:

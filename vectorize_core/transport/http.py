@@ -179,7 +179,7 @@ class HttpExecutor:
                     message = f"{message}. {reason}"
             return ConnectionFailedError(message, sent=False, patience=patience)
         if isinstance(error, (httpx.TimeoutException, TimeoutError)):
-            seconds = "" if allowed.whole is None else f" of {allowed.whole:.3g} s"
+            seconds = "" if allowed.whole is None else f" of {allowed.whole:.1f} s"
             return RequestTimeoutError(f"{op}: no answer of {url} within its time{seconds}: {text}")
         return ConnectionFailedError(f"{op}: the connection to {url} broke: {text}")
 

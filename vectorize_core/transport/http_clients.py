@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx
@@ -150,7 +151,7 @@ class HttpClients:
         transport = self._transport
         if transport is None:
             transport = Pool(**self._network())
-        return httpx.Client(transport=transport, headers=_HEADERS)
+        return httpx.Client(transport=transport, headers=_HEADERS, cookies=_no_cookies())
 
     def _new_async_client(self) -> httpx.AsyncClient:
         """In a thread, since it reads files: certificates, and modules httpx loads on first use."""
@@ -292,7 +293,12 @@ class LoopClient:
 
 
 def _async_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=transport, headers=_HEADERS)
+    return httpx.AsyncClient(transport=transport, headers=_HEADERS, cookies=_no_cookies())
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that keeps none: the API needs none, and a server could fill it without end."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _needs_both(given: str, needed: str) -> ConfigurationError:

@@ -16,14 +16,18 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Self
 
 Part = bytes | float
 Script = bytes | Iterable[Part] | Callable[["RawRequest"], bytes | Iterable[Part]]
-_MOMENT: Final = 0.02
+CERTIFICATE: Final = Path(__file__).with_name("loopback.pem")
+"""Of 127.0.0.1, signed by itself. Its key is no secret."""
+_MOMENT: Final = 0.005
 
 
 @dataclass(frozen=True)
@@ -55,19 +59,29 @@ def answer(body: bytes = b"", status: str = "200 OK", **headers: object) -> byte
 class RawServer:
     """Serves ``script`` to each request, on a free port of this machine.
 
-    With ``reads=False`` it begins without having read anything. ``tls`` is what it proves itself
-    with. ``requests`` are those so far.
+    With ``reads=False`` it begins without having read anything, with ``speed`` it reads so many
+    bytes a second. With ``tls`` it proves itself by ``CERTIFICATE``. ``requests`` are those so far.
     """
 
     def __init__(
-        self, script: Script, *, reads: bool = True, tls: ssl.SSLContext | None = None
+        self,
+        script: Script,
+        *,
+        reads: bool = True,
+        speed: float | None = None,
+        tls: bool = False,
     ) -> None:
         self.requests: list[RawRequest] = []
         self._script = script
         self._reads = reads
-        self._tls = tls
+        self._speed = speed
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
+        if self._tls is not None:
+            self._tls.load_cert_chain(CERTIFICATE)
         self._stopping = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
+        if speed is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**14)
         self._threads: list[threading.Thread] = []
 
     @property
@@ -175,5 +189,7 @@ class RawServer:
             with suppress(TimeoutError, ssl.SSLWantReadError):
                 data = connection.recv(65_536)
                 received += data
+                if self._speed is not None:
+                    time.sleep(len(data) / self._speed)
                 return bool(data)
         return False

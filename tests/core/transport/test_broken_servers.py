@@ -1,0 +1,157 @@
+"""Whatever a server does: a call ends in time, takes no more memory than allowed, and says why."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.core.helpers import ASYNC, SECRET, SYNC, Variant
+from tests.core.transport.broken_answers import BIG, SLOW, WRONG
+from tests.core.transport.raw_server import RawServer
+from tests.nightly import sized
+from vectorize_core import (
+    AsyncVectorizeClient,
+    RequestTimeoutError,
+    RetryPolicy,
+    Vector,
+    VectorizeClient,
+)
+from vectorize_core.api.d1 import ReadD1, WriteD1
+from vectorize_core.api.operations import (
+    CreateIndex,
+    DeleteByIds,
+    GetByIds,
+    GetInfo,
+    Insert,
+    ListIndexes,
+    ListVectors,
+    Op,
+    Query,
+    Upsert,
+)
+from vectorize_core.models import IndexConfig
+from vectorize_core.transport.io import run
+
+TIMEOUT = 0.2
+LONGER = 5.0
+"""For what has to end without it."""
+SLACK = 1.0
+MOST = 2**20
+VECTORS = (Vector("a", [1.0] * 32),)
+DAILY: list[Op[Any]] = [
+    Query("docs", vector=[1.0] * 32, top_k=1),
+    Upsert("docs", VECTORS),
+    ListVectors("docs", 10),
+    ReadD1("database", (("SELECT 1", ()),)),
+]
+OPERATIONS: list[Op[Any]] = sized(
+    DAILY,
+    [
+        *DAILY,
+        ListIndexes(),
+        GetInfo("docs"),
+        GetByIds("docs", ("a",)),
+        Insert("docs", VECTORS),
+        DeleteByIds("docs", ("a",)),
+        CreateIndex("docs", IndexConfig(32, "cosine")),
+        WriteD1("database", (("DELETE FROM t", ()),)),
+    ],
+)
+
+
+@contextmanager
+def over_in(seconds: float) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds
+
+
+def client(variant: Variant, server: RawServer, **options: Any) -> Any:
+    """A client that tries once."""
+    options = {
+        "account_id": "account",
+        "api_token": SECRET,
+        "base_url": server.base_url,
+        "timeout": TIMEOUT,
+        "max_answer_bytes": MOST,
+        "retry": RetryPolicy(0, 0),
+        **options,
+    }
+    kind = AsyncVectorizeClient if variant.is_async else VectorizeClient
+    return kind(**options)
+
+
+async def failures(variant: Variant, used: Any, ops: list[Op[Any]]) -> list[BaseException]:
+    """How each operation failed, all begun at once."""
+    connection = used.connection
+    found: list[Any] = [None] * len(ops)
+    if variant.is_async:
+        calls = (connection.async_io().call(op) for op in ops)
+        found = await asyncio.gather(*calls, return_exceptions=True)
+    else:
+
+        def call(at: int) -> None:
+            try:
+                found[at] = run(connection.io().call(ops[at]))
+            except BaseException as error:
+                found[at] = error
+
+        threads = [threading.Thread(target=call, args=(at,)) for at in range(len(ops))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for op, error in zip(ops, found, strict=True):
+        assert isinstance(error, BaseException), (op, error)
+    return found
+
+
+async def both(
+    server: RawServer, ops: list[Op[Any]], *, again: bool = False, **options: Any
+) -> list[BaseException]:
+    """How each operation failed, sync and async, all at once.
+
+    With ``again`` the first one follows once more, over a connection that may have been used: what
+    is left of an answer must harm the next one as little.
+    """
+    clients = [client(variant, server, **options) for variant in (SYNC, ASYNC)]
+    try:
+        in_threads = asyncio.to_thread(lambda: asyncio.run(failures(SYNC, clients[0], ops)))
+        found = await asyncio.gather(in_threads, failures(ASYNC, clients[1], ops))
+        if again:
+            found += [await failures(SYNC, clients[0], ops[:1])]
+            found += [await failures(ASYNC, clients[1], ops[:1])]
+    finally:
+        clients[0].close()
+        await clients[1].aclose()
+    return [error for errors in found for error in errors]
+
+
+@pytest.mark.parametrize("how", SLOW)
+async def test_a_request_is_over_in_time(how: str) -> None:
+    with RawServer(SLOW[how]) as server:
+        with over_in(TIMEOUT + SLACK):
+            errors = await both(server, OPERATIONS)
+        for error in errors:
+            assert isinstance(error, RequestTimeoutError)
+            # It may have been carried out.
+            assert error.sent
+            assert "0.2 s" in str(error)
+
+
+@pytest.mark.parametrize("how", [*BIG, *WRONG])
+async def test_what_is_no_answer_is_an_error_of_this_library(how: str) -> None:
+    script, expected = {**BIG, **WRONG}[how]
+    with RawServer(script) as server:
+        with over_in(LONGER + SLACK):
+            errors = await both(server, OPERATIONS, again=True, timeout=LONGER)
+        for error in errors:
+            assert isinstance(error, expected), repr(error)
+            assert not isinstance(error, RequestTimeoutError)
+            assert SECRET not in str(error)

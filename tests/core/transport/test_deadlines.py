@@ -1,0 +1,418 @@
+"""A request is over in time on every way to the server, and a call with all of its attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+
+from tests.core.helpers import SYNC, Variant, both_variants, settled
+from tests.core.transport.broken_answers import DRIPS, HEAD, SLOW, once, then
+from tests.core.transport.raw_server import CERTIFICATE, RawServer, answer, ok_body
+from tests.core.transport.test_broken_servers import (
+    SLACK,
+    TIMEOUT,
+    VECTORS,
+    client,
+    failures,
+    over_in,
+)
+from vectorize_core import (
+    ConfigurationError,
+    ConnectionFailedError,
+    RequestTimeoutError,
+    RetryPolicy,
+    Vector,
+    VectorizeClient,
+    WaitTimeoutError,
+)
+from vectorize_core.api.operations import ListIndexes, Query, Upsert
+from vectorize_core.connection import http_connection
+from vectorize_core.transport import timeouts
+from vectorize_core.transport.deadline import AsyncBackend, Deadline, SyncBackend
+from vectorize_core.transport.http_pool import AsyncConnection, Connection
+from vectorize_core.transport.io import run
+from vectorize_core.transport.timeouts import LEAST_SPEED, request_time
+
+QUERY = Query("docs", vector=[1.0] * 32, top_k=1)
+DRIPPING = SLOW["drips header lines"]
+MUTATION = answer(ok_body({"mutationId": "m"}))
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without proxies and certificates."""
+    for name in (*os.environ,):
+        if name.upper().endswith("_PROXY") or name.startswith("SSL_CERT_"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+async def failure(variant: Variant, used: Any, op: Any = QUERY) -> Any:
+    """How the operation failed; the client is closed."""
+    try:
+        return (await failures(variant, used, [op]))[0]
+    finally:
+        await variant.close(used)
+
+
+# How long a request may take
+
+
+@pytest.mark.parametrize(
+    ("timeout", "kind", "whole"),
+    [
+        (1, "read", 1.0),
+        (0.5, "write", 0.5),
+        (None, "read", 10.0),
+        (None, "write", 60.0),
+        (None, "control", 60.0),
+        (httpx.Timeout(3.0), "read", 3.0),
+        (httpx.Timeout(3.0, connect=1.0), "read", 7.0),
+        (httpx.Timeout(3.0, pool=None), "read", 3.0),
+        (httpx.Timeout(None, connect=1.0), "read", None),
+        (httpx.Timeout(3.0, write=None), "read", None),
+        (httpx.Timeout(None), "read", None),
+        ((1.0, 2.0, 3.0, 4.0), "read", 6.0),
+        (10**400, "read", 10.0**8),
+    ],
+)
+def test_the_time_of_a_request_comes_from_its_timeout(
+    timeout: Any, kind: Any, whole: float | None
+) -> None:
+    assert request_time(timeout, kind, size=0).whole == whole
+    for within in (0.1, 10.0**9):
+        least = within if whole is None else min(within, whole)
+        assert request_time(timeout, kind, size=0, within=within).whole == least
+    sending = request_time(timeout, kind, size=3 * LEAST_SPEED)
+    assert sending.whole == (None if whole is None else whole + 3.0)
+    assert sending.more == 3.0
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), -0.5])
+def test_a_timeout_that_ends_nothing_is_refused(timeout: float) -> None:
+    with pytest.raises(ConfigurationError, match="timeout is more than 0 seconds"):
+        VectorizeClient("account", "token", timeout=timeout)
+
+
+@both_variants
+async def test_steps_of_their_own_bound_the_request_by_their_sum(variant: Variant) -> None:
+    with RawServer(SLOW["drips the body"]) as server:
+        used = client(variant, server, timeout=httpx.Timeout(0.1, read=0.2))
+        began = time.monotonic()
+        assert isinstance(await failure(variant, used), RequestTimeoutError)
+        assert 0.35 < time.monotonic() - began < 0.4 + SLACK
+
+
+@both_variants
+async def test_a_step_keeps_its_own_time(variant: Variant) -> None:
+    with RawServer(SLOW["silent"]) as server:
+        used = client(variant, server, timeout=httpx.Timeout(30.0, read=0.1))
+        with over_in(0.1 + SLACK):
+            assert isinstance(await failure(variant, used), RequestTimeoutError)
+
+
+# Every way to the server
+
+
+@pytest.mark.parametrize("proxy", [None, "http://proxy.invalid", "https://proxy.invalid"])
+def test_httpx_lets_us_open_the_sockets(proxy: str | None) -> None:
+    """If this fails, a new version of httpx or httpcore has to be told otherwise."""
+    options: Any = {"verify": False, "proxy": proxy}
+    sync, awaited = Connection(**options), AsyncConnection(**options)
+    for connection, kind in ((sync, SyncBackend), (awaited, AsyncBackend)):
+        pool = connection._pool  # type: ignore[attr-defined]
+        assert isinstance(pool._network_backend, kind)
+        origin = httpcore.Origin(b"https", b"vectorize.invalid", 443)
+        inside: Any = pool.create_connection(origin)
+        inside = getattr(inside, "_connection", None) or inside
+        assert isinstance(inside._network_backend, kind)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [once(60.0), then(b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb", b"\x03", DRIPS)],
+    ids=["silent", "drips"],
+)
+@both_variants
+async def test_tls_that_does_not_come_about_ends_in_time(variant: Variant, script: Any) -> None:
+    with RawServer(script, reads=False) as server:
+        base_url = server.base_url.replace("http:", "https:")
+        with over_in(TIMEOUT + SLACK):
+            error = await failure(variant, client(variant, server, base_url=base_url))
+        assert isinstance(error, ConnectionFailedError)
+        assert not error.sent
+
+
+@pytest.mark.parametrize("how", ["drips header lines", "drips the body", "silent"])
+@both_variants
+async def test_a_request_over_tls_ends_in_time(
+    variant: Variant, how: str, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with RawServer(SLOW[how], tls=True) as server, over_in(TIMEOUT + SLACK):
+        error = await failure(variant, client(variant, server))
+    assert isinstance(error, RequestTimeoutError)
+    assert error.sent
+
+
+class NotTls(RawServer):
+    """Speaks no TLS any more when it answers."""
+
+    def _send(self, connection: socket.socket, data: bytes) -> None:
+        os.write(connection.fileno(), data)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="writes to a socket by its number")
+@both_variants
+async def test_what_is_no_tls_is_a_broken_connection(
+    variant: Variant, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with NotTls(answer(ok_body([])), tls=True) as server:
+        error = await failure(variant, client(variant, server, timeout=5.0))
+    assert isinstance(error, ConnectionFailedError)
+    assert error.sent
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@both_variants
+async def test_a_proxy_that_drips_ends_in_time(
+    variant: Variant, scheme: str, environment: pytest.MonkeyPatch
+) -> None:
+    with RawServer(DRIPPING) as server:
+        environment.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{server.port}")
+        base_url = f"{scheme}://vectorize.invalid/client/v4"
+        used = client(variant, server, base_url=base_url, rate_limit=None)
+        with over_in(TIMEOUT + SLACK):
+            assert isinstance(await failure(variant, used), RequestTimeoutError)
+        assert server.requests[0].line.startswith("CONNECT" if scheme == "https" else "POST")
+
+
+def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(0, 0, 0, "", (address, 1)) for address in ("a", "b", "a", "c")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    tried: dict[str, float] = {}
+
+    class Sockets(httpcore.SyncBackend):
+        def connect_tcp(self, host: str, port: int, timeout: Any = None, *_: Any, **__: Any) -> Any:
+            tried[host] = timeout
+            if host == "c":
+                return httpcore.MockStream([])
+            raise httpcore.ConnectTimeout if host == "a" else httpcore.ConnectError("refused")
+
+    backend = SyncBackend(Deadline())
+    backend._sockets = Sockets()
+    backend.connect_tcp("host", 1, timeout=3.0)
+    assert list(tried) == ["a", "b", "c"]
+    assert tried == pytest.approx({"a": 1.0, "b": 1.5, "c": 3.0}, abs=0.2)
+    backend.connect_tcp("host", 1)
+    assert tried["a"] is None
+
+
+# Much to send
+
+LARGE = Upsert("docs", tuple(Vector(str(n), [0.123456789] * 1536) for n in range(64)))
+
+
+@both_variants
+async def test_a_large_write_gets_through_a_slow_uplink(variant: Variant) -> None:
+    size = len(b"".join(LARGE.request().body))
+    with RawServer(MUTATION, speed=2 * size) as server:
+        used = client(variant, server, timeout=0.2)
+        io = used.connection.async_io() if variant.is_async else used.connection.io()
+        began = time.monotonic()
+        await settled(io.call(LARGE) if variant.is_async else run(io.call(LARGE)))
+        assert time.monotonic() - began > 0.4
+        await variant.close(used)
+
+
+@both_variants
+async def test_a_server_that_does_not_read_is_given_up(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = Upsert("docs", LARGE.vectors * 16)
+    size = len(b"".join(large.request().body))
+    monkeypatch.setattr(timeouts, "LEAST_SPEED", 5 * size)
+    with RawServer(once(60.0), reads=False, speed=1) as server:
+        with over_in(TIMEOUT + 0.2 + SLACK):
+            error = await failure(variant, client(variant, server), large)
+        assert isinstance(error, RequestTimeoutError)
+        assert error.sent
+
+
+# A call, with all of its attempts
+
+
+@both_variants
+async def test_a_call_ends_at_its_deadline(variant: Variant) -> None:
+    with RawServer(DRIPPING) as server:
+        retry = RetryPolicy(read_deadline=0.7, first_delay=0.01)
+        used = client(variant, server, retry=retry)
+        with over_in(0.7 + SLACK):
+            assert isinstance(await failure(variant, used), RequestTimeoutError)
+        assert len(server.requests) > 2
+
+
+@both_variants
+async def test_a_later_attempt_has_what_is_left(variant: Variant) -> None:
+    asked = threading.Event()
+
+    def first_breaks(_: Any) -> Any:
+        first = not asked.is_set()
+        asked.set()
+        return [HEAD] if first else DRIPPING(_)  # type: ignore[operator]
+
+    with RawServer(first_breaks) as server:
+        retry = RetryPolicy(read_deadline=0.3, first_delay=0.01)
+        used = client(variant, server, retry=retry, timeout=30.0)
+        with over_in(0.3 + SLACK):
+            assert isinstance(await failure(variant, used), RequestTimeoutError)
+        assert len(server.requests) == 2
+
+
+@both_variants
+async def test_a_first_attempt_has_its_own_time(variant: Variant) -> None:
+    """Also if it is more than the policy's, which says for how long to try again."""
+    with RawServer(lambda _: [0.5, answer(ok_body([]))]) as server:
+        used = client(variant, server, retry=RetryPolicy(0.1, 0.1), timeout=10.0)
+        assert await settled(used.list_indexes()) == ()
+        await variant.close(used)
+
+
+@both_variants
+async def test_who_waited_for_a_turn_has_what_is_left(variant: Variant) -> None:
+    with RawServer(SLOW["silent"]) as server:
+        used = client(variant, server, retry=RetryPolicy(0.6, 0.6), timeout=0.4)
+        used.connection.turns._at_once = 1
+        with over_in(0.6 + SLACK):
+            for error in await failures(variant, used, [QUERY] * 4):
+                assert isinstance(error, ConnectionFailedError)
+        await variant.close(used)
+
+
+@both_variants
+async def test_a_write_that_was_cut_may_have_been_carried_out(variant: Variant) -> None:
+    with RawServer(DRIPPING) as server:
+        used = client(variant, server, retry=RetryPolicy(write_deadline=0.3, first_delay=0.01))
+        error = await failure(variant, used, Upsert("docs", VECTORS))
+        assert isinstance(error, RequestTimeoutError)
+        assert error.sent
+
+
+@both_variants
+async def test_a_wait_ends_in_time(variant: Variant) -> None:
+    """A poll takes no longer than what is left of the wait, or a second."""
+
+    def slow_polls(request: Any) -> Any:
+        if request.line.endswith("/info HTTP/1.1"):
+            return DRIPPING(request)  # type: ignore[operator]
+        details = {"name": "docs", "config": {"dimensions": 32, "metric": "cosine"}}
+        if request.line.startswith("GET"):
+            return answer(ok_body(details))
+        return answer(ok_body({"mutationId": "m"} if "upsert" in request.line else []))
+
+    with RawServer(slow_polls) as server:
+        used = client(variant, server, timeout=30.0, retry=RetryPolicy(5.0, 5.0))
+        index = used.index("docs")
+        await settled(index.upsert([Vector("a", [1.0] * 32)]))
+        with over_in(0.3 + SLACK + 0.2), pytest.raises(WaitTimeoutError):
+            await settled(index.wait(wait_timeout=0.3))
+        await variant.close(used)
+
+
+# What is passed in
+
+
+@both_variants
+async def test_an_async_client_that_is_passed_in_ends_in_time(variant: Variant) -> None:
+    """The body is all that a sync one is bounded in: docs/connections.md."""
+    how = "drips header lines" if variant.is_async else "drips the body"
+    with RawServer(SLOW[how]) as server, httpx.Client(trust_env=False) as mine:
+        async with httpx.AsyncClient(trust_env=False) as mine_async:
+            used = client(variant, server, http_client=mine, async_http_client=mine_async)
+            with over_in(TIMEOUT + SLACK):
+                assert isinstance(await failure(variant, used), RequestTimeoutError)
+
+
+@both_variants
+async def test_the_timeout_of_a_client_that_is_passed_in_is_for_all_of_a_request(
+    variant: Variant,
+) -> None:
+    options: Any = {"trust_env": False, "timeout": 0.2}
+    with RawServer(SLOW["drips the body"]) as server, httpx.Client(**options) as mine:
+        async with httpx.AsyncClient(**options) as mine_async:
+            clients = {"http_client": mine, "async_http_client": mine_async}
+            used = client(variant, server, timeout=None, **clients)
+            with over_in(TIMEOUT + SLACK):
+                assert isinstance(await failure(variant, used), RequestTimeoutError)
+
+
+async def test_a_transport_that_is_passed_in_ends_in_time() -> None:
+    class Silent(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(60.0)
+            raise AssertionError
+
+    connection = http_connection(
+        account_id="a",
+        api_token="t",
+        async_transport=Silent(),
+        timeout=0.1,
+        retry=RetryPolicy(0, 0),
+    )
+    with over_in(0.1 + SLACK), pytest.raises(RequestTimeoutError) as caught:
+        await connection.async_io().call(ListIndexes())
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize("error", [OSError("down"), httpx.InvalidURL("no"), httpx.StreamClosed()])
+def test_what_a_transport_raises_is_an_error_of_this_library(error: Exception) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    connection = http_connection(
+        account_id="a",
+        api_token="t",
+        transport=httpx.MockTransport(fail),
+        retry=RetryPolicy(0, 0),
+    )
+    with pytest.raises(ConnectionFailedError) as caught:
+        run(connection.io().call(ListIndexes()))
+    assert caught.value.sent
+
+
+@both_variants
+async def test_no_cookies_are_kept(variant: Variant) -> None:
+    numbers = iter(range(99))
+
+    def with_cookie(_: Any) -> bytes:
+        return answer(ok_body([]), set_cookie=f"c{next(numbers)}=x; Path=/; Max-Age=999")
+
+    with RawServer(with_cookie) as server:
+        used = client(variant, server, timeout=5.0)
+        for _ in range(2):
+            await settled(used.list_indexes())
+        await variant.close(used)
+        assert all("cookie" not in request.headers for request in server.requests)
+
+
+def test_a_connection_is_used_again(environment: pytest.MonkeyPatch) -> None:
+    ports: set[int] = set()
+
+    class Server(RawServer):
+        def _exchange(self, connection: socket.socket) -> bool:
+            ports.add(connection.getpeername()[1])
+            return super()._exchange(connection)
+
+    with Server(answer(ok_body([]))) as server, client(SYNC, server, timeout=5.0) as used:
+        for _ in range(3):
+            used.list_indexes()
+    assert len(ports) == 1
