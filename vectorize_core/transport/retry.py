@@ -51,6 +51,10 @@ class RetryPolicy:
     for the same time; if that is too short, it raises `RateLimitError` at once. Later waits for
     the rate limit count towards the deadline.
 
+    The first attempt may take as long as a request may (``timeout=`` of the client), also if that
+    is longer than the deadline. Each later one is given up when the deadline is over, but not
+    before it had half a second. So a call ends at its deadline, or after the time of one request.
+
     A request that got no answer may still be carried out for ``request_lifetime`` seconds: as long
     as Cloudflare's edge waits for the service behind it. Until then, another write of the same ids
     waits, or counts as unknown if that takes longer than ``write_deadline``.
