@@ -31,7 +31,7 @@ class BaseStoreTexts(TextStore):
         keys = list(names)
         values = await io.either(lambda: self._store.mget(keys), lambda: self._store.amget(keys))
         return {
-            key: value.decode() if isinstance(value, bytes) else value
+            key: value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
             for key, value in zip(keys, values, strict=True)
             if value is not None
         }

@@ -38,7 +38,12 @@ class KVStoreTexts(TextStore):
             )
 
         values = await _each(io, get, names)
-        return {name: value[_TEXT] for name, value in values.items() if value is not None}
+        # What is no text, or is not where one stands, is damaged: its reader says whose it is.
+        return {
+            name: value.get(_TEXT) if isinstance(value, Mapping) else value  # type: ignore[misc]
+            for name, value in values.items()
+            if value is not None
+        }
 
     async def put(self, io: Io, index: str, texts: Mapping[str, str], /) -> None:
         """Write texts."""

@@ -40,6 +40,7 @@ from vectorize_core.errors import (
     InvalidFilterError,
     InvalidInputError,
     NotPersistedWarning,
+    TenantViewError,
 )
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
@@ -356,20 +357,31 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
     @property
     def client(self) -> Index:
-        """The index underneath."""
+        """The index underneath, of all namespaces; a view has none: `TenantViewError`."""
+        self._check_whole("client")
         return Index(self._records.connection, self.index_name)
 
     @property
     def aclient(self) -> AsyncIndex:
-        """The index underneath, for async code."""
+        """The index underneath, for async code; see `client`."""
+        self._check_whole("aclient")
         return AsyncIndex(self._records.connection, self.index_name)
+
+    def _check_whole(self, name: str) -> None:
+        if self._records.bound:
+            raise TenantViewError(
+                f"a tenant's view has no {name}, which would reach the records of all namespaces: "
+                f"this one is bound to the namespace {self.namespace!r}. Take {name} of the store "
+                "that it is a view of"
+            )
 
     def with_namespace(self, namespace: str) -> Self:
         """A view of this store for one tenant: it neither reads nor changes another's nodes.
 
         Tenants may use the same node ids: the view stores its nodes under digests of namespace and
         id, and returns them under their own ids. ``namespace=`` in a call of the view is a
-        `TypeError`. The view uses this store's connection; close this store, not the view.
+        `TypeError`, and the view has no ``client``. It uses this store's connection; close this
+        store, not the view.
         """
         records = self._records.with_namespace(namespace)
         view = self.model_copy()

@@ -30,6 +30,7 @@ VectorizeError
     StorageError
     MissingTextError
     UnreadableRecordError
+    TenantViewError (AttributeError)
 PendingWritesWarning (UserWarning)
 NotPersistedWarning (UserWarning)
 PartialIndexWarning (UserWarning)
@@ -76,7 +77,11 @@ class PartialIndexError(UnindexedPropertyError):
 
 
 class TooManyRequestsNeededError(InvalidInputError):
-    """A read would take ``needed`` requests (an estimate); only ``allowed`` are permitted."""
+    """A read would take ``needed`` requests (an estimate); only ``allowed`` are permitted.
+
+    For a tenant's view ``needed`` is no estimate, but ``allowed`` and one more: how many it takes
+    may depend on the records of others.
+    """
 
     def __init__(self, message: str, *, needed: int, allowed: int) -> None:
         super().__init__(message)
@@ -305,6 +310,10 @@ class MissingTextError(VectorizeError):
 
 class UnreadableRecordError(VectorizeError):
     """A vector was written in a layout that is newer than this version of the library."""
+
+
+class TenantViewError(VectorizeError, AttributeError):
+    """A tenant's view was asked for what reaches all namespaces, such as its client."""
 
 
 _SHORT: Final = Repr()

@@ -13,10 +13,14 @@ from vectorize_core.errors import VectorizeError
 
 @dataclass(frozen=True, slots=True)
 class CountUncovered(Op[int]):
-    """How many vectors with a property are older than its metadata index."""
+    """How many vectors with a property are older than its metadata index.
+
+    Those of one namespace, or of all.
+    """
 
     index: str
     property_name: str
+    namespace: str | None = None
 
     def request(self) -> Request:
         """Cloudflare has no such call."""

@@ -205,15 +205,20 @@ def _not_too_deep(encoded: Any) -> Any:
 
 
 def decode(
-    vector_id: str, metadata: Mapping[str, Any] | None, *, text_key: str = DEFAULT_TEXT_KEY
+    vector_id: str,
+    metadata: Mapping[str, Any] | None,
+    *,
+    text_key: str = DEFAULT_TEXT_KEY,
+    any_version: bool = False,
 ) -> Record:
     """The record in a vector's metadata; a vector without ``_vs`` is read as it is.
 
     So is what another client has changed and left without a meaning: one record never breaks a
-    read. Only one of a newer layout is an `UnreadableRecordError`.
+    read. Only one of a newer layout is an `UnreadableRecordError`. With ``any_version`` it is read
+    as far as it is understood, for who asks for names only.
     """
     stored = dict(metadata) if isinstance(metadata, Mapping) else {}
-    extra = _read_extra(vector_id, stored.get(EXTRA))
+    extra = _read_extra(vector_id, stored.get(EXTRA), any_version=any_version)
     if extra is None:
         has_text = isinstance(stored.get(text_key), str)
         return Record(vector_id, stored.pop(text_key) if has_text else None, stored)
@@ -293,6 +298,12 @@ class RecordReader:
         record = decode(vector.id, vector.metadata, text_key=self.text_key)
         return replace(record, id=record.name) if self.bound else record
 
+    def name(self, vector: Match | Vector) -> str:
+        """The id of `read`, of any record."""
+        if not self.bound:
+            return vector.id
+        return decode(vector.id, vector.metadata, any_version=True).name
+
 
 def text_of(record: Record) -> str:
     """The text of a record, empty for a node that has none.
@@ -356,7 +367,7 @@ def _as_text(value: Any) -> str | None:
         return None
 
 
-def _read_extra(vector_id: str, raw: Any) -> dict[str, Any] | None:
+def _read_extra(vector_id: str, raw: Any, *, any_version: bool = False) -> dict[str, Any] | None:
     if raw == _NOTHING_MORE:
         return {"v": VERSION}
     try:
@@ -365,7 +376,7 @@ def _read_extra(vector_id: str, raw: Any) -> dict[str, Any] | None:
         return None
     if not isinstance(extra, dict) or type(extra.get("v")) is not int:
         return None
-    if extra["v"] > VERSION:
+    if extra["v"] > VERSION and not any_version:
         raise UnreadableRecordError(
             f"vector {vector_id!r} was written in layout {extra['v']}; this version of "
             f"vectorize-stores reads up to {VERSION}. Upgrade it"

@@ -45,7 +45,9 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
     ),
     ops.ListMetadataIndexes: lambda s, op: s.list_metadata_indexes(op.index),
     ops.DeleteMetadataIndex: lambda s, op: s.delete_metadata_index(op.index, op.property_name),
-    coverage.CountUncovered: lambda s, op: s.count_uncovered(op.index, op.property_name),
+    coverage.CountUncovered: lambda s, op: s.count_uncovered(
+        op.index, op.property_name, op.namespace
+    ),
 }
 
 

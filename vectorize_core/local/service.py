@@ -299,10 +299,11 @@ class Service:
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             return filter_hints.explain(names, live, vectors.scan(tx, index))
 
-    def count_uncovered(self, name: str, property_name: str) -> int:
+    def count_uncovered(self, name: str, property_name: str, namespace: str | None = None) -> int:
         """How many vectors with a property are older than its metadata index.
 
-        Those of a property without one, too. The real service does not tell.
+        Those of a property without one, too; in one namespace, or all. The real service does not
+        tell.
         """
         with self._reading(name) as (tx, index, now):
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
@@ -310,9 +311,10 @@ class Service:
             known = (index.id, covering.seq) if covering is not None else None
             if known in self._covering:
                 return 0
-            stored = vectors.scan(tx, index)
+            rows = vectors.unverified(tx, index)
+            stored = (r.verified() for r in rows if namespace in (None, r.namespace))
             count = filter_hints.count_uncovered(property_name, covering, stored)
-        if known is not None and not count:
+        if known is not None and not count and namespace is None:
             self._covering.add(known)
         return count
 

@@ -19,7 +19,7 @@ from vectorize_core.api.operations import ListVectors, Query
 from vectorize_core.errors import PartialIndexError, PartialIndexWarning
 from vectorize_core.filters.evaluate import lookup
 from vectorize_core.filters.plan import Plan
-from vectorize_core.models import Filter, IndexType, Match, Metric, Vector
+from vectorize_core.models import Filter, IndexType, Match, Metric, Vector, as_values
 from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
 from vectorize_core.state.pending import outside
@@ -41,40 +41,53 @@ _OR_SCAN: Final = "; or allow reading all records with unindexed='scan'"
 
 
 async def uncovered(
-    io: Io, state: IndexState, plan: Plan, *, known: Collection[str] = ()
+    io: Io,
+    state: IndexState,
+    plan: Plan,
+    *,
+    tenant: str | None = None,
+    known: Collection[str] = (),
 ) -> dict[str, str]:
     """The properties by which a plan asks that may leave out vectors; and why, in words.
 
-    Those that are ``known`` to do so are not looked at.
+    Of a ``tenant``, its own vectors: others' are neither looked at nor named. Properties that are
+    ``known`` to leave out some are not looked at.
     """
     indexed = await get_metadata_indexes(io, state)
+    coverage = state.coverage_of(tenant)
     found: dict[str, str] = {}
-    for name in sorted(state.uncertain(plan.looked_up) - set(known)):
+    for name in sorted(state.uncertain(plan.looked_up, tenant) - set(known)):
         # One without a metadata index at all is not this module's affair.
         if name in indexed:
-            reason = await _reason(io, state, name, indexed[name])
+            reason = await _reason(io, state, tenant, name, indexed[name])
             if reason is None:
-                state.covering.add(name)
+                coverage.covering.add(name)
             else:
-                found[name] = state.partial[name] = reason
+                found[name] = coverage.partial[name] = reason
     return found
 
 
-async def seen(io: Io, state: IndexState, plan: Plan) -> dict[str, str]:
+async def seen(
+    io: Io, state: IndexState, plan: Plan, *, tenant: str | None = None
+) -> dict[str, str]:
     """As `uncovered`, for a search: what was once found to leave out vectors still does."""
-    await uncovered(io, state, plan, known=state.partial)
-    names = state.uncertain(plan.looked_up)
-    return {name: reason for name, reason in state.partial.items() if name in names}
+    partial = state.coverage_of(tenant).partial
+    await uncovered(io, state, plan, tenant=tenant, known=partial)
+    names = state.uncertain(plan.looked_up, tenant)
+    return {name: reason for name, reason in partial.items() if name in names}
 
 
-def warn(state: IndexState, found: Mapping[str, str], *, scannable: bool) -> None:
-    """Warn, once for an index and property, that a search may leave out what matches better.
+def warn(
+    state: IndexState, found: Mapping[str, str], *, tenant: str | None = None, scannable: bool
+) -> None:
+    """Warn, once for an index, tenant and property, that a search may leave out better matches.
 
     ``scannable`` says whether reading all records instead would help.
     """
+    warned = state.coverage_of(tenant).warned
     for name, reason in found.items():
-        if name not in state.warned:
-            state.warned.add(name)
+        if name not in warned:
+            warned.add(name)
             warnings.warn(
                 f"a search with a filter on {name!r} may leave out matches: {reason}. {_ADVICE}"
                 f"{_OR_SCAN if scannable else ''}",
@@ -93,23 +106,25 @@ def refuse(found: Mapping[str, str], *, scannable: bool) -> None:
         )
 
 
-async def _reason(io: Io, state: IndexState, name: str, index_type: IndexType) -> str | None:
+async def _reason(
+    io: Io, state: IndexState, tenant: str | None, name: str, index_type: IndexType
+) -> str | None:
     """Why a metadata index may not hold every vector; None if it does, as far as can be seen."""
     index = f"of the index {state.name!r} the metadata index on {name!r}"
     if state.knows_coverage:
-        count = await io.call(CountUncovered(state.name, name))
+        count = await io.call(CountUncovered(state.name, name, tenant))
         if count:
             return f"{index} does not hold {count} vectors that have the property"
         if name != layout.REF:
             return None
-    sample = await _sample(io, state)
+    sample = await (_sample(io, state) if tenant is None else _sample_of(io, state, tenant))
     if name == layout.REF:
         # Written only where it is indexed: a node that was there before does not even have it.
         bare = [v.id for v in sample.vectors if _lacks_ref(v)]
         if bare or state.knows_coverage:
             return f"{index} does not hold the vector {bare[0]!r}, for one" if bare else None
     having = [vector for vector in sample.vectors if _is_of_type(vector, name, index_type)]
-    verdicts = await _looked_up(io, state, name, index_type, having)
+    verdicts = await _looked_up(io, state, tenant, name, index_type, having)
     missing = [vector_id for vector_id, is_found in verdicts.items() if not is_found]
     if missing:
         return f"{index} does not hold the vector {missing[0]!r}, for one"
@@ -142,11 +157,39 @@ async def _sample(io: Io, state: IndexState) -> _Sample:
     return _Sample([*vectors.values()], is_all)
 
 
+async def _sample_of(io: Io, state: IndexState, tenant: str) -> _Sample:
+    """As `_sample`, of a tenant's vectors: those at two places of the space."""
+    near = np.eye(1, (await get_details(io, state)).config.dimensions)[0]
+    found: dict[str, Vector] = {}
+    for _ in range(2):
+        query = Query(
+            state.name,
+            vector=as_values(near),
+            top_k=_AT_ONCE,
+            return_values=True,
+            return_metadata="all",
+            namespace=tenant,
+        )
+        matches = (await io.call(query)).matches
+        for match in matches:
+            assert match.values is not None
+            found[match.id] = Vector(match.id, match.values, match.namespace, match.metadata)
+        if len(matches) < _AT_ONCE:
+            return _Sample([*found.values()], is_all=True)
+        near = found[matches[-1].id].values
+    return _Sample([*found.values()], is_all=False)
+
+
 async def _looked_up(
-    io: Io, state: IndexState, name: str, index_type: IndexType, having: Sequence[Vector]
+    io: Io,
+    state: IndexState,
+    tenant: str | None,
+    name: str,
+    index_type: IndexType,
+    having: Sequence[Vector],
 ) -> dict[str, bool]:
     """Whether a filter on their own value finds vectors; without those of which that is unclear."""
-    bucketed = not state.uncertain([layout.BUCKET])
+    bucketed = not state.uncertain([layout.BUCKET], tenant)
     verdicts: dict[str, bool] = {}
     for at in range(0, len(having), _AT_ONCE):
         # One answer has room for some, and if it is asked for their buckets, for little else.
@@ -155,7 +198,8 @@ async def _looked_up(
         if bucketed:
             asked[layout.BUCKET] = {"$in": [layout.bucket(vector.id) for vector in group]}
         near = group[0].values
-        query = Query(state.name, vector=near, top_k=limits.MAX_TOP_K, filter=asked)
+        most = limits.MAX_TOP_K
+        query = Query(state.name, vector=near, top_k=most, filter=asked, namespace=tenant)
         verdicts.update((match.id, True) for match in (await io.call(query)).matches)
     metric = (await get_details(io, state)).config.metric
 
@@ -164,7 +208,12 @@ async def _looked_up(
         most = limits.MAX_TOP_K_WITH_PAYLOAD
         # With values it is exact.
         query = Query(
-            state.name, vector=vector.values, top_k=most, return_values=True, filter=asked
+            state.name,
+            vector=vector.values,
+            top_k=most,
+            return_values=True,
+            filter=asked,
+            namespace=tenant,
         )
         matches = (await io.call(query)).matches
         if any(match.id == vector.id for match in matches):
@@ -196,7 +245,7 @@ def _has_room(vector: Vector, matches: Sequence[Match], metric: Metric) -> bool:
 
 def _lacks_ref(vector: Vector) -> bool:
     return layout.REF not in (vector.metadata or {}) and (
-        layout.decode(vector.id, vector.metadata).node is not None
+        layout.decode(vector.id, vector.metadata, any_version=True).node is not None
     )
 
 

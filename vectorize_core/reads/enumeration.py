@@ -49,14 +49,13 @@ async def iter_matching(
     faster answers found, or everything is asked for again as exactly. ``precision="high"``
     (and ``return_values``) asks so from the start: twice the requests, and nothing left to chance.
     """
-    purpose = "finding all that the filter matches"
-    request_limit = RequestLimit(selection.max_requests, purpose)
+    request_limit = selection.request_limit("finding all that the filter matches")
     precision, namespace = selection.precision, selection.namespace
     if selection.plan.impossible:
         return
     if not settled:
         timeout, purpose = selection.wait_timeout, "finding all that a filter matches"
-        await waiting.wait_for_own(io, state, timeout, purpose=purpose)
+        await waiting.wait_for_own(io, state, timeout, purpose=purpose, confined=selection.confined)
     post_filter = PostFilter(selection.plan, selection.read)
     metadata = return_metadata if return_metadata == "all" else post_filter.needs
     question = Question(
@@ -142,7 +141,9 @@ async def rounds_to_delete(
         known = pending if not attempt else None
         if known is None:
             timeout, purpose = selection.wait_timeout, "a delete by filter"
-            await waiting.wait_for_own(io, state, timeout, purpose=purpose, to_delete=True)
+            await waiting.wait_for_own(
+                io, state, timeout, purpose=purpose, to_delete=True, confined=selection.confined
+            )
         async with aclosing(matching_ids(io, state, chosen, settled=True)) as found:
             ids = [vector_id async for vector_id in found]
         if known is not None:

@@ -46,7 +46,7 @@ async def search(
 
     `TooManyRequestsNeededError` if it takes more requests than the selection allows.
     """
-    request_limit = RequestLimit(selection.max_requests, f"a search of {k} matches")
+    request_limit = selection.request_limit(f"a search of {k} matches")
     plan, namespace = selection.plan, selection.namespace
     if k == 0 or plan.impossible:
         return []

@@ -44,16 +44,15 @@ MAX_ENUMERATION_REQUESTS: Final = 1_000
 class RequestLimit:
     """At most ``most`` requests; ``spent`` of them so far. ``purpose`` is what they are for.
 
-    ``instead`` is what to do where they are too few.
+    ``instead`` is what to do where they are too few. For a tenant (``confined``) it counts nothing
+    in words: how many are needed may depend on how many records others have.
     """
 
     most: int
     purpose: str
     spent: int = 0
-    instead: str = (
-        "narrow what is read: by a filter on a property with a metadata index, by namespace=, or "
-        "by fewer matches"
-    )
+    instead: str = ""
+    confined: bool = False
 
     def charge(self, requests: int = 1) -> None:
         """Before ``requests`` are sent; `TooManyRequestsNeededError` if that is too many."""
@@ -63,10 +62,18 @@ class RequestLimit:
     def expect(self, requests: int) -> None:
         """Give up now if ``requests`` more will be needed and that is too many."""
         if self.spent + requests > self.most:
-            needed = self.spent + requests
+            needed = self.most + 1 if self.confined else self.spent + requests
+            takes = (
+                f"takes more requests than max_requests={self.most} allows"
+                if self.confined
+                else f"takes about {needed} requests or more; max_requests={self.most} allows fewer"
+            )
+            instead = self.instead or (
+                "narrow what is read: by a filter on a property with a metadata index, "
+                f"{'' if self.confined else 'by namespace=, '}or by fewer matches"
+            )
             raise TooManyRequestsNeededError(
-                f"{self.purpose} takes about {needed} requests or more; max_requests={self.most} "
-                f"allows fewer. Raise max_requests=, or {self.instead}",
+                f"{self.purpose} {takes}. Raise max_requests=, or {instead}",
                 needed=needed,
                 allowed=self.most,
             )
@@ -107,6 +114,7 @@ class SelectOptions(FindOptions, total=False):
 class Selection:
     """The records that ``plan`` matches, in ``namespace`` unless None, made by ``read``.
 
+    They are ``confined`` if they are a tenant's, who is to learn nothing of others' records.
     ``max_requests`` is how many requests may be sent to find them. ``wait_timeout`` is for how many
     seconds to wait first until this client's own writes are visible.
     """
@@ -114,6 +122,7 @@ class Selection:
     plan: Plan = ALL
     read: ReadRecords = raw_records
     namespace: str | None = None
+    confined: bool = False
     precision: Precision = "normal"
     max_requests: int = MAX_ENUMERATION_REQUESTS
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
@@ -122,6 +131,10 @@ class Selection:
     def is_everything(self) -> bool:
         """Whether all records of the index are meant."""
         return self.plan.everything and self.namespace is None
+
+    def request_limit(self, purpose: str) -> RequestLimit:
+        """The limit of one read of them."""
+        return RequestLimit(self.max_requests, purpose, confined=self.confined)
 
 
 async def make_plan(
@@ -201,12 +214,14 @@ async def honest_plan(
     claim: Claim,
     unindexed: Unindexed,
     narrowed: bool,
+    tenant: str | None = None,
 ) -> Plan:
     """The plan that ``make`` makes of the filterable properties, for an answer that may ``claim``.
 
     What is to be all that matches (a filter, or if ``narrowed`` a namespace) is found by what the
     index is now, and not by metadata indexes that leave out vectors: `PartialIndexError`, unless
     records may be read instead. If it is to be the best, there is a warning in place of the error.
+    Of a ``tenant``, only its own vectors count.
     """
     known = claim != "all"
 
@@ -229,14 +244,14 @@ async def honest_plan(
     names = plan.looked_up
     if claim is None or not names or await find_details(io, state) is None:
         return plan
-    if not state.uncertain(names):
+    if not state.uncertain(names, tenant):
         return plan
     look_up = coverage.seen if claim == "best" else coverage.uncovered
-    partial_ones = await look_up(io, state, plan)
+    partial_ones = await look_up(io, state, plan, tenant=tenant)
     scannable = plan.complete and partial_ones.keys().isdisjoint(plan.within)
     if unindexed == "error" or not scannable:
         if claim == "best":
-            coverage.warn(state, partial_ones, scannable=scannable)
+            coverage.warn(state, partial_ones, tenant=tenant, scannable=scannable)
             return plan
         coverage.refuse(partial_ones, scannable=scannable)
 

@@ -15,6 +15,7 @@ from collections.abc import (
     AsyncIterable,
     Awaitable,
     Callable,
+    Iterable,
     Mapping,
     Sequence,
     Sized,
@@ -222,7 +223,7 @@ class RecordStore:
     ) -> None:
         """Wait until reads see the latest writes of this store's connection to the index."""
         timeout = wait_timeout if wait_timeout is not None else self.wait_timeout
-        await waiting.wait_for_own(io, self._state, timeout, purpose=purpose)
+        await waiting.wait_for_own(io, self._state, timeout, purpose=purpose, confined=self.bound)
         await self._remove_due(io)
 
     async def _remove_due(self, io: Io) -> None:
@@ -235,17 +236,20 @@ class RecordStore:
         try:
             if self.removals:
                 timeout, purpose = self.wait_timeout, "the removal of long texts"
-                await waiting.wait_for_own(io, self._state, timeout, purpose=purpose)
+                await waiting.wait_for_own(
+                    io, self._state, timeout, purpose=purpose, confined=self.bound
+                )
                 await self._remove_due(io)
         except VectorizeError as error:
             logger.debug("index %r: %s", self.index.name, error)
         if self.removals:
             logger.warning(
-                "index %r: the long texts of %d records that were deleted or replaced have not "
+                "index %r: the long texts of %s that were deleted or replaced have not "
                 "been deleted, as reads may still see their vectors. Deleting or writing these "
                 "records again removes them",
                 self.index.name,
-                len(self.removals),
+                # Not all of them are a tenant's.
+                "some records" if self.bound else f"{len(self.removals)} records",
             )
 
     def _waits(self, wait: Wait | None = None, wait_timeout: float | None = None) -> WaitOptions:
@@ -556,7 +560,7 @@ class RecordStore:
         if not await self.index.exists(io):
             return []
         found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
-        return await self._reading.for_filter(io, [*found.values()], texts=False)
+        return await self._reading.for_filter(io, self._inside(found.values()), texts=False)
 
     async def records(
         self,
@@ -619,14 +623,16 @@ class RecordStore:
 
     async def iter_ids(self, io: Io, **options: Unpack[SelectOptions]) -> AsyncGenerator[str, None]:
         """The ids of all records that a filter matches, or there are, in no order."""
-        if self.bound:
-            # A tenant's own id of a record is in its metadata.
-            async with aclosing(self.iter_records(io, **options)) as records:
-                async for record in records:
-                    yield record.id
-            return
         chosen = await self._select(io, options)
         if chosen is None:
+            return
+        if self.bound:
+            # A tenant's own id of a record is in its metadata.
+            rounds = enumeration.iter_matching(io, self._state, chosen, return_metadata="all")
+            async with aclosing(rounds) as matches:
+                async for some in matches:
+                    for match in some:
+                        yield self._reading.reader.name(match)
             return
         if chosen.is_everything:
             await self.await_writes(io, purpose="listing ids")
@@ -850,6 +856,7 @@ class RecordStore:
             claim=claim,
             unindexed=options.get("unindexed", self.unindexed),
             narrowed=namespace is not None,
+            tenant=self.namespace if self.bound else None,
         )
         if plan.impossible or not await self.index.exists(io):
             return None
@@ -857,6 +864,7 @@ class RecordStore:
             plan=plan,
             read=self._reading.for_filter,
             namespace=namespace,
+            confined=self.bound,
             precision=precision,
             max_requests=most,
             wait_timeout=self.wait_timeout,
@@ -893,8 +901,12 @@ class RecordStore:
         found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
         if not found:
             await warn_of_pending_writes(io, self._state, self.index.words)
+        return self._inside(found.values(), namespace)
+
+    def _inside(self, found: Iterable[Vector], namespace: str | None = None) -> list[Vector]:
+        """Those vectors of one namespace, unless None; in a bound store of its own."""
         within = self.namespace if self.bound else namespace
-        return [v for v in found.values() if within is None or v.namespace == within]
+        return [vector for vector in found if within is None or vector.namespace == within]
 
     async def _selected(
         self,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from vectorize_core import layout
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes
@@ -19,6 +19,24 @@ from vectorize_core.transport.io import Io
 
 KNOWN_FOR: Final = 60.0
 """Seconds after which the configuration of an index is looked at again."""
+_MOST_TENANTS: Final = 1_000
+
+
+class Coverage(NamedTuple):
+    """What is known of metadata indexes, by property.
+
+    ``covering`` are found or made to hold every vector, ``partial`` were found to hold only some,
+    for the given reason, and of ``warned`` the user was told so.
+    """
+
+    covering: set[str]
+    partial: dict[str, str]
+    warned: set[str]
+
+    @classmethod
+    def unknown(cls) -> Self:
+        """Nothing yet."""
+        return cls(set(), {}, set())
 
 
 @dataclass(slots=True)
@@ -29,10 +47,9 @@ class IndexState:
     holds the metadata indexes that this client has deleted, with the time by `time.monotonic`: the
     service may list them for a while.
 
-    What is known of its metadata indexes: ``covering`` are found or made to hold every vector,
-    ``partial`` were found to hold only some, for the given reason, and of ``warned`` the user was
-    told so; ``lapsed`` were once missing from a finished index, ``awaited`` were created by this
-    client and not listed since. All of that is of the index created at ``known_of``.
+    What is known of its metadata indexes: ``coverage``, and of ``tenants`` what is known of the
+    vectors of each; ``lapsed`` were once missing from a finished index, ``awaited`` were created by
+    this client and not listed since. All of that is of the index created at ``known_of``.
 
     ``creating`` is for the call that makes the index, or waits until it is made. ``began`` is
     True from when this client has created it, ``finished`` from when all the metadata indexes that
@@ -51,11 +68,10 @@ class IndexState:
     deleted_at: dict[str, float] = field(default_factory=dict)
     knows_coverage: bool = False
     """Whether the service can be asked which vectors a metadata index does not hold."""
-    covering: set[str] = field(default_factory=set)
-    partial: dict[str, str] = field(default_factory=dict)
+    coverage: Coverage = field(default_factory=Coverage.unknown)
+    tenants: dict[str, Coverage] = field(default_factory=dict)
     lapsed: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
-    warned: set[str] = field(default_factory=set)
     known_of: datetime | None = None
     creating: OneAtATime = field(default_factory=OneAtATime, repr=False)
     began: bool = False
@@ -78,8 +94,8 @@ class IndexState:
             self.forget()
         if details.created_on != self.known_of:
             self.known_of = details.created_on
-            for names in (self.covering, self.partial, self.lapsed, self.awaited, self.warned):
-                names.clear()
+            for known_of in (*self.coverage, self.tenants, self.lapsed, self.awaited):
+                known_of.clear()
         self.details, self.details_at, self.missing_at = details, now, -math.inf
 
     def may_be_old(self, names: Collection[str]) -> bool:
@@ -98,17 +114,32 @@ class IndexState:
             return found
         self.metadata_indexes, self.metadata_indexes_at = found, now
         self.awaited -= found.keys()
-        if self.knows_coverage:
-            # It is asked again: another client may have deleted one and made it again meanwhile.
-            self.covering.clear()
-        self.covering &= found.keys()
+        # If it can be, it is asked again: another client may have deleted one and made it again.
+        for known in (self.coverage, *self.tenants.values()):
+            known.covering.intersection_update(() if self.knows_coverage else found.keys())
         if self.finished:
             self.lapsed |= self.noted - found.keys()
         return found
 
-    def uncertain(self, names: Collection[str]) -> set[str]:
-        """Those of ``names`` whose metadata indexes are not known to hold every vector."""
-        unknown = set(names) - self.covering
+    def coverage_of(self, tenant: str | None) -> Coverage:
+        """What is known of a tenant's vectors; of None, of all."""
+        if tenant is None:
+            return self.coverage
+        if tenant not in self.tenants and len(self.tenants) >= _MOST_TENANTS:
+            self.tenants.clear()
+        return self.tenants.setdefault(tenant, Coverage.unknown())
+
+    def forget_coverage(self, name: str) -> None:
+        """Note that a metadata index is not known to hold every vector any more."""
+        for known in (self.coverage, *self.tenants.values()):
+            known.covering.discard(name)
+
+    def uncertain(self, names: Collection[str], tenant: str | None = None) -> set[str]:
+        """Those of ``names`` whose metadata indexes are not known to hold every vector.
+
+        Of a ``tenant``, every vector of its own.
+        """
+        unknown = set(names) - self.coverage.covering - self.coverage_of(tenant).covering
         # A service that knows better is asked rather than the note.
         return unknown if self.knows_coverage else unknown - (self.noted - self.lapsed)
 

@@ -67,7 +67,7 @@ async def create_metadata_index(
     mutation = await repeat_settled(io, op, settled)
     state.deleted_at.pop(property_name, None)
     state.awaited.add(property_name)
-    state.covering.discard(property_name)
+    state.forget_coverage(property_name)
     if state.finished:
         state.lapsed.add(property_name)
     state.metadata_indexes = None

@@ -134,6 +134,7 @@ async def wait_for_own(
     *,
     purpose: str = "",
     to_delete: bool = False,
+    confined: bool = False,
 ) -> None:
     """Wait until this client's own latest writes to the index are visible.
 
@@ -142,7 +143,8 @@ async def wait_for_own(
     took, at least ten seconds and at most thirty. At once if it is two minutes old.
 
     ``purpose`` is what a call waits for unasked, for the log. ``to_delete``: what is read will be
-    deleted, so what this client has deleted already may be read once more.
+    deleted, so what this client has deleted already may be read once more. ``confined``: it waits
+    for a tenant, whom its error is not to tell of others' records.
     """
     check_waits("visible", wait_timeout)
     own = state.own_writes
@@ -151,7 +153,16 @@ async def wait_for_own(
         await Polling(io, wait_timeout).until(state.in_flight.is_quiet)
     writes = latest(own.undeleted() if to_delete else own.pending())
     if writes:
-        wait = _Wait(io, state, writes, "visible", wait_timeout, proof=False, purpose=purpose)
+        wait = _Wait(
+            io,
+            state,
+            writes,
+            "visible",
+            wait_timeout,
+            proof=False,
+            purpose=purpose,
+            confined=confined,
+        )
         await wait.run()
 
 
@@ -168,6 +179,7 @@ class _Wait:
         *,
         proof: bool = True,
         purpose: str = "",
+        confined: bool = False,
     ) -> None:
         self._io = io
         self._state = state
@@ -175,6 +187,7 @@ class _Wait:
         self._goal = goal
         self._proof = proof
         self._purpose = purpose
+        self._confined = confined
         self._told: set[int] = set()
         self._polling = Polling(io, timeout)
         self._lagging = self._looked_back = False
@@ -360,22 +373,24 @@ class _Wait:
                 raise
             failure = error
         state, write, waited = self._state, self._pending[0], self._polling.waited
-        records = ", ".join(map(repr, write.probes)) or "all overwritten"
+        records = f" {', '.join(map(repr, write.probes)) or 'all overwritten'}"
+        if self._confined:
+            records = ""
         text = f"index {state.name!r}: mutation {write.mutation_id} was accepted"
         if waited - self._processed.get(write, (waited, 0.0))[0] >= _LAG:
             for over in filter(state.own_writes.is_processed, self._pending):
                 # It is said once; later waits are not to end in the same error.
                 state.own_writes.see(over, alone=True)
             raise WaitTimeoutError(
-                f"{text} and processed, but not visible after {waited:.0f} s: its records "
-                f"{records} do not read as written. Another client has probably written these "
-                "ids since; then nothing shows whether reads see this write"
+                f"{text} and processed, but not visible after {waited:.0f} s: its "
+                f"records{records} do not read as written. Another client has probably written "
+                "these ids since; then nothing shows whether reads see this write"
             ) from failure
         # What waits unasked need not take that argument itself.
         whose = "wait_timeout=" + " (the store's, where a call takes none)" * bool(self._purpose)
         raise WaitTimeoutError(
-            f"{text}, but is not {self._goal} after {waited:.0f} s, as far as its records "
-            f"{records} tell. It is not lost: wait longer with {whose}"
+            f"{text}, but is not {self._goal} after {waited:.0f} s, as far as its "
+            f"records{records} tell. It is not lost: wait longer with {whose}"
         ) from failure
 
 

@@ -26,6 +26,8 @@ from vectorize_core.texts.reading import name_outside
 from vectorize_core.texts.store import (
     TextStore,
     Versions,
+    is_intact,
+    is_of_record,
     list_name,
     read_versions,
     text_name,
@@ -98,7 +100,8 @@ class Keeping:
         there = list(dict.fromkeys([*found.versions, *found.plain]))
         for vector_id, name in (await self._named(io, there)).items():
             found.seen.add(vector_id)
-            if vector_id in found.versions:
+            listed_in = list_name(self.state.name, vector_id)
+            if vector_id in found.versions and is_of_record(name, listed_in):
                 # Another writer may have overwritten the list.
                 found.versions[vector_id].setdefault(name, _NOT_LISTED)
         return found
@@ -118,7 +121,9 @@ class Keeping:
         lists = {vector_id: list_name(self.state.name, vector_id) for vector_id in ids}
         names = [*lists.values(), *(ids if self.texts.plain_ids else ())]
         there = await self.texts.get(io, self.state.name, names) if names else {}
-        versions = {i: read_versions(there[name]) for i, name in lists.items() if name in there}
+        versions = {
+            i: read_versions(there[name], name) for i, name in lists.items() if name in there
+        }
         return Found(versions, there.keys() & set(ids) if self.texts.plain_ids else set())
 
     async def try_to_remove(self, io: Io, doomed: Found, wait_timeout: float) -> bool:
@@ -168,7 +173,7 @@ class Keeping:
         if not ids:
             return named
         for vector_id, vector in (await get_many(io, self.state, ids)).items():
-            record = layout.decode(vector_id, vector.metadata)
+            record = layout.decode(vector_id, vector.metadata, any_version=True)
             name = name_outside(vector_id, record, plain_ids=self.texts.plain_ids)
             if name is not None:
                 named[vector_id] = name
@@ -222,7 +227,8 @@ class Putting(Keeping):
         wanted = [name for name, record in long.items() if record.text is None]
         there = await self.texts.get(io, self.state.name, wanted) if wanted else {}
         for name, text in there.items():
-            long[name] = dataclasses.replace(long[name], text=text)
+            if is_intact(name, text):
+                long[name] = dataclasses.replace(long[name], text=text)
         await self.put(io, [Kept(record) for record in long.values()])
 
     async def _note(self, io: Io, records: Mapping[str, Record], old: Found) -> None:

@@ -101,10 +101,10 @@ class TextReading:
         found = await self.texts.get(io, self.state.name, wanted)
         damaged = {name for name, text in found.items() if not is_intact(name, text)}
         if damaged and self.on_missing_text == "error":
-            pairs = zip(vectors, names, strict=True)
-            vector_id, name = next((v.id, n) for v, n in pairs if n in damaged)
+            pairs = zip(records, names, strict=True)
+            record_id, name = next((r.id, n) for r, n in pairs if n in damaged)
             raise MissingTextError(
-                f"the text of record {vector_id!r} is damaged: in {self.texts!r}, {name!r} is not "
+                f"the text of record {record_id!r} is damaged: in {self.texts!r}, {name!r} is not "
                 "the text that was written, whose digest is in that name. Write the record again, "
                 "or take it for empty with on_missing_text='empty'"
             )

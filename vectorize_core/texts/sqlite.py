@@ -46,7 +46,9 @@ class SqliteTexts(TextStore):
             found: dict[str, str] = {}
             with self._opened().reading() as tx:
                 for some in parts(names, _AT_ONCE):
-                    found.update(tx.execute(_select(len(some)), some))
+                    for name, raw in tx.execute(_select(len(some)), some):
+                        # One that is damaged is named by its reader, and spoils no other.
+                        found[name] = raw.decode(errors="surrogateescape")
             return found
 
         return await io.offload(read) if names else {}
@@ -108,4 +110,4 @@ def _has_table(connection: sqlite3.Connection) -> bool:
 
 def _select(count: int) -> str:
     marks = ", ".join("?" * count)
-    return f"SELECT name, text FROM texts WHERE name IN ({marks})"  # noqa: S608 - marks only
+    return f"SELECT name, CAST(text AS BLOB) FROM texts WHERE name IN ({marks})"  # noqa: S608 - marks only

@@ -84,19 +84,33 @@ def write_versions(versions: Mapping[str, float]) -> str:
     return jsontext.dumps(versions).decode()
 
 
-def read_versions(written: str | None) -> Versions:
-    """The texts that a list names; none if there is no list, or something else in its place."""
+def read_versions(written: object, listed_in: str) -> Versions:
+    """The texts that the list of that name holds; none if something else is in its place.
+
+    What is no text of the same record is left out: a damaged list must not doom another's texts.
+    """
     try:
-        listed = jsontext.loads(written) if written is not None else {}
-    except ValueError:
+        listed = jsontext.loads(written)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
         return {}
     if not isinstance(listed, dict):
         return {}
-    return {name: put for name, put in listed.items() if type(put) in (int, float)}
+    return {
+        name: put
+        for name, put in listed.items()
+        if type(put) in (int, float) and is_of_record(name, listed_in)
+    }
 
 
-def is_intact(name: str, text: str) -> bool:
+def is_of_record(name: str, listed_in: str) -> bool:
+    """Whether a text of that name is of the record whose texts are listed there."""
+    return name.startswith(f"{listed_in}-")
+
+
+def is_intact(name: str, text: object) -> bool:
     """Whether a text is the one that its name was made for; so is any under another's name."""
+    if not isinstance(text, str):
+        return False
     named = _TEXT.fullmatch(name)
     return named is None or named[1] == _digest(text)
 

@@ -88,5 +88,5 @@ async def reindex_metadata(
         vectors = [layout.completed(vector, indexed) for vector in found.values()]
         await writing.upsert(io, state, vectors, **waits)
         written += len(vectors)
-    state.covering |= indexed.keys()
+    state.coverage.covering.update(indexed)
     return written

@@ -247,5 +247,5 @@ async def test_the_variant_of_a_foreign_store_that_is_used_is_the_callers(
 
 @pytest.mark.parametrize("written", ["", "{", "5", "[]", '"a"', "null"])
 def test_a_list_of_texts_that_was_edited_elsewhere_names_none(written: str) -> None:
-    assert read_versions(written) == {}
-    assert read_versions('{"a":1.5,"b":"x","c":null}') == {"a": 1.5}
+    assert read_versions(written, "vs-r") == {}
+    assert read_versions('{"vs-r-a":1.5,"vs-r-b":"x","vs-s-a":1,"a":1}', "vs-r") == {"vs-r-a": 1.5}
