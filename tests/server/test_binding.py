@@ -145,3 +145,83 @@ def test_without_a_header_it_is_the_servers_index_or_the_only_one(serve: Serve) 
     named.write(record("a"), name="two")
     assert Worker(named, None, proxied=True).call("info")["vectorCount"] == 1
     assert Worker(named, "one", proxied=True).call("info")["vectorCount"] == 0
+
+
+# Which index
+
+
+def names_of(peer: Peer, path: str, binding: str | None = None, index: str | None = None) -> str:
+    """Which index a proxied call reaches: each has as many vectors as its name has letters."""
+    headers = {"MF-URL": "http://vector-search/info"}
+    headers |= {} if binding is None else {"MF-Binding": binding}
+    headers |= {} if index is None else {"MF-Header-x-vectorize-index": index}
+    answer = peer.send("GET", f"~{path}", headers=headers)
+    if not answer.is_success:
+        assert answer.json().keys() == {"error", "code"}
+        return str(answer.json()["error"])
+    return {3: "one", 5: "three", 6: "my-own"}[answer.json()["vectorCount"]]
+
+
+def with_three(peer: Peer) -> Peer:
+    for name in ("one", "three", "my-own"):
+        peer.create(name)
+        peer.write(*(record(f"{n}") for n in range(len(name))), name=name)
+    return peer
+
+
+@pytest.fixture(scope="module")
+def several() -> Iterator[Peer]:
+    with BackgroundServer() as server:
+        peer = with_three(Peer(server.base_url))
+        yield peer
+        peer.close()
+
+
+@pytest.mark.parametrize("path", ["/proxy/three", "/proxy?index=three", "/proxy/?index=three"])
+def test_the_proxys_url_may_name_the_index(several: Peer, path: str) -> None:
+    assert names_of(several, path, "VECTORIZE") == "three"
+    assert names_of(several, path, "one") == "three"
+    assert names_of(several, path, "VECTORIZE", "one") == "one"
+    headers = {"MF-URL": "http://vector-search/query", "MF-Binding": "one"}
+    body = json.dumps({"vector": ONES, "topK": 10}).encode()
+    found = several.send("POST", f"~{path}", content=body, headers=headers).json()
+    assert found["count"] == 5
+
+
+@pytest.mark.parametrize("binding", ["three", "THREE", "Three"])
+def test_an_index_may_have_the_bindings_name(several: Peer, binding: str) -> None:
+    assert names_of(several, "/proxy", binding) == "three"
+    assert names_of(several, "/proxy", "MY_OWN") == "my-own"
+
+
+def test_bindings_may_be_given_their_indexes(serve: Serve) -> None:
+    peer = with_three(serve(bindings={"VECTORIZE": "three", "ONE": "my-own"}, binding_index="one"))
+    assert names_of(peer, "/proxy", "VECTORIZE") == "three"
+    assert names_of(peer, "/proxy", "ONE") == "my-own"
+    assert names_of(peer, "/proxy/three", "ONE") == "three"
+    assert names_of(peer, "/proxy", "THREE") == "three"
+    assert names_of(peer, "/proxy", "OTHER") == "one"
+    assert names_of(peer, "/proxy") == "one"
+
+
+def test_an_index_that_nothing_tells_is_an_error_with_the_choices(several: Peer) -> None:
+    for binding in (None, "VECTORIZE", "", "x" * 5_000):
+        said = names_of(several, "/proxy", binding)
+        assert all(name in said for name in ("there are 3", "one", "three", "my-own"))
+        assert "/proxy/NAME" in said
+        assert "--binding" in said
+        assert len(said) < 500
+
+
+def test_an_index_in_the_url_that_does_not_exist_is_not_another_one(several: Peer) -> None:
+    assert "vectorize.index.not_found" in names_of(several, "/proxy/two", "one")
+    assert several.fault("GET", "~/proxy/one/two")[:2] == (404, 7003)
+
+
+def test_of_two_indexes_that_a_binding_could_mean_none_is_taken(serve: Serve) -> None:
+    peer = serve()
+    peer.create("a-b")
+    peer.create("a_b")
+    headers = {"MF-URL": "http://vector-search/info", "MF-Binding": "A_B"}
+    assert peer.send("GET", "~/proxy", headers=headers).status_code == 400
+    assert peer.send("GET", "~/proxy", headers={**headers, "MF-Binding": "a_b"}).is_success

@@ -93,7 +93,7 @@ def test_no_route_is_7003(docs: Peer) -> None:
         ("GET", "/"),
         ("GET", "//info"),
         ("GET", "~/"),
-        ("GET", "~/client/v4/user"),
+        ("GET", "~/client/v4/zones"),
     ):
         assert docs.fault(method, path) == (404, 7003, "No route for the URI.")
     for method, path in (("PATCH", "/docs"), ("GET", "/docs/query"), ("OPTIONS", "/docs/query")):

@@ -6,6 +6,7 @@ import errno
 import os
 import shlex
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -48,7 +49,7 @@ def serve(
         ),
     ] = None,
     lenient: Annotated[
-        bool, typer.Option("--lenient", help="Take NDJSON under any content type.")
+        bool, typer.Option("--lenient", help="Take NDJSON however clients send it.")
     ] = False,
     rate_limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Requests in five minutes.")
@@ -71,6 +72,13 @@ def serve(
     binding_index: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The index of Workers bindings that name none."),
+    ] = None,
+    binding: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BINDING=NAME",
+            help="The index of a Workers binding that Miniflare names; can be repeated.",
+        ),
     ] = None,
     switch: Annotated[
         list[str] | None,
@@ -118,6 +126,7 @@ def serve(
             rate_limit=rate_limit,
             faults=[] if faults is None else _rules(faults),
             binding_index=binding_index,
+            bindings=_bindings(binding or ()),
             **of_settings,
         )
         app = create_app(settings)
@@ -194,6 +203,17 @@ def _check_data(data: str) -> None:
         raise typer.BadParameter(f"--data {data} is a file; give a directory")
     with VectorizeClient.local(data) as client:
         client.list_indexes()
+
+
+def _bindings(given: Iterable[str]) -> dict[str, str]:
+    bindings: dict[str, str] = {}
+    for text in given:
+        name, separator, index = (part.strip() for part in text.partition("="))
+        if not (name and separator and index):
+            raise typer.BadParameter(f"--binding {text!r} is not BINDING=NAME")
+        if bindings.setdefault(name, index) != index:
+            raise typer.BadParameter(f"--binding gives {name!r} twice")
+    return bindings
 
 
 def _rules(file: Path) -> list[dict[str, Any]]:

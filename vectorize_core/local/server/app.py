@@ -15,8 +15,9 @@ from starlette.types import ASGIApp
 
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
-from vectorize_core.local.server import d1_routes, parsing, responses
+from vectorize_core.local.server import d1_routes, identity_routes, parsing, responses
 from vectorize_core.local.server.accounts import Accounts
+from vectorize_core.local.server.binding_index import BindingIndexes
 from vectorize_core.local.server.binding_routes import BindingRoutes
 from vectorize_core.local.server.bodies import BodyReader
 from vectorize_core.local.server.endpoints import Call, RequestReader
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     bodies = BodyReader(settings.max_body, settings.body_timeout)
     reader = RequestReader(accounts, bodies, traffic)
     vectorize = VectorizeRoutes(settings)
+    bindings = BindingIndexes(settings.bindings, settings.binding_index)
     limit, not_found_status = settings.rate_limit, settings.not_found_status
 
     @asynccontextmanager
@@ -65,8 +67,9 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         routes=[
             *vectorize.routes(reader),
             *d1_routes.routes(reader),
+            *identity_routes.routes(reader),
             Route("/_/faults", reader.endpoint(put_faults), methods=["PUT"]),
-            *BindingRoutes(vectorize, settings.binding_index).routes(reader),
+            *BindingRoutes(vectorize, bindings).routes(reader),
         ],
         exception_handlers={ServiceFault: answer_fault, HTTPException: _answer_no_route},
         lifespan=lifespan,

@@ -1,8 +1,8 @@
 """The HTTP protocol between a Worker's Vectorize binding and its backend.
 
-It has no index in the path and no envelope around the JSON; any status but 200 is an error. The
-index is the one that the header ``x-vectorize-index`` names, else the server's ``binding_index``,
-else the only one there is. Miniflare's remote bindings send every call to ``/proxy``.
+It has no index in the path and no envelope around the JSON; any status but 200 is an error.
+`binding_index` tells which index is meant. Miniflare's remote bindings send every call to
+``/proxy``, or to whatever URL they are given.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from starlette.routing import Route
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import parsing, responses, vectorize_routes
+from vectorize_core.local.server.binding_index import BindingIndexes
 from vectorize_core.local.server.endpoints import Call, RequestReader, media_type
 from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 from vectorize_core.local.service import Service
 
 _ROOT: Final = "http://vector-search/"
+_PROXY: Final = "/proxy"
 
 
 class BindingRoutes:
     """The calls of a Worker's binding, on the account `LOCAL_ACCOUNT`."""
 
-    def __init__(self, vectorize: VectorizeRoutes, default_index: str | None) -> None:
-        self._default_index = default_index
+    def __init__(self, vectorize: VectorizeRoutes, indexes: BindingIndexes) -> None:
+        self._indexes = indexes
         self._calls: Mapping[str, Callable[[Service, str, Call], Any]] = {
             "info": vectorize_routes.info,
             "query": lambda service, index, call: responses.query(
@@ -65,22 +67,21 @@ class BindingRoutes:
                 Route(f"/{call}", without_envelope, methods=["GET" if call == "info" else "POST"])
                 for call in self._calls
             ),
-            Route("/proxy", without_envelope, methods=["GET", "POST"]),
+            *(
+                Route(path, without_envelope, methods=["GET", "POST"])
+                for path in (_PROXY, f"{_PROXY}/", f"{_PROXY}/{{index}}")
+            ),
         ]
 
     def answer(self, call: Call) -> Response:
         """The result of a call, sent here or through ``/proxy``, without an envelope."""
         name = call.path.removeprefix("/")
-        if name == "proxy":
+        if call.path.startswith(_PROXY):
             name = call.headers.get("mf-url", "").removeprefix(_ROOT)
         work = self._calls.get(name)
         if work is None:
             raise faults.no_route()
-        service = call.account.service
-        named = call.headers.get("x-vectorize-index")
-        named = named or call.headers.get("mf-header-x-vectorize-index")
-        index = named or self._default_index or _only_index(service)
-        return responses.JsonResponse(work(service, index, call))
+        return responses.JsonResponse(work(call.account.service, self._indexes.of(call), call))
 
 
 def _ndjson(call: Call) -> bytes:
@@ -92,13 +93,3 @@ def _ndjson(call: Call) -> bytes:
     if vectors is None:
         raise faults.unparsable_body("vectors", "expected an array")
     return b"\n".join(orjson.dumps(vector) for vector in vectors)
-
-
-def _only_index(service: Service) -> str:
-    names = [details.name for details in service.list_indexes()]
-    if len(names) != 1:
-        raise faults.refused(
-            f"a binding works on one index and there are {len(names)}; name it in the header "
-            "x-vectorize-index, or start the server with --binding-index"
-        )
-    return names[0]

@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
-from vectorize_core.local.server import responses
+from vectorize_core.local.server import identity_routes, responses
 from vectorize_core.local.server.injected_faults import FaultInjector, FaultRule
 from vectorize_core.local.server.rate_limit import RateLimiter
 from vectorize_core.transport.loopback import is_loopback
@@ -55,9 +57,9 @@ class ServerMiddleware:
         if refusal is None and self._limit is not None and not is_admin:
             allowed, limits = self._limit.take()
             headers.update(limits)
-            refusal = None if allowed else self._too_many()
+            refusal = None if allowed else responses.failure(self._too_many())
         if refusal is not None:
-            await responses.failure(refusal)(scope, receive, answer)
+            await refusal(scope, receive, answer)
             return
         rule = None if is_admin else self._injector.find(f"{scope['method']} {scope['path']}")
         if rule is None:
@@ -65,20 +67,23 @@ class ServerMiddleware:
         else:
             await self._inject(rule, scope, receive, answer)
 
-    def _refusal(self, scope: Scope) -> ServiceFault | None:
+    def _refusal(self, scope: Scope) -> Response | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         origin = headers.get(b"origin")
         if origin is not None and not _is_local(origin.decode("latin-1")):
             # Or any web page that is open in a browser here could write to this server.
-            return faults.refused("requests of web pages are not answered", status=403)
+            fault = faults.refused("requests of web pages are not answered", status=403)
+            return responses.failure(fault)
         # A global API key comes in a header of its own. Its e-mail address is not checked.
         given = headers.get(b"authorization", headers.get(b"x-auth-key", b""))
         if self._token is not None and not hmac.compare_digest(
             given.removeprefix(b"Bearer "), self._token.encode()
         ):
-            return ServiceFault(401, 10000, "Authentication error")
+            query = QueryParams(scope.get("query_string", b""))
+            return identity_routes.answer_to_wrong_token(scope["method"], scope["path"], query)
         # Decoded, it would be a separator, and the request would reach another route.
-        return faults.no_route() if b"%2f" in scope.get("raw_path", b"").lower() else None
+        is_other = b"%2f" in scope.get("raw_path", b"").lower()
+        return responses.failure(faults.no_route()) if is_other else None
 
     def _too_many(self) -> ServiceFault:
         if self._limit_status == 400:

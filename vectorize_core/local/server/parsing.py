@@ -6,22 +6,21 @@ A body is parsed as a whole before the service is called, so a refused body writ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from python_multipart.multipart import MultipartParser, parse_options_header
 
 from vectorize_core import limits
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
+from vectorize_core.local.server import multipart
 from vectorize_core.local.server.endpoints import Call
 from vectorize_core.models import Vector
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 MULTIPART: Final = "multipart/form-data"
-_FIELD: Final = b"vectors"
 # Not splitlines(), which would make a list of all lines of a hundred megabytes.
 _LINE: Final = re.compile(rb"\S[^\n]*")
 
@@ -34,12 +33,29 @@ def json_object(call: Call) -> Mapping[str, Any]:
 
 
 def ndjson(call: Call, *, lenient: bool) -> bytes:
-    """The NDJSON of a write: the body, or the field ``vectors`` of a form."""
+    """The NDJSON of a write: the body, or the file of a form."""
+    kind, body = call.headers.get("content-type", ""), call.body
+    if lenient:
+        # Whatever the content type is: curl keeps the one it is told although it sends a form.
+        if call.media_type == MULTIPART or multipart.looks_like_form(body):
+            body = multipart.file_content(kind, body, guess_boundary=True)
+        return _unquoted(body)
     if call.media_type == MULTIPART:
-        return _form_field(call.headers["content-type"], call.body)
-    if call.media_type != NDJSON and not lenient:
+        return multipart.file_content(kind, body)
+    if call.media_type != NDJSON:
         raise ServiceFault(400, 1005, "vectorize.unknown_content_type")
-    return call.body
+    return body
+
+
+def _unquoted(body: bytes) -> bytes:
+    """The text in a JSON string, as Cloudflare's SDKs send NDJSON that is a string."""
+    if body[:1_000].lstrip().startswith(b'"'):
+        try:
+            text = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return body
+        return text.encode() if isinstance(text, str) else body
+    return body
 
 
 def json_value(body: bytes) -> Any:
@@ -130,53 +146,3 @@ def _vector(line: bytes) -> Vector:
 
 def _are_numbers(values: list[Any]) -> bool:
     return all(type(value) in (int, float) for value in values)
-
-
-def _form_field(header: str, body: bytes) -> bytes:
-    """The content of the field ``vectors`` of a multipart form."""
-    _, options = parse_options_header(header)
-    name = b""
-    headers: dict[bytes, bytes] = {}
-    last_header = b""
-    contents: dict[bytes, bytearray] = {}
-
-    def content(data: bytes) -> None:
-        contents[name].extend(data)
-
-    def part(collect: Callable[[bytes], None]) -> Callable[[bytes, int, int], None]:
-        return lambda data, start, end: collect(data[start:end])
-
-    def header_field(data: bytes) -> None:
-        nonlocal last_header
-        last_header += data
-
-    def header_value(data: bytes) -> None:
-        headers[last_header.lower()] = headers.get(last_header.lower(), b"") + data
-
-    def header_end() -> None:
-        nonlocal last_header
-        last_header = b""
-
-    def headers_finished() -> None:
-        nonlocal name
-        _, found = parse_options_header(headers.get(b"content-disposition", b""))
-        name = found.get(b"name", b"")
-        contents[name] = bytearray()
-        headers.clear()
-
-    try:
-        parser = MultipartParser(
-            options[b"boundary"],
-            {
-                "on_header_field": part(header_field),
-                "on_header_value": part(header_value),
-                "on_header_end": header_end,
-                "on_headers_finished": headers_finished,
-                "on_part_data": part(content),
-            },
-        )
-        parser.write(body)
-        parser.finalize()
-        return bytes(contents[_FIELD])
-    except (KeyError, ValueError):
-        raise faults.refused("the form has no field 'vectors' that can be read") from None

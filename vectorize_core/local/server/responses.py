@@ -44,6 +44,20 @@ def success(result: Any, messages: Sequence[str] = (), status: int = 200) -> Res
     )
 
 
+def page(items: Sequence[Any], *, number: int, size: int, total: int) -> Response:
+    """Page ``number`` (from 1) of a list of ``total`` items, in the envelope."""
+    about = {
+        "page": number,
+        "per_page": size,
+        "count": len(items),
+        "total_count": total,
+        "total_pages": -(-total // size),
+    }
+    return JsonResponse(
+        {"success": True, "errors": [], "messages": [], "result": items, "result_info": about}
+    )
+
+
 def failure(fault: ServiceFault) -> Response:
     """A fault in the envelope."""
     return _failure(

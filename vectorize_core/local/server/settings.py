@@ -46,7 +46,7 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     """The token that every request must carry."""
     lenient: bool = False
-    """Whether NDJSON is taken under any content type, as some clients send it."""
+    """Whether NDJSON is taken under any content type, also in a form or as a JSON string."""
     rate_limit: int | None = None
     """Requests in five minutes; then all are refused for five minutes."""
     rate_limit_status: Literal[400, 429] = 429
@@ -69,6 +69,8 @@ class Settings:
     """Of two vectors with one id, insert keeps the first, upsert the last; or the reverse."""
     binding_index: str | None = None
     """The index of Workers bindings that do not name one."""
+    bindings: Mapping[str, str] = field(default_factory=dict)
+    """Names of Workers bindings, as Miniflare sends them, and their indexes."""
     max_body: int = limits.MAX_UPLOAD_BYTES
     """The largest request body, in bytes."""
     body_timeout: float = 60.0
