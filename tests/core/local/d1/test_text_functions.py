@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.nightly import examples
 from vectorize_core.local.d1 import formatting, text_functions
 from vectorize_core.local.d1.database import D1Database
+from vectorize_core.local.faults import ServiceFault
 
 VALUES = st.sampled_from(
     [
@@ -80,8 +81,6 @@ LONG = {
 def test_none_takes_longer_than_a_moment(expression: str) -> None:
     numbers = "WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n LIMIT 150000) "
     started = time.thread_time()
-    try:
+    with suppress(ServiceFault):
         D1Database(None).run([(f"{numbers}SELECT length({expression})", ())])
-    except Exception as error:
-        assert "too big" in str(error) or "no such function: unhex" in str(error)
     assert time.thread_time() - started < 2
