@@ -67,6 +67,14 @@ def nearest(
     return best if rows is None else rows[best], scored[best]
 
 
+def shortest(scored: NDArray[np.float32]) -> list[float]:
+    """Scores as JSON prints those of the service: the shortest decimals that are the same float32.
+
+    So a score is the same number whether it was computed here or read from an answer.
+    """
+    return [float(str(score)) for score in scored]
+
+
 def similarity(metric: Metric, score: float) -> float:
     """A score of Vectorize as a similarity: larger is nearer, for every metric."""
     if metric == "cosine":

@@ -153,5 +153,5 @@ def test_a_query_equals_a_naive_search(
     scored = [(reference(metric, v.values, row(*query)), v) for v in vectors if passes(v)]
     scored.sort(key=lambda pair: -pair[0] if metric == "cosine" else pair[0])
     assert [match.id for match in result.matches] == [v.id for _, v in scored[:top_k]]
-    assert [match.score for match in result.matches] == [float(s) for s, _ in scored[:top_k]]
+    assert [match.score for match in result.matches] == [float(str(s)) for s, _ in scored[:top_k]]
     assert result.count == len(result.matches)

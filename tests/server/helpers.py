@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.server.recorded import expected
+
 DIMENSIONS = 32
 ONES = [1.0] * DIMENSIONS
 NDJSON = "application/x-ndjson"
@@ -166,4 +168,6 @@ def fault_of(response: httpx.Response) -> tuple[int, int, str]:
     assert error.keys() == {"code", "message"}
     assert (type(error["code"]), type(error["message"])) == (int, str)
     assert not response.is_success
+    told = response.status_code, error["code"], error["message"]
+    assert expected(*told), f"neither recorded nor marked: {told}"
     return response.status_code, error["code"], error["message"]

@@ -212,8 +212,8 @@ def test_a_result_of_too_many_rows_is_refused(texts: D1, monkeypatch: pytest.Mon
         {"batch": [{"params": []}]},
     ],
 )
-def test_a_body_that_is_no_query_is_40026(texts: D1, body: Any) -> None:
-    assert fault_of(texts.send(body))[:2] == (400, 40026)
+def test_a_body_that_is_no_query_is_refused(texts: D1, body: Any) -> None:
+    assert fault_of(texts.send(body))[:2] == (400, 49999)
 
 
 def test_databases_and_accounts_are_apart(texts: D1, peer: Peer) -> None:

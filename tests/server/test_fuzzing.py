@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.nightly import sized
 from tests.server.helpers import NDJSON, ONES, Peer, fault_of, lines, record, result_of
+from tests.server.recorded import expected
 from vectorize_core.local.server import BackgroundServer, Settings
 
 bounded = settings(
@@ -50,6 +51,7 @@ fields = {
     "filter": values | st.dictionaries(st.sampled_from(["kind", "a.b", "$or", ""]), values),
     "namespace": values,
     "ids": st.lists(values) | values,
+    "vectors": st.lists(values) | values,
     "propertyName": values,
     "indexType": values,
     "sql": values,
@@ -63,12 +65,16 @@ CALLS = {
         *("returnMetadata", "filter", "namespace"),
     ),
     "/docs/get_by_ids": ("ids",),
+    "/docs/delete_by_ids": ("ids",),
     "/docs/metadata_index/create": ("propertyName", "indexType"),
     "/docs/metadata_index/delete": ("propertyName",),
     "~/client/v4/accounts/local/d1/database/fuzz/query": ("sql", "params", "batch"),
-    "~/query": ("vector", "topK", "filter"),
+    "~/query": ("vector", "topK", "filter", "returnMetadata"),
     "~/getByIds": ("ids",),
+    "~/deleteByIds": ("ids",),
+    "~/upsert": ("vectors",),
 }
+BINDING = {path for path in CALLS if path.count("/") == 1 and path.startswith("~")}
 bodies = st.sampled_from(sorted(CALLS)).flatmap(
     lambda path: st.tuples(
         st.just(path), st.fixed_dictionaries({}, optional={f: fields[f] for f in CALLS[path]})
@@ -100,8 +106,10 @@ def target() -> Iterator[Peer]:
 def check(path: str, answer: Any) -> bool:
     """Whether the request was carried out; fails for any answer that is not a clean one."""
     assert answer.status_code < 500, answer.text
-    if path in ("~/query", "~/getByIds"):
+    if path in BINDING:
         assert answer.is_success or answer.json().keys() == {"error", "code"}
+        told = () if answer.is_success else (answer.json()["code"], answer.json()["error"])
+        assert not told or expected(answer.status_code, *told), told
     elif answer.is_success:
         result_of(answer) if not answer.json()["messages"] else None
     else:

@@ -48,13 +48,12 @@ class Cursors:
         token, _, offset = cursor.partition("-")
         with self._lock:
             listing = self._listings.get(token)
-        if (
-            listing is None
-            or listing.index_id != index_id
-            or listing.expires <= now
-            or not offset.isdecimal()
-        ):
-            raise faults.refused("the cursor is invalid or has expired; start the listing again")
+        # Not int() alone, which takes "1_0", and no number of a thousand digits.
+        is_offset = offset.isascii() and offset.isdecimal() and len(offset) < 10
+        if listing is None or listing.index_id != index_id or not is_offset:
+            raise faults.unknown_cursor()
+        if listing.expires <= now:
+            raise faults.refused("the cursor has expired; start the listing again")
         return _page(token, listing, int(offset), count)
 
     def _make_room(self, now: float) -> None:

@@ -49,7 +49,7 @@ class D1Databases:
     ) -> list[Result]:
         """`D1Database.run` in the database of this id, which its first write makes."""
         if not _ID.fullmatch(name):
-            raise ServiceFault(404, 7404, "The database could not be found")
+            raise ServiceFault(404, 7404, f"The database {name} could not be found")
         with self._databases.use(name) as database:
             if not only_reads(statements) and database.is_empty():
                 self._admit()

@@ -1,7 +1,8 @@
 """Faults: the errors that the service answers with.
 
 Texts and codes are exactly those of recorded answers of the real service. If none was recorded,
-the text begins with `MARK` and the code is `UNKNOWN_CODE`, and no client should rely on them.
+the text begins with `MARK` and the code is `UNKNOWN_CODE`, and no client should rely on them. The
+table of what was recorded, and by whom, is in tests/server/recorded.py.
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ from typing import Final
 from vectorize_core import limits
 
 MARK: Final = "embedded Vectorize: "
-"""Begins every text, or part of a text, that is ours and not Cloudflare's."""
+"""Begins every text that is ours and not Cloudflare's."""
 UNKNOWN_CODE: Final = 49999
 """Used if Cloudflare's own code is not known; Cloudflare is not known to use it."""
+UNPARSABLE_VECTORS: Final = 40023
+_UPSTREAM: Final = "vectorize.upstream_error - "
 
 
 class ServiceFault(Exception):  # noqa: N818 (an answer of the service)
-    """An error of the service: HTTP ``status``, Cloudflare's ``code`` and ``message``."""
+    """An error of the service: HTTP ``status``, Cloudflare's ``code`` and ``message``.
 
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(status, code, message)
+    ``detail`` is for the log: what is wrong in our words, where Cloudflare's do not tell.
+    """
+
+    def __init__(self, status: int, code: int, message: str, detail: str = "") -> None:
+        super().__init__(status, code, message, detail)
         self.status = status
         self.code = code
         self.message = message
+        self.detail = detail
 
     def __str__(self) -> str:
-        return f"{self.message} [status {self.status}, code {self.code}]"
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.message} [status {self.status}, code {self.code}]{detail}"
 
 
 def no_route(status: int = 404) -> ServiceFault:
@@ -49,15 +57,18 @@ def index_exists(name: str) -> ServiceFault:
     return ServiceFault(400, 3002, f'vectorize.index.duplicate_name - Index name "{name}"')
 
 
-def invalid_config(reason: str) -> ServiceFault:
-    """A bad configuration of a new index. The text is known, its code is not."""
-    return ServiceFault(400, UNKNOWN_CODE, f"vectorize.index.invalid_config - {reason}")
+def no_config() -> ServiceFault:
+    """A new index without a configuration."""
+    return ServiceFault(400, 3003, "vectorize.index.invalid_config - Config must be provided")
 
 
 def dimensions_out_of_range() -> ServiceFault:
     """A new index with too few or too many dimensions."""
-    return invalid_config(
-        f"Dimensions must be in range: [{limits.MIN_DIMENSIONS}, {limits.MAX_DIMENSIONS}]"
+    return ServiceFault(
+        400,
+        3003,
+        "vectorize.index.invalid_config - Dimensions must be in range: "
+        f"[{limits.MIN_DIMENSIONS}, {limits.MAX_DIMENSIONS}]",
     )
 
 
@@ -102,14 +113,22 @@ def oversized_metadata(vector_id: str, size: int) -> ServiceFault:
     )
 
 
-def unparsable_vectors(verb: str, line: int, reason: str) -> ServiceFault:
-    """Line ``line`` (from 0) of an insert or upsert is no vector; ``reason`` is our text."""
-    return ServiceFault(
-        400,
-        40023,
-        f"vectorize.upstream_error - failed to parse {verb} vectors request in ndjson format: "
-        f"line Some({line}) was not expected format ({MARK}{reason})",
-    )
+def unparsable_vectors(verb: str, line: int | None, reason: str) -> ServiceFault:
+    """Line ``line`` (from 0) of an insert or upsert is no vector; ``reason`` is our text.
+
+    None for a write of a binding that is one JSON object, of which no line is named.
+    """
+    prefix, form, where = ("", "json", "None") if line is None else (_UPSTREAM, "ndjson", "Some")
+    where += "" if line is None else f"({line})"
+    text = f"failed to parse {verb} vectors request in {form} format: "
+    text += f"line {where} was not expected format"
+    return ServiceFault(400, UNPARSABLE_VECTORS, prefix + text, reason)
+
+
+def without_prefix(fault: ServiceFault) -> ServiceFault:
+    """As recorded of forms and of bindings; a body that is NDJSON itself has a prefix."""
+    text = fault.message.removeprefix(_UPSTREAM)
+    return ServiceFault(fault.status, fault.code, text, fault.detail)
 
 
 def top_k_with_payload(top_k: int) -> ServiceFault:
@@ -123,11 +142,25 @@ def top_k_with_payload(top_k: int) -> ServiceFault:
     )
 
 
+def no_json_type() -> ServiceFault:
+    """A body without the content type of JSON."""
+    return ServiceFault(400, 40026, "Expected request with `Content-Type: application/json`")
+
+
+def boolean_for_metadata() -> ServiceFault:
+    """``returnMetadata`` is a boolean, as it was in the first version of the API."""
+    text = "Failed to parse the request body as JSON: returnMetadata: expected value"
+    return ServiceFault(400, 40026, text)
+
+
+def unknown_cursor() -> ServiceFault:
+    """A cursor of a listing that is none, or is not known any more."""
+    return ServiceFault(400, 40052, "List vectors cursor appears to be corrupted")
+
+
 def unparsable_body(field: str, reason: str) -> ServiceFault:
-    """A field of a JSON body is missing or of the wrong type; ``reason`` is our text."""
-    return ServiceFault(
-        400, 40026, f"Failed to parse the request body as JSON: {field}: {MARK}{reason}"
-    )
+    """A field of a JSON body is missing or of the wrong type."""
+    return refused(f"{field}: {reason}")
 
 
 def refused(reason: str, *, status: int = 400) -> ServiceFault:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorize_core import scoring
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import catalog, exact_search, faults, matching, vectors
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
@@ -144,7 +145,7 @@ def _result(
 ) -> QueryResult:
     request, index, behavior = prepared.request, prepared.index, prepared.behavior
     slots = found.slots.tolist()
-    hits = list(zip(slots, found.scores.tolist(), strict=True))
+    hits = list(zip(slots, scoring.shortest(found.scores), strict=True))
     if not index.in_order:
         hits = _by_position(hits, rows, newest_first=behavior.ties == "newest")
     sign = -1.0 if index.metric == "dot-product" and behavior.dot_product == "positive" else 1.0

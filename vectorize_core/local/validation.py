@@ -66,12 +66,14 @@ def index_config(config: IndexConfig | Preset) -> IndexConfig:
     """The configuration of a new index, also if a preset is given."""
     if isinstance(config, str):
         if config not in PRESETS:
-            raise faults.invalid_config(f"{faults.MARK}unknown preset {config!r}")
+            raise faults.refused(f"unknown preset {config!r}")
         return IndexConfig(*PRESETS[config])
     if not isinstance(config, IndexConfig):
-        raise faults.invalid_config("Config must be provided")
+        raise faults.no_config()
     if config.metric not in METRICS:
-        raise faults.invalid_config(f"{faults.MARK}unknown metric {config.metric!r}")
+        raise faults.refused(f"unknown metric {config.metric!r}")
+    if not _is_int_within(config.dimensions, None, None):
+        raise faults.unparsable_body("dimensions", "expected an integer")
     if not _is_int_within(config.dimensions, limits.MIN_DIMENSIONS, limits.MAX_DIMENSIONS):
         raise faults.dimensions_out_of_range()
     return config
@@ -144,6 +146,8 @@ def query(
         raise faults.unparsable_body("vector", "expected either vector or vectorId")
     if not isinstance(return_values, bool):
         raise faults.unparsable_body("returnValues", "expected a boolean")
+    if isinstance(return_metadata, bool):
+        raise faults.boolean_for_metadata()
     if return_metadata not in get_args(ReturnMetadata):
         raise faults.unparsable_body("returnMetadata", "expected one of none, indexed, all")
     return QueryRequest(
@@ -263,7 +267,7 @@ def _short_namespace(namespace: str) -> str:
     return namespace
 
 
-def _is_int_within(value: object, least: int, most: int | None) -> bool:
+def _is_int_within(value: object, least: int | None, most: int | None) -> bool:
     if not isinstance(value, int) or isinstance(value, bool):
         return False
-    return least <= value and (most is None or value <= most)
+    return (least is None or least <= value) and (most is None or value <= most)

@@ -146,7 +146,7 @@ async def _scored(
             if not batch:
                 continue
             scores = scoring.scores(metric, np.stack([v.values for v in batch]), target)
-            best += zip(scores.tolist(), batch, strict=True)
+            best += zip(scoring.shortest(scores), batch, strict=True)
             best.sort(key=lambda pair: pair[0], reverse=metric == "cosine")
             del best[k:]
     return [

@@ -541,8 +541,8 @@ class RecordStore:
         matrix = np.stack([vector.values for vector in vectors])
         best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
         matches = [
-            Match(vectors[at].id, float(score), vectors[at].values, vectors[at].metadata)
-            for at, score in zip(best, scores, strict=True)
+            Match(vectors[at].id, score, vectors[at].values, vectors[at].metadata)
+            for at, score in zip(best, scoring.shortest(scores), strict=True)
         ]
         return await self._hits(io, matches)
 

@@ -32,16 +32,22 @@ def test_every_metric_and_the_smallest_and_largest_dimensions(service, metric, d
     assert service.create_index("docs", config).config == config
 
 
-@pytest.mark.parametrize("dimensions", [0, 31, 1537, 64.0, True, None])
+@pytest.mark.parametrize("dimensions", [-1, 0, 31, 1537, 2**70])
 def test_other_dimensions_are_refused(service, refused, dimensions):
     text = "vectorize.index.invalid_config - Dimensions must be in range: [32, 1536]"
-    with refused(49999, text):
+    with refused(3003, text):
         service.create_index("docs", IndexConfig(dimensions))
     assert service.list_indexes() == ()
 
 
+@pytest.mark.parametrize("dimensions", [64.0, True, None, "64"])
+def test_dimensions_are_an_integer(service, refused, dimensions):
+    with refused(49999, "embedded Vectorize: dimensions: expected an integer"):
+        service.create_index("docs", IndexConfig(dimensions))
+
+
 def test_other_configurations_are_refused(service, refused):
-    with refused(49999, "vectorize.index.invalid_config - Config must be provided"):
+    with refused(3003, "vectorize.index.invalid_config - Config must be provided"):
         service.create_index("docs", None)
     with refused(None, "unknown preset 'nope'"):
         service.create_index("docs", "nope")
@@ -62,7 +68,7 @@ def test_names_that_are_refused(service, refused, name):
 
 def test_a_description_must_be_text(service, refused):
     for wrong in (7, "\ud835"):
-        with refused(40026, "description"):
+        with refused(49999, "description"):
             service.create_index("docs", CONFIG, wrong)
 
 

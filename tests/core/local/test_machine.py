@@ -100,7 +100,9 @@ class Reference:
                 chosen.append(held.vector)
         if not chosen:
             return []
-        scores = scoring.scores(self.metric, np.stack([v.values for v in chosen]), ask).tolist()
+        scores = scoring.shortest(
+            scoring.scores(self.metric, np.stack([v.values for v in chosen]), ask)
+        )
         sign = -1 if self.metric == "cosine" else 1
         order = sorted(
             range(len(chosen)),

@@ -106,7 +106,7 @@ def test_property_names_that_are_accepted(docs):
 
 @pytest.mark.parametrize("kind", ["text", "String", None])
 def test_other_types_are_refused(docs, refused, kind):
-    with refused(40026, "indexType"):
+    with refused(49999, "indexType"):
         docs.create_metadata_index("docs", "n", kind)
 
 

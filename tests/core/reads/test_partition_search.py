@@ -137,7 +137,7 @@ def check_best(matches: list[Any], among: list[Vector], metric: Metric, k: int) 
     if not ids:
         return
     scores = scoring.scores(metric, np.stack([vector.values for vector in among]), QUERY)
-    of_id = dict(zip([vector.id for vector in among], scores.tolist(), strict=True))
+    of_id = dict(zip([vector.id for vector in among], scoring.shortest(scores), strict=True))
     best = sorted(of_id.values(), reverse=metric == "cosine")[:k]
     assert [match.score for match in matches] == best
     assert [of_id[i] for i in ids] == best

@@ -37,12 +37,8 @@ class BindingRoutes:
             "query": lambda service, index, call: responses.query(
                 vectorize.search(service, index, parsing.body_object(call.body))[0]
             ),
-            "insert": lambda service, index, call: vectorize.insert(
-                service, index, call, _ndjson(call)
-            ),
-            "upsert": lambda service, index, call: vectorize.upsert(
-                service, index, call, _ndjson(call)
-            ),
+            "insert": _writing("insert", vectorize.insert),
+            "upsert": _writing("upsert", vectorize.upsert),
             # Whatever the content type is: a proxied call has it in a header of another name.
             "getByIds": lambda service, index, call: responses.vectors(
                 service.get_by_ids(index, parsing.ids(parsing.body_object(call.body)))
@@ -84,12 +80,27 @@ class BindingRoutes:
         return responses.JsonResponse(work(call.account.service, self._indexes.of(call), call))
 
 
-def _ndjson(call: Call) -> bytes:
-    """The NDJSON of a write, also if it has the older form ``{"vectors": [...]}``."""
-    given = call.headers.get("mf-header-content-type")
-    if (media_type(given) if given else call.media_type) != parsing.JSON:
-        return call.body
-    vectors = parsing.field(parsing.body_object(call.body), "vectors", list)
-    if vectors is None:
-        raise faults.unparsable_body("vectors", "expected an array")
-    return b"\n".join(orjson.dumps(vector) for vector in vectors)
+def _writing(
+    verb: str, write: Callable[[Service, str, Call, bytes], Any]
+) -> Callable[[Service, str, Call], Any]:
+    """A write of NDJSON, or of the older form ``{"vectors": [...]}``."""
+
+    def carry_out(service: Service, index: str, call: Call) -> Any:
+        given = call.headers.get("mf-header-content-type")
+        if (media_type(given) if given else call.media_type) != parsing.JSON:
+            return write(service, index, call, call.body)
+        try:
+            vectors = parsing.field(parsing.body_object(call.body), "vectors", list)
+        except ServiceFault as fault:
+            raise faults.unparsable_vectors(verb, None, fault.message) from None
+        if vectors is None:
+            raise faults.unparsable_vectors(verb, None, "vectors: expected an array")
+        try:
+            return write(service, index, call, b"\n".join(map(orjson.dumps, vectors)))
+        except ServiceFault as fault:
+            if fault.code != faults.UNPARSABLE_VECTORS:
+                raise
+            raise faults.unparsable_vectors(verb, None, fault.detail) from None
+
+    return carry_out
+

@@ -28,6 +28,7 @@ import orjson
 
 from vectorize_core import forks
 from vectorize_core.local import faults
+from vectorize_core.local.server.parsing import whole
 
 _MOST_SECONDS = 3600.0
 
@@ -81,8 +82,8 @@ class FaultInjector:
         if not isinstance(rules, list):
             raise faults.unparsable_body("faults", "expected a list of rules")
         try:
-            made = [FaultRule(**rule) for rule in rules]
-        except (TypeError, ValueError) as error:
+            made = [FaultRule(**{k: whole(v) for k, v in rule.items()}) for rule in rules]
+        except (AttributeError, TypeError, ValueError) as error:
             raise faults.unparsable_body("faults", str(error)) from None
         with self._lock:
             self._rules, self._matched = made, [0] * len(made)

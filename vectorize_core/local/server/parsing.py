@@ -21,6 +21,13 @@ from vectorize_core.models import Vector
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 MULTIPART: Final = "multipart/form-data"
+_KINDS: Final = {
+    str: "a string",
+    int: "an integer",
+    bool: "a boolean",
+    list: "an array",
+    dict: "an object",
+}
 # Not splitlines(), which would make a list of all lines of a hundred megabytes.
 _LINE: Final = re.compile(rb"\S[^\n]*")
 
@@ -28,7 +35,7 @@ _LINE: Final = re.compile(rb"\S[^\n]*")
 def json_object(call: Call) -> Mapping[str, Any]:
     """The body of a request that must be a JSON object with the content type of JSON."""
     if call.media_type != JSON:
-        raise ServiceFault(400, 40026, "Expected request with `Content-Type: application/json`")
+        raise faults.no_json_type()
     return body_object(call.body)
 
 
@@ -77,14 +84,19 @@ def body_object(body: bytes) -> Mapping[str, Any]:
 def field(body: Mapping[str, Any], wire_name: str, kind: type) -> Any:
     """A field of a JSON object, None if it is absent or null; a fault if its type is wrong."""
     value = body.get(wire_name)
+    if kind is int:
+        value = whole(value)
     # In Python a bool is an int, in JSON it is not.
     if value is not None and (
         not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
     ):
-        # The service's own words, seen where returnMetadata is a boolean; so without the mark.
-        text = f"Failed to parse the request body as JSON: {wire_name}: expected value"
-        raise ServiceFault(400, 40026, text)
+        raise faults.unparsable_body(wire_name, f"expected {_KINDS[kind]}")
     return value
+
+
+def whole(value: Any) -> Any:
+    """3.0 as 3, because JSON does not tell them apart; any other value as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def numbers(body: Mapping[str, Any], wire_name: str) -> list[float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import orjson
 from starlette.responses import Response
 
+from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.models import (
     IdPage,
@@ -21,6 +23,7 @@ from vectorize_core.models import (
     Vector,
 )
 
+logger = logging.getLogger("vectorize_core.server")
 HINT_CODE: Final = 49998
 """The code of a hint; Cloudflare is not known to use it."""
 _BODY_UNREAD: Final = (408, 413)
@@ -73,10 +76,13 @@ def failure(fault: ServiceFault) -> Response:
 
 def binding_failure(fault: ServiceFault) -> Response:
     """A fault for a Workers binding, which expects no envelope."""
+    fault = faults.without_prefix(fault)
     return _failure(fault, {"error": fault.message, "code": fault.code})
 
 
 def _failure(fault: ServiceFault, content: Any) -> Response:
+    if fault.detail:
+        logger.warning("%s: %r", fault.message, fault.detail)
     # The rest of the body, which nothing will read, may still arrive on this connection.
     headers = {"connection": "close"} if fault.status in _BODY_UNREAD else None
     return JsonResponse(content, status_code=fault.status, headers=headers)

@@ -14,12 +14,13 @@ from starlette.routing import Route
 
 from vectorize_core import limits
 from vectorize_core.local import faults, validation
+from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import parsing, responses
 from vectorize_core.local.server.endpoints import Call, Handler, RequestReader
 from vectorize_core.local.server.parsing import field
 from vectorize_core.local.server.settings import Settings
 from vectorize_core.local.service import Service
-from vectorize_core.models import IndexConfig, QueryResult, Vector
+from vectorize_core.models import IndexConfig, Mutation, QueryResult, Vector
 
 logger = logging.getLogger("vectorize_core.server")
 _MAX_KNOWN_HINTS: Final = 1_000
@@ -99,7 +100,7 @@ class VectorizeRoutes:
             "vector_id": field(body, "vectorId", str),
             "top_k": field(body, "topK", int),
             "return_values": field(body, "returnValues", bool),
-            "return_metadata": field(body, "returnMetadata", str),
+            "return_metadata": _return_metadata(body),
             "filter": field(body, "filter", dict),
             "namespace": field(body, "namespace", str),
         }
@@ -131,13 +132,28 @@ class VectorizeRoutes:
 
     def insert(self, service: Service, index: str, call: Call, ndjson: bytes | None = None) -> Any:
         """The receipt of an insert; ``ndjson`` in place of the request's body."""
-        vectors = self._vectors(service, index, call, "insert", ndjson)
-        return responses.mutation(service.insert(index, vectors))
+        return self._write(service.insert, "insert", service, index, call, ndjson)
 
     def upsert(self, service: Service, index: str, call: Call, ndjson: bytes | None = None) -> Any:
         """The receipt of an upsert; ``ndjson`` in place of the request's body."""
-        vectors = self._vectors(service, index, call, "upsert", ndjson)
-        return responses.mutation(service.upsert(index, vectors))
+        return self._write(service.upsert, "upsert", service, index, call, ndjson)
+
+    def _write(
+        self,
+        write: Callable[[str, list[Vector]], Mutation],
+        verb: str,
+        service: Service,
+        index: str,
+        call: Call,
+        ndjson: bytes | None,
+    ) -> Any:
+        try:
+            vectors = self._vectors(service, index, call, verb, ndjson)
+            return responses.mutation(write(index, vectors))
+        except ServiceFault as fault:
+            if call.media_type == parsing.MULTIPART:
+                raise faults.without_prefix(fault) from None
+            raise
 
     def _vectors(
         self, service: Service, index: str, call: Call, verb: str, ndjson: bytes | None
@@ -163,7 +179,7 @@ class VectorizeRoutes:
         try:
             validation.records(verb, [vector], self._settings.behavior)
             validation.dimensions([vector], dimensions)
-        except faults.ServiceFault:
+        except ServiceFault:
             return False
         return True
 
@@ -210,13 +226,18 @@ def delete_metadata_index(service: Service, index: str, call: Call) -> Any:
     return responses.mutation(service.delete_metadata_index(index, name))
 
 
+def _return_metadata(body: Mapping[str, Any]) -> Any:
+    given = body.get("returnMetadata")
+    return given if isinstance(given, bool) else field(body, "returnMetadata", str)
+
+
 def _config(config: Any) -> Any:
     if config is None:
         return None
     preset = field(config, "preset", str)
     if preset is not None:
         return preset
-    return IndexConfig(field(config, "dimensions", int) or 0, field(config, "metric", str))
+    return IndexConfig(field(config, "dimensions", int), field(config, "metric", str))
 
 
 def _count(text: str | None) -> int:
