@@ -131,6 +131,7 @@ RECORDED = (
         "several clients that start a listing again, one with a whole body",
     ),
     Recorded((404, 405), 7003, r"No route for the URI\.", "the example in the specification"),
+    Recorded((401,), 1000, r"Invalid API Token", "the answer about a wrong token, in many reports"),
     Recorded((401,), 10000, r"Authentication error", "wrangler's output in many logs"),
     Recorded(
         (429,),

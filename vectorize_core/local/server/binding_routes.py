@@ -103,4 +103,3 @@ def _writing(
             raise faults.unparsable_vectors(verb, None, fault.detail) from None
 
     return carry_out
-
