@@ -21,6 +21,8 @@ TOKEN_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CF_VECTORIZE_API_TOKEN", "CF_API_TOK
 KEY_VARIABLE, EMAIL_VARIABLE = "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL"
 BASE_URL_VARIABLES = ("CLOUDFLARE_BASE_URL", "CLOUDFLARE_API_BASE_URL")
 
+_LONG_ENOUGH: Final = 12
+"""Characters of a header that no other text holds by chance. Tokens have 40, keys 37."""
 Headers = Secret[Mapping[str, str]]
 Environ = Secret[Mapping[str, str]]
 
@@ -40,6 +42,13 @@ class Credentials:
     def url(self) -> str:
         """The address of the account, which the paths of operations are appended to."""
         return f"{self.base_url}/accounts/{self.account_id}"
+
+    def without_secrets(self, content: bytes | bytearray) -> bytes | bytearray:
+        """What a server said, without the token or key, should it repeat what it was sent."""
+        for secret in map(Secret, self.headers.reveal().values()):
+            if len(secret.reveal()) >= _LONG_ENOUGH:
+                content = content.replace(secret.reveal().removeprefix("Bearer ").encode(), b"***")
+        return content
 
     def __reduce__(self) -> tuple[object, ...]:
         find = partial(find_credentials, account_id=self.account_id, base_url=self.base_url)

@@ -22,6 +22,7 @@ from vectorize_core.errors import (
     UnexpectedAnswerError,
     VectorizeError,
 )
+from vectorize_core.secret import Secret
 from vectorize_core.transport.answer_body import ENCODINGS, MAX_ANSWER_BYTES, areceive, receive
 from vectorize_core.transport.credentials import Credentials, shown_address
 from vectorize_core.transport.executor import TIME_LEFT, Answer
@@ -34,6 +35,7 @@ from vectorize_core.transport.tracebacks import FramesHidden
 from vectorize_core.transport.workers import is_shutting_down
 
 T = TypeVar("T")
+Body = bytes | bytearray
 logger = logging.getLogger("vectorize_core")
 
 
@@ -78,7 +80,7 @@ class HttpExecutor:
                 response = client.send(sent, stream=True, follow_redirects=False)
                 with closing(response):
                     until = options["extensions"]["deadline"]
-                    body = receive(op, response, self._max_answer_bytes, until)
+                    body = Secret(receive(op, response, self._max_answer_bytes, until))
             except (httpx.RequestError, *_BROKEN) as error:
                 raise self._unanswered(op, error, allowed) from error
         return self._read(op, response, body)
@@ -113,7 +115,7 @@ class HttpExecutor:
                 async with asyncio.timeout(limit):
                     response = await client.send(sent, stream=True, follow_redirects=False)
                     async with aclosing(response):
-                        body = await areceive(op, response, self._max_answer_bytes)
+                        body = Secret(await areceive(op, response, self._max_answer_bytes))
         except (httpx.RequestError, *_BROKEN) as error:
             raise self._unanswered(op, error, allowed) from error
         finally:
@@ -183,7 +185,20 @@ class HttpExecutor:
             return RequestTimeoutError(f"{op}: no answer of {url} within its time{seconds}: {text}")
         return ConnectionFailedError(f"{op}: the connection to {url} broke: {text}")
 
-    def _read(self, op: Op[T], response: httpx.Response, body: bytes | bytearray) -> Answer[T]:
+    def _read(self, op: Op[T], response: httpx.Response, body: Secret[Body]) -> Answer[T]:
+        if response.has_redirect_location:
+            # A server may redirect to an address with a password.
+            response.headers["Location"] = shown_address(response.headers["Location"])
+        try:
+            return self._parse(op, response, body.reveal())
+        except VectorizeError:
+            harmless = self.credentials.without_secrets(body.reveal())
+            if harmless == body.reveal():
+                raise
+        # It sent the secret back, which is in the error so far.
+        return self._parse(op, response, harmless)
+
+    def _parse(self, op: Op[T], response: httpx.Response, body: Body) -> Answer[T]:
         try:
             result, messages = wire.read_answer(
                 str(op), response.status_code, response.headers, body
@@ -208,8 +223,7 @@ class HttpExecutor:
             return f"The answer may be that of {proxy}, not of {base_url}"
         wrong = f"The URL of the API may be wrong: base_url is {base_url!r}"
         if response.has_redirect_location:
-            to = shown_address(response.headers["Location"])
-            return f"{wrong}, and its server redirects to {to}"
+            return f"{wrong}, and its server redirects to {response.headers['Location']}"
         if error.status not in (404, 405) or error.code not in _NO_ROUTE:
             return None
         if not base_url.endswith(_API_PATH):

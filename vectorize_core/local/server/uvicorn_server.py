@@ -144,10 +144,11 @@ class BackgroundServer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings if settings is not None else Settings()
+        app = create_app(self.settings)
         # Asyncio turns off Nagle's algorithm, which delays every answer by 40 milliseconds, only
         # for sockets whose protocol is named.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._server = Server(create_app(self.settings), self.settings, seconds=1)
+        self._server = Server(app, self.settings, seconds=1)
         self._thread = threading.Thread(
             target=self._server.run,
             args=([self._socket],),
