@@ -132,6 +132,7 @@ RECORDED = (
     ),
     Recorded((404, 405), 7003, r"No route for the URI\.", "the example in the specification"),
     Recorded((401,), 1000, r"Invalid API Token", "the answer about a wrong token, in many reports"),
+    Recorded((401,), 9109, r"Invalid access token", "wrangler, asking whose a wrong token is"),
     Recorded((401,), 10000, r"Authentication error", "wrangler's output in many logs"),
     Recorded(
         (429,),
