@@ -592,6 +592,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     async def _delete_documents(
         self, io: Io, ref_doc_ids: Sequence[str], options: DeleteOptions
     ) -> None:
+        self._records.in_namespace(options.get("namespace"))
         refs = as_ids(ref_doc_ids, "ref_doc_ids")
         if refs:
             await self._records.delete_matching(io, refs=refs, **options)
@@ -626,6 +627,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         filters: NodeFilters | None,
         options: DeleteNodesOptions,
     ) -> None:
+        self._records.in_namespace(options.get("namespace"))
         if node_ids is None:
             if filters is None and options.get("vectorize_filter") is None:
                 return

@@ -15,29 +15,43 @@ from typing import Any
 import pytest
 from llama_index.core import VectorStoreIndex
 from llama_index.core.embeddings import MockEmbedding
-from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
+from llama_index.core.vector_stores.types import (
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
 
+from langchain_vectorize.texts import BaseStoreTexts
+from llama_index_vectorize.texts import KVStoreTexts
+from tests.core.texts.kinds import EVERY
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
 from tests.llama_index.helpers import equal_to
 from tests.stores import DIMENSIONS, Call, async_call, both_ways, sync_call, vector
 from vectorize_core import (
+    CheckpointMismatchError,
+    D1Texts,
     F,
+    MissingTextError,
+    PartialWriteError,
     SqliteTexts,
     Vector,
     VectorizeClient,
     VectorizeError,
+    WaitTimeoutError,
     layout,
 )
+from vectorize_core.api.d1 import WriteD1
 from vectorize_core.client import AsyncVectorizeClient
 from vectorize_core.connection import Connection
-from vectorize_core.errors import TenantViewError
+from vectorize_core.errors import TenantViewError, UnreadableRecordError
 from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.local import Service
+from vectorize_core.local import Behavior, Service
 from vectorize_core.local.server import BackgroundServer, Settings
 from vectorize_core.records.store import RecordStore
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts import TextStore
-from vectorize_core.texts.store import text_name
+from vectorize_core.texts.store import list_name, text_name
+from vectorize_core.transport.io import run
 
 SECRET = "xyzzy"
 """What is in each id, text and property of the other tenant."""
@@ -202,6 +216,7 @@ Read = tuple[str, tuple[Any, ...], dict[str, Any]]
 def reads(kind: Kind) -> list[Read]:
     """Reads of a view, and writes that read first."""
     few: dict[str, Any] = {"max_requests": 1}
+    more: list[Read] = [("count", (), {"max_requests": most}) for most in range(2, 8)]
     high: dict[str, Any] = {"precision": "high"}
     scan: dict[str, Any] = {"unindexed": "scan"}
     if kind is LANGCHAIN:
@@ -229,6 +244,7 @@ def reads(kind: Kind) -> list[Read]:
             ("count", (), {}),
             ("count", (), high),
             ("count", (), few),
+            *more,
             ("count", ({"kind": "my"},), {}),
             ("count", ({"n": {"$lt": 3}},), {}),
             ("count", (), scanned),
@@ -255,6 +271,7 @@ def reads(kind: Kind) -> list[Read]:
         ("count", (), {}),
         ("count", (), high),
         ("count", (), few),
+        *more,
         ("count", (equal_to("kind", "my"),), {}),
         ("count", (F("n") < 3,), {}),
         ("count", (F("odd").exists() | (F("n") == 1),), scan),
@@ -355,3 +372,231 @@ async def test_a_tenant_sees_the_same_whatever_others_have(
     beside = await outcomes(kind, call, client, made, others)
     for one, other in zip(alone, beside, strict=True):
         assert one == other
+
+
+# Waits, which are for all writes of a client
+
+
+@both_stores
+@both_ways
+async def test_a_wait_names_no_record_of_others(kind: Kind, call: Call) -> None:
+    with VectorizeClient.local(behavior=Behavior(process_delay=1_000)) as client:
+        client.create_index("docs", dimensions=DIMENSIONS)
+        store = kind.over(client, create_index=False, wait_timeout=0.01)
+        view, other = store.with_namespace("a"), store.with_namespace("b")
+        await kind.add_rows(call, other, [(SECRET, SECRET, {})])
+        waits = "wait" if kind is LANGCHAIN else "wait_for_writes"
+        stored_as = layout.stored_id("b", SECRET)
+
+        async def waited(store: Any, method: str) -> str:
+            with pytest.raises(WaitTimeoutError) as ended:
+                await (sync_call if method == waits else call)(store, method)
+            return str(ended.value)
+
+        for method in (waits, "count"):
+            assert stored_as not in await waited(view, method)
+            assert stored_as in await waited(store, method)
+        # Nor does it warn of what others have written.
+        assert await outcome(call, view, search(kind)) == (*found_nothing(kind), [])
+        await kind.add_rows(call, view, [("mine", "mine", {})])
+        *_, warned = await outcome(call, view, search(kind))
+        assert "is not processed yet" in warned[0]
+
+
+def search(kind: Kind) -> Read:
+    query = VectorStoreQuery(query_embedding=vector("q"), similarity_top_k=1)
+    return ("similarity_search", ("q",), {}) if kind is LANGCHAIN else ("query", (query,), {})
+
+
+def found_nothing(kind: Kind) -> tuple[str, str]:
+    empty = VectorStoreQueryResult(nodes=[], similarities=[], ids=[])
+    return search(kind)[0], repr([] if kind is LANGCHAIN else empty)
+
+
+@both_stores
+@both_here
+@pytest.mark.covering(2)
+async def test_the_write_of_another_tenant_is_not_resumed(
+    kind: Kind, call: Call, client: VectorizeClient, tmp_path: Path
+) -> None:
+    store = kind.over(client)
+    view, other = store.with_namespace("a"), store.with_namespace("b")
+    theirs = [(f"{SECRET} {n}", SECRET, {}) for n in range(7)]
+
+    def failing() -> Iterator[Row]:
+        yield from theirs[:6]
+        raise OSError("the disk is gone")
+
+    mine = [(f"mine {n}", "mine", {}) for n in range(3)]
+    for resume in (None, tmp_path / "checkpoint"):
+        with pytest.raises(PartialWriteError) as ended:
+            await kind.add_rows(call, other, failing(), batch_size=2, resume=resume)
+        again = ended.value if resume is None else resume
+        with pytest.raises(CheckpointMismatchError) as refused:
+            await kind.add_rows(call, view, mine, resume=again)
+        assert SECRET not in f"{refused.value!r} {refused.value} {vars(refused.value)}"
+        assert await call(view, "count") == 0
+
+
+# Texts outside of their vectors
+
+
+def garbage(texts: TextStore, client: VectorizeClient, name: str, content: Any) -> None:
+    """Another program puts ``content`` where a text or a list of texts stands."""
+    if isinstance(texts, SqliteTexts):
+        with texts._opened().writing() as tx:
+            tx.execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", (name, content))
+    elif isinstance(texts, D1Texts):
+        statement = ("INSERT OR REPLACE INTO docs (id, text) VALUES (?, ?)", (name, content))
+        run(client.connection.io().call(WriteD1("texts", (statement,))))
+    elif isinstance(texts, BaseStoreTexts):
+        texts._store.mset([(name, content)])
+    else:
+        assert isinstance(texts, KVStoreTexts)
+        texts._store.put(name, content, "vectorize_texts")
+
+
+CONTENTS: dict[str, dict[str, Any]] = {
+    "SQLite in memory": {"bytes": b"\xff\xfe", "a number": 5, "empty": ""},
+    "D1": {"a number": 5, "nothing": None, "no list": "[]", "deep": "[" * 9_000},
+    "BaseStore in memory": {"bytes": b"\xff\xfe", "a number": 5, "an object": {"a": 1}},
+    "BaseKVStore in memory": {"no text": {"other": 1}, "a number": {"text": 5}, "none": {}},
+}
+
+
+@both_stores
+@both_here
+@pytest.mark.parametrize(
+    ("make", "content"),
+    [(make, name) for make, contents in CONTENTS.items() for name in contents],
+)
+@pytest.mark.covering(2)
+async def test_damaged_texts_hurt_their_owner_alone(
+    kind: Kind, call: Call, client: VectorizeClient, tmp_path: Path, make: str, content: str
+) -> None:
+    texts = EVERY[make](tmp_path)
+    store = kind.over(client, texts=texts)
+    view, other = store.with_namespace("a"), store.with_namespace("b")
+    for one in (view, other):
+        await kind.add_rows(call, one, [("long", LONG, {}), ("also", LONG + "!", {})])
+    stored = layout.stored_id("b", "long")
+    for name in (text_name("docs", stored, LONG), list_name("docs", stored)):
+        garbage(texts, client, name, CONTENTS[make][content])
+    assert [row[0] for row in await kind.get(call, view, ["long", "also"])] == ["long", "also"]
+    assert [row[0] for row in await kind.get(call, other, ["also"])] == ["also"]
+    with pytest.raises(MissingTextError, match="record 'long'"):
+        await kind.get(call, other, ["also", "long"])
+    with pytest.raises(MissingTextError, match="record 'long'"):
+        await kind.search(call, other, "q")
+    await kind.delete(call, other, ["long"], wait=True)
+    assert await kind.search(call, other, "q") == ["also"]
+    await kind.add_rows(call, other, [("long", LONG, {})])
+    assert await kind.get(call, other, ["long"]) == [("long", LONG, {})]
+    await kind.clear(call, other)
+    assert [row[1] for row in await kind.get(call, view, ["long", "also"])] == [LONG, LONG + "!"]
+
+
+@both_stores
+@both_here
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.covering(2)
+async def test_a_damaged_record_dooms_no_text_of_another(
+    kind: Kind, call: Call, client: VectorizeClient, listed: bool
+) -> None:
+    """Its list of texts, or its vector, names the text of another record."""
+    texts = SqliteTexts()
+    store = kind.over(client, texts=texts)
+    view, other = store.with_namespace("a"), store.with_namespace("b")
+    for one in (view, other):
+        await kind.add_rows(call, one, [("long", LONG, {})])
+    mine, theirs = (layout.stored_id(name, "long") for name in "ab")
+    name = text_name("docs", mine, LONG)
+    if listed:
+        garbage(texts, client, list_name("docs", theirs), json.dumps({name: 1.0}))
+    else:
+        index = client.index("docs")
+        (old,) = index.get([theirs])
+        extra = json.dumps({"v": 1, "id": "long", "x": name})
+        index.upsert([Vector(theirs, old.values, "b", {**(old.metadata or {}), "_vs": extra})])
+    if listed:
+        await kind.add_rows(call, other, [("long", "short now", {})], wait=True)
+    await kind.delete(call, other, ["long"], wait=True)
+    assert await kind.get(call, view, ["long"]) == [("long", LONG, {})]
+
+
+@both_stores
+@both_ways
+async def test_texts_of_others_that_are_due_hurt_nobody(
+    kind: Kind, call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    with VectorizeClient.local(behavior=Behavior(process_delay=0.05)) as client:
+        texts = SqliteTexts()
+        store = kind.over(client, texts=texts)
+        view, other = store.with_namespace("a"), store.with_namespace("b")
+        await kind.add_rows(call, other, [(f"{n}", LONG, {}) for n in range(3)], wait=True)
+        await kind.add_rows(call, view, [("long", LONG, {})], wait=True)
+        await kind.delete(call, other, ["0", "1", "2"])
+        await kind.delete(call, view, ["long"])
+        newer = {"_vs": '{"v":99,"id":"0"}', "_vs_own": True}
+        again = Vector(layout.stored_id("b", "0"), vector("q"), "b", newer)
+        client.index("docs").upsert([again], wait=True)
+        assert len(store._records.removals) == 4
+        await kind.add_rows(call, view, [("new", "t", {})], wait=True)
+        assert await call(view, "count") == 1
+        await call(view, "close")
+        mine = layout.stored_id("a", "long")
+        assert run(texts.get(client.connection.io(), "docs", [list_name("docs", mine)])) == {}
+        assert not caplog.records
+
+
+@both_stores
+@both_ways
+async def test_the_log_counts_no_texts_of_others(
+    kind: Kind, call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    with VectorizeClient.local(behavior=Behavior(process_delay=1_000)) as client:
+        client.create_index("docs", dimensions=DIMENSIONS)
+        store = kind.over(client, texts=SqliteTexts(), create_index=False, wait_timeout=0.01)
+        view, other = store.with_namespace("a"), store.with_namespace("b")
+        await kind.add_rows(call, other, [(f"{n}", LONG, {}) for n in range(3)])
+        await kind.delete(call, other, ["0", "1", "2"])
+        await call(view, "close")
+        assert "texts of some records that" in caplog.text
+        caplog.clear()
+        await call(store, "close")
+        assert "texts of 3 records that" in caplog.text
+
+
+# The store itself
+
+
+@both_stores
+@both_here
+@pytest.mark.covering(2)
+async def test_broken_records_do_not_keep_the_store_from_the_others(
+    kind: Kind, call: Call, client: VectorizeClient
+) -> None:
+    store = kind.over(client, texts=SqliteTexts(), wait=True, metadata_indexes=INDEXED)
+    view = store.with_namespace("a")
+    await kind.add_rows(call, view, rows("my", 60))
+    others = [broken(name, f"broken {n}", "b") for n, name in enumerate(BROKEN)]
+    client.index("docs").upsert(others, wait=True)
+    assert await call(store, "count") == 60 + len(others)
+    assert await call(store, "count", namespace="a") == 60
+    assert set(await kind.search(call, store, "my text 1", 50, namespace="a")) <= {
+        layout.stored_id("a", f"my {n}") for n in range(60)
+    }
+    for vector_id in ("broken 2", "broken 3"):
+        with pytest.raises(UnreadableRecordError, match=f"'{vector_id}'"):
+            await kind.get(call, store, [vector_id])
+    if kind is LANGCHAIN:
+        assert len([*store.iter_ids()]) == 60 + len(others)
+        assert await call(store, "update_metadata", ["broken 0", "broken 4"], {"seen": 1})
+    (long,) = client.index("docs").get([layout.stored_id("a", "my 0")])
+    newer = {"_vs": '{"v":99,"x":5}', "_vs_own": True}
+    client.index("docs").upsert([Vector(long.id, long.values, "a", newer)], wait=True)
+    await kind.delete(call, store, [long.id], wait=True)
+    await call(store, "reindex_metadata")
+    await kind.delete(call, store, [v.id for v in others[:3]], wait=True)
+    await kind.clear(call, store)
+    assert await call(store, "count") == 0

@@ -295,7 +295,11 @@ class RecordReader:
 
     def read(self, vector: Match | Vector) -> Record:
         """The record that a vector's metadata holds, with its text if that is in there."""
-        record = decode(vector.id, vector.metadata, text_key=self.text_key)
+        try:
+            record = decode(vector.id, vector.metadata, text_key=self.text_key)
+        except UnreadableRecordError:
+            # Once more, for its error names the record as its owner does.
+            record = decode(self.name(vector), vector.metadata, text_key=self.text_key)
         return replace(record, id=record.name) if self.bound else record
 
     def name(self, vector: Match | Vector) -> str:

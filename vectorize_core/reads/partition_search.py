@@ -40,6 +40,8 @@ from vectorize_core.transport.io import Io, each
 
 _MOST_AT_ONCE: Final = 16
 _TOO_MANY_UNSURE: Final = 0.2
+_FIRST_PIECES: Final = 16
+"""A first look at a partition of which nothing is known is at one of so many pieces."""
 _NOWHERE: Final = "_vs_nowhere"
 _SPREADING: Final = {name: layout.METADATA_INDEXES[name] for name in (layout.BUCKET, layout.OWN)}
 
@@ -313,6 +315,8 @@ class PartitionSearch:
         density = self._wanted(partition, self._densities[partition.branch].cautious)
         if not density:
             return partition.width
+        if density == math.inf:
+            return max(partition.width // _FIRST_PIECES, 1)
         return int(min(room(self._question.cap) / density, partition.width))
 
     def _wanted(self, partition: Partition, density: float) -> float:
@@ -360,8 +364,9 @@ class PartitionSearch:
         if not parts or not await self._is_spread():
             raise CannotDivideError
         density = self._densities[partition.branch]
-        if self._best.k is None and density.most == math.inf:
-            # Not even all vectors of the index are more than this.
+        if self._best.k is None and density.most == math.inf and self._question.namespace is None:
+            # Not even all vectors of the index are more than this. Of one namespace it would say
+            # little, and others' records would decide how many requests a tenant needs.
             density.most = max(await self._vector_count() / layout.BUCKETS, 0.0)
         return parts
 

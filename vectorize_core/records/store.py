@@ -477,7 +477,7 @@ class RecordStore:
             return_metadata="all",
         )
         if k and not matches:
-            await warn_of_pending_writes(io, self._state, self.index.words)
+            await self._warn_of_pending_writes(io)
         return await self._hits(io, matches)
 
     async def search_like(
@@ -545,6 +545,10 @@ class RecordStore:
             for at, score in zip(best, scoring.shortest(scores), strict=True)
         ]
         return await self._hits(io, matches)
+
+    async def _warn_of_pending_writes(self, io: Io) -> None:
+        tenant = self.namespace if self.bound else None
+        await warn_of_pending_writes(io, self._state, self.index.words, tenant=tenant)
 
     async def _hits(self, io: Io, matches: Sequence[Match]) -> list[Hit]:
         return [Hit(record, match) for match, record in await self._reading.records(io, matches)]
@@ -900,7 +904,7 @@ class RecordStore:
             return []
         found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
         if not found:
-            await warn_of_pending_writes(io, self._state, self.index.words)
+            await self._warn_of_pending_writes(io)
         return self._inside(found.values(), namespace)
 
     def _inside(self, found: Iterable[Vector], namespace: str | None = None) -> list[Vector]:

@@ -408,6 +408,12 @@ class OwnWrites:
         with self._lock:
             return tuple(self._unseen)
 
+    def is_within(self, write: OwnWrite, namespace: str) -> bool:
+        """Whether records of a write stand in a namespace."""
+        with self._lock:
+            written = map(self._written.get, write.ids)
+            return any(last is not None and last.namespace == namespace for last in written)
+
     def after(self, write: OwnWrite) -> tuple[OwnWrite, ...]:
         """Those of `pending` that were sent after ``write`` was accepted."""
         return tuple(later for later in self.pending() if later.sent > write.accepted)

@@ -18,14 +18,19 @@ _RECENT = 600.0
 """Seconds after which a write is not the reason that a search finds nothing."""
 
 
-async def warn_of_pending_writes(io: Io, state: IndexState, words: Words = DEFAULT) -> None:
+async def warn_of_pending_writes(
+    io: Io, state: IndexState, words: Words = DEFAULT, *, tenant: str | None = None
+) -> None:
     """Warn if the index has not processed this client's last write; for a search without matches.
 
     It sends nothing if that write is known to be processed. It warns once until it is, and not if
-    another client's mutation hides whether it is.
+    another client's mutation hides whether it is. Of a ``tenant``, writes of others do not count.
     """
     known = state.own_writes
-    last = next(reversed(known.pending()), None)
+    pending = reversed(known.pending())
+    last = next((w for w in pending if tenant is None or known.is_within(w, tenant)), None)
+    if last is None and tenant is not None:
+        return
     if last is None or known.is_processed(last):
         known.warned = False
         return

@@ -65,9 +65,11 @@ class WriteOutcome:
     def failure(self) -> PartialWriteError:
         """The outcome of all records that were taken from the source."""
         source, before = self._source, self._checkpoint
-        known = [*self._written, *source.skipped, *runs(before.written)]
+        # What was written of another input says nothing of this one.
+        other = any(isinstance(cause, CheckpointMismatchError) for cause in self.causes)
+        known = [*self._written, *source.skipped, *runs(() if other else before.written)]
         written, unknown = Positions(known), Positions(self._unknown)
-        ids = (*source.ids, *before.ids[len(source.ids) :])
+        ids = (*source.ids, *(() if other else before.ids[len(source.ids) :]))
         rest = Positions([*written.ranges, *unknown.ranges]).missing(source.taken)
         mutation_ids = [m.mutation_id for m in self.mutations if m.mutation_id is not None]
         return PartialWriteError(
