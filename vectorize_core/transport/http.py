@@ -7,7 +7,7 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, nullcontext
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -109,10 +109,11 @@ class HttpExecutor:
         allowed = self._allow(op, client, sum(map(len, slices)), options)
         try:
             # Our own connections keep the deadline themselves, and know whether anything was sent.
-            limit = None if self._clients.is_own_async else allowed.whole
+            own = self._clients.is_own_async
+            bound = nullcontext() if own else asyncio.timeout(allowed.whole)
             with FramesHidden():
                 sent = self._authorized(client.build_request(**options, content=content))
-                async with asyncio.timeout(limit):
+                async with bound:
                     response = await client.send(sent, stream=True, follow_redirects=False)
                     async with aclosing(response):
                         body = Secret(await areceive(op, response, self._max_answer_bytes))

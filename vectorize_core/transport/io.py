@@ -302,12 +302,13 @@ class _BaseIo(Io):
         began = self.now()
         waited = began - asked
         cut = cut or number > 1 or waited > _NO_WAIT
-        token = TIME_LEFT.set(max(patience - waited, least) if cut else None)
+        TIME_LEFT.set(max(patience - waited, least) if cut else None)
         try:
             try:
                 answer = await self._send(op)
             finally:
-                TIME_LEFT.reset(token)
+                # Not by a token: a task that is destroyed ends in a context of somebody else's.
+                TIME_LEFT.set(None)
                 if turn is not None:
                     turn.leave()
             answered = True
