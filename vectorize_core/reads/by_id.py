@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
+from hashlib import blake2b
+from typing import Final
 
 from vectorize_core import limits
 from vectorize_core.api import validation
-from vectorize_core.api.operations import GetByIds, ListVectors
+from vectorize_core.api.operations import GetByIds, GetInfo, ListVectors
 from vectorize_core.errors import (
     BadRequestError,
     NotFoundError,
+    UnexpectedAnswerError,
+    shown,
 )
-from vectorize_core.models import Vector
-from vectorize_core.state.index_state import IndexState
+from vectorize_core.models import IdPage, Vector
+from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io, each
 
 DEFAULT_CONCURRENCY = 4
+_MOST_EMPTY: Final = 100
+"""Pages in a row without a new id: room for a service that pages over 100,000 deleted ids."""
+_MORE: Final = 1_000
+"""How many more than twice the vectors of an index may be found, as others may be adding some."""
 
 
 async def get_many(io: Io, state: IndexState, ids: Sequence[str]) -> dict[str, Vector]:
@@ -37,7 +45,23 @@ async def get_many(io: Io, state: IndexState, ids: Sequence[str]) -> dict[str, V
     async with aclosing(io.map(get, each(chunks), limit=limit)) as outcomes:
         async for done in outcomes:
             found.update((vector.id, vector) for vector in done.result())
+    await _check_dimensions(io, state, found.values())
     return {i: found[i] for i in unique if i in found}
+
+
+async def _check_dimensions(io: Io, state: IndexState, vectors: Collection[Vector]) -> None:
+    """As many values in each as in the others, and as the index has dimensions, where known."""
+    known = set() if state.details is None else {state.details.config.dimensions}
+    if len(known.union(len(vector.values) for vector in vectors)) < 2:
+        return
+    # Another client may have made the index anew.
+    dimensions = (await get_details(io, state, refresh=True)).config.dimensions
+    for vector in vectors:
+        if len(vector.values) != dimensions:
+            raise UnexpectedAnswerError(
+                f"GetByIds({state.name}): the vector {vector.id!r} came with {len(vector.values)} "
+                f"values, and the index has {dimensions} dimensions"
+            )
 
 
 async def iter_ids(
@@ -46,25 +70,72 @@ async def iter_ids(
     """The id of every vector, out of a snapshot; a thousand a request.
 
     A cursor lives for a limited time. When it is gone, the listing starts again and yields only
-    what it has not yielded yet.
+    what it has not yielded yet. `UnexpectedAnswerError` if the listing would not end.
     """
     most = limits.MAX_LIST_COUNT
     page_size = validation.whole_number("page_size", page_size, least=1, most=most)
-    cursor: str | None = None
+    walk = _Walk(state.name)
     yielded: set[str] = set()
     restarts = 3
     while True:
         try:
-            page = await io.call(ListVectors(state.name, page_size, cursor))
+            page = await io.call(ListVectors(state.name, page_size, walk.cursor))
         except (BadRequestError, NotFoundError):
-            if cursor is None or not restarts:
+            if walk.cursor is None or not restarts:
                 raise
-            cursor, restarts = None, restarts - 1
+            yielded |= walk.ids
+            walk, restarts = _Walk(state.name), restarts - 1
             continue
-        for vector_id in page.ids:
+        for vector_id in walk.follow(page):
             if vector_id not in yielded:
-                yielded.add(vector_id)
                 yield vector_id
-        cursor = page.next_cursor
-        if cursor is None:
+        if walk.cursor is None:
             return
+        if has_too_many(len(walk.ids), walk.expected):
+            walk.expected = (await io.call(GetInfo(state.name))).vector_count
+            if has_too_many(len(walk.ids), walk.expected):
+                raise walk.endless(f"{len(walk.ids)} ids were listed of {walk.expected} vectors")
+
+
+def has_too_many(found: int, count: int) -> bool:
+    """Whether far more was found than an index of ``count`` vectors can hold."""
+    return found > 2 * count + _MORE
+
+
+class _Walk:
+    """One walk along the pages of a listing. It ends, whatever a service answers.
+
+    ``cursor`` is that of the next page, ``ids`` are those listed, ``expected`` is how many vectors
+    there are. Of the cursors passed, which may be long, digests are kept.
+    """
+
+    def __init__(self, index: str) -> None:
+        self.cursor: str | None = None
+        self.ids: set[str] = set()
+        self.expected = 0
+        self._index = index
+        self._passed: set[bytes] = set()
+        self._empty = 0
+
+    def follow(self, page: IdPage) -> list[str]:
+        """The ids of a page that were not listed before; the next page is the one after it."""
+        fresh = [vector_id for vector_id in page.ids if vector_id not in self.ids]
+        self.ids.update(fresh)
+        self.expected = max(self.expected, page.total_count)
+        self._empty = 0 if fresh else self._empty + 1
+        self.cursor = page.next_cursor
+        if self.cursor is not None:
+            digest = blake2b(self.cursor.encode(), digest_size=16).digest()
+            if digest in self._passed:
+                raise self.endless(f"the cursor {shown(self.cursor)} has come before")
+            if self._empty == _MOST_EMPTY:
+                raise self.endless(f"{_MOST_EMPTY} pages in a row have no new id")
+            self._passed.add(digest)
+        return fresh
+
+    def endless(self, why: str) -> UnexpectedAnswerError:
+        """The error of a listing that does not get on."""
+        return UnexpectedAnswerError(
+            f"ListVectors({self._index}): the listing does not end: {why}. It cannot be told which "
+            "ids there are"
+        )

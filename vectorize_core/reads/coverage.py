@@ -239,7 +239,8 @@ def _has_room(vector: Vector, matches: Sequence[Match], metric: Metric) -> bool:
     if len(matches) < limits.MAX_TOP_K_WITH_PAYLOAD:
         return True
     own = float(scoring.scores(metric, vector.values[np.newaxis], vector.values)[0])
-    worse = own - matches[-1].score if metric == "cosine" else matches[-1].score - own
+    scores = [match.score for match in matches]
+    worse = own - min(scores) if metric == "cosine" else max(scores) - own
     return worse > _ROUNDING * max(abs(own), 1.0)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -32,7 +32,7 @@ from vectorize_core.models import (
     Values,
     Vector,
 )
-from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many
+from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many, has_too_many
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import RequestLimit
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
@@ -194,6 +194,10 @@ class Best:
         """The score, or its negative, so that a larger one is better."""
         return score if self.metric == "cosine" else -score
 
+    def worst(self, matches: Sequence[Match]) -> float:
+        """The score that no unseen record can be better than, after a full answer."""
+        return min((match.score for match in matches), key=self.rank)
+
     def note(self, score: float) -> None:
         """A match has passed the post-filter."""
         if self.k is None:
@@ -232,7 +236,7 @@ class PartitionSearch:
         self._divided: set[str] = set()
         self._shown: set[str] = set()
         self._count: int | None = None
-        self._rounds = 0
+        self._rounds = self._asked = 0
 
     async def rounds(
         self, *, top_k: int | None = None, precise_start: bool = False
@@ -247,12 +251,13 @@ class PartitionSearch:
             for branch in range(len(self._branches))
         ]
         while due := [partition for partition in pending if self._best.wants(partition.bound)]:
-            others = [partition for partition in pending if partition not in due]
+            others = [partition for partition in pending if not self._best.wants(partition.bound)]
             batch, rest = self._next(
                 [part for partition in due for part in await self._open(partition)]
             )
             pending = others + rest
             self._request_limit.charge(len(batch))
+            self._asked += len(batch)
             found: list[Match] = []
             # A search is nearly always a single request, which needs no thread of its own.
             limit = max(min(DEFAULT_CONCURRENCY, len(batch)), 1)
@@ -267,6 +272,7 @@ class PartitionSearch:
             if passing:
                 yield passing
             self._check_limit(pending)
+            await self._check_end()
         await self._check_reappearance(pending)
 
     # Asking
@@ -345,7 +351,7 @@ class PartitionSearch:
             if partition.part == "buckets":
                 self._densities[partition.branch].note(len(matches), partition.width)
             return []
-        larger = replace(partition, top_k=None, precise=False, bound=matches[-1].score)
+        larger = replace(partition, top_k=None, precise=False, bound=self._best.worst(matches))
         if self._top_k(larger) > len(matches):
             if partition.precise:
                 self._samples[partition.branch] = ids
@@ -389,8 +395,8 @@ class PartitionSearch:
             self._state.finds_missing = bool((await self._io.call(probe)).matches)
         return self._state.finds_missing
 
-    async def _vector_count(self) -> int:
-        if self._count is None:
+    async def _vector_count(self, *, refresh: bool = False) -> int:
+        if self._count is None or refresh:
             self._request_limit.charge()
             self._count = (await self._io.call(GetInfo(self._state.name))).vector_count
         return self._count
@@ -430,6 +436,14 @@ class PartitionSearch:
                 hits = self._wanted(partition, self._densities[partition.branch].likely)
                 likely += hits * partition.width / room(self._question.cap)
         self._request_limit.expect(math.floor(likely))
+
+    async def _check_end(self) -> None:
+        """`CannotDivideError` where dividing does not get on, whatever the service answers."""
+        most = max(len(self._seen), self._asked)
+        if self._count is None or not has_too_many(most, self._count):
+            return
+        if has_too_many(most, await self._vector_count(refresh=True)):
+            raise CannotDivideError
 
     async def _check_reappearance(self, pending: list[Partition]) -> None:
         """Every record of an answer that was divided must be in the answers to its parts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from contextlib import aclosing
 
 import numpy as np
@@ -69,7 +70,7 @@ async def search(
         # Nearly always: all of it is in one answer, and nothing has to be taken out.
         request_limit.charge()
         result = await io.call(question.ask(state.name, k, plan.branches[0]))
-        return list(result.matches)
+        return _sorted(result.matches, metric)
     partitions = PartitionSearch(io, state, question, Best(k, metric), request_limit)
     found: list[Match] = []
     # A residual that takes out next to nothing is no reason to ask for more than k.
@@ -82,8 +83,7 @@ async def search(
         found = await _scored(io, state, question, k, metric, request_limit)
         partitions.fetched.clear()
         fetches = False
-    found.sort(key=lambda match: match.score, reverse=metric == "cosine")
-    best = found[:k]
+    best = _sorted(found, metric)[:k]
     if fetches:
         missing = [match.id for match in best if match.id not in partitions.fetched]
         request_limit.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
@@ -91,6 +91,11 @@ async def search(
         whole = return_metadata == "all"
         best = [_with(match, stored[match.id], whole) for match in best if match.id in stored]
     return [_only(match, return_values, return_metadata) for match in best]
+
+
+def _sorted(matches: Iterable[Match], metric: Metric) -> list[Match]:
+    """Best first; the service's own order is not relied on."""
+    return sorted(matches, key=lambda match: match.score, reverse=metric == "cosine")
 
 
 async def check_query(io: Io, state: IndexState, query: Values) -> None:

@@ -18,7 +18,7 @@ from vectorize_core.api.d1 import (
     quoted,
 )
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.errors import ApiError, BadRequestError
+from vectorize_core.errors import ApiError, BadRequestError, UnexpectedAnswerError, shown
 from vectorize_core.texts.store import TextStore, parts
 from vectorize_core.transport.io import Io, each, run
 
@@ -76,7 +76,7 @@ class D1Texts(TextStore):
         try:
             async with aclosing(io.map(ask, each(asked), limit=limit)) as outcomes:
                 async for done in outcomes:
-                    found.update((name, text) for name, text in done.result() if text is not None)
+                    found |= _texts(self._database, done.result(), done.item)
         except BadRequestError as error:
             if not is_missing_table(error):
                 raise
@@ -129,6 +129,26 @@ class D1Texts(TextStore):
             f"CREATE TABLE IF NOT EXISTS {self._name(index)} "
             "(id TEXT NOT NULL PRIMARY KEY, text TEXT, namespace TEXT, metadata TEXT)"
         )
+
+
+def _texts(database: str, rows: Rows, asked: Sequence[str]) -> dict[str, str]:
+    """The texts in the rows of an answer, by the names that were asked for.
+
+    What is no text, in a table that others may write to, is as good as missing.
+    """
+    texts: dict[str, str] = {}
+    left = set(asked)
+    for at, row in enumerate(rows):
+        name = row[0] if len(row) == 2 else None
+        if not isinstance(name, str) or name not in left:
+            raise UnexpectedAnswerError(
+                f"ReadD1({database}): row {at} is {shown(list(row))}, not a text with one of the "
+                "names that were asked for, each once"
+            )
+        left.remove(name)
+        if isinstance(row[1], str):
+            texts[name] = row[1]
+    return texts
 
 
 def _by_size(texts: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:

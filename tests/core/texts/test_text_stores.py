@@ -17,7 +17,13 @@ from tests.core.helpers import CREDENTIALS, SECRET, Cloudflare, Variant, both_va
 from tests.core.texts.folder import FolderStore
 from tests.core.texts.kinds import DURABLE, EVERY, MakeTexts
 from tests.stores import Recorder, recorded
-from vectorize_core import ConfigurationError, InvalidInputError, RetryPolicy, VectorizeClient
+from vectorize_core import (
+    ConfigurationError,
+    InvalidInputError,
+    RetryPolicy,
+    UnexpectedAnswerError,
+    VectorizeClient,
+)
 from vectorize_core.api.d1 import ReadD1, WriteD1
 from vectorize_core.connection import Connection
 from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
@@ -183,6 +189,36 @@ async def test_what_d1_is_asked_over_http_and_how_its_answer_is_read(variant: Va
     assert request.read().decode() == (
         '{"batch":[{"sql":"' + sql.replace('"', '\\"') + '","params":["a","b"]}]}'
     )
+    await connection.aclose()
+
+
+ODD_ROWS: dict[str, list[Any]] = {
+    "another name": [["c", "text"]],
+    "twice": [["a", "text"], ["a", "other"]],
+    "no name": [[None, "text"]],
+    "a list for a name": [[["a"], "text"]],
+    "a text alone": [["a"]],
+    "more": [["a", "text", "more"]],
+    "nothing": [[]],
+}
+
+
+@both_variants
+@pytest.mark.parametrize("rows", ODD_ROWS.values(), ids=ODD_ROWS)
+async def test_rows_that_were_not_asked_for_are_an_error(variant: Variant, rows: Any) -> None:
+    connection = Connection(Cloudflare(ok([{"results": {"rows": rows}}])).executor())
+    with pytest.raises(UnexpectedAnswerError, match=r"^ReadD1\(t\): row \d is "):
+        await through(variant, connection, lambda io: D1Texts("t").get(io, "docs", ["a", "b"]))
+    await connection.aclose()
+
+
+@both_variants
+@pytest.mark.parametrize("text", [None, 7, True, [1, 2], {}])
+async def test_what_is_no_text_is_as_good_as_missing(variant: Variant, text: Any) -> None:
+    rows = [["a", text], ["b", "text"]]
+    connection = Connection(Cloudflare(ok([{"results": {"rows": rows}}])).executor())
+    found = await through(variant, connection, lambda io: D1Texts("t").get(io, "docs", ["a", "b"]))
+    assert found == {"b": "text"}
     await connection.aclose()
 
 

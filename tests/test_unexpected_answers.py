@@ -1,0 +1,215 @@
+"""A server that lies is found out by both stores: an error that says where, and no wrong record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.kinds import Kind, both_stores
+from tests.lying import Lie, Lying
+from tests.stores import DIMENSIONS, Call, both_ways
+from vectorize_core import UnexpectedAnswerError, VectorizeClient, VectorizeError
+from vectorize_core.local.server import BackgroundServer
+from vectorize_core.reads import by_id
+
+ROWS = [(f"id{n}", f"text {n}", {"n": n, "half": n % 2}) for n in range(70)]
+IDS = [row[0] for row in ROWS]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[BackgroundServer]:
+    with BackgroundServer() as server:
+        yield server
+
+
+@pytest.fixture
+def lying() -> Iterator[Lying]:
+    way = Lying()
+    yield way
+    way.close()
+
+
+@pytest.fixture
+async def client(server: BackgroundServer, lying: Lying) -> AsyncIterator[VectorizeClient]:
+    made = lying.client(server, uuid4().hex)
+    async with made.to_async():
+        yield made
+
+
+async def filled(kind: Kind, call: Call, client: VectorizeClient, **options: Any) -> Any:
+    store = kind.over(client, **options)
+    await kind.add_rows(call, store, ROWS)
+    return store
+
+
+def of_matches(change: Any) -> Lie:
+    """Changes the third match, in place."""
+
+    def lie(result: Any, _: httpx.Request) -> Any:
+        change(result["matches"][2])
+        return result
+
+    return lie
+
+
+def twice(result: Any, _: httpx.Request) -> Any:
+    result["matches"][2] = result["matches"][1]
+    return result
+
+
+def many(result: Any, _: httpx.Request) -> Any:
+    result["matches"] = [{**result["matches"][0], "id": f"m{n}"} for n in range(500)]
+    result["count"] = 500
+    return result
+
+
+OF_QUERIES: dict[str, tuple[Lie, str]] = {
+    "NaN": (of_matches(lambda match: match.update(score="NaN")), r"matches\[2\].score"),
+    "a score that is true": (of_matches(lambda m: m.update(score=True)), r"matches\[2\].score"),
+    "an id that is a number": (of_matches(lambda m: m.update(id=7)), r"matches\[2\].id"),
+    "metadata that is a list": (of_matches(lambda m: m.update(metadata=[1])), "metadata"),
+    "a match twice": (twice, r"matches\[2\].id"),
+    "500 matches": (many, "500 matches"),
+    "nothing": (lambda _, request: None, "result is missing"),
+    "a list": (lambda result, _: result["matches"], "result is"),
+}
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize("k", [5, 60])
+@pytest.mark.parametrize(("lie", "where"), OF_QUERIES.values(), ids=OF_QUERIES)
+@pytest.mark.covering(2)
+async def test_a_search_raises_what_is_wrong_with_its_answer(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying, lie: Lie, where: str, k: int
+) -> None:
+    store = await filled(kind, call, client)
+    lying.lies["query"] = lie
+    with pytest.raises(UnexpectedAnswerError, match=rf"^Query\(docs\): .*{where}"):
+        await kind.search(call, store, "text 1", k)
+
+
+def shorter(result: Any, _: httpx.Request) -> Any:
+    return [{**vector, "values": vector["values"][:7]} for vector in result]
+
+
+def others(result: Any, _: httpx.Request) -> Any:
+    return [{**vector, "id": f"other {vector['id']}"} for vector in result]
+
+
+OF_GETS: dict[str, tuple[Lie, str]] = {
+    "7 values of 32": (shorter, f"7 values, and the index has {DIMENSIONS}"),
+    "others": (others, "one of the ids that were asked for"),
+    "twice": (lambda result, _: result[:1] * 2, "like that of"),
+    "nothing": (lambda _, request: None, "result is missing"),
+}
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize(("lie", "where"), OF_GETS.values(), ids=OF_GETS)
+async def test_a_get_raises_what_is_wrong_with_its_answer(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying, lie: Lie, where: str
+) -> None:
+    store = await filled(kind, call, client)
+    lying.lies["get_by_ids"] = lie
+    with pytest.raises(UnexpectedAnswerError, match=rf"^GetByIds\(docs\): .*{where}"):
+        await kind.get(call, store, IDS)
+
+
+@both_ways
+@both_stores
+async def test_matches_in_another_order_are_sorted(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying
+) -> None:
+    store = await filled(kind, call, client)
+    expected = [await kind.search(call, store, "text 1", k) for k in (5, 60)]
+
+    def shuffled(result: Any, _: httpx.Request) -> Any:
+        return {**result, "matches": result["matches"][::-1]}
+
+    lying.lies["query"] = shuffled
+    assert [await kind.search(call, store, "text 1", k) for k in (5, 60)] == expected
+
+
+def with_the_same_cursor(result: Any, request: httpx.Request) -> Any:
+    return {**result, "isTruncated": True, "nextCursor": "again"}
+
+
+def without_ids(result: Any, request: httpx.Request) -> Any:
+    cursor = request.url.params.get("cursor", "")
+    return {**result, "count": 0, "vectors": [], "isTruncated": True, "nextCursor": cursor + "c"}
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize("lie", [with_the_same_cursor, without_ids])
+async def test_deleting_everything_by_a_listing_that_does_not_end_deletes_nothing(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying, lie: Lie
+) -> None:
+    store = await filled(kind, call, client)
+    lying.lies["list"] = lie
+    with pytest.raises(UnexpectedAnswerError, match="the listing does not end"):
+        await kind.clear(call, store)
+    assert client.index("docs").info().vector_count == len(ROWS)
+
+
+class Full:
+    """Answers are full whatever is asked, but of records in no bucket; with ``fresh`` ids, or not.
+
+    So the parts of a search can be divided for ever, until each is a single bucket.
+    """
+
+    def __init__(self, *, fresh: bool) -> None:
+        self.fresh = fresh
+        self.asked = 0
+
+    def __call__(self, result: Any, request: httpx.Request) -> Any:
+        asked = json.loads(request.content)
+        if "_vs_own" in asked.get("filter", {}):
+            return result
+        self.asked += 1
+        name = f"{self.asked} " if self.fresh and "_vs_bucket" in asked.get("filter", {}) else ""
+        ids = [f"{name}full {n}" for n in range(asked["topK"])]
+        matches = [{"id": i, "score": 0.5, "values": [0.5] * DIMENSIONS} for i in ids]
+        return {"count": len(ids), "matches": matches}
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize("fresh", [False, True])
+async def test_clearing_a_namespace_ends_whatever_the_answers_are(
+    kind: Kind,
+    call: Call,
+    client: VectorizeClient,
+    lying: Lying,
+    fresh: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(by_id, "_MORE", 20)
+    store = await filled(kind, call, client, namespace="mine")
+    lying.lies["query"] = lie = Full(fresh=fresh)
+    lying.lies["list"] = with_the_same_cursor
+    with pytest.raises(VectorizeError):
+        await kind.clear(call, store)
+    assert 3 < lie.asked < 2 * len(ROWS) + 60
+    assert client.index("docs").info().vector_count == len(ROWS)
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize(
+    "change", [{"name": "other"}, {"config": {"dimensions": 31, "metric": "cosine"}}]
+)
+async def test_an_index_that_was_not_made_as_asked_is_not_written_to(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying, change: Any
+) -> None:
+    lying.lies["indexes"] = lambda result, _: {**result, **change}
+    with pytest.raises(UnexpectedAnswerError, match=r"^CreateIndex\(docs\): "):
+        await kind.add_rows(call, kind.over(client), ROWS)
+    assert "upsert" not in lying.asked
