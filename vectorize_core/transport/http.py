@@ -17,6 +17,7 @@ from vectorize_core.api import wire
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import (
     ApiError,
+    ConfigurationError,
     ConnectionFailedError,
     RequestTimeoutError,
     UnexpectedAnswerError,
@@ -58,6 +59,12 @@ class HttpExecutor:
         transport: httpx.BaseTransport | None = None,
         async_transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        try:
+            _parsed(credentials.url)
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(
+                f"base_url and the account make no address, {credentials.url!r}: {error}"
+            ) from error
         self.credentials = credentials
         self._timeout = timeout
         self._max_answer_bytes = max_answer_bytes

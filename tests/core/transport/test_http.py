@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -16,8 +17,10 @@ import httpx
 import pytest
 
 from tests.core.helpers import (
+    ACCOUNT,
     ASYNC,
     CREDENTIALS,
+    SECRET,
     SYNC,
     Cloudflare,
     Variant,
@@ -25,6 +28,7 @@ from tests.core.helpers import (
     ok,
     settled,
 )
+from tests.core.transport.raw_server import RawRequest, RawServer, answer, ok_body
 from vectorize_core import ConfigurationError, UnexpectedAnswerError, Vector, VectorizeError
 from vectorize_core.api.operations import (
     CreateIndex,
@@ -371,3 +375,71 @@ async def test_an_injected_client_keeps_its_own_timeout() -> None:
     with httpx.Client(transport=cloudflare, timeout=7) as client:
         HttpExecutor(CREDENTIALS, http_client=client).send(NONE)
     assert cloudflare.requests[0].extensions["timeout"]["read"] == 7
+
+
+# Redirects
+
+
+@both_variants
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("to", ["elsewhere", "the same server", "TLS"])
+@pytest.mark.parametrize("injected", [False, True])
+@pytest.mark.parametrize("secret", [{"api_token": SECRET}, {"api_key": SECRET, "email": "a@b.c"}])
+@pytest.mark.covering(2)
+async def test_no_redirect_is_followed(
+    variant: Variant, status: int, to: str, injected: bool, secret: dict[str, str]
+) -> None:
+    """A client that follows them would send the key to wherever it is sent."""
+
+    def moved(request: RawRequest) -> bytes:
+        places = {
+            "elsewhere": elsewhere.base_url,
+            "the same server": request.path.replace("docs", "moved"),
+            "TLS": elsewhere.base_url.replace("http:", "https:"),
+        }
+        return answer(status=f"{status} Moved", location=places[to])
+
+    with RawServer(answer(ok_body([]))) as elsewhere, RawServer(moved) as server:
+        clients: dict[str, Any] = {}
+        if injected:
+            clients = {
+                "http_client": httpx.Client(follow_redirects=True),
+                "async_http_client": httpx.AsyncClient(follow_redirects=True),
+            }
+        client = variant.client_class(ACCOUNT, base_url=server.base_url, **clients, **secret)
+        with pytest.raises(VectorizeError, match="redirects to"):
+            await settled(client.get_index("docs"))
+        await variant.close(client)
+        for each in clients.values():
+            await settled(each.aclose() if isinstance(each, httpx.AsyncClient) else each.close())
+        assert not elsewhere.requests
+        (request,) = server.requests
+    assert SECRET in str(request.headers)
+
+
+@both_variants
+async def test_hooks_and_authentication_of_an_injected_client_see_the_headers(
+    variant: Variant,
+) -> None:
+    seen: list[httpx.Headers] = []
+
+    class Signing(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, Any, None]:
+            request.headers["X-Signature"] = request.headers["Authorization"].upper()
+            yield request
+
+    async def hook(request: httpx.Request) -> None:
+        seen.append(request.headers)
+
+    cloudflare = Cloudflare(ok([]))
+    options: dict[str, Any] = {"transport": cloudflare, "auth": Signing()}
+    with httpx.Client(
+        **options, event_hooks={"request": [lambda r: seen.append(r.headers)]}
+    ) as one:
+        async with httpx.AsyncClient(**options, event_hooks={"request": [hook]}) as other:
+            executor = HttpExecutor(CREDENTIALS, http_client=one, async_http_client=other)
+            await variant.send(executor, NONE)
+    (request,) = cloudflare.requests
+    assert seen == [request.headers]
+    assert request.headers["authorization"] == f"Bearer {SECRET}"
+    assert request.headers["x-signature"] == f"Bearer {SECRET}".upper()

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from tests.core.helpers import Variant, both_variants, settled
+from tests.core.transport.raw_server import RawServer, answer, ok_body
 from vectorize_core import (
     AsyncVectorizeClient,
     ConfigurationError,
@@ -27,8 +29,10 @@ from vectorize_core import (
 from vectorize_core.api.operations import ListIndexes
 from vectorize_core.connection import http_connection
 from vectorize_core.local.server import BackgroundServer
+from vectorize_core.local.server.uvicorn_server import is_open_to_network
 from vectorize_core.transport import http, network
 from vectorize_core.transport.io import run
+from vectorize_core.transport.loopback import is_loopback
 from vectorize_core.transport.network import find_proxy, tls_context
 
 SECRET = "pa55word"
@@ -116,6 +120,86 @@ async def test_a_server_on_this_machine_is_reached_without_a_proxy(
     environment.setenv(variable, proxy)
     with BackgroundServer() as server:
         assert await listed(variant, server.base_url) == ()
+
+
+THIS_MACHINE = (
+    "localhost",
+    "LocalHost",
+    "localhost.",
+    "api.localhost",
+    "127.0.0.1",
+    "127.0.0.1.",
+    "127.255.0.2",
+    "127.1",
+    "0x7f000001",
+    "2130706433",
+    "0.0.0.0",
+    "0",
+    "[::1]",
+    "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::ffff:0.0.0.0]",
+    "[::]",
+)
+
+
+@both_variants
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("host", THIS_MACHINE)
+@pytest.mark.covering(2)
+async def test_no_proxy_hears_of_a_server_on_this_machine(
+    variant: Variant, variable: str, host: str, environment: pytest.MonkeyPatch
+) -> None:
+    with RawServer(answer(ok_body([]))) as server, RawServer(answer(ok_body([]))) as proxy:
+        environment.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+        # Not every system has every name and address; the proxy is asked for none.
+        with suppress(ConnectionFailedError):
+            await listed(variant, f"http://{host}:{server.port}/client/v4", retry=ONCE)
+        assert not proxy.requests
+        if host in ("127.0.0.1", "127.1", "0x7f000001", "2130706433"):
+            assert server.requests[0].headers["authorization"] == "Bearer token"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.example", "0x7f.example", "8.8.8.8", "134744072", "1"])
+def test_other_numbers_are_other_machines(host: str, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HTTP_PROXY", "http://proxy:1")
+    assert not is_loopback(f"http://{host}:1")
+    assert find_proxy(f"http://{host}:1") is not None
+
+
+@pytest.mark.parametrize("host", ["", "0", "0x0", "0.0.0.0", "::", "::ffff:0.0.0.0"])
+def test_what_listens_at_all_addresses_is_open_to_the_network(host: str) -> None:
+    assert is_open_to_network(host)
+
+
+@both_variants
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_an_injected_client_sends_no_token_for_this_machine_to_a_proxy(
+    variant: Variant, variable: str, environment: pytest.MonkeyPatch
+) -> None:
+    make: Any = httpx.AsyncClient if variant.is_async else httpx.Client
+    name = "async_http_client" if variant.is_async else "http_client"
+    with RawServer(answer(ok_body([]))) as server, RawServer(answer(ok_body([]))) as proxy:
+        address = f"http://user:{SECRET}@127.0.0.1:{proxy.port}"
+        environment.setenv(variable, address)
+        injected = make()
+        with pytest.raises(ConfigurationError, match=f"{variable}.*trust_env=False") as caught:
+            client(variant, server.base_url, **{name: injected})
+        assert SECRET not in str(caught.value)
+        assert not proxy.requests
+        # What is meant for this machine is used: without the environment, and a proxy of its own.
+        without, own = make(trust_env=False), make(proxy=address)
+        assert await listed(variant, server.base_url, **{name: without}) == ()
+        environment.delenv(variable)
+        assert await listed(variant, server.base_url, **{name: own}) == ()
+        assert (len(server.requests), len(proxy.requests)) == (1, 1)
+        environment.setenv(variable, address)
+        environment.setenv("NO_PROXY", "127.0.0.1")
+        excluded = make()
+        assert await listed(variant, server.base_url, **{name: excluded}) == ()
+        for each in (injected, without, own, excluded):
+            await settled(each.aclose() if variant.is_async else each.close())
 
 
 @both_variants
@@ -335,6 +419,11 @@ def test_directories_of_certificates_may_be_a_list(
         "http://ho st/client/v4",
         "http://host/client/v4?x=1",
         "http://host/client/v4#x",
+        "http://host/client/v4?",
+        "http://user@host/client/v4",
+        "http://0177.0.0.1/client/v4",
+        "http://\N{FULLWIDTH DIGIT ONE}.1.1.1/client/v4",
+        "http://\N{CIRCLED LATIN SMALL LETTER I}ocalhost/client/v4",
         f"ftp://user:{SECRET}@host",
         f"http://user:{SECRET}@host:port",
         f"http://user:{SECRET}@host/client/v4",
