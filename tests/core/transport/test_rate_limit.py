@@ -302,6 +302,62 @@ def test_a_request_whose_answer_is_lost_counts() -> None:
     assert them.delays(1) == [31]
 
 
+@pytest.mark.parametrize("quota", [1, 2, 0, -5, 10**30])
+def test_answers_that_are_lost_in_a_new_window_do_not_stop_all_for_ever(quota: int) -> None:
+    them = Connected(None)
+    them.delays(1)
+    them.answered(**window(left=0, seconds=30, quota=quota))
+    them.pass_(31)
+    for _ in range(5):
+        assert them.delays(1) == [0]
+        them.limiter.ended(answered=False)
+    assert them.delays(1) == [0]
+
+
+@pytest.mark.parametrize("name", ["a", '"a b"'])
+def test_limits_of_ever_other_names_take_no_room(name: str) -> None:
+    them = Connected(None)
+    for n in range(500):
+        them.delays(1)
+        them.answered(ratelimit=f"{name}{n};r=5;t=30")
+    assert len(them.limiter._windows) == 16
+    them.pass_(40)
+    them.delays(1)
+    them.answered(ratelimit="another;r=0;t=7")
+    assert them.delays(1) == [8]
+
+
+ABSURD: dict[str, dict[str, object]] = {
+    "years": {"ratelimit": '"a";r=0;t=999999999'},
+    "years, of an older header": {"x_ratelimit_remaining": 0, "x_ratelimit_reset": 999_999_999},
+    "a point in time": {"x_ratelimit_remaining": 0, "x_ratelimit_reset": 1_796_000_000},
+    "less than none": {"ratelimit": '"a";r=-1;t=30', "ratelimit_policy": '"a";q=-1'},
+    "ten thousand digits": {"ratelimit": f'"a";r=0;t={"9" * 10_000}'},
+    "no number": {"ratelimit": '"a";r=0;t=nan'},
+    "for ever": {"ratelimit": '"a";r=0;t=inf'},
+    "a negative time": {"ratelimit": '"a";r=0;t=-5'},
+    "nothing": {"ratelimit": ""},
+    "no parameters": {"ratelimit": '"a"'},
+}
+
+
+@pytest.mark.parametrize("headers", ABSURD.values(), ids=ABSURD)
+def test_absurd_limits_hold_nobody(headers: dict[str, object]) -> None:
+    them = Connected(None)
+    them.delays(1)
+    them.answered(**headers)
+    assert them.delays(3) == [0, 0, 0]
+
+
+def test_a_limit_that_is_used_up_in_every_answer_holds_for_an_hour_at_most() -> None:
+    them = Connected(None)
+    for _ in range(5):
+        assert them.delays(1) == [0]
+        them.answered(ratelimit='"a";r=0;t=3600', ratelimit_policy='"a";q=0')
+        assert them.delays(1) == [3601]
+        them.pass_(3601)
+
+
 def test_of_several_limits_that_are_told_each_holds() -> None:
     them = Connected(None)
     policy = '"burst";q=100;w=10, "default";q=1200;w=300'
@@ -394,6 +450,34 @@ async def test_a_read_does_not_wait_in_vain(variant: Variant) -> None:
     assert (len(them.cloudflare.requests), them.slept) == (1, [])
     them.clock.now += 61
     await them.call(READ)
+
+
+@both_variants
+@pytest.mark.parametrize("seconds", ["31", "3600"])
+async def test_where_every_answer_says_that_nothing_is_left_the_next_fails_at_once(
+    variant: Variant, seconds: str
+) -> None:
+    told = {"ratelimit": f'"a";r=0;t={seconds}'}
+    them = Scripted(variant, Answer(200, INFO.content, told), limit=None)
+    await them.call(READ)
+    for _ in range(3):
+        with pytest.raises(RateLimitError, match="used up for another"):
+            await them.call(READ)
+    assert (len(them.cloudflare.requests), them.slept) == (1, [])
+
+
+@both_variants
+@pytest.mark.parametrize("headers", ABSURD.values(), ids=ABSURD)
+@pytest.mark.parametrize("status", [200, 429])
+async def test_calls_go_on_after_absurd_headers(
+    variant: Variant, headers: dict[str, object], status: int
+) -> None:
+    told = {name.replace("_", "-"): str(value) for name, value in headers.items()}
+    first = Answer(200, INFO.content, told) if status == 200 else failed(429, 971, headers=told)
+    them = Scripted(variant, first, INFO, limit=None)
+    for _ in range(3):
+        await them.call(READ)
+    assert sum(them.slept) <= 3
 
 
 @both_variants
