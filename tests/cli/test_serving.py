@@ -129,11 +129,27 @@ def test_switches_that_are_none(run: Any, switch: str, said: str) -> None:
     assert said in " ".join(result.stderr.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["VECTORIZE"], "BINDING=NAME"),
+        (["=docs"], "BINDING=NAME"),
+        (["VECTORIZE="], "BINDING=NAME"),
+        (["A=docs", "A=notes"], "twice"),
+    ],
+)
+def test_bindings_that_are_none(run: Any, given: list[str], said: str) -> None:
+    result = run("serve", *(option for text in given for option in ("--binding", text)))
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_serve_with_a_token_and_the_rest(tmp_path: Path) -> None:
     rules = tmp_path / "faults.json"
     rules.write_text(json.dumps([{"match": "/info", "status": 500, "code": 10001}]))
     options = ["--token", SECRET, "--faults", str(rules), "--process-delay", "30"]
     options += ["--rate-limit", "100", "--lenient", "--binding-index", "docs"]
+    options += ["--binding", "VECTORIZE=other", "--binding", " B = docs "]
     once = RetryPolicy(read_deadline=0)
     with served(*options) as server:
         assert SECRET not in "\n".join(server.lines)
@@ -149,6 +165,11 @@ def test_serve_with_a_token_and_the_rest(tmp_path: Path) -> None:
                 client.index("docs").info()
             client.index("docs").upsert([Vector("a", [1.0] * 32)])
             assert client.index("docs").info().vector_count == 0
+        proxied = {"Authorization": f"Bearer {SECRET}", "MF-URL": "http://vector-search/info"}
+        proxy = server.base_url.removesuffix("/client/v4") + "/proxy"
+        for binding, status in (("B", 200), ("C", 200), ("VECTORIZE", 404)):
+            headers = {**proxied, "MF-Binding": binding}
+            assert httpx.get(proxy, headers=headers, trust_env=False).status_code == status
 
 
 def test_the_token_is_shown_to_a_person_only(

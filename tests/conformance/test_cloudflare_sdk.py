@@ -220,6 +220,10 @@ def test_a_lenient_server_takes_its_writes_as_they_come(account: dict[str, str])
         info = sdk.vectorize.indexes.info("docs", **account)
         assert info is not None
         assert info.vector_count == 2
+        # It makes a JSON string of a body that is text.
+        text: Any = VECTORS.decode().replace('"a"', '"c"')
+        sdk.vectorize.indexes.upsert("docs", body=text, **account)
+        assert len(sdk.vectorize.indexes.list_vectors("docs", **account).vectors) == 3
 
 
 def test_it_tries_again_after_too_many_requests(account: dict[str, str]) -> None:
