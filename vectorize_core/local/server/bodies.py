@@ -16,15 +16,18 @@ MOST_BYTES: Final = 256 << 20
 """Of all bodies together that are being read, wait for their turn, or are being carried out."""
 SMALL: Final = 1 << 16
 """Bytes of a body that do not count: connections are bounded, and each buffers as much anyway."""
+GIANT: Final = 8 << 20
+"""Larger bodies leave a part of the room to others."""
+PART_OF_GIANTS: Final = 0.75
 SILENCE: Final = 15.0
 """Seconds without a byte after which a body is given up."""
 LEAST_PER_SECOND: Final = 256
 """Bytes that have to arrive in a second, on average, after `SILENCE`."""
 PATIENCE: Final = 2.0
 """Seconds in which a body that others need room for has to get on."""
-LEAST_IN_NEED: Final = 100_000
+LEAST_IN_NEED: Final = 250_000
 """Bytes that it has to get on by in a second."""
-_GLANCE: Final = 0.2
+_GLANCE: Final = 0.1
 
 
 class _Body:
@@ -33,6 +36,8 @@ class _Body:
     def __init__(self, now: float, limit: asyncio.Timeout) -> None:
         self.chunks: list[bytes] = []
         self.size = 0
+        self.room = 0
+        """The bytes that it may have, once it has found room for them."""
         self.begun = now
         self.limit = limit
         self.waits_for: Literal["sender", "room", "turn"] = "sender"
@@ -66,7 +71,7 @@ class _Body:
     def holds_up(self, now: float) -> bool:
         """Whether its sender lets those wait that need its room."""
         stalled = self._is_slow or now - self._last > PATIENCE
-        return self.waits_for == "sender" and self.size > SMALL and stalled
+        return self.waits_for == "sender" and self.room > 0 and stalled
 
     def cut(self, now: float) -> None:
         """Give it up."""
@@ -82,6 +87,7 @@ class BodyReader:
         self._seconds = seconds
         self._room = max(MOST_BYTES, 2 * most)
         self._bodies: set[_Body] = set()
+        self._lines = {is_giant: asyncio.Lock() for is_giant in (False, True)}
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
@@ -93,16 +99,19 @@ class BodyReader:
         body = _Body(asyncio.get_running_loop().time(), asyncio.timeout(self._seconds))
         self._bodies.add(body)
         try:
-            yield await self._receive(request, body)
+            yield await self._receive(request, body, int(declared) if declared.isdecimal() else 0)
         finally:
             self._bodies.discard(body)
 
-    async def _receive(self, request: Request, body: _Body) -> bytes:
+    async def _receive(self, request: Request, body: _Body, declared: int) -> bytes:
         loop = asyncio.get_running_loop()
         end = body.begun + self._seconds
         try:
             async with body.limit:
-                body.limit.reschedule(min(end, body.begun + SILENCE))
+                if declared > SMALL:
+                    # Before anything is read, so that none waits for the other's room.
+                    await self._find_room(body, declared)
+                body.limit.reschedule(min(end, loop.time() + SILENCE))
                 async for chunk in request.stream():
                     now = loop.time()
                     if body.size + len(chunk) > self._most:
@@ -110,9 +119,10 @@ class BodyReader:
                     body.add(chunk, now)
                     if body.is_too_slow(now):
                         raise _too_slow()
-                    body.limit.reschedule(end)
-                    if self._held() > self._room:
-                        await self._make_room(body)
+                    if body.size > max(SMALL, body.room):
+                        # Its length is not known.
+                        body.limit.reschedule(end)
+                        await self._find_room(body, self._most)
                     body.limit.reschedule(min(end, loop.time() + SILENCE))
         except TimeoutError:
             if body.is_cut or loop.time() < end:
@@ -120,35 +130,31 @@ class BodyReader:
             raise faults.refused(f"no body within {self._seconds:g} seconds", status=408) from None
         except ClientDisconnect:
             raise faults.refused("the body broke off") from None
-        body.waits_for = "turn"
+        body.waits_for, body.room = "turn", body.size if body.size > SMALL else 0
         whole = body.chunks[0] if len(body.chunks) == 1 else b"".join(body.chunks)
         body.chunks.clear()
         return whole
 
-    async def _make_room(self, body: _Body) -> None:
-        """Wait for room, which bodies that get on too slowly have to leave to those that do."""
+    async def _find_room(self, body: _Body, size: int) -> None:
+        """Wait for room, which bodies that get on too slowly have to leave to others."""
         loop = asyncio.get_running_loop()
         body.waits_for = "room"
-        while body.size > SMALL and self._held() > self._room:
-            now = loop.time()
-            slow = [other for other in self._bodies if other.holds_up(now)]
-            if slow:
-                max(slow, key=lambda other: other.size).cut(now)
-            elif self._nothing_gets_on() and body is self._last_of_those_waiting():
-                raise faults.refused("too many large bodies at once; send it again", status=503)
-            await asyncio.sleep(_GLANCE if not slow else 0)
+        async with self._lines[size > GIANT]:
+            while not self._fits(size):
+                now = loop.time()
+                slow = [other for other in self._bodies if other.holds_up(now)]
+                if slow:
+                    max(slow, key=lambda other: other.room).cut(now)
+                await asyncio.sleep(_GLANCE)
+            body.room = size
         body.resume(loop.time())
 
-    def _held(self) -> int:
-        return sum(body.size for body in self._bodies if body.size > SMALL)
-
-    def _nothing_gets_on(self) -> bool:
-        """Whether all large bodies wait for each other's room."""
-        return all(body.waits_for == "room" for body in self._bodies if body.size > SMALL)
-
-    def _last_of_those_waiting(self) -> _Body:
-        waiting = (body for body in self._bodies if body.waits_for == "room")
-        return max(waiting, key=lambda body: body.begun)
+    def _fits(self, size: int) -> bool:
+        rooms = [body.room for body in self._bodies]
+        giants = sum(room for room in rooms if room > GIANT)
+        if size > GIANT and giants and giants + size > PART_OF_GIANTS * self._room:
+            return False
+        return sum(rooms) + size <= self._room
 
     def _too_large(self) -> ServiceFault:
         return faults.refused(f"the body is larger than {self._most} bytes", status=413)

@@ -47,8 +47,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for it, or refuse it; then wait for a head."""
         super().connection_made(transport)
-        most = open_files.share(_PART_OF_FILES, self.most)
-        if len(self.connections) > most and not self._make_room():
+        if not self._find_room():
             transport.abort()
             return
         self._watch_head()
@@ -109,9 +108,12 @@ class Connection(H11Protocol):
         else:
             self.transport.close()
 
-    def _make_room(self) -> bool:
-        """Close one that does nothing; False if all do something."""
-        others = cast("set[Connection]", self.connections - {self})
+    def _find_room(self) -> bool:
+        """Close one that does nothing, if there are too many; False if all do something."""
+        open_ = [each for each in self.connections if not each.transport.is_closing()]
+        if len(open_) <= open_files.share(_PART_OF_FILES, self.most):
+            return True
+        others = [each for each in cast("list[Connection]", open_) if each is not self]
         for kind in ("head", "idle", "body"):
             idle = [other for other in others if other.waits_for == kind]
             if idle:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,9 @@ from vectorize_core.local import faults
 from vectorize_core.local.server.parsing import whole
 
 _MOST_SECONDS = 3600.0
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OF_THE_SERVER = ("content-length", "transfer-encoding", "connection")
+"""Headers that say where an answer ends: with other values a client would wait for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,7 @@ class FaultRule:
             "code": _is_int(self.code, 0),
             "message": isinstance(self.message, str),
             "headers": isinstance(self.headers, Mapping)
-            and all(_is_header(part) for item in self.headers.items() for part in item),
+            and all(_is_header(name, value) for name, value in self.headers.items()),
             "act": isinstance(self.act, bool),
             "reset": isinstance(self.reset, bool),
             "truncate": self.truncate is None or _is_int(self.truncate, 0),
@@ -121,5 +125,12 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_header(text: object) -> bool:
-    return isinstance(text, str) and text.isascii() and text.isprintable()
+def _is_header(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str)
+        and _HEADER_NAME.fullmatch(name) is not None
+        and name.lower() not in _OF_THE_SERVER
+        and isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+    )

@@ -66,12 +66,15 @@ class Turn:
     begins: asyncio.Future[None]
     begun: float = 0.0
     in_slot: bool = False
+    is_slow: bool = False
+    stepped_aside: bool = False
 
 
 class Lane:
     """``slots`` requests at once, of one client at most ``each``; ``aside`` more may stand aside.
 
-    ``line`` is how many of one client may wait.
+    ``line`` is how many of one client may wait. Clients whose last request stepped aside share one
+    of the slots.
     """
 
     def __init__(
@@ -84,6 +87,8 @@ class Lane:
         self._running: dict[Hashable, int] = {}
         self._waiting: dict[Hashable, deque[Turn]] = {}
         self._usage = Usage()
+        self._slow: dict[Hashable, None] = {}
+        self._slow_used = 0
         self._closed = False
         self._threads = ThreadPoolExecutor(slots + aside, f"vectorize-{name}")
 
@@ -134,7 +139,7 @@ class Lane:
     def _begin(self) -> None:
         """Let those begin whose turn it is."""
         while self._used < self._slots:
-            able = [c for c in self._waiting if self._running.get(c, 0) < self._each]
+            able = [client for client in self._waiting if self._is_able(client)]
             if not able:
                 return
             client = min(able, key=self._usage.of)
@@ -143,15 +148,29 @@ class Lane:
                 del self._waiting[client]
             self._used += 1
             self._running[client] = self._running.get(client, 0) + 1
-            turn.in_slot, turn.begun = True, time.monotonic()
+            turn.in_slot, turn.is_slow, turn.begun = True, client in self._slow, time.monotonic()
+            self._slow_used += turn.is_slow
             turn.begins.set_result(None)
+
+    def _is_able(self, client: Hashable) -> bool:
+        if self._running.get(client, 0) >= self._each:
+            return False
+        return client not in self._slow or not self._slow_used
 
     def _step_aside(self, turn: Turn) -> None:
         """Let another one have the slot; the client's next request still waits for its end."""
+        self._slow[turn.client] = None
+        if len(self._slow) > _MOST_REMEMBERED:
+            del self._slow[next(iter(self._slow))]
+        turn.stepped_aside = True
+        self._free(turn)
+
+    def _free(self, turn: Turn) -> None:
         if turn.in_slot:
             turn.in_slot = False
             self._used -= 1
-            self._begin()
+            self._slow_used -= turn.is_slow
+        self._begin()
 
     def _leave(self, turn: Turn) -> None:
         if not turn.begun:
@@ -166,5 +185,6 @@ class Lane:
         if left:
             self._running[turn.client] = left
         self._usage.add(turn.client, time.monotonic() - turn.begun)
-        self._step_aside(turn)
-        self._begin()
+        if not turn.stepped_aside:
+            self._slow.pop(turn.client, None)
+        self._free(turn)

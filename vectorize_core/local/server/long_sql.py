@@ -46,11 +46,11 @@ class LongStatements:
 
     def enter(self, statement: Statement) -> None:
         """Make a statement one of the long ones, and wait for the permit."""
+        statement.step_aside()
         with self._changed:
             if len(self._all) >= MOST_LONG:
                 raise overloaded()
             self._all.append(statement)
-        statement.step_aside()
         self.wait(statement)
 
     def wait(self, statement: Statement) -> None:

@@ -1,0 +1,264 @@
+"""Long work holds up no short work, and ends when its client leaves or the server does."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server.helpers import NDJSON, ONES, Peer, lines, record
+from vectorize_core.local import service as service_module
+from vectorize_core.local.server import BackgroundServer, Settings, long_sql
+from vectorize_core.local.server.lanes import Lane, Usage
+
+Serve = Callable[..., Peer]
+ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
+
+
+def url(peer: Peer, database: str, account: str = "local") -> str:
+    return f"{peer.base_url}/accounts/{account}/d1/database/{database}/query"
+
+
+def sql(peer: Peer, text: str, database: str = "texts", account: str = "local") -> httpx.Response:
+    return peer.http.post(url(peer, database, account), json={"sql": text}, timeout=60)
+
+
+@contextmanager
+def heavy(
+    peer: Peer, count: int, *, databases: int = 1, account: str = "local"
+) -> Iterator[list[int]]:
+    """``count`` clients that send SQL without an end, over and over."""
+    stop, statuses, sockets = threading.Event(), list[int](), list[socket.socket]()
+
+    def work(number: int) -> None:
+        path = url(peer, f"heavy{number % databases}", account).partition("/client")
+        body = b'{"sql": "%b"}' % ENDLESS.encode()
+        raw = (
+            f"POST {path[1]}{path[2]} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+        while not stop.is_set():
+            try:
+                with socket.create_connection(peer.address) as connection:
+                    sockets.append(connection)
+                    connection.sendall(raw)
+                    statuses.append(int(connection.recv(65_536).split()[1]))
+            except (OSError, IndexError):
+                continue
+
+    threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.3)
+        yield statuses
+    finally:
+        stop.set()
+        while any(thread.is_alive() for thread in threads):
+            for each in list(sockets):
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("databases", [1, 40], ids=["one database", "many databases"])
+def test_endless_sql_of_many_clients_holds_up_nobody(serve: Serve, databases: int) -> None:
+    peer = serve()
+    peer.create()
+    assert sql(peer, "CREATE TABLE t AS SELECT 5 AS n").is_success
+    with heavy(peer, 40, databases=databases):
+        slowest = 0.0
+        for number in range(10):
+            started = time.monotonic()
+            peer.write(record(f"{number}"))
+            assert len(peer.query(topK=20)) == number + 1
+            assert peer.count() == number + 1
+            assert sql(peer, "SELECT n FROM t").json()["result"][0]["results"] == [{"n": 5}]
+            slowest = max(slowest, time.monotonic() - started)
+        assert slowest < 2.0
+
+
+def test_too_many_long_statements_are_told_so(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_sql, "MOST_LONG", 2)
+    peer = serve()
+    with heavy(peer, 2, databases=2):
+        answer = sql(peer, ENDLESS)
+        assert answer.status_code == 503
+        assert "overloaded" in answer.json()["errors"][0]["message"]
+        # Short ones go on.
+        assert sql(peer, "SELECT 1").is_success
+
+
+def test_long_statements_of_two_clients_take_turns(serve: Serve) -> None:
+    peer = serve()
+    counted = ENDLESS.replace("FROM c)", "FROM c WHERE n < 300000)")
+    with heavy(peer, 1):
+        # Takes as long as several moments, alone.
+        assert sql(peer, counted, "other").json()["result"][0]["results"] == [{"max(n)": 300000}]
+
+
+def test_sql_ends_when_its_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    end = long_sql.Statement.end
+    monkeypatch.setattr(long_sql.Statement, "end", lambda self: (ended.set(), end(self)))
+    with BackgroundServer() as server:
+        peer = Peer(server.base_url)
+        with pytest.raises(httpx.ReadTimeout):
+            peer.http.post(url(peer, "texts"), json={"sql": ENDLESS}, timeout=0.3)
+        peer.close()
+        assert ended.wait(5)
+
+
+def test_what_waits_is_dropped_when_its_client_leaves(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, calls = threading.Event(), threading.Event(), list[str]()
+
+    def slow(self: Any, name: str) -> None:
+        calls.append(name)
+        begun.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(service_module.Service, "delete_index", slow)
+    peer = serve()
+    try:
+        first = threading.Thread(target=lambda: peer.send("DELETE", "/first"))
+        first.start()
+        assert begun.wait(10)
+        for _ in range(5):
+            with pytest.raises(httpx.ReadTimeout):
+                peer.http.delete(peer.url("/left"), timeout=0.1)
+    finally:
+        go_on.set()
+    first.join()
+    peer.send("DELETE", "/last")
+    assert calls == ["first", "last"]
+
+
+def test_large_writes_hold_up_no_small_ones(serve: Serve) -> None:
+    peer = serve()
+    peer.create()
+    large = b"\n".join(lines(record(f"x{n}")) for n in range(5_000)) + b"\n" * 10_000_000
+    stop = threading.Event()
+
+    def write(number: int) -> None:
+        each = Peer(peer.base_url, f"other{number}")
+        each.create()
+        while not stop.is_set():
+            each.send("POST", "/docs/upsert", content=large, kind=NDJSON)
+        each.close()
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        took = []
+        for number in range(10):
+            started = time.monotonic()
+            peer.write(record(f"{number}"))
+            assert peer.query(vector=ONES)
+            took.append(time.monotonic() - started)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert sorted(took)[5] < 1.0
+
+
+# The end
+
+
+def test_a_server_stops_in_time_whatever_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(service_module.Service, "get_index", lambda *_: go_on.wait(20))
+    server = BackgroundServer(Settings()).start()
+    peer = Peer(server.base_url)
+    try:
+        peer.create()
+        halves = [b"GET / HT", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1", b""]
+        made = [socket.create_connection(peer.address) for _ in range(3)]
+        for each, half in zip(made, halves, strict=True):
+            each.sendall(half)
+        stuck = threading.Thread(target=lambda: ignore(lambda: peer.send("GET", "/docs")))
+        stuck.start()
+        with heavy(peer, 5, databases=5):
+            started = time.monotonic()
+            server.stop()
+            assert time.monotonic() - started < 5
+        stuck.join(5)
+        assert not stuck.is_alive()
+    finally:
+        go_on.set()
+        for each in made:
+            each.close()
+        peer.close()
+
+
+def ignore(work: Callable[[], Any]) -> None:
+    with suppress(httpx.HTTPError):
+        work()
+
+
+def test_what_waits_or_is_long_is_answered_when_the_server_stops() -> None:
+    server = BackgroundServer(Settings()).start()
+    peer = Peer(server.base_url)
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        answers.append(httpx.post(url(peer, "t"), json={"sql": ENDLESS}, timeout=30))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    server.stop()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [503] * 4
+    peer.close()
+
+
+# The parts
+
+
+def test_the_client_that_was_busy_least_passes_first() -> None:
+    import asyncio
+
+    async def run() -> list[str]:
+        lane, order, never = Lane("test", slots=1, each=1), list[str](), asyncio.Future[None]()
+        lane._usage.add("greedy", 5.0)
+
+        async def one(client: str) -> None:
+            await lane.run(client, lambda _: order.append(client), never)
+
+        busy = threading.Event()
+        first = asyncio.create_task(lane.run("first", lambda _: busy.wait(5), never))
+        await asyncio.sleep(0.05)
+        later = [asyncio.create_task(one(c)) for c in ("greedy", "greedy", "modest", "greedy")]
+        await asyncio.sleep(0.05)
+        busy.set()
+        await asyncio.gather(first, *later)
+        lane.close()
+        return order
+
+    assert asyncio.run(run())[0] == "modest"
+
+
+def test_usage_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("vectorize_core.local.server.lanes.time.monotonic", lambda: now)
+    usage = Usage()
+    usage.add("a", 8.0)
+    now += 20.0
+    assert usage.of("a") == pytest.approx(2.0)
+    for number in range(5_000):
+        usage.add(number, 1.0)
+    assert len(usage._seconds) <= 1_000
