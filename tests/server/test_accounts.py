@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.nightly import sized
 from tests.server.helpers import NDJSON, ONES, Peer, lines, record
 from vectorize_core import Vector
 from vectorize_core.local import Service, open_files
@@ -19,6 +20,7 @@ from vectorize_core.local.server import accounts as accounts_module
 from vectorize_core.models import IndexConfig
 
 Serve = Callable[..., Peer]
+COUNT = sized(12, 40)
 At = Callable[[Peer, str], Peer]
 
 
@@ -61,6 +63,9 @@ READS: dict[str, Callable[[Peer], tuple[int, int | None]]] = {
     "bad index": lambda p: told(p.send("POST", "", {"name": "docs", "config": {}})),
     "select": lambda p: told(sql(p, "SELECT 1")),
     "select from nothing": lambda p: told(sql(p, "SELECT * FROM t")),
+    "select with": lambda p: told(sql(p, "WITH t AS (SELECT 1) SELECT * FROM t")),
+    "a comment": lambda p: told(sql(p, "/* a */ SELECT 1")),
+    "drop nothing": lambda p: told(sql(p, "DROP TABLE IF EXISTS t")),
     "no SQL": lambda p: told(sql(p, "x")),
     "bad insert": lambda p: told(sql(p, "INSERT INTO t VALUES (1)")),
     "half a script": lambda p: told(sql(p, "CREATE TABLE t (a); INSERT INTO u VALUES (1)")),
@@ -145,7 +150,7 @@ def test_many_accounts_and_databases_keep_few_files_open(
     monkeypatch.setattr(open_files, "allowed", lambda: 256)
     peer = serve(data=tmp_path / "data")
     before = open_now()
-    for number in range(40):
+    for number in range(COUNT):
         each = at(peer, f"account{number}")
         each.create()
         each.write(record("a"))
@@ -153,7 +158,7 @@ def test_many_accounts_and_databases_keep_few_files_open(
             rows(sql(each, "CREATE TABLE t AS SELECT 5 AS n", database=database))
         each.close()
     assert open_now() - before < 80
-    for number in range(40):
+    for number in range(COUNT):
         each = at(peer, f"account{number}")
         assert each.found() == "a"
         for database in ("x", "y"):

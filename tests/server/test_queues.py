@@ -81,15 +81,23 @@ def test_endless_sql_of_many_clients_holds_up_nobody(serve: Serve, databases: in
             assert peer.count() == number + 1
             assert sql(peer, "SELECT n FROM t").json()["result"][0]["results"] == [{"n": 5}]
             slowest = max(slowest, time.monotonic() - started)
-        assert slowest < 2.0
+        # Without lanes each waits for half a minute.
+        assert slowest < 5.0
 
 
 def test_too_many_long_statements_are_told_so(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(long_sql, "MOST_LONG", 2)
+    wait, waiting = long_sql.LongStatements.wait, list[object]()
+    monkeypatch.setattr(
+        long_sql.LongStatements, "wait", lambda self, one: (waiting.append(one), wait(self, one))
+    )
     peer = serve()
     with heavy(peer, 2, databases=2):
+        deadline = time.monotonic() + 20
+        while len(set(waiting)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
         answer = sql(peer, ENDLESS)
         assert answer.status_code == 503
         assert "overloaded" in answer.json()["errors"][0]["message"]

@@ -10,7 +10,7 @@ from typing import Final
 
 from vectorize_core import paths
 from vectorize_core.local import faults
-from vectorize_core.local.d1.database import D1Database, Result, Statement, only_reads
+from vectorize_core.local.d1.database import D1Database, Result, Statement
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.file_names import file_of
 from vectorize_core.local.open_files import Named, OpenFiles
@@ -51,11 +51,9 @@ class D1Databases:
         if not _ID.fullmatch(name):
             raise ServiceFault(404, 7404, f"The database {name} could not be found")
         with self._databases.use(name) as database:
-            if not only_reads(statements) and database.is_empty():
-                self._admit()
-                if self._count() >= MAX_DATABASES:
-                    raise faults.refused("too many databases", status=429)
-            return database.run(statements, breathe, bound_memory=bound_memory)
+            return database.run(
+                statements, breathe, bound_memory=bound_memory, admit=self._admit_database
+            )
 
     def is_empty(self) -> bool:
         """Whether nothing was ever written to any of them."""
@@ -81,6 +79,11 @@ class D1Databases:
         if self._folder is None:
             return D1Database(None)
         return D1Database(str(file_of(self._folder, name, ".sqlite3")))
+
+    def _admit_database(self) -> None:
+        self._admit()
+        if self._count() >= MAX_DATABASES:
+            raise faults.refused("too many databases", status=429)
 
     def _count(self) -> int:
         if self._folder is None:

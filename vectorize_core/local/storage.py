@@ -50,6 +50,7 @@ class Database:
         )
         self.value_stores = self._new_value_stores()
         self._commits: int | None = None
+        self._is_written = False
         self._closed = False
         forks.inherit(self)
 
@@ -70,10 +71,7 @@ class Database:
 
     def is_empty(self) -> bool:
         """Whether nothing was ever written."""
-        if self.directory is not None:
-            return not self._file.exists()
-        with self._file.reading() as tx:
-            return schema.commits(tx) == 0
+        return not (self._is_written if self.directory is None else self._file.exists())
 
     def open_files(self) -> int:
         """How many files are open, at most."""
@@ -143,6 +141,7 @@ class Database:
 
     def _acknowledge(self) -> None:
         self.value_stores.keep()
+        self._is_written = True
         if self._commits is not None and self.directory is not None:
             note = acknowledged.Note(self.value_stores.token, self._commits)
             acknowledged.write(self._file.directory, note)

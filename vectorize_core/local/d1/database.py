@@ -104,6 +104,7 @@ class D1Database:
     def __init__(self, path: str | None) -> None:
         self._running: tuple[_Request, sqlite3.Connection] | None = None
         self._interruptions = 0
+        self._is_written = False
         self._modules: frozenset[str] = frozenset()
         self._max_bytes = MAX_BYTES_IN_MEMORY if path is None else MAX_BYTES
         self._file = SqliteFile(path, "the D1 database", self._prepare, one_link=True)
@@ -114,8 +115,11 @@ class D1Database:
         breathe: Callable[[], None] | None = None,
         *,
         bound_memory: bool = False,
+        admit: Callable[[], None] = lambda: None,
     ) -> list[Result]:
         """Carry out the statements in one transaction; a result for each.
+
+        ``admit`` is called before the first write of all, and may refuse it.
 
         ``breathe`` is called every few milliseconds of a statement that takes longer, in the thread
         of the caller. It may wait, and what it raises ends the request. With ``bound_memory``
@@ -124,19 +128,24 @@ class D1Database:
         interruptions = self._interruptions
         bound = heap.bounded if bound_memory else nullcontext[None]
         reads = only_reads(statements)
-        if not reads and self._file.path is not None and not self._file.exists():
-            # On nothing first, so that one that fails makes no file.
+        if not reads and self.is_empty():
+            # On nothing first, so that what fails or writes nothing makes no file.
             with (
                 self._file.reading() as nothing,
                 self._request(nothing, breathe, interruptions) as request,
                 bound(),
             ):
-                self._carry_out(nothing, statements, request)
+                results = self._carry_out(nothing, statements, request)
+                is_written = _pages(nothing) > 0
                 nothing.rollback()
+            if not is_written:
+                return results
+            admit()
         with self._file.reading() if reads else self._file.writing() as tx:
             with self._request(tx, breathe, interruptions) as request, bound():
                 results = self._carry_out(tx, statements, request)
                 tx.commit()
+            self._is_written |= not reads
             return results
 
     @contextmanager
@@ -164,10 +173,7 @@ class D1Database:
 
     def is_empty(self) -> bool:
         """Whether nothing was ever written to it."""
-        if self._file.path is not None:
-            return not self._file.exists()
-        with self._file.reading() as tx:
-            return not _pages(tx)
+        return not (self._is_written if self._file.path is None else self._file.exists())
 
     def open_files(self) -> int:
         """How many files are open, at most."""
