@@ -256,12 +256,21 @@ class D1Database:
         if isinstance(error, MemoryError):
             text = f"out of memory: requests may take {heap.MAX_BYTES // 1_000_000} MB"
             return _fault(faults.MARK + text, "SQLITE_NOMEM")
-        if code_of(error) == sqlite3.SQLITE_FULL and _pages(connection) >= _most_pages(connection):
+        if code_of(error) == sqlite3.SQLITE_FULL and self._is_large(connection):
             text = f"the database would be larger than {self._max_bytes // 1_000_000} MB"
             return _fault(faults.MARK + text, "SQLITE_FULL")
         if is_of_storage(error):
             return error
         return _fault(str(error), *_names(error))
+
+
+    def _is_large(self, connection: sqlite3.Connection) -> bool:
+        """Whether it is its own size that keeps it from growing, and not the disk's.
+
+        SQLite says the same of both, and has undone already what was too much.
+        """
+        (most,) = connection.execute("PRAGMA max_page_count").fetchone()
+        return self._file.path is None or 2 * _pages(connection) > most
 
 
 def _release(connection: sqlite3.Connection) -> None:
@@ -283,10 +292,6 @@ def _reset(connection: sqlite3.Connection, request: _Request) -> None:
 def _pages(connection: sqlite3.Connection) -> int:
     (pages,) = connection.execute("SELECT page_count FROM pragma_page_count").fetchone()
     return int(pages)
-
-
-def _most_pages(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA max_page_count").fetchone()[0])
 
 
 def _virtual_tables(connection: sqlite3.Connection) -> frozenset[str]:

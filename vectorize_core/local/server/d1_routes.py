@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from vectorize_core.local import faults
 from vectorize_core.local.d1.splitting import split
+from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import parsing, responses
 from vectorize_core.local.server.endpoints import Call, Handler, RequestReader
 
@@ -59,6 +60,8 @@ def _statements(body: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
         if any(isinstance(value, (list, dict)) for value in params):
             raise faults.unparsable_body("params", "expected plain values")
         parts = list(islice(split(sql), MAX_STATEMENTS + 1 - len(statements)))
+        if not parts:
+            raise ServiceFault(400, 7500, "SQL code did not contain a statement.")
         if len(parts) > 1 and params:
             raise faults.unparsable_body("params", "expected a single statement")
         statements += [(part, params) for part in parts]
