@@ -263,7 +263,6 @@ class D1Database:
             return error
         return _fault(str(error), *_names(error))
 
-
     def _is_large(self, connection: sqlite3.Connection) -> bool:
         """Whether it is its own size that keeps it from growing, and not the disk's.
 

@@ -1,4 +1,4 @@
-"""Parsing request bodies: JSON, NDJSON and multipart forms.
+"""Parsing request bodies: JSON, and NDJSON however clients send it.
 
 A body is parsed as a whole before the service is called, so a refused body writes nothing.
 """

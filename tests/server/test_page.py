@@ -1,0 +1,104 @@
+"""The snippets of docs/local-server.md work as they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.helpers import Peer, lines, record
+from vectorize_core.local.server import BackgroundServer
+
+PAGE = Path(__file__).parents[2].joinpath("docs", "local-server.md").read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:8989"
+# A command and the lines that continue it.
+CURLS = [
+    text.replace("\\\n", " ")
+    for text in re.findall(r"^    (curl (?:.*\\\n)*.*)", PAGE, re.MULTILINE)
+]
+# What it is given by Miniflare 5, and by Miniflare 4.
+GIVEN = {"index": "docs", "address": "127.0.0.1:8989"}
+WORKERS: list[Any] = [
+    {
+        "config": {
+            "env": {
+                "DOCS": {
+                    "type": "unsafe:x",
+                    "dev": {"plugin": {"name": "vectorize-local"}, "options": GIVEN},
+                },
+                "OTHER": {"type": "kv"},
+                "ELSE": {"dev": {"plugin": {"name": "another"}}},
+            }
+        }
+    },
+    [{"name": "DOCS", "type": "x", "options": GIVEN}],
+]
+
+
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", snippets("python"))
+def test_python(code: str) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(code, "local-server.md", "exec"), names)
+    names["client"].close()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("command", CURLS, ids=lambda text: shlex.split(text)[-1][:20])
+def test_curl(command: str, tmp_path: Path) -> None:
+    (tmp_path / "vectors.ndjson").write_bytes(lines(record("a")))
+    with BackgroundServer() as server, closing(Peer(server.base_url)) as peer:
+        peer.create()
+        ran = subprocess.run(
+            [*shlex.split(command.replace(ADDRESS, peer.root)), "--noproxy", "*", "--silent"],
+            cwd=tmp_path,
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+    assert json.loads(ran.stdout)["success"]
+
+
+def test_there_are_curls() -> None:
+    assert len(CURLS) == 2
+
+
+@pytest.mark.parametrize("text", snippets("json"))
+def test_json(text: str) -> None:
+    json.loads(text if text.startswith("{") else f"{{{text}}}")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize("given", WORKERS, ids=["Miniflare 5", "Miniflare 4"])
+def test_the_plugin_of_wrangler_dev(given: Any, tmp_path: Path) -> None:
+    (code,) = (code for code in snippets("js") if "export const plugins" in code)
+    (tmp_path / "index.mjs").write_text(code, encoding="utf-8")
+    asked = f"""
+        import {{ plugins }} from "./index.mjs";
+        const plugin = plugins["vectorize-local"], given = {json.dumps(given)};
+        const bindings = plugin.getBindings(given);
+        const services = plugin.getServices({{ options: given }});
+        console.log(JSON.stringify([bindings, services, plugin.getNodeBindings(given)]));
+    """
+    (tmp_path / "asked.mjs").write_text(asked, encoding="utf-8")
+    ran = subprocess.run(
+        ["node", "asked.mjs"], cwd=tmp_path, capture_output=True, check=True, timeout=30
+    )
+    (binding,), (service,), nothing = json.loads(ran.stdout)
+    inner = {item["name"]: item for item in binding["wrapped"]["innerBindings"]}
+    assert (binding["name"], inner["indexId"]["text"]) == ("DOCS", "docs")
+    assert inner["fetcher"]["service"]["name"] == service["name"]
+    assert service["external"]["address"] == "127.0.0.1:8989"
+    sent = {h["name"]: h["value"] for h in service["external"]["http"]["injectRequestHeaders"]}
+    assert sent["x-vectorize-index"] == "docs"
+    assert nothing == {}
