@@ -40,8 +40,8 @@ _MOST: Final = 2**53
 """Whole numbers beyond are not exact in every JSON."""
 _LONGEST_CURSOR: Final = 8_192
 """Characters; it is sent in the URL, and servers refuse longer ones."""
-_DEEPEST: Final = 100
-"""Levels of nesting in metadata, as of what is sent; Python stops at 1,000 calls."""
+_DEEPEST: Final = 200
+"""Levels of nesting in metadata, of which Python code goes through one with every call or two."""
 _TOO_LARGE: Final = 2.0**128 - 2.0**103
 """What float32 rounds to infinity."""
 _FLAT: Final = {str, int, float, bool, type(None)}

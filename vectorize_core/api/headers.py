@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 _LONGEST_DELAY: Final = 3_600.0
 """Seconds. Cloudflare blocks for five minutes; a larger number is a point in time, or a lie."""
+_LONGEST_ID: Final = 200
 _MOST_LIMITS: Final = 8
 """Rate limits that are read of one answer; Cloudflare tells of one or two."""
 _WHOLE: Final = re.compile(r"[0-9]{1,15}")
@@ -21,8 +22,9 @@ _SECONDS: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """The id that Cloudflare's support asks for."""
-    return headers.get("cf-ray")
+    """The id that Cloudflare's support asks for, unless it cannot be one."""
+    ray = headers.get("cf-ray")
+    return ray if ray and len(ray) <= _LONGEST_ID and ray.isprintable() else None
 
 
 class Quota(NamedTuple):

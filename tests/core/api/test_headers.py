@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.nightly import examples
-from vectorize_core.api.headers import quotas, retry_after
+from vectorize_core.api.headers import quotas, request_id, retry_after
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
@@ -146,6 +146,12 @@ def test_of_dates_without_a_zone_both_are_in_the_same() -> None:
     for date in (bare, DATE):
         for asked in (f"{later} -0000", f"{later} GMT"):
             assert retry_after({"date": date, "retry-after": asked}) == 120.0
+
+
+@pytest.mark.parametrize("ray", ["", "a\nb", "\x1b[31m", "\x85", "r" * 201, "r" * 100_000])
+def test_what_cannot_be_the_id_of_a_request_is_none(ray: str) -> None:
+    assert request_id({"cf-ray": ray}) is None
+    assert request_id({"cf-ray": "8f1a2b3c-FRA"}) == "8f1a2b3c-FRA"
 
 
 def test_several_of_each_are_no_error() -> None:
