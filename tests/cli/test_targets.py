@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.cli.conftest import SECRET
+from tests.core.transport.raw_server import RawServer, answer, ok_body
+from tests.walking import places
+from vectorize_core.cli.app import app
 from vectorize_core.cli.target import Target, api_address
 from vectorize_core.errors import ConfigurationError
 from vectorize_core.local.server import BackgroundServer, Settings
+from vectorize_core.secret import Secret
 
 
 @pytest.mark.parametrize(
@@ -112,3 +117,79 @@ def test_the_environment_leads_to_a_server(run: Any, monkeypatch: pytest.MonkeyP
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         assert run("indexes", "--json").stdout == "[]\n"
+
+
+def run_and_walk(*arguments: str) -> str:
+    """What a command that fails prints; no variable in a frame of ours shows the secret either."""
+    result = CliRunner().invoke(app, [*arguments])
+    assert result.exit_code in (1, 2)
+    assert result.exception is not None
+    ours = [place for place in places(result.exception, SECRET) if "/vectorize_core/" in place]
+    assert not ours
+    assert SECRET not in result.output
+    return result.output
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"http://user:{SECRET}@127.0.0.1:1",
+        f"user:{SECRET}@127.0.0.1:1",
+        f"127.0.0.1:{SECRET}",
+        f"http://user:{SECRET}@127.0.0.1:port",
+        f"http://user:{SECRET}@[::1",
+        f"http://user:{SECRET}\N{FULLWIDTH COMMERCIAL AT}host",
+        f"http://host/client/v4?token={SECRET}",
+        f"//user:{SECRET}@host",
+    ],
+)
+@pytest.mark.parametrize("command", [("indexes",), ("info", "docs"), ("doctor",)])
+@pytest.mark.parametrize("in_environment", [False, True])
+@pytest.mark.covering(2)
+def test_no_secret_of_an_address_is_printed(
+    command: tuple[str, ...], address: str, in_environment: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if in_environment:
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", address)
+        run_and_walk(*command, "--account-id", "a", "--token", SECRET)
+    else:
+        run_and_walk(*command, "--account-id", "a", "--token", SECRET, "--url", address)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--token", f"{SECRET} x", "--account-id", "a"),
+        ("--token", SECRET),
+        ("--api-key", SECRET, "--account-id", "a"),
+        ("--api-key", SECRET, "--email", "a@b.c", "--account-id", "a", "--url", "127.0.0.1:1"),
+        ("--token", SECRET, "--path", "."),
+        ("--token", SECRET, "--url", "127.0.0.1:1"),
+    ],
+)
+@pytest.mark.parametrize("command", [("indexes",), ("delete", "docs", "a"), ("doctor", "--json")])
+def test_no_token_and_no_key_is_printed(command: tuple[str, ...], options: tuple[str, ...]) -> None:
+    run_and_walk(*command, *options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--host", "0.0.0.0 "), ("--data", "\0"), ("--switch", "x=y"), ("--faults", "missing")],
+)
+def test_no_token_of_a_server_is_printed(options: tuple[str, ...]) -> None:
+    run_and_walk("serve", "--token", SECRET, *options)
+    assert SECRET not in repr(Target(token=Secret(SECRET), api_key=Secret(SECRET)))
+
+
+@pytest.mark.parametrize("command", ["indexes", "doctor"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1"])
+def test_a_command_asks_no_proxy_for_this_machine(
+    run: Any, command: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RawServer(answer(ok_body([]))) as server, RawServer(answer(ok_body([]))) as proxy:
+        for name in ("HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        options = ("--url", f"http://{host}:{server.port}", "--token", SECRET)
+        assert run(command, *options).exit_code == 0
+        assert not proxy.requests
+        assert SECRET in server.requests[0].headers["authorization"]
