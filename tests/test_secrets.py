@@ -14,11 +14,12 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
@@ -43,8 +44,12 @@ from vectorize_core import (
     VectorizeClient,
     VectorizeError,
 )
+from vectorize_core.behavior import Behavior
 from vectorize_core.local.server import BackgroundServer, Settings, environment
+from vectorize_core.pytest_plugin import LocalVectorize
+from vectorize_core.transport.deadline import AsyncStream, Deadline, SyncStream
 from vectorize_core.transport.network import find_proxy
+from vectorize_core.transport.tracebacks import FramesHidden
 
 TOKEN = "tok-3nWm9-OnlyHere"
 KEY = "key-7rTq2-OnlyHere"
@@ -269,6 +274,31 @@ def test_an_error_that_was_being_handled_keeps_its_frames(call: Call) -> None:
     assert "handle" in [entry.name for entry in cause.traceback]
     after = pytest.ExceptionInfo.from_exception(earlier.value)
     assert len(after.traceback) > frames
+
+
+@both_ways
+def test_a_request_that_breaks_off_while_it_is_sent(call: Call) -> None:
+    class Broken(httpcore.NetworkStream, httpcore.AsyncNetworkStream):
+        def write(self, buffer: bytes, timeout: float | None = None) -> Any:
+            raise httpcore.WriteError("reset")
+
+    async def send() -> None:
+        with FramesHidden():
+            SyncStream(Broken(), Deadline()).write(f"Bearer {TOKEN}".encode())
+
+    async def asend() -> None:
+        with FramesHidden():
+            await AsyncStream(Broken(), Deadline()).write(f"Bearer {TOKEN}".encode())
+
+    with pytest.raises(httpcore.WriteError) as caught:
+        finish(call, asend() if call is async_call else send())
+    assert not places(caught.value, *SECRETS)
+
+
+def test_wrong_settings_of_the_server_of_a_fixture() -> None:
+    with closing(LocalVectorize(Behavior())) as local, pytest.raises(ConfigurationError) as caught:
+        local.server(token=TOKEN, data="\0")
+    assert not places(caught.value, *SECRETS)
 
 
 # Wrong arguments
