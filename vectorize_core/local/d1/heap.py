@@ -47,6 +47,11 @@ def bounded() -> Iterator[None]:
                 limit(0)
 
 
+def can_bound() -> bool:
+    """Whether SQLite's library was found."""
+    return _library() is not None
+
+
 @functools.cache
 def _library() -> tuple[Callable[[], int], Callable[[int], int]] | None:
     """SQLite's functions that tell the memory in use, and set its limit."""

@@ -1,12 +1,13 @@
 """A child process that carries out random SQL: the program, and the grammar.
 
-``python -m tests.core.local.d1.hostile SEED COUNT`` writes a line of JSON before each statement and
-one after it, so that the last line names the statement that ended the process.
+``python -m tests.core.local.d1.hostile SEED COUNT direct|http`` writes a line of JSON before each
+statement and one after it, so that the last line names the statement that ended the process.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import resource
@@ -16,14 +17,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from vectorize_core.local.d1 import database as module
 from vectorize_core.local.d1.database import D1Database
 from vectorize_core.local.faults import ServiceFault
+from vectorize_core.local.server import BackgroundServer
 
 WORKERD = json.loads(Path(__file__).with_name("workerd.json").read_text())
 ACCEPTED = frozenset(WORKERD["functions"]["accepted"].split())
 STATEMENTS_PER_DATABASE = 40
-SECONDS = 0.5
+SECONDS = 0.25
 """Of a request here, instead of thirty."""
 
 SETUP = [
@@ -280,24 +284,69 @@ class Grammar:
         return sql[:at] + self._one("", "'", ";", "\0", "((", "/*", sql) + sql[at + length :]
 
 
-def main(seed: int, count: int) -> None:
+class Direct:
+    """Carries statements out in databases of this process."""
+
+    def __init__(self) -> None:
+        self._database = D1Database(None)
+
+    def anew(self) -> None:
+        """Begin with an empty database."""
+        self._database = D1Database(None)
+
+    def answer(self, sql: str, params: list[Any]) -> str:
+        """The text of a refusal, or "accepted"."""
+        try:
+            self._database.run([(sql, params)], bound_memory=True)
+        except ServiceFault as fault:
+            return fault.message
+        return "accepted"
+
+
+class OverHttp:
+    """Sends statements to a server in this process."""
+
+    def __init__(self) -> None:
+        self._server = BackgroundServer().start()
+        self._http = httpx.Client(trust_env=False, timeout=60)
+        self._number = 0
+
+    def anew(self) -> None:
+        """Begin with an empty database."""
+        self._number += 1
+
+    def answer(self, sql: str, params: list[Any]) -> str:
+        """The text of a refusal, or "accepted"."""
+        how = ("query", "raw")[len(sql) % 2]
+        answer = self._http.post(
+            f"{self._server.base_url}/accounts/fuzz/d1/database/d{self._number}/{how}",
+            json={
+                "sql": sql,
+                "params": [None if isinstance(p, bytes) else _as_json(p) for p in params],
+            },
+        )
+        if answer.is_success:
+            return "accepted"
+        return f"{answer.status_code} {answer.json()['errors'][0]['message']}"
+
+
+def main(seed: int, count: int, way: str) -> None:
     module.MAX_SECONDS = SECONDS
     grammar = Grammar(seed)
-    D1Database(None).run([("SELECT 1", ())], bound_memory=True)
-    idle, database = _memory(), D1Database(None)
+    databases = OverHttp() if way == "http" else Direct()
+    databases.answer("SELECT 1", [])
+    idle = _memory()
     for number in range(count):
         if number % STATEMENTS_PER_DATABASE == 0:
-            database = D1Database(None)
-            database.run([(sql, ()) for sql in SETUP], bound_memory=True)
+            databases.anew()
+            for sql in SETUP:
+                assert databases.answer(sql, []) == "accepted"
             _say(new=True)
         sql, params = grammar.statement()
         _say(sql=sql, params=[_as_json(value) for value in params])
-        started, answer = time.thread_time(), "accepted"
-        try:
-            database.run([(sql, params)], bound_memory=True)
-        except ServiceFault as fault:
-            answer = fault.message
-        _say(answer=answer[:300], seconds=time.thread_time() - started)
+        started = time.process_time()
+        answer = databases.answer(sql, params)
+        _say(answer=answer[:300], seconds=time.process_time() - started)
     _say(megabytes=(_memory() - idle) / 1_000)
 
 
@@ -321,4 +370,6 @@ def _say(**what: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    # Without waiting for what a server still has open.
+    os._exit(0)
