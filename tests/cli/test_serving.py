@@ -90,6 +90,56 @@ def test_serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         assert list(client.index("docs").list_ids()) == ["a"]
 
 
+ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals for another process")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_signal_ends_it_in_time_whatever_goes_on(sent: signal.Signals, tmp_path: Path) -> None:
+    with served("--data", str(tmp_path / "data")) as server:
+        with VectorizeClient(base_url=server.base_url) as client:
+            client.create_index("docs", dimensions=32)
+            client.index("docs").upsert([Vector("a", [1.0] * 32)])
+        root = server.base_url.removesuffix("/client/v4")
+        address = root.removeprefix("http://").split(":")
+        body = json.dumps({"sql": ENDLESS})
+        head = "POST /client/v4/accounts/local/d1/database/{}/query HTTP/1.1\r\nHost: x\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        halves = ["", "GET / HT", head.format("x"), head.format("x") + body[:9]]
+        raws = halves + [head.format(f"d{number}") + body for number in range(6)]
+        connections = [socket.create_connection((address[0], int(address[1]))) for _ in raws]
+        for connection, raw in zip(connections, raws, strict=True):
+            connection.sendall(raw.encode())
+        time.sleep(0.5)
+        began = time.monotonic()
+        server.process.send_signal(sent)
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - began < 5
+        for connection in connections:
+            connection.close()
+    with VectorizeClient.local(tmp_path / "data") as client:
+        assert list(client.index("docs").list_ids()) == ["a"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals for another process")
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    rules = tmp_path / "faults.json"
+    rules.write_text(json.dumps([{"delay": 60}]))
+    with served("--faults", str(rules)) as server:
+        root = server.base_url.removesuffix("/client/v4")
+        host, port = root.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.2)
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            assert server.process.poll() is None
+            began = time.monotonic()
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(10) == 128 + signal.SIGINT
+            assert time.monotonic() - began < 1
+
+
 def test_serve_as_json_and_with_switches() -> None:
     switches = ["--switch", "eq_null=missing", "--switch", "create-status=201"]
     switches += ["--switch", "process_delay=30", "--switch", "coerce_types=false"]

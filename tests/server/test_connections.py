@@ -277,6 +277,19 @@ def test_a_body_has_to_get_on(serve: Serve, monkeypatch: pytest.MonkeyPatch, dri
     assert peer.count() == 0
 
 
+@pytest.mark.parametrize("drips", [False, True], ids=["silent", "dripping"])
+def test_the_rest_of_a_body_that_was_refused_has_to_come_soon(serve: Serve, drips: bool) -> None:
+    peer = serve(head_timeout=0.3, token="secret")
+    with connected(peer, 1, upsert(1_000_000)) as (connection,):
+        assert read_answer(connection).startswith(b"HTTP/1.1 401")
+        started = time.monotonic()
+        while not is_closed(connection, 0.05):
+            assert time.monotonic() - started < 5
+            if drips:
+                with suppress(OSError):
+                    connection.sendall(b" ")
+
+
 def test_a_flood_of_requests_in_one_connection_holds_up_no_other(serve: Serve) -> None:
     peer = serve()
     peer.create()

@@ -93,6 +93,9 @@ class Connection(H11Protocol):
     def _watch_head(self) -> None:
         conn = cast("StrictConnection", self.conn)
         waits = conn.their_state is h11.IDLE and (self.cycle is None or conn.has_part)
+        if conn.their_state is h11.SEND_BODY:
+            # The rest of a body that was refused already.
+            waits = self.cycle is not None and self.cycle.response_complete
         if waits and not self.transport.is_closing():
             if self._head_timer is None:
                 self.begun = time.monotonic()

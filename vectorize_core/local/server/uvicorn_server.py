@@ -57,7 +57,10 @@ def serve(
         )
     app = create_app(settings)
     with listen(host, port) as listener:
-        run(app, listener, settings)
+        end = run(app, listener, settings)
+        if end is not None:
+            # The caller's program may go on.
+            end.cancel()
 
 
 def is_open_to_network(host: str) -> bool:
@@ -103,6 +106,8 @@ class Server(uvicorn.Server):
             )
         )
         self._app = app
+        self.end: threading.Timer | None = None
+        """What ends the process if it has not ended by then."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, at Ctrl-C or SIGTERM; end at once when it comes again."""
@@ -110,9 +115,9 @@ class Server(uvicorn.Server):
             os._exit(128 + sig)
         self.should_exit = True
         # Not even a thread that never ends holds it up. What is committed stays.
-        end = threading.Timer(END_SECONDS, os._exit, (128 + sig,))
-        end.daemon = True
-        end.start()
+        self.end = threading.Timer(END_SECONDS, os._exit, (128 + sig,))
+        self.end.daemon = True
+        self.end.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End long work, let short work end, and close all connections."""
@@ -124,16 +129,18 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
 
 
-def run(app: ASGIApp, listener: socket.socket, settings: Settings) -> None:
-    """Serve on ``listener`` until Ctrl-C or SIGTERM.
+def run(app: ASGIApp, listener: socket.socket, settings: Settings) -> threading.Timer | None:
+    """Serve on ``listener`` until Ctrl-C or SIGTERM, in a process that is to end then.
 
-    Raises VectorizeError if the server does not start.
+    Returns what ends it if it does not by itself. Raises VectorizeError if the server does not
+    start.
     """
     open_files.allow_more()
     server = Server(app, settings, seconds=2)
     server.run(sockets=[listener])
     if not server.started:
         raise VectorizeError("the server did not start; see its log")
+    return server.end
 
 
 class BackgroundServer:
