@@ -34,14 +34,14 @@ def _through(helper: sqlite3.Connection) -> Callable[..., Any]:
     def printf(*given: Any) -> Any:
         args = list(given)
         if args and isinstance(args[0], str):
-            args[0] = _bounded(args[0], args)
+            args[0] = _bounded(args[0], args, helper)
         marks = ", ".join("?" * len(args))
         return helper.execute(f"SELECT printf({marks})", args).fetchone()[0]
 
     return printf
 
 
-def _bounded(text: str, args: list[Any]) -> str:
+def _bounded(text: str, args: list[Any], helper: sqlite3.Connection) -> str:
     """The format with widths and precisions of at most `_MOST`, those in ``args`` too."""
     following, total = 1, 0
 
@@ -50,9 +50,9 @@ def _bounded(text: str, args: list[Any]) -> str:
         shorter = found[0]
         for number in found[1], found[2]:
             if number == "*":
-                if following < len(args) and isinstance(args[following], (int, float)):
-                    args[following] = max(-_MOST, min(args[following], _MOST))
-                    total += abs(int(args[following]))
+                if following < len(args):
+                    args[following] = _bounded_number(args[following], helper)
+                    total += abs(args[following])
                 following += 1
             elif number:
                 size = _MOST if len(number) > 6 else min(int(number), _MOST)
@@ -64,3 +64,10 @@ def _bounded(text: str, args: list[Any]) -> str:
         return shorter
 
     return _DIRECTIVE.sub(bound, text)
+
+
+def _bounded_number(value: Any, helper: sqlite3.Connection) -> int:
+    """What SQLite makes of an argument for a width: the last 32 bits of it as an integer."""
+    (number,) = helper.execute("SELECT CAST(? AS INTEGER)", (value,)).fetchone()
+    number = ((number or 0) + 2**31) % 2**32 - 2**31
+    return int(max(-_MOST, min(number, _MOST)))
