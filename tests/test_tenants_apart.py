@@ -600,3 +600,30 @@ async def test_broken_records_do_not_keep_the_store_from_the_others(
     await kind.delete(call, store, [v.id for v in others[:3]], wait=True)
     await kind.clear(call, store)
     assert await call(store, "count") == 0
+
+
+@both_stores
+@both_here
+@pytest.mark.covering(2)
+async def test_a_tenants_own_broken_record_is_counted_listed_and_deleted(
+    kind: Kind, call: Call, client: VectorizeClient
+) -> None:
+    store = kind.over(client, texts=SqliteTexts(), wait=True)
+    view, index = store.with_namespace("a"), client.index("docs")
+    await kind.add_rows(call, view, [("newer", LONG, {}), ("gone", LONG, {}), ("good", "t", {})])
+    (newer,) = index.get([layout.stored_id("a", "newer")])
+    extra = {"_vs": '{"v":99,"id":"newer"}'}
+    index.upsert([Vector(newer.id, newer.values, "a", {**(newer.metadata or {}), **extra})])
+    name = text_name("docs", layout.stored_id("a", "gone"), LONG)
+    run(store._records.texts.delete(client.connection.io(), "docs", [name]))
+    index.wait()
+    assert await call(view, "count") == 3
+    if kind is LANGCHAIN:
+        assert sorted(view.iter_ids()) == ["gone", "good", "newer"]
+    for row_id, error in (("newer", UnreadableRecordError), ("gone", MissingTextError)):
+        with pytest.raises(error, match=f"'{row_id}'"):
+            await kind.get(call, view, ["good", row_id])
+    await kind.delete(call, view, ["newer"])
+    assert [row[0] for row in await kind.get(call, view, ["newer", "good"])] == ["good"]
+    await kind.clear(call, view)
+    assert await call(view, "count") == 0

@@ -351,3 +351,18 @@ def test_only_an_embedded_service_can_be_asked() -> None:
     with pytest.raises(VectorizeError, match="embedded"):
         CountUncovered("docs", "p").request()
     assert GetByIds("docs", ("a",)).kind == CountUncovered("docs", "p").kind
+
+
+def test_what_is_known_of_tenants_is_bounded(place: Place) -> None:
+    index, _ = place()
+    create(index)
+    state = index.connection.state("docs")
+    state.coverage_of("first").covering.add("p")
+    assert state.uncertain(["p"], "first") == set()
+    assert state.uncertain(["p"], "other") == state.uncertain(["p"]) == {"p"}
+    for number in range(3_000):
+        state.coverage_of(f"{number}")
+    assert len(state.tenants) <= 1_000
+    state.coverage_of("first").covering.add("p")
+    state.forget_coverage("p")
+    assert state.uncertain(["p"], "first") == {"p"}
