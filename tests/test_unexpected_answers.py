@@ -213,3 +213,75 @@ async def test_an_index_that_was_not_made_as_asked_is_not_written_to(
     with pytest.raises(UnexpectedAnswerError, match=r"^CreateIndex\(docs\): "):
         await kind.add_rows(call, kind.over(client), ROWS)
     assert "upsert" not in lying.asked
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize(("lie", "where"), OF_QUERIES.values(), ids=OF_QUERIES)
+@pytest.mark.covering(1)
+async def test_a_delete_by_a_filter_deletes_nothing_that_is_not_certain(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying, lie: Lie, where: str
+) -> None:
+    store = await filled(kind, call, client, metadata_indexes={"half": "number"})
+    lying.lies["query"] = lie
+    with pytest.raises(UnexpectedAnswerError, match=rf"^Query\(docs\): .*{where}"):
+        await kind.delete_where(call, store, "half", 1)
+    assert client.index("docs").info().vector_count == len(ROWS)
+
+
+@both_ways
+@both_stores
+async def test_a_view_takes_no_match_of_another_tenant_and_does_not_name_it(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying
+) -> None:
+    view = kind.over(client).with_namespace("mine")
+    await kind.add_rows(call, view, ROWS)
+    theirs = {"namespace": "their name", "id": "their id", "metadata": {"text": "their text"}}
+    lying.lies["query"] = of_matches(lambda match: match.update(theirs))
+    with pytest.raises(UnexpectedAnswerError, match=r"matches\[2\].namespace is another") as caught:
+        await kind.search(call, view, "text 1")
+    assert "their" not in str(caught.value)
+
+
+INFOS: dict[str, Any] = {
+    "a number for the mutation": {"processedUpToMutation": 7},
+    "an empty mutation": {"processedUpToMutation": ""},
+    "no time": {"processedUpToDatetime": "soon"},
+    "a count in words": {"vectorCount": "seventy"},
+    "half a vector": {"vectorCount": 0.5},
+    "no dimensions": {"dimensions": True},
+}
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize("change", INFOS.values(), ids=INFOS)
+@pytest.mark.covering(1)
+async def test_a_wait_raises_what_is_wrong_with_the_state_of_the_index(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying, change: Any
+) -> None:
+    store = await filled(kind, call, client)
+    lying.lies["info"] = lambda result, _: {**result, **change}
+    # The same once more: nothing but the state tells whether reads see it.
+    with pytest.raises(UnexpectedAnswerError, match=rf"^GetInfo\(docs\): .*{next(iter(change))}"):
+        await kind.add_rows(call, store, ROWS, wait=True)
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize("kind_of_index", ["date", 1, None, ["number"]])
+@pytest.mark.covering(1)
+async def test_an_unknown_type_of_a_metadata_index_is_an_error(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying, kind_of_index: Any
+) -> None:
+    store = await filled(kind, call, client, metadata_indexes={"half": "number"})
+
+    def lie(result: Any, request: httpx.Request) -> Any:
+        if "metadataIndexes" in result:
+            result["metadataIndexes"][0]["indexType"] = kind_of_index
+        return result
+
+    lying.lies["list"] = lie
+    with pytest.raises(UnexpectedAnswerError, match=r"metadataIndexes\[0\].indexType is "):
+        await kind.delete_where(call, store, "half", 1)
+    assert client.index("docs").info().vector_count == len(ROWS)

@@ -276,6 +276,13 @@ WRONG: Final[Mapping[str, tuple[Script, Kind]]] = {
     "UTF-16": (answer(OK.decode().encode("utf-16")), UnexpectedAnswerError),
     "NUL in JSON": (answer(OK + b"\0"), UnexpectedAnswerError),
     "half of JSON": (answer(OK[:-9]), UnexpectedAnswerError),
+    "a number for a result": (answer(ok_body(7)), UnexpectedAnswerError),
+    "a text for a result": (answer(ok_body("done")), UnexpectedAnswerError),
+    "success in words": (answer(b'{"success": "true", "result": []}'), UnexpectedAnswerError),
+    "NaN": (
+        answer(b'{"success": true, "result": {"matches": [{"id": "a", "score": NaN}]}}'),
+        UnexpectedAnswerError,
+    ),
     "JSON in JSON in JSON": (answer(200_000 * b"["), UnexpectedAnswerError),
     "a number of a megabyte": (
         answer(b'{"success": true, "result": ' + 2**19 * b"9" + b"}"),

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Any
 
 import pytest
 
-from tests.core.helpers import ASYNC, SECRET, SYNC, Variant
+from tests.core.helpers import ASYNC, SECRET, SYNC, Variant, both_variants, settled
 from tests.core.transport.broken_answers import BIG, SLOW, WRONG
-from tests.core.transport.raw_server import RawServer
+from tests.core.transport.raw_server import RawServer, answer, ok_body
 from tests.nightly import sized
 from vectorize_core import (
+    ApiError,
     AsyncVectorizeClient,
     RequestTimeoutError,
     RetryPolicy,
+    UnexpectedAnswerError,
     Vector,
     VectorizeClient,
 )
@@ -155,3 +158,52 @@ async def test_what_is_no_answer_is_an_error_of_this_library(how: str) -> None:
             assert isinstance(error, expected), repr(error)
             assert not isinstance(error, RequestTimeoutError)
             assert SECRET not in str(error)
+
+
+PAGE = {"count": 1, "totalCount": 9, "isTruncated": True, "vectors": [{"id": "a"}]}
+EMPTY = {**PAGE, "count": 0, "vectors": []}
+LISTINGS: dict[str, Callable[[int], Any]] = {
+    "the same cursor": lambda n: {**PAGE, "nextCursor": "again"},
+    "two cursors in turn": lambda n: {**PAGE, "nextCursor": str(n % 2)},
+    "empty pages": lambda n: {**EMPTY, "nextCursor": str(n)},
+    "the same id": lambda n: {**PAGE, "nextCursor": str(n)},
+    "no cursor": lambda n: PAGE,
+}
+
+
+@pytest.mark.parametrize("how", LISTINGS)
+@both_variants
+async def test_a_listing_that_does_not_end_is_an_error(variant: Variant, how: str) -> None:
+    pages = count()
+    with RawServer(lambda _: answer(ok_body(LISTINGS[how](next(pages))))) as server:
+        used = client(variant, server, timeout=LONGER)
+        ids = used.index("docs").list_ids()
+        with over_in(LONGER + SLACK), pytest.raises(UnexpectedAnswerError):
+            _ = [i async for i in ids] if variant.is_async else list(ids)
+        await settled(used.aclose() if variant.is_async else used.close())
+    assert next(pages) <= 102
+
+
+LIMITS: dict[str, dict[str, str]] = {
+    "years": {"ratelimit": '"a";r=0;t=999999999'},
+    "ten thousand digits": {"ratelimit": f'"a";r=0;t={"9" * 10_000}', "retry-after": "9" * 10_000},
+    "raw bytes": {"ratelimit": '"\xff";r=\xb2;t=\xff', "date": "\xff", "retry-after": "\xff"},
+    "less than nothing": {"ratelimit": '"a";r=-1;t=-1', "ratelimit-policy": '"a";q=-1'},
+    "a point in time": {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1796000000"},
+    "no numbers": {"x-ratelimit-remaining": "nan", "x-ratelimit-reset": "inf"},
+    "a date far off": {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"},
+}
+
+
+@pytest.mark.parametrize("how", LIMITS)
+@pytest.mark.parametrize("status", ["200 OK", "429 Slower", "503 Later"])
+@both_variants
+async def test_absurd_headers_hold_nobody(variant: Variant, how: str, status: str) -> None:
+    with RawServer(lambda _: answer(ok_body([]), status, **LIMITS[how])) as server:
+        used = client(variant, server, timeout=LONGER)
+        with over_in(LONGER):
+            for _ in range(3):
+                with suppress(ApiError):
+                    assert await settled(used.list_indexes()) == ()
+        await settled(used.aclose() if variant.is_async else used.close())
+        assert len(server.requests) >= 2
