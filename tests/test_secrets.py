@@ -349,6 +349,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "a wrong timeout": {"account_id": "a", "api_token": TOKEN, "timeout": "x"},
     "a wrong client": {"account_id": "a", "api_token": TOKEN, "http_client": 5},
     "an address as the token": {"account_id": "a", "base_url": TOKEN, "api_token": TOKEN},
+    "a token as the account": {"account_id": TOKEN},
+    "a key as the e-mail address": {"account_id": "a", "email": KEY},
     "no address": {"account_id": "a", "api_token": TOKEN, "base_url": "nowhere"},
 }
 
@@ -365,6 +367,9 @@ def test_too_many_arguments() -> None:
     with pytest.raises(TypeError) as caught:
         VectorizeClient("account", TOKEN, KEY)  # type: ignore[misc]
     assert not places(caught.value, *SECRETS)
+    with pytest.raises(ConfigurationError) as failed:
+        VectorizeClient(TOKEN)
+    assert not places(failed.value, *SECRETS)
 
 
 ADDRESSES = [

@@ -7,8 +7,9 @@ from typing import Any, Final, Generic, NoReturn, TypeVar, overload
 
 T = TypeVar("T")
 
-SECRETS: Final = ("api_token", "api_key", "token", "base_url")
-"""Arguments that are hidden. A wrong ``base_url`` may hold a password; checked, it is shown."""
+SECRETS: Final = ("api_token", "api_key", "token", "account_id", "email", "base_url")
+"""Arguments that are hidden until they are checked: a wrong ``base_url`` may hold a password, and a
+token may be given in place of the account."""
 
 
 class Secret(Generic[T]):
