@@ -14,7 +14,7 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,7 @@ from vectorize_core import (
     VectorizeClient,
     VectorizeError,
 )
-from vectorize_core.behavior import Behavior
 from vectorize_core.local.server import BackgroundServer, Settings, environment
-from vectorize_core.pytest_plugin import LocalVectorize
 from vectorize_core.transport.deadline import AsyncStream, Deadline, SyncStream
 from vectorize_core.transport.network import find_proxy
 from vectorize_core.transport.tracebacks import FramesHidden
@@ -292,12 +290,6 @@ def test_a_request_that_breaks_off_while_it_is_sent(call: Call) -> None:
 
     with pytest.raises(httpcore.WriteError) as caught:
         finish(call, asend() if call is async_call else send())
-    assert not places(caught.value, *SECRETS)
-
-
-def test_wrong_settings_of_the_server_of_a_fixture() -> None:
-    with closing(LocalVectorize(Behavior())) as local, pytest.raises(ConfigurationError) as caught:
-        local.server(token=TOKEN, data="\0")
     assert not places(caught.value, *SECRETS)
 
 

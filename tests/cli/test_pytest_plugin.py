@@ -128,3 +128,19 @@ def test_markers_that_say_nothing(pytester: pytest.Pytester) -> None:
 
 def test_the_marker_is_listed(pytester: pytest.Pytester) -> None:
     outcomes(pytester, "", "--markers").stdout.fnmatch_lines(["@pytest.mark.vectorize(*"])
+
+
+def test_a_server_that_does_not_start_shows_no_token(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_TOKEN", "tok-OnlyHere")
+    source = """
+        import os
+
+        def test_server(vectorize_local):
+            vectorize_local.server(token=os.environ["A_TOKEN"], data="\\0")
+    """
+    result = outcomes(pytester, source, "-l")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no path: it holds a null character*"])
+    result.stdout.no_fnmatch_line("*tok-OnlyHere*")
