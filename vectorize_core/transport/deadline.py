@@ -165,19 +165,12 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has come, at least a byte; nothing at the end."""
         within = self._deadline.left(timeout, httpcore.ReadTimeout)
-        try:
-            return await self._stream.read(max_bytes, within)
-        except ssl.SSLError as error:
-            # httpcore lets it through.
-            raise httpcore.ReadError(str(error)) from error
+        return await self._stream.read(max_bytes, within)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of ``buffer``."""
         within = self._deadline.left(timeout, httpcore.WriteTimeout)
-        try:
-            await self._stream.write(buffer, within)
-        except ssl.SSLError as error:
-            raise httpcore.WriteError(str(error)) from error
+        await self._stream.write(buffer, within)
 
     async def aclose(self) -> None:
         """Close it."""

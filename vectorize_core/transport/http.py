@@ -258,7 +258,8 @@ _parsed = lru_cache(maxsize=256)(httpx.URL)
 
 
 _BROKEN = (httpx.InvalidURL, httpx.StreamError, OSError)
-"""What httpx, or a transport of the user's, lets through when a server breaks the rules."""
+"""What httpx, or a transport of the user's, lets through when a server breaks the rules: an
+`ssl.SSLError`, for one."""
 _API_PATH = "/client/v4"
 _NO_ROUTE = (None, 7000, 7003)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")

@@ -25,6 +25,7 @@ from tests.core.transport.test_broken_servers import (
     over_in,
 )
 from vectorize_core import (
+    BadRequestError,
     ConfigurationError,
     ConnectionFailedError,
     RequestTimeoutError,
@@ -40,6 +41,7 @@ from vectorize_core.transport.deadline import AsyncBackend, Deadline, SyncBacken
 from vectorize_core.transport.http_pool import AsyncConnection, Connection
 from vectorize_core.transport.io import run
 from vectorize_core.transport.timeouts import LEAST_SPEED, request_time
+from vectorize_core.transport.turns import NoTurnError
 
 QUERY = Query("docs", vector=[1.0] * 32, top_k=1)
 DRIPPING = SLOW["drips header lines"]
@@ -234,14 +236,15 @@ async def test_a_large_write_gets_through_a_slow_uplink(variant: Variant) -> Non
         await variant.close(used)
 
 
+@pytest.mark.parametrize("reads", [False, True])
 @both_variants
-async def test_a_server_that_does_not_read_is_given_up(
-    variant: Variant, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_that_reads_too_slowly_is_given_up(
+    variant: Variant, reads: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = Upsert("docs", LARGE.vectors * 16)
     size = len(b"".join(large.request().body))
     monkeypatch.setattr(timeouts, "LEAST_SPEED", 5 * size)
-    with RawServer(once(60.0), reads=False, speed=1) as server:
+    with RawServer(once(60.0), reads=reads, speed=size / 4) as server:
         with over_in(TIMEOUT + 0.2 + SLACK):
             error = await failure(variant, client(variant, server), large)
         assert isinstance(error, RequestTimeoutError)
@@ -289,12 +292,16 @@ async def test_a_first_attempt_has_its_own_time(variant: Variant) -> None:
 
 @both_variants
 async def test_who_waited_for_a_turn_has_what_is_left(variant: Variant) -> None:
-    with RawServer(SLOW["silent"]) as server:
-        used = client(variant, server, retry=RetryPolicy(0.6, 0.6), timeout=0.4)
+    answers = iter([answer(ok_body([])), [0.3, answer(b"{}", "400 No", connection="close")]])
+    with RawServer(lambda _: next(answers, [60.0])) as server:
+        used = client(variant, server, retry=RetryPolicy(0.6, 0.6), timeout=30.0)
         used.connection.turns._at_once = 1
+        # Opening a client takes its time, too.
+        assert await settled(used.list_indexes()) == ()
         with over_in(0.6 + SLACK):
-            for error in await failures(variant, used, [QUERY] * 4):
-                assert isinstance(error, ConnectionFailedError)
+            found = await failures(variant, used, [QUERY] * 3)
+            kinds = {type(error) for error in found}
+        assert kinds == {BadRequestError, RequestTimeoutError, NoTurnError}, found
         await variant.close(used)
 
 
