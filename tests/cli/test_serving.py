@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytest
 
 import vectorize_core
 from tests.cli.conftest import SECRET
+from tests.nightly import sized
 from vectorize_core import AuthenticationError, ServerError, Vector, VectorizeClient
 from vectorize_core.cli import serve
 from vectorize_core.local.server import Settings, uvicorn_server
@@ -119,6 +120,50 @@ def test_a_signal_ends_it_in_time_whatever_goes_on(sent: signal.Signals, tmp_pat
             connection.close()
     with VectorizeClient.local(tmp_path / "data") as client:
         assert list(client.index("docs").list_ids()) == ["a"]
+
+
+FEW_FILES = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+sys.argv = ["vectorize-stores", "serve", "--port", "0", "--data", sys.argv[1]]
+runpy.run_module("vectorize_core.cli", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such limit there")
+def test_where_few_files_may_be_open_neither_accounts_nor_connections_exhaust_them(
+    tmp_path: Path,
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", FEW_FILES, str(tmp_path / "data")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process, ExitStack() as stack:
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        base = next(filter(None, (re.search(r"http://\S+/v4", line) for line in process.stdout)))[0]
+        with httpx.Client(trust_env=False, verify=False, timeout=30) as http:
+            for number in range(sized(20, 200)):
+                account = f"{base}/accounts/a{number}"
+                body = {"name": "docs", "config": {"dimensions": 32, "metric": "cosine"}}
+                made = http.post(f"{account}/vectorize/v2/indexes", json=body)
+                assert made.status_code == 200, made.text
+                body = {"sql": "CREATE TABLE t (a)"}
+                made = http.post(f"{account}/d1/database/x/query", json=body)
+                assert made.status_code == 200, made.text
+        host, port = base.removeprefix("http://").removesuffix("/client/v4").split(":")
+        for _ in range(sized(300, 1_000)):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        with httpx.Client(trust_env=False, verify=False, timeout=30) as http:
+            for number in range(20):
+                listed = http.get(f"{base}/accounts/a{number}/vectorize/v2/indexes")
+                assert [index["name"] for index in listed.json()["result"]] == ["docs"]
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=10)
+        assert (process.returncode, err) == (0, "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals for another process")

@@ -22,7 +22,7 @@ from tests.server.helpers import (
     read_answer,
     record,
 )
-from vectorize_core.local.server import BackgroundServer, Settings
+from vectorize_core.local.server import BackgroundServer, Settings, parsing
 
 Serve = Callable[..., Peer]
 MOST = 100_000
@@ -290,6 +290,22 @@ def test_a_body_may_have_the_largest_size_and_no_more(serve: Serve) -> None:
     peer.result("POST", "/docs/upsert", content=body, kind=NDJSON)
     assert peer.fault("POST", "/docs/upsert", content=body + b"\n", kind=NDJSON)[0] == 413
     assert peer.count() == 1
+
+
+@pytest.mark.parametrize("text", [b"[],", b"{},", b"1,", b"[[]],"], ids=repr)
+def test_json_that_would_take_gigabytes_is_refused_unparsed(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    monkeypatch.setattr(parsing, "_MOST_VALUES", 10_000)
+    monkeypatch.setattr(parsing, "_MOST_CONTAINERS", 5_000)
+    peer = serve()
+    peer.create()
+    many = b'{"ids": [%b1], "id": "a"}' % (text * 11_000)
+    sent = {"content": many, "kind": "application/json"}
+    assert peer.fault("POST", "/docs/get_by_ids", **sent)[0] == 413
+    assert peer.send("POST", "~/getByIds", **sent).status_code == 413
+    assert peer.fault("POST", "/docs/upsert", content=many, kind=NDJSON)[0] == 413
+    assert peer.count() == 0
 
 
 def test_a_chunked_body_over_the_bound_is_refused(target: Peer) -> None:

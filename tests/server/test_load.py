@@ -97,7 +97,7 @@ class Load:
         chance = random.Random(number)
         api = f"{self.peer.base_url}/accounts/local"
         index = f"{api}/vectorize/v2/indexes/docs"
-        with httpx.Client(trust_env=False, timeout=30) as http:
+        with httpx.Client(trust_env=False, verify=False, timeout=30) as http:
             while not self.stop.wait(chance.uniform(0, 2 * PAUSE)):
                 key = f"{number}-{chance.randrange(50)}"
                 kind = chance.randrange(4)

@@ -20,7 +20,9 @@ HEAD_SECONDS: Final = 10.0
 """For a head to arrive, from its first byte on, or from the beginning of a connection."""
 MOST: Final = 1_000
 """Connections, where the process may have enough files open."""
-_PART_OF_FILES: Final = 0.5
+_PART_OF_FILES: Final = 0.4
+_PART_AT_ONCE: Final = 0.1
+_MOST_AT_ONCE: Final = 512
 UNREAD_SECONDS: Final = 15.0
 """In which a client has to read `LEAST_READ` bytes of an answer."""
 LEAST_READ: Final = 64_000
@@ -186,3 +188,11 @@ def bounded(head_seconds: float, most: int) -> type[Connection]:
     """The class of connections with these bounds, for uvicorn to make them."""
     bounds = {"head_seconds": head_seconds, "most": most}
     return type("Connection", (Connection,), bounds)
+
+
+def backlog() -> int:
+    """How many connections may be accepted before the first of them is looked at.
+
+    They count as open files too, and asyncio logs each one that cannot be accepted.
+    """
+    return open_files.share(_PART_AT_ONCE, _MOST_AT_ONCE)

@@ -28,6 +28,8 @@ _KINDS: Final = {
     list: "an array",
     dict: "an object",
 }
+_MOST_VALUES: Final = 10_000_000
+_MOST_CONTAINERS: Final = 2_000_000
 # Not splitlines(), which would make a list of all lines of a hundred megabytes.
 _LINE: Final = re.compile(rb"\S[^\n]*")
 
@@ -68,9 +70,22 @@ def _unquoted(body: bytes) -> bytes:
 def json_value(body: bytes) -> Any:
     """A body as JSON, whatever its content type."""
     try:
-        return orjson.loads(body)
+        return _loads(body)
     except orjson.JSONDecodeError as error:
         raise faults.unparsable_body("body", str(error)) from None
+
+
+def _loads(text: bytes) -> Any:
+    """JSON as Python's objects, which can take thirty times the memory of their text."""
+    if len(text) > _MOST_CONTAINERS and (
+        text.count(b",") > _MOST_VALUES or text.count(b"[") + text.count(b"{") > _MOST_CONTAINERS
+    ):
+        raise faults.refused(
+            f"a JSON text with more than {_MOST_VALUES:,} values, or {_MOST_CONTAINERS:,} arrays "
+            "and objects",
+            status=413,
+        )
+    return orjson.loads(text)
 
 
 def body_object(body: bytes) -> Mapping[str, Any]:
@@ -135,7 +150,7 @@ class _UnparsableError(Exception):
 
 def _vector(line: bytes) -> Vector:
     try:
-        record = orjson.loads(line)
+        record = _loads(line)
     except orjson.JSONDecodeError as error:
         raise _UnparsableError(str(error)) from None
     if not isinstance(record, dict):

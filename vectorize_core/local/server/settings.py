@@ -78,7 +78,7 @@ class Settings:
     head_timeout: float = 10.0
     """Seconds that a request's head may take to arrive."""
     max_connections: int = 1_000
-    """Open connections, at most half of the files that the process may have open; those that do
+    """Open connections, at most 40 % of the files that the process may have open; those that do
     nothing make room for new ones."""
     clock: Callable[[], float] = time.time
 

@@ -102,6 +102,7 @@ class Server(uvicorn.Server):
                 app,
                 http=connections.bounded(settings.head_timeout, settings.max_connections),
                 timeout_graceful_shutdown=seconds,
+                backlog=connections.backlog(),
                 **UVICORN_OPTIONS,
             )
         )
