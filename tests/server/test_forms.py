@@ -163,6 +163,7 @@ REFUSED = {
     ),
     "many parts": (KIND, form(part('form-data; name="vectors"'), *[part(None, b"")] * 100)),
     "NUL bytes": (KIND, b"\x00" * 100),
+    "many lines that begin like a delimiter": (KIND, form(part(None, b"\r\n--XyZa" * 1_001))),
 }
 
 
@@ -211,7 +212,7 @@ def test_a_large_form_takes_linear_time_and_one_copy(body: bytes) -> None:
         multipart.file_content(KIND, body)
     spent, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert spent < 0.5 + 0.1 * MB
+    assert spent < 0.5 + 0.01 * MB
     assert peak < len(body) + 1_000_000
 
 
@@ -233,7 +234,7 @@ bodies = st.lists(pieces | st.binary(max_size=4), max_size=30).map(b"".join)
 kinds = st.sampled_from([KIND, 'multipart/form-data; boundary="X\\"yZ"', "x; boundary*=a'b'XyZ"])
 
 
-@settings(max_examples=sized(150, 5_000), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sized(150, 2_000), suppress_health_check=[HealthCheck.too_slow])
 @given(
     kinds | st.text(st.characters(max_codepoint=255), max_size=60).map(lambda t: KIND + t), bodies
 )

@@ -1,8 +1,8 @@
 """Multipart forms: the one file in a body (RFC 7578).
 
 Clients give the file's field different names: `vectors`, `body`, or an empty one. The form is cut
-at its delimiters by searches of the whole body, so that 100 MB of what looks like delimiters take
-no loop of Python. Nothing but the file is copied.
+at its delimiters by plain searches of the whole body, and what they find is bounded. So 100 MB take
+no long loop, and hold up no other thread. Nothing but the file is copied.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ FIELD: Final = "vectors"
 MOST_PARTS: Final = 100
 MOST_HEADER_BYTES: Final = 2_048
 """Of a part's headers together. What parses them takes quadratic time."""
+MOST_OTHER_LINES: Final = 1_000
+"""That begin like a delimiter and are none."""
 _MOST_BOUNDARY: Final = 200
 _PLAIN: Final = ("7bit", "8bit", "binary")
+_REST: Final = re.compile(rb"(--)?[ \t]{0,100}(?=\r?\n|\Z)")
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
 _FIRST_LINE: Final = re.compile(rb"\s*--([^\r\n]+?)[ \t]*\r?\n")
 
@@ -77,25 +80,41 @@ def _chosen(parts: Sequence[_Part]) -> _Part:
 
 def _parts(body: bytes, boundary: bytes) -> Iterator[_Part]:
     # What comes before the first delimiter and after the last one does not count (RFC 2046).
-    line = rb"--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)"
-    next_line = re.compile(rb"\n" + line)
-    found = re.match(line, body) or next_line.search(body)
-    if found is None:
-        raise _unreadable("its boundary is not that of its Content-Type")
-    count = 0
-    while not found[1]:
-        after = next_line.search(body, found.end())
-        if after is None:
-            raise _unreadable("it breaks off before its closing boundary")
-        count += 1
-        if count > MOST_PARTS:
-            raise _unreadable(f"it has more than {MOST_PARTS} parts")
-        # The line break before a delimiter belongs to the delimiter.
-        end = after.start() - (body[after.start() - 1 : after.start()] == b"\r")
-        yield _part(body, found.end(), max(end, found.end()))
-        found = after
+    begun, count = None, 0
+    for start, end, is_last in _delimiters(body, b"--" + boundary):
+        if begun is not None:
+            count += 1
+            if count > MOST_PARTS:
+                raise _unreadable(f"it has more than {MOST_PARTS} parts")
+            # The line break before a delimiter belongs to the delimiter.
+            before = start - (2 if body[start - 2 : start] == b"\r\n" else 1)
+            yield _part(body, begun, max(before, begun))
+        begun = end
+        if is_last:
+            break
+    else:
+        raise _unreadable(
+            "its boundary is not that of its Content-Type"
+            if begun is None
+            else "it breaks off before its closing boundary"
+        )
     if count == 0:
         raise _unreadable("it has no parts")
+
+
+def _delimiters(body: bytes, mark: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Where each delimiter starts and ends, and whether it is the last; ``mark`` begins them."""
+    other_lines = 0
+    start = 0 if body.startswith(mark) else body.find(b"\n" + mark) + 1 or -1
+    while start >= 0:
+        rest = _REST.match(body, start + len(mark))
+        if rest is not None:
+            yield start, rest.end(), rest[1] is not None
+        else:
+            other_lines += 1
+            if other_lines > MOST_OTHER_LINES:
+                raise _unreadable("its boundary begins many lines of the file")
+        start = body.find(b"\n" + mark, start + len(mark)) + 1 or -1
 
 
 def _part(body: bytes, start: int, end: int) -> _Part:
