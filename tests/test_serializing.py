@@ -34,7 +34,9 @@ def shown(kind: Kind, store: Any) -> list[str]:
     else:
         things += [store.to_dict(), store.to_json(), store.model_dump(), store.model_dump_json()]
         things += [dict(store), store.model_json_schema(), store.__getstate__()]
-        things += [vars(part) for part in (store.client, store.aclient, store.client.connection)]
+        if not store.bound:
+            parts = (store.client, store.aclient, store.client.connection)
+            things += [vars(part) for part in parts]
         things.append(store.__pydantic_private__)
     return [str(store), *map(repr, things), *map(repr, pickles)]
 
