@@ -598,3 +598,29 @@ def test_a_plan_says_what_it_will_do_and_cost(bulk: Index) -> None:
     assert 20 <= thousand.estimated_requests <= 30
     everything = index.explain_filter({"s": {"$like": "%"}}, None)
     assert MANY / 100 <= everything.estimated_requests <= everything.most_requests
+
+
+class Shuffling(Recorder):
+    """Gives the matches of every query in any order."""
+
+    chance = random.Random(7)
+
+    def send(self, op: Op[Any], /) -> Any:
+        answer = super().send(op)
+        if isinstance(op, Query):
+            matches = list(answer.result.matches)
+            self.chance.shuffle(matches)
+            answer = answer._replace(result=QueryResult(len(matches), tuple(matches)))
+        return answer
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("k", [1, 20, 100, 101, 150, 229])
+def test_the_order_of_an_answer_is_not_relied_on(indexes: Indexes, number: int, k: int) -> None:
+    index, metric = indexes(number)
+    connection = copy.copy(index.connection)
+    connection.executor = Shuffling(index.connection.executor)
+    matches = Index(connection, index.name).query(QUERY, k)
+    check_best(matches, ODD, metric, k)
+    scores = [match.score for match in matches]
+    assert scores == sorted(scores, reverse=metric == "cosine")
