@@ -23,6 +23,7 @@ MOST: Final = 1_000
 _PART_OF_FILES: Final = 0.4
 _PART_AT_ONCE: Final = 0.1
 _MOST_AT_ONCE: Final = 512
+FRESH_SECONDS: Final = 0.2
 UNREAD_SECONDS: Final = 15.0
 """In which a client has to read `LEAST_READ` bytes of an answer."""
 LEAST_READ: Final = 64_000
@@ -118,13 +119,26 @@ class Connection(H11Protocol):
         open_ = [each for each in self.connections if not each.transport.is_closing()]
         if len(open_) <= open_files.share(_PART_OF_FILES, self.most):
             return True
-        others = [each for each in cast("list[Connection]", open_) if each is not self]
-        for kind in ("head", "idle", "body"):
-            idle = [other for other in others if other.waits_for == kind]
-            if idle:
-                min(idle, key=lambda other: other.begun).transport.abort()
-                return True
-        return False
+        now = time.monotonic()
+        victims = [
+            (rank, other.begun, other)
+            for other in cast("list[Connection]", open_)
+            if other is not self and (rank := other.rank(now)) is not None
+        ]
+        if not victims:
+            return False
+        min(victims, key=lambda each: each[:2])[2].transport.abort()
+        return True
+
+    def rank(self, now: float) -> int | None:
+        """How soon it makes room for another one; None if it is busy.
+
+        A head comes with its connection, or it is a slow one.
+        """
+        waits_for = self.waits_for
+        if waits_for == "head" and now - self.begun < FRESH_SECONDS:
+            return 3
+        return {"head": 0, "idle": 1, "body": 2}.get(waits_for)
 
     # What goes out
 
