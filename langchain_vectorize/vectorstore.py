@@ -71,6 +71,7 @@ from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, R
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.scoring import choose_diverse
+from vectorize_core.secret import revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
@@ -280,7 +281,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
 
         The options are the arguments of the constructor.
         """
-        return cls(embedding, path=path, **options)
+        return cls(embedding, path=path, **revealed(options))
 
     def with_namespace(self, namespace: str) -> Self:
         """A view of this store for one tenant; it reaches no document of another namespace.
@@ -322,7 +323,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
 
         It never creates the index. If it is missing, the first call raises `IndexNotFoundError`.
         """
-        return cls(embedding, index_name=index_name, create_index=False, **options)
+        return cls(embedding, index_name=index_name, create_index=False, **revealed(options))
 
     @classmethod
     def from_texts(  # type: ignore[override]
@@ -335,7 +336,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[FromTextsOptions],
     ) -> Self:
         """A new store with these texts added; the options are the constructor's arguments."""
-        store = cls(embedding, **options)
+        store = cls(embedding, **revealed(options))
         store.add_texts(texts, metadatas, ids=ids)
         return store
 
@@ -350,7 +351,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[FromTextsOptions],
     ) -> Self:
         """`from_texts`, awaited."""
-        store = cls(embedding, **options)
+        store = cls(embedding, **revealed(options))
         await store.aadd_texts(texts, metadatas, ids=ids)
         return store
 
@@ -364,7 +365,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[FromDocumentsOptions],
     ) -> Self:
         """A new store with these documents added; the options are the constructor's arguments."""
-        store = cls(embedding, **options)
+        store = cls(embedding, **revealed(options))
         store.add_documents(documents, ids=ids)
         return store
 
@@ -378,7 +379,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[FromDocumentsOptions],
     ) -> Self:
         """`from_documents`, awaited."""
-        store = cls(embedding, **options)
+        store = cls(embedding, **revealed(options))
         await store.aadd_documents(documents, ids=ids)
         return store
 

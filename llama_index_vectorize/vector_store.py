@@ -51,7 +51,7 @@ from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
-from vectorize_core.secret import hidden
+from vectorize_core.secret import hidden, revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
@@ -332,7 +332,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         **settings: Unpack[StoreSettings],
     ) -> Self:
         """The constructor, under the name that it has in other stores of LlamaIndex."""
-        return cls(index_name, path=path, **settings)
+        return cls(index_name, path=path, **revealed(settings))
 
     @classmethod
     def local(
@@ -342,7 +342,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         **settings: Unpack[StoreSettings],
     ) -> Self:
         """A store over an embedded Vectorize: the constructor with a default for ``path``."""
-        return cls(index_name, path=path, **settings)
+        return cls(index_name, path=path, **revealed(settings))
 
     @classmethod
     def from_dict(  # type: ignore[override]
@@ -353,7 +353,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         ``options`` replace what ``data`` holds, and give what it cannot hold, such as ``texts=``.
         """
         # Some keep a token in it too, which no frame may show.
-        return cls(**{**hidden(data).reveal(), **options})
+        return cls(**{**hidden(data).reveal(), **revealed(options)})
 
     @property
     def client(self) -> Index:

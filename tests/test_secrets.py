@@ -364,6 +364,34 @@ def test_too_many_arguments() -> None:
     assert not places(failed.value, *SECRETS)
 
 
+@pytest.mark.parametrize("method", ["from_texts", "from_existing_index", "local", "from_params"])
+def test_a_subclass_is_given_the_secret_and_our_frames_do_not_show_it(method: str) -> None:
+    kind = LLAMA_INDEX if method == "from_params" else LANGCHAIN
+    given: list[str] = []
+
+    class Mine(kind.store):  # type: ignore[name-defined,misc]
+        def __init__(self, *args: Any, mine: int, **options: Any) -> None:
+            given.append(options["api_token"])
+            super().__init__(*args, mine=mine, **options)
+
+    positional = {"from_texts": [["a"], Embedder()], "from_existing_index": ["docs", Embedder()]}
+    with pytest.raises(TypeError, match="mine") as caught:
+        getattr(Mine, method)(*positional.get(method, [Embedder()]), api_token=TOKEN, mine=1)
+    assert given == [TOKEN]
+    assert not places(caught.value, *SECRETS)
+
+
+@both_stores
+def test_a_pickle_that_cannot_be_opened(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = kind.make(index_name="docs", account_id="a", api_token=TOKEN, base_url="https://host")
+    data = pickle.dumps(store)
+    for wrong in (f"{TOKEN} x", f"{TOKEN}é"):
+        monkeypatch.setenv("CLOUDFLARE_API_TOKEN", wrong)
+        with pytest.raises(ConfigurationError, match="token has a space") as caught:
+            pickle.loads(data)
+        assert not places(caught.value, *SECRETS)
+
+
 ADDRESSES = [
     f"https://user:{PASSWORD}@host/client/v4",
     f"https://user:{PASSWORD} word@host",

@@ -80,12 +80,10 @@ def _checked(
     first_secret = next((i for i, name in enumerate(positional) if name in _HIDDEN), None)
 
     def check(owner: Any, given: dict[str, Any]) -> None:
-        if made is not None and owner.__init__ is not made.__init__:  # type: ignore[misc]
-            # The constructor of a subclass may take more, and checks that itself. It may also want
-            # the secrets as they are.
-            return
         if not _HIDDEN.isdisjoint(given):
             hide(given, _HIDDEN)
+        if made is not None and owner.__init__ is not made.__init__:  # type: ignore[misc]
+            return  # The constructor of a subclass may take more, and checks that itself.
         unknown = [name for name in given if name not in known()]
         if unknown:
             # A secret may stand under a wrong name.

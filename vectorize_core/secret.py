@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Final, Generic, NoReturn, TypeVar, overload
 
 T = TypeVar("T")
@@ -55,3 +55,11 @@ def hide(arguments: MutableMapping[str, Any], names: Iterable[str] = SECRETS) ->
     for name in names:
         if name in arguments:
             arguments[name] = hidden(arguments[name])
+
+
+def revealed(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """``arguments`` as they were given, for a constructor: it hides them, or is not ours."""
+    return {
+        name: value.reveal() if isinstance(value, Secret) else value
+        for name, value in arguments.items()
+    }
