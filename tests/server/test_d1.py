@@ -257,3 +257,41 @@ def test_a_long_statement_breathes_and_what_that_raises_ends_it() -> None:
         database.run([(ENDLESS, ())], breathe)
     assert len(breaths) == 5
     assert database.run([("SELECT 1", ())])[0][1] == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"sql": "SELECT 1;" * 10_001}, "more than 10000 statements"),
+        ({"batch": [{"sql": "SELECT 1"}] * 10_001}, "more than 10000 statements"),
+        ({"sql": "x" * 2_000_001}, "longer than 2000000 characters"),
+        ({"batch": [{"sql": "x " * 60_000}] * 20}, "longer than 2000000 characters"),
+    ],
+)
+def test_a_request_of_too_many_statements_is_refused(texts: D1, body: Any, said: str) -> None:
+    status, _, message = fault_of(texts.send(body))
+    assert status == 400
+    assert said in message
+
+
+@pytest.mark.parametrize("sql", ["", " ; ;", "-- nothing", "/* not closed"])
+def test_a_text_without_a_statement_is_refused(texts: D1, sql: str) -> None:
+    status, code, message = texts.fault(sql)
+    assert (status, code) == (400, 7500)
+    assert "holds no statement" in message
+
+
+def test_a_text_that_is_not_utf8_comes_as_d1_writes_it(texts: D1) -> None:
+    assert texts.rows("SELECT CAST(x'61ff62' AS TEXT) AS a") == [{"a": "a\ufffdb"}]
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("INSERT INTO t VALUES ('a', 1), ('a', 2)", f"UNIQUE constraint failed: t.id: {UNIQUE}"),
+        ("PRAGMA journal_mode", "not authorized: SQLITE_AUTH"),
+        ("SELECT zeroblob(3000000)", "string or blob too big: SQLITE_TOOBIG"),
+    ],
+)
+def test_errors_are_named_as_d1_names_them(texts: D1, sql: str, said: str) -> None:
+    assert texts.fault(sql) == (400, 7500, said)

@@ -19,6 +19,8 @@ from vectorize_core.local.server import parsing, responses
 from vectorize_core.local.server.endpoints import Call, Handler, RequestReader
 
 MAX_STATEMENTS: Final = 10_000
+MAX_SQL: Final = 2_000_000
+"""Characters in all statements of a request, so that splitting them takes a second at most."""
 PREFIX: Final = "/client/v4/accounts/{account}/d1/database/{database}"
 
 
@@ -51,17 +53,22 @@ def routes(reader: RequestReader) -> Sequence[Route]:
 def _statements(body: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
     batch = parsing.field(body, "batch", list)
     statements: list[tuple[str, list[Any]]] = []
+    length = 0
     for given in [body] if batch is None else batch:
         if not isinstance(given, dict):
             raise faults.unparsable_body("batch", "expected objects")
         sql, params = parsing.field(given, "sql", str), parsing.field(given, "params", list) or []
         if sql is None:
             raise faults.unparsable_body("sql", "expected a string")
+        length += len(sql)
         if any(isinstance(value, (list, dict)) for value in params):
             raise faults.unparsable_body("params", "expected plain values")
+        if length > MAX_SQL:
+            raise faults.refused(f"the SQL of a request is longer than {MAX_SQL} characters")
         parts = list(islice(split(sql), MAX_STATEMENTS + 1 - len(statements)))
         if not parts:
-            raise ServiceFault(400, 7500, "SQL code did not contain a statement.")
+            text = f"{faults.MARK}the text holds no statement: SQLITE_ERROR"
+            raise ServiceFault(400, 7500, text)
         if len(parts) > 1 and params:
             raise faults.unparsable_body("params", "expected a single statement")
         statements += [(part, params) for part in parts]

@@ -10,7 +10,6 @@ import json
 import os
 import random
 import re
-import resource
 import sqlite3
 import sys
 import time
@@ -358,7 +357,11 @@ def _as_json(value: Any) -> Any:
 
 
 def _memory() -> int:
-    """The most that this process ever had in memory, in kilobytes."""
+    """The most that this process ever had in memory, in kilobytes; not known on Windows."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (
         1_000 if sys.platform == "darwin" else 1
     )
