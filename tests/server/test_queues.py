@@ -14,8 +14,9 @@ import pytest
 
 from tests.server.helpers import NDJSON, ONES, Peer, lines, record
 from vectorize_core.local import service as service_module
-from vectorize_core.local.server import BackgroundServer, Settings, long_sql
+from vectorize_core.local.server import BackgroundServer, Settings, long_sql, traffic
 from vectorize_core.local.server.lanes import Lane, Usage
+from vectorize_core.local.server.traffic import Traffic
 
 Serve = Callable[..., Peer]
 ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
@@ -270,3 +271,71 @@ def test_usage_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5_000):
         usage.add(number, 1.0)
     assert len(usage._seconds) <= 1_000
+
+
+def test_a_call_that_was_slow_waits_with_the_slow_ones_next_time(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes: list[str] = []
+    lane = Traffic._lane
+
+    def chosen(self: Traffic, method: str, path: str, body: bytes) -> Lane:
+        found = lane(self, method, path, body)
+        lanes.append(next(name for name, value in vars(self).items() if value is found))
+        return found
+
+    monkeypatch.setattr(Traffic, "_lane", chosen)
+    peer = serve()
+    peer.create()
+    peer.write(record("a"))
+    peer.query()
+    monkeypatch.setattr(traffic, "SLOW", -1.0)
+    peer.query()
+    monkeypatch.setattr(traffic, "SLOW", 1e9)
+    peer.query()
+    peer.query()
+    assert peer.count() == 1
+    peer.send("POST", "/docs/upsert", content=b"\n" * 2_000_000, kind=NDJSON)
+    expected = ["_writes", "_writes", "_reads", "_reads", "_long", "_reads", "_reads", "_long"]
+    assert lanes == expected
+
+
+def test_searches_that_take_long_hold_up_no_others(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = service_module.Service.query
+
+    def slow(self: Any, name: str, **options: Any) -> Any:
+        until = time.thread_time() + (0.15 if name == "large" else 0.0)
+        while time.thread_time() < until:
+            pass
+        return query(self, name, **options)
+
+    monkeypatch.setattr(service_module.Service, "query", slow)
+    peer = serve()
+    peer.create("large")
+    peer.create()
+    stop = threading.Event()
+
+    def search() -> None:
+        each = Peer(peer.base_url)
+        while not stop.is_set():
+            each.send("POST", "/large/query", {"vector": ONES})
+        each.close()
+
+    threads = [threading.Thread(target=search) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.5)
+        took = []
+        for _ in range(10):
+            started = time.monotonic()
+            peer.query()
+            took.append(time.monotonic() - started)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    # In one line with those that take long, each would wait for two of them or more.
+    assert sorted(took)[5] < 0.3
