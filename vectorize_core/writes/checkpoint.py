@@ -208,8 +208,8 @@ class _Error(Checkpoint):
             return False
         if self.ids and self.ids[position] != record_id:
             raise CheckpointMismatchError(
-                f"resume= is the error of another input: its record {position} is not "
-                f"{record_id!r}, as here"
+                f"resume= is the error of another input: its record {position} is "
+                f"another one than {record_id!r}"
             )
         if self._known(position) not in (0, digest):
             raise CheckpointMismatchError(

@@ -181,7 +181,7 @@ def test_another_input_is_refused_at_once(
     with pytest.raises(InvalidInputError, match="written for another input: its record 0"):
         store.add_texts(other_texts, ids=other_ids, resume=path)
     if named:
-        with pytest.raises(InvalidInputError, match="record 0 is 'id-0', here it is 'other'"):
+        with pytest.raises(InvalidInputError, match="record 0 is another one than 'other'"):
             store.add_texts(other_texts, ids=other_ids, resume=caught.value)
     assert len(embedded(embedder)) == before
 
