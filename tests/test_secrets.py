@@ -127,12 +127,18 @@ def page(request: RawRequest) -> bytes:
     return answer(f"{request.headers.get('authorization')} {dict(request.headers)}".encode())
 
 
+def repeated_in_headers(request: RawRequest) -> bytes:
+    said = " ".join(request.headers.values())
+    return answer(refused(429).partition(b"\r\n\r\n")[2], "429 No", cf_ray=said, ratelimit=said)
+
+
 FAILURES: dict[str, tuple[Any, type[Exception]]] = {
     "401": (refused(401), AuthenticationError),
     "403": (refused(403), AuthenticationError),
     "429": (refused(429), RateLimitError),
     "500": (refused(500), ServerError),
     "repeated": (repeated, BadRequestError),
+    "repeated in headers": (repeated_in_headers, RateLimitError),
     "a page": (page, UnexpectedAnswerError),
     "no result": (answer(ok_body({"x": 1})), UnexpectedAnswerError),
     "slow": (lambda _: iter([5.0]), RequestTimeoutError),
@@ -272,6 +278,20 @@ def test_an_error_that_was_being_handled_keeps_its_frames(call: Call) -> None:
     assert "handle" in [entry.name for entry in cause.traceback]
     after = pytest.ExceptionInfo.from_exception(earlier.value)
     assert len(after.traceback) > frames
+
+
+@both_ways
+def test_a_header_of_an_injected_client_that_cannot_be_sent(call: Call) -> None:
+    headers = {"X-Own": f"{TOKEN}\n"}
+    clients: dict[str, Any] = {
+        "http_client": httpx.Client(headers=headers),
+        "async_http_client": httpx.AsyncClient(headers=headers),
+    }
+    with RawServer(answer(ok_body([]))) as server:
+        work = of_a_client(call, base_url=server.base_url, api_token=TOKEN, **clients)
+        with pytest.raises(ConnectionFailedError, match="Illegal header value") as caught:
+            finish(call, work)
+    assert not places(caught.value, *SECRETS)
 
 
 @both_ways

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -49,6 +49,15 @@ class Credentials:
             if len(secret.reveal()) >= _LONG_ENOUGH:
                 content = content.replace(secret.reveal().removeprefix("Bearer ").encode(), b"***")
         return content
+
+    def headers_without_secrets(
+        self, headers: Sequence[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]] | None:
+        """Headers of an answer, without what they repeat; None if they repeat nothing."""
+        said = b"\n".join(value for _, value in headers)
+        if self.without_secrets(said) == said:
+            return None
+        return [(name, bytes(self.without_secrets(value))) for name, value in headers]
 
     def __reduce__(self) -> tuple[object, ...]:
         find = partial(find_credentials, account_id=self.account_id, base_url=self.base_url)

@@ -32,7 +32,7 @@ from vectorize_core.transport.io import each
 from vectorize_core.transport.loopback import is_ip_address, is_loopback
 from vectorize_core.transport.network import certificates
 from vectorize_core.transport.timeouts import RequestTime, request_time
-from vectorize_core.transport.tracebacks import FramesHidden
+from vectorize_core.transport.tracebacks import FramesHidden, without_value
 from vectorize_core.transport.workers import is_shutting_down
 
 T = TypeVar("T")
@@ -169,7 +169,7 @@ class HttpExecutor:
     def _unanswered(
         self, op: Op[Any], error: Exception, allowed: RequestTime
     ) -> ConnectionFailedError:
-        text, url = str(error) or type(error).__name__, self.credentials.base_url
+        text, url = without_value(str(error)) or type(error).__name__, self.credentials.base_url
         proxy = self._clients.proxy
         if isinstance(error, httpx.ProxyError):
             # It answers, and says no; only its own failures pass.
@@ -194,17 +194,22 @@ class HttpExecutor:
         return ConnectionFailedError(f"{op}: the connection to {url} broke: {text}")
 
     def _read(self, op: Op[T], response: httpx.Response, body: Secret[Body]) -> Answer[T]:
-        if response.has_redirect_location:
-            # A server may redirect to an address with a password.
-            response.headers["Location"] = shown_address(response.headers["Location"])
+        self._clean_headers(response)
         try:
             return self._parse(op, response, body.reveal())
         except VectorizeError:
             harmless = self.credentials.without_secrets(body.reveal())
             if harmless == body.reveal():
                 raise
-        # It sent the secret back, which is in the error so far.
         return self._parse(op, response, harmless)
+
+    def _clean_headers(self, response: httpx.Response) -> None:
+        """Take the secret out of headers that repeat it, and a password out of a redirect."""
+        harmless = self.credentials.headers_without_secrets(response.headers.raw)
+        if harmless is not None:
+            response.headers = httpx.Headers(harmless)
+        if response.has_redirect_location:
+            response.headers["Location"] = shown_address(response.headers["Location"])
 
     def _parse(self, op: Op[T], response: httpx.Response, body: Body) -> Answer[T]:
         try:

@@ -41,9 +41,17 @@ class FramesHidden:
                 continue
             seen.add(id(one))
             one.__traceback__ = _without_carriers(one.__traceback__)
+            said = one.args[0] if one.args else None
+            if isinstance(said, str) and without_value(said) != said:
+                one.args = (without_value(said),)
             if isinstance(one, BaseExceptionGroup):
                 left += one.exceptions
             left += filter(None, (one.__cause__, one.__context__))
+
+
+def without_value(text: str) -> str:
+    """What h11 says of a header that cannot be sent, without its value."""
+    return text.partition(" b'")[0] if text.startswith("Illegal header value") else text
 
 
 def _without_carriers(traceback: TracebackType | None) -> TracebackType | None:
