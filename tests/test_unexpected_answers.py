@@ -104,7 +104,7 @@ def others(result: Any, _: httpx.Request) -> Any:
 
 OF_GETS: dict[str, tuple[Lie, str]] = {
     "7 values of 32": (shorter, f"7 values, and the index has {DIMENSIONS}"),
-    "others": (others, "one of the ids that were asked for"),
+    "others": (others, "none of those that were asked for"),
     "twice": (lambda result, _: result[:1] * 2, "like that of"),
     "nothing": (lambda _, request: None, "result is missing"),
 }

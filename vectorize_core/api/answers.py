@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -120,7 +120,7 @@ def read_query(
     if len(entries) > top_k:
         raise UnexpectedAnswerError(f"{len(entries)} matches, where {top_k} were asked for")
     matches: list[Match] = []
-    values_of: list[list[Any]] = []
+    values_of: dict[int, list[Any]] = {}
     arrays: list[Values] = []
     for at, entry in enumerate(entries):
         if type(entry) is not dict:
@@ -141,7 +141,7 @@ def read_query(
         if values is not None:
             array = _values(values, f"matches[{at}].values", dimensions)
             dimensions = len(array)
-            values_of.append(values)
+            values_of[at] = values
             arrays.append(array)
         elif return_values:
             raise _wrong(f"matches[{at}].values", values, "the values, which were asked for")
@@ -160,8 +160,11 @@ def read_vectors(result: Any, ids: Collection[str]) -> tuple[Vector, ...]:
         entry = _object(found, f"result[{at}]")
         vector_id, metadata = entry.get("id"), entry.get("metadata")
         namespace = entry.get("namespace")
-        if type(vector_id) is not str or vector_id not in ids:
-            raise _wrong(f"result[{at}].id", vector_id, "one of the ids that were asked for")
+        if type(vector_id) is not str:
+            raise _wrong(f"result[{at}].id", vector_id, "the id of a vector")
+        if vector_id not in ids:
+            # It may be somebody else's.
+            raise UnexpectedAnswerError(f"result[{at}].id is none of those that were asked for")
         if namespace is not None and type(namespace) is not str:
             raise _other_namespace(namespace, f"result[{at}].namespace")
         if metadata is not None:
@@ -170,7 +173,8 @@ def read_vectors(result: Any, ids: Collection[str]) -> tuple[Vector, ...]:
         dimensions = len(values)
         vectors.append(Vector(vector_id, values, namespace, metadata))
     _check_unique([vector.id for vector in vectors], "result")
-    _check_numbers([entry["values"] for entry in entries], [v.values for v in vectors], "result")
+    values_of = {at: entry["values"] for at, entry in enumerate(entries)}
+    _check_numbers(values_of, [vector.values for vector in vectors], "result")
     return tuple(vectors)
 
 
@@ -305,9 +309,12 @@ def _whole(value: Any, place: str, *, least: int = 0, most: int = _MOST) -> int:
 
 
 def _number(value: Any, place: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not abs(value) < math.inf:
         raise _wrong(place, value, "a finite number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise _wrong(place, value, "a finite number") from None
 
 
 def _time(value: Any, place: str) -> datetime | None:
@@ -385,7 +392,7 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < _TOO_LARGE
 
 
-def _check_numbers(values: Sequence[list[Any]], arrays: Sequence[Values], place: str) -> None:
+def _check_numbers(values: Mapping[int, list[Any]], arrays: Sequence[Values], place: str) -> None:
     """No boolean among the values, which Python takes for 0 and 1, and none that is infinite.
 
     To look at the type of each would take as long as to read them, so only where a 0 or 1 is.
@@ -398,8 +405,8 @@ def _check_numbers(values: Sequence[list[Any]], arrays: Sequence[Values], place:
         and np.isfinite(read).all()
     ):
         return
-    for at, some in enumerate(values):
-        if not set(map(type, some)) <= {float} or not np.isfinite(arrays[at]).all():
+    for (at, some), array in zip(values.items(), arrays, strict=True):
+        if not set(map(type, some)) <= {float} or not np.isfinite(array).all():
             for n, value in enumerate(some):
                 if not _is_number(value):
                     raise _wrong(f"{place}[{at}].values[{n}]", value, "a number of float32")

@@ -163,6 +163,7 @@ def wrong_answers() -> Wrong:  # noqa: PLR0912, PLR0915
     add(WHOLE, "matches[0].values", found(match()), found(match(values=None)))
     add(MINE, "matches[0].namespace", found(match(namespace="theirs")), found(match(namespace="")))
     of_other_lengths = [match(values=[0.5] * 4), match(id="b", values=[0.5] * 3)]
+    add(FIVE, "matches[1].values[3]", found(match(), match(id="b", values=[0.5, 0.0, 1.0, True])))
     add(BY_ID, "matches[1].values", found(*of_other_lengths))
 
     add(SOME, "result", *NOT_LISTS)
@@ -257,6 +258,23 @@ def test_an_error_says_what_was_there_and_what_should_be(
     with pytest.raises(UnexpectedAnswerError) as caught:
         Cloudflare(ok(result)).executor().send(op)
     assert str(caught.value).endswith(shown)
+
+
+def test_an_error_does_not_name_a_record_that_was_not_asked_for() -> None:
+    with pytest.raises(UnexpectedAnswerError, match="none of those that were asked") as caught:
+        Cloudflare(ok([stored(id="their id", metadata="theirs")])).executor().send(SOME)
+    assert "their id" not in str(caught.value)
+
+
+@pytest.mark.parametrize("huge", [10**400, -(10**400)])
+def test_a_number_beyond_all_floats_is_an_error_too(huge: int) -> None:
+    for op, result in (
+        (FIVE, found(match(score=huge))),
+        (FIVE, found(match(values=[huge] * 4))),
+        (GetInfo("docs"), {**INFO, "vectorCount": huge}),
+    ):
+        with pytest.raises(UnexpectedAnswerError, match=" is "):
+            op.read(result)
 
 
 def test_an_error_tells_nothing_of_a_record_of_another_namespace() -> None:
