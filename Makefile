@@ -27,14 +27,15 @@ types: $(VENV)/dev.stamp
 	@echo "mypy: strict types"
 	@$(BIN)/mypy
 
+# Compiled once, also where Python is told to keep nothing: tests start a hundred programs.
 suite: $(VENV)/dev.stamp
 	@echo "pytest: the whole suite"
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # An hour or more on two cores: every case of every matrix, 200 seeds of every stress test, and
 # twenty times as many examples.
 nightly: $(VENV)/dev.stamp
-	@VECTORIZE_NIGHTLY=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= VECTORIZE_NIGHTLY=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # `make test` with the oldest Python and the oldest dependencies that pyproject.toml allows, in a
 # virtual environment of its own. What only the tests need is as new as goes with them. Old releases
@@ -43,7 +44,7 @@ test-oldest: $(OLDEST)/dev.stamp
 	@echo "mypy: strict types, with the oldest dependencies"
 	@$(OLDEST)/bin/mypy
 	@echo "pytest: the whole suite, with the oldest dependencies"
-	@$(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal \
+	@PYTHONDONTWRITEBYTECODE= $(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal \
 	  -W default::DeprecationWarning -W default::PendingDeprecationWarning
 
 # The API's tests against the account of CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, and a report

@@ -38,6 +38,7 @@ from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.filters.parse import parse
 from vectorize_core.layout import Record
 from vectorize_core.local import Behavior
+from vectorize_core.transport.io import AsyncIo, SyncIo
 
 COUNT = 160
 TEXTS = [f"text {i}" for i in range(COUNT)]
@@ -69,6 +70,14 @@ class Ticking(Recorder):
     async def asend(self, op: Op[Any], /) -> Any:
         self._clock.now += 0.5
         return await super().asend(op)
+
+
+def _let_sleep_pass_at_once(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    async def sleep(_: Any, seconds: float, /) -> None:
+        clock.now += seconds
+
+    monkeypatch.setattr(SyncIo, "sleep", sleep)
+    monkeypatch.setattr(AsyncIo, "sleep", sleep)
 
 
 MANY, MATCHING = 25_000, 7_000
@@ -129,8 +138,11 @@ def _ids(store: LangChainStore) -> Iterator[str]:
 
 
 @both_ways
-async def test_a_document_of_many_new_nodes_is_deleted_whole(call: Call) -> None:
+async def test_a_document_of_many_new_nodes_is_deleted_whole(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock()
+    _let_sleep_pass_at_once(monkeypatch, clock)
     behavior = Behavior(process_delay=1.0, propagate_delay=0.5)
     client = VectorizeClient.local(behavior=behavior, clock=clock)
     client.connection.executor = Ticking(client.connection.executor, clock)

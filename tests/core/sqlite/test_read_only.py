@@ -11,37 +11,23 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from tests.core.sqlite.filled import ONES, fill
 from tests.kinds import LANGCHAIN, LLAMA_INDEX
-from vectorize_core import IndexConfig, SqliteTexts, StorageError, Vector, VectorizeClient
+from vectorize_core import IndexConfig, StorageError, Vector
 from vectorize_core.local import Service
-from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.sqlite import read_only
 from vectorize_core.sqlite.read_only import ReadOnlyFile
-from vectorize_core.transport.io import run
 
 ROOT = str(Path(__file__).parents[3])
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions are others there")
-ONES = np.ones(32)
 WRITES = ("upsert", "create", "compact", "put_text", "write_database", "resume", "command_delete")
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / "v"
-
-
-def fill(place: Path) -> None:
-    with VectorizeClient.local(place) as client:
-        client.create_index("docs", dimensions=32)
-        client.index("docs").create_metadata_index("n", "number")
-        client.index("docs").upsert([Vector(name, ONES, None, {"n": 1}) for name in "ab"])
-        run(SqliteTexts(place).put(client.connection.io(), "docs", {"a": "long"}))
-    databases = D1Databases(place)
-    databases.run("texts", [("CREATE TABLE t (a)", ()), ("INSERT INTO t VALUES (1)", ())])
-    databases.close()
 
 
 def locked(place: Path) -> None:
@@ -82,7 +68,7 @@ def test_a_directory_that_cannot_be_written_is_searched(place: Path, state: str)
         fill(place)
     else:
         # Its write-ahead logs hold all that was written.
-        code = "import sys, pathlib; from tests.core.sqlite.test_read_only import fill\n"
+        code = "import sys, pathlib; from tests.core.sqlite.filled import fill\n"
         code += "from vectorize_core.sqlite.connecting import Connection\n"
         code += "Connection.close = lambda self: None\n"
         code += "fill(pathlib.Path(sys.argv[1])); import os; os._exit(0)"
