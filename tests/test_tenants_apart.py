@@ -603,6 +603,15 @@ async def test_broken_records_do_not_keep_the_store_from_the_others(
 
 
 @both_stores
+def test_an_explanation_does_not_count_the_index(kind: Kind, client: VectorizeClient) -> None:
+    client.create_index("docs", dimensions=DIMENSIONS, record_layout=False)
+    view = kind.over(client).with_namespace("a")
+    said = str(view.explain_filter(F("n") == 1, None, unindexed="scan"))
+    assert "as many as reading the whole index" in said
+    assert "at most" not in said
+
+
+@both_stores
 @both_here
 @pytest.mark.covering(2)
 async def test_a_tenants_own_broken_record_is_counted_listed_and_deleted(

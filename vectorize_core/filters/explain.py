@@ -24,7 +24,8 @@ class Explanation:
     ``branches`` are the filters the service is asked with, none if nothing can match.
     ``residual`` is what is evaluated on its answers. ``estimated_requests`` holds if the residual
     drops little of what the service returns, ``most_requests`` if everything has to be read:
-    for the best ``top_k`` (None for all) of ``vector_count`` vectors.
+    for the best ``top_k`` (None for all) of ``vector_count`` vectors. A view counts its own
+    only; without buckets everything is that of others too, as the text says.
     """
 
     top_k: int | None
@@ -39,10 +40,18 @@ class Explanation:
         return self.text
 
 
-def explain(plan: Plan, top_k: int | None, vector_count: int, *, partitioned: bool) -> Explanation:
+def explain(
+    plan: Plan,
+    top_k: int | None,
+    vector_count: int,
+    *,
+    partitioned: bool,
+    confined: bool = False,
+) -> Explanation:
     """The explanation of a plan for a search, or (``top_k`` None) for finding all that matches.
 
-    ``partitioned``: whether the index spreads its records over buckets.
+    ``partitioned``: whether the index spreads its records over buckets. ``confined``: it is for a
+    tenant, and ``vector_count`` is that of its own vectors.
     """
     estimated, most = _requests(plan, top_k, vector_count, partitioned=partitioned)
     text = "Nothing can match; no request is sent."
@@ -53,6 +62,8 @@ def explain(plan: Plan, top_k: int | None, vector_count: int, *, partitioned: bo
             *_steps(plan),
             f"Requests: about {estimated}, at most {most} if everything has to be read",
         ]
+        if confined and not partitioned:
+            lines[-1] = "Requests: as many as reading the whole index, if everything has to be read"
         if not partitioned:
             lines.insert(-1, "Without buckets, what one answer does not hold is read by id")
         text = "\n".join(lines)

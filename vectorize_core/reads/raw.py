@@ -148,8 +148,9 @@ async def explain_filter(
 async def explain_plan(
     io: Io, state: IndexState, plan: Plan, top_k: int | None, count: int | None = None
 ) -> Explanation:
-    """How a plan is carried out on an index as it is, or on ``count`` vectors of it."""
+    """How a plan is carried out on an index as it is, or on the ``count`` vectors of a tenant."""
+    confined = count is not None
     if count is None:
         count = (await io.call(GetInfo(state.name))).vector_count
     indexed = await get_metadata_indexes(io, state)
-    return explain(plan, top_k, count, partitioned=has_buckets(indexed))
+    return explain(plan, top_k, count, partitioned=has_buckets(indexed), confined=confined)
