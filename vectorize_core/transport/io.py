@@ -21,6 +21,7 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import Future
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -61,6 +62,8 @@ OnLost = Callable[[Future[Any] | None], None]
 logger = logging.getLogger("vectorize_core")
 _AT_LEAST = 0.5
 """Seconds that an attempt has, though it begins when the deadline of its operation is near."""
+_UNTIL: ContextVar[float | None] = ContextVar("until", default=None)
+"""When an operation has to be over of which the calls that are made now are a part."""
 _NO_WAIT = 0.1
 """Seconds of waiting for a turn that are none."""
 _POLL_AT_LEAST = 1.0
@@ -88,7 +91,10 @@ class Io(Protocol):
         """
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
-        """Await ``attempt()`` again while it fails transiently and ``op``'s deadline allows."""
+        """Await ``attempt()`` again while it fails transiently and ``op``'s deadline allows.
+
+        The calls of all attempts but the first are given up at that deadline.
+        """
 
     async def sleep(self, seconds: float, /) -> None:
         """Wait for so many seconds."""
@@ -220,7 +226,9 @@ class _BaseIo(Io):
         self._events = events if events is not None else Events()
 
     async def call(self, op: Op[T], /, *, on_lost: OnLost | None = None) -> T:
-        patience = self._deadlines[op.kind]
+        patience, end = self._deadlines[op.kind], _UNTIL.get()
+        if end is not None:
+            patience = min(patience, max(end - self.now(), _AT_LEAST))
         await self._admit(op, patience)
         until, number = self.now() + patience, 0
 
@@ -229,15 +237,33 @@ class _BaseIo(Io):
             number += 1
             if number > 1:
                 await self._admit(op, until - self.now())
-            return await self._attempt(op, number, until - self.now(), on_lost, least=_AT_LEAST)
+            left, is_part = until - self.now(), end is not None
+            return await self._attempt(op, number, left, on_lost, least=_AT_LEAST, cut=is_part)
 
-        return await self.repeat(attempt, op) if op.repeatable else await attempt()
+        return await (self._repeat(attempt, op, patience) if op.repeatable else attempt())
 
     async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
         await self._admit(op, patience)
         return await self._attempt(op, 1, patience, least=_POLL_AT_LEAST, cut=True)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
+        number, deadline = 0, self._deadlines[op.kind]
+        until = self.now() + deadline
+
+        async def bounded() -> T:
+            nonlocal number
+            number += 1
+            if number == 1:
+                return await attempt()
+            _UNTIL.set(until)
+            try:
+                return await attempt()
+            finally:
+                _UNTIL.set(None)
+
+        return await self._repeat(bounded, op, deadline)
+
+    async def _repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], deadline: float) -> T:
         began = self.now()
         try:
             # Nearly always enough, and it saves the 90 microseconds that tenacity takes.
@@ -251,6 +277,7 @@ class _BaseIo(Io):
             op,
             first,
             self.policy,
+            deadline=deadline,
             began=began,
             now=self.now,
             sleep=self.sleep,

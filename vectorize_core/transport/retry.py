@@ -103,14 +103,16 @@ async def try_again(
     first: VectorizeError,
     policy: RetryPolicy,
     *,
+    deadline: float,
     began: float,
     now: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
     emit: Callable[[RetryEvent], None],
 ) -> T:
-    """Await ``attempt()`` until it ends otherwise than transiently, or ``op``'s deadline is over.
+    """Await ``attempt()`` until it ends otherwise than transiently, or the deadline is over.
 
-    ``first`` is how the first attempt failed, which began at ``began`` by the clock ``now``.
+    ``first`` is how the first attempt failed, which began at ``began`` by the clock ``now``;
+    ``deadline`` is in seconds from then.
 
     Raises the last error. For a write it prefers the last error that leaves open whether the write
     was carried out: that a later attempt was refused says nothing about an earlier one.
@@ -139,7 +141,7 @@ async def try_again(
             unreachable_since = spent(state)
 
     def end() -> float:
-        deadline, patience = policy.deadline(op.kind), _patience(failures[-1])
+        patience = _patience(failures[-1])
         if patience is None or unreachable_since is None:
             return deadline
         return min(deadline, unreachable_since + patience)

@@ -281,6 +281,28 @@ async def test_a_later_attempt_has_what_is_left(variant: Variant) -> None:
         assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("name", ["create_metadata_index", "delete_metadata_index"])
+@both_variants
+async def test_what_takes_a_look_at_the_state_ends_at_its_deadline(
+    variant: Variant, name: str
+) -> None:
+    asked = threading.Event()
+
+    def first_breaks(_: Any) -> Any:
+        first = not asked.is_set()
+        asked.set()
+        return [HEAD] if first else DRIPPING(_)  # type: ignore[operator]
+
+    with RawServer(first_breaks) as server:
+        retry = RetryPolicy(write_deadline=0.3, first_delay=0.01)
+        used = client(variant, server, retry=retry, timeout=30.0)
+        index, arguments = used.index("docs"), ["p", "string"][: 1 + name.startswith("create")]
+        with over_in(0.3 + SLACK), pytest.raises(RequestTimeoutError):
+            await settled(getattr(index, name)(*arguments))
+        assert len(server.requests) == 2
+        await variant.close(used)
+
+
 @both_variants
 async def test_a_first_attempt_has_its_own_time(variant: Variant) -> None:
     """Also if it is more than the policy's, which says for how long to try again."""
