@@ -19,7 +19,7 @@ DEPENDENCIES: Final = ("httpx", "numpy", "orjson", "tenacity")
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "langchain": ("langchain-core",),
     "llama-index": ("llama-index-core",),
-    "server": ("starlette", "uvicorn"),
+    "server": ("h11", "starlette", "uvicorn"),
     "cli": ("typer", "rich"),
     "fast": ("turbovec",),
 }
