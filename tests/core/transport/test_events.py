@@ -116,13 +116,13 @@ async def test_neither_events_nor_logs_hold_content_or_secrets(
     message = {"code": 1001, "message": "mine-text"}
     cloudflare = Cloudflare(DETAILS, failed(503, message), LOST, WRITTEN)
     client = client_of(variant, cloudflare, told.append)
-    vector = Vector("mine-id", [0.73] * 32, "mine-namespace", {"text": "mine-text"})
+    vector = Vector("mine-id", [0.7312345] * 32, "mine-namespace", {"text": "mine-text"})
     await settled(client.index("docs").upsert([vector]))
     assert len(told) >= 6
     records = [vars(record) for record in caplog.records if record.name == "vectorize_core"]
     assert len(records) >= len(told)
     everything = repr(told) + repr(records)
-    for secret in (SECRET, "mine", "0.73", "Bearer", "reset"):
+    for secret in (SECRET, "mine", "0.7312345", "Bearer", "reset"):
         assert secret not in everything
 
 
