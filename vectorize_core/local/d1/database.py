@@ -297,9 +297,7 @@ def _pages(connection: sqlite3.Connection) -> int:
 
 
 def _virtual_tables(connection: sqlite3.Connection) -> frozenset[str]:
-    """Those whose own tables statements could write to; from Python 3.12 on SQLite refuses that."""
-    if sys.version_info >= (3, 12):
-        return frozenset()
+    """Those whose own tables statements could write to."""
     rows = connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0"
     ).fetchall()

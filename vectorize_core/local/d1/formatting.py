@@ -16,7 +16,7 @@ from vectorize_core.sqlite.connecting import connect
 
 _MOST: Final = 100_000
 _DIRECTIVE: Final = re.compile(r"%[-+ #0,!]*(\*|[0-9]*)(?:\.(\*|[0-9]*))?l*(.?)", re.DOTALL)
-_CONVERSIONS: Final = frozenset("diufeEgGxXoscqQwpr")
+_CONVERSIONS: Final = frozenset("diufeEgGxXoscqQwzpr")
 """Those that take an argument."""
 
 

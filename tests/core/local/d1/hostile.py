@@ -13,6 +13,7 @@ import re
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,8 @@ _OTHERS = [
 
 
 def _names(what: str) -> list[str]:
-    found = sqlite3.connect(":memory:").execute(f"SELECT DISTINCT name FROM {what}")
-    return [name for (name,) in found]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        return [name for (name,) in connection.execute(f"SELECT DISTINCT name FROM {what}")]
 
 
 class Grammar:
@@ -131,10 +132,10 @@ class Grammar:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        here = sqlite3.connect(":memory:").execute("SELECT name, narg FROM pragma_function_list")
         self.counts: dict[str, list[int]] = {}
-        for name, count in here:
-            self.counts.setdefault(name, []).append(count)
+        with closing(sqlite3.connect(":memory:")) as connection:
+            for name, count in connection.execute("SELECT name, narg FROM pragma_function_list"):
+                self.counts.setdefault(name, []).append(count)
         self.accepted = sorted(ACCEPTED & self.counts.keys())
         recorded = WORKERD["functions"]["refused"].split()
         self.functions = sorted({*self.counts, *ACCEPTED, *recorded})
