@@ -132,7 +132,12 @@ def _nested(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expressio
 
 
 def plain_metadata_of(given_texts: list[str], given_numbers: list[int | float]) -> AnyMetadata:
-    """Metadata that the service takes as it is."""
+    """Metadata that the service takes as it is: it has no integers of more than 64 bits."""
+    numbers = [n for n in given_numbers if isinstance(n, float) or -(2**63) <= n < 2**64]
+    return _metadata_of(given_texts, numbers or [0])
+
+
+def _metadata_of(given_texts: list[str], given_numbers: list[int | float]) -> AnyMetadata:
     texts, numbers = st.sampled_from(given_texts), st.sampled_from(given_numbers)
     scalars = st.one_of(texts, numbers, st.booleans(), st.none())
     values = st.one_of(scalars, st.lists(scalars, max_size=3))
@@ -143,7 +148,7 @@ def plain_metadata_of(given_texts: list[str], given_numbers: list[int | float]) 
 
 def user_metadata_of(given_texts: list[str], given_numbers: list[int | float]) -> AnyMetadata:
     """Metadata of users, part of which only our layout can keep."""
-    plain = plain_metadata_of(given_texts, given_numbers)
+    plain = _metadata_of(given_texts, given_numbers)
     values = st.one_of(
         st.sampled_from(given_texts), st.sampled_from(given_numbers), st.booleans(), st.none()
     )
