@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import httpx
 import pytest
 
+from tests.nightly import sized
 from tests.server.helpers import NDJSON, ONES, Peer, lines, read_answer, record
 from vectorize_core.local.server import BackgroundServer, bodies, connections
 
@@ -318,3 +319,34 @@ def test_a_flood_of_requests_in_one_connection_holds_up_no_other(serve: Serve) -
             assert peer.found() == "a"
             slowest = max(slowest, time.monotonic() - started)
         assert slowest < 1.0
+
+
+def test_requests_that_are_sent_ahead_are_read_when_it_is_their_turn() -> None:
+    with BackgroundServer() as server:
+        peer = Peer(server.base_url)
+        peer.create()
+        ahead, most, count = GET * 20_000, 0, 0
+        with connected(peer, 1) as (connection,):
+            threading.Thread(target=send, args=(connection, ahead), daemon=True).start()
+            while count < sized(300, 20_000):
+                count += connection.recv(1 << 20).count(b"HTTP/1.1 200")
+                for each in list(server._server.server_state.connections):
+                    most = max(most, len(each.conn.trailing_data[0]))  # type: ignore[union-attr]
+        # One read, and what was left of the one before.
+        assert 0 < most < 600_000
+        peer.close()
+
+
+def test_a_large_body_and_another_request_behind_it_are_answered(serve: Serve) -> None:
+    peer = serve()
+    peer.create()
+    body = b"\n" * 500_000 + lines(record("a"))
+    with connected(peer, 1) as (connection,):
+        raw = (upsert(len(body)) + body) * 3 + GET
+        threading.Thread(target=send, args=(connection, raw), daemon=True).start()
+        answers = b""
+        while answers.count(b"HTTP/1.1 200") < 4:
+            part = connection.recv(65_536)
+            assert part, answers
+            answers += part
+    assert peer.found() == "a"

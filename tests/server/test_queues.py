@@ -145,6 +145,7 @@ def test_what_waits_is_dropped_when_its_client_leaves(
         for _ in range(5):
             with pytest.raises(httpx.ReadTimeout):
                 peer.http.delete(peer.url("/left"), timeout=0.1)
+        time.sleep(0.3)
     finally:
         go_on.set()
     first.join()

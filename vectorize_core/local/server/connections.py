@@ -11,6 +11,7 @@ import time
 from typing import Any, Final, cast
 
 import h11
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vectorize_core.local import open_files
@@ -29,6 +30,23 @@ UNREAD_SECONDS: Final = 15.0
 LEAST_READ: Final = 64_000
 MOST_UNREAD: Final = 128 << 20
 """Bytes of answers that clients have not read, of all connections together."""
+
+
+class _Flow(FlowControl):
+    """Reads no more from a client that sends requests ahead, until it is their turn.
+
+    uvicorn reads on whenever an application asks for a part of a body, or whether a client is
+    still there.
+    """
+
+    def __init__(self, transport: asyncio.Transport, conn: StrictConnection) -> None:
+        super().__init__(transport)
+        self._conn = conn
+
+    def resume_reading(self) -> None:
+        """Read on, unless the next request is here already."""
+        if not (self._conn.their_state is h11.DONE and self._conn.trailing_data[0]):
+            super().resume_reading()
 
 
 class Connection(H11Protocol):
@@ -50,6 +68,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for it, or refuse it; then wait for a head."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, cast("StrictConnection", self.conn))
         if not self._find_room():
             transport.abort()
             return
@@ -66,6 +85,9 @@ class Connection(H11Protocol):
         """Go on with the next request, a part of which may have arrived."""
         self.begun = time.monotonic()
         super().on_response_complete()
+        if not self.transport.is_closing():
+            # The next request may have begun meanwhile.
+            self.flow.resume_reading()
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -104,11 +104,12 @@ class Lane:
         turn = Turn(client, loop.create_future())
         self._join(turn)
         try:
-            await asyncio.wait(
-                (turn.begins, gone), timeout=LONGEST_WAIT, return_when=asyncio.FIRST_COMPLETED
-            )
             if not turn.begins.done():
-                raise busy()
+                await asyncio.wait(
+                    (turn.begins, gone), timeout=LONGEST_WAIT, return_when=asyncio.FIRST_COMPLETED
+                )
+                if gone.done() or not turn.begins.done():
+                    raise busy()
             turn.begins.result()
 
             def step_aside() -> None:
