@@ -15,7 +15,7 @@ from vectorize_core.cli.target import Target
 from vectorize_core.secret import Secret, hidden
 from vectorize_core.transport import credentials
 
-DEPENDENCIES: Final = ("httpx", "numpy", "orjson", "tenacity")
+DEPENDENCIES: Final = ("httpcore", "httpx", "numpy", "orjson", "tenacity")
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "langchain": ("langchain-core",),
     "llama-index": ("llama-index-core",),
