@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.server.helpers import NDJSON, ONES, Peer, lines, record
+from vectorize_core.local import ServiceFault
 from vectorize_core.local import service as service_module
 from vectorize_core.local.server import BackgroundServer, Settings, long_sql, traffic
 from vectorize_core.local.server.lanes import Lane, Usage
@@ -260,6 +261,21 @@ def test_the_client_that_was_busy_least_passes_first() -> None:
         return order
 
     assert asyncio.run(run())[0] == "modest"
+
+
+def test_a_lane_that_is_closed_answers_with_a_fault() -> None:
+    import asyncio
+
+    async def run(close: Callable[[Lane], object]) -> int:
+        lane = Lane("test", slots=1, each=1)
+        close(lane)
+        with pytest.raises(ServiceFault) as caught:
+            await lane.run("a", lambda _: None, asyncio.Future())
+        return caught.value.status
+
+    assert asyncio.run(run(lambda lane: lane.close())) == 503
+    # As when the interpreter ends.
+    assert asyncio.run(run(lambda lane: lane._threads.shutdown())) == 503
 
 
 def test_usage_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,9 @@
 
 A head has to arrive in a bounded time, an answer has to be read, and connections are bounded: the
 ones that do nothing make room for new ones. uvicorn knows only how long one may idle.
+
+Always with h11, which lets us see each head as it was sent. With httptools a small request took
+0.59 milliseconds of a processor, with this 0.61.
 """
 
 from __future__ import annotations

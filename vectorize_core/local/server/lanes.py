@@ -115,7 +115,12 @@ class Lane:
             def step_aside() -> None:
                 loop.call_soon_threadsafe(self._step_aside, turn)
 
-            return await loop.run_in_executor(self._threads, work, step_aside)
+            try:
+                carried_out = self._threads.submit(work, step_aside)
+            except RuntimeError:
+                # The server ends, or the whole program.
+                raise closing() from None
+            return await asyncio.wrap_future(carried_out)
         finally:
             self._leave(turn)
 
