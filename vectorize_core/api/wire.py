@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from vectorize_core.api.crowded import is_crowded
 from vectorize_core.api.headers import request_id, retry_after
 from vectorize_core.errors import ApiMessage, UnexpectedAnswerError, error_from_answer, shown
 from vectorize_core.jsontext import STRICT, as_dict
@@ -74,11 +75,19 @@ def read_answer(
     operation: str, status: int, headers: Mapping[str, str], content: bytes | bytearray
 ) -> tuple[Any, tuple[ApiMessage, ...]]:
     """The ``result`` and the ``messages`` of an answer, or the error it carries."""
+    envelope: Any = None
     why = ""
-    try:
-        envelope = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        envelope, why = None, _why_not_json(error)
+    if is_crowded(content):
+        if 200 <= status < 300:
+            raise UnexpectedAnswerError(
+                f"{operation}: HTTP {status}, whose {len(content):,} bytes hold more values than "
+                f"any answer of the Vectorize API; it begins {bytes(content[:80])!r}"
+            )
+    else:
+        try:
+            envelope = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            why = _why_not_json(error)
     success = envelope.get("success") if isinstance(envelope, dict) else None
     if 200 <= status < 300:
         if success is True:

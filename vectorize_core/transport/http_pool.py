@@ -132,7 +132,7 @@ class Pool(httpx.BaseTransport):
         return response
 
     def _free(self, connection: Connection, whole: bool) -> None:
-        if not whole:
+        if not whole or _holds_more(connection):
             self._stack.forget(connection).close()
             return
         for old in self._stack.put(connection):
@@ -181,7 +181,7 @@ class AsyncPool(httpx.AsyncBaseTransport):
         return response
 
     async def _free(self, connection: AsyncConnection, whole: bool) -> None:
-        if not whole:
+        if not whole or _holds_more(connection):
             await self._stack.forget(connection).aclose()
             return
         for old in self._stack.put(connection):
@@ -227,6 +227,19 @@ class _AsyncBody(httpx.AsyncByteStream):
             await self._free(self._whole)
 
 
+def _holds_more(connection: object) -> bool:
+    """Whether bytes came behind the answer, which would be taken for that of the next request.
+
+    What still waits in the socket is noticed by httpcore.
+    """
+    for layer in _layers(connection):
+        h11, tls = getattr(layer, "_h11_state", None), getattr(layer, "_read_bio", None)
+        queue = getattr(getattr(layer, "_protocol", None), "read_queue", None)
+        if queue or (h11 and h11.trailing_data[0]) or (tls and tls.pending):
+            return True
+    return False
+
+
 def _end(socket: Any, loop: asyncio.AbstractEventLoop) -> None:
     """What asyncio's ``close()`` does, without leaving the last step to the loop."""
     socket._closing = True  # noqa: SLF001
@@ -242,16 +255,21 @@ def _end(socket: Any, loop: asyncio.AbstractEventLoop) -> None:
 _INSIDE: Final = ("_connection", "_network_stream", "_stream", "transport_stream", "_transport")
 
 
-def _sockets(connection: httpx.AsyncBaseTransport) -> Iterator[asyncio.Transport]:
-    """asyncio's transports below one of httpx, which no public attribute leads to.
+def _layers(connection: object) -> Iterator[object]:
+    """What is below a transport of httpx, down to that of asyncio: no public attribute leads there.
 
-    If a version of httpx has other attributes, nothing is found: Python closes the sockets when it
-    collects them.
+    If a version of httpx has other attributes, this ends early: nothing is noticed of bytes behind
+    an answer, and Python closes the sockets when it collects them.
     """
-    pool = getattr(connection, "_pool", None)
-    for inside in getattr(pool, "connections", ()):
+    for inside in getattr(getattr(connection, "_pool", None), "connections", ()):
         found: object = inside
-        while found is not None and not isinstance(found, asyncio.BaseTransport):
-            found = next(filter(None, (getattr(found, name, None) for name in _INSIDE)), None)
-        if isinstance(found, asyncio.Transport):
+        while found is not None:
             yield found
+            if isinstance(found, asyncio.BaseTransport):
+                break
+            found = next(filter(None, (getattr(found, name, None) for name in _INSIDE)), None)
+
+
+def _sockets(connection: httpx.AsyncBaseTransport) -> Iterator[asyncio.Transport]:
+    """asyncio's transports below one of httpx."""
+    return (layer for layer in _layers(connection) if isinstance(layer, asyncio.Transport))

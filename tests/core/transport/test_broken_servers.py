@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from tests.core.helpers import ASYNC, SECRET, SYNC, Variant, both_variants, settled
 from tests.core.transport.broken_answers import BIG, SLOW, WRONG
-from tests.core.transport.raw_server import RawServer, answer, ok_body
+from tests.core.transport.raw_server import CERTIFICATE, RawRequest, RawServer, answer, ok_body
 from tests.nightly import sized
 from vectorize_core import (
     ApiError,
@@ -207,3 +208,43 @@ async def test_absurd_headers_hold_nobody(variant: Variant, how: str, status: st
                     assert await settled(used.list_indexes()) == ()
         await settled(used.aclose() if variant.is_async else used.close())
         assert len(server.requests) >= 2
+
+
+class InTwo(RawServer):
+    """Sends the last bytes of an answer by themselves: over TLS, in a record of their own."""
+
+    last = 0
+
+    def _send(self, connection: socket.socket, data: bytes) -> None:
+        super()._send(connection, data[: len(data) - self.last])
+        super()._send(connection, data[len(data) - self.last :])
+
+
+PAST_THE_END = [answer(ok_body([])), b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 ", b"\r\n"]
+
+
+@pytest.mark.parametrize("way", ["http", "https", "proxy"])
+@pytest.mark.parametrize("more", PAST_THE_END)
+@pytest.mark.parametrize("in_two", [False, True])
+@both_variants
+async def test_what_comes_behind_an_answer_is_not_taken_for_the_next_one(
+    variant: Variant, more: bytes, in_two: bool, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named(request: RawRequest) -> bytes:
+        name = request.path.rsplit("/", 1)[1]
+        config = {"dimensions": 32, "metric": "cosine"}
+        return answer(ok_body({"name": name, "config": config})) + more
+
+    options: dict[str, Any] = {"timeout": LONGER}
+    with InTwo(named, tls=way == "https") as server:
+        server.last = len(more) if in_two else 0
+        if way == "https":
+            monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        if way == "proxy":
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+            options |= {"base_url": "http://vectorize.invalid/client/v4"}
+        used = client(variant, server, **options)
+        for name in ("a", "b", "c"):
+            assert (await settled(used.get_index(name))).name == name
+            await asyncio.sleep(0.02)
+        await variant.close(used)
