@@ -161,6 +161,15 @@ def result_of(response: httpx.Response) -> Any:
     return envelope["result"]
 
 
+def bare_fault_of(response: httpx.Response) -> tuple[int, int, str]:
+    """Status, code and text of a fault as a Workers binding is told."""
+    told = response.json()
+    assert told.keys() == {"error", "code"}
+    told = response.status_code, told["code"], told["error"]
+    assert expected(*told), f"neither recorded nor marked: {told}"
+    return told
+
+
 def fault_of(response: httpx.Response) -> tuple[int, int, str]:
     envelope = response.json()
     (error,) = envelope["errors"]

@@ -10,7 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server.helpers import DIMENSIONS, NDJSON, ONES, Peer, lines, record
+from tests.server.helpers import (
+    DIMENSIONS,
+    NDJSON,
+    ONES,
+    Peer,
+    bare_fault_of,
+    lines,
+    record,
+)
 from tests.server.recorded import expected
 from vectorize_core.local.server import BackgroundServer
 
@@ -107,6 +115,17 @@ def test_the_older_form_of_a_write_is_taken_too(worker: Worker) -> None:
     assert worker.fault("upsert", {"vectors": [1]}) == (400, 40023)
 
 
+@pytest.mark.parametrize("depth", [101, 300, 900])
+@pytest.mark.parametrize("field", ["id", "values", "namespace", "metadata"])
+def test_what_is_nested_too_deep_is_no_vector_in_either_form(
+    worker: Worker, field: str, depth: int
+) -> None:
+    deep = json.loads('{"a":' * depth + "1" + "}" * depth)
+    vector = {**record("a"), field: deep}
+    assert worker.fault("upsert", {"vectors": [vector]}) == (400, 40023)
+    assert worker.fault("upsert", content=lines(vector), kind=NDJSON) == (400, 40023)
+
+
 def test_a_failure_has_the_status_and_code_that_the_binding_shows(worker: Worker) -> None:
     assert worker.fault("query", {"vector": [1.0]}) == (400, 40006)
     assert worker.fault("query", {"vector": ONES, "returnMetadata": False}) == (400, 40026)
@@ -148,6 +167,36 @@ def test_without_a_header_it_is_the_servers_index_or_the_only_one(serve: Serve) 
     named.write(record("a"), name="two")
     assert Worker(named, None, proxied=True).call("info")["vectorCount"] == 1
     assert Worker(named, "one", proxied=True).call("info")["vectorCount"] == 0
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], dict[str, str], tuple[int, int]]] = {
+    "many requests": ({"rate_limit": 1}, {}, (429, 971)),
+    "many mutations": ({"rate_limit": 1, "rate_limit_status": 400}, {}, (400, 40041)),
+    "a wrong token": ({"token": "right"}, {"authorization": "Bearer wrong"}, (401, 10000)),
+    "a web page": ({}, {"origin": "https://page.example"}, (403, 49999)),
+    "an injected fault": (
+        {"faults": [{"status": 503, "code": 1000, "times": None}]},
+        {},
+        (503, 1000),
+    ),
+    "no index": ({"not_found_status": 400}, {}, (400, 3000)),
+    "a large body": ({"max_body": 10}, {}, (413, 49999)),
+}
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["direct", "proxied"])
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_whoever_refuses_a_call_does_so_without_an_envelope(
+    serve: Serve, refusal: str, proxied: bool
+) -> None:
+    settings, headers, fault = REFUSALS[refusal]
+    peer = serve(**settings)
+    peer.http.headers.update(headers)
+    worker = Worker(peer, "docs", proxied)
+    answers = [worker.send("query", {"vector": ONES}) for _ in range(2)]
+    told = answers[-1].json()
+    assert told.keys() == {"error", "code"}
+    assert (answers[-1].status_code, told["code"]) == fault
 
 
 # Which index
@@ -218,7 +267,7 @@ def test_an_index_that_nothing_tells_is_an_error_with_the_choices(several: Peer)
 
 def test_an_index_in_the_url_that_does_not_exist_is_not_another_one(several: Peer) -> None:
     assert "vectorize.index.not_found" in names_of(several, "/proxy/two", "one")
-    assert several.fault("GET", "~/proxy/one/two")[:2] == (404, 7003)
+    assert bare_fault_of(several.send("GET", "~/proxy/one/two"))[:2] == (404, 7003)
 
 
 def test_of_two_indexes_that_a_binding_could_mean_none_is_taken(serve: Serve) -> None:

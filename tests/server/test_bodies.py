@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from vectorize_core.local import Service
 from vectorize_core.local.server import BackgroundServer, Settings
 
 Serve = Callable[..., Peer]
+A = lines(record("a"))
 BOUNDARY = "----formdata-undici-015245113012"
 
 
@@ -288,3 +290,22 @@ def test_hints_are_looked_for_once_between_mutations(
     docs.found(filter={})
     docs.found(filter={"kind": {"$ne": "x"}}, topK=1)
     assert looked == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "advice"),
+    [
+        (b"--x\r\n\r\n" + A + b"\r\n--x--", "leave out its Content-Type"),
+        (json.dumps(A.decode()).encode(), "it is a JSON string"),
+        (b"[" + A + b"]", "each on a line"),
+        (gzip.compress(A), "it is compressed"),
+        (A.decode().encode("utf-8-sig"), "byte order mark"),
+    ],
+    ids=["a form", "a string", "an array", "gzip", "a byte order mark"],
+)
+def test_a_body_that_is_no_ndjson_at_all_is_explained_in_the_log(
+    docs: Peer, caplog: pytest.LogCaptureFixture, body: bytes, advice: str
+) -> None:
+    with caplog.at_level(logging.WARNING, "vectorize_core.server"):
+        assert docs.fault("POST", "/docs/upsert", content=body, kind=NDJSON)[:2] == (400, 40023)
+    assert advice in caplog.text

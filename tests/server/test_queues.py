@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -315,6 +316,42 @@ def test_a_call_that_was_slow_waits_with_the_slow_ones_next_time(
     peer.send("POST", "/docs/upsert", content=b"\n" * 2_000_000, kind=NDJSON)
     expected = ["_writes", "_writes", "_reads", "_reads", "_long", "_reads", "_reads", "_long"]
     assert lanes == expected
+
+
+@pytest.mark.parametrize("path", ["/proxy", "/proxy/", "/proxy/docs", "/proxy?index=docs"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_calls_that_are_relayed_take_the_lane_of_the_call(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    lanes: list[str] = []
+    lane = Traffic._lane
+
+    def chosen(self: Traffic, *request: Any) -> Lane:
+        found = lane(self, *request)
+        lanes.append(next(name for name, value in vars(self).items() if value is found))
+        return found
+
+    monkeypatch.setattr(Traffic, "_lane", chosen)
+    peer = serve()
+    peer.create()
+
+    def relay(url: str, body: bytes) -> str:
+        answer = peer.send(method, f"~{path}", content=body, headers={"MF-URL": url})
+        assert answer.is_success, answer.text
+        return lanes[-1]
+
+    for root in ("http://vector-search/", ""):
+        written = [relay(f"{root}{verb}", lines(record("a"))) for verb in ("insert", "upsert")]
+        assert [*written, relay(f"{root}deleteByIds", b'{"ids": ["a"]}')] == ["_writes"] * 3
+        assert relay(f"{root}getByIds", b'{"ids": ["a"]}') == "_reads"
+        assert relay(f"{root}info", b"") == "_reads"
+    monkeypatch.setattr(traffic, "SLOW", -1.0)
+    search = json.dumps({"vector": ONES}).encode()
+    assert relay("http://vector-search/query", search) == "_reads"
+    monkeypatch.setattr(traffic, "SLOW", 1e9)
+    # A slow search makes the other calls of a binding no slow ones.
+    assert relay("http://vector-search/upsert", b"") == "_writes"
+    assert relay("http://vector-search/query", search) == "_long"
 
 
 def test_searches_that_take_long_hold_up_no_others(

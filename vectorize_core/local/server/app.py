@@ -57,11 +57,11 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         injector.replace(parsing.json_value(call.body))
         return responses.success(None)
 
-    async def answer_fault(_: Request, error: Exception) -> Response:
+    async def answer_fault(request: Request, error: Exception) -> Response:
         fault = cast("ServiceFault", error)
         if fault.code == 3000 and fault.status != not_found_status:
             fault = ServiceFault(not_found_status, fault.code, fault.message)
-        return responses.failure(fault)
+        return responses.failure(fault, request.scope["path"])
 
     app = Starlette(
         routes=[
@@ -86,5 +86,6 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     )
 
 
-async def _answer_no_route(_: Request, error: Exception) -> Response:
-    return responses.failure(faults.no_route(cast("HTTPException", error).status_code))
+async def _answer_no_route(request: Request, error: Exception) -> Response:
+    fault = faults.no_route(cast("HTTPException", error).status_code)
+    return responses.failure(fault, request.scope["path"])

@@ -8,10 +8,9 @@ It has no index in the path and no envelope around the JSON; any status but 200 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import orjson
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -19,12 +18,10 @@ from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import parsing, responses, vectorize_routes
 from vectorize_core.local.server.binding_index import BindingIndexes
+from vectorize_core.local.server.binding_paths import CALLS, PROXY, call_of
 from vectorize_core.local.server.endpoints import Call, RequestReader, media_type
 from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 from vectorize_core.local.service import Service
-
-_ROOT: Final = "http://vector-search/"
-_PROXY: Final = "/proxy"
 
 
 class BindingRoutes:
@@ -51,30 +48,15 @@ class BindingRoutes:
     def routes(self, reader: RequestReader) -> Sequence[Route]:
         """Routes at the root of the server."""
         endpoint = reader.endpoint(self.answer)
-
-        async def without_envelope(request: Request) -> Response:
-            try:
-                return await endpoint(request)
-            except ServiceFault as fault:
-                return responses.binding_failure(fault)
-
+        direct = {f"/{call}": ["GET" if call == "info" else "POST"] for call in CALLS}
+        relayed = {path: ["GET", "POST"] for path in (PROXY, f"{PROXY}/", f"{PROXY}/{{index}}")}
         return [
-            *(
-                Route(f"/{call}", without_envelope, methods=["GET" if call == "info" else "POST"])
-                for call in self._calls
-            ),
-            *(
-                Route(path, without_envelope, methods=["GET", "POST"])
-                for path in (_PROXY, f"{_PROXY}/", f"{_PROXY}/{{index}}")
-            ),
+            Route(path, endpoint, methods=methods) for path, methods in (direct | relayed).items()
         ]
 
     def answer(self, call: Call) -> Response:
         """The result of a call, sent here or through ``/proxy``, without an envelope."""
-        name = call.path.removeprefix("/")
-        if call.path.startswith(_PROXY):
-            name = call.headers.get("mf-url", "").removeprefix(_ROOT)
-        work = self._calls.get(name)
+        work = self._calls.get(call_of(call.path, call.headers))
         if work is None:
             raise faults.no_route()
         return responses.JsonResponse(work(call.account.service, self._indexes.of(call), call))
@@ -96,7 +78,12 @@ def _writing(
         if vectors is None:
             raise faults.unparsable_vectors(verb, None, "vectors: expected an array")
         try:
-            return write(service, index, call, b"\n".join(map(orjson.dumps, vectors)))
+            ndjson = b"\n".join(map(orjson.dumps, vectors))
+        except orjson.JSONEncodeError as error:
+            # It reads deeper than it writes.
+            raise faults.unparsable_vectors(verb, None, str(error)) from None
+        try:
+            return write(service, index, call, ndjson)
         except ServiceFault as fault:
             if fault.code != faults.UNPARSABLE_VECTORS:
                 raise

@@ -52,7 +52,7 @@ def answer_to_wrong_token(method: str, path: str, query: Mapping[str, str]) -> R
         _USER + _VERIFY: (1000, "Invalid API Token"),
         _USER: (9109, "Invalid access token"),
     }.get(path, (10000, "Authentication error"))
-    return responses.failure(ServiceFault(401, code, text))
+    return responses.failure(ServiceFault(401, code, text), path)
 
 
 def _accounts(call: Call) -> Response:

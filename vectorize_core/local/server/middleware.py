@@ -57,7 +57,7 @@ class ServerMiddleware:
         if refusal is None and self._limit is not None and not is_admin:
             allowed, limits = self._limit.take()
             headers.update(limits)
-            refusal = None if allowed else responses.failure(self._too_many())
+            refusal = None if allowed else responses.failure(self._too_many(), scope["path"])
         if refusal is not None:
             await refusal(scope, receive, answer)
             return
@@ -73,7 +73,7 @@ class ServerMiddleware:
         if origin is not None and not _is_local(origin.decode("latin-1")):
             # Or any web page that is open in a browser here could write to this server.
             fault = faults.refused("requests of web pages are not answered", status=403)
-            return responses.failure(fault)
+            return responses.failure(fault, scope["path"])
         # A global API key comes in a header of its own. Its e-mail address is not checked.
         given = headers.get(b"authorization", headers.get(b"x-auth-key", b""))
         if self._token is not None and not hmac.compare_digest(
@@ -83,7 +83,7 @@ class ServerMiddleware:
             return identity_routes.answer_to_wrong_token(scope["method"], scope["path"], query)
         # Decoded, it would be a separator, and the request would reach another route.
         is_other = b"%2f" in scope.get("raw_path", b"").lower()
-        return responses.failure(faults.no_route()) if is_other else None
+        return responses.failure(faults.no_route(), scope["path"]) if is_other else None
 
     def _too_many(self) -> ServiceFault:
         if self._limit_status == 400:
@@ -109,7 +109,8 @@ class ServerMiddleware:
         if rule.reset:
             await _abort(receive)
         else:
-            answer = responses.failure(ServiceFault(rule.status or 500, rule.code, rule.message))
+            fault = ServiceFault(rule.status or 500, rule.code, rule.message)
+            answer = responses.failure(fault, scope["path"])
             answer.headers.update(rule.headers)
             await answer(scope, receive, send)
 

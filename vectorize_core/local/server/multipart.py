@@ -72,9 +72,9 @@ def _chosen(parts: Sequence[_Part]) -> _Part:
     if len(candidates) == 1:
         return candidates[0]
     names = ", ".join(f"{part.name[:40]!r}" for part in candidates[:5])
+    named = "" if candidates[0].name == FIELD else f", or name its field {FIELD!r}"
     raise _unreadable(
-        f"it has {len(candidates)} parts that could be the vectors ({names}); send one file, or "
-        f"name its field {FIELD!r}"
+        f"it has {len(candidates)} parts that could be the vectors ({names}); send one file{named}"
     )
 
 

@@ -137,11 +137,27 @@ def parse_vectors(body: bytes, verb: str, *, discard: bool = False) -> list[Vect
         except _UnparsableError as error:
             if not discard:
                 number = body.count(b"\n", 0, line.start())
-                raise faults.unparsable_vectors(verb, number, str(error)) from None
+                reason = _mistake(body) or str(error)
+                raise faults.unparsable_vectors(verb, number, reason) from None
         if len(found) > limits.MAX_VECTORS_PER_WRITE:
             # The service refuses so many, so the rest need not be parsed.
             break
     return found
+
+
+def _mistake(body: bytes) -> str | None:
+    """What a body is that is no NDJSON as a whole, and what to do."""
+    begin = body[:1_000].lstrip()
+    for start, mistake in {
+        b"--": "it is a form; leave out its Content-Type, or start the server with --lenient",
+        b'"': "it is a JSON string; send its text, or start the server with --lenient",
+        b"[": "it is a JSON array; send its objects, each on a line",
+        b"\x1f\x8b": "it is compressed; send it as it is",
+        b"\xef\xbb\xbf": "it begins with a byte order mark; leave that out",
+    }.items():
+        if begin.startswith(start):
+            return mistake
+    return None
 
 
 class _UnparsableError(Exception):

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
+from vectorize_core.local.server.binding_paths import is_binding
 from vectorize_core.models import (
     IdPage,
     IndexDetails,
@@ -61,26 +62,14 @@ def page(items: Sequence[Any], *, number: int, size: int, total: int) -> Respons
     )
 
 
-def failure(fault: ServiceFault) -> Response:
-    """A fault in the envelope."""
-    return _failure(
-        fault,
-        {
-            "result": None,
-            "success": False,
-            "errors": [{"code": fault.code, "message": fault.message}],
-            "messages": [],
-        },
-    )
-
-
-def binding_failure(fault: ServiceFault) -> Response:
-    """A fault for a Workers binding, which expects no envelope."""
-    fault = faults.without_prefix(fault)
-    return _failure(fault, {"error": fault.message, "code": fault.code})
-
-
-def _failure(fault: ServiceFault, content: Any) -> Response:
+def failure(fault: ServiceFault, path: str) -> Response:
+    """A fault of a request to ``path``: in the envelope, or as a Workers binding expects it."""
+    if is_binding(path):
+        fault = faults.without_prefix(fault)
+        content: dict[str, Any] = {"error": fault.message, "code": fault.code}
+    else:
+        error = {"code": fault.code, "message": fault.message}
+        content = {"result": None, "success": False, "errors": [error], "messages": []}
     if fault.detail:
         logger.warning("%s: %r", fault.message, fault.detail)
     # The rest of the body, which nothing will read, may still arrive on this connection.

@@ -10,6 +10,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from vectorize_core.local.server.binding_paths import PROXY, call_of
 from vectorize_core.local.server.lanes import Lane
 from vectorize_core.local.server.long_sql import MOST_LONG, LongStatements, Statement
 from vectorize_core.transport.loopback import LOCAL_ACCOUNT
@@ -41,7 +42,7 @@ class Traffic:
 
     async def carry_out(self, request: Request, body: bytes, work: Work) -> Response:
         """Carry out ``work`` in a thread of its lane."""
-        path: str = request.scope["path"]
+        method, path = _call(request)
         account = request.path_params.get("account", LOCAL_ACCOUNT)
         gone = asyncio.ensure_future(_disconnected(request))
         try:
@@ -55,7 +56,7 @@ class Traffic:
                 finally:
                     self._note(path, time.thread_time() - begun)
 
-            return await self._lane(request.method, path, body).run(account, timed, gone)
+            return await self._lane(method, path, body).run(account, timed, gone)
         finally:
             gone.cancel()
 
@@ -94,6 +95,14 @@ class Traffic:
             self._slow[path] = None
             if len(self._slow) > _MOST_SLOW:
                 self._slow.pop(next(iter(self._slow)), None)
+
+
+def _call(request: Request) -> tuple[str, str]:
+    """Method and path of a request; those of its call if it relays one."""
+    path: str = request.scope["path"]
+    if not path.startswith(PROXY):
+        return request.method, path
+    return "POST", f"{path}/{call_of(path, request.headers)}"
 
 
 async def _disconnected(request: Request) -> None:

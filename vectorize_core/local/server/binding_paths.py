@@ -1,0 +1,23 @@
+"""The paths of a Workers binding: its calls themselves, and where Miniflare relays them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+CALLS: Final = ("info", "query", "insert", "upsert", "getByIds", "deleteByIds")
+PROXY: Final = "/proxy"
+"""Miniflare sends every call here, or to a path below, and names it in a header."""
+_ROOT: Final = "http://vector-search/"
+
+
+def is_binding(path: str) -> bool:
+    """Whether a request to ``path`` is a binding's, which expects no envelope."""
+    return path == PROXY or path.startswith(f"{PROXY}/") or path[1:] in CALLS
+
+
+def call_of(path: str, headers: Mapping[str, str]) -> str:
+    """The call of a request to ``path``, perhaps a relayed one."""
+    if path[1:] in CALLS:
+        return path[1:]
+    return headers.get("mf-url", "").removeprefix(_ROOT)
