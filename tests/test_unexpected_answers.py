@@ -13,7 +13,13 @@ import pytest
 from tests.kinds import Kind, both_stores
 from tests.lying import Lie, Lying
 from tests.stores import DIMENSIONS, Call, both_ways
-from vectorize_core import UnexpectedAnswerError, VectorizeClient, VectorizeError
+from vectorize_core import (
+    UnexpectedAnswerError,
+    VectorizeClient,
+    VectorizeError,
+    WaitTimeoutError,
+    layout,
+)
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.reads import by_id
 
@@ -241,6 +247,59 @@ async def test_a_view_takes_no_match_of_another_tenant_and_does_not_name_it(
     with pytest.raises(UnexpectedAnswerError, match=r"matches\[2\].namespace is another") as caught:
         await kind.search(call, view, "text 1")
     assert "their" not in str(caught.value)
+
+
+def each_vector(change: Any) -> Lie:
+    """The vectors of an answer, each changed."""
+    return lambda result, _: [{**one, **change(one)} for one in result]
+
+
+OF_OTHERS: dict[str, tuple[str, Lie]] = {
+    "an id twice": ("get_by_ids", lambda result, _: [*result, *result[:1]]),
+    "text for metadata": ("get_by_ids", each_vector(lambda v: {"metadata": str(v["metadata"])})),
+    "fewer values": ("get_by_ids", each_vector(lambda v: {"values": v["values"][:3]})),
+    "a value that is an id": (
+        "get_by_ids",
+        each_vector(lambda v: {"values": [v["id"], *v["values"][1:]]}),
+    ),
+    "a listing without end": (
+        "list",
+        lambda result, _: {**result, "nextCursor": "the same", "isTruncated": True},
+    ),
+}
+
+
+@both_ways
+@both_stores
+@pytest.mark.parametrize("lie", OF_OTHERS)
+async def test_what_is_wrong_with_records_of_others_is_told_to_no_tenant(
+    kind: Kind, call: Call, client: VectorizeClient, lying: Lying, lie: str
+) -> None:
+    """Neither where a view has to read the whole index, nor where it waits for others' writes."""
+    client.create_index("docs", dimensions=DIMENSIONS, record_layout=False)
+    store = kind.over(client, wait_timeout=0.1)
+    view, other = store.with_namespace("mine"), store.with_namespace("theirs")
+    await kind.add_rows(call, view, ROWS)
+    await kind.add_rows(call, other, [(f"their {n}", "their text", {}) for n in range(70)])
+    where, told_so = OF_OTHERS[lie]
+    hidden = ["their", "140", *(layout.stored_id("theirs", f"their {n}") for n in range(70))]
+    said = ""
+    for _ in ("waits for others", "reads others"):
+        lying.lies = {where: told_so}
+        with pytest.raises((UnexpectedAnswerError, WaitTimeoutError)) as caught:
+            await call(view, "count", precision="high")
+        error: BaseException | None = caught.value
+        while error is not None:
+            said += f"{error!r} {error} {vars(error)}"
+            error = error.__cause__ or error.__context__
+        lying.lies = {}
+        await view.await_writes(wait_timeout=60)
+    assert "UnexpectedAnswerError" in said
+    assert not [secret for secret in hidden if secret in said]
+    # The store itself is told.
+    lying.lies = {where: told_so}
+    with pytest.raises(UnexpectedAnswerError, match=r"GetByIds|ListVectors"):
+        await call(store, "count", namespace="theirs", precision="high")
 
 
 INFOS: dict[str, Any] = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from vectorize_core import limits
 from vectorize_core.api.operations import GetInfo
+from vectorize_core.errors import UnexpectedAnswerError
 from vectorize_core.models import Vector
 from vectorize_core.reads.by_id import get_many, iter_ids
 from vectorize_core.reads.post_filter import PostFilter
@@ -25,6 +27,17 @@ async def every_vector(
     request_limit: RequestLimit,
 ) -> AsyncGenerator[list[Vector], None]:
     """All vectors of an index that a filter matches, evaluated here; some at a time."""
+    reading = _read(io, state, request_limit)
+    if request_limit.confined:
+        reading = _telling_nothing(reading, state.name)
+    async with aclosing(reading) as read:
+        async for vectors in read:
+            yield await post_filter.select(io, vectors, namespace)
+
+
+async def _read(
+    io: Io, state: IndexState, request_limit: RequestLimit
+) -> AsyncGenerator[list[Vector], None]:
     request_limit.charge()
     count = (await io.call(GetInfo(state.name))).vector_count
     request_limit.expect(needed(count))
@@ -34,8 +47,25 @@ async def every_vector(
         pages -= math.ceil(listed / limits.MAX_LIST_COUNT)
         listed += len(ids)
         request_limit.charge(pages + math.ceil(len(ids) / limits.MAX_IDS_PER_GET))
-        vectors = list((await get_many(io, state, ids)).values())
-        yield await post_filter.select(io, vectors, namespace)
+        yield list((await get_many(io, state, ids)).values())
+
+
+async def _telling_nothing(
+    reading: AsyncGenerator[list[Vector], None], index: str
+) -> AsyncGenerator[list[Vector], None]:
+    """The same for a tenant, who is not to learn of others' records by what is wrong with them."""
+    try:
+        async with aclosing(reading):
+            async for vectors in reading:
+                yield vectors
+        return
+    except UnexpectedAnswerError:
+        pass
+    # Only here, so that the error which tells is not even the context of this one.
+    raise UnexpectedAnswerError(
+        f"an answer that was read from the whole index {index!r} does not have the form that the "
+        "API documents. The same call of the store that this view is of says what is wrong with it"
+    )
 
 
 def needed(count: int) -> int:

@@ -229,12 +229,12 @@ class RecordStore:
     async def _remove_due(self, io: Io) -> None:
         """Remove long texts that nothing names any more, when reads see all own writes."""
         if self.removals and self.long_texts is not None:
-            await self.removals.remove(io, Keeping(self.long_texts, self._state))
+            await self.removals.remove(io, Keeping(self.long_texts, self._state), self._tenant)
 
     async def _remove_last(self, io: Io) -> None:
         """`_remove_due` before the end: what stays now would stay for ever."""
         try:
-            if self.removals:
+            if self._due:
                 timeout, purpose = self.wait_timeout, "the removal of long texts"
                 await waiting.wait_for_own(
                     io, self._state, timeout, purpose=purpose, confined=self.bound
@@ -242,15 +242,23 @@ class RecordStore:
                 await self._remove_due(io)
         except VectorizeError as error:
             logger.debug("index %r: %s", self.index.name, error)
-        if self.removals:
+        if self._due:
             logger.warning(
-                "index %r: the long texts of %s that were deleted or replaced have not "
+                "index %r: the long texts of %d records that were deleted or replaced have not "
                 "been deleted, as reads may still see their vectors. Deleting or writing these "
                 "records again removes them",
                 self.index.name,
-                # Not all of them are a tenant's.
-                "some records" if self.bound else f"{len(self.removals)} records",
+                self._due,
             )
+
+    @property
+    def _due(self) -> int:
+        """Records whose long texts are due: of a tenant its own, which is all that it waits for."""
+        return self.removals.count(self._tenant)
+
+    @property
+    def _tenant(self) -> str | None:
+        return self.namespace if self.bound else None
 
     def _waits(self, wait: Wait | None = None, wait_timeout: float | None = None) -> WaitOptions:
         wait = wait if wait is not None else self.wait
@@ -547,8 +555,7 @@ class RecordStore:
         return await self._hits(io, matches)
 
     async def _warn_of_pending_writes(self, io: Io) -> None:
-        tenant = self.namespace if self.bound else None
-        await warn_of_pending_writes(io, self._state, self.index.words, tenant=tenant)
+        await warn_of_pending_writes(io, self._state, self.index.words, tenant=self._tenant)
 
     async def _hits(self, io: Io, matches: Sequence[Match]) -> list[Hit]:
         return [Hit(record, match) for match, record in await self._reading.records(io, matches)]
@@ -809,7 +816,7 @@ class RecordStore:
         if not found:
             return
         if waiting.wait_goal(waits["wait"]) != "visible":
-            await self.removals.leave(io, keeping, found)
+            await self.removals.leave(io, keeping, found, self._tenant)
             if len(self.removals) > _MOST_DUE:
                 await self._remove_last(io)
         elif isinstance(keeping, Putting):
@@ -860,7 +867,7 @@ class RecordStore:
             claim=claim,
             unindexed=options.get("unindexed", self.unindexed),
             narrowed=namespace is not None,
-            tenant=self.namespace if self.bound else None,
+            tenant=self._tenant,
         )
         if plan.impossible or not await self.index.exists(io):
             return None

@@ -191,13 +191,13 @@ class OwnWrites:
     It remembers the latest ones that reads may not see yet, and tracks every write as long as
     other code refers to it. Writes that may have landed are remembered apart: nobody waits for
     them, but what they wrote proves nothing of another write. ``last_sent`` is when the latest was
-    sent, ``lag`` for how many seconds reads were found to lag behind processing, ``warned`` whether
-    the user was warned of unseen writes.
+    sent, ``lag`` for how many seconds reads were found to lag behind processing, ``warned`` which
+    tenants, or None for the whole index, were warned of unseen writes.
     """
 
     last_sent: float = -math.inf
     lag: float = 0.0
-    warned: bool = False
+    warned: set[str | None] = field(default_factory=set)
     _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _lost: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _written: dict[str, Written] = field(default_factory=dict)
@@ -392,7 +392,7 @@ class OwnWrites:
             self._gone = max(self._gone, write.sent)
         for seen in [write for write in self._unseen if self.is_visible(write)]:
             self._unseen.remove(seen)
-            self.warned = False
+            self.warned.clear()
 
     def is_visible(self, write: OwnWrite) -> bool:
         """Whether reads are known to see a write."""

@@ -16,6 +16,7 @@ from vectorize_core.words import DEFAULT, Words
 _PACKAGES = {"vectorize_core", "langchain_vectorize", "llama_index_vectorize"}
 _RECENT = 600.0
 """Seconds after which a write is not the reason that a search finds nothing."""
+_MOST_WARNED = 1_000
 
 
 async def warn_of_pending_writes(
@@ -24,7 +25,8 @@ async def warn_of_pending_writes(
     """Warn if the index has not processed this client's last write; for a search without matches.
 
     It sends nothing if that write is known to be processed. It warns once until it is, and not if
-    another client's mutation hides whether it is. Of a ``tenant``, writes of others do not count.
+    another client's mutation hides whether it is. Of a ``tenant``, neither writes of others nor
+    warnings of those count.
     """
     known = state.own_writes
     pending = reversed(known.pending())
@@ -32,7 +34,7 @@ async def warn_of_pending_writes(
     if last is None and tenant is not None:
         return
     if last is None or known.is_processed(last):
-        known.warned = False
+        known.warned.discard(tenant)
         return
     age = time.monotonic() - last.since
     if age > _RECENT:
@@ -43,9 +45,11 @@ async def warn_of_pending_writes(
         return
     until = known.processed(info.processed_up_to_mutation)
     if known.is_processed(last):
-        known.warned = False
-    elif until < last.sent and not known.warned:
-        known.warned = True
+        known.warned.discard(tenant)
+    elif until < last.sent and tenant not in known.warned:
+        if len(known.warned) >= _MOST_WARNED:
+            known.warned.clear()
+        known.warned.add(tenant)
         warnings.warn(
             f"nothing was found in index {state.name!r}, but this client's last write to it, "
             f"{age:.1f} s ago, is not processed yet (on Cloudflare usually within 30 s). To wait "

@@ -18,6 +18,7 @@ from vectorize_core.api.operations import DeleteByIds, GetByIds, GetIndex, GetIn
 from vectorize_core.errors import (
     IndexNotFoundError,
     InvalidInputError,
+    UnexpectedAnswerError,
     VectorizeError,
     WaitTimeoutError,
 )
@@ -163,7 +164,17 @@ async def wait_for_own(
             purpose=purpose,
             confined=confined,
         )
-        await wait.run()
+        try:
+            await wait.run()
+            return
+        except UnexpectedAnswerError:
+            if not confined:
+                raise
+        # Only here, so that what tells of others' records is not even the context of this error.
+        raise UnexpectedAnswerError(
+            f"index {state.name!r}: an answer that shows whether reads see this client's own last "
+            "writes does not have the form that the API documents"
+        )
 
 
 class _Wait:

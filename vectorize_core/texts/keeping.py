@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,11 +80,11 @@ class Found:
             self.versions.setdefault(vector_id, {}).update(versions)
         self.plain |= later.plain
 
-    def split(self) -> tuple[Found, Found]:
-        """The texts whose vectors were seen, and the others."""
-        seen = {i: v for i, v in self.versions.items() if i in self.seen}
-        others = {i: v for i, v in self.versions.items() if i not in self.seen}
-        return Found(seen, self.plain & self.seen), Found(others, self.plain - self.seen)
+    def split(self, by: Collection[str]) -> tuple[Found, Found]:
+        """The texts of the records with these ids, and the others."""
+        chosen = {i: v for i, v in self.versions.items() if i in by}
+        others = {i: v for i, v in self.versions.items() if i not in by}
+        return Found(chosen, self.plain.intersection(by)), Found(others, self.plain.difference(by))
 
 
 @dataclass(slots=True)
@@ -151,21 +152,24 @@ class Keeping:
         return True
 
     async def _are_unnamed(self, io: Io, doomed: Found) -> bool:
-        """Whether reads see no vector that names one of these texts, unless it was put again."""
+        """Whether reads see no vector that names one of these texts, unless it was put again.
+
+        Of which records that is so, is noted, though others are named.
+        """
         ids = sorted({*doomed.versions, *doomed.plain} - doomed.unnamed)
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             named = await self._named(io, some)
             old = {i: n for i, n in named.items() if n == i or n in doomed.versions.get(i, ())}
             now = (await self._find(io, old.keys())).versions
-            if any(
-                name == vector_id
-                or now.get(vector_id, {}).get(name) in (None, doomed.versions[vector_id][name])
+            still = {
+                vector_id
                 for vector_id, name in old.items()
-            ):
-                return False
-            doomed.unnamed.update(some)
-        return True
+                if name == vector_id
+                or now.get(vector_id, {}).get(name) in (None, doomed.versions[vector_id][name])
+            }
+            doomed.unnamed.update(set(some) - still)
+        return doomed.unnamed.issuperset(ids)
 
     async def _named(self, io: Io, ids: Sequence[str]) -> dict[str, str]:
         """The texts outside that the vectors with these ids name; those without are left out."""
@@ -281,13 +285,13 @@ class Removals:
 
     A store and its views leave here what they would have to wait for, so that many deletes wait
     once: when all own writes are awaited, and when the store is closed. What is ten minutes old
-    goes with the next delete or write. Thread-safe. ``own`` are names of texts that the store has
-    written.
+    goes with the next delete or write. One whose vector another client has written again stays due,
+    and holds up no other. Thread-safe. ``own`` are names of texts that the store has written.
     """
 
     def __init__(self) -> None:
         self.own: dict[str, None] = {}
-        self._due: list[tuple[float, Found]] = []
+        self._due: list[_Due] = []
         self._lock = forks.lock()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -295,7 +299,11 @@ class Removals:
         return Removals, ()
 
     def __len__(self) -> int:
-        return sum(len(found) for _, found in self._due)
+        return self.count()
+
+    def count(self, tenant: str | None = None) -> int:
+        """How many records' texts are due; a tenant's, unless None."""
+        return sum(len(due.found) for due in self._due if tenant in (None, due.tenant))
 
     def note_own(self, names: Iterable[str]) -> None:
         """Note texts whose vectors are written."""
@@ -304,18 +312,20 @@ class Removals:
             while len(self.own) > _MOST_OWN:
                 del self.own[next(iter(self.own))]
 
-    async def leave(self, io: Io, keeping: Keeping, found: Found) -> None:
+    async def leave(
+        self, io: Io, keeping: Keeping, found: Found, tenant: str | None = None
+    ) -> None:
         """Remove what reads are seen not to see any more; the rest is due later."""
         now = io.now()
-        sure, rest = found.split()
+        sure, rest = found.split(found.seen)
         if rest and await self._are_seen(io, keeping):
             sure, rest = found, Found()
         if not await keeping.try_to_remove(io, sure, 0.0):
             rest.add(sure)
-        await self._remove(io, keeping, lambda since: now - since >= _SEEN_BY_THEN)
+        await self.remove(io, keeping, tenant, until=now - _SEEN_BY_THEN)
         if rest:
             with self._lock:
-                self._due.append((now, rest))
+                self._due.append(_Due(now, tenant, rest))
 
     async def _are_seen(self, io: Io, keeping: Keeping) -> bool:
         """Whether reads see all own writes by now."""
@@ -325,20 +335,49 @@ class Removals:
             return False
         return True
 
-    async def remove(self, io: Io, keeping: Keeping) -> None:
-        """Remove all that is due; to be awaited when reads see all own writes."""
-        await self._remove(io, keeping, lambda _: True)
+    async def remove(
+        self, io: Io, keeping: Keeping, tenant: str | None = None, *, until: float = math.inf
+    ) -> None:
+        """Remove all that is due since ``until``; to be awaited when reads see all own writes.
 
-    async def _remove(self, io: Io, keeping: Keeping, is_ripe: Callable[[float], bool]) -> None:
+        What is in the way of others' is not told to a ``tenant``.
+        """
+        await self._remove(
+            io, keeping, lambda due: due.since <= until and tenant in (None, due.tenant)
+        )
+        if tenant is not None:
+            try:
+                await self._remove(io, keeping, lambda due: due.since <= until)
+            except Exception as error:
+                logger.debug("index %r: removing texts: %s", keeping.state.name, type(error))
+
+    async def _remove(self, io: Io, keeping: Keeping, is_ripe: Callable[[_Due], bool]) -> None:
         with self._lock:
-            ripe = [due for due in self._due if is_ripe(due[0])]
-            self._due = [due for due in self._due if not is_ripe(due[0])]
-        together, done = Found(), False
-        for _, found in ripe:
-            together.add(found)
+            ripe = [due for due in self._due if is_ripe(due)]
+            self._due = [due for due in self._due if not is_ripe(due)]
+        together, left = Found(), ripe
+        for due in ripe:
+            together.add(due.found)
         try:
-            done = await keeping.try_to_remove(io, together, 0.0)
+            if await keeping.try_to_remove(io, together, 0.0):
+                left = []
+            else:
+                free, _ = together.split(together.unnamed)
+                free.unnamed |= together.unnamed
+                if await keeping.try_to_remove(io, free, 0.0):
+                    left = [due.without(free.unnamed) for due in ripe]
         finally:
-            if not done:
-                with self._lock:
-                    self._due = ripe + self._due
+            with self._lock:
+                self._due = [due for due in left if due.found] + self._due
+
+
+class _Due(NamedTuple):
+    """What a delete or write has left since then, of a tenant or (None) of the store itself."""
+
+    since: float
+    tenant: str | None
+    found: Found
+
+    def without(self, ids: Collection[str]) -> _Due:
+        """What is left of it without the texts of these records."""
+        return self._replace(found=self.found.split(ids)[1])
