@@ -8,10 +8,23 @@ import pytest
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
 from tests.llama_index.helpers import equal_to
-from tests.stores import Call, both_ways, recorded, sync_call, vector
-from vectorize_core import InvalidInputError, InvalidVectorError, Vector, VectorizeClient, layout
-from vectorize_core.api.operations import GetByIds
+from tests.stores import DIMENSIONS, Call, Recorder, both_ways, recorded, sync_call, vector
+from vectorize_core import (
+    InvalidInputError,
+    InvalidVectorError,
+    PartialIndexError,
+    PartialWriteError,
+    RequestTimeoutError,
+    RetryPolicy,
+    Vector,
+    VectorizeClient,
+    layout,
+)
+from vectorize_core.api.operations import GetByIds, Op, Upsert
+from vectorize_core.errors import ApiMessage, RecordRefusedError, error_from_answer
 from vectorize_core.local import Behavior
+from vectorize_core.local.server import BackgroundServer
+from vectorize_core.transport.executor import Answer
 
 IDS = ["1", "2", "3"]
 MINE, THEIRS = ([layout.stored_id(name, row_id) for row_id in IDS] for name in "ab")
@@ -239,3 +252,76 @@ async def test_closing_a_view_leaves_the_store_open(kind: Kind, call: Call) -> N
         with store.with_namespace("b") as view:
             await call(view, "close")
         assert await call(store, "count") == 1
+
+
+class Refusing(Recorder):
+    """A service that refuses records with the property ``bad``."""
+
+    def check(self, op: Op[Any]) -> None:
+        if isinstance(op, Upsert) and any("bad" in v.metadata for v in op.vectors):
+            raise error_from_answer(str(op), 400, [ApiMessage(40023, "not that one")])
+
+    def send(self, op: Op[Any], /) -> Answer[Any]:
+        self.check(op)
+        return super().send(op)
+
+    async def asend(self, op: Op[Any], /) -> Answer[Any]:
+        self.check(op)
+        return await super().asend(op)
+
+
+@both_ways
+async def test_an_update_that_the_service_refuses_names_the_record_as_its_caller_does(
+    client: VectorizeClient, call: Call
+) -> None:
+    client.connection.executor = Refusing(client.connection.executor)
+    store = LANGCHAIN.over(client)
+    view = store.with_namespace("a")
+    await LANGCHAIN.add_rows(call, view, rows("my"))
+    for one, ids in ((view, IDS), (store, MINE)):
+        with pytest.raises(RecordRefusedError) as alone:
+            await call(one, "update_metadata", ids[2:], {"bad": 1})
+        with pytest.raises(PartialWriteError) as caught:
+            await call(one, "update_metadata", ids, [{}, {"bad": 1}, {}])
+        (cause,) = caught.value.causes
+        assert alone.value.record_id == ids[2]
+        assert str(cause).startswith(f"record {ids[1]!r}, position 1: ")
+        assert caught.value.ids == tuple(ids)
+
+
+@both_ways
+async def test_the_log_names_a_tenants_record_as_it_does(
+    call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a write comes after one that got no answer."""
+
+    class Losing(Refusing):
+        def check(self, op: Op[Any]) -> None:
+            if isinstance(op, Upsert) and not self.of(Upsert):
+                self.ops.append(op)
+                raise RequestTimeoutError("no answer")
+
+    policy = RetryPolicy(write_deadline=0.5, request_lifetime=0.1, first_delay=9, max_delay=9)
+    with VectorizeClient.local(retry=policy) as client:
+        client.create_index("docs", dimensions=DIMENSIONS)
+        client.connection.executor = Losing(client.connection.executor)
+        view = LANGCHAIN.over(client).with_namespace("a")
+        with pytest.raises(RequestTimeoutError):
+            await LANGCHAIN.add(call, view, "mine")
+        await LANGCHAIN.add(call, view, "mine")
+    assert "a request that wrote 'mine' (and 0 more" in caplog.text
+
+
+@both_stores
+@both_ways
+async def test_a_partial_index_names_a_tenants_record_as_it_does(kind: Kind, call: Call) -> None:
+    with BackgroundServer() as server:
+        client = VectorizeClient("a", base_url=server.base_url)
+        async with client.to_async():
+            client.create_index("docs", dimensions=DIMENSIONS, record_layout=False)
+            view = kind.over(client).with_namespace("a")
+            await kind.add_rows(call, view, [("my own", "t", {"kind": "x"})], wait=True)
+            client.index("docs").create_metadata_index("kind", "string")
+            matching = {"kind": "x"} if kind is LANGCHAIN else equal_to("kind", "x")
+            with pytest.raises(PartialIndexError, match="not hold the vector 'my own', for one"):
+                await call(view, "count", matching)

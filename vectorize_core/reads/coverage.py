@@ -118,14 +118,16 @@ async def _reason(
         if name != layout.REF:
             return None
     sample = await (_sample(io, state) if tenant is None else _sample_of(io, state, tenant))
+    # A tenant's vector is called what the tenant calls it.
+    called = layout.RecordReader(bound=tenant is not None).name
     if name == layout.REF:
         # Written only where it is indexed: a node that was there before does not even have it.
-        bare = [v.id for v in sample.vectors if _lacks_ref(v)]
+        bare = [called(v) for v in sample.vectors if _lacks_ref(v)]
         if bare or state.knows_coverage:
             return f"{index} does not hold the vector {bare[0]!r}, for one" if bare else None
     having = [vector for vector in sample.vectors if _is_of_type(vector, name, index_type)]
     verdicts = await _looked_up(io, state, tenant, name, index_type, having)
-    missing = [vector_id for vector_id, is_found in verdicts.items() if not is_found]
+    missing = [called(vector) for vector in having if verdicts.get(vector.id) is False]
     if missing:
         return f"{index} does not hold the vector {missing[0]!r}, for one"
     if len(verdicts) >= (len(having) if sample.is_all else _ENOUGH):

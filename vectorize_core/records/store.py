@@ -78,7 +78,7 @@ from vectorize_core.transport.io import Io, run
 from vectorize_core.writes import by_filter, writing
 from vectorize_core.writes.batching import check_batch_size
 from vectorize_core.writes.estimate import estimate
-from vectorize_core.writes.sources import Records
+from vectorize_core.writes.sources import Records, Vectors
 from vectorize_core.writes.writing import WriteOptions
 
 logger = logging.getLogger("vectorize_core")
@@ -395,9 +395,9 @@ class RecordStore:
         indexed = await self.index.properties(io) if changed else {}
         putting = self._putting()
         vectors = []
-        positions = {self.stored_id(name): position for position, name in enumerate(ids)}
+        given = {self.stored_id(name): At(name, at, "record") for at, name in enumerate(ids)}
         for vector_id, record in changed.items():
-            at = At(record.name, positions[vector_id], "record")
+            at = given[vector_id]
             try:
                 vector = self._encoded(at, record, found[vector_id], indexed)
             except OversizedError:
@@ -408,7 +408,9 @@ class RecordStore:
             vectors.append(vector)
         if putting is not None:
             await putting.put_again(io, changed.values())
-        await writing.upsert(io, self._state, vectors, batch_size=self.batch_size, **goal)
+        source = Vectors(io, self._state, vectors)
+        source.ids += [given[vector_id].name for vector_id in changed]
+        await writing.write(io, self._state, source, "upsert", batch_size=self.batch_size, **goal)
         return [name for name in ids if self.stored_id(name) in found]
 
     async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:

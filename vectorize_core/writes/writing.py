@@ -335,7 +335,7 @@ class _Write:
                 "index %r: a request that wrote %r (and %d more of these records) got no answer, "
                 "and may arrive late; to come after it, this %s waits for %.0f s",
                 self.state.name,
-                min(exposed),
+                self.name(batch.sent[min(exposed)]),
                 len(exposed) - 1,
                 self.mode,
                 left,
