@@ -308,7 +308,7 @@ async def test_the_log_names_a_tenants_record_as_it_does(
         view = LANGCHAIN.over(client).with_namespace("a")
         with pytest.raises(RequestTimeoutError):
             await LANGCHAIN.add(call, view, "mine")
-        await LANGCHAIN.add(call, view, "mine")
+        await LANGCHAIN.add_rows(call, view, [("mine", "another text", {})])
     assert "a request that wrote 'mine' (and 0 more" in caplog.text
 
 
