@@ -112,8 +112,11 @@ assert "vectorize_core.local" in sys.modules
 async def test_a_closed_embedded_client_leaves_no_thread(
     variant: Variant,
 ) -> None:
+    before = set(threading.enumerate())
+
     def threads() -> list[str]:
-        return [t.name for t in threading.enumerate() if t.name.startswith("vectorize")]
+        begun = set(threading.enumerate()) - before
+        return [thread.name for thread in begun if thread.name.startswith("vectorize")]
 
     client: Any = variant.client_class.local()
     await settled(client.create_index("docs", dimensions=32, record_layout=False))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from vectorize_core import limits
@@ -35,7 +35,6 @@ from vectorize_core.models import (
 
 T = TypeVar("T")
 Kind = Literal["read", "write", "control"]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 class Op(ABC, Generic[T]):

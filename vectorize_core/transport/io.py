@@ -26,7 +26,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from vectorize_core.api.headers import request_id as request_id_of
-from vectorize_core.api.operations import KINDS, Op
+from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiError, IndexNotFoundError, VectorizeError
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
 from vectorize_core.transport.executor import TIME_LEFT, Answer, Executor, InterruptionError
@@ -220,13 +220,12 @@ class _BaseIo(Io):
         self._executor = executor
         self.policy = policy
         self._on_missing_index = on_missing_index
-        self._deadlines = {kind: policy.deadline(kind) for kind in KINDS}
         self._limiter = limiter
         self._turns = turns
         self._events = events if events is not None else Events()
 
     async def call(self, op: Op[T], /, *, on_lost: OnLost | None = None) -> T:
-        patience, end = self._deadlines[op.kind], _UNTIL.get()
+        patience, end = self.policy.deadline(op.kind), _UNTIL.get()
         if end is not None:
             patience = min(patience, max(end - self.now(), _AT_LEAST))
         await self._admit(op, patience)
@@ -247,7 +246,7 @@ class _BaseIo(Io):
         return await self._attempt(op, 1, patience, least=_POLL_AT_LEAST, cut=True)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
-        number, deadline = 0, self._deadlines[op.kind]
+        number, deadline, outer = 0, self.policy.deadline(op.kind), _UNTIL.get()
         until = self.now() + deadline
 
         async def bounded() -> T:
@@ -259,7 +258,7 @@ class _BaseIo(Io):
             try:
                 return await attempt()
             finally:
-                _UNTIL.set(None)
+                _UNTIL.set(outer)
 
         return await self._repeat(bounded, op, deadline)
 

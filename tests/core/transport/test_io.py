@@ -55,8 +55,10 @@ def drive(request: pytest.FixtureRequest) -> Drive:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
     yield
-    assert [t.name for t in threading.enumerate() if t.name.startswith("vectorize")] == []
+    left = set(threading.enumerate()) - before
+    assert [thread.name for thread in left if thread.name.startswith("vectorize")] == []
 
 
 @types.coroutine
