@@ -15,7 +15,7 @@ from tests.nightly import sized
 from tests.stores import Call, both_ways
 from vectorize_core import RetryPolicy, VectorizeError
 
-TIMEOUT, DEADLINE, SLACK = 0.2, 0.3, 1.0
+TIMEOUT, DEADLINE, SLACK = 0.2, 0.3, sized(3.0, 1.0)
 SCRIPTS: dict[str, Script] = {
     **SLOW,
     **{how: script for how, (script, _) in {**BIG, **WRONG}.items()},
