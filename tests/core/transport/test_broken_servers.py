@@ -46,7 +46,7 @@ TIMEOUT = 0.3
 LONGER = 5.0
 """For what has to end without it."""
 SLACK = sized(3.0, 1.0)
-"""Beyond a deadline. By day other tests run beside these, and what does not end takes far longer."""
+"""Beyond a deadline. By day other tests run beside; what does not end takes far longer."""
 MOST = 2**20
 VECTORS = (Vector("a", [1.0] * 32),)
 DAILY: list[Op[Any]] = [
