@@ -229,7 +229,9 @@ def several() -> Iterator[Peer]:
         peer.close()
 
 
-@pytest.mark.parametrize("path", ["/proxy/three", "/proxy?index=three", "/proxy/?index=three"])
+@pytest.mark.parametrize(
+    "path", ["/proxy/three", "/proxy/three/", "/proxy?index=three", "/proxy/?index=three"]
+)
 def test_the_proxys_url_may_name_the_index(several: Peer, path: str) -> None:
     assert names_of(several, path, "VECTORIZE") == "three"
     assert names_of(several, path, "one") == "three"

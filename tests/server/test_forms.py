@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -243,3 +244,38 @@ def test_any_form_is_read_or_refused(kind: str, body: bytes) -> None:
         for guess in (False, True):
             with suppress(ServiceFault):
                 assert multipart.file_content(kind, whole, guess_boundary=guess) in whole
+
+
+names = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters='"\\\\'))
+contents = st.lists(
+    st.sampled_from([b"\r\n", b"\n", b"\r", b"--", b"-", b"--XyZ", b"XyZ--", b"\x00\xff", A])
+    | st.binary(max_size=4),
+    max_size=12,
+).map(lambda pieces: re.sub(rb"(?<![^\n])--XyZ", b"-.XyZ", b"".join(pieces)))
+
+
+@settings(max_examples=sized(150, 5_000), suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.tuples(names, st.none() | names, contents), min_size=1, max_size=4),
+    st.sampled_from([b"", b"\r\n", b"for old clients\r\n"]),
+    st.sampled_from([b"", b"\r\n", b"\r\n\r\n--XyZ--\r\nbye"]),
+)
+def test_the_file_of_any_form_comes_out_byte_for_byte(
+    parts: list[tuple[str, str | None, bytes]], preamble: bytes, epilogue: bytes
+) -> None:
+    made = [
+        part(
+            f'form-data; name="{name}"' + (f'; filename="{file}"' if file is not None else ""),
+            content,
+        )
+        for name, file, content in parts
+    ]
+    body = preamble + b"".join(made) + b"--XyZ--" + epilogue
+    files = [content for name, _, content in parts if name == "vectors"]
+    files = files or [content for _, file, content in parts if file is not None]
+    files = files or [content for _, _, content in parts]
+    if len(files) == 1:
+        assert multipart.file_content(KIND, body) == files[0]
+    else:
+        with pytest.raises(ServiceFault):
+            multipart.file_content(KIND, body)

@@ -318,7 +318,7 @@ def test_a_call_that_was_slow_waits_with_the_slow_ones_next_time(
     assert lanes == expected
 
 
-@pytest.mark.parametrize("path", ["/proxy", "/proxy/", "/proxy/docs", "/proxy?index=docs"])
+@pytest.mark.parametrize("path", ["/proxy", "/proxy/docs/", "/proxy/docs", "/proxy?index=docs"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_calls_that_are_relayed_take_the_lane_of_the_call(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, method: str, path: str

@@ -49,7 +49,8 @@ class BindingRoutes:
         """Routes at the root of the server."""
         endpoint = reader.endpoint(self.answer)
         direct = {f"/{call}": ["GET" if call == "info" else "POST"] for call in CALLS}
-        relayed = {path: ["GET", "POST"] for path in (PROXY, f"{PROXY}/", f"{PROXY}/{{index}}")}
+        proxies = (PROXY, f"{PROXY}/", f"{PROXY}/{{index}}", f"{PROXY}/{{index}}/")
+        relayed = {path: ["GET", "POST"] for path in proxies}
         return [
             Route(path, endpoint, methods=methods) for path, methods in (direct | relayed).items()
         ]

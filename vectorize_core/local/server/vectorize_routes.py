@@ -245,5 +245,6 @@ def _count(text: str | None) -> int:
         return limits.DEFAULT_LIST_COUNT
     # Not int(): it would take "１０", " 7" and "1_0" too.
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise faults.refused(f"count must be an integer, got {text[:20]!r}")
+        whole = f"an integer in range: [1, {limits.MAX_LIST_COUNT}]"
+        raise faults.refused(f"count must be {whole}, got {text[:20]!r}")
     return int(text)
