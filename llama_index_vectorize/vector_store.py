@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Literal, Self, Unpack, cast, get_args
 
-from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
+from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr, model_validator
 from llama_index.core.schema import BaseNode
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.core.vector_stores.types import (
@@ -51,11 +51,12 @@ from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
-from vectorize_core.secret import hidden, revealed
+from vectorize_core.secret import SECRETS, hidden, hide, revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
+from vectorize_core.transport.credentials import may_hold_password
 from vectorize_core.transport.io import AsyncIo, Io, SyncIo, iterate, run
 from vectorize_core.writes.sources import Records
 
@@ -66,6 +67,8 @@ _CHANGEABLE: Final = frozenset(
     {"on_missing_text", "on_oversize", "batch_size", "wait", "wait_timeout", "unindexed"}
 )
 """The settings that can be set on a store: those of its next calls."""
+_OF_THE_MAKER: Final = frozenset(HttpOptions.__annotations__)
+"""What only the constructor takes, secrets among it."""
 
 
 class StoreSettings(HttpOptions, total=False):
@@ -317,6 +320,16 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         }
         super().__init__(**creation, **settings)
         self._work_on(records)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _hide_secrets(cls, data: Any, validate: Callable[[Any], Self]) -> Self:
+        # Errors of pydantic show what they were given. The constructor takes hidden secrets too.
+        if isinstance(data, dict):
+            data = dict(data)
+            plain = () if may_hold_password(str(data.get("base_url"))) else cls.model_fields
+            hide(data, [name for name in SECRETS if name not in plain])
+        return validate(data)
 
     @classmethod
     def class_name(cls) -> str:
@@ -702,7 +715,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             value = getattr(self._records, name)
         elif name == "show_progress":
             value = flag(name, value)
-        elif name in VectorizeVectorStore.model_fields:
+        elif name in _OF_THE_MAKER or name in VectorizeVectorStore.model_fields:
+            value = hidden(value)
             raise ConfigurationError(
                 f"{name} is what a store is made with; make another one, as by "
                 f"{self.class_name()}.from_dict(store.to_dict(), {name}=...)"
@@ -711,9 +725,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A store over the same connection, with the settings of ``update``."""
-        copied = super().model_copy(deep=deep)
-        for name, value in (update or {}).items():
-            setattr(copied, name, value)
+        copied, changes = super().model_copy(deep=deep), hidden(update)
+        for name in () if changes is None else changes.reveal():
+            setattr(copied, name, changes.reveal()[name])
         return copied
 
     def _work_on(self, records: RecordStore) -> None:

@@ -21,15 +21,17 @@ from typing import Any
 
 import httpcore
 import httpx
+import pydantic
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.load import dumps
 
+from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from tests.core.transport.raw_server import RawRequest, RawServer, answer, ok_body
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
 from tests.nightly import sized
 from tests.stores import Call, Embedder, async_call, both_ways, sync_call
-from tests.walking import places, shown
+from tests.walking import chain, places, shown
 from vectorize_core import (
     AsyncVectorizeClient,
     AuthenticationError,
@@ -44,7 +46,7 @@ from vectorize_core import (
     VectorizeClient,
     VectorizeError,
 )
-from vectorize_core.local.server import BackgroundServer, Settings, environment
+from vectorize_core.local.server import BackgroundServer, Settings, create_app, environment
 from vectorize_core.transport.deadline import AsyncStream, Deadline, SyncStream
 from vectorize_core.transport.network import find_proxy
 from vectorize_core.transport.tracebacks import FramesHidden
@@ -132,6 +134,22 @@ def repeated_in_headers(request: RawRequest) -> bytes:
     return answer(refused(429).partition(b"\r\n\r\n")[2], "429 No", cf_ray=said, ratelimit=said)
 
 
+def escaped(request: RawRequest) -> bytes:
+    """As `repeated`, in another spelling of JSON."""
+    said = [{"code": 1, "message": f"refused: {sent(request)}"}]
+    body = json.dumps({"success": False, "errors": said}).replace("-", "\\u002d")
+    return answer(body.encode(), "400 No")
+
+
+def sent(request: RawRequest) -> str:
+    return request.headers.get("authorization", request.headers.get("x-auth-key", ""))
+
+
+def raw(head: str) -> Callable[[RawRequest], bytes]:
+    """An answer that repeats the secret in its head."""
+    return lambda request: head.format(sent(request)).encode() + b"\r\n\r\n"
+
+
 FAILURES: dict[str, tuple[Any, type[Exception]]] = {
     "401": (refused(401), AuthenticationError),
     "403": (refused(403), AuthenticationError),
@@ -139,6 +157,18 @@ FAILURES: dict[str, tuple[Any, type[Exception]]] = {
     "500": (refused(500), ServerError),
     "repeated": (repeated, BadRequestError),
     "repeated in headers": (repeated_in_headers, RateLimitError),
+    "repeated with escapes": (escaped, BadRequestError),
+    "a status line": (raw("HTTX {}"), ConnectionFailedError),
+    "a reason": (raw("HTTP/1.1 400 {}\r\nContent-Length: 0"), BadRequestError),
+    "a header line": (raw("HTTP/1.1 200 OK\r\n{}"), ConnectionFailedError),
+    "an encoding": (
+        raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Encoding: {}"),
+        UnexpectedAnswerError,
+    ),
+    "a chunk": (
+        raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}"),
+        ConnectionFailedError,
+    ),
     "a page": (page, UnexpectedAnswerError),
     "no result": (answer(ok_body({"x": 1})), UnexpectedAnswerError),
     "slow": (lambda _: iter([5.0]), RequestTimeoutError),
@@ -163,7 +193,59 @@ def test_a_failing_call(use: User, call: Call, secret: dict[str, str], failure: 
         finish(call, use(call, base_url=server.base_url, timeout=0.3, **secret))
     assert not places(caught.value, *SECRETS)
     assert not any(secret.encode() in pickle.dumps(caught.value) for secret in SECRETS)
+    assert not any(secret.lower() in str(caught.value).lower() for secret in SECRETS)
+    requests = [vars(one).get("_request") for one in chain(caught.value)]
+    headers = [shown(dict(request.headers)) for request in requests if request is not None]
+    assert not any(secret in text for text in headers for secret in SECRETS)
     assert server.requests
+
+
+@both_ways
+@both_secrets
+def test_a_request_that_failed_stays_as_it_was_sent(call: Call, secret: dict[str, str]) -> None:
+    """A user's own transport keeps what it was given."""
+    requests: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        raise httpx.ConnectError("down")
+
+    transport = httpx.MockTransport(handle)
+    with pytest.raises(ConnectionFailedError) as caught:
+        finish(call, of_a_client(call, transport=transport, **secret))
+    assert (TOKEN in requests[0].headers.get("authorization", "")) is (secret is WITH_TOKEN)
+    assert requests[0].headers.get("x-auth-key") == secret.get("api_key")
+    cause = caught.value.__cause__
+    assert isinstance(cause, httpx.ConnectError)
+    assert (cause.request.method, cause.request.url) == (requests[0].method, requests[0].url)
+    assert not any(text in shown(dict(cause.request.headers)) for text in SECRETS)
+
+
+INDEX = {
+    "name": "docs",
+    "config": {"dimensions": 32, "metric": "cosine"},
+    "created_on": "2024-01-01T00:00:00Z",
+    "modified_on": "2024-01-01T00:00:00Z",
+}
+
+
+@both_ways
+@both_secrets
+@pytest.mark.parametrize("token", [None, 'tok"3nWm9\\<&/OnlyHere'])
+def test_what_a_server_says_of_an_answer_that_it_gives(
+    call: Call, secret: dict[str, str], token: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def remark(request: RawRequest) -> bytes:
+        said = json.loads(ok_body(INDEX))
+        messages = [{"code": 1, "message": f"outdated: {sent(request)}"}]
+        return answer(json.dumps({**said, "messages": messages}).encode())
+
+    if token is not None:
+        secret = dict.fromkeys(secret, token) | ({"email": "a@b.c"} if "email" in secret else {})
+    with RawServer(remark) as server, caplog.at_level(logging.DEBUG):
+        finish(call, of_a_client(call, base_url=server.base_url, **secret))
+    assert "***" in caplog.text
+    assert not any(text in caplog.text for text in (*SECRETS, token or TOKEN))
 
 
 @all_users
@@ -384,6 +466,87 @@ def test_too_many_arguments() -> None:
     assert not places(failed.value, *SECRETS)
 
 
+POSITIONAL: dict[str, Callable[[Any], Any]] = {
+    "langchain": lambda token: LANGCHAIN.store(Embedder(), "docs", token),
+    "from_texts": lambda token: LANGCHAIN.store.from_texts(  # type: ignore[attr-defined]
+        ["a"], Embedder(), None, token
+    ),
+    "afrom_texts": lambda token: asyncio.run(
+        LANGCHAIN.store.afrom_texts(["a"], Embedder(), None, token)  # type: ignore[attr-defined]
+    ),
+    "from_existing_index": lambda token: LANGCHAIN.store.from_existing_index(  # type: ignore[attr-defined]
+        "docs", Embedder(), token
+    ),
+    "llama_index": lambda token: LLAMA_INDEX.store("docs", token),
+    "from_params": lambda token: LLAMA_INDEX.store.from_params(  # type: ignore[attr-defined]
+        "docs", token
+    ),
+    "from_dict": lambda token: LLAMA_INDEX.store.from_dict({}, token),  # type: ignore[attr-defined]
+}
+
+
+@pytest.mark.parametrize("make", POSITIONAL.values(), ids=POSITIONAL)
+def test_a_secret_among_positional_arguments_that_are_too_many(make: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match="positional") as caught:
+        make(TOKEN)
+    assert not places(caught.value, *SECRETS)
+
+
+@both_stores
+@pytest.mark.parametrize("name", ["client", "index", "http_client", "async_http_client"])
+@pytest.mark.parametrize("wrong", [{"api_token": TOKEN}, f"https://u:{PASSWORD}@host", [TOKEN]])
+def test_secrets_in_place_of_a_client(kind: Kind, name: str, wrong: Any) -> None:
+    options: dict[str, Any] = {"account_id": "a"} if name.endswith("http_client") else {}
+    with pytest.raises(ConfigurationError, match=f"{name} is .*; got a {type(wrong).__name__}$"):
+        kind.make(index_name="docs", **{name: wrong}, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"api_token": TOKEN, "index_name": "do cs"}, "an index name is made"),
+        ({"api_key": KEY, "email": "a@b.c", "wait": 5}, "wait is"),
+        ({"api_token": f"{TOKEN} x"}, "the token has a space"),
+        ({"api_token": TOKEN, "base_url": f"https://u:{PASSWORD}@host"}, "base_url must not hold"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_error_of_pydantic_shows_none(options: dict[str, Any], said: str, nested: bool) -> None:
+    data = {"index_name": "docs", "account_id": "a", **options}
+    model, given = (Settled, {"store": data}) if nested else (LlamaIndexStore, data)
+    with pytest.raises(pydantic.ValidationError, match=said) as caught:
+        model.model_validate(given)
+    texts = [str(caught.value), shown(caught.value.errors())]
+    assert not any(secret in text for text in texts for secret in SECRETS)
+
+
+class Settled(pydantic.BaseModel):
+    """What a program may keep its settings in."""
+
+    store: LlamaIndexStore
+
+
+def test_pydantic_makes_a_store_with_its_secret() -> None:
+    data = {"index_name": "docs", "account_id": "a", "api_token": TOKEN}
+    for store in (
+        LlamaIndexStore.model_validate(data),
+        LlamaIndexStore.model_validate_json(json.dumps(data)),
+        Settled(store=data).store,  # type: ignore[arg-type]
+    ):
+        credentials: Any = store.client.connection.executor
+        assert credentials.credentials.headers.reveal() == {"Authorization": f"Bearer {TOKEN}"}
+    assert data["api_token"] == TOKEN
+
+
+@pytest.mark.parametrize("name", ["api_token", "api_key", "base_url", "http_client"])
+def test_a_store_is_given_another_secret(name: str) -> None:
+    store = LlamaIndexStore("docs", account_id="a", api_token=KEY)
+    for give in (setattr, lambda store, *pair: store.model_copy(update=dict([pair]))):
+        with pytest.raises(ConfigurationError, match=f"{name} is what a store is made") as caught:
+            give(store, name, TOKEN)
+        assert not places(caught.value, *SECRETS)
+
+
 @pytest.mark.parametrize("method", ["from_texts", "from_existing_index", "local", "from_params"])
 def test_a_subclass_is_given_the_secret_and_our_frames_do_not_show_it(method: str) -> None:
     kind = LLAMA_INDEX if method == "from_params" else LANGCHAIN
@@ -465,7 +628,17 @@ def test_a_password_in_an_address(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"data": "\0"}, {"data": 5}, {"nonsense": 1}, {"faults": [{"nonsense": 1}]}]
+    "wrong",
+    [
+        {"data": "\0"},
+        {"data": 5},
+        {"nonsense": 1},
+        {"faults": [{"nonsense": 1}]},
+        {"token": f"{TOKEN}\udc80"},
+        {"token": f"{TOKEN} x"},
+        {"token": TOKEN.encode()},
+        {"token": ""},
+    ],
 )
 def test_wrong_settings_of_a_server(wrong: dict[str, Any]) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011
@@ -556,6 +729,11 @@ def test_no_repr_shows_one() -> None:
         fields = getattr(value, "__dict__", {})
         texts += [shown(held) for field, held in fields.items() if field != "_server"]
         assert not [text for text in texts if any(s in text for s in SECRETS)], name
+
+
+def test_an_application_shows_no_token() -> None:
+    application = create_app(Settings(token=TOKEN))
+    assert TOKEN not in shown(vars(application))
 
 
 def test_the_variables_of_a_server_hold_its_token() -> None:

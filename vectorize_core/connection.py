@@ -253,6 +253,15 @@ def local_connection(
     return Connection(executor, retry, events=events, address=address, knows_coverage=True)
 
 
+def word_or_kind(value: object) -> str:
+    """What stands in place of a client: a short word, of anything else only its type.
+
+    It may be headers, a mapping of credentials, or an address with a password.
+    """
+    is_word = isinstance(value, str) and len(value) < 12
+    return shown(value) if is_word else f"a {type(value).__name__}"
+
+
 def _check_options(options: HttpOptions) -> None:
     """`ConfigurationError` for the first option of a wrong type; no secret is shown."""
     for name in ("account_id", "api_token", "api_key", "email", "base_url"):
@@ -287,4 +296,4 @@ def _check_options(options: HttpOptions) -> None:
     for name in ("http_client", "async_http_client"):
         given = options.get(name)
         if given is not None and not callable(getattr(given, "request", None)):
-            raise ConfigurationError(f"{name} is a client of httpx; got {shown(given)}")
+            raise ConfigurationError(f"{name} is a client of httpx; got {word_or_kind(given)}")

@@ -39,8 +39,8 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "d1_api_token": _D1,
 }
 """Words of other libraries without a counterpart here, and what to do instead."""
-_HIDDEN: Final = frozenset({*SECRETS, "data"})
-"""Arguments that are, or may hold, a secret; ``data`` is what a store is loaded from."""
+_HIDDEN: Final = frozenset({*SECRETS, "data", "update"})
+"""Arguments that are, or may hold, a secret; of ``data`` and ``update`` a store is made."""
 
 
 def checks_keywords(
@@ -77,7 +77,10 @@ def _checked(
     known = cache(partial(_keywords, function))
     code = function.__code__
     positional = code.co_varnames[1 : code.co_argcount]
-    first_secret = next((i for i, name in enumerate(positional) if name in _HIDDEN), None)
+    # A secret may stand among arguments that are too many, too.
+    first_secret = next(
+        (i for i, name in enumerate(positional) if name in _HIDDEN), code.co_argcount - 1
+    )
 
     def check(owner: Any, given: dict[str, Any]) -> None:
         if not _HIDDEN.isdisjoint(given):
@@ -95,7 +98,7 @@ def _checked(
 
     @wraps(function)
     def called(self: Any, /, *args: Any, **given: Any) -> Any:
-        if first_secret is not None:
+        if len(args) > first_secret:
             args = (*args[:first_secret], *map(hidden, args[first_secret:]))
         if given:
             check(self, given)
@@ -103,6 +106,8 @@ def _checked(
 
     @wraps(function)
     async def awaited(self: Any, /, *args: Any, **given: Any) -> Any:
+        if len(args) > first_secret:
+            args = (*args[:first_secret], *map(hidden, args[first_secret:]))
         if given:
             check(self, given)
         return await function(self, *args, **given)

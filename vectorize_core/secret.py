@@ -63,3 +63,10 @@ def revealed(arguments: Mapping[str, Any]) -> dict[str, Any]:
         name: value.reveal() if isinstance(value, Secret) else value
         for name, value in arguments.items()
     }
+
+
+def is_sendable(value: object) -> bool:
+    """Whether a header can carry ``value``. It raises nothing, for its frame shows the value."""
+    if not (isinstance(value, str) and value):
+        return False
+    return value.isascii() and value.isprintable() and " " not in value

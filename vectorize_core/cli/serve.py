@@ -18,7 +18,7 @@ from vectorize_core.cli.errors import fail, report_errors
 from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.serve_switches import parse
 from vectorize_core.client import VectorizeClient
-from vectorize_core.secret import Secret
+from vectorize_core.secret import Secret, is_sendable
 
 if TYPE_CHECKING:
     from vectorize_core.local.server import Settings
@@ -191,10 +191,10 @@ def _listening(host: str, port: int) -> socket.socket:
 def _check_token(token: Secret[str] | None) -> None:
     if token is None:
         return
-    if not (token and token.reveal().isascii() and token.reveal().isprintable()):
-        raise typer.BadParameter("--token must be of printable ASCII characters, and not empty")
     if " " in token.reveal():
         raise typer.BadParameter("--token must not have a space: no HTTP header could carry it")
+    if not is_sendable(token.reveal()):
+        raise typer.BadParameter("--token must be of printable ASCII characters, and not empty")
 
 
 def _check_data(data: str) -> None:

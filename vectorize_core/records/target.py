@@ -7,8 +7,14 @@ from typing import Any, NamedTuple, Unpack
 
 from vectorize_core.api import validation
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.connection import Connection, HttpOptions, http_connection, local_connection
-from vectorize_core.errors import ConfigurationError, shown
+from vectorize_core.connection import (
+    Connection,
+    HttpOptions,
+    http_connection,
+    local_connection,
+    word_or_kind,
+)
+from vectorize_core.errors import ConfigurationError
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.sqlite import SqliteTexts
@@ -66,9 +72,8 @@ def locate(
         ("index", index, (Index, AsyncIndex)),
     ):
         if value is not None and not isinstance(value, kinds):
-            raise ConfigurationError(
-                f"{name} is {' or '.join(kind.__name__ for kind in kinds)}; got {shown(value)}"
-            )
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigurationError(f"{name} is {wanted}; got {word_or_kind(value)}")
     if index is not None:
         if index_name is not None and index_name != index.name:
             raise ConfigurationError(f"index_name={index_name!r} is not {index!r}")

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+from vectorize_core import jsontext
 from vectorize_core.errors import ConfigurationError
-from vectorize_core.secret import Secret, hidden
+from vectorize_core.secret import Secret, hidden, is_sendable
 from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_loopback
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -47,8 +48,16 @@ class Credentials:
         """What a server said, without the token or key, should it repeat what it was sent."""
         for secret in map(Secret, self.headers.reveal().values()):
             if len(secret.reveal()) >= _LONG_ENOUGH:
-                content = content.replace(secret.reveal().removeprefix("Bearer ").encode(), b"***")
+                sent = Secret(secret.reveal().removeprefix("Bearer "))
+                content = content.replace(sent.reveal().encode(), b"***")
+                content = content.replace(jsontext.dumps(sent.reveal())[1:-1], b"***")
         return content
+
+    def text_without_secrets(self, text: str) -> str:
+        """The same for a text."""
+        return self.without_secrets(text.encode(errors="surrogatepass")).decode(
+            errors="surrogatepass"
+        )
 
     def headers_without_secrets(
         self, headers: Sequence[tuple[bytes, bytes]]
@@ -131,12 +140,8 @@ def _key_headers(key: Secret[str], address: Secret[str]) -> Headers:
 
 def _check_sendable(value: Secret[str], what: str) -> None:
     # httpx would refuse it too, but its error would show the secret.
-    if not _is_sendable(value.reveal()):
+    if not is_sendable(value.reveal()):
         raise ConfigurationError(f"the {what} has a space or a character that no header can hold")
-
-
-def _is_sendable(value: str) -> bool:
-    return value.isascii() and value.isprintable() and " " not in value
 
 
 def _first(environ: Environ, names: tuple[str, ...]) -> Secret[str] | None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import httpx
 
+from vectorize_core import jsontext
 from vectorize_core.api import wire
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import (
@@ -80,12 +81,13 @@ class HttpExecutor:
         """Carry ``op`` out; raises its typed error."""
         request, options = self._prepare(op)
         content = b"".join(request.body)
-        with self._clients.client() as client, FramesHidden():
+        with self._clients.client() as client, FramesHidden(self.credentials.text_without_secrets):
             allowed = self._allow(op, client, len(content), options)
             try:
                 sent = self._authorized(client.build_request(**options, content=content))
                 response = client.send(sent, stream=True, follow_redirects=False)
                 with closing(response):
+                    self._clean_head(response)
                     until = options["extensions"]["deadline"]
                     body = Secret(receive(op, response, self._max_answer_bytes, until))
             except (httpx.RequestError, *_BROKEN) as error:
@@ -118,11 +120,12 @@ class HttpExecutor:
             # Our own connections keep the deadline themselves, and know whether anything was sent.
             own = self._clients.is_own_async
             bound = nullcontext() if own else asyncio.timeout(allowed.whole)
-            with FramesHidden():
+            with FramesHidden(self.credentials.text_without_secrets):
                 sent = self._authorized(client.build_request(**options, content=content))
                 async with bound:
                     response = await client.send(sent, stream=True, follow_redirects=False)
                     async with aclosing(response):
+                        self._clean_head(response)
                         body = Secret(await areceive(op, response, self._max_answer_bytes))
         except (httpx.RequestError, *_BROKEN) as error:
             raise self._unanswered(op, error, allowed) from error
@@ -169,7 +172,10 @@ class HttpExecutor:
     def _unanswered(
         self, op: Op[Any], error: Exception, allowed: RequestTime
     ) -> ConnectionFailedError:
-        text, url = without_value(str(error)) or type(error).__name__, self.credentials.base_url
+        if isinstance(error, httpx.RequestError) and error._request is not None:  # noqa: SLF001
+            # What looks into it finds the request without the secret. The one sent is the client's.
+            error.request = httpx.Request(error.request.method, error.request.url)
+        text, url = self._said(error), self.credentials.base_url
         proxy = self._clients.proxy
         if isinstance(error, httpx.ProxyError):
             # It answers, and says no; only its own failures pass.
@@ -193,18 +199,25 @@ class HttpExecutor:
             return RequestTimeoutError(f"{op}: no answer of {url} within its time{seconds}: {text}")
         return ConnectionFailedError(f"{op}: the connection to {url} broke: {text}")
 
+    def _said(self, error: Exception) -> str:
+        text = self.credentials.text_without_secrets(without_value(str(error)))
+        return text or type(error).__name__
+
     def _read(self, op: Op[T], response: httpx.Response, body: Secret[Body]) -> Answer[T]:
-        self._clean_headers(response)
         try:
             return self._parse(op, response, body.reveal())
         except VectorizeError:
-            harmless = self.credentials.without_secrets(body.reveal())
-            if harmless == body.reveal():
+            said = Secret(_plainly_spelled(body.reveal()))
+            harmless = self.credentials.without_secrets(said.reveal())
+            if harmless == said.reveal():
                 raise
         return self._parse(op, response, harmless)
 
-    def _clean_headers(self, response: httpx.Response) -> None:
-        """Take the secret out of headers that repeat it, and a password out of a redirect."""
+    def _clean_head(self, response: httpx.Response) -> None:
+        """Take the secret out of a head that repeats it, and a password out of a redirect."""
+        reason = response.extensions.get("reason_phrase", b"")
+        if self.credentials.without_secrets(reason) != reason:
+            response.extensions["reason_phrase"] = self.credentials.without_secrets(reason)
         harmless = self.credentials.headers_without_secrets(response.headers.raw)
         if harmless is not None:
             response.headers = httpx.Headers(harmless)
@@ -221,7 +234,7 @@ class HttpExecutor:
                 error.add_hint(hint)
             raise
         for message in messages:
-            logger.warning("%s: %s", op, message)
+            logger.warning("%s: %s", op, self.credentials.text_without_secrets(str(message)))
         try:
             return Answer(op.read(result), response.headers, response.status_code)
         except UnexpectedAnswerError as error:
@@ -256,6 +269,14 @@ class HttpExecutor:
         No operation can follow in this loop. Injected clients are not closed.
         """
         await self._clients.aclose()
+
+
+def _plainly_spelled(body: Body) -> Body:
+    """JSON without escapes that need not be, among which a secret would not be found."""
+    try:
+        return jsontext.dumps(jsontext.loads(body))
+    except (ValueError, TypeError):
+        return body
 
 
 # Parsing the URL anew would be a tenth of the time httpx takes for a search.

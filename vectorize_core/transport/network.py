@@ -78,9 +78,9 @@ def check_injected(base_url: str, client: httpx.Client | httpx.AsyncClient | Non
     """
     if client is None or not is_loopback(base_url) or not getattr(client, "trust_env", False):
         return
-    proxied = bool(getattr(client, "_mounts", True))
-    found = _of_environment(base_url) if proxied else None
-    if found is not None:
+    # NO_PROXY may have come after the client.
+    found = _named(urlsplit(base_url).scheme, getproxies())
+    if found is not None and _asked(client, base_url) == _host_and_port(found[0].reveal()):
         raise ConfigurationError(
             f"the httpx client that was given asks the proxy of {found[1]} also for servers on "
             "this machine, and would send it the token: make it with trust_env=False, or name "
@@ -90,13 +90,29 @@ def check_injected(base_url: str, client: httpx.Client | httpx.AsyncClient | Non
 
 def _of_environment(base_url: str) -> tuple[Secret[str], str] | None:
     """The address of the proxy for a server, and the variable that names it."""
-    parts = urlsplit(base_url)
-    proxies = getproxies()
-    scheme = parts.scheme if proxies.get(parts.scheme) else "all"
-    given = proxies.get(scheme)
-    if not given or _is_excluded(parts.scheme, parts.hostname or "", parts.netloc, proxies):
+    parts, proxies = urlsplit(base_url), getproxies()
+    found = _named(parts.scheme, proxies)
+    if found is None or _is_excluded(parts.scheme, parts.hostname or "", parts.netloc, proxies):
         return None
-    return Secret(given), _variable(f"{scheme}_proxy", given)
+    return found
+
+
+def _named(scheme: str, proxies: dict[str, str]) -> tuple[Secret[str], str] | None:
+    scheme = scheme if proxies.get(scheme) else "all"
+    given = proxies.get(scheme)
+    return (Secret(given), _variable(f"{scheme}_proxy", given)) if given else None
+
+
+def _asked(client: httpx.Client | httpx.AsyncClient, base_url: str) -> tuple[str, int | None]:
+    """Host and port of the proxy that a client of httpx asks for ``base_url``; else empty."""
+    find = getattr(client, "_transport_for_url", lambda _: None)
+    url = getattr(getattr(find(httpx.URL(base_url)), "_pool", None), "_proxy_url", None)
+    return ("", None) if url is None else (url.host.decode(), url.port)
+
+
+def _host_and_port(proxy: str) -> tuple[str, int | None]:
+    url, _ = _parsed(proxy)
+    return ("nowhere", None) if url is None else (url.reveal().host, url.reveal().port)
 
 
 def _proxy(given: Secret[str], variable: str) -> Proxy:

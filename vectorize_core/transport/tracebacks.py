@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
@@ -18,11 +19,12 @@ class FramesHidden:
     """Takes the frames of `_CARRIERS` out of what passes through its block, and of its causes.
 
     pytest and others print the variables of every frame of a traceback. Types, texts and the frames
-    of other code, such as a user's transport, stay. An error that was being handled before belongs
-    to the caller and is left as it is.
+    of other code, such as a user's transport, stay. ``clean`` takes out of a text what a server
+    repeated. An error that was being handled before belongs to the caller and is left as it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clean: Callable[[str], str] = str) -> None:
+        self._clean = clean
         self._before: BaseException | None = None
 
     def __enter__(self) -> None:
@@ -42,8 +44,8 @@ class FramesHidden:
             seen.add(id(one))
             one.__traceback__ = _without_carriers(one.__traceback__)
             said = one.args[0] if one.args else None
-            if isinstance(said, str) and without_value(said) != said:
-                one.args = (without_value(said),)
+            if isinstance(said, str) and self._clean(without_value(said)) != said:
+                one.args = (self._clean(without_value(said)), *one.args[1:])
             if isinstance(one, BaseExceptionGroup):
                 left += one.exceptions
             left += filter(None, (one.__cause__, one.__context__))

@@ -198,6 +198,15 @@ async def test_an_injected_client_sends_no_token_for_this_machine_to_a_proxy(
         environment.setenv("NO_PROXY", "127.0.0.1")
         excluded = make()
         assert await listed(variant, server.base_url, **{name: excluded}) == ()
+        # A client knows of what came after it neither the proxy nor that it is excluded.
+        with pytest.raises(ConfigurationError, match=f"{variable}.*before it is made"):
+            client(variant, server.base_url, **{name: injected})
+        environment.delenv("NO_PROXY")
+        transport: Any = httpx.AsyncHTTPTransport if variant.is_async else httpx.HTTPTransport
+        for more in ({"proxy": "http://127.0.0.1:1"}, {"mounts": {"http://": transport()}}):
+            other = make(**more)
+            client(variant, server.base_url, **{name: other})
+            await settled(other.aclose() if variant.is_async else other.close())
         for each in (injected, without, own, excluded):
             await settled(each.aclose() if variant.is_async else each.close())
 

@@ -17,6 +17,7 @@ from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import identity_routes, responses
 from vectorize_core.local.server.injected_faults import FaultInjector, FaultRule
 from vectorize_core.local.server.rate_limit import RateLimiter
+from vectorize_core.secret import Secret
 from vectorize_core.transport.loopback import is_loopback
 
 _ADMIN = "/_/"
@@ -37,7 +38,7 @@ class ServerMiddleware:
         stop: Callable[[], None],
     ) -> None:
         self._app = app
-        self._token = token
+        self._token = None if token is None else Secret(token.encode())
         self._limit = limit
         self._limit_status = limit_status
         self._injector = injector
@@ -77,7 +78,7 @@ class ServerMiddleware:
         # A global API key comes in a header of its own. Its e-mail address is not checked.
         given = headers.get(b"authorization", headers.get(b"x-auth-key", b""))
         if self._token is not None and not hmac.compare_digest(
-            given.removeprefix(b"Bearer "), self._token.encode()
+            given.removeprefix(b"Bearer "), self._token.reveal()
         ):
             query = QueryParams(scope.get("query_string", b""))
             return identity_routes.answer_to_wrong_token(scope["method"], scope["path"], query)

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar
 
 from vectorize_core import limits, paths
 from vectorize_core.behavior import Behavior
-from vectorize_core.secret import Secret, hide
+from vectorize_core.errors import ConfigurationError
+from vectorize_core.secret import Secret, hidden, hide, is_sendable
 
 T = TypeVar("T")
 
@@ -83,4 +84,11 @@ class Settings:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
+        token = hidden(self.token)
+        if token is not None and not is_sendable(token.reveal()):
+            # It would let nobody in, or everybody.
+            raise ConfigurationError(
+                "token is a text of printable ASCII characters without spaces, and not empty, or "
+                "no header could carry it; None lets everybody in"
+            )
         object.__setattr__(self, "data", paths.absolute_or_memory(self.data, "data"))
