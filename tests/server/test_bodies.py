@@ -200,17 +200,19 @@ UNPARSABLE = {
     "metadata that are a list": b'{"id": "x", "values": [1], "metadata": []}',
     "wrong UTF-8": b'{"id": "\xff", "values": [1]}',
     "a lone surrogate": b'{"id": "\\ud800", "values": [1]}',
+    "metadata nested too deep": b'{"id": "x", "values": %s, "metadata": {"a": %s1%s}}'
+    % (json.dumps(ONES).encode(), b"[" * 101, b"]" * 101),
     "deep JSON": b'{"id": "x", "values": [1], "metadata": {"a": ' + b"[" * 100_000,
 }
 
 
 @pytest.mark.parametrize("line", UNPARSABLE.values(), ids=UNPARSABLE)
 def test_an_unparsable_line_refuses_the_write_or_is_discarded(docs: Peer, line: bytes) -> None:
-    body = b"\n".join([lines(record("a")), line, lines(record("b"))])
+    body = b"\n".join([b"", lines(record("a")), line, lines(record("b"))])
     for params in (None, {"unparsable-behavior": "error"}):
         fault = docs.fault("POST", "/docs/upsert", content=body, kind=NDJSON, params=params)
         assert fault[:2] == (400, 40023)
-        assert "line Some(1)" in fault[2]
+        assert "line Some(2)" in fault[2]
     assert docs.count() == 0
     params = {"unparsable-behavior": "discard"}
     docs.result("POST", "/docs/upsert", content=body, kind=NDJSON, params=params)

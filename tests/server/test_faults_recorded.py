@@ -89,7 +89,7 @@ WRONG_FIELDS = {
         "propertyName": [None, 1, True, [], {}, "", "$a", 'a"b'],
         "indexType": [None, 1, True, [], {}, "String", "text"],
     },
-    "/docs/metadata_index/delete": {"propertyName": [1, True, [], {}, "unknown"]},
+    "/docs/metadata_index/delete": {"propertyName": [None, 1, True, [], {}, "unknown"]},
 }
 RIGHT_FIELDS: dict[str, dict[str, Any]] = {
     "": {"name": "other", "config": {"dimensions": 32, "metric": "cosine"}},

@@ -381,6 +381,7 @@ class Service:
 
     def delete_metadata_index(self, name: str, property_name: str) -> Mutation:
         """Stop filters from using a property."""
+        validation.property_name(property_name)
         with self._writing(name) as (tx, index, now):
             known = property_name in catalog.wanted_properties(tx, index)
             if not known and self._behavior.missing_metadata_index == "error":

@@ -131,6 +131,11 @@ def metadata_index(property_name: str, index_type: IndexType) -> MetadataIndex:
     return MetadataIndex(name, index_type)
 
 
+def property_name(name: str) -> str:
+    """The property of a metadata index to be deleted."""
+    return _text("propertyName", name)
+
+
 def query(
     *,
     vector: Values | None,

@@ -135,6 +135,8 @@ def test_one_that_does_not_exist_deleted(make, refused):
                 service.delete_metadata_index("docs", "n")
         else:
             assert service.delete_metadata_index("docs", "n").mutation_id
+        with refused(None, "propertyName: expected a string"):
+            service.delete_metadata_index("docs", None)
 
 
 def test_a_metadata_index_goes_live_after_its_delay(make, clock):

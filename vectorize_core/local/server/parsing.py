@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from vectorize_core import limits
+from vectorize_core import jsontext, limits
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import multipart
@@ -181,6 +181,9 @@ def _vector(line: bytes) -> Vector:
         raise _UnparsableError("namespace: expected a string")
     if metadata is not None and not isinstance(metadata, dict):
         raise _UnparsableError("metadata: expected an object")
+    # Of what could be parsed, nothing else than the depth makes it no JSON for the service.
+    if metadata and line.count(b"{") + line.count(b"[") > 100 and jsontext.problem(metadata):
+        raise _UnparsableError("metadata: nested too deep")
     try:
         return Vector(vector_id, values, namespace, metadata)
     except (ValueError, OverflowError) as error:
