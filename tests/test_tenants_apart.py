@@ -561,6 +561,55 @@ async def test_texts_of_others_that_are_due_hurt_nobody(
             assert "texts of 1 records that" in caplog.text
 
 
+@both_stores
+@both_here
+@pytest.mark.parametrize("row", ["a row of another namespace", "a list of texts"])
+async def test_a_vector_without_a_text_gets_none_of_another_tenant(
+    kind: Kind, call: Call, client: VectorizeClient, row: str
+) -> None:
+    """Written without the view, under an id that another tenant's text or list has in D1."""
+    texts = D1Texts("texts")
+    store = kind.over(client, texts=texts, on_missing_text="empty")
+    view, other = store.with_namespace("a"), store.with_namespace("b")
+    for one in (view, other):
+        await kind.add_rows(call, one, [("long", LONG, {})])
+    row_id = list_name("docs", layout.stored_id("b", "long"))
+    if row == "a row of another namespace":
+        row_id = "foreign"
+        sql = "INSERT INTO docs (id, text, namespace) VALUES (?, ?, ?)"
+        run(client.connection.io().call(WriteD1("texts", ((sql, (row_id, SECRET, "b")),))))
+    client.index("docs").upsert([Vector(row_id, vector("q"), "a", {"n": 1})], wait=True)
+    assert set(await kind.search(call, view, "q")) == {row_id, "long"}
+    listed = view.iter_documents() if kind is LANGCHAIN else view.iter_nodes()
+    said = repr([*listed])
+    assert SECRET not in said
+    assert row_id not in said.replace(f"'{row_id}'", "")
+    await kind.clear(call, view)
+    # The list of the other's texts is still there, and with it all goes that the other deletes.
+    assert await kind.get(call, other, ["long"]) == [("long", LONG, {})]
+    await kind.delete(call, other, ["long"], wait=True)
+    name = text_name("docs", layout.stored_id("b", "long"), LONG)
+    assert run(texts.get(client.connection.io(), "docs", [name])) == {}
+
+
+@both_stores
+@both_here
+async def test_a_vector_gets_the_text_of_a_row_of_its_own_namespace_or_of_none(
+    kind: Kind, call: Call, client: VectorizeClient
+) -> None:
+    store = kind.over(client, texts=D1Texts("texts"))
+    view = store.with_namespace("a")
+    await kind.add_rows(call, view, [("long", LONG, {})])
+    for count, namespace in enumerate(("a", "", None), 1):
+        row_id = f"row of {namespace}"
+        sql = "INSERT INTO docs (id, text, namespace) VALUES (?, ?, ?)"
+        params = (row_id, "its text", namespace)
+        run(client.connection.io().call(WriteD1("texts", ((sql, params),))))
+        client.index("docs").upsert([Vector(row_id, vector("q"), "a", {"n": 1})], wait=True)
+        listed = view.iter_documents() if kind is LANGCHAIN else view.iter_nodes()
+        assert repr([*listed]).count("its text") == count
+
+
 class Refusing(SqliteTexts):
     """Deletes all texts but that of one record."""
 

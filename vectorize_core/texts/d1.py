@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 from vectorize_core import jsontext
 from vectorize_core.api.d1 import (
@@ -57,10 +57,29 @@ class D1Texts(TextStore):
 
     async def get(self, io: Io, index: str, names: Sequence[str], /) -> dict[str, str]:
         """The texts of these names, a hundred a query, or fewer if their texts are too large."""
+        rows = await self._rows(io, index, names, ("id", "text"))
+        # What is no text, in a table that others may write to, is as good as missing.
+        return {name: text for name, text in rows if isinstance(text, str)}
+
+    async def get_plain(
+        self, io: Io, index: str, ids: Mapping[str, str | None], /
+    ) -> dict[str, str]:
+        """The texts of these ids, but for those of rows with another namespace than theirs."""
+        rows = await self._rows(io, index, [*ids], ("id", "text", "namespace"))
+        return {
+            vector_id: text
+            for vector_id, text, of in rows
+            if isinstance(text, str) and (not of or ids[vector_id] in (None, of))
+        }
+
+    async def _rows(
+        self, io: Io, index: str, names: Sequence[str], columns: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
+        shown = ", ".join(columns)
 
         async def ask(some: Sequence[str]) -> Rows:
             marks = ", ".join("?" * len(some))
-            sql = f"SELECT id, text FROM {self._name(index)} WHERE id IN ({marks})"  # noqa: S608
+            sql = f"SELECT {shown} FROM {self._name(index)} WHERE id IN ({marks})"  # noqa: S608
             try:
                 (rows,) = await self._call(io, ReadD1(self._database, ((sql, tuple(some)),)))
             except ApiError as error:
@@ -72,11 +91,11 @@ class D1Texts(TextStore):
 
         asked = list(parts(names, MAX_PARAMETERS))
         limit = max(min(_CONCURRENCY, len(asked)), 1)
-        found: dict[str, str] = {}
+        found: list[tuple[Any, ...]] = []
         try:
             async with aclosing(io.map(ask, each(asked), limit=limit)) as outcomes:
                 async for done in outcomes:
-                    found |= _texts(self._database, done.result(), done.item)
+                    found += _checked(self._database, done.result(), done.item, len(columns))
         except BadRequestError as error:
             if not is_missing_table(error):
                 raise
@@ -131,24 +150,18 @@ class D1Texts(TextStore):
         )
 
 
-def _texts(database: str, rows: Rows, asked: Sequence[str]) -> dict[str, str]:
-    """The texts in the rows of an answer, by the names that were asked for.
-
-    What is no text, in a table that others may write to, is as good as missing.
-    """
-    texts: dict[str, str] = {}
+def _checked(database: str, rows: Rows, asked: Sequence[str], columns: int) -> Rows:
+    """The rows of an answer, each of another one of the names that were asked for."""
     left = set(asked)
     for at, row in enumerate(rows):
-        name = row[0] if len(row) == 2 else None
+        name = row[0] if len(row) == columns else None
         if not isinstance(name, str) or name not in left:
             raise UnexpectedAnswerError(
                 f"ReadD1({database}): row {at} is {shown(list(row))}, not a text with one of the "
                 "names that were asked for, each once"
             )
         left.remove(name)
-        if isinstance(row[1], str):
-            texts[name] = row[1]
-    return texts
+    return rows
 
 
 def _by_size(texts: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:

@@ -29,6 +29,7 @@ from vectorize_core.texts.store import (
     Versions,
     is_intact,
     is_of_record,
+    is_ours,
     list_name,
     read_versions,
     text_name,
@@ -120,12 +121,13 @@ class Keeping:
 
     async def _find(self, io: Io, ids: Collection[str]) -> Found:
         lists = {vector_id: list_name(self.state.name, vector_id) for vector_id in ids}
-        names = [*lists.values(), *(ids if self.texts.plain_ids else ())]
+        plain = {i for i in ids if not is_ours(i)} if self.texts.plain_ids else set[str]()
+        names = [*lists.values(), *plain]
         there = await self.texts.get(io, self.state.name, names) if names else {}
         versions = {
             i: read_versions(there[name], name) for i, name in lists.items() if name in there
         }
-        return Found(versions, there.keys() & set(ids) if self.texts.plain_ids else set())
+        return Found(versions, there.keys() & plain)
 
     async def try_to_remove(self, io: Io, doomed: Found, wait_timeout: float) -> bool:
         """Delete texts when no vector names them any more; False if that takes too long.

@@ -11,7 +11,7 @@ from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Match, Vector
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.state.index_state import IndexState
-from vectorize_core.texts.store import TextStore, is_intact
+from vectorize_core.texts.store import TextStore, is_intact, is_ours
 from vectorize_core.transport.io import Io
 
 V = TypeVar("V", bound=Match | Vector)
@@ -27,12 +27,12 @@ def check_on_missing_text(given: OnMissingText) -> None:
 def name_outside(vector_id: str, record: Record, *, plain_ids: bool) -> str | None:
     """What the text of a record is called that stands outside its vector; None if it does not.
 
-    ``plain_ids``: other clients keep texts under the ids of vectors.
+    ``plain_ids``: other clients keep texts under the ids of vectors, but none under names of ours.
     """
     if record.text_name is not None:
         return record.text_name
     has_none = record.text is None and record.node is None
-    return vector_id if has_none and plain_ids else None
+    return vector_id if has_none and plain_ids and not is_ours(vector_id) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,15 @@ class TextReading:
     async def _fill(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
         records = [self.reader.read(vector) for vector in vectors]
         names = [self._name(v.id, record) for v, record in zip(vectors, records, strict=True)]
-        wanted = [name for name in dict.fromkeys(names) if name is not None]
-        if self.texts is None or not wanted:
+        plain = {v.id: v.namespace for v, name in zip(vectors, names, strict=True) if v.id == name}
+        wanted = [n for n in dict.fromkeys(names) if n is not None and n not in plain]
+        if self.texts is None or not (wanted or plain):
             return records
-        found = await self.texts.get(io, self.state.name, wanted)
+        index, found = self.state.name, dict[str, str]()
+        if wanted:
+            found |= await self.texts.get(io, index, wanted)
+        if plain:
+            found |= await self.texts.get_plain(io, index, plain)
         damaged = {name for name, text in found.items() if not is_intact(name, text)}
         if damaged and self.on_missing_text == "error":
             pairs = zip(records, names, strict=True)

@@ -19,6 +19,7 @@ from vectorize_core.transport.io import Io
 T = TypeVar("T")
 _TEXT = re.compile(r"vs-[0-9a-f]{32}-([0-9a-f]{32})")
 """The name of a text, with the digest of it."""
+_OURS = re.compile(r"vs-[0-9a-f]{32}(-[0-9a-f]{32})?")
 Versions = dict[str, float]
 """The names of the texts of a record, each with the time it was last put, in seconds."""
 
@@ -47,6 +48,15 @@ class TextStore(ABC):
     @abstractmethod
     async def get(self, io: Io, index: str, names: Sequence[str], /) -> dict[str, str]:
         """The texts of these names, of an index; those that are not there are left out."""
+
+    async def get_plain(
+        self, io: Io, index: str, ids: Mapping[str, str | None], /
+    ) -> dict[str, str]:
+        """The texts that other clients keep under the ids of vectors, here with their namespaces.
+
+        One that is kept for another namespace is left out, where that is known.
+        """
+        return await self.get(io, index, [*ids])
 
     @abstractmethod
     async def put(self, io: Io, index: str, texts: Mapping[str, str], /) -> None:
@@ -100,6 +110,11 @@ def read_versions(written: object, listed_in: str) -> Versions:
         for name, put in listed.items()
         if type(put) in (int, float) and is_of_record(name, listed_in)
     }
+
+
+def is_ours(name: str) -> bool:
+    """Whether it is the name of a text or a list, whatever has it as its id."""
+    return _OURS.fullmatch(name) is not None
 
 
 def is_of_record(name: str, listed_in: str) -> bool:
