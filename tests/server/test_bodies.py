@@ -302,8 +302,9 @@ def test_hints_are_looked_for_once_between_mutations(
         (b"[" + A + b"]", "each on a line"),
         (gzip.compress(A), "it is compressed"),
         (A.decode().encode("utf-8-sig"), "byte order mark"),
+        (A + A, "--data-binary"),
     ],
-    ids=["a form", "a string", "an array", "gzip", "a byte order mark"],
+    ids=["a form", "a string", "an array", "gzip", "a byte order mark", "one line"],
 )
 def test_a_body_that_is_no_ndjson_at_all_is_explained_in_the_log(
     docs: Peer, caplog: pytest.LogCaptureFixture, body: bytes, advice: str

@@ -157,6 +157,8 @@ def _mistake(body: bytes) -> str | None:
     }.items():
         if begin.startswith(start):
             return mistake
+    if b"\n" not in body and b"}{" in body:
+        return "its objects are on one line; of curl, --data-binary keeps line breaks, -d does not"
     return None
 
 
