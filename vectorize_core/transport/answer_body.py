@@ -30,12 +30,16 @@ class AnswerBody:
 
     Raises `UnexpectedAnswerError`, at the latest in `end`: the body has more than ``most`` bytes,
     decoded or as sent, or is not gzip although its headers say so. `ConnectionFailedError` if gzip
-    ends early. Messages begin with ``operation``.
+    ends early, `TimeoutError` after ``until`` (by `time.monotonic`). Messages begin with
+    ``operation``.
     """
 
-    def __init__(self, operation: object, headers: Mapping[str, str], most: int) -> None:
+    def __init__(
+        self, operation: object, headers: Mapping[str, str], most: int, until: float | None = None
+    ) -> None:
         self._operation = operation
         self._most = most
+        self._until = until
         self._pieces = bytearray()
         self._only: bytes | None = None
         self._received = 0
@@ -51,6 +55,7 @@ class AnswerBody:
 
     def add(self, chunk: bytes) -> None:
         """Take what has come."""
+        self._check_time()
         self._received += len(chunk)
         if self._received > self._most:
             raise _too_large(self._operation, self._most)
@@ -74,12 +79,18 @@ class AnswerBody:
             self._pieces += decoded
             if len(self._pieces) > self._most:
                 raise _too_large(self._operation, self._most)
+            self._check_time()
             chunk = self._gzip.unused_data or self._gzip.unconsumed_tail
             if self._gzip.eof and chunk:
                 # Gzip may have several parts.
                 self._gzip = zlib.decompressobj(_GZIP)
             elif not chunk and len(decoded) < room:
                 return
+
+    def _check_time(self) -> None:
+        # No wait ends it while there is something to decode.
+        if self._until is not None and time.monotonic() > self._until:
+            raise TimeoutError("the answer was not whole by then")
 
     def end(self) -> bytes | bytearray:
         """All of it."""
@@ -98,11 +109,9 @@ def receive(
     try:
         if response.is_stream_consumed:
             return _received(operation, response, most)
-        body = AnswerBody(operation, response.headers, most)
+        body = AnswerBody(operation, response.headers, most, until)
         for chunk in response.iter_raw():
             body.add(chunk)
-            if until is not None and time.monotonic() > until:
-                raise TimeoutError("the answer was not whole by then")
         return body.end()
     except UnexpectedAnswerError:
         if response.is_success:
@@ -110,12 +119,14 @@ def receive(
         return b""
 
 
-async def areceive(operation: object, response: httpx.Response, most: int) -> bytes | bytearray:
-    """As `receive`, where the event loop has an eye on the time."""
+async def areceive(
+    operation: object, response: httpx.Response, most: int, until: float | None
+) -> bytes | bytearray:
+    """As `receive`."""
     try:
         if response.is_stream_consumed:
             return _received(operation, response, most)
-        body = AnswerBody(operation, response.headers, most)
+        body = AnswerBody(operation, response.headers, most, until)
         async for chunk in response.aiter_raw():
             body.add(chunk)
         return body.end()

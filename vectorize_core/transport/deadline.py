@@ -19,6 +19,9 @@ import httpx
 
 _SLICE: Final = 65_536
 """Bytes that are sent at once. httpcore lets each send of a part of them wait anew."""
+_SLICE_OF_HEAD: Final = 4_096
+"""Bytes of a head that are received at once. To read many answers ``100 Continue`` takes long, and
+between two slices the time is looked at."""
 
 
 class Deadline:
@@ -27,6 +30,7 @@ class Deadline:
     def __init__(self) -> None:
         self._at: float | None = None
         self._more = 0.0
+        self._in_head = True
 
     def set_for(self, request: httpx.Request) -> None:
         """Keep that of ``request``.
@@ -36,6 +40,15 @@ class Deadline:
         """
         self._at = request.extensions.get("deadline")
         self._more = request.extensions.get("more_time", 0.0)
+        self._in_head = True
+
+    def head_is_read(self) -> None:
+        """Note that what comes now is the body."""
+        self._in_head = False
+
+    def room(self, most: int) -> int:
+        """How many bytes to receive at once, of ``most``."""
+        return min(most, _SLICE_OF_HEAD) if self._in_head else most
 
     def left(self, step: float | None, late: type[httpcore.TimeoutException]) -> float | None:
         """Seconds that a wait may take which may take ``step`` seconds by itself.
@@ -107,7 +120,8 @@ class SyncStream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has come, at least a byte; nothing at the end."""
-        return self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+        within = self._deadline.left(timeout, httpcore.ReadTimeout)
+        return self._stream.read(self._deadline.room(max_bytes), within)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of ``buffer``."""
@@ -165,7 +179,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has come, at least a byte; nothing at the end."""
         within = self._deadline.left(timeout, httpcore.ReadTimeout)
-        return await self._stream.read(max_bytes, within)
+        return await self._stream.read(self._deadline.room(max_bytes), within)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of ``buffer``."""

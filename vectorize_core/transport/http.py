@@ -126,7 +126,8 @@ class HttpExecutor:
                     response = await client.send(sent, stream=True, follow_redirects=False)
                     async with aclosing(response):
                         self._clean_head(response)
-                        body = Secret(await areceive(op, response, self._max_answer_bytes))
+                        until = options["extensions"]["deadline"]
+                        body = Secret(await areceive(op, response, self._max_answer_bytes, until))
         except (httpx.RequestError, *_BROKEN) as error:
             raise self._unanswered(op, error, allowed) from error
         finally:

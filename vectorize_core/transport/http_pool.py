@@ -86,7 +86,9 @@ class Connection(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
         self._deadline.set_for(request)
-        return super().handle_request(request)
+        response = super().handle_request(request)
+        self._deadline.head_is_read()
+        return response
 
 
 class AsyncConnection(httpx.AsyncHTTPTransport):
@@ -100,7 +102,9 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
         self._deadline.set_for(request)
-        return await super().handle_async_request(request)
+        response = await super().handle_async_request(request)
+        self._deadline.head_is_read()
+        return response
 
 
 def _open_sockets_by(backend: object, transport: object) -> None:

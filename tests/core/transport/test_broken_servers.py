@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.core.helpers import ASYNC, SECRET, SYNC, Variant, both_variants, settled
-from tests.core.transport.broken_answers import BIG, SLOW, WRONG
+from tests.core.transport.broken_answers import BIG, CHUNKED, SLOW, WRONG, then
 from tests.core.transport.raw_server import CERTIFICATE, RawRequest, RawServer, answer, ok_body
 from tests.nightly import sized
 from vectorize_core import (
@@ -41,6 +41,7 @@ from vectorize_core.api.operations import (
 )
 from vectorize_core.models import IndexConfig
 from vectorize_core.transport.io import run
+from vectorize_core.transport.turns import AT_ONCE
 
 TIMEOUT = 0.3
 LONGER = 5.0
@@ -148,6 +149,26 @@ async def test_a_request_is_over_in_time(how: str) -> None:
             # It may have been carried out.
             assert error.sent
             assert f"{TIMEOUT} s" in str(error)
+
+
+LABORIOUS: dict[str, Any] = {
+    "100 Continue for ever": SLOW["100 Continue for ever"],
+    "chunks of a byte": then(CHUNKED, 10_000 * b"1\r\n \r\n"),
+    "gzip of nothing in many parts": BIG["gzip of nothing in many parts"][0],
+    "gzip": BIG["gzip"][0],
+}
+
+
+@pytest.mark.parametrize("how", LABORIOUS)
+async def test_what_is_laborious_to_read_holds_up_no_other_request(how: str) -> None:
+    """All in one event loop: none is read for long before the time is looked at."""
+    with RawServer(LABORIOUS[how]) as server:
+        used = client(ASYNC, server, max_answer_bytes=2**26)
+        await failures(ASYNC, used, DAILY[:1])  # Opening a client takes its time, too.
+        with over_in(TIMEOUT + SLACK):
+            errors = await failures(ASYNC, used, DAILY[:1] * AT_ONCE)
+        assert {type(error) for error in errors} == {RequestTimeoutError}
+        await used.aclose()
 
 
 @pytest.mark.parametrize("how", [*BIG, *WRONG])
