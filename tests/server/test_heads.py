@@ -116,6 +116,7 @@ REFUSED: dict[str, bytes] = {
     "an end of chunks without CR": post("Transfer-Encoding: chunked") + b"0\r\n\n",
     "fields after the chunks": post("Transfer-Encoding: chunked")
     + b"0\r\nContent-Length: 5\r\n\r\n",
+    "many small chunks": post("Transfer-Encoding: chunked") + b"1\r\n \r\n" * 2_000 + b"0\r\n\r\n",
 }
 
 
@@ -143,6 +144,10 @@ TAKEN: dict[str, bytes] = {
     "leading zeros": post("Content-Length: 000"),
     "chunks": post("Transfer-Encoding: chunked") + b"1\r\n\n\r\n0\r\n\r\n",
     "Chunked": post("Transfer-Encoding: Chunked") + b"0;ext=1\r\n\r\n",
+    "small chunks": post("Transfer-Encoding: chunked") + b"1\r\n\n\r\n" * 900 + b"0\r\n\r\n",
+    "many chunks": post("Transfer-Encoding: chunked")
+    + b"%x\r\n%b\r\n" % (70, b"\n" * 70) * 1_500
+    + b"0\r\n\r\n",
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from uvicorn.logging import AccessFormatter
 
 from tests.server.helpers import NDJSON, Peer, lines, record
 from vectorize_core.errors import StorageError
@@ -113,6 +114,28 @@ def test_a_long_path_is_cut(
 def test_escapes(text: str, written: str) -> None:
     assert logs.escaped(text) == written
     assert logs.escaped(text).encode()
+
+
+@pytest.mark.parametrize("path", ["/plain", "/\x1b[31m\n", f"/{'x' * 9_000}"], ids=len)
+def test_the_log_of_requests_can_be_written(path: str) -> None:
+    logs.escape_logs()
+    text = '%s - "%s %s HTTP/%s" %d'
+    given = ("127.0.0.1:1", "GET", path, "1.1", 200)
+    logger = logging.getLogger("uvicorn.access")
+    record = logger.makeRecord(logger.name, logging.INFO, "", 0, text, given, None)
+    logger.filter(record)
+    line = AccessFormatter("%(request_line)s %(status_code)s", use_colors=False).format(record)
+    assert line == f"GET {logs.escaped(path)} HTTP/1.1 200 OK"
+    assert line.isprintable()
+
+
+def test_a_wish_for_another_protocol_is_not_logged(
+    docs: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for wish in ("h2c", "websocket"):
+        answer = docs.send("GET", headers={"Connection": "upgrade", "Upgrade": wish})
+        assert answer.status_code == 200
+    assert caplog.text == ""
 
 
 # Answers

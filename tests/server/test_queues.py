@@ -267,6 +267,10 @@ def test_the_client_that_was_busy_least_passes_first() -> None:
 def test_a_lane_that_is_closed_answers_with_a_fault() -> None:
     import asyncio
 
+    def never_begins(lane: Lane) -> None:
+        lane._threads.submit(time.sleep, 0.2)
+        asyncio.get_running_loop().call_later(0.05, lane.close)
+
     async def run(close: Callable[[Lane], object]) -> int:
         lane = Lane("test", slots=1, each=1)
         close(lane)
@@ -275,6 +279,8 @@ def test_a_lane_that_is_closed_answers_with_a_fault() -> None:
         return caught.value.status
 
     assert asyncio.run(run(lambda lane: lane.close())) == 503
+    # As what was given to a thread that has not begun.
+    assert asyncio.run(run(never_begins)) == 503
     # As when the interpreter ends.
     assert asyncio.run(run(lambda lane: lane._threads.shutdown())) == 503
 

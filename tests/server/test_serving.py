@@ -7,10 +7,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from tests.server.helpers import NDJSON, ONES, Peer, axis, lines, record
 from vectorize_core.local import service as service_module
@@ -159,6 +161,19 @@ def longest_wait(peer: Peer, write: Callable[[], float]) -> tuple[float, float]:
         done.set()
         thread.join()
     return worst, seconds
+
+
+@pytest.mark.parametrize("where", ["memory", "directory"])
+def test_the_application_runs_again_and_again(where: str, tmp_path: Path) -> None:
+    app = create_app(Settings(data=":memory:" if where == "memory" else tmp_path / "data"))
+    path = "/client/v4/accounts/local/vectorize/v2/indexes"
+    for run in range(3):
+        with TestClient(app) as client:
+            config = {"dimensions": 32, "metric": "cosine"}
+            assert client.post(path, json={"name": f"a{run}", "config": config}).is_success
+            found = [index["name"] for index in client.get(path).json()["result"]]
+        first = run if where == "memory" else 0
+        assert sorted(found) == [f"a{number}" for number in range(first, run + 1)]
 
 
 def test_the_application_runs_under_any_asgi_server() -> None:

@@ -177,6 +177,11 @@ class Named(Generic[T]):
         with self._lock:
             return list(self._known.values())
 
+    def open(self) -> None:
+        """Keep again what is made from now on."""
+        with self._lock:
+            self._closed = False
+
     def close(self) -> None:
         """Close all, those in use when they are used no more."""
         with self._lock:

@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from typing import Any, Final
 
 from vectorize_core.local import faults
@@ -129,9 +129,12 @@ class D1Database:
         bound = heap.bounded if bound_memory else nullcontext[None]
         reads = only_reads(statements)
         if not reads and self.is_empty():
-            # On nothing first, so that what fails or writes nothing makes no file.
+            # On nothing first, so that what fails or writes nothing makes no file. Always on a
+            # connection of its own, whose counts of changes no later statement sees.
             with (
-                self._file.reading() as nothing,
+                closing(SqliteFile(None, self._file.what, self._prepare)) as nowhere,
+                self._file.reading(),  # for one request at a time
+                nowhere.reading() as nothing,
                 self._request(nothing, breathe, interruptions) as request,
                 bound(),
             ):

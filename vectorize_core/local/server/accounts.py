@@ -95,6 +95,10 @@ class Accounts:
         for account in self._accounts.all():
             account.databases.interrupt()
 
+    def open(self) -> None:
+        """Go on after `close`; what was only in memory is lost."""
+        self._accounts.open()
+
     def close(self) -> None:
         """Close all accounts, each as soon as nobody uses it."""
         self._accounts.close()

@@ -45,6 +45,10 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        # A program may run an application several times, one after the other.
+        accounts.open()
+        if traffic.closed:
+            traffic.open()
         yield
         stop()
         accounts.close()

@@ -109,6 +109,9 @@ class Connection(H11Protocol):
                 return
         super().send_400_response(msg)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing: the client goes on without, and uvicorn's advice would not help."""
+
     @property
     def waits_for(self) -> str:
         """What keeps it: a "head", a "body", the next request ("idle"), or an "answer"."""

@@ -14,6 +14,10 @@ import h11
 
 MOST_BYTES: Final = 1 << 15
 MOST_HEADERS: Final = 100
+SMALL_CHUNK: Final = 64
+"""Bytes below which a chunk takes much longer to read than what is in it."""
+MOST_SMALL_CHUNKS: Final = 1_000
+"""Chunks of a body after which they have to be larger on average."""
 _REQUEST_LINE: Final = re.compile(rb"[A-Z]{1,20} /[\x21-\x7e]* HTTP/1\.([01])")
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
@@ -26,24 +30,47 @@ class StrictConnection(h11.Connection):
     """h11's side of a connection, which refuses what others may read in another way."""
 
     _is_chunked = False
+    _chunks = 0
+    _in_chunks = 0
+    _recent = b""
+    """What has come in of a chunked body, as far as its end may be in it."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, MOST_BYTES)
+
+    def receive_data(self, data: bytes) -> None:
+        """Note what has come in."""
+        if self._is_chunked:
+            self._recent += data
+        super().receive_data(data)
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         """The next event; `h11.RemoteProtocolError` for what is refused."""
         if self.their_state is h11.IDLE:
             check(self.trailing_data[0])
-        data = self.trailing_data[0] if self._is_chunked else b""
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._is_chunked = any(name == b"transfer-encoding" for name, _ in event.headers)
-        elif isinstance(event, h11.EndOfMessage) and self._is_chunked:
-            self._is_chunked = False
-            read = data[: len(data) - len(self.trailing_data[0])]
+            self._recent = self.trailing_data[0] if self._is_chunked else b""
+            self._chunks = self._in_chunks = 0
+        elif self._is_chunked:
+            self._check_chunks(event)
+        return event
+
+    def _check_chunks(self, event: h11.Event | type[h11.NEED_DATA | h11.PAUSED]) -> None:
+        if isinstance(event, h11.Data):
+            self._chunks += event.chunk_start
+            self._in_chunks += len(event.data)
+            if self._chunks > max(MOST_SMALL_CHUNKS, self._in_chunks // SMALL_CHUNK):
+                raise _refused("a body of many small chunks")
+        elif isinstance(event, h11.EndOfMessage):
+            read = self._recent[: len(self._recent) - len(self.trailing_data[0])]
+            self._is_chunked, self._recent = False, b""
             if event.headers or not read.endswith(b"\r\n"):
                 raise _refused("fields after the body")
-        return event
+        else:
+            # The end of the body is in what comes; its last two bytes may begin here.
+            self._recent = self._recent[-1:]
 
     @property
     def has_part(self) -> bool:

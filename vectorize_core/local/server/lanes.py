@@ -120,7 +120,12 @@ class Lane:
             except RuntimeError:
                 # The server ends, or the whole program.
                 raise closing() from None
-            return await asyncio.wrap_future(carried_out)
+            try:
+                return await asyncio.wrap_future(carried_out)
+            except asyncio.CancelledError:
+                if not self._closed:
+                    raise
+                raise closing() from None
         finally:
             self._leave(turn)
 

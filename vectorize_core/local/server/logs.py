@@ -8,7 +8,8 @@ from typing import Final
 
 LONGEST: Final = 4_000
 """Characters of a message; a path may have 64 KB."""
-_LOGGERS: Final = ("vectorize_core.server", "uvicorn.error", "uvicorn.access")
+_ACCESS: Final = "uvicorn.access"
+_LOGGERS: Final = ("vectorize_core.server", "uvicorn.error", _ACCESS)
 
 
 class OneLine(logging.Filter):
@@ -16,7 +17,11 @@ class OneLine(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Always True; changes the record."""
-        record.msg, record.args = escaped(record.getMessage()), ()
+        if record.name == _ACCESS and isinstance(record.args, tuple):
+            # uvicorn's own formatter takes them apart.
+            record.args = tuple(escaped(a) if isinstance(a, str) else a for a in record.args)
+        else:
+            record.msg, record.args = escaped(record.getMessage()), ()
         if record.exc_info and not record.exc_text:
             record.exc_text = _explained(record.exc_info[1])
         # uvicorn's second form of a message.

@@ -33,12 +33,17 @@ class Traffic:
     """The lanes of a server."""
 
     def __init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        """Begin, also again after `close`."""
         self._reads = Lane("read", slots=6, each=6)
         self._writes = Lane("write", slots=4, each=1)
         self._long = Lane("long", slots=2, each=1)
         self._sql = Lane("sql", slots=4, each=1, aside=MOST_LONG, line=100)
         self._long_sql = LongStatements()
         self._slow: dict[str, None] = {}
+        self.closed = False
 
     async def carry_out(self, request: Request, body: bytes, work: Work) -> Response:
         """Carry out ``work`` in a thread of its lane."""
@@ -62,6 +67,7 @@ class Traffic:
 
     def close(self) -> None:
         """End statements, refuse what waits, and begin nothing more."""
+        self.closed = True
         self._long_sql.close()
         for lane in (self._reads, self._writes, self._long, self._sql):
             lane.close()
