@@ -91,10 +91,17 @@ def find_credentials(
     api_token, api_key, base_url = hidden(api_token), hidden(api_key), hidden(base_url)
     environ = hidden(os.environ if environ is None else environ)
     base = _base_url(
-        _stripped(base_url) or _first(environ, BASE_URL_VARIABLES) or Secret(DEFAULT_BASE_URL)
+        _stripped(base_url, "base_url=")
+        or _first(environ, BASE_URL_VARIABLES)
+        or _Given(DEFAULT_BASE_URL, "the default")
     )
-    account = _stripped(hidden(account_id)) or _first(environ, ACCOUNT_VARIABLES)
-    headers = _headers(environ, _stripped(api_token), _stripped(api_key), _stripped(hidden(email)))
+    account = _stripped(hidden(account_id), "account_id=") or _first(environ, ACCOUNT_VARIABLES)
+    headers = _headers(
+        environ,
+        _stripped(api_token, "api_token="),
+        _stripped(api_key, "api_key="),
+        _stripped(hidden(email), "email="),
+    )
     if is_loopback(base):
         return Credentials(account.reveal() if account else LOCAL_ACCOUNT, base, headers)
     missing = []
@@ -115,9 +122,9 @@ def find_credentials(
 
 def _headers(
     environ: Environ,
-    api_token: Secret[str] | None,
-    api_key: Secret[str] | None,
-    email: Secret[str] | None,
+    api_token: _Given | None,
+    api_key: _Given | None,
+    email: _Given | None,
 ) -> Headers:
     address = email or _first(environ, (EMAIL_VARIABLE,))
     if api_key and not api_token:
@@ -132,30 +139,45 @@ def _headers(
     return _key_headers(key, address) if key and address else Secret({})
 
 
-def _key_headers(key: Secret[str], address: Secret[str]) -> Headers:
+def _key_headers(key: _Given, address: _Given) -> Headers:
     _check_sendable(address, "e-mail address")
     _check_sendable(key, "API key")
     return Secret({"X-Auth-Email": address.reveal(), "X-Auth-Key": key.reveal()})
 
 
-def _check_sendable(value: Secret[str], what: str) -> None:
+def _check_sendable(value: _Given, what: str) -> None:
     # httpx would refuse it too, but its error would show the secret.
     if not is_sendable(value.reveal()):
-        raise ConfigurationError(f"the {what} has a space or a character that no header can hold")
+        raise ConfigurationError(
+            f"the {what} has a space or a character that no header can hold; it comes from "
+            f"{value.origin}"
+        )
 
 
-def _first(environ: Environ, names: tuple[str, ...]) -> Secret[str] | None:
-    given = (_stripped(hidden(environ.reveal().get(name))) for name in names)
+class _Given(Secret[str]):
+    """What was given, and the argument or variable that held it."""
+
+    __slots__ = ("origin",)
+
+    def __init__(self, value: str, origin: str) -> None:
+        super().__init__(value)
+        self.origin = origin
+
+
+def _first(environ: Environ, names: tuple[str, ...]) -> _Given | None:
+    given = (_stripped(hidden(environ.reveal().get(name)), name) for name in names)
     return next(filter(None, given), None)
 
 
-def _stripped(value: Secret[str] | None) -> Secret[str] | None:
+def _stripped(value: Secret[str] | None, origin: str) -> _Given | None:
     """``value`` without the line break that values from files and shells often end with, if any."""
-    return Secret(value.reveal().strip()) if value and value.reveal().strip() else None
+    return _Given(value.reveal().strip(), origin) if value and value.reveal().strip() else None
 
 
-def _base_url(given: Secret[str]) -> str:
+def _base_url(given: _Given) -> str:
     if wrong := _what_is_wrong(given.reveal()):
+        if given.origin in BASE_URL_VARIABLES:
+            wrong = f"{wrong}. It comes from {given.origin}"
         raise ConfigurationError(wrong)
     scheme, _, rest = given.reveal().partition(":")
     # What decides about TLS compares the scheme as it is.

@@ -227,6 +227,34 @@ def test_a_token_that_no_header_can_hold_is_not_shown(token: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize("name", [*TOKEN_VARIABLES, KEY_VARIABLE, EMAIL_VARIABLE])
+def test_an_error_names_the_variable_that_no_header_can_hold(name: str) -> None:
+    others = {} if name in TOKEN_VARIABLES else {KEY_VARIABLE: "key", EMAIL_VARIABLE: "a@b.c"}
+    environ = {**others, name: f"{SECRET} x"}
+    with pytest.raises(ConfigurationError, match=f"; it comes from {name}$"):
+        find_credentials(account_id=ACCOUNT, environ=environ)
+
+
+@pytest.mark.parametrize("name", ["api_token", "api_key", "email"])
+def test_an_error_names_the_argument_that_no_header_can_hold(name: str) -> None:
+    others = {} if name == "api_token" else {"api_key": "key", "email": "a@b.c"}
+    given: dict[str, Any] = {**others, name: f"{SECRET} x"}
+    # Set, and not to blame.
+    environ = {TOKEN_VARIABLES[0]: f"{SECRET} y", KEY_VARIABLE: SECRET, EMAIL_VARIABLE: "é"}
+    with pytest.raises(ConfigurationError, match=f"; it comes from {name}=$"):
+        find_credentials(account_id=ACCOUNT, environ=environ, **given)
+
+
+@pytest.mark.parametrize("name", BASE_URL_VARIABLES)
+@pytest.mark.parametrize("url", [f"https://user:{SECRET}@host", "ftp://host", "nowhere"])
+def test_an_error_names_the_variable_of_a_wrong_address(name: str, url: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^base_url .*\. It comes from {name}$"):
+        find_credentials(account_id=ACCOUNT, api_token=SECRET, environ={name: url})
+    with pytest.raises(ConfigurationError, match=r"^base_url ") as caught:
+        find_credentials(account_id=ACCOUNT, base_url=url, environ={name: "https://host"})
+    assert name not in str(caught.value)
+
+
 def test_the_secret_is_in_no_description_of_credentials() -> None:
     found = find_credentials(account_id=ACCOUNT, api_token=SECRET)
     assert SECRET not in f"{found!r} {found}"
