@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 _FUNCTIONS: Final = """
@@ -39,8 +39,24 @@ _OF_ALTER_TABLE: Final = """
 """
 """SQLite uses them in ALTER TABLE, and refuses them to others."""
 FUNCTIONS: Final = frozenset((_FUNCTIONS + _OF_ALTER_TABLE).split())
-SLOW_FUNCTIONS: Final = frozenset(("json_patch", "jsonb_patch"))
-"""Their time is the product of the sizes of their arguments, and nothing interrupts them."""
+MAX_LENGTH: Final = 2_200_000
+"""Of a value: D1's 2 MB and what belongs to its row, as workerd has it."""
+_LONGEST: Final = {
+    # Its time is the product of the sizes of its arguments.
+    **dict.fromkeys(("json_patch", "jsonb_patch"), 100_000),
+    # They make what a path names by recursion: a path of 120 KB takes more than the whole stack.
+    **dict.fromkeys(("json_insert", "json_set", "jsonb_insert", "jsonb_set"), 40_000),
+    # Its time is the square of how often a text has the words.
+    "snippet": 40_000,
+}
+"""Of a value in a statement with one of these functions, which nothing interrupts."""
+HEAVY: Final = frozenset(
+    (*("format", "glob", "like", "ltrim", "printf", "rtrim", "trim", "unhex"), *_LONGEST)
+)
+"""These take up to a fifth of a second, in one step; others less than a tenth of that."""
+_CALLS: Final = 20.0
+"""Of heavy functions in a statement, or ten times as many of others, with values of any length."""
+_HEAVY_WORD: Final = re.compile(rf"\b(?:{'|'.join(HEAVY)})\b")
 MODULES: Final = frozenset(("fts5", "fts5vocab"))
 """Of which virtual tables can be made."""
 TABLE_FUNCTIONS: Final = frozenset(("json_each", "json_tree"))
@@ -100,19 +116,22 @@ class Authorizer:
     """What SQLite asks about one statement, and about those that it makes of it.
 
     ``modules`` are those that this SQLite has. ``virtual`` are the names of virtual tables, in
-    lower case, whose own tables a statement must not write to. ``on_slow`` is called when one of
-    `SLOW_FUNCTIONS` is used.
+    lower case, whose own tables a statement must not write to. ``on_heavy`` is called whenever a
+    heavy function is used, and whenever `longest` becomes less.
     """
 
     def __init__(
         self,
         modules: Collection[str],
         virtual: Collection[str] = (),
-        on_slow: Callable[[], object] = lambda: None,
+        on_heavy: Callable[[], object] = lambda: None,
     ) -> None:
         self._refused_tables = frozenset(modules) - TABLE_FUNCTIONS - MODULES
         self._virtual = virtual
-        self._on_slow = on_slow
+        self._on_heavy = on_heavy
+        self._calls = 0.0
+        self.longest = MAX_LENGTH
+        """Of a value, so that what is carried out in one step ends soon."""
         self._written: set[str] = set()
         self.set_switch = False
         """Whether one of `SWITCHES` was set."""
@@ -129,14 +148,27 @@ class Authorizer:
         allowed = self._is_allowed(action, first or "", second or "", schema, trigger)
         return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
+    def note_schema(self, definitions: Iterable[str]) -> None:
+        """Functions in definitions of tables and indexes, for which SQLite does not ask again."""
+        # First all of them, for what is noted bounds what can be read.
+        for name in [name for sql in definitions for name in _HEAVY_WORD.findall(sql.lower())]:
+            self._note_function(name)
+
+    def _note_function(self, name: str) -> None:
+        is_heavy, before = name in HEAVY, self.longest
+        self._calls += 1 if is_heavy else 0.1
+        of_all = int(MAX_LENGTH * min(1.0, _CALLS / self._calls))
+        self.longest = min(before, of_all, _LONGEST.get(name, MAX_LENGTH))
+        if is_heavy or self.longest < before:
+            self._on_heavy()
+
     def _is_allowed(
         self, action: int, first: str, second: str, schema: str | None, trigger: str | None
     ) -> bool:
         if action in _PLAIN:
             return True
         if action == sqlite3.SQLITE_FUNCTION:
-            if second.lower() in SLOW_FUNCTIONS:
-                self._on_slow()
+            self._note_function(second.lower())
             return second.lower() in FUNCTIONS
         if action == sqlite3.SQLITE_ALTER_TABLE:
             # Where others have the schema, it may have the name of a column.

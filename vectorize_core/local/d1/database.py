@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from vectorize_core.local import faults
 from vectorize_core.local.d1 import formatting, heap, text_functions
-from vectorize_core.local.d1.allowed import SWITCHES, Authorizer
+from vectorize_core.local.d1.allowed import HEAVY, MAX_LENGTH, SWITCHES, Authorizer
 from vectorize_core.local.d1.results import Results, Row
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.sqlite.explaining import code_of, is_of_storage
@@ -29,7 +29,7 @@ _SQL_ERROR: Final = 7500
 _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 100,
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
-    sqlite3.SQLITE_LIMIT_LENGTH: text_functions.MAX_LENGTH,
+    sqlite3.SQLITE_LIMIT_LENGTH: MAX_LENGTH,
     sqlite3.SQLITE_LIMIT_COLUMN: 100,
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 50,
     sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 32,
@@ -41,8 +41,6 @@ _LIMITS: Final = {
     # A statement must not reach other files of this machine.
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
 }
-_MAX_LENGTH_OF_SLOW: Final = 100_000
-"""Of values in a statement with a slow function, which then takes a second at most."""
 _OF_STATEMENTS: Final = (
     *(sqlite3.Error, sqlite3.Warning),
     # Memory that SQLite is refused, texts that are not UTF-8, numbers of more than 64 bits.
@@ -50,7 +48,9 @@ _OF_STATEMENTS: Final = (
 )
 _STEPS: Final = 1_000
 """Of SQLite, between two looks whether the request shall end: some ten microseconds."""
-_STEPS_PER_BREATH: Final = 100_000
+_STEPS_OF_HEAVY: Final = 10
+"""The same with functions that take long in one step."""
+_SECONDS_PER_BREATH: Final = 0.005
 _READS: Final = re.compile(
     r"\s*(SELECT|VALUES|EXPLAIN|PRAGMA(?!\s+(\w+\.)?optimize))\b", re.IGNORECASE
 )
@@ -73,9 +73,10 @@ class _Request:
         self.results = Results()
         self.ended_by: BaseException | None = None
         self.set_switch = False
-        self._deadline = time.monotonic() + MAX_SECONDS
+        self.longest = MAX_LENGTH
         self._breathe = breathe
-        self._until_breath = _STEPS_PER_BREATH
+        self._last_breath = time.monotonic()
+        self._deadline = self._last_breath + MAX_SECONDS
 
     def shall_end(self) -> bool:
         """Whether SQLite shall end the statement, as it asks every few steps."""
@@ -89,13 +90,13 @@ class _Request:
     def _check(self) -> None:
         if self.ended_by is not None:
             return
-        if time.monotonic() > self._deadline:
+        now = time.monotonic()
+        if now > self._deadline:
             text = f"interrupted: a request may take {MAX_SECONDS:g} seconds"
             raise _fault(faults.MARK + text, "SQLITE_INTERRUPT")
-        self._until_breath -= _STEPS
-        if self._until_breath <= 0 and self._breathe is not None:
-            self._until_breath = _STEPS_PER_BREATH
+        if self._breathe is not None and now - self._last_breath > _SECONDS_PER_BREATH:
             self._breathe()
+            self._last_breath = time.monotonic()
 
 
 class D1Database:
@@ -225,16 +226,20 @@ class D1Database:
     ) -> Result:
         if request.shall_end() and request.ended_by is not None:
             raise request.ended_by
-        authorizer = Authorizer(
-            self._modules,
-            _virtual_tables(connection),
-            on_slow=lambda: connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_LENGTH_OF_SLOW),
-        )
+
+        def bound() -> None:
+            request.longest = authorizer.longest
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, request.longest)
+            connection.set_progress_handler(request.shall_end, _STEPS_OF_HEAVY)
+
+        authorizer = Authorizer(self._modules, _virtual_tables(connection), on_heavy=bound)
+        request.longest = MAX_LENGTH
         started, before = time.perf_counter(), connection.total_changes
-        connection.text_factory = request.results.text
-        connection.set_authorizer(authorizer)
-        connection.set_progress_handler(request.shall_end, _STEPS)
         try:
+            connection.set_progress_handler(request.shall_end, _STEPS)
+            authorizer.note_schema(_heavy_definitions(connection))
+            connection.text_factory = request.results.text
+            connection.set_authorizer(authorizer)
             cursor = connection.execute(sql, params)
             columns, rows = request.results.rows(cursor)
         finally:
@@ -265,6 +270,9 @@ class D1Database:
         if code_of(error) == sqlite3.SQLITE_FULL and self._is_large(connection):
             text = f"the database would be larger than {self._max_bytes // 1_000_000} MB"
             return _fault(faults.MARK + text, "SQLITE_FULL")
+        if code_of(error) == sqlite3.SQLITE_TOOBIG and request.longest < MAX_LENGTH:
+            text = f"{error}: with these functions at most {request.longest} bytes"
+            return _fault(faults.MARK + text, "SQLITE_TOOBIG")
         if is_of_storage(error):
             return error
         return _fault(str(error), *_names(error))
@@ -283,7 +291,7 @@ def _release(connection: sqlite3.Connection) -> None:
     connection.set_authorizer(None)
     connection.set_progress_handler(None, 0)
     connection.text_factory = str
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, text_functions.MAX_LENGTH)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
 
 
 def _reset(connection: sqlite3.Connection, request: _Request) -> None:
@@ -305,6 +313,14 @@ def _virtual_tables(connection: sqlite3.Connection) -> frozenset[str]:
         "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0"
     ).fetchall()
     return frozenset(name.lower() for (name,) in rows)
+
+
+def _heavy_definitions(connection: sqlite3.Connection) -> Iterator[str]:
+    """Those of tables and indexes that may have heavy functions in columns or conditions."""
+    has_one = " OR ".join(f"lower(sql) GLOB '*{name}*'" for name in sorted(HEAVY))
+    which = f"type IN ('table', 'index') AND ({has_one})"
+    for (sql,) in connection.execute(f"SELECT sql FROM sqlite_master WHERE {which}"):  # noqa: S608
+        yield sql
 
 
 def _names(error: BaseException) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from vectorize_core.local.d1.text_functions import MAX_LENGTH
+from vectorize_core.local.d1.allowed import MAX_LENGTH
 from vectorize_core.sqlite.connecting import connect
 
 _MOST: Final = 100_000
@@ -43,6 +43,8 @@ def _through(helper: sqlite3.Connection) -> Callable[..., Any]:
 
 def _bounded(text: str, args: list[Any], helper: sqlite3.Connection) -> str:
     """The format with widths and precisions of at most `_MOST`, those in ``args`` too."""
+    if len(text) > _MOST:
+        raise OverflowError  # which SQLite reports as a text that is too long
     following, total = 1, 0
 
     def bound(found: re.Match[str]) -> str:
@@ -60,7 +62,7 @@ def _bounded(text: str, args: list[Any], helper: sqlite3.Connection) -> str:
                 total += size
         following += found[3] in _CONVERSIONS
         if total > MAX_LENGTH:
-            raise OverflowError  # which SQLite reports as a text that is too long
+            raise OverflowError
         return shorter
 
     return _DIRECTIVE.sub(bound, text)

@@ -10,8 +10,8 @@ import sqlite3
 from contextlib import closing
 from typing import Final
 
-MAX_LENGTH: Final = 2_200_000
-"""Of a value: D1's 2 MB and what belongs to its row, as workerd has it."""
+from vectorize_core.local.d1.allowed import MAX_LENGTH
+
 Value = str | bytes | int | float | None
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 

@@ -58,7 +58,7 @@ BOMBS: dict[str, tuple[str, list[str]]] = {
         MEMORY,
         [COUNT.format(" LIMIT 1000") + f"SELECT json_group_array({LARGE}) FROM c"],
     ),
-    "constants": (MEMORY, [f"SELECT 1 IN ({', '.join(CONSTANTS)})"]),
+    "constants": ("too big", [f"SELECT 1 IN ({', '.join(CONSTANTS)})"]),
     "parameters": (MEMORY, [f"SELECT 1 IN ({', '.join(f'?1||{i}' for i in range(3_000))})"]),
     "rows of a table in memory": (
         MEMORY,

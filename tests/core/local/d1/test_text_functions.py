@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.nightly import examples
+from vectorize_core.local.d1 import database as module
 from vectorize_core.local.d1 import formatting, text_functions
 from vectorize_core.local.d1.database import D1Database
 from vectorize_core.local.faults import ServiceFault
@@ -79,6 +80,10 @@ LONG = {
 }
 
 
+NUMBERS = "WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n LIMIT 30000) "
+COUNTED = NUMBERS + "SELECT sum({}) FROM n, t"
+
+
 @pytest.mark.parametrize("expression", LONG.values(), ids=LONG)
 def test_none_takes_longer_than_a_moment(expression: str) -> None:
     numbers = "WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n LIMIT 150000) "
@@ -86,3 +91,68 @@ def test_none_takes_longer_than_a_moment(expression: str) -> None:
     with suppress(ServiceFault):
         D1Database(None).run([(f"{numbers}SELECT length({expression})", ())])
     assert time.thread_time() - started < 2
+
+
+CHAIN = "'$' || replace(hex(zeroblob(1000000)), '00', '{}')"
+TWO = [f"'{{' || group_concat('\"{key}' || x || '\":1') || '}}'" for key in ("", "x")]
+FILL = f"{NUMBERS}INSERT INTO s SELECT {TWO[0]}, {TWO[1]} FROM n"
+LIKE = "a LIKE '%aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{}'"
+MANY: dict[str, list[str]] = {
+    **{
+        f"{name} with a long path": [f"SELECT length({name}('{{}}', {CHAIN.format(step)}, 1))"]
+        for name in ("json_set", "json_insert", "jsonb_set", "jsonb_insert")
+        for step in (".a", "[0]")
+    },
+    "a column that is made": ["CREATE TABLE s (a, b, c AS (json_patch(a, b)) STORED)", FILL],
+    "a condition": ['CREATE TABLE s (a, b, CHECK ("JSON_PATCH"(a, b) <> 1))', FILL],
+    "an index": ["CREATE TABLE s (a, b)", "CREATE INDEX i ON s (json_patch(a, b))", FILL],
+    "a trigger": [
+        "CREATE TABLE s (a, b)",
+        "CREATE TRIGGER r AFTER INSERT ON s BEGIN SELECT json_patch(new.a, new.b); END",
+        FILL,
+    ],
+    "a view": [
+        "CREATE TABLE s (a, b)",
+        "CREATE VIEW v AS SELECT json_patch(a, b) AS c FROM s",
+        FILL,
+        "SELECT length(c) FROM v",
+    ],
+    "calls in rows": [f"CREATE TABLE t AS SELECT {A} AS a", COUNTED.format(LIKE.format("'||x||'"))],
+    "calls in a row": [
+        f"CREATE TABLE t AS SELECT {A} AS a",
+        f"SELECT {', '.join(LIKE.format(number % 100) for number in range(100))} FROM t",
+    ],
+    "a format": ["SELECT printf(replace(hex(zeroblob(500000)), '00', '%!g'), 1e300)"],
+    "a snippet": [
+        "CREATE VIRTUAL TABLE f USING fts5(a)",
+        f"INSERT INTO f SELECT replace({A}, 'aa', 'a ')",
+        "SELECT snippet(f, 0, '', '', '', 9) FROM f WHERE f MATCH 'a'",
+    ],
+}
+
+
+@pytest.mark.parametrize("statements", MANY.values(), ids=MANY)
+def test_no_request_holds_a_processor_beyond_its_time(
+    statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_SECONDS", 0.5)
+    started = time.thread_time()
+    with suppress(ServiceFault):
+        D1Database(None).run([(sql, ()) for sql in statements])
+    assert time.thread_time() - started < 2
+
+
+def test_an_error_of_a_length_says_why() -> None:
+    with pytest.raises(ServiceFault, match="too big: with these functions at most 40000 bytes"):
+        D1Database(None).run([("SELECT json_set('{}', '$.a', hex(zeroblob(30000)))", ())])
+
+
+def test_heavy_functions_are_bounded_only_in_their_statements() -> None:
+    results = D1Database(None).run(
+        [
+            ("CREATE TABLE t (a TEXT CHECK (length(trim(a)) > 0 AND a NOT LIKE 'x%'))", ()),
+            ("SELECT json_set('{}', '$.a', 1), json_patch('{}', '{}')", ()),
+            (f"INSERT INTO t SELECT {A} RETURNING length(a)", ()),
+        ]
+    )
+    assert results[2][1] == [(2_000_000,)]
