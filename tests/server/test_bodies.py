@@ -268,16 +268,27 @@ def test_a_filter_that_finds_too_little_says_why(
     assert docs.found(filter={"kind": "x"}) == "a"
 
 
+def test_hints_on_a_search_of_one_namespace_count_no_vectors_of_others(docs: Peer) -> None:
+    docs.write(record("a", namespace="mine"), record("b", metadata={"kind": "x"}))
+    docs.write(*(record(f"{n}", namespace="other", metadata={"kind": "x"}) for n in range(3)))
+    wanted = {"propertyName": "kind", "indexType": "string"}
+    docs.result("POST", "/docs/metadata_index/create", wanted)
+    for namespace, counted in ((None, ["4 vectors"]), ("mine", []), ("other", ["3 vectors"])):
+        body = {"vector": ONES, "filter": {"kind": "x"}, "namespace": namespace}
+        said = docs.send("POST", "/docs/query", {k: v for k, v in body.items() if v}).json()
+        assert [one["message"][:9] for one in said["messages"]] == counted
+
+
 def test_hints_are_looked_for_once_between_mutations(
     docs: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = 0
     look = Service.filter_hints
 
-    def counted(self: Service, name: str, expression: Any) -> tuple[str, ...]:
+    def counted(self: Service, *args: Any) -> tuple[str, ...]:
         nonlocal looked
         looked += 1
-        return look(self, name, expression)
+        return look(self, *args)
 
     monkeypatch.setattr(Service, "filter_hints", counted)
     docs.write(record("a", metadata={"kind": "x"}))

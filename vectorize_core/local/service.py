@@ -285,11 +285,13 @@ class Service:
 
         return self._read(name, read)
 
-    def filter_hints(self, name: str, filter: Mapping[str, Any] | None) -> tuple[str, ...]:
+    def filter_hints(
+        self, name: str, filter: Mapping[str, Any] | None, namespace: str | None = None
+    ) -> tuple[str, ...]:
         """Reasons why a filter may find too little, in words. The real service gives none.
 
         For each property of the filter: that it has no metadata index, or how many vectors with
-        the property were written before its metadata index was live.
+        the property were written before its metadata index was live; in one namespace, or all.
         """
         names = {condition.property_name for condition in validation.conditions(filter)}
         if not names:
@@ -297,7 +299,7 @@ class Service:
         with self._reading(name) as (tx, index, now):
             self._scrub.watch(tx, index, values=False)
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
-            return filter_hints.explain(names, live, vectors.scan(tx, index))
+            return filter_hints.explain(names, live, vectors.scan(tx, index, namespace=namespace))
 
     def count_uncovered(self, name: str, property_name: str, namespace: str | None = None) -> int:
         """How many vectors with a property are older than its metadata index.
@@ -311,8 +313,7 @@ class Service:
             known = (index.id, covering.seq) if covering is not None else None
             if known in self._covering:
                 return 0
-            rows = vectors.unverified(tx, index)
-            stored = (r.verified() for r in rows if namespace in (None, r.namespace))
+            stored = vectors.scan(tx, index, namespace=namespace)
             count = filter_hints.count_uncovered(property_name, covering, stored)
         if known is not None and not count and namespace is None:
             self._covering.add(known)

@@ -193,9 +193,15 @@ def get(tx: Connection, value_stores: ValueStores, index: Index, vector_id: str)
     return Vector(vector_id, values, stored.namespace, stored.parsed_metadata())
 
 
-def scan(tx: Connection, index: Index, start: int = 0) -> Iterator[VectorRow]:
-    """The rows of all vectors in slots from ``start`` on, in the order of slots, verified."""
-    return (row.verified() for row in unverified(tx, index, start))
+def scan(
+    tx: Connection, index: Index, start: int = 0, *, namespace: str | None = None
+) -> Iterator[VectorRow]:
+    """The rows of all vectors in slots from ``start`` on, in the order of slots, verified.
+
+    Those of a ``namespace``, if it is given: what is wrong with others is not its affair.
+    """
+    rows = unverified(tx, index, start)
+    return (row.verified() for row in rows if namespace in (None, row.namespace))
 
 
 def unverified(

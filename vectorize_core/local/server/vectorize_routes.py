@@ -110,18 +110,20 @@ class VectorizeRoutes:
         found = service.query(index, **wanted)
         hints: Sequence[str] = ()
         if wanted.get("filter") and found.count < wanted.get("top_k", limits.DEFAULT_TOP_K):
-            hints = self._hints(service, index, wanted["filter"])
+            hints = self._hints(service, index, wanted["filter"], wanted.get("namespace"))
         for hint in hints:
             logger.warning("query of index %r: %s", index, hint)
         return found, hints
 
-    def _hints(self, service: Service, index: str, expression: Mapping[str, Any]) -> Sequence[str]:
+    def _hints(
+        self, service: Service, index: str, expression: Mapping[str, Any], namespace: str | None
+    ) -> Sequence[str]:
         """Hints, kept until the next mutation: to find them, all metadata are read."""
         last = service.index_info(index).processed_up_to_mutation
-        key = service, index, last, tuple(sorted(expression))
+        key = service, index, last, tuple(sorted(expression)), namespace
         hints = self._known_hints.get(key)
         if hints is None:
-            hints = service.filter_hints(index, expression)
+            hints = service.filter_hints(index, expression, namespace)
             behavior = self._settings.behavior
             # With delays hints change as time passes.
             if not (behavior.propagate_delay or behavior.metadata_index_delay):
