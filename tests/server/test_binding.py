@@ -199,6 +199,15 @@ def test_whoever_refuses_a_call_does_so_without_an_envelope(
     assert (answers[-1].status_code, told["code"]) == fault
 
 
+def test_rules_of_faults_match_the_calls_that_are_relayed(serve: Serve) -> None:
+    for path in ("/proxy", "/proxy/", "/proxy/docs", "/proxy/docs/"):
+        peer = serve(faults=[{"match": "/upsert", "status": 429, "code": 40041, "times": None}])
+        peer.create()
+        for call, status in {"upsert": 429, "insert": 200, "other": 404, "": 404}.items():
+            headers = {"MF-URL": f"http://vector-search/{call}", "MF-Binding": "DOCS"}
+            assert peer.send("POST", f"~{path}", headers=headers).status_code == status
+
+
 # Which index
 
 

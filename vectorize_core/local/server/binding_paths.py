@@ -21,3 +21,9 @@ def call_of(path: str, headers: Mapping[str, str]) -> str:
     if path[1:] in CALLS:
         return path[1:]
     return headers.get("mf-url", "").removeprefix(_ROOT)
+
+
+def whole_path(path: str, headers: Mapping[str, str]) -> str:
+    """``path``, with the call if it relays one."""
+    is_relayed = is_binding(path) and path[1:] not in CALLS
+    return f"{path.rstrip('/')}/{call_of(path, headers)}" if is_relayed else path

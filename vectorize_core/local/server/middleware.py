@@ -8,13 +8,14 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from starlette.datastructures import QueryParams
+from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import identity_routes, responses
+from vectorize_core.local.server.binding_paths import whole_path
 from vectorize_core.local.server.injected_faults import FaultInjector, FaultRule
 from vectorize_core.local.server.rate_limit import RateLimiter
 from vectorize_core.secret import Secret
@@ -62,7 +63,8 @@ class ServerMiddleware:
         if refusal is not None:
             await refusal(scope, receive, answer)
             return
-        rule = None if is_admin else self._injector.find(f"{scope['method']} {scope['path']}")
+        path = whole_path(scope["path"], Headers(scope=scope))
+        rule = None if is_admin else self._injector.find(f"{scope['method']} {path}")
         if rule is None:
             await self._app(scope, receive, answer)
         else:

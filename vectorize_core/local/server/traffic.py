@@ -10,7 +10,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vectorize_core.local.server.binding_paths import PROXY, call_of
+from vectorize_core.local.server.binding_paths import PROXY, whole_path
 from vectorize_core.local.server.lanes import Lane
 from vectorize_core.local.server.long_sql import MOST_LONG, LongStatements, Statement
 from vectorize_core.transport.loopback import LOCAL_ACCOUNT
@@ -47,7 +47,7 @@ class Traffic:
 
     async def carry_out(self, request: Request, body: bytes, work: Work) -> Response:
         """Carry out ``work`` in a thread of its lane."""
-        method, path = _call(request)
+        path = whole_path(request.scope["path"], request.headers)
         account = request.path_params.get("account", LOCAL_ACCOUNT)
         gone = asyncio.ensure_future(_disconnected(request))
         try:
@@ -61,7 +61,7 @@ class Traffic:
                 finally:
                     self._note(path, time.thread_time() - begun)
 
-            return await self._lane(method, path, body).run(account, timed, gone)
+            return await self._lane(request.method, path, body).run(account, timed, gone)
         finally:
             gone.cancel()
 
@@ -91,7 +91,8 @@ class Traffic:
     def _lane(self, method: str, path: str, body: bytes) -> Lane:
         if len(body) > LARGE_BODY or path in self._slow:
             return self._long
-        if method in ("PUT", "DELETE") or (method == "POST" and path.endswith(_WRITES)):
+        may_write = method == "POST" or path.startswith(f"{PROXY}/")
+        if method in ("PUT", "DELETE") or (may_write and path.endswith(_WRITES)):
             return self._writes
         return self._reads
 
@@ -101,14 +102,6 @@ class Traffic:
             self._slow[path] = None
             if len(self._slow) > _MOST_SLOW:
                 self._slow.pop(next(iter(self._slow)), None)
-
-
-def _call(request: Request) -> tuple[str, str]:
-    """Method and path of a request; those of its call if it relays one."""
-    path: str = request.scope["path"]
-    if not path.startswith(PROXY):
-        return request.method, path
-    return "POST", f"{path}/{call_of(path, request.headers)}"
 
 
 async def _disconnected(request: Request) -> None:
