@@ -17,6 +17,8 @@ from typing import Any, Final
 import httpcore
 import httpx
 
+from vectorize_core.transport.tls_over_tls import TlsOverTls
+
 _SLICE: Final = 65_536
 """Bytes that are sent at once. httpcore lets each send of a part of them wait anew."""
 _SLICE_OF_HEAD: Final = 4_096
@@ -140,6 +142,8 @@ class SyncStream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         """The same connection, encrypted."""
         within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        if isinstance(self.get_extra_info("socket"), ssl.SSLSocket):
+            return TlsOverTls(self, ssl_context, server_hostname, within)
         stream = self._stream.start_tls(ssl_context, server_hostname, within)
         return SyncStream(stream, self._deadline)
 

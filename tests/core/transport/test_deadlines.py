@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import httpcore
@@ -45,6 +47,7 @@ from vectorize_core.transport.turns import NoTurnError
 
 QUERY = Query("docs", vector=[1.0] * 32, top_k=1)
 DRIPPING = SLOW["drips header lines"]
+TLS_HELLO = b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb"
 MUTATION = answer(ok_body({"mutationId": "m"}))
 
 
@@ -196,6 +199,85 @@ async def test_a_proxy_that_drips_ends_in_time(
         with over_in(TIMEOUT + SLACK):
             assert isinstance(await failure(variant, used), RequestTimeoutError)
         assert server.requests[0].line.startswith("CONNECT" if scheme == "https" else "POST")
+
+
+class TlsProxy(RawServer):
+    """A proxy that is spoken to over TLS; what it is connected to is itself."""
+
+    connected = False
+
+    def _exchange(self, connection: socket.socket) -> bool:
+        if not self.connected:
+            self._receive(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        return super()._exchange(connection)
+
+
+@pytest.mark.parametrize("script", [[60.0], [TLS_HELLO, *[DRIPS, b"\x03"] * 600]])
+@both_variants
+async def test_tls_through_a_proxy_over_tls_ends_in_time(
+    variant: Variant, script: Any, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with TlsProxy(script, tls=True, reads=False) as server:
+        environment.setenv("https_proxy", f"https://127.0.0.1:{server.port}")
+        used = client(variant, server, base_url="https://vectorize.invalid/client/v4")
+        with over_in(TIMEOUT + SLACK):
+            error = await failure(variant, used)
+    assert isinstance(error, ConnectionFailedError)
+    assert not error.sent
+
+
+def serve_over(client_side: Any, context: ssl.SSLContext) -> None:
+    """Speak TLS as a server over a connection that is TLS already: a request, and an answer."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+
+    def done(step: Any) -> Any:
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                client_side.sendall(outgoing.read())
+                incoming.write(client_side.recv(65_536))
+            else:
+                client_side.sendall(outgoing.read())
+                return result
+
+    done(tls.do_handshake)
+    received = b""
+    while b"\r\n\r\n" not in received or not received.endswith(b"}"):
+        received += done(lambda: tls.read(65_536))
+    data = answer(ok_body({"matches": [{"id": "a" * 60, "score": 1.0}], "x": "y" * 200_000}))
+    for start in range(0, len(data), 9_999):
+        done(partial(tls.write, data[start : start + 9_999]))
+    time.sleep(0.1)
+
+
+@both_variants
+async def test_an_answer_comes_through_a_proxy_over_tls(
+    variant: Variant, environment: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+
+    class Connects(RawServer):
+        def _exchange(self, connection: socket.socket) -> bool:
+            self._receive(connection)
+            connection.settimeout(5.0)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            serve_over(connection, context)
+            return False
+
+    environment.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with Connects(b"", tls=True) as server:
+        environment.setenv("https_proxy", f"https://127.0.0.1:{server.port}")
+        environment.setattr("vectorize_core.transport.network.is_loopback", lambda _: False)
+        used = client(variant, server, timeout=5.0)
+        io = used.connection.async_io() if variant.is_async else used.connection.io()
+        found = await settled(io.call(QUERY) if variant.is_async else run(io.call(QUERY)))
+        assert found.matches[0].id == "a" * 60
+        await variant.close(used)
 
 
 def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
