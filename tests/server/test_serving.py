@@ -71,6 +71,20 @@ def test_a_background_server_stops_and_can_be_stopped_again() -> None:
         httpx.get(url, trust_env=False)
 
 
+@pytest.mark.parametrize("before", ["started", "stopped", "both"])
+def test_a_background_server_starts_once(before: str) -> None:
+    server = BackgroundServer()
+    if before != "stopped":
+        server.start()
+    if before != "started":
+        server.stop()
+    url = server.base_url
+    with pytest.raises(RuntimeError, match="once"):
+        server.start()
+    server.stop()
+    assert server.base_url == url
+
+
 def test_the_environment_points_other_clients_at_the_server() -> None:
     told = environment("http://127.0.0.1:8989/client/v4", "t")
     assert told == {

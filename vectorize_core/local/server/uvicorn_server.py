@@ -156,6 +156,7 @@ class BackgroundServer:
         # Asyncio turns off Nagle's algorithm, which delays every answer by 40 milliseconds, only
         # for sockets whose protocol is named.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._address = (DEFAULT_HOST, 0)
         self._server = Server(app, self.settings, seconds=1)
         self._thread = threading.Thread(
             target=self._server.run,
@@ -167,7 +168,7 @@ class BackgroundServer:
     @property
     def base_url(self) -> str:
         """The value for ``base_url`` of a client, or for CLOUDFLARE_BASE_URL."""
-        return base_url(*self._socket.getsockname())
+        return base_url(*self._address)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -175,8 +176,14 @@ class BackgroundServer:
         return environment(self.base_url, self.settings.token)
 
     def start(self) -> Self:
-        """Start; returns when requests are answered. RuntimeError if that takes 10 seconds."""
-        self._socket.bind((DEFAULT_HOST, 0))
+        """Start; returns when requests are answered.
+
+        RuntimeError if that takes 10 seconds, or if it was started or stopped before.
+        """
+        if self._thread.ident is not None or self._server.should_exit:
+            raise RuntimeError("a BackgroundServer can be started once: make another one")
+        self._socket.bind(self._address)
+        self._address = self._socket.getsockname()
         self._thread.start()
         deadline = time.monotonic() + 10
         while not self._server.started:
