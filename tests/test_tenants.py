@@ -16,6 +16,7 @@ from vectorize_core import (
     PartialWriteError,
     RequestTimeoutError,
     RetryPolicy,
+    UnindexedPropertyError,
     Vector,
     VectorizeClient,
     layout,
@@ -310,6 +311,23 @@ async def test_the_log_names_a_tenants_record_as_it_does(
             await LANGCHAIN.add(call, view, "mine")
         await LANGCHAIN.add_rows(call, view, [("mine", "another text", {})])
     assert "a request that wrote 'mine' (and 0 more" in caplog.text
+
+
+@both_stores
+@both_ways
+@pytest.mark.parametrize("name", ["color", "namespace"])
+async def test_advice_is_not_about_what_a_view_has_not(
+    kind: Kind, mine: Any, store: Any, call: Call, name: str
+) -> None:
+    matching = {name: "x"} if kind is LANGCHAIN else equal_to(name, "x")
+    with pytest.raises(UnindexedPropertyError) as said:
+        await call(mine, "count", matching)
+    assert f"client.index('docs').create_metadata_index('{name}'" in str(said.value)
+    for absent in ("store.client", "namespace="):
+        assert absent not in str(said.value)
+    if kind is LLAMA_INDEX:
+        with pytest.raises(UnindexedPropertyError, match=r"store\.client|as namespace="):
+            await call(store, "count", matching)
 
 
 @both_stores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,11 @@ class Words:
     hash_ids: str = "such as hashlib.sha256(id.encode()).hexdigest()"
     operators: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+    def of_view(self) -> Words:
+        """Those of a user of a tenant's view, which has no client and takes no ``namespace=``."""
+        elsewhere = {name: said for name, said in self.elsewhere.items() if name != "namespace"}
+        return replace(self, index=DEFAULT.index, elsewhere=elsewhere)
 
 
 DEFAULT = Words()

@@ -192,9 +192,8 @@ class RecordStore:
                 f"this view is bound to the namespace {self.namespace!r}; make others with "
                 "with_namespace() of the store itself"
             )
-        return dataclasses.replace(
-            self, index=self.index.owning(False), namespace=namespace, bound=True
-        )
+        index = dataclasses.replace(self.index.owning(False), words=self.index.words.of_view())
+        return dataclasses.replace(self, index=index, namespace=namespace, bound=True)
 
     def owning(self) -> Self:
         """This store, with a connection that it closes itself."""
