@@ -173,6 +173,14 @@ FAILURES: dict[str, tuple[Any, type[Exception]]] = {
     "no result": (answer(ok_body({"x": 1})), UnexpectedAnswerError),
     "slow": (lambda _: iter([5.0]), RequestTimeoutError),
     "cut off": (lambda _: iter([answer(b"{", content_length=50)]), ConnectionFailedError),
+    "cut off after it repeated": (
+        lambda request: iter([answer(sent(request).encode(), content_length=90)]),
+        ConnectionFailedError,
+    ),
+    "slow after it repeated": (
+        lambda request: iter([answer(sent(request).encode(), content_length=90), 5.0]),
+        RequestTimeoutError,
+    ),
     "closed": ([], ConnectionFailedError),
     "no HTTP": (b"nonsense\r\n\r\n", ConnectionFailedError),
     "redirect": (
@@ -290,6 +298,38 @@ def test_a_proxy_that_refuses(call: Call, status: str, monkeypatch: pytest.Monke
             finish(call, of_a_client(call, base_url="https://nowhere.invalid", api_token=TOKEN))
     assert BASIC in proxy.requests[0].headers["proxy-authorization"]
     assert not places(caught.value, *SECRETS)
+
+
+def of_the_proxy(head: str) -> Callable[[RawRequest], bytes]:
+    """An answer that repeats what the proxy was sent."""
+    return lambda request: head.format(request.headers["proxy-authorization"]).encode()
+
+
+@both_ways
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        of_the_proxy("HTTP/1.1 407 {}\r\nContent-Length: 0\r\n\r\n"),
+        of_the_proxy("HTTP/1.1 200 OK\r\n{}\r\n\r\n"),
+        of_the_proxy("HTTP/1.1 503 No\r\ncf-ray: {0}\r\nContent-Length: 99\r\n\r\n{0}"),
+        repeated,
+        page,
+    ],
+)
+def test_a_proxy_that_repeats_its_password(
+    call: Call, scheme: str, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = f"{PASSWORD}-OnlyHere"
+    with RawServer(script) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"http://user:{long}@127.0.0.1:{proxy.port}")
+        url = f"{scheme}://nowhere.invalid/client/v4"
+        work = of_a_client(call, base_url=url, api_token=TOKEN, timeout=0.3)
+        with pytest.raises(VectorizeError) as caught:
+            finish(call, work)
+    basic = b64encode(f"user:{long}".encode()).decode()
+    assert basic in proxy.requests[0].headers["proxy-authorization"]
+    assert not places(caught.value, long, basic, TOKEN)
 
 
 @both_ways

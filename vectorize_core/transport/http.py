@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, closing, nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -26,7 +27,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.secret import Secret
 from vectorize_core.transport.answer_body import ENCODINGS, MAX_ANSWER_BYTES, areceive, receive
-from vectorize_core.transport.credentials import Credentials, shown_address
+from vectorize_core.transport.credentials import Credentials, Headers, shown_address
 from vectorize_core.transport.executor import TIME_LEFT, Answer
 from vectorize_core.transport.http_clients import HttpClients
 from vectorize_core.transport.io import each
@@ -81,7 +82,7 @@ class HttpExecutor:
         """Carry ``op`` out; raises its typed error."""
         request, options = self._prepare(op)
         content = b"".join(request.body)
-        with self._clients.client() as client, FramesHidden(self.credentials.text_without_secrets):
+        with self._clients.client() as client, FramesHidden(self._secrets.text_without_secrets):
             allowed = self._allow(op, client, len(content), options)
             try:
                 sent = self._authorized(client.build_request(**options, content=content))
@@ -120,7 +121,7 @@ class HttpExecutor:
             # Our own connections keep the deadline themselves, and know whether anything was sent.
             own = self._clients.is_own_async
             bound = nullcontext() if own else asyncio.timeout(allowed.whole)
-            with FramesHidden(self.credentials.text_without_secrets):
+            with FramesHidden(self._secrets.text_without_secrets):
                 sent = self._authorized(client.build_request(**options, content=content))
                 async with bound:
                     response = await client.send(sent, stream=True, follow_redirects=False)
@@ -200,8 +201,17 @@ class HttpExecutor:
             return RequestTimeoutError(f"{op}: no answer of {url} within its time{seconds}: {text}")
         return ConnectionFailedError(f"{op}: the connection to {url} broke: {text}")
 
+    @property
+    def _secrets(self) -> Credentials:
+        """The credentials, with what a proxy is sent: what a server may repeat of it is hidden."""
+        if self._clients.proxy is None:
+            return self.credentials
+        of_proxy = self._clients.proxy.headers
+        sent: Headers = Secret({**self.credentials.headers.reveal(), **of_proxy.reveal()})
+        return replace(self.credentials, headers=sent)
+
     def _said(self, error: Exception) -> str:
-        text = self.credentials.text_without_secrets(without_value(str(error)))
+        text = self._secrets.text_without_secrets(without_value(str(error)))
         return text or type(error).__name__
 
     def _read(self, op: Op[T], response: httpx.Response, body: Secret[Body]) -> Answer[T]:
@@ -209,7 +219,7 @@ class HttpExecutor:
             return self._parse(op, response, body.reveal())
         except VectorizeError:
             said = Secret(_plainly_spelled(body.reveal()))
-            harmless = self.credentials.without_secrets(said.reveal())
+            harmless = self._secrets.without_secrets(said.reveal())
             if harmless == said.reveal():
                 raise
         return self._parse(op, response, harmless)
@@ -217,9 +227,9 @@ class HttpExecutor:
     def _clean_head(self, response: httpx.Response) -> None:
         """Take the secret out of a head that repeats it, and a password out of a redirect."""
         reason = response.extensions.get("reason_phrase", b"")
-        if self.credentials.without_secrets(reason) != reason:
-            response.extensions["reason_phrase"] = self.credentials.without_secrets(reason)
-        harmless = self.credentials.headers_without_secrets(response.headers.raw)
+        if self._secrets.without_secrets(reason) != reason:
+            response.extensions["reason_phrase"] = self._secrets.without_secrets(reason)
+        harmless = self._secrets.headers_without_secrets(response.headers.raw)
         if harmless is not None:
             response.headers = httpx.Headers(harmless)
         if response.has_redirect_location:
@@ -235,7 +245,7 @@ class HttpExecutor:
                 error.add_hint(hint)
             raise
         for message in messages:
-            logger.warning("%s: %s", op, self.credentials.text_without_secrets(str(message)))
+            logger.warning("%s: %s", op, self._secrets.text_without_secrets(str(message)))
         try:
             return Answer(op.read(result), response.headers, response.status_code)
         except UnexpectedAnswerError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from base64 import b64encode
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
@@ -39,6 +40,15 @@ class Proxy:
     def is_loopback(self) -> bool:
         """Whether it is on this machine."""
         return is_loopback(str(self.url.reveal()))
+
+    @property
+    def headers(self) -> Secret[dict[str, str]]:
+        """What it is sent that nobody may see."""
+        user, password = Secret(self.url.reveal().username), Secret(self.url.reveal().password)
+        if not password:
+            return Secret({})
+        basic = Secret(b64encode(f"{user.reveal()}:{password.reveal()}".encode()))
+        return Secret({"basic": basic.reveal().decode(), "password": password.reveal()})
 
     def for_httpx(self) -> httpx.Proxy:
         """The same for a transport of httpx, where it shows nothing either."""

@@ -11,8 +11,10 @@ _CARRIERS: Final = frozenset(
     {"anyio", "asyncio", "h11", "h2", "hpack", "httpcore", "httpx", "socksio", "ssl", "trio"}
 )
 """Packages that pass on what is sent: as headers, and as bytes."""
-_OUR_STREAMS: Final = "vectorize_core.transport.deadline"
-"""What stands between those, and has the same bytes."""
+_OUR_STREAMS: Final = frozenset(
+    f"vectorize_core.transport.{name}" for name in ("answer_body", "deadline", "http_pool")
+)
+"""What stands between those, or takes an answer from them, and has the same bytes."""
 
 
 class FramesHidden:
@@ -68,7 +70,7 @@ def _next(traceback: TracebackType | None) -> TracebackType | None:
     """The first part that is not of a carrier."""
     while traceback is not None:
         name = str(traceback.tb_frame.f_globals.get("__name__"))
-        if name.partition(".")[0] not in _CARRIERS and name != _OUR_STREAMS:
+        if name.partition(".")[0] not in _CARRIERS and name not in _OUR_STREAMS:
             return traceback
         traceback = traceback.tb_next
     return None
