@@ -224,8 +224,13 @@ class _BaseIo(Io):
         self._turns = turns
         self._events = events if events is not None else Events()
 
+    def _deadline(self, op: Op[Any]) -> float:
+        """Seconds after which an operation of this kind is not tried again."""
+        # As `RetryPolicy.deadline`, through whose file a call passes only to be tried again.
+        return self.policy.read_deadline if op.kind == "read" else self.policy.write_deadline
+
     async def call(self, op: Op[T], /, *, on_lost: OnLost | None = None) -> T:
-        patience, end = self.policy.deadline(op.kind), _UNTIL.get()
+        patience, end = self._deadline(op), _UNTIL.get()
         if end is not None:
             patience = min(patience, max(end - self.now(), _AT_LEAST))
         await self._admit(op, patience)
@@ -246,7 +251,7 @@ class _BaseIo(Io):
         return await self._attempt(op, 1, patience, least=_POLL_AT_LEAST, cut=True)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
-        number, deadline, outer = 0, self.policy.deadline(op.kind), _UNTIL.get()
+        number, deadline, outer = 0, self._deadline(op), _UNTIL.get()
         until = self.now() + deadline
 
         async def bounded() -> T:
