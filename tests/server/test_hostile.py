@@ -330,10 +330,10 @@ def test_a_chunked_body_over_the_bound_is_refused(target: Peer) -> None:
 def test_a_chunked_body_within_the_bound_is_taken(serve: Serve) -> None:
     peer = serve()
     peer.create()
-    body = lines(*(record(f"{n}") for n in range(50)))
+    body = lines(*(record(f"{n}") for n in range(20)))
     chunks = (body[i : i + 7] for i in range(0, len(body), 7))
     peer.result("POST", "/docs/upsert", content=chunks, kind=NDJSON)
-    assert peer.count() == 50
+    assert peer.count() == 20
 
 
 @pytest.mark.parametrize("dripping", [False, True])
