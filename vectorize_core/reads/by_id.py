@@ -16,7 +16,7 @@ from vectorize_core.errors import (
     UnexpectedAnswerError,
     shown,
 )
-from vectorize_core.models import IdPage, Vector
+from vectorize_core.models import IdPage, Match, Vector
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io, each
 
@@ -45,22 +45,25 @@ async def get_many(io: Io, state: IndexState, ids: Sequence[str]) -> dict[str, V
     async with aclosing(io.map(get, each(chunks), limit=limit)) as outcomes:
         async for done in outcomes:
             found.update((vector.id, vector) for vector in done.result())
-    await _check_dimensions(io, state, found.values())
+    await check_dimensions(io, state, "GetByIds", found.values())
     return {i: found[i] for i in unique if i in found}
 
 
-async def _check_dimensions(io: Io, state: IndexState, vectors: Collection[Vector]) -> None:
+async def check_dimensions(
+    io: Io, state: IndexState, operation: str, found: Collection[Vector | Match]
+) -> None:
     """As many values in each as in the others, and as the index has dimensions, where known."""
+    lengths = {one.id: len(one.values) for one in found if one.values is not None}
     known = set() if state.details is None else {state.details.config.dimensions}
-    if len(known.union(len(vector.values) for vector in vectors)) < 2:
+    if len(known.union(lengths.values())) < 2:
         return
     # Another client may have made the index anew.
     dimensions = (await get_details(io, state, refresh=True)).config.dimensions
-    for vector in vectors:
-        if len(vector.values) != dimensions:
+    for vector_id, length in lengths.items():
+        if length != dimensions:
             raise UnexpectedAnswerError(
-                f"GetByIds({state.name}): the vector {vector.id!r} came with {len(vector.values)} "
-                f"values, and the index has {dimensions} dimensions"
+                f"{operation}({state.name}): the vector {vector_id!r} came with {length} values, "
+                f"and the index has {dimensions} dimensions"
             )
 
 

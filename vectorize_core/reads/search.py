@@ -15,7 +15,7 @@ from vectorize_core.api.operations import GetInfo
 from vectorize_core.errors import NotFoundError
 from vectorize_core.models import Match, Metric, ReturnMetadata, Values, Vector
 from vectorize_core.reads import exhaustive
-from vectorize_core.reads.by_id import get_many
+from vectorize_core.reads.by_id import check_dimensions, get_many
 from vectorize_core.reads.partition_search import (
     Best,
     CannotDivideError,
@@ -70,6 +70,9 @@ async def search(
         # Nearly always: all of it is in one answer, and nothing has to be taken out.
         request_limit.charge()
         result = await io.call(question.ask(state.name, k, plan.branches[0]))
+        if isinstance(query, str):
+            # How many values a vector has is known of one that is given.
+            await check_dimensions(io, state, "Query", result.matches)
         return _sorted(result.matches, metric)
     partitions = PartitionSearch(io, state, question, Best(k, metric), request_limit)
     found: list[Match] = []

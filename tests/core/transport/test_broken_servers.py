@@ -270,3 +270,15 @@ async def test_what_comes_behind_an_answer_is_not_taken_for_the_next_one(
             assert (await settled(used.get_index(name))).name == name
             await asyncio.sleep(0.02)
         await variant.close(used)
+
+
+@both_variants
+async def test_values_of_another_length_than_the_index_has_are_an_error(variant: Variant) -> None:
+    """Where the query is an id, which has no length itself."""
+    details = {"name": "docs", "config": {"dimensions": 32, "metric": "cosine"}}
+    found = {"matches": [{"id": "a", "score": 1.0, "values": [0.5] * 7}]}
+    with RawServer(lambda r: answer(ok_body(details if r.path.endswith("docs") else found))) as s:
+        used = client(variant, s, timeout=LONGER)
+        with pytest.raises(UnexpectedAnswerError, match="'a' came with 7 values"):
+            await settled(used.index("docs").query_by_id("a", return_values=True))
+        await variant.close(used)
