@@ -47,7 +47,7 @@ _LONGEST: Final = {
     # They make what a path names by recursion: a path of 120 KB takes more than the whole stack.
     **dict.fromkeys(("json_insert", "json_set", "jsonb_insert", "jsonb_set"), 40_000),
     # Its time is the square of how often a text has the words.
-    "snippet": 40_000,
+    "snippet": 10_000,
 }
 """Of a value in a statement with one of these functions, which nothing interrupts."""
 HEAVY: Final = frozenset(

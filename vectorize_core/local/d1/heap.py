@@ -24,6 +24,8 @@ _PROBE: Final = 1_000_000
 _lock = forks.lock()
 _requests: dict[int, int] = {}
 """How many are carried out, by process."""
+_limit_before: dict[int, int] = {}
+"""The limit of others, which holds beside ours; 0: none."""
 
 
 @contextmanager
@@ -36,15 +38,18 @@ def bounded() -> Iterator[None]:
     used, limit = library
     process = os.getpid()
     with _lock:
+        if not _requests.get(process):
+            _limit_before[process] = limit(-1)
         _requests[process] = _requests.get(process, 0) + 1
-        limit(used() + MAX_BYTES)
+        most = used() + MAX_BYTES
+        limit(min(most, _limit_before[process] or most))
     try:
         yield
     finally:
         with _lock:
             _requests[process] -= 1
             if not _requests[process]:
-                limit(0)
+                limit(_limit_before.pop(process))
 
 
 def can_bound() -> bool:
