@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,6 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
         "covering(strength): by day only so many of the cases that every combination of the values "
         "of so many parameters is among them; at night all cases",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many as cores, since much of the time tests wait; but not very many."""
+    cores = os.cpu_count() or 1
+    return max(cores, min(2 * cores, 8))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

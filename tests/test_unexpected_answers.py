@@ -272,6 +272,7 @@ OF_OTHERS: dict[str, tuple[str, Lie]] = {
 @both_ways
 @both_stores
 @pytest.mark.parametrize("lie", OF_OTHERS)
+@pytest.mark.covering(2)
 async def test_what_is_wrong_with_records_of_others_is_told_to_no_tenant(
     kind: Kind, call: Call, client: VectorizeClient, lying: Lying, lie: str
 ) -> None:

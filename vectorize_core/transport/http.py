@@ -16,6 +16,7 @@ import httpx
 
 from vectorize_core import jsontext
 from vectorize_core.api import wire
+from vectorize_core.api.crowded import is_crowded
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import (
     ApiError,
@@ -284,6 +285,9 @@ class HttpExecutor:
 
 def _plainly_spelled(body: Body) -> Body:
     """JSON without escapes that need not be, among which a secret would not be found."""
+    if is_crowded(body):
+        # To read it would take gigabytes. An error shows only how it begins, as it came.
+        return body
     try:
         return jsontext.dumps(jsontext.loads(body))
     except (ValueError, TypeError):

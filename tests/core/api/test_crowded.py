@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -74,5 +75,11 @@ def test_large_answers_are_read(value: Any) -> None:
 async def test_such_an_answer_is_an_error(variant: Variant, status: int) -> None:
     content = b'{"success": true, "result": ' + repeated(b"[],") + b"}"
     expected = UnexpectedAnswerError if status == 200 else ServerError
-    with pytest.raises(expected, match=f"HTTP {status}"):
-        await variant.send(Cloudflare(Answer(status, content)).executor(), ListIndexes())
+    tracemalloc.start()
+    try:
+        with pytest.raises(expected, match=f"HTTP {status}"):
+            await variant.send(Cloudflare(Answer(status, content)).executor(), ListIndexes())
+        # As objects it would take thirty times its length.
+        assert tracemalloc.get_traced_memory()[1] < 6 * SIZE
+    finally:
+        tracemalloc.stop()

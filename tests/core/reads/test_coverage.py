@@ -104,6 +104,7 @@ SAID = r"'p'.*reindex_metadata\(\).*unindexed='scan'"
 @everywhere
 @pytest.mark.parametrize("note", [True, False])
 @pytest.mark.parametrize(("old", "new"), [(5, 0), (30, 30), (75, 0), (150, 0)])
+@pytest.mark.covering(2)
 def test_an_index_made_late_is_not_taken_for_complete(
     place: Place, claim: Any, note: bool, old: int, new: int
 ) -> None:

@@ -249,6 +249,7 @@ PAST_THE_END = [answer(ok_body([])), b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.
 @pytest.mark.parametrize("more", PAST_THE_END)
 @pytest.mark.parametrize("in_two", [False, True])
 @both_variants
+@pytest.mark.covering(2)
 async def test_what_comes_behind_an_answer_is_not_taken_for_the_next_one(
     variant: Variant, more: bytes, in_two: bool, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
