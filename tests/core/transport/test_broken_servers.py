@@ -145,10 +145,15 @@ async def test_a_request_is_over_in_time(how: str) -> None:
         with over_in(TIMEOUT + SLACK):
             errors = await both(server, OPERATIONS)
         for error in errors:
+            if "ConnectTimeout" in str(error):
+                # All of them at once may keep a processor too busy to connect in time.
+                assert not getattr(error, "sent", True)
+                continue
             assert isinstance(error, RequestTimeoutError)
             # It may have been carried out.
             assert error.sent
             assert f"{TIMEOUT} s" in str(error)
+        assert any(isinstance(error, RequestTimeoutError) for error in errors)
 
 
 LABORIOUS: dict[str, Any] = {
