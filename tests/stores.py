@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import blake2b
@@ -17,6 +18,7 @@ from langchain_core.embeddings import Embeddings
 
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import Op, Upsert
+from vectorize_core.local.server import BackgroundServer, Settings
 from vectorize_core.models import Metric
 from vectorize_core.transport.executor import Answer, Executor
 
@@ -25,6 +27,7 @@ Call = Callable[..., Awaitable[Any]]
 Make = Callable[..., Any]
 """Makes a store of the options that differ from the usual."""
 DIMENSIONS = 32
+EVERYWHERE = ("embedded", "server")
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot-product")
 
 
@@ -215,3 +218,16 @@ BAD_RECORDS = {
     "an object": ("bad", "t", {"a": object()}, "'bad'.*builtins.object"),
 }
 bad_records = pytest.mark.parametrize("bad", BAD_RECORDS.values(), ids=BAD_RECORDS)
+
+
+@contextmanager
+def client_of(where: str) -> Iterator[VectorizeClient]:
+    """A client of an embedded Vectorize, or of a server, as `EVERYWHERE` names them."""
+    if where == "embedded":
+        with VectorizeClient.local() as made:
+            yield made
+        return
+    with BackgroundServer(Settings()) as server:
+        made = VectorizeClient(account_id="a", base_url=server.base_url)
+        yield made
+        made.close()

@@ -14,7 +14,7 @@ from llama_index.core.vector_stores.types import (
 )
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
-from tests.stores import Call, async_call, both_ways, recorded, vector
+from tests.stores import EVERYWHERE, Call, async_call, both_ways, client_of, recorded, vector
 from tests.test_first_writes import other_client
 from vectorize_core import (
     PartialIndexError,
@@ -25,22 +25,15 @@ from vectorize_core import (
 )
 from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes, Query
-from vectorize_core.local.server import BackgroundServer, Settings
 
 COUNT = 75
 YEAR: Any = {"year": "number"}
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture(params=EVERYWHERE)
 def client(request: pytest.FixtureRequest) -> Iterator[VectorizeClient]:
-    if request.param == "embedded":
-        with VectorizeClient.local() as made:
-            yield made
-        return
-    with BackgroundServer(Settings()) as server:
-        made = VectorizeClient(account_id="a", base_url=server.base_url)
+    with client_of(request.param) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture

@@ -26,7 +26,16 @@ from llama_index_vectorize.texts import KVStoreTexts
 from tests.core.texts.kinds import EVERY
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
 from tests.llama_index.helpers import equal_to
-from tests.stores import DIMENSIONS, Call, async_call, both_ways, sync_call, vector
+from tests.stores import (
+    DIMENSIONS,
+    EVERYWHERE,
+    Call,
+    async_call,
+    both_ways,
+    client_of,
+    sync_call,
+    vector,
+)
 from vectorize_core import (
     CheckpointMismatchError,
     D1Texts,
@@ -46,7 +55,6 @@ from vectorize_core.connection import Connection
 from vectorize_core.errors import TenantViewError, UnreadableRecordError
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.local import Behavior, Service
-from vectorize_core.local.server import BackgroundServer, Settings
 from vectorize_core.records.store import RecordStore
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts import TextStore
@@ -65,16 +73,10 @@ def rows(whose: str, count: int) -> list[Row]:
     return [(first, LONG + first, metadata), *others]
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture(params=EVERYWHERE)
 def client(request: pytest.FixtureRequest) -> Iterator[VectorizeClient]:
-    if request.param == "embedded":
-        with VectorizeClient.local() as made:
-            yield made
-        return
-    with BackgroundServer(Settings()) as server:
-        made = VectorizeClient(account_id="a", base_url=server.base_url)
+    with client_of(request.param) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture

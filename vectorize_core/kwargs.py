@@ -82,6 +82,11 @@ def _checked(
         (i for i, name in enumerate(positional) if name in _HIDDEN), code.co_argcount - 1
     )
 
+    def shielded(args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(args) <= first_secret:
+            return args
+        return (*args[:first_secret], *map(hidden, args[first_secret:]))
+
     def check(owner: Any, given: dict[str, Any]) -> None:
         if not _HIDDEN.isdisjoint(given):
             hide(given, _HIDDEN)
@@ -98,16 +103,14 @@ def _checked(
 
     @wraps(function)
     def called(self: Any, /, *args: Any, **given: Any) -> Any:
-        if len(args) > first_secret:
-            args = (*args[:first_secret], *map(hidden, args[first_secret:]))
+        args = shielded(args)
         if given:
             check(self, given)
         return function(self, *args, **given)
 
     @wraps(function)
     async def awaited(self: Any, /, *args: Any, **given: Any) -> Any:
-        if len(args) > first_secret:
-            args = (*args[:first_secret], *map(hidden, args[first_secret:]))
+        args = shielded(args)
         if given:
             check(self, given)
         return await function(self, *args, **given)

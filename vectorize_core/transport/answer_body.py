@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from vectorize_core.errors import ConnectionFailedError, UnexpectedAnswerError
@@ -106,34 +107,38 @@ def receive(
 
     That of an error may be unreadable: its status says enough, and nothing is returned.
     """
-    try:
+    with _unless_an_error(response):
         if response.is_stream_consumed:
             return _received(operation, response, most)
         body = AnswerBody(operation, response.headers, most, until)
         for chunk in response.iter_raw():
             body.add(chunk)
         return body.end()
-    except UnexpectedAnswerError:
-        if response.is_success:
-            raise
-        return b""
+    return b""
 
 
 async def areceive(
     operation: object, response: httpx.Response, most: int, until: float | None
 ) -> bytes | bytearray:
     """As `receive`."""
-    try:
+    with _unless_an_error(response):
         if response.is_stream_consumed:
             return _received(operation, response, most)
         body = AnswerBody(operation, response.headers, most, until)
         async for chunk in response.aiter_raw():
             body.add(chunk)
         return body.end()
+    return b""
+
+
+@contextmanager
+def _unless_an_error(response: httpx.Response) -> Iterator[None]:
+    """Let what is wrong with the body of an error pass."""
+    try:
+        yield
     except UnexpectedAnswerError:
         if response.is_success:
             raise
-        return b""
 
 
 def _received(operation: object, response: httpx.Response, most: int) -> bytes:

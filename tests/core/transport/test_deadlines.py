@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -346,16 +347,21 @@ async def test_a_call_ends_at_its_deadline(variant: Variant) -> None:
         assert len(server.requests) > 2
 
 
-@both_variants
-async def test_a_later_attempt_has_what_is_left(variant: Variant) -> None:
+def first_breaks() -> Callable[[Any], Any]:
+    """Breaks off the first answer, and drips the others."""
     asked = threading.Event()
 
-    def first_breaks(_: Any) -> Any:
+    def answered(request: Any) -> Any:
         first = not asked.is_set()
         asked.set()
-        return [HEAD] if first else DRIPPING(_)  # type: ignore[operator]
+        return [HEAD] if first else DRIPPING(request)  # type: ignore[operator]
 
-    with RawServer(first_breaks) as server:
+    return answered
+
+
+@both_variants
+async def test_a_later_attempt_has_what_is_left(variant: Variant) -> None:
+    with RawServer(first_breaks()) as server:
         retry = RetryPolicy(read_deadline=0.3, first_delay=0.01)
         used = client(variant, server, retry=retry, timeout=30.0)
         with over_in(0.3 + SLACK):
@@ -368,14 +374,7 @@ async def test_a_later_attempt_has_what_is_left(variant: Variant) -> None:
 async def test_what_takes_a_look_at_the_state_ends_at_its_deadline(
     variant: Variant, name: str
 ) -> None:
-    asked = threading.Event()
-
-    def first_breaks(_: Any) -> Any:
-        first = not asked.is_set()
-        asked.set()
-        return [HEAD] if first else DRIPPING(_)  # type: ignore[operator]
-
-    with RawServer(first_breaks) as server:
+    with RawServer(first_breaks()) as server:
         retry = RetryPolicy(write_deadline=0.3, first_delay=0.01)
         used = client(variant, server, retry=retry, timeout=30.0)
         index, arguments = used.index("docs"), ["p", "string"][: 1 + name.startswith("create")]
