@@ -67,11 +67,12 @@ def test_a_directory_that_cannot_be_written_is_searched(place: Path, state: str)
     if state == "closed":
         fill(place)
     else:
-        # Its write-ahead logs hold all that was written.
+        # Its write-ahead logs hold all that was written, and no connection is collected:
+        # the last one to go would empty them.
         code = "import sys, pathlib; from tests.core.sqlite.filled import fill\n"
         code += "from vectorize_core.sqlite.connecting import Connection\n"
-        code += "Connection.close = lambda self: None\n"
-        code += "fill(pathlib.Path(sys.argv[1])); import os; os._exit(0)"
+        code += "kept = []; Connection.close = lambda self: kept.append(self)\n"
+        code += "fill(pathlib.Path(sys.argv[1])); import gc, os; gc.collect(); os._exit(0)"
         environment = os.environ | {"PYTHONPATH": ROOT}
         subprocess.run([sys.executable, "-c", code, str(place)], check=True, env=environment)
         for path in place.rglob("*-shm"):
