@@ -264,6 +264,10 @@ def generations(tx: Connection) -> set[tuple[int, int]]:
 def delete(tx: Connection, index: Index) -> None:
     """Delete an index with all that it holds; its name is kept as that of a deleted index."""
     tx.execute("DELETE FROM indexes WHERE id = ?", (index.id,))
+    tx.execute(
+        "DELETE FROM unsynced_values WHERE key BETWEEN ? AND ?",
+        (schema.key(index.id, 0), schema.key(index.id + 1, 0) - 1),
+    )
     tx.execute("UPDATE storage SET indexes = indexes - 1")
     tx.execute("INSERT OR IGNORE INTO deleted_indexes VALUES (?)", (index.name,))
 

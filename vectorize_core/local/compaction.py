@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from vectorize_core.local import catalog
+from vectorize_core.local import catalog, unsynced
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import placed
 from vectorize_core.local.schema import key, slot
@@ -60,6 +60,8 @@ def move(
     )
     tx.execute("UPDATE vectors SET key = -1 - key WHERE key < 0")
     tx.execute("DELETE FROM dead_slots WHERE index_id = ?", (index.id,))
+    # Of the former generation, whose slots the new one uses again.
+    unsynced.forget(tx, index)
     following.save(tx)
     return following
 
@@ -71,7 +73,8 @@ def _copy(
     slots: Slots,
     restored: Mapping[int, bytes],
 ) -> None:
-    last = int(np.max(slots, initial=-1))
+    # The old file may end, or be gone, where values are restored.
+    last = max((n for n in slots.tolist() if n not in restored), default=-1)
     old = value_stores.unshared(index.id, index.generation, index.dimensions).matrix(last + 1)
     new = value_stores.new(following.id, following.generation, following.dimensions)
     rows = max(1, _CHUNK // (index.dimensions * FLOAT_BYTES))

@@ -60,7 +60,7 @@ def check(tx: Connection, value_stores: ValueStores) -> CheckReport:
     findings += [*orphans(tx), *_miscounts(tx)]
     findings += [
         Finding(None, f"a row of {table} is damaged")
-        for table in ("metadata_indexes", "mutations", "mutation_rows")
+        for table in ("metadata_indexes", "mutations", "mutation_rows", "unsynced_values")
         for _ in damaged_rows(tx, table)
     ]
     findings += [Finding(None, foreign_file(name)) for name in value_stores.unknown()]

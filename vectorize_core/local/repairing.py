@@ -13,6 +13,7 @@ from vectorize_core.local import (
     compaction,
     comparing,
     flipped_bits,
+    unsynced,
     vectors,
 )
 from vectorize_core.local.catalog import Index
@@ -86,6 +87,11 @@ def repair(tx: Connection, value_stores: ValueStores) -> Repair:
         for row in damaged_rows(tx, table):
             done.findings.append(_remove(tx, table, row))
     _remove_orphans(tx, done)
+    if damaged := damaged_rows(tx, "unsynced_values"):
+        # The files have what the log had: they were compared.
+        unsynced.sync(tx, value_stores)
+        problem = f"{len(damaged)} rows of unsynced_values are damaged"
+        done.findings.append(Finding(None, problem, repaired=True))
     done.findings += [Finding(None, foreign_file(name)) for name in value_stores.unknown()]
     return done
 
@@ -240,8 +246,11 @@ def _restore(tx: Connection, damage: IndexDamage) -> tuple[dict[int, bytes], lis
     for row, found in damage.damaged:
         sound = row if row.intact else _flipped_back(row) if few else None
         data = None if sound is None or found is None else vectors.packed(found)
-        if sound is not None and data is not None and checksums.of_values(data) != sound.checksum:
-            data = flipped_bits.in_bytes(data, sound.checksum) if few else None
+        if sound is not None and (data is None or checksums.of_values(data) != sound.checksum):
+            there = unsynced.logged(tx, sound.key, sound.checksum)
+            if there is None and data is not None and few:
+                there = flipped_bits.in_bytes(data, sound.checksum)
+            data = there
         if sound is None or data is None:
             lost.append(row)
             continue

@@ -21,6 +21,7 @@ _TABLES: Final = (
     "mutations",
     "mutation_rows",
     "metadata_indexes",
+    "unsynced_values",
 )
 _HEADER: Final = {
     # Its name, pages of 4096 bytes, the write-ahead log.

@@ -13,10 +13,11 @@ from vectorize_core.errors import StorageError
 from vectorize_core.local.checksums import of_row, of_values, placed
 from vectorize_core.local.value_store import FLOAT_BYTES, ValueStores
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Version of the tables below and of the files of values, kept in ``user_version``.
 
-In format 1 the values were in the table of vectors; in format 2 files did not name their database.
+In format 1 the values were in the table of vectors; in format 2 files did not name their database;
+in format 3 there was no log of values that are not synced.
 A damaged ``user_version`` is told from another format by the tables and columns. The next format is
 not doubted.
 """
@@ -33,6 +34,7 @@ CHECKSUMS: Final = {
     "vectors": "placed(of_row(index_id, id, seq, processed, namespace, metadata, checksum), "
     "key, position)",
     "dead_slots": "placed(index_id, ordinal, slot)",
+    "unsynced_values": "of_row(ordinal, key, of_values(CAST(data AS BLOB)))",
 }
 """The ``row_checksum`` of a table's rows, in SQL."""
 
@@ -59,6 +61,14 @@ CREATE TABLE dead_slots (
     row_checksum INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (index_id, ordinal)
 ) WITHOUT ROWID;
+"""
+_UNSYNCED: Final = """
+CREATE TABLE unsynced_values (
+    ordinal INTEGER PRIMARY KEY,
+    key INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    row_checksum INTEGER NOT NULL DEFAULT 0
+);
 """
 _COUNTERS: Final = """
     generation INTEGER NOT NULL DEFAULT 0,
@@ -123,6 +133,7 @@ CREATE TABLE metadata_indexes (
 );
 CREATE INDEX metadata_indexes_of_index ON metadata_indexes (index_id, seq);
 {_VECTORS}
+{_UNSYNCED}
 """
 
 
@@ -180,7 +191,7 @@ def is_new(connection: sqlite3.Connection) -> bool:
 
 def create(connection: sqlite3.Connection) -> None:
     """Create the tables in a database that is empty."""
-    with _transaction(connection):
+    with transaction(connection):
         _name(connection)
         _execute(connection, _SCHEMA)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -227,9 +238,9 @@ def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
 def _upgrade(connection: sqlite3.Connection, version: int, value_stores: ValueStores) -> None:
     if version:
         # Committed before files are named after it, so that an interrupted upgrade finds them.
-        with _transaction(connection):
+        with transaction(connection):
             _name(connection)
-    with _transaction(connection):
+    with transaction(connection):
         # Another process may have upgraded it since the version was read.
         version = _version(connection)
         _name(connection)
@@ -237,12 +248,9 @@ def _upgrade(connection: sqlite3.Connection, version: int, value_stores: ValueSt
         if version == 0:
             _execute(connection, _SCHEMA)
         elif version < FORMAT:
-            if version == 1:
-                _move_values_out(connection, value_stores)
-                value_stores.sync()
-            for index_id, generation in connection.execute("SELECT id, generation FROM indexes"):
-                value_stores.adopt(index_id, generation)
-            _add_checksums(connection, moved=version == 1)
+            _execute(connection, _UNSYNCED)
+            if version < 3:
+                _give_checksums(connection, version, value_stores)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
@@ -256,7 +264,8 @@ def _name(tx: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction of a connection that is being opened, while no other process writes."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -264,6 +273,16 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         connection.rollback()
         raise
+
+
+def _give_checksums(tx: sqlite3.Connection, version: int, value_stores: ValueStores) -> None:
+    """Upgrade from format 1 or 2 to 3."""
+    if version == 1:
+        _move_values_out(tx, value_stores)
+        value_stores.sync()
+    for index_id, generation in tx.execute("SELECT id, generation FROM indexes"):
+        value_stores.adopt(index_id, generation)
+    _add_checksums(tx, moved=version == 1)
 
 
 def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
@@ -299,7 +318,7 @@ def _move_values_out(tx: sqlite3.Connection, value_stores: ValueStores) -> None:
 
 
 def _add_checksums(tx: sqlite3.Connection, *, moved: bool) -> None:
-    """Upgrade to format 3: give each row of a table a checksum."""
+    """Give each row of a table a checksum."""
     tx.execute("ALTER TABLE indexes ADD COLUMN clock REAL")
     tx.execute("ALTER TABLE indexes ADD COLUMN properties INTEGER NOT NULL DEFAULT 0")
     tx.execute(
@@ -308,7 +327,7 @@ def _add_checksums(tx: sqlite3.Connection, *, moved: bool) -> None:
     )
     tx.execute("UPDATE storage SET indexes = (SELECT count(*) FROM indexes)")
     for table, checksum in CHECKSUMS.items():
-        if not (moved and table in ("vectors", "dead_slots")):
+        if not (table == "unsynced_values" or (moved and table in ("vectors", "dead_slots"))):
             tx.execute(f"ALTER TABLE {table} ADD COLUMN row_checksum INTEGER NOT NULL DEFAULT 0")
         tx.execute(f"UPDATE {table} SET row_checksum = {checksum}")  # noqa: S608 - names
 

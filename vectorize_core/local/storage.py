@@ -14,7 +14,7 @@ from typing import Final
 
 from vectorize_core import forks, paths
 from vectorize_core.errors import StorageError
-from vectorize_core.local import acknowledged, checksums, schema
+from vectorize_core.local import acknowledged, checksums, schema, unsynced
 from vectorize_core.local.value_store import FileMissingError, ValueStores
 from vectorize_core.sqlite.connecting import Connection
 from vectorize_core.sqlite.explaining import is_damaged, is_of_storage
@@ -50,6 +50,7 @@ class Database:
         )
         self.value_stores = self._new_value_stores()
         self._commits: int | None = None
+        self._is_mended = False
         self._is_written = False
         self._closed = False
         forks.inherit(self)
@@ -187,6 +188,9 @@ class Database:
                 raise
             # Its token is in the note too.
             self.value_stores.token, self.lost_commits = note.token, str(error)
+        if self.directory is not None and self.lost_commits is None and not self._is_mended:
+            unsynced.mend(connection, self.value_stores, self.place, writes=kind == "file")
+            self._is_mended = True
 
     def _compare(self, connection: Connection, note: acknowledged.Note) -> None:
         """Refuse a database that has lost commits, unless it is to be inspected."""

@@ -1,8 +1,8 @@
 """The values of vectors: float32 rows by slot, in memory or in append-only files that are mapped.
 
-Rows are written behind all others and synced before the database commits their slots. So an
-incomplete write is never read, and the next writer overwrites it. A file never becomes shorter
-and is never replaced, because it may be mapped.
+Rows are written behind all others before the database commits their slots, and synced, unless the
+database keeps them until they are (`unsynced`). So an incomplete write is never read, and the next
+writer overwrites it. A file never becomes shorter and is never replaced, because it may be mapped.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import mmap
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,8 +115,12 @@ class ValueStore(ABC):
         """How many rows there is room for."""
 
     @abstractmethod
-    def write(self, slot: int, data: bytes) -> None:
-        """Write rows from ``slot`` on, where none are committed."""
+    def write(self, slot: int, data: bytes, *, durable: bool = True) -> None:
+        """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
+
+    @abstractmethod
+    def will_sync(self) -> None:
+        """Let the next `sync` wait for all that was written, whoever wrote it."""
 
     @abstractmethod
     def sync(self) -> None:
@@ -137,8 +142,8 @@ class MemoryValueStore(ValueStore):
         """How many rows there is room for."""
         return sum(map(len, self._segments))
 
-    def write(self, slot: int, data: bytes) -> None:
-        """Write rows from ``slot`` on, where none are committed."""
+    def write(self, slot: int, data: bytes, *, durable: bool = True) -> None:
+        """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
         rows: Rows = np.frombuffer(data, dtype="<f4").reshape(-1, self.dimensions)
         while len(rows):
             number, start = divmod(slot, self.height)
@@ -150,6 +155,9 @@ class MemoryValueStore(ValueStore):
                 self._segments[number] = self._larger(self._segments[number], end)
             self._segments[number][start:end] = part
             rows, slot = rows[len(part) :], slot + len(part)
+
+    def will_sync(self) -> None:
+        """Nothing to do."""
 
     def sync(self) -> None:
         """Nothing to do."""
@@ -178,7 +186,7 @@ class FileValueStore(ValueStore):
         super().__init__(dimensions)
         self.path = path
         self._directory = directory or Directory(str(path.parent))
-        self._dirty = False
+        self._syncs = False
 
     def mapped(self) -> int:
         """How many descriptors mappings hold."""
@@ -192,15 +200,15 @@ class FileValueStore(ValueStore):
         """How many rows there is room for."""
         return self.path.stat().st_size // self.row_bytes if self.path.exists() else 0
 
-    def write(self, slot: int, data: bytes) -> None:
-        """Write rows from ``slot`` on, where none are committed."""
-        self._dirty = True
-        is_new = False
-        try:
-            descriptor = self._directory.open(self.path.name, os.O_RDWR)
-        except FileNotFoundError:
-            is_new = True
-            descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
+    def read(self, slots: Iterable[int]) -> list[bytes]:
+        """The rows in ``slots``, each less than whole where the file ends. `FileNotFoundError`."""
+        with open(self._directory.open(self.path.name, os.O_RDONLY), "rb", buffering=0) as file:
+            return [_at(file, slot * self.row_bytes, self.row_bytes) for slot in slots]
+
+    def write(self, slot: int, data: bytes, *, durable: bool = True) -> None:
+        """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
+        self._syncs |= durable
+        descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
         with open(descriptor, "r+b", buffering=0) as file:
             end = slot * self.row_bytes + len(data)
             if os.fstat(file.fileno()).st_size < end:
@@ -209,18 +217,23 @@ class FileValueStore(ValueStore):
             rest = memoryview(data)
             while rest:
                 rest = rest[file.write(rest) :]
-        if is_new:
+        if slot == 0:
+            # Also if it is not new: whoever made it may have been killed before this.
             self._directory.sync()
+
+    def will_sync(self) -> None:
+        """Let the next `sync` wait for all that was written, whoever wrote it."""
+        self._syncs = True
 
     def sync(self) -> None:
         """Return when what was written would survive a loss of power."""
-        if self._dirty:
+        if self._syncs:
             descriptor = self._directory.open(self.path.name, os.O_RDWR)
             try:
                 _sync(descriptor)
             finally:
                 os.close(descriptor)
-            self._dirty = False
+            self._syncs = False
 
     def remove(self) -> None:
         """Delete the file. On Windows, if it is mapped, `ValueStores.sweep` does so later."""
@@ -280,9 +293,14 @@ class ValueStores:
         if store is None:
             made: ValueStore = MemoryValueStore(dimensions)
             if self._directory is not None:
-                made = self._file(self._path(index_id, generation), dimensions)
+                made = self.file(index_id, generation, dimensions)
             store = self._stores.setdefault((index_id, generation), made)
         return store
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing of it is to outlive the process."""
+        return self._directory is None
 
     def mapped(self) -> int:
         """How many descriptors mappings hold."""
@@ -310,6 +328,10 @@ class ValueStores:
         """The same rows in a store that readers do not share: their mappings are left alone."""
         if self._directory is None:
             return self.store(index_id, generation, dimensions)
+        return self.file(index_id, generation, dimensions)
+
+    def file(self, index_id: int, generation: int, dimensions: int) -> FileValueStore:
+        """`unshared` in a directory."""
         return self._file(self._path(index_id, generation), dimensions)
 
     def new(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
@@ -407,6 +429,11 @@ class ValueStores:
     def _path(self, index_id: int, generation: int) -> Path:
         assert self._directory is not None
         return self._directory / f"vectors-{self.token}-{index_id}-{generation}.f32"
+
+
+def _at(file: FileIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
 
 
 def _sync_data() -> Callable[[int], None]:

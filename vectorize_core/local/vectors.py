@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from vectorize_core import jsontext
-from vectorize_core.local import checksums
+from vectorize_core.local import checksums, unsynced
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.schema import key, slot
 from vectorize_core.local.value_store import ValueStores
@@ -134,7 +134,9 @@ def apply(
         return index
     if fresh:
         store = value_stores.store(index.id, index.generation, index.dimensions)
-        store.write(index.slots, b"".join(record.data for record in fresh))
+        rows = [record.data for record in fresh]
+        logged = unsynced.keep(tx, value_stores, index, rows)
+        store.write(index.slots, b"".join(rows), durable=not logged)
     tx.executemany("DELETE FROM vectors WHERE key = ?", ((old,) for old, _ in known.values()))
     tx.executemany(
         "INSERT INTO dead_slots VALUES (?, ?, ?, ?)",
@@ -144,7 +146,7 @@ def apply(
         ),
     )
     positions = count(index.inserted)
-    rows = [
+    put_rows = [
         VectorRow(
             key(index.id, n),
             index.id,
@@ -158,7 +160,7 @@ def apply(
         )
         for n, record in enumerate(fresh, index.slots)
     ]
-    put(tx, ((*row[:-1], row.own_checksum()) for row in rows))
+    put(tx, ((*row[:-1], row.own_checksum()) for row in put_rows))
     changed.save(tx)
     return changed
 

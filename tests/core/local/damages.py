@@ -113,6 +113,8 @@ def _flipped(value: Any, bit: int) -> Any:
     if isinstance(value, float):
         (bits,) = struct.unpack("<Q", struct.pack("<d", value))
         return struct.unpack("<d", struct.pack("<Q", bits ^ 1 << bit))[0]
+    if isinstance(value, bytes):
+        return bytes([value[0] ^ 1 << bit % 8]) + value[1:]
     return chr(ord(value[0]) ^ 1) + value[1:] if value else "x"
 
 

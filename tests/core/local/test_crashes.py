@@ -12,7 +12,7 @@ import vectorize_core
 from tests.nightly import sized
 
 ROOT = Path(vectorize_core.__file__).parents[1]
-ROUNDS = sized(15, 500)
+ROUNDS = sized(24, 500)
 
 
 def python(*arguments, **options):

@@ -102,7 +102,8 @@ UNCOVERED = {("storage", "commits"), ("deleted_indexes", "name")}
 
 
 @pytest.mark.parametrize(
-    "table", ["storage", "indexes", "metadata_indexes", "vectors", "dead_slots"]
+    "table",
+    ["storage", "indexes", "metadata_indexes", "vectors", "dead_slots", "unsynced_values"],
 )
 @pytest.mark.parametrize("bit", sized([2, 40], [0, 2, 9, 40, 47, 53, 62]))
 def test_a_flipped_bit_in_any_column_is_refused_and_repaired(damaged, tmp_path, table, bit):
@@ -376,7 +377,7 @@ def test_a_log_that_is_refused_is_not_moved_into_the_database(damaged, tmp_path,
     service.close()
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 35, 1 << 22])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 35, 1 << 22])
 def test_a_damaged_format_is_told_from_another_format(make, tmp_path, version):
     service = filled(make, tmp_path)
     expected = service.get_by_ids("docs", ["v7"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vectorize_core
-from vectorize_core.local import Service, compaction, storage, value_store
+from vectorize_core.local import Service, compaction, storage, unsynced, value_store
 from vectorize_core.models import IndexConfig, Vector
 
 ROOT = str(Path(vectorize_core.__file__).parents[1])
@@ -212,7 +212,11 @@ def test_a_vector_that_is_written_again_is_whole_again(make, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut off", "missing"])
-def test_a_file_that_is_not_whole_is_refused_and_what_is_left_is_saved(make, tmp_path, damage):
+def test_a_file_that_is_not_whole_is_refused_and_what_is_left_is_saved(
+    make, tmp_path, monkeypatch, damage
+):
+    # Without what the log would have of it.
+    monkeypatch.setattr(unsynced, "_SMALL", 0)
     service = make(tmp_path)
     fill(service)
     service.close()
@@ -329,13 +333,14 @@ def test_values_are_synced_before_the_commit_that_tells_of_them(make, tmp_path, 
         lambda file: (said.append("sync"), original(file), said.append("done")),
     )
     service._database._file._writer.connection.set_trace_callback(said.append)
-    service.upsert("docs", [vector("v2", 1)])
+    service.upsert("docs", [vector(f"v{n}", 1) for n in range(2_000)])
     assert said[-3:] == ["sync", "done", "COMMIT"]
     said.clear()
     service.compact()
     assert said[: said.index("COMMIT") + 1][-3:] == ["sync", "done", "COMMIT"]
     # What needs no sync is not slowed down by one.
     said.clear()
+    service.upsert("docs", [vector("v2", 1)])
     service.delete_by_ids("docs", ["v2"])
     assert "sync" not in said
 

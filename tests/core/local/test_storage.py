@@ -181,10 +181,10 @@ def test_a_newer_format_is_refused_and_left_alone(make, tmp_path):
     service.create_index("docs", IndexConfig(32))
     service.close()
     file = sqlite3.connect(tmp_path / storage.FILE_NAME)
-    file.execute("PRAGMA user_version = 4")
+    file.execute("PRAGMA user_version = 5")
     file.close()
     for _ in range(2):
-        with pytest.raises(storage.StorageError, match=r"newer version .*format 4"):
+        with pytest.raises(storage.StorageError, match=r"newer version .*format 5"):
             make(tmp_path).list_indexes()
 
 

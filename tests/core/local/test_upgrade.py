@@ -1,17 +1,19 @@
 """A directory of an older format goes on as one of today.
 
-In format 1 the values lay in SQLite. In format 2 files did not name their database.
+In format 1 the values lay in SQLite. In format 2 files did not name their database. In format 3 all
+writes were synced to their files.
 """
 
 import sqlite3
 import threading
 import zlib
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from vectorize_core.local import schema, storage, value_store
-from vectorize_core.models import MetadataIndex, Vector
+from vectorize_core.models import IndexConfig, MetadataIndex, Vector
 
 FORMAT_1 = """
 CREATE TABLE indexes (
@@ -226,3 +228,19 @@ def test_a_database_keeps_its_token_and_no_two_have_the_same(make, tmp_path):
             tokens.append(schema.token(tx))
         service.close()
     assert tokens[0] == tokens[2] != tokens[1]
+
+
+def test_a_directory_of_format_3_gets_a_log_of_values_that_are_not_synced(make, tmp_path):
+    service = make(tmp_path)
+    service.create_index("docs", IndexConfig(32))
+    service.upsert("docs", [Vector("a", values(1))])
+    service.close()
+    with closing(sqlite3.connect(tmp_path / storage.FILE_NAME)) as file:
+        file.execute("DROP TABLE unsynced_values")
+        file.execute("PRAGMA user_version = 3")
+    service = make(tmp_path)
+    assert service.get_by_ids("docs", ["a"]) == (Vector("a", values(1)),)
+    service.upsert("docs", [Vector("b", values(2))])
+    with service._database.reading() as tx:
+        assert tx.execute("SELECT count(*) FROM unsynced_values").fetchone() == (1,)
+    assert service.check().findings == ()
