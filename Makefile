@@ -66,7 +66,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.client
 	@$(BIN)/python -m benchmarks.memory 100000
 	@$(BIN)/python -m benchmarks.heartbeat
-	@$(BIN)/python -m benchmarks.engine
+	@$(BIN)/python -m benchmarks.engine measure --scale 0.1
 
 clean:
 	rm -rf $(VENV) $(OLDEST) .demo
