@@ -56,7 +56,7 @@ def measure(corpus: Corpus, part: str, results: Results, rounds: int = 15) -> No
     turns.add(OURS, lambda: service.upsert(INDEX, vectors(row, _REPLACED)))
     for peer in peers:
         turns.add(peer.name, partial(peer.add, numbers, row))
-    turns.run(rounds)
+    turns.run(3 * rounds)
     results.rounds[f"peers.{part}.upsert"] = turns.timings()
     for peer in peers:
         peer.close()

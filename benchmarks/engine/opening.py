@@ -31,7 +31,11 @@ def measure(corpus: Corpus, part: str, results: Results) -> None:
     codes = sum(path.stat().st_size for path in directory.glob("vectors-*")) - values
     everything = sum(path.stat().st_size for path in directory.iterdir())
     results.put(f"disk.{part}", everything / (values + SQLITE_BEFORE * count))
-    if page_cache.drop(directory):
+    if not page_cache.drop(directory):
+        print(
+            "- cold: the page cache cannot be emptied here, or another process has the files open"
+        )
+    else:
         cold = _ask(corpus)
         seen = sum(map(page_cache.resident, directory.glob("*.f32")))
         results.put(f"cold.{part}", cold.answered)

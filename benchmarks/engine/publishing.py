@@ -20,6 +20,7 @@ _OTHER: Final = {
     "mille.middle": "a filter that 0.1 % pass, {middle}",
     "many.middle": "100 queries at once, against one after the other, {middle}",
     "contended_numpy.middle": "`np.dot`: p99 against p50 beside two processes that burn a CPU",
+    "upsert_mean": "one row upserted, against a bare commit of SQLite, means instead of medians",
     "ingest_rows": "durable ingest, rows a second",
     "ingest_rows_bare": "the bare write loop, rows a second",
     "opened.large": "opening {large}, seconds",

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from benchmarks.engine.results import Timing
@@ -52,6 +52,10 @@ class Rounds:
     def ratio(self, name: str, beside: str | None = None) -> float:
         """How many times as long ``name`` takes: the median of the ratios of each round."""
         return _ratio(self._contenders[name].times, self._beside(beside).times)
+
+    def ratio_of_means(self, name: str) -> float:
+        """The same of the means, in which what is seldom done counts too."""
+        return mean(self._contenders[name].times) / mean(self._beside(None).times)
 
     def seconds(self, name: str) -> float:
         """The median."""
