@@ -105,7 +105,6 @@ class _Client:
         clock: Callable[[], float] = time.time,
         retry: RetryPolicy | None = None,
         on_event: OnEvent | None = None,
-        exact: bool = False,
     ) -> Self:
         """A client of an embedded Vectorize, in memory or kept in the directory ``path``.
 
@@ -117,10 +116,9 @@ class _Client:
             clock: seconds since the epoch, for tests.
             retry: how long failed requests are tried again; see `RetryPolicy`.
             on_event: called with each `Event`.
-            exact: search without the extra ``fast`` (docs/storage.md) even if it is installed.
         """
         connection = local_connection(
-            path, behavior=behavior, clock=clock, retry=retry, on_event=on_event, exact=exact
+            path, behavior=behavior, clock=clock, retry=retry, on_event=on_event
         )
         return _over(cls, connection)
 

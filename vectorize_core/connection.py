@@ -229,7 +229,6 @@ def local_connection(
     clock: Callable[[], float] = time.time,
     retry: RetryPolicy | None = None,
     on_event: OnEvent | None = None,
-    exact: bool = False,
 ) -> Connection:
     """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
     # Imported here, so that use of Cloudflare does not load the embedded service.
@@ -241,13 +240,13 @@ def local_connection(
         raise ConfigurationError(f"behavior is a Behavior; got {shown(behavior)}")
     behavior = behavior if behavior is not None else Behavior()
     location, reason = paths.absolute_or_memory(path), ""
-    service = Service(location, behavior=behavior, clock=clock, exact=exact)
+    service = Service(location, behavior=behavior, clock=clock)
     executor = EmbeddedExecutor(service, location)
     if location == paths.MEMORY:
         reason = "its vectors are in the memory of this process; path= names a directory"
     elif clock is not time.time:
         reason = "its clock was passed in"
-    options = {"behavior": behavior, "retry": retry, "exact": exact}
+    options = {"behavior": behavior, "retry": retry}
     address = Address(path=location, options=options, unpicklable=reason)
     events = Events(on_event)
     return Connection(executor, retry, events=events, address=address, knows_coverage=True)

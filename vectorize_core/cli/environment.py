@@ -21,7 +21,6 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "llama-index": ("llama-index-core",),
     "server": ("h11", "starlette", "uvicorn"),
     "cli": ("typer", "rich"),
-    "fast": ("turbovec",),
 }
 CLASHING: Final = "langchain-vectorize"
 """Vectorize.io's package, which has the import name of our LangChain store."""

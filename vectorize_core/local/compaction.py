@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from vectorize_core.local import catalog, unsynced
+from vectorize_core.local import catalog, codes, unsynced
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import placed
 from vectorize_core.local.schema import key, slot
@@ -87,3 +87,4 @@ def _copy(
             if number in restored:
                 chunk[n] = np.frombuffer(restored[number], "<f4")
         new.write(start, chunk.astype("<f4", copy=False).tobytes())
+        codes.write(value_stores, following, start, chunk)

@@ -39,33 +39,48 @@ class Norms:
                 self._extend(matrix)
         return self._lengths[: matrix.count], self._longest, self._odd
 
+    def learn(self, start: int, lengths: NDArray[np.float32]) -> None:
+        """Take the norms of rows from ``start`` on from whoever knows them."""
+        with self._lock:
+            known = self._done - start
+            if 0 <= known < len(lengths):
+                self._add(lengths[known:])
+
     def _extend(self, matrix: Matrix) -> None:
         start, count = self._done, matrix.count
         if count <= start:
             return
+        lengths = np.empty(count - start, np.float32)
+        blocks = list(matrix.blocks(self._block_rows, start))
+
+        def work(number: int) -> None:
+            first, rows = blocks[number]
+            lengths[first - start :][: len(rows)] = lengths_of(rows)
+
+        read = len(lengths) * matrix.row.itemsize
+        workers.share(len(blocks), work, worthwhile=read > workers.WORTHWHILE)
+        self._add(lengths)
+
+    def _add(self, fresh: NDArray[np.float32]) -> None:
+        start, count = self._done, self._done + len(fresh)
         lengths = self._lengths
         if len(lengths) < count:
             # A copy, because other searches may be reading the old array.
             lengths = np.empty(max(count, count + count // 8), np.float32)
             lengths[:start] = self._lengths[:start]
-        blocks = list(matrix.blocks(self._block_rows, start))
-
-        def work(number: int) -> None:
-            first, rows = blocks[number]
-            own = _lengths(rows)
-            if self._inverse:
+        own = lengths[start:count]
+        own[:] = fresh
+        if self._inverse:
+            with np.errstate(all="ignore"):
                 np.divide(np.float32(1), own, out=own, where=own != 0)
-            lengths[first : first + len(rows)] = own
-
-        workers.share(len(blocks), work, worthwhile=len(blocks) > workers.WORTHWHILE)
-        fresh = lengths[start:count]
-        odd = np.isnan(fresh)
+        odd = np.isnan(own)
         self._odd |= bool(odd.any())
-        self._longest = max(self._longest, float(np.max(fresh, initial=0.0, where=~odd)))
+        self._longest = max(self._longest, float(np.max(own, initial=0.0, where=~odd)))
         self._lengths, self._done = lengths, count
 
 
-def _lengths(rows: Rows) -> NDArray[np.float32]:
+def lengths_of(rows: Rows) -> NDArray[np.float32]:
+    """The norms of rows, NaN where float32 cannot compute it precisely."""
     with np.errstate(all="ignore"):
         squares = np.einsum("ij,ij->i", rows, rows)
         precise = (squares >= _SHORTEST_SQUARE) & (squares <= _LONGEST_SQUARE)

@@ -76,7 +76,7 @@ def prepare(
     )
 
 
-def run(prepared: PreparedQuery, *, exact: bool) -> exact_search.Found | None:
+def run(prepared: PreparedQuery) -> exact_search.Found | None:
     """Search; needs no lock, because it reads only the snapshot. None if there is no vector."""
     if prepared.vector is None:
         return None
@@ -84,14 +84,13 @@ def run(prepared: PreparedQuery, *, exact: bool) -> exact_search.Found | None:
         prepared.index.metric,
         prepared.snapshot.matrix,
         prepared.snapshot.norms,
+        prepared.snapshot.codes,
         prepared.vector,
         prepared.request.top_k,
         _mask(prepared),
         newest_first=prepared.behavior.ties == "newest",
         # If slots are not in order of insertion, `answer` decides between equal scores.
         with_ties=not prepared.index.in_order,
-        # The real service, too, scores exactly if values are asked for.
-        codes=None if exact or prepared.request.return_values else prepared.snapshot.codes,
     )
 
 
@@ -104,6 +103,7 @@ def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[Quer
         first.index.metric,
         first.snapshot.matrix,
         first.snapshot.norms,
+        first.snapshot.codes,
         np.stack([each.vector for each in prepared if each.vector is not None]),
         first.request.top_k,
         _mask(first),

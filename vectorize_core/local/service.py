@@ -61,8 +61,7 @@ class Service:
 
     ``path`` is ``":memory:"`` or a directory, which the first write makes; several processes may
     use one. ``behavior`` sets delays, and how to act where the real service is not known.
-    ``clock`` gives the time in seconds since the epoch. ``exact=True`` scores every vector in
-    every search, also if the extra ``fast`` is installed and the index is large. Threads may share
+    ``clock`` gives the time in seconds since the epoch. Threads may share
     a service. Every call raises `ServiceFault` for what the real service would refuse, and
     `StorageError` if the storage is full, damaged, read-only, locked, or was replaced.
     """
@@ -73,10 +72,8 @@ class Service:
         *,
         behavior: Behavior = Behavior(),  # noqa: B008 - immutable
         clock: Callable[[], float] = time.time,
-        exact: bool = False,
     ) -> None:
         self._database = Database(path)
-        self._exact = exact
         self._behavior = behavior
         self._clock = clock
         self._snapshots = Snapshots(self._database, behavior)
@@ -210,12 +207,11 @@ class Service:
         return_metadata: ReturnMetadata = "none",
         filter: Mapping[str, Any] | None = None,
         namespace: str | None = None,
-        exact: bool = False,
     ) -> QueryResult:
         """The ``top_k`` vectors nearest to ``vector``, or to the vector ``vector_id``, best first.
 
         At most 100, or 50 with values or all metadata. ``namespace=None`` searches the whole
-        index. ``exact=True``, like ``return_values=True``, does not use the extra ``fast``.
+        index.
         https://developers.cloudflare.com/vectorize/best-practices/query-vectors/
         """
         request = validation.query(
@@ -232,10 +228,9 @@ class Service:
             self._scrub.watch(tx, index)
             return querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
 
-        exact = exact or self._exact
         for _ in range(_UNLOCKED_SEARCHES):
             prepared = self._read(name, prepare)
-            found = querying.run(prepared, exact=exact)
+            found = querying.run(prepared)
             with self._database.reading() as tx:
                 result = querying.answer(tx, prepared, found)
             if result is not None:
@@ -244,7 +239,7 @@ class Service:
         # Writers keep changing what is found, so search within the transaction.
         def read(tx: Connection, index: Index, now: float) -> QueryResult:
             prepared = prepare(tx, index, now)
-            return querying.answer_now(tx, prepared, querying.run(prepared, exact=exact))
+            return querying.answer_now(tx, prepared, querying.run(prepared))
 
         return self._read(name, read)
 
@@ -258,7 +253,7 @@ class Service:
         filter: Mapping[str, Any] | None = None,
         namespace: str | None = None,
     ) -> tuple[QueryResult, ...]:
-        """`query` for each of ``vectors``, exactly and much faster, all in one state of the index.
+        """`query` for each of ``vectors``, much faster, all in one state of the index.
 
         The API has no such call.
         """

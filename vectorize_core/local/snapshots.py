@@ -23,8 +23,9 @@ from vectorize_core.local.columns import (
     metadata_column,
     namespace_column,
 )
+from vectorize_core.local.index_codes import IndexCodes
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.quantized_codes import QuantizedCodes
+from vectorize_core.local.row_types import CODES
 from vectorize_core.local.storage import Database
 from vectorize_core.local.value_store import Matrix, ValueStores
 
@@ -39,7 +40,7 @@ class Snapshot:
     """Which slots hold a vector; None if all do."""
     norms: Norms
     columns: Columns
-    codes: QuantizedCodes
+    codes: IndexCodes
 
 
 class Snapshots:
@@ -107,8 +108,8 @@ class Snapshots:
             index.slots
         )
         if known is None:
-            path = self.value_stores.codes_path(index.id, index.generation)
-            codes = QuantizedCodes(index.metric, index.dimensions, path)
+            store = self.value_stores.store(index.id, index.generation, index.dimensions, CODES)
+            codes = IndexCodes(index.metric, store)
             norms = Norms(index.dimensions, inverse=index.metric == "cosine")
             known = Snapshot(index, matrix, None, norms, Columns(), codes)
             before = 0

@@ -3,6 +3,8 @@
 Rows are written behind all others before the database commits their slots, and synced, unless the
 database keeps them until they are (`unsynced`). So an incomplete write is never read, and the next
 writer overwrites it. A file never becomes shorter and is never replaced, because it may be mapped.
+
+Beside the values, in stores of the same kind, are their `codes`, which are not synced.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
 from vectorize_core.local import open_files
+from vectorize_core.local.row_types import CODES, VALUES, RowType
 from vectorize_core.sqlite.identity import Directory
 
 Rows = NDArray[np.float32]
@@ -44,6 +47,7 @@ _PART_MAPPED: Final = 0.25
 """Of the files that the process may have open."""
 _MOST_MAPPED: Final = 4_096
 
+
 _log = logging.getLogger(__name__)
 
 
@@ -55,12 +59,23 @@ class FileMissingError(StorageError):
 class Matrix:
     """The first ``count`` rows, in segments of ``height`` rows; it never changes."""
 
-    segments: tuple[Rows, ...]
+    segments: tuple[NDArray[Any], ...]
     height: int
     count: int
-    dimensions: int
+    row: np.dtype[Any]
 
-    def blocks(self, rows: int, begin: int = 0) -> Iterator[tuple[int, Rows]]:
+    @property
+    def dimensions(self) -> int:
+        """Numbers in a row of values."""
+        return int(self.row.shape[0])
+
+    def upto(self, count: int) -> Matrix:
+        """The first ``count`` of these rows."""
+        if count == self.count:
+            return self
+        return Matrix(self.segments[: -(-count // self.height)], self.height, count, self.row)
+
+    def blocks(self, rows: int, begin: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
         """The rows from ``begin`` on, in blocks of at most ``rows``, each with its first slot."""
         for number in range(begin // self.height, len(self.segments)):
             first = number * self.height
@@ -68,9 +83,9 @@ class Matrix:
             for start in range(max(0, begin - first), len(within), rows):
                 yield first + start, within[start : start + rows]
 
-    def take(self, slots: Slots, out: Rows | None = None) -> Rows:
+    def take(self, slots: Slots) -> NDArray[Any]:
         """Copies of the rows in ``slots``, which must be in ascending order."""
-        taken = np.empty((len(slots), self.dimensions), np.float32) if out is None else out
+        taken = np.empty(len(slots), self.row)
         edges = np.searchsorted(slots, np.arange(1, len(self.segments) + 1) * self.height)
         start = 0
         for number, (segment, end) in enumerate(zip(self.segments, edges.tolist(), strict=True)):
@@ -85,11 +100,11 @@ class Matrix:
 class ValueStore(ABC):
     """The rows of one generation of an index."""
 
-    def __init__(self, dimensions: int) -> None:
-        self.dimensions = dimensions
-        self.row_bytes = dimensions * FLOAT_BYTES
+    def __init__(self, dimensions: int, rows: RowType = VALUES) -> None:
+        self.row = rows.of(dimensions)
+        self.row_bytes = self.row.itemsize
         self.height = _ALIGNED_ROWS * max(1, _SEGMENT_BYTES // (_ALIGNED_ROWS * self.row_bytes))
-        self._segments: list[Rows] = []
+        self._segments: list[NDArray[Any]] = []
 
     def matrix(self, count: int) -> Matrix:
         """The first ``count`` rows, all of them committed. `FileMissingError`, `StorageError`."""
@@ -100,7 +115,7 @@ class ValueStore(ABC):
                 self._segments.append(self._segment(number, wanted))
             elif len(self._segments[number]) < wanted:
                 self._segments[number] = self._segment(number, wanted)
-        return Matrix(tuple(self._segments[:needed]), self.height, count, self.dimensions)
+        return Matrix(tuple(self._segments[:needed]), self.height, count, self.row)
 
     def mapped(self) -> int:
         """How many descriptors mappings hold."""
@@ -122,6 +137,10 @@ class ValueStore(ABC):
     def will_sync(self) -> None:
         """Let the next `sync` wait for all that was written, whoever wrote it."""
 
+    def restore(self, slot: int, data: bytes) -> None:
+        """Write derived rows that are committed again, while others may be writing new ones."""
+        self.write(slot, data)
+
     @abstractmethod
     def sync(self) -> None:
         """Return when what was written would survive a loss of power."""
@@ -131,7 +150,7 @@ class ValueStore(ABC):
         """Free the space; a `Matrix` that was made before stays readable."""
 
     @abstractmethod
-    def _segment(self, number: int, wanted: int) -> Rows:
+    def _segment(self, number: int, wanted: int) -> NDArray[Any]:
         """Segment ``number``, with ``wanted`` rows or more."""
 
 
@@ -144,12 +163,12 @@ class MemoryValueStore(ValueStore):
 
     def write(self, slot: int, data: bytes, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
-        rows: Rows = np.frombuffer(data, dtype="<f4").reshape(-1, self.dimensions)
+        rows: NDArray[Any] = np.frombuffer(data, self.row)
         while len(rows):
             number, start = divmod(slot, self.height)
             part = rows[: self.height - start]
             if number == len(self._segments):
-                self._segments.append(np.empty((0, self.dimensions), np.float32))
+                self._segments.append(np.empty(0, self.row))
             end = start + len(part)
             if end > len(self._segments[number]):
                 self._segments[number] = self._larger(self._segments[number], end)
@@ -169,12 +188,12 @@ class MemoryValueStore(ValueStore):
         """Free the memory that no `Matrix` uses."""
         self._segments.clear()
 
-    def _segment(self, number: int, wanted: int) -> Rows:
+    def _segment(self, number: int, wanted: int) -> NDArray[Any]:
         raise AssertionError("rows are written before they are read")
 
-    def _larger(self, segment: Rows, wanted: int) -> Rows:
+    def _larger(self, segment: NDArray[Any], wanted: int) -> NDArray[Any]:
         rows = min(self.height, max(wanted, 2 * len(segment), _LEAST_GROWTH))
-        larger = np.empty((rows, self.dimensions), np.float32)
+        larger = np.empty(rows, self.row)
         larger[: len(segment)] = segment
         return larger
 
@@ -182,9 +201,16 @@ class MemoryValueStore(ValueStore):
 class FileValueStore(ValueStore):
     """Rows in a file that only grows, in ``directory`` if that is open, or by its path."""
 
-    def __init__(self, path: Path, dimensions: int, directory: Directory | None = None) -> None:
-        super().__init__(dimensions)
+    def __init__(
+        self,
+        path: Path,
+        dimensions: int,
+        directory: Directory | None = None,
+        rows: RowType = VALUES,
+    ) -> None:
+        super().__init__(dimensions, rows)
         self.path = path
+        self._is_derived = rows.is_derived
         self._directory = directory or Directory(str(path.parent))
         self._syncs = False
 
@@ -213,13 +239,27 @@ class FileValueStore(ValueStore):
             end = slot * self.row_bytes + len(data)
             if os.fstat(file.fileno()).st_size < end:
                 file.truncate(self._grown(end))
+            if self._is_derived and _at(file, slot * self.row_bytes, self.row_bytes).strip(b"\0"):
+                # Rows of a write that was not committed. After a loss of power they could be
+                # back, and pass for those of this one, unless these are synced.
+                self._syncs = True
             file.seek(slot * self.row_bytes)
             rest = memoryview(data)
             while rest:
                 rest = rest[file.write(rest) :]
-        if slot == 0:
+        if slot == 0 and not self._is_derived:
             # Also if it is not new: whoever made it may have been killed before this.
             self._directory.sync()
+
+    def restore(self, slot: int, data: bytes) -> None:
+        """Write rows that are committed again, while others may be writing new ones."""
+        descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
+        with open(descriptor, "r+b", buffering=0) as file:
+            # It grows no further than by these: to make it longer could cut off a writer's rows.
+            file.seek(slot * self.row_bytes)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
 
     def will_sync(self) -> None:
         """Let the next `sync` wait for all that was written, whoever wrote it."""
@@ -247,7 +287,7 @@ class FileValueStore(ValueStore):
         least = end + max(end // 8, _LEAST_GROWTH * self.row_bytes)
         return -(-least // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
 
-    def _segment(self, number: int, wanted: int) -> Rows:
+    def _segment(self, number: int, wanted: int) -> NDArray[Any]:
         offset = number * self.height * self.row_bytes
         try:
             with open(self._directory.open(self.path.name, os.O_RDONLY), "rb") as file:
@@ -268,7 +308,7 @@ class FileValueStore(ValueStore):
                 f"{self.path} is missing: the values of {wanted} vectors or more. Restore it, "
                 "or see what can be saved: vectorize-stores check --path DIR"
             ) from None
-        return np.frombuffer(mapped, dtype="<f4").reshape(rows, self.dimensions)
+        return np.frombuffer(mapped, self.row)
 
 
 class ValueStores:
@@ -283,18 +323,20 @@ class ValueStores:
     ) -> None:
         self._directory = directory
         self._opened = opened
-        self._stores: dict[tuple[int, int], ValueStore] = {}
+        self._stores: dict[tuple[int, int, RowType], ValueStore] = {}
         self._read: dict[tuple[int, int], None] = {}
         self._new: list[tuple[int, int, int]] = []
 
-    def store(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
+    def store(
+        self, index_id: int, generation: int, dimensions: int, rows: RowType = VALUES
+    ) -> ValueStore:
         """The rows of one generation of an index; this opens no file."""
-        store = self._stores.get((index_id, generation))
+        store = self._stores.get((index_id, generation, rows))
         if store is None:
-            made: ValueStore = MemoryValueStore(dimensions)
+            made: ValueStore = MemoryValueStore(dimensions, rows)
             if self._directory is not None:
-                made = self.file(index_id, generation, dimensions)
-            store = self._stores.setdefault((index_id, generation), made)
+                made = self.file(index_id, generation, dimensions, rows)
+            store = self._stores.setdefault((index_id, generation, rows), made)
         return store
 
     @property
@@ -319,20 +361,18 @@ class ValueStores:
             for key in list(self._read)[:-1]:
                 if self.mapped() > most // 2:
                     del self._read[key]
-                    if key in self._stores:
-                        self._stores[key].unmap()
+                    for store in [s for k, s in list(self._stores.items()) if k[:2] == key]:
+                        store.unmap()
                     unmapped.append(key[0])
         return unmapped
 
-    def unshared(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
+    def unshared(
+        self, index_id: int, generation: int, dimensions: int, rows: RowType = VALUES
+    ) -> ValueStore:
         """The same rows in a store that readers do not share: their mappings are left alone."""
         if self._directory is None:
-            return self.store(index_id, generation, dimensions)
-        return self.file(index_id, generation, dimensions)
-
-    def file(self, index_id: int, generation: int, dimensions: int) -> FileValueStore:
-        """`unshared` in a directory."""
-        return self._file(self._path(index_id, generation), dimensions)
+            return self.store(index_id, generation, dimensions, rows)
+        return self.file(index_id, generation, dimensions, rows)
 
     def new(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
         """`store` for a generation that the running transaction makes."""
@@ -364,28 +404,19 @@ class ValueStores:
 
         It is no error if not: what this follows is done, and `sweep` tries again.
         """
-        store = self.unshared(index_id, generation, dimensions)
-        self._stores.pop((index_id, generation), None)
         try:
-            store.remove()
-            codes = self.codes_path(index_id, generation)
-            if codes is not None:
-                for path in (codes, codes.with_suffix(".sum")):
-                    self._file(path, dimensions).remove()
+            for rows in (VALUES, CODES):
+                store = self.unshared(index_id, generation, dimensions, rows)
+                self._stores.pop((index_id, generation, rows), None)
+                store.remove()
         except OSError as error:
             _log.warning("a file that is not used any more cannot be deleted: %s", error)
-
-    def codes_path(self, index_id: int, generation: int) -> Path | None:
-        """The file for a generation's `QuantizedCodes`; None in memory."""
-        if self._directory is None:
-            return None
-        return self._path(index_id, generation).with_suffix(".codes")
 
     def adopt(self, index_id: int, generation: int) -> None:
         """Give a file of format 2 its name of today. Safe to call again."""
         assert self._directory is not None
         old = self._directory / f"vectors-{index_id}-{generation}.f32"
-        new = self._path(index_id, generation)
+        new = self._path(index_id, generation, VALUES)
         if old.exists() and not new.exists():
             old.rename(new)
         old.with_suffix(".codes").unlink(missing_ok=True)
@@ -399,7 +430,7 @@ class ValueStores:
         """
         unused = self._unused(current)
         for path in unused:
-            self._file(path, 1).remove()
+            FileValueStore(path, 1, self._opened()).remove()
         return [path.name for path in unused]
 
     def unknown(self) -> list[str]:
@@ -419,16 +450,20 @@ class ValueStores:
     def _unused(self, current: set[tuple[int, int]]) -> list[Path]:
         if self._directory is None:
             return []
-        wanted = {self._path(*pair).stem for pair in current}
+        wanted = {self._path(*pair, VALUES).stem for pair in current}
         own = self._directory.glob(f"vectors-{self.token}-*.*")
         return sorted(path for path in own if path.stem not in wanted)
 
-    def _file(self, path: Path, dimensions: int) -> FileValueStore:
-        return FileValueStore(path, dimensions, self._opened())
+    def file(
+        self, index_id: int, generation: int, dimensions: int, rows: RowType = VALUES
+    ) -> FileValueStore:
+        """`unshared` in a directory."""
+        path = self._path(index_id, generation, rows)
+        return FileValueStore(path, dimensions, self._opened(), rows)
 
-    def _path(self, index_id: int, generation: int) -> Path:
+    def _path(self, index_id: int, generation: int, rows: RowType) -> Path:
         assert self._directory is not None
-        return self._directory / f"vectors-{self.token}-{index_id}-{generation}.f32"
+        return self._directory / f"vectors-{self.token}-{index_id}-{generation}{rows.suffix}"
 
 
 def _at(file: FileIO, offset: int, size: int) -> bytes:

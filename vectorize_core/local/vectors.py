@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from vectorize_core import jsontext
-from vectorize_core.local import checksums, unsynced
+from vectorize_core.local import checksums, codes, unsynced
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.schema import key, slot
 from vectorize_core.local.value_store import ValueStores
@@ -136,7 +136,9 @@ def apply(
         store = value_stores.store(index.id, index.generation, index.dimensions)
         rows = [record.data for record in fresh]
         logged = unsynced.keep(tx, value_stores, index, rows)
-        store.write(index.slots, b"".join(rows), durable=not logged)
+        data = b"".join(rows)
+        store.write(index.slots, data, durable=not logged)
+        codes.write(value_stores, index, index.slots, np.frombuffer(data, store.row))
     tx.executemany("DELETE FROM vectors WHERE key = ?", ((old,) for old, _ in known.values()))
     tx.executemany(
         "INSERT INTO dead_slots VALUES (?, ?, ?, ?)",

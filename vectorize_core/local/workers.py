@@ -14,8 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
-WORTHWHILE: Final = 8
-"""From so many blocks on other threads are used."""
+WORTHWHILE: Final = 5_000_000
+"""If more bytes are to be read, other threads are used."""
 _MAX_THREADS: Final = 8
 _pools: dict[int, ThreadPoolExecutor] = {}
 

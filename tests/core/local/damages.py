@@ -33,7 +33,7 @@ class Damaged:
         self.now, self.older, self.other = (directory / n for n in ("now", "older", "other"))
         self.closed = directory / "closed"
         self.versions: Versions = {}
-        service = Service(directory / "made", exact=False)
+        service = Service(directory / "made")
         fill(service, self.versions, 0, 120)
         shutil.copytree(directory / "made", self.older, ignore=shutil.ignore_patterns("*-shm"))
         # What is in the database, and what only in its log.

@@ -5,34 +5,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.local.coded import codes_of, norms_of, small_is_large, store_of
 from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import StorageError, exact_search, workers
-from vectorize_core.local.norms import Norms
 from vectorize_core.local.value_store import FileValueStore, MemoryValueStore
 from vectorize_core.models import METRICS
 
 
-def store_of(rows, height=None):
-    """A matrix with segments of ``height`` rows, so that few rows make many segments."""
-    store = MemoryValueStore(rows.shape[1])
-    if height is not None:
-        store.height = height
-    store.write(0, rows.astype("<f4").tobytes())
-    return store.matrix(len(rows))
-
-
-def norms_of(metric, dimensions):
-    return Norms(dimensions, inverse=metric == "cosine")
-
-
 def both(metric, rows, query, k, mask=None, height=None, **more):
-    found = exact_search.nearest(
-        metric, store_of(rows, height), norms_of(metric, rows.shape[1]), query, k, mask, **more
-    )
+    """The same is found with codes and without them."""
     expected, scores = scoring.nearest(metric, rows, query, k, mask, **more)
-    assert found.slots.tolist() == expected.tolist()
-    assert found.scores.tolist() == scores.tolist()
+    for codes in (None, codes_of(metric, rows, height)):
+        found = exact_search.nearest(
+            metric,
+            store_of(rows, height),
+            norms_of(metric, rows.shape[1]),
+            codes,
+            query,
+            k,
+            mask,
+            **more,
+        )
+        assert found.slots.tolist() == expected.tolist()
+        assert found.scores.tolist() == scores.tolist()
     return found
 
 
@@ -62,10 +58,7 @@ def problems(draw):
 @examples(80)
 def test_the_best_are_those_of_scoring_every_row(metric, problem, newest_first, height):
     rows, query, k, mask = problem
-    with pytest.MonkeyPatch.context() as patch:
-        # So that a few rows make many blocks, and blocks go to several threads.
-        patch.setattr(exact_search, "_BLOCK", 4 * rows.shape[1])
-        patch.setattr(exact_search, "_GATHERED_BLOCK", 3 * rows.shape[1])
+    with small_is_large():
         both(metric, rows, query, k, mask, height, newest_first=newest_first)
 
 
@@ -76,14 +69,13 @@ def test_many_queries_at_once_find_what_each_finds(metric, problem, newest_first
     rows, query, k, mask = problem
     some = np.random.default_rng(1).standard_normal((7, len(query))).astype(np.float32)
     queries = np.vstack([query[np.newaxis], some])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact_search, "_SHARED_ROWS", 4)
-        patch.setattr(exact_search, "_KEYS_AT_ONCE", 300)
+    with small_is_large():
         for asked in (queries, some):
             found = exact_search.nearest_to_each(
                 metric,
                 store_of(rows, 8),
                 norms_of(metric, rows.shape[1]),
+                codes_of(metric, rows, 8),
                 asked,
                 k,
                 mask,
@@ -105,7 +97,7 @@ def test_masked_rows_stay_out_where_float32_can_rank_too_few(metric):
     mask = np.arange(64) % 3 > 0
     queries = random.standard_normal((3, 8)).astype(np.float32)
     many = exact_search.nearest_to_each(
-        metric, store_of(rows), norms_of(metric, 8), queries, 10, mask
+        metric, store_of(rows), norms_of(metric, 8), None, queries, 10, mask
     )
     for query, one in zip(queries, many, strict=True):
         assert both(metric, rows, query, 10, mask).slots.tolist() == one.slots.tolist()
@@ -133,6 +125,7 @@ def test_large_matrices_are_shared_between_threads(metric):
 def test_few_rows_are_scored_in_float64(metric, monkeypatch):
     scored = []
     original = scoring.scores
+    monkeypatch.setattr(exact_search, "_FEW", 60)
     monkeypatch.setattr(
         scoring,
         "scores",
@@ -142,21 +135,22 @@ def test_few_rows_are_scored_in_float64(metric, monkeypatch):
     rows = random.standard_normal((20_000, 64)).astype(np.float32)
     # One that is far longer than all others makes none of them doubtful.
     rows[7] *= 1e7
-    exact_search.nearest(
-        metric, store_of(rows), norms_of(metric, 64), rows[5] * np.float32(1.1), 10
-    )
-    assert sum(scored) < 60
+    query = rows[5] * np.float32(1.1)
+    for codes in (None, codes_of(metric, rows)):
+        scored.clear()
+        exact_search.nearest(metric, store_of(rows), norms_of(metric, 64), codes, query, 10)
+        assert 10 <= sum(scored) <= 60
 
 
 def test_ties_with_the_last_are_given_when_wanted():
     rows = np.repeat(np.eye(4, dtype=np.float32), 5, axis=0)
     query = np.array([1, 0.5, 0, 0], np.float32)
     found = exact_search.nearest(
-        "cosine", store_of(rows), norms_of("cosine", 4), query, 7, with_ties=True
+        "cosine", store_of(rows), norms_of("cosine", 4), None, query, 7, with_ties=True
     )
     assert found.slots.tolist() == list(range(10))
     found = exact_search.nearest(
-        "cosine", store_of(rows), norms_of("cosine", 4), query, 5, with_ties=True
+        "cosine", store_of(rows), norms_of("cosine", 4), None, query, 5, with_ties=True
     )
     assert found.slots.tolist() == list(range(5))
 
@@ -165,7 +159,7 @@ def test_values_that_are_no_numbers_are_refused():
     rows = np.ones((50, 4), np.float32)
     rows[20, 1] = np.nan
     with pytest.raises(StorageError, match="damaged"):
-        exact_search.nearest("cosine", store_of(rows), norms_of("cosine", 4), rows[0], 3)
+        exact_search.nearest("cosine", store_of(rows), norms_of("cosine", 4), None, rows[0], 3)
 
 
 def test_norms_are_extended_and_never_changed():

@@ -149,8 +149,8 @@ def test_nothing_is_lost_or_changed(make, tmp_path, clock, old):
     again = make(tmp_path)
     assert again.get_by_ids("docs", ["v0"])[0] == Vector("v0", values(0))
     token = again._database.value_stores.token
-    names = {path.name for path in tmp_path.glob("vectors-*")}
-    assert names == {f"vectors-{token}-2-{0 if old == 1 else 3}.f32", f"vectors-{token}-3-0.f32"}
+    names = {path.stem for path in tmp_path.glob("vectors-*")}
+    assert names == {f"vectors-{token}-2-{0 if old == 1 else 3}", f"vectors-{token}-3-0"}
 
 
 @pytest.mark.parametrize("old", [1, 2])

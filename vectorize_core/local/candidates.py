@@ -1,0 +1,108 @@
+"""The rows that can be among the best, by a `Ranking` of all rows or of some."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorize_core.local import workers
+from vectorize_core.local.ranking import GROUP, Keys, Ranking
+from vectorize_core.local.value_store import Slots
+
+Mask = NDArray[np.bool_]
+
+_SAMPLED_FROM: Final = 20_000
+_SAMPLE: Final = 2_048
+_TOO_MANY: Final = 1 / 3
+"""If so many of the sample are candidates, as where all rows are alike, keys tell too little."""
+
+
+def are_few(ranking: Ranking, k: int) -> bool:
+    """Whether a sample of the rows has so few candidates that a pass over all will help."""
+    count = ranking.matrix.count
+    if count < _SAMPLED_FROM:
+        return True
+    start, block = next(ranking.matrix.blocks(_SAMPLE, count // 2))
+    keys, part = np.empty(len(block), np.float32), slice(start, start + len(block))
+    with np.errstate(all="ignore"):
+        ranking.score(block, part, keys)
+    return k >= len(keys) or len(_near(ranking, keys, k, part)) < _TOO_MANY * len(keys)
+
+
+def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Slots:
+    """The rows, of those that pass ``mask``, that can be among the best ``k``, with ties.
+
+    In ascending order.
+    """
+    count = ranking.matrix.count
+    blocks = list(ranking.matrix.blocks(max(GROUP, ranking.rows_at_once // GROUP * GROUP)))
+    keys, tops = np.empty(count, np.float32), np.empty(-(-count // GROUP), np.float32)
+
+    def score(number: int) -> None:
+        start, block = blocks[number]
+        part = slice(start, start + len(block))
+        own = keys[part]
+        with np.errstate(all="ignore"):
+            ranking.score(block, part, own)
+            if mask is not None:
+                np.copyto(own, -np.inf, where=~mask[part])
+            starts = np.arange(0, len(own), GROUP)
+            np.maximum.reduceat(own, starts, out=tops[start // GROUP :][: len(starts)])
+
+    workers.share(
+        len(blocks),
+        score,
+        worthwhile=count * ranking.matrix.row.itemsize > workers.WORTHWHILE,
+    )
+    picked = best(ranking, keys, tops, k)
+    return picked if mask is None else picked[mask[picked]]
+
+
+def among(ranking: Ranking, k: int, rows: Slots) -> Slots:
+    """Those of ``rows``, in ascending order, that can be among their best ``k``, with ties."""
+    height = ranking.gathered_at_once
+    keys = np.empty(len(rows), np.float32)
+
+    def score(number: int) -> None:
+        part = slice(number * height, (number + 1) * height)
+        with np.errstate(all="ignore"):
+            ranking.score(ranking.matrix.take(rows[part]), rows[part], keys[part])
+
+    workers.share(
+        -(-len(rows) // height),
+        score,
+        worthwhile=len(rows) * ranking.matrix.row.itemsize > workers.WORTHWHILE,
+    )
+    return rows[_near(ranking, keys, k, rows)]
+
+
+def best(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
+    """The rows whose keys can be among the best ``k``; ``tops`` are the best keys of groups."""
+    if k < len(tops):
+        errors = ranking.group_errors()
+        # The k-th best of the groups' best keys is at most the k-th best of all.
+        least = _kth(tops - errors, k)
+        groups = np.flatnonzero(~(tops + errors < least))
+        if 2 * len(groups) < len(tops):
+            picked = (groups[:, np.newaxis] * GROUP + np.arange(GROUP)).ravel()
+            picked = picked[: np.searchsorted(picked, len(keys))]
+            return picked[_near(ranking, keys[picked], k, picked)]
+    return _near(ranking, keys, k, slice(0, len(keys)))
+
+
+def _near(ranking: Ranking, keys: Keys, k: int, rows: slice | Slots) -> Slots:
+    """The positions of ``keys``, those of ``rows``, that can be among the best ``k`` of them."""
+    errors = ranking.errors(rows)
+    least = _kth(keys - errors, k)
+    return np.flatnonzero(~(keys + errors < least))
+
+
+def _kth(keys: NDArray[np.floating[Any]], k: int) -> float:
+    """The ``k``-th greatest key; NaN counts as the least, and so do those that are not there."""
+    if k > len(keys):
+        return -np.inf
+    if np.isnan(keys).any():
+        keys = np.where(np.isnan(keys), -np.inf, keys)
+    return float(np.partition(keys, len(keys) - k)[len(keys) - k])

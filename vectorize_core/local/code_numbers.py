@@ -1,0 +1,75 @@
+"""`CodeNumbers`: what the search needs of each row of codes but the codes themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorize_core.local.codes import CodeRows
+from vectorize_core.models import Metric
+
+Floats = NDArray[np.float32]
+
+_UP: Final = np.float32(1 + 2**-20)
+"""More than a few roundings to float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeNumbers:
+    """The key of a row is ``factor * product``, and for distances less ``square``.
+
+    Its error is ``|q| loss + residual(q) (length + loss)``, as in `codes`: for cosines the row is
+    one of length 1, for distances one twice as long, since these need ``2 q.x - |x|**2``.
+    """
+
+    factors: Floats
+    """NaN for a row that must be scored in any case."""
+    losses: Floats
+    lengths: Floats
+    squares: Floats
+
+    @classmethod
+    def empty(cls, count: int, metric: Metric) -> CodeNumbers:
+        """Room for ``count`` rows."""
+        ones = np.broadcast_to(np.float32(1), count)
+        return cls(
+            np.empty(count, np.float32),
+            np.empty(count, np.float32),
+            ones if metric == "cosine" else np.empty(count, np.float32),
+            np.empty(count if metric == "euclidean" else 0, np.float32),
+        )
+
+    def upto(self, count: int) -> CodeNumbers:
+        """Those of the first ``count`` rows."""
+        arrays = (self.factors, self.losses, self.lengths, self.squares)
+        return CodeNumbers(*(each[:count] for each in arrays))
+
+    def copied(self, count: int, room: int, metric: Metric) -> CodeNumbers:
+        """A copy of those of the first ``count`` rows, with room for more."""
+        made = CodeNumbers.empty(room, metric)
+        made.factors[:count] = self.factors[:count]
+        made.losses[:count] = self.losses[:count]
+        if metric != "cosine":
+            made.lengths[:count] = self.lengths[:count]
+        if metric == "euclidean":
+            made.squares[:count] = self.squares[:count]
+        return made
+
+    def fill(self, metric: Metric, first: int, rows: CodeRows) -> None:
+        """Set those of ``rows``, which are in slots from ``first`` on."""
+        part = slice(first, first + len(rows))
+        scales, losses, lengths = rows["scale"], rows["residual"], rows["length"]
+        with np.errstate(all="ignore"):
+            if metric == "cosine":
+                # 0 for a row of zeros, NaN for one whose length is.
+                inverse = np.divide(np.float32(1), lengths, out=lengths * 0, where=lengths != 0)
+                self.factors[part] = scales * inverse
+                self.losses[part] = losses * inverse * _UP
+            elif metric == "dot-product":
+                self.factors[part], self.losses[part], self.lengths[part] = scales, losses, lengths
+            else:
+                self.factors[part], self.losses[part] = 2 * scales, 2 * losses
+                self.lengths[part], self.squares[part] = 2 * lengths, lengths * lengths

@@ -1,0 +1,43 @@
+"""`Ranking`: keys that order the rows of an index nearly as their scores do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorize_core.local.value_store import Matrix, Slots
+
+Keys = NDArray[np.float32]
+
+GROUP: Final = 128
+"""Rows whose greatest error and whose best key are known."""
+
+
+class Ranking(ABC):
+    """The keys of rows for a query, greater is better, and how far each can be off.
+
+    A key that is NaN says nothing of its row. The errors cover the roundings of the score too, so
+    rows of equal scores have keys that overlap.
+    """
+
+    matrix: Matrix
+    """What is read of each row."""
+    rows_at_once: int
+    """How many consecutive rows are best scored at once."""
+    gathered_at_once: int
+    """How many rows are best copied together and scored, so that they stay in a cache."""
+
+    @abstractmethod
+    def score(self, block: NDArray[Any], rows: slice | Slots, out: Keys) -> None:
+        """Write the keys of ``rows``, of which ``block`` holds what is read."""
+
+    @abstractmethod
+    def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
+        """How far the keys of ``rows`` can be off; NaN or anything where a key is NaN."""
+
+    @abstractmethod
+    def group_errors(self) -> NDArray[np.float64] | float:
+        """The greatest error in each `GROUP` of rows, or in any."""
