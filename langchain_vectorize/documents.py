@@ -85,13 +85,13 @@ def from_documents(documents: Records[Document], ids: Records[str | None] | None
     """Items of documents; ``ids`` take precedence over the documents' own."""
 
     def item(at: int, document: Document, vector_id: str | None) -> Item:
-        name = f"documents[{at}]"
         if not isinstance(document, Document):
             hint = ". add_texts() takes texts" if isinstance(document, str) else ""
-            raise InvalidInputError(f"{name} is a Document; got {shown(document)}{hint}")
-        text(f"{name}.page_content", document.page_content)
+            raise InvalidInputError(f"documents[{at}] is a Document; got {shown(document)}{hint}")
+        text(f"documents[{at}].page_content", document.page_content)
         own = document.id if ids is None else vector_id
-        return _item(f"{name}.metadata", document.page_content, document.metadata, own)
+        name = "documents[{}].metadata"
+        return _item(name, at, document.page_content, document.metadata, own)
 
     _column("documents", documents)
     return _joined({"documents": documents, "ids": ids}, item)
@@ -176,16 +176,18 @@ async def _async_rows(
 def _text_item(
     at: int, content: str, metadata: Mapping[str, Any] | None, vector_id: str | None
 ) -> Item:
-    hint = ". add_documents() takes Documents" if isinstance(content, Document) else ""
-    return _item(f"metadatas[{at}]", text(f"texts[{at}]", content, hint), metadata, vector_id)
+    if not isinstance(content, str):
+        hint = ". add_documents() takes Documents" if isinstance(content, Document) else ""
+        text(f"texts[{at}]", content, hint)
+    return _item("metadatas[{}]", at, content, metadata, vector_id)
 
 
 def _item(
-    name: str, content: str, metadata: Mapping[str, Any] | None, vector_id: str | None
+    name: str, at: int, content: str, metadata: Mapping[str, Any] | None, vector_id: str | None
 ) -> Item:
-    """The item of a text with its metadata, which an error calls ``name``."""
+    """The item of a text with its metadata, which an error calls ``name`` with the position."""
     if metadata is not None and not isinstance(metadata, Mapping):
-        raise InvalidInputError(f"{name} is a dict; got {shown(metadata)}")
+        raise InvalidInputError(f"{name.format(at)} is a dict; got {shown(metadata)}")
     new_id = vector_id if vector_id is not None else str(uuid.uuid4())
     record = Record(new_id, content, dict(metadata) if metadata is not None else {})
-    return Item(record, named=vector_id is not None)
+    return Item(record, None, vector_id is not None)

@@ -329,7 +329,7 @@ def test_a_server_on_this_machine_may_have_another_port(by: str, tmp_path: Path)
 def test_another_account_is_another_place(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     header = {
-        "vectorize_checkpoint": 2,
+        "vectorize_checkpoint": 3,
         "index": "docs",
         "place": "the account one at https://api.cloudflare.com/client/v4",
         "seed": "0" * 32,

@@ -49,16 +49,9 @@ def as_values(values: ArrayLike, name: object = "a vector") -> Values:
 
     `InvalidVectorError`, calling them ``name``, if they are not a list of numbers.
     """
-    if type(values) is np.ndarray and values.dtype == np.float32 and values.ndim == 1:
-        return values if values.flags.c_contiguous else np.ascontiguousarray(values)
-    if isinstance(values, list):
-        # Most embedding models return lists; this takes a third of the time that NumPy takes.
-        try:
-            packed = _floats(len(values)).pack(*values)
-        except (struct.error, OverflowError, TypeError):
-            pass
-        else:
-            return np.frombuffer(bytearray(packed), dtype=np.float32)
+    found = packed(values)
+    if found is not None:
+        return found
     try:
         array = np.asarray(values)
         if array.ndim == 1 and _holds_numbers(array):
@@ -69,6 +62,22 @@ def as_values(values: ArrayLike, name: object = "a vector") -> Values:
         raise InvalidVectorError(f"{_not_numbers(values, name)}: {in_words(error)}") from error
     shape = f", an array of shape {array.shape}" if array.ndim > 1 else ""
     raise InvalidVectorError(f"{_not_numbers(values, name)}{shape}")
+
+
+def packed(values: ArrayLike) -> Values | None:
+    """`as_values` of what it nearly always gets: an array of float32, or a list of floats.
+
+    None for anything else.
+    """
+    if type(values) is np.ndarray and values.dtype == np.float32 and values.ndim == 1:
+        return values if values.flags.c_contiguous else np.ascontiguousarray(values)
+    if isinstance(values, list):
+        # Most embedding models return lists; this takes a third of the time that NumPy takes.
+        try:
+            return np.frombuffer(bytearray(_floats(len(values)).pack(*values)), dtype=np.float32)
+        except (struct.error, OverflowError, TypeError):
+            pass
+    return None
 
 
 def _holds_numbers(array: NDArray[Any]) -> bool:
@@ -93,7 +102,8 @@ def _floats(count: int) -> struct.Struct:
     return struct.Struct(f"{count}f")
 
 
-@dataclass(frozen=True, slots=True, eq=False, init=False)
+# Neither this nor a `Match` is frozen: to make one would take three times as long.
+@dataclass(slots=True, eq=False, init=False)
 class Vector:
     """One record of an index.
 
@@ -113,11 +123,11 @@ class Vector:
         namespace: str | None = None,
         metadata: Metadata | None = None,
     ) -> None:
-        assign = object.__setattr__
-        assign(self, "id", id)
-        assign(self, "values", as_values(values, At(id)))
-        assign(self, "namespace", namespace)
-        assign(self, "metadata", metadata)
+        found = packed(values)
+        self.id = id
+        self.values = as_values(values, At(id)) if found is None else found
+        self.namespace = namespace
+        self.metadata = metadata
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vector):
@@ -131,7 +141,7 @@ class Vector:
     __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Match:
     """One hit of a query.
 

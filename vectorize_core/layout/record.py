@@ -56,7 +56,8 @@ _TEXT_NAME = re.compile(r"[A-Za-z0-9-]{1,68}")
 _NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: to make one would take five times as long.
+@dataclass(slots=True)
 class Record:
     """A text with its metadata: a LangChain document, a LlamaIndex node.
 
@@ -99,7 +100,7 @@ def of_tenant(record: Record, namespace: str) -> Record:
 
 def bucket(vector_id: str) -> int:
     """The bucket of an id: the top 20 bits of blake2b of its UTF-8. For ever."""
-    return int.from_bytes(blake2b(vector_id.encode()).digest()[:3], "big") >> 4
+    return int(blake2b(vector_id.encode()).hexdigest()[:5], 16)
 
 
 def ref_value(ref: str) -> str:
@@ -124,10 +125,16 @@ def encode(
 ) -> dict[str, Any]:
     """The metadata of ``record``'s vector.
 
-    ``_vs_bucket``, ``_vs_own`` and ``_vs_ref`` are written where ``indexed`` has them: elsewhere
-    they would take room for nothing. Raises `InvalidVectorError` naming the record (as ``at``, if
-    given), the metadata key and the type of a value that cannot be stored.
+    With what `looked_up` adds. Raises `InvalidVectorError` naming the record (as ``at``, if given),
+    the metadata key and the type of a value that cannot be stored.
     """
+    return contents(record, text_key=text_key, at=at) | looked_up(record, indexed)
+
+
+def contents(
+    record: Record, *, text_key: str = DEFAULT_TEXT_KEY, at: At | None = None
+) -> dict[str, Any]:
+    """What the metadata of ``record``'s vector says of the record; errors as of `encode`."""
     at = at if at is not None else At(record.name, kind="record")
     stored, extra = _encode_metadata(at, record.metadata, text_key)
     if record.node is not None:
@@ -140,13 +147,22 @@ def encode(
     if record.text is not None and record.text_name is None:
         stored[text_key] = record.text
     stored[EXTRA] = jsontext.dumps(extra).decode() if len(extra) > 1 else _NOTHING_MORE
-    if BUCKET in indexed:
-        stored[BUCKET] = bucket(record.id)
-    if OWN in indexed:
-        stored[OWN] = True
-    if REF in indexed and record.ref is not None:
-        stored[REF] = ref_value(record.ref)
     return stored
+
+
+def looked_up(record: Record, indexed: Collection[str]) -> dict[str, Any]:
+    """``_vs_bucket``, ``_vs_own`` and ``_vs_ref``, where ``indexed`` has them.
+
+    Elsewhere they would take room for nothing.
+    """
+    found: dict[str, Any] = {}
+    if BUCKET in indexed:
+        found[BUCKET] = bucket(record.id)
+    if OWN in indexed:
+        found[OWN] = True
+    if REF in indexed and record.ref is not None:
+        found[REF] = ref_value(record.ref)
+    return found
 
 
 def _encode_metadata(
@@ -157,8 +173,8 @@ def _encode_metadata(
     types: dict[str, str] = {}
     members: list[list[Any]] = []
     for given, value in metadata.items():
-        key = jsontext.plain(given) if isinstance(given, str) else given
-        takes = _takes(key, text_key)
+        key = given if type(given) is str or not isinstance(given, str) else jsontext.plain(given)
+        takes = type(key) is str and key != text_key and _storable(key)
         if takes and type(value) in _FLAT and value_codec.is_plain(value):
             # Most values are like that.
             stored[key] = value
@@ -230,7 +246,7 @@ def decode(
     for key, hint in hints.items() if isinstance(hints, dict) else ():
         if key in values:
             values[key] = value_codec.restore(hint, values[key])
-        elif hint == "none" and _takes(key, text_key):
+        elif hint == "none" and key != text_key and _storable(key):
             values[key] = None
     members = extra.get("m")
     for member in members if isinstance(members, list) else ():
@@ -346,10 +362,6 @@ def noted_properties(description: str) -> frozenset[str]:
     """The properties that a description says were indexed before the first vector."""
     found = _NOTE.search(description)
     return frozenset(map(unquote, found.group(2).split(","))) - {""} if found else frozenset()
-
-
-def _takes(key: Any, text_key: str) -> bool:
-    return type(key) is str and key != text_key and _storable(key)
 
 
 @lru_cache(maxsize=4_096)

@@ -16,7 +16,7 @@ from vectorize_core.api import validation
 from vectorize_core.errors import At, InvalidVectorError
 from vectorize_core.layout import Record
 from vectorize_core.layout.oversize import oversized
-from vectorize_core.models import IndexType, Values, Vector, as_values
+from vectorize_core.models import IndexType, Values, Vector, as_values, packed
 from vectorize_core.records.embedder import Embedder, Embedding
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state.index_state import find_details
@@ -61,7 +61,6 @@ def as_item(item: Item, position: int) -> Item:
     )
 
 
-_OF_LAYOUT = layout.METADATA_INDEXES.keys()
 _TEXTS = (str, type(None))
 
 
@@ -147,36 +146,30 @@ class Ingest(Source[Item]):
         if self._tenant is not None:
             record = layout.of_tenant(record, self._tenant)
         at = At(record.name if named else None, position, "record")
-        metadata = layout.encode(record, text_key=self._text_key, indexed=indexed, at=at)
+        contents = layout.contents(record, text_key=self._text_key, at=at)
+        metadata = contents | layout.looked_up(record, indexed)
         size = validation.check_encoded(at, metadata)
         if size is None:
-            record = self._shorter(at, record, metadata, indexed)
-            metadata = layout.encode(record, text_key=self._text_key, indexed=indexed, at=at)
+            record = self._shorter(at, record, metadata)
+            contents = layout.contents(record, text_key=self._text_key, at=at)
+            metadata = contents | layout.looked_up(record, indexed)
             size = validation.check_encoded(at, metadata)
         if size is None:
             raise oversized(at, metadata, self._text_key)
         if values is None and text is None:
             raise InvalidVectorError(f"{at} has neither a text nor an embedding")
         array = None if values is None else _array(at, values)
-        digest = digest_of(
-            record.id if named else None,
-            self._namespace,
-            # What the index has the layout write besides says nothing of the record.
-            {"ref": record.ref, **{k: v for k, v in metadata.items() if k not in _OF_LAYOUT}},
-            array,
-            record.text,
-        )
+        # What the index has the layout write besides says nothing of the record.
+        name = record.id if named else None
+        digest = digest_of(name, self._namespace, contents, array, record.ref)
         return _Prepared(at, record, not named, metadata, size, text, values, digest), array
 
-    def _shorter(
-        self, at: At, record: Record, metadata: dict[str, Any], indexed: Mapping[str, IndexType]
-    ) -> Record:
+    def _shorter(self, at: At, record: Record, metadata: dict[str, Any]) -> Record:
         """A record that is too large with its text outside its vector, or cut."""
         if record.text is None or record.text_name is not None:
             raise oversized(at, metadata, self._text_key)
         if self._cut:
-            empty = dataclasses.replace(record, text="")
-            rest = layout.encode(empty, text_key=self._text_key, indexed=indexed, at=at)
+            rest = metadata | {self._text_key: ""}
             room = limits.MAX_METADATA_BYTES - len(jsontext.dumps(rest))
             return dataclasses.replace(record, text=_beginning(record.text, room))
         if self._texts is None:
@@ -228,12 +221,19 @@ class Ingest(Source[Item]):
             )
 
     def _vector(self, ready: _Prepared, values: Any) -> Vector:
-        array = _array(ready.at, values)
-        return Vector(ready.record.id, array, self._namespace, ready.metadata)
+        try:
+            return Vector(ready.record.id, values, self._namespace, ready.metadata)
+        except InvalidVectorError:
+            # The error names the record as its owner does.
+            _array(ready.at, values)
+            raise
 
 
 def _array(at: At, values: Any) -> Values:
     """The values of a record, as an embedding model or a caller gave them."""
+    found = packed(values)
+    if found is not None:
+        return found
     return as_values(values, at._replace(kind="the embedding of record"))
 
 

@@ -173,8 +173,8 @@ class Written(NamedTuple):
         """What ``write`` leaves where it writes ``vector``; None: where it deletes."""
         if vector is None:
             return cls(write.accepted, write.since, there=False)
-        ref, sure = (vector.metadata or {}).get(layout.REF), write.kind != "insert"
-        return cls(write.accepted, write.since, ref, vector.namespace, sure)
+        sure = write.kind != "insert"
+        return cls(write.accepted, write.since, _ref(vector), vector.namespace, sure)
 
 
 class Pending(NamedTuple):
@@ -264,12 +264,17 @@ class OwnWrites:
                     del self._order[next(iter(self._order))]
 
     def _note_written(self, write: OwnWrite, written: Mapping[str, Vector | None]) -> None:
-        known = self._written
+        known, made = self._written, dict[tuple[str | None, ...], Written]()
         for vector_id, vector in written.items():
             # Removed first, so that the oldest stand in front.
             known.pop(vector_id, None)
             self._uncertain.pop(vector_id, None)
-            known[vector_id] = Written.by(write, vector)
+            # Most of them leave the same.
+            left = () if vector is None else (_ref(vector), vector.namespace)
+            last = made.get(left)
+            if last is None:
+                last = made[left] = Written.by(write, vector)
+            known[vector_id] = last
         while known:
             oldest = next(iter(known))
             seen = self._is_seen(known[oldest])
@@ -447,6 +452,12 @@ def _spread(ids: Sequence[str]) -> Sequence[str]:
     if len(ids) <= _PROBES:
         return ids
     return [ids[round(n * (len(ids) - 1) / (_PROBES - 1))] for n in range(_PROBES)]
+
+
+def _ref(vector: Vector) -> str | None:
+    """What ``_vs_ref`` holds, where it is a text: a vector may be of any make."""
+    found = None if vector.metadata is None else vector.metadata.get(layout.REF)
+    return found if isinstance(found, str) else None
 
 
 def _copy(vector: Vector | None) -> Vector | None:

@@ -40,7 +40,7 @@ from vectorize_core.writes.batching import Entry
 from vectorize_core.writes.ranges import runs
 
 Resume = str | os.PathLike[str] | PartialWriteError
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 
 def digest_of(
@@ -48,12 +48,11 @@ def digest_of(
     namespace: str | None,
     metadata: Mapping[str, Any] | None,
     values: Values | None,
-    text: str | None = None,
+    ref: str | None = None,
 ) -> int:
     """A number by which a checkpoint recognises a record: its contents, and its id if given."""
-    digest = blake2b(jsontext.dumps_sorted([record_id, namespace, metadata]), digest_size=8)
-    if text is not None:
-        digest.update(text.encode("utf-8", "surrogatepass"))
+    said = [record_id, namespace, ref, metadata]
+    digest = blake2b(jsontext.dumps_sorted(said), digest_size=8)
     if values is not None:
         digest.update(values.tobytes())
     # 0 stands for a record that is not written.
@@ -125,9 +124,11 @@ class Checkpoint:
 
     async def note(self, io: Io, entries: Sequence[Entry]) -> None:
         """Note that ``entries`` are written."""
-        for entry in entries:
-            if entry.digest:
-                self._restore(entry.position, [entry.digest])
+        digests = [entry.digest for entry in entries]
+        start = 0
+        for run in runs([entry.position for entry in entries]):
+            self._restore(run.start, digests[start : start + len(run)])
+            start += len(run)
         if self._identity is None and self._state.details is not None:
             self._identity = _Identity.of(self._state.details)
 

@@ -60,7 +60,7 @@ class WriteOutcome:
         answered = {entry.id for piece in batch.pieces for entry in piece.entries}
         if batch.begun and not batch.answered:
             lost = _records(batch, batch.sent.keys() - answered)
-            self._unknown += runs(entry.position for entry in lost)
+            self._unknown += runs([entry.position for entry in lost])
 
     def failure(self) -> PartialWriteError:
         """The outcome of all records that were taken from the source."""

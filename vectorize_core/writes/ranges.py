@@ -8,8 +8,12 @@ from itertools import accumulate, groupby
 from typing import overload
 
 
-def runs(positions: Iterable[int]) -> Iterator[range]:
+def runs(positions: Sequence[int]) -> Iterator[range]:
     """Ascending positions as ranges."""
+    if positions and positions[-1] - positions[0] + 1 == len(positions):
+        # Nearly always. To look at each takes as long as all else that is noted of a record.
+        yield range(positions[0], positions[-1] + 1)
+        return
     for _, run in groupby(enumerate(positions), key=lambda pair: pair[1] - pair[0]):
         members = [position for _, position in run]
         yield range(members[0], members[-1] + 1)

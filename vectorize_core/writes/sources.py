@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence, Sized
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from contextlib import aclosing
+from itertools import islice
 from typing import Generic, TypeVar, cast
 
 from vectorize_core import jsontext
@@ -14,7 +24,7 @@ from vectorize_core.layout.nearest import UnstorableError, normal
 from vectorize_core.models import Metadata, Vector
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState, get_details
-from vectorize_core.transport.io import Io, each
+from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Entry
 from vectorize_core.writes.checkpoint import Checkpoint, digest_of
 
@@ -58,19 +68,21 @@ class Source(Generic[T]):
 
         The records of a collection all count as taken from the beginning.
         """
-        chunk: list[T] = []
-        start = 0
+        given = self.records
+        records = aiter(given) if isinstance(given, AsyncIterable) else iter(given)
+        start, more = 0, True
         self.taken = self.total if self.total is not None else 0
-        async with aclosing(each(self.records)) as records:
-            async for record in records:
-                chunk.append(record)
-                stop = start + len(chunk)
-                self.taken = max(self.taken, stop)
-                if len(chunk) == CHUNK_SIZE or stop % batch_size == 0:
-                    yield start, chunk
-                    start, chunk = stop, []
-        if chunk:
-            yield start, chunk
+        while more:
+            room = min(CHUNK_SIZE, batch_size - start % batch_size)
+            chunk: list[T] = []
+            try:
+                await _fill(chunk, records, room)
+            finally:
+                self.taken = max(self.taken, start + len(chunk))
+            more = len(chunk) == room
+            if chunk:
+                yield start, chunk
+            start += len(chunk)
 
     async def checked(self, chunks: AsyncGenerator[S, None]) -> AsyncGenerator[S, None]:
         """``chunks``; those of a collection only once all are checked, before anything is sent."""
@@ -132,6 +144,18 @@ class Vectors(Source[Vector]):
                         entries.append(Entry.of(position, vector, size, digest))
                 if entries:
                     yield entries
+
+
+async def _fill(chunk: list[T], records: Iterator[T] | AsyncIterator[T], room: int) -> None:
+    """Add so many of ``records`` to ``chunk``, or all there are; those before one that fails."""
+    if isinstance(records, Iterator):
+        chunk.extend(islice(records, room))
+        return
+    while len(chunk) < room:
+        try:
+            chunk.append(await anext(records))
+        except StopAsyncIteration:
+            return
 
 
 def _numbered(vectors: Sequence[Vector], start: int) -> Named:
