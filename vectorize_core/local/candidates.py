@@ -56,7 +56,7 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Slots:
         score,
         worthwhile=count * ranking.matrix.row.itemsize > workers.WORTHWHILE,
     )
-    picked = best(ranking, keys, tops, k)
+    picked = _best(ranking, keys, tops, k)
     return picked if mask is None else picked[mask[picked]]
 
 
@@ -78,17 +78,26 @@ def among(ranking: Ranking, k: int, rows: Slots) -> Slots:
     return rows[_near(ranking, keys, k, rows)]
 
 
-def best(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
+def good_groups(tops: Keys, errors: NDArray[np.float64] | float, k: int) -> NDArray[np.int64]:
+    """The groups that can hold one of the best ``k``, by the best key of each and its error."""
+    # The k-th best of the groups' best keys is at most the k-th best of all.
+    least = _kth(tops - errors, k)
+    return np.flatnonzero(~(tops + errors < least))
+
+
+def rows_of(groups: NDArray[np.int64], size: int, count: int) -> Slots:
+    """The rows of groups of ``size``, of ``count`` rows in all."""
+    rows = (groups[:, np.newaxis] * size + np.arange(size)).ravel()
+    return rows[: np.searchsorted(rows, count)]
+
+
+def _best(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
     """The rows whose keys can be among the best ``k``; ``tops`` are the best keys of groups."""
     if k < len(tops):
-        errors = ranking.group_errors()
-        # The k-th best of the groups' best keys is at most the k-th best of all.
-        least = _kth(tops - errors, k)
-        groups = np.flatnonzero(~(tops + errors < least))
+        groups = good_groups(tops, ranking.group_errors(), k)
         if 2 * len(groups) < len(tops):
-            picked = (groups[:, np.newaxis] * GROUP + np.arange(GROUP)).ravel()
-            picked = picked[: np.searchsorted(picked, len(keys))]
-            return picked[_near(ranking, keys[picked], k, picked)]
+            rows = rows_of(groups, GROUP, len(keys))
+            return rows[_near(ranking, keys[rows], k, rows)]
     return _near(ranking, keys, k, slice(0, len(keys)))
 
 

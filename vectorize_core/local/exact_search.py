@@ -20,10 +20,10 @@ from vectorize_core.errors import StorageError
 from vectorize_core.local import candidates
 from vectorize_core.local.candidates import Mask
 from vectorize_core.local.code_ranking import CodeRanking
+from vectorize_core.local.exact_batches import candidates_of_each
 from vectorize_core.local.float_ranking import FloatRanking
 from vectorize_core.local.index_codes import IndexCodes
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.ranking import GROUP
 from vectorize_core.local.value_store import Matrix, Rows, Slots
 from vectorize_core.models import Metric, Values
 
@@ -31,10 +31,6 @@ _CODED_FROM: Final = 1_500_000
 """From so many numbers on, reading their codes saves more than it costs."""
 _FEW: Final = 300
 """So many rows are scored by themselves at once; of more, float32 finds the candidates first."""
-_SHARED_ROWS: Final = 4_096
-"""Rows of a block that many queries share."""
-_KEYS_AT_ONCE: Final = 1 << 24
-"""Keys that are kept at once if there are many queries."""
 _GATHER_BELOW: Final = 0.3
 """If a smaller fraction of rows passes the mask, gathering them is faster than scoring all."""
 _RESCORED: Final = 4_096
@@ -82,14 +78,15 @@ def nearest_to_each(
     newest_first: bool = False,
     with_ties: bool = False,
 ) -> list[Found]:
-    """`nearest` for many queries, which share each block while it is in the processor's cache."""
-    found: list[Found] = []
+    """`nearest` for many queries; ``queries`` has a row for each."""
+    count = matrix.count if mask is None else int(np.count_nonzero(mask))
+    precise = all(_is_precise(float(np.linalg.norm(q.astype(np.float64)))) for q in queries)
+    if len(queries) == 1 or count < max(k + 1, _GATHER_BELOW * matrix.count) or not precise:
+        each = [_candidates(metric, matrix, norms, codes, query, k, mask) for query in queries]
+    else:
+        each = candidates_of_each(metric, matrix, norms, queries, k, mask)
     decide = partial(_decided, metric, matrix, k, newest_first=newest_first, with_ties=with_ties)
-    together = max(1, _KEYS_AT_ONCE // max(1, matrix.count))
-    for start in range(0, len(queries), together):
-        some = queries[start : start + together]
-        found += map(decide, some, _candidates_of_each(metric, matrix, norms, codes, some, k, mask))
-    return found
+    return list(map(decide, queries, each))
 
 
 def _decided(
@@ -137,7 +134,7 @@ def _candidates(
         rows, mask = np.flatnonzero(mask), None
     wide = query.astype(np.float64)
     length = float(np.linalg.norm(wide))
-    if count <= max(k, _FEW) or not _PRECISE_LENGTHS[0] <= length <= _PRECISE_LENGTHS[1]:
+    if count <= max(k, _FEW) or not _is_precise(length):
         return _chosen(matrix, rows, mask)
     # The query's length does not change the order, but for distances.
     asked = wide if metric == "euclidean" else wide / length
@@ -158,40 +155,8 @@ def _candidates(
     return candidates.among_all(ranking, k, mask)
 
 
-def _candidates_of_each(
-    metric: Metric,
-    matrix: Matrix,
-    norms: Norms,
-    codes: IndexCodes | None,
-    queries: Rows,
-    k: int,
-    mask: Mask | None,
-) -> list[Slots]:
-    """`_candidates` of many queries, by one matrix product a block."""
-    count = matrix.count if mask is None else int(np.count_nonzero(mask))
-    lengths = [float(np.linalg.norm(query.astype(np.float64))) for query in queries]
-    precise = all(_PRECISE_LENGTHS[0] <= length <= _PRECISE_LENGTHS[1] for length in lengths)
-    if count < max(k + 1, _GATHER_BELOW * matrix.count) or len(queries) == 1 or not precise:
-        return [_candidates(metric, matrix, norms, codes, query, k, mask) for query in queries]
-    asked = queries / (1.0 if metric == "euclidean" else np.array(lengths)[:, np.newaxis])
-    ranking = FloatRanking(metric, matrix, norms, asked.astype(np.float32), 0.0)
-    keys = np.empty((len(queries), matrix.count), np.float32)
-    tops = np.empty((len(queries), -(-matrix.count // GROUP)), np.float32)
-    with np.errstate(all="ignore"):
-        for start, block in matrix.blocks(_SHARED_ROWS):
-            part = slice(start, start + len(block))
-            some = keys[:, part]
-            ranking.score_each(block, part, some)
-            if mask is not None:
-                np.copyto(some, -np.inf, where=~mask[part])
-            starts = np.arange(0, len(block), GROUP)
-            own = tops[:, start // GROUP :][:, : len(starts)]
-            np.maximum.reduceat(some, starts, axis=1, out=own)
-    chosen = []
-    for length, own, best in zip(lengths, keys, tops, strict=True):
-        picked = candidates.best(ranking.of_length(length), own, best, k)
-        chosen.append(picked if mask is None else picked[mask[picked]])
-    return chosen
+def _is_precise(length: float) -> bool:
+    return _PRECISE_LENGTHS[0] <= length <= _PRECISE_LENGTHS[1]
 
 
 def _chosen(matrix: Matrix, rows: Slots | None, mask: Mask | None) -> Slots:

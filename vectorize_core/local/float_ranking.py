@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Final
 
 import numpy as np
@@ -26,7 +25,7 @@ class FloatRanking(Ranking):
     """One pass over the values, as fast as memory is read.
 
     The error of a sum of ``d`` products, in any order, is at most that of ``d`` roundings.
-    ``query`` is one query, whose ``length`` only distances need, or a row for each of many.
+    ``query`` is one query, whose ``length`` only distances need, or a column for each of many.
     """
 
     def __init__(
@@ -38,38 +37,20 @@ class FloatRanking(Ranking):
         self.gathered_at_once = max(1, _GATHERED_BLOCK // matrix.dimensions)
         self._metric = metric
         self._lengths, self._longest, self._odd = norms.of(matrix)
-        self._query = query
+        self.query = query
         self._length = length
 
     def score(self, block: Rows, rows: slice | Slots, out: Keys) -> None:
         """Write the keys of ``rows``, of which ``block`` holds the values."""
         for start in range(0, len(block), self._height):
             part = slice(start, start + self._height)
-            np.dot(block[part], self._query, out=out[part])
-        self.finish(rows, out)
+            np.dot(block[part], self.query, out=out[part])
+        self._finish(self._lengths[rows], out)
 
     def score_each(self, block: Rows, rows: slice, out: Keys) -> None:
-        """`score` for many queries; ``out`` has a row for each."""
-        np.matmul(self._query, block.T, out=out)
-        self.finish(rows, out)
-
-    def finish(self, rows: slice | Slots, out: Keys) -> None:
-        """Turn products of these rows with the query into keys."""
-        lengths = self._lengths[rows]
-        if self._metric == "cosine":
-            # These are the inverse norms.
-            out *= lengths
-        elif self._metric == "euclidean":
-            out += out
-            out -= lengths * lengths
-        elif self._odd:
-            np.copyto(out, np.nan, where=np.isnan(lengths))
-
-    def of_length(self, length: float) -> FloatRanking:
-        """The ranking of one of many queries, for its errors."""
-        own = copy(self)
-        own._length = length  # noqa: SLF001
-        return own
+        """`score` for many queries: ``out`` has a row for each row, and a column for each query."""
+        np.matmul(block, self.query, out=out)
+        self._finish(self._lengths[rows][:, np.newaxis], out)
 
     def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
         """How far the keys of ``rows`` can be off."""
@@ -78,6 +59,17 @@ class FloatRanking(Ranking):
     def group_errors(self) -> float:
         """The greatest error of any row."""
         return float(self._errors(np.array([self._longest]))[0])
+
+    def _finish(self, lengths: NDArray[np.float32], out: Keys) -> None:
+        """Turn products of rows with the query into keys."""
+        if self._metric == "cosine":
+            # These are the inverse norms.
+            out *= lengths
+        elif self._metric == "euclidean":
+            out += out
+            out -= lengths * lengths
+        elif self._odd:
+            np.copyto(out, np.nan, where=np.isnan(lengths))
 
     def _errors(self, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
         # d roundings of the product, d of the norm, and a few of the query and of the score.

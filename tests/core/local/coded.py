@@ -10,6 +10,7 @@ import pytest
 from vectorize_core.local import (
     candidates,
     codes,
+    exact_batches,
     exact_search,
     float_ranking,
     index_codes,
@@ -27,12 +28,13 @@ from vectorize_core.models import Metric
 def small_is_large(group: int = 4) -> Iterator[pytest.MonkeyPatch]:
     """Few rows are many: they are searched by codes, in many blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (candidates, exact_search, index_codes, ranking):
+        for module in (candidates, index_codes, ranking):
             patch.setattr(module, "GROUP", group)
         patch.setattr(exact_search, "_CODED_FROM", 1)
         patch.setattr(exact_search, "_FEW", 3)
-        patch.setattr(exact_search, "_SHARED_ROWS", group)
-        patch.setattr(exact_search, "_KEYS_AT_ONCE", 300)
+        patch.setattr(exact_batches, "_GROUP", group)
+        patch.setattr(exact_batches, "_ROWS_AT_ONCE", 2 * group)
+        patch.setattr(exact_batches, "_TOPS_AT_ONCE", 60)
         patch.setattr(float_ranking, "BLOCK", 4)
         patch.setattr(float_ranking, "_GATHERED_BLOCK", 30)
         patch.setattr(index_codes, "_ROWS_AT_ONCE", 2 * group)
