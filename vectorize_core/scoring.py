@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from vectorize_core.models import Metric, Values
@@ -34,7 +35,7 @@ def scores(
     for start in range(0, len(result), _BLOCK_ROWS):
         part = slice(start, start + _BLOCK_ROWS)
         block = matrix[part if rows is None else rows[part]].astype(np.float64)
-        result[part] = np.clip(_scores(metric, block, wide), -_LARGEST, _LARGEST)
+        result[part] = _scores(metric, block, wide).clip(-_LARGEST, _LARGEST)
     return result
 
 
@@ -72,7 +73,8 @@ def shortest(scored: NDArray[np.float32]) -> list[float]:
 
     So a score is the same number whether it was computed here or read from an answer.
     """
-    return [float(str(score)) for score in scored]
+    found: list[float] = orjson.loads(orjson.dumps(scored, option=orjson.OPT_SERIALIZE_NUMPY))
+    return found
 
 
 def similarity(metric: Metric, score: float) -> float:
@@ -122,7 +124,8 @@ def _scores(
     if metric == "dot-product":
         return 0.0 - dots
     lengths = _lengths(block) * _lengths(query[np.newaxis])
-    return np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0.0)
+    lengths[lengths == 0.0] = np.inf
+    return dots / lengths
 
 
 def _lengths(block: NDArray[np.float64]) -> NDArray[np.float64]:

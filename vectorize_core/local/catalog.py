@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from sqlite3 import Connection
 from typing import Any, Final
 
 from vectorize_core import limits
-from vectorize_core.local import faults, schema
+from vectorize_core.local import checksums, faults, schema
 from vectorize_core.local.checksums import damaged
-from vectorize_core.local.schema import CHECKSUMS
+from vectorize_core.local.schema import CHECKSUMS, INDEX, METADATA_INDEX
 from vectorize_core.models import (
     METRICS,
     IndexConfig,
@@ -24,16 +25,12 @@ from vectorize_core.models import (
     Metric,
 )
 
-_COLUMNS = (
-    "id, name, dimensions, metric, description, created, submitted, "
-    "generation, slots, dead, inserted, properties, clock"
-)
-
-
 _LATEST: Final = 253_402_300_799.0
 """The last second that a datetime can be."""
 _JITTER: Final = 1.0
 """Seconds that the clock may go back without being taken to be set back."""
+_ROWS_KEPT: Final = 1_024
+"""Rows of indexes, and of metadata indexes, whose checksums are not computed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,38 +305,55 @@ def drop_metadata_index(tx: Connection, index: Index, property_name: str, gone: 
             seal(tx, "metadata_indexes", item.seq)
 
 
-def unverified(tx: Connection, clause: str = "ORDER BY id", *parameters: Any) -> dict[Index, bool]:
+def unverified(
+    tx: Connection, clause: str = "ORDER BY id", *parameters: Any
+) -> list[tuple[Index, bool]]:
     """Indexes as they are, each with whether its row is that which was written."""
-    rows = tx.execute(
-        f"SELECT {_COLUMNS}, row_checksum = {CHECKSUMS['indexes']} FROM indexes {clause}",  # noqa: S608
-        parameters,
-    )
-    return {Index(*row): bool(intact) for *row, intact in rows}
+    rows = tx.execute(f"SELECT {INDEX}, row_checksum FROM indexes {clause}", parameters)  # noqa: S608
+    return [_index(*row) for row in rows]
+
+
+@lru_cache(_ROWS_KEPT, typed=True)
+def _index(*row: Any) -> tuple[Index, bool]:
+    """The index of a row, and whether the row has its checksum: the same for the same row."""
+    *columns, checksum = row
+    generation, slots, dead, inserted, clock, properties = columns[10:]
+    counts = generation, slots, dead, inserted, properties
+    return Index(*columns[:7], *counts, clock), checksums.of_row(*columns) == checksum
 
 
 def _select(tx: Connection, clause: str, *parameters: Any) -> list[Index]:
     found = unverified(tx, clause, *parameters)
-    for index, intact in found.items():
+    for index, intact in found:
         if not intact:
             raise damaged(f"the row of the index {index.name!r} is")
-    return list(found)
+    return [index for index, _ in found]
 
 
 def _metadata_indexes(tx: Connection, index: Index) -> list[tuple[LiveMetadataIndex, float | None]]:
     """All that were ever made, oldest first, each with the time at which it ends."""
     rows = tx.execute(
-        "SELECT seq, property_name, index_type, live, gone, "  # noqa: S608
-        f"row_checksum = {CHECKSUMS['metadata_indexes']} "
-        "FROM metadata_indexes WHERE index_id = ? ORDER BY seq",
+        f"SELECT {METADATA_INDEX}, row_checksum FROM metadata_indexes "  # noqa: S608
+        "WHERE index_id = ? ORDER BY seq",
         (index.id,),
     ).fetchall()
-    for row in rows:
-        if not row[-1]:
-            raise damaged(f"the metadata index on {row[1]!r} of the index {index.name!r} is")
-    (count,) = tx.execute("SELECT properties FROM indexes WHERE id = ?", (index.id,)).fetchone()
-    if len(rows) != count:
+    found = [_metadata_index(*row) for row in rows]
+    for item, _, intact in found:
+        if not intact:
+            raise damaged(
+                f"the metadata index on {item.property_name!r} of the index {index.name!r} is"
+            )
+    if len(found) != index.properties:
         raise damaged(f"the table of metadata indexes of the index {index.name!r} is")
-    return [(LiveMetadataIndex(*row[:4]), row[4]) for row in rows]
+    return [(item, gone) for item, gone, _ in found]
+
+
+@lru_cache(_ROWS_KEPT, typed=True)
+def _metadata_index(*row: Any) -> tuple[LiveMetadataIndex, float | None, bool]:
+    """A metadata index, when it ends, and whether its row has its checksum; see `_index`."""
+    seq, _, property_name, index_type, live, gone, checksum = row
+    intact = checksums.of_row(*row[:-1]) == checksum
+    return LiveMetadataIndex(seq, property_name, index_type, live), gone, intact
 
 
 def seal(tx: Connection, table: str, row: int) -> None:

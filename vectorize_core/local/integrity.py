@@ -46,7 +46,7 @@ def check(tx: Connection, value_stores: ValueStores) -> CheckReport:
     """Read and compare everything; changes nothing."""
     findings = [Finding(None, problem) for problem in database_problems(tx)]
     count = 0
-    for index, intact in catalog.unverified(tx).items():
+    for index, intact in catalog.unverified(tx):
         if not intact:
             findings.append(Finding(index.name, "the row of the index is damaged"))
             continue

@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -90,6 +91,8 @@ def unindexed(size: int) -> Postings:
 
 def lookup(metadata: Metadata, property_name: str) -> Any:
     """The value of a property, None if there is none. Dots lead into nested objects."""
+    if "." not in property_name:
+        return metadata.get(property_name)
     value: Any = metadata
     for key in property_name.split("."):
         if not isinstance(value, Mapping):
@@ -100,11 +103,12 @@ def lookup(metadata: Metadata, property_name: str) -> Any:
 
 def entry(value: Any, index_type: IndexType, behavior: Behavior) -> Entry:
     """What an index of this type holds of ``value``; null and objects are never indexed."""
-    items = [value]
     if isinstance(value, list):
         items = value if behavior.arrays == "elements" else []
-    typed = (_typed(item, index_type, behavior) for item in items)
-    return tuple(cut(item) if isinstance(item, str) else item for item in typed if item is not None)
+        flat = (item for item in items if not isinstance(item, list))
+        return tuple(chain.from_iterable(entry(item, index_type, behavior) for item in flat))
+    typed = _typed(value, index_type, behavior)
+    return () if typed is None else (cut(typed) if isinstance(typed, str) else typed,)
 
 
 def cut(text: str) -> str:

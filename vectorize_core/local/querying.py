@@ -8,12 +8,12 @@ from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import scoring
+from vectorize_core import jsontext, scoring
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import catalog, exact_search, faults, matching, vectors
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
@@ -23,6 +23,10 @@ from vectorize_core.local.snapshots import Snapshot, Snapshots
 from vectorize_core.local.validation import QueryRequest
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import Match, QueryResult, Values
+
+
+_SHORT: Final = 1 << 20
+"""Numbers that are read sooner than SQLite is asked again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +40,14 @@ class PreparedQuery:
     """None for a query by an id that does not exist."""
     snapshot: Snapshot
     live: list[LiveMetadataIndex]
-    columns: Mapping[str, Column]
-    namespaces: Column | None
-    """None for a query of all namespaces."""
-    findable: Column | None
-    """None if search overlooks nothing."""
+    mask: NDArray[np.bool_] | None
+    """The slots that the search may find; None if it may find all."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the search takes no longer than another look at the database."""
+        count = self.snapshot.matrix.count if self.mask is None else np.count_nonzero(self.mask)
+        return bool(count * self.index.dimensions <= _SHORT)
 
 
 def prepare(
@@ -62,18 +69,8 @@ def prepare(
     if named or request.return_metadata == "indexed":
         live = catalog.live_metadata_indexes(tx, index, now)
     usable = [item for item in live if item.property_name in named]
-    overlooks = behavior.overlooked and not request.return_values
-    return PreparedQuery(
-        request,
-        behavior,
-        index,
-        vector,
-        snapshot,
-        live,
-        snapshots.by_property(tx, snapshot, usable) if usable else {},
-        None if request.namespace is None else snapshots.namespaces(tx, snapshot),
-        snapshots.findable(tx, snapshot) if overlooks else None,
-    )
+    mask = _mask(tx, snapshots, snapshot, request, usable)
+    return PreparedQuery(request, behavior, index, vector, snapshot, live, mask)
 
 
 def run(prepared: PreparedQuery) -> exact_search.Found | None:
@@ -87,7 +84,7 @@ def run(prepared: PreparedQuery) -> exact_search.Found | None:
         prepared.snapshot.codes,
         prepared.vector,
         prepared.request.top_k,
-        _mask(prepared),
+        prepared.mask,
         newest_first=prepared.behavior.ties == "newest",
         # If slots are not in order of insertion, `answer` decides between equal scores.
         with_ties=not prepared.index.in_order,
@@ -106,7 +103,7 @@ def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[Quer
         first.snapshot.codes,
         np.stack([each.vector for each in prepared if each.vector is not None]),
         first.request.top_k,
-        _mask(first),
+        first.mask,
         newest_first=first.behavior.ties == "newest",
         with_ties=not first.index.in_order,
     )
@@ -153,19 +150,17 @@ def _result(
     values = dict(zip(read.tolist(), prepared.snapshot.matrix.take(read), strict=True))
     for slot, vector in values.items():
         rows[slot].check(vector)
-    matches = []
-    for slot, score in hits[: request.top_k]:
-        row, vector = rows[slot], values[slot]
-        matches.append(
-            Match(
-                row.id,
-                0.0 + sign * score,
-                vector if request.return_values else None,
-                _metadata(row, prepared) if request.return_metadata != "none" else None,
-                row.namespace,
-            )
+    matches = tuple(
+        Match(
+            (row := rows[slot]).id,
+            0.0 + sign * score,
+            values[slot] if request.return_values else None,
+            _metadata(row, prepared) if request.return_metadata != "none" else None,
+            row.namespace,
         )
-    return QueryResult(len(matches), tuple(matches))
+        for slot, score in hits[: request.top_k]
+    )
+    return QueryResult(len(matches), matches)
 
 
 def _by_position(
@@ -178,21 +173,37 @@ def _by_position(
     return ordered
 
 
-def _mask(prepared: PreparedQuery) -> NDArray[np.bool_] | None:
-    """The slots that the search may find; None if it may find all."""
-    request, snapshot = prepared.request, prepared.snapshot
-    masks = [] if snapshot.live is None else [snapshot.live]
-    if prepared.findable is not None:
-        masks.append(prepared.findable.equal(True))
-    if prepared.namespaces is not None:
-        assert request.namespace is not None
-        masks.append(prepared.namespaces.equal(request.namespace))
-    for condition in request.conditions:
-        column = prepared.columns.get(condition.property_name)
-        if column is None:
-            column = Column((matching.unindexed(snapshot.matrix.count),))
-        masks.append(column.matches(condition, prepared.behavior))
-    return reduce(np.logical_and, masks) if masks else None
+def _mask(
+    tx: Connection,
+    snapshots: Snapshots,
+    snapshot: Snapshot,
+    request: QueryRequest,
+    usable: list[LiveMetadataIndex],
+) -> NDArray[np.bool_] | None:
+    """The slots that the search may find, of the state that the transaction sees."""
+    behavior, namespace = snapshots.behavior, request.namespace
+    overlooks = bool(behavior.overlooked) and not request.return_values
+    if not (request.conditions or overlooks or namespace is not None):
+        return snapshot.live
+
+    def make() -> NDArray[np.bool_]:
+        masks = [] if snapshot.live is None else [snapshot.live]
+        if overlooks:
+            masks.append(snapshots.findable(tx, snapshot).equal(True))
+        if namespace is not None:
+            masks.append(snapshots.namespaces(tx, snapshot).equal(namespace))
+        columns = snapshots.by_property(tx, snapshot, usable)
+        for condition in request.conditions:
+            column = columns.get(condition.property_name)
+            if column is None:
+                column = Column((matching.unindexed(snapshot.matrix.count),))
+            masks.append(column.matches(condition, behavior))
+        return reduce(np.logical_and, masks)
+
+    # As JSON, which tells 1 from true.
+    conditions = [[c.property_name, c.operator, c.operand] for c in request.conditions]
+    key = jsontext.dumps([conditions, namespace, overlooks, [item.seq for item in usable]])
+    return snapshot.mask(key, make)
 
 
 def _metadata(row: VectorRow, prepared: PreparedQuery) -> Mapping[str, Any] | None:

@@ -81,7 +81,7 @@ def repair(tx: Connection, value_stores: ValueStores) -> Repair:
                 )
     _recount(tx, done)
     _move_back(tx, done)
-    for index, intact in catalog.unverified(tx).items():
+    for index, intact in catalog.unverified(tx):
         _repair_index(tx, value_stores, index, intact=intact, done=done)
     for table in ("mutation_rows", "mutations", "metadata_indexes"):
         for row in damaged_rows(tx, table):

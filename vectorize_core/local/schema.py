@@ -24,11 +24,17 @@ not doubted.
 SLOT_BITS: Final = 40
 """The bits of a slot. A vector's key is the id of its index followed by its slot."""
 
-CHECKSUMS: Final = {
-    "indexes": "of_row(id, name, dimensions, metric, description, created, submitted, "
+INDEX: Final = (
+    "id, name, dimensions, metric, description, created, submitted, "
     "last_mutation, last_submitted, last_processed, "
-    "generation, slots, dead, inserted, clock, properties)",
-    "metadata_indexes": "of_row(seq, index_id, property_name, index_type, live, gone)",
+    "generation, slots, dead, inserted, clock, properties"
+)
+"""The columns of an index that its checksum covers."""
+METADATA_INDEX: Final = "seq, index_id, property_name, index_type, live, gone"
+"""Those of a metadata index."""
+CHECKSUMS: Final = {
+    "indexes": f"of_row({INDEX})",
+    "metadata_indexes": f"of_row({METADATA_INDEX})",
     "mutations": "of_row(seq, index_id, mutation_id, kind, submitted, processed, visible)",
     "mutation_rows": "of_row(seq, position, id, namespace, metadata, of_values(data))",
     "vectors": "placed(of_row(index_id, id, seq, processed, namespace, metadata, checksum), "

@@ -121,7 +121,7 @@ class Scrub:
 
     def _slice(self, index_id: int, start: int) -> int | None:
         with self._database.reading() as tx:
-            index = next((i for i in catalog.unverified(tx) if i.id == index_id), None)
+            index = next((i for i, _ in catalog.unverified(tx) if i.id == index_id), None)
             if index is None:
                 self._watched.pop(index_id, None)
                 return None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from sqlite3 import Connection
 from typing import Any, Final, TypeVar
 
@@ -224,24 +225,28 @@ class Service:
             namespace=namespace,
         )
 
-        def prepare(tx: Connection, index: Index, now: float) -> querying.PreparedQuery:
+        def read(
+            tx: Connection, index: Index, now: float, *, at_once: bool
+        ) -> querying.PreparedQuery | QueryResult:
             self._scrub.watch(tx, index)
-            return querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
+            prepared = querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
+            if not (at_once or prepared.is_short):
+                return prepared
+            return querying.answer_now(tx, prepared, querying.run(prepared))
 
-        for _ in range(_UNLOCKED_SEARCHES):
-            prepared = self._read(name, prepare)
+        attempts = 0
+        while True:
+            # If writers keep changing what is found, search within the transaction.
+            at_once = attempts == _UNLOCKED_SEARCHES
+            prepared = self._read(name, partial(read, at_once=at_once))
+            if isinstance(prepared, QueryResult):
+                return prepared
             found = querying.run(prepared)
             with self._database.reading() as tx:
                 result = querying.answer(tx, prepared, found)
             if result is not None:
                 return result
-
-        # Writers keep changing what is found, so search within the transaction.
-        def read(tx: Connection, index: Index, now: float) -> QueryResult:
-            prepared = prepare(tx, index, now)
-            return querying.answer_now(tx, prepared, querying.run(prepared))
-
-        return self._read(name, read)
+            attempts += 1
 
     def query_many(
         self,

@@ -7,8 +7,10 @@ adds what was written since: slots are only appended, and dead ones are masked.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from sqlite3 import Connection
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,9 @@ from vectorize_core.local.row_types import CODES
 from vectorize_core.local.storage import Database
 from vectorize_core.local.value_store import Matrix, ValueStores
 
+_MASKS_KEPT: Final = 4
+"""Each takes a byte for every slot."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
@@ -41,6 +46,16 @@ class Snapshot:
     norms: Norms
     columns: Columns
     codes: IndexCodes
+    masks: dict[object, NDArray[np.bool_]] = field(default_factory=dict)
+    """What the latest filters let pass, the last one last. Used only in read transactions."""
+
+    def mask(self, key: object, make: Callable[[], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """The slots that a filter lets pass, made unless it is one of the latest ones."""
+        found = self.masks.pop(key, None)
+        self.masks[key] = found = make() if found is None else found
+        if len(self.masks) > _MASKS_KEPT:
+            del self.masks[next(iter(self.masks))]
+        return found
 
 
 class Snapshots:
@@ -123,4 +138,4 @@ class Snapshots:
             if index.dead > before:
                 fresh[vectors.dead_slots(tx, index, before)] = False
             live = fresh
-        return replace(known, index=index, matrix=matrix, live=live)
+        return replace(known, index=index, matrix=matrix, live=live, masks={})

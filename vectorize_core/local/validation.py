@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from vectorize_core.models import (
     INDEX_TYPES,
     METRICS,
     PRESETS,
+    RETURN_METADATA,
     IndexConfig,
     IndexType,
     MetadataIndex,
@@ -153,7 +154,7 @@ def query(
         raise faults.unparsable_body("returnValues", "expected a boolean")
     if isinstance(return_metadata, bool):
         raise faults.boolean_for_metadata()
-    if return_metadata not in get_args(ReturnMetadata):
+    if return_metadata not in RETURN_METADATA:
         raise faults.unparsable_body("returnMetadata", "expected one of none, indexed, all")
     return QueryRequest(
         None if vector is None else _query_values(vector),

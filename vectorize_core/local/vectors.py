@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import count
 from sqlite3 import Connection
 from typing import Any, Final, Literal, NamedTuple
@@ -26,9 +27,14 @@ Kind = Literal["insert", "upsert", "delete", "metadata-index"]
 
 _IDS_AT_ONCE: Final = 500
 """SQLite before 3.32 takes at most 999 parameters."""
+_ROUNDED: Final = 8
+"""Rows are asked for in multiples of so many."""
 _ROW: Final = (
     "key, index_id, id, position, seq, processed, namespace, metadata, checksum, row_checksum"
 )
+
+_time_text: Final = lru_cache(256, typed=True)(str)
+"""A time as text; all vectors of a mutation have the same."""
 
 
 class Record(NamedTuple):
@@ -71,7 +77,8 @@ class VectorRow(NamedTuple):
         """The ``row_checksum`` that the row should have."""
         # `checksums.content` of `columns`, but faster: this is done for each row that is read.
         key, index_id, name, position, seq, processed, namespace, metadata, checksum, _ = self
-        content = f"{index_id}\0{name}\0{seq}\0{processed}\0{namespace}\0{metadata}\0{checksum}"
+        time = _time_text(processed)
+        content = f"{index_id}\0{name}\0{seq}\0{time}\0{namespace}\0{metadata}\0{checksum}"
         crc = zlib.crc32(content.encode("utf-8", "surrogateescape"))
         return checksums.placed(crc, key, position)
 
@@ -228,14 +235,17 @@ def every(tx: Connection) -> Iterator[VectorRow]:
 def in_slots(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, VectorRow]:
     """The rows of the vectors in some slots, by slot; dead slots have none."""
     found: dict[int, VectorRow] = {}
+    first = key(index.id, 0)
     for start in range(0, len(slots), _IDS_AT_ONCE):
-        some = [key(index.id, n) for n in slots[start : start + _IDS_AT_ONCE]]
-        marks = ",".join("?" * len(some))
+        some = [first + n for n in slots[start : start + _IDS_AT_ONCE]]
+        # Keys that are given twice make the statements few, which SQLite then need not parse.
+        some += some[-1:] * (-len(some) % _ROUNDED)
         rows = tx.execute(
-            f"SELECT {_ROW} FROM vectors WHERE key IN ({marks})",  # noqa: S608
+            f"SELECT {_ROW} FROM vectors WHERE key IN ({','.join('?' * len(some))})",  # noqa: S608
             some,
         )
-        found.update((slot(row[0]), VectorRow(*row).verified()) for row in rows)
+        for row in map(VectorRow._make, rows):
+            found[row.key - first] = row.verified()
     return found
 
 

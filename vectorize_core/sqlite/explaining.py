@@ -29,12 +29,12 @@ def explained(what: str, path: str | None) -> Iterator[None]:
     ``what`` is what is kept in the file ``path`` (None: in memory), such as "the embedded
     Vectorize".
     """
-    place = "memory" if path is None else os.path.dirname(path)
     try:
-        with paths.explained(what, place):
-            yield
+        yield
+    except OSError as error:
+        raise paths.storage_error(error, what, _place(path)) from error
     except sqlite3.Error as error:
-        raise _in_words(error, what, place, path) from error
+        raise _in_words(error, what, _place(path), path) from error
 
 
 def code_of(error: BaseException) -> int:
@@ -67,6 +67,10 @@ def locked(what: str, place: str) -> StorageError:
         f"for {LOCK_TIMEOUT:g} s. This call has written nothing. Let that process finish, or find "
         f"and end it (lsof {place}/*.sqlite3), then call again"
     )
+
+
+def _place(path: str | None) -> str:
+    return "memory" if path is None else os.path.dirname(path)
 
 
 def _in_words(error: sqlite3.Error, what: str, place: str, path: str | None) -> StorageError:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from vectorize_core.errors import StorageError
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Device and inode of a file and of its directory.
 
     While a file is open its inode is not given to another one. Windows lets no file that is open

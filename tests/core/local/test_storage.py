@@ -294,6 +294,8 @@ def between_search_and_fetch(monkeypatch, change, *, times):
         return hits
 
     monkeypatch.setattr(querying, "run", run)
+    # So that no search is so short that it ends within the transaction.
+    monkeypatch.setattr(querying, "_SHORT", 0)
     return searches
 
 
