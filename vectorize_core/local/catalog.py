@@ -316,10 +316,9 @@ def unverified(
 @lru_cache(_ROWS_KEPT, typed=True)
 def _index(*row: Any) -> tuple[Index, bool]:
     """The index of a row, and whether the row has its checksum: the same for the same row."""
-    *columns, checksum = row
-    generation, slots, dead, inserted, clock, properties = columns[10:]
-    counts = generation, slots, dead, inserted, properties
-    return Index(*columns[:7], *counts, clock), checksums.of_row(*columns) == checksum
+    *columns, clock, properties, checksum = row
+    index = Index(*(*columns[:7], *columns[10:], properties, clock))
+    return index, checksums.of_row(*row[:-1]) == checksum
 
 
 def _select(tx: Connection, clause: str, *parameters: Any) -> list[Index]:

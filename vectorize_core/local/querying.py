@@ -24,7 +24,6 @@ from vectorize_core.local.validation import QueryRequest
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import Match, QueryResult, Values
 
-
 _SHORT: Final = 1 << 20
 """Numbers that are read sooner than SQLite is asked again."""
 
