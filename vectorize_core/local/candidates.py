@@ -14,21 +14,21 @@ from vectorize_core.local.value_store import Slots
 Mask = NDArray[np.bool_]
 
 _SAMPLED_FROM: Final = 20_000
-_SAMPLE: Final = 2_048
-_TOO_MANY: Final = 1 / 3
+_PIECE: Final = 128
+"""Rows of each piece of a sample."""
+_TOO_MANY: Final = 0.25
 """If so many of the sample are candidates, as where all rows are alike, keys tell too little."""
 
 
 def are_few(ranking: Ranking, k: int) -> bool:
     """Whether a sample of the rows has so few candidates that a pass over all will help."""
-    count = ranking.matrix.count
-    if count < _SAMPLED_FROM:
+    matrix = ranking.matrix
+    if matrix.count < _SAMPLED_FROM:
         return True
-    start, block = next(ranking.matrix.blocks(_SAMPLE, count // 2))
-    keys, part = np.empty(len(block), np.float32), slice(start, start + len(block))
-    with np.errstate(all="ignore"):
-        ranking.score(block, part, keys)
-    return k >= len(keys) or len(_near(ranking, keys, k, part)) < _TOO_MANY * len(keys)
+    starts = np.linspace(0, matrix.count - _PIECE, 6 + k // 10).astype(np.int64)
+    sample = (starts[:, np.newaxis] + np.arange(_PIECE)).ravel()
+    few = len(among(ranking, k, sample)) < _TOO_MANY * len(sample)
+    return few or k > _TOO_MANY * len(sample)
 
 
 def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Slots:
