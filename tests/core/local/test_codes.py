@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.local.coded import codes_of, norms_of, store_of
+from tests.core.local.coded import codes_of, norms_of, small_is_large, store_of
 from tests.nightly import examples
-from vectorize_core.local import candidates, codes
+from vectorize_core import scoring
+from vectorize_core.local import candidates, codes, exact_search
 from vectorize_core.local.code_ranking import CodeRanking
 from vectorize_core.local.int8_products import products
 from vectorize_core.local.value_store import Rows
@@ -93,6 +94,29 @@ def test_the_interval_of_a_row_contains_its_score(
     # All but rows whose length float32 cannot compute are known.
     assert (known == ~np.isnan(block["length"])).all()
     assert codes.covers(block, rows).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(problem=problems(), k=st.sampled_from([1, 5, 30]), part=st.sampled_from([0.2, 0.6, None]))
+@examples(60)
+def test_the_answer_is_that_of_scoring_every_row(
+    metric: Metric, problem: tuple[Rows, Rows], k: int, part: float | None
+) -> None:
+    rows, query = problem
+    mask = None if part is None else np.random.default_rng(len(rows[0])).random(60) < part
+    expected, scores = scoring.nearest(metric, rows, query, k, mask)
+    with small_is_large():
+        found = exact_search.nearest(
+            metric,
+            store_of(rows, 16),
+            norms_of(metric, rows.shape[1]),
+            codes_of(metric, rows, 16),
+            query,
+            k,
+            mask,
+        )
+    assert found.slots.tolist() == expected.tolist()
+    assert found.scores.tolist() == scores.tolist()
 
 
 @pytest.mark.parametrize("dimensions", [1, 16, 384, 1_536])
