@@ -16,9 +16,12 @@ from benchmarks.engine.peers.peer import Peer
 from benchmarks.engine.peers.sqlite_vec import SqliteVec
 from benchmarks.engine.results import Results, Timing
 from benchmarks.engine.rounds import Rounds
+from benchmarks.vectors import Rows
 
 OURS = "ours"
-_K, _JUDGED, _REPLACED = 10, 20, 5
+_K, _JUDGED, _REPLACED = 10, 50, 5
+_JUDGING = 5.0
+"""Seconds for which recall is looked at, of each contender."""
 Ask = Callable[[Any, int, dict[str, Any] | None], Sequence[str]]
 
 
@@ -73,7 +76,7 @@ def _queries(
     turns, asked, some = Rounds(title), turning(corpus.queries), corpus.queries[:_JUDGED]
     best = nearest(corpus.rows, some, _K, wanted)
     for name, ask in contenders.items():
-        recall = _recall([ask(query, _K, wanted) for query in some], best)
+        recall = _recall(_found(ask, some, wanted), best)
         turns.add(name, partial(_ask_next, ask, asked, wanted), recall)
     turns.run(rounds)
     return turns.timings()
@@ -83,9 +86,21 @@ def _ask_next(ask: Ask, asked: Iterator[Any], wanted: dict[str, Any] | None) -> 
     ask(next(asked), _K, wanted)
 
 
+def _found(ask: Ask, queries: Rows, wanted: dict[str, Any] | None) -> list[Sequence[str]]:
+    """What the first queries find; of all, unless that takes too long."""
+    found: list[Sequence[str]] = []
+    until = time.perf_counter() + _JUDGING
+    for query in queries:
+        found.append(ask(query, _K, wanted))
+        if time.perf_counter() > until:
+            break
+    return found
+
+
 def _recall(found: Sequence[Sequence[str]], best: Sequence[set[str]]) -> float:
-    hits = sum(len(them & set(names)) for names, them in zip(found, best, strict=True))
-    return hits / max(1, sum(map(len, best)))
+    pairs = list(zip(found, best, strict=False))
+    hits = sum(len(them & set(names)) for names, them in pairs)
+    return hits / max(1, sum(len(them) for _, them in pairs))
 
 
 def judge(results: Results) -> None:
