@@ -6,9 +6,10 @@ clock decides, so that nothing has to be done when such a time comes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from sqlite3 import Connection
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ from vectorize_core.models import (
     Metric,
 )
 
+_CHANGING: Final = ("submitted", "generation", "slots", "dead", "inserted", "clock")
+_LAST: Final = ("last_mutation", "last_submitted", "last_processed")
 _LATEST: Final = 253_402_300_799.0
 """The last second that a datetime can be."""
 _JITTER: Final = 1.0
@@ -83,13 +86,12 @@ class Index:
             inserted=self.inserted + put - replaced,
         )
 
-    def save(self, tx: Connection) -> None:
-        """Store what `after` has changed."""
-        tx.execute(
-            "UPDATE indexes SET generation = ?, slots = ?, dead = ?, inserted = ? WHERE id = ?",
-            (self.generation, self.slots, self.dead, self.inserted, self.id),
-        )
-        seal(tx, "indexes", self.id)
+    def save(self, tx: Connection, last: tuple[str, float, float] | None = None) -> None:
+        """Store what `after` and `noted` have changed, and the ``last`` mutation: id and times."""
+        changes = {name: getattr(self, name) for name in _CHANGING}
+        if last is not None:
+            changes |= zip(_LAST, last, strict=True)
+        tx.execute(_update(tuple(changes)), {**changes, "id": self.id})
 
     def now(self, clock: float) -> float:
         """The index's own time: the clock's, but that it never goes back.
@@ -104,15 +106,9 @@ class Index:
         """Whether the clock has been set back, so that `now` stands still until it is noted."""
         return clock < (self.submitted if self.clock is None else self.clock) - _JITTER
 
-    def note(self, tx: Connection, clock: float) -> Index:
-        """Note what the clock says now, when it is `now` by the index's own time."""
-        submitted = self.now(clock)
-        tx.execute(
-            "UPDATE indexes SET submitted = ?, clock = ? WHERE id = ?",
-            (submitted, clock, self.id),
-        )
-        seal(tx, "indexes", self.id)
-        return replace(self, submitted=submitted, clock=clock)
+    def noted(self, clock: float) -> Index:
+        """The index after a mutation now, when the clock says that it is `now`."""
+        return replace(self, submitted=self.now(clock), clock=clock)
 
     def details(self) -> IndexDetails:
         """The index in the form that the API returns."""
@@ -246,10 +242,7 @@ def restore(tx: Connection, index: Index) -> None:
             "last_processed = NULL WHERE id = ?",
             (index.id,),
         )
-    tx.execute(
-        "UPDATE indexes SET created = ?, submitted = ?, clock = ? WHERE id = ?",
-        (index.created, index.submitted, index.clock, index.id),
-    )
+    tx.execute("UPDATE indexes SET created = ? WHERE id = ?", (index.created, index.id))
     index.save(tx)
 
 
@@ -353,6 +346,15 @@ def _metadata_index(*row: Any) -> tuple[LiveMetadataIndex, float | None, bool]:
     seq, _, property_name, index_type, live, gone, checksum = row
     intact = checksums.of_row(*row[:-1]) == checksum
     return LiveMetadataIndex(seq, property_name, index_type, live), gone, intact
+
+
+@cache
+def _update(names: tuple[str, ...]) -> str:
+    """The statement that stores columns of an index, and seals the row."""
+    settings = ", ".join(f"{name} = :{name}" for name in names)
+    # A statement sees columns as they were before it, so the checksum is of the parameters.
+    checksum = re.sub(rf"\b({'|'.join(names)})\b", r":\1", CHECKSUMS["indexes"])
+    return f"UPDATE indexes SET {settings}, row_checksum = {checksum} WHERE id = :id"  # noqa: S608
 
 
 def seal(tx: Connection, table: str, row: int) -> None:

@@ -13,7 +13,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from vectorize_core.behavior import Behavior
-from vectorize_core.local import catalog, vectors
+from vectorize_core.local import schema, vectors
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import damaged
 from vectorize_core.local.schema import CHECKSUMS
@@ -57,16 +57,17 @@ def submit(
     processed = max(now + behavior.process_delay, earlier[0] or 0.0)
     visible = max(processed + behavior.propagate_delay, earlier[1] or 0.0)
     mutation_id = str(uuid.uuid4())
-    seq = tx.execute(
-        "INSERT INTO mutations (index_id, mutation_id, kind, submitted, processed, visible) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (index.id, mutation_id, kind, now, processed, visible),
-    ).lastrowid
-    assert seq is not None
+    # A transaction submits one mutation, so the number of its commit is unique, and in order.
+    seq = schema.commits(tx) + 1
     if visible <= now:
         index = vectors.apply(tx, value_stores, index, kind, records, seq=seq, processed=processed)
-        _retire(tx, seq)
+        index.save(tx, (mutation_id, now, processed))
     else:
+        index.save(tx)
+        tx.execute(
+            "INSERT INTO mutations VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+            (seq, index.id, mutation_id, kind, now, processed, visible),
+        )
         tx.executemany(
             "INSERT INTO mutation_rows VALUES (?, ?, ?, ?, ?, ?, 0)",
             ((seq, position, *record) for position, record in enumerate(records)),
@@ -86,7 +87,7 @@ def any_due(tx: Connection, index: Index, now: float) -> bool:
 
 def apply_due(tx: Connection, value_stores: ValueStores, index: Index, now: float) -> Index:
     """Apply the mutations that are to be visible by now. Returns the changed index."""
-    for seq, kind, processed in _due(tx, index, now):
+    for seq, kind, mutation_id, submitted, processed in _due(tx, index, now):
         rows = tx.execute(
             "SELECT id, namespace, metadata, data, "  # noqa: S608
             f"row_checksum = {CHECKSUMS['mutation_rows']} "
@@ -98,7 +99,8 @@ def apply_due(tx: Connection, value_stores: ValueStores, index: Index, now: floa
                 raise damaged(f"a write of id {row[0]!r} that is not visible yet is")
         records = [vectors.Record(*row[:-1]) for row in rows]
         index = vectors.apply(tx, value_stores, index, kind, records, seq=seq, processed=processed)
-        _retire(tx, seq)
+        index.save(tx, (mutation_id, submitted, processed))
+        tx.execute("DELETE FROM mutations WHERE seq = ?", (seq,))
     return index
 
 
@@ -127,24 +129,13 @@ def progress(tx: Connection, index: Index, now: float) -> Progress:
     return Progress(mutation_id, submitted, processed, index.count + unseen)
 
 
-def _due(tx: Connection, index: Index, now: float) -> list[tuple[int, Any, float]]:
+def _due(tx: Connection, index: Index, now: float) -> list[tuple[int, Any, str, float, float]]:
     due = tx.execute(
-        f"SELECT seq, kind, processed, row_checksum = {CHECKSUMS['mutations']} "  # noqa: S608
+        "SELECT seq, kind, mutation_id, submitted, processed, "  # noqa: S608
+        f"row_checksum = {CHECKSUMS['mutations']} "
         "FROM mutations WHERE index_id = ? AND visible <= ? ORDER BY seq",
         (index.id, now),
     ).fetchall()
     if not all(row[-1] for row in due):
         raise damaged(f"a mutation of the index {index.name!r} that is not visible yet is")
     return [row[:-1] for row in due]
-
-
-def _retire(tx: Connection, seq: int) -> None:
-    tx.execute(
-        "UPDATE indexes SET (last_mutation, last_submitted, last_processed) = "
-        "(SELECT mutation_id, submitted, processed FROM mutations WHERE seq = :seq) "
-        "WHERE id = (SELECT index_id FROM mutations WHERE seq = :seq)",
-        {"seq": seq},
-    )
-    (index_id,) = tx.execute("SELECT index_id FROM mutations WHERE seq = ?", (seq,)).fetchone()
-    catalog.seal(tx, "indexes", index_id)
-    tx.execute("DELETE FROM mutations WHERE seq = ?", (seq,))

@@ -13,6 +13,7 @@ from vectorize_core.local import (
     compaction,
     comparing,
     flipped_bits,
+    schema,
     unsynced,
     vectors,
 )
@@ -87,6 +88,7 @@ def repair(tx: Connection, value_stores: ValueStores) -> Repair:
         for row in damaged_rows(tx, table):
             done.findings.append(_remove(tx, table, row))
     _remove_orphans(tx, done)
+    schema.outnumber(tx)
     if damaged := damaged_rows(tx, "unsynced_values"):
         # The files have what the log had: they were compared.
         unsynced.sync(tx, value_stores)

@@ -108,7 +108,7 @@ CREATE TABLE indexes (
 );
 CREATE TABLE deleted_indexes (name TEXT PRIMARY KEY);
 CREATE TABLE mutations (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
     mutation_id TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -212,7 +212,7 @@ def token(connection: sqlite3.Connection) -> str:
 
 
 def commits(connection: sqlite3.Connection) -> int:
-    """How many transactions have changed this database."""
+    """How many transactions have changed this database. A mutation is known by that number."""
     (count,) = connection.execute("SELECT commits FROM storage").fetchone()
     return int(count)
 
@@ -221,6 +221,15 @@ def count_commit(tx: sqlite3.Connection) -> int:
     """Count the commit that is to follow; the new number."""
     tx.execute("UPDATE storage SET commits = commits + 1")
     return commits(tx)
+
+
+def outnumber(tx: sqlite3.Connection) -> None:
+    """Let no commit to come have the number of a mutation that there was."""
+    (last,) = tx.execute(
+        "SELECT max(seq) FROM (SELECT seq FROM vectors UNION ALL "
+        "SELECT seq FROM metadata_indexes UNION ALL SELECT seq FROM mutations)"
+    ).fetchone()
+    tx.execute("UPDATE storage SET commits = max(commits, ?)", (last or 0,))
 
 
 @cache
@@ -257,6 +266,7 @@ def _upgrade(connection: sqlite3.Connection, version: int, value_stores: ValueSt
             _execute(connection, _UNSYNCED)
             if version < 3:
                 _give_checksums(connection, version, value_stores)
+            outnumber(connection)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 

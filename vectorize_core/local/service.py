@@ -414,7 +414,7 @@ class Service:
         return mutations.submit(
             tx,
             self._database.value_stores,
-            index.note(tx, self._clock()),
+            index.noted(self._clock()),
             kind,
             records,
             now=now,
@@ -459,7 +459,8 @@ class Service:
             clock = self._clock()
             now = index.now(clock)
             if index.lags(clock):
-                index = index.note(tx, clock)
+                index = index.noted(clock)
+                index.save(tx)
             yield tx, mutations.apply_due(tx, self._database.value_stores, index, now), now
 
     def _check_made(self, name: str) -> None:

@@ -122,7 +122,7 @@ def apply(
     seq: int,
     processed: float,
 ) -> Index:
-    """Carry out a mutation, in the order of its records. Returns the changed index."""
+    """Carry out a mutation, in the order of its records. Returns the changed index, not saved."""
     if kind == "metadata-index":
         return index
     # If an id occurs twice, an insert keeps the first and an upsert the last, in the first's place.
@@ -170,7 +170,6 @@ def apply(
         for n, record in enumerate(fresh, index.slots)
     ]
     put(tx, ((*row[:-1], row.own_checksum()) for row in put_rows))
-    changed.save(tx)
     return changed
 
 
