@@ -30,7 +30,7 @@ def test_a_killed_writer_leaves_nothing_half_done(tmp_path):
     said, _ = process.communicate()
     assert process.returncode == 0, f"seed {seed}"
     counts = json.loads(said)
-    assert counts["acknowledged"] > ROUNDS
+    assert counts["acknowledged"] > ROUNDS / 4
     # A kill that never hits a write would show nothing.
     assert sum(counts["killed in"].values()) > ROUNDS / 4
 
