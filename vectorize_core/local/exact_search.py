@@ -29,7 +29,7 @@ from vectorize_core.models import Metric, Values
 
 _CODED_FROM: Final = 1_500_000
 """From so many numbers on, reading their codes saves more than it costs."""
-_FEW: Final = 300
+_FEW: Final = 20
 """So many rows are scored by themselves at once; of more, float32 finds the candidates first."""
 _GATHER_BELOW: Final = 0.3
 """If a smaller fraction of rows passes the mask, gathering them is faster than scoring all."""
