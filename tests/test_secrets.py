@@ -841,7 +841,7 @@ def test_no_log_and_no_event_shows_one(
         with pytest.raises(AuthenticationError):
             finish(call, work(server.base_url, KEY))
     names = {record.name.partition(".")[0] for record in caplog.records}
-    assert {"httpcore", "httpx", "vectorize_core"} <= names
+    assert {"httpcore", "vectorize_core"} <= names
     assert ("asyncio" in names) is (call is async_call)
     texts = [f"{r.getMessage()} {r.args!r} {vars(r)!r}" for r in caplog.records]
     texts += [shown(event) + shown(event.as_dict()) for event in events]

@@ -234,6 +234,10 @@ def decode(
     as far as it is understood, for who asks for names only.
     """
     stored = dict(metadata) if isinstance(metadata, Mapping) else {}
+    if stored.get(EXTRA) == _NOTHING_MORE:
+        # Most are like that.
+        text = _as_text(stored.pop(DEFAULT_TEXT_KEY, None))
+        return Record(vector_id, text, _own(stored), read_ref=_text(stored.get(REF)))
     extra = _read_extra(vector_id, stored.get(EXTRA), any_version=any_version)
     if extra is None:
         has_text = isinstance(stored.get(text_key), str)
@@ -241,7 +245,7 @@ def decode(
     named = extra.get("t", DEFAULT_TEXT_KEY)
     text_key = named if isinstance(named, str) and not named.startswith(EXTRA) else text_key
     text = _as_text(stored.pop(text_key, None))
-    values = {key: value for key, value in stored.items() if not key.startswith(EXTRA)}
+    values = _own(stored)
     hints = extra.get("y")
     for key, hint in hints.items() if isinstance(hints, dict) else ():
         if key in values:
@@ -367,6 +371,11 @@ def noted_properties(description: str) -> frozenset[str]:
 @lru_cache(maxsize=4_096)
 def _storable(key: str) -> bool:
     return storable_key(key) and not jsontext.has_lone_surrogate(key) and not key.startswith(EXTRA)
+
+
+def _own(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's metadata among that of a vector."""
+    return {key: value for key, value in stored.items() if not key.startswith(EXTRA)}
 
 
 def _text(value: Any) -> str | None:

@@ -84,9 +84,11 @@ class TextReading:
         is then read again.
         """
         records = await self._fill(io, vectors)
+        if self.texts is None:
+            return list(records)
         pairs = list(zip(vectors, records, strict=True))
         lost = [vector.id for vector, record in pairs if self._lacks(vector.id, record)]
-        if self.texts is None or not lost:
+        if not lost:
             return list(records)
         now = list((await get_many(io, self.state, lost)).values())
         again = dict(zip((v.id for v in now), await self._fill(io, now), strict=True))
@@ -94,10 +96,12 @@ class TextReading:
 
     async def _fill(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
         records = [self.reader.read(vector) for vector in vectors]
+        if self.texts is None:
+            return records
         names = [self._name(v.id, record) for v, record in zip(vectors, records, strict=True)]
         plain = {v.id: v.namespace for v, name in zip(vectors, names, strict=True) if v.id == name}
         wanted = [n for n in dict.fromkeys(names) if n is not None and n not in plain]
-        if self.texts is None or not (wanted or plain):
+        if not (wanted or plain):
             return records
         index, found = self.state.name, dict[str, str]()
         if wanted:

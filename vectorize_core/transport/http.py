@@ -227,12 +227,11 @@ class HttpExecutor:
 
     def _clean_head(self, response: httpx.Response) -> None:
         """Take the secret out of a head that repeats it, and a password out of a redirect."""
-        reason = response.extensions.get("reason_phrase", b"")
-        if self._secrets.without_secrets(reason) != reason:
-            response.extensions["reason_phrase"] = self._secrets.without_secrets(reason)
-        harmless = self._secrets.headers_without_secrets(response.headers.raw)
+        reason, headers = response.extensions.get("reason_phrase", b""), response.headers.raw
+        harmless = self._secrets.headers_without_secrets([(b"", reason), *headers])
         if harmless is not None:
-            response.headers = httpx.Headers(harmless)
+            response.extensions["reason_phrase"] = harmless[0][1]
+            response.headers = httpx.Headers(harmless[1:])
         if response.has_redirect_location:
             response.headers["Location"] = shown_address(response.headers["Location"])
 
@@ -248,7 +247,9 @@ class HttpExecutor:
         for message in messages:
             logger.warning("%s: %s", op, self._secrets.text_without_secrets(str(message)))
         try:
-            return Answer(op.read(result), response.headers, response.status_code)
+            # As a dict, since those of httpx take a while to look each one up.
+            headers = dict(response.headers.items())
+            return Answer(op.read(result), headers, response.status_code)
         except UnexpectedAnswerError as error:
             raise UnexpectedAnswerError(
                 f"{op}: the answer is not what the API documents: {error}"

@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx
 
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.transport.direct_client import AsyncDirectClient, DirectClient
 from vectorize_core.transport.executor import Use
 from vectorize_core.transport.http_pool import AsyncPool, Pool
 from vectorize_core.transport.network import Proxy, check_injected, find_proxy, tls_context
@@ -22,7 +22,6 @@ from vectorize_core.transport.workers import in_thread, is_shutting_down
 
 MOST_LOOPS: Final = 16
 """Event loops whose clients are kept. What is not in use in others is closed."""
-_HEADERS: Final = {"User-Agent": "vectorize-stores"}
 
 
 class HttpClients:
@@ -128,7 +127,7 @@ class HttpClients:
     async def _open(self, known: LoopClient) -> None:
         loop = asyncio.get_running_loop()
         if self._async_transport is not None:
-            client = _async_client(self._async_transport)
+            client = AsyncDirectClient(self._async_transport)
         else:
             client = await in_thread(self._new_async_client)
         known.client = client
@@ -151,16 +150,16 @@ class HttpClients:
         transport = self._transport
         if transport is None:
             transport = Pool(**self._network())
-        return httpx.Client(transport=transport, headers=_HEADERS, cookies=_no_cookies())
+        return DirectClient(transport)
 
-    def _new_async_client(self) -> httpx.AsyncClient:
+    def _new_async_client(self) -> AsyncDirectClient:
         """In a thread, since it reads files: certificates, and modules httpx loads on first use."""
         # It comes with httpx; only async calls need it here.
         import anyio.streams.tls  # noqa: PLC0415
 
         if not is_shutting_down():
             anyio.run(anyio.sleep, 0)
-        return _async_client(AsyncPool(**self._network()))
+        return AsyncDirectClient(AsyncPool(**self._network()))
 
     def _network(self) -> dict[str, Any]:
         """The options of httpx's transports for the way to the server."""
@@ -290,15 +289,6 @@ class LoopClient:
                 await self.opening
         if self.closing is not None:
             await self.closing.aclose()
-
-
-def _async_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=transport, headers=_HEADERS, cookies=_no_cookies())
-
-
-def _no_cookies() -> CookieJar:
-    """A jar that keeps none: the API needs none, and a server could fill it without end."""
-    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _needs_both(given: str, needed: str) -> ConfigurationError:

@@ -12,7 +12,8 @@ _CARRIERS: Final = frozenset(
 )
 """Packages that pass on what is sent: as headers, and as bytes."""
 _OUR_STREAMS: Final = frozenset(
-    f"vectorize_core.transport.{name}" for name in ("answer_body", "deadline", "http_pool")
+    f"vectorize_core.transport.{name}"
+    for name in ("answer_body", "deadline", "direct_client", "http_pool")
 )
 """What stands between those, or takes an answer from them, and has the same bytes."""
 

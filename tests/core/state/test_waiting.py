@@ -391,3 +391,19 @@ def test_threads_may_share_what_is_known_of_own_writes() -> None:
         sys.setswitchinterval(interval)
     assert failures == []
     assert len(known._order) <= 1_000
+
+
+@pytest.mark.parametrize("ref", [["a"], {"a": 1}, 7, None])
+def test_a_reference_that_is_no_text_names_no_document(ref: Any) -> None:
+    """Vectors of another make may hold anything where ours hold the reference."""
+    known = OwnWrites()
+    vectors = {
+        "odd": Vector("odd", [1.0], None, {"_vs_ref": ref}),
+        "bare": Vector("bare", [1.0]),
+        "ours": Vector("ours", [1.0], "space", {"_vs_ref": "a"}),
+    }
+    known.accept(known.begin("upsert", vectors), "one", vectors)
+    pending = known.of_documents({"a"}, None)
+    assert pending is not None
+    assert pending.wanted == {"ours"}
+    assert pending.others == {"odd", "bare"}

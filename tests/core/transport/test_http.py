@@ -45,6 +45,8 @@ from vectorize_core.api.operations import (
     Upsert,
 )
 from vectorize_core.models import IndexConfig
+from vectorize_core.transport import http_clients
+from vectorize_core.transport.direct_client import AsyncDirectClient, DirectClient
 from vectorize_core.transport.http import HttpExecutor
 
 NONE = ListIndexes()
@@ -55,18 +57,18 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Client | httpx.AsyncClie
     """The httpx clients that were made, in order."""
     clients: list[httpx.Client | httpx.AsyncClient] = []
 
-    class Client(httpx.Client):
+    class Client(DirectClient):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             clients.append(self)
 
-    class AsyncClient(httpx.AsyncClient):
+    class AsyncClient(AsyncDirectClient):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             clients.append(self)
 
-    monkeypatch.setattr(httpx, "Client", Client)
-    monkeypatch.setattr(httpx, "AsyncClient", AsyncClient)
+    monkeypatch.setattr(http_clients, "DirectClient", Client)
+    monkeypatch.setattr(http_clients, "AsyncDirectClient", AsyncClient)
     return clients
 
 
@@ -228,20 +230,21 @@ def test_event_loops_one_after_the_other_each_have_their_client(made: list[Any])
 def test_after_a_fork_the_child_makes_its_own_clients() -> None:
     program = """
         import asyncio, os
-        import httpx
         from tests.core.helpers import Cloudflare, ok
         from vectorize_core.api.operations import ListIndexes
+        from vectorize_core.transport import http_clients as made_in
 
         made = []
 
         def recorded(kind):
             class Client(kind):
-                def __init__(self, **options):
-                    super().__init__(**options)
+                def __init__(self, transport):
+                    super().__init__(transport)
                     made.append((kind.__name__, os.getpid()))
             return Client
 
-        httpx.Client, httpx.AsyncClient = recorded(httpx.Client), recorded(httpx.AsyncClient)
+        made_in.DirectClient = recorded(made_in.DirectClient)
+        made_in.AsyncDirectClient = recorded(made_in.AsyncDirectClient)
         executor = Cloudflare(ok([])).executor()
         loop = asyncio.new_event_loop()
 
@@ -251,7 +254,7 @@ def test_after_a_fork_the_child_makes_its_own_clients() -> None:
                 loop.run_until_complete(executor.asend(ListIndexes()))
 
         def expected():
-            return [(name, os.getpid()) for name in ("Client", "AsyncClient")]
+            return [(name, os.getpid()) for name in ("DirectClient", "AsyncDirectClient")]
 
         calls()
         before = expected()

@@ -1,0 +1,83 @@
+"""`DirectClient` and `AsyncDirectClient`: httpx's clients without what the API needs nothing of.
+
+httpx spends a third of a search on cookies, redirects, authentication, hooks and settings that may
+differ from request to request. These send what they are given, as it is, over their transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import Any, Final
+
+import httpx
+
+_HEADERS: Final = {"Accept": "*/*", "Connection": "keep-alive", "User-Agent": "vectorize-stores"}
+
+
+class DirectClient(httpx.Client):
+    """For threads."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        super().__init__(transport=transport)
+
+    def build_request(self, **options: Any) -> httpx.Request:  # type: ignore[override]
+        """The request of these options, as httpx's clients would make it."""
+        return _request(**options)
+
+    def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """The answer, of which only the head is read yet; no redirect is followed."""
+        _check_open(self)
+        try:
+            response = self._transport.handle_request(request)
+        except httpx.RequestError as error:
+            error.request = request
+            raise
+        response.request = request
+        return response
+
+
+class AsyncDirectClient(httpx.AsyncClient):
+    """For an event loop."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        super().__init__(transport=transport)
+
+    def build_request(self, **options: Any) -> httpx.Request:  # type: ignore[override]
+        """As of `DirectClient`."""
+        return _request(**options)
+
+    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """As of `DirectClient`."""
+        _check_open(self)
+        try:
+            response = await self._transport.handle_async_request(request)
+        except httpx.RequestError as error:
+            error.request = request
+            raise
+        response.request = request
+        return response
+
+
+def _check_open(client: httpx.Client | httpx.AsyncClient) -> None:
+    if client.is_closed:
+        raise RuntimeError("the client is closed")
+
+
+def _request(
+    *,
+    method: str,
+    url: httpx.URL,
+    params: Any,
+    headers: dict[str, str],
+    timeout: httpx.Timeout,
+    extensions: dict[str, Any],
+    content: bytes | AsyncIterable[bytes],
+) -> httpx.Request:
+    return httpx.Request(
+        method,
+        url,
+        params=params,
+        headers=_HEADERS | headers,
+        content=content,
+        extensions={**extensions, "timeout": timeout.as_dict()},
+    )
