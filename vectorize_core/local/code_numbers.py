@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.local.codes import CodeRows
+from vectorize_core.local.value_store import Slots
 from vectorize_core.models import Metric
 
 Floats = NDArray[np.float32]
@@ -73,3 +74,16 @@ class CodeNumbers:
             else:
                 self.factors[part], self.losses[part] = 2 * scales, 2 * losses
                 self.lengths[part], self.squares[part] = 2 * lengths, lengths * lengths
+
+    def are_of(self, metric: Metric, rows: CodeRows, slots: Slots) -> NDArray[np.bool_]:
+        """Which of ``rows``, in these slots, have these numbers."""
+        own = CodeNumbers.empty(len(rows), metric)
+        own.fill(metric, 0, rows)
+        same = np.ones(len(rows), np.bool_)
+        for now, known in (
+            (own.factors, self.factors),
+            (own.losses, self.losses),
+            (own.lengths, self.lengths),
+        ):
+            same &= (now == known[slots]) | (np.isnan(now) & np.isnan(known[slots]))
+        return same

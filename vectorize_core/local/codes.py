@@ -12,6 +12,7 @@ Codes are derived: a row whose checksum is wrong is made again from its values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -22,7 +23,7 @@ from vectorize_core.local.catalog import Index
 from vectorize_core.local.int8_products import Int8Rows, Products, products
 from vectorize_core.local.norms import lengths_of
 from vectorize_core.local.row_types import CODES
-from vectorize_core.local.value_store import Rows, ValueStores
+from vectorize_core.local.value_store import Matrix, Rows, Slots, ValueStore, ValueStores
 
 CodeRows = NDArray[np.void]
 """Rows of the type `CODES`."""
@@ -34,6 +35,10 @@ _STEP: Final = 2.0**-24
 """The relative error of a rounding to float32."""
 _AT_ONCE: Final = 200_000
 """Numbers that are encoded at once, so that they stay in the processor's cache."""
+_SUMMED_AT_ONCE: Final = 2_048
+"""Rows whose checksums are computed at once, so that they stay there too."""
+_WRITTEN_AT_ONCE: Final = 8_192
+"""Rows that are made again at once."""
 
 
 class QueryCodes(NamedTuple):
@@ -54,19 +59,54 @@ def encoded(rows: Rows, slot: int, multiplied: Products) -> CodeRows:
     for start in range(0, len(rows), height):
         part = slice(start, start + height)
         _encode(rows[part], made[part])
-    made["checksum"] = checksums(made, slot, multiplied)
+    made["checksum"] = checksums(made, np.arange(slot, slot + len(made)), multiplied)
     return made
 
 
 def write(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> None:
     """Write the codes of rows that were written to slots from ``slot`` on.
 
-    Where simsimd is missing nothing is written: whoever has it makes them when first searching.
+    Where simsimd is missing none are: whoever has it makes them when first searching.
     """
     multiplied = products()
+    store = value_stores.store(index.id, index.generation, index.dimensions, CODES)
     if multiplied is not None:
-        store = value_stores.store(index.id, index.generation, index.dimensions, CODES)
         store.write(slot, encoded(rows, slot, multiplied).tobytes(), durable=False)
+    elif store.readable() > slot:
+        # Those of a write that was not committed would pass for codes of these.
+        store.write(slot, bytes(len(rows) * store.row_bytes), durable=False)
+
+
+def made_again(
+    store: ValueStore, slots: Slots, values: Matrix, multiplied: Products
+) -> Iterator[tuple[int, CodeRows]]:
+    """Write the codes of committed ``slots`` again, some at a time.
+
+    Yields the first slot of those that were written, and their rows.
+    """
+    for run in np.split(slots, np.flatnonzero(np.diff(slots) != 1) + 1):
+        for start in range(0, len(run), _WRITTEN_AT_ONCE):
+            some = run[start : start + _WRITTEN_AT_ONCE]
+            rows = encoded(values.take(some), int(some[0]), multiplied)
+            store.restore(int(some[0]), rows.tobytes())
+            yield int(some[0]), rows
+
+
+def make_again(store: ValueStore, slots: Slots, values: Matrix) -> None:
+    """Replace codes that are wrong for good: they do not come back after a loss of power.
+
+    Where simsimd is missing they are only taken away.
+    """
+    multiplied = products()
+    if multiplied is None:
+        for slot in slots.tolist():
+            store.restore(slot, bytes(store.row_bytes))
+    else:
+        for _ in made_again(store, slots, values, multiplied):
+            pass
+    if len(slots):
+        store.will_sync()
+        store.sync()
 
 
 def encoded_query(query: NDArray[np.float64]) -> QueryCodes:
@@ -78,10 +118,17 @@ def encoded_query(query: NDArray[np.float64]) -> QueryCodes:
     return QueryCodes(whole.astype(np.int8), scale, residual * (1 + 1e-9) + scale * 1e-9)
 
 
-def intact(rows: CodeRows, slot: int, multiplied: Products) -> NDArray[np.bool_]:
-    """Which rows, in slots from ``slot`` on, have their checksum. One of zeros never has."""
-    are_intact: NDArray[np.bool_] = rows["checksum"] == checksums(rows, slot, multiplied)
+def intact(rows: CodeRows, slots: Slots, multiplied: Products) -> NDArray[np.bool_]:
+    """Which rows, of these slots, have their checksum. One of zeros never has."""
+    are_intact: NDArray[np.bool_] = rows["checksum"] == checksums(rows, slots, multiplied)
     return are_intact
+
+
+def are_blank(rows: CodeRows) -> NDArray[np.bool_]:
+    """Which rows were never written, or taken by a loss of power: they are all zeros."""
+    flat = np.frombuffer(rows.tobytes(), np.uint8).reshape(len(rows), rows.dtype.itemsize)
+    blank: NDArray[np.bool_] = np.count_nonzero(flat, axis=1) == 0
+    return blank
 
 
 def covers(rows: CodeRows, values: Rows) -> NDArray[np.bool_]:
@@ -97,32 +144,45 @@ def covers(rows: CodeRows, values: Rows) -> NDArray[np.bool_]:
     return covered
 
 
-def checksums(rows: CodeRows, slot: int, multiplied: Products) -> NDArray[np.uint32]:
-    """The checksums that rows should have: of their codes, by a product with fixed weights, of
+def checksums(rows: CodeRows, slots: Slots, multiplied: Products) -> NDArray[np.uint32]:
+    """The checksums that rows should have: of their codes, by products with fixed weights, of
     their numbers, and of their slots."""
-    # Below 2**24, so that float32 holds the product.
-    codes, total = rows["codes"], np.zeros(len(rows), np.uint32)
-    weights = _weights(codes.shape[1])
-    for start in range(0, codes.shape[1], _WEIGHED):
-        part = slice(start, start + _WEIGHED)
-        product = multiplied(weights[part], codes[:, part])
-        total = total * _FACTORS[0] + product.astype(np.int32).view(np.uint32)
+    total = np.empty(len(rows), np.uint32)
+    for start in range(0, len(rows), _SUMMED_AT_ONCE):
+        part = slice(start, start + _SUMMED_AT_ONCE)
+        total[part] = _sums(rows["codes"][part], multiplied)
     total *= _FACTORS[0]
     for factor, name in zip(_FACTORS[1:], ("scale", "residual", "length"), strict=False):
         total += rows[name].copy().view(np.uint32) * factor
-    total += (np.arange(slot + 1, slot + len(rows) + 1) % 2**32).astype(np.uint32) * _FACTORS[4]
+    total += ((slots + 1) % 2**32).astype(np.uint32) * _FACTORS[4]
+    return total
+
+
+def _sums(rows: Int8Rows, multiplied: Products) -> NDArray[np.uint32]:
+    """Sums of codes with two weights each, by which any two rows are told apart but for 2**-32."""
+    total = np.zeros(len(rows), np.uint32)
+    for start in range(0, rows.shape[1], _WEIGHED):
+        part = slice(start, start + _WEIGHED)
+        for weights in _weights(rows.shape[1]):
+            product = multiplied(weights[part], rows[:, part])
+            total = total * _FACTORS[0] + product.astype(np.int32).view(np.uint32)
     return total
 
 
 _WEIGHED: Final = 1_024
-"""Codes that are weighed at once."""
+"""Codes that are weighed at once: their products are below 2**24, so that float32 holds them."""
 
 
 @cache
-def _weights(dimensions: int) -> Int8Rows:
-    """Odd numbers from -125 to 127, so that a flipped bit always shows."""
+def _weights(dimensions: int) -> tuple[Int8Rows, Int8Rows]:
+    """Numbers from -126 to 127, of the second ones odd ones only.
+
+    So the difference of one code changes a sum by an odd multiple of itself, and always shows.
+    """
     numbers = np.arange(dimensions, dtype=np.int64)
-    return ((numbers * 73 + numbers // 127 * 29) % 127 * 2 - 125).astype(np.int8)
+    even = (numbers * 101 + numbers // 127 * 43) % 127 * 2 - 126
+    odd = (numbers * 73 + numbers // 127 * 29) % 127 * 2 - 125
+    return even.astype(np.int8), odd.astype(np.int8)
 
 
 def _encode(rows: Rows, made: CodeRows) -> None:

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from vectorize_core.errors import StorageError
-from vectorize_core.local import vectors
+from vectorize_core.local import codes, int8_products, vectors
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.value_store import FLOAT_BYTES, Matrix, ValueStores
+from vectorize_core.local.row_types import CODES
+from vectorize_core.local.value_store import FLOAT_BYTES, Matrix, Rows, Slots, ValueStores
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import Values
 
@@ -26,6 +27,18 @@ class Slice:
     rows: list[VectorRow]
     damaged: list[tuple[VectorRow, Values | None]]
     """Each with its values as they are; None if the file does not reach so far."""
+    values: Rows
+    """Those of the ``rows`` that the file reaches to."""
+
+    def sound(self) -> tuple[Slots, Rows]:
+        """The slots of the vectors that are not damaged, and their values."""
+        damaged = {row.slot for row, _ in self.damaged}
+        kept = [n for n, row in enumerate(self.rows) if row.slot not in damaged]
+        return np.array([self.rows[n].slot for n in kept], np.int64), self.values[kept]
+
+
+NOTHING: Final = Slice([], [], np.empty((0, 0), np.float32))
+"""What is found where nothing can be read."""
 
 
 @dataclass(slots=True)
@@ -35,6 +48,8 @@ class IndexDamage:
     index: Index
     problems: list[str] = field(default_factory=list)
     damaged: list[tuple[VectorRow, Values | None]] = field(default_factory=list)
+    wrong_codes: list[int] = field(default_factory=list)
+    """The slots of vectors with codes that are not theirs. By these nothing is lost."""
 
     def __bool__(self) -> bool:
         return bool(self.problems or self.damaged)
@@ -52,7 +67,7 @@ def compare(tx: Connection, index: Index, matrix: Matrix, start: int, count: int
             damaged.append((row, None))
         elif not (row.holds(values[n]) and row.intact):
             damaged.append((row, values[n]))
-    return Slice(rows, damaged)
+    return Slice(rows, damaged, values)
 
 
 def examine(tx: Connection, value_stores: ValueStores, index: Index) -> IndexDamage:
@@ -63,12 +78,15 @@ def examine(tx: Connection, value_stores: ValueStores, index: Index) -> IndexDam
     if readable < index.slots:
         found.problems.append(f"the file holds {readable} of {index.slots} slots")
     matrix, start, live = store.matrix(readable), 0, list[int]()
+    store = value_stores.unshared(index.id, index.generation, index.dimensions, CODES)
+    coded = store.matrix(min(index.slots, store.readable()))
     while True:
         part = compare(tx, index, matrix, start, max(1, _CHUNK // (index.dimensions * FLOAT_BYTES)))
         if not part.rows:
             break
         live += [row.slot for row in part.rows]
         found.damaged += part.damaged
+        found.wrong_codes += _wrong_codes(coded, part)
         following = part.rows[-1].slot + 1
         if following <= start:
             found.problems.append("SQLite gives its rows out of order")
@@ -84,3 +102,14 @@ def examine(tx: Connection, value_stores: ValueStores, index: Index) -> IndexDam
             f"of {index.slots} slots {len(live)} hold a vector and {len(dead)} are given as dead"
         )
     return found
+
+
+def _wrong_codes(coded: Matrix, part: Slice) -> list[int]:
+    """The slots whose codes are neither theirs nor missing."""
+    slots, values = part.sound()
+    reached = int(np.searchsorted(slots, coded.count))
+    slots, values = slots[:reached], values[:reached]
+    rows = coded.take(slots)
+    right = codes.intact(rows, slots, int8_products.for_checksums()) & codes.covers(rows, values)
+    wrong: list[int] = slots[~(right | codes.are_blank(rows))].tolist()
+    return wrong

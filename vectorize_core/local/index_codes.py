@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,12 +22,17 @@ from vectorize_core.local.codes import CodeRows
 from vectorize_core.local.int8_products import Products, products
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.ranking import GROUP
-from vectorize_core.local.value_store import Matrix, Slots, ValueStore
+from vectorize_core.local.value_store import FileMissingError, Matrix, Rows, Slots, ValueStore
 from vectorize_core.models import Metric
 
 _ROWS_AT_ONCE: Final = 8_192
 _PROGRESS: Final = 5.0
 """Seconds between two lines of progress."""
+_RETRY: Final = 600.0
+"""Seconds after which codes that could not be written are tried again."""
+
+Fill = Callable[[int, CodeRows], None]
+"""Takes rows from a slot on into the numbers."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,18 +48,34 @@ class Coded:
     group_lengths: Floats
     products: Products
 
+    def upto(self, count: int) -> Coded:
+        """Those of the first ``count`` rows."""
+        groups = -(-count // GROUP)
+        return Coded(
+            self.matrix.upto(count),
+            self.numbers.upto(count),
+            self.group_losses[:groups],
+            self.group_lengths[:groups],
+            self.products,
+        )
+
 
 class IndexCodes:
-    """The codes of one generation of an index, for all its snapshots."""
+    """The codes of one generation of an index, for all its snapshots.
 
-    def __init__(self, metric: Metric, store: ValueStore) -> None:
+    Threads may share it: what is known is one object, which is replaced. Without ``writes`` codes
+    are read where they are, and never made.
+    """
+
+    def __init__(self, metric: Metric, store: ValueStore, *, writes: bool = True) -> None:
         self._metric = metric
         self._store = store
-        self._done = 0
+        self._writes = writes
+        self._coded: Coded | None = None
         self._numbers = CodeNumbers.empty(0, metric)
         self._group_losses = self._group_lengths = np.empty(0, np.float32)
-        self._matrix = store.matrix(0)
-        self._is_useless = False
+        self._useless_until = 0.0
+        self._told = ""
         self._lock = threading.Lock()
 
     def of(self, values: Matrix, norms: Norms) -> Coded | None:
@@ -63,85 +84,127 @@ class IndexCodes:
         ``norms`` learn the lengths of new rows, so that they need not read the values for that.
         """
         multiplied = products()
-        if multiplied is None or self._is_useless:
+        if multiplied is None:
             return None
-        if self._done < values.count:
+        coded = self._coded
+        if coded is None or coded.matrix.count < values.count:
             with self._lock:
-                try:
-                    self._extend(values, norms, multiplied)
-                except (OSError, StorageError) as error:
-                    # Such as a directory that is read-only, or a full disk.
-                    self._is_useless = True
-                    _log.info("codes cannot be kept, so searches read all values: %s", error)
-                    return None
-        groups = -(-values.count // GROUP)
-        return Coded(
-            self._matrix.upto(values.count),
-            self._numbers.upto(values.count),
-            self._group_losses[:groups],
-            self._group_lengths[:groups],
-            multiplied,
-        )
+                coded = self._extended(values, norms, multiplied)
+        return None if coded is None else coded.upto(values.count)
 
-    def _extend(self, values: Matrix, norms: Norms, multiplied: Products) -> None:
-        start, count = self._done, values.count
-        if count <= start:
-            return
-        self._complete(values, start, multiplied)
-        numbers = self._numbers
-        if len(numbers.factors) < count:
-            # A copy, because other searches may be reading the old one.
-            room = -(-max(count, count + count // 8) // GROUP) * GROUP
-            numbers = self._numbers.copied(start, room, self._metric)
-        matrix = self._store.matrix(count)
-        blocks = list(matrix.blocks(_ROWS_AT_ONCE, start))
-        wrong: list[Slots] = [np.empty(0, np.int64)] * len(blocks)
-        lengths = np.empty(count - start, np.float32)
+    def wrong(self, slots: Slots, values: Rows) -> Slots:
+        """Those of ``slots``, whose ``values`` are right, for which searches use wrong codes."""
+        coded = self._coded
+        if coded is None:
+            return slots[:0]
+        used = int(np.searchsorted(slots, coded.matrix.count))
+        slots = slots[:used]
+        if self._store.readable() < coded.matrix.count:
+            # Cut off: what is mapped must not be touched.
+            return slots
+        rows = coded.matrix.take(slots)
+        right = codes.intact(rows, slots, coded.products) & codes.covers(rows, values[:used])
+        return slots[~(right & coded.numbers.are_of(self._metric, rows, slots))]
+
+    def _extended(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
+        coded = self._coded
+        if coded is not None and coded.matrix.count >= values.count:
+            return coded
+        if time.monotonic() < self._useless_until:
+            return None
+        try:
+            self._coded = coded = self._read(values, norms, multiplied)
+        except FileMissingError:
+            # Compacted or deleted meanwhile.
+            return None
+        except (OSError, StorageError) as error:
+            # Such as a directory that is read-only, or a full disk.
+            self._useless_until = time.monotonic() + _RETRY
+            if str(error) != self._told:
+                self._told = str(error)
+                _log.info("codes cannot be kept, so searches read all values: %s", error)
+            return None
+        return coded
+
+    def _read(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded:
+        count, known = values.count, 0 if self._coded is None else self._coded.matrix.count
+        numbers = self._room(known, count)
+        lengths = np.empty(count - known, np.float32)
 
         def fill(first: int, rows: CodeRows) -> None:
-            lengths[first - start : first - start + len(rows)] = rows["length"]
-            numbers.fill(self._metric, first, rows)
+            # Those of rows that were known may be in use, and stay.
+            new = rows[max(0, known - first) :]
+            first = max(0, first - known)
+            lengths[first : first + len(new)] = new["length"]
+            numbers.fill(self._metric, known + first, new)
+
+        matrix = self._store.matrix(min(count, self._store.readable()))
+        lost = self._compare(matrix, multiplied, fill)
+        slots = np.concatenate([lost, np.arange(matrix.count, count)])
+        self._make(slots, values, multiplied, fill)
+        norms.learn(known, lengths)
+        matrix, own = self._store.matrix(count), numbers.upto(count)
+        self._group_losses = _greatest(self._group_losses, own.losses, known)
+        self._group_lengths = _greatest(self._group_lengths, own.lengths, known)
+        self._numbers = numbers
+        return Coded(matrix, own, self._group_losses, self._group_lengths, multiplied)
+
+    def _room(self, known: int, count: int) -> CodeNumbers:
+        """The numbers of the rows that are known, with room for ``count``."""
+        if len(self._numbers.factors) >= count:
+            return self._numbers
+        # A copy, because other searches may be reading the old ones.
+        room = -(-max(count, count + count // 8) // GROUP) * GROUP
+        return self._numbers.copied(known, room, self._metric)
+
+    def _compare(self, matrix: Matrix, multiplied: Products, fill: Fill) -> Slots:
+        """Fill in the rows that were not known; those without their checksums are returned."""
+        blocks = list(matrix.blocks(_ROWS_AT_ONCE, self._mapped_as_before(matrix)))
+        lost: list[Slots] = [np.empty(0, np.int64)] * (len(blocks) + 1)
+        damaged = [0] * len(blocks)
 
         def work(number: int) -> None:
             first, rows = blocks[number]
-            wrong[number] = first + np.flatnonzero(~codes.intact(rows, first, multiplied))
+            slots = np.arange(first, first + len(rows))
+            are_wrong = ~codes.intact(rows, slots, multiplied)
+            if are_wrong.any():
+                lost[number] = slots[are_wrong]
+                damaged[number] = int(np.count_nonzero(~codes.are_blank(rows[are_wrong])))
             fill(first, rows)
 
-        read = (count - start) * matrix.row.itemsize
+        read = sum(len(rows) for _, rows in blocks) * matrix.row.itemsize
         workers.share(len(blocks), work, worthwhile=read > workers.WORTHWHILE)
-        lost = np.concatenate(wrong)
-        if len(lost):
-            _log.warning("%d of %d codes were lost and are made again", len(lost), count - start)
-        for run in _runs(lost):
-            rows = codes.encoded(values.take(run), int(run[0]), multiplied)
-            self._store.restore(int(run[0]), rows.tobytes())
-            fill(int(run[0]), rows)
-        norms.learn(start, lengths)
-        begin = start // GROUP
-        groups = np.arange(0, count - begin * GROUP, GROUP)
-        losses, longest = (
-            np.append(old[:begin], np.fmax.reduceat(new[begin * GROUP : count], groups))
-            for old, new in (
-                (self._group_losses, numbers.losses),
-                (self._group_lengths, numbers.lengths),
-            )
-        )
-        self._group_losses, self._group_lengths = losses, longest
-        self._numbers, self._matrix, self._done = numbers, matrix, count
+        if any(damaged):
+            text = "the codes of %d of %d vectors are damaged, and are made again: %s"
+            _log.warning(text, sum(damaged), matrix.count, self._store.place)
+        return np.concatenate(lost)
 
-    def _complete(self, values: Matrix, start: int, multiplied: Products) -> None:
-        """Make the codes that the store does not reach to."""
-        begin = max(start, min(values.count, self._store.readable()))
-        logged = time.monotonic()
-        for first, rows in values.blocks(_ROWS_AT_ONCE, begin):
-            self._store.restore(first, codes.encoded(rows, first, multiplied).tobytes())
+    def _mapped_as_before(self, matrix: Matrix) -> int:
+        """The first row of what is mapped anew, perhaps of another file, and not yet compared."""
+        known = () if self._coded is None else self._coded.matrix.segments
+        for number, segment in enumerate(matrix.segments):
+            if number >= len(known) or segment is not known[number]:
+                return number * matrix.height
+        return matrix.count if self._coded is None else min(matrix.count, self._coded.matrix.count)
+
+    def _make(self, slots: Slots, values: Matrix, multiplied: Products, fill: Fill) -> None:
+        """Make codes that are missing, and say how far that is if it takes long."""
+        if len(slots) and not self._writes:
+            raise StorageError(
+                f"the directory is read-only, and codes of {len(slots)} vectors are missing"
+            )
+        done, logged = 0, time.monotonic()
+        for first, rows in codes.made_again(self._store, slots, values, multiplied):
+            fill(first, rows)
+            done += len(rows)
             if time.monotonic() > logged + _PROGRESS:
                 logged = time.monotonic()
-                _log.info("codes for faster searches: %d of %d", first + len(rows), values.count)
+                text = "codes for faster searches: %d of %d made in %s"
+                _log.info(text, done, len(slots), self._store.place)
 
 
-def _runs(slots: Slots) -> Iterator[Slots]:
-    """Consecutive slots together, but not too many."""
-    for run in np.split(slots, np.flatnonzero(np.diff(slots) != 1) + 1):
-        for start in range(0, len(run), _ROWS_AT_ONCE):
-            yield run[start : start + _ROWS_AT_ONCE]
+def _greatest(known: Floats, numbers: Floats, first: int) -> Floats:
+    """The greatest number of each group, of which the ones before that of ``first`` are known."""
+    begin = first // GROUP
+    groups = np.arange(0, len(numbers) - begin * GROUP, GROUP)
+    return np.append(known[:begin], np.fmax.reduceat(numbers[begin * GROUP :], groups))

@@ -29,6 +29,9 @@ def products() -> Products | None:
     except ImportError as error:
         _log.info("searches read all values, for simsimd cannot be imported: %s", error)
         return None
+    except Exception as error:
+        _log.warning("searches read all values, for simsimd fails: %r", error)
+        return None
 
     def multiplied(query: Int8Rows, rows: Int8Rows) -> NDArray[np.float32]:
         if not len(rows):
@@ -46,6 +49,16 @@ def products() -> Products | None:
     if not right:
         _log.warning("searches read all values, for simsimd's products are wrong here")
     return multiplied if right else None
+
+
+def for_checksums() -> Products:
+    """`products`, or where there are none what is right below 2**24, as for checksums."""
+    return products() or _by_numpy
+
+
+def _by_numpy(query: Int8Rows, rows: Int8Rows) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = rows.astype(np.float32) @ query.astype(np.float32)
+    return found
 
 
 def _is_right(multiplied: Products) -> bool:

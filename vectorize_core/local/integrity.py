@@ -120,6 +120,17 @@ def _index_findings(damage: IndexDamage) -> Iterator[Finding]:
     for problem in damage.problems:
         yield Finding(damage.index.name, problem)
     yield from losses(damage.index.name, [row for row, _ in damage.damaged])
+    if damage.wrong_codes:
+        yield wrong_codes(damage)
+
+
+def wrong_codes(damage: IndexDamage, *, repaired: bool = False) -> Finding:
+    """What is found of codes, by which no vector is lost, but searches can overlook some."""
+    problem = (
+        f"the codes of {len(damage.wrong_codes)} vectors are damaged, or of other values. They are "
+        "only for faster searches, and can be made again"
+    )
+    return Finding(damage.index.name, problem, repaired=repaired)
 
 
 def losses(name: str, rows: Sequence[VectorRow], *, repaired: bool = False) -> Iterator[Finding]:

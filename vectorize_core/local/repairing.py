@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from sqlite3 import Connection, IntegrityError
 from typing import Any, Final
 
+import numpy as np
+
 from vectorize_core.local import (
     catalog,
     checksums,
+    codes,
     compaction,
     comparing,
     flipped_bits,
@@ -27,7 +30,9 @@ from vectorize_core.local.integrity import (
     foreign_file,
     losses,
     orphans,
+    wrong_codes,
 )
+from vectorize_core.local.row_types import CODES
 from vectorize_core.local.schema import key
 from vectorize_core.local.value_store import ValueStores
 from vectorize_core.local.vectors import VectorRow
@@ -219,7 +224,10 @@ def _repair_index(
         done.findings.append(
             Finding(index.name, f"{problem}. Its counts are made anew", repaired=True)
         )
+    if damage.wrong_codes:
+        done.findings.append(wrong_codes(damage, repaired=True))
     if intact and not damage:
+        _restore_codes(value_stores, damage)
         return
     values, lost = _restore(tx, damage)
     done.removed += [row for row in lost if row.intact]
@@ -237,6 +245,14 @@ def _repair_index(
         problem = f"{restored} vectors had a flipped bit and are restored"
         done.findings.append(Finding(index.name, problem, repaired=True))
     done.findings += losses(index.name, lost, repaired=True)
+
+
+def _restore_codes(value_stores: ValueStores, damage: IndexDamage) -> None:
+    """Make codes again; if an index moves, that does so."""
+    index, wrong = damage.index, np.array(damage.wrong_codes, np.int64)
+    values = value_stores.unshared(index.id, index.generation, index.dimensions)
+    store = value_stores.unshared(index.id, index.generation, index.dimensions, CODES)
+    codes.make_again(store, wrong, values.matrix(index.slots))
 
 
 def _restore(tx: Connection, damage: IndexDamage) -> tuple[dict[int, bytes], list[VectorRow]]:

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from sqlite3 import Connection, DatabaseError
 from typing import Final
 
-from vectorize_core.local import catalog, comparing, vectors
+from vectorize_core.local import catalog, codes, comparing, vectors
 from vectorize_core.local.catalog import Index
+from vectorize_core.local.row_types import CODES
+from vectorize_core.local.snapshots import Snapshots
 from vectorize_core.local.storage import Database, FileMissingError, StorageError, is_damage
-from vectorize_core.local.value_store import FLOAT_BYTES
+from vectorize_core.local.value_store import FLOAT_BYTES, Matrix
 
 SHARE: Final = 0.03
 """Of one processor, for a service."""
@@ -56,14 +58,16 @@ class _Damage:
 class Scrub:
     """The scrub of one service. One in memory does nothing."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots) -> None:
         self._database = database
+        self._snapshots = snapshots
         self._watched: dict[int, str] = {}
         self._damage: dict[int, _Damage] = {}
         self._pid = 0
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._logged: set[tuple[int, int]] = set()
+        self._logged_codes: set[tuple[int, int]] = set()
 
     def watch(self, tx: Connection, index: Index, *, values: bool = True) -> None:
         """Compare this index from now on; `StorageError` if it is known to be damaged.
@@ -149,7 +153,7 @@ class Scrub:
         except DatabaseError as error:
             if not is_damage(error):
                 raise
-            part, problem = comparing.Slice([], []), f"SQLite cannot read its records ({error})"
+            part, problem = comparing.NOTHING, f"SQLite cannot read its records ({error})"
         if problem is not None:
             only_values = bool(part.damaged) and all(row.intact for row, _ in part.damaged)
             text = (
@@ -159,9 +163,39 @@ class Scrub:
                 "vectorize-stores check --path DIR"
             )
             self._found(index, _Damage(index.generation, start, text, only_values))
+        else:
+            self._mend_codes(index, matrix, part)
         following = part.rows[-1].slot + 1 if part.rows else 0
         # A damaged tree of SQLite can lead back.
         return following if problem is None and following > start else None
+
+    def _mend_codes(self, index: Index, matrix: Matrix, part: comparing.Slice) -> None:
+        """Make codes again that searches use, and that are damaged or of other values."""
+        codes_in_use = self._snapshots.codes_of(index)
+        if codes_in_use is None:
+            return
+        wrong = codes_in_use.wrong(*part.sound())
+        if not len(wrong):
+            return
+        if (index.id, index.generation) not in self._logged_codes:
+            self._logged_codes.add((index.id, index.generation))
+            _log.warning(
+                "codes of the index %r are damaged, such as of slot %d, so searches may have "
+                "overlooked vectors. They are made again, or not used where that cannot be written",
+                index.name,
+                wrong[0],
+            )
+        is_mended = not self._database.is_read_only
+        if is_mended:
+            store = self._database.value_stores.unshared(
+                index.id, index.generation, index.dimensions, CODES
+            )
+            try:
+                codes.make_again(store, wrong, matrix)
+            except OSError as error:
+                _log.debug("codes cannot be written: %s", error)
+                is_mended = False
+        self._snapshots.renew_codes(index, usable=is_mended)
 
     def _found(self, index: Index, damage: _Damage) -> None:
         self._damage[index.id] = damage

@@ -79,7 +79,7 @@ class Service:
         self._clock = clock
         self._snapshots = Snapshots(self._database, behavior)
         self._cursors = Cursors(behavior.cursor_lifetime)
-        self._scrub = Scrub(self._database)
+        self._scrub = Scrub(self._database, self._snapshots)
         self._covering: set[tuple[int, int]] = set()
         """Metadata indexes, each with its index's id, that hold every vector, also later ones."""
 

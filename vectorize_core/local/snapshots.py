@@ -29,7 +29,7 @@ from vectorize_core.local.index_codes import IndexCodes
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.row_types import CODES
 from vectorize_core.local.storage import Database
-from vectorize_core.local.value_store import Matrix, ValueStores
+from vectorize_core.local.value_store import Matrix, ValueStore, ValueStores
 
 _MASKS_KEPT: Final = 4
 """Each takes a byte for every slot."""
@@ -45,7 +45,8 @@ class Snapshot:
     """Which slots hold a vector; None if all do."""
     norms: Norms
     columns: Columns
-    codes: IndexCodes
+    codes: IndexCodes | None
+    """None if it has wrong ones that cannot be made again."""
     masks: dict[object, NDArray[np.bool_]] = field(default_factory=dict)
     """What the latest filters let pass, the last one last. Used only in read transactions."""
 
@@ -92,6 +93,18 @@ class Snapshots:
             for name in [n for n, known in self._latest.items() if known.index.id == index_id]:
                 del self._latest[name]
 
+    def codes_of(self, index: Index) -> IndexCodes | None:
+        """The codes that searches of an index use."""
+        known = self._latest.get(index.name)
+        return None if known is None or known.index.state[:2] != index.state[:2] else known.codes
+
+    def renew_codes(self, index: Index, *, usable: bool) -> None:
+        """Read the codes of an index again, for some were wrong, and what was learned of them."""
+        known = self._latest[index.name]
+        self._store_of_codes(index).unmap()
+        codes = self._index_codes(index) if usable else None
+        self._latest[index.name] = replace(known, codes=codes, norms=_norms(index))
+
     def clear(self) -> None:
         """Free all snapshots, and with them the files that they map."""
         self._latest.clear()
@@ -123,10 +136,8 @@ class Snapshots:
             index.slots
         )
         if known is None:
-            store = self.value_stores.store(index.id, index.generation, index.dimensions, CODES)
-            codes = IndexCodes(index.metric, store)
-            norms = Norms(index.dimensions, inverse=index.metric == "cosine")
-            known = Snapshot(index, matrix, None, norms, Columns(), codes)
+            codes = self._index_codes(index)
+            known = Snapshot(index, matrix, None, _norms(index), Columns(), codes)
             before = 0
         else:
             before = known.index.dead
@@ -139,3 +150,14 @@ class Snapshots:
                 fresh[vectors.dead_slots(tx, index, before)] = False
             live = fresh
         return replace(known, index=index, matrix=matrix, live=live, masks={})
+
+    def _index_codes(self, index: Index) -> IndexCodes:
+        writes = not self._database.is_read_only
+        return IndexCodes(index.metric, self._store_of_codes(index), writes=writes)
+
+    def _store_of_codes(self, index: Index) -> ValueStore:
+        return self.value_stores.store(index.id, index.generation, index.dimensions, CODES)
+
+
+def _norms(index: Index) -> Norms:
+    return Norms(index.dimensions, inverse=index.metric == "cosine")

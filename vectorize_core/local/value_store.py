@@ -108,14 +108,14 @@ class ValueStore(ABC):
 
     def matrix(self, count: int) -> Matrix:
         """The first ``count`` rows, all of them committed. `FileMissingError`, `StorageError`."""
-        needed = -(-count // self.height)
-        for number in range(max(0, len(self._segments) - 1), needed):
+        needed, segments = -(-count // self.height), self._segments
+        for number in range(max(0, len(segments) - 1), needed):
             wanted = min(self.height, count - number * self.height)
-            if number == len(self._segments):
-                self._segments.append(self._segment(number, wanted))
-            elif len(self._segments[number]) < wanted:
-                self._segments[number] = self._segment(number, wanted)
-        return Matrix(tuple(self._segments[:needed]), self.height, count, self.row)
+            if number == len(segments) or len(segments[number]) < wanted:
+                # A new list, because other threads may be reading this one, or unmapping all.
+                segments = [*segments[:number], self._segment(number, wanted)]
+                self._segments = segments
+        return Matrix(tuple(segments[:needed]), self.height, count, self.row)
 
     def mapped(self) -> int:
         """How many descriptors mappings hold."""
@@ -137,6 +137,11 @@ class ValueStore(ABC):
     def will_sync(self) -> None:
         """Let the next `sync` wait for all that was written, whoever wrote it."""
 
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the rows are, for messages."""
+
     def restore(self, slot: int, data: bytes) -> None:
         """Write derived rows that are committed again, while others may be writing new ones."""
         self.write(slot, data)
@@ -156,6 +161,11 @@ class ValueStore(ABC):
 
 class MemoryValueStore(ValueStore):
     """Rows in memory. A segment that is too small is copied to a larger one, and stays as it is."""
+
+    @property
+    def place(self) -> str:
+        """Where the rows are, for messages."""
+        return "memory"
 
     def readable(self) -> int:
         """How many rows there is room for."""
@@ -186,10 +196,10 @@ class MemoryValueStore(ValueStore):
 
     def remove(self) -> None:
         """Free the memory that no `Matrix` uses."""
-        self._segments.clear()
+        self._segments = []
 
     def _segment(self, number: int, wanted: int) -> NDArray[Any]:
-        raise AssertionError("rows are written before they are read")
+        raise FileMissingError("the index was deleted meanwhile")
 
     def _larger(self, segment: NDArray[Any], wanted: int) -> NDArray[Any]:
         rows = min(self.height, max(wanted, 2 * len(segment), _LEAST_GROWTH))
@@ -218,6 +228,11 @@ class FileValueStore(ValueStore):
         """How many descriptors mappings hold."""
         return 0 if _NO_DESCRIPTOR else len(self._segments)
 
+    @property
+    def place(self) -> str:
+        """Where the rows are, for messages."""
+        return str(self.path)
+
     def unmap(self) -> None:
         """Unmap what no `Matrix` uses, until it is read again."""
         self._segments = []
@@ -239,10 +254,11 @@ class FileValueStore(ValueStore):
             end = slot * self.row_bytes + len(data)
             if os.fstat(file.fileno()).st_size < end:
                 file.truncate(self._grown(end))
-            if self._is_derived and _at(file, slot * self.row_bytes, self.row_bytes).strip(b"\0"):
+            if self._is_derived:
                 # Rows of a write that was not committed. After a loss of power they could be
                 # back, and pass for those of this one, unless these are synced.
-                self._syncs = True
+                there = _at(file, slot * self.row_bytes, len(data))
+                self._syncs |= there != bytes(len(there))
             file.seek(slot * self.row_bytes)
             rest = memoryview(data)
             while rest:
@@ -260,6 +276,9 @@ class FileValueStore(ValueStore):
             rest = memoryview(data)
             while rest:
                 rest = rest[file.write(rest) :]
+        if not self.path.with_suffix(VALUES.suffix).exists():
+            # The index was deleted or compacted meanwhile: nobody else would delete this file.
+            self.remove()
 
     def will_sync(self) -> None:
         """Let the next `sync` wait for all that was written, whoever wrote it."""

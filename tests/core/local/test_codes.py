@@ -17,6 +17,7 @@ from vectorize_core.local.value_store import Rows
 from vectorize_core.models import METRICS, Metric
 
 KINDS = ("random", "clustered", "constant", "sparse", "one large", "near ties", "grid", "mixed")
+SLOTS = np.arange(7, 10)
 
 
 def rows_of(kind: str, count: int, dimensions: int, seed: int) -> Rows:
@@ -140,16 +141,16 @@ def test_any_flipped_bit_and_any_other_place_shows(
 ) -> None:
     multiplied = products()
     assert multiplied is not None
-    rows = codes.encoded(rows_of("random", 3, dimensions, seed), 7, multiplied)
-    assert codes.intact(rows, 7, multiplied).all()
-    assert not codes.intact(rows, 8, multiplied).any()
-    assert not codes.intact(np.zeros_like(rows), 7, multiplied).any()
+    rows = codes.encoded(rows_of("random", 3, dimensions, seed), SLOTS[0], multiplied)
+    assert codes.intact(rows, SLOTS, multiplied).all()
+    assert not codes.intact(rows, SLOTS + 1, multiplied).any()
+    assert not codes.intact(np.zeros_like(rows), SLOTS, multiplied).any()
     fields = [*range(dimensions), *range(rows.dtype.fields["scale"][1], rows.dtype.itemsize)]
     bytes_ = bytearray(rows.tobytes())
     place = rows.dtype.itemsize + data.draw(st.sampled_from(fields))
     bytes_[place] ^= 1 << data.draw(st.integers(0, 7))
     flipped = np.frombuffer(bytes(bytes_), rows.dtype)
-    assert codes.intact(flipped, 7, multiplied).tolist() == [True, False, True]
+    assert codes.intact(flipped, SLOTS, multiplied).tolist() == [True, False, True]
 
 
 def test_codes_of_other_values_do_not_cover_them() -> None:
