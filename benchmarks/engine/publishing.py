@@ -27,7 +27,7 @@ _OTHER: Final = {
     "warm.large": "first answer of {large}, files in the page cache, seconds",
     "cold.large": "the same, page cache dropped, seconds",
     "cold_values.large": "part of the values in the page cache afterwards",
-    "memory.large": "private memory, bytes a vector, without a filtered property",
+    "memory_with_filter.large": "private memory, bytes a vector, with a filtered property, {large}",
     "real": "exact on embeddings of text, against `np.dot` + `argpartition`",
 }
 
@@ -90,7 +90,7 @@ def _peers(results: Results) -> str:
     lines = []
     for (part, kind), (ours, *rows) in measured.items():
         what = "one upsert" if kind == "upsert" else f"filter: {_QUERIES[kind]}"
-        cells = {row.name: f"{row.ratio:.2g}{_recall(row)}" for row in rows}
+        cells = {row.name: f"{_number(row.ratio, 2)}{_recall(row)}" for row in rows}
         first = f"{ours.ms:.2f}{_recall(ours)}"
         lines.append([results.sizes[part], what, first, *(cells.get(n, "") for n in names)])
     return markdown(("", "", "ours, ms", *names), lines)
@@ -101,9 +101,14 @@ def _recall(timing: Timing) -> str:
     return f" (recall {timing.recall:.3f})" if misses else ""
 
 
+def _number(value: float, digits: int = 3) -> str:
+    """A number without an exponent."""
+    return f"{value:,.0f}" if value >= 10**digits else f"{value:.{digits}g}"
+
+
 def _other(results: Results) -> list[tuple[str, str]]:
     return [
-        (text.format(**results.sizes), f"{results.figures[key].value:,.3g}")
+        (text.format(**results.sizes), _number(results.figures[key].value))
         for key, text in _OTHER.items()
         if key in results.figures
     ]

@@ -92,11 +92,11 @@ class Rounds:
 
     def _show(self) -> None:
         print(f"\n{self.title}")
-        print(f"  {'':<36}{'ms':>9}{'best':>9}{'p99':>9}{'CPU':>9}{'ratio':>8}{'of CPU':>8}")
+        print(f"  {'':<36}{'ms':>9}{'best':>9}{'p99':>9}{'CPU':>9}{'ratio':>10}{'of CPU':>10}")
         for its in self.timings():
             cells = f"{its.ms:9.2f}{its.best:9.2f}{its.p99:9.2f}{its.cpu:9.2f}"
             recall = "" if its.recall is None else f"  recall {its.recall:.3f}"
-            line = f"  {its.name:<36}{cells}{its.ratio:8.3f}{its.cpu_ratio:8.3f}{recall}"
+            line = f"  {its.name:<36}{cells}{its.ratio:10.3f}{its.cpu_ratio:10.3f}{recall}"
             print(line, flush=True)
 
 
