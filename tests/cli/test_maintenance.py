@@ -28,7 +28,7 @@ def damage(directory: Path) -> None:
 
 def test_stats(run: Any, directory: Path) -> None:
     result = run("stats", "--path", str(directory))
-    assert result.stdout == "docs\t3\t1\t32\t512\t0\n"
+    assert result.stdout == "docs\t3\t1\t32\t512\t192\t0\n"
     (index,) = json.loads(run("stats", "--path", str(directory), "--json").stdout)["indexes"]
     assert (index["vectors"], index["dead_slots"]) == (3, 1)
 

@@ -30,9 +30,25 @@ def stats(target: Target, as_json: AsJson = False) -> None:
         output.print_json(asdict(found))
         return
     output.print_table(
-        ("index", "vectors", "dead slots", "dimensions", "bytes of values", "compacted"),
+        (
+            "index",
+            "vectors",
+            "dead slots",
+            "dimensions",
+            "bytes of values",
+            "of codes",
+            "compacted",
+        ),
         [
-            (i.name, i.vectors, i.dead_slots, i.dimensions, i.value_bytes, i.generation)
+            (
+                i.name,
+                i.vectors,
+                i.dead_slots,
+                i.dimensions,
+                i.value_bytes,
+                i.code_bytes,
+                i.generation,
+            )
             for i in found.indexes
         ],
     )

@@ -49,8 +49,8 @@ class QueryCodes(NamedTuple):
     residual: float
 
 
-def encoded(rows: Rows, slot: int, multiplied: Products) -> CodeRows:
-    """The codes of rows in slots from ``slot`` on.
+def encoded(rows: Rows, slot: int, identity: int, multiplied: Products) -> CodeRows:
+    """The codes of rows in slots from ``slot`` on, for the store of that ``identity``.
 
     Where float32 cannot compute the length of a row, its numbers are NaN.
     """
@@ -59,7 +59,8 @@ def encoded(rows: Rows, slot: int, multiplied: Products) -> CodeRows:
     for start in range(0, len(rows), height):
         part = slice(start, start + height)
         _encode(rows[part], made[part])
-    made["checksum"] = checksums(made, np.arange(slot, slot + len(made)), multiplied)
+    slots = np.arange(slot, slot + len(made))
+    made["checksum"] = checksums(made, slots, identity, multiplied)
     return made
 
 
@@ -71,7 +72,7 @@ def write(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> Non
     multiplied = products()
     store = value_stores.store(index.id, index.generation, index.dimensions, CODES)
     if multiplied is not None:
-        store.write(slot, encoded(rows, slot, multiplied).tobytes(), durable=False)
+        store.write(slot, encoded(rows, slot, store.identity, multiplied).tobytes(), durable=False)
     elif store.readable() > slot:
         # Those of a write that was not committed would pass for codes of these.
         store.write(slot, bytes(len(rows) * store.row_bytes), durable=False)
@@ -87,7 +88,7 @@ def made_again(
     for run in np.split(slots, np.flatnonzero(np.diff(slots) != 1) + 1):
         for start in range(0, len(run), _WRITTEN_AT_ONCE):
             some = run[start : start + _WRITTEN_AT_ONCE]
-            rows = encoded(values.take(some), int(some[0]), multiplied)
+            rows = encoded(values.take(some), int(some[0]), store.identity, multiplied)
             store.restore(int(some[0]), rows.tobytes())
             yield int(some[0]), rows
 
@@ -118,16 +119,17 @@ def encoded_query(query: NDArray[np.float64]) -> QueryCodes:
     return QueryCodes(whole.astype(np.int8), scale, residual * (1 + 1e-9) + scale * 1e-9)
 
 
-def intact(rows: CodeRows, slots: Slots, multiplied: Products) -> NDArray[np.bool_]:
-    """Which rows, of these slots, have their checksum. One of zeros never has."""
-    are_intact: NDArray[np.bool_] = rows["checksum"] == checksums(rows, slots, multiplied)
+def intact(rows: CodeRows, slots: Slots, identity: int, multiplied: Products) -> NDArray[np.bool_]:
+    """Which rows, of these slots of a store, have their checksum. One of zeros never has."""
+    are_intact: NDArray[np.bool_] = rows["checksum"] == checksums(rows, slots, identity, multiplied)
     return are_intact
 
 
 def are_blank(rows: CodeRows) -> NDArray[np.bool_]:
     """Which rows were never written, or taken by a loss of power: they are all zeros."""
-    flat = np.frombuffer(rows.tobytes(), np.uint8).reshape(len(rows), rows.dtype.itemsize)
-    blank: NDArray[np.bool_] = np.count_nonzero(flat, axis=1) == 0
+    blank: NDArray[np.bool_] = np.count_nonzero(rows["codes"], axis=1) == 0
+    for name in ("scale", "residual", "length", "checksum"):
+        blank &= rows[name] == 0
     return blank
 
 
@@ -144,9 +146,11 @@ def covers(rows: CodeRows, values: Rows) -> NDArray[np.bool_]:
     return covered
 
 
-def checksums(rows: CodeRows, slots: Slots, multiplied: Products) -> NDArray[np.uint32]:
+def checksums(
+    rows: CodeRows, slots: Slots, identity: int, multiplied: Products
+) -> NDArray[np.uint32]:
     """The checksums that rows should have: of their codes, by products with fixed weights, of
-    their numbers, and of their slots."""
+    their numbers, of their slots, and of the identity of their store. None is 0."""
     total = np.empty(len(rows), np.uint32)
     for start in range(0, len(rows), _SUMMED_AT_ONCE):
         part = slice(start, start + _SUMMED_AT_ONCE)
@@ -154,8 +158,8 @@ def checksums(rows: CodeRows, slots: Slots, multiplied: Products) -> NDArray[np.
     total *= _FACTORS[0]
     for factor, name in zip(_FACTORS[1:], ("scale", "residual", "length"), strict=False):
         total += rows[name].copy().view(np.uint32) * factor
-    total += ((slots + 1) % 2**32).astype(np.uint32) * _FACTORS[4]
-    return total
+    total += (slots % 2**32).astype(np.uint32) * _FACTORS[4] + np.uint32(identity)
+    return np.maximum(total, np.uint32(1))
 
 
 def _sums(rows: Int8Rows, multiplied: Products) -> NDArray[np.uint32]:

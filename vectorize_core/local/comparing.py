@@ -86,7 +86,7 @@ def examine(tx: Connection, value_stores: ValueStores, index: Index) -> IndexDam
             break
         live += [row.slot for row in part.rows]
         found.damaged += part.damaged
-        found.wrong_codes += _wrong_codes(coded, part)
+        found.wrong_codes += _wrong_codes(coded, store.identity, part)
         following = part.rows[-1].slot + 1
         if following <= start:
             found.problems.append("SQLite gives its rows out of order")
@@ -104,12 +104,13 @@ def examine(tx: Connection, value_stores: ValueStores, index: Index) -> IndexDam
     return found
 
 
-def _wrong_codes(coded: Matrix, part: Slice) -> list[int]:
+def _wrong_codes(coded: Matrix, identity: int, part: Slice) -> list[int]:
     """The slots whose codes are neither theirs nor missing."""
     slots, values = part.sound()
     reached = int(np.searchsorted(slots, coded.count))
     slots, values = slots[:reached], values[:reached]
     rows = coded.take(slots)
-    right = codes.intact(rows, slots, int8_products.for_checksums()) & codes.covers(rows, values)
+    right = codes.intact(rows, slots, identity, int8_products.for_checksums())
+    right &= codes.covers(rows, values)
     wrong: list[int] = slots[~(right | codes.are_blank(rows))].tolist()
     return wrong

@@ -103,7 +103,8 @@ class IndexCodes:
             # Cut off: what is mapped must not be touched.
             return slots
         rows = coded.matrix.take(slots)
-        right = codes.intact(rows, slots, coded.products) & codes.covers(rows, values[:used])
+        right = codes.intact(rows, slots, self._store.identity, coded.products)
+        right &= codes.covers(rows, values[:used])
         return slots[~(right & coded.numbers.are_of(self._metric, rows, slots))]
 
     def _extended(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
@@ -113,7 +114,10 @@ class IndexCodes:
         if time.monotonic() < self._useless_until:
             return None
         try:
-            self._coded = coded = self._read(values, norms, multiplied)
+            coded = self._read(values, norms, multiplied) or self._read(values, norms, multiplied)
+            if coded is None:
+                raise StorageError(f"{self._store.place} does not hold what was written to it")
+            self._coded = coded
         except FileMissingError:
             # Compacted or deleted meanwhile.
             return None
@@ -126,7 +130,8 @@ class IndexCodes:
             return None
         return coded
 
-    def _read(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded:
+    def _read(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
+        """The codes; None if those that were made are not there, as after the file was replaced."""
         count, known = values.count, 0 if self._coded is None else self._coded.matrix.count
         numbers = self._room(known, count)
         lengths = np.empty(count - known, np.float32)
@@ -142,8 +147,11 @@ class IndexCodes:
         lost = self._compare(matrix, multiplied, fill)
         slots = np.concatenate([lost, np.arange(matrix.count, count)])
         self._make(slots, values, multiplied, fill)
-        norms.learn(known, lengths)
         matrix, own = self._store.matrix(count), numbers.upto(count)
+        if not self._are_there(matrix, slots, multiplied):
+            self._store.unmap()
+            return None
+        norms.learn(known, lengths)
         self._group_losses = _greatest(self._group_losses, own.losses, known)
         self._group_lengths = _greatest(self._group_lengths, own.lengths, known)
         self._numbers = numbers
@@ -166,7 +174,7 @@ class IndexCodes:
         def work(number: int) -> None:
             first, rows = blocks[number]
             slots = np.arange(first, first + len(rows))
-            are_wrong = ~codes.intact(rows, slots, multiplied)
+            are_wrong = ~codes.intact(rows, slots, self._store.identity, multiplied)
             if are_wrong.any():
                 lost[number] = slots[are_wrong]
                 damaged[number] = int(np.count_nonzero(~codes.are_blank(rows[are_wrong])))
@@ -201,6 +209,11 @@ class IndexCodes:
                 logged = time.monotonic()
                 text = "codes for faster searches: %d of %d made in %s"
                 _log.info(text, done, len(slots), self._store.place)
+
+    def _are_there(self, matrix: Matrix, slots: Slots, multiplied: Products) -> bool:
+        identity = self._store.identity
+        parts = (slots[n : n + _ROWS_AT_ONCE] for n in range(0, len(slots), _ROWS_AT_ONCE))
+        return all(codes.intact(matrix.take(p), p, identity, multiplied).all() for p in parts)
 
 
 def _greatest(known: Floats, numbers: Floats, first: int) -> Floats:

@@ -11,6 +11,7 @@ from vectorize_core.local import catalog, compaction, integrity, repairing, salv
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.integrity import CheckReport, Finding
 from vectorize_core.local.repairing import BeyondRepairError, Repair
+from vectorize_core.local.row_types import CODES
 from vectorize_core.local.storage import (
     FILE_NAME,
     Database,
@@ -37,6 +38,8 @@ class IndexStats:
     """How often the index has been compacted."""
     value_bytes: int
     """The size of its values, those of dead slots included."""
+    code_bytes: int
+    """The size of its codes for faster searches, which can be made again; 0 if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,17 @@ def stats(database: Database) -> Stats:
                     index.dead,
                     index.generation,
                     index.slots * index.dimensions * FLOAT_BYTES,
+                    _code_bytes(database, index),
                 )
                 for index in catalog.all_indexes(tx)
             ),
             size,
         )
+
+
+def _code_bytes(database: Database, index: Index) -> int:
+    store = database.value_stores.store(index.id, index.generation, index.dimensions, CODES)
+    return min(index.slots, store.readable()) * store.row_bytes
 
 
 def check(database: Database, *, repair: bool) -> CheckReport:

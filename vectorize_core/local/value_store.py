@@ -14,6 +14,7 @@ import math
 import mmap
 import os
 import sys
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -99,6 +100,9 @@ class Matrix:
 
 class ValueStore(ABC):
     """The rows of one generation of an index."""
+
+    identity = 0
+    """By which rows are told from those of another store, where they have their own checksums."""
 
     def __init__(self, dimensions: int, rows: RowType = VALUES) -> None:
         self.row = rows.of(dimensions)
@@ -220,6 +224,7 @@ class FileValueStore(ValueStore):
     ) -> None:
         super().__init__(dimensions, rows)
         self.path = path
+        self.identity = zlib.crc32(path.name.encode())
         self._is_derived = rows.is_derived
         self._directory = directory or Directory(str(path.parent))
         self._syncs = False
@@ -462,9 +467,13 @@ class ValueStores:
     def set_aside(self, current: set[tuple[int, int]]) -> list[str]:
         """`sweep`, for files that may hold what is lost: they get other names, and stay."""
         unused = self._unused(current)
-        for path in unused:
+        values = [path for path in unused if path.suffix == VALUES.suffix]
+        for path in values:
             path.rename(path.with_name(f"set-aside-{path.name}"))
-        return [path.name for path in unused]
+        for path in set(unused) - set(values):
+            # Codes can be made again of these.
+            FileValueStore(path, 1, self._opened()).remove()
+        return [path.name for path in values]
 
     def _unused(self, current: set[tuple[int, int]]) -> list[Path]:
         if self._directory is None:

@@ -64,5 +64,5 @@ def codes_of(metric: Metric, rows: Rows, height: int | None = None) -> IndexCode
     store = MemoryValueStore(rows.shape[1], CODES)
     if height is not None:
         store.height = height
-    store.write(0, codes.encoded(rows, 0, multiplied).tobytes())
+    store.write(0, codes.encoded(rows, 0, 0, multiplied).tobytes())
     return IndexCodes(metric, store)

@@ -126,7 +126,7 @@ def test_residuals_are_tight(dimensions: int) -> None:
     assert multiplied is not None
     for kind in ("random", "one large", "sparse"):
         rows = rows_of(kind, 50, dimensions, 3)
-        made = codes.encoded(rows, 0, multiplied)
+        made = codes.encoded(rows, 0, 0, multiplied)
         wide = rows - made["codes"] * made["scale"][:, np.newaxis].astype(np.float64)
         lost = np.linalg.norm(wide, axis=1)
         room = 4e-5 * np.sqrt(dimensions) * made["scale"] + 3e-4 * lost
@@ -141,23 +141,24 @@ def test_any_flipped_bit_and_any_other_place_shows(
 ) -> None:
     multiplied = products()
     assert multiplied is not None
-    rows = codes.encoded(rows_of("random", 3, dimensions, seed), SLOTS[0], multiplied)
-    assert codes.intact(rows, SLOTS, multiplied).all()
-    assert not codes.intact(rows, SLOTS + 1, multiplied).any()
-    assert not codes.intact(np.zeros_like(rows), SLOTS, multiplied).any()
+    rows = codes.encoded(rows_of("random", 3, dimensions, seed), SLOTS[0], 5, multiplied)
+    assert codes.intact(rows, SLOTS, 5, multiplied).all()
+    assert not codes.intact(rows, SLOTS + 1, 5, multiplied).any()
+    assert not codes.intact(rows, SLOTS, 6, multiplied).any()
+    assert not codes.intact(np.zeros_like(rows), SLOTS, 5, multiplied).any()
     fields = [*range(dimensions), *range(rows.dtype.fields["scale"][1], rows.dtype.itemsize)]
     bytes_ = bytearray(rows.tobytes())
     place = rows.dtype.itemsize + data.draw(st.sampled_from(fields))
     bytes_[place] ^= 1 << data.draw(st.integers(0, 7))
     flipped = np.frombuffer(bytes(bytes_), rows.dtype)
-    assert codes.intact(flipped, SLOTS, multiplied).tolist() == [True, False, True]
+    assert codes.intact(flipped, SLOTS, 5, multiplied).tolist() == [True, False, True]
 
 
 def test_codes_of_other_values_do_not_cover_them() -> None:
     rows = rows_of("random", 9, 40, 1)
     multiplied = products()
     assert multiplied is not None
-    made = codes.encoded(rows, 0, multiplied)
+    made = codes.encoded(rows, 0, 0, multiplied)
     others = rows.copy()
     others[3] *= 2
     others[5, 7] += 0.5

@@ -67,6 +67,7 @@ def test_compaction_frees_slots_and_changes_nothing_that_is_read(service):
     (figures,) = service.stats().indexes
     assert (figures.vectors, figures.dead_slots, figures.generation) == (200, 0, 1)
     assert figures.value_bytes == 200 * 32 * 4
+    assert figures.code_bytes == 200 * (32 + 16)
     assert everything(service) == before
     assert service.compact() == 0
     assert service.check().findings == ()

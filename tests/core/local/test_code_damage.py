@@ -1,0 +1,669 @@
+"""Codes that are missing, damaged or of other values: right answers, and they are made again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.core.local.coded import norms_of, small_is_large
+from tests.core.local.damages import only
+from vectorize_core import scoring
+from vectorize_core.local import (
+    Service,
+    ServiceFault,
+    StorageError,
+    codes,
+    index_codes,
+    int8_products,
+    scrubbing,
+    value_store,
+)
+from vectorize_core.local.index_codes import IndexCodes
+from vectorize_core.local.row_types import CODES
+from vectorize_core.local.value_store import FileValueStore
+from vectorize_core.models import IndexConfig, Vector
+from vectorize_core.sqlite import read_only
+
+DIMENSIONS = 40
+COUNT = 90
+METRICS = {"docs": "cosine", "far": "euclidean"}
+ROW = CODES.of(DIMENSIONS)
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def few_are_many(caplog):
+    caplog.set_level(logging.INFO)
+    int8_products.products.cache_clear()
+    with small_is_large():
+        yield
+    int8_products.products.cache_clear()
+
+
+def rows_of(name, count=COUNT):
+    random = np.random.default_rng(len(name))
+    return random.standard_normal((count, DIMENSIONS)).astype(np.float32)
+
+
+def add(service, start, end):
+    for name in METRICS:
+        rows = rows_of(name, end)
+        service.upsert(name, [Vector(f"v{n}", rows[n]) for n in range(start, end)])
+
+
+def filled(make, path, count=COUNT):
+    service = make(path)
+    for name, metric in METRICS.items():
+        service.create_index(name, IndexConfig(DIMENSIONS, metric))
+    add(service, 0, count)
+    return service
+
+
+def look(service, count=COUNT):
+    """Every vector is the best match of itself, and all answers are those of float64."""
+    for name, metric in METRICS.items():
+        rows = rows_of(name, count)
+        for asked in (*rows[::7], rows[5] - rows[1]):
+            slots, scores = scoring.nearest(metric, rows, asked, 6)
+            found = service.query(name, vector=asked, top_k=6).matches
+            assert [match.id for match in found] == [f"v{slot}" for slot in slots.tolist()]
+            assert [match.score for match in found] == scoring.shortest(scores)
+
+
+def in_use(service, name="docs"):
+    """How many vectors are searched by codes."""
+    known = service._snapshots._latest[name].codes
+    coded = None if known is None else known._coded
+    return 0 if coded is None else coded.matrix.count
+
+
+def file_of(path, index=1):
+    return only(path, f"vectors-*-{index}-*.i8")
+
+
+def rows_in(path, index=1):
+    return np.fromfile(file_of(path, index), ROW)
+
+
+def changed(path, change):
+    """The codes of the first index, changed."""
+    rows = rows_in(path)
+    file_of(path).write_bytes(np.asarray(change(rows), ROW).tobytes())
+
+
+def said(caplog, level=logging.WARNING):
+    ours = (index_codes.__name__, int8_products.__name__, scrubbing.__name__)
+    return [r.getMessage() for r in caplog.records if r.levelno == level and r.name in ours]
+
+
+def flipped(rows, field):
+    rows = rows.copy()
+    place = 3 if field == "codes" else ROW.fields[field][1]
+    rows.view(np.uint8).reshape(len(rows), ROW.itemsize)[5, place] ^= 0x10
+    return rows
+
+
+def zeroed_tail(rows):
+    rows[40:] = 0
+    return rows
+
+
+CUT = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: os.truncate(path, 0),
+    "cut off in a row": lambda path: os.truncate(path, 40 * ROW.itemsize + 11),
+    "cut off": lambda path: os.truncate(path, 40 * ROW.itemsize),
+}
+CHANGED = {
+    **{f"bit of {name}": partial(flipped, field=name) for name in ROW.names},
+    "reversed": lambda rows: rows[:COUNT][::-1],
+    "moved": lambda rows: np.roll(rows, 1),
+    "no numbers": lambda rows: np.frombuffer(b"\xff" * ROW.itemsize * len(rows), ROW),
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+def test_codes_that_are_gone_are_made_again(make, tmp_path, caplog, kind):
+    filled(make, tmp_path).close()
+    path, sound = file_of(tmp_path), rows_in(tmp_path)[:COUNT]
+    CUT[kind](path)
+    service = make(tmp_path)
+    assert service.check().findings == ()
+    look(service)
+    assert in_use(service) == COUNT
+    assert said(caplog) == []
+    assert (rows_in(tmp_path)[:COUNT] == sound).all()
+    # Writes go on behind them.
+    add(service, COUNT, COUNT + 30)
+    look(service, COUNT + 30)
+    assert in_use(service) == COUNT + 30
+
+
+def test_codes_that_a_loss_of_power_has_zeroed_are_made_again(make, tmp_path, caplog):
+    filled(make, tmp_path).close()
+    sound = rows_in(tmp_path)[:COUNT]
+    changed(tmp_path, zeroed_tail)
+    service = make(tmp_path)
+    assert service.check().findings == ()
+    look(service)
+    assert (in_use(service), said(caplog)) == (COUNT, [])
+    assert (rows_in(tmp_path)[:COUNT] == sound).all()
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_codes_that_are_damaged_are_made_again(make, tmp_path, caplog, kind):
+    filled(make, tmp_path).close()
+    sound = rows_in(tmp_path)[:COUNT]
+    changed(tmp_path, CHANGED[kind])
+    (finding,) = make(tmp_path).check().findings
+    assert (finding.index, finding.lost) == ("docs", ())
+    assert "codes of" in finding.problem
+    service = make(tmp_path)
+    look(service)
+    assert in_use(service) == COUNT
+    (line,) = said(caplog)
+    assert "damaged" in line
+    assert str(tmp_path) in line
+    assert (rows_in(tmp_path)[:COUNT] == sound).all()
+    assert service.check().findings == ()
+
+
+@pytest.mark.parametrize("whose", ["another index", "another database", "older"])
+def test_codes_of_another_file_are_not_used(make, tmp_path, whose):
+    path = tmp_path / "data"
+    service = filled(make, path, 50)
+    shutil.copy(file_of(path), tmp_path / "older")
+    add(service, 50, COUNT)
+    service.close()
+    if whose == "another index":
+        shutil.copy(file_of(path, 2), file_of(path))
+    elif whose == "another database":
+        filled(make, tmp_path / "other").close()
+        shutil.copy(file_of(tmp_path / "other"), file_of(path))
+    else:
+        shutil.copy(tmp_path / "older", file_of(path))
+    service = make(path)
+    assert service.check().ok == (whose == "older")
+    look(service)
+    assert in_use(service) == COUNT
+    assert service.check().findings == ()
+
+
+def of_other_values(path, slot):
+    """Make the codes of a vector those of another one, with all checksums right."""
+    store = FileValueStore(file_of(path), DIMENSIONS, rows=CODES)
+    other = codes.encoded(-rows_of("docs")[[slot]], slot, store.identity, int8_products.products())
+    store.restore(slot, other.tobytes())
+
+
+def test_codes_of_other_values_are_found_by_a_check_and_repaired(make, tmp_path):
+    service = filled(make, tmp_path)
+    service.delete_by_ids("docs", ["v3"])
+    service.close()
+    sound = rows_in(tmp_path)
+    for slot in (3, 6, 7, 40):
+        of_other_values(tmp_path, slot)
+    service = make(tmp_path)
+    (finding,) = service.check().findings
+    assert "the codes of 3 vectors" in finding.problem
+    repaired = service.check(repair=True)
+    assert repaired.ok
+    assert repaired.findings[0].problem == finding.problem
+    assert service.check().findings == ()
+    assert (np.delete(rows_in(tmp_path), 3) == np.delete(sound, 3)).all()
+    assert len(list(tmp_path.glob("*.f32"))) == 2
+
+
+def test_a_repair_that_moves_an_index_makes_all_codes(make, tmp_path):
+    filled(make, tmp_path).close()
+    of_other_values(tmp_path, 6)
+    values = bytearray(only(tmp_path, "vectors-*-1-0.f32").read_bytes())
+    values[7 * DIMENSIONS * 4] ^= 1
+    only(tmp_path, "vectors-*-1-0.f32").write_bytes(values)
+    service = make(tmp_path)
+    assert service.check(repair=True).ok
+    assert service.check().findings == ()
+    look(service)
+    assert in_use(service) == COUNT
+    assert all_accounted_for(tmp_path)
+
+
+def all_accounted_for(path):
+    """There are codes beside values only."""
+    return {p.stem for p in path.glob("*.i8")} <= {p.stem for p in path.glob("*.f32")}
+
+
+@pytest.mark.parametrize("how", ["other values", "bit", "zeroes", "cut off"])
+def test_the_scrub_makes_codes_again_that_searches_use(make, tmp_path, caplog, how):
+    filled(make, tmp_path).close()
+    sound = rows_in(tmp_path)[:COUNT]
+    if how == "other values":
+        of_other_values(tmp_path, 7)
+    service = make(tmp_path)
+    if how != "other values":
+        look(service)
+        with file_of(tmp_path).open("r+b") as file:
+            file.seek(7 * ROW.itemsize)
+            if how == "cut off":
+                file.truncate(7 * ROW.itemsize)
+            else:
+                file.write(bytes(ROW.itemsize) if how == "zeroes" else b"\x01\x02\x03")
+    else:
+        for name in METRICS:
+            service.query(name, vector=rows_of(name)[7], top_k=1)
+    service._scrub.run()
+    assert len(said(caplog)) == 1
+    assert "'docs'" in said(caplog)[0]
+    look(service)
+    assert in_use(service) == COUNT
+    assert (rows_in(tmp_path)[:COUNT] == sound).all()
+    service._scrub.run()
+    assert len(said(caplog)) == 1
+
+
+def test_the_scrub_leaves_codes_alone_that_nobody_uses(make, tmp_path, caplog):
+    filled(make, tmp_path).close()
+    changed(tmp_path, zeroed_tail)
+    service = make(tmp_path)
+    assert service.get_by_ids("docs", ["v1", "none"])[0].id == "v1"
+    service._scrub.run()
+    assert said(caplog) == []
+    assert not rows_in(tmp_path)["checksum"][40:].any()
+
+
+def test_memory_that_flips_is_seen_by_the_scrub(make, tmp_path, caplog):
+    service = filled(make, tmp_path)
+    look(service)
+    service._snapshots._latest["docs"].codes._coded.numbers.losses[4] = 0
+    service._scrub.run()
+    assert len(said(caplog)) == 1
+    assert service._snapshots._latest["docs"].codes._coded is None
+    look(service)
+
+
+@pytest.fixture
+def read_only_directory(monkeypatch):
+    return lambda: monkeypatch.setattr(read_only, "is_read_only", lambda path: True)
+
+
+@pytest.mark.parametrize("kind", ["missing", "cut off", "bit of codes"])
+def test_nothing_is_written_to_a_read_only_directory(
+    make, tmp_path, caplog, read_only_directory, kind
+):
+    filled(make, tmp_path).close()
+    CUT[kind](file_of(tmp_path)) if kind in CUT else changed(tmp_path, CHANGED[kind])
+    before = {p.name: p.read_bytes() for p in tmp_path.glob("vectors-*")}
+    read_only_directory()
+    service = make(tmp_path)
+    look(service)
+    assert in_use(service) == 0
+    assert in_use(service, "far") == COUNT
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("vectors-*")} == before
+    assert len([m for m in said(caplog, logging.INFO) if "read-only" in m]) == 1
+
+
+def test_codes_that_cannot_be_mended_are_not_used(make, tmp_path, read_only_directory):
+    filled(make, tmp_path).close()
+    of_other_values(tmp_path, 7)
+    before = file_of(tmp_path).read_bytes()
+    read_only_directory()
+    service = make(tmp_path)
+    for name in METRICS:
+        service.query(name, vector=rows_of(name)[7], top_k=1)
+    service._scrub.run()
+    look(service)
+    assert file_of(tmp_path).read_bytes() == before
+    assert (in_use(service), in_use(service, "far")) == (0, COUNT)
+
+
+def test_a_full_disk_leaves_searches_to_the_values_until_there_is_room(
+    make, tmp_path, caplog, monkeypatch
+):
+    filled(make, tmp_path).close()
+    file_of(tmp_path).unlink()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    service = make(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(FileValueStore, "restore", full)
+        look(service)
+        assert in_use(service) == 0
+        assert len([m for m in said(caplog, logging.INFO) if "No space" in m]) == 1
+    look(service)
+    assert in_use(service) == 0
+    monkeypatch.setattr(service._snapshots._latest["docs"].codes, "_useless_until", 0.0)
+    look(service)
+    assert in_use(service) == COUNT
+
+
+class Without:
+    """simsimd as it may be missing, fail, or compute something else."""
+
+    def __init__(self, monkeypatch, how):
+        def fail(*_, **__):
+            raise RuntimeError("no such instruction")
+
+        def wrong(query, rows, **_):
+            return np.full((1, len(rows)), 3, np.float32)
+
+        module = {
+            "missing": None,
+            "failing": SimpleNamespace(cdist=fail),
+            "wrong": SimpleNamespace(cdist=wrong),
+            "empty": SimpleNamespace(),
+        }[how]
+        monkeypatch.setitem(sys.modules, "simsimd", module)
+        int8_products.products.cache_clear()
+
+
+@pytest.mark.parametrize("how", ["missing", "failing", "wrong", "empty"])
+def test_without_simsimd_searches_read_the_values(make, tmp_path, caplog, monkeypatch, how):
+    Without(monkeypatch, how)
+    service = filled(make, tmp_path)
+    look(service)
+    assert in_use(service) == 0
+    service.delete_by_ids("docs", ["v3"])
+    service.compact()
+    assert service.check().findings == ()
+    assert service.check(repair=True).findings == ()
+    assert list(tmp_path.glob("*.i8")) == []
+    levels = (logging.INFO, logging.WARNING)
+    lines = [len([m for m in said(caplog, level) if "simsimd" in m]) for level in levels]
+    assert lines == ([1, 0] if how == "missing" else [0, 1])
+
+
+@pytest.mark.parametrize("then", ["search", "write"])
+def test_codes_are_made_once_simsimd_is_there(make, tmp_path, caplog, monkeypatch, then):
+    monkeypatch.setattr(index_codes, "_PROGRESS", -1.0)
+    with monkeypatch.context() as patch:
+        Without(patch, "missing")
+        filled(make, tmp_path).close()
+    int8_products.products.cache_clear()
+    service, count = make(tmp_path), COUNT
+    if then == "write":
+        count += 5
+        add(service, COUNT, count)
+    look(service, count)
+    assert in_use(service) == count
+    assert said(caplog) == []
+    progress = [m for m in said(caplog, logging.INFO) if f"of {COUNT} made in" in m]
+    assert f"{COUNT} of {COUNT}" in progress[-1]
+    look(make(tmp_path), count)
+
+
+def rolled_back(service, monkeypatch, rows):
+    """A write that leaves its rows in the files, and is not committed."""
+
+    def fail(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vectorize_core.local.schema.count_commit", fail)
+        with pytest.raises(StorageError):
+            service.upsert("docs", [Vector(f"w{n}", row) for n, row in enumerate(rows)])
+
+
+def test_codes_of_a_write_that_was_not_committed_are_not_those_of_the_next_one(
+    make, tmp_path, monkeypatch
+):
+    service = filled(make, tmp_path, 50)
+    rolled_back(service, monkeypatch, -rows_of("docs")[50:])
+    service.close()
+    with monkeypatch.context() as patch:
+        # It makes no codes, and leaves none.
+        Without(patch, "missing")
+        service = make(tmp_path)
+        add(service, 50, COUNT)
+        service.close()
+    int8_products.products.cache_clear()
+    service = make(tmp_path)
+    look(service)
+    assert in_use(service) == COUNT
+    assert service.check().findings == ()
+
+
+@pytest.mark.parametrize("kept", [0, 30])
+def test_codes_of_a_write_that_was_not_committed_do_not_come_back(
+    make, tmp_path, monkeypatch, kept
+):
+    """Not even if the disk kept only its last rows, and then the next write is lost."""
+    synced = {}
+    original = value_store._sync
+
+    def sync(file):
+        original(file)
+        synced[os.fstat(file).st_ino] = os.pread(file, os.fstat(file).st_size, 0)
+
+    service = filled(make, tmp_path, 50)
+    rolled_back(service, monkeypatch, -rows_of("docs")[50:])
+    service.close()
+    path, start = file_of(tmp_path), 50 * ROW.itemsize
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(kept * ROW.itemsize))
+    back = path.read_bytes()
+    monkeypatch.setattr(value_store, "_sync", sync)
+    service = make(tmp_path)
+    add(service, 50, COUNT)
+    service.close()
+    path.write_bytes(synced.get(path.stat().st_ino, back))
+    service = make(tmp_path)
+    assert service.check().findings == ()
+    look(service)
+
+
+def test_many_threads_may_be_the_first(make, tmp_path, caplog):
+    filled(make, tmp_path).close()
+    changed(tmp_path, CHANGED["reversed"])
+    service, begin = make(tmp_path), threading.Barrier(8)
+
+    def first(_):
+        begin.wait()
+        look(service)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(first, range(8)))
+    assert in_use(service) == COUNT
+    assert len(said(caplog)) == 1
+
+
+def forked(work):
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+
+
+@needs_fork
+@pytest.mark.parametrize("kind", ["missing", "reversed"])
+def test_many_processes_may_be_the_first(make, tmp_path, kind):
+    filled(make, tmp_path).close()
+    sound = rows_in(tmp_path)[:COUNT]
+    CUT[kind](file_of(tmp_path)) if kind in CUT else changed(tmp_path, CHANGED[kind])
+
+    def first():
+        service = Service(tmp_path)
+        look(service)
+        assert in_use(service) == COUNT
+
+    children = [forked(first) for _ in range(4)]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0, 0]
+    assert (rows_in(tmp_path)[:COUNT] == sound).all()
+
+
+@needs_fork
+def test_a_forked_process_reads_the_codes_by_itself(make, tmp_path):
+    service = filled(make, tmp_path, 50)
+    look(service, 50)
+    lock = service._snapshots._latest["docs"].codes._lock
+
+    def more():
+        add(service, 50, COUNT)
+        look(service)
+        assert in_use(service) == COUNT
+
+    with lock:
+        child = forked(more)
+    assert os.waitpid(child, 0)[1] == 0
+    look(service)
+
+
+def test_a_file_of_codes_may_be_deleted_while_it_is_used(make, tmp_path):
+    service = filled(make, tmp_path, 50)
+    look(service, 50)
+    if sys.platform != "win32":
+        file_of(tmp_path).unlink()
+    for count in range(50, COUNT, 4):
+        # The last segment is mapped again now and then, of the new file.
+        add(service, count, count + 4)
+        look(service, count + 4)
+        assert in_use(service) == count + 4
+    look(make(tmp_path))
+
+
+@pytest.mark.parametrize("how", ["delete", "compact"])
+def test_codes_that_are_made_while_their_index_goes_leave_no_file(make, tmp_path, monkeypatch, how):
+    service = filled(make, tmp_path)
+    service.delete_by_ids("docs", ["v89"])
+    service.close()
+    file_of(tmp_path).unlink()
+    service, other, done = make(tmp_path), make(tmp_path), []
+    original = codes.encoded
+
+    def encoded(*arguments):
+        if not done:
+            done.append(True)
+            other.delete_index("docs") if how == "delete" else other.compact("docs")
+        return original(*arguments)
+
+    monkeypatch.setattr(codes, "encoded", encoded)
+    if how == "delete":
+        # In the state before, or not at all.
+        with suppress(ServiceFault):
+            service.query("docs", vector=rows_of("docs")[7])
+    else:
+        (match,) = service.query("docs", vector=rows_of("docs")[7], top_k=1).matches
+        assert match.id == "v7"
+    assert all_accounted_for(tmp_path)
+    assert len(list(tmp_path.glob("*.f32"))) == (1 if how == "delete" else 2)
+
+
+def test_compaction_and_deletion_leave_no_codes_behind(make, tmp_path):
+    service = filled(make, tmp_path)
+    look(service)
+    service.upsert("docs", [Vector("v3", rows_of("docs")[3])])
+    service.compact()
+    look(service)
+    assert in_use(service) == COUNT
+    assert all_accounted_for(tmp_path)
+    assert len(list(tmp_path.glob("*.i8"))) == 2
+    service.delete_index("docs")
+    assert len(list(tmp_path.glob("*.i8"))) == 1
+    # One of the same name has other codes.
+    service.create_index("docs", IndexConfig(DIMENSIONS))
+    service.upsert("docs", [Vector(f"v{n}", row) for n, row in enumerate(rows_of("docs"))])
+    look(service)
+    assert in_use(service) == COUNT
+    assert all_accounted_for(tmp_path)
+
+
+def test_codes_without_values_are_no_store_and_no_reason_to_refuse_one(make, tmp_path):
+    filled(make, tmp_path / "other").close()
+    path = tmp_path / "data"
+    path.mkdir()
+    name = file_of(tmp_path / "other").name
+    shutil.copy(tmp_path / "other" / name, path)
+    service = filled(make, path)
+    look(service)
+    (finding,) = service.check().findings
+    assert name in finding.problem
+    assert (path / name).exists()
+
+
+def test_codes_of_what_is_lost_are_not_set_aside(make, tmp_path):
+    service = filled(make, tmp_path)
+    service.close()
+    shutil.copy(tmp_path / "vectorize.sqlite3", tmp_path / "older")
+    service = make(tmp_path)
+    service.create_index("later", IndexConfig(DIMENSIONS))
+    service.upsert("later", [Vector("a", np.ones(DIMENSIONS))])
+    service.close()
+    (tmp_path / "older").replace(tmp_path / "vectorize.sqlite3")
+    service = make(tmp_path)
+    assert service.check(repair=True).ok
+    assert len(list(tmp_path.glob("set-aside-*.f32"))) == 1
+    assert len(list(tmp_path.glob("*.i8"))) == 2
+    look(service)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot-product", "euclidean"])
+def test_codes_of_older_snapshots_stay_as_they_were_in_all_threads(tmp_path, metric):
+    multiplied = int8_products.products()
+    rows = np.random.default_rng(3).standard_normal((240, DIMENSIONS)).astype(np.float32)
+    values = FileValueStore(tmp_path / "rows.f32", DIMENSIONS)
+    store = FileValueStore(tmp_path / "rows.i8", DIMENSIONS, rows=CODES)
+    values.height = store.height = 1_024
+    shared, norms = IndexCodes(metric, store), norms_of(metric, DIMENSIONS)
+    matrices, ended = [], threading.Event()
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+
+    def check(matrix):
+        coded = shared.of(matrix, norms)
+        assert coded.matrix.count == len(coded.numbers.factors) == matrix.count
+        groups = -(-matrix.count // index_codes.GROUP)
+        assert len(coded.group_losses) == len(coded.group_lengths) == groups
+        greatest = np.repeat(coded.group_losses, index_codes.GROUP)[: matrix.count]
+        assert (greatest >= coded.numbers.losses).all()
+        whole = coded.matrix.take(np.arange(matrix.count))
+        assert codes.covers(whole, rows[: matrix.count]).all()
+        assert coded.numbers.are_of(metric, whole, np.arange(matrix.count)).all()
+        known = norms.of(matrix)[0]
+        inverse = 1 / lengths if metric == "cosine" else lengths
+        np.testing.assert_allclose(known, inverse[: matrix.count], rtol=1e-5)
+
+    def search(seed):
+        random = np.random.default_rng(seed)
+        while not ended.is_set():
+            if matrices:
+                check(matrices[int(random.integers(len(matrices)))])
+
+    def unmap():
+        while not ended.is_set():
+            store.unmap()
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [*(pool.submit(search, seed) for seed in range(3)), pool.submit(unmap)]
+        for start in range(0, len(rows), 6):
+            some = rows[start : start + 6]
+            values.write(start, some.tobytes(), durable=False)
+            made = codes.encoded(some, start, store.identity, multiplied)
+            store.write(start, made.tobytes(), durable=False)
+            matrices.append(values.matrix(start + 6))
+            check(matrices[-1])
+        ended.set()
+        for each in running:
+            each.result()
