@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from sqlite3 import Connection
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from vectorize_core.models import (
     MetadataIndex,
     Metric,
 )
+from vectorize_core.sqlite.connecting import Connection as Reading
 
 _CHANGING: Final = ("submitted", "generation", "slots", "dead", "inserted", "clock")
 _LAST: Final = ("last_mutation", "last_submitted", "last_processed")
@@ -32,8 +33,6 @@ _LATEST: Final = 253_402_300_799.0
 """The last second that a datetime can be."""
 _JITTER: Final = 1.0
 """Seconds that the clock may go back without being taken to be set back."""
-_ROWS_KEPT: Final = 1_024
-"""Rows of indexes, and of metadata indexes, whose checksums are not computed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +261,9 @@ def delete(tx: Connection, index: Index) -> None:
     tx.execute("INSERT OR IGNORE INTO deleted_indexes VALUES (?)", (index.name,))
 
 
-def live_metadata_indexes(tx: Connection, index: Index, now: float) -> list[LiveMetadataIndex]:
+def live_metadata_indexes(tx: Reading, index: Index, now: float) -> list[LiveMetadataIndex]:
     """The metadata indexes in force at ``now``, oldest first."""
-    rows = _metadata_indexes(tx, index)
+    rows = tx.once(("metadata indexes", index.id), lambda: _metadata_indexes(tx, index))
     return [item for item, gone in rows if item.live <= now and (gone is None or gone > now)]
 
 
@@ -306,9 +305,8 @@ def unverified(
     return [_index(*row) for row in rows]
 
 
-@lru_cache(_ROWS_KEPT, typed=True)
 def _index(*row: Any) -> tuple[Index, bool]:
-    """The index of a row, and whether the row has its checksum: the same for the same row."""
+    """The index of a row, and whether the row has its checksum."""
     *columns, clock, properties, checksum = row
     index = Index(*(*columns[:7], *columns[10:], properties, clock))
     return index, checksums.of_row(*row[:-1]) == checksum
@@ -340,9 +338,8 @@ def _metadata_indexes(tx: Connection, index: Index) -> list[tuple[LiveMetadataIn
     return [(item, gone) for item, gone, _ in found]
 
 
-@lru_cache(_ROWS_KEPT, typed=True)
 def _metadata_index(*row: Any) -> tuple[LiveMetadataIndex, float | None, bool]:
-    """A metadata index, when it ends, and whether its row has its checksum; see `_index`."""
+    """A metadata index, when it ends, and whether its row has its checksum."""
     seq, _, property_name, index_type, live, gone, checksum = row
     intact = checksums.of_row(*row[:-1]) == checksum
     return LiveMetadataIndex(seq, property_name, index_type, live), gone, intact

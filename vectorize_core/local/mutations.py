@@ -80,6 +80,12 @@ def submit(
     return AcceptedMutation(seq, mutation_id, now, index)
 
 
+def any_pending(tx: Connection, index: Index) -> bool:
+    """Whether any mutation is not visible yet."""
+    found = tx.execute("SELECT 1 FROM mutations WHERE index_id = ? LIMIT 1", (index.id,))
+    return found.fetchone() is not None
+
+
 def any_due(tx: Connection, index: Index, now: float) -> bool:
     """Whether `apply_due` has anything to do."""
     return bool(_due(tx, index, now))

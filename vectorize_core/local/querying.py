@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
 from operator import itemgetter
-from sqlite3 import Connection
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +22,7 @@ from vectorize_core.local.snapshots import Snapshot, Snapshots
 from vectorize_core.local.validation import QueryRequest
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import Match, QueryResult, Values
+from vectorize_core.sqlite.connecting import Connection
 
 _SHORT: Final = 1 << 20
 """Numbers that are read sooner than SQLite is asked again."""
@@ -211,12 +211,10 @@ def _metadata(row: VectorRow, prepared: PreparedQuery) -> Mapping[str, Any] | No
         return whole
     part: dict[str, Any] = {}
     for item in prepared.live:
-        value = matching.lookup(whole, item.property_name)
-        indexed = item.covers(row.processed, row.seq) and matching.entry(
-            value, item.index_type, behavior
-        )
-        if indexed:
-            _place(part, item.property_name, _shortened(value), behavior)
+        if item.covers(row.processed, row.seq):
+            value = matching.lookup(whole, item.property_name)
+            if matching.entry(value, item.index_type, behavior):
+                _place(part, item.property_name, _shortened(value), behavior)
     return part
 
 
@@ -227,7 +225,8 @@ def _shortened(value: Any) -> Any:
 
 
 def _place(part: dict[str, Any], property_name: str, value: Any, behavior: Behavior) -> None:
-    path = property_name.split(".") if behavior.indexed_metadata == "nested" else [property_name]
-    for key in path[:-1]:
-        part = part.setdefault(key, {})
-    part[path[-1]] = value
+    if "." in property_name and behavior.indexed_metadata == "nested":
+        *path, property_name = property_name.split(".")
+        for key in path:
+            part = part.setdefault(key, {})
+    part[property_name] = value

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from sqlite3 import Connection
 from typing import Any, Final, TypeVar
 
 from vectorize_core import limits
@@ -48,6 +47,7 @@ from vectorize_core.models import (
     Values,
     Vector,
 )
+from vectorize_core.sqlite.connecting import Connection
 
 T = TypeVar("T")
 ReadIndex = Callable[[Connection, Index, float], T]
@@ -437,11 +437,12 @@ class Service:
     def _reading(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
         while True:
             with self._database.reading() as tx:
-                index = self._find(tx, name)
+                index, pending = tx.once(("index", name), partial(self._look_up, tx, name))
                 clock = self._clock()
                 now = index.now(clock)
+                due = pending and mutations.any_due(tx, index, now)
                 # A clock that was set back is noted, so that time goes on for what is pending.
-                settled = not (mutations.any_due(tx, index, now) or index.lags(clock))
+                settled = not (due or index.lags(clock))
                 # Where nothing can be written, what is due stays so.
                 if self._database.is_read_only or settled:
                     yield tx, index, now
@@ -468,6 +469,11 @@ class Service:
         if not self._database.exists():
             with self._database.reading() as tx:
                 self._find(tx, name)
+
+    def _look_up(self, tx: Connection, name: str) -> tuple[Index, bool]:
+        """An index, and whether any mutation of it is pending."""
+        index = self._find(tx, name)
+        return index, mutations.any_pending(tx, index)
 
     def _find(self, tx: Connection, name: str) -> Index:
         try:

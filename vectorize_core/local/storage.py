@@ -78,13 +78,13 @@ class Database:
         """How many files are open, at most."""
         return self._file.open_files() + self.value_stores.mapped()
 
-    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that reads the state at its first read."""
         self._check_open()
         return self._file.reading()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[Connection]:
         """A transaction that commits durably when its block ends, and rolls back on an error."""
         self._check_open()
         with self._file.writing() as tx:

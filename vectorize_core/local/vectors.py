@@ -25,6 +25,7 @@ from vectorize_core.models import Metadata, Values, Vector
 
 Kind = Literal["insert", "upsert", "delete", "metadata-index"]
 
+_STORED: Final = np.dtype("<f4")
 _IDS_AT_ONCE: Final = 500
 """SQLite before 3.32 takes at most 999 parameters."""
 _ROUNDED: Final = 8
@@ -89,7 +90,7 @@ class VectorRow(NamedTuple):
 
     def holds(self, values: Values) -> bool:
         """Whether ``values`` have the checksum of those written."""
-        return checksums.of_values(values.astype("<f4", copy=False).data) == self.checksum
+        return checksums.of_values(values.astype(_STORED, copy=False).data) == self.checksum
 
     def verified(self) -> VectorRow:
         """The row. `StorageError` if it is not `intact`."""
@@ -284,7 +285,7 @@ def miscount(tx: Connection, index: Index) -> str | None:
 
 def packed(values: Values) -> bytes:
     """Values in the form in which they are stored."""
-    return values.astype("<f4", copy=False).tobytes()
+    return values.astype(_STORED, copy=False).tobytes()
 
 
 def _known(tx: Connection, index: Index, wanted: list[str]) -> dict[str, tuple[int, int]]:

@@ -6,13 +6,17 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable, Hashable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 LOCK_TIMEOUT: Final = 60.0
 """Seconds to wait while another connection writes."""
 _PAUSE: Final = 0.005
+_MOST_FOUND: Final = 1_000
+"""What `Connection.once` keeps at most."""
+T = TypeVar("T")
 
 
 class Connection(sqlite3.Connection):
@@ -29,6 +33,22 @@ class Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._process = os.getpid()
+        self._state: object = None
+        self._found: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What ``read`` returns; it is called again only when something has been committed.
+
+        Only within transactions that read, because what is rolled back does not count.
+        """
+        # The one counts what this connection changes, the other is changed by what others commit.
+        state = self.total_changes, self.execute("PRAGMA data_version").fetchone()
+        if state != self._state or len(self._found) >= _MOST_FOUND:
+            self._state, self._found = state, {}
+        if key not in self._found:
+            self._found[key] = read()
+        found: T = self._found[key]
+        return found
 
     def keep_log(self) -> None:
         """Let closing leave the write-ahead log as it is, for whoever looks at what is wrong."""

@@ -34,7 +34,7 @@ class _Link:
 
     def __init__(self) -> None:
         self.lock = FairLock()
-        self.connection: sqlite3.Connection | None = None
+        self.connection: connecting.Connection | None = None
         self.read_only: ReadOnlyFile | None = None
         self.is_stand_in = False
 
@@ -88,7 +88,7 @@ class SqliteFile:
         forks.watch(self)
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[connecting.Connection]:
         """A transaction that reads the state at its first read."""
         self._note_fork()
         link = self._reader
@@ -100,7 +100,7 @@ class SqliteFile:
                 connection.commit()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[connecting.Connection]:
         """A transaction that commits durably when its block ends, and rolls back on an error."""
         with self._alone("BEGIN IMMEDIATE") as connection:
             with self._transaction(connection):
@@ -168,7 +168,7 @@ class SqliteFile:
             raise IsADirectoryError(21, "Is a directory", self.path)
         return True
 
-    def _for_reading(self, link: _Link) -> sqlite3.Connection:
+    def _for_reading(self, link: _Link) -> connecting.Connection:
         outdated = link.read_only is not None and not link.read_only.is_current()
         if outdated or (link.is_stand_in and self._exists()):
             link.close()
@@ -181,7 +181,7 @@ class SqliteFile:
         assert link.connection is not None
         return link.connection
 
-    def _for_writing(self, link: _Link) -> sqlite3.Connection:
+    def _for_writing(self, link: _Link) -> connecting.Connection:
         if link.is_stand_in or link.read_only is not None:
             link.close()
         self._check_place()
@@ -269,7 +269,7 @@ class SqliteFile:
     # Transactions
 
     @contextmanager
-    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+    def _transaction(self, connection: connecting.Connection) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
@@ -280,7 +280,7 @@ class SqliteFile:
                 self._check_place()
             raise
 
-    def _commit(self, connection: sqlite3.Connection) -> None:
+    def _commit(self, connection: connecting.Connection) -> None:
         try:
             connection.commit()
         except sqlite3.Error as error:
@@ -293,7 +293,7 @@ class SqliteFile:
             raise
 
     @contextmanager
-    def _alone(self, statement: str) -> Iterator[sqlite3.Connection]:
+    def _alone(self, statement: str) -> Iterator[connecting.Connection]:
         """Execute a statement that needs the lock of writers, when it is our turn."""
         self._note_fork()
         if self._carried:
@@ -310,7 +310,7 @@ class SqliteFile:
             finally:
                 link.lock.release()
 
-    def _turn(self, link: _Link, statement: str) -> sqlite3.Connection:
+    def _turn(self, link: _Link, statement: str) -> connecting.Connection:
         """The connection, with its lock held, once the statement was executed."""
         if not self._exists():
             self._check_place()
@@ -390,7 +390,7 @@ class SqliteFile:
             self.after_fork_in_child(None)
 
 
-def _at_once(connection: sqlite3.Connection, statement: str) -> None:
+def _at_once(connection: connecting.Connection, statement: str) -> None:
     """Execute a statement without SQLite's own way of waiting for locks."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import StorageError, snapshots
-from vectorize_core.local.catalog import _index, _metadata_index
 from vectorize_core.models import IndexConfig, Vector
+from vectorize_core.sqlite import connecting
 
 ONES = np.ones(32)
 
@@ -158,10 +159,57 @@ def test_a_row_that_was_whole_is_refused_once_it_is_damaged(pair, tmp_path, chan
                 found(service)
 
 
-def test_few_rows_are_kept():
-    for kept in (_index, _metadata_index):
-        assert kept.cache_info().maxsize == 1_024
-        assert kept.cache_parameters()["typed"]
+def test_little_is_kept_of_what_a_connection_has_found(monkeypatch):
+    monkeypatch.setattr(connecting, "_MOST_FOUND", 3)
+    with closing(connecting.connect(":memory:")) as connection:
+        for number in range(20):
+            assert connection.once(number, partial(str, number)) == str(number)
+            assert len(connection._found) <= 3
+
+
+def test_what_a_connection_has_found_is_read_again_after_a_commit(tmp_path):
+    path = str(tmp_path / "db")
+    reads = []
+    with (
+        closing(connecting.connect_durably(path, create=True)) as one,
+        closing(connecting.connect_durably(path, create=False)) as two,
+    ):
+
+        def read():
+            reads.append(1)
+            return one.execute("SELECT n FROM t").fetchone()[0]
+
+        one.execute("CREATE TABLE t AS SELECT 0 AS n")
+        for number, writer in enumerate([two, one, two], start=1):
+            writer.execute("UPDATE t SET n = ?", (number,))
+            one.execute("BEGIN")
+            assert one.once("n", read) == one.once("n", read) == number
+            one.commit()
+        one.execute("BEGIN")
+        assert one.once("n", read) == 3
+        two.execute("UPDATE t SET n = 9")
+        assert one.once("n", read) == 3
+        one.commit()
+        assert one.once("n", read) == 9
+    assert len(reads) == 4
+
+
+def test_what_is_rolled_back_is_not_kept(service, monkeypatch):
+    service.create_index("docs", IndexConfig(32))
+    service.create_metadata_index("docs", "n", "number")
+    put(service, "a", 1)
+    assert found(service) == ["a"]
+
+    def fail(*_):
+        raise OSError(5, "the disk failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service._database.value_stores, "sync", fail)
+        with pytest.raises(StorageError):
+            put(service, "b", 1)
+    assert found(service) == ["a"]
+    put(service, "c", 1)
+    assert found(service) == ["a", "c"]
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=50))
