@@ -63,7 +63,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     with ExitStack() as stack:
 
         def make(**behavior: Any) -> tuple[Index, Recorder]:
-            client = VectorizeClient.local(behavior=Behavior(**behavior), exact=True)
+            client = VectorizeClient.local(behavior=Behavior(**behavior))
             client = stack.enter_context(client)
             client.connection.knows_coverage = request.param == "embedded"
             sent = recorded(client)
