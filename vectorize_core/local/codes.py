@@ -156,8 +156,7 @@ def checksums(
         part = slice(start, start + _SUMMED_AT_ONCE)
         total[part] = _sums(rows["codes"][part], multiplied)
     total *= _FACTORS[0]
-    for factor, name in zip(_FACTORS[1:], ("scale", "residual", "length"), strict=False):
-        total += rows[name].copy().view(np.uint32) * factor
+    total += rows["numbers"] @ _FACTORS[1:4]
     total += (slots % 2**32).astype(np.uint32) * _FACTORS[4] + np.uint32(identity)
     return np.maximum(total, np.uint32(1))
 
@@ -194,7 +193,8 @@ def _encode(rows: Rows, made: CodeRows) -> None:
     lengths = lengths_of(rows)
     with np.errstate(all="ignore"):
         scales = np.abs(rows).max(axis=1) / np.float32(_LARGEST)
-        scales[np.isnan(lengths)] = np.nan
+        is_odd = np.isnan(lengths)
+        scales[is_odd] = np.nan
         units = rows * np.divide(np.float32(1), scales, where=scales != 0, out=scales * 0)[:, None]
         whole = np.rint(units)
         units -= whole
@@ -202,7 +202,8 @@ def _encode(rows: Rows, made: CodeRows) -> None:
         losses = np.sqrt(np.einsum("ij,ij->i", units, units)) * np.float32(
             1 + (dimensions + 8) * _STEP
         ) + np.float32(np.sqrt(dimensions) * (_LARGEST + 1) * 2 * _STEP)
-        made["codes"] = np.nan_to_num(whole, copy=False)
+        whole[is_odd] = 0
+        made["codes"] = whole
         made["scale"] = scales
         made["residual"] = losses * scales * np.float32(1 + 8 * _STEP)
         made["length"] = lengths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -24,14 +25,16 @@ def _values(dimensions: int) -> np.dtype[Any]:
     return np.dtype(("<f4", (dimensions,)))
 
 
+@cache
 def _codes(dimensions: int) -> np.dtype[Any]:
     # Rows begin at multiples of 16 bytes.
     width = -(-dimensions // 16) * 16
     return np.dtype(
         {
-            "names": ["codes", "scale", "residual", "length", "checksum"],
-            "formats": [("i1", (dimensions,)), "<f4", "<f4", "<f4", "<u4"],
-            "offsets": [0, width, width + 4, width + 8, width + 12],
+            # The bits of the next three are `numbers`.
+            "names": ["codes", "scale", "residual", "length", "checksum", "numbers"],
+            "formats": [("i1", (dimensions,)), "<f4", "<f4", "<f4", "<u4", ("<u4", (3,))],
+            "offsets": [0, width, width + 4, width + 8, width + 12, width],
             "itemsize": width + 16,
         }
     )

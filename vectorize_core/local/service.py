@@ -394,9 +394,11 @@ class Service:
 
     def _put(self, kind: vectors.Kind, name: str, given: Sequence[Vector]) -> Mutation:
         # Validated outside the write transaction, for which all other writers wait.
-        with self._reading(name):
-            pass
-        records = validation.records(kind, given, self._behavior)
+        try:
+            records = validation.records(kind, given, self._behavior)
+        except faults.ServiceFault:
+            with self._reading(name):  # That there is no such index is said first.
+                raise
         with self._writing(name) as (tx, index, now):
             validation.dimensions(given, index.dimensions)
             accepted = self._submit(tx, index, now, kind, records)

@@ -92,8 +92,12 @@ def records(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> list[Re
             f"too many vectors in payload; max count is {limits.MAX_VECTORS_PER_WRITE}, "
             f"got {len(vectors)}"
         )
-    with np.errstate(all="ignore"):
-        return [_record(verb, line, vector, behavior) for line, vector in enumerate(vectors)]
+    good: set[str] = set()
+    finite = _all_finite(vectors)
+    return [
+        _record(verb, line, vector, behavior, finite=finite, good=good)
+        for line, vector in enumerate(vectors)
+    ]
 
 
 def dimensions(vectors: Sequence[Vector], expected: int) -> None:
@@ -167,41 +171,58 @@ def query(
     )
 
 
-def _record(verb: str, line: int, vector: Vector, behavior: Behavior) -> Record:
-    def unparsable(reason: str) -> faults.ServiceFault:
-        return faults.unparsable_vectors(verb, line, reason)
+def _all_finite(vectors: Sequence[Vector]) -> bool:
+    """Whether no value is NaN or infinity; if their sum of squares is finite, none is."""
+    if not vectors:
+        return True
+    values = np.concatenate([vector.values for vector in vectors])
+    with np.errstate(all="ignore"):
+        return bool(math.isfinite(values.dot(values)) or np.isfinite(values).all())
 
-    for field, text in (("id", vector.id), ("namespace", vector.namespace or "")):
-        if type(text) is str and text.isascii():
-            continue  # as nearly always
-        found = jsontext.problem(text) if isinstance(text, str) else "no string"
-        if found:
-            raise unparsable(f"the {field} is {found}")
-    # If the sum of squares is finite, all values are. That is three times as fast to find.
-    values = vector.values
-    if not (math.isfinite(values.dot(values)) or np.isfinite(values).all()):
-        raise unparsable("the values hold NaN or infinity, which JSON cannot express")
-    if not vector.id:
+
+def _record(
+    verb: str, line: int, vector: Vector, behavior: Behavior, *, finite: bool, good: set[str]
+) -> Record:
+    vector_id, values, namespace = vector.id, vector.values, vector.namespace
+    # An ASCII text, as nearly always, is never wrong.
+    for field, text in (("id", vector_id), ("namespace", namespace or "")):
+        if not (type(text) is str and text.isascii()):
+            found = jsontext.problem(text) if isinstance(text, str) else "no string"
+            if found:
+                raise faults.unparsable_vectors(verb, line, f"the {field} is {found}")
+    if not (finite or np.isfinite(values).all()):
+        raise faults.unparsable_vectors(
+            verb, line, "the values hold NaN or infinity, which JSON cannot express"
+        )
+    if not vector_id:
         raise faults.refused(f"the id of vector {line} is empty")
-    _short_id(vector.id)
-    if vector.namespace is not None:
-        _short_namespace(vector.namespace)
-    metadata = None
-    if vector.metadata:
-        is_object = type(vector.metadata) is dict or isinstance(vector.metadata, Mapping)
-        found = jsontext.problem(vector.metadata) if is_object else "something else than a mapping"
+    _short_id(vector_id)
+    if namespace is not None:
+        _short_namespace(namespace)
+    metadata = _metadata(verb, line, vector, behavior, good) if vector.metadata else None
+    return Record(vector_id, namespace, metadata, packed(values))
+
+
+def _metadata(verb: str, line: int, vector: Vector, behavior: Behavior, good: set[str]) -> str:
+    """The JSON of metadata; ``good`` are keys that need not be looked at again."""
+    given: Any = vector.metadata
+    text = jsontext.exact(given)
+    if text is None:
+        is_object = type(given) is dict or isinstance(given, Mapping)
+        found = jsontext.problem(given) if is_object else "something else than a mapping"
         if found:
-            raise unparsable(f"the metadata of id {vector.id!r} is or has {found}")
-        metadata = jsontext.dumps(vector.metadata)
-        _check_keys(vector.id, vector.metadata, behavior)
-        if len(metadata) > limits.MAX_METADATA_BYTES:
-            raise faults.oversized_metadata(vector.id, len(metadata))
-    return Record(
-        vector.id,
-        vector.namespace,
-        None if metadata is None else metadata.decode(),
-        packed(values),
-    )
+            raise faults.unparsable_vectors(
+                verb, line, f"the metadata of id {vector.id!r} is or has {found}"
+            )
+        text = jsontext.dumps(given)
+        _check_keys(vector.id, given, behavior)
+    elif not good.issuperset(given):
+        # It is flat: all of its keys are here.
+        _check_keys(vector.id, given, behavior)
+        good.update(given)
+    if len(text) > limits.MAX_METADATA_BYTES:
+        raise faults.oversized_metadata(vector.id, len(text))
+    return text.decode()
 
 
 def _check_keys(vector_id: str, metadata: Mapping[str, Any], behavior: Behavior) -> None:

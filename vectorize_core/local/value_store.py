@@ -255,19 +255,22 @@ class FileValueStore(ValueStore):
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
         self._syncs |= durable
         descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
-        with open(descriptor, "r+b", buffering=0) as file:
-            end = slot * self.row_bytes + len(data)
-            if os.fstat(file.fileno()).st_size < end:
-                file.truncate(self._grown(end))
+        try:
+            start = slot * self.row_bytes
+            if os.fstat(descriptor).st_size < start + len(data):
+                os.ftruncate(descriptor, self._grown(start + len(data)))
+            os.lseek(descriptor, start, os.SEEK_SET)
             if self._is_derived:
                 # Rows of a write that was not committed. After a loss of power they could be
                 # back, and pass for those of this one, unless these are synced.
-                there = _at(file, slot * self.row_bytes, len(data))
+                there = os.read(descriptor, len(data))
                 self._syncs |= there != bytes(len(there))
-            file.seek(slot * self.row_bytes)
+                os.lseek(descriptor, start, os.SEEK_SET)
             rest = memoryview(data)
             while rest:
-                rest = rest[file.write(rest) :]
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
         if slot == 0 and not self._is_derived:
             # Also if it is not new: whoever made it may have been killed before this.
             self._directory.sync()

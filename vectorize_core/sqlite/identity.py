@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from vectorize_core.errors import StorageError
@@ -24,7 +25,7 @@ class Identity(NamedTuple):
     def of(cls, path: str) -> Self | None:
         """What ``path`` names; None if there is nothing."""
         try:
-            directory, file = os.stat(os.path.dirname(path)), os.stat(path)
+            directory, file = os.stat(_dirname(path)), os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         return cls((directory.st_dev, directory.st_ino), (file.st_dev, file.st_ino))
@@ -87,6 +88,9 @@ class Directory:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+_dirname = lru_cache(256)(os.path.dirname)
 
 
 def replaced(what: str, place: str, *, committed: bool = False) -> StorageError:

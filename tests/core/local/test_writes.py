@@ -253,3 +253,20 @@ def test_text_of_every_kind_survives(docs):
     assert docs.list_vectors("docs").ids == tuple(names)
     got = docs.get_by_ids("docs", names)
     assert [(v.id, v.namespace, v.metadata["t"]) for v in got] == [(n, n, n) for n in names]
+
+
+def test_a_key_that_was_fine_once_is_looked_at_again_inside_another(put, refused):
+    put(Vector("a", ONES, None, {"fine": 1}), Vector("b", ONES, None, {"fine": {"deep": 1}}))
+    with refused(None, "'no.good'"):
+        put(Vector("a", ONES, None, {"fine": 1}), Vector("b", ONES, None, {"fine": {"no.good": 1}}))
+    with refused(None, "'no.good'"):
+        put(
+            Vector("a", ONES, None, {"fine": 1}), Vector("b", ONES, None, {"fine": 1, "no.good": 1})
+        )
+
+
+def test_the_vector_that_holds_no_number_is_named_among_others(put, refused):
+    for odd in (np.nan, np.inf, -np.inf):
+        with refused(40023, "line Some(1)"):
+            put(Vector("a", ONES), Vector("b", np.full(32, odd)), Vector("c", ONES))
+    put(Vector("a", np.full(32, 3e38)), Vector("b", ONES))
