@@ -30,7 +30,6 @@ _IDS_AT_ONCE: Final = 500
 """SQLite before 3.32 takes at most 999 parameters."""
 _ROUNDED: Final = 8
 """Rows are asked for in multiples of so many."""
-_STORED: Final = np.dtype("<f4")
 _ROW: Final = (
     "key, index_id, id, position, seq, processed, namespace, metadata, checksum, row_checksum"
 )
