@@ -25,6 +25,15 @@ from vectorize_core.models import Metric
 
 
 @contextmanager
+def always_by_codes() -> Iterator[None]:
+    """Any index is searched by its codes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact_search, "_CODED_FROM", 1)
+        patch.setattr(exact_search, "_FEW", 3)
+        yield
+
+
+@contextmanager
 def small_is_large(group: int = 4) -> Iterator[pytest.MonkeyPatch]:
     """Few rows are many: they are searched by codes, in many blocks."""
     with pytest.MonkeyPatch.context() as patch:

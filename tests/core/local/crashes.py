@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.core.local.coded import small_is_large
+from tests.core.local.coded import always_by_codes
 from vectorize_core import scoring
 from vectorize_core.local import Service, ServiceFault, compaction
 from vectorize_core.local.int8_products import products
@@ -106,7 +106,7 @@ def search(service: Service, held: dict[str, int]) -> None:
     """Compare answers that are found by codes with those of float64."""
     names = list(held)
     rows = np.array([values(held[name]) for name in names], np.float32).reshape(-1, DIMENSIONS)
-    with small_is_large(64):
+    with always_by_codes():
         for asked in rows[:: max(1, len(rows) // 5)]:
             slots, scores = scoring.nearest("cosine", rows, asked, 10)
             found = service.query("docs", vector=asked, top_k=10).matches

@@ -11,8 +11,10 @@ from contextlib import closing, suppress
 import numpy as np
 import pytest
 
+from tests.core.local.coded import always_by_codes
 from tests.core.local.damages import only
 from tests.nightly import sized
+from vectorize_core import scoring
 from vectorize_core.local import Service, StorageError, compaction, unsynced, value_store
 from vectorize_core.models import IndexConfig, Vector
 from vectorize_core.sqlite import read_only
@@ -221,16 +223,18 @@ class Power:
         monkeypatch.setattr(value_store, "_sync", sync)
 
     def lose(self, source):
-        for path in self.directory.glob("*.f32"):
-            now = path.read_bytes()
-            old = self.synced.get(path.stat().st_ino, b"")
+        for path in [*self.directory.glob("*.f32"), *self.directory.glob("*.i8")]:
+            now, number = path.read_bytes(), path.stat().st_ino
+            # The file of that number may have been another one before.
+            old = self.synced.get(number, b"")[: len(now)]
             size = source.choice([len(old), len(now), source.randint(len(old), len(now))])
             kept = [
                 source.choice([now, old.ljust(len(now), b"\0")])[start : start + PAGE]
                 for start in range(0, len(now), PAGE)
             ]
+            left = self.synced[number] = b"".join(kept)[:size]
             with path.open("r+b") as file:
-                file.write(b"".join(kept)[:size])
+                file.write(left)
                 file.truncate(size)
 
 
@@ -286,9 +290,23 @@ def _fail(_):
 
 
 def look(service, held):
-    assert service.check().findings == ()
     for name, vectors in held.items():
         assert service.index_info(name).vector_count == len(vectors)
         for each in list(vectors.values())[:: max(1, len(vectors) // 20)]:
             assert service.get_by_ids(name, [each.id]) == (each,)
             assert service.query(name, vector=each.values, top_k=1).matches[0].id == each.id
+        with always_by_codes():
+            search(service, name, list(vectors.values()))
+    # No codes are of other values: those that were lost in part are made again.
+    assert service.check().findings == ()
+
+
+def search(service, name, vectors):
+    """By codes, of which some may be lost."""
+    rows = np.array([each.values for each in vectors], np.float32).reshape(-1, DIMENSIONS)
+    for asked in rows[:: max(1, len(rows) // 4)]:
+        slots, _ = scoring.nearest("cosine", rows, asked, 12)
+        found = service.query(name, vector=asked, top_k=12).matches
+        assert {match.id for match in found} == {vectors[slot].id for slot in slots.tolist()}
+    if len(vectors) > 12:
+        assert service._snapshots._latest[name].codes._coded is not None
