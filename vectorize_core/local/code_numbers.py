@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorize_core.local import codes
+from vectorize_core.local.code_products import Products
 from vectorize_core.local.codes import CodeRows
 from vectorize_core.local.value_store import Slots
 from vectorize_core.models import Metric
@@ -20,7 +22,7 @@ _UP: Final = np.float32(1 + 2**-20)
 
 @dataclass(frozen=True, slots=True)
 class CodeNumbers:
-    """The key of a row is ``factor * product``, and for distances less ``square``.
+    """The key of a row is ``factor * (product - shift)``, and for distances less ``square``.
 
     Its error is ``|q| loss + residual(q) (length + loss)``, as in `codes`: for cosines the row is
     one of length 1, for distances one twice as long, since these need ``2 q.x - |x|**2``.
@@ -30,6 +32,7 @@ class CodeNumbers:
     """NaN for a row that must be scored in any case."""
     losses: Floats
     lengths: Floats
+    shifts: Floats
     squares: Floats
 
     @classmethod
@@ -40,12 +43,13 @@ class CodeNumbers:
             np.empty(count, np.float32),
             np.empty(count, np.float32),
             ones if metric == "cosine" else np.empty(count, np.float32),
+            np.empty(count, np.float32),
             np.empty(count if metric == "euclidean" else 0, np.float32),
         )
 
     def upto(self, count: int) -> CodeNumbers:
         """Those of the first ``count`` rows."""
-        arrays = (self.factors, self.losses, self.lengths, self.squares)
+        arrays = (self.factors, self.losses, self.lengths, self.shifts, self.squares)
         return CodeNumbers(*(each[:count] for each in arrays))
 
     def copied(self, count: int, room: int, metric: Metric) -> CodeNumbers:
@@ -53,13 +57,14 @@ class CodeNumbers:
         made = CodeNumbers.empty(room, metric)
         made.factors[:count] = self.factors[:count]
         made.losses[:count] = self.losses[:count]
+        made.shifts[:count] = self.shifts[:count]
         if metric != "cosine":
             made.lengths[:count] = self.lengths[:count]
         if metric == "euclidean":
             made.squares[:count] = self.squares[:count]
         return made
 
-    def fill(self, metric: Metric, first: int, rows: CodeRows) -> None:
+    def fill(self, metric: Metric, first: int, rows: CodeRows, multiplied: Products) -> None:
         """Set those of ``rows``, which are in slots from ``first`` on."""
         part = slice(first, first + len(rows))
         scales, losses, lengths = rows["scale"], rows["residual"], rows["length"]
@@ -74,16 +79,30 @@ class CodeNumbers:
             else:
                 self.factors[part], self.losses[part] = 2 * scales, 2 * losses
                 self.lengths[part], self.squares[part] = 2 * lengths, lengths * lengths
+            self.shifts[part] = codes.shifts(rows, multiplied)
+            self.losses[part] += self.factors[part] * _rounding(rows)
 
-    def are_of(self, metric: Metric, rows: CodeRows, slots: Slots) -> NDArray[np.bool_]:
+    def are_of(
+        self, metric: Metric, rows: CodeRows, slots: Slots, multiplied: Products
+    ) -> NDArray[np.bool_]:
         """Which of ``rows``, in these slots, have these numbers."""
         own = CodeNumbers.empty(len(rows), metric)
-        own.fill(metric, 0, rows)
+        own.fill(metric, 0, rows, multiplied)
         same = np.ones(len(rows), np.bool_)
         for now, known in (
             (own.factors, self.factors),
             (own.losses, self.losses),
             (own.lengths, self.lengths),
+            (own.shifts, self.shifts),
         ):
             same &= (now == known[slots]) | (np.isnan(now) & np.isnan(known[slots]))
         return same
+
+
+def _rounding(rows: CodeRows) -> np.float32:
+    """What the roundings of a product and of its shifts come to, for a query of length 1.
+
+    Both are below 255**2 a dimension, and rounded to float32 five times in all, in units of the
+    query's scale, which is at most a 127th of its length.
+    """
+    return np.float32(rows["codes"].shape[1] * 5 * 255**2 * 2.0**-24 / 127)

@@ -44,7 +44,9 @@ class CodeRanking(Ranking):
         """Write the keys of ``rows``, of which ``block`` holds the codes."""
         numbers = self._coded.numbers
         products = self._coded.products(self._query.codes, block["codes"])
-        np.multiply(products, numbers.factors[rows], out=out)
+        np.subtract(products, numbers.shifts[rows], out=out)
+        out -= np.float32(self._query.shift)
+        out *= numbers.factors[rows]
         if self._is_distance:
             out *= np.float32(self._query.scale)
             out -= numbers.squares[rows]

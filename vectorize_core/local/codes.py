@@ -1,13 +1,15 @@
 """Codes of vectors: a quarter of their bytes, with a bound of what that loses.
 
-A row ``x`` becomes ``s * c``: whole numbers ``c`` from -127 to 127 and a scale ``s``. The length
-of ``x - s * c`` is at most its residual. So a product with a query ``q``, of the codes ``e`` and
-the scale ``t``, is known but for a bound (Cauchy and Schwarz):
+A row ``x`` becomes ``s * c``: whole numbers ``c`` from -127 to 127 and a scale ``s``. The length of
+``x - s * c`` is at most its residual. So a product with a query ``q``, of the numbers ``e`` and the
+scale ``t``, is known but for a bound (Cauchy and Schwarz):
 
     q.x = st c.e + q.(x - sc) + (q - te).sc
     |q.x - st c.e| <= |q| residual(x) + residual(q) (|x| + residual(x))
 
-Codes are derived: a row whose checksum is wrong is made again from its values.
+What is kept is ``c + 128``, for products of unsigned numbers are faster (`code_products`); from
+such a product ``c.e`` follows (`shifts`). Codes are derived: a row whose checksum is wrong is made
+again from its values.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.int8_products import Int8Rows, Products, products
+from vectorize_core.local.code_products import Codes, Products, products
 from vectorize_core.local.norms import lengths_of
 from vectorize_core.local.row_types import CODES
 from vectorize_core.local.value_store import Matrix, Rows, Slots, ValueStore, ValueStores
@@ -29,6 +31,8 @@ CodeRows = NDArray[np.void]
 """Rows of the type `CODES`."""
 
 _LARGEST: Final = 127
+ZERO: Final = 128
+"""What is kept for 0."""
 _FACTORS: Final = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], np.uint32)
 """Odd, so that a change of one field always changes the checksum."""
 _STEP: Final = 2.0**-24
@@ -44,9 +48,12 @@ _WRITTEN_AT_ONCE: Final = 8_192
 class QueryCodes(NamedTuple):
     """A query as codes, like a row."""
 
-    codes: Int8Rows
+    codes: Codes
     scale: float
     residual: float
+    shift: int
+    """How much larger products of kept codes are than those of the whole numbers, but for what a
+    row adds itself (`shifts`)."""
 
 
 def encoded(rows: Rows, slot: int, identity: int, multiplied: Products) -> CodeRows:
@@ -116,7 +123,15 @@ def encoded_query(query: NDArray[np.float64]) -> QueryCodes:
     whole = np.rint(query / scale)
     residual = float(np.linalg.norm(query - scale * whole))
     # The roundings of float64 are some 2**-53 each.
-    return QueryCodes(whole.astype(np.int8), scale, residual * (1 + 1e-9) + scale * 1e-9)
+    kept = (whole + ZERO).astype(np.uint8)
+    shift = ZERO * int(kept.sum(dtype=np.int64)) - ZERO * ZERO * len(kept)
+    return QueryCodes(kept, scale, residual * (1 + 1e-9) + scale * 1e-9, shift)
+
+
+def shifts(rows: CodeRows, multiplied: Products) -> NDArray[np.float32]:
+    """How much larger products with each row are because all codes are `ZERO` larger."""
+    codes = rows["codes"]
+    return multiplied(np.full(codes.shape[1], ZERO, np.uint8), codes)
 
 
 def intact(rows: CodeRows, slots: Slots, identity: int, multiplied: Products) -> NDArray[np.bool_]:
@@ -137,7 +152,8 @@ def covers(rows: CodeRows, values: Rows) -> NDArray[np.bool_]:
     """Which rows are codes of the values beside them, within their residuals."""
     wide = values.astype(np.float64)
     with np.errstate(all="ignore"):
-        off = wide - rows["codes"] * rows["scale"][:, np.newaxis].astype(np.float64)
+        whole = rows["codes"].astype(np.float64) - ZERO
+        off = wide - whole * rows["scale"][:, np.newaxis]
         residuals = np.linalg.norm(off, axis=1)
         lengths = np.linalg.norm(wide, axis=1)
         near = np.abs(lengths - rows["length"]) <= lengths * (values.shape[1] + 8) * _STEP
@@ -161,7 +177,7 @@ def checksums(
     return np.maximum(total, np.uint32(1))
 
 
-def _sums(rows: Int8Rows, multiplied: Products) -> NDArray[np.uint32]:
+def _sums(rows: Codes, multiplied: Products) -> NDArray[np.uint32]:
     """Sums of codes with two weights each, by which any two rows are told apart but for 2**-32."""
     total = np.zeros(len(rows), np.uint32)
     for start in range(0, rows.shape[1], _WEIGHED):
@@ -177,15 +193,15 @@ _WEIGHED: Final = 1_024
 
 
 @cache
-def _weights(dimensions: int) -> tuple[Int8Rows, Int8Rows]:
-    """Numbers from -126 to 127, of the second ones odd ones only.
+def _weights(dimensions: int) -> tuple[Codes, Codes]:
+    """Numbers from 0 to 63, of the second ones odd ones only.
 
     So the difference of one code changes a sum by an odd multiple of itself, and always shows.
     """
     numbers = np.arange(dimensions, dtype=np.int64)
-    even = (numbers * 101 + numbers // 127 * 43) % 127 * 2 - 126
-    odd = (numbers * 73 + numbers // 127 * 29) % 127 * 2 - 125
-    return even.astype(np.int8), odd.astype(np.int8)
+    even = (numbers * 37 + numbers // 61 * 23) % 61
+    odd = (numbers * 19 + numbers // 31 * 11) % 31 * 2 + 1
+    return even.astype(np.uint8), odd.astype(np.uint8)
 
 
 def _encode(rows: Rows, made: CodeRows) -> None:
@@ -202,7 +218,8 @@ def _encode(rows: Rows, made: CodeRows) -> None:
         losses = np.sqrt(np.einsum("ij,ij->i", units, units)) * np.float32(
             1 + (dimensions + 8) * _STEP
         ) + np.float32(np.sqrt(dimensions) * (_LARGEST + 1) * 2 * _STEP)
-        whole[is_odd] = 0
+        whole += ZERO
+        whole[is_odd] = ZERO
         made["codes"] = whole
         made["scale"] = scales
         made["residual"] = losses * scales * np.float32(1 + 8 * _STEP)

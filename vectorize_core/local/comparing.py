@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from vectorize_core.errors import StorageError
-from vectorize_core.local import codes, int8_products, vectors
+from vectorize_core.local import code_products, codes, vectors
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.row_types import CODES
 from vectorize_core.local.value_store import FLOAT_BYTES, Matrix, Rows, Slots, ValueStores
@@ -110,7 +110,7 @@ def _wrong_codes(coded: Matrix, identity: int, part: Slice) -> list[int]:
     reached = int(np.searchsorted(slots, coded.count))
     slots, values = slots[:reached], values[:reached]
     rows = coded.take(slots)
-    right = codes.intact(rows, slots, identity, int8_products.for_checksums())
+    right = codes.intact(rows, slots, identity, code_products.for_checksums())
     right &= codes.covers(rows, values)
     wrong: list[int] = slots[~(right | codes.are_blank(rows))].tolist()
     return wrong

@@ -18,8 +18,8 @@ import numpy as np
 from vectorize_core.errors import StorageError
 from vectorize_core.local import codes, workers
 from vectorize_core.local.code_numbers import CodeNumbers, Floats
+from vectorize_core.local.code_products import Products, products
 from vectorize_core.local.codes import CodeRows
-from vectorize_core.local.int8_products import Products, products
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.ranking import GROUP
 from vectorize_core.local.value_store import FileMissingError, Matrix, Rows, Slots, ValueStore
@@ -105,7 +105,7 @@ class IndexCodes:
         rows = coded.matrix.take(slots)
         right = codes.intact(rows, slots, self._store.identity, coded.products)
         right &= codes.covers(rows, values[:used])
-        return slots[~(right & coded.numbers.are_of(self._metric, rows, slots))]
+        return slots[~(right & coded.numbers.are_of(self._metric, rows, slots, coded.products))]
 
     def _extended(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
         coded = self._coded
@@ -141,7 +141,7 @@ class IndexCodes:
             new = rows[max(0, known - first) :]
             first = max(0, first - known)
             lengths[first : first + len(new)] = new["length"]
-            numbers.fill(self._metric, known + first, new)
+            numbers.fill(self._metric, known + first, new, multiplied)
 
         matrix = self._store.matrix(min(count, self._store.readable()))
         lost = self._compare(matrix, multiplied, fill)

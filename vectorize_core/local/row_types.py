@@ -33,7 +33,7 @@ def _codes(dimensions: int) -> np.dtype[Any]:
         {
             # The bits of the next three are `numbers`.
             "names": ["codes", "scale", "residual", "length", "checksum", "numbers"],
-            "formats": [("i1", (dimensions,)), "<f4", "<f4", "<f4", "<u4", ("<u4", (3,))],
+            "formats": [("u1", (dimensions,)), "<f4", "<f4", "<f4", "<u4", ("<u4", (3,))],
             "offsets": [0, width, width + 4, width + 8, width + 12, width],
             "itemsize": width + 16,
         }
@@ -41,4 +41,4 @@ def _codes(dimensions: int) -> np.dtype[Any]:
 
 
 VALUES: Final = RowType(".f32", _values)
-CODES: Final = RowType(".i8", _codes, is_derived=True)
+CODES: Final = RowType(".u8", _codes, is_derived=True)

@@ -16,8 +16,8 @@ from vectorize_core.local import (
     index_codes,
     ranking,
 )
+from vectorize_core.local.code_products import products
 from vectorize_core.local.index_codes import IndexCodes
-from vectorize_core.local.int8_products import products
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.row_types import CODES
 from vectorize_core.local.value_store import Matrix, MemoryValueStore, Rows

@@ -22,7 +22,7 @@ import numpy as np
 from tests.core.local.coded import always_by_codes
 from vectorize_core import scoring
 from vectorize_core.local import Service, ServiceFault, compaction
-from vectorize_core.local.int8_products import products
+from vectorize_core.local.code_products import products
 from vectorize_core.models import IndexConfig, Vector
 
 DIMENSIONS = 64

@@ -22,9 +22,9 @@ from vectorize_core.local import (
     Service,
     ServiceFault,
     StorageError,
+    code_products,
     codes,
     index_codes,
-    int8_products,
     scrubbing,
     value_store,
 )
@@ -44,10 +44,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.fixture(autouse=True)
 def few_are_many(caplog):
     caplog.set_level(logging.INFO)
-    int8_products.products.cache_clear()
+    code_products.products.cache_clear()
     with small_is_large():
         yield
-    int8_products.products.cache_clear()
+    code_products.products.cache_clear()
 
 
 def rows_of(name, count=COUNT):
@@ -88,7 +88,7 @@ def in_use(service, name="docs"):
 
 
 def file_of(path, index=1):
-    return only(path, f"vectors-*-{index}-*.i8")
+    return only(path, f"vectors-*-{index}-*.u8")
 
 
 def rows_in(path, index=1):
@@ -102,7 +102,7 @@ def changed(path, change):
 
 
 def said(caplog, level=logging.WARNING):
-    ours = (index_codes.__name__, int8_products.__name__, scrubbing.__name__)
+    ours = (index_codes.__name__, code_products.__name__, scrubbing.__name__)
     return [r.getMessage() for r in caplog.records if r.levelno == level and r.name in ours]
 
 
@@ -202,7 +202,7 @@ def test_codes_of_another_file_are_not_used(make, tmp_path, whose):
 def of_other_values(path, slot):
     """Make the codes of a vector those of another one, with all checksums right."""
     store = FileValueStore(file_of(path), DIMENSIONS, rows=CODES)
-    other = codes.encoded(-rows_of("docs")[[slot]], slot, store.identity, int8_products.products())
+    other = codes.encoded(-rows_of("docs")[[slot]], slot, store.identity, code_products.products())
     store.restore(slot, other.tobytes())
 
 
@@ -240,7 +240,7 @@ def test_a_repair_that_moves_an_index_makes_all_codes(make, tmp_path):
 
 def all_accounted_for(path):
     """There are codes beside values only."""
-    return {p.stem for p in path.glob("*.i8")} <= {p.stem for p in path.glob("*.f32")}
+    return {p.stem for p in path.glob("*.u8")} <= {p.stem for p in path.glob("*.f32")}
 
 
 @pytest.mark.parametrize("how", ["other values", "bit", "zeroes", "cut off"])
@@ -365,7 +365,7 @@ class Without:
             "empty": SimpleNamespace(),
         }[how]
         monkeypatch.setitem(sys.modules, "simsimd", module)
-        int8_products.products.cache_clear()
+        code_products.products.cache_clear()
 
 
 @pytest.mark.parametrize("how", ["missing", "failing", "wrong", "empty"])
@@ -378,7 +378,7 @@ def test_without_simsimd_searches_read_the_values(make, tmp_path, caplog, monkey
     service.compact()
     assert service.check().findings == ()
     assert service.check(repair=True).findings == ()
-    assert list(tmp_path.glob("*.i8")) == []
+    assert list(tmp_path.glob("*.u8")) == []
     levels = (logging.INFO, logging.WARNING)
     lines = [len([m for m in said(caplog, level) if "simsimd" in m]) for level in levels]
     assert lines == ([1, 0] if how == "missing" else [0, 1])
@@ -390,7 +390,7 @@ def test_codes_are_made_once_simsimd_is_there(make, tmp_path, caplog, monkeypatc
     with monkeypatch.context() as patch:
         Without(patch, "missing")
         filled(make, tmp_path).close()
-    int8_products.products.cache_clear()
+    code_products.products.cache_clear()
     service, count = make(tmp_path), COUNT
     if then == "write":
         count += 5
@@ -427,7 +427,7 @@ def test_codes_of_a_write_that_was_not_committed_are_not_those_of_the_next_one(
         service = make(tmp_path)
         add(service, 50, COUNT)
         service.close()
-    int8_products.products.cache_clear()
+    code_products.products.cache_clear()
     service = make(tmp_path)
     look(service)
     assert in_use(service) == COUNT
@@ -580,9 +580,9 @@ def test_compaction_and_deletion_leave_no_codes_behind(make, tmp_path):
     look(service)
     assert in_use(service) == COUNT
     assert all_accounted_for(tmp_path)
-    assert len(list(tmp_path.glob("*.i8"))) == 2
+    assert len(list(tmp_path.glob("*.u8"))) == 2
     service.delete_index("docs")
-    assert len(list(tmp_path.glob("*.i8"))) == 1
+    assert len(list(tmp_path.glob("*.u8"))) == 1
     # One of the same name has other codes.
     service.create_index("docs", IndexConfig(DIMENSIONS))
     service.upsert("docs", [Vector(f"v{n}", row) for n, row in enumerate(rows_of("docs"))])
@@ -616,16 +616,16 @@ def test_codes_of_what_is_lost_are_not_set_aside(make, tmp_path):
     service = make(tmp_path)
     assert service.check(repair=True).ok
     assert len(list(tmp_path.glob("set-aside-*.f32"))) == 1
-    assert len(list(tmp_path.glob("*.i8"))) == 2
+    assert len(list(tmp_path.glob("*.u8"))) == 2
     look(service)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot-product", "euclidean"])
 def test_codes_of_older_snapshots_stay_as_they_were_in_all_threads(tmp_path, metric):
-    multiplied = int8_products.products()
+    multiplied = code_products.products()
     rows = np.random.default_rng(3).standard_normal((240, DIMENSIONS)).astype(np.float32)
     values = FileValueStore(tmp_path / "rows.f32", DIMENSIONS)
-    store = FileValueStore(tmp_path / "rows.i8", DIMENSIONS, rows=CODES)
+    store = FileValueStore(tmp_path / "rows.u8", DIMENSIONS, rows=CODES)
     values.height = store.height = 1_024
     shared, norms = IndexCodes(metric, store), norms_of(metric, DIMENSIONS)
     matrices, ended = [], threading.Event()
@@ -640,7 +640,7 @@ def test_codes_of_older_snapshots_stay_as_they_were_in_all_threads(tmp_path, met
         assert (greatest >= coded.numbers.losses).all()
         whole = coded.matrix.take(np.arange(matrix.count))
         assert codes.covers(whole, rows[: matrix.count]).all()
-        assert coded.numbers.are_of(metric, whole, np.arange(matrix.count)).all()
+        assert coded.numbers.are_of(metric, whole, np.arange(matrix.count), multiplied).all()
         known = norms.of(matrix)[0]
         inverse = 1 / lengths if metric == "cosine" else lengths
         np.testing.assert_allclose(known, inverse[: matrix.count], rtol=1e-5)
@@ -657,13 +657,15 @@ def test_codes_of_older_snapshots_stay_as_they_were_in_all_threads(tmp_path, met
 
     with ThreadPoolExecutor(4) as pool:
         running = [*(pool.submit(search, seed) for seed in range(3)), pool.submit(unmap)]
-        for start in range(0, len(rows), 6):
-            some = rows[start : start + 6]
-            values.write(start, some.tobytes(), durable=False)
-            made = codes.encoded(some, start, store.identity, multiplied)
-            store.write(start, made.tobytes(), durable=False)
-            matrices.append(values.matrix(start + 6))
-            check(matrices[-1])
-        ended.set()
+        try:
+            for start in range(0, len(rows), 6):
+                some = rows[start : start + 6]
+                values.write(start, some.tobytes(), durable=False)
+                made = codes.encoded(some, start, store.identity, multiplied)
+                store.write(start, made.tobytes(), durable=False)
+                matrices.append(values.matrix(start + 6))
+                check(matrices[-1])
+        finally:
+            ended.set()
         for each in running:
             each.result()

@@ -11,8 +11,8 @@ from tests.core.local.coded import codes_of, norms_of, small_is_large, store_of
 from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import candidates, codes, exact_search
+from vectorize_core.local.code_products import products
 from vectorize_core.local.code_ranking import CodeRanking
-from vectorize_core.local.int8_products import products
 from vectorize_core.local.value_store import Rows
 from vectorize_core.models import METRICS, Metric
 
@@ -127,7 +127,8 @@ def test_residuals_are_tight(dimensions: int) -> None:
     for kind in ("random", "one large", "sparse"):
         rows = rows_of(kind, 50, dimensions, 3)
         made = codes.encoded(rows, 0, 0, multiplied)
-        wide = rows - made["codes"] * made["scale"][:, np.newaxis].astype(np.float64)
+        whole = made["codes"].astype(np.float64) - codes.ZERO
+        wide = rows - whole * made["scale"][:, np.newaxis]
         lost = np.linalg.norm(wide, axis=1)
         room = 4e-5 * np.sqrt(dimensions) * made["scale"] + 3e-4 * lost
         assert (made["residual"] >= lost).all()
