@@ -60,6 +60,8 @@ def compare(tx: Connection, index: Index, matrix: Matrix, start: int, count: int
     rows = list(vectors.unverified(tx, index, start, count))
     slots = [row.slot for row in rows]
     there = int(np.searchsorted(slots, matrix.count))
+    if there:
+        matrix.read_soon(slots[0], slots[there - 1])
     values = matrix.take(np.array(slots[:there], np.int64))
     damaged: list[tuple[VectorRow, Values | None]] = []
     for n, row in enumerate(rows):

@@ -32,6 +32,7 @@ def candidates_of_each(
 
     Each query has a length that float32 can square; there are more than ``k`` rows.
     """
+    matrix.read_ahead()
     groups = -(-matrix.count // _GROUP)
     together = max(1, _TOPS_AT_ONCE // groups)
     found: list[Slots] = []

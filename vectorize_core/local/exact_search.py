@@ -33,6 +33,8 @@ _FEW: Final = 20
 """So many rows are scored by themselves at once; of more, float32 finds the candidates first."""
 _GATHER_BELOW: Final = 0.3
 """If a smaller fraction of rows passes the mask, gathering them is faster than scoring all."""
+_READ_AHEAD: Final = 0.02
+"""If a larger fraction of rows is read, reading all around them is faster."""
 _RESCORED: Final = 4_096
 _MOST_OTHERS: Final = 20
 _PRECISE_LENGTHS: Final = (1e-15, 1e15)
@@ -149,6 +151,8 @@ def _candidates(
             rows = candidates.among_all(by_codes, k, mask)
         if rows is not None and len(rows) <= max(k, _FEW):
             return rows
+    if rows is None or len(rows) > _READ_AHEAD * matrix.count:
+        matrix.read_ahead()
     ranking = FloatRanking(metric, matrix, norms, asked.astype(np.float32), length)
     if rows is not None:
         return candidates.among(ranking, k, rows)

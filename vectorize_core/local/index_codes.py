@@ -201,6 +201,8 @@ class IndexCodes:
             raise StorageError(
                 f"the directory is read-only, and codes of {len(slots)} vectors are missing"
             )
+        if len(slots) > _ROWS_AT_ONCE:
+            values.read_ahead()
         done, logged = 0, time.monotonic()
         for first, rows in codes.made_again(self._store, slots, values, multiplied):
             fill(first, rows)

@@ -50,6 +50,7 @@ class Norms:
         start, count = self._done, matrix.count
         if count <= start:
             return
+        matrix.read_ahead()
         lengths = np.empty(count - start, np.float32)
         blocks = list(matrix.blocks(self._block_rows, start))
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
-from vectorize_core.local import open_files
+from vectorize_core.local import open_files, page_advice
 from vectorize_core.local.row_types import CODES, VALUES, RowType
 from vectorize_core.sqlite.identity import Directory
 
@@ -83,6 +83,17 @@ class Matrix:
             within = self.segments[number][: self.count - first]
             for start in range(max(0, begin - first), len(within), rows):
                 yield first + start, within[start : start + rows]
+
+    def read_ahead(self) -> None:
+        """Say that most rows are going to be read, from now on."""
+        for segment in self.segments:
+            page_advice.in_order(segment)
+
+    def read_soon(self, first: int, last: int) -> None:
+        """Say that the rows of these slots are going to be read, and those between them."""
+        for number in range(first // self.height, min(last // self.height + 1, len(self.segments))):
+            segment, start = self.segments[number], number * self.height
+            page_advice.soon(segment, max(0, first - start), min(last - start, len(segment) - 1))
 
     def take(self, slots: Slots) -> NDArray[Any]:
         """Copies of the rows in ``slots``, which must be in ascending order."""
@@ -226,6 +237,8 @@ class FileValueStore(ValueStore):
         self.path = path
         self.identity = zlib.crc32(path.name.encode())
         self._is_derived = rows.is_derived
+        self.reads_at_random = False
+        """Whether few rows are read here and there, unless a `Matrix` says otherwise."""
         self._directory = directory or Directory(str(path.parent))
         self._syncs = False
 
@@ -335,6 +348,8 @@ class FileValueStore(ValueStore):
                 f"{self.path} is missing: the values of {wanted} vectors or more. Restore it, "
                 "or see what can be saved: vectorize-stores check --path DIR"
             ) from None
+        if self.reads_at_random:
+            page_advice.at_random(mapped)
         return np.frombuffer(mapped, self.row)
 
 
@@ -360,9 +375,13 @@ class ValueStores:
         """The rows of one generation of an index; this opens no file."""
         store = self._stores.get((index_id, generation, rows))
         if store is None:
-            made: ValueStore = MemoryValueStore(dimensions, rows)
-            if self._directory is not None:
+            made: ValueStore
+            if self._directory is None:
+                made = MemoryValueStore(dimensions, rows)
+            else:
+                # All codes are read, and then of the values few.
                 made = self.file(index_id, generation, dimensions, rows)
+                made.reads_at_random = not rows.is_derived
             store = self._stores.setdefault((index_id, generation, rows), made)
         return store
 
