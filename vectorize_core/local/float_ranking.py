@@ -39,6 +39,8 @@ class FloatRanking(Ranking):
         self._lengths, self._longest, self._odd = norms.of(matrix)
         self.query = query
         self._length = length
+        # d roundings of the product, d of the norm, and a few of the query and of the score.
+        self._share = (2 * matrix.dimensions + 32) * _ROUNDING
 
     def score(self, block: Rows, rows: slice | Slots, out: Keys) -> None:
         """Write the keys of ``rows``, of which ``block`` holds the values."""
@@ -52,13 +54,21 @@ class FloatRanking(Ranking):
         np.matmul(block, self.query, out=out)
         self._finish(self._lengths[rows][:, np.newaxis], out)
 
-    def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
-        """How far the keys of ``rows`` can be off."""
+    def errors(self, rows: slice | Slots) -> NDArray[np.float64] | float:
+        """How far the keys of ``rows`` can be off, or any."""
+        if self._metric == "cosine":
+            return self._share
         return self._errors(self._lengths[rows].astype(np.float64))
 
-    def group_errors(self) -> float:
+    def group_errors(self) -> NDArray[np.float64] | float:
         """The greatest error of any row."""
-        return float(self._errors(np.array([self._longest]))[0])
+        return self._share if self._metric == "cosine" else self._errors(np.array(self._longest))
+
+    def _errors(self, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._metric == "dot-product":
+            return self._share * lengths
+        linear = 2 * self._share * (self._length + lengths)
+        return 8 * _ROUNDING * self._length**2 + linear * lengths
 
     def _finish(self, lengths: NDArray[np.float32], out: Keys) -> None:
         """Turn products of rows with the query into keys."""

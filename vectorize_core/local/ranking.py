@@ -35,8 +35,8 @@ class Ranking(ABC):
         """Write the keys of ``rows``, of which ``block`` holds what is read."""
 
     @abstractmethod
-    def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
-        """How far the keys of ``rows`` can be off; NaN or anything where a key is NaN."""
+    def errors(self, rows: slice | Slots) -> NDArray[np.float64] | float:
+        """How far the keys of ``rows`` can be off, or any; NaN or anything where a key is NaN."""
 
     @abstractmethod
     def group_errors(self) -> NDArray[np.float64] | float:
