@@ -15,7 +15,7 @@ from vectorize_core.cli.target import Target
 from vectorize_core.secret import Secret, hidden
 from vectorize_core.transport import credentials
 
-DEPENDENCIES: Final = ("httpcore", "httpx", "numpy", "orjson", "tenacity")
+DEPENDENCIES: Final = ("httpcore", "httpx", "numpy", "orjson", "simsimd", "tenacity")
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "langchain": ("langchain-core",),
     "llama-index": ("llama-index-core",),
@@ -44,7 +44,7 @@ def python() -> dict[str, Any]:
 
 
 def packages() -> dict[str, str | None]:
-    """The versions of this package and of what it always needs."""
+    """The versions of this package and of what it needs; simsimd may be missing."""
     return _versions(("vectorize-stores", *DEPENDENCIES))
 
 

@@ -243,7 +243,11 @@ def all_accounted_for(path):
     return {p.stem for p in path.glob("*.u8")} <= {p.stem for p in path.glob("*.f32")}
 
 
-@pytest.mark.parametrize("how", ["other values", "bit", "zeroes", "cut off"])
+@pytest.mark.parametrize(
+    "how",
+    # Windows lets no file that is mapped be cut off.
+    ["other values", "bit", "zeroes", *(["cut off"] if sys.platform != "win32" else [])],
+)
 def test_the_scrub_makes_codes_again_that_searches_use(make, tmp_path, caplog, how):
     filled(make, tmp_path).close()
     sound = rows_in(tmp_path)[:COUNT]
@@ -569,7 +573,9 @@ def test_codes_that_are_made_while_their_index_goes_leave_no_file(make, tmp_path
         (match,) = service.query("docs", vector=rows_of("docs")[7], top_k=1).matches
         assert match.id == "v7"
     assert all_accounted_for(tmp_path)
-    assert len(list(tmp_path.glob("*.f32"))) == (1 if how == "delete" else 2)
+    # Windows deletes no file that is mapped.
+    if sys.platform != "win32":
+        assert len(list(tmp_path.glob("*.f32"))) == (1 if how == "delete" else 2)
 
 
 def test_compaction_and_deletion_leave_no_codes_behind(make, tmp_path):
