@@ -80,13 +80,3 @@ class FloatRanking(Ranking):
             out -= lengths * lengths
         elif self._odd:
             np.copyto(out, np.nan, where=np.isnan(lengths))
-
-    def _errors(self, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-        # d roundings of the product, d of the norm, and a few of the query and of the score.
-        share = (2 * self.matrix.dimensions + 32) * _ROUNDING
-        if self._metric == "cosine":
-            return np.full_like(lengths, share)
-        if self._metric == "dot-product":
-            return share * lengths
-        linear = 2 * share * self._length + 2 * share * lengths
-        return 8 * _ROUNDING * self._length**2 + linear * lengths
