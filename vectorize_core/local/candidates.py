@@ -78,7 +78,7 @@ def among(ranking: Ranking, k: int, rows: Slots) -> Slots:
     return rows[_near(ranking, keys, k, rows)]
 
 
-def good_groups(tops: Keys, errors: NDArray[np.float64] | float, k: int) -> NDArray[np.int64]:
+def good_groups(tops: Keys, errors: NDArray[np.float64], k: int) -> NDArray[np.int64]:
     """The groups that can hold one of the best ``k``, by the best key of each and its error."""
     # The k-th best of the groups' best keys is at most the k-th best of all.
     least = _kth(tops - errors, k)

@@ -54,17 +54,19 @@ class FloatRanking(Ranking):
         np.matmul(block, self.query, out=out)
         self._finish(self._lengths[rows][:, np.newaxis], out)
 
-    def errors(self, rows: slice | Slots) -> NDArray[np.float64] | float:
+    def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
         """How far the keys of ``rows`` can be off, or any."""
-        if self._metric == "cosine":
-            return self._share
-        return self._errors(self._lengths[rows].astype(np.float64))
+        # Those of cosines are the same for all lengths.
+        lengths = self._lengths[:1] if self._metric == "cosine" else self._lengths[rows]
+        return self._errors(lengths.astype(np.float64))
 
-    def group_errors(self) -> NDArray[np.float64] | float:
+    def group_errors(self) -> NDArray[np.float64]:
         """The greatest error of any row."""
-        return self._share if self._metric == "cosine" else self._errors(np.array(self._longest))
+        return self._errors(np.array([self._longest]))
 
     def _errors(self, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._metric == "cosine":
+            return np.full(len(lengths), self._share)
         if self._metric == "dot-product":
             return self._share * lengths
         linear = 2 * self._share * (self._length + lengths)

@@ -35,9 +35,12 @@ class Ranking(ABC):
         """Write the keys of ``rows``, of which ``block`` holds what is read."""
 
     @abstractmethod
-    def errors(self, rows: slice | Slots) -> NDArray[np.float64] | float:
-        """How far the keys of ``rows`` can be off, or any; NaN or anything where a key is NaN."""
+    def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
+        """How far the keys of ``rows`` can be off, or one number for all of them.
+
+        NaN or anything where a key is NaN.
+        """
 
     @abstractmethod
-    def group_errors(self) -> NDArray[np.float64] | float:
-        """The greatest error in each `GROUP` of rows, or in any."""
+    def group_errors(self) -> NDArray[np.float64]:
+        """The greatest error in each `GROUP` of rows, or one number for all."""
