@@ -119,7 +119,8 @@ class IndexCodes:
                 raise StorageError(f"{self._store.place} does not hold what was written to it")
             self._coded = coded
         except FileMissingError:
-            # Compacted or deleted meanwhile.
+            # Compacted or deleted meanwhile, so this is the last search of it.
+            self._useless_until = time.monotonic() + _RETRY
             return None
         except (OSError, StorageError) as error:
             # Such as a directory that is read-only, or a full disk.
