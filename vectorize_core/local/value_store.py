@@ -149,8 +149,8 @@ class ValueStore(ABC):
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
 
     @abstractmethod
-    def will_sync(self) -> None:
-        """Let the next `sync` wait for all that was written, whoever wrote it."""
+    def will_sync(self, needed: bool = True) -> None:
+        """Let the next `sync` wait for all that was written, whoever wrote it; or for nothing."""
 
     @property
     @abstractmethod
@@ -200,7 +200,7 @@ class MemoryValueStore(ValueStore):
             self._segments[number][start:end] = part
             rows, slot = rows[len(part) :], slot + len(part)
 
-    def will_sync(self) -> None:
+    def will_sync(self, needed: bool = True) -> None:
         """Nothing to do."""
 
     def sync(self) -> None:
@@ -301,9 +301,9 @@ class FileValueStore(ValueStore):
             # The index was deleted or compacted meanwhile: nobody else would delete this file.
             self.remove()
 
-    def will_sync(self) -> None:
-        """Let the next `sync` wait for all that was written, whoever wrote it."""
-        self._syncs = True
+    def will_sync(self, needed: bool = True) -> None:
+        """Let the next `sync` wait for all that was written, whoever wrote it; or for nothing."""
+        self._syncs = needed
 
     def sync(self) -> None:
         """Return when what was written would survive a loss of power."""
@@ -430,7 +430,12 @@ class ValueStores:
         self._new.clear()
 
     def undo(self) -> None:
-        """Delete the generations that the running transaction made; it is to be rolled back."""
+        """Delete the generations that the running transaction made; it is to be rolled back.
+
+        What it has written elsewhere is not synced: another process may delete that file.
+        """
+        for store in list(self._stores.values()):
+            store.will_sync(needed=False)
         while self._new:
             self.remove(*self._new.pop())
 
