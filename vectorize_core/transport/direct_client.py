@@ -1,6 +1,6 @@
 """`DirectClient` and `AsyncDirectClient`: httpx's clients without what the API needs nothing of.
 
-httpx spends a third of a search on cookies, redirects, authentication, hooks and settings that may
+httpx spends a fifth of a search on cookies, redirects, authentication, hooks and settings that may
 differ from request to request. These send what they are given, as it is, over their transport.
 """
 

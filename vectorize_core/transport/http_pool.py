@@ -19,6 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 import httpx
 
 from vectorize_core.transport.deadline import AsyncBackend, Deadline, SyncBackend
+from vectorize_core.transport.one_connection import AsyncOneConnection, OneConnection
 
 T = TypeVar("T", "Connection", "AsyncConnection")
 
@@ -81,7 +82,7 @@ class Connection(httpx.HTTPTransport):
     def __init__(self, **options: Any) -> None:
         super().__init__(limits=ONE, **options)
         self._deadline = Deadline()
-        _open_sockets_by(SyncBackend(self._deadline), self)
+        _replace_pool(self, SyncBackend(self._deadline), OneConnection)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
@@ -97,7 +98,7 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
     def __init__(self, **options: Any) -> None:
         super().__init__(limits=ONE, **options)
         self._deadline = Deadline()
-        _open_sockets_by(AsyncBackend(self._deadline), self)
+        _replace_pool(self, AsyncBackend(self._deadline), AsyncOneConnection)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
@@ -107,15 +108,16 @@ class AsyncConnection(httpx.AsyncHTTPTransport):
         return response
 
 
-def _open_sockets_by(backend: object, transport: object) -> None:
-    """Have httpcore's pool below a transport open its sockets by ``backend``.
+def _replace_pool(transport: Any, backend: object, one: Callable[[Any], object]) -> None:
+    """Have httpcore's pool below a transport open its sockets by ``backend``, and but ``one``.
 
-    httpcore takes it as an argument, but httpx passes none on. If a version of httpx has other
-    attributes, only the steps of a request are bounded, not all of it.
+    httpcore takes the backend as an argument, but httpx passes none on. If a version of httpx has
+    other attributes, only the steps of a request are bounded, not all of it.
     """
     pool: Any = getattr(transport, "_pool", None)
     if hasattr(pool, "_network_backend"):
         pool._network_backend = backend  # noqa: SLF001
+        transport._pool = one(pool)  # noqa: SLF001
 
 
 class Pool(httpx.BaseTransport):

@@ -13,7 +13,7 @@ _CARRIERS: Final = frozenset(
 """Packages that pass on what is sent: as headers, and as bytes."""
 _OUR_STREAMS: Final = frozenset(
     f"vectorize_core.transport.{name}"
-    for name in ("answer_body", "deadline", "direct_client", "http_pool")
+    for name in ("answer_body", "deadline", "direct_client", "http_pool", "one_connection")
 )
 """What stands between those, or takes an answer from them, and has the same bytes."""
 

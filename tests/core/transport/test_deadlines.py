@@ -43,6 +43,7 @@ from vectorize_core.transport import timeouts
 from vectorize_core.transport.deadline import AsyncBackend, Deadline, SyncBackend
 from vectorize_core.transport.http_pool import AsyncConnection, Connection
 from vectorize_core.transport.io import run
+from vectorize_core.transport.one_connection import AsyncOneConnection, OneConnection
 from vectorize_core.transport.timeouts import LEAST_SPEED, request_time
 from vectorize_core.transport.turns import NoTurnError
 
@@ -133,8 +134,13 @@ def test_httpx_lets_us_open_the_sockets(proxy: str | None) -> None:
     """If this fails, a new version of httpx or httpcore has to be told otherwise."""
     options: Any = {"verify": False, "proxy": proxy}
     sync, awaited = Connection(**options), AsyncConnection(**options)
-    for connection, kind in ((sync, SyncBackend), (awaited, AsyncBackend)):
-        pool = connection._pool  # type: ignore[attr-defined]
+    for connection, one, kind in (
+        (sync, OneConnection, SyncBackend),
+        (awaited, AsyncOneConnection, AsyncBackend),
+    ):
+        only = connection._pool  # type: ignore[attr-defined]
+        assert isinstance(only, one)
+        pool: Any = only._pool  # type: ignore[attr-defined]
         assert isinstance(pool._network_backend, kind)
         origin = httpcore.Origin(b"https", b"vectorize.invalid", 443)
         inside: Any = pool.create_connection(origin)
