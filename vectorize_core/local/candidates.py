@@ -13,8 +13,10 @@ from vectorize_core.local.value_store import Slots
 
 Mask = NDArray[np.bool_]
 
+_LEAST_BLOCKS: Final = 16
+"""So that threads end at about the same time."""
 _SAMPLED_FROM: Final = 20_000
-_PIECE: Final = 128
+_PIECE: Final = 64
 """Rows of each piece of a sample."""
 _TOO_MANY: Final = 0.25
 """If so many of the sample are candidates, as where all rows are alike, keys tell too little."""
@@ -25,9 +27,16 @@ def are_few(ranking: Ranking, k: int) -> bool:
     matrix = ranking.matrix
     if matrix.count < _SAMPLED_FROM:
         return True
-    starts = np.linspace(0, matrix.count - _PIECE, 6 + k // 10).astype(np.int64)
+    starts = np.linspace(0, matrix.count - _PIECE, 6 + k // 4).astype(np.int64)
     sample = (starts[:, np.newaxis] + np.arange(_PIECE)).ravel()
-    few = len(among(ranking, k, sample)) < _TOO_MANY * len(sample)
+    keys = np.full(len(sample), np.nan, np.float32)
+    with np.errstate(all="ignore"):
+        for number, start in enumerate(starts.tolist()):
+            # Less at the end of a segment; the rest counts as candidates.
+            first, block = next(matrix.blocks(_PIECE, start))
+            own = keys[number * _PIECE :][: len(block)]
+            ranking.score(block, slice(first, first + len(block)), own)
+    few = len(_near(ranking, keys, k, sample)) < _TOO_MANY * len(sample)
     return few or k > _TOO_MANY * len(sample)
 
 
@@ -37,7 +46,8 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Slots:
     In ascending order.
     """
     count = ranking.matrix.count
-    blocks = list(ranking.matrix.blocks(max(GROUP, ranking.rows_at_once // GROUP * GROUP)))
+    height = min(ranking.rows_at_once, count // _LEAST_BLOCKS)
+    blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
     keys, tops = np.empty(count, np.float32), np.empty(-(-count // GROUP), np.float32)
 
     def score(number: int) -> None:

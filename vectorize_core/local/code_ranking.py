@@ -14,7 +14,7 @@ from vectorize_core.local.ranking import Keys, Ranking
 from vectorize_core.local.value_store import Slots
 from vectorize_core.models import Metric
 
-_SCANNED: Final = 3_000_000
+_SCANNED: Final = 6_000_000
 """Bytes that a thread reads at once."""
 _GATHERED: Final = 200_000
 """Bytes of gathered rows, so that they fit into a processor's second cache."""

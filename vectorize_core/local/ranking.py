@@ -12,7 +12,7 @@ from vectorize_core.local.value_store import Matrix, Slots
 
 Keys = NDArray[np.float32]
 
-GROUP: Final = 128
+GROUP: Final = 32
 """Rows whose greatest error and whose best key are known."""
 
 
