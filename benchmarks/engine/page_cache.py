@@ -26,6 +26,19 @@ def drop(directory: Path) -> bool:
     return sum(map(resident, files)) <= 0.01 * sum(path.stat().st_size for path in files)
 
 
+def reread(directory: Path) -> None:
+    """Let the system read the files of a directory from disk, as after a restart.
+
+    What was written stays in the small pieces in which it was; what is read comes in large pages.
+    """
+    drop(directory)
+    for path in directory.iterdir():
+        if path.is_file():
+            with path.open("rb", buffering=0) as opened:
+                while opened.read(1 << 24):
+                    pass
+
+
 def resident(path: Path) -> int:
     """How many bytes of a file are in the cache, in whole pages; 0 where that cannot be told."""
     if not sys.platform.startswith("linux") or not path.stat().st_size:

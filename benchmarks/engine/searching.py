@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from benchmarks.engine import page_cache
 from benchmarks.engine.bounds import NUMPY, numpy_scan, read_all
 from benchmarks.engine.data import FILTERS, INDEX, Corpus, turning
 from benchmarks.engine.results import Results
@@ -16,6 +17,8 @@ OURS, HUNDRED, READ = "ours", "ours, 100 with metadata", "two threads read"
 
 def measure(corpus: Corpus, part: str, results: Results, rounds: int) -> None:
     """All kinds of queries of one index, in the same rounds."""
+    corpus.ours().close()
+    page_cache.reread(corpus.place("ours"))
     service, rows, asked = corpus.ours(), corpus.rows, turning(corpus.queries)
 
     def query(**more: Any) -> Callable[[], Any]:

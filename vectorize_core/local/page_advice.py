@@ -7,6 +7,7 @@ all of a file for a few hundred candidates here and there.
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ def at_random(mapped: mmap.mmap) -> None:
     """Pages here and there: read no others."""
     if hasattr(mmap, "MADV_RANDOM"):
         mapped.madvise(mmap.MADV_RANDOM)
+
+
+def as_a_whole(mapped: mmap.mmap) -> None:
+    """All of it again and again: in large pages, which are read a third faster than small ones."""
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a system without such pages
+            mapped.madvise(mmap.MADV_HUGEPAGE)
 
 
 def in_order(rows: NDArray[Any]) -> None:

@@ -348,7 +348,9 @@ class FileValueStore(ValueStore):
                 f"{self.path} is missing: the values of {wanted} vectors or more. Restore it, "
                 "or see what can be saved: vectorize-stores check --path DIR"
             ) from None
-        if self.reads_at_random:
+        if self._is_derived:
+            page_advice.as_a_whole(mapped)
+        elif self.reads_at_random:
             page_advice.at_random(mapped)
         return np.frombuffer(mapped, self.row)
 
