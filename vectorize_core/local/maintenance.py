@@ -140,7 +140,7 @@ def _repaired(database: Database) -> CheckReport:
         if database.directory is None or not is_damage(error):
             raise
         salvaged = salvage.rebuild(database)
-        done = _repair(database)
+        done = _repair(database, rebuilt=True)
     for index in done.replaced:
         database.value_stores.remove(index.id, index.generation, index.dimensions)
     report = done.report()
@@ -154,13 +154,17 @@ def _restore_token(database: Database, tx: Connection) -> None:
         database.value_stores.token = database.note.token
 
 
-def _repair(database: Database) -> Repair:
+def _repair(database: Database, *, rebuilt: bool = False) -> Repair:
     with database.writing() as tx:
         _restore_token(database, tx)
         aside: list[str] = []
         if database.lost_commits is not None:
             # Before anything is written under the names of these files.
-            aside = database.value_stores.set_aside(catalog.generations(tx))
+            # The rows of indexes have no checksums yet where the database was rebuilt.
+            known = (
+                catalog.unverified(tx) if rebuilt else [(i, True) for i in catalog.all_indexes(tx)]
+            )
+            aside = database.value_stores.set_aside({(i.id, i.generation) for i, _ in known})
         done = repairing.repair(tx, database.value_stores)
         _keep_removed(database, done.removed)
         before = {(index.id, index.generation) for index in done.replaced}

@@ -51,6 +51,7 @@ class Database:
         self.value_stores = self._new_value_stores()
         self._commits: int | None = None
         self._is_mended = False
+        self._unmended: sqlite3.DatabaseError | None = None
         self._is_written = False
         self._closed = False
         forks.inherit(self)
@@ -88,6 +89,9 @@ class Database:
         """A transaction that commits durably when its block ends, and rolls back on an error."""
         self._check_open()
         with self._file.writing() as tx:
+            if self._unmended is not None and not self._inspecting:
+                # It could make the log forget what its file does not have.
+                raise self._unmended.with_traceback(None)
             before, self._commits = tx.total_changes, None
             try:
                 yield tx
@@ -189,8 +193,17 @@ class Database:
             # Its token is in the note too.
             self.value_stores.token, self.lost_commits = note.token, str(error)
         if self.directory is not None and self.lost_commits is None and not self._is_mended:
-            unsynced.mend(connection, self.value_stores, self.place, writes=kind == "file")
-            self._is_mended = True
+            self._mend(connection, writes=kind == "file")
+
+    def _mend(self, connection: Connection, *, writes: bool) -> None:
+        try:
+            unsynced.mend(connection, self.value_stores, self.place, writes=writes)
+            self._is_mended, self._unmended = True, None
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            # What is damaged is named by whoever reads it, and a repair takes values from the log.
+            self._unmended = error.with_traceback(None)
 
     def _compare(self, connection: Connection, note: acknowledged.Note) -> None:
         """Refuse a database that has lost commits, unless it is to be inspected."""
