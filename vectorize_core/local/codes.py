@@ -81,8 +81,11 @@ def write(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> Non
     if multiplied is not None:
         store.write(slot, encoded(rows, slot, store.identity, multiplied).tobytes(), durable=False)
     elif store.readable() > slot:
-        # Those of a write that was not committed would pass for codes of these.
-        store.write(slot, bytes(len(rows) * store.row_bytes), durable=False)
+        # Those of a write that was not committed would pass for codes of these. Not by zeros, where
+        # the next writer, if this is not committed either, would not see that others may come back.
+        none: CodeRows = np.zeros(len(rows), CODES.of(index.dimensions))
+        none["codes"] = ZERO
+        store.write(slot, none.tobytes(), durable=False)
 
 
 def made_again(
@@ -141,8 +144,10 @@ def intact(rows: CodeRows, slots: Slots, identity: int, multiplied: Products) ->
 
 
 def are_blank(rows: CodeRows) -> NDArray[np.bool_]:
-    """Which rows were never written, or taken by a loss of power: they are all zeros."""
-    blank: NDArray[np.bool_] = np.count_nonzero(rows["codes"], axis=1) == 0
+    """Which rows were never made, or taken by a loss of power: they are all zeros, or code 0."""
+    first = rows["codes"][:, :1]
+    blank: NDArray[np.bool_] = ((first == 0) | (first == ZERO))[:, 0]
+    blank &= (rows["codes"] == first).all(axis=1)
     for name in ("scale", "residual", "length", "checksum"):
         blank &= rows[name] == 0
     return blank

@@ -438,9 +438,11 @@ def test_codes_of_a_write_that_was_not_committed_are_not_those_of_the_next_one(
     assert service.check().findings == ()
 
 
-@pytest.mark.parametrize("kept", [0, 30])
+@pytest.mark.parametrize(
+    ("kept", "then"), [(0, "nothing"), (30, "nothing"), (0, "one without simsimd")]
+)
 def test_codes_of_a_write_that_was_not_committed_do_not_come_back(
-    make, tmp_path, monkeypatch, kept
+    make, tmp_path, monkeypatch, kept, then
 ):
     """Not even if the disk kept only its last rows, and then the next write is lost."""
     synced = {}
@@ -459,6 +461,13 @@ def test_codes_of_a_write_that_was_not_committed_do_not_come_back(
         file.write(bytes(kept * ROW.itemsize))
     back = path.read_bytes()
     monkeypatch.setattr(value_store, "_sync", sync)
+    if then != "nothing":
+        with monkeypatch.context() as patch:
+            Without(patch, "missing")
+            service = make(tmp_path)
+            rolled_back(service, patch, rows_of("docs")[:COUNT])
+            service.close()
+        code_products.products.cache_clear()
     service = make(tmp_path)
     add(service, 50, COUNT)
     service.close()
