@@ -22,12 +22,18 @@ _TOO_MANY: Final = 0.25
 """If so many of the sample are candidates, as where all rows are alike, keys tell too little."""
 
 
-def are_few(ranking: Ranking, k: int) -> bool:
-    """Whether a sample of the rows has so few candidates that a pass over all will help."""
+def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
+    """Whether a sample of the rows has so few candidates that a pass over all will help.
+
+    Of the rows that pass ``mask``: they may be all alike where others are not.
+    """
     matrix = ranking.matrix
     if matrix.count < _SAMPLED_FROM:
         return True
-    starts = np.linspace(0, matrix.count - _PIECE, 6 + k // 4).astype(np.int64)
+    pieces = 6 + k // 4
+    if mask is not None:
+        pieces = pieces * len(mask) // max(1, np.count_nonzero(mask))
+    starts = np.linspace(0, matrix.count - _PIECE, pieces).astype(np.int64)
     sample = (starts[:, np.newaxis] + np.arange(_PIECE)).ravel()
     keys = np.full(len(sample), np.nan, np.float32)
     with np.errstate(all="ignore"):
@@ -36,6 +42,9 @@ def are_few(ranking: Ranking, k: int) -> bool:
             first, block = next(matrix.blocks(_PIECE, start))
             own = keys[number * _PIECE :][: len(block)]
             ranking.score(block, slice(first, first + len(block)), own)
+    if mask is not None:
+        passing = mask[sample]
+        keys, sample = keys[passing], sample[passing]
     few = len(_near(ranking, keys, k, sample)) < _TOO_MANY * len(sample)
     return few or k > _TOO_MANY * len(sample)
 

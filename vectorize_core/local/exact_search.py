@@ -147,8 +147,10 @@ def _candidates(
         by_codes = CodeRanking(metric, coded, asked)
         if rows is not None:
             rows = candidates.among(by_codes, k, rows)
-        elif candidates.are_few(by_codes, k):
+        elif candidates.are_few(by_codes, k, mask):
             rows = candidates.among_all(by_codes, k, mask)
+            if len(rows) > max(k, _GATHER_BELOW * matrix.count):
+                rows = None
         if rows is not None and len(rows) <= max(k, _FEW):
             return rows
     if rows is None or len(rows) > _READ_AHEAD * matrix.count:

@@ -175,7 +175,9 @@ class Scrub:
         if codes_in_use is None:
             return
         wrong = codes_in_use.wrong(*part.sound())
-        if not len(wrong):
+        stores, place = self._database.value_stores, (index.id, index.generation, index.dimensions)
+        # Values that are not there were compacted away meanwhile, with their codes.
+        if not len(wrong) or stores.unshared(*place).readable() < index.slots:
             return
         if (index.id, index.generation) not in self._logged_codes:
             self._logged_codes.add((index.id, index.generation))
@@ -187,11 +189,8 @@ class Scrub:
             )
         is_mended = not self._database.is_read_only
         if is_mended:
-            store = self._database.value_stores.unshared(
-                index.id, index.generation, index.dimensions, CODES
-            )
             try:
-                codes.make_again(store, wrong, matrix)
+                codes.make_again(stores.unshared(*place, CODES), wrong, matrix)
             except OSError as error:
                 _log.debug("codes cannot be written: %s", error)
                 is_mended = False

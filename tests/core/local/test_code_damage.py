@@ -285,6 +285,27 @@ def test_the_scrub_leaves_codes_alone_that_nobody_uses(make, tmp_path, caplog):
     assert not rows_in(tmp_path)["checksum"][40:].any()
 
 
+def test_codes_that_were_compacted_away_meanwhile_are_not_damaged(
+    make, tmp_path, caplog, monkeypatch
+):
+    service, other = filled(make, tmp_path), make(tmp_path)
+    look(service)
+    add(service, 0, 3)
+    look(service)
+    compare, names = scrubbing.comparing.compare, list(METRICS)
+
+    def compared(*arguments):
+        if names:
+            other.compact(names.pop(0))
+        return compare(*arguments)
+
+    monkeypatch.setattr(scrubbing.comparing, "compare", compared)
+    service._scrub.run()
+    assert not names
+    assert said(caplog) == []
+    assert all_accounted_for(tmp_path)
+
+
 def test_memory_that_flips_is_seen_by_the_scrub(make, tmp_path, caplog):
     service = filled(make, tmp_path)
     look(service)

@@ -181,3 +181,21 @@ def test_hostile_rows_are_left_to_float32(metric: Metric, monkeypatch: pytest.Mo
     coded = codes_of(metric, rows).of(store_of(rows), norms_of(metric, 32))
     assert coded is not None
     assert candidates.are_few(CodeRanking(metric, coded, query), 10)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_are_hostile_if_those_that_pass_the_filter_are(
+    metric: Metric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = rows_of("random", 4_000, 32, 2)
+    alike = np.arange(4_000) % 2 == 0
+    rows[alike] = rows_of("near ties", 4_000, 32, 2)[alike]
+    coded = codes_of(metric, rows).of(store_of(rows), norms_of(metric, 32))
+    assert coded is not None
+    query = rows[1].astype(np.float64)
+    query /= 1.0 if metric == "euclidean" else np.linalg.norm(query)
+    monkeypatch.setattr(candidates, "_SAMPLED_FROM", 4_000)
+    ranking = CodeRanking(metric, coded, query)
+    assert candidates.are_few(ranking, 10)
+    assert candidates.are_few(ranking, 10, ~alike)
+    assert not candidates.are_few(ranking, 10, alike)
