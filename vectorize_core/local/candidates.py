@@ -32,7 +32,7 @@ def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
         return True
     pieces = 6 + k // 4
     if mask is not None:
-        pieces = pieces * len(mask) // max(1, np.count_nonzero(mask))
+        pieces = pieces * len(mask) // max(1, int(np.count_nonzero(mask)))
     starts = np.linspace(0, matrix.count - _PIECE, pieces).astype(np.int64)
     sample = (starts[:, np.newaxis] + np.arange(_PIECE)).ravel()
     keys = np.full(len(sample), np.nan, np.float32)

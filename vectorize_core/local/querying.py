@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
 from operator import itemgetter
@@ -106,11 +106,13 @@ def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[Quer
         newest_first=first.behavior.ties == "newest",
         with_ties=not first.index.in_order,
     )
-    slots = {slot for best in found for slot in best.slots.tolist() + best.others.tolist()}
+    chosen = [_chosen(tx, first, best) for best in found]
+    kept = [best for best in chosen if best is not None]
+    slots = {slot for best in kept for slot in best.slots.tolist() + best.others.tolist()}
     rows = vectors.in_slots(tx, first.index, list(slots))
-    if len(rows) < len(slots):
+    if len(kept) < len(chosen) or len(rows) < len(slots):
         raise damaged(f"the table of vectors of the index {first.index.name!r} is")
-    return tuple(_result(each, best, rows) for each, best in zip(prepared, found, strict=True))
+    return tuple(_result(each, best, rows) for each, best in zip(prepared, kept, strict=True))
 
 
 def answer(
@@ -121,9 +123,12 @@ def answer(
         return QueryResult(0, ())
     if not catalog.is_generation(tx, prepared.index):
         return None
-    slots = found.slots.tolist() + found.others.tolist()
+    chosen = _chosen(tx, prepared, found)
+    if chosen is None:
+        return None
+    slots = chosen.slots.tolist() + chosen.others.tolist()
     rows = vectors.in_slots(tx, prepared.index, slots)
-    return None if len(rows) < len(slots) else _result(prepared, found, rows)
+    return None if len(rows) < len(slots) else _result(prepared, chosen, rows)
 
 
 def answer_now(
@@ -157,9 +162,29 @@ def _result(
             _metadata(row, prepared) if request.return_metadata != "none" else None,
             row.namespace,
         )
-        for slot, score in hits[: request.top_k]
+        for slot, score in hits
     )
     return QueryResult(len(matches), matches)
+
+
+def _chosen(
+    tx: Connection, prepared: PreparedQuery, found: exact_search.Found
+) -> exact_search.Found | None:
+    """``found`` without what ties with the last one and comes later; None if any has changed.
+
+    There may be as many as vectors, such as those of texts that are all the same.
+    """
+    k, scores = prepared.request.top_k, found.scores
+    if len(scores) <= k:
+        return found
+    before = int(np.argmax(scores == scores[k - 1]))
+    tied = found.slots[before:].tolist()
+    positions = vectors.positions(tx, prepared.index, tied)
+    if len(positions) < len(tied):
+        return None
+    tied.sort(key=positions.__getitem__, reverse=prepared.behavior.ties == "newest")
+    slots = np.append(found.slots[:before], np.array(tied[: k - before], np.int64))
+    return replace(found, slots=slots, scores=scores[:k])
 
 
 def _by_position(

@@ -260,6 +260,20 @@ def in_slots(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, Ve
     return found
 
 
+def positions(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, int]:
+    """The positions of the vectors in some slots, by slot; dead slots have none. Not verified."""
+    found: dict[int, int] = {}
+    first = key(index.id, 0)
+    for start in range(0, len(slots), _IDS_AT_ONCE):
+        some = [first + n for n in slots[start : start + _IDS_AT_ONCE]]
+        rows = tx.execute(
+            f"SELECT key - ?, position FROM vectors WHERE key IN ({','.join('?' * len(some))})",  # noqa: S608
+            (first, *some),
+        )
+        found.update(rows)
+    return found
+
+
 def dead_slots(tx: Connection, index: Index, start: int = 0) -> list[int]:
     """The dead slots, in the order in which they became so, without the first ``start``."""
     rows = tx.execute(

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from vectorize_core.local import cursors
+from vectorize_core.local import cursors, vectors
 from vectorize_core.models import IndexConfig, Vector
 
 ONES = np.ones(32)
@@ -156,6 +156,29 @@ def test_equal_scores_come_in_order_of_insertion(make):
         service.upsert("docs", [Vector("b", ONES * 2)])
         assert "".join(names(service.query("docs", vector=ONES))) == order
         assert "".join(names(service.query("docs", vector=ONES, top_k=2))) == order[:2]
+
+
+@pytest.mark.parametrize("ties", ["oldest", "newest"])
+def test_of_many_equal_vectors_those_that_are_returned_are_read(make, monkeypatch, ties):
+    service = make(ties=ties)
+    service.create_index("docs", IndexConfig(32))
+    alike = [angle(f"v{n}", 0) for n in range(600)]
+    service.upsert("docs", [*alike, angle("nearest", 30)])
+    service.upsert("docs", [alike[0], alike[599]])
+    in_slots, read = vectors.in_slots, []
+
+    def counted(tx, index, slots):
+        read.append(len(slots))
+        return in_slots(tx, index, slots)
+
+    monkeypatch.setattr(vectors, "in_slots", counted)
+    asked = angle("asked", 30).values
+    first = [0, 1, 2, 3] if ties == "oldest" else [599, 598, 597, 596]
+    expected = ["nearest", *(f"v{n}" for n in first)]
+    assert names(service.query("docs", vector=asked)) == expected
+    together = service.query_many("docs", [asked, asked])
+    assert [names(each) for each in together] == [expected, expected]
+    assert max(read) < 60
 
 
 def test_a_listing_pages_through_all_ids(docs):
