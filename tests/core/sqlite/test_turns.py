@@ -30,9 +30,10 @@ def test_a_fair_lock_is_passed_on_in_order() -> None:
         while len(lock._waiting) <= number:
             time.sleep(0.001)
         threads.append(thread)
-    for _ in threads:
+    for number in range(5):
         lock.release()
-        time.sleep(0.02)
+        while len(order) <= number:
+            time.sleep(0.001)
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3, 4]

@@ -403,11 +403,11 @@ async def test_a_first_attempt_has_its_own_time(variant: Variant) -> None:
 async def test_who_waited_for_a_turn_has_what_is_left(variant: Variant) -> None:
     answers = iter([answer(ok_body([])), [0.3, answer(b"{}", "400 No", connection="close")]])
     with RawServer(lambda _: next(answers, [60.0])) as server:
-        used = client(variant, server, retry=RetryPolicy(0.6, 0.6), timeout=30.0)
+        used = client(variant, server, retry=RetryPolicy(1.5, 1.5), timeout=30.0)
         used.connection.turns._at_once = 1
         # Opening a client takes its time, too.
         assert await settled(used.list_indexes()) == ()
-        with over_in(0.6 + SLACK):
+        with over_in(1.5 + SLACK):
             found = await failures(variant, used, [QUERY] * 3)
             kinds = {type(error) for error in found}
         assert kinds == {BadRequestError, RequestTimeoutError, NoTurnError}, found
