@@ -70,6 +70,12 @@ class Columns:
 
     _known: dict[int | str, Column] = field(default_factory=dict)
 
+    def keep(self, metadata_indexes: Sequence[LiveMetadataIndex]) -> None:
+        """Forget those of metadata indexes that were deleted."""
+        kept = {item.seq for item in metadata_indexes}
+        for key in [key for key in self._known if isinstance(key, int) and key not in kept]:
+            del self._known[key]
+
     def up_to_date(
         self, tx: Connection, index: Index, sources: Sequence[ColumnSource]
     ) -> list[Column]:

@@ -67,6 +67,7 @@ def prepare(
     live: list[LiveMetadataIndex] = []
     if named or request.return_metadata == "indexed":
         live = catalog.live_metadata_indexes(tx, index, now)
+        snapshot.columns.keep(live)
     usable = [item for item in live if item.property_name in named]
     mask = _mask(tx, snapshots, snapshot, request, usable)
     return PreparedQuery(request, behavior, index, vector, snapshot, live, mask)

@@ -52,6 +52,18 @@ def test_there_is_no_backfill(docs, clock):
     assert found(docs, n=1) == "ac"
 
 
+def test_what_filters_read_of_a_deleted_index_is_freed(docs):
+    docs.create_metadata_index("docs", "kept", "number")
+    for _ in range(3):
+        docs.create_metadata_index("docs", "n", "number")
+        put(docs, "a", n=1, kept=2)
+        assert found(docs, n=1, kept=2) == "a"
+        docs.delete_metadata_index("docs", "n")
+        assert found(docs, n=1) == ""
+        assert found(docs, kept=2) == "a"
+    assert len(docs._snapshots._latest["docs"].columns._known) == 1
+
+
 def test_an_ignored_insert_does_not_index(docs):
     put(docs, "a", n=1)
     docs.create_metadata_index("docs", "n", "number")
