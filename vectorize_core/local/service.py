@@ -85,8 +85,9 @@ class Service:
 
     def close(self) -> None:
         """Close the database; what was in memory is lost. Safe to call again."""
-        self._scrub.close()
         self._database.close()
+        # Not before, for a read that is on its way starts the thread again.
+        self._scrub.close()
         # On Windows no file can be deleted while it is mapped.
         self._snapshots.clear()
         workers.stop()

@@ -261,6 +261,20 @@ def test_a_scrub_ends_with_its_service(make, tmp_path):
     until(lambda: not threads())
 
 
+def test_a_read_on_its_way_leaves_no_scrub_behind_a_close(make, tmp_path):
+    service = make(tmp_path)
+    service.create_index("docs", IndexConfig(32))
+    with service._reading("docs") as (tx, index, _):
+        closing = threading.Thread(target=service.close)
+        closing.start()
+        until(lambda: service._database._closed)
+        service._scrub.watch(tx, index)
+        scrubbing = service._scrub._thread
+    closing.join()
+    assert scrubbing is not None
+    assert not scrubbing.is_alive()
+
+
 def test_a_scrub_does_not_keep_a_process(tmp_path):
     script = f"""
 import numpy as np
