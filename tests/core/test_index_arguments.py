@@ -28,6 +28,14 @@ from tests.wrong import (
 )
 from vectorize_core import AsyncIndex, Index, InvalidInputError, Vector, VectorizeClient
 
+
+def assigned(values: Any) -> Vector:
+    """A vector whose values were replaced after it was made."""
+    vector = Vector("a", VECTOR)
+    vector.values = values
+    return vector
+
+
 SELECT = {"filter": FILTER, **FIND}
 QUERY = {
     "top_k": count("top_k"),
@@ -44,6 +52,10 @@ VECTORS = {
     "a text inside": (["a"], r"vectors\[0\] is a Vector; got 'a' \(str\)"),
     "a dict inside": ([{"id": "a"}], r"vectors\[0\] is a Vector; got .*\(dict\)"),
     "None inside": ([Vector("a", VECTOR), None], r"vectors\[1\] is a Vector; got None"),
+    "a text as values": ([assigned("abc")], "vector 'a' is a list of numbers; got 'abc'"),
+    "no values": ([assigned(None)], "vector 'a' is a list of numbers; got None"),
+    "a text in values": ([assigned([0.5, "x"])], "vector 'a' is a list of numbers; got .*'x' "),
+    "a table as values": ([assigned(np.ones((2, 2)))], r"vector 'a' .* array of shape \(2, 2\)"),
     "an id that is none": ([Vector(None, VECTOR)], "an id is a non-empty string"),  # type: ignore[arg-type]
 }
 INDEXED = {
@@ -170,3 +182,14 @@ def test_an_index_may_have_dimensions_of_any_integral_kind(client: VectorizeClie
     for number, dimensions in enumerate([np.int64(32), 32.0, np.float32(32)]):
         made = client.create_index(f"docs-{number}", dimensions=dimensions)  # type: ignore[arg-type]
         assert made.config.dimensions == 32
+
+
+@pytest.mark.parametrize("values", [list(VECTOR), tuple(VECTOR), np.array(VECTOR)])
+def test_values_may_be_assigned_to_a_vector(values: Any) -> None:
+    with VectorizeClient.local() as client:
+        client.create_index("docs", dimensions=len(VECTOR), metric="cosine")
+        index = client.index("docs")
+        vector = Vector("a", [0.0] * len(VECTOR))
+        vector.values = values
+        index.upsert([vector])
+        assert index.get(["a"]) == [Vector("a", VECTOR)]

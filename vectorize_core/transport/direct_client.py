@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import httpx
 
+from vectorize_core.errors import VectorizeError
+
 _HEADERS: Final = {"Accept": "*/*", "Connection": "keep-alive", "User-Agent": "vectorize-stores"}
 
 
@@ -60,7 +62,8 @@ class AsyncDirectClient(httpx.AsyncClient):
 
 def _check_open(client: httpx.Client | httpx.AsyncClient) -> None:
     if client.is_closed:
-        raise RuntimeError("the client is closed")
+        # By another thread or task, while this request was being made.
+        raise VectorizeError("this client is closed")
 
 
 def _request(

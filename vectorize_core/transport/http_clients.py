@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from vectorize_core.errors import ConfigurationError
+from vectorize_core.errors import ConfigurationError, VectorizeError
 from vectorize_core.transport.direct_client import AsyncDirectClient, DirectClient
 from vectorize_core.transport.executor import Use
 from vectorize_core.transport.http_pool import AsyncPool, Pool
@@ -76,6 +76,7 @@ class HttpClients:
         """The client of sync calls, while one call uses it."""
         self._use.check()
         if self._http_client is not None:
+            _check_open("http_client", self._http_client)
             yield self._http_client
             return
         if self._async_http_client is not None:
@@ -105,6 +106,7 @@ class HttpClients:
         if self._transport is not None and self._async_transport is None:
             raise _needs_both("transport", "async calls need async_transport=")
         if self._async_http_client is not None:
+            _check_open("async_http_client", self._async_http_client)
             return LoopClient(self._async_http_client)
         key = os.getpid(), asyncio.get_running_loop()
         known = self._loops.get(key)
@@ -289,6 +291,13 @@ class LoopClient:
                 await self.opening
         if self.closing is not None:
             await self.closing.aclose()
+
+
+def _check_open(name: str, injected: httpx.Client | httpx.AsyncClient) -> None:
+    if injected.is_closed:
+        raise VectorizeError(
+            f"{name}, which was passed in, is closed: close it only when no call is to follow"
+        )
 
 
 def _needs_both(given: str, needed: str) -> ConfigurationError:

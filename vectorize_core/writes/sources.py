@@ -21,7 +21,7 @@ from vectorize_core.api import validation
 from vectorize_core.api.validation import Named
 from vectorize_core.errors import At, InvalidInputError, shown
 from vectorize_core.layout.nearest import UnstorableError, normal
-from vectorize_core.models import Metadata, Vector
+from vectorize_core.models import Metadata, Vector, packed
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io
@@ -163,12 +163,14 @@ def _numbered(vectors: Sequence[Vector], start: int) -> Named:
 
 
 def _as_vector(given: Vector, position: int) -> Vector:
-    """A vector whose id and namespace are plain strings, and its metadata what JSON has."""
+    """A vector of float32 whose id and namespace are plain strings, and its metadata JSON's."""
     if not isinstance(given, Vector):
         raise InvalidInputError(f"vectors[{position}] is a Vector; got {shown(given)}")
     metadata = _plain_metadata(given.metadata)
     plain = type(given.id) is str and (given.namespace is None or type(given.namespace) is str)
-    if plain and metadata is given.metadata:
+    # What was assigned to a vector that was made before may be any numbers.
+    is_packed = given.values is not None and packed(given.values) is given.values
+    if plain and is_packed and metadata is given.metadata:
         return given
     return Vector(
         validation.as_id(given.id, f"the id of vectors[{position}]"),

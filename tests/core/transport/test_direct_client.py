@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from vectorize_core import VectorizeError
 from vectorize_core.transport.direct_client import AsyncDirectClient, DirectClient
 
 URL = httpx.URL("https://api.test/client/v4/accounts/one/vectorize/v2/indexes/docs/query")
@@ -76,4 +77,4 @@ def test_an_error_names_its_request() -> None:
 
 def test_nothing_is_sent_once_it_is_closed() -> None:
     *errors, _ = asyncio.run(both(answered, closed=True))
-    assert [type(error) for error in errors] == [RuntimeError] * 2
+    assert [type(error) for error in errors] == [VectorizeError] * 2

@@ -128,6 +128,16 @@ async def test_an_injected_client_is_used_as_it_is_and_never_closed(
 
 
 @both_variants
+async def test_an_injected_client_that_its_owner_has_closed_is_an_error(variant: Variant) -> None:
+    client, async_client = httpx.Client(), httpx.AsyncClient()
+    executor = HttpExecutor(CREDENTIALS, http_client=client, async_http_client=async_client)
+    for each in (client, async_client):
+        await settled(each.close() if isinstance(each, httpx.Client) else each.aclose())
+    with pytest.raises(VectorizeError, match=r"^(async_)?http_client, .* is closed: close it only"):
+        await variant.send(executor, NONE)
+
+
+@both_variants
 async def test_a_client_injected_for_the_other_variant_is_an_error(
     variant: Variant, made: list[Any]
 ) -> None:
