@@ -116,6 +116,7 @@ def mend(connection: Connection, value_stores: ValueStores, place: str, *, write
             for store, slot, data in lost:
                 # The log keeps them, so this need not be synced either.
                 store.write(slot, data, durable=False)
+    if lost:
         _log.warning(
             "%s: the values of %d vectors were not in their file, as after a loss of power, and "
             "are there again",

@@ -257,7 +257,10 @@ class FileValueStore(ValueStore):
 
     def readable(self) -> int:
         """How many rows there is room for."""
-        return self.path.stat().st_size // self.row_bytes if self.path.exists() else 0
+        try:
+            return self.path.stat().st_size // self.row_bytes
+        except FileNotFoundError:
+            return 0  # perhaps only since another process has compacted or deleted the index
 
     def read(self, slots: Iterable[int]) -> list[bytes]:
         """The rows in ``slots``, each less than whole where the file ends. `FileNotFoundError`."""

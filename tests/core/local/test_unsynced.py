@@ -321,3 +321,33 @@ def search(service, name, vectors):
         assert {match.id for match in found} == {vectors[slot].id for slot in slots.tolist()}
     if len(vectors) > 12:
         assert service._snapshots._latest[name].codes._coded is not None
+
+
+def test_what_another_process_has_written_again_meanwhile_is_not_told_twice(
+    make, tmp_path, monkeypatch, caplog
+):
+    service, synced = filled(make, tmp_path)
+    service.close()
+    lose(tmp_path, synced, "older")
+    original = unsynced.schema.transaction
+
+    def after_another(connection):
+        monkeypatch.setattr(unsynced.schema, "transaction", original)
+        assert make(tmp_path).get_by_ids("docs", ["v306"]) == (vector(306),)
+        return original(connection)
+
+    monkeypatch.setattr(unsynced.schema, "transaction", after_another)
+    assert make(tmp_path).get_by_ids("docs", ["v306"]) == (vector(306),)
+    assert [r.args[1] for r in caplog.records if "loss of power" in r.message] == [7]
+
+
+def test_a_file_that_goes_while_it_is_looked_at_holds_nothing(tmp_path):
+    class Going(type(tmp_path)):
+        def exists(self, **_):
+            return bool(found := super().exists()) and not self.unlink() and found
+
+    store = value_store.FileValueStore(Going(tmp_path / "vectors-a-1-0.f32"), DIMENSIONS)
+    store.path.write_bytes(bytes(DIMENSIONS * 4))
+    assert store.readable() == 1
+    store.path.unlink()
+    assert store.readable() == 0
