@@ -38,7 +38,8 @@ _PATIENCE: Final = 10.0
 """Seconds that closing waits for a slice."""
 _NAMED: Final = 3
 """Damaged vectors that an error names."""
-_SLICE_ROWS: Final = 250
+_SLICE_ROWS: Final = 80
+"""A slice is compared within a read transaction, for which queries wait."""
 _SLICE_BYTES: Final = 1 << 20
 
 _log = logging.getLogger(__name__)
