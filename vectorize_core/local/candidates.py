@@ -16,6 +16,7 @@ Mask = NDArray[np.bool_]
 _LEAST_BLOCKS: Final = 16
 """So that threads end at about the same time."""
 _SAMPLED_FROM: Final = 20_000
+"""Rows; of fewer, a pass over all takes little longer than a sample."""
 _PIECE: Final = 64
 """Rows of each piece of a sample."""
 _TOO_MANY: Final = 0.25

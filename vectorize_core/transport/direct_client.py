@@ -21,6 +21,7 @@ class DirectClient(httpx.Client):
 
     def __init__(self, transport: httpx.BaseTransport) -> None:
         super().__init__(transport=transport)
+        self._sender = transport
 
     def build_request(self, **options: Any) -> httpx.Request:  # type: ignore[override]
         """The request of these options, as httpx's clients would make it."""
@@ -30,7 +31,7 @@ class DirectClient(httpx.Client):
         """The answer, of which only the head is read yet; no redirect is followed."""
         _check_open(self)
         try:
-            response = self._transport.handle_request(request)
+            response = self._sender.handle_request(request)
         except httpx.RequestError as error:
             error.request = request
             raise
@@ -43,6 +44,7 @@ class AsyncDirectClient(httpx.AsyncClient):
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         super().__init__(transport=transport)
+        self._sender = transport
 
     def build_request(self, **options: Any) -> httpx.Request:  # type: ignore[override]
         """As of `DirectClient`."""
@@ -52,7 +54,7 @@ class AsyncDirectClient(httpx.AsyncClient):
         """As of `DirectClient`."""
         _check_open(self)
         try:
-            response = await self._transport.handle_async_request(request)
+            response = await self._sender.handle_async_request(request)
         except httpx.RequestError as error:
             error.request = request
             raise

@@ -409,8 +409,10 @@ async def test_who_waited_for_a_turn_has_what_is_left(variant: Variant) -> None:
         assert await settled(used.list_indexes()) == ()
         with over_in(1.5 + SLACK):
             found = await failures(variant, used, [QUERY] * 3)
-            kinds = {type(error) for error in found}
-        assert kinds == {BadRequestError, RequestTimeoutError, NoTurnError}, found
+            kinds = [type(error) for error in found]
+        assert kinds.count(BadRequestError) == 1, found
+        # Who comes last may have a moment left when the one before is over, or be over first.
+        assert set(kinds) - {BadRequestError} <= {RequestTimeoutError, NoTurnError}, found
         await variant.close(used)
 
 
