@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 import vectorize_core
-from tests.nightly import sized
+from tests.nightly import NIGHTLY, sized
 from tests.server.helpers import NDJSON, Peer, axis, lines, record
 
 ROOT = Path(vectorize_core.__file__).parent.parent
@@ -31,6 +31,10 @@ SLOW = sized(60, 200)
 HEAVY = sized(8, 40)
 PAUSE = 0.25
 """Seconds between the requests of a normal client, about."""
+LEAST = 6
+"""Requests that each normal client makes, however slow the machine is."""
+PATIENCE = 30
+"""Seconds after which a normal client calls its request starved."""
 PATH = "/client/v4/accounts/local/vectorize/v2/indexes"
 ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
 WIDE = (
@@ -97,8 +101,10 @@ class Load:
         chance = random.Random(number)
         api = f"{self.peer.base_url}/accounts/local"
         index = f"{api}/vectorize/v2/indexes/docs"
-        with httpx.Client(trust_env=False, verify=False, timeout=30) as http:
-            while not self.stop.wait(chance.uniform(0, 2 * PAUSE)):
+        asked = 0
+        with httpx.Client(trust_env=False, verify=False, timeout=PATIENCE) as http:
+            while not self.stop.wait(chance.uniform(0, 2 * PAUSE)) or asked < LEAST:
+                asked += 1
                 key = f"{number}-{chance.randrange(50)}"
                 kind = chance.randrange(4)
                 began = time.perf_counter()
@@ -201,9 +207,11 @@ def test_normal_clients_beside_hostile_ones(
         )
         assert peer.http.post(url, json={"sql": script}).is_success
 
-        with Load(peer) as alone:
-            alone.begin(NORMAL, alone.normal)
-            time.sleep(max(3.0, SECONDS / 20))
+        alone = Load(peer)
+        if NIGHTLY:
+            with alone:
+                alone.begin(NORMAL, alone.normal)
+                time.sleep(SECONDS / 20)
         with Load(peer) as hostile, Load(peer) as beside:
             begin_hostile(hostile)
             time.sleep(1.0)
@@ -217,19 +225,21 @@ def test_normal_clients_beside_hostile_ones(
                 thread.join()
             told = time.monotonic()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE) == 0
             took = time.monotonic() - told
-    measured = (
-        f"p99 alone {alone.p99() * 1e3:.1f} ms of {len(alone.seconds)}, beside "
-        f"{beside.p99() * 1e3:.1f} ms of {len(beside.seconds)}; {warm:.0f} MB, grown by "
-        f"{grown:.0f} MB; ended in {took:.1f} s"
-    )
-    record_property("measured", measured)
     assert alone.failures == []
     assert beside.failures == []
-    # By day for a moment only, on machines that do other things too.
-    assert beside.p99() <= sized(20, 5) * max(alone.p99(), 0.01), measured
-    assert grown < sized(150, 60), measured
-    assert took < 5.0, measured
+    assert len(beside.seconds) >= NORMAL * LEAST
+    assert grown < sized(150, 60), f"{warm:.0f} MB, grown by {grown:.0f} MB"
+    # How fast: only where nothing else is to run on the machine, and for long.
+    if NIGHTLY:
+        measured = (
+            f"p99 alone {alone.p99() * 1e3:.1f} ms of {len(alone.seconds)}, beside "
+            f"{beside.p99() * 1e3:.1f} ms of {len(beside.seconds)}; {warm:.0f} MB, grown by "
+            f"{grown:.0f} MB; ended in {took:.1f} s"
+        )
+        record_property("measured", measured)
+        assert beside.p99() <= 5 * max(alone.p99(), 0.01), measured
+        assert took < 5.0, measured
     with served(tmp_path / "data") as (_, again):
         assert again.count() >= 1_000
