@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import tables
 from benchmarks.engine import goals, publishing, searching, writing
 from benchmarks.engine.bounds import nearest
 from benchmarks.engine.data import FILTERS, INDEX, Corpus
@@ -71,7 +72,7 @@ def test_a_page_gets_its_tables(results: Results, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE, encoding="utf-8")
     for _ in range(2):
-        publishing.fill(page, results)
+        tables.fill(page, publishing.tables(results))
         text = page.read_text(encoding="utf-8")
         assert text.startswith("Text.\n\n<!-- goals -->\n\n| goal | figure | met |")
         assert "| not measured |" in text

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import benchmarks.engine
+from benchmarks import tables
 from benchmarks.engine import (
     beside_peers,
     contended,
@@ -89,13 +90,13 @@ def main() -> None:
                 real_text.measure(given.real, given.data, results)
         finally:
             results.save(kept)
-        print(f"\n{publishing.markdown(('goal', 'figure', 'met'), goals.table(results))}\n\n{kept}")
+        print(f"\n{tables.markdown(('goal', 'figure', 'met'), goals.table(results))}\n\n{kept}")
     else:
         # Only this needs matplotlib.
         from benchmarks.engine import pictures  # noqa: PLC0415
 
         results = Results.load(kept)
-        publishing.fill(given.docs / "benchmarks.md", results)
+        tables.fill(given.docs / "benchmarks.md", publishing.tables(results))
         pictures.draw(results, given.docs / "pictures")
 
 

@@ -1,15 +1,13 @@
-"""Tables of results, and the pages of docs that have them between comments."""
+"""Tables of results."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 from benchmarks.engine import goals
 from benchmarks.engine.data import FILTERS
 from benchmarks.engine.results import Results, Timing
+from benchmarks.tables import markdown
 
 _QUERIES: Final = {"unfiltered": "none", "half": "half", "percent": "1 %", "mille": "0.1 %"}
 _OTHER: Final = {
@@ -32,12 +30,6 @@ _OTHER: Final = {
 }
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def tables(results: Results) -> dict[str, str]:
     """All tables by the names that pages know them by."""
     return {
@@ -47,19 +39,6 @@ def tables(results: Results) -> dict[str, str]:
         "peers": _peers(results),
         "other": markdown(("", "figure"), _other(results)),
     }
-
-
-def fill(page: Path, results: Results) -> None:
-    """Put each table of a page between its comments, ``<!-- name -->`` and ``<!-- /name -->``."""
-    made = tables(results)
-
-    def filled(found: re.Match[str]) -> str:
-        begin, name, end = found.groups()
-        return f"{begin}\n{made[name]}\n\n{end}"
-
-    text = page.read_text(encoding="utf-8")
-    between = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
-    page.write_text(between.sub(filled, text), encoding="utf-8")
 
 
 def _versions(results: Results) -> str:
