@@ -7,13 +7,13 @@ mutation without delays is applied in the transaction that submits it, and is no
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import schema, vectors
+from vectorize_core.local.batch import Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import damaged
 from vectorize_core.local.schema import CHECKSUMS
@@ -45,7 +45,7 @@ def submit(
     value_stores: ValueStores,
     index: Index,
     kind: vectors.Kind,
-    records: Sequence[vectors.Record],
+    batch: Batch,
     *,
     now: float,
     behavior: Behavior,
@@ -60,7 +60,7 @@ def submit(
     # A transaction submits one mutation, so the number of its commit is unique, and in order.
     seq = schema.commits(tx) + 1
     if visible <= now:
-        index = vectors.apply(tx, value_stores, index, kind, records, seq=seq, processed=processed)
+        index = vectors.apply(tx, value_stores, index, kind, batch, seq=seq, processed=processed)
         index.save(tx, (mutation_id, now, processed))
     else:
         index.save(tx)
@@ -70,7 +70,7 @@ def submit(
         )
         tx.executemany(
             "INSERT INTO mutation_rows VALUES (?, ?, ?, ?, ?, ?, 0)",
-            ((seq, position, *record) for position, record in enumerate(records)),
+            ((seq, position, *vector) for position, vector in enumerate(batch.stored())),
         )
         for table in ("mutations", "mutation_rows"):
             tx.execute(
@@ -103,8 +103,8 @@ def apply_due(tx: Connection, value_stores: ValueStores, index: Index, now: floa
         for row in rows:
             if not row[-1]:
                 raise damaged(f"a write of id {row[0]!r} that is not visible yet is")
-        records = [vectors.Record(*row[:-1]) for row in rows]
-        index = vectors.apply(tx, value_stores, index, kind, records, seq=seq, processed=processed)
+        batch = Batch.of_stored([row[:-1] for row in rows])
+        index = vectors.apply(tx, value_stores, index, kind, batch, seq=seq, processed=processed)
         index.save(tx, (mutation_id, submitted, processed))
         tx.execute("DELETE FROM mutations WHERE seq = ?", (seq,))
     return index

@@ -274,7 +274,7 @@ def _restore(tx: Connection, damage: IndexDamage) -> tuple[dict[int, bytes], lis
             continue
         values[row.slot] = data
         tx.execute("DELETE FROM vectors WHERE key = ?", (row.key,))
-        vectors.put(tx, [sound])
+        vectors.add(tx, [sound])
     return values, lost
 
 

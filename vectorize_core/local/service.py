@@ -26,6 +26,7 @@ from vectorize_core.local import (
     vectors,
     workers,
 )
+from vectorize_core.local.batch import Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.cursors import Cursors
 from vectorize_core.local.integrity import CheckReport
@@ -337,9 +338,8 @@ class Service:
     def delete_by_ids(self, name: str, ids: Sequence[str]) -> Mutation:
         """Delete up to 100 vectors; unknown ids are ignored."""
         wanted = validation.ids(ids, limits.MAX_IDS_PER_DELETE)
-        records = [vectors.Record(vector_id) for vector_id in wanted]
         with self._writing(name) as (tx, index, now):
-            accepted = self._submit(tx, index, now, "delete", records)
+            accepted = self._submit(tx, index, now, "delete", Batch.of_ids(wanted))
         maintenance.tidy(self._database, accepted.index)
         return Mutation(accepted.mutation_id)
 
@@ -369,7 +369,7 @@ class Service:
                 raise faults.refused(
                     f"too many metadata indexes; max count is {limits.MAX_METADATA_INDEXES}"
                 )
-            accepted = self._submit(tx, index, now, "metadata-index", [])
+            accepted = self._submit(tx, index, now, "metadata-index", Batch.of_ids([]))
             if not known:
                 live = accepted.submitted + self._behavior.metadata_index_delay
                 catalog.add_metadata_index(tx, index, accepted.seq, wanted, live)
@@ -388,7 +388,7 @@ class Service:
             known = property_name in catalog.wanted_properties(tx, index)
             if not known and self._behavior.missing_metadata_index == "error":
                 raise faults.refused(f"no metadata index on {property_name!r}", status=404)
-            accepted = self._submit(tx, index, now, "metadata-index", [])
+            accepted = self._submit(tx, index, now, "metadata-index", Batch.of_ids([]))
             gone = accepted.submitted + self._behavior.metadata_index_delay
             catalog.drop_metadata_index(tx, index, property_name, gone)
         return Mutation(accepted.mutation_id)
@@ -396,13 +396,13 @@ class Service:
     def _put(self, kind: vectors.Kind, name: str, given: Sequence[Vector]) -> Mutation:
         # Validated outside the write transaction, for which all other writers wait.
         try:
-            records = validation.records(kind, given, self._behavior)
+            batch = validation.batch(kind, given, self._behavior)
         except faults.ServiceFault:
             with self._reading(name):  # That there is no such index is said first.
                 raise
         with self._writing(name) as (tx, index, now):
             validation.dimensions(given, index.dimensions)
-            accepted = self._submit(tx, index, now, kind, records)
+            accepted = self._submit(tx, index, now, kind, batch)
         maintenance.tidy(self._database, accepted.index)
         return Mutation(accepted.mutation_id)
 
@@ -412,14 +412,14 @@ class Service:
         index: Index,
         now: float,
         kind: vectors.Kind,
-        records: Sequence[vectors.Record],
+        batch: Batch,
     ) -> mutations.AcceptedMutation:
         return mutations.submit(
             tx,
             self._database.value_stores,
             index.noted(self._clock()),
             kind,
-            records,
+            batch,
             now=now,
             behavior=self._behavior,
         )

@@ -14,7 +14,6 @@ replaced or deleted meanwhile stay in it; they are of no use, and do no harm.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count, groupby
 from sqlite3 import Connection
@@ -24,7 +23,7 @@ from vectorize_core.errors import StorageError
 from vectorize_core.local import schema
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import of_row, of_values
-from vectorize_core.local.value_store import FLOAT_BYTES, FileValueStore, ValueStores
+from vectorize_core.local.value_store import FLOAT_BYTES, FileValueStore, Rows, ValueStores
 
 _SMALL: Final = 1 << 16
 """Bytes of values up to which writing them twice costs less than a sync."""
@@ -42,14 +41,14 @@ class _Lost(NamedTuple):
     data: bytes
 
 
-def keep(tx: Connection, value_stores: ValueStores, index: Index, rows: Sequence[bytes]) -> bool:
+def keep(tx: Connection, value_stores: ValueStores, index: Index, rows: Rows) -> bool:
     """Log the values of a write behind all slots of an index; False if they must be synced.
 
     The first ones of a file must be, with its name.
     """
     if value_stores.in_memory:
         return False  # and need not be
-    if not index.slots or len(rows) * len(rows[0]) > _SMALL:
+    if not index.slots or rows.nbytes > _SMALL:
         forget(tx, index)
         return False
     first, last = tx.execute(
@@ -59,10 +58,11 @@ def keep(tx: Connection, value_stores: ValueStores, index: Index, rows: Sequence
     if last - first + len(rows) >= _MOST:
         sync(tx, value_stores)
         return False
-    places = zip(count(last + 1), count(schema.key(index.id, index.slots)), rows)
+    data = (row.tobytes() for row in rows)
+    places = zip(count(last + 1), count(schema.key(index.id, index.slots)), data)
     tx.executemany(
         "INSERT INTO unsynced_values VALUES (?, ?, ?, ?)",
-        ((n, key, data, of_row(n, key, of_values(data))) for n, key, data in places),
+        ((n, key, row, of_row(n, key, of_values(row))) for n, key, row in places),
     )
     return True
 

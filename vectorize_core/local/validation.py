@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from vectorize_core.behavior import Behavior
 from vectorize_core.errors import InvalidFilterError
 from vectorize_core.filters import native
 from vectorize_core.local import faults
-from vectorize_core.local.vectors import Record, packed
+from vectorize_core.local.batch import STORED, Batch
 from vectorize_core.models import (
     INDEX_TYPES,
     METRICS,
@@ -35,6 +36,8 @@ from vectorize_core.models import (
     as_values,
 )
 
+_ENCODED_AT_ONCE: Final = 500
+"""Vectors whose metadata is encoded at once."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -85,19 +88,24 @@ def description(text: str) -> str:
     return _text("description", text)
 
 
-def records(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> list[Record]:
+def batch(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> Batch:
     """The vectors of an insert or upsert, validated but for their dimensions."""
     if len(vectors) > limits.MAX_VECTORS_PER_WRITE:
         raise faults.refused(
             f"too many vectors in payload; max count is {limits.MAX_VECTORS_PER_WRITE}, "
             f"got {len(vectors)}"
         )
-    good: set[str] = set()
-    finite = _all_finite(vectors)
-    return [
-        _record(verb, line, vector, behavior, finite=finite, good=good)
-        for line, vector in enumerate(vectors)
-    ]
+    values = np.concatenate([np.empty(0), *(vector.values for vector in vectors)], dtype=STORED)
+    finite = _are_finite(values)
+    metadata = _flat_metadata(vectors) if finite and _have_plain_names(vectors) else None
+    if metadata is None:
+        # Perhaps something is wrong with one, which is said of the first.
+        metadata = [
+            _metadata_of(verb, line, vector, behavior, finite=finite)
+            for line, vector in enumerate(vectors)
+        ]
+    ids, namespaces = [vector.id for vector in vectors], [vector.namespace for vector in vectors]
+    return Batch(ids, namespaces, metadata, values)
 
 
 def dimensions(vectors: Sequence[Vector], expected: int) -> None:
@@ -171,26 +179,64 @@ def query(
     )
 
 
-def _all_finite(vectors: Sequence[Vector]) -> bool:
+def _are_finite(values: Values) -> bool:
     """Whether no value is NaN or infinity; if their sum of squares is finite, none is."""
-    if not vectors:
-        return True
-    values = np.concatenate([vector.values for vector in vectors])
     with np.errstate(all="ignore"):
         return bool(math.isfinite(values.dot(values)) or np.isfinite(values).all())
 
 
-def _record(
-    verb: str, line: int, vector: Vector, behavior: Behavior, *, finite: bool, good: set[str]
-) -> Record:
-    vector_id, values, namespace = vector.id, vector.values, vector.namespace
+def _have_plain_names(vectors: Sequence[Vector]) -> bool:
+    """Whether all ids and namespaces are short ASCII texts, as nearly always: nothing is wrong."""
+    ids = [vector.id for vector in vectors]
+    namespaces = [vector.namespace for vector in vectors if vector.namespace is not None]
+    return (
+        all(ids)
+        and _are_plain(ids, limits.MAX_ID_BYTES)
+        and _are_plain(namespaces, limits.MAX_NAMESPACE_BYTES)
+    )
+
+
+def _are_plain(texts: list[str], longest: int) -> bool:
+    return (
+        set(map(type, texts)) <= {str}
+        and max(map(len, texts), default=0) <= longest
+        and "".join(texts).isascii()
+    )
+
+
+def _flat_metadata(vectors: Sequence[Vector]) -> list[str | None] | None:
+    """The metadata as JSON of vectors that have none, or flat dicts; else None.
+
+    None also where anything may be wrong with one.
+    """
+    given = [vector.metadata for vector in vectors if vector.metadata]
+    texts: list[str] = []
+    for start in range(0, len(given), _ENCODED_AT_ONCE):
+        some = given[start : start + _ENCODED_AT_ONCE]
+        encoded = jsontext.exact_each(some)
+        if encoded is None or max(map(len, encoded)) > limits.MAX_METADATA_BYTES:
+            return None
+        if not all(map(_is_key, set(chain.from_iterable(some)))):
+            return None
+        texts += map(bytes.decode, encoded)
+    if len(texts) == len(vectors):
+        return [*texts]
+    left = iter(texts)
+    return [next(left) if vector.metadata else None for vector in vectors]
+
+
+def _metadata_of(
+    verb: str, line: int, vector: Vector, behavior: Behavior, *, finite: bool
+) -> str | None:
+    """The metadata as JSON of a vector that is valid."""
+    vector_id, namespace = vector.id, vector.namespace
     # An ASCII text, as nearly always, is never wrong.
     for field, text in (("id", vector_id), ("namespace", namespace or "")):
         if not (type(text) is str and text.isascii()):
             found = jsontext.problem(text) if isinstance(text, str) else "no string"
             if found:
                 raise faults.unparsable_vectors(verb, line, f"the {field} is {found}")
-    if not (finite or np.isfinite(values).all()):
+    if not (finite or np.isfinite(vector.values).all()):
         raise faults.unparsable_vectors(
             verb, line, "the values hold NaN or infinity, which JSON cannot express"
         )
@@ -199,12 +245,10 @@ def _record(
     _short_id(vector_id)
     if namespace is not None:
         _short_namespace(namespace)
-    metadata = _metadata(verb, line, vector, behavior, good) if vector.metadata else None
-    return Record(vector_id, namespace, metadata, packed(values))
+    return _metadata(verb, line, vector, behavior) if vector.metadata else None
 
 
-def _metadata(verb: str, line: int, vector: Vector, behavior: Behavior, good: set[str]) -> str:
-    """The JSON of metadata; ``good`` are keys that need not be looked at again."""
+def _metadata(verb: str, line: int, vector: Vector, behavior: Behavior) -> str:
     given: Any = vector.metadata
     text = jsontext.exact(given)
     if text is None:
@@ -215,11 +259,7 @@ def _metadata(verb: str, line: int, vector: Vector, behavior: Behavior, good: se
                 verb, line, f"the metadata of id {vector.id!r} is or has {found}"
             )
         text = jsontext.dumps(given)
-        _check_keys(vector.id, given, behavior)
-    elif not good.issuperset(given):
-        # It is flat: all of its keys are here.
-        _check_keys(vector.id, given, behavior)
-        good.update(given)
+    _check_keys(vector.id, given, behavior)
     if len(text) > limits.MAX_METADATA_BYTES:
         raise faults.oversized_metadata(vector.id, len(text))
     return text.decode()

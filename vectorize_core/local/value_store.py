@@ -145,7 +145,7 @@ class ValueStore(ABC):
         """How many rows there is room for."""
 
     @abstractmethod
-    def write(self, slot: int, data: bytes, *, durable: bool = True) -> None:
+    def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
 
     @abstractmethod
@@ -186,7 +186,7 @@ class MemoryValueStore(ValueStore):
         """How many rows there is room for."""
         return sum(map(len, self._segments))
 
-    def write(self, slot: int, data: bytes, *, durable: bool = True) -> None:
+    def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
         rows: NDArray[Any] = np.frombuffer(data, self.row)
         while len(rows):
@@ -267,7 +267,7 @@ class FileValueStore(ValueStore):
         with open(self._directory.open(self.path.name, os.O_RDONLY), "rb", buffering=0) as file:
             return [_at(file, slot * self.row_bytes, self.row_bytes) for slot in slots]
 
-    def write(self, slot: int, data: bytes, *, durable: bool = True) -> None:
+    def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
         self._syncs |= durable
         descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)

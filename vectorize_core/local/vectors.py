@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import count
+from itertools import chain, count, islice, repeat
 from sqlite3 import Connection
 from typing import Any, Final, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from vectorize_core import jsontext
 from vectorize_core.local import checksums, codes, unsynced
+from vectorize_core.local.batch import STORED, Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.schema import key, slot
 from vectorize_core.local.value_store import ValueStores
@@ -25,7 +26,6 @@ from vectorize_core.models import Metadata, Values, Vector
 
 Kind = Literal["insert", "upsert", "delete", "metadata-index"]
 
-_STORED: Final = np.dtype("<f4")
 _IDS_AT_ONCE: Final = 500
 """SQLite before 3.32 takes at most 999 parameters."""
 _ROUNDED: Final = 8
@@ -34,19 +34,14 @@ _ROW: Final = (
     "key, index_id, id, position, seq, processed, namespace, metadata, checksum, row_checksum"
 )
 
+_MARKS: Final = f"({', '.join('?' * 10)})"
+_PUT: Final = f"INSERT INTO vectors VALUES {_MARKS}"  # noqa: S608 (marks)
+_PUT_AT_ONCE: Final = 50
+"""Rows of one statement, which takes three quarters of the time of as many statements."""
+_PUT_MANY: Final = ", ".join([_PUT] + [_MARKS] * (_PUT_AT_ONCE - 1))
+
 _time_text: Final = lru_cache(256, typed=True)(str)
 """A time as text; all vectors of a mutation have the same."""
-
-
-class Record(NamedTuple):
-    """A vector in a mutation; in a deletion only an id."""
-
-    id: str
-    namespace: str | None = None
-    metadata: str | None = None
-    """Compact JSON, or None if the vector has no metadata."""
-    data: bytes = b""
-    """Little-endian float32."""
 
 
 class VectorRow(NamedTuple):
@@ -90,7 +85,7 @@ class VectorRow(NamedTuple):
 
     def holds(self, values: Values) -> bool:
         """Whether ``values`` have the checksum of those written."""
-        return checksums.of_values(values.astype(_STORED, copy=False).data) == self.checksum
+        return checksums.of_values(values.astype(STORED, copy=False).data) == self.checksum
 
     def verified(self) -> VectorRow:
         """The row. `StorageError` if it is not `intact`."""
@@ -118,38 +113,32 @@ def apply(
     value_stores: ValueStores,
     index: Index,
     kind: Kind,
-    records: Iterable[Record],
+    batch: Batch,
     *,
     seq: int,
     processed: float,
 ) -> Index:
-    """Carry out a mutation, in the order of its records. Returns the changed index, not saved."""
+    """Carry out a mutation, in the order of its vectors. Returns the changed index, not saved."""
     if kind == "metadata-index":
         return index
     # If an id occurs twice, an insert keeps the first and an upsert the last, in the first's place.
-    wanted: dict[str, Record] = {}
-    for record in records:
-        if kind != "insert" or record.id not in wanted:
-            wanted[record.id] = record
-    known = _known(tx, index, list(wanted))
+    batch = batch.unique(last=kind != "insert")
+    known = _known(tx, index, batch.ids)
     if kind == "insert":
-        fresh = [record for record in wanted.values() if record.id not in known]
-        known = {}
-    else:
-        fresh = list(wanted.values()) if kind == "upsert" else []
-    changed = index.after(put=len(fresh), replaced=len(known) if fresh else 0, killed=len(known))
+        batch, known = batch.without(known), {}
+    put = 0 if kind == "delete" else len(batch.ids)
+    changed = index.after(put=put, replaced=len(known) if put else 0, killed=len(known))
     if changed is index:
         return index
-    if fresh:
+    if put:
         store = value_stores.store(index.id, index.generation, index.dimensions)
-        rows = [record.data for record in fresh]
-        logged = unsynced.keep(tx, value_stores, index, rows)
-        data = b"".join(rows)
-        store.write(index.slots, data, durable=not logged)
-        codes.write(value_stores, index, index.slots, np.frombuffer(data, store.row))
+        logged = unsynced.keep(tx, value_stores, index, batch.rows)
+        store.write(index.slots, batch.values.view(np.uint8).data, durable=not logged)
+        codes.write(value_stores, index, index.slots, batch.rows)
     if known:
         _kill(tx, index, [old for old, _ in known.values()])
-    put(tx, _rows(index, seq, float(processed), fresh, known))
+    if put:
+        add(tx, _rows(index, seq, float(processed), batch, known))
     return changed
 
 
@@ -169,25 +158,34 @@ def _rows(
     index: Index,
     seq: int,
     processed: float,
-    records: Iterable[Record],
+    batch: Batch,
     known: Mapping[str, tuple[int, int]],
 ) -> Iterator[tuple[Any, ...]]:
-    """Sealed rows of records in new slots; those that are ``known`` keep their positions."""
-    positions, first, index_id = count(index.inserted), key(index.id, index.slots), index.id
+    """Sealed rows of vectors in new slots; those that are ``known`` keep their positions."""
+    new, next_key = count(index.inserted), key(index.id, index.slots)
+    keys = range(next_key, next_key + len(batch.ids))
+    positions = [known[name][1] if name in known else next(new) for name in batch.ids]
+    sums = list(map(checksums.of_values, batch.rows))
     # `VectorRow.own_checksum`, but faster: rows share this.
-    between = f"\0{seq}\0{_time_text(processed)}\0"
-    for new, (name, namespace, metadata, data) in enumerate(records, first):
-        position = known[name][1] if name in known else next(positions)
-        checksum = checksums.of_values(data)
-        content = f"{index_id}\0{name}{between}{namespace}\0{metadata}\0{checksum}"
-        crc = zlib.crc32(content.encode("utf-8", "surrogateescape"))
-        sealed = checksums.placed(crc, new, position)
-        yield new, index_id, name, position, seq, processed, namespace, metadata, checksum, sealed
+    before, between = f"{index.id}\0", f"\0{seq}\0{_time_text(processed)}\0"
+    contents = [
+        zlib.crc32(f"{before}{name}{between}{namespace}\0{metadata}\0{checksum}".encode())
+        for name, namespace, metadata, checksum in zip(
+            batch.ids, batch.namespaces, batch.metadata, sums, strict=True
+        )
+    ]
+    sealed = map(checksums.placed, contents, keys, positions)
+    of_mutation = repeat(seq), repeat(processed)
+    said = batch.namespaces, batch.metadata
+    return zip(keys, repeat(index.id), batch.ids, positions, *of_mutation, *said, sums, sealed)
 
 
-def put(tx: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+def add(tx: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
     """Add rows whose keys and ids are not there."""
-    tx.executemany("INSERT INTO vectors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    left = iter(rows)
+    while len(some := list(islice(left, _PUT_AT_ONCE))) == _PUT_AT_ONCE:
+        tx.execute(_PUT_MANY, list(chain.from_iterable(some)))
+    tx.executemany(_PUT, some)
 
 
 def ids(tx: Connection, index: Index) -> list[str]:
@@ -310,7 +308,7 @@ def miscount(tx: Connection, index: Index) -> str | None:
 
 def packed(values: Values) -> bytes:
     """Values in the form in which they are stored."""
-    return (values if values.dtype == _STORED else values.astype(_STORED)).tobytes()
+    return (values if values.dtype == STORED else values.astype(STORED)).tobytes()
 
 
 def _known(tx: Connection, index: Index, wanted: list[str]) -> dict[str, tuple[int, int]]:

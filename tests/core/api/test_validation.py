@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.nightly import examples
 from vectorize_core import jsontext, limits
 from vectorize_core.api import validation
 from vectorize_core.api.wire import vector_line
@@ -242,3 +243,19 @@ def test_a_list_of_numbers_becomes_what_numpy_makes_of_it(values: list[float]) -
 def test_flat_metadata_that_is_wrong_is_not_taken_for_exact(value: object) -> None:
     assert jsontext.exact({"a": "x", "b": value}) is None
     assert jsontext.exact({"a": "x", "b": 1.5, "c": None}) == b'{"a":"x","b":1.5,"c":null}'
+
+
+PARTS = st.text('},{"\\é', max_size=4)
+FLAT = st.dictionaries(PARTS, st.one_of(PARTS, st.sampled_from([1.5, 7, None])), min_size=1)
+ODD = st.sampled_from([{}, None, {"a": [1]}, {"a": math.nan}, {"a": 2**64}, {7: 1}])
+
+
+@given(st.lists(FLAT, max_size=4), st.lists(ODD, max_size=1))
+@examples(50)
+def test_many_dicts_are_encoded_at_once_as_each_by_itself(flat: list[Any], odd: list[Any]) -> None:
+    each = [jsontext.exact(value) for value in flat]
+    found = jsontext.exact_each([*flat, *odd])
+    if odd or any(b'},{"' in text for text in each if text):
+        assert found is None
+    else:
+        assert found == each

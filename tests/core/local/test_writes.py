@@ -3,7 +3,11 @@ import uuid
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.nightly import examples
+from vectorize_core.local import Behavior, ServiceFault, validation
 from vectorize_core.models import IndexConfig, Vector
 
 ONES, ZEROS = np.ones(32), np.zeros(32)
@@ -270,3 +274,46 @@ def test_the_vector_that_holds_no_number_is_named_among_others(put, refused):
         with refused(40023, "line Some(1)"):
             put(Vector("a", ONES), Vector("b", np.full(32, odd)), Vector("c", ONES))
     put(Vector("a", np.full(32, 3e38)), Vector("b", ONES))
+
+
+KINDS = [
+    Vector("a", ONES),
+    Vector("b", ONES, "one", {"t": "x", "n": 1.5, "é": None}),
+    Vector("é", ONES, "é", {"t": "},{"}),
+    Vector("c", ONES, None, {"nested": {"t": [1]}}),
+    Vector("d", ONES, None, types.MappingProxyType({"t": "x"})),
+    Vector("e", ONES, None, {}),
+    Vector("", ONES),
+    Vector("x" * 65, ONES),
+    Vector("f", ONES, "x" * 65),
+    Vector(7, ONES),
+    Vector("g", ONES, 7),
+    Vector("h", [*ONES[1:], float("nan")]),
+    Vector("i", ONES, None, {"t": float("inf")}),
+    Vector("j", ONES, None, {"$t": 1}),
+    Vector("k", ONES, None, {7: 1}),
+    Vector("l", ONES, None, {"t": "é" * 5_120}),
+]
+
+
+def each_by_itself(vectors):
+    """The stored form of each vector, or what is wrong with the first that cannot be stored."""
+    stored = []
+    for line, vector in enumerate(vectors):
+        try:
+            stored += validation.batch("insert", [vector], Behavior()).stored()
+        except ServiceFault as fault:
+            return (
+                str(fault).replace("Some(0)", f"Some({line})").replace("vector 0", f"vector {line}")
+            )
+    return stored
+
+
+@given(st.lists(st.sampled_from(KINDS), max_size=6))
+@examples(100)
+def test_many_vectors_are_checked_as_each_by_itself(vectors):
+    try:
+        found = [*validation.batch("insert", vectors, Behavior()).stored()]
+    except ServiceFault as fault:
+        found = str(fault)
+    assert found == each_by_itself(vectors)

@@ -179,7 +179,7 @@ class VectorizeRoutes:
 
     def _is_valid(self, verb: str, vector: Vector, dimensions: int) -> bool:
         try:
-            validation.records(verb, [vector], self._settings.behavior)
+            validation.batch(verb, [vector], self._settings.behavior)
             validation.dimensions([vector], dimensions)
         except ServiceFault:
             return False
