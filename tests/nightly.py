@@ -7,10 +7,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import Final, TypeVar
 
+import pytest
 from hypothesis import settings
 
 T = TypeVar("T")
 NIGHTLY: Final = os.environ.get("VECTORIZE_NIGHTLY") == "1"
+
+
+timed = pytest.mark.skipif(not NIGHTLY, reason="measures time, so only at night")
+"""A test that a machine which is busy otherwise could fail."""
 
 
 def sized(day: T, night: T) -> T:

@@ -10,12 +10,13 @@ import pytest
 
 from tests.core.transport.broken_answers import BIG, SLOW, WRONG
 from tests.core.transport.raw_server import RawServer, Script
+from tests.core.transport.test_broken_servers import SLACK
 from tests.kinds import Kind, both_stores
 from tests.nightly import sized
 from tests.stores import Call, both_ways
 from vectorize_core import RetryPolicy, VectorizeError
 
-TIMEOUT, DEADLINE, SLACK = 0.2, 0.3, sized(3.0, 1.0)
+TIMEOUT, DEADLINE = 0.2, 0.3
 SCRIPTS: dict[str, Script] = {
     **SLOW,
     **{how: script for how, (script, _) in {**BIG, **WRONG}.items()},

@@ -72,7 +72,7 @@ def test_a_reader_who_has_enough(tmp_path: Path) -> None:
         assert process.stdout.readline() == f"{0:060}\n"
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(10) == 1
+        assert process.wait(30) == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)

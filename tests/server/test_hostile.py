@@ -270,11 +270,9 @@ UPSERT = "/client/v4/accounts/local/vectorize/v2/indexes/docs/upsert"
 
 @pytest.mark.parametrize("size", [MOST + 1, 50 * 2**30, 10**17])
 def test_a_content_length_of_many_gigabytes_is_refused_unread(target: Peer, size: int) -> None:
-    started = time.monotonic()
     answer = target.exchange(head(UPSERT, f"Content-Length: {size}"))
     assert raw_fault(answer)[0] == 413
     assert b"connection: close" in answer.lower()
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("size", ["9" * 30, "-1", "0x10", "1e3", "１", "+5", ""])

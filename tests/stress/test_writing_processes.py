@@ -17,7 +17,7 @@ from vectorize_core.local import Service
 
 ROOT = str(Path(__file__).parents[2])
 MOST = 10
-"""How many times as long one may wait as a turn of every thread takes."""
+"""How often a write may be overtaken by others that begin later, for each thread there is."""
 
 
 @pytest.mark.parametrize("seed", range(sized(2, 200)))
@@ -28,12 +28,12 @@ def test_no_process_waits_for_ever(tmp_path: Path, seed: int) -> None:
         client.create_index("docs", dimensions=32)
     names = [f"p{number}" for number in range(draw.randint(2, 4))]
     threads = {name: draw.choice([1, 3, 3]) for name in names}
-    seconds = sized(0.6, 1.0)
+    count = sized(20, 40)
     processes = {
         name: subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.stress.writing_process", place, name),
-                *(str(threads[name]), str(seconds), str(seed)),
+                *(str(threads[name]), str(count), str(seed)),
             ],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": ROOT},
@@ -52,18 +52,19 @@ def test_no_process_waits_for_ever(tmp_path: Path, seed: int) -> None:
         process.stdin.flush()
     done = {name: json.loads(process.communicate()[0]) for name, process in processes.items()}
     written = {
-        f"{name}-{number}-{count}"
+        f"{name}-{number}-{turn}"
         for name in names
-        for number, most in enumerate(done[name]["counts"])
-        for count in range(most)
+        for number in range(threads[name])
+        for turn in range(count)
     }
     with VectorizeClient.local(place) as client:
         assert set(client.index("docs").list_ids()) == written
     service = Service(place)
     assert service.check().ok
     service.close()
-    turns = sum(threads.values()) * seconds / max(1, len(written))
-    for name in names:
-        # Every thread of every process has had a turn, and a bounded wait for each.
-        assert min(done[name]["counts"]) > 0, (name, {n: done[n]["counts"] for n in names})
-        assert max(done[name]["took"]) < max(MOST * turns, 1.0), name
+    if os.name == "nt":
+        return  # in no order there
+    spans = [span for name in names for writes in done[name] for span in writes]
+    for began, ended in spans:
+        overtaken = sum(began < later and sooner < ended for later, sooner in spans)
+        assert overtaken <= MOST * sum(threads.values())

@@ -1,6 +1,6 @@
 """A process that writes with several threads, for a test; it imports little, to begin soon.
 
-``python -m tests.stress.writing_process DIRECTORY NAME THREADS SECONDS SEED``
+``python -m tests.stress.writing_process DIRECTORY NAME THREADS WRITES SEED``
 """
 
 from __future__ import annotations
@@ -18,29 +18,26 @@ from vectorize_core.local import Service
 from vectorize_core.transport.io import run
 
 
-def write(place: str, name: str, threads: int, seconds: float, seed: int) -> None:
-    """What a process does: prints how long each of its writes took, and how many there were."""
+def write(place: str, name: str, threads: int, count: int, seed: int) -> None:
+    """What a process does: prints when each of its threads' writes began and ended."""
     service = Service(place)
     texts, client = SqliteTexts(place), VectorizeClient.local()
-    took: list[float] = []
-    counts = [0] * threads
+    writes: list[list[tuple[float, float]]] = [[] for _ in range(threads)]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    end = time.monotonic() + seconds
 
     def work(number: int) -> None:
         draw = random.Random(f"{seed} {name} {number}")
-        while time.monotonic() < end:
-            record = f"{name}-{number}-{counts[number]}"
+        for turn in range(count):
+            record = f"{name}-{number}-{turn}"
             began = time.monotonic()
             if draw.random() < 0.8:
                 service.upsert("docs", [Vector(record, np.ones(32))])
             else:
                 run(texts.put(client.connection.io(), "docs", {record: "text"}))
                 service.upsert("docs", [Vector(record, np.ones(32), None, {"text": 1})])
-            took.append(time.monotonic() - began)
-            counts[number] += 1
+            writes[number].append((began, time.monotonic()))
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
     for worker in workers:
@@ -50,8 +47,8 @@ def write(place: str, name: str, threads: int, seconds: float, seed: int) -> Non
     service.close()
     texts.close()
     client.close()
-    sys.stdout.write(json.dumps({"took": took, "counts": counts}))
+    sys.stdout.write(json.dumps(writes))
 
 
 if __name__ == "__main__":
-    write(*sys.argv[1:3], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))
+    write(*sys.argv[1:3], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))

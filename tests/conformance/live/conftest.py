@@ -37,7 +37,7 @@ T = TypeVar("T")
 PREFIX = "vs-live-"
 LIVE = os.environ.get("VECTORIZE_LIVE") == "1"
 ACCOUNT, TOKEN = (os.environ.get(f"CLOUDFLARE_{name}") for name in ("ACCOUNT_ID", "API_TOKEN"))
-PATIENCE = 600.0 if LIVE else 5.0
+PATIENCE = 600.0 if LIVE else 30.0
 
 
 @dataclass

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import httpcore
@@ -39,7 +40,7 @@ from vectorize_core import (
 )
 from vectorize_core.api.operations import ListIndexes, Query, Upsert
 from vectorize_core.connection import http_connection
-from vectorize_core.transport import timeouts
+from vectorize_core.transport import deadline, timeouts
 from vectorize_core.transport.deadline import AsyncBackend, Deadline, SyncBackend
 from vectorize_core.transport.http_pool import AsyncConnection, Connection
 from vectorize_core.transport.io import run
@@ -299,11 +300,12 @@ def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch) -> 
                 return httpcore.MockStream([])
             raise httpcore.ConnectTimeout if host == "a" else httpcore.ConnectError("refused")
 
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: 7.0))
     backend = SyncBackend(Deadline())
     backend._sockets = Sockets()
     backend.connect_tcp("host", 1, timeout=3.0)
     assert list(tried) == ["a", "b", "c"]
-    assert tried == pytest.approx({"a": 1.0, "b": 1.5, "c": 3.0}, abs=0.2)
+    assert tried == {"a": 1.0, "b": 1.5, "c": 3.0}
     backend.connect_tcp("host", 1)
     assert tried["a"] is None
 
@@ -333,7 +335,7 @@ async def test_a_server_that_reads_too_slowly_is_given_up(
     large = Upsert("docs", LARGE.vectors * 16)
     size = len(b"".join(large.request().body))
     monkeypatch.setattr(timeouts, "LEAST_SPEED", 5 * size)
-    with RawServer(once(60.0), reads=reads, speed=size / 4) as server:
+    with RawServer(once(60.0), reads=reads, speed=size / 40) as server:
         with over_in(TIMEOUT + 0.2 + SLACK):
             error = await failure(variant, client(variant, server), large)
         assert isinstance(error, RequestTimeoutError)
@@ -346,9 +348,9 @@ async def test_a_server_that_reads_too_slowly_is_given_up(
 @both_variants
 async def test_a_call_ends_at_its_deadline(variant: Variant) -> None:
     with RawServer(DRIPPING) as server:
-        retry = RetryPolicy(read_deadline=0.7, first_delay=0.01)
+        retry = RetryPolicy(read_deadline=1.5, first_delay=0.01)
         used = client(variant, server, retry=retry)
-        with over_in(0.7 + SLACK):
+        with over_in(1.5 + SLACK):
             assert isinstance(await failure(variant, used), RequestTimeoutError)
         assert len(server.requests) > 2
 
@@ -438,7 +440,7 @@ async def test_a_wait_ends_in_time(variant: Variant) -> None:
         return answer(ok_body({"mutationId": "m"} if "upsert" in request.line else []))
 
     with RawServer(slow_polls) as server:
-        used = client(variant, server, timeout=30.0, retry=RetryPolicy(5.0, 5.0))
+        used = client(variant, server, timeout=60.0, retry=RetryPolicy(60.0, 60.0))
         index = used.index("docs")
         await settled(index.upsert([Vector("a", [1.0] * 32)]))
         with over_in(0.3 + SLACK + 0.2), pytest.raises(WaitTimeoutError):

@@ -30,7 +30,7 @@ T = TypeVar("T")
 WRITE = Upsert("docs", (Vector("a", [1.0]),))
 WRITTEN = ok({"mutationId": "m"})
 BLOCKED = failed(429, 971, headers={"retry-after": "300"})
-SOON = 5.0
+SOON = 30.0
 """Seconds; what would be waited for takes minutes."""
 
 

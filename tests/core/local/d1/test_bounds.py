@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -172,29 +171,6 @@ def test_a_database_has_a_largest_size(monkeypatch: pytest.MonkeyPatch, tmp_path
         database.close()
 
 
-def ended_by(interrupt: Callable[[D1Database], None], statements: list[str]) -> list[str]:
-    """The texts with which two requests ended, one carried out and one that waited for it."""
-    database, texts = D1Database(None), []
-
-    def ask() -> None:
-        with pytest.raises(ServiceFault) as raised:
-            database.run([(sql, ()) for sql in statements])
-        texts.append(raised.value.message)
-
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    while database._running is None:
-        time.sleep(0.001)
-    time.sleep(0.05)
-    interrupt(database)
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
-    assert database.run([("SELECT 1", ())])[0][1] == [(1,)]
-    return texts
-
-
 @pytest.mark.parametrize(
     "statements",
     [
@@ -206,12 +182,32 @@ def ended_by(interrupt: Callable[[D1Database], None], statements: list[str]) -> 
     ],
     ids=["endless", "a sort", "a queue", "a write", "many statements"],
 )
-def test_all_requests_are_interrupted(statements: list[str]) -> None:
-    started = time.monotonic()
-    texts = ended_by(D1Database.interrupt, statements)
+def test_all_requests_are_interrupted(
+    statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is carried out, and one that waits for it."""
+    database, texts = D1Database(None), list[str]()
+    reading, arrived = database._file.reading, threading.Semaphore(0)
+    monkeypatch.setattr(database._file, "reading", lambda: (arrived.release(), reading())[1])
+
+    def ask() -> None:
+        with pytest.raises(ServiceFault) as raised:
+            database.run([(sql, ()) for sql in statements])
+        texts.append(raised.value.message)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert all(arrived.acquire(timeout=30) for _ in threads)
+    while database._running is None:
+        time.sleep(0.001)
+    database.interrupt()
+    for thread in threads:
+        thread.join()
+    # After half a minute each would have been told of that.
     assert len(texts) == 2
     assert all("the server is closing" in text for text in texts)
-    assert time.monotonic() - started < 5
+    assert database.run([("SELECT 1", ())])[0][1] == [(1,)]
 
 
 def test_a_request_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_none_takes_longer_than_a_moment(expression: str) -> None:
     started = time.thread_time()
     with suppress(ServiceFault):
         D1Database(None).run([(f"{numbers}SELECT length({expression})", ())])
-    assert time.thread_time() - started < 2
+    assert time.thread_time() - started < 5
 
 
 CHAIN = "'$' || replace(hex(zeroblob(1000000)), '00', '{}')"
@@ -139,7 +139,7 @@ def test_no_request_holds_a_processor_beyond_its_time(
     started = time.thread_time()
     with suppress(ServiceFault):
         D1Database(None).run([(sql, ()) for sql in statements])
-    assert time.thread_time() - started < 2
+    assert time.thread_time() - started < 5
 
 
 def test_an_error_of_a_length_says_why() -> None:
