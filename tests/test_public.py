@@ -29,7 +29,7 @@ OTHERS = {
     "llama_index.vector_stores.cloudflare_vectorize",
 }
 OURS = re.compile(r"\b(?:vectorize_core|langchain_vectorize|llama_index_vectorize)(?:\.\w+)+")
-PASSED_ON = {"Connection", "Io", "Service"}
+PASSED_ON = {"Connection", "Io", "Service", "TextIndex"}
 """Users name these to pass them on; the rest of their methods is for this library."""
 PAGES = sorted(
     {ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("*.ipynb")}

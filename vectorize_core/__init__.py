@@ -76,8 +76,17 @@ from vectorize_core.reads.selection import AnyFilter, FindOptions, Precision, Se
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize
 from vectorize_core.state.lifecycle import CreateOptions
 from vectorize_core.state.waiting import Wait, WaitOptions
-from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
+from vectorize_core.texts import (
+    D1TextIndex,
+    D1Texts,
+    SqliteTextIndex,
+    SqliteTexts,
+    TextExplanation,
+    TextIndex,
+    TextStore,
+)
 from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.texts.tokens import Tokenizer
 from vectorize_core.transport.events import (
     BatchEvent,
     Event,
@@ -114,6 +123,7 @@ __all__ = [
     "ConnectionFailedError",
     "CountOptions",
     "CreateOptions",
+    "D1TextIndex",
     "D1Texts",
     "DeleteOptions",
     "EnumerateOptions",
@@ -173,10 +183,14 @@ __all__ = [
     "ReturnMetadata",
     "SelectOptions",
     "ServerError",
+    "SqliteTextIndex",
     "SqliteTexts",
     "StorageError",
     "TenantViewError",
+    "TextExplanation",
+    "TextIndex",
     "TextStore",
+    "Tokenizer",
     "TooManyRequestsNeededError",
     "UnexpectedAnswerError",
     "Unindexed",

@@ -22,7 +22,7 @@ MAX_VALUE_BYTES: Final = 2_000_000
 
 _SQL_ERROR: Final = 7500
 
-Statement = tuple[str, tuple[str, ...]]
+Statement = tuple[str, tuple[str | int | float, ...]]
 """SQL and its parameters."""
 Rows = list[tuple[Any, ...]]
 
