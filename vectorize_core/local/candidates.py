@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,8 +20,21 @@ _SAMPLED_FROM: Final = 20_000
 """Rows; of fewer, a pass over all takes little longer than a sample."""
 _PIECE: Final = 64
 """Rows of each piece of a sample."""
+_SAMPLED_BEST: Final = 10
 _TOO_MANY: Final = 0.25
 """If so many of the sample are candidates, as where all rows are alike, keys tell too little."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """Rows that can be among the best ``k``, in ascending order, and their keys."""
+
+    rows: Slots
+    keys: Keys
+    uppers: NDArray[np.float64]
+    """The most that each key can be."""
+    least: float
+    """What the best ``k`` come to at least."""
 
 
 def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
@@ -31,7 +45,9 @@ def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
     matrix = ranking.matrix
     if matrix.count < _SAMPLED_FROM:
         return True
-    pieces = 6 + k // 4
+    pieces = 8
+    # Of a small part of the rows, a few that are better than all others stand for the best ``k``.
+    k = min(k, _SAMPLED_BEST)
     if mask is not None:
         pieces = pieces * len(mask) // max(1, int(np.count_nonzero(mask)))
     starts = np.linspace(0, matrix.count - _PIECE, pieces).astype(np.int64)
@@ -46,19 +62,18 @@ def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
     if mask is not None:
         passing = mask[sample]
         keys, sample = keys[passing], sample[passing]
-    few = len(_near(ranking, keys, k, sample)) < _TOO_MANY * len(sample)
+    few = len(_near(ranking, sample, keys, k).rows) < _TOO_MANY * len(sample)
     return few or k > _TOO_MANY * len(sample)
 
 
-def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Slots:
-    """The rows, of those that pass ``mask``, that can be among the best ``k``, with ties.
-
-    In ascending order.
-    """
-    count = ranking.matrix.count
-    height = min(ranking.rows_at_once, count // _LEAST_BLOCKS)
+def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
+    """The rows, of those that pass ``mask``, that can be among the best ``k``, with ties."""
+    count, worthwhile = ranking.matrix.count, _is_worthwhile(ranking, ranking.matrix.count)
+    height = min(ranking.rows_at_once, count // _LEAST_BLOCKS if worthwhile else count)
     blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
-    keys, tops = np.empty(count, np.float32), np.empty(-(-count // GROUP), np.float32)
+    groups = -(-count // GROUP)
+    keys, tops = np.empty(groups * GROUP, np.float32), np.empty(groups, np.float32)
+    keys[count:] = -np.inf
 
     def score(number: int) -> None:
         start, block = blocks[number]
@@ -71,16 +86,14 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Slots:
             starts = np.arange(0, len(own), GROUP)
             np.maximum.reduceat(own, starts, out=tops[start // GROUP :][: len(starts)])
 
-    workers.share(
-        len(blocks),
-        score,
-        worthwhile=count * ranking.matrix.row.itemsize > workers.WORTHWHILE,
-    )
-    picked = _best(ranking, keys, tops, k)
-    return picked if mask is None else picked[mask[picked]]
+    workers.share(len(blocks), score, worthwhile=worthwhile)
+    rows = _in_good_groups(ranking, keys, tops, k)
+    if mask is not None:
+        rows = rows[mask[rows]]
+    return _near(ranking, rows, keys[rows], k)
 
 
-def among(ranking: Ranking, k: int, rows: Slots) -> Slots:
+def among(ranking: Ranking, k: int, rows: Slots) -> Near:
     """Those of ``rows``, in ascending order, that can be among their best ``k``, with ties."""
     height = ranking.gathered_at_once
     keys = np.empty(len(rows), np.float32)
@@ -90,12 +103,22 @@ def among(ranking: Ranking, k: int, rows: Slots) -> Slots:
         with np.errstate(all="ignore"):
             ranking.score(ranking.matrix.take(rows[part]), rows[part], keys[part])
 
-    workers.share(
-        -(-len(rows) // height),
-        score,
-        worthwhile=len(rows) * ranking.matrix.row.itemsize > workers.WORTHWHILE,
-    )
-    return rows[_near(ranking, keys, k, rows)]
+    worthwhile = _is_worthwhile(ranking, len(rows))
+    workers.share(-(-len(rows) // height), score, worthwhile=worthwhile)
+    return _near(ranking, rows, keys, k)
+
+
+def narrowed(near: Near, ranking: Ranking, finer: Ranking, k: int) -> Slots:
+    """Those of ``near``, by ``ranking``, that can be among the best ``k``.
+
+    What the ``k`` that seem to be the best come to by a ``finer`` ranking leaves out most others.
+    """
+    if len(near.rows) <= 2 * k:
+        return near.rows
+    # NaN comes last.
+    seeming = np.sort(near.rows[np.argpartition(-near.keys, k)[:k]])
+    least = among(finer, k, seeming).least * finer.unit
+    return near.rows[~(near.uppers * ranking.unit < least)]
 
 
 def good_groups(tops: Keys, errors: NDArray[np.float64], k: int) -> NDArray[np.int64]:
@@ -111,21 +134,31 @@ def rows_of(groups: NDArray[np.int64], size: int, count: int) -> Slots:
     return rows[: np.searchsorted(rows, count)]
 
 
-def _best(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
+def _is_worthwhile(ranking: Ranking, count: int) -> bool:
+    return count * ranking.matrix.row.itemsize > workers.WORTHWHILE
+
+
+def _in_good_groups(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
     """The rows whose keys can be among the best ``k``; ``tops`` are the best keys of groups."""
-    if k < len(tops):
-        groups = good_groups(tops, ranking.group_errors(), k)
-        if 2 * len(groups) < len(tops):
-            rows = rows_of(groups, GROUP, len(keys))
-            return rows[_near(ranking, keys[rows], k, rows)]
-    return _near(ranking, keys, k, slice(0, len(keys)))
+    count = ranking.matrix.count
+    if k >= len(tops):
+        return np.arange(count)
+    errors = np.broadcast_to(ranking.group_errors(), tops.shape)
+    # The k-th best of the groups' best keys is at most the k-th best of all.
+    least = _kth(tops - errors, k)
+    groups = np.flatnonzero(~(tops + errors < least))
+    uppers = keys.reshape(-1, GROUP)[groups] + errors[groups, np.newaxis]
+    found, columns = np.nonzero(~(uppers < least))
+    rows = groups[found] * GROUP + columns
+    return rows[: np.searchsorted(rows, count)]
 
 
-def _near(ranking: Ranking, keys: Keys, k: int, rows: slice | Slots) -> Slots:
-    """The positions of ``keys``, those of ``rows``, that can be among the best ``k`` of them."""
+def _near(ranking: Ranking, rows: Slots, keys: Keys, k: int) -> Near:
+    """Those of ``rows``, which have these ``keys``, that can be among the best ``k`` of them."""
     errors = ranking.errors(rows)
-    least = _kth(keys - errors, k)
-    return np.flatnonzero(~(keys + errors < least))
+    least, uppers = _kth(keys - errors, k), keys + errors
+    kept = np.flatnonzero(~(uppers < least))
+    return Near(rows[kept], keys[kept], uppers[kept], least)
 
 
 def _kth(keys: NDArray[np.floating[Any]], k: int) -> float:

@@ -36,9 +36,12 @@ class CodeRanking(Ranking):
         self._is_distance = metric == "euclidean"
         self._length = float(np.linalg.norm(query))
         # The keys of the other metrics are in units of the query's scale.
-        self._unit = 1.0 if self._is_distance else self._query.scale
+        self.unit = 1.0 if self._is_distance else self._query.scale
         # Lengths and factors have the errors of float32.
         self._share = (2 * len(query) + 32) * _ROUNDING
+        doubt = self._query.residual + self._share * self._length
+        self._per_loss, self._per_length = (self._length + doubt) / self.unit, doubt / self.unit
+        self._is_cosine = metric == "cosine"
 
     def score(self, block: CodeRows, rows: slice | Slots, out: Keys) -> None:
         """Write the keys of ``rows``, of which ``block`` holds the codes."""
@@ -54,19 +57,25 @@ class CodeRanking(Ranking):
     def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
         """How far the keys of ``rows`` can be off."""
         numbers = self._coded.numbers
-        return self._errors(numbers.losses[rows], numbers.lengths[rows])
+        return self._errors(numbers.losses[rows], None if self._is_cosine else numbers.lengths[rows])
 
     def group_errors(self) -> NDArray[np.float64]:
         """The greatest error in each group of rows."""
-        return self._errors(self._coded.group_losses, self._coded.group_lengths)
+        lengths = None if self._is_cosine else self._coded.group_lengths
+        return self._errors(self._coded.group_losses, lengths)
 
     def _errors(
-        self, losses: NDArray[np.float32], lengths: NDArray[np.float32]
+        self, losses: NDArray[np.float32], lengths: NDArray[np.float32] | None
     ) -> NDArray[np.float64]:
-        wide = losses.astype(np.float64)
-        longest = lengths + wide
-        errors = self._length * wide
-        errors += (self._query.residual + self._share * self._length) * longest
+        """Those of rows of such losses and lengths, which are 1 where None."""
+        errors = losses.astype(np.float64)
+        if lengths is None:
+            errors *= self._per_loss
+            errors += self._per_length
+            return errors
+        longest = lengths + errors
+        errors *= self._per_loss
+        errors += self._per_length * lengths.astype(np.float64)
         if self._is_distance:
             errors += 8 * _ROUNDING * self._length**2 + self._share * longest * longest
-        return errors / self._unit
+        return errors

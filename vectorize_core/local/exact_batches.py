@@ -74,6 +74,6 @@ def _candidates(
 ) -> Slots:
     groups = candidates.good_groups(tops, ranking.group_errors(), k)
     if 2 * len(groups) > len(tops):
-        return candidates.among_all(ranking, k, mask)
+        return candidates.among_all(ranking, k, mask).rows
     rows = candidates.rows_of(groups, _GROUP, ranking.matrix.count)
-    return candidates.among(ranking, k, rows if mask is None else rows[mask[rows]])
+    return candidates.among(ranking, k, rows if mask is None else rows[mask[rows]]).rows

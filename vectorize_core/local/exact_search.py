@@ -143,22 +143,24 @@ def _candidates(
     coded = None
     if codes is not None and count * matrix.dimensions >= _CODED_FROM:
         coded = codes.of(matrix, norms)
+    ranking = FloatRanking(metric, matrix, norms, asked.astype(np.float32), length)
     if coded is not None:
-        by_codes = CodeRanking(metric, coded, asked)
+        by_codes, near = CodeRanking(metric, coded, asked), None
         if rows is not None:
-            rows = candidates.among(by_codes, k, rows)
+            near = candidates.among(by_codes, k, rows)
         elif candidates.are_few(by_codes, k, mask):
-            rows = candidates.among_all(by_codes, k, mask)
-            if len(rows) > max(k, _GATHER_BELOW * matrix.count):
-                rows = None
-        if rows is not None and len(rows) <= max(k, _FEW):
-            return rows
+            near = candidates.among_all(by_codes, k, mask)
+            if len(near.rows) > max(k, _GATHER_BELOW * matrix.count):
+                near = None
+        if near is not None:
+            rows = candidates.narrowed(near, by_codes, ranking, k)
+            if len(rows) <= max(k, _FEW):
+                return rows
     if rows is None or len(rows) > _READ_AHEAD * matrix.count:
         matrix.read_ahead()
-    ranking = FloatRanking(metric, matrix, norms, asked.astype(np.float32), length)
     if rows is not None:
-        return candidates.among(ranking, k, rows)
-    return candidates.among_all(ranking, k, mask)
+        return candidates.among(ranking, k, rows).rows
+    return candidates.among_all(ranking, k, mask).rows
 
 
 def _is_precise(length: float) -> bool:

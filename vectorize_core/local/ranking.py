@@ -23,6 +23,8 @@ class Ranking(ABC):
     rows of equal scores have keys that overlap.
     """
 
+    unit: float = 1.0
+    """What a key of 1 stands for, so that keys of two rankings can be compared."""
     matrix: Matrix
     """What is read of each row."""
     rows_at_once: int
