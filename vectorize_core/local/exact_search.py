@@ -49,6 +49,8 @@ class Found:
     scores: NDArray[np.float32]
     others: Slots
     """Rows that were so near that they were scored by themselves too, the nearest of them."""
+    values: Rows | None
+    """Those of ``slots`` and then of ``others``; None if they are to be read."""
 
 
 def nearest(
@@ -103,6 +105,7 @@ def _decided(
 ) -> Found:
     """The best ``k`` of the candidates, each scored by itself."""
     scores = np.empty(len(candidates), np.float32)
+    rows: Rows | None = None
     for start in range(0, len(candidates), _RESCORED):
         part = slice(start, start + _RESCORED)
         rows = matrix.take(candidates[part])
@@ -117,7 +120,11 @@ def _decided(
     if with_ties and k < len(best):
         # They are in order, so the ties with the k-th follow it.
         k += int(np.count_nonzero(scores[best[k:]] == scores[best[k - 1]]))
-    return Found(candidates[best[:k]], scores[best[:k]], candidates[best[k : k + _MOST_OTHERS]])
+    best = best[: k + _MOST_OTHERS]
+    if rows is not None:
+        rows = rows[best] if len(rows) == len(candidates) else None
+    slots = candidates[best]
+    return Found(slots[:k], scores[best[:k]], slots[k:], rows)
 
 
 def _candidates(

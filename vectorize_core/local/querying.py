@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cache, reduce
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -21,7 +21,7 @@ from vectorize_core.local.columns import Column
 from vectorize_core.local.snapshots import Snapshot, Snapshots
 from vectorize_core.local.validation import QueryRequest
 from vectorize_core.local.vectors import VectorRow
-from vectorize_core.models import Match, QueryResult, Values
+from vectorize_core.models import IndexType, Match, Metadata, QueryResult, Values
 from vectorize_core.sqlite.connecting import Connection
 
 _SHORT: Final = 1 << 20
@@ -151,21 +151,30 @@ def _result(
     if not index.in_order:
         hits = _by_position(hits, rows, newest_first=behavior.ties == "newest")
     sign = -1.0 if index.metric == "dot-product" and behavior.dot_product == "positive" else 1.0
-    read = np.sort(np.concatenate([found.slots, found.others]))
-    values = dict(zip(read.tolist(), prepared.snapshot.matrix.take(read), strict=True))
+    values = _values(prepared, found)
     for slot, vector in values.items():
         rows[slot].check(vector)
-    matches = tuple(
+    metadata = _metadata(prepared)
+    matches = [
         Match(
             (row := rows[slot]).id,
             0.0 + sign * score,
             values[slot] if request.return_values else None,
-            _metadata(row, prepared) if request.return_metadata != "none" else None,
+            None if metadata is None else metadata(row),
             row.namespace,
         )
         for slot, score in hits
-    )
-    return QueryResult(len(matches), matches)
+    ]
+    return QueryResult(len(matches), tuple(matches))
+
+
+def _values(prepared: PreparedQuery, found: exact_search.Found) -> dict[int, Values]:
+    """The values that were found, by slot."""
+    slots, values = np.concatenate([found.slots, found.others]), found.values
+    if values is None:
+        slots = np.sort(slots)
+        values = prepared.snapshot.matrix.take(slots)
+    return dict(zip(slots.tolist(), values, strict=True))
 
 
 def _chosen(
@@ -185,7 +194,7 @@ def _chosen(
         return None
     tied.sort(key=positions.__getitem__, reverse=prepared.behavior.ties == "newest")
     slots = np.append(found.slots[:before], np.array(tied[: k - before], np.int64))
-    return replace(found, slots=slots, scores=scores[:k])
+    return replace(found, slots=slots, scores=scores[:k], values=None)
 
 
 def _by_position(
@@ -231,23 +240,41 @@ def _mask(
     return snapshot.mask(key, make)
 
 
-def _metadata(row: VectorRow, prepared: PreparedQuery) -> Mapping[str, Any] | None:
-    whole, behavior = row.parsed_metadata(), prepared.behavior
-    if whole is None or prepared.request.return_metadata == "all":
-        return whole
-    part: dict[str, Any] = {}
-    for item in prepared.live:
-        if item.covers(row.processed, row.seq):
-            value = matching.lookup(whole, item.property_name)
-            if matching.entry(value, item.index_type, behavior):
-                _place(part, item.property_name, _shortened(value), behavior)
-    return part
+def _metadata(prepared: PreparedQuery) -> Callable[[VectorRow], Metadata | None] | None:
+    """What makes the metadata of a match of its row; None if none is asked for."""
+    wanted, behavior = prepared.request.return_metadata, prepared.behavior
+    if wanted == "none":
+        return None
+    if wanted == "all":
+        return VectorRow.parsed_metadata
+
+    @cache
+    def covering(processed: float, seq: int) -> list[tuple[str, IndexType]]:
+        """The properties that are indexed of the vectors of a mutation."""
+        return [
+            (item.property_name, item.index_type)
+            for item in prepared.live
+            if item.covers(processed, seq)
+        ]
+
+    def indexed(row: VectorRow) -> Metadata | None:
+        whole = row.parsed_metadata()
+        if whole is None:
+            return None
+        part: dict[str, Any] = {}
+        for name, index_type in covering(row.processed, row.seq):
+            value = matching.lookup(whole, name)
+            if matching.is_indexed(value, index_type, behavior):
+                _place(part, name, _shortened(value), behavior)
+        return part
+
+    return indexed
 
 
 def _shortened(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_shortened(item) for item in value]
-    return matching.cut(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return matching.cut(value)
+    return [_shortened(item) for item in value] if isinstance(value, list) else value
 
 
 def _place(part: dict[str, Any], property_name: str, value: Any, behavior: Behavior) -> None:
