@@ -35,7 +35,9 @@ def scores(
     for start in range(0, len(result), _BLOCK_ROWS):
         part = slice(start, start + _BLOCK_ROWS)
         block = matrix[part if rows is None else rows[part]].astype(np.float64)
-        result[part] = _scores(metric, block, wide).clip(-_LARGEST, _LARGEST)
+        found = _scores(metric, block, wide)
+        # A cosine is never so large.
+        result[part] = found if metric == "cosine" else found.clip(-_LARGEST, _LARGEST)
     return result
 
 
@@ -43,13 +45,16 @@ def top(
     metric: Metric, scored: NDArray[np.float32], k: int, *, newest_first: bool = False
 ) -> Positions:
     """Positions of the best ``k`` scores, best first; of equal scores the first (or last) row."""
-    order = np.arange(len(scored))[:: -1 if newest_first else 1]
-    key = scored[order] if _smaller_is_better(metric) else -scored[order]
+    key = scored if _smaller_is_better(metric) else -scored
+    if newest_first:
+        key = key[::-1]
     if k < len(key):
         # Every row that ties with the last one is kept: the stable sort chooses between them.
         kept = np.flatnonzero(key <= np.partition(key, k - 1)[k - 1])
-        order, key = order[kept], key[kept]
-    return order.take(np.argsort(key, kind="stable")[:k])
+        best = kept[np.argsort(key[kept], kind="stable")[:k]]
+    else:
+        best = np.argsort(key, kind="stable")
+    return len(scored) - 1 - best if newest_first else best
 
 
 def nearest(

@@ -57,7 +57,9 @@ class CodeRanking(Ranking):
     def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
         """How far the keys of ``rows`` can be off."""
         numbers = self._coded.numbers
-        return self._errors(numbers.losses[rows], None if self._is_cosine else numbers.lengths[rows])
+        return self._errors(
+            numbers.losses[rows], None if self._is_cosine else numbers.lengths[rows]
+        )
 
     def group_errors(self) -> NDArray[np.float64]:
         """The greatest error in each group of rows."""

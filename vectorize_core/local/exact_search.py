@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vectorize_core import scoring
 from vectorize_core.errors import StorageError
 from vectorize_core.local import candidates
-from vectorize_core.local.candidates import Mask
+from vectorize_core.local.candidates import Mask, Near
 from vectorize_core.local.code_ranking import CodeRanking
 from vectorize_core.local.exact_batches import candidates_of_each
 from vectorize_core.local.float_ranking import FloatRanking
@@ -141,9 +141,11 @@ def _candidates(
     rows = None
     if mask is not None and count < _GATHER_BELOW * matrix.count:
         rows, mask = np.flatnonzero(mask), None
+    if count <= max(k, _FEW):
+        return _chosen(matrix, rows, mask)
     wide = query.astype(np.float64)
     length = float(np.linalg.norm(wide))
-    if count <= max(k, _FEW) or not _is_precise(length):
+    if not _is_precise(length):
         return _chosen(matrix, rows, mask)
     # The query's length does not change the order, but for distances.
     asked = wide if metric == "euclidean" else wide / length
@@ -151,14 +153,15 @@ def _candidates(
     if codes is not None and count * matrix.dimensions >= _CODED_FROM:
         coded = codes.of(matrix, norms)
     ranking = FloatRanking(metric, matrix, norms, asked.astype(np.float32), length)
-    if coded is not None:
-        by_codes, near = CodeRanking(metric, coded, asked), None
+    if codes is not None and coded is not None:
+        by_codes = CodeRanking(metric, coded, asked)
+        near: Near | None = None
         if rows is not None:
             near = candidates.among(by_codes, k, rows)
-        elif candidates.are_few(by_codes, k, mask):
+        elif codes.told_few or candidates.are_few(by_codes, k, mask):
             near = candidates.among_all(by_codes, k, mask)
-            if len(near.rows) > max(k, _GATHER_BELOW * matrix.count):
-                near = None
+            are_few = len(near.rows) <= max(k, _GATHER_BELOW * matrix.count)
+            codes.told_few, near = are_few, near if are_few else None
         if near is not None:
             rows = candidates.narrowed(near, by_codes, ranking, k)
             if len(rows) <= max(k, _FEW):

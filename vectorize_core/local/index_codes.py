@@ -68,6 +68,8 @@ class IndexCodes:
     """
 
     def __init__(self, metric: Metric, store: ValueStore, *, writes: bool = True) -> None:
+        self.told_few = False
+        """Whether the last pass over all left few rows; if so, the next one likely will."""
         self._metric = metric
         self._store = store
         self._writes = writes

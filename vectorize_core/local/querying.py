@@ -117,12 +117,19 @@ def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[Quer
 
 
 def answer(
-    tx: Connection, prepared: PreparedQuery, found: exact_search.Found | None
+    tx: Connection,
+    prepared: PreparedQuery,
+    found: exact_search.Found | None,
+    *,
+    is_later: bool = True,
 ) -> QueryResult | None:
-    """The matches with what the query asks for; None if any has changed since `prepare`."""
+    """The matches with what the query asks for; None if any has changed since `prepare`.
+
+    ``is_later`` tells whether this is another transaction than that of `prepare`.
+    """
     if found is None or not len(found.slots):
         return QueryResult(0, ())
-    if not catalog.is_generation(tx, prepared.index):
+    if is_later and not catalog.is_generation(tx, prepared.index):
         return None
     chosen = _chosen(tx, prepared, found)
     if chosen is None:
@@ -136,7 +143,7 @@ def answer_now(
     tx: Connection, prepared: PreparedQuery, found: exact_search.Found | None
 ) -> QueryResult:
     """`answer` in the transaction of `prepare`. `StorageError` if slots hold no vector."""
-    result = answer(tx, prepared, found)
+    result = answer(tx, prepared, found, is_later=False)
     if result is None:
         raise damaged(f"the table of vectors of the index {prepared.index.name!r} is")
     return result

@@ -97,6 +97,8 @@ class Matrix:
 
     def take(self, slots: Slots) -> NDArray[Any]:
         """Copies of the rows in ``slots``, which must be in ascending order."""
+        if len(self.segments) == 1:
+            return np.take(self.segments[0], slots, axis=0, mode="clip")
         taken = np.empty(len(slots), self.row)
         edges = np.searchsorted(slots, np.arange(1, len(self.segments) + 1) * self.height)
         start = 0
