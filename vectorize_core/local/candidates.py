@@ -16,6 +16,8 @@ Mask = NDArray[np.bool_]
 
 _LEAST_BLOCKS: Final = 16
 """So that threads end at about the same time."""
+_LEAST_READ: Final = 1_000_000
+"""Bytes of a block; of fewer, what each block costs beside them would count."""
 _SAMPLED_FROM: Final = 20_000
 """Rows; of fewer, a pass over all takes little longer than a sample."""
 _PIECE: Final = 64
@@ -68,8 +70,9 @@ def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
 
 def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
     """The rows, of those that pass ``mask``, that can be among the best ``k``, with ties."""
-    count, worthwhile = ranking.matrix.count, _is_worthwhile(ranking, ranking.matrix.count)
-    height = min(ranking.rows_at_once, count // _LEAST_BLOCKS if worthwhile else count)
+    count = ranking.matrix.count
+    height = max(count // _LEAST_BLOCKS, _LEAST_READ // ranking.matrix.row.itemsize)
+    height = min(ranking.rows_at_once, height)
     blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
     groups = -(-count // GROUP)
     keys, tops = np.empty(groups * GROUP, np.float32), np.empty(groups, np.float32)
@@ -86,7 +89,7 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
             starts = np.arange(0, len(own), GROUP)
             np.maximum.reduceat(own, starts, out=tops[start // GROUP :][: len(starts)])
 
-    workers.share(len(blocks), score, worthwhile=worthwhile)
+    workers.share(len(blocks), score, worthwhile=_is_worthwhile(ranking, count))
     rows = _in_good_groups(ranking, keys, tops, k)
     if mask is not None:
         rows = rows[mask[rows]]
@@ -103,8 +106,8 @@ def among(ranking: Ranking, k: int, rows: Slots) -> Near:
         with np.errstate(all="ignore"):
             ranking.score(ranking.matrix.take(rows[part]), rows[part], keys[part])
 
-    worthwhile = _is_worthwhile(ranking, len(rows))
-    workers.share(-(-len(rows) // height), score, worthwhile=worthwhile)
+    blocks, worthwhile = -(-len(rows) // height), _is_worthwhile(ranking, len(rows))
+    workers.share(blocks, score, worthwhile=worthwhile)
     return _near(ranking, rows, keys, k)
 
 
@@ -112,8 +115,9 @@ def narrowed(near: Near, ranking: Ranking, finer: Ranking, k: int) -> Slots:
     """Those of ``near``, by ``ranking``, that can be among the best ``k``.
 
     What the ``k`` that seem to be the best come to by a ``finer`` ranking leaves out most others.
+    Where that would read little of them, all are left.
     """
-    if len(near.rows) <= 2 * k:
+    if len(near.rows) <= max(2 * k, finer.gathered_at_once):
         return near.rows
     # NaN comes last.
     seeming = np.sort(near.rows[np.argpartition(-near.keys, k)[:k]])
@@ -148,8 +152,8 @@ def _in_good_groups(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
     least = _kth(tops - errors, k)
     groups = np.flatnonzero(~(tops + errors < least))
     uppers = keys.reshape(-1, GROUP)[groups] + errors[groups, np.newaxis]
-    found, columns = np.nonzero(~(uppers < least))
-    rows = groups[found] * GROUP + columns
+    places = np.flatnonzero(~(uppers < least))
+    rows = groups[places // GROUP] * GROUP + places % GROUP
     return rows[: np.searchsorted(rows, count)]
 
 

@@ -30,7 +30,7 @@ from vectorize_core.models import Metric, Values
 _CODED_FROM: Final = 1_500_000
 """From so many numbers on, reading their codes saves more than it costs."""
 _FEW: Final = 20
-"""So many rows are scored by themselves at once; of more, float32 finds the candidates first."""
+"""So many rows are scored by themselves at once; of more, the candidates are found first."""
 _GATHER_BELOW: Final = 0.3
 """If a smaller fraction of rows passes the mask, gathering them is faster than scoring all."""
 _READ_AHEAD: Final = 0.02
@@ -164,7 +164,7 @@ def _candidates(
             codes.told_few, near = are_few, near if are_few else None
         if near is not None:
             rows = candidates.narrowed(near, by_codes, ranking, k)
-            if len(rows) <= max(k, _FEW):
+            if len(rows) <= k:
                 return rows
     if rows is None or len(rows) > _READ_AHEAD * matrix.count:
         matrix.read_ahead()
