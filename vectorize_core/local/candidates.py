@@ -22,7 +22,10 @@ _SAMPLED_FROM: Final = 20_000
 """Rows; of fewer, a pass over all takes little longer than a sample."""
 _PIECE: Final = 64
 """Rows of each piece of a sample."""
+_PIECES: Final = 8
+"""Of a sample, if all rows may be found."""
 _SAMPLED_BEST: Final = 10
+"""Of a sample, so many stand for the best ``k``: it is a small part of the rows."""
 _TOO_MANY: Final = 0.25
 """If so many of the sample are candidates, as where all rows are alike, keys tell too little."""
 
@@ -47,9 +50,7 @@ def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
     matrix = ranking.matrix
     if matrix.count < _SAMPLED_FROM:
         return True
-    pieces = 8
-    # Of a small part of the rows, a few that are better than all others stand for the best ``k``.
-    k = min(k, _SAMPLED_BEST)
+    pieces, k = _PIECES, min(k, _SAMPLED_BEST)
     if mask is not None:
         pieces = pieces * len(mask) // max(1, int(np.count_nonzero(mask)))
     starts = np.linspace(0, matrix.count - _PIECE, pieces).astype(np.int64)
@@ -106,8 +107,8 @@ def among(ranking: Ranking, k: int, rows: Slots) -> Near:
         with np.errstate(all="ignore"):
             ranking.score(ranking.matrix.take(rows[part]), rows[part], keys[part])
 
-    blocks, worthwhile = -(-len(rows) // height), _is_worthwhile(ranking, len(rows))
-    workers.share(blocks, score, worthwhile=worthwhile)
+    number = -(-len(rows) // height)
+    workers.share(number, score, worthwhile=_is_worthwhile(ranking, len(rows)))
     return _near(ranking, rows, keys, k)
 
 
@@ -115,7 +116,7 @@ def narrowed(near: Near, ranking: Ranking, finer: Ranking, k: int) -> Slots:
     """Those of ``near``, by ``ranking``, that can be among the best ``k``.
 
     What the ``k`` that seem to be the best come to by a ``finer`` ranking leaves out most others.
-    Where that would read little of them, all are left.
+    All are left if the finer ranking reads so few at once.
     """
     if len(near.rows) <= max(2 * k, finer.gathered_at_once):
         return near.rows
@@ -125,11 +126,14 @@ def narrowed(near: Near, ranking: Ranking, finer: Ranking, k: int) -> Slots:
     return near.rows[~(near.uppers * ranking.unit < least)]
 
 
-def good_groups(tops: Keys, errors: NDArray[np.float64], k: int) -> NDArray[np.int64]:
-    """The groups that can hold one of the best ``k``, by the best key of each and its error."""
+def good_groups(tops: Keys, errors: NDArray[np.float64], k: int) -> tuple[NDArray[np.int64], float]:
+    """The groups that can hold one of the best ``k``, by the best key of each and its error.
+
+    Also what the best ``k`` come to at least.
+    """
     # The k-th best of the groups' best keys is at most the k-th best of all.
     least = _kth(tops - errors, k)
-    return np.flatnonzero(~(tops + errors < least))
+    return np.flatnonzero(~(tops + errors < least)), least
 
 
 def rows_of(groups: NDArray[np.int64], size: int, count: int) -> Slots:
@@ -148,9 +152,7 @@ def _in_good_groups(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
     if k >= len(tops):
         return np.arange(count)
     errors = np.broadcast_to(ranking.group_errors(), tops.shape)
-    # The k-th best of the groups' best keys is at most the k-th best of all.
-    least = _kth(tops - errors, k)
-    groups = np.flatnonzero(~(tops + errors < least))
+    groups, least = good_groups(tops, errors, k)
     uppers = keys.reshape(-1, GROUP)[groups] + errors[groups, np.newaxis]
     places = np.flatnonzero(~(uppers < least))
     rows = groups[places // GROUP] * GROUP + places % GROUP

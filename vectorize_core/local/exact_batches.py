@@ -72,7 +72,7 @@ def _tops(ranking: FloatRanking, mask: Mask | None, groups: int) -> NDArray[np.f
 def _candidates(
     ranking: FloatRanking, tops: NDArray[np.float32], k: int, mask: Mask | None
 ) -> Slots:
-    groups = candidates.good_groups(tops, ranking.group_errors(), k)
+    groups, _ = candidates.good_groups(tops, ranking.group_errors(), k)
     if 2 * len(groups) > len(tops):
         return candidates.among_all(ranking, k, mask).rows
     rows = candidates.rows_of(groups, _GROUP, ranking.matrix.count)

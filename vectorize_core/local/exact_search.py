@@ -121,10 +121,9 @@ def _decided(
         # They are in order, so the ties with the k-th follow it.
         k += int(np.count_nonzero(scores[best[k:]] == scores[best[k - 1]]))
     best = best[: k + _MOST_OTHERS]
-    if rows is not None:
-        rows = rows[best] if len(rows) == len(candidates) else None
     slots = candidates[best]
-    return Found(slots[:k], scores[best[:k]], slots[k:], rows)
+    values = rows[best] if rows is not None and len(rows) == len(candidates) else None
+    return Found(slots[:k], scores[best[:k]], slots[k:], values)
 
 
 def _candidates(

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
-WORTHWHILE: Final = 3_000_000
+WORTHWHILE: Final = 5_000_000
 """If more bytes are to be read, other threads are used."""
 _MAX_THREADS: Final = 8
 _pools: dict[int, ThreadPoolExecutor] = {}

@@ -5,10 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.local.coded import codes_of, norms_of, small_is_large, store_of
+from tests.core.local.coded import (
+    always_by_codes,
+    codes_of,
+    norms_of,
+    small_is_large,
+    store_of,
+)
 from tests.nightly import examples
 from vectorize_core import scoring
-from vectorize_core.local import StorageError, exact_search, workers
+from vectorize_core.local import StorageError, candidates, exact_search, workers
+from vectorize_core.local.code_ranking import CodeRanking
+from vectorize_core.local.float_ranking import FloatRanking
 from vectorize_core.local.value_store import FileValueStore, MemoryValueStore
 from vectorize_core.models import METRICS
 
@@ -140,6 +148,45 @@ def test_few_rows_are_scored_in_float64(metric, monkeypatch):
         scored.clear()
         exact_search.nearest(metric, store_of(rows), norms_of(metric, 64), codes, query, 10)
         assert 10 <= sum(scored) <= 60
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_seems_the_best_leaves_out_most_others_and_none_of_the_best(metric):
+    random = np.random.default_rng(6)
+    rows = random.standard_normal((6_000, 32))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    # These are left to float64.
+    rows[::500] *= np.float32(1e20)
+    query = random.standard_normal(32)
+    query /= np.linalg.norm(query)
+    coded = codes_of(metric, rows).of(store_of(rows), norms_of(metric, 32))
+    by_codes = CodeRanking(metric, coded, query)
+    values = FloatRanking(metric, store_of(rows), norms_of(metric, 32), query.astype("f4"), 1.0)
+    values.gathered_at_once = 1
+    near = candidates.among_all(by_codes, 5)
+    left = candidates.narrowed(near, by_codes, values, 5)
+    assert set(candidates.among(values, 5, near.rows).rows) <= set(left) < set(near.rows)
+    assert len(left) - 12 < 0.8 * (len(near.rows) - 12)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_codes_that_told_too_little_are_doubted_the_next_time(metric, monkeypatch):
+    doubted = []
+    monkeypatch.setattr(candidates, "are_few", lambda *_: not doubted.append(1))
+    random = np.random.default_rng(7)
+    rows = random.standard_normal((3_000, 32)).astype(np.float32)
+    alike = rows[:1] + rows * np.float32(1e-6)
+    for some, told_few in ((rows, True), (alike, False)):
+        codes, query = codes_of(metric, some), some[5] * np.float32(1.1)
+        with always_by_codes():
+            for _ in range(3):
+                found = exact_search.nearest(
+                    metric, store_of(some), norms_of(metric, 32), codes, query, 10
+                )
+                assert found.slots.tolist() == scoring.nearest(metric, some, query, 10)[0].tolist()
+                assert codes.told_few == told_few
+        assert len(doubted) == (1 if told_few else 3)
+        doubted.clear()
 
 
 def test_ties_with_the_last_are_given_when_wanted():
