@@ -34,13 +34,13 @@ def watched() -> Iterator[list[str]]:
             seen.append(f"{called!r} in {frame.f_code.co_filename}:{frame.f_lineno}")
 
     # What was dropped earlier must not be found now, and closed here.
+    gc.collect()
     gc.freeze()
     sys.setprofile(look)
     try:
         yield seen
     finally:
         sys.setprofile(None)
-        gc.unfreeze()
 
 
 def may_block(called: Any) -> bool:

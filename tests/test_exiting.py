@@ -94,7 +94,7 @@ def test_a_call_at_exit_works_or_says_why_not(
             text=True,
             check=False,
             cwd=ROOT,
-            timeout=60,
+            timeout=100,
         )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) == 14, done.stderr[-2_000:]

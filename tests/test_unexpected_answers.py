@@ -189,6 +189,7 @@ class Full:
 @both_ways
 @both_stores
 @pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.covering(2)
 async def test_clearing_a_namespace_ends_whatever_the_answers_are(
     kind: Kind,
     call: Call,

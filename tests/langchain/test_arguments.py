@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_vectorize import VectorizeVectorStore
-from tests.stores import Call, Embedder, Recorder, async_name, both_ways, vector
+from tests.stores import Call, Embedder, Recorder, async_name, both_ways, recorded, vector
 from tests.wrong import (
     FILTER,
     FIND,
@@ -237,22 +238,35 @@ def filled(store: VectorizeVectorStore, sent: Recorder, embedder: Embedder) -> V
     return store
 
 
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[tuple[VectorizeVectorStore, Recorder, Embedder]]:
+    """A store with a document, which nothing is to reach; and what would notice."""
+    embedder = Embedder()
+    with VectorizeClient.local() as client:
+        sent = recorded(client)
+        store = VectorizeVectorStore(embedder, index_name="docs", client=client, create_index=True)
+        store.add_documents([DOCUMENT])
+        yield store, sent, embedder
+
+
 @pytest.mark.covering(2)
 @both_ways
 @pytest.mark.parametrize(("method", "argument", "value", "said"), CASES)
 async def test_a_wrong_argument_is_named_before_anything_is_done(
-    filled: VectorizeVectorStore,
-    sent: Recorder,
-    embedder: Embedder,
+    untouched: tuple[VectorizeVectorStore, Recorder, Embedder],
     call: Call,
     method: str,
     argument: str,
     value: Any,
     said: str,
 ) -> None:
+    store, sent, embedder = untouched
+    sent.ops.clear()
+    embedder.batches.clear()
+    embedder.queries.clear()
     given = {**RIGHT[method], argument: value}
     with pytest.raises(InvalidInputError, match=said):
-        await done(call, filled, method, **given)
+        await done(call, store, method, **given)
     assert (embedder.batches, embedder.queries, sent.ops) == ([], [], [])
 
 

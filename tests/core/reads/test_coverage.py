@@ -173,6 +173,7 @@ def test_finding_out_takes_few_requests(place: Place) -> None:
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("bucketed", [True, False])
 @pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.covering(2)
 def test_some_old_vectors_among_many_are_noticed(
     place: Place, share: float, bucketed: bool, metric: Any
 ) -> None:

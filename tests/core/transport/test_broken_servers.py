@@ -172,7 +172,10 @@ async def test_what_is_laborious_to_read_holds_up_no_other_request(how: str) -> 
         await failures(ASYNC, used, DAILY[:1])  # Opening a client takes its time, too.
         with over_in(TIMEOUT + SLACK):
             errors = await failures(ASYNC, used, DAILY[:1] * AT_ONCE)
-        assert {type(error) for error in errors} <= {RequestTimeoutError, UnexpectedAnswerError}
+        for error in errors:
+            # As above, all of them at once.
+            if "ConnectTimeout" not in str(error):
+                assert isinstance(error, (RequestTimeoutError, UnexpectedAnswerError))
         await used.aclose()
 
 
