@@ -67,6 +67,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.memory 100000
 	@$(BIN)/python -m benchmarks.heartbeat
 	@$(BIN)/python -m benchmarks.engine measure --scale 0.1
+	@$(BIN)/python -m benchmarks.retrieval measure
 
 clean:
 	rm -rf $(VENV) $(OLDEST) .demo
