@@ -17,7 +17,9 @@ import sys
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
-from vectorize_core.local import open_files, page_advice
+from vectorize_core.local import open_files, page_advice, workers
 from vectorize_core.local.row_types import CODES, VALUES, RowType
 from vectorize_core.sqlite.identity import Directory
 
@@ -44,6 +46,8 @@ _NO_DESCRIPTOR: Final[dict[str, Any]] = (
     {"trackfd": False} if sys.version_info >= (3, 13) and os.name == "posix" else {}
 )
 """A mapping needs none; older versions of Python keep one for each."""
+_SYNCED_AT_ONCE: Final = 1 << 16
+"""Bytes beyond which a sync takes longer than to let another thread begin it."""
 _PART_MAPPED: Final = 0.25
 """Of the files that the process may have open."""
 _MOST_MAPPED: Final = 4_096
@@ -243,6 +247,8 @@ class FileValueStore(ValueStore):
         """Whether few rows are read here and there, unless a `Matrix` says otherwise."""
         self._directory = directory or Directory(str(path.parent))
         self._syncs = False
+        self._begun: Future[None] | None = None
+        """A sync of what was written before it began."""
 
     def mapped(self) -> int:
         """How many descriptors mappings hold."""
@@ -270,7 +276,10 @@ class FileValueStore(ValueStore):
             return [_at(file, slot * self.row_bytes, self.row_bytes) for slot in slots]
 
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
-        """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
+        """Write rows from ``slot`` on, where no others are committed; synced if ``durable``.
+
+        If they are many, that begins at once, while the caller goes on.
+        """
         self._syncs |= durable
         descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
         try:
@@ -287,11 +296,21 @@ class FileValueStore(ValueStore):
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
+            if durable and self._begun is None and len(data) > _SYNCED_AT_ONCE:
+                self._begin_sync(descriptor)
         finally:
             os.close(descriptor)
         if slot == 0 and not self._is_derived:
             # Also if it is not new: whoever made it may have been killed before this.
             self._directory.sync()
+
+    def _begin_sync(self, descriptor: int) -> None:
+        own = os.dup(descriptor)
+        self._begun = workers.begin(partial(_sync_duplicate, own))
+        if self._begun is None:
+            os.close(own)
+        else:
+            self._syncs = False
 
     def restore(self, slot: int, data: bytes) -> None:
         """Write rows that are committed again, while others may be writing new ones."""
@@ -309,9 +328,15 @@ class FileValueStore(ValueStore):
     def will_sync(self, needed: bool = True) -> None:
         """Let the next `sync` wait for all that was written, whoever wrote it; or for nothing."""
         self._syncs = needed
+        if not needed and self._begun is not None:
+            wait([self._begun])
+            self._begun = None
 
     def sync(self) -> None:
         """Return when what was written would survive a loss of power."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun.result()
         if self._syncs:
             descriptor = self._directory.open(self.path.name, os.O_RDWR)
             try:
@@ -531,6 +556,14 @@ class ValueStores:
 def _at(file: FileIO, offset: int, size: int) -> bytes:
     file.seek(offset)
     return file.read(size)
+
+
+def _sync_duplicate(descriptor: int) -> None:
+    """Sync a file by a descriptor that nobody else uses."""
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_data() -> Callable[[int], None]:

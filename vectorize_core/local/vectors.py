@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, count, islice, repeat
 from sqlite3 import Connection
 from typing import Any, Final, Literal, NamedTuple
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from vectorize_core import jsontext
-from vectorize_core.local import checksums, codes, unsynced
+from vectorize_core.local import checksums, codes, unsynced, workers
 from vectorize_core.local.batch import STORED, Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.schema import key, slot
@@ -34,6 +34,8 @@ _ROW: Final = (
     "key, index_id, id, position, seq, processed, namespace, metadata, checksum, row_checksum"
 )
 
+_MUCH: Final = 1 << 18
+"""Bytes of values whose codes another thread makes."""
 _MARKS: Final = f"({', '.join('?' * 10)})"
 _PUT: Final = f"INSERT INTO vectors VALUES {_MARKS}"  # noqa: S608 (marks)
 _PUT_AT_ONCE: Final = 50
@@ -130,15 +132,15 @@ def apply(
     changed = index.after(put=put, replaced=len(known) if put else 0, killed=len(known))
     if changed is index:
         return index
+    if known:
+        _kill(tx, index, [old for old, _ in known.values()])
     if put:
         store = value_stores.store(index.id, index.generation, index.dimensions)
         logged = unsynced.keep(tx, value_stores, index, batch.rows)
         store.write(index.slots, batch.values.view(np.uint8).data, durable=not logged)
-        codes.write(value_stores, index, index.slots, batch.rows)
-    if known:
-        _kill(tx, index, [old for old, _ in known.values()])
-    if put:
-        add(tx, _rows(index, seq, float(processed), batch, known))
+        encoding = partial(codes.write, value_stores, index, index.slots, batch.rows)
+        with workers.beside(encoding, worthwhile=batch.values.nbytes > _MUCH):
+            add(tx, _rows(index, seq, float(processed), batch, known))
     return changed
 
 

@@ -1,4 +1,4 @@
-"""The threads that share the blocks of a search.
+"""The threads that share the blocks of a search, and let a disk work while a caller goes on.
 
 BLAS's own threads wait for each other by spinning, which makes a search several times slower if
 other programs use the processors too. So blocks are small enough for BLAS to use one thread, and
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from typing import Final
 
 WORTHWHILE: Final = 5_000_000
@@ -48,6 +48,37 @@ def share(count: int, work: Callable[[int], None], *, worthwhile: bool) -> None:
         for other in others:
             if not other.cancel():
                 other.result()
+
+
+def begin(work: Callable[[], None]) -> Future[None] | None:
+    """Let another thread do ``work``; None if the threads are being ended, and nobody does."""
+    with suppress(RuntimeError):
+        return _pool().submit(work)
+    return None
+
+
+@contextmanager
+def beside(work: Callable[[], None], *, worthwhile: bool) -> Iterator[None]:
+    """Do ``work`` while the block runs, in another thread if ``worthwhile``; else before it.
+
+    The block ends when both have; an error of the work is raised if the block has none.
+    """
+    begun = begin(work) if worthwhile else None
+    if begun is None:
+        work()
+        yield
+        return
+    try:
+        yield
+    except BaseException:
+        if not begun.cancel():
+            wait([begun])
+        raise
+    if begun.cancel():
+        # All threads were busy.
+        work()
+    else:
+        begun.result()
 
 
 def stop() -> None:
