@@ -25,7 +25,8 @@ from vectorize_core.filters.ast import EVERYTHING, And, Where, joined
 from vectorize_core.filters.parse import parse
 from vectorize_core.models import Metric, Values, as_values
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, FindOptions, SelectOptions
-from vectorize_core.records.store import Hit, RecordStore
+from vectorize_core.records.hit import Hit
+from vectorize_core.records.store import RecordStore
 from vectorize_core.scoring import choose_diverse, similarity
 from vectorize_core.transport.io import Io
 

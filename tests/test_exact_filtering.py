@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
@@ -31,7 +31,7 @@ from tests.core.filters.strategies import (
     SOME_NUMBERS,
     SOME_TEXTS,
     expressions,
-    user_metadata,
+    metadatas,
 )
 from tests.nightly import examples
 from tests.stores import (
@@ -60,20 +60,7 @@ QUERY = vector("the query")
 SCAN: dict[str, Any] = {"unindexed": "scan", "max_requests": 1_000}
 
 
-def _metadatas() -> list[dict[str, Any]]:
-    """The same hundred and sixty each time, of all that users put there."""
-    found: list[dict[str, Any]] = []
-
-    @settings(max_examples=COUNT * 2, derandomize=True, database=None, deadline=None)
-    @given(user_metadata)
-    def collect(metadata: dict[str, Any]) -> None:
-        found.append(metadata)
-
-    collect()
-    return found[:COUNT]
-
-
-METADATAS = [{**metadata, "year": i} for i, metadata in enumerate(_metadatas())]
+METADATAS = [{**metadata, "year": i} for i, metadata in enumerate(metadatas(COUNT))]
 """In which a year alone is always of its index's type, so that answers need not be read whole."""
 YEARS = st.integers(0, COUNT)
 

@@ -40,6 +40,7 @@ from vectorize_core.errors import (
     ServerError,
     StorageError,
     TenantViewError,
+    TextIndexWarning,
     TooManyRequestsNeededError,
     UnexpectedAnswerError,
     UnindexedPropertyError,
@@ -73,6 +74,7 @@ from vectorize_core.models import (
 )
 from vectorize_core.reads.raw import EnumerateOptions, QueryOptions
 from vectorize_core.reads.selection import AnyFilter, FindOptions, Precision, SelectOptions
+from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize
 from vectorize_core.state.lifecycle import CreateOptions
 from vectorize_core.state.waiting import Wait, WaitOptions
@@ -133,6 +135,7 @@ __all__ = [
     "F",
     "Filter",
     "FindOptions",
+    "Fusion",
     "HttpOptions",
     "IdPage",
     "IncompleteAnswerError",
@@ -189,6 +192,7 @@ __all__ = [
     "TenantViewError",
     "TextExplanation",
     "TextIndex",
+    "TextIndexWarning",
     "TextStore",
     "Tokenizer",
     "TooManyRequestsNeededError",

@@ -304,6 +304,10 @@ class PartialIndexWarning(UserWarning):
     """A search used a metadata index that does not hold vectors that are older."""
 
 
+class TextIndexWarning(UserWarning):
+    """Records are written which the text index of their index will not have."""
+
+
 class MissingTextError(VectorizeError):
     """A vector holds no text under the store's ``text_key``."""
 

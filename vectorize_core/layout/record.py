@@ -53,6 +53,7 @@ _STOCK_NODE, _SOURCE = "_node_content", "1"
 _DIGEST = "blake2b:"
 _TENANT = b"vectorize tenant"
 _TEXT_NAME = re.compile(r"[A-Za-z0-9-]{1,68}")
+_WORDS_NOTE = "[vectorize-stores text-index]"
 _NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
 
 
@@ -355,11 +356,21 @@ def check_text_key(text_key: str) -> str:
     return jsontext.plain(text_key)
 
 
-def note(description: str, properties: Collection[str]) -> str:
-    """``description`` with a note of the layout and of the properties that cover every vector."""
+def note(description: str, properties: Collection[str], *, text_index: bool = False) -> str:
+    """``description`` with a note of the layout and of the properties that cover every vector.
+
+    ``text_index``: with one that the texts of all records are to be found by their words.
+    """
     names = ",".join(quote(name, safe="") for name in sorted(properties))
     said = f"[vectorize-stores layout={VERSION} indexes={names}]"
-    return f"{description} {said}" if description else said
+    # Of its own, before the other: earlier versions read only that, at the end.
+    parts = [description, _WORDS_NOTE if text_index else "", said]
+    return " ".join(filter(None, parts))
+
+
+def notes_text_index(description: str) -> bool:
+    """Whether a description says that the index was made with a text index."""
+    return _WORDS_NOTE in description
 
 
 def noted_properties(description: str) -> frozenset[str]:

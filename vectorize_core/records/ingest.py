@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
+from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -20,6 +28,8 @@ from vectorize_core.models import IndexType, Values, Vector, as_values, packed
 from vectorize_core.records.embedder import Embedder, Embedding
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state.index_state import find_details
+from vectorize_core.texts.fts import TextRow
+from vectorize_core.texts.indexing import RowWriting, row_of
 from vectorize_core.texts.keeping import Kept, Putting
 from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Entry
@@ -78,6 +88,7 @@ class Ingest(Source[Item]):
         namespace: str | None,
         tenant: bool = False,
         texts: Putting | None = None,
+        rows: RowWriting | None = None,
         cut: bool = False,
     ) -> None:
         super().__init__(items)
@@ -88,15 +99,21 @@ class Ingest(Source[Item]):
         self._namespace = namespace
         self._tenant = namespace if tenant else None
         self._texts = texts
+        self._rows = rows
+        self._rows_to_put: dict[int, TextRow | None] = {}
+        self._indexed: Mapping[str, IndexType] = {}
         self._cut = cut
         self._dimensions = 0
         self._creates = False
+        if rows is not None:
+            self.prepare = partial(self._put_rows, rows)
 
     async def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
     ) -> AsyncGenerator[list[Entry], None]:
         """Vectors that are checked and embedded; a dry run only pretends to embed."""
         indexed = await self._index.ready_to_write(self._io, dry_run=dry_run)
+        self._indexed = indexed
         self._creates = self._index.state.details is None
         async with (
             aclosing(self.checked(self._chunks(checkpoint, batch_size, indexed))) as chunks,
@@ -191,7 +208,16 @@ class Ingest(Source[Item]):
         self._creates = False
         if self._texts is not None:
             await self._texts.put(self._io, [Kept(item.record, item.is_new) for item in batch])
+        if self._rows is not None:
+            for item in batch:
+                self._rows_to_put[item.position] = row_of(
+                    item.record.id, item.record.text, self._namespace, item.metadata, self._indexed
+                )
         return entries
+
+    async def _put_rows(self, rows: RowWriting, io: Io, entries: Collection[Entry]) -> None:
+        wanted = {entry.id: self._rows_to_put.pop(entry.position) for entry in entries}
+        await rows.put(io, wanted, new={entry.id for entry in entries if entry.made_up})
 
     async def _pretend(self, batch: list[_Prepared]) -> list[Entry]:
         details = await find_details(self._io, self._index.state)

@@ -64,16 +64,24 @@ from vectorize_core.reads.selection import (
     most_requests,
 )
 from vectorize_core.records.embedder import Embedder, NoEmbedder
+from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Fusion
+from vectorize_core.records.fusion import check as check_fusion
+from vectorize_core.records.hit import Hit
 from vectorize_core.records.ingest import Ingest, Item, as_item
 from vectorize_core.records.store_index import StoreIndex
+from vectorize_core.records.text_search import TextSearch, both, together
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.pending import warn_of_pending_writes
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts import keeping as texts_kept
+from vectorize_core.texts.indexing import Rows, Upkeep
 from vectorize_core.texts.keeping import Keeping, Putting, Removals
 from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
+from vectorize_core.texts.reindexing import reindex_texts
 from vectorize_core.texts.store import TextStore, text_name
+from vectorize_core.texts.text_explanation import TextExplanation
+from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.transport.io import Io, run
 from vectorize_core.writes import by_filter, writing
 from vectorize_core.writes.batching import check_batch_size
@@ -114,13 +122,6 @@ class Found(NamedTuple):
     values: Values | None
 
 
-class Hit(NamedTuple):
-    """A record found, and the match it was found by."""
-
-    record: Record
-    match: Match
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RecordStore:
     """Records in one index, and how they are written unless a call says otherwise.
@@ -139,6 +140,7 @@ class RecordStore:
     text_key: str = layout.DEFAULT_TEXT_KEY
     translate: Translate | None = dataclasses.field(default=None, repr=False)
     texts: TextStore | None = None
+    text_index: TextIndex | bool | None = None
     on_oversize: OnOversize = "error"
     on_missing_text: OnMissingText = "error"
     unindexed: Unindexed = "error"
@@ -146,6 +148,7 @@ class RecordStore:
     wait: Wait = False
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
     removals: Removals = dataclasses.field(default_factory=Removals, repr=False, compare=False)
+    upkeep: Upkeep = dataclasses.field(default_factory=Upkeep, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # A frozen dataclass is made once, of what users give.
@@ -161,6 +164,10 @@ class RecordStore:
             )
         check_on_missing_text(self.on_missing_text)
         check_unindexed(self.unindexed)
+        text_index = self.index.target.text_index_of(self.text_index)
+        object.__setattr__(self, "text_index", text_index)
+        if text_index is not None:
+            object.__setattr__(self, "index", dataclasses.replace(self.index, text_index=True))
 
     # The store itself
 
@@ -173,6 +180,13 @@ class RecordStore:
     def long_texts(self) -> TextStore | None:
         """Where too long texts are kept: the given store, else one beside the vectors."""
         return self.texts if self.texts is not None else self.index.target.texts
+
+    @property
+    def _rows(self) -> Rows | None:
+        """The rows of the text index, if there is one."""
+        if not isinstance(self.text_index, TextIndex):
+            return None
+        return Rows(self.text_index, self._state, self.upkeep)
 
     @property
     def _state(self) -> IndexState:
@@ -205,8 +219,7 @@ class RecordStore:
         target = self.index.target
         if target.owned:
             target.connection.close()
-            if target.texts is not None:
-                target.texts.close()
+            target.close()
 
     async def aclose(self) -> None:
         """As `close`, of the connection in the running event loop."""
@@ -214,8 +227,7 @@ class RecordStore:
         target = self.index.target
         if target.owned:
             await target.connection.aclose()
-            if target.texts is not None:
-                await target.connection.async_io().offload(target.texts.release)
+            await target.connection.async_io().offload(target.release)
 
     async def await_writes(
         self, io: Io, wait_timeout: float | None = None, *, purpose: str = ""
@@ -229,10 +241,14 @@ class RecordStore:
         """Remove long texts that nothing names any more, when reads see all own writes."""
         if self.removals and self.long_texts is not None:
             await self.removals.remove(io, Keeping(self.long_texts, self._state), self._tenant)
+        if self._rows is not None:
+            await self._rows.remove_due(io)
 
     async def _remove_last(self, io: Io) -> None:
         """`_remove_due` before the end: what stays now would stay for ever."""
         try:
+            if self._rows is not None:
+                await self._rows.remove_seen(io)
             if self._due:
                 timeout, purpose = self.wait_timeout, "the removal of long texts"
                 await waiting.wait_for_own(
@@ -288,15 +304,16 @@ class RecordStore:
         self._check_adding(namespace=namespace, dry_run=dry_run, **options)
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
+        token = None if self._rows is None else self._rows.new_token()
         try:
-            return await self._add(io, items, namespace, dry_run, options)
+            return await self._add(io, items, namespace, dry_run, token, options)
         except IndexNotFoundError as error:
             # Another client has deleted the index, and nothing was written: as if the store had
             # known, which it does now.
             again = self.index.may_create and isinstance(items, Sized)
             if not again or not error.operation.startswith(Upsert.__name__):
                 raise
-            return await self._add(io, items, namespace, dry_run, options)
+            return await self._add(io, items, namespace, dry_run, token, options)
 
     async def _add(
         self,
@@ -304,9 +321,11 @@ class RecordStore:
         items: Records[Item],
         namespace: str | None,
         dry_run: bool,
+        token: str | None,
         options: WriteOptions,
     ) -> list[str]:
-        putting = self._putting()
+        putting, rows = self._putting(), self._rows
+        row_writing = None if rows is None or token is None else rows.writing(token)
         source = Ingest(
             io,
             self.index,
@@ -316,6 +335,7 @@ class RecordStore:
             namespace=self.in_namespace(namespace),
             tenant=self.bound,
             texts=putting,
+            rows=row_writing,
             cut=self.on_oversize == "cut",
         )
         if dry_run:
@@ -327,6 +347,8 @@ class RecordStore:
         if putting is not None:
             self.removals.note_own(putting.own)
             await self._remove_texts(io, putting, putting.superseded, waits)
+        if row_writing is not None:
+            await row_writing.finish(io, seen=_makes_sure(waits))
         return source.ids
 
     def _check_adding(self, **options: Unpack[AddOptions]) -> None:
@@ -409,7 +431,13 @@ class RecordStore:
             await putting.put_again(io, changed.values())
         source = Vectors(io, self._state, vectors)
         source.ids += [given[vector_id].name for vector_id in changed]
+        rows = self._rows
+        row_writing = None if rows is None else rows.writing(rows.new_token())
+        if row_writing is not None:
+            source.prepare = await row_writing.rewriting(io, self._reading, found, vectors, indexed)
         await writing.write(io, self._state, source, "upsert", batch_size=self.batch_size, **goal)
+        if row_writing is not None:
+            await row_writing.finish(io, seen=_makes_sure(goal))
         return [name for name in ids if self.stored_id(name) in found]
 
     async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
@@ -488,6 +516,122 @@ class RecordStore:
         if k and not matches:
             await self._warn_of_pending_writes(io)
         return await self._hits(io, matches)
+
+    async def search_text(
+        self,
+        io: Io,
+        query: str,
+        k: int,
+        *,
+        ids: Sequence[str] | None = None,
+        refs: Sequence[str] | None = None,
+        **options: Unpack[SelectOptions],
+    ) -> list[Hit]:
+        """The ``k`` records whose texts have the words of a query; best first, by BM25.
+
+        Of the records with these ``ids``, and of the source documents ``refs``, unless None.
+        """
+        query, k = validation.text("query", query), validation.whole_number("k", k)
+        text_search = self._text_search(options)
+        if ids is not None:
+            options["unindexed"] = "scan"
+        chosen = await self._select(
+            io, options, claim=None, refs=refs, max_requests=MAX_SEARCH_REQUESTS
+        )
+        if chosen is None or k == 0:
+            return []
+        hits = await text_search.find(io, query, k, chosen, self._stored_ids(ids))
+        if not hits:
+            await self._warn_of_pending_writes(io)
+        return hits
+
+    async def search_hybrid(
+        self,
+        io: Io,
+        query: str,
+        k: int,
+        *,
+        values: ArrayLike | None = None,
+        alpha: float = DEFAULT_ALPHA,
+        fusion: Fusion = "relative",
+        near: int | None = None,
+        by_words: int | None = None,
+        ids: Sequence[str] | None = None,
+        refs: Sequence[str] | None = None,
+        **options: Unpack[SelectOptions],
+    ) -> list[Hit]:
+        """The ``k`` best records by nearness and by words, with fused scores (`fusion`).
+
+        ``values`` are the embedding of the query, which is embedded if None. ``near`` and
+        ``by_words`` are how many candidates either search gives; by default ``k``, at least 20.
+        ``ids`` and ``refs`` as of `search_text`.
+        """
+        query, k = validation.text("query", query), validation.whole_number("k", k)
+        check_fusion(alpha, fusion)
+        counts = [
+            max(k, COMPARED) if given is None else validation.whole_number(name, given)
+            for name, given in (("near", near), ("by_words", by_words))
+        ]
+        target = None if values is None else validation.query_vector(values)
+        text_search = self._text_search(options)
+        if ids is not None:
+            options["unindexed"] = "scan"
+        chosen = await self._select(
+            io, options, claim="best", refs=refs, max_requests=MAX_SEARCH_REQUESTS
+        )
+        if chosen is None or k == 0:
+            return []
+
+        async def nearest() -> list[Hit]:
+            given = target if target is not None else await self._embedded(io, query)
+            if ids is None:
+                return await self._nearest(io, given, counts[0], chosen)
+            return await self.search_among(
+                io,
+                ids,
+                given,
+                counts[0],
+                filter=options.get("filter"),
+                refs=refs,
+                namespace=options.get("namespace"),
+                max_requests=chosen.max_requests,
+            )
+
+        async def with_words() -> list[Hit]:
+            return await text_search.find(io, query, counts[1], chosen, self._stored_ids(ids))
+
+        found_near, found_by_words = await together(io, nearest, with_words)
+        metric = await self.index.metric_of(io)
+        return both(found_near, found_by_words, k, metric=metric, alpha=alpha, fusion=fusion)
+
+    def _text_search(self, options: SelectOptions) -> TextSearch:
+        return TextSearch.of(self._rows, self._reading, options)
+
+    def _stored_ids(self, ids: Sequence[str] | None) -> list[str] | None:
+        return None if ids is None else [*map(self.stored_id, validation.as_ids(ids))]
+
+    async def reindex_texts(self, io: Io, *, show_progress: bool = False) -> int:
+        """Put the texts of all records into the text index; see `texts.reindexing`."""
+        if self.bound:
+            raise InvalidInputError(
+                "reindex_texts() reads every vector of the index, of other namespaces too: call "
+                "it on the store that this view is of"
+            )
+        text_search = self._text_search({})
+        if not await self.index.exists(io):
+            return 0
+        return await reindex_texts(
+            io,
+            text_search.rows,
+            self._reading,
+            wait_timeout=self.wait_timeout,
+            show_progress=show_progress,
+        )
+
+    async def explain_text(self, io: Io, query: str) -> TextExplanation:
+        """Which words of a query are searched for, and how many texts have each."""
+        query = validation.text("query", query)
+        return await self._text_search({}).explain(io, query)
 
     async def search_like(
         self, io: Io, record_id: str, k: int, **options: Unpack[SelectOptions]
@@ -806,7 +950,11 @@ class RecordStore:
         keeping = Keeping(self.long_texts, self._state) if self.long_texts is not None else None
         possible = [*filter(validation.possible_id, ids)]
         texts = await keeping.find(io, possible) if keeping is not None else None
+        rows = self._rows
+        puts = await rows.find(io, possible) if rows is not None else {}
         await writing.delete(io, self._state, ids, skip_impossible=True, **waits)
+        if rows is not None:
+            await rows.remove(io, puts)
         if keeping is not None and texts is not None:
             await self._remove_texts(io, keeping, texts, waits)
 
@@ -816,7 +964,7 @@ class RecordStore:
         """Remove texts of deleted or replaced records, or leave them until reads see that."""
         if not found:
             return
-        if waiting.wait_goal(waits["wait"]) != "visible":
+        if not _makes_sure(waits):
             await self.removals.leave(io, keeping, found, self._tenant)
             if len(self.removals) > _MOST_DUE:
                 await self._remove_last(io)
@@ -936,6 +1084,11 @@ class RecordStore:
             return []
         vectors = await self._vectors(io, ids, namespace)
         return await PostFilter(plan, self._reading.for_filter).select(io, vectors)
+
+
+def _makes_sure(waits: WaitOptions) -> bool:
+    """Whether reads see a write when it returns."""
+    return waiting.wait_goal(waits["wait"]) == "visible"
 
 
 def _changes(changes: Changes, count: int) -> list[Mapping[Any, Any]]:

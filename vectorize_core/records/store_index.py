@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
@@ -12,6 +13,7 @@ from vectorize_core.errors import (
     ApiMessage,
     ConfigurationError,
     IndexNotFoundError,
+    TextIndexWarning,
 )
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.target import Target
@@ -22,6 +24,7 @@ from vectorize_core.state.index_state import (
     get_details,
     get_metadata_indexes,
 )
+from vectorize_core.state.pending import outside
 from vectorize_core.transport.io import Io
 from vectorize_core.words import DEFAULT, Words
 
@@ -34,13 +37,15 @@ class StoreIndex:
 
     ``create_index`` says whether the first write may create it, with ``metric`` ("cosine" if
     None) and ``metadata_indexes``; until then searches find nothing. None: only with ``path=``.
-    An index that exists is checked against both.
+    An index that exists is checked against both. ``text_index``: the store keeps the texts of
+    records in one, which an index that it creates says in its description.
     """
 
     target: Target = field(repr=False)
     create_index: bool | None = None
     metric: Metric | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
+    text_index: bool = False
     words: Words = field(default=DEFAULT, repr=False)
 
     def __post_init__(self) -> None:
@@ -135,6 +140,7 @@ class StoreIndex:
                 dimensions=dimensions,
                 metric=self.metric,
                 metadata_indexes=self._promised,
+                text_index=self.text_index,
             )
             await self._check_promises(io)
         elif await self.exists(io):
@@ -160,7 +166,22 @@ class StoreIndex:
         if not (self.state.finished or dry_run):
             await lifecycle.finish(io, self.state, {**self._promised, **layout.METADATA_INDEXES})
         await self._check_promises(io)
+        self._warn_of_text_index()
         return await get_metadata_indexes(io, self.state)
+
+    def _warn_of_text_index(self) -> None:
+        """Warn, once for an index, that records are written which no search by words will find."""
+        state = self.state
+        noted = state.details is not None and layout.notes_text_index(state.details.description)
+        if noted and not self.text_index and not state.warned_of_text_index:
+            state.warned_of_text_index = True
+            warnings.warn(
+                f"the index {self.name!r} was made with a text index, and this store writes to it "
+                "without one: searches by words will not find these records. Give the store the "
+                "same text_index=, or call reindex_texts() of one that has it",
+                TextIndexWarning,
+                stacklevel=outside(),
+            )
 
     async def _check_promises(self, io: Io) -> None:
         promised = self._promised.items()

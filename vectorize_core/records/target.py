@@ -14,17 +14,19 @@ from vectorize_core.connection import (
     local_connection,
     word_or_kind,
 )
-from vectorize_core.errors import ConfigurationError
+from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.sqlite import SqliteTexts
+from vectorize_core.texts.sqlite_index import SqliteTextIndex
+from vectorize_core.texts.text_index import TextIndex
 
 
 class Target(NamedTuple):
     """An index on a connection; ``state`` is what the connection knows of it.
 
     ``owned``: the connection is the store's to close. ``embedded``: it was found by ``path=``, and
-    ``texts`` are kept beside the vectors.
+    ``texts``, and a ``text_index`` if one is wanted, are kept beside the vectors.
     """
 
     connection: Connection
@@ -32,6 +34,38 @@ class Target(NamedTuple):
     owned: bool
     embedded: bool = False
     texts: SqliteTexts | None = None
+    text_index: SqliteTextIndex | None = None
+
+    def text_index_of(self, given: TextIndex | bool | None) -> TextIndex | None:
+        """The text index that a store is given; True is one beside the vectors."""
+        if given is None or given is False:
+            return None
+        if given is True:
+            if self.text_index is None:
+                raise ConfigurationError(
+                    "text_index=True keeps texts beside the vectors, which needs path=. On "
+                    "Cloudflare give text_index=D1TextIndex(database_id), which keeps them in a "
+                    "D1 database"
+                )
+            return self.text_index
+        if not isinstance(given, TextIndex):
+            raise ConfigurationError(
+                "text_index is True, a D1TextIndex, a SqliteTextIndex or another TextIndex; got "
+                f"{shown(given)}"
+            )
+        return given
+
+    def close(self) -> None:
+        """Close what is kept beside the vectors; what was in memory is gone."""
+        for beside in (self.texts, self.text_index):
+            if beside is not None:
+                beside.close()
+
+    def release(self) -> None:
+        """Close what is kept beside the vectors until it is needed again."""
+        for beside in (self.texts, self.text_index):
+            if beside is not None:
+                beside.release()
 
     def __reduce__(self) -> tuple[object, ...]:
         return _target, (self.connection, self.state.name, *self[2:])
@@ -87,7 +121,7 @@ def locate(
         connection = local_connection(
             path, retry=options.get("retry"), on_event=options.get("on_event")
         )
-        return _target(
-            connection, index_name, True, True, SqliteTexts(str(connection.address.path))
-        )
+        place = str(connection.address.path)
+        beside = SqliteTexts(place), SqliteTextIndex(place)
+        return _target(connection, index_name, True, True, *beside)
     return _target(http_connection(**options), index_name, True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple, Self
 
 from vectorize_core import layout
@@ -76,6 +78,9 @@ class IndexState:
     creating: OneAtATime = field(default_factory=OneAtATime, repr=False)
     began: bool = False
     finished: bool = False
+    warned_of_text_index: bool = False
+    writer: str = field(default_factory=partial(secrets.token_hex, 4))
+    """What tells this client's writes from those of others."""
     details_at: float = -math.inf
     metadata_indexes_at: float = -math.inf
     missing_at: float = -math.inf

@@ -144,10 +144,12 @@ async def create_missing(
     dimensions: int,
     metric: Metric | None,
     metadata_indexes: Mapping[str, IndexType],
+    text_index: bool = False,
 ) -> None:
     """Create an index as `create_index` does, unless it is there by then; that is left as it is.
 
-    With ``metric`` None any will do, and a new index gets "cosine".
+    With ``metric`` None any will do, and a new index gets "cosine". With ``text_index`` its
+    description says that it has one.
 
     Calls of this connection do it once: the others wait for the first. So does one that comes
     second to another client, until the index is finished.
@@ -155,7 +157,7 @@ async def create_missing(
     config = _config(dimensions, metric if metric is not None else "cosine", None)
     wanted = with_layout(metadata_indexes)
     check_metadata_indexes(state.name, wanted)
-    op = CreateIndex(state.name, config, layout.note("", wanted))
+    op = CreateIndex(state.name, config, layout.note("", wanted, text_index=text_index))
     async with state.creating.alone(io, DEFAULT_WAIT_TIMEOUT):
         details = state.details
         if details is None:

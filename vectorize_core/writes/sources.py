@@ -6,6 +6,9 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
     Iterable,
     Iterator,
     Mapping,
@@ -14,7 +17,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from itertools import islice
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from vectorize_core import jsontext
 from vectorize_core.api import validation
@@ -31,6 +34,8 @@ from vectorize_core.writes.checkpoint import Checkpoint, digest_of
 S = TypeVar("S")
 T = TypeVar("T")
 Records = Iterable[T] | AsyncIterable[T]
+Prepare: TypeAlias = Callable[[Io, Collection[Entry]], Awaitable[None]]
+"""Awaited with entries that are about to be sent, while no other write of their ids is."""
 CHUNK_SIZE = 64
 """Records that are worked on at once; between chunks an event loop runs other tasks."""
 
@@ -40,7 +45,8 @@ class Source(Generic[T]):
 
     ``taken`` is how many of the input were taken, ``total`` how many there are, or None for a
     generator. ``ids`` are those of the records so far, if the caller gets them back. ``skipped``
-    are the positions that need not be sent.
+    are the positions that need not be sent. ``prepare``, unless None, is awaited before records are
+    sent; if it fails, they are not.
     """
 
     def __init__(self, records: Records[T]) -> None:
@@ -49,6 +55,7 @@ class Source(Generic[T]):
         self.taken = 0
         self.ids: list[str] = []
         self.skipped: list[range] = []
+        self.prepare: Prepare | None = None
 
     def name(self, entry: Entry) -> str:
         """The id by which the caller knows the record of an entry."""

@@ -49,7 +49,7 @@ from vectorize_core.writes.batching import (
 from vectorize_core.writes.checkpoint import Checkpoint, Resume, open_checkpoint
 from vectorize_core.writes.outcome import WriteOutcome
 from vectorize_core.writes.progress import BatchReport, OnBatch, progress_bar
-from vectorize_core.writes.sources import Ids, Records, Source, Vectors
+from vectorize_core.writes.sources import Ids, Prepare, Records, Source, Vectors
 
 logger = logging.getLogger("vectorize_core")
 
@@ -207,6 +207,7 @@ async def write(
             outcome=WriteOutcome(source, checkpoint),
             request=_requests(state.name, mode, unparsable_behavior),
             name=source.name,
+            prepare=source.prepare,
             mode=mode,
             on_batch=report,
             reads_left=0 if goal is None else _READ_FIRST,
@@ -246,6 +247,7 @@ class _Write:
     outcome: WriteOutcome
     request: Callable[[Sequence[Entry]], Op[Mutation]]
     name: Callable[[Entry], str]
+    prepare: Prepare | None
     mode: Mode
     on_batch: OnBatch | None
     reads_left: int
@@ -285,6 +287,13 @@ class _Write:
     async def send(self, batch: Batch) -> None:
         """Send ``batch``, in halves where the service refuses it; adds the pieces to it."""
         exposed = await self._outlive_lost(batch)
+        if self.prepare is not None:
+            try:
+                await self.prepare(self.io, batch.sent.values())
+            except Exception as error:
+                self._stop(error)
+                self.batcher.answered(batch)
+                return
         batch.begun = True
         sent = batch.sent.values()
         parts = [tuple(e for e in sent if e.id in exposed)] if exposed else []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any, TypeAlias, cast
 
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vectorize_core.filters.ast import And, Expression, Not, Or, Test
@@ -175,3 +176,16 @@ def cases(
 
 expressions = expressions_of(SOME_TEXTS, SOME_NUMBERS)
 user_metadata = user_metadata_of(SOME_TEXTS, SOME_NUMBERS)
+
+
+def metadatas(count: int) -> list[dict[str, Any]]:
+    """So many, the same each time, of all that users put there."""
+    found: list[dict[str, Any]] = []
+
+    @settings(max_examples=count * 2, derandomize=True, database=None, deadline=None)
+    @given(user_metadata)
+    def collect(metadata: dict[str, Any]) -> None:
+        found.append(metadata)
+
+    collect()
+    return found[:count]

@@ -25,7 +25,7 @@ def legs(draw: st.DrawFn) -> list[tuple[str, float]]:
     return [(str(i), score) for i, score in zip(ids, best_first, strict=True)]
 
 
-@examples(200)
+@examples(60)
 @given(
     legs(),
     legs(),
@@ -49,7 +49,7 @@ def test_every_answer_is_the_beginning_of_a_longer_one(
     assert len({i for i, _ in answer(k)}) == len(answer(k))
 
 
-@examples(100)
+@examples(30)
 @given(legs(), legs(), st.floats(0, 1), st.sampled_from(FUSIONS))
 def test_nothing_is_lost_or_invented(
     near: Leg, by_words: Leg, alpha: float, fusion: Fusion

@@ -1,0 +1,34 @@
+"""What is done to a record that has a row in a text index. No framework is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.core.records.stores import item, run
+from vectorize_core.records.store import RecordStore
+
+OLD, NEW = "the old apple", "the new pear"
+Seen = dict[str, tuple[str, int]]
+
+
+def add(store: RecordStore, text: str | None, year: int, record_id: str = "a") -> None:
+    run(store.add(store.connection.io(), [item(record_id, text, year=year)]))
+
+
+# What is done to the record `a`, and what there is then.
+ACTIONS: Final[dict[str, tuple[Callable[[RecordStore], None], Seen]]] = {
+    "add": (lambda store: add(store, NEW, 2), {"a": (NEW, 2)}),
+    "update": (lambda store: add(store, NEW, 2), {"a": (NEW, 2)}),
+    "update_metadata": (
+        lambda store: _ignore(
+            run(store.update_metadata(store.connection.io(), ["a"], {"year": 2}))
+        ),
+        {"a": (OLD, 2)},
+    ),
+    "delete": (lambda store: run(store.delete(store.connection.io(), ["a"])), {}),
+    "clear": (lambda store: run(store.clear(store.connection.io())), {}),
+}
+
+
+def _ignore(_: object) -> None: ...

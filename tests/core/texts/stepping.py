@@ -1,0 +1,27 @@
+"""A text index that shows what is in another one; ``step`` is called around each change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vectorize_core.texts.fts import TextRow
+from vectorize_core.texts.sqlite_index import SqliteTextIndex
+from vectorize_core.transport.io import Io
+
+
+class SteppingTextIndex(SqliteTextIndex):
+    def __init__(self, *args: Any, step: Callable[[], None] = lambda: None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.step = step
+
+    async def put(self, io: Io, index: str, rows: Sequence[TextRow], token: str, /) -> None:
+        self.step()
+        await super().put(io, index, rows, token)
+        self.step()
+
+    async def delete(self, io: Io, index: str, puts: Mapping[str, Sequence[str]], /) -> None:
+        for record_id, some in puts.items():
+            self.step()
+            await super().delete(io, index, {record_id: some})
+        self.step()

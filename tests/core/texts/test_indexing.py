@@ -1,0 +1,250 @@
+"""Rows and vectors are written, wherever that ends: nothing is missing, nothing invented."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.core.records.stores import ids, item, run, store_of
+from tests.core.texts.changes import ACTIONS, NEW, OLD, Seen, add
+from tests.core.texts.drivers import Stepping
+from tests.core.texts.stepping import SteppingTextIndex
+from tests.core.texts.test_interrupted import ROOT, FailedError, FailingStep, Meanwhile
+from tests.nightly import NIGHTLY
+from vectorize_core import Behavior, VectorizeClient
+from vectorize_core.errors import PartialWriteError, PendingWritesWarning
+from vectorize_core.records.store import RecordStore
+from vectorize_core.texts import indexing
+from vectorize_core.texts.sqlite_index import SqliteTextIndex
+from vectorize_core.texts.text_index import TextIndex
+
+
+def stored(store: RecordStore) -> Seen:
+    found = run(store.get(store.connection.io(), ["a"]))
+    return {record.id: (str(record.text), record.metadata["year"]) for record in found}
+
+
+def check_found(store: RecordStore) -> None:
+    """Words find the record by the text and the metadata that it has, and by no others."""
+    io, there = store.connection.io(), stored(store)
+    for word, text in (("apple", OLD), ("pear", NEW)):
+        for year in (None, 1, 2):
+            options: Any = {} if year is None else {"filter": {"year": year}}
+            expected = [i for i, r in there.items() if r[0] == text and year in (None, r[1])]
+            assert ids(run(store.search_text(io, word, 5, **options))) == expected
+            assert ids(run(store.search_hybrid(io, word, 5, near=0, **options))) == expected
+
+
+def rows(store: RecordStore) -> list[str]:
+    assert isinstance(store.text_index, TextIndex)
+    puts = run(store.text_index.versions(store.connection.io(), "docs", ["a"]))
+    return puts.get("a", [])
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_same_call_repairs_a_write_wherever_it_ended(
+    action: str,
+) -> None:
+    act, after = ACTIONS[action]
+    for at in count(1):
+        with VectorizeClient.local() as client:
+            step, text_index = FailingStep(at), SteppingTextIndex()
+            if action != "add":
+                add(store_of(client, text_index), OLD, 1)
+            else:
+                add(store_of(client, text_index), "another", 1, "b")
+            plain = client.connection.executor
+            text_index.step = step
+            client.connection.executor = Stepping(plain, step)
+            failed = False
+            try:
+                act(store_of(client, text_index))
+            except FailedError:
+                failed = True
+            client.connection.executor = plain
+            text_index.step = lambda: None
+            store = store_of(client, text_index)
+            assert failed or stored(store) == after
+            check_found(store)
+            if failed:
+                act(store)
+            assert stored(store) == after
+            check_found(store)
+            # Where a repeated call finds nothing to do, a row may be left that is never found.
+            left = failed and action in ("update_metadata", "clear")
+            assert len(after) <= len(rows(store)) <= len(after) + left
+            text_index.close()
+        if not failed:
+            assert at > 3, "it never failed"
+            break
+
+
+@pytest.mark.parametrize("action", ["update", "update_metadata", "delete"])
+def test_another_writers_row_stays_until_its_vector_may_be_there(
+    tmp_path: Path, action: str
+) -> None:
+    """At every moment of one's write another process updates the same record."""
+    act, _ = ACTIONS[action]
+    for at in count(1):
+        place = tmp_path / str(at)
+        with VectorizeClient.local(place) as one, VectorizeClient.local(place) as other:
+            ours = SteppingTextIndex(place)
+            theirs = store_of(other, SqliteTextIndex(place))
+            add(store_of(one, ours), OLD, 1)
+            written: list[bool] = []
+
+            def write(theirs: RecordStore = theirs, written: list[bool] = written) -> None:
+                written.append(True)
+                add(theirs, "their cherry", 3)
+
+            meanwhile = Meanwhile(at, write)
+            one.connection.executor = Stepping(one.connection.executor, meanwhile)
+            ours.step = meanwhile
+            act(store_of(one, ours))
+            there = stored(theirs)
+            found = run(theirs.search_text(other.connection.io(), "cherry", 5))
+            if action != "delete" or not written:
+                assert ids(found) == [i for i, record in there.items() if "cherry" in record[0]]
+            check_found(theirs)
+            ours.close()
+            run(theirs.delete(other.connection.io(), ["a"]))
+            assert rows(theirs) == []
+        if not written:
+            assert at > 3
+            break
+
+
+def test_threads_that_write_one_record_leave_one_row() -> None:
+    with VectorizeClient.local() as client:
+        store = store_of(client, SqliteTextIndex())
+        texts = [f"word{n} common" for n in range(8)]
+        start = threading.Barrier(len(texts))
+
+        def write(text: str) -> None:
+            start.wait()
+            for n in range(4):
+                many = [item(f"r{i}", f"{text} {n}") for i in range(20)]
+                run(store.add(client.connection.io(), many, batch_size=7))
+
+        threads = [threading.Thread(target=write, args=(text,)) for text in texts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        names = [f"r{i}" for i in range(20)]
+        assert isinstance(store.text_index, TextIndex)
+        puts = run(store.text_index.versions(client.connection.io(), "docs", names))
+        assert {name: len(some) for name, some in puts.items()} == dict.fromkeys(names, 1)
+        found = run(store.search_text(client.connection.io(), "common", 100))
+        assert sorted(ids(found)) == sorted(names)
+
+
+def test_equal_ids_of_one_write_leave_the_row_of_the_last() -> None:
+    with VectorizeClient.local() as client:
+        store = store_of(client, SqliteTextIndex())
+        many = [item("a", f"word{n}") for n in range(10)]
+        run(store.add(client.connection.io(), many, batch_size=4))
+        assert len(rows(store)) == 1
+        found = run(store.search_text(client.connection.io(), "word9", 5))
+        assert ids(found) == ["a"]
+
+
+def test_a_record_without_a_text_has_no_row() -> None:
+    with VectorizeClient.local() as client:
+        store, io = store_of(client, SqliteTextIndex()), client.connection.io()
+        add(store, OLD, 1)
+        run(store.add(io, [item("a", None)._replace(values=[1.0] * 32)]))
+        assert rows(store) == []
+        add(store, "", 1)
+        assert rows(store) == []
+
+
+def test_what_reads_do_not_see_is_not_found_and_then_it_is() -> None:
+    behavior = Behavior(process_delay=0.2, propagate_delay=0.1)
+    with VectorizeClient.local(behavior=behavior) as client:
+        store, io = store_of(client, SqliteTextIndex()), client.connection.io()
+        add(store, OLD, 1)
+        with pytest.warns(PendingWritesWarning):
+            assert run(store.search_text(io, "apple", 5)) == []
+        run(store.await_writes(io))
+        check_found(store)
+        assert stored(store) == {"a": (OLD, 1)}
+        add(store, NEW, 2)
+        # Until reads see the new vector, the old one is found by its words.
+        assert ids(run(store.search_text(io, "apple", 5))) == ["a"]
+        with pytest.warns(PendingWritesWarning):
+            assert run(store.search_text(io, "pear", 5)) == []
+        assert len(rows(store)) == 2
+        run(store.await_writes(io))
+        assert stored(store) == {"a": (NEW, 2)}
+        check_found(store)
+        assert len(rows(store)) == 1
+        run(store.delete(io, ["a"]))
+        run(store.await_writes(io))
+        assert run(store.search_text(io, "pear", 5)) == []
+        assert rows(store) == []
+
+
+def test_a_write_that_cannot_put_its_rows_writes_no_vectors() -> None:
+    with VectorizeClient.local() as client:
+        step, text_index = FailingStep(1), SteppingTextIndex()
+        store, io = store_of(client, text_index), client.connection.io()
+        text_index.step = step
+        many = [item(f"r{i}", "apple") for i in range(30)]
+        with pytest.raises((FailedError, PartialWriteError)) as caught:
+            run(store.add(io, many, batch_size=10, concurrency=1))
+        assert isinstance(caught.value, FailedError) or caught.value.__cause__
+        assert len(run(store.get(io, [f"r{i}" for i in range(30)]))) <= 20
+        text_index.step = lambda: None
+        run(store.add(io, [item(f"r{i}", "apple") for i in range(30)], batch_size=10))
+        assert len(run(store.search_text(io, "apple", 50))) == 30
+
+
+# kill -9
+
+KILLS: Final = {
+    "add, its row put": ("add", "before"),
+    "update, the new row put": ("update", "before"),
+    "update, the new vector written": ("update", "after"),
+    "update_metadata, the new vector written": ("update_metadata", "after"),
+    "delete, the vector deleted": ("delete", "after"),
+}
+
+
+def test_the_same_call_repairs_what_a_killed_process_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = KILLS if NIGHTLY else dict([*KILLS.items()][1:3])
+    processes = {}
+    for number, (name, (action, moment)) in enumerate(kills.items()):
+        place = tmp_path / str(number)
+        place.mkdir()
+        job = json.dumps({"path": str(place), "action": action, "moment": moment})
+        with (place / "said").open("wb") as said:
+            processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "tests.core.texts.killed_indexing", job],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stderr=said,
+            )
+    for number, (name, (action, _)) in enumerate(kills.items()):
+        place, (act, after) = tmp_path / str(number), ACTIONS[action]
+        assert processes[name].wait(60) not in (0, 1), (place / "said").read_text()
+        with VectorizeClient.local(place) as client:
+            store = store_of(client, SqliteTextIndex(place))
+            check_found(store)
+            with monkeypatch.context() as later:
+                later.setattr(indexing, "_IN_PROGRESS", -1.0)
+                act(store)
+            assert stored(store) == after, name
+            check_found(store)
+            assert isinstance(store.text_index, TextIndex)
+            store.text_index.close()

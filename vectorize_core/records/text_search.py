@@ -1,0 +1,182 @@
+"""Searching records by their words, and by words and nearness together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeVar
+
+from vectorize_core import jsontext, limits
+from vectorize_core.errors import ConfigurationError, InvalidInputError
+from vectorize_core.filters import sql
+from vectorize_core.filters.plan import Plan
+from vectorize_core.layout import Record
+from vectorize_core.models import Match, Metric, Vector
+from vectorize_core.reads.by_id import get_many
+from vectorize_core.reads.post_filter import PostFilter
+from vectorize_core.reads.selection import RequestLimit, Selection, SelectOptions
+from vectorize_core.records.fusion import Fusion, Leg, fused
+from vectorize_core.records.hit import Hit
+from vectorize_core.texts.indexing import Rows, is_put_of
+from vectorize_core.texts.reading import TextReading
+from vectorize_core.texts.text_explanation import TextExplanation
+from vectorize_core.texts.text_index import TextHit
+from vectorize_core.transport.io import Io, each
+
+T = TypeVar("T")
+_MOST_AT_ONCE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearch:
+    """Searches by words in the records of an index."""
+
+    rows: Rows
+    reading: TextReading
+
+    @classmethod
+    def of(cls, rows: Rows | None, reading: TextReading, options: SelectOptions) -> Self:
+        """The searches of a store with a text index; an error without one."""
+        if rows is None:
+            raise ConfigurationError(
+                "a search by words needs a text index: give the store text_index=True with path=, "
+                "else text_index=D1TextIndex(database_id) or SqliteTextIndex(directory)"
+            )
+        if options.get("vectorize_filter") is not None:
+            raise InvalidInputError(
+                "vectorize_filter= is in the service's own language, which only the service "
+                "evaluates, and it does not search by words: give a filter of this library's own"
+            )
+        return cls(rows, reading)
+
+    async def explain(self, io: Io, query: str) -> TextExplanation:
+        """Which words of a query are searched for, and how many texts have each."""
+        return await self.rows.index.explain(io, self.rows.state.name, query)
+
+    async def find(
+        self, io: Io, query: str, k: int, selection: Selection, ids: Sequence[str] | None = None
+    ) -> list[Hit]:
+        """The ``k`` of the selected records whose texts have the words of ``query``; best first.
+
+        Of those stored under ``ids``, unless None. Candidates are read and evaluated until there
+        are ``k``: a row counts only if its vector is there, and has the text of the row. Fewer
+        only if fewer match. `TooManyRequestsNeededError` if it takes more requests than the
+        selection allows.
+        """
+        await self.rows.check_complete(io)
+        request_limit = selection.request_limit(f"a search by words of {k} matches")
+        verifying = _Verifying(self, selection, request_limit)
+        where = _condition(selection.plan, ids)
+        offset, size = 0, _whole_requests(min(k, _MOST_AT_ONCE))
+        while len(verifying.hits) < k:
+            request_limit.charge()
+            found = await self.rows.index.find(
+                io,
+                self.rows.state.name,
+                query,
+                namespace=selection.namespace,
+                where=where,
+                limit=size,
+                offset=offset,
+            )
+            await verifying.add(io, found)
+            if len(found) < size:
+                break
+            offset, size = offset + size, min(2 * size, _MOST_AT_ONCE)
+        return verifying.hits[:k]
+
+
+class _Verifying:
+    """The hits of one search, of candidates that were read and evaluated."""
+
+    def __init__(
+        self, search: TextSearch, selection: Selection, request_limit: RequestLimit
+    ) -> None:
+        self.hits: list[Hit] = []
+        self._search = search
+        self._namespace = selection.namespace
+        self._post_filter = PostFilter(selection.plan, selection.read)
+        self._request_limit = request_limit
+        self._read: dict[str, tuple[Vector, Record] | None] = {}
+
+    async def add(self, io: Io, found: Sequence[TextHit]) -> None:
+        """Add those that are matches, each once: a record may have several rows for a while."""
+        await self._read_vectors(io, [hit.id for hit in found if hit.id not in self._read])
+        for hit in found:
+            candidate = self._read[hit.id]
+            if candidate is not None and is_put_of(hit.put, candidate[1].text):
+                vector, record = candidate
+                self.hits.append(Hit(record, _match(vector, hit.score)))
+                self._read[hit.id] = None
+
+    async def _read_vectors(self, io: Io, ids: Sequence[str]) -> None:
+        ids = list(dict.fromkeys(ids))
+        self._request_limit.charge(math.ceil(len(ids) / limits.MAX_IDS_PER_GET))
+        vectors = await get_many(io, self._search.rows.state, ids)
+        passing = await self._post_filter.select(io, list(vectors.values()), self._namespace)
+        self._read |= dict.fromkeys(ids)
+        for vector, record in await self._search.reading.records(io, passing):
+            self._read[vector.id] = vector, record
+
+
+def _match(vector: Vector, score: float) -> Match:
+    return Match(vector.id, score, None, vector.metadata, vector.namespace)
+
+
+def _whole_requests(count: int) -> int:
+    """``count`` and as many more as are read with the same requests."""
+    per_request = limits.MAX_IDS_PER_GET
+    return max(math.ceil(count / per_request), 1) * per_request
+
+
+def _condition(plan: Plan, ids: Sequence[str] | None) -> sql.Condition | None:
+    found = sql.condition(plan)
+    if ids is None:
+        return found
+    # The column has ids as JSON.
+    quoted = [jsontext.dumps(one).decode() for one in ids]
+    listed = sql.Condition(
+        "id IN (SELECT value FROM json_each(?))", (jsontext.dumps(quoted).decode(),)
+    )
+    if found is None:
+        return listed
+    return sql.Condition(f"{listed.sql} AND {found.sql}", (*listed.parameters, *found.parameters))
+
+
+def both(
+    near: Sequence[Hit],
+    by_words: Sequence[Hit],
+    k: int,
+    *,
+    metric: Metric,
+    alpha: float,
+    fusion: Fusion,
+) -> list[Hit]:
+    """The ``k`` best of both, with fused scores. See `fusion`."""
+    sign = 1.0 if metric == "cosine" else -1.0
+    hits = {hit.match.id: hit for hit in (*by_words, *near)}
+    found = fused(_leg(near, sign), _leg(by_words, 1.0), alpha=alpha, fusion=fusion)
+    return [
+        hits[i]._replace(match=dataclasses.replace(hits[i].match, score=score))
+        for i, score in found[:k]
+    ]
+
+
+def _leg(hits: Sequence[Hit], sign: float) -> Leg:
+    return [(hit.match.id, sign * hit.match.score) for hit in hits]
+
+
+async def together(io: Io, *flows: Callable[[], Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of ``flows`` that are run side by side."""
+    results: dict[Callable[[], Coroutine[Any, Any, T]], T] = {}
+
+    async def start(flow: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await flow()
+
+    async with aclosing(io.map(start, each(flows), limit=len(flows))) as outcomes:
+        async for done in outcomes:
+            results[done.item] = done.result()
+    return [results[flow] for flow in flows]

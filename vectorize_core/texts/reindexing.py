@@ -1,0 +1,69 @@
+"""Putting the texts of all records of an index into its text index: of an older index, say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Final
+
+from vectorize_core.api.operations import GetInfo
+from vectorize_core.reads.by_id import get_many, iter_ids
+from vectorize_core.state.index_state import get_metadata_indexes, look_again
+from vectorize_core.state.waiting import wait_for_own
+from vectorize_core.texts.indexing import Rows, is_old, is_put_by, is_put_of, row_of
+from vectorize_core.texts.reading import TextReading
+from vectorize_core.transport.io import Io, in_batches
+from vectorize_core.writes.progress import BatchReport, progress_bar
+
+_AT_ONCE: Final = 500
+
+
+async def reindex_texts(
+    io: Io, rows: Rows, reading: TextReading, *, wait_timeout: float, show_progress: bool = False
+) -> int:
+    """Put what lacks in a text index, note that it is complete, and return how many rows were put.
+
+    It lists the index and reads all vectors, twenty a request. One that was interrupted is
+    continued: what it has put is not read again. Others may write meanwhile. No vector is written.
+    ``show_progress`` draws a bar (with tqdm).
+    """
+    index, state = rows.index, rows.state
+    await look_again(io, state)
+    await wait_for_own(io, state, wait_timeout, purpose="reindex_texts")
+    notes = await index.notes(io, state.name)
+    token = notes.cursor if notes.cursor is not None else rows.new_token()
+    if notes.cursor is None:
+        await index.note(io, state.name, cursor=token)
+    total = (await io.call(GetInfo(state.name))).vector_count
+    seen = put = 0
+    with progress_bar(total, None) if show_progress else nullcontext() as report:
+        async for ids in in_batches(iter_ids(io, state), _AT_ONCE):
+            put += await _put_missing(io, rows, reading, ids, token)
+            seen += len(ids)
+            if report is not None:
+                report(BatchReport(seen, None, len(ids)))
+    await rows.note_complete(io)
+    return put
+
+
+async def _put_missing(
+    io: Io, rows: Rows, reading: TextReading, ids: Sequence[str], token: str
+) -> int:
+    state = rows.state
+    old = await rows.find(io, ids)
+    left = [i for i in ids if not any(is_put_by(put, token) for put in old.get(i, ()))]
+    vectors = [*(await get_many(io, state, left)).values()]
+    found = await reading.records(io, vectors)
+    indexed = await get_metadata_indexes(io, state)
+    wanted = []
+    for vector, record in found:
+        row = row_of(vector.id, record.text, vector.namespace, vector.metadata or {}, indexed)
+        young = (p for p in old.get(vector.id, ()) if not is_old(p))
+        if row is not None and not any(is_put_of(put, row.text) for put in young):
+            wanted.append(row)
+    if wanted:
+        await rows.index.put(io, state.name, wanted, token)
+    # What is young may be of a write that is still going on.
+    over = {row.id: [p for p in old.get(row.id, ()) if is_old(p)] for row in wanted}
+    await rows.remove(io, {record_id: puts for record_id, puts in over.items() if puts})
+    return len(wanted)
