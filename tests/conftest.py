@@ -46,7 +46,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     groups: defaultdict[tuple[str, int], list[pytest.Function]] = defaultdict(list)
     for item in items:
         mark = item.get_closest_marker("covering")
-        if mark is not None and isinstance(item, pytest.Function):
+        # A mark of a whole module is on tests without parameters, too.
+        if mark is not None and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
             groups[item.nodeid.partition("[")[0], mark.args[0]].append(item)
     left_out: set[pytest.Item] = set()
     for (_, strength), cases in groups.items():

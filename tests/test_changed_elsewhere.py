@@ -26,6 +26,8 @@ from vectorize_core import (
 from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes, Query
 
+pytestmark = pytest.mark.covering(2)
+
 COUNT = 75
 YEAR: Any = {"year": "number"}
 

@@ -78,7 +78,7 @@ atexit.register(report, "atexit", make())
 @both_stores
 @pytest.mark.parametrize("place", ["memory", "http"])
 @pytest.mark.parametrize("warm", [True, False])
-@pytest.mark.covering(2)
+@pytest.mark.covering(1)
 def test_a_call_at_exit_works_or_says_why_not(
     kind: Kind, place: str, warm: bool, no_credentials: pytest.MonkeyPatch
 ) -> None:

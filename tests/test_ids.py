@@ -17,6 +17,8 @@ from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
 from tests.stores import Call, Recorder, both_ways, recorded, sync_call, vector
 from vectorize_core import AsyncIndex, InvalidInputError, Vector, VectorizeClient
 
+pytestmark = pytest.mark.covering(2)
+
 
 class Name(enum.StrEnum):
     A = "a"

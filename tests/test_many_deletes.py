@@ -29,6 +29,8 @@ from vectorize_core import Behavior, VectorizeClient
 from vectorize_core.state import own_writes
 from vectorize_core.texts import SqliteTexts
 
+pytestmark = pytest.mark.covering(2)
+
 PROCESS, LAG = 30.0, 2.0
 DELAY = PROCESS + LAG + 5.0
 """Seconds until a wait has seen a write; it looks every five seconds."""

@@ -22,6 +22,8 @@ from vectorize_core import (
 )
 from vectorize_core.local.server import BackgroundServer, Settings
 
+pytestmark = pytest.mark.covering(2)
+
 ROWS: list[Row] = [(f"id-{n}", f"text {n}", {"n": n, "tags": {"x", "y", n}}) for n in range(40)]
 BATCH = 5
 by_both = pytest.mark.parametrize("by", ["file", "error"])

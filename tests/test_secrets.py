@@ -51,6 +51,8 @@ from vectorize_core.transport.deadline import AsyncStream, Deadline, SyncStream
 from vectorize_core.transport.network import find_proxy
 from vectorize_core.transport.tracebacks import FramesHidden
 
+pytestmark = pytest.mark.covering(2)
+
 TOKEN = "tok-3nWm9-OnlyHere"
 KEY = "key-7rTq2-OnlyHere"
 PASSWORD = "pa55word"

@@ -27,6 +27,8 @@ from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.transport.executor import Answer
 
+pytestmark = pytest.mark.covering(2)
+
 IDS = ["1", "2", "3"]
 MINE, THEIRS = ([layout.stored_id(name, row_id) for row_id in IDS] for name in "ab")
 

@@ -61,6 +61,8 @@ from vectorize_core.texts import TextStore
 from vectorize_core.texts.store import list_name, text_name
 from vectorize_core.transport.io import Io, run
 
+pytestmark = pytest.mark.covering(2)
+
 SECRET = "xyzzy"
 """What is in each id, text and property of the other tenant."""
 LONG = "a long text, " * 1_000

@@ -23,6 +23,8 @@ from vectorize_core import (
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.reads import by_id
 
+pytestmark = pytest.mark.covering(2)
+
 ROWS = [(f"id{n}", f"text {n}", {"n": n, "half": n % 2}) for n in range(70)]
 IDS = [row[0] for row in ROWS]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,10 @@ def test_every_method_is_here() -> None:
 
 @pytest.fixture
 def index(client: VectorizeClient) -> Index:
+    return filled(client)
+
+
+def filled(client: VectorizeClient) -> Index:
     client.create_index("docs", dimensions=32)
     index = client.index("docs")
     index.upsert([Vector(name, VECTOR) for name in "abc"])
@@ -142,19 +147,27 @@ async def done(variant: Variant, index: Index, method: str, **given: Any) -> Any
     return list(found) if inspect.isgenerator(found) else found
 
 
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[tuple[Index, Recorder]]:
+    """An index that nothing is to reach; and what would notice."""
+    with VectorizeClient.local() as client:
+        index = filled(client)
+        yield index, recorded(client)
+
+
 @pytest.mark.covering(2)
 @both_variants
 @pytest.mark.parametrize(("method", "argument", "value", "said"), CASES)
 async def test_a_wrong_argument_is_named_before_anything_is_sent(
-    client: VectorizeClient,
-    index: Index,
+    untouched: tuple[Index, Recorder],
     variant: Variant,
     method: str,
     argument: str,
     value: Any,
     said: str,
 ) -> None:
-    sent: Recorder = recorded(client)
+    index, sent = untouched
+    sent.ops.clear()
     with pytest.raises(InvalidInputError, match=said):
         await done(variant, index, method, **{**RIGHT.get(method, {}), argument: value})
     assert sent.ops == []

@@ -35,6 +35,8 @@ from vectorize_core import (
 from vectorize_core.api.operations import Query
 from vectorize_core.models import Metric
 
+pytestmark = pytest.mark.covering(2)
+
 COUNT = 120
 TEXTS = [f"text {i}" for i in range(COUNT)]
 ROWS = [vector(text) for text in TEXTS]

@@ -59,6 +59,8 @@ from vectorize_core import (
 )
 from vectorize_core.api.operations import GetByIds
 
+pytestmark = pytest.mark.covering(2)
+
 VARIANTS = {
     "add": ("add", "async_add"),
     **{

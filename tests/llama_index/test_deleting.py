@@ -20,6 +20,8 @@ from vectorize_core import (
     VectorizeClient,
 )
 
+pytestmark = pytest.mark.covering(2)
+
 INDEXES = {"kind": "string", "n": "number"}
 
 

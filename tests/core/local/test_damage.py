@@ -106,6 +106,7 @@ UNCOVERED = {("storage", "commits"), ("deleted_indexes", "name")}
     ["storage", "indexes", "metadata_indexes", "vectors", "dead_slots", "unsynced_values"],
 )
 @pytest.mark.parametrize("bit", sized([2, 40], [0, 2, 9, 40, 47, 53, 62]))
+@pytest.mark.covering(1)
 def test_a_flipped_bit_in_any_column_is_refused_and_repaired(damaged, tmp_path, table, bit):
     for column in [column for name, column in tables(damaged.closed) if name == table]:
         directory = tmp_path / column

@@ -34,6 +34,8 @@ from vectorize_core.connection import Connection
 from vectorize_core.errors import VectorizeError
 from vectorize_core.local import Behavior
 
+pytestmark = pytest.mark.covering(2)
+
 DIMENSIONS = 32
 NEAR = np.eye(DIMENSIONS, dtype=np.float32)[0]
 RANDOM = np.random.default_rng(7)
