@@ -29,11 +29,6 @@ Entry = tuple[Scalar, ...]
 """What a metadata index holds of a vector: a value, the elements of an array, or nothing."""
 
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_OWN: Final[Mapping[IndexType, tuple[type, ...]]] = {
-    "string": (str,),
-    "number": (int, float),
-    "boolean": (bool,),
-}
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
@@ -114,12 +109,6 @@ def entry(value: Any, index_type: IndexType, behavior: Behavior) -> Entry:
         return tuple(chain.from_iterable(entry(item, index_type, behavior) for item in flat))
     typed = _typed(value, index_type, behavior)
     return () if typed is None else (cut(typed) if isinstance(typed, str) else typed,)
-
-
-def is_indexed(value: Any, index_type: IndexType, behavior: Behavior) -> bool:
-    """Whether an index of this type holds anything of ``value``."""
-    # Most values are of the type of their index.
-    return type(value) in _OWN[index_type] or bool(entry(value, index_type, behavior))
 
 
 def cut(text: str) -> str:

@@ -26,6 +26,12 @@ from vectorize_core.sqlite.connecting import Connection
 
 _SHORT: Final = 1 << 20
 """Numbers that are read sooner than SQLite is asked again."""
+_PLAIN: Final[Mapping[IndexType, tuple[type, ...]]] = {
+    "string": (),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+"""The types of values that an index holds as they are; of texts it holds a part."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,8 +160,9 @@ def _result(
 ) -> QueryResult:
     request, index, behavior = prepared.request, prepared.index, prepared.behavior
     slots = found.slots.tolist()
-    hits = list(zip(slots, scoring.shortest(found.scores), strict=True))
-    if not index.in_order:
+    scores = scoring.shortest(found.scores)
+    hits = list(zip(slots, scores, strict=True))
+    if not index.in_order and len(set(scores)) < len(scores):
         hits = _by_position(hits, rows, newest_first=behavior.ties == "newest")
     sign = -1.0 if index.metric == "dot-product" and behavior.dot_product == "positive" else 1.0
     values = _values(prepared, found)
@@ -256,10 +263,10 @@ def _metadata(prepared: PreparedQuery) -> Callable[[VectorRow], Metadata | None]
         return VectorRow.parsed_metadata
 
     @cache
-    def covering(processed: float, seq: int) -> list[tuple[str, IndexType]]:
-        """The properties that are indexed of the vectors of a mutation."""
+    def covering(processed: float, seq: int) -> list[tuple[str, IndexType, tuple[type, ...]]]:
+        """The properties that are indexed of the vectors of a mutation, and what is plain there."""
         return [
-            (item.property_name, item.index_type)
+            (item.property_name, item.index_type, _plain(item))
             for item in prepared.live
             if item.covers(processed, seq)
         ]
@@ -269,13 +276,20 @@ def _metadata(prepared: PreparedQuery) -> Callable[[VectorRow], Metadata | None]
         if whole is None:
             return None
         part: dict[str, Any] = {}
-        for name, index_type in covering(row.processed, row.seq):
+        for name, index_type, plain in covering(row.processed, row.seq):
             value = matching.lookup(whole, name)
-            if matching.is_indexed(value, index_type, behavior):
+            if type(value) in plain:
+                part[name] = value
+            elif matching.entry(value, index_type, behavior):
                 _place(part, name, _shortened(value), behavior)
         return part
 
     return indexed
+
+
+def _plain(item: LiveMetadataIndex) -> tuple[type, ...]:
+    """The types of values that go from metadata into what is indexed as they are."""
+    return () if "." in item.property_name else _PLAIN[item.index_type]
 
 
 def _shortened(value: Any) -> Any:
