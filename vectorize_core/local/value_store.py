@@ -19,7 +19,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any, Final
@@ -296,21 +295,14 @@ class FileValueStore(ValueStore):
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-            if durable and self._begun is None and len(data) > _SYNCED_AT_ONCE:
-                self._begin_sync(descriptor)
         finally:
             os.close(descriptor)
+        if durable and self._begun is None and len(data) > _SYNCED_AT_ONCE:
+            self._begun = workers.begin(self._sync_now)
+            self._syncs = self._begun is None
         if slot == 0 and not self._is_derived:
             # Also if it is not new: whoever made it may have been killed before this.
             self._directory.sync()
-
-    def _begin_sync(self, descriptor: int) -> None:
-        own = os.dup(descriptor)
-        self._begun = workers.begin(partial(_sync_duplicate, own))
-        if self._begun is None:
-            os.close(own)
-        else:
-            self._syncs = False
 
     def restore(self, slot: int, data: bytes) -> None:
         """Write rows that are committed again, while others may be writing new ones."""
@@ -338,12 +330,15 @@ class FileValueStore(ValueStore):
         if begun is not None:
             begun.result()
         if self._syncs:
-            descriptor = self._directory.open(self.path.name, os.O_RDWR)
-            try:
-                _sync(descriptor)
-            finally:
-                os.close(descriptor)
+            self._sync_now()
             self._syncs = False
+
+    def _sync_now(self) -> None:
+        descriptor = self._directory.open(self.path.name, os.O_RDWR)
+        try:
+            _sync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Delete the file. On Windows, if it is mapped, `ValueStores.sweep` does so later."""
@@ -556,14 +551,6 @@ class ValueStores:
 def _at(file: FileIO, offset: int, size: int) -> bytes:
     file.seek(offset)
     return file.read(size)
-
-
-def _sync_duplicate(descriptor: int) -> None:
-    """Sync a file by a descriptor that nobody else uses."""
-    try:
-        _sync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sync_data() -> Callable[[int], None]:

@@ -51,10 +51,18 @@ def share(count: int, work: Callable[[int], None], *, worthwhile: bool) -> None:
 
 
 def begin(work: Callable[[], None]) -> Future[None] | None:
-    """Let another thread do ``work``; None if the threads are being ended, and nobody does."""
-    with suppress(RuntimeError):
-        return _pool().submit(work)
-    return None
+    """Let another thread do ``work``; None if there can be none, and nobody does."""
+    left = [work]
+
+    def take() -> None:
+        left.pop()()
+
+    try:
+        return _pool().submit(take)
+    except RuntimeError:
+        # The pool keeps what it was given, also if it could start no thread for it.
+        left.clear()
+        return None
 
 
 @contextmanager

@@ -114,3 +114,19 @@ def test_work_is_done_where_all_threads_are_busy():
     may_end.set()
     for each in busy:
         each.result()
+
+
+def test_work_is_done_once_where_no_thread_can_be_started(monkeypatch):
+    def fail(_):
+        raise RuntimeError("can't start new thread")
+
+    done = []
+    workers.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with workers.beside(lambda: done.append("work"), worthwhile=True):
+            done.append("block")
+    # The first thread that there is finds what was left in the queue.
+    for each in [workers.begin(lambda: None) for _ in range(2)]:
+        each.result()
+    assert done == ["work", "block"]
