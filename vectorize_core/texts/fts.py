@@ -106,12 +106,13 @@ def insertion(table: str, rows: Sequence[bytes]) -> Statement:
     """Puts rows. If the first one is there already, all are looked for, so that none is twice."""
     name = quoted(table)
     columns = ", ".join(f"json_extract(r.value, '$[{at}]')" for at in range(6))
+    first, own = (
+        f"EXISTS (SELECT 1 FROM {name} WHERE {_is_put(name, place)})"  # noqa: S608
+        for place in ("?1", "r.value")
+    )
     sql = (
-        "WITH given AS (SELECT ? AS first, ? AS rows) "  # noqa: S608
-        f"INSERT INTO {name} (key, id, put, text, ns, m) SELECT {columns} "
-        "FROM given, json_each(given.rows) AS r WHERE "
-        f"NOT EXISTS (SELECT 1 FROM {name} WHERE {_is_put(name, 'given.first')}) OR "
-        f"NOT EXISTS (SELECT 1 FROM {name} WHERE {_is_put(name, 'r.value')})"
+        f"INSERT INTO {name} (key, id, put, text, ns, m) SELECT {columns} "  # noqa: S608
+        f"FROM json_each(?2) AS r WHERE CASE WHEN {first} THEN NOT {own} ELSE 1 END"
     )
     return sql, (rows[0].decode(), f"[{b','.join(rows).decode()}]")
 
