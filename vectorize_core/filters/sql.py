@@ -60,10 +60,12 @@ def looked_up(metadata: Mapping[str, Any], indexed: Collection[str]) -> dict[str
 def _kept(value: Any) -> Any:
     if isinstance(value, str):
         # As much as the service looks at, so that it compares as there.
+        if len(value) <= limits.MAX_INDEXED_BYTES // 4:
+            return value
         return value.encode()[: limits.MAX_INDEXED_BYTES].decode(errors="ignore")
     if isinstance(value, list):
         return []
-    return None if isinstance(value, Mapping) else value
+    return None if isinstance(value, dict) else value
 
 
 def condition(plan: Plan) -> Condition | None:

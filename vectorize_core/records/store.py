@@ -67,21 +67,24 @@ from vectorize_core.records.embedder import Embedder, NoEmbedder
 from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Fusion
 from vectorize_core.records.fusion import check as check_fusion
 from vectorize_core.records.hit import Hit
+from vectorize_core.records.hybrid import both, together
 from vectorize_core.records.ingest import Ingest, Item, as_item
 from vectorize_core.records.store_index import StoreIndex
-from vectorize_core.records.text_search import TextSearch, both, together
+from vectorize_core.records.text_search import TextSearch
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.pending import warn_of_pending_writes
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts import keeping as texts_kept
-from vectorize_core.texts.indexing import Rows, Upkeep
+from vectorize_core.texts.indexing import Rows
 from vectorize_core.texts.keeping import Keeping, Putting, Removals
+from vectorize_core.texts.puts import new_token
 from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
 from vectorize_core.texts.reindexing import reindex_texts
 from vectorize_core.texts.store import TextStore, text_name
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.texts.text_index import TextIndex
+from vectorize_core.texts.upkeep import Upkeep
 from vectorize_core.transport.io import Io, run
 from vectorize_core.writes import by_filter, writing
 from vectorize_core.writes.batching import check_batch_size
@@ -304,7 +307,7 @@ class RecordStore:
         self._check_adding(namespace=namespace, dry_run=dry_run, **options)
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
-        token = None if self._rows is None else self._rows.new_token()
+        token = None if self._rows is None else new_token(self._rows.writer)
         try:
             return await self._add(io, items, namespace, dry_run, token, options)
         except IndexNotFoundError as error:
@@ -432,7 +435,7 @@ class RecordStore:
         source = Vectors(io, self._state, vectors)
         source.ids += [given[vector_id].name for vector_id in changed]
         rows = self._rows
-        row_writing = None if rows is None else rows.writing(rows.new_token())
+        row_writing = None if rows is None else rows.writing(new_token(rows.writer))
         if row_writing is not None:
             source.prepare = await row_writing.rewriting(io, self._reading, found, vectors, indexed)
         await writing.write(io, self._state, source, "upsert", batch_size=self.batch_size, **goal)

@@ -1,32 +1,29 @@
-"""Searching records by their words, and by words and nearness together."""
+"""Searching records by their words."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self
 
 from vectorize_core import jsontext, limits
 from vectorize_core.errors import ConfigurationError, InvalidInputError
 from vectorize_core.filters import sql
 from vectorize_core.filters.plan import Plan
 from vectorize_core.layout import Record
-from vectorize_core.models import Match, Metric, Vector
+from vectorize_core.models import Match, Vector
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import RequestLimit, Selection, SelectOptions
-from vectorize_core.records.fusion import Fusion, Leg, fused
 from vectorize_core.records.hit import Hit
-from vectorize_core.texts.indexing import Rows, is_put_of
+from vectorize_core.texts.indexing import Rows
+from vectorize_core.texts.puts import is_put_of
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.texts.text_index import TextHit
-from vectorize_core.transport.io import Io, each
+from vectorize_core.transport.io import Io
 
-T = TypeVar("T")
 _MOST_AT_ONCE: Final = 1_000
 
 
@@ -144,39 +141,3 @@ def _condition(plan: Plan, ids: Sequence[str] | None) -> sql.Condition | None:
     if found is None:
         return listed
     return sql.Condition(f"{listed.sql} AND {found.sql}", (*listed.parameters, *found.parameters))
-
-
-def both(
-    near: Sequence[Hit],
-    by_words: Sequence[Hit],
-    k: int,
-    *,
-    metric: Metric,
-    alpha: float,
-    fusion: Fusion,
-) -> list[Hit]:
-    """The ``k`` best of both, with fused scores. See `fusion`."""
-    sign = 1.0 if metric == "cosine" else -1.0
-    hits = {hit.match.id: hit for hit in (*by_words, *near)}
-    found = fused(_leg(near, sign), _leg(by_words, 1.0), alpha=alpha, fusion=fusion)
-    return [
-        hits[i]._replace(match=dataclasses.replace(hits[i].match, score=score))
-        for i, score in found[:k]
-    ]
-
-
-def _leg(hits: Sequence[Hit], sign: float) -> Leg:
-    return [(hit.match.id, sign * hit.match.score) for hit in hits]
-
-
-async def together(io: Io, *flows: Callable[[], Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of ``flows`` that are run side by side."""
-    results: dict[Callable[[], Coroutine[Any, Any, T]], T] = {}
-
-    async def start(flow: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return await flow()
-
-    async with aclosing(io.map(start, each(flows), limit=len(flows))) as outcomes:
-        async for done in outcomes:
-            results[done.item] = done.result()
-    return [results[flow] for flow in flows]

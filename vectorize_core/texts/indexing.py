@@ -8,42 +8,28 @@ interrupted, no text is found that is not there, and the same call again ends wh
 
 from __future__ import annotations
 
-import logging
-import math
 import os
-import secrets
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vectorize_core import forks
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.errors import PartialIndexError, WaitTimeoutError
 from vectorize_core.filters.sql import looked_up
 from vectorize_core.models import Vector
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.state.waiting import wait_for_own
-from vectorize_core.texts.fts import TextRow, digest_of, put_of
+from vectorize_core.texts.fts import TextRow, put_of
+from vectorize_core.texts.puts import Puts, is_old, is_written_by, same_text
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.texts.text_index import TextIndex
+from vectorize_core.texts.upkeep import Upkeep
 from vectorize_core.transport.io import Io
 from vectorize_core.writes.batching import Entry
 from vectorize_core.writes.sources import Prepare
 
-logger = logging.getLogger("vectorize_core")
-
-Puts = dict[str, list[str]]
-"""The tokens of rows, by the ids of their records."""
-
-_IN_PROGRESS: Final = 900.0
-"""Seconds in which another process writes the vector of a row that it has put, or never."""
 _SEEN_BY_THEN: Final = 600.0
 """Seconds after which reads see a write."""
-_CLOCK: Final = 12
-"""Digits of a token that are its time, in milliseconds."""
-_MOST_DUE: Final = 10_000
-"""Records whose rows may be due; of more, those due longest go with the records' next write."""
 
 
 def row_of(
@@ -60,66 +46,6 @@ def row_of(
     return TextRow(record_id, namespace, text, looked_up(metadata, indexed)) if text else None
 
 
-def is_put_of(put: str, text: str | None) -> bool:
-    """Whether a row was put for this very text."""
-    return text is not None and put.startswith(f"{digest_of(text)}-")
-
-
-def same_text(put: str, other: str | None) -> bool:
-    """Whether two rows were put for the same text."""
-    return other is not None and put.partition("-")[0] == other.partition("-")[0]
-
-
-def is_put_by(put: str, token: str) -> bool:
-    """Whether a row was put by the write of that token."""
-    return put.partition("-")[2] == token
-
-
-def is_old(put: str) -> bool:
-    """Whether a row was put so long ago that its write is over."""
-    try:
-        began = int(put.partition("-")[2][:_CLOCK], 16) / 1_000
-    except ValueError:
-        return True
-    return began <= time.time() - _IN_PROGRESS
-
-
-class Upkeep:
-    """What a store and its views remember of the rows that they keep; thread-safe.
-
-    Rows of replaced texts are due while reads may still see the old vectors: until all own writes
-    are awaited, or for ten minutes. What is still due when the process ends goes with the next
-    write of its record. ``complete``: when the indexes were created whose table is known to have
-    a row of every text.
-    """
-
-    def __init__(self) -> None:
-        self.complete: set[str] = set()
-        self._due: list[tuple[float, Puts]] = []
-        self._lock = forks.lock()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # In another process nothing is due.
-        return Upkeep, ()
-
-    def leave(self, puts: Puts, now: float) -> None:
-        """Note rows that are due from now on."""
-        with self._lock:
-            self._due.append((now, puts))
-            while sum(len(puts) for _, puts in self._due) > _MOST_DUE:
-                self._due.pop(0)
-
-    def take(self, until: float = math.inf) -> Puts:
-        """The rows that are due since ``until``, which are due no more."""
-        taken: Puts = {}
-        with self._lock:
-            for _, puts in (due for due in self._due if due[0] <= until):
-                for record_id, some in puts.items():
-                    taken.setdefault(record_id, []).extend(some)
-            self._due = [due for due in self._due if due[0] > until]
-        return taken
-
-
 @dataclass(slots=True)
 class Rows:
     """The rows of the records of an index."""
@@ -128,21 +54,11 @@ class Rows:
     state: IndexState
     upkeep: Upkeep
 
-    def new_token(self) -> str:
-        """What the rows of one write are told by: when it began, and by whom."""
-        return f"{time.time_ns() // 1_000_000:0{_CLOCK}x}{self._writer}{secrets.token_hex(4)}"
-
     @property
-    def _writer(self) -> str:
+    def writer(self) -> str:
+        """What the tokens of this client's writes have in common."""
         # A process that was forked is another writer.
         return f"{self.state.writer}{os.getpid():08x}"
-
-    def is_over(self, put: str) -> bool:
-        """Whether the write that has put a row is over, as far as can be told.
-
-        A connection never has two writes of a record on their way at once.
-        """
-        return put.partition("-")[2][_CLOCK:].startswith(self._writer) or is_old(put)
 
     def writing(self, token: str) -> RowWriting:
         """The rows of one write, put under ``token``."""
@@ -163,7 +79,7 @@ class Rows:
 
     async def remove_seen(self, io: Io) -> None:
         """Delete what is due if reads see all own writes already."""
-        if await self._are_seen(io):
+        if self.upkeep and await self._are_seen(io):
             await self.remove_due(io)
 
     async def _are_seen(self, io: Io) -> bool:
@@ -226,9 +142,16 @@ class RowWriting(Rows):
         for record_id, puts in old.items():
             row = rows[record_id]
             put = None if row is None else put_of(row.text, self.token)
-            over = [p for p in puts if p != put and (same_text(p, put) or self.is_over(p))]
+            over = [p for p in puts if p != put and self._is_over(p, put)]
             if over:
                 self.superseded[record_id] = over
+
+    def _is_over(self, old: str, new: str | None) -> bool:
+        """Whether no vector will be written any more that an old row is needed for.
+
+        A client never has two writes of a record on their way at once.
+        """
+        return same_text(old, new) or is_written_by(old, self.writer) or is_old(old)
 
     async def _begin(self, io: Io) -> None:
         """Note that the table is complete if the index is empty: it will be, by this write."""

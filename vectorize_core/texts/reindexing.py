@@ -10,7 +10,8 @@ from vectorize_core.api.operations import GetInfo
 from vectorize_core.reads.by_id import get_many, iter_ids
 from vectorize_core.state.index_state import get_metadata_indexes, look_again
 from vectorize_core.state.waiting import wait_for_own
-from vectorize_core.texts.indexing import Rows, is_old, is_put_by, is_put_of, row_of
+from vectorize_core.texts.indexing import Rows, row_of
+from vectorize_core.texts.puts import is_old, is_put_by, is_put_of, new_token
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.transport.io import Io, in_batches
 from vectorize_core.writes.progress import BatchReport, progress_bar
@@ -31,7 +32,7 @@ async def reindex_texts(
     await look_again(io, state)
     await wait_for_own(io, state, wait_timeout, purpose="reindex_texts")
     notes = await index.notes(io, state.name)
-    token = notes.cursor if notes.cursor is not None else rows.new_token()
+    token = notes.cursor if notes.cursor is not None else new_token(rows.writer)
     if notes.cursor is None:
         await index.note(io, state.name, cursor=token)
     total = (await io.call(GetInfo(state.name))).vector_count

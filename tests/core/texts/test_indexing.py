@@ -22,7 +22,7 @@ from tests.nightly import NIGHTLY
 from vectorize_core import Behavior, VectorizeClient
 from vectorize_core.errors import PartialWriteError, PendingWritesWarning
 from vectorize_core.records.store import RecordStore
-from vectorize_core.texts import indexing
+from vectorize_core.texts import puts
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
 from vectorize_core.texts.text_index import TextIndex
 
@@ -242,7 +242,7 @@ def test_the_same_call_repairs_what_a_killed_process_left(
             store = store_of(client, SqliteTextIndex(place))
             check_found(store)
             with monkeypatch.context() as later:
-                later.setattr(indexing, "_IN_PROGRESS", -1.0)
+                later.setattr(puts, "_IN_PROGRESS", -1.0)
                 act(store)
             assert stored(store) == after, name
             check_found(store)

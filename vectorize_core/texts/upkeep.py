@@ -1,0 +1,52 @@
+"""What is left to do for a text index, and what is known of it, from one call to the next."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from vectorize_core import forks
+from vectorize_core.texts.puts import Puts
+
+_MOST_DUE: Final = 10_000
+"""Records whose rows may be due; of more, those due longest go with the records' next write."""
+
+
+class Upkeep:
+    """What a store and its views remember of the rows that they keep; thread-safe.
+
+    Rows of replaced texts are due while reads may still see the old vectors: until all own writes
+    are awaited, or for ten minutes. What is still due when the process ends goes with the next
+    write of its record. ``complete``: when the indexes were created whose table is known to have
+    a row of every text.
+    """
+
+    def __init__(self) -> None:
+        self.complete: set[str] = set()
+        self._due: list[tuple[float, Puts]] = []
+        self._lock = forks.lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # In another process nothing is due.
+        return Upkeep, ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is due."""
+        return bool(self._due)
+
+    def leave(self, puts: Puts, now: float) -> None:
+        """Note rows that are due from now on."""
+        with self._lock:
+            self._due.append((now, puts))
+            while sum(len(puts) for _, puts in self._due) > _MOST_DUE:
+                self._due.pop(0)
+
+    def take(self, until: float = math.inf) -> Puts:
+        """The rows that are due since ``until``, which are due no more."""
+        taken: Puts = {}
+        with self._lock:
+            for _, puts in (due for due in self._due if due[0] <= until):
+                for record_id, some in puts.items():
+                    taken.setdefault(record_id, []).extend(some)
+            self._due = [due for due in self._due if due[0] > until]
+        return taken
