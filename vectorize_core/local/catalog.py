@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from sqlite3 import Connection
 from typing import Any, Final
 
@@ -28,7 +27,16 @@ from vectorize_core.models import (
 from vectorize_core.sqlite.connecting import Connection as Reading
 
 _CHANGING: Final = ("submitted", "generation", "slots", "dead", "inserted", "clock")
-_LAST: Final = ("last_mutation", "last_submitted", "last_processed")
+# A statement sees columns as they were before it, so the checksum is of the parameters.
+_UPDATE: Final = (
+    f"UPDATE indexes SET {', '.join(f'{name} = :{name}' for name in _CHANGING)}, row_checksum = "  # noqa: S608
+    + re.sub(rf"\b({'|'.join(_CHANGING)})\b", r":\1", CHECKSUMS["indexes"])
+    + " WHERE id = :id"
+)
+_UPDATE_AFTER_MUTATION: Final = (
+    "UPDATE indexes SET submitted = ?, last_mutation = ?, last_submitted = ?, last_processed = ?, "
+    "generation = ?, slots = ?, dead = ?, inserted = ?, clock = ?, row_checksum = ? WHERE id = ?"
+)
 _LATEST: Final = 253_402_300_799.0
 """The last second that a datetime can be."""
 _JITTER: Final = 1.0
@@ -78,19 +86,25 @@ class Index:
         """The index after a mutation that adds ``put`` slots and makes ``killed`` others dead."""
         if not (put or killed):
             return self
-        return replace(
-            self,
-            slots=self.slots + put,
-            dead=self.dead + killed,
-            inserted=self.inserted + put - replaced,
-        )
+        slots, dead, inserted = self.slots + put, self.dead + killed, self.inserted + put - replaced
+        return self._changed(slots, dead, inserted, self.submitted, self.clock)
 
     def save(self, tx: Connection, last: tuple[str, float, float] | None = None) -> None:
         """Store what `after` and `noted` have changed, and the ``last`` mutation: id and times."""
-        changes = {name: getattr(self, name) for name in _CHANGING}
-        if last is not None:
-            changes |= zip(_LAST, last, strict=True)
-        tx.execute(_update(tuple(changes)), {**changes, "id": self.id})
+        if last is None:
+            changes = {name: getattr(self, name) for name in _CHANGING}
+            tx.execute(_UPDATE, {**changes, "id": self.id})
+            return
+        changing = (self.submitted, *last)
+        counts = (self.generation, self.slots, self.dead, self.inserted, self.clock)
+        # As `CHECKSUMS` has it, without a call from SQLite.
+        checksum = checksums.of_row(
+            *(self.id, self.name, self.dimensions, self.metric, self.description, self.created),
+            *changing,
+            *counts,
+            self.properties,
+        )
+        tx.execute(_UPDATE_AFTER_MUTATION, (*changing, *counts, checksum, self.id))
 
     def now(self, clock: float) -> float:
         """The index's own time: the clock's, but that it never goes back.
@@ -107,7 +121,27 @@ class Index:
 
     def noted(self, clock: float) -> Index:
         """The index after a mutation now, when the clock says that it is `now`."""
-        return replace(self, submitted=self.now(clock), clock=clock)
+        return self._changed(self.slots, self.dead, self.inserted, self.now(clock), clock)
+
+    def _changed(
+        self, slots: int, dead: int, inserted: int, submitted: float, clock: float | None
+    ) -> Index:
+        """`dataclasses.replace`, but in a fifth of the time: each write does this twice."""
+        return Index(
+            self.id,
+            self.name,
+            self.dimensions,
+            self.metric,
+            self.description,
+            self.created,
+            submitted,
+            self.generation,
+            slots,
+            dead,
+            inserted,
+            self.properties,
+            clock,
+        )
 
     def details(self) -> IndexDetails:
         """The index in the form that the API returns."""
@@ -343,15 +377,6 @@ def _metadata_index(*row: Any) -> tuple[LiveMetadataIndex, float | None, bool]:
     seq, _, property_name, index_type, live, gone, checksum = row
     intact = checksums.of_row(*row[:-1]) == checksum
     return LiveMetadataIndex(seq, property_name, index_type, live), gone, intact
-
-
-@cache
-def _update(names: tuple[str, ...]) -> str:
-    """The statement that stores columns of an index, and seals the row."""
-    settings = ", ".join(f"{name} = :{name}" for name in names)
-    # A statement sees columns as they were before it, so the checksum is of the parameters.
-    checksum = re.sub(rf"\b({'|'.join(names)})\b", r":\1", CHECKSUMS["indexes"])
-    return f"UPDATE indexes SET {settings}, row_checksum = {checksum} WHERE id = :id"  # noqa: S608
 
 
 def seal(tx: Connection, table: str, row: int) -> None:

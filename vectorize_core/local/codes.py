@@ -77,10 +77,17 @@ def write(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> Non
     Where simsimd is missing none are: whoever has it makes them when first searching.
     """
     multiplied = products()
+    if multiplied is None:
+        leave_out(value_stores, index, slot, rows)
+        return
     store = value_stores.store(index.id, index.generation, index.dimensions, CODES)
-    if multiplied is not None:
-        store.write(slot, encoded(rows, slot, store.identity, multiplied).tobytes(), durable=False)
-    elif store.readable() > slot:
+    store.write(slot, encoded(rows, slot, store.identity, multiplied).tobytes(), durable=False)
+
+
+def leave_out(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> None:
+    """Write no codes of rows from ``slot`` on: a search that needs them makes them."""
+    store = value_stores.store(index.id, index.generation, index.dimensions, CODES)
+    if not store.is_blank(slot, len(rows)):
         # Those of a write that was not committed would pass for codes of these. Not by zeros, where
         # the next writer, if this is not committed either, would not see that others may come back.
         none: CodeRows = np.zeros(len(rows), CODES.of(index.dimensions))
@@ -88,19 +95,39 @@ def write(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> Non
         store.write(slot, none.tobytes(), durable=False)
 
 
-def made_again(
+def complete(
+    value_stores: ValueStores, index_id: int, generation: int, dimensions: int, slots: Slots
+) -> None:
+    """Make the codes of committed ``slots`` of a file that were left out."""
+    multiplied = products()
+    store = value_stores.file(index_id, generation, dimensions, CODES)
+    kept = value_stores.file(index_id, generation, dimensions)
+    if multiplied is None or not len(slots) or min(store.readable(), kept.readable()) <= slots[-1]:
+        return
+    rows: CodeRows = np.frombuffer(b"".join(store.read(slots.tolist())), store.row)
+    missing = slots[~intact(rows, slots, store.identity, multiplied)]
+    for _ in made_again(store, missing, kept.matrix(int(slots[-1]) + 1), multiplied):
+        pass
+
+
+def made(
     store: ValueStore, slots: Slots, values: Matrix, multiplied: Products
 ) -> Iterator[tuple[int, CodeRows]]:
-    """Write the codes of committed ``slots`` again, some at a time.
-
-    Yields the first slot of those that were written, and their rows.
-    """
+    """The codes of committed ``slots``, some at a time: the first slot of these, and their rows."""
     for run in np.split(slots, np.flatnonzero(np.diff(slots) != 1) + 1):
         for start in range(0, len(run), _WRITTEN_AT_ONCE):
             some = run[start : start + _WRITTEN_AT_ONCE]
-            rows = encoded(values.take(some), int(some[0]), store.identity, multiplied)
-            store.restore(int(some[0]), rows.tobytes())
-            yield int(some[0]), rows
+            first = int(some[0])
+            yield first, encoded(values.take(some), first, store.identity, multiplied)
+
+
+def made_again(
+    store: ValueStore, slots: Slots, values: Matrix, multiplied: Products
+) -> Iterator[tuple[int, CodeRows]]:
+    """`made`, each written before it is yielded."""
+    for first, rows in made(store, slots, values, multiplied):
+        store.restore(first, rows.tobytes())
+        yield first, rows
 
 
 def make_again(store: ValueStore, slots: Slots, values: Matrix) -> None:

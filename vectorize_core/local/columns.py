@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from sqlite3 import Connection
 from typing import Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from vectorize_core.local import matching, vectors
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import IndexType
+from vectorize_core.sqlite.connecting import Connection
 
 _SIMILAR: Final = 2
 """Postings are merged with those before them unless those are more than so many times as long."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from sqlite3 import Connection
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +13,7 @@ from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import placed
 from vectorize_core.local.schema import key, slot
 from vectorize_core.local.value_store import FLOAT_BYTES, Slots, ValueStores
+from vectorize_core.sqlite.connecting import Connection
 
 _CHUNK: Final = 1 << 24
 """Bytes of values that are moved at once."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from sqlite3 import Connection
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from vectorize_core.local.row_types import CODES
 from vectorize_core.local.value_store import FLOAT_BYTES, Matrix, Rows, Slots, ValueStores
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import Values
+from vectorize_core.sqlite.connecting import Connection
 
 _CHUNK: Final = 1 << 24
 """Bytes of values that are read at once."""

@@ -28,6 +28,9 @@ from vectorize_core.models import Metric
 _ROWS_AT_ONCE: Final = 8_192
 _PROGRESS: Final = 5.0
 """Seconds between two lines of progress."""
+_LEFT_OUT: Final = 512
+"""So many vectors without codes are scored by each search where none can be written: as many as
+small writes leave."""
 _RETRY: Final = 600.0
 """Seconds after which codes that could not be written are tried again."""
 
@@ -107,7 +110,9 @@ class IndexCodes:
         rows = coded.matrix.take(slots)
         right = codes.intact(rows, slots, self._store.identity, coded.products)
         right &= codes.covers(rows, values[:used])
-        return slots[~(right & coded.numbers.are_of(self._metric, rows, slots, coded.products))]
+        right &= coded.numbers.are_of(self._metric, rows, slots, coded.products)
+        # Where a factor is no number, the values are compared in any case.
+        return slots[~(right | np.isnan(coded.numbers.factors[slots]))]
 
     def _extended(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
         coded = self._coded
@@ -151,7 +156,7 @@ class IndexCodes:
         slots = np.concatenate([lost, np.arange(matrix.count, count)])
         self._make(slots, values, multiplied, fill)
         matrix, own = self._store.matrix(count), numbers.upto(count)
-        if not self._are_there(matrix, slots, multiplied):
+        if self._writes and not self._are_there(matrix, slots, multiplied):
             self._store.unmap()
             return None
         norms.learn(known, lengths)
@@ -201,9 +206,8 @@ class IndexCodes:
     def _make(self, slots: Slots, values: Matrix, multiplied: Products, fill: Fill) -> None:
         """Make codes that are missing, and say how far that is if it takes long."""
         if len(slots) and not self._writes:
-            raise StorageError(
-                f"the directory is read-only, and codes of {len(slots)} vectors are missing"
-            )
+            self._do_without(slots, values, multiplied, fill)
+            return
         if len(slots) > _ROWS_AT_ONCE:
             values.read_ahead()
         done, logged = 0, time.monotonic()
@@ -214,6 +218,17 @@ class IndexCodes:
                 logged = time.monotonic()
                 text = "codes for faster searches: %d of %d made in %s"
                 _log.info(text, done, len(slots), self._store.place)
+
+    def _do_without(self, slots: Slots, values: Matrix, multiplied: Products, fill: Fill) -> None:
+        """Let few vectors without codes, such as those of small writes, be scored in any case."""
+        few = len(slots) <= _LEFT_OUT and self._store.readable() >= values.count
+        if not (few and codes.are_blank(self._store.matrix(values.count).take(slots)).all()):
+            raise StorageError(
+                f"the directory is read-only, and codes of {len(slots)} vectors are missing"
+            )
+        for first, rows in codes.made(self._store, slots, values, multiplied):
+            rows["scale"] = rows["residual"] = np.nan
+            fill(first, rows)
 
     def _are_there(self, matrix: Matrix, slots: Slots, multiplied: Products) -> bool:
         identity = self._store.identity

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from sqlite3 import Connection, DatabaseError
+from sqlite3 import DatabaseError
 
 from vectorize_core.local import catalog, comparing
 from vectorize_core.local.comparing import IndexDamage
 from vectorize_core.local.schema import CHECKSUMS
 from vectorize_core.local.value_store import ValueStores
 from vectorize_core.local.vectors import VectorRow
+from vectorize_core.sqlite.connecting import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from sqlite3 import Connection
 from typing import Any
 
 from vectorize_core.behavior import Behavior
@@ -18,16 +17,21 @@ from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import damaged
 from vectorize_core.local.schema import CHECKSUMS
 from vectorize_core.local.value_store import ValueStores
+from vectorize_core.sqlite.connecting import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedMutation:
-    """A mutation: its place in the order, its public id, its time, and the index after it."""
+    """A mutation: its place in the order, its public id, its time, and the index after it.
+
+    ``is_last`` if no mutation is pending any more.
+    """
 
     seq: int
     mutation_id: str
     submitted: float
     index: Index
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +53,24 @@ def submit(
     *,
     now: float,
     behavior: Behavior,
+    after_others: bool,
 ) -> AcceptedMutation:
-    """Accept a mutation of an index to which `apply_due` was applied."""
-    earlier = tx.execute(
-        "SELECT max(processed), max(visible) FROM mutations WHERE index_id = ?", (index.id,)
-    ).fetchone()
-    processed = max(now + behavior.process_delay, earlier[0] or 0.0)
-    visible = max(processed + behavior.propagate_delay, earlier[1] or 0.0)
+    """Accept a mutation of an index to which `apply_due` was applied.
+
+    ``after_others`` if any is pending.
+    """
+    processed = now + behavior.process_delay
+    visible = processed + behavior.propagate_delay
+    if after_others:
+        earlier = tx.execute(
+            "SELECT max(processed), max(visible) FROM mutations WHERE index_id = ?", (index.id,)
+        ).fetchone()
+        processed, visible = max(processed, earlier[0] or 0.0), max(visible, earlier[1] or 0.0)
     mutation_id = str(uuid.uuid4())
     # A transaction submits one mutation, so the number of its commit is unique, and in order.
-    seq = schema.commits(tx) + 1
-    if visible <= now:
+    seq = schema.next_commit(tx)
+    is_done = visible <= now
+    if is_done:
         index = vectors.apply(tx, value_stores, index, kind, batch, seq=seq, processed=processed)
         index.save(tx, (mutation_id, now, processed))
     else:
@@ -77,7 +88,7 @@ def submit(
                 f"UPDATE {table} SET row_checksum = {CHECKSUMS[table]} WHERE seq = ?",  # noqa: S608
                 (seq,),
             )
-    return AcceptedMutation(seq, mutation_id, now, index)
+    return AcceptedMutation(seq, mutation_id, now, index, is_done and not after_others)
 
 
 def any_pending(tx: Connection, index: Index) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from sqlite3 import Connection, IntegrityError
+from sqlite3 import IntegrityError
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +36,7 @@ from vectorize_core.local.row_types import CODES
 from vectorize_core.local.schema import key
 from vectorize_core.local.value_store import ValueStores
 from vectorize_core.local.vectors import VectorRow
+from vectorize_core.sqlite.connecting import Connection
 
 _FLIPPED: Final = 20
 """The most vectors of an index that are taken to have a flipped bit each."""

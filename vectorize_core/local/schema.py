@@ -12,6 +12,7 @@ from typing import Final
 from vectorize_core.errors import StorageError
 from vectorize_core.local.checksums import of_row, of_values, placed
 from vectorize_core.local.value_store import FLOAT_BYTES, ValueStores
+from vectorize_core.sqlite.connecting import Connection
 
 FORMAT: Final = 4
 """Version of the tables below and of the files of values, kept in ``user_version``.
@@ -217,10 +218,17 @@ def commits(connection: sqlite3.Connection) -> int:
     return int(count)
 
 
-def count_commit(tx: sqlite3.Connection) -> int:
-    """Count the commit that is to follow; the new number."""
+def next_commit(tx: Connection) -> int:
+    """The number that the commit of the running transaction will have."""
+    return tx.once("next commit", lambda: commits(tx) + 1)
+
+
+def count_commit(tx: Connection) -> int:
+    """Count the commit that is to follow; its number."""
     tx.execute("UPDATE storage SET commits = commits + 1")
-    return commits(tx)
+    number = commits(tx)
+    tx.learn("next commit", number + 1)
+    return number
 
 
 def outnumber(tx: sqlite3.Connection) -> None:

@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from sqlite3 import Connection, DatabaseError
+from sqlite3 import DatabaseError
 from typing import Final
 
 from vectorize_core.local import catalog, codes, comparing, vectors
@@ -25,6 +25,7 @@ from vectorize_core.local.row_types import CODES
 from vectorize_core.local.snapshots import Snapshots
 from vectorize_core.local.storage import Database, FileMissingError, StorageError, is_damage
 from vectorize_core.local.value_store import FLOAT_BYTES, Matrix
+from vectorize_core.sqlite.connecting import Connection
 
 SHARE: Final = 0.03
 """Of one processor, for a service."""

@@ -403,6 +403,8 @@ class Service:
         with self._writing(name) as (tx, index, now):
             validation.dimensions(given, index.dimensions)
             accepted = self._submit(tx, index, now, kind, batch)
+            if accepted.is_last:
+                tx.learn(("index", name), (accepted.index, False))
         maintenance.tidy(self._database, accepted.index)
         return Mutation(accepted.mutation_id)
 
@@ -414,6 +416,7 @@ class Service:
         kind: vectors.Kind,
         batch: Batch,
     ) -> mutations.AcceptedMutation:
+        _, is_pending = self._look_up(tx, index.name)
         return mutations.submit(
             tx,
             self._database.value_stores,
@@ -422,6 +425,7 @@ class Service:
             batch,
             now=now,
             behavior=self._behavior,
+            after_others=is_pending,
         )
 
     def _read(self, name: str, read: ReadIndex[T]) -> T:
@@ -440,7 +444,7 @@ class Service:
     def _reading(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
         while True:
             with self._database.reading() as tx:
-                index, pending = tx.once(("index", name), partial(self._look_up, tx, name))
+                index, pending = self._look_up(tx, name)
                 clock = self._clock()
                 now = index.now(clock)
                 due = pending and mutations.any_due(tx, index, now)
@@ -459,13 +463,15 @@ class Service:
     def _writing(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
         self._check_made(name)
         with self._database.writing() as tx:
-            index = self._find(tx, name)
+            index, pending = self._look_up(tx, name)
             clock = self._clock()
             now = index.now(clock)
             if index.lags(clock):
                 index = index.noted(clock)
                 index.save(tx)
-            yield tx, mutations.apply_due(tx, self._database.value_stores, index, now), now
+            if pending:
+                index = mutations.apply_due(tx, self._database.value_stores, index, now)
+            yield tx, index, now
 
     def _check_made(self, name: str) -> None:
         """Refuse to write to an index where nothing was written yet, rather than make a file."""
@@ -475,8 +481,12 @@ class Service:
 
     def _look_up(self, tx: Connection, name: str) -> tuple[Index, bool]:
         """An index, and whether any mutation of it is pending."""
-        index = self._find(tx, name)
-        return index, mutations.any_pending(tx, index)
+
+        def read() -> tuple[Index, bool]:
+            index = self._find(tx, name)
+            return index, mutations.any_pending(tx, index)
+
+        return tx.once(("index", name), read)
 
     def _find(self, tx: Connection, name: str) -> Index:
         try:

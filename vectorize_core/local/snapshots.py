@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from sqlite3 import Connection
 from typing import Final
 
 import numpy as np
@@ -30,6 +29,7 @@ from vectorize_core.local.norms import Norms
 from vectorize_core.local.row_types import CODES
 from vectorize_core.local.storage import Database
 from vectorize_core.local.value_store import Matrix, ValueStore, ValueStores
+from vectorize_core.sqlite.connecting import Connection
 
 _MASKS_KEPT: Final = 4
 """Each takes a byte for every slot."""

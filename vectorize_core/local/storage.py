@@ -69,7 +69,7 @@ class Database:
     def exists(self) -> bool:
         """Whether anything was ever written: in memory always."""
         self._check_open()
-        return self._file.exists()
+        return self._file.is_writing or self._file.exists()
 
     def is_empty(self) -> bool:
         """Whether nothing was ever written."""

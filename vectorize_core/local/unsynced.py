@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import partial
 from itertools import count, groupby
-from sqlite3 import Connection
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from vectorize_core.errors import StorageError
-from vectorize_core.local import schema
+from vectorize_core.local import codes, schema
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import of_row, of_values
 from vectorize_core.local.value_store import FLOAT_BYTES, FileValueStore, Rows, ValueStores
+from vectorize_core.sqlite.connecting import Connection
 
 _SMALL: Final = 1 << 16
 """Bytes of values up to which writing them twice costs less than a sync."""
@@ -49,12 +52,10 @@ def keep(tx: Connection, value_stores: ValueStores, index: Index, rows: Rows) ->
     if value_stores.in_memory:
         return False  # and need not be
     if not index.slots or rows.nbytes > _SMALL:
+        _code(tx, value_stores, index.id, index.generation, index.dimensions)
         forget(tx, index)
         return False
-    first, last = tx.execute(
-        "SELECT coalesce((SELECT min(ordinal) FROM unsynced_values), 1), "
-        "coalesce((SELECT max(ordinal) FROM unsynced_values), 0)"
-    ).fetchone()
+    first, last = tx.once("unsynced values", partial(_ordinals, tx))
     if last - first + len(rows) >= _MOST:
         sync(tx, value_stores)
         return False
@@ -64,7 +65,17 @@ def keep(tx: Connection, value_stores: ValueStores, index: Index, rows: Rows) ->
         "INSERT INTO unsynced_values VALUES (?, ?, ?, ?)",
         ((n, key, row, of_row(n, key, of_values(row))) for n, key, row in places),
     )
+    tx.learn("unsynced values", (first, last + len(rows)))
     return True
+
+
+def _ordinals(tx: Connection) -> tuple[int, int]:
+    """The first and the last row of the log."""
+    first, last = tx.execute(
+        "SELECT coalesce((SELECT min(ordinal) FROM unsynced_values), 1), "
+        "coalesce((SELECT max(ordinal) FROM unsynced_values), 0)"
+    ).fetchone()
+    return first, last
 
 
 def logged(tx: Connection, key: int, checksum: int) -> bytes | None:
@@ -77,10 +88,7 @@ def logged(tx: Connection, key: int, checksum: int) -> bytes | None:
 
 def forget(tx: Connection, index: Index) -> None:
     """Remove what the log has of an index, whose file is synced before the commit, or gone."""
-    tx.execute(
-        "DELETE FROM unsynced_values WHERE key BETWEEN ? AND ?",
-        (schema.key(index.id, 0), schema.key(index.id + 1, 0) - 1),
-    )
+    tx.execute("DELETE FROM unsynced_values WHERE key BETWEEN ? AND ?", _span(index.id))
 
 
 def sync(tx: Connection, value_stores: ValueStores) -> None:
@@ -94,7 +102,24 @@ def sync(tx: Connection, value_stores: ValueStores) -> None:
         store = value_stores.store(index_id, generation, dimensions)
         if store.readable():  # else it is missing, as whoever reads it says
             store.will_sync()
+        _code(tx, value_stores, index_id, generation, dimensions)
     tx.execute("DELETE FROM unsynced_values")
+
+
+def _code(
+    tx: Connection, value_stores: ValueStores, index_id: int, generation: int, dimensions: int
+) -> None:
+    """Make the codes of all that the log has of an index, which small writes leave out."""
+    keys = tx.execute(
+        "SELECT key FROM unsynced_values WHERE key BETWEEN ? AND ? ORDER BY key", _span(index_id)
+    ).fetchall()
+    slots = np.fromiter((schema.slot(key) for (key,) in keys), np.int64, len(keys))
+    codes.complete(value_stores, index_id, generation, dimensions, slots)
+
+
+def _span(index_id: int) -> tuple[int, int]:
+    """The first key that an index can have, and the last one."""
+    return schema.key(index_id, 0), schema.key(index_id + 1, 0) - 1
 
 
 def mend(connection: Connection, value_stores: ValueStores, place: str, *, writes: bool) -> None:

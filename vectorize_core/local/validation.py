@@ -38,6 +38,7 @@ from vectorize_core.models import (
 
 _ENCODED_AT_ONCE: Final = 500
 """Vectors whose metadata is encoded at once."""
+_NO_VALUES: Final = np.empty(0, STORED)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -95,9 +96,12 @@ def batch(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> Batch:
             f"too many vectors in payload; max count is {limits.MAX_VECTORS_PER_WRITE}, "
             f"got {len(vectors)}"
         )
-    values = np.concatenate([np.empty(0), *(vector.values for vector in vectors)], dtype=STORED)
+    values = np.concatenate([_NO_VALUES, *(vector.values for vector in vectors)], dtype=STORED)
     finite = _are_finite(values)
-    metadata = _flat_metadata(vectors) if finite and _have_plain_names(vectors) else None
+    metadata = None
+    # One alone is checked faster by itself.
+    if len(vectors) > 1 and finite and _have_plain_names(vectors):
+        metadata = _flat_metadata(vectors)
     if metadata is None:
         # Perhaps something is wrong with one, which is said of the first.
         metadata = [

@@ -150,6 +150,10 @@ class ValueStore(ABC):
         """How many rows there is room for."""
 
     @abstractmethod
+    def is_blank(self, slot: int, count: int) -> bool:
+        """Whether rows from ``slot`` on are not there, or zeros; a file is made long enough."""
+
+    @abstractmethod
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
 
@@ -190,6 +194,10 @@ class MemoryValueStore(ValueStore):
     def readable(self) -> int:
         """How many rows there is room for."""
         return sum(map(len, self._segments))
+
+    def is_blank(self, slot: int, count: int) -> bool:
+        """Whether rows from ``slot`` on are not there, or zeros; a file is made long enough."""
+        return slot >= self.readable()
 
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""
@@ -283,15 +291,13 @@ class FileValueStore(ValueStore):
         descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
         try:
             start = slot * self.row_bytes
-            if os.fstat(descriptor).st_size < start + len(data):
-                os.ftruncate(descriptor, self._grown(start + len(data)))
-            os.lseek(descriptor, start, os.SEEK_SET)
             if self._is_derived:
                 # Rows of a write that was not committed. After a loss of power they could be
                 # back, and pass for those of this one, unless these are synced.
-                there = os.read(descriptor, len(data))
-                self._syncs |= there != bytes(len(there))
-                os.lseek(descriptor, start, os.SEEK_SET)
+                self._syncs |= not self._are_zeros(descriptor, start, len(data))
+            else:
+                self._make_room(descriptor, start + len(data))
+            os.lseek(descriptor, start, os.SEEK_SET)
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
@@ -303,6 +309,17 @@ class FileValueStore(ValueStore):
         if slot == 0 and not self._is_derived:
             # Also if it is not new: whoever made it may have been killed before this.
             self._directory.sync()
+
+    def is_blank(self, slot: int, count: int) -> bool:
+        """Whether rows from ``slot`` on are not there, or zeros; a file is made long enough."""
+        try:
+            descriptor = self._directory.open(self.path.name, os.O_RDWR)
+        except FileNotFoundError:
+            return True
+        try:
+            return self._are_zeros(descriptor, slot * self.row_bytes, count * self.row_bytes)
+        finally:
+            os.close(descriptor)
 
     def restore(self, slot: int, data: bytes) -> None:
         """Write rows that are committed again, while others may be writing new ones."""
@@ -348,9 +365,16 @@ class FileValueStore(ValueStore):
             if sys.platform != "win32":
                 raise
 
-    def _grown(self, end: int) -> int:
-        least = end + max(end // 8, _LEAST_GROWTH * self.row_bytes)
-        return -(-least // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+    def _are_zeros(self, descriptor: int, start: int, size: int) -> bool:
+        self._make_room(descriptor, start + size)
+        os.lseek(descriptor, start, os.SEEK_SET)
+        return os.read(descriptor, size) == bytes(size)
+
+    def _make_room(self, descriptor: int, end: int) -> None:
+        if os.fstat(descriptor).st_size < end:
+            least = end + max(end // 8, _LEAST_GROWTH * self.row_bytes)
+            whole = -(-least // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+            os.ftruncate(descriptor, whole)
 
     def _segment(self, number: int, wanted: int) -> NDArray[Any]:
         offset = number * self.height * self.row_bytes

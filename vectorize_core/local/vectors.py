@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import chain, count, islice, repeat
-from sqlite3 import Connection
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from vectorize_core.local.catalog import Index
 from vectorize_core.local.schema import key, slot
 from vectorize_core.local.value_store import ValueStores
 from vectorize_core.models import Metadata, Values, Vector
+from vectorize_core.sqlite.connecting import Connection
 
 Kind = Literal["insert", "upsert", "delete", "metadata-index"]
 
@@ -132,13 +132,15 @@ def apply(
     changed = index.after(put=put, replaced=len(known) if put else 0, killed=len(known))
     if changed is index:
         return index
-    if known:
-        _kill(tx, index, [old for old, _ in known.values()])
     if put:
         store = value_stores.store(index.id, index.generation, index.dimensions)
         logged = unsynced.keep(tx, value_stores, index, batch.rows)
         store.write(index.slots, batch.values.view(np.uint8).data, durable=not logged)
-        encoding = partial(codes.write, value_stores, index, index.slots, batch.rows)
+    if known:
+        _kill(tx, index, [old for old, _ in known.values()])
+    if put:
+        make = codes.leave_out if logged else codes.write
+        encoding = partial(make, value_stores, index, index.slots, batch.rows)
         with workers.beside(encoding, worthwhile=batch.values.nbytes > _MUCH):
             add(tx, _rows(index, seq, float(processed), batch, known))
     return changed

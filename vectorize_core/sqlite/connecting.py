@@ -33,22 +33,59 @@ class Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._process = os.getpid()
+        self._version: int | None = None
+        """What others have committed, as the running transaction sees it; None: not asked yet."""
         self._state: object = None
         self._found: dict[Hashable, Any] = {}
+        self._learned: dict[Hashable, Any] = {}
+        self._waits = True
 
     def once(self, key: Hashable, read: Callable[[], T]) -> T:
-        """What ``read`` returns; it is called again only when something has been committed.
+        """What ``read`` returns; it is called again only when something has been changed.
 
-        Only within transactions that read, because what is rolled back does not count.
+        Only within transactions.
         """
+        if self._version is None:
+            (self._version,) = self.execute("PRAGMA data_version").fetchone()
         # The one counts what this connection changes, the other is changed by what others commit.
-        state = self.total_changes, self.execute("PRAGMA data_version").fetchone()
+        state = self.total_changes, self._version
         if state != self._state or len(self._found) >= _MOST_FOUND:
             self._state, self._found = state, {}
         if key not in self._found:
             self._found[key] = read()
         found: T = self._found[key]
         return found
+
+    def learn(self, key: Hashable, found: object) -> None:
+        """Take what `once` would read when the running transaction is committed.
+
+        Only after `once`, in the same transaction.
+        """
+        self._learned[key] = found
+
+    def commit(self) -> None:
+        """Commit the running transaction."""
+        super().commit()
+        if self._learned:
+            self._state, self._found = (self.total_changes, self._version), self._learned
+            self._learned = {}
+        self._version = None
+
+    def rollback(self) -> None:
+        """Undo the running transaction."""
+        self.forget()
+        super().rollback()
+
+    def forget(self) -> None:
+        """Read again what `once` knows: all of it may have changed."""
+        self._version, self._state, self._learned = None, None, {}
+
+    def wait_for_locks(self, waits: bool) -> None:
+        """Let statements wait for locks of other connections, or fail at once."""
+        if waits is not self._waits:
+            seconds = LOCK_TIMEOUT if waits else 0
+            self.execute(f"PRAGMA busy_timeout = {seconds * 1_000:.0f}")
+            self._waits = waits
 
     def keep_log(self) -> None:
         """Let closing leave the write-ahead log as it is, for whoever looks at what is wrong."""

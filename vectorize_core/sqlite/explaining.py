@@ -6,8 +6,6 @@ import errno
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from vectorize_core import paths
@@ -22,19 +20,26 @@ _OF_STORAGE: Final = {
 }
 
 
-@contextmanager
-def explained(what: str, path: str | None) -> Iterator[None]:
-    """Raise errors of SQLite and of the file system as a `StorageError` that tells what to do.
+class Explained:
+    """Raises errors of SQLite and of the file system as a `StorageError` that tells what to do.
 
     ``what`` is what is kept in the file ``path`` (None: in memory), such as "the embedded
-    Vectorize".
+    Vectorize". A context manager, and a class because one of a generator takes longer.
     """
-    try:
-        yield
-    except OSError as error:
-        raise paths.storage_error(error, what, _place(path)) from error
-    except sqlite3.Error as error:
-        raise _in_words(error, what, _place(path), path) from error
+
+    def __init__(self, what: str, path: str | None) -> None:
+        self._what = what
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Raise what has happened in other words."""
+        if isinstance(error, OSError):
+            raise paths.storage_error(error, self._what, _place(self._path)) from error
+        if isinstance(error, sqlite3.Error):
+            raise _in_words(error, self._what, _place(self._path), self._path) from error
 
 
 def code_of(error: BaseException) -> int:

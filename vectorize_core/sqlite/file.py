@@ -15,7 +15,7 @@ from typing import Final, Literal
 from vectorize_core import forks
 from vectorize_core.errors import StorageError
 from vectorize_core.sqlite import connecting, explaining, identity, read_only
-from vectorize_core.sqlite.explaining import explained
+from vectorize_core.sqlite.explaining import Explained
 from vectorize_core.sqlite.identity import Directory, Identity
 from vectorize_core.sqlite.read_only import ReadOnlyFile
 from vectorize_core.sqlite.turnstile import FairLock, Turnstile
@@ -77,8 +77,9 @@ class SqliteFile:
         self.place = "memory" if path is None else os.path.dirname(path)
         self._prepare = prepare
         self._on_commit = on_commit
+        self._explained = Explained(what, path)
         self._one_link = one_link or path is None
-        self._turnstile = Turnstile(None if path is None else self.place)
+        self._turnstile = self._new_turnstile()
         self._identity: Identity | None = None
         self.directory = Directory(self.place)
         """Where files beside it belong."""
@@ -92,44 +93,72 @@ class SqliteFile:
         """A transaction that reads the state at its first read."""
         self._note_fork()
         link = self._reader
-        with explained(self.what, self.path), link.lock:
+        with self._explained, link.lock:
             connection = self._for_reading(link)
-            with self._transaction(connection):
+            connection.wait_for_locks(True)
+            try:
                 connection.execute("BEGIN")
                 yield connection
                 connection.commit()
+            except BaseException as error:
+                self._roll_back(connection, error)
+                raise
 
     @contextmanager
     def writing(self) -> Iterator[connecting.Connection]:
         """A transaction that commits durably when its block ends, and rolls back on an error."""
-        with self._alone("BEGIN IMMEDIATE") as connection:
-            with self._transaction(connection):
-                self._check_place()
-                yield connection
-                self._check_place()
-                self._commit(connection)
-            self._check_place(committed=True)
-            self._on_commit()
+        self._refuse_after_fork()
+        link = self._writer
+        with self._explained, self._queue:
+            connection = self._turn(link, "BEGIN IMMEDIATE")
+            try:
+                try:
+                    self._check_place()
+                    yield connection
+                    self._commit(connection)
+                except BaseException as error:
+                    self._roll_back(connection, error)
+                    raise
+                self._check_place(committed=True)
+                self._on_commit()
+            finally:
+                link.lock.release()
 
     def vacuum(self) -> None:
         """Return unused space to the file system."""
         if not self.exists():
             return
-        with self._alone("VACUUM") as connection:
-            # Passive: does not wait for readers, and leaves to a later one what they still need.
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._refuse_after_fork()
+        link = self._writer
+        with self._explained, self._queue:
+            self._check_place()
+            connection = self._turn(link, "VACUUM")
+            try:
+                # Passive: does not wait for readers, and leaves to a later one what they need.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            finally:
+                link.lock.release()
 
     def replace(self, other: sqlite3.Connection) -> None:
         """Let another database take the place of this one's content, at once."""
         link = self._writer
-        with explained(self.what, self.path), self._queue, link.lock:
-            other.backup(self._for_writing(link))
+        with self._explained, self._queue, link.lock:
+            connection = self._for_writing(link)
+            self._check_place()
+            connection.wait_for_locks(True)
+            other.backup(connection)
+            connection.forget()
         self._check_place(committed=True)
 
     def exists(self) -> bool:
         """Whether there is anything: in memory always."""
-        with explained(self.what, self.path):
+        with self._explained:
             return self._exists()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether it is open for writing: then there was something."""
+        return self._writer.connection is not None and not self._writer.is_stand_in
 
     def open_files(self) -> int:
         """How many files it has open, at most: the database, its log and index, its directory."""
@@ -151,9 +180,13 @@ class SqliteFile:
         """Close it once running transactions have ended. It is opened anew if used again."""
         self._note_fork()
         for link in dict.fromkeys((self._reader, self._writer)):
-            with link.lock, explained(self.what, self.path):
+            with link.lock, self._explained:
                 link.close()
+        self._turnstile = self._new_turnstile()
         self._identity, self.directory = None, Directory(self.place)
+
+    def _new_turnstile(self) -> Turnstile:
+        return Turnstile(None if self.path is None else self.place)
 
     # Opening
 
@@ -184,8 +217,8 @@ class SqliteFile:
     def _for_writing(self, link: _Link) -> connecting.Connection:
         if link.is_stand_in or link.read_only is not None:
             link.close()
-        self._check_place()
         if link.connection is None:
+            self._check_place()
             self._open(link, writes=True)
         assert link.connection is not None
         return link.connection
@@ -263,22 +296,17 @@ class SqliteFile:
         """Refuse to go on if the path names something else than what was opened."""
         if self._identity is None or self.path is None:
             return
-        if Identity.of(self.path) != self._identity:
+        if not self._identity.is_that_of(self.path):
             raise identity.replaced(self.what, self.place, committed=committed)
 
     # Transactions
 
-    @contextmanager
-    def _transaction(self, connection: connecting.Connection) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            with suppress(sqlite3.Error):
-                connection.rollback()
-            if isinstance(error, _BLOCKED):
-                # Files that are missing have gone with their directory, if that has.
-                self._check_place()
-            raise
+    def _roll_back(self, connection: connecting.Connection, error: BaseException) -> None:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+        if isinstance(error, _BLOCKED):
+            # Files that are missing have gone with their directory, if that has.
+            self._check_place()
 
     def _commit(self, connection: connecting.Connection) -> None:
         try:
@@ -292,9 +320,8 @@ class SqliteFile:
                 ) from error
             raise
 
-    @contextmanager
-    def _alone(self, statement: str) -> Iterator[connecting.Connection]:
-        """Execute a statement that needs the lock of writers, when it is our turn."""
+    def _refuse_after_fork(self) -> None:
+        """Refuse to write where a fork has come in the middle of a write."""
         self._note_fork()
         if self._carried:
             raise StorageError(
@@ -302,17 +329,10 @@ class SqliteFile:
                 f"{self.place}, for more than {forks.PATIENCE:g} s, so it can only read there. "
                 "Fork when no long write or compaction is going on, or start processes by spawn"
             )
-        link = self._writer
-        with explained(self.what, self.path), self._queue:
-            connection = self._turn(link, statement)
-            try:
-                yield connection
-            finally:
-                link.lock.release()
 
     def _turn(self, link: _Link, statement: str) -> connecting.Connection:
         """The connection, with its lock held, once the statement was executed."""
-        if not self._exists():
+        if (link.connection is None or link.is_stand_in) and not self._exists():
             self._check_place()
             # For what it refuses, before anything is made.
             stand_in = _Link()
@@ -324,15 +344,16 @@ class SqliteFile:
             # Only for the attempt: a thread that waits must not hold up others, or a fork.
             link.lock.acquire()
             try:
-                _at_once(self._for_writing(link), statement)
-            except sqlite3.OperationalError as error:
+                connection = self._for_writing(link)
+                # The turnstile has a way of waiting of its own.
+                connection.wait_for_locks(False)
+                connection.execute(statement)
+            except BaseException as error:
                 link.lock.release()
-                if connecting.is_busy(error):
-                    return False
-                raise
-            except BaseException:
-                link.lock.release()
-                raise
+                if not (isinstance(error, sqlite3.Error) and connecting.is_busy(error)):
+                    raise
+                self._check_place()
+                return False
             return True
 
         if not self._turnstile.wait(begin, connecting.LOCK_TIMEOUT):
@@ -388,12 +409,3 @@ class SqliteFile:
         """After a fork that Python was not told of."""
         if self._pid != os.getpid():
             self.after_fork_in_child(None)
-
-
-def _at_once(connection: connecting.Connection, statement: str) -> None:
-    """Execute a statement without SQLite's own way of waiting for locks."""
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        connection.execute(statement)
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {connecting.LOCK_TIMEOUT * 1_000:.0f}")

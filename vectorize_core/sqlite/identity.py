@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple, Self
 
@@ -29,6 +28,17 @@ class Identity(NamedTuple):
         except (FileNotFoundError, NotADirectoryError):
             return None
         return cls((directory.st_dev, directory.st_ino), (file.st_dev, file.st_ino))
+
+    def is_that_of(self, path: str) -> bool:
+        """Whether ``path`` names this."""
+        try:
+            found = os.stat(path)
+            if (found.st_dev, found.st_ino) != self.file:
+                return False
+            found = os.stat(_dirname(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (found.st_dev, found.st_ino) == self.directory
 
 
 class Directory:
@@ -58,8 +68,11 @@ class Directory:
         flags |= getattr(os, "O_BINARY", 0)
         if self._descriptor is None:
             return os.open(os.path.join(self.path, name), flags, 0o666)
-        with self._naming(name):
+        try:
             return os.open(name, flags, 0o666, dir_fd=self._descriptor)
+        except OSError as error:
+            error.filename = os.path.join(self.path, name)
+            raise
 
     def remove(self, name: str) -> None:
         """Delete a file in it, if there is one."""
@@ -67,17 +80,11 @@ class Directory:
             if self._descriptor is None:
                 os.unlink(os.path.join(self.path, name))
                 return
-            with self._naming(name):
+            try:
                 os.unlink(name, dir_fd=self._descriptor)
-
-    @contextmanager
-    def _naming(self, name: str) -> Iterator[None]:
-        """Name a file in errors by its whole path."""
-        try:
-            yield
-        except OSError as error:
-            error.filename = os.path.join(self.path, name)
-            raise
+            except OSError as error:
+                error.filename = os.path.join(self.path, name)
+                raise
 
     def sync(self) -> None:
         """Make the name of a new file survive a loss of power too."""

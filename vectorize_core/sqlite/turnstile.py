@@ -101,8 +101,15 @@ class Turnstile:
             self._leave()
 
     def after_fork_in_child(self) -> None:
-        """Drop the parent's lock: it would last as long as this process."""
-        self._leave(unlock=False)
+        """Drop the parent's lock, which it would share with this process."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        # Not sooner, for a thread that still waits would lock another file in its place.
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
     def _poll(self, attempt: Callable[[], bool], end: float) -> bool:
         pause = _FIRST_PAUSE
@@ -130,13 +137,7 @@ class Turnstile:
             return True
         return True
 
-    def _leave(self, *, unlock: bool = True) -> None:
-        with self._opening:
-            descriptor, self._descriptor = self._descriptor, None
-        if descriptor is None:
-            return
-        with suppress(OSError):
-            if unlock:
-                # A process that was forked meanwhile may have the directory open too.
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+    def _leave(self) -> None:
+        if self._descriptor is not None:
+            with suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)

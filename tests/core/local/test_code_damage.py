@@ -26,6 +26,7 @@ from vectorize_core.local import (
     codes,
     index_codes,
     scrubbing,
+    unsynced,
     value_store,
 )
 from vectorize_core.local.index_codes import IndexCodes
@@ -337,6 +338,68 @@ def test_nothing_is_written_to_a_read_only_directory(
     assert len([m for m in said(caplog, logging.INFO) if "read-only" in m]) == 1
 
 
+def small(service, start, end):
+    """Small writes, of which only the log is synced."""
+    for n in range(start, end):
+        for name in METRICS:
+            service.upsert(name, [Vector(f"v{n}", rows_of(name, n + 1)[n])])
+
+
+def without_codes(path, count):
+    """The slots of the first index whose codes were not made."""
+    return np.flatnonzero(codes.are_blank(rows_in(path)[:count])).tolist()
+
+
+def test_codes_of_small_writes_are_made_by_the_next_search(make, tmp_path, caplog):
+    service, other = filled(make, tmp_path), make(tmp_path)
+    look(service)
+    small(service, COUNT, COUNT + 7)
+    assert without_codes(tmp_path, COUNT + 7) == list(range(COUNT, COUNT + 7))
+    look(other, COUNT + 7)
+    assert without_codes(tmp_path, COUNT + 7) == []
+    look(service, COUNT + 7)
+    assert in_use(service) == in_use(other) == COUNT + 7
+    small(other, COUNT + 7, COUNT + 8)
+    look(service, COUNT + 8)
+    look(other, COUNT + 8)
+    assert said(caplog) == []
+    assert service.check().findings == ()
+
+
+@pytest.mark.parametrize("emptied_by", ["a large write", "a full log"])
+def test_codes_of_small_writes_are_made_when_their_log_is_emptied(
+    make, tmp_path, monkeypatch, emptied_by
+):
+    service = filled(make, tmp_path)
+    small(service, COUNT, COUNT + 7)
+    if emptied_by == "a full log":
+        monkeypatch.setattr(unsynced, "_MOST", 14)
+        small(service, COUNT + 7, COUNT + 8)
+    else:
+        monkeypatch.setattr(unsynced, "_SMALL", 0)
+        add(service, COUNT + 7, COUNT + 8)
+    assert without_codes(tmp_path, COUNT + 8) == []
+    look(service, COUNT + 8)
+    assert service.check().findings == ()
+
+
+def test_vectors_of_small_writes_are_found_without_codes_in_a_read_only_directory(
+    make, tmp_path, caplog, read_only_directory
+):
+    service = filled(make, tmp_path)
+    small(service, COUNT, COUNT + 7)
+    service.close()
+    before = file_of(tmp_path).read_bytes()
+    read_only_directory()
+    service = make(tmp_path)
+    look(service, COUNT + 7)
+    service._scrub.run()
+    look(service, COUNT + 7)
+    assert (in_use(service), in_use(service, "far")) == (COUNT + 7, COUNT + 7)
+    assert said(caplog) == []
+    assert file_of(tmp_path).read_bytes() == before
+
+
 def test_codes_that_cannot_be_mended_are_not_used(make, tmp_path, read_only_directory):
     filled(make, tmp_path).close()
     of_other_values(tmp_path, 7)
@@ -423,8 +486,8 @@ def test_codes_are_made_once_simsimd_is_there(make, tmp_path, caplog, monkeypatc
     look(service, count)
     assert in_use(service) == count
     assert said(caplog) == []
-    progress = [m for m in said(caplog, logging.INFO) if f"of {COUNT} made in" in m]
-    assert f"{COUNT} of {COUNT}" in progress[-1]
+    progress = [m for m in said(caplog, logging.INFO) if f"of {count} made in" in m]
+    assert f"{count} of {count}" in progress[-1]
     look(make(tmp_path), count)
 
 

@@ -22,7 +22,7 @@ from vectorize_core.cli.app import app
 from vectorize_core.local import Service
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.models import IndexConfig
-from vectorize_core.sqlite.explaining import explained
+from vectorize_core.sqlite.explaining import Explained
 from vectorize_core.transport.io import run
 
 ROOT = str(Path(__file__).parents[3])
@@ -217,14 +217,14 @@ def test_too_many_open_files(tmp_path: Path) -> None:
 def test_what_sqlite_says_is_put_in_words(code: int, says: str) -> None:
     error = sqlite3.OperationalError("bad")
     error.sqlite_errorcode = code
-    with pytest.raises(StorageError, match=says) as caught, explained("it", "/p/f"):
+    with pytest.raises(StorageError, match=says) as caught, Explained("it", "/p/f"):
         raise error
     assert "/p" in str(caught.value)
     assert caught.value.__cause__ is error
 
 
 def test_what_is_no_error_of_storage_passes() -> None:
-    with pytest.raises(KeyError), explained("it", "/p/f"):
+    with pytest.raises(KeyError), Explained("it", "/p/f"):
         raise KeyError
 
 
