@@ -10,6 +10,7 @@ import pytest
 from llama_index.core import MockEmbedding
 
 from langchain_vectorize import VectorizeVectorStore
+from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from tests.documents import examples, run
 from tests.stores import DIMENSIONS, Embedder
 from vectorize_core import VectorizeClient
@@ -20,8 +21,11 @@ FIRST, CLOUDFLARE, LLAMA_INDEX, COST, OLDER = examples("hybrid.md").items()
 
 
 @pytest.mark.skipif(
-    "text_index" not in inspect.signature(VectorizeVectorStore).parameters,
-    reason="the stores have no text_index= yet",
+    any(
+        "text_index" not in inspect.signature(store.__init__).parameters
+        for store in (VectorizeVectorStore, LlamaIndexStore)
+    ),
+    reason="not both stores have text_index= yet",
 )
 async def test_the_page_s_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
