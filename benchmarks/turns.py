@@ -187,21 +187,16 @@ def print_writes(contenders: list[Contender]) -> None:
 
 
 class Goal(NamedTuple):
-    """What was aimed at, and what was reached; of a ratio of wall times also that of the CPU's."""
+    """What was reached, and what was aimed at: no more than ``limit``."""
 
     name: str
     figure: float
     limit: float
-    at_least: bool = False
-    cpu: float | None = None
+    unit: str
 
     def __str__(self) -> str:
-        met = self.figure >= self.limit if self.at_least else self.figure <= self.limit
-        aim = f"{'>=' if self.at_least else '<='} {self.limit:g}"
-        unit = "ms" if self.cpu is None else "x "
-        cpu = "" if self.cpu is None else f"cpu {self.cpu:.2f}"
-        verdict = "pass" if met else "FAIL"
-        return f"  {verdict} {self.figure:7.2f} {unit} (goal {aim:>7}) {cpu:<9}  {self.name}"
+        verdict = "met" if self.figure <= self.limit else "missed"
+        return f"  {verdict:<6} {self.figure:7.2f} {self.unit:<2} (<= {self.limit:g})  {self.name}"
 
 
 def load() -> str:

@@ -5,7 +5,7 @@ Python names for what https://developers.cloudflare.com/api/resources/vectorize/
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -31,6 +31,7 @@ Preset = Literal[
 Metadata = Mapping[str, Any]
 Filter = Mapping[str, Any]
 Values = NDArray[np.float32]
+_FLOAT32 = np.dtype(np.float32)
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot-product")
 RETURN_METADATA: tuple[ReturnMetadata, ...] = ("none", "indexed", "all")
@@ -69,7 +70,7 @@ def packed(values: ArrayLike) -> Values | None:
 
     None for anything else.
     """
-    if type(values) is np.ndarray and values.dtype == np.float32 and values.ndim == 1:
+    if type(values) is np.ndarray and values.dtype == _FLOAT32 and values.ndim == 1:
         return values if values.flags.c_contiguous else np.ascontiguousarray(values)
     if isinstance(values, list):
         # Most embedding models return lists; this takes a third of the time that NumPy takes.
@@ -78,6 +79,23 @@ def packed(values: ArrayLike) -> Values | None:
         except (struct.error, OverflowError, TypeError):
             pass
     return None
+
+
+def packed_rows(rows: Sequence[ArrayLike | None]) -> Sequence[Values] | None:
+    """`packed` of each of ``rows``, which takes less time where all are lists of one length.
+
+    None where they are not, or where one is no list of floats.
+    """
+    lists = [row for row in rows if isinstance(row, list)]
+    length = len(lists[0]) if lists else 0
+    if length == 0 or len(lists) < len(rows) or any(len(row) != length for row in lists):
+        return None
+    pack = _floats(length).pack
+    try:
+        joined = bytearray().join([pack(*row) for row in lists])
+    except (struct.error, OverflowError, TypeError):
+        return None
+    return list(np.frombuffer(joined, dtype=np.float32).reshape(-1, length))
 
 
 def _holds_numbers(array: NDArray[Any]) -> bool:

@@ -204,6 +204,8 @@ def check_id(
     words: Words = DEFAULT,
 ) -> None:
     """An id is a non-empty string of at most 64 bytes of UTF-8, or of ``most``."""
+    if type(vector_id) is str and 0 < len(vector_id) <= most and vector_id.isascii():
+        return
     rule = "an id is a non-empty string"
     where = "" if position is None else f" (position {position})"
     fix = f". Use a shorter id, {words.hash_ids}"
@@ -287,7 +289,7 @@ def check_metadata(vector_id: str | At, metadata: Mapping[str, Any] | None) -> i
     return size
 
 
-def check_encoded(at: At, metadata: dict[str, Any]) -> int | None:
+def check_encoded(at: At | None, metadata: dict[str, Any]) -> int | None:
     """As `check_metadata`, for what `layout.encode` made, of which only the text can be wrong.
 
     None if it is too large.

@@ -66,7 +66,7 @@ class NdjsonBody:
 
     def __iter__(self) -> Iterator[bytes]:
         for start in range(0, len(self.vectors), _SLICE):
-            lines = [vector_line(vector) for vector in self.vectors[start : start + _SLICE]]
+            lines = list(map(vector_line, self.vectors[start : start + _SLICE]))
             lines.append(b"")
             yield b"\n".join(lines)
 

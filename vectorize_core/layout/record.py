@@ -27,10 +27,12 @@ from vectorize_core.errors import (
 )
 from vectorize_core.layout import value_codec
 from vectorize_core.layout.nearest import UnstorableError
+from vectorize_core.layout.value_codec import is_plain
 from vectorize_core.models import IndexType, Match, Vector
 
 VERSION: Final = 1
-_FLAT: Final = frozenset((str, int, float, bool, type(None)))
+_PLAIN: Final = frozenset((str, int, float, bool))
+_FLAT: Final = _PLAIN | {type(None)}
 DEFAULT_TEXT_KEY: Final = "text"
 EXTRA: Final = "_vs"
 BUCKET: Final = "_vs_bucket"
@@ -126,57 +128,48 @@ def encode(
 ) -> dict[str, Any]:
     """The metadata of ``record``'s vector.
 
-    With what `looked_up` adds. Raises `InvalidVectorError` naming the record (as ``at``, if given),
+    With ``_vs_bucket``, ``_vs_own`` and ``_vs_ref`` where ``indexed`` has them. Raises
+    `InvalidVectorError` naming the record (as ``at``, if given),
     the metadata key and the type of a value that cannot be stored.
     """
-    return contents(record, text_key=text_key, at=at) | looked_up(record, indexed)
-
-
-def contents(
-    record: Record, *, text_key: str = DEFAULT_TEXT_KEY, at: At | None = None
-) -> dict[str, Any]:
-    """What the metadata of ``record``'s vector says of the record; errors as of `encode`."""
-    at = at if at is not None else At(record.name, kind="record")
-    stored, extra = _encode_metadata(at, record.metadata, text_key)
+    extra: dict[str, Any] = {"v": VERSION}
+    if text_key == DEFAULT_TEXT_KEY and _stands_as_it_is(record.metadata):
+        stored = dict(record.metadata)
+    else:
+        at = at if at is not None else At(record.name, kind="record")
+        stored = _encode_metadata(at, record.metadata, text_key, extra)
     if record.node is not None:
+        at = at if at is not None else At(record.name, kind="record")
         with _naming(at, "the node"):
             extra["n"] = _not_too_deep(value_codec.tagged(record.node))
     if record.public_id is not None:
         extra["id"] = record.public_id
     if record.text_name is not None:
         extra["x"] = record.text_name
-    if record.text is not None and record.text_name is None:
+    elif record.text is not None:
         stored[text_key] = record.text
     stored[EXTRA] = jsontext.dumps(extra).decode() if len(extra) > 1 else _NOTHING_MORE
+    # Where the index has none for them, these would take room for nothing.
+    if BUCKET in indexed:
+        stored[BUCKET] = bucket(record.id)
+    if OWN in indexed:
+        stored[OWN] = True
+    if REF in indexed and record.ref is not None:
+        stored[REF] = ref_value(record.ref)
     return stored
 
 
-def looked_up(record: Record, indexed: Collection[str]) -> dict[str, Any]:
-    """``_vs_bucket``, ``_vs_own`` and ``_vs_ref``, where ``indexed`` has them.
-
-    Elsewhere they would take room for nothing.
-    """
-    found: dict[str, Any] = {}
-    if BUCKET in indexed:
-        found[BUCKET] = bucket(record.id)
-    if OWN in indexed:
-        found[OWN] = True
-    if REF in indexed and record.ref is not None:
-        found[REF] = ref_value(record.ref)
-    return found
-
-
 def _encode_metadata(
-    at: At, metadata: Mapping[Any, Any], text_key: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    at: At, metadata: Mapping[Any, Any], text_key: str, extra: dict[str, Any]
+) -> dict[str, Any]:
+    """What stands at top level; adds to ``extra`` what does not."""
     stored: dict[str, Any] = {}
-    extra: dict[str, Any] = {"v": VERSION}
     types: dict[str, str] = {}
     members: list[list[Any]] = []
     for given, value in metadata.items():
         key = given if type(given) is str or not isinstance(given, str) else jsontext.plain(given)
         takes = type(key) is str and key != text_key and _storable(key)
-        if takes and type(value) in _FLAT and value_codec.is_plain(value):
+        if takes and type(value) in _FLAT and is_plain(value):
             # Most values are like that.
             stored[key] = value
             continue
@@ -197,7 +190,21 @@ def _encode_metadata(
         extra["y"] = types
     if members:
         extra["m"] = members
-    return stored, extra
+    return stored
+
+
+def _stands_as_it_is(metadata: Mapping[Any, Any]) -> bool:
+    """Whether all of it is flat, plain and under keys that can be stored, as most metadata is."""
+    if not _are_storable(tuple(metadata)):
+        return False
+    for key, value in metadata.items():
+        kind = type(value)
+        # Of the key, since one of another class of texts is equal to that of a text.
+        if type(key) is not str or kind not in _PLAIN:
+            return False
+        if not (value.isascii() if kind is str else kind is bool) and not is_plain(value):
+            return False
+    return True
 
 
 @contextmanager
@@ -382,6 +389,12 @@ def noted_properties(description: str) -> frozenset[str]:
 @lru_cache(maxsize=4_096)
 def _storable(key: str) -> bool:
     return storable_key(key) and not jsontext.has_lone_surrogate(key) and not key.startswith(EXTRA)
+
+
+@lru_cache(maxsize=4_096)
+def _are_storable(keys: tuple[Any, ...]) -> bool:
+    """Whether metadata may have all of these keys, beside a text under its usual one."""
+    return all(type(key) is str and key != DEFAULT_TEXT_KEY and _storable(key) for key in keys)
 
 
 def _own(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from vectorize_core.api import validation
 from vectorize_core.errors import At, InvalidVectorError
 from vectorize_core.layout import Record
 from vectorize_core.layout.oversize import oversized
-from vectorize_core.models import IndexType, Values, Vector, as_values, packed
+from vectorize_core.models import IndexType, Values, Vector, as_values, packed, packed_rows
 from vectorize_core.records.embedder import Embedder, Embedding
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state.index_state import find_details
@@ -107,6 +107,14 @@ class Ingest(Source[Item]):
         self._creates = False
         if rows is not None:
             self.prepare = partial(self._put_rows, rows)
+        # Of a collection, which `checked` holds anyway: few writes end so that digests are needed.
+        self._prepared: list[_Prepared] = []
+
+    def digest(self, position: int) -> int:
+        """What a checkpoint recognises a record by; of a collection, found out only now."""
+        if self._prepared:
+            return self._prepared[position].digest(self._namespace)
+        return super().digest(position)
 
     async def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
@@ -126,15 +134,17 @@ class Ingest(Source[Item]):
         self, checkpoint: Checkpoint, batch_size: int, indexed: Mapping[str, IndexType]
     ) -> AsyncGenerator[list[_Prepared], None]:
         """Records that are to be written; values that are given are checked."""
+        asked, lasts = checkpoint.resumes, self.total is not None
         async with aclosing(self.chunks(batch_size)) as chunks:
             async for start, items in chunks:
                 await self._io.sleep(0)
                 prepared, given, vectors = list[_Prepared](), list[_Prepared](), list[Vector]()
                 for position, item in enumerate(items, start):
                     ready, values = self._prepare(position, item, checkpoint, indexed)
-                    name = ready.record.name
-                    self.ids.append(name)
-                    if checkpoint.holds(position, name, ready.digest):
+                    self.ids.append(ready.name)
+                    if asked or not lasts:
+                        self._digests.append(ready.digest(self._namespace))
+                    if asked and checkpoint.holds(position, self.ids[-1], self._digests[-1]):
                         self.skip(position)
                     else:
                         prepared.append(ready)
@@ -142,6 +152,8 @@ class Ingest(Source[Item]):
                             given.append(ready)
                             vectors.append(self._vector(ready, values))
                 await self._check(given, vectors)
+                if lasts and not asked:
+                    self._prepared += prepared
                 yield prepared
 
     def _prepare(
@@ -162,24 +174,41 @@ class Ingest(Source[Item]):
         validation.check_id(record.id, position, most=most, words=self._index.words)
         if self._tenant is not None:
             record = layout.of_tenant(record, self._tenant)
-        at = At(record.name if named else None, position, "record")
-        contents = layout.contents(record, text_key=self._text_key, at=at)
-        metadata = contents | layout.looked_up(record, indexed)
-        size = validation.check_encoded(at, metadata)
+        try:
+            metadata, size = self._encoded(record, indexed)
+        except InvalidVectorError:
+            metadata, size = {}, None
         if size is None:
-            record = self._shorter(at, record, metadata)
-            contents = layout.contents(record, text_key=self._text_key, at=at)
-            metadata = contents | layout.looked_up(record, indexed)
-            size = validation.check_encoded(at, metadata)
-        if size is None:
-            raise oversized(at, metadata, self._text_key)
+            # Once more, for errors that name the record as its owner does.
+            at = At(record.name if named else None, position, "record")
+            metadata, size = self._encoded(record, indexed, at)
+            if size is None:
+                record = self._shorter(at, record, metadata)
+                metadata, size = self._encoded(record, indexed, at)
+            if size is None:
+                raise oversized(at, metadata, self._text_key)
+        ready = _Prepared(
+            position,
+            record.id,
+            record.name,
+            record.ref,
+            named,
+            metadata,
+            size,
+            text,
+            values,
+            None if self._texts is None and self._rows is None else record,
+        )
         if values is None and text is None:
-            raise InvalidVectorError(f"{at} has neither a text nor an embedding")
-        array = None if values is None else _array(at, values)
-        # What the index has the layout write besides says nothing of the record.
-        name = record.id if named else None
-        digest = digest_of(name, self._namespace, contents, array, record.ref)
-        return _Prepared(at, record, not named, metadata, size, text, values, digest), array
+            raise InvalidVectorError(f"{ready.at} has neither a text nor an embedding")
+        return ready, None if values is None else _array(ready, values)
+
+    def _encoded(
+        self, record: Record, indexed: Mapping[str, IndexType], at: At | None = None
+    ) -> tuple[dict[str, Any], int | None]:
+        """The metadata of a record's vector, and its size, or None if it is too large."""
+        metadata = layout.encode(record, text_key=self._text_key, indexed=indexed, at=at)
+        return metadata, validation.check_encoded(at, metadata)
 
     def _shorter(self, at: At, record: Record, metadata: dict[str, Any]) -> Record:
         """A record that is too large with its text outside its vector, or cut."""
@@ -207,11 +236,13 @@ class Ingest(Source[Item]):
         await self._index.ensure(self._io, self._dimensions, creates=self._creates)
         self._creates = False
         if self._texts is not None:
-            await self._texts.put(self._io, [Kept(item.record, item.is_new) for item in batch])
+            kept = [Kept(item.record, not item.named) for item in batch if item.record is not None]
+            await self._texts.put(self._io, kept)
         if self._rows is not None:
             for item in batch:
+                text = None if item.record is None else item.record.text
                 self._rows_to_put[item.position] = row_of(
-                    item.record.id, item.record.text, self._namespace, item.metadata, self._indexed
+                    item.id, text, self._namespace, item.metadata, self._indexed
                 )
         return entries
 
@@ -226,11 +257,12 @@ class Ingest(Source[Item]):
 
     def _entries(self, some: list[_Prepared], embedded: Iterator[Embedding]) -> list[Entry]:
         """``some`` of a batch as vectors, those without one from the next embeddings."""
+        given = [item.values if item.text is None else next(embedded) for item in some]
         entries = []
-        for item in some:
-            vector = self._vector(item, item.values if item.text is None else next(embedded))
-            size, made_up = item.metadata_size, item.at.name is None
-            entries.append(Entry.of(item.position, vector, size, item.digest, made_up=made_up))
+        for item, values in zip(some, packed_rows(given) or given, strict=True):
+            vector = self._vector(item, values)
+            made_up = not item.named
+            entries.append(Entry.of(item.position, vector, item.metadata_size, made_up=made_up))
         return entries
 
     async def _check(self, some: Sequence[_Prepared], vectors: list[Vector]) -> None:
@@ -248,41 +280,50 @@ class Ingest(Source[Item]):
 
     def _vector(self, ready: _Prepared, values: Any) -> Vector:
         try:
-            return Vector(ready.record.id, values, self._namespace, ready.metadata)
+            return Vector(ready.id, values, self._namespace, ready.metadata)
         except InvalidVectorError:
             # The error names the record as its owner does.
-            _array(ready.at, values)
+            _array(ready, values)
             raise
 
 
-def _array(at: At, values: Any) -> Values:
+def _array(ready: _Prepared, values: Any) -> Values:
     """The values of a record, as an embedding model or a caller gave them."""
     found = packed(values)
     if found is not None:
         return found
-    return as_values(values, at._replace(kind="the embedding of record"))
+    return as_values(values, ready.at._replace(kind="the embedding of record"))
 
 
 class _Prepared(NamedTuple):
     """A record that is checked and encoded: a ``text`` to embed, or ``values`` to send.
 
-    The values are the caller's own: of a long collection nothing as large is kept here.
+    The values are the caller's own: of a long collection nothing as large is kept here, and the
+    ``record`` itself only where texts are kept or indexed.
     """
 
-    at: At
-    record: Record
-    is_new: bool
+    position: int
+    id: str
+    name: str
+    ref: str | None
+    named: bool
     metadata: dict[str, Any]
     metadata_size: int
     text: str | None
     values: ArrayLike | None
-    digest: int
+    record: Record | None
 
     @property
-    def position(self) -> int:
-        """Where it stands in the input."""
-        assert self.at.position is not None
-        return self.at.position
+    def at(self) -> At:
+        """What errors call it."""
+        return At(self.name if self.named else None, self.position, "record")
+
+    def digest(self, namespace: str | None) -> int:
+        """What a checkpoint recognises it by."""
+        # What the index has the layout write besides says nothing of the record.
+        contents = {k: v for k, v in self.metadata.items() if k not in layout.METADATA_INDEXES}
+        array = None if self.values is None else _array(self, self.values)
+        return digest_of(self.id if self.named else None, namespace, contents, array, self.ref)
 
 
 def _beginning(text: str, room: int) -> str:

@@ -265,10 +265,12 @@ class OwnWrites:
 
     def _note_written(self, write: OwnWrite, written: Mapping[str, Vector | None]) -> None:
         known, made = self._written, dict[tuple[str | None, ...], Written]()
+        for forgotten in (known, self._uncertain):
+            if not forgotten.keys().isdisjoint(written):
+                # So that the oldest stand in front.
+                for vector_id in written:
+                    forgotten.pop(vector_id, None)
         for vector_id, vector in written.items():
-            # Removed first, so that the oldest stand in front.
-            known.pop(vector_id, None)
-            self._uncertain.pop(vector_id, None)
             # Most of them leave the same.
             left = () if vector is None else (_ref(vector), vector.namespace)
             last = made.get(left)

@@ -30,15 +30,13 @@ _PAUSE = 0.01
 class Entry(NamedTuple):
     """One record of the input, checked: a vector to write, or (None) an id to delete.
 
-    ``size`` is the most bytes that it takes in a request; ``digest`` is what a checkpoint
-    recognises the record by. ``made_up``: its id is not the caller's.
+    ``size`` is the most bytes that it takes in a request. ``made_up``: its id is not the caller's.
     """
 
     position: int
     id: str
     vector: Vector | None = None
     size: int = 0
-    digest: int = 0
     made_up: bool = False
 
     @classmethod
@@ -47,13 +45,12 @@ class Entry(NamedTuple):
         position: int,
         vector: Vector,
         metadata_size: int,
-        digest: int,
         *,
         made_up: bool = False,
     ) -> Self:
         """A vector to write."""
         size = len(vector.values) * _BYTES_PER_VALUE + metadata_size + _BYTES_AROUND
-        return cls(position, vector.id, vector, size, digest, made_up)
+        return cls(position, vector.id, vector, size, made_up)
 
 
 class Piece(NamedTuple):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import uuid
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
@@ -88,11 +88,13 @@ class Progress:
 
 
 class Checkpoint:
-    """No checkpoint: no record was written before. What is, is noted for an error to tell.
+    """No checkpoint: no record was written before.
 
-    ``written`` and ``ids`` are those of the error that a write resumes, for the next error.
+    ``written`` and ``ids`` are those of the error that a write resumes, for the next error. Where
+    it ``resumes`` a write, it has to be asked what it `holds`.
     """
 
+    resumes = False
     written: Sequence[int] = ()
     ids: tuple[str, ...] = ()
 
@@ -102,10 +104,12 @@ class Checkpoint:
         self._digests = array("Q")
         # Of the index that the first of them was written to: it may be another one by now.
         self._identity: _Identity | None = None
+        self._has_written = False
 
-    @property
-    def progress(self) -> Progress:
-        """What is written so far."""
+    def progress(self, written: Iterable[range], digest: Callable[[int], int]) -> Progress:
+        """What is written so far: before, and ``written`` now, with the digest at a position."""
+        for run in written:
+            self._restore(run.start, list(map(digest, run)))
         return Progress(self._state.name, self._state.place, self._identity, self._digests)
 
     def id_for(self, position: int, generated: str) -> str:
@@ -122,19 +126,15 @@ class Checkpoint:
     async def begin(self, io: Io) -> None:
         """Note that the write begins."""
 
-    async def note(self, io: Io, entries: Sequence[Entry]) -> None:
-        """Note that ``entries`` are written."""
-        digests = [entry.digest for entry in entries]
-        start = 0
-        for run in runs([entry.position for entry in entries]):
-            self._restore(run.start, digests[start : start + len(run)])
-            start += len(run)
+    async def note(self, io: Io, entries: Sequence[Entry], digest: Callable[[int], int]) -> None:
+        """Note that ``entries`` are written, with the ``digest`` at a position."""
+        self._has_written = self._has_written or bool(entries)
         if self._identity is None and self._state.details is not None:
             self._identity = _Identity.of(self._state.details)
 
     async def fail(self, io: Io) -> None:
         """Note which index was written to, if that is not known, before an error tells of it."""
-        if self._identity is None and any(self._digests):
+        if self._identity is None and (self._has_written or any(self._digests)):
             with suppress(VectorizeError):
                 self._identity = _Identity.of(await get_details(io, self._state))
 
@@ -178,6 +178,8 @@ class Checkpoint:
 
 class _Error(Checkpoint):
     """What the `PartialWriteError` of an earlier write says."""
+
+    resumes = True
 
     def __init__(self, error: PartialWriteError, state: IndexState) -> None:
         super().__init__(state)
@@ -224,6 +226,8 @@ class _Error(Checkpoint):
 class _File(Checkpoint):
     """A file that outlives the process."""
 
+    resumes = True
+
     def __init__(self, path: Path, state: IndexState) -> None:
         super().__init__(state)
         self._path = path
@@ -258,17 +262,17 @@ class _File(Checkpoint):
             header = {"vectorize_checkpoint": _VERSION, "index": self._index}
             await self._append(io, [{**header, "place": self._place, "seed": self._seed.hex}])
 
-    async def note(self, io: Io, entries: Sequence[Entry]) -> None:
+    async def note(self, io: Io, entries: Sequence[Entry], digest: Callable[[int], int]) -> None:
         is_first = self._identity is None
         if is_first and entries:
             # Only now: the write itself may have created the index.
             await find_details(io, self._state)
-        await super().note(io, entries)
-        digests = {entry.position: entry.digest for entry in entries}
-        lines: list[dict[str, object]] = [
-            {"at": run.start, "digests": [digests[position] for position in run]}
-            for run in runs(sorted(digests))
-        ]
+        await super().note(io, entries, digest)
+        lines: list[dict[str, object]] = []
+        for run in runs(sorted({entry.position for entry in entries})):
+            digests = list(map(digest, run))
+            self._restore(run.start, digests)
+            lines.append({"at": run.start, "digests": digests})
         if lines and is_first and self._identity is not None:
             lines[0]["identity"] = astuple(self._identity)
         await self._append(io, lines)

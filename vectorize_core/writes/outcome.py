@@ -25,7 +25,7 @@ class WriteOutcome:
     def __init__(self, source: Source[Any], checkpoint: Checkpoint) -> None:
         self.causes: list[Exception] = []
         self._mutations: list[tuple[int, Mutation]] = []
-        self._source = source
+        self.source = source
         self._checkpoint = checkpoint
         self._accepted = 0
         self._written: list[range] = []
@@ -39,11 +39,12 @@ class WriteOutcome:
     @property
     def written(self) -> int:
         """How many records are written, including those written before this write."""
-        return self._accepted + self._source.skipped_count
+        return self._accepted + self.source.skipped_count
 
     def add(self, batch: Batch, piece: Piece) -> list[Entry]:
         """Add the outcome of a part of a batch; returns the records it has written."""
-        entries = _records(batch, {entry.id for entry in piece.entries})
+        whole = len(piece.entries) == len(batch.sent)
+        entries = batch.entries if whole else _records(batch, {e.id for e in piece.entries})
         positions = [entry.position for entry in entries]
         if piece.error is None:
             self._written += runs(positions)
@@ -64,7 +65,7 @@ class WriteOutcome:
 
     def failure(self) -> PartialWriteError:
         """The outcome of all records that were taken from the source."""
-        source, before = self._source, self._checkpoint
+        source, before = self.source, self._checkpoint
         # What was written of another input says nothing of this one.
         other = any(isinstance(cause, CheckpointMismatchError) for cause in self.causes)
         known = [*self._written, *source.skipped, *runs(() if other else before.written)]
@@ -79,7 +80,7 @@ class WriteOutcome:
             self.causes,
             mutation_ids,
             ids=ids,
-            progress=self._checkpoint.progress,
+            progress=self._checkpoint.progress(self._written, source.digest),
         )
 
     def raise_failure(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -56,6 +57,12 @@ class Source(Generic[T]):
         self.ids: list[str] = []
         self.skipped: list[range] = []
         self.prepare: Prepare | None = None
+        # An array, since input may be long.
+        self._digests = array("Q")
+
+    def digest(self, position: int) -> int:
+        """What a checkpoint recognises the record at a position by, of those taken so far."""
+        return self._digests[position]
 
     def name(self, entry: Entry) -> str:
         """The id by which the caller knows the record of an entry."""
@@ -145,10 +152,11 @@ class Vectors(Source[Vector]):
                 entries = []
                 for position, (vector, size) in enumerate(zip(vectors, sizes, strict=True), start):
                     digest = digest_of(vector.id, vector.namespace, vector.metadata, vector.values)
+                    self._digests.append(digest)
                     if checkpoint.holds(position, vector.id, digest):
                         self.skip(position)
                     else:
-                        entries.append(Entry.of(position, vector, size, digest))
+                        entries.append(Entry.of(position, vector, size))
                 if entries:
                     yield entries
 
@@ -204,6 +212,10 @@ class Ids(Source[str]):
         super().__init__(ids)
         self.taken = len(ids)
         self._ids = ids
+
+    def digest(self, position: int) -> int:
+        """None, since to delete again what is gone does no harm."""
+        return 0
 
     async def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False

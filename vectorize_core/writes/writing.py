@@ -376,7 +376,7 @@ class _Write:
             if written:
                 self.last.append(piece.own_write)
             try:
-                await self.checkpoint.note(self.io, written)
+                await self.checkpoint.note(self.io, written, self.outcome.source.digest)
             except Exception as error:
                 self._stop(error)
             batch.pieces.pop(0)

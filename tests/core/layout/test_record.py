@@ -180,6 +180,13 @@ def test_a_key_that_cannot_stand_at_top_level_comes_back(key: Any) -> None:
     assert layout.decode("a", encoded) == record
 
 
+def test_a_key_of_another_class_of_texts_is_stored_as_a_plain_one() -> None:
+    for key in ("page", np.str_("page")):
+        stored = layout.encode(Record("a", "text", {key: 1}))
+        assert stored["page"] == 1
+        assert set(map(type, stored)) == {str}
+
+
 def test_a_users_own_key_named_as_the_text_key_is_not_the_text() -> None:
     for text in ("body", None):
         record = Record("a", text, {"page": "own page", "text": "own text"})
