@@ -82,7 +82,7 @@ def test_tables_say_whether_goals_are_met() -> None:
     made = publishing.tables({"names": found})
     assert made["retrieval_goals"].endswith("| +1.000 (+1.000 to +1.000) | yes |")
     assert "| dense | 0.000 | 0.000 | 0.000 | 0.000 |  |" in made["retrieval_names"]
-    assert "| 55 number | 0.000 | 1.000 |" in made["retrieval_kinds"]
+    assert "| 55 error numbers | 0.000 | 1.000 |" in made["retrieval_kinds"]
 
 
 def test_the_picture_shows_what_was_measured(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Query(NamedTuple):
     text: str
     answer: str
     kind: str = ""
-    """What sort of query it is, such as "number", where a set has several."""
+    """What sort of query it is, such as "bare names", where a set has several."""
 
 
 @dataclass(slots=True)

@@ -85,11 +85,11 @@ def names(root: Path) -> LabelledSet:
     made.queries += [chance.choice(queries) for queries in linked.values()]
     bare = chance.sample([name for name in of_python if name not in linked], _MOST_NAMES)
     bare += chance.sample([name for name, _ in functions], _MOST_NAMES // 4)
-    made.queries += [Query(name, name, "name") for name in bare]
+    made.queries += [Query(name, name, "bare names") for name in bare]
     for number, code, _ in codes:
         by_name = chance.random() < 0.5
         asked = f"what does {code} mean" if by_name else f"sqlite error {number}"
-        made.queries.append(Query(asked, code, "code" if by_name else "number"))
+        made.queries.append(Query(asked, code, "error codes" if by_name else "error numbers"))
     return made
 
 
@@ -161,7 +161,7 @@ def _sentences(python: Path, entries: set[str]) -> Iterator[Query]:
                 sentences = re.split(r"(?<=[.?!]) (?=[A-Z])", text)
                 said = next((each for each in sentences if name in each), "")
                 if 25 <= len(said) <= 160 and said.endswith((".", "?", "!")):
-                    yield Query(said, target, "sentence")
+                    yield Query(said, target, "sentences")
 
 
 def _children(element: Element, tag: str) -> list[Element]:
