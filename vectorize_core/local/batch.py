@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core.local.value_store import Rows
+from vectorize_core.local.matrix import Rows
 
 STORED: Final = np.dtype("<f4")
 """The type of the values of vectors in files."""

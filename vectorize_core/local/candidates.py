@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.local import workers
+from vectorize_core.local.matrix import Slots
 from vectorize_core.local.ranking import GROUP, Keys, Ranking
-from vectorize_core.local.value_store import Slots
 
 Mask = NDArray[np.bool_]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vectorize_core.local import codes
 from vectorize_core.local.code_products import Products
 from vectorize_core.local.codes import CodeRows
-from vectorize_core.local.value_store import Slots
+from vectorize_core.local.matrix import Slots
 from vectorize_core.models import Metric
 
 Floats = NDArray[np.float32]

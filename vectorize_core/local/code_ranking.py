@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from vectorize_core.local import codes
 from vectorize_core.local.codes import CodeRows
 from vectorize_core.local.index_codes import Coded
+from vectorize_core.local.matrix import Slots
 from vectorize_core.local.ranking import Keys, Ranking
-from vectorize_core.local.value_store import Slots
 from vectorize_core.models import Metric
 
 _SCANNED: Final = 6_000_000

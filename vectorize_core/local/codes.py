@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.code_products import Codes, Products, products
+from vectorize_core.local.matrix import Matrix, Rows, Slots
 from vectorize_core.local.norms import lengths_of
 from vectorize_core.local.row_types import CODES
-from vectorize_core.local.value_store import Matrix, Rows, Slots, ValueStore, ValueStores
+from vectorize_core.local.value_store import ValueStore
+from vectorize_core.local.value_stores import ValueStores
 
 CodeRows = NDArray[np.void]
 """Rows of the type `CODES`."""

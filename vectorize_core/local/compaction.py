@@ -11,8 +11,10 @@ import numpy as np
 from vectorize_core.local import catalog, codes, unsynced
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import placed
+from vectorize_core.local.matrix import Slots
+from vectorize_core.local.row_types import FLOAT_BYTES
 from vectorize_core.local.schema import key, slot
-from vectorize_core.local.value_store import FLOAT_BYTES, Slots, ValueStores
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.sqlite.connecting import Connection
 
 _CHUNK: Final = 1 << 24

@@ -10,8 +10,9 @@ import numpy as np
 from vectorize_core.errors import StorageError
 from vectorize_core.local import code_products, codes, vectors
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.row_types import CODES
-from vectorize_core.local.value_store import FLOAT_BYTES, Matrix, Rows, Slots, ValueStores
+from vectorize_core.local.matrix import Matrix, Rows, Slots
+from vectorize_core.local.row_types import CODES, FLOAT_BYTES
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import Values
 from vectorize_core.sqlite.connecting import Connection

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from vectorize_core.local import candidates
 from vectorize_core.local.candidates import Mask
 from vectorize_core.local.float_ranking import FloatRanking
+from vectorize_core.local.matrix import Matrix, Rows, Slots
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.value_store import Matrix, Rows, Slots
 from vectorize_core.models import Metric
 
 _GROUP: Final = 32

@@ -23,8 +23,8 @@ from vectorize_core.local.code_ranking import CodeRanking
 from vectorize_core.local.exact_batches import candidates_of_each
 from vectorize_core.local.float_ranking import FloatRanking
 from vectorize_core.local.index_codes import IndexCodes
+from vectorize_core.local.matrix import Matrix, Rows, Slots
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.value_store import Matrix, Rows, Slots
 from vectorize_core.models import Metric, Values
 
 _CODED_FROM: Final = 1_500_000

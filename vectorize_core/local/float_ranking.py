@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorize_core.local.matrix import Matrix, Rows, Slots
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.ranking import Keys, Ranking
-from vectorize_core.local.value_store import Matrix, Rows, Slots
 from vectorize_core.models import Metric, Values
 
 BLOCK: Final = 400_000

@@ -20,9 +20,10 @@ from vectorize_core.local import codes, workers
 from vectorize_core.local.code_numbers import CodeNumbers, Floats
 from vectorize_core.local.code_products import Products, products
 from vectorize_core.local.codes import CodeRows
+from vectorize_core.local.matrix import Matrix, Rows, Slots
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.ranking import GROUP
-from vectorize_core.local.value_store import FileMissingError, Matrix, Rows, Slots, ValueStore
+from vectorize_core.local.value_store import FileMissingError, ValueStore
 from vectorize_core.models import Metric
 
 _ROWS_AT_ONCE: Final = 8_192

@@ -10,7 +10,7 @@ from sqlite3 import DatabaseError
 from vectorize_core.local import catalog, comparing
 from vectorize_core.local.comparing import IndexDamage
 from vectorize_core.local.schema import CHECKSUMS
-from vectorize_core.local.value_store import ValueStores
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.sqlite.connecting import Connection
 

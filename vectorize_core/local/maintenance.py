@@ -11,7 +11,7 @@ from vectorize_core.local import catalog, compaction, integrity, repairing, salv
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.integrity import CheckReport, Finding
 from vectorize_core.local.repairing import BeyondRepairError, Repair
-from vectorize_core.local.row_types import CODES
+from vectorize_core.local.row_types import CODES, FLOAT_BYTES
 from vectorize_core.local.storage import (
     FILE_NAME,
     Database,
@@ -19,7 +19,6 @@ from vectorize_core.local.storage import (
     is_damage,
     missing_database,
 )
-from vectorize_core.local.value_store import FLOAT_BYTES
 from vectorize_core.local.vectors import VectorRow
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from vectorize_core.local.batch import Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import damaged
 from vectorize_core.local.schema import CHECKSUMS
-from vectorize_core.local.value_store import ValueStores
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.sqlite.connecting import Connection
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.local import workers
-from vectorize_core.local.value_store import Matrix, Rows
+from vectorize_core.local.matrix import Matrix, Rows
 
 _SHORTEST_SQUARE, _LONGEST_SQUARE = np.float32(1e-30), np.float32(1e30)
 _BLOCK: Final = 400_000

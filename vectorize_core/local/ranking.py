@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core.local.value_store import Matrix, Slots
+from vectorize_core.local.matrix import Matrix, Slots
 
 Keys = NDArray[np.float32]
 

@@ -34,7 +34,7 @@ from vectorize_core.local.integrity import (
 )
 from vectorize_core.local.row_types import CODES
 from vectorize_core.local.schema import key
-from vectorize_core.local.value_store import ValueStores
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.local.vectors import VectorRow
 from vectorize_core.sqlite.connecting import Connection
 

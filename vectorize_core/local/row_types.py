@@ -40,5 +40,7 @@ def _codes(dimensions: int) -> np.dtype[Any]:
     )
 
 
+FLOAT_BYTES: Final = 4
+"""Bytes of a float32."""
 VALUES: Final = RowType(".f32", _values)
 CODES: Final = RowType(".u8", _codes, is_derived=True)

@@ -11,7 +11,8 @@ from typing import Final
 
 from vectorize_core.errors import StorageError
 from vectorize_core.local.checksums import of_row, of_values, placed
-from vectorize_core.local.value_store import FLOAT_BYTES, ValueStores
+from vectorize_core.local.row_types import FLOAT_BYTES
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.sqlite.connecting import Connection
 
 FORMAT: Final = 4

@@ -21,10 +21,10 @@ from typing import Final
 
 from vectorize_core.local import catalog, codes, comparing, vectors
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.row_types import CODES
+from vectorize_core.local.matrix import Matrix
+from vectorize_core.local.row_types import CODES, FLOAT_BYTES
 from vectorize_core.local.snapshots import Snapshots
 from vectorize_core.local.storage import Database, FileMissingError, StorageError, is_damage
-from vectorize_core.local.value_store import FLOAT_BYTES, Matrix
 from vectorize_core.sqlite.connecting import Connection
 
 SHARE: Final = 0.03

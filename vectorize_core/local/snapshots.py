@@ -25,10 +25,12 @@ from vectorize_core.local.columns import (
     namespace_column,
 )
 from vectorize_core.local.index_codes import IndexCodes
+from vectorize_core.local.matrix import Matrix
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.row_types import CODES
 from vectorize_core.local.storage import Database
-from vectorize_core.local.value_store import Matrix, ValueStore, ValueStores
+from vectorize_core.local.value_store import ValueStore
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.sqlite.connecting import Connection
 
 _MASKS_KEPT: Final = 4

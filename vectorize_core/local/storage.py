@@ -15,7 +15,8 @@ from typing import Final
 from vectorize_core import forks, paths
 from vectorize_core.errors import StorageError
 from vectorize_core.local import acknowledged, checksums, schema, unsynced
-from vectorize_core.local.value_store import FileMissingError, ValueStores
+from vectorize_core.local.value_store import FileMissingError
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.sqlite.connecting import Connection
 from vectorize_core.sqlite.explaining import is_damaged, is_of_storage
 from vectorize_core.sqlite.file import Kind, SqliteFile

@@ -25,7 +25,10 @@ from vectorize_core.errors import StorageError
 from vectorize_core.local import codes, schema
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.checksums import of_row, of_values
-from vectorize_core.local.value_store import FLOAT_BYTES, FileValueStore, Rows, ValueStores
+from vectorize_core.local.matrix import Rows
+from vectorize_core.local.row_types import FLOAT_BYTES
+from vectorize_core.local.value_store import FileValueStore
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.sqlite.connecting import Connection
 
 _SMALL: Final = 1 << 16

@@ -9,16 +9,13 @@ Beside the values, in stores of the same kind, are their `codes`, which are not 
 
 from __future__ import annotations
 
-import logging
-import math
 import mmap
 import os
 import sys
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any, Final
@@ -27,15 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
-from vectorize_core.local import open_files, page_advice, workers
-from vectorize_core.local.row_types import CODES, VALUES, RowType
+from vectorize_core.local import page_advice, workers
+from vectorize_core.local.matrix import Matrix
+from vectorize_core.local.row_types import VALUES, RowType
 from vectorize_core.sqlite.identity import Directory
 
-Rows = NDArray[np.float32]
-Slots = NDArray[np.int64]
-
-FLOAT_BYTES: Final = 4
-"""Bytes of a float32."""
 _ALIGNED_ROWS: Final = 16_384
 """A multiple of so many rows, of any width, is where every platform can begin a mapping."""
 _SEGMENT_BYTES: Final = 1 << 25
@@ -47,71 +40,10 @@ _NO_DESCRIPTOR: Final[dict[str, Any]] = (
 """A mapping needs none; older versions of Python keep one for each."""
 _SYNCED_AT_ONCE: Final = 1 << 16
 """Bytes beyond which a sync takes longer than to let another thread begin it."""
-_PART_MAPPED: Final = 0.25
-"""Of the files that the process may have open."""
-_MOST_MAPPED: Final = 4_096
-
-
-_log = logging.getLogger(__name__)
 
 
 class FileMissingError(StorageError):
     """A file of values does not exist: damage, unless its generation was compacted away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """The first ``count`` rows, in segments of ``height`` rows; it never changes."""
-
-    segments: tuple[NDArray[Any], ...]
-    height: int
-    count: int
-    row: np.dtype[Any]
-
-    @property
-    def dimensions(self) -> int:
-        """Numbers in a row of values."""
-        return int(self.row.shape[0])
-
-    def upto(self, count: int) -> Matrix:
-        """The first ``count`` of these rows."""
-        if count == self.count:
-            return self
-        return Matrix(self.segments[: -(-count // self.height)], self.height, count, self.row)
-
-    def blocks(self, rows: int, begin: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
-        """The rows from ``begin`` on, in blocks of at most ``rows``, each with its first slot."""
-        for number in range(begin // self.height, len(self.segments)):
-            first = number * self.height
-            within = self.segments[number][: self.count - first]
-            for start in range(max(0, begin - first), len(within), rows):
-                yield first + start, within[start : start + rows]
-
-    def read_ahead(self) -> None:
-        """Say that most rows are going to be read, from now on."""
-        for segment in self.segments:
-            page_advice.in_order(segment)
-
-    def read_soon(self, first: int, last: int) -> None:
-        """Say that the rows of these slots are going to be read, and those between them."""
-        for number in range(first // self.height, min(last // self.height + 1, len(self.segments))):
-            segment, start = self.segments[number], number * self.height
-            page_advice.soon(segment, max(0, first - start), min(last - start, len(segment) - 1))
-
-    def take(self, slots: Slots) -> NDArray[Any]:
-        """Copies of the rows in ``slots``, which must be in ascending order."""
-        if len(self.segments) == 1:
-            return np.take(self.segments[0], slots, axis=0, mode="clip")
-        taken = np.empty(len(slots), self.row)
-        edges = np.searchsorted(slots, np.arange(1, len(self.segments) + 1) * self.height)
-        start = 0
-        for number, (segment, end) in enumerate(zip(self.segments, edges.tolist(), strict=True)):
-            if end > start:
-                inside = slots[start:end] - number * self.height
-                # Without "clip" numpy would use a buffer, so that an error leaves `out` unchanged.
-                np.take(segment, inside, axis=0, out=taken[start:end], mode="clip")
-            start = end
-        return taken
 
 
 class ValueStore(ABC):
@@ -402,174 +334,6 @@ class FileValueStore(ValueStore):
         elif self.reads_at_random:
             page_advice.at_random(mapped)
         return np.frombuffer(mapped, self.row)
-
-
-class ValueStores:
-    """The value stores of a directory, or of memory, by index and generation."""
-
-    token: str
-    """The name of their database, set when that is opened: files bear it, so that no other
-    database uses them."""
-
-    def __init__(
-        self, directory: Path | None, opened: Callable[[], Directory | None] = lambda: None
-    ) -> None:
-        self._directory = directory
-        self._opened = opened
-        self._stores: dict[tuple[int, int, RowType], ValueStore] = {}
-        self._read: dict[tuple[int, int], None] = {}
-        self._new: list[tuple[int, int, int]] = []
-
-    def store(
-        self, index_id: int, generation: int, dimensions: int, rows: RowType = VALUES
-    ) -> ValueStore:
-        """The rows of one generation of an index; this opens no file."""
-        store = self._stores.get((index_id, generation, rows))
-        if store is None:
-            made: ValueStore
-            if self._directory is None:
-                made = MemoryValueStore(dimensions, rows)
-            else:
-                # All codes are read, and then of the values few.
-                made = self.file(index_id, generation, dimensions, rows)
-                made.reads_at_random = not rows.is_derived
-            store = self._stores.setdefault((index_id, generation, rows), made)
-        return store
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether nothing of it is to outlive the process."""
-        return self._directory is None
-
-    def mapped(self) -> int:
-        """How many descriptors mappings hold."""
-        return sum(store.mapped() for store in list(self._stores.values()))
-
-    def was_read(self, index_id: int, generation: int) -> list[int]:
-        """Note that a generation was read; the indexes that were unmapped because of too many.
-
-        Those were read longest ago. Only within read transactions, which exclude each other.
-        """
-        self._read.pop((index_id, generation), None)
-        self._read[index_id, generation] = None
-        unmapped: list[int] = []
-        most = open_files.share(_PART_MAPPED, _MOST_MAPPED)
-        if len(self._read) > 1 and self.mapped() > most:
-            for key in list(self._read)[:-1]:
-                if self.mapped() > most // 2:
-                    del self._read[key]
-                    for store in [s for k, s in list(self._stores.items()) if k[:2] == key]:
-                        store.unmap()
-                    unmapped.append(key[0])
-        return unmapped
-
-    def unshared(
-        self, index_id: int, generation: int, dimensions: int, rows: RowType = VALUES
-    ) -> ValueStore:
-        """The same rows in a store that readers do not share: their mappings are left alone."""
-        if self._directory is None:
-            return self.store(index_id, generation, dimensions, rows)
-        return self.file(index_id, generation, dimensions, rows)
-
-    def new(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
-        """`store` for a generation that the running transaction makes."""
-        self._new.append((index_id, generation, dimensions))
-        return self.store(index_id, generation, dimensions)
-
-    def keep(self) -> None:
-        """The running transaction is committed, and with it its new generations."""
-        self._new.clear()
-
-    def undo(self) -> None:
-        """Delete the generations that the running transaction made; it is to be rolled back.
-
-        What it has written elsewhere is not synced: another process may delete that file.
-        """
-        for store in list(self._stores.values()):
-            store.will_sync(needed=False)
-        while self._new:
-            self.remove(*self._new.pop())
-
-    def sync(self) -> None:
-        """Return when all that was written would survive a loss of power."""
-        for store in list(self._stores.values()):
-            store.sync()
-
-    def release(self, index_id: int, before: float = math.inf) -> None:
-        """Forget an index's generations ``before`` that one; their files remain."""
-        for key in list(self._stores):
-            if key[0] == index_id and key[1] < before:
-                self._stores.pop(key, None)
-
-    def remove(self, index_id: int, generation: int, dimensions: int) -> None:
-        """Delete a generation that no later transaction reads, if that can be done now.
-
-        It is no error if not: what this follows is done, and `sweep` tries again.
-        """
-        try:
-            for rows in (VALUES, CODES):
-                store = self.unshared(index_id, generation, dimensions, rows)
-                self._stores.pop((index_id, generation, rows), None)
-                store.remove()
-        except OSError as error:
-            _log.warning("a file that is not used any more cannot be deleted: %s", error)
-
-    def adopt(self, index_id: int, generation: int) -> None:
-        """Give a file of format 2 its name of today. Safe to call again."""
-        assert self._directory is not None
-        old = self._directory / f"vectors-{index_id}-{generation}.f32"
-        new = self._path(index_id, generation, VALUES)
-        if old.exists() and not new.exists():
-            old.rename(new)
-        old.with_suffix(".codes").unlink(missing_ok=True)
-        Directory(str(self._directory)).sync()
-
-    def sweep(self, current: set[tuple[int, int]]) -> list[str]:
-        """Delete this database's files of all but the ``current`` pairs (index, generation).
-
-        Returns their names. Only within a write transaction, because another process may be
-        writing a new generation.
-        """
-        unused = self._unused(current)
-        for path in unused:
-            FileValueStore(path, 1, self._opened()).remove()
-        return [path.name for path in unused]
-
-    def unknown(self) -> list[str]:
-        """The names of files that are not of this database."""
-        if self._directory is None:
-            return []
-        names = sorted(path.name for path in self._directory.glob("vectors-*.*"))
-        return [name for name in names if not name.startswith(f"vectors-{self.token}-")]
-
-    def set_aside(self, current: set[tuple[int, int]]) -> list[str]:
-        """`sweep`, for files that may hold what is lost: they get other names, and stay."""
-        unused = self._unused(current)
-        values = [path for path in unused if path.suffix == VALUES.suffix]
-        for path in values:
-            path.rename(path.with_name(f"set-aside-{path.name}"))
-        for path in set(unused) - set(values):
-            # Codes can be made again of these.
-            FileValueStore(path, 1, self._opened()).remove()
-        return [path.name for path in values]
-
-    def _unused(self, current: set[tuple[int, int]]) -> list[Path]:
-        if self._directory is None:
-            return []
-        wanted = {self._path(*pair, VALUES).stem for pair in current}
-        own = self._directory.glob(f"vectors-{self.token}-*.*")
-        return sorted(path for path in own if path.stem not in wanted)
-
-    def file(
-        self, index_id: int, generation: int, dimensions: int, rows: RowType = VALUES
-    ) -> FileValueStore:
-        """`unshared` in a directory."""
-        path = self._path(index_id, generation, rows)
-        return FileValueStore(path, dimensions, self._opened(), rows)
-
-    def _path(self, index_id: int, generation: int, rows: RowType) -> Path:
-        assert self._directory is not None
-        return self._directory / f"vectors-{self.token}-{index_id}-{generation}{rows.suffix}"
 
 
 def _at(file: FileIO, offset: int, size: int) -> bytes:

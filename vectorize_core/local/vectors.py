@@ -20,7 +20,7 @@ from vectorize_core.local import checksums, codes, unsynced, workers
 from vectorize_core.local.batch import STORED, Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.schema import key, slot
-from vectorize_core.local.value_store import ValueStores
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.models import Metadata, Values, Vector
 from vectorize_core.sqlite.connecting import Connection
 

@@ -18,9 +18,10 @@ from vectorize_core.local import (
 )
 from vectorize_core.local.code_products import products
 from vectorize_core.local.index_codes import IndexCodes
+from vectorize_core.local.matrix import Matrix, Rows
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.row_types import CODES
-from vectorize_core.local.value_store import Matrix, MemoryValueStore, Rows
+from vectorize_core.local.value_store import MemoryValueStore
 from vectorize_core.models import Metric
 
 

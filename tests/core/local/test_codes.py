@@ -13,8 +13,8 @@ from vectorize_core import scoring
 from vectorize_core.local import candidates, codes, exact_search
 from vectorize_core.local.code_products import products
 from vectorize_core.local.code_ranking import CodeRanking
+from vectorize_core.local.matrix import Rows
 from vectorize_core.local.ranking import GROUP
-from vectorize_core.local.value_store import Rows
 from vectorize_core.models import METRICS, Metric
 
 KINDS = ("random", "clustered", "constant", "sparse", "one large", "near ties", "grid", "mixed")

@@ -12,7 +12,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from vectorize_core.local import schema, storage, value_store
+from vectorize_core.local import schema, storage, value_stores
 from vectorize_core.models import IndexConfig, MetadataIndex, Vector
 
 FORMAT_1 = """
@@ -159,7 +159,7 @@ def test_an_upgrade_that_is_interrupted_is_made_anew(make, tmp_path, monkeypatch
     make_old(tmp_path, old)
     made = []
     stop_at = "store" if old == 1 else "adopt"
-    original = getattr(value_store.ValueStores, stop_at)
+    original = getattr(value_stores.ValueStores, stop_at)
 
     def stop(stores, *arguments):
         if len(made) == renamed:
@@ -168,7 +168,7 @@ def test_an_upgrade_that_is_interrupted_is_made_anew(make, tmp_path, monkeypatch
         return original(stores, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(value_store.ValueStores, stop_at, stop)
+        patch.setattr(value_stores.ValueStores, stop_at, stop)
         with pytest.raises(ZeroDivisionError):
             make(tmp_path).list_indexes()
     service = make(tmp_path)

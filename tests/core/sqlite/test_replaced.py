@@ -18,7 +18,8 @@ from tests.stores import Call, both_ways
 from vectorize_core import SqliteTexts, StorageError, VectorizeClient
 from vectorize_core.local import Service, storage
 from vectorize_core.local.d1.database import D1Database
-from vectorize_core.local.value_store import FileValueStore, ValueStores
+from vectorize_core.local.value_store import FileValueStore
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.models import IndexConfig, Vector
 from vectorize_core.sqlite.connecting import connect
 from vectorize_core.sqlite.file import SqliteFile
