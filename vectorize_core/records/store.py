@@ -76,9 +76,8 @@ from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.pending import warn_of_pending_writes
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts import keeping as texts_kept
-from vectorize_core.texts.indexing import Rows
+from vectorize_core.texts.indexing import Rows, RowWriting
 from vectorize_core.texts.keeping import Keeping, Putting, Removals
-from vectorize_core.texts.puts import new_token
 from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
 from vectorize_core.texts.reindexing import reindex_texts
 from vectorize_core.texts.store import TextStore, text_name
@@ -284,6 +283,12 @@ class RecordStore:
         waiting.check_waits(wait, wait_timeout)
         return WaitOptions(wait=wait, wait_timeout=wait_timeout)
 
+    def _sees(self, waits: WaitOptions) -> bool | None:
+        """Whether reads see a write when it returns; None if to look costs no request."""
+        if waiting.wait_goal(waits["wait"]) == "visible":
+            return True
+        return None if self.connection.address.path is not None else False
+
     # Writing
 
     async def add(
@@ -307,16 +312,16 @@ class RecordStore:
         self._check_adding(namespace=namespace, dry_run=dry_run, **options)
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
-        token = None if self._rows is None else new_token(self._rows.writer)
+        rows = self._row_writing()
         try:
-            return await self._add(io, items, namespace, dry_run, token, options)
+            return await self._add(io, items, namespace, dry_run, rows, options)
         except IndexNotFoundError as error:
             # Another client has deleted the index, and nothing was written: as if the store had
             # known, which it does now.
             again = self.index.may_create and isinstance(items, Sized)
             if not again or not error.operation.startswith(Upsert.__name__):
                 raise
-            return await self._add(io, items, namespace, dry_run, token, options)
+            return await self._add(io, items, namespace, dry_run, rows, options)
 
     async def _add(
         self,
@@ -324,11 +329,10 @@ class RecordStore:
         items: Records[Item],
         namespace: str | None,
         dry_run: bool,
-        token: str | None,
+        rows: RowWriting | None,
         options: WriteOptions,
     ) -> list[str]:
-        putting, rows = self._putting(), self._rows
-        row_writing = None if rows is None or token is None else rows.writing(token)
+        putting = self._putting()
         source = Ingest(
             io,
             self.index,
@@ -338,7 +342,7 @@ class RecordStore:
             namespace=self.in_namespace(namespace),
             tenant=self.bound,
             texts=putting,
-            rows=row_writing,
+            rows=rows,
             cut=self.on_oversize == "cut",
         )
         if dry_run:
@@ -350,8 +354,8 @@ class RecordStore:
         if putting is not None:
             self.removals.note_own(putting.own)
             await self._remove_texts(io, putting, putting.superseded, waits)
-        if row_writing is not None:
-            await row_writing.finish(io, seen=_makes_sure(waits))
+        if rows is not None:
+            await rows.finish(io, seen=self._sees(waits))
         return source.ids
 
     def _check_adding(self, **options: Unpack[AddOptions]) -> None:
@@ -434,13 +438,12 @@ class RecordStore:
             await putting.put_again(io, changed.values())
         source = Vectors(io, self._state, vectors)
         source.ids += [given[vector_id].name for vector_id in changed]
-        rows = self._rows
-        row_writing = None if rows is None else rows.writing(new_token(rows.writer))
-        if row_writing is not None:
-            source.prepare = await row_writing.rewriting(io, self._reading, found, vectors, indexed)
+        rows = self._row_writing()
+        if rows is not None:
+            source.prepare = await rows.rewriting(io, self._reading, found, vectors, indexed)
         await writing.write(io, self._state, source, "upsert", batch_size=self.batch_size, **goal)
-        if row_writing is not None:
-            await row_writing.finish(io, seen=_makes_sure(goal))
+        if rows is not None:
+            await rows.finish(io, seen=self._sees(goal))
         return [name for name in ids if self.stored_id(name) in found]
 
     async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
@@ -460,6 +463,12 @@ class RecordStore:
         if self.long_texts is None:
             return None
         return Putting(self.long_texts, self._state, self.removals.own)
+
+    def _row_writing(self) -> RowWriting | None:
+        """The rows of one write, if there is a text index."""
+        if not isinstance(self.text_index, TextIndex):
+            return None
+        return RowWriting(self.text_index, self._state, self.upkeep)
 
     async def _settled(self, io: Io) -> None:
         """What is read, to be written again, must not be older than what this client wrote."""
@@ -967,7 +976,7 @@ class RecordStore:
         """Remove texts of deleted or replaced records, or leave them until reads see that."""
         if not found:
             return
-        if not _makes_sure(waits):
+        if not self._sees(waits):
             await self.removals.leave(io, keeping, found, self._tenant)
             if len(self.removals) > _MOST_DUE:
                 await self._remove_last(io)
@@ -1087,11 +1096,6 @@ class RecordStore:
             return []
         vectors = await self._vectors(io, ids, namespace)
         return await PostFilter(plan, self._reading.for_filter).select(io, vectors)
-
-
-def _makes_sure(waits: WaitOptions) -> bool:
-    """Whether reads see a write when it returns."""
-    return waiting.wait_goal(waits["wait"]) == "visible"
 
 
 def _changes(changes: Changes, count: int) -> list[Mapping[Any, Any]]:

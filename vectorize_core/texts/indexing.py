@@ -20,7 +20,7 @@ from vectorize_core.models import Vector
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.state.waiting import wait_for_own
 from vectorize_core.texts.fts import TextRow, put_of
-from vectorize_core.texts.puts import Puts, is_old, is_written_by, same_text
+from vectorize_core.texts.puts import Puts, is_old, is_written_by, new_token, same_text
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.texts.upkeep import Upkeep
@@ -59,10 +59,6 @@ class Rows:
         """What the tokens of this client's writes have in common."""
         # A process that was forked is another writer.
         return f"{self.state.writer}{os.getpid():08x}"
-
-    def writing(self, token: str) -> RowWriting:
-        """The rows of one write, put under ``token``."""
-        return RowWriting(self.index, self.state, self.upkeep, token)
 
     async def find(self, io: Io, ids: Collection[str]) -> Puts:
         """The rows of records whose vectors are about to be deleted."""
@@ -122,9 +118,12 @@ class Rows:
 class RowWriting(Rows):
     """The rows of one write of records."""
 
-    token: str
     superseded: Puts = field(default_factory=dict)
-    _begun: bool = False
+    _token: str = field(init=False)
+    _begun: str = ""
+
+    def __post_init__(self) -> None:
+        self._token = new_token(self.writer)
 
     async def put(
         self, io: Io, rows: Mapping[str, TextRow | None], *, new: Collection[str] = ()
@@ -133,15 +132,16 @@ class RowWriting(Rows):
 
         No other record can have had an id that is ``new``.
         """
-        if not self._begun:
-            await self._begin(io)
+        created = await self._created(io)
+        if self._begun != created:
+            await self._begin(io, created)
         old = await self.find(io, [record_id for record_id in rows if record_id not in new])
         present = [row for row in rows.values() if row is not None]
         if present:
-            await self.index.put(io, self.state.name, present, self.token)
+            await self.index.put(io, self.state.name, present, self._token)
         for record_id, puts in old.items():
             row = rows[record_id]
-            put = None if row is None else put_of(row.text, self.token)
+            put = None if row is None else put_of(row.text, self._token)
             over = [p for p in puts if p != put and self._is_over(p, put)]
             if over:
                 self.superseded[record_id] = over
@@ -153,9 +153,9 @@ class RowWriting(Rows):
         """
         return same_text(old, new) or is_written_by(old, self.writer) or is_old(old)
 
-    async def _begin(self, io: Io) -> None:
+    async def _begin(self, io: Io, created: str) -> None:
         """Note that the table is complete if the index is empty: it will be, by this write."""
-        created, name = await self._created(io), self.state.name
+        name = self.state.name
         complete = created in self.upkeep.complete
         if not complete:
             complete = (await self.index.notes(io, name)).complete == created
@@ -164,7 +164,7 @@ class RowWriting(Rows):
             complete = True
         if complete:
             self.upkeep.complete.add(created)
-        self._begun = True
+        self._begun = created
 
     async def rewriting(
         self,
@@ -196,11 +196,14 @@ class RowWriting(Rows):
 
         return put
 
-    async def finish(self, io: Io, *, seen: bool) -> None:
-        """Delete what the write has superseded: now if reads see the write, or later."""
+    async def finish(self, io: Io, *, seen: bool | None) -> None:
+        """Delete what the write has superseded: now if reads see the write, or later.
+
+        Whether they do is looked up if ``seen`` is None.
+        """
         ripe = self.upkeep.take(io.now() - _SEEN_BY_THEN)
         if self.superseded:
-            if seen or await self._are_seen(io):
+            if seen or (seen is None and await self._are_seen(io)):
                 for record_id, puts in self.superseded.items():
                     ripe.setdefault(record_id, []).extend(puts)
             else:
