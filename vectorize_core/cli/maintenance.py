@@ -85,7 +85,7 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read all of an embedded Vectorize, and of its long texts, and compare it with its checksums.
+    """Compare all of an embedded Vectorize, and of the texts beside it, with its checksums.
 
     The exit code is 1 if anything is wrong and not repaired.
     """
@@ -109,13 +109,14 @@ def check(
 
 
 def _text_findings(target: Target, service: Service) -> Iterator[Finding]:
-    """What is wrong with the long texts, which the embedded Vectorize itself does not know."""
+    """What is wrong with the texts beside it, which the embedded Vectorize itself does not know."""
     from vectorize_core.local.integrity import Finding  # noqa: PLC0415 (sqlite3, where used)
-    from vectorize_core.texts import checking  # noqa: PLC0415
+    from vectorize_core.texts import checking, checking_words  # noqa: PLC0415
 
     assert target.path is not None
     directory = existing_directory(target.path)
-    yield from (Finding(None, problem) for problem in checking.check(directory))
+    for check in (checking.check, checking_words.check):
+        yield from (Finding(None, problem) for problem in check(directory))
     # Where the database cannot be read, that was found already.
     with suppress(StorageError):
         for index in service.list_indexes():

@@ -29,8 +29,11 @@ _ALONE: Final = (
     "\uac00-\ud7a3"  # Hangul
 )
 """Characters of scripts that have no spaces, or that put endings to words."""
-_BESIDE_ALONE: Final = re.compile(rf"(?<=[{_ALONE}])(?=\w)|(?<=\w)(?=[{_ALONE}])")
 _IS_ALONE: Final = re.compile(rf"[{_ALONE}]")
+_APART: Final = rf"(?:[{_ALONE}]|[^\w\0-\uffff])"
+"""These, and signs such as emoji: those newer than its tables are letters to SQLite."""
+_IS_APART: Final = re.compile(_APART)
+_BETWEEN: Final = re.compile(rf"(?<=\S)(?={_APART})|(?<={_APART})(?=\S)")
 _TOKEN: Final = re.compile(rf"[{_ALONE}]|(?:(?![{_ALONE}])[^\W_][\u0300-\u0331]*)+")
 """What unicode61 takes for one, once `prepared`."""
 _UNSPEAKABLE: Final = re.compile(r"[\0\ud800-\udfff]")
@@ -55,9 +58,9 @@ def prepared(text: str, tokenizer: Tokenizer = "unicode61") -> str:
     if text.isascii():
         return text.replace("\0", SEPARATOR)
     text = _UNSPEAKABLE.sub(SEPARATOR, text)
-    if tokenizer == "trigram" or _IS_ALONE.search(text) is None:
+    if tokenizer == "trigram" or _IS_APART.search(text) is None:
         return text
-    return _BESIDE_ALONE.sub(SEPARATOR, text)
+    return _BETWEEN.sub(SEPARATOR, text)
 
 
 def plain(text: str) -> str:
@@ -71,7 +74,7 @@ def question(query: str, tokenizer: Tokenizer = "unicode61") -> list[Asked]:
     """The words of a question, each once; none where there are none to ask for."""
     words = _trigrams if tokenizer == "trigram" else _words
     found: dict[str, Asked] = {}
-    for chunk in query[:_MOST_CHARACTERS].split():
+    for chunk in _UNSPEAKABLE.sub(" ", query[:_MOST_CHARACTERS]).split():
         for asked in words(chunk, tokenizer):
             found.setdefault(asked.phrase.lower(), asked)
             if len(found) == MOST_WORDS:
@@ -100,10 +103,10 @@ def _asked(tokens: list[str], tokenizer: Tokenizer) -> Asked:
 
 
 def _spellings(token: str, tokenizer: Tokenizer) -> tuple[str, ...]:
-    """How a token may stand in the index: SQLite takes the marks from some letters only."""
-    folded = "".join(map(_folded, token))
+    """How a token may stand in the index: SQLite knows case and marks of most letters only."""
+    folded = token.lower() if token.isascii() else "".join(map(_folded, token))
     bare = "".join(c for c in unicodedata.normalize("NFD", folded) if not unicodedata.combining(c))
-    spellings = dict.fromkeys((folded, bare))
+    spellings = dict.fromkeys((folded,) if token.isascii() else (folded, bare, token))
     if tokenizer == "porter":
         spellings = dict.fromkeys(map(porter.stem, spellings))
     return tuple(spellings)
@@ -116,7 +119,7 @@ def _folded(character: str) -> str:
 
 def _trigrams(chunk: str, _: Tokenizer) -> Iterator[Asked]:
     """A part of a text, wherever it stands in one; too short to be found below three characters."""
-    word = _AROUND.sub("", _UNSPEAKABLE.sub("", chunk).replace(SEPARATOR, ""))
+    word = _AROUND.sub("", chunk)
     if len(word) < _TRIGRAM:
         return
     quoted = word.replace('"', '""')
