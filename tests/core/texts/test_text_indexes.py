@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.core.helpers import Variant, both_variants
-from vectorize_core import ConfigurationError, InvalidVectorError, VectorizeClient
+from tests.core.helpers import Cloudflare, Variant, both_variants, failed
+from vectorize_core import (
+    ConfigurationError,
+    ConnectionFailedError,
+    InvalidVectorError,
+    RetryPolicy,
+    VectorizeClient,
+)
+from vectorize_core.api.d1 import WriteD1
+from vectorize_core.api.operations import Op
 from vectorize_core.filters.sql import Condition
-from vectorize_core.texts import D1TextIndex, SqliteTextIndex, TextIndex
+from vectorize_core.sqlite import connecting
+from vectorize_core.texts import D1TextIndex, SqliteTextIndex, TextIndex, checking_words, fts
+from vectorize_core.texts.frequent import FrequentWords
 from vectorize_core.texts.fts import TextRow, put_of
 from vectorize_core.texts.tokens import Tokenizer
-from vectorize_core.transport.io import Io, run
+from vectorize_core.transport.io import Io, SyncIo, run
 
 T = TypeVar("T")
 Flow = Callable[[Io], Coroutine[Any, Any, T]]
@@ -140,3 +152,117 @@ def test_a_text_that_is_too_long_for_a_row_names_its_record() -> None:
         long = TextRow("big", None, "word " * 400_000, {})
         with pytest.raises(InvalidVectorError, match="'big'"):
             run(SqliteTextIndex().put(client.connection.io(), "docs", [long], "w"))
+
+
+def test_a_question_is_ranked_by_its_rarest_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fts, "POSTINGS", 12)
+    words = SqliteTextIndex()
+    rows = [TextRow(f"{n}", None, f"common {'half' * (n % 2)} n{n % 10}", {}) for n in range(40)]
+    with VectorizeClient.local() as client:
+        io = client.connection.io()
+        run(words.put(io, "docs", rows, "w"))
+        for _ in range(2):  # what was counted before makes no difference
+            assert len(run(words.find(io, "docs", "common n1 half unknown", limit=40))) == 4
+            assert len(run(words.find(io, "docs", "common unknown", limit=50))) == 40
+            assert len(run(words.find(io, "docs", "half common", limit=50))) == 20
+            assert len(run(words.find(io, "docs", "n1 n2 n3 n4", limit=50))) == 12
+        explained = run(words.explain(io, "docs", "common n1 half unknown"))
+        assert explained.records == {"common": 40, "n1": 4, "half": 20, "unknown": 0}
+        assert explained.dropped == ("common", "half")
+        assert "'common': dropped, for 40 records have it" in str(explained)
+        assert run(words.explain(io, "docs", "?")).text == "It has no word, so nothing is found."
+
+
+@pytest.mark.parametrize("in_namespace", [0, 1_000])
+def test_a_namespace_has_its_own_records_only(
+    monkeypatch: pytest.MonkeyPatch, in_namespace: int
+) -> None:
+    monkeypatch.setattr(fts, "_IN_NAMESPACE", in_namespace)
+    words = SqliteTextIndex()
+    rows = [TextRow(f"{n}", ("a", "b", None)[n % 3], f"word n{n}", {}) for n in range(90)]
+    with VectorizeClient.local() as client:
+        io = client.connection.io()
+        run(words.put(io, "docs", rows, "w"))
+        found = run(words.find(io, "docs", "word n1 n2 n3", namespace="b", limit=90))
+        assert [int(hit.id) % 3 for hit in found] == [1] * 30
+        pages = [
+            run(words.find(io, "docs", "word n1 n2 n3", namespace="b", limit=7, offset=at))
+            for at in range(0, 35, 7)
+        ]
+        assert [hit for page in pages for hit in page] == found
+
+
+def test_what_is_frequent_is_counted_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    words = FrequentWords()
+    words.note("docs", {"the": 5_000, "rare": 3})
+    assert words.of("docs") == {"the": 5_000}
+    now = 500.0
+    words.note("docs", {"the": 5_000})
+    now = 601.0
+    assert words.of("docs") == {}
+    words.note("docs", {"the": 6_000})
+    assert pickle.loads(pickle.dumps(words)).of("docs") == {}
+    words.forget("docs")
+    assert words.of("docs") == {}
+
+
+def test_a_put_whose_answer_is_lost_leaves_each_row_once(client: VectorizeClient) -> None:
+    executor = client.connection.io()._executor  # type: ignore[attr-defined]
+    sent = type(executor).send
+    lost: list[Op[Any]] = []
+
+    def losing(self: Any, op: Op[Any]) -> Any:
+        answer = sent(self, op)
+        if isinstance(op, WriteD1) and "INSERT INTO" in op.statements[0][0] and not lost:
+            lost.append(op)
+            raise ConnectionFailedError("the answer was lost")
+        return answer
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(executor), "send", losing)
+        run(D1TextIndex("words").put(client.connection.io(), "docs", ROWS, "w"))
+    assert lost
+    found = run(D1TextIndex("words").versions(client.connection.io(), "docs", list("abc")))
+    assert {record_id: len(puts) for record_id, puts in found.items()} == {"a": 1, "b": 1, "c": 1}
+
+
+def test_an_sqlite_without_fts5_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [
+        failed(400, {"code": 7500, "message": f"no such {what}: SQLITE_ERROR"})
+        for what in ("table: docs_words_notes", "module: fts5")
+    ]
+    io = SyncIo(Cloudflare(*answers).executor(), RetryPolicy())
+    with pytest.raises(ConfigurationError, match="D1 database 'words' has no FTS5"):
+        run(D1TextIndex("words").put(io, "docs", ROWS, "w"))
+
+    execute = connecting.Connection.execute
+
+    def without(self: connecting.Connection, sql: str, *params: Any) -> sqlite3.Cursor:
+        if "USING fts5" in sql:
+            raise sqlite3.OperationalError("no such module: fts5")
+        return execute(self, sql, *params)
+
+    monkeypatch.setattr(connecting.Connection, "execute", without, raising=False)
+    with pytest.raises(ConfigurationError, match="SQLITE_ENABLE_FTS5"):
+        run(SqliteTextIndex().put(io, "docs", ROWS, "w"))
+
+
+def test_the_command_check_compares_texts_with_their_digests(
+    client: VectorizeClient, tmp_path: Path
+) -> None:
+    io = client.connection.io()
+    for words in (SqliteTextIndex(tmp_path), D1TextIndex("words")):
+        run(words.put(io, "docs", ROWS, "w"))
+        words.close()
+    client.close()
+    assert checking_words.check(tmp_path) == []
+    for path in (tmp_path / "words.sqlite3", tmp_path / "d1/words.sqlite3"):
+        with closing(sqlite3.connect(path)) as file, file:
+            file.execute("UPDATE docs_words_content SET c0 = 'other' WHERE c0 LIKE '%fox%'")
+    here, unfound, there, _ = checking_words.check(tmp_path)
+    assert 'the text of "a" in "docs_words" is damaged; write its record again' in here
+    assert "does not find the texts that it has" in unfound
+    assert here.startswith("words.sqlite3")
+    assert there.startswith(str(Path("d1/words.sqlite3")))
