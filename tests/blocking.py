@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 # Of the modules that do I/O, what waits for nothing outside the process. Python counts the
@@ -54,8 +54,13 @@ def may_block(called: Any) -> bool:
         return False
     module = called.__module__
     if module is None:
-        # Of a method it is where the class that has it is from, not one derived from that.
-        classes = [each for each in type(of).__mro__ if name in vars(each)]
+        # Of a method it is where the class that has it is from, not one derived from that, which
+        # may override it in Python.
+        classes = [
+            each
+            for each in type(of).__mro__
+            if name in vars(each) and not isinstance(vars(each)[name], FunctionType)
+        ]
         module = (*classes, type(of))[0].__module__
     if module in SOME:
         return name in SOME[module]
