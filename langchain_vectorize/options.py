@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, cast, get_args
 from langchain_core.documents import Document
 from langchain_core.stores import BaseStore
 
+from langchain_vectorize.documents import document_filter
 from vectorize_core.api.validation import number, one_of, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
@@ -16,11 +17,13 @@ from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import check_names
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.reads.selection import AnyFilter, FindOptions
+from vectorize_core.reads.selection import AnyFilter, FindOptions, SelectOptions
+from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.store import AddOptions, OnOversize
 from vectorize_core.state.waiting import Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
+from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.words import Words
 
 DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
@@ -28,6 +31,8 @@ DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
 LongTexts: TypeAlias = TextStore | BaseStore[str, Any]
 """Where texts are kept that are too long for a vector."""
 SearchType: TypeAlias = Literal["similarity", "similarity_score_threshold", "mmr"]
+RetrievalMode: TypeAlias = Literal["dense", "text", "hybrid"]
+"""By nearness of embeddings, by the words of texts, or by both."""
 
 
 class _Settings(HttpOptions, total=False):
@@ -35,6 +40,10 @@ class _Settings(HttpOptions, total=False):
     index: Index | AsyncIndex | None
     namespace: str | None
     text_key: str
+    text_index: TextIndex | bool | None
+    retrieval_mode: RetrievalMode
+    alpha: float
+    fusion: Fusion
     on_oversize: OnOversize
     on_missing_text: OnMissingText
     metric: Metric | None
@@ -74,7 +83,15 @@ class ExistingIndexOptions(_Settings, total=False):
     texts: LongTexts | None
 
 
-class SearchOptions(FindOptions, total=False):
+class RetrievalOptions(TypedDict, total=False):
+    """How a search finds documents; None is what the store was given."""
+
+    retrieval_mode: RetrievalMode | None
+    alpha: float | None
+    fusion: Fusion | None
+
+
+class SearchOptions(FindOptions, RetrievalOptions, total=False):
     """What every search takes besides ``k``. See `VectorizeVectorStore.similarity_search`."""
 
     filter: DocumentFilter | None
@@ -103,9 +120,10 @@ class DocumentOptions(AddOptions, total=False):
     current_time: datetime | None
 
 
-class DeleteOptions(WaitOptions, SearchOptions, total=False):
+class DeleteOptions(WaitOptions, FindOptions, total=False):
     """What a deletion takes besides ids. See `VectorizeVectorStore.delete`."""
 
+    filter: DocumentFilter | None
     delete_all: bool
     verify: bool
 
@@ -123,6 +141,17 @@ class RetrieverOptions(TypedDict, total=False):
 def of_writing(options: DocumentOptions) -> AddOptions:
     """The options without those that LangChain's own classes pass on, which mean nothing here."""
     return cast("AddOptions", {n: given for n, given in options.items() if n != "current_time"})
+
+
+def as_filter(given: DocumentFilter | None) -> AnyFilter | None:
+    """A filter as the core takes it; a function of a document becomes an expression."""
+    return document_filter(given) if callable(given) else given
+
+
+def selecting(options: SearchOptions) -> SelectOptions:
+    """Which documents a search is for, as the core takes it."""
+    given = {n: value for n, value in options.items() if n not in _HOW}
+    return cast("SelectOptions", {**given, "filter": as_filter(options.get("filter"))})
 
 
 def check_search_type(given: SearchType) -> SearchType:
@@ -163,6 +192,7 @@ def checked_search_kwargs(
     return checked
 
 
+_HOW: Final = inspect.get_annotations(RetrievalOptions)
 _NOT_METADATA: Final = (
     "{name!r} is in no metadata index, and {what} is not in its metadata: {instead}. To filter by "
     "a property of that name, give it a metadata index (docs/filters.md)"
@@ -178,10 +208,13 @@ WORDS: Final = Words(
         )
     },
 )
+_SEARCHES: Final = "similarity_search()"
 _MMR: Final = "search_type='mmr', or max_marginal_relevance_search(),"
 ELSEWHERE: Final = {
     "dimensions": "VectorizeClient.create_index()",
-    "k": "similarity_search()",
+    "k": _SEARCHES,
+    **dict.fromkeys(_HOW, _SEARCHES),
+    "text_index": "VectorizeVectorStore()",
     "search_type": "as_retriever()",
     "search_kwargs": "as_retriever()",
     "score_threshold": "search_type='similarity_score_threshold', or "

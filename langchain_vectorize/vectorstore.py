@@ -26,7 +26,6 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from langchain_vectorize.documents import (
-    document_filter,
     from_documents,
     from_embeddings,
     from_texts,
@@ -45,16 +44,20 @@ from langchain_vectorize.options import (
     FromTextsOptions,
     LocalOptions,
     LongTexts,
+    RetrievalMode,
     RetrieverOptions,
     SearchKwargs,
     SearchOptions,
     SearchType,
+    as_filter,
     check_lambda_mult,
     check_search_type,
     checked_search_kwargs,
     of_writing,
+    selecting,
 )
 from langchain_vectorize.relevance import relevance_by
+from langchain_vectorize.retrieval import BY_EMBEDDING, BY_ID, MMR, RELEVANCE, Retrieval
 from langchain_vectorize.texts import as_texts
 from vectorize_core import layout
 from vectorize_core.api.validation import flag, number, query_vector, text, whole_number
@@ -66,7 +69,9 @@ from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric, Values
-from vectorize_core.reads.selection import AnyFilter, FindOptions
+from vectorize_core.reads.selection import FindOptions, SelectOptions
+from vectorize_core.records.fusion import DEFAULT_ALPHA, Fusion
+from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -74,6 +79,8 @@ from vectorize_core.scoring import choose_diverse
 from vectorize_core.secret import revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.texts.text_explanation import TextExplanation
+from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.io import Io, iterate, run
 from vectorize_core.writes.sources import Records
@@ -109,6 +116,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
                 index_name="docs",
                 path="./vectors",
                 metadata_indexes={"year": "number"},
+                text_index=True,  # so that words are found, too
             )
 
     Add documents, texts, or precomputed embeddings:
@@ -143,6 +151,11 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
 
             for document, score in store.similarity_search_with_score("What is money for?"):
                 print(score, document.page_content)
+
+    Find words too, such as names and error codes (docs/hybrid.md):
+        .. code-block:: python
+
+            store.similarity_search("ERR_STREAM_DESTROYED", retrieval_mode="hybrid")
 
     Read without a query:
         .. code-block:: python
@@ -179,6 +192,10 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
         texts: LongTexts | None = None,
+        text_index: TextIndex | bool | None = None,
+        retrieval_mode: RetrievalMode = "dense",
+        alpha: float = DEFAULT_ALPHA,
+        fusion: Fusion = "relative",
         on_oversize: OnOversize = "error",
         on_missing_text: OnMissingText = "error",
         create_index: bool | None = None,
@@ -204,6 +221,15 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             texts: where to keep texts that are too long for a vector: a `D1Texts`, a
                 `SqliteTexts`, or any `BaseStore`. With ``path`` it defaults to a file beside the
                 vectors; without, such a text is an error (docs/long-texts.md).
+            text_index: where to keep the words of texts, so that searches find them: True for
+                beside the vectors with ``path``, a `D1TextIndex`, or a `SqliteTextIndex`. It
+                belongs to the index: every store that writes to it is given the same
+                (docs/hybrid.md).
+            retrieval_mode: how searches find documents: "dense" by nearness, "text" by words, or
+                "hybrid" by both.
+            alpha: the weight of nearness in a hybrid search, from 0 to 1.
+            fusion: how a hybrid search makes one ranking of two: by "relative" scores, or "rrf"
+                by reciprocal ranks, without a weight.
             on_oversize: what to do with a text that is too long and cannot be kept elsewhere:
                 raise an "error", or store it "cut". Its embedding is of the whole text.
             on_missing_text: how to read a document whose text is missing: raise
@@ -249,12 +275,15 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             namespace=namespace,
             text_key=text_key,
             texts=as_texts(texts),
+            text_index=text_index,
             on_oversize=on_oversize,
             on_missing_text=on_missing_text,
             batch_size=batch_size,
             wait=wait,
             wait_timeout=wait_timeout,
         )
+        by_words = self._records.text_index is not None
+        self._retrieval = Retrieval(retrieval_mode, alpha, fusion, by_words)
         self._connect()
 
     def _connect(self) -> None:
@@ -546,6 +575,19 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         """`reindex_metadata`, awaited."""
         return await self._records.reindex_metadata(self._async_io, **options)
 
+    def reindex_texts(self, *, show_progress: bool = False) -> int:
+        """Put the texts of all documents into the text index; returns how many were missing.
+
+        For an index that held documents before it had a text index, or that was written to
+        without. It reads all vectors, of all namespaces, and writes none. Call it again if it is
+        interrupted: it continues. ``show_progress`` draws a bar (with tqdm).
+        """
+        return run(self._records.reindex_texts(self._io, show_progress=show_progress))
+
+    async def areindex_texts(self, *, show_progress: bool = False) -> int:
+        """`reindex_texts`, awaited."""
+        return await self._records.reindex_texts(self._async_io, show_progress=show_progress)
+
     # Deleting
 
     def delete(self, ids: list[str] | None = None, **options: Unpack[DeleteOptions]) -> bool:  # type: ignore[override]
@@ -615,6 +657,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             vectorize_filter: a filter that is sent to the service as it is.
             max_requests: how many requests the search may take (100). If it needs more, it raises
                 `TooManyRequestsNeededError`.
+            retrieval_mode, alpha, fusion: as in the constructor, for this search. By words
+                ("text", "hybrid"), ``k`` are found if so many match; "text" embeds nothing.
         """
         return _bare(run(self._search(self._io, _asked(query), k, **options)))
 
@@ -630,7 +674,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         """`similarity_search` with Vectorize's own scores; best first for every metric.
 
         By the metric of the index, a score is the cosine similarity (larger is nearer), or the
-        Euclidean distance or negative dot product (smaller is nearer).
+        Euclidean distance or negative dot product (smaller is nearer). With the
+        ``retrieval_mode`` "text" it is that of BM25, and with "hybrid" the fused one, from 0 to 1
+        (relative) or a sum of reciprocal ranks: larger is better, for one query.
         """
         return run(self._search(self._io, _asked(query), k, **options))
 
@@ -644,25 +690,25 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
-        return _bare(run(self._search(self._io, _vector(embedding), k, **options)))
+        return _bare(run(self._search_near(self._io, _vector(embedding), k, **options)))
 
     async def asimilarity_search_by_vector(  # type: ignore[override]
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search_by_vector`, awaited."""
-        return _bare(await self._search(self._async_io, _vector(embedding), k, **options))
+        return _bare(await self._search_near(self._async_io, _vector(embedding), k, **options))
 
     def similarity_search_with_score_by_vector(
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score` for an embedding."""
-        return run(self._search(self._io, _vector(embedding), k, **options))
+        return run(self._search_near(self._io, _vector(embedding), k, **options))
 
     async def asimilarity_search_with_score_by_vector(
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score_by_vector`, awaited."""
-        return await self._search(self._async_io, _vector(embedding), k, **options)
+        return await self._search_near(self._async_io, _vector(embedding), k, **options)
 
     def similarity_search_by_id(
         self, id: str, k: int = 4, **options: Unpack[SearchOptions]
@@ -680,39 +726,26 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         return await self._search_like(self._async_io, id, k, **options)
 
     async def _search_like(
-        self,
-        io: Io,
-        id: str,
-        k: int,
-        *,
-        filter: DocumentFilter | None = None,
-        **options: Unpack[FindOptions],
+        self, io: Io, id: str, k: int, **options: Unpack[SearchOptions]
     ) -> list[Document]:
-        hits = await self._records.search_like(io, id, k, filter=as_filter(filter), **options)
+        near = self._near(options, BY_ID)
+        hits = await self._records.search_like(io, id, k, **near)
         return [to_document(hit.record) for hit in hits]
 
-    async def _search(
-        self,
-        io: Io,
-        query: str | Values,
-        k: int,
-        *,
-        filter: DocumentFilter | None = None,
-        **options: Unpack[FindOptions],
+    async def _search_near(
+        self, io: Io, embedding: Values, k: int, **options: Unpack[SearchOptions]
     ) -> Scored:
-        hits = await self._records.search(io, query, k, filter=as_filter(filter), **options)
-        return [(to_document(hit.record), hit.match.score) for hit in hits]
+        near = self._near(options, BY_EMBEDDING)
+        return _scored(await self._records.search(io, embedding, k, **near))
 
-    async def _embed(
-        self,
-        io: Io,
-        query: str,
-        *,
-        filter: DocumentFilter | None = None,
-        **options: Unpack[FindOptions],
-    ) -> Values | None:
-        """The embedding of a query; None if the search will find nothing."""
-        return await self._records.embed_query(io, query, filter=as_filter(filter), **options)
+    async def _search(self, io: Io, query: str, k: int, **options: Unpack[SearchOptions]) -> Scored:
+        retrieval = self._retrieval.of_call(options)
+        return _scored(await retrieval.search(self._records, io, query, k, **selecting(options)))
+
+    def _near(self, options: SearchOptions, why: str) -> SelectOptions:
+        """Which documents a search is for that can only be by nearness; ``why`` says so."""
+        self._retrieval.of_call(options).check_near(why)
+        return selecting(options)
 
     def as_retriever(self, **options: Unpack[RetrieverOptions]) -> VectorStoreRetriever:  # type: ignore[override]
         """A retriever over this store. Its options are those of `RetrieverOptions`.
@@ -722,6 +755,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         """
         kind = check_search_type(options.get("search_type", "similarity"))
         kwargs = checked_search_kwargs(options.get("search_kwargs"), kind, self._threshold)
+        self._retrieval.of_call(kwargs).check_search_type(kind)
         try:
             return super().as_retriever(**{**options, "search_kwargs": kwargs})
         except ValidationError as error:
@@ -809,10 +843,11 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[SearchOptions],
     ) -> Scored:
         k = whole_number("k", k)
-        embedded = await self._embed(io, query, **options)
+        near = self._near(options, RELEVANCE)
+        embedded = await self._records.embed_query(io, query, **near)
         if embedded is None:
             return []
-        scored = await self._search(io, embedded, k, **options)
+        scored = _scored(await self._records.search(io, embedded, k, **near))
         relevance = await self._relevance(io, embedded)
         checked = partial(number, "what relevance_score_fn returns", least=-math.inf, most=math.inf)
         return [(document, checked(relevance(score))) for document, score in scored]
@@ -882,21 +917,18 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         k: int,
         fetch_k: int,
         lambda_mult: float,
-        *,
-        filter: DocumentFilter | None = None,
-        **options: Unpack[FindOptions],
+        **options: Unpack[SearchOptions],
     ) -> list[Document]:
         k = whole_number("k", k)
         fetch_k = whole_number("fetch_k", fetch_k)
         lambda_mult = check_lambda_mult(lambda_mult)
+        near = self._near(options, MMR)
         if isinstance(query, str):
-            embedded = await self._embed(io, query, filter=filter, **options)
+            embedded = await self._records.embed_query(io, query, **near)
             if embedded is None:
                 return []
             query = embedded
-        hits = await self._records.search(
-            io, query, max(k, fetch_k), filter=as_filter(filter), return_values=True, **options
-        )
+        hits = await self._records.search(io, query, max(k, fetch_k), return_values=True, **near)
         if not hits:
             return []
         matrix = np.stack([values for hit in hits if (values := hit.match.values) is not None])
@@ -993,6 +1025,17 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         given = as_filter(filter)
         return await self._records.explain_filter(self._async_io, given, k, unindexed=unindexed)
 
+    def explain_text(self, query: str) -> TextExplanation:
+        """Which words of ``query`` a search by words looks for, and how many documents have each.
+
+        Words that very many documents have are dropped, unless there is no other.
+        """
+        return run(self._records.explain_text(self._io, _asked(query)))
+
+    async def aexplain_text(self, query: str) -> TextExplanation:
+        """`explain_text`, awaited."""
+        return await self._records.explain_text(self._async_io, _asked(query))
+
     # Waiting and closing
 
     def wait(self, *, wait_timeout: float | None = None) -> None:
@@ -1015,17 +1058,16 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         await self._records.aclose()
 
 
-def as_filter(given: DocumentFilter | None) -> AnyFilter | None:
-    """A filter as the core takes it; a function of a document becomes an expression."""
-    return document_filter(given) if callable(given) else given
-
-
 def _asked(query: str) -> str:
     return text("query", query, ". The methods named by_vector take an embedding")
 
 
 def _vector(embedding: ArrayLike) -> Values:
     return query_vector(embedding, "embedding")
+
+
+def _scored(hits: Sequence[Hit]) -> Scored:
+    return [(to_document(hit.record), hit.match.score) for hit in hits]
 
 
 def _bare(scored: Scored) -> list[Document]:

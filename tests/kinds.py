@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
-from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters, VectorStoreQuery
+from llama_index.core.vector_stores.types import (
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+)
 
 import langchain_vectorize
 import llama_index_vectorize
@@ -87,6 +92,26 @@ class Kind:
         ids: list[str] = (await call(store, "query", query, **options)).ids
         return ids
 
+    async def search_by(
+        self, call: Call, store: Any, mode: str, text: str, k: int = 4, **options: Any
+    ) -> list[tuple[str, float]]:
+        """Ids and scores, by "dense", "text" or "hybrid"; ``alpha`` may be among the options."""
+        if self is LANGCHAIN:
+            options["retrieval_mode"] = mode
+            found = await call(store, "similarity_search_with_score", text, k, **options)
+            return [(document.id, score) for document, score in found]
+        query = VectorStoreQuery(
+            query_str=text,
+            query_embedding=vector(text),
+            similarity_top_k=k,
+            sparse_top_k=k,
+            hybrid_top_k=k,
+            mode=_LLAMA_INDEX_MODES[mode],
+            alpha=options.pop("alpha", None),
+        )
+        result = await call(store, "query", query, **options)
+        return [*zip(result.ids, result.similarities, strict=True)]
+
     async def get(self, call: Call, store: Any, ids: Iterable[str], **options: Any) -> list[Row]:
         if self is LANGCHAIN:
             found = await call(store, "get_by_ids", [*ids], **options)
@@ -111,6 +136,11 @@ class Kind:
             await call(store, "clear")
 
 
+_LLAMA_INDEX_MODES = {
+    "dense": VectorStoreQueryMode.DEFAULT,
+    "text": VectorStoreQueryMode.TEXT_SEARCH,
+    "hybrid": VectorStoreQueryMode.HYBRID,
+}
 LANGCHAIN = Kind(
     "langchain",
     langchain_vectorize.VectorizeVectorStore,
@@ -122,3 +152,6 @@ LLAMA_INDEX = Kind(
     llama_index_vectorize.VectorizeVectorStore,
 )
 both_stores = pytest.mark.parametrize("kind", [LANGCHAIN, LLAMA_INDEX], ids=lambda kind: kind.name)
+WITH_WORDS = [LANGCHAIN]
+"""The stores that take ``text_index=``."""
+with_words = pytest.mark.parametrize("kind", WITH_WORDS, ids=lambda kind: kind.name)

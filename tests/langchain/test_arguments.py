@@ -41,7 +41,19 @@ BARE: Any = Document.model_construct
 
 
 ADD = {**WRITE, "namespace": NAMESPACE}
-SEARCH = {"k": count("k"), "filter": FILTER, **FIND}
+FUSION: Wrong = {
+    "a text": ("best", "fusion is 'relative' or 'rrf'; got 'best'"),
+    "a list": (["rrf"], "fusion is 'relative' or 'rrf'; got .*list"),
+}
+HOW = {
+    "retrieval_mode": {
+        "a text": ("sparse", "retrieval_mode is 'dense', 'text' or 'hybrid'; got 'sparse'"),
+        "a number": (1, "retrieval_mode is 'dense', 'text' or 'hybrid'; got 1"),
+    },
+    "alpha": {**number("alpha"), "of no hybrid": (0.5, "alpha= is of a hybrid search, .*'dense'")},
+    "fusion": {**FUSION, "of no hybrid": ("rrf", "fusion= is of a hybrid search, .*'dense'")},
+}
+SEARCH = {"k": count("k"), "filter": FILTER, **FIND, **HOW}
 DIVERSE = {"fetch_k": count("fetch_k"), "lambda_mult": number("lambda_mult")}
 METADATAS = {
     **several("metadatas", "dicts"),
@@ -105,6 +117,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "add_embeddings": {"texts": ["a"], "embeddings": [VECTOR], "ids": ["1"]},
     "update_metadata": {"ids": ["1"], "metadata": {}},
     "reindex_metadata": {},
+    "reindex_texts": {},
     "delete": {"ids": ["1"]},
     "get_by_ids": {"ids": ["1"]},
     "similarity_search": {"query": "a"},
@@ -120,6 +133,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "iter_ids": {},
     "count": {},
     "explain_filter": {"filter": None},
+    "explain_text": {"query": "a"},
     "wait": {},
     "await_writes": {},
     "with_namespace": {},
@@ -149,6 +163,7 @@ WRONG: dict[str, dict[str, Wrong]] = {
         **WAITS,
     },
     "reindex_metadata": WAITS,
+    "reindex_texts": {"show_progress": flag("show_progress")},
     "delete": {
         "ids": {name: case for name, case in SOME_IDS.items() if name != "None"}
         | {"None": (None, "delete takes ids, or filter=, or delete_all=True")},
@@ -184,6 +199,7 @@ WRONG: dict[str, dict[str, Wrong]] = {
         "k": {name: case for name, case in count("k").items() if name != "None"},
         "unindexed": UNINDEXED,
     },
+    "explain_text": {"query": NO_QUERY_TEXT},
     "wait": {"wait_timeout": TIMEOUT},
     "await_writes": {"wait_timeout": TIMEOUT},
     "with_namespace": {
@@ -430,6 +446,12 @@ RETRIEVERS: dict[str, tuple[dict[str, Any], str]] = {
     "k": ({"search_kwargs": {"k": "4"}}, "k is a whole number; got '4'"),
     "fetch_k": ({"search_kwargs": {"fetch_k": -1}}, "fetch_k is not negative; got -1"),
     "lambda_mult": ({"search_kwargs": {"lambda_mult": "0.5"}}, "lambda_mult is a number from 0 to"),
+    "retrieval_mode": (
+        {"search_kwargs": {"retrieval_mode": "bm25"}},
+        "retrieval_mode is 'dense', 'text' or 'hybrid'; got 'bm25'",
+    ),
+    "alpha": ({"search_kwargs": {"alpha": 2}}, "alpha is a number from 0 to 1; got 2"),
+    "fusion": ({"search_kwargs": {"fusion": "best"}}, "fusion is 'relative' or 'rrf'; got 'best'"),
     "threshold": ({"search_kwargs": {"score_threshold": "1"}}, "score_threshold is a number from"),
     "tags": ({"tags": 5}, "as_retriever: tags: .* a valid list; got 5"),
     "metadata": ({"metadata": ["a"]}, "as_retriever: metadata: .* a valid dict.*; got"),
@@ -496,6 +518,12 @@ OF_STORES: dict[str, tuple[dict[str, Any], str]] = {
         {"metadata_indexes": ["year"]},
         r"metadata_indexes is a dict .*; got \['year'\] \(list\)",
     ),
+    "retrieval_mode": (
+        {"retrieval_mode": None},
+        "retrieval_mode is 'dense', 'text' or 'hybrid'; got None",
+    ),
+    "alpha": ({"alpha": "0.5"}, "alpha is a number from 0 to 1; got '0.5'"),
+    "fusion": ({"fusion": "best"}, "fusion is 'relative' or 'rrf'; got 'best'"),
     "relevance_score_fn": (
         {"relevance_score_fn": 0.5},
         "relevance_score_fn is a function of a score; got 0.5",

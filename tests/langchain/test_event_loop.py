@@ -19,7 +19,7 @@ from langchain_core.documents import Document
 from langchain_vectorize import VectorizeVectorStore
 from tests.blocking import watched
 from tests.stores import Embedder, vector
-from vectorize_core import VectorizeClient
+from vectorize_core import D1TextIndex, VectorizeClient
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.sqlite.connecting import connect
@@ -56,6 +56,12 @@ def calls(store: VectorizeVectorStore, folder: Path) -> dict[str, Any]:
         "await_writes": store.await_writes,
         "asearch": lambda: store.asearch("q", "similarity", k=60),
         "asimilarity_search": lambda: store.asimilarity_search("q", filter={"kind": "x"}),
+        "asimilarity_search by words": (
+            lambda: store.asimilarity_search("long", 60, retrieval_mode="text")
+        ),
+        "asimilarity_search by both": (
+            lambda: store.asimilarity_search("long", 60, retrieval_mode="hybrid")
+        ),
         "asimilarity_search_by_id": lambda: store.asimilarity_search_by_id("1", 60),
         "asimilarity_search_by_vector": lambda: store.asimilarity_search_by_vector(vectors[0]),
         "asimilarity_search_with_score": lambda: store.asimilarity_search_with_score("q", 110),
@@ -72,6 +78,8 @@ def calls(store: VectorizeVectorStore, folder: Path) -> dict[str, Any]:
             lambda: store.amax_marginal_relevance_search_by_vector(vectors[0])
         ),
         "areindex_metadata": store.areindex_metadata,
+        "areindex_texts": store.areindex_texts,
+        "aexplain_text": lambda: store.aexplain_text("which words"),
         "adelete": lambda: store.adelete(["1"], wait=True),
         "afrom_texts": lambda: made(VectorizeVectorStore.afrom_texts(texts, embedder, **place)),
         "afrom_documents": lambda: made(
@@ -96,11 +104,14 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     vector("")
     place = request.param
     options: dict[str, Any] = {"index_name": "docs", "metadata_indexes": {"kind": "string"}}
-    async with VectorizeVectorStore(Embedder(), path=tmp_path / "data", **options) as one:
+    async with VectorizeVectorStore(
+        Embedder(), path=tmp_path / "data", text_index=True, **options
+    ) as one:
         if place in ("directory", "tenant"):
             yield one.with_namespace("tenant") if place == "tenant" else one
             return
     options["texts"] = beside = SqliteTexts(tmp_path / "texts")
+    options["text_index"] = D1TextIndex("words")
     if place == "http":
         with BackgroundServer() as server:
             client = VectorizeClient("account", base_url=server.base_url)
@@ -123,7 +134,7 @@ async def test_no_async_method_does_what_may_block_on_the_loops_thread(
     assert variants <= named.keys()
     assert threading.current_thread() is threading.main_thread()
     for name, make in named.items():
-        if name == "areindex_metadata" and "namespace" in repr(store):
+        if name.startswith("areindex_") and "namespace" in repr(store):
             continue
         with watched() as seen:
             await make()

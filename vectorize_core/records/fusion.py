@@ -24,10 +24,10 @@ COMPARED: Final = 20
 _RRF_K: Final = 60
 
 
-def check(alpha: float, fusion: Fusion) -> None:
-    """A weight from 0 to 1, and one of the two ways."""
-    validation.number("alpha", alpha, least=0.0, most=1.0)
+def check(alpha: float, fusion: Fusion) -> float:
+    """``alpha`` as a float: a weight from 0 to 1. ``fusion`` is one of the two ways."""
     validation.one_of("fusion", fusion, tuple(_WAYS))
+    return validation.number("alpha", alpha, least=0.0, most=1.0)
 
 
 def fused(near: Leg, by_words: Leg, *, alpha: float, fusion: Fusion) -> list[tuple[str, float]]:

@@ -579,7 +579,7 @@ class RecordStore:
         ``ids`` and ``refs`` as of `search_text`.
         """
         query, k = validation.text("query", query), validation.whole_number("k", k)
-        check_fusion(alpha, fusion)
+        alpha = check_fusion(alpha, fusion)
         counts = [
             max(k, COMPARED) if given is None else validation.whole_number(name, given)
             for name, given in (("near", near), ("by_words", by_words))
@@ -629,6 +629,7 @@ class RecordStore:
                 "reindex_texts() reads every vector of the index, of other namespaces too: call "
                 "it on the store that this view is of"
             )
+        validation.flag("show_progress", show_progress)
         text_search = self._text_search({})
         if not await self.index.exists(io):
             return 0

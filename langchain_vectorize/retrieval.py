@@ -1,0 +1,96 @@
+"""How a search finds documents: near in meaning, by their words, or by both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Self, Unpack, get_args
+
+from langchain_vectorize.options import RetrievalMode, RetrievalOptions, SearchType
+from vectorize_core.api.validation import one_of
+from vectorize_core.errors import ConfigurationError, InvalidInputError
+from vectorize_core.reads.selection import SelectOptions
+from vectorize_core.records import fusion as ways
+from vectorize_core.records.fusion import Fusion
+from vectorize_core.records.hit import Hit
+from vectorize_core.records.store import RecordStore
+from vectorize_core.transport.io import Io
+
+BY_EMBEDDING: Final = "an embedding has no words to look for"
+BY_ID: Final = "a search by id is for what is near to a document"
+MMR: Final = "marginal relevance (mmr) compares embeddings, not words"
+RELEVANCE: Final = (
+    "relevance, which score_threshold= is of, is that of nearness; scores of words, and fused "
+    "ones, only order the documents of one answer"
+)
+_WHY_NEAR: Final[dict[SearchType, str]] = {"similarity_score_threshold": RELEVANCE, "mmr": MMR}
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """How a store's searches find documents, or one of them does.
+
+    ``alpha`` and ``fusion`` are of the mode "hybrid". ``by_words``: the store has a text index.
+    """
+
+    mode: RetrievalMode
+    alpha: float
+    fusion: Fusion
+    by_words: bool
+
+    def __post_init__(self) -> None:
+        one_of("retrieval_mode", self.mode, get_args(RetrievalMode))
+        object.__setattr__(self, "alpha", ways.check(self.alpha, self.fusion))
+        if self.mode != "dense" and not self.by_words:
+            raise ConfigurationError(
+                f"retrieval_mode={self.mode!r} needs a text index: give the store text_index=True "
+                "with path=, else text_index=D1TextIndex(database_id) or "
+                "SqliteTextIndex(directory) (docs/hybrid.md)"
+            )
+
+    def of_call(self, options: RetrievalOptions) -> Self:
+        """How one search finds documents; what it is not told is as in the store."""
+        mode, alpha = options.get("retrieval_mode"), options.get("alpha")
+        fusion = options.get("fusion")
+        if mode is None and alpha is None and fusion is None:
+            return self
+        chosen = replace(
+            self,
+            mode=self.mode if mode is None else mode,
+            alpha=self.alpha if alpha is None else alpha,
+            fusion=self.fusion if fusion is None else fusion,
+        )
+        if chosen.mode != "hybrid" and (alpha is not None or fusion is not None):
+            raise InvalidInputError(
+                f"{'fusion' if alpha is None else 'alpha'}= is of a hybrid search, and this one's "
+                f"retrieval_mode is {chosen.mode!r}: pass retrieval_mode='hybrid' too"
+            )
+        if alpha is not None and chosen.fusion == "rrf":
+            raise InvalidInputError(
+                "alpha= is a weight, and fusion='rrf' has none: pass fusion='relative' too"
+            )
+        return chosen
+
+    def check_near(self, why: str) -> None:
+        """An error that says ``why``, unless the search is by nearness alone."""
+        if self.mode != "dense":
+            raise InvalidInputError(
+                f"{why}; and the retrieval_mode is {self.mode!r}. Pass retrieval_mode='dense' to "
+                "this search, or call similarity_search() or similarity_search_with_score()"
+            )
+
+    def check_search_type(self, search_type: SearchType) -> None:
+        """Whether a retriever of this type can search so."""
+        if search_type in _WHY_NEAR:
+            self.check_near(_WHY_NEAR[search_type])
+
+    async def search(
+        self, records: RecordStore, io: Io, query: str, k: int, **options: Unpack[SelectOptions]
+    ) -> list[Hit]:
+        """The ``k`` best records, with the scores of their mode."""
+        if self.mode == "dense":
+            return await records.search(io, query, k, **options)
+        if self.mode == "text":
+            return await records.search_text(io, query, k, **options)
+        return await records.search_hybrid(
+            io, query, k, alpha=self.alpha, fusion=self.fusion, **options
+        )
