@@ -9,8 +9,9 @@ import pytest
 from benchmarks.retrieval import publishing
 from benchmarks.retrieval.figures import Figures, Gain, Place
 from benchmarks.retrieval.html_pages import parsed, without_tags
-from benchmarks.retrieval.labelled import DATA, SETS, LabelledSet
-from benchmarks.retrieval.measuring import MODES
+from benchmarks.retrieval.labelled import DATA, SETS, LabelledSet, Query
+from benchmarks.retrieval.measuring import MODES, measure
+from tests.stores import Embedder, vector
 
 PLACES: list[Place] = [0, 0, 1, 4, 9, None]
 
@@ -57,6 +58,16 @@ def test_a_gain_has_an_interval_that_is_the_same_each_time() -> None:
     assert 0 < gain.low < gain.mean < gain.high < 1
     assert Gain.between(better * 20, PLACES * 20) == gain
     assert Gain.between(PLACES, PLACES) == (0, 0, 0)
+
+
+def test_each_mode_is_measured_by_the_store() -> None:
+    documents = {"first": "one green bottle", "second": "two red ones", "third": "three"}
+    queries = [Query("green", "first"), Query("red ones", "second"), Query("four", "third")]
+    embeddings = Embedder({query.text: vector(documents[query.answer]) for query in queries})
+    measured = measure(LabelledSet("few", documents, queries), embeddings)
+    assert measured.keys() == MODES.keys()
+    assert measured["dense"] == measured["hybrid, alpha 0.8"] == [0, 0, 0]
+    assert measured["words"] == [0, 0, None]
 
 
 def test_a_page_is_read_as_a_reader_sees_it(tmp_path: Path) -> None:

@@ -1,63 +1,45 @@
-"""Each mode of search, on a labelled set."""
+"""Each mode of search, on a labelled set, through LangChain's store."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-import numpy as np
+from langchain_core.embeddings import Embeddings
 
-from benchmarks.retrieval.embedding import Remembered
 from benchmarks.retrieval.figures import DEPTH, Place
 from benchmarks.retrieval.labelled import LabelledSet
-from vectorize_core import SqliteTextIndex, VectorizeClient
-from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Leg, fused
-from vectorize_core.texts.fts import TextRow
-from vectorize_core.transport.io import run
+from langchain_vectorize import VectorizeVectorStore
+from vectorize_core.records.fusion import DEFAULT_ALPHA
 
 DENSE, WORDS, RRF = "dense", "words", "hybrid, rrf"
 HYBRID: Final = f"hybrid, alpha {DEFAULT_ALPHA}"
 """As it is by default."""
 
 MODES: Final[dict[str, dict[str, Any]]] = {
-    DENSE: {"alpha": 1.0},
-    WORDS: {"alpha": 0.0},
-    **{f"hybrid, alpha {alpha}": {"alpha": alpha} for alpha in (0.4, 0.5, 0.6, 0.7, 0.8)},
-    RRF: {"fusion": "rrf"},
+    DENSE: {"retrieval_mode": "dense"},
+    WORDS: {"retrieval_mode": "text"},
+    **{
+        f"hybrid, alpha {alpha}": {"retrieval_mode": "hybrid", "alpha": alpha}
+        for alpha in (0.4, 0.5, 0.6, 0.7, 0.8)
+    },
+    RRF: {"retrieval_mode": "hybrid", "fusion": "rrf"},
 }
-"""How both legs are fused, by the name of the mode."""
+"""The arguments of a search, by the name of its mode."""
 
 
-def measure(labelled: LabelledSet, embeddings: Remembered) -> dict[str, list[Place]]:
+def measure(labelled: LabelledSet, embeddings: Embeddings) -> dict[str, list[Place]]:
     """Where each mode finds the answers: a place for each query, in their order."""
-    names = list(labelled.documents)
-    texts = list(labelled.documents.values())
-    rows = np.array(embeddings.embed_documents(texts))
+    # Numbers stand for ids, which may be longer than the service allows.
+    numbers = {name: str(number) for number, name in enumerate(labelled.documents)}
     places: dict[str, list[Place]] = {mode: [] for mode in MODES}
-    words = SqliteTextIndex()
-    with VectorizeClient.local() as client:
-        io = client.connection.io()
-        put = [TextRow(name, None, text, {}) for name, text in labelled.documents.items()]
-        run(words.put(io, labelled.name, put, "once"))
-        for query in labelled.queries:
-            scores = rows @ np.array(embeddings.embed_query(query.text))
-            best = np.argsort(-scores, kind="stable")[:COMPARED]
-            near = [(names[at], float(scores[at])) for at in best]
-            hits = run(words.find(io, labelled.name, query.text, limit=COMPARED))
-            by_words = [(hit.id, hit.score) for hit in hits]
-            for mode, options in MODES.items():
-                ranked = _ranked(mode, near, by_words, **options)[:DEPTH]
-                place = ranked.index(query.answer) if query.answer in ranked else None
-                places[mode].append(place)
-    words.close()
+    with VectorizeVectorStore(
+        embeddings, index_name=labelled.name, path=":memory:", text_index=True
+    ) as store:
+        store.add_texts(labelled.documents.values(), ids=numbers.values())
+        for mode, options in MODES.items():
+            for query in labelled.queries:
+                found = store.similarity_search(query.text, k=DEPTH, **options)
+                ranked = [document.id for document in found]
+                answer = numbers[query.answer]
+                places[mode].append(ranked.index(answer) if answer in ranked else None)
     return places
-
-
-def _ranked(
-    mode: str,
-    near: Leg,
-    by_words: Leg,
-    alpha: float = DEFAULT_ALPHA,
-    fusion: Any = "relative",
-) -> list[str]:
-    legs = near if mode != WORDS else (), by_words if mode != DENSE else ()
-    return [name for name, _ in fused(*legs, alpha=alpha, fusion=fusion)]
