@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +17,53 @@ from vectorize_core import VectorizeClient
 from vectorize_core.local.server import BackgroundServer
 
 NAME = "ERR_STREAM_DESTROYED: a write after destroy()"
-FIRST, CLOUDFLARE, LLAMA_INDEX, COST, OLDER = examples("hybrid.md").items()
+EMBEDDED, CLOUDFLARE, LLAMA_INDEX, COST, OLDER = examples("hybrid.md").items()
 
 
-async def test_the_code_for_langchain_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    # As a model would, if a name says little to it: nearest to the text that has it.
-    queries = dict.fromkeys(("ERR_STREAM_DESTROYED", "destroy"), vector(NAME))
-    names: dict[str, Any] = {"embeddings": Embedder(queries)}
 
-    found = await run(FIRST[1], FIRST[0], names)
+
+async def shown(example: tuple[str, str], names: dict[str, Any]) -> Any:
+    """What the code of a section shows; ``names`` has what it makes."""
+    heading, code = example
+    return await run(code, heading, names)
+
+
+async def embedded() -> None:
+    embedder = Embedder({"ERR_STREAM_DESTROYED": vector(NAME)})
+    names: dict[str, Any] = {"embeddings": embedder}
+    found = await shown(EMBEDDED, names)
     assert found[0].page_content == NAME
-    names.pop("store").close()
+    names["store"].close()
 
+
+async def test_langchain_embedded_and_on_cloudflare(monkeypatch: pytest.MonkeyPatch) -> None:
+    await embedded()
+    names: dict[str, Any] = {"embeddings": Embedder(), "VectorizeVectorStore": VectorizeVectorStore}
     with BackgroundServer() as server:
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", server.base_url)
         with VectorizeClient() as client:
             client.create_index("docs", dimensions=DIMENSIONS)
-        await run(CLOUDFLARE[1], CLOUDFLARE[0], names)
+        await shown(CLOUDFLARE, names)
         with names["store"] as store:
             store.add_texts([NAME, "How streams end"], wait="visible")
-            assert store.similarity_search("destroy", k=1)[0].page_content == NAME
-            await run(COST[1], COST[0], names)
+            assert len(store.similarity_search("destroy")) == 2
+            await shown(COST, names)
             assert names["explained"].records["end"] == 1
-            await run(OLDER[1], OLDER[0], names)
-            assert store.similarity_search("destroy", k=1)[0].page_content == NAME
+            await shown(OLDER, names)
+            (found,) = store.similarity_search("destroy", retrieval_mode="text")
+            assert found.page_content == NAME
 
 
 @pytest.mark.skipif(
-    "text_index" not in LlamaIndexStore.model_fields,
+    "text_index" not in inspect.signature(LlamaIndexStore.__init__).parameters,
     reason="LlamaIndex's store has no text_index= yet",
 )
-async def test_the_code_for_llama_index_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with VectorizeVectorStore(
-        Embedder(), index_name="docs", path="./vectors", text_index=True
-    ) as store:
-        store.add_texts([NAME, "How streams end"])
+async def test_llama_index() -> None:
+    await embedded()
     names: dict[str, Any] = {"embed_model": MockEmbedding(embed_dim=DIMENSIONS)}
-    await run(LLAMA_INDEX[1], LLAMA_INDEX[0], names)
+    await shown(LLAMA_INDEX, names)
     assert names["nodes"][0].get_content() == NAME
-    names.pop("store").close()
+    names["store"].close()
