@@ -102,6 +102,7 @@ class Ingest(Source[Item]):
         self._rows = rows
         self._rows_to_put: dict[int, TextRow | None] = {}
         self._indexed: Mapping[str, IndexType] = {}
+        self._resumes = False
         self._cut = cut
         self._dimensions = 0
         self._creates = False
@@ -122,6 +123,8 @@ class Ingest(Source[Item]):
         """Vectors that are checked and embedded; a dry run only pretends to embed."""
         indexed = await self._index.ready_to_write(self._io, dry_run=dry_run)
         self._indexed = indexed
+        # Ids that a checkpoint makes up may be those of an earlier attempt.
+        self._resumes = checkpoint.id_for(0, "") != ""
         self._creates = self._index.state.details is None
         async with (
             aclosing(self.checked(self._chunks(checkpoint, batch_size, indexed))) as chunks,
@@ -248,7 +251,8 @@ class Ingest(Source[Item]):
 
     async def _put_rows(self, rows: RowWriting, io: Io, entries: Collection[Entry]) -> None:
         wanted = {entry.id: self._rows_to_put.pop(entry.position) for entry in entries}
-        await rows.put(io, wanted, new={entry.id for entry in entries if entry.made_up})
+        made_up = {entry.id for entry in entries if entry.made_up}
+        await rows.put(io, wanted, new=() if self._resumes else made_up)
 
     async def _pretend(self, batch: list[_Prepared]) -> list[Entry]:
         details = await find_details(self._io, self._index.state)

@@ -23,6 +23,7 @@ from vectorize_core import Behavior, VectorizeClient
 from vectorize_core.errors import PartialWriteError, PendingWritesWarning
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts import puts
+from vectorize_core.texts.sqlite import SqliteTexts
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
 from vectorize_core.texts.text_index import TextIndex
 
@@ -206,6 +207,42 @@ def test_a_write_that_cannot_put_its_rows_writes_no_vectors() -> None:
         text_index.step = lambda: None
         run(store.add(io, [item(f"r{i}", "apple") for i in range(30)], batch_size=10))
         assert len(run(store.search_text(io, "apple", 50))) == 30
+
+
+def test_a_write_that_is_resumed_leaves_one_row_of_records_without_ids(tmp_path: Path) -> None:
+    with VectorizeClient.local() as client:
+        store = store_of(client, SqliteTextIndex())
+        add(store, OLD, 1, "b")
+        many = [item(f"r{i}", "apple")._replace(named=False) for i in range(30)]
+        plain = client.connection.executor
+        client.connection.executor = Stepping(plain, FailingStep(3))
+        options: Any = {"batch_size": 10, "concurrency": 1, "resume": tmp_path / "checkpoint"}
+        with pytest.raises(PartialWriteError):
+            run(store.add(client.connection.io(), many, **options))
+        client.connection.executor = plain
+        io = client.connection.io()
+        names = run(store.add(io, many, **options))
+        assert isinstance(store.text_index, TextIndex)
+        puts = run(store.text_index.versions(io, "docs", names))
+        assert {name: len(some) for name, some in puts.items()} == dict.fromkeys(names, 1)
+
+
+@pytest.mark.parametrize("options", [{"texts": SqliteTexts()}, {"on_oversize": "cut"}])
+def test_long_texts_are_found_by_the_words_that_are_kept(options: Any) -> None:
+    with VectorizeClient.local() as client:
+        store, io = store_of(client, SqliteTextIndex(), **options), client.connection.io()
+        run(store.add(io, [item("a", "first " + "word " * 4_000 + "last", year=1)]))
+        assert ids(run(store.search_text(io, "first", 5))) == ["a"]
+        whole = "texts" in options
+        assert ids(run(store.search_text(io, "last", 5))) == (["a"] if whole else [])
+        run(store.update_metadata(io, ["a"], {"year": 2}))
+        assert ids(run(store.search_text(io, "first", 5, filter={"year": 2}))) == ["a"]
+        assert run(store.search_text(io, "first", 5, filter={"year": 1})) == []
+        other = store_of(client, SqliteTextIndex(), **options)
+        run(other.reindex_texts(io))
+        assert ids(run(other.search_text(io, "last", 5))) == (["a"] if whole else [])
+        run(store.delete(io, ["a"]))
+        assert rows(store) == []
 
 
 # kill -9
