@@ -119,11 +119,8 @@ class RowWriting(Rows):
     """The rows of one write of records."""
 
     superseded: Puts = field(default_factory=dict)
-    _token: str = field(init=False)
     _begun: str = ""
-
-    def __post_init__(self) -> None:
-        self._token = new_token(self.writer)
+    _repeats: bool = False
 
     async def put(
         self, io: Io, rows: Mapping[str, TextRow | None], *, new: Collection[str] = ()
@@ -134,15 +131,20 @@ class RowWriting(Rows):
         """
         created = await self._created(io)
         if self._begun != created:
+            # Where the index was made again meanwhile, the write begins anew.
+            self._repeats = self._begun != ""
             await self._begin(io, created)
-        old = await self.find(io, [record_id for record_id in rows if record_id not in new])
+        asked = rows if self._repeats else [i for i in rows if i not in new]
+        old = await self.find(io, asked)
+        # Of each batch its own: it may hold a record of an earlier one again.
+        token = new_token(self.writer)
         present = [row for row in rows.values() if row is not None]
         if present:
-            await self.index.put(io, self.state.name, present, self._token)
+            await self.index.put(io, self.state.name, present, token)
         for record_id, puts in old.items():
             row = rows[record_id]
-            put = None if row is None else put_of(row.text, self._token)
-            over = [p for p in puts if p != put and self._is_over(p, put)]
+            put = None if row is None else put_of(row.text, token)
+            over = [one for one in puts if self._is_over(one, put)]
             if over:
                 self.superseded[record_id] = over
 

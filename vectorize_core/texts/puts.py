@@ -1,6 +1,6 @@
 """What the ``put`` of a row says: for which text it was put, by which write, and when. Pure.
 
-It is the digest of the text and the token of the write, which begins with the time.
+It is the digest of the text and the token of its batch, which begins with the time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CLOCK: Final = 12
 
 
 def new_token(writer: str) -> str:
-    """The token of a write that begins now."""
+    """The token of a batch that is written now."""
     return f"{time.time_ns() // 1_000_000:0{_CLOCK}x}{writer}{secrets.token_hex(4)}"
 
 
@@ -36,7 +36,7 @@ def same_text(put: str, other: str | None) -> bool:
 
 
 def is_put_by(put: str, token: str) -> bool:
-    """Whether a row was put by the write of that token."""
+    """Whether a row was put under that token."""
     return put.partition("-")[2] == token
 
 

@@ -158,6 +158,15 @@ def test_equal_ids_of_one_write_leave_the_row_of_the_last() -> None:
         assert ids(found) == ["a"]
 
 
+def test_a_record_that_one_write_holds_again_has_the_row_of_its_last_metadata() -> None:
+    with VectorizeClient.local() as client:
+        store, io = store_of(client, SqliteTextIndex()), client.connection.io()
+        many = [item("a", "apple", year=3), item("a", None)._replace(values=[1.0] * 32)]
+        run(store.add(io, [*many, item("a", "apple", year=1)], batch_size=1))
+        assert ids(run(store.search_text(io, "apple", 5, filter={"year": 1}))) == ["a"]
+        assert len(rows(store)) == 1
+
+
 def test_a_record_without_a_text_has_no_row() -> None:
     with VectorizeClient.local() as client:
         store, io = store_of(client, SqliteTextIndex()), client.connection.io()
