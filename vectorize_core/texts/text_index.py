@@ -168,7 +168,13 @@ class TextIndex(ABC):
         )
         rows = await self._rows(io, statement)
         if rows:
-            self._frequent.note(index, fts.counted(words, namespace, rows[0], self.tokenizer))
+            try:
+                counted = fts.counted(words, namespace, rows[0], self.tokenizer)
+            except (TypeError, ValueError, IndexError):
+                raise UnexpectedAnswerError(
+                    f"{shown(rows[0])} does not tell how many records have each word"
+                ) from None
+            self._frequent.note(index, counted)
         return [TextHit(_id(row[0]), *_checked(row[1:], str, float)) for row in rows[1:]]
 
     async def explain(self, io: Io, index: str, query: str, /) -> TextExplanation:

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.core.helpers import Cloudflare, Variant, both_variants, failed
+from tests.core.helpers import Cloudflare, Variant, both_variants, failed, ok
 from vectorize_core import (
     ConfigurationError,
     ConnectionFailedError,
     InvalidVectorError,
     RetryPolicy,
+    UnexpectedAnswerError,
     VectorizeClient,
 )
 from vectorize_core.api.d1 import WriteD1
@@ -266,3 +267,19 @@ def test_the_command_check_compares_texts_with_their_digests(
     assert "does not find the texts that it has" in unfound
     assert here.startswith("words.sqlite3")
     assert there.startswith(str(Path("d1/words.sqlite3")))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        *([[None, None, None]], [["{", None, None]], [["[1, 2]", None, None]], [[]], [[1]]),
+        *([["[1]", None, None], ["a", "p", 1.0]], [["[1]", None, None], ['"a"', 3, 1.0]]),
+        *([["[1]", None, None], ['"a"', "p", "1"]], [["[1]", None, None], ['"a"', "p"]]),
+    ],
+)
+def test_an_answer_of_another_form_is_an_error(rows: list[Any]) -> None:
+    notes = [["tokenizer", "unicode61"], ["index", "docs"]]
+    answers = [ok([{"success": True, "results": {"rows": some}}]) for some in (notes, rows)]
+    io = SyncIo(Cloudflare(*answers).executor(), RetryPolicy())
+    with pytest.raises(UnexpectedAnswerError):
+        run(D1TextIndex("words").find(io, "docs", "fox", limit=3))
