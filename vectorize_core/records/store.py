@@ -240,7 +240,7 @@ class RecordStore:
         await self._remove_due(io)
 
     async def _remove_due(self, io: Io) -> None:
-        """Remove long texts that nothing names any more, when reads see all own writes."""
+        """Remove long texts that nothing names any more, and rows, when reads see all own writes."""
         if self.removals and self.long_texts is not None:
             await self.removals.remove(io, Keeping(self.long_texts, self._state), self._tenant)
         if self._rows is not None:
@@ -249,14 +249,14 @@ class RecordStore:
     async def _remove_last(self, io: Io) -> None:
         """`_remove_due` before the end: what stays now would stay for ever."""
         try:
-            if self._rows is not None:
-                await self._rows.remove_seen(io)
             if self._due:
                 timeout, purpose = self.wait_timeout, "the removal of long texts"
                 await waiting.wait_for_own(
                     io, self._state, timeout, purpose=purpose, confined=self.bound
                 )
                 await self._remove_due(io)
+            if self._rows is not None:
+                await self._rows.remove_seen(io)
         except VectorizeError as error:
             logger.debug("index %r: %s", self.index.name, error)
         if self._due:

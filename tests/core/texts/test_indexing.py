@@ -7,21 +7,24 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.core.records.stores import ids, item, run, store_of
+from tests.core.records.stores import Vectors, ids, item, run, store_of
 from tests.core.texts.changes import ACTIONS, NEW, OLD, Seen, add
 from tests.core.texts.drivers import Stepping
 from tests.core.texts.stepping import SteppingTextIndex
 from tests.core.texts.test_interrupted import ROOT, FailedError, FailingStep, Meanwhile
 from tests.nightly import NIGHTLY
-from vectorize_core import Behavior, VectorizeClient
+from vectorize_core import Behavior, D1TextIndex, VectorizeClient
 from vectorize_core.errors import PartialWriteError, PendingWritesWarning
 from vectorize_core.records.store import RecordStore
+from vectorize_core.records.store_index import StoreIndex
+from vectorize_core.records.target import locate
 from vectorize_core.texts import puts
 from vectorize_core.texts.sqlite import SqliteTexts
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
@@ -252,6 +255,34 @@ def test_long_texts_are_found_by_the_words_that_are_kept(options: Any) -> None:
         assert ids(run(other.search_text(io, "last", 5))) == (["a"] if whole else [])
         run(store.delete(io, ["a"]))
         assert rows(store) == []
+
+
+@pytest.mark.parametrize(
+    "make", [SqliteTextIndex, lambda: D1TextIndex("words")], ids=["file", "D1"]
+)
+async def test_async_writes_keep_rows_in_step_too(make: Callable[[], TextIndex]) -> None:
+    with VectorizeClient.local() as client:
+        store, io = store_of(client, make()), client.connection.async_io()
+        await store.add(io, [item(name, OLD, year=1) for name in "abc"])
+        await store.add(io, [item("a", NEW, year=2)])
+        await store.update_metadata(io, ["b"], {"year": 2})
+        await store.delete(io, ["c"])
+        assert ids(await store.search_text(io, "pear", 5)) == ["a"]
+        assert ids(await store.search_text(io, "apple", 5, filter={"year": 2})) == ["b"]
+        assert ids(await store.search_text(io, "apple", 5)) == ["b"]
+        assert isinstance(store.text_index, TextIndex)
+        puts = await store.text_index.versions(io, "docs", ["a", "b", "c"])
+        assert {name: len(some) for name, some in puts.items()} == {"a": 1, "b": 1}
+
+
+def test_a_text_index_beside_the_vectors_is_closed_with_the_store(tmp_path: Path) -> None:
+    for number in (1, 2):
+        target = locate("docs", path=tmp_path)
+        store = RecordStore(index=StoreIndex(target=target), embedder=Vectors(), text_index=True)
+        add(store, OLD, number, str(number))
+        assert len(run(store.search_text(store.connection.io(), "apple", 5))) == number
+        store.close()
+    assert (tmp_path / "words.sqlite3").exists()
 
 
 # kill -9
