@@ -240,7 +240,7 @@ class RecordStore:
         await self._remove_due(io)
 
     async def _remove_due(self, io: Io) -> None:
-        """Remove long texts that nothing names any more, and rows, when reads see all own writes."""
+        """Remove long texts and rows of replaced texts, when reads see all own writes."""
         if self.removals and self.long_texts is not None:
             await self.removals.remove(io, Keeping(self.long_texts, self._state), self._tenant)
         if self._rows is not None:
