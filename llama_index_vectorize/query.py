@@ -1,4 +1,4 @@
-"""How a `VectorStoreQuery` is answered: by nearness, by maximal marginal relevance, by filter."""
+"""How a `VectorStoreQuery` is answered: by nearness, by words, by both, by filter alone."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from llama_index_vectorize.by_words import (
+    BY_WORDS,
+    WORDS_ALONE,
+    check_by_words,
+    search_by_words,
+)
 from llama_index_vectorize.filters import check_no_native, is_filter, to_expression
 from llama_index_vectorize.nodes import class_of, source_of, to_node
 from vectorize_core import limits
@@ -25,25 +31,19 @@ from vectorize_core.filters.ast import EVERYTHING, And, Where, joined
 from vectorize_core.filters.parse import parse
 from vectorize_core.models import Metric, Values, as_values
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, FindOptions, SelectOptions
+from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import RecordStore
 from vectorize_core.scoring import choose_diverse, similarity
 from vectorize_core.transport.io import Io
 
 Mode = VectorStoreQueryMode
-_KEYWORDS = "it searches texts, and Vectorize has no text search"
-_BM25 = (
-    f"{_KEYWORDS}. Combine LlamaIndex's BM25Retriever with this store's retriever in a "
-    "QueryFusionRetriever, or use the stores of Qdrant, Elasticsearch or Milvus"
-)
 _LEARNER = (
     "it trains on all embeddings. Use LlamaIndex's SimpleVectorStore, which holds them in memory"
 )
 _INSTEAD: Final = {
-    Mode.TEXT_SEARCH: _BM25,
-    Mode.SPARSE: _BM25,
-    Mode.HYBRID: _BM25,
-    Mode.SEMANTIC_HYBRID: f"{_KEYWORDS}. Use LlamaIndex's store of Azure AI Search",
+    Mode.SEMANTIC_HYBRID: "it lets the service rerank. Use 'hybrid' with a reranker as node "
+    "postprocessor (docs/reranking.md), or LlamaIndex's store of Azure AI Search",
     Mode.SVM: _LEARNER,
     Mode.LOGISTIC_REGRESSION: _LEARNER,
     Mode.LINEAR_REGRESSION: _LEARNER,
@@ -55,7 +55,6 @@ _PREFETCH: Final = 4
 """Maximal marginal relevance chooses from this many times as many nodes as were asked for."""
 _MOST_PREFETCH: Final = 1_000
 _THRESHOLD: Final = 0.5
-_HYBRID: Final = ("alpha", "sparse_top_k", "hybrid_top_k")
 _NO_TEXT: Final = (
     "the query's text is empty, and LlamaIndex makes no embedding of an empty one. Give a text, or "
     "filters= to get nodes without it"
@@ -64,6 +63,15 @@ _NO_QUERY: Final = (
     "the query has neither an embedding nor filters; query_embedding is None. iter_nodes() reads "
     "all nodes"
 )
+_ONLY_OF: Final = {
+    "alpha": (Mode.HYBRID,),
+    "fusion": (Mode.HYBRID,),
+    "hybrid_top_k": (Mode.HYBRID,),
+    "sparse_top_k": BY_WORDS,
+    **dict.fromkeys(("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"), (Mode.MMR,)),
+}
+"""What a query and its options take in some modes only."""
+_MODES: Final = "'default', 'mmr', 'text_search', 'sparse' or 'hybrid'"
 _AT_ONCE: Final = limits.MAX_IDS_PER_GET
 _LOOK_AT: Final = 100
 """How many nodes are read at most to learn their classes: five requests."""
@@ -76,6 +84,9 @@ class QueryOptions(FindOptions, total=False):
     chosen from the ``mmr_prefetch_k`` nearest ones, or from ``mmr_prefetch_factor`` times
     ``similarity_top_k`` (4 times).
 
+    In the mode "hybrid", ``fusion`` makes one ranking of two: by "relative" scores, which
+    ``alpha`` weighs, or "rrf", by reciprocal ranks.
+
     ``strict_node_ids`` restricts a retriever's query to its ``node_ids`` whatever they are; without
     it, ids of IndexNodes, ImageNodes and deleted nodes alone do not.
     """
@@ -83,6 +94,7 @@ class QueryOptions(FindOptions, total=False):
     mmr_threshold: float | None
     mmr_prefetch_k: int | None
     mmr_prefetch_factor: float | None
+    fusion: Fusion | None
     strict_node_ids: bool
 
 
@@ -98,8 +110,12 @@ async def answer(
     if query.node_ids:
         check_no_native(options)
     node_ids = await _restriction(io, records, query, options)
-    if query.query_embedding is None:
+    if query.mode not in BY_WORDS and query.query_embedding is None:
         return await _select(io, records, query, node_ids, where)
+    node_ids, where = _narrowed(node_ids, where)
+    if query.mode in BY_WORDS:
+        hits = await search_by_words(io, records, query, node_ids, where, options.get("fusion"))
+        return _result(hits, [hit.match.score for hit in hits])
     if query.mode != Mode.MMR:
         hits = await _search(io, records, query, query.similarity_top_k, node_ids, where)
     else:
@@ -108,9 +124,13 @@ async def answer(
     if query.mode == Mode.MMR and hits:
         # Choosing from many takes a while.
         hits = await io.offload(partial(_diverse, hits, metric, query, threshold))
+    return _result(hits, [similarity(metric, hit.match.score) for hit in hits])
+
+
+def _result(hits: list[Hit], similarities: list[float]) -> VectorStoreQueryResult:
     return VectorStoreQueryResult(
         nodes=[to_node(hit.record) for hit in hits],
-        similarities=[similarity(metric, hit.match.score) for hit in hits],
+        similarities=similarities,
         ids=[hit.record.id for hit in hits],
     )
 
@@ -126,11 +146,6 @@ async def _search(
     """The ``k`` nearest hits; for maximal marginal relevance with their values."""
     embedding = cast("list[float]", query.query_embedding)
     refs, mmr = query.doc_ids or None, query.mode == Mode.MMR
-    most = where.get("max_requests", MAX_SEARCH_REQUESTS)
-    if node_ids is not None and len({*node_ids}) > whole_number("max_requests", most) * _AT_ONCE:
-        # So many are not read by id. Most of the nearest are probably among them.
-        where = _among(frozenset(node_ids), where)
-        node_ids = None
     if node_ids is None:
         return await records.search(io, embedding, k, refs=refs, return_values=mmr, **where)
     return await records.search_among(
@@ -142,16 +157,24 @@ async def _search(
         filter=where.get("filter"),
         vectorize_filter=where.get("vectorize_filter"),
         namespace=where.get("namespace"),
-        max_requests=most,
+        max_requests=where.get("max_requests", MAX_SEARCH_REQUESTS),
     )
 
 
-def _among(node_ids: frozenset[str], where: SelectOptions) -> SelectOptions:
-    """``where``, of the nodes with these ids: all others are passed over as they are read."""
+def _narrowed(
+    node_ids: list[str] | None, where: SelectOptions
+) -> tuple[list[str] | None, SelectOptions]:
+    """The ids, and what else selects; of more ids than may be read, the latter alone.
+
+    Most of the best nodes are probably among so many: all others are passed over as they are read.
+    """
+    most = whole_number("max_requests", where.get("max_requests", MAX_SEARCH_REQUESTS))
+    if node_ids is None or len(among := frozenset(node_ids)) <= most * _AT_ONCE:
+        return node_ids, where
     given = where.get("filter")
     expression = parse(given) if given is not None else EVERYTHING
-    among = Where(lambda record: record.id in node_ids, "the node is one of node_ids")
-    return {**where, "filter": joined(And, (expression, among)), "unindexed": "scan"}
+    is_among = Where(lambda record: record.id in among, "the node is one of node_ids")
+    return None, {**where, "filter": joined(And, (expression, is_among)), "unindexed": "scan"}
 
 
 def _diverse(
@@ -199,7 +222,7 @@ async def _restriction(
     """
     if not query.node_ids:
         return None
-    # Only retrievers pass the query's text as well.
+    # Retrievers pass the query's text as well.
     if query.query_str is None or options.get("strict_node_ids"):
         return query.node_ids
     step = math.ceil(len(query.node_ids) / _LOOK_AT)
@@ -217,16 +240,19 @@ def _checked(query: VectorStoreQuery, options: QueryOptions) -> VectorStoreQuery
             "VectorStoreIndex.from_vector_store(store).as_retriever().retrieve(text)"
         )
     mode = _mode(query, options)
+    if mode in BY_WORDS:
+        check_by_words(query, options.get("fusion"))
     node_ids = None if query.node_ids is None else as_ids(query.node_ids, "node_ids")
     doc_ids = None if query.doc_ids is None else as_ids(query.doc_ids, "doc_ids")
     embedding = query.query_embedding
     if embedding is not None:
         embedding = cast("list[float]", query_vector(embedding, "query_embedding"))
-    elif mode == Mode.MMR:
-        raise InvalidInputError(
-            "a query with mode='mmr' needs an embedding; query_embedding is None"
-        )
-    elif not (is_filter(query.filters) or node_ids or doc_ids or options.get("vectorize_filter")):
+    elif mode in (Mode.MMR, Mode.HYBRID):
+        needs = f"a query with mode='{mode.value}' needs an embedding; query_embedding is None"
+        raise InvalidInputError(_NO_TEXT if query.query_str == "" else needs)
+    elif mode not in WORDS_ALONE and not (
+        is_filter(query.filters) or node_ids or doc_ids or options.get("vectorize_filter")
+    ):
         raise InvalidInputError(_NO_TEXT if query.query_str == "" else _NO_QUERY)
     flag("strict_node_ids", options.get("strict_node_ids", False))
     return dataclasses.replace(
@@ -244,24 +270,17 @@ def _mode(query: VectorStoreQuery, options: QueryOptions) -> Mode:
     try:
         mode = Mode(query.mode)
     except ValueError:
-        raise InvalidInputError(f"mode is 'default' or 'mmr'; got {shown(query.mode)}") from None
+        raise InvalidInputError(f"mode is {_MODES}; got {shown(query.mode)}") from None
     if mode in _INSTEAD:
         raise NotImplementedError(
             f"this store has no query mode {mode.value!r}: {_INSTEAD[mode]}. With this "
-            "store, use 'default' or 'mmr'"
+            f"store, use {_MODES}"
         )
-    given = [name for name in options if name.startswith("mmr_")]
-    if query.mmr_threshold is not None:
-        given.append("mmr_threshold")
-    if given and mode != Mode.MMR:
-        names = ", ".join(dict.fromkeys(given))
-        raise InvalidInputError(f"{names}: only a query with mode='mmr' takes that")
-    hybrid = [name for name in _HYBRID if getattr(query, name) is not None]
-    if hybrid:
-        raise InvalidInputError(
-            f"{', '.join(hybrid)}: only a hybrid or sparse query takes that, and this store has "
-            "none; leave it out"
-        )
+    for name, modes in _ONLY_OF.items():
+        given = options.get(name, getattr(query, name, None))
+        if given is not None and mode not in modes:
+            words = " or ".join(repr(one.value) for one in modes)
+            raise InvalidInputError(f"{name}: only a query with mode={words} takes that")
     return mode
 
 

@@ -9,7 +9,13 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import aclosing
 from typing import Any, Final, Literal, Self, Unpack, cast, get_args
 
-from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr, model_validator
+from llama_index.core.bridge.pydantic import (
+    BaseModel,
+    Field,
+    PrivateAttr,
+    field_serializer,
+    model_validator,
+)
 from llama_index.core.schema import BaseNode
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.core.vector_stores.types import (
@@ -29,10 +35,11 @@ from llama_index_vectorize.filters import (
 from llama_index_vectorize.items import to_items
 from llama_index_vectorize.nodes import to_node
 from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
+from llama_index_vectorize.text_index import dumped, loaded
 from llama_index_vectorize.texts import as_texts
 from llama_index_vectorize.words import WORDS
 from vectorize_core import layout
-from vectorize_core.api.validation import as_id, as_ids, flag, whole_number
+from vectorize_core.api.validation import as_id, as_ids, flag, text, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions
 from vectorize_core.errors import (
@@ -55,6 +62,8 @@ from vectorize_core.secret import SECRETS, hidden, hide, revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
+from vectorize_core.texts.text_explanation import TextExplanation
+from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.credentials import may_hold_password
 from vectorize_core.transport.io import AsyncIo, Io, SyncIo, iterate, run
@@ -79,6 +88,7 @@ class StoreSettings(HttpOptions, total=False):
     namespace: str | None
     text_key: str
     texts: TextStore | BaseKVStore | None
+    text_index: TextIndex | bool | None
     on_oversize: OnOversize
     on_missing_text: OnMissingText
     node_layout: NodeLayout
@@ -139,6 +149,8 @@ class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
         "similarity_top_k": "VectorStoreQuery()",
         "include_embeddings": "get_nodes()",
         "limit": "get_nodes()",
+        "text_index": "VectorizeVectorStore()",
+        "fusion": "query()",
     },
     query=OF_A_QUERY,
     aquery=OF_A_QUERY,
@@ -169,6 +181,13 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             context = StorageContext.from_defaults(vector_store=store)
             index = VectorStoreIndex.from_documents(documents, storage_context=context)
             index = VectorStoreIndex.from_vector_store(store)  # what is there already
+
+        Find words too, such as names and error codes (docs/hybrid.md):
+
+        .. code-block:: python
+
+            store = VectorizeVectorStore(index_name="docs", path="./vectors", text_index=True)
+            index.as_retriever(vector_store_query_mode="hybrid")
     """
 
     stores_text: bool = True
@@ -182,6 +201,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     namespace: str | None = Field(default=None, description="Where nodes are kept and searched.")
     bound: bool = Field(default=False, description="Whether this is a view of with_namespace().")
     text_key: str = Field(default=layout.DEFAULT_TEXT_KEY, description="Metadata key of the text.")
+    text_index: TextIndex | bool | None = Field(default=None, description="Where words are kept.")
     on_oversize: OnOversize = Field(default="error", description="For a text that fits nowhere.")
     on_missing_text: OnMissingText = Field(default="error", description="For a text that is gone.")
     node_layout: NodeLayout = Field(default="compact", description="How nodes are written.")
@@ -210,6 +230,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
         texts: TextStore | BaseKVStore | None = None,
+        text_index: TextIndex | bool | None = None,
         on_oversize: OnOversize = "error",
         on_missing_text: OnMissingText = "error",
         node_layout: NodeLayout = "compact",
@@ -236,6 +257,10 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             texts: where texts are kept that do not fit into a vector: a `D1Texts`, a
                 `SqliteTexts`, or any `BaseKVStore`. With ``path`` the default is a file beside the
                 vectors; without, such a text is an error (docs/long-texts.md).
+            text_index: where the words of texts are kept, so that queries find them: True for
+                beside the vectors with ``path``, a `D1TextIndex`, or a `SqliteTextIndex`. It
+                belongs to the index: every store that writes to it is given the same
+                (docs/hybrid.md).
             on_oversize: what happens to a text that does not fit when there is no ``texts``:
                 "error" raises an `OversizedError`, "cut" stores its beginning. The embedding is
                 that of the whole text.
@@ -287,7 +312,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             "metric": metric,
             "metadata_indexes": metadata_indexes,
         }
+        text_index = loaded(text_index)
         settings: dict[str, Any] = {
+            "text_index": text_index,
             "namespace": None if bound else namespace,
             "text_key": text_key,
             "on_oversize": on_oversize,
@@ -331,6 +358,12 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             hide(data, [name for name in SECRETS if name not in plain])
         return validate(data)
 
+    @field_serializer("text_index")
+    def _dump_text_index(
+        self, given: TextIndex | bool | None
+    ) -> bool | dict[str, Any] | str | None:
+        return dumped(given)
+
     @classmethod
     def class_name(cls) -> str:
         """The name that LlamaIndex knows the store by."""
@@ -363,7 +396,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     ) -> Self:
         """The store that `to_dict` described, with the secrets of the environment.
 
-        ``options`` replace what ``data`` holds, and give what it cannot hold, such as ``texts=``.
+        ``options`` replace what ``data`` holds, and give what it cannot hold: ``texts=``, and a
+        ``text_index=`` with a client of its own or of a class of your own.
         """
         # Some keep a token in it too, which no frame may show.
         return cls(**{**hidden(data).reveal(), **revealed(options)})
@@ -445,7 +479,14 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         """The nodes nearest to the query's embedding, best first; similarities: larger is nearer.
 
         The mode "mmr" chooses nodes that repeat each other least, in order of selection; see
-        `QueryOptions`. Without an embedding, the first ``similarity_top_k`` nodes that the query's
+        `QueryOptions`. With a text index (docs/hybrid.md), "text_search" and "sparse" find nodes
+        by the words of ``query_str`` and need no embedding: the ``sparse_top_k`` best (None:
+        ``similarity_top_k``) by BM25. "hybrid" makes one ranking of the ``similarity_top_k``
+        nearest and the ``sparse_top_k`` best by words, at least 20 of each, and returns
+        ``hybrid_top_k`` nodes (None: ``similarity_top_k``) with fused scores. ``alpha`` is the
+        weight of nearness (None: 0.6).
+
+        A "default" query without an embedding finds the first ``similarity_top_k`` nodes that its
         filters and ids select, in no particular order and without similarities.
 
         ``doc_ids`` and ``node_ids`` restrict the search; an empty list does not. Nor do a
@@ -458,7 +499,9 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         ``vectorize_filter``, ``unindexed``, ``max_requests`` (100), ``strict_node_ids`` and those
         of the mode "mmr"; see `QueryOptions`. Raises `UnindexedPropertyError` for a filter that no
         metadata index can look up, unless ``unindexed="scan"``, and `NotImplementedError` for a
-        mode that this store lacks, naming what to use instead.
+        mode that this store lacks, naming what to use instead. By words, it raises
+        `ConfigurationError` without a text index, and `PartialIndexError` where texts have to be
+        put into it first, by `reindex_texts`.
         """
         return run(answer(self._io, self._records, query, options))
 
@@ -575,6 +618,17 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             similarity_top_k = whole_number("similarity_top_k", similarity_top_k)
         return await explain(self._async_io, given, similarity_top_k, unindexed=unindexed)
 
+    def explain_text(self, query_str: str) -> TextExplanation:
+        """Which words of ``query_str`` a query looks for, and how many nodes have each.
+
+        Words that very many nodes have are dropped, unless there is no other.
+        """
+        return run(self._records.explain_text(self._io, text("query_str", query_str)))
+
+    async def aexplain_text(self, query_str: str) -> TextExplanation:
+        """The async variant of `explain_text`."""
+        return await self._records.explain_text(self._async_io, text("query_str", query_str))
+
     # Deleting
 
     def delete(  # type: ignore[override]
@@ -681,6 +735,25 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """The async variant of `reindex_metadata`."""
         return await self._records.reindex_metadata(self._async_io, **options)
+
+    def reindex_texts(self, *, show_progress: bool | None = None) -> int:
+        """Put the texts of all nodes into the text index; returns how many were missing.
+
+        For an index that held nodes before it had a text index, or that was written to without.
+        It reads all vectors, of all namespaces, and writes none. Call it again if it is
+        interrupted: it continues. ``show_progress`` draws a bar (None: the store's own).
+        """
+        return run(self._reindex_texts(self._io, show_progress))
+
+    async def areindex_texts(self, *, show_progress: bool | None = None) -> int:
+        """The async variant of `reindex_texts`."""
+        return await self._reindex_texts(self._async_io, show_progress)
+
+    async def _reindex_texts(self, io: Io, show_progress: bool | None) -> int:
+        drawn = (
+            self.show_progress if show_progress is None else flag("show_progress", show_progress)
+        )
+        return await self._records.reindex_texts(io, show_progress=drawn)
 
     def wait_for_writes(self, *, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store, and of its client.

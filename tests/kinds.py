@@ -95,19 +95,21 @@ class Kind:
     async def search_by(
         self, call: Call, store: Any, mode: str, text: str, k: int = 4, **options: Any
     ) -> list[tuple[str, float]]:
-        """Ids and scores, by "dense", "text" or "hybrid"; ``alpha`` may be among the options."""
+        """Ids and scores, by "dense", "text" or "hybrid".
+
+        Among the options may be ``alpha`` and ``filter``.
+        """
         if self is LANGCHAIN:
             options["retrieval_mode"] = mode
             found = await call(store, "similarity_search_with_score", text, k, **options)
             return [(document.id, score) for document, score in found]
         query = VectorStoreQuery(
             query_str=text,
-            query_embedding=vector(text),
+            query_embedding=None if mode == "text" else vector(text),
             similarity_top_k=k,
-            sparse_top_k=k,
-            hybrid_top_k=k,
             mode=_LLAMA_INDEX_MODES[mode],
             alpha=options.pop("alpha", None),
+            filters=options.pop("filter", None),
         )
         result = await call(store, "query", query, **options)
         return [*zip(result.ids, result.similarities, strict=True)]
@@ -152,6 +154,3 @@ LLAMA_INDEX = Kind(
     llama_index_vectorize.VectorizeVectorStore,
 )
 both_stores = pytest.mark.parametrize("kind", [LANGCHAIN, LLAMA_INDEX], ids=lambda kind: kind.name)
-WITH_WORDS = [LANGCHAIN]
-"""The stores that take ``text_index=``."""
-with_words = pytest.mark.parametrize("kind", WITH_WORDS, ids=lambda kind: kind.name)

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.kinds import Kind, Row, with_words
+from tests.kinds import Kind, Row, both_stores
 from tests.stores import Call, async_call, both_ways, recorded, sync_call
 from vectorize_core import (
     ConfigurationError,
@@ -76,7 +76,7 @@ async def ids(
     return [one for one, _ in await kind.search_by(call, store, mode, text, k, **options)]
 
 
-@with_words
+@both_stores
 @both_ways
 async def test_words_are_found_wherever_they_are(
     kind: Kind, call: Call, place: dict[str, Any]
@@ -92,7 +92,7 @@ async def test_words_are_found_wherever_they_are(
         assert await ids(kind, call, store, "text", CODE) == []
 
 
-@with_words
+@both_stores
 async def test_ids_and_scores_are_the_same_everywhere(
     kind: Kind, client: VectorizeClient, server: BackgroundServer
 ) -> None:
@@ -155,7 +155,7 @@ def exact() -> Iterator[Callable[[Kind], Any]]:
         yield filled
 
 
-@with_words
+@both_stores
 @pytest.mark.parametrize("mode", MODES)
 async def test_as_many_as_were_asked_for_are_found_each_once(
     kind: Kind, exact: Any, mode: str
@@ -169,7 +169,7 @@ async def test_as_many_as_were_asked_for_are_found_each_once(
             assert found == everything[:k]
 
 
-@with_words
+@both_stores
 async def test_writes_of_several_threads_leave_one_row_a_record(
     kind: Kind, client: VectorizeClient
 ) -> None:
@@ -195,7 +195,7 @@ async def test_writes_of_several_threads_leave_one_row_a_record(
 # Without it, and as before
 
 
-@with_words
+@both_stores
 async def test_searches_by_nearness_stay_as_they_are_to_the_bit(kind: Kind) -> None:
     with (
         make(kind, path=":memory:") as plain,
@@ -213,7 +213,7 @@ async def test_searches_by_nearness_stay_as_they_are_to_the_bit(kind: Kind) -> N
                 assert found
 
 
-@with_words
+@both_stores
 @both_ways
 @pytest.mark.parametrize("mode", MODES)
 async def test_without_a_text_index_an_error_says_what_to_do(
@@ -232,7 +232,7 @@ async def test_without_a_text_index_an_error_says_what_to_do(
         kind.local(text_index="docs")
 
 
-@with_words
+@both_stores
 async def test_a_store_without_a_text_index_never_asks_for_words(
     kind: Kind, client: VectorizeClient
 ) -> None:
@@ -243,7 +243,7 @@ async def test_a_store_without_a_text_index_never_asks_for_words(
     assert sent.of(ReadD1) == []
 
 
-@with_words
+@both_stores
 @both_ways
 async def test_an_older_index_is_searched_once_its_texts_are_read(
     kind: Kind, call: Call, client: VectorizeClient
@@ -264,7 +264,7 @@ async def test_an_older_index_is_searched_once_its_texts_are_read(
 # Tenants, copies, pickles
 
 
-@with_words
+@both_stores
 @both_ways
 async def test_a_tenant_finds_its_own(kind: Kind, call: Call) -> None:
     with make(kind, path=":memory:", text_index=True) as store:
@@ -282,7 +282,7 @@ async def test_a_tenant_finds_its_own(kind: Kind, call: Call) -> None:
         assert len(await ids(kind, call, store, "text", "streams", 10)) == 1
 
 
-@with_words
+@both_stores
 @pytest.mark.parametrize(
     "again", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
 )

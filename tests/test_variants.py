@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
 
-from tests.kinds import LANGCHAIN, LLAMA_INDEX, WITH_WORDS, Kind, both_stores
+from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
 from tests.llama_index.helpers import text_node
 from tests.stores import Call, Embedder, async_name, both_ways, sync_call, vector
 from vectorize_core import D1TextIndex, VectorizeClient
@@ -51,6 +51,7 @@ GIVEN: dict[str, Any] = {
     "metadata": {},
     "namespace": "a",
     "nodes": [text_node("a")],
+    "query_str": "a",
     "persist_path": "anywhere",
     "ref_doc_id": "doc",
     "ref_doc_ids": ["doc"],
@@ -70,7 +71,7 @@ def ids(cases: list[tuple[Kind, str]]) -> list[str]:
 
 @pytest.fixture
 async def store(kind: Kind, client: VectorizeClient) -> Any:
-    made = kind.over(client, **({"text_index": D1TextIndex("words")} if kind in WITH_WORDS else {}))
+    made = kind.over(client, text_index=D1TextIndex("words"))
     await kind.add(sync_call, made, "1")
     return made
 

@@ -60,7 +60,8 @@ def theirs() -> SimpleVectorStore:
 
 @pytest.fixture(scope="module")
 def ours() -> Iterator[VectorizeVectorStore]:
-    with VectorizeVectorStore("docs", path=":memory:", metadata_indexes=INDEXES) as store:
+    options: Any = {"path": ":memory:", "metadata_indexes": INDEXES, "text_index": True}
+    with VectorizeVectorStore("docs", **options) as store:
         store.add(NODES)
         yield store
 
@@ -162,8 +163,10 @@ def test_getting_finds_what_deletions_delete(
 @examples(40)
 def test_filters_may_be_nested_anyhow(ours: VectorizeVectorStore, filters: MetadataFilters) -> None:
     expected = {node.node_id for node in NODES if meaning(filters, node.metadata)}
-    found = ours.query(asked(filters), unindexed="scan").ids
-    assert set(found or ()) == expected
+    for mode in ("default", "text_search", "hybrid"):
+        by_words = {} if mode == "default" else {"query_str": "text"}
+        found = ours.query(asked(filters, mode=mode, **by_words), unindexed="scan").ids or []
+        assert (set(found), len(found)) == (expected, len(expected))
     assert ours.count(filters, unindexed="scan") == len(expected)
     assert {node.node_id for node in ours.iter_nodes(filters, unindexed="scan")} == expected
 

@@ -73,13 +73,41 @@ QUERIES: list[Case] = [
         for wrong in ("hello", None, vector("a"), QueryBundle("hello"), {"query_str": "hello"})
     ),
     ("query", (asked(query_embedding=None),), {}, "neither an embedding nor filters"),
-    ("query", (asked(mode="nearest"),), {}, "mode is 'default' or 'mmr'; got 'nearest'"),
-    ("query", (asked(mode=None),), {}, "mode is 'default' or 'mmr'; got None"),
+    ("query", (asked(mode="nearest"),), {}, "mode is .*'hybrid'; got 'nearest'"),
+    ("query", (asked(mode=None),), {}, "mode is .*'hybrid'; got None"),
     ("query", (asked(mode=MMR, query_embedding=None),), {}, "mode='mmr' needs an embedding"),
     *(
-        ("query", (asked(**{name: 0.5}),), {}, f"{name}: only a hybrid or sparse query")
-        for name in ("alpha", "sparse_top_k", "hybrid_top_k")
+        ("query", (asked(mode=mode, **{name: 5}),), {}, f"{name}: only a query with mode='{takes}'")
+        for name, takes, modes in (
+            ("alpha", "hybrid", ("default", "sparse")),
+            ("hybrid_top_k", "hybrid", ("mmr", "text_search")),
+            ("sparse_top_k", "text_search' or 'sparse' or 'hybrid", ("default",)),
+        )
+        for mode in modes
     ),
+    ("query", (asked(),), {"fusion": "rrf"}, "fusion: only a query with mode='hybrid'"),
+    *(
+        ("query", (asked(**{"mode": "hybrid", "query_str": "a", **wrong}),), {}, says)
+        for wrong, says in (
+            ({"query_str": None}, "query_str is a string; got None. With mode='hybrid' it holds"),
+            ({"query_embedding": None}, "mode='hybrid' needs an embedding; query_embedding is"),
+            ({"alpha": 1.5}, "alpha is a number from 0"),
+            ({"alpha": "0.5"}, "alpha is a number from 0"),
+            ({"hybrid_top_k": -1}, "hybrid_top_k is not negative"),
+            ({"sparse_top_k": "5"}, "sparse_top_k is a whole number"),
+        )
+    ),
+    *(
+        ("query", (asked(mode="hybrid", query_str="a", alpha=0.5),), {"fusion": fusion}, says)
+        for fusion, says in (("best", "fusion is 'relative' or 'rrf'"), ("rrf", "has none"))
+    ),
+    ("query", (asked(mode="sparse", query_str=5),), {}, "query_str is a string; got 5"),
+    ("query", (asked(mode="sparse", query_str="a"),), {}, "text_index=True with path="),
+    ("query", (asked(mode="hybrid", query_str="a"),), {}, "text_index=D1TextIndex"),
+    ("explain_text", (5,), {}, "query_str is a string; got 5"),
+    ("explain_text", ("a",), {}, "text_index=True with path="),
+    ("reindex_texts", (), {}, "text_index=True with path="),
+    ("reindex_texts", (), {"show_progress": "yes"}, "show_progress is True or False"),
     ("query", (asked(mmr_threshold=0.5),), {}, "mmr_threshold: only a query with mode='mmr'"),
     ("query", (asked(),), {"mmr_prefetch_k": 5}, "mmr_prefetch_k: only a query with mode='mmr'"),
     *(
@@ -206,7 +234,7 @@ async def test_a_retriever_is_told_in_its_words(
         (index.as_retriever(), "", "text is empty"),
         (index.as_retriever(similarity_top_k="5"), "q", "similarity_top_k is a whole number"),
         (index.as_retriever(filters=[ONE]), "q", r"Write MetadataFilters\(filters="),
-        (index.as_retriever(vector_store_query_mode="mmr", alpha=0.5), "q", "alpha: only a hybrid"),
+        (index.as_retriever(vector_store_query_mode="mmr", alpha=0.5), "q", "alpha: only a query"),
     ):
         with pytest.raises(VectorizeError, match=message):
             await call(retriever, "retrieve", text)
@@ -236,6 +264,8 @@ async def test_keywords_are_looked_for_where_users_know_them(
         ({"node_layout": "small"}, "node_layout is 'compact' or 'stock'; got 'small'"),
         ({"show_progress": "yes"}, "show_progress is True or False; got 'yes'"),
         ({"unindexed": "all"}, "unindexed is 'error' or 'scan'; got 'all'"),
+        ({"text_index": "words"}, "text_index is True, a D1TextIndex, .* got 'words'"),
+        ({"text_index": {"table": "t"}}, "text_index is True, a D1TextIndex, .* got {'table'"),
         ({"texts": 5}, "texts= is a TextStore or a LlamaIndex BaseKVStore"),
         ({"metadata_indexes": ["a"]}, "metadata_indexes is a dict"),
     ],

@@ -22,6 +22,7 @@ from llama_index_vectorize import VectorizeVectorStore
 from tests.blocking import watched
 from tests.llama_index.helpers import equal_to, text_node
 from tests.stores import async_name, vector
+from vectorize_core import D1TextIndex
 from vectorize_core.local.server import BackgroundServer
 
 NODES = [text_node(f"{i}", f"doc {i % 4}", n=i) for i in range(120)]
@@ -32,17 +33,19 @@ Open = Callable[[], VectorizeVectorStore]
 @pytest.fixture(params=["memory", "directory", "http"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Opens stores on one index, with a connection of their own but for those in memory."""
-    options: dict[str, Any] = {"path": tmp_path / "vectors"}
+    options: dict[str, Any] = {"path": tmp_path / "vectors", "text_index": True}
     if request.param == "memory":
-        options = {"path": ":memory:"}
+        options["path"] = ":memory:"
     elif request.param == "http":
         server: BackgroundServer = request.getfixturevalue("server")
         options = {"account_id": uuid4().hex, "base_url": server.base_url}
+        options["text_index"] = D1TextIndex("words")
     return lambda: VectorizeVectorStore(
         "docs", create_index=True, metadata_indexes={"n": "number"}, wait="visible", **options
     )
 
 
+BY_WORDS = {**vars(QUERY), "query_str": "text 5"}
 CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("async_add", (NODES,)),
     ("aquery", (QUERY,)),
@@ -51,6 +54,9 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("aquery", (VectorStoreQuery(**{**vars(QUERY), "node_ids": ["1", "2"]}),)),
     ("aquery", (VectorStoreQuery(**{**vars(QUERY), "mode": VectorStoreQueryMode.MMR}),)),
     ("aquery", (VectorStoreQuery(filters=equal_to("n", 5)),)),
+    ("aquery", (VectorStoreQuery(**{**BY_WORDS, "mode": VectorStoreQueryMode.TEXT_SEARCH}),)),
+    ("aquery", (VectorStoreQuery(**{**BY_WORDS, "mode": VectorStoreQueryMode.HYBRID}),)),
+    ("aexplain_text", ("text 5",)),
     ("aget_nodes", ([f"{i}" for i in range(60)],)),
     ("aget_nodes", (None, equal_to("n", 5))),
     ("acount", (equal_to("n", 5),)),
@@ -60,6 +66,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("adelete", ("doc 0",)),
     ("adelete_many", (["doc 1", "doc 2"],)),
     ("areindex_metadata", ()),
+    ("areindex_texts", ()),
     ("await_writes", ()),
     ("aclear", ()),
 ]

@@ -51,6 +51,7 @@ from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import MODEL, documents, equal_to, run_pipeline, text_node
 from tests.stores import Call, both_ways, recorded, sync_call, vector
 from vectorize_core import (
+    ConfigurationError,
     InvalidInputError,
     NotPersistedWarning,
     TooManyRequestsNeededError,
@@ -413,11 +414,11 @@ async def test_a_restriction_of_ones_own_holds(
 
 
 @both_ways
-async def test_a_mode_without_embedding_is_refused_as_it_arrives(
+async def test_a_mode_that_needs_words_says_so_of_a_store_without_them(
     store: Traced, index: VectorStoreIndex, call: Call
 ) -> None:
     retriever = index.as_retriever(vector_store_query_mode="text_search")
-    with pytest.raises(NotImplementedError, match="'text_search'"):
+    with pytest.raises(ConfigurationError, match="text_index="):
         await call(retriever, "retrieve", "words")
 
 

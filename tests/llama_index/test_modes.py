@@ -1,4 +1,4 @@
-"""The modes of a query: by embedding, diverse, by filter alone; and those that Vectorize lacks."""
+"""The modes of a query: by embedding, diverse, by filter alone; and those that the store lacks."""
 
 from __future__ import annotations
 
@@ -292,28 +292,27 @@ async def test_few_of_many_take_few_requests(make: Make, sent: Recorder, call: C
     assert len(sent.of(Query)) <= 2
 
 
-# What Vectorize lacks
+# What the store lacks
 
 
 @both_ways
 @pytest.mark.parametrize(
     ("mode", "who"),
     [
-        ("text_search", "BM25Retriever.*Qdrant"),
-        ("sparse", "BM25Retriever.*Qdrant"),
-        ("hybrid", "BM25Retriever.*Elasticsearch"),
-        ("semantic_hybrid", "Azure AI Search"),
+        ("semantic_hybrid", "'hybrid' with a reranker.*Azure AI Search"),
         ("svm", "SimpleVectorStore"),
         ("logistic_regression", "SimpleVectorStore"),
         ("linear_regression", "SimpleVectorStore"),
     ],
 )
-async def test_a_mode_that_vectorize_lacks_says_who_has_it(
+async def test_a_mode_that_the_store_lacks_says_who_has_it(
     filled: Any, call: Call, mode: str, who: str
 ) -> None:
     for embedding in (vector("query"), None):
         query = VectorStoreQuery(query_embedding=embedding, query_str="q", mode=MODES[mode])
-        with pytest.raises(NotImplementedError, match=f"'{mode}': .*{who}.*'default' or 'mmr'"):
+        with pytest.raises(
+            NotImplementedError, match=f"'{mode}': .*{who}.*With this store, use .*'hybrid'"
+        ):
             await call(filled("cosine"), "query", query)
 
 
@@ -321,8 +320,8 @@ async def test_a_mode_that_vectorize_lacks_says_who_has_it(
 async def test_a_mode_may_be_a_string(filled: Any, call: Call) -> None:
     near = await call(filled("cosine"), "query", asked(3, mode="default"))
     assert found(near) == ranking("cosine", vector("query"), ROWS)[:3]
-    with pytest.raises(NotImplementedError, match="'sparse'"):
-        await call(filled("cosine"), "query", asked(3, mode="sparse"))
+    with pytest.raises(NotImplementedError, match="'svm'"):
+        await call(filled("cosine"), "query", asked(3, mode="svm"))
     with pytest.raises(ValueError, match="'unheard of'"):
         await call(filled("cosine"), "query", asked(3, mode="unheard of"))
 
@@ -342,6 +341,5 @@ async def test_a_node_without_a_source_is_its_own(make: Make, call: Call) -> Non
 
 
 def test_every_mode_is_answered_or_refused_here() -> None:
-    tested = {"text_search", "sparse", "hybrid", "semantic_hybrid", "svm"}
-    tested |= {"logistic_regression", "linear_regression"}
-    assert set(MODES) - tested == {"default", "mmr"}
+    refused = {"semantic_hybrid", "svm", "logistic_regression", "linear_regression"}
+    assert set(MODES) - refused == {"default", "mmr", "text_search", "sparse", "hybrid"}

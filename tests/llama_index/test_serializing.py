@@ -110,7 +110,7 @@ async def test_a_secret_is_in_no_event_span_or_log(
     answer = await call(index.as_query_engine(), "query", "one")
     assert len(answer.source_nodes) == 2
     wrong = index.as_query_engine(vector_store_query_mode="sparse")
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(ConfigurationError, match="text_index="):
         await call(wrong, "query", "one")
     said = "".join([*events.said, *spans.said, caplog.text, repr(answer)])
     assert SECRET not in said

@@ -13,7 +13,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQu
 from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import equal_to, text_node
 from tests.stores import Call, Make, async_name, both_ways, vector
-from vectorize_core import InvalidInputError, layout
+from vectorize_core import InvalidInputError, SqliteTextIndex, layout
 
 IDS = ["1", "2", "3"]
 Views = tuple[VectorizeVectorStore, VectorizeVectorStore]
@@ -27,7 +27,8 @@ def node(node_id: str, whose: str) -> TextNode:
 
 @pytest.fixture
 def store(make: Make) -> VectorizeVectorStore:
-    made: VectorizeVectorStore = make(metadata_indexes={"kind": "string", "n": "number"})
+    indexed = {"kind": "string", "n": "number"}
+    made: VectorizeVectorStore = make(metadata_indexes=indexed, text_index=SqliteTextIndex())
     return made
 
 
@@ -62,6 +63,9 @@ async def test_every_query_finds_ones_own_nodes_by_ones_own_ids(views: Views, ca
             asked(filters=equal_to("kind", "x")),
             asked(mode=VectorStoreQueryMode.MMR),
             asked(mode=VectorStoreQueryMode.MMR, node_ids=IDS),
+            asked(mode=VectorStoreQueryMode.TEXT_SEARCH, query_str=f"{whose} 1"),
+            asked(mode=VectorStoreQueryMode.SPARSE, query_str=whose, node_ids=IDS),
+            asked(mode=VectorStoreQueryMode.HYBRID, query_str="my their"),
             VectorStoreQuery(similarity_top_k=9, filters=equal_to("kind", "x")),
             VectorStoreQuery(similarity_top_k=9, node_ids=IDS),
         ):
@@ -75,6 +79,9 @@ async def test_every_query_finds_ones_own_nodes_by_ones_own_ids(views: Views, ca
         assert texts(view.iter_nodes()) == all_of(whose)
         assert texts([one async for one in view.aiter_nodes()]) == all_of(whose)
         assert await call(view, "count") == 3
+        theirs = "their" if whose == "my" else "my"
+        by_words = asked(mode=VectorStoreQueryMode.TEXT_SEARCH, query_str=theirs)
+        assert (await call(view, "query", by_words)).ids == []
         guessed = [layout.stored_id("b" if whose == "my" else "a", "3")]
         assert (await call(view, "query", asked(node_ids=guessed))).ids == []
         assert [n.ref_doc_id for n in view.iter_nodes()] == ["doc"] * 3
@@ -101,8 +108,9 @@ async def test_a_view_takes_no_namespace(
             await call(mine, method, *args, namespace="b")
     with pytest.raises(TypeError, match="bound to the namespace 'a'"):
         list(mine.iter_nodes(namespace="b"))
-    with pytest.raises(InvalidInputError, match="view is of"):
-        await call(mine, "reindex_metadata")
+    for method in ("reindex_metadata", "reindex_texts"):
+        with pytest.raises(InvalidInputError, match="view is of"):
+            await call(mine, method)
     assert store.count() == 6
 
 
@@ -112,6 +120,7 @@ def test_every_method_with_nodes_is_tried_above() -> None:
     assert variants == {
         *("add", "query", "get_nodes", "iter_nodes", "delete", "delete_many", "delete_nodes"),
         *("count", "clear", "explain_filter", "reindex_metadata", "close"),
+        *("explain_text", "reindex_texts"),
     }
 
 

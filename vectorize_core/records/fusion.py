@@ -1,8 +1,9 @@
 """One ranking out of two: by nearness, and by words. Pure.
 
 Only the first `COMPARED` of each leg add to a fused score; the others come after them, by the
-better of both ranks. So legs may be of any length: a longer one changes nothing of what comes
-first, and every answer is the beginning of a longer one.
+better of both ranks, and what only a leg without a weight holds comes last. So legs may be of any
+length: a longer one changes nothing of what comes first, and every answer is the beginning of a
+longer one.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ def fused(near: Leg, by_words: Leg, *, alpha: float, fusion: Fusion) -> list[tup
     ``alpha`` is the weight of nearness where scores are added; ranks count the same in both legs.
     """
     scores: dict[str, float] = {}
-    places: dict[str, tuple[int, int]] = {}
+    places: dict[str, tuple[bool, int, int]] = {}
     weights = (alpha, 1.0 - alpha) if fusion == "relative" else (1.0, 1.0)
     for number, (leg, weight) in enumerate(zip((near, by_words), weights, strict=True)):
         parts = _WAYS[fusion]([score for _, score in leg[:COMPARED]])
         for rank, (record_id, _) in enumerate(leg):
             part = weight * parts[rank] if rank < len(parts) else 0.0
             scores[record_id] = scores.get(record_id, 0.0) + part
-            place = rank, number
+            place = not weight, rank, number
             places[record_id] = min(places.get(record_id, place), place)
     order = sorted(scores, key=lambda record_id: (-scores[record_id], places[record_id]))
     return [(record_id, scores[record_id]) for record_id in order]

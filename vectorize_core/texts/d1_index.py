@@ -37,6 +37,13 @@ class D1TextIndex(TextIndex):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database!r})"
 
+    @property
+    def settings(self) -> dict[str, str | None] | None:
+        """The arguments that make it again; None with a client of its own."""
+        if self._client is not None:
+            return None
+        return {"database_id": self._database, "table": self._table, "tokenizer": self.tokenizer}
+
     def table(self, index: str) -> str:
         """What the table of an index is called."""
         return super().table(index) if self._table is None else self._table

@@ -42,6 +42,11 @@ class SqliteTextIndex(TextIndex):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._path!r})"
 
+    @property
+    def settings(self) -> dict[str, str | None]:
+        """The arguments that make it again."""
+        return {"path": self._path, "tokenizer": self.tokenizer}
+
     def __reduce__(self) -> tuple[object, ...]:
         return _made, (self._path, self.tokenizer)
 

@@ -82,6 +82,11 @@ class TextIndex(ABC):
         `NoTableError` if their table is missing.
         """
 
+    @property
+    def settings(self) -> dict[str, str | None] | None:
+        """The arguments that make it again; None if there are others than strings."""
+        return None
+
     def _forget(self) -> None:
         """Look again whether tables are there."""
         self._checked.clear()

@@ -50,6 +50,14 @@ def test_every_answer_is_the_beginning_of_a_longer_one(
 
 
 @examples(30)
+@given(legs(), legs())
+def test_without_a_weight_a_leg_only_follows_the_other(near: Leg, by_words: Leg) -> None:
+    for alpha, first in ((1.0, near), (0.0, by_words)):
+        found = [i for i, _ in fused(near, by_words, alpha=alpha, fusion="relative")]
+        assert found[: len(first)] == [i for i, _ in first]
+
+
+@examples(30)
 @given(legs(), legs(), st.floats(0, 1), st.sampled_from(FUSIONS))
 def test_nothing_is_lost_or_invented(
     near: Leg, by_words: Leg, alpha: float, fusion: Fusion
@@ -71,7 +79,7 @@ BY_WORDS: Leg = [("c", 12.0), ("d", 2.0)]
         (1.0, {"a": 1.0, "b": 0.75, "c": 0.0, "d": 0.0}),
         (0.6, {"a": 0.6, "b": 0.45, "c": 0.4, "d": 0.0}),
         (0.5, {"a": 0.5, "c": 0.5, "b": 0.375, "d": 0.0}),
-        (0.0, {"c": 1.0, "a": 0.0, "b": 0.0, "d": 0.0}),
+        (0.0, {"c": 1.0, "d": 0.0, "a": 0.0, "b": 0.0}),
     ],
 )
 def test_scores_are_scaled_and_added_by_weight(alpha: float, expected: dict[str, float]) -> None:
