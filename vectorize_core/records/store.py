@@ -620,7 +620,11 @@ class RecordStore:
         return TextSearch.of(self._rows, self._reading, options)
 
     def _stored_ids(self, ids: Sequence[str] | None) -> list[str] | None:
-        return None if ids is None else [*map(self.stored_id, validation.as_ids(ids))]
+        """The ids that records with these are stored under, without those that none can have."""
+        if ids is None:
+            return None
+        stored = map(self.stored_id, validation.as_ids(ids))
+        return [*filter(validation.possible_id, stored)]
 
     async def reindex_texts(self, io: Io, *, show_progress: bool = False) -> int:
         """Put the texts of all records into the text index; see `texts.reindexing`."""
