@@ -35,7 +35,7 @@ def finds(condition: sql.Condition | None, kept: Mapping[str, Any]) -> bool:
     return bool(found)
 
 
-@examples(150)
+@examples(80)
 @given(
     strategies.cases(strategies.user_metadata_of),
     st.sampled_from(BEHAVIORS),
@@ -60,7 +60,7 @@ def test_what_a_branch_or_the_filter_matches_is_found(
                 assert found
 
 
-@examples(150)
+@examples(80)
 @given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["$eq", "$gte", "$lte"]))
 @example(0.1 + 0.2, "$eq")
 @example(1.7976931348623157e308, "$lte")

@@ -25,7 +25,7 @@ def legs(draw: st.DrawFn) -> list[tuple[str, float]]:
     return [(str(i), score) for i, score in zip(ids, best_first, strict=True)]
 
 
-@examples(60)
+@examples(30)
 @given(
     legs(),
     legs(),
