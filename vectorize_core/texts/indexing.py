@@ -87,7 +87,7 @@ class Rows:
 
     async def check_complete(self, io: Io) -> None:
         """`PartialIndexError` if records may stand in the index whose texts have no row."""
-        created = await self._created(io)
+        created = await self.created(io)
         if created in self.upkeep.complete:
             return
         notes = await self.index.notes(io, self.state.name)
@@ -100,16 +100,15 @@ class Rows:
                 "which adds them"
             )
 
-    async def note_complete(self, io: Io) -> None:
-        """Note that the text of every record in the index has a row."""
-        created = await self._created(io)
+    async def note_complete(self, io: Io, created: str) -> None:
+        """Note that every text in the index that was created then has a row."""
         await self.index.note(io, self.state.name, complete=created, cursor=None)
         self.upkeep.complete.add(created)
 
     async def _is_empty(self, io: Io) -> bool:
         return (await io.call(GetInfo(self.state.name))).vector_count == 0
 
-    async def _created(self, io: Io) -> str:
+    async def created(self, io: Io) -> str:
         """When the index was created: a table that was complete for another one is not for it."""
         return str((await get_details(io, self.state)).created_on)
 
@@ -129,7 +128,7 @@ class RowWriting(Rows):
 
         No other record can have had an id that is ``new``.
         """
-        created = await self._created(io)
+        created = await self.created(io)
         if self._begun != created:
             # Where the index was made again meanwhile, the write begins anew.
             self._repeats = self._begun != ""

@@ -31,10 +31,11 @@ async def reindex_texts(
     index, state = rows.index, rows.state
     await look_again(io, state)
     await wait_for_own(io, state, wait_timeout, purpose="reindex_texts")
-    notes = await index.notes(io, state.name)
-    token = notes.cursor if notes.cursor is not None else new_token(rows.writer)
-    if notes.cursor is None:
-        await index.note(io, state.name, cursor=token)
+    created = await rows.created(io)
+    begun_for, _, token = ((await index.notes(io, state.name)).cursor or "").rpartition(" ")
+    if begun_for != created:
+        token = new_token(rows.writer)
+        await index.note(io, state.name, cursor=f"{created} {token}")
     total = (await io.call(GetInfo(state.name))).vector_count
     seen = put = 0
     with progress_bar(total, None) if show_progress else nullcontext() as report:
@@ -43,7 +44,7 @@ async def reindex_texts(
             seen += len(ids)
             if report is not None:
                 report(BatchReport(seen, None, len(ids)))
-    await rows.note_complete(io)
+    await rows.note_complete(io, created)
     return put
 
 

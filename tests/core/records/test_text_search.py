@@ -35,6 +35,7 @@ from vectorize_core.records.hit import Hit
 from vectorize_core.records.ingest import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.fts import TextRow
+from vectorize_core.texts.indexing import Rows
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
 from vectorize_core.texts.text_index import TextIndex
 
@@ -277,6 +278,26 @@ def test_a_reindexing_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) ->
         assert len(run(again.search_text(io, "apple", 50))) == 30
         puts = run(index.versions(io, "docs", [f"r{i}" for i in range(30)]))
         assert [*map(len, puts.values())] == [1] * 30
+
+
+def test_a_reindexing_of_another_index_is_not_continued(monkeypatch: pytest.MonkeyPatch) -> None:
+    with VectorizeClient.local() as client:
+        io, plain = client.connection.io(), store_of(client)
+        run(plain.add(io, [item(f"r{i}", "apple") for i in range(30)]))
+        made = store_of(client, SqliteTextIndex())
+
+        async def failing(*_: Any) -> None:
+            raise FailedError
+
+        with monkeypatch.context() as broken:
+            broken.setattr(Rows, "note_complete", failing)
+            with pytest.raises(FailedError):
+                run(made.reindex_texts(io))
+        client.delete_index("docs")
+        run(plain.add(io, [item(f"r{i}", "pear") for i in range(30)]))
+        run(made.reindex_texts(io))
+        assert len(run(made.search_text(io, "pear", 50))) == 30
+        assert run(made.search_text(io, "apple", 50)) == []
 
 
 def test_a_store_without_the_text_index_is_told() -> None:
