@@ -9,8 +9,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQu
 from vectorize_core.api.validation import text, whole_number
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.reads.selection import SelectOptions
-from vectorize_core.records import fusion as ways
-from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Fusion
+from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Fusion, check
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import Io
@@ -26,7 +25,7 @@ def check_by_words(query: VectorStoreQuery, fusion: Fusion | None) -> None:
     mode = Mode(query.mode)
     text("query_str", query.query_str, f". With mode={mode.value!r} it holds the words")
     if mode == Mode.HYBRID:
-        ways.check(_alpha(query), _fusion(fusion))
+        check(_alpha(query), _fusion(fusion))
         if query.alpha is not None and fusion == "rrf":
             raise InvalidInputError("alpha is a weight, and fusion='rrf' has none: leave out one")
 

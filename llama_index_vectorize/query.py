@@ -168,8 +168,11 @@ def _narrowed(
 
     Most of the best nodes are probably among so many: all others are passed over as they are read.
     """
+    if node_ids is None:
+        return None, where
     most = whole_number("max_requests", where.get("max_requests", MAX_SEARCH_REQUESTS))
-    if node_ids is None or len(among := frozenset(node_ids)) <= most * _AT_ONCE:
+    among = frozenset(node_ids)
+    if len(among) <= most * _AT_ONCE:
         return node_ids, where
     given = where.get("filter")
     expression = parse(given) if given is not None else EVERYTHING

@@ -491,17 +491,17 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
         ``doc_ids`` and ``node_ids`` restrict the search; an empty list does not. Nor do a
         retriever's ``node_ids`` that are ids of IndexNodes, ImageNodes and deleted nodes only:
-        ``as_retriever()`` passes those that its index was ever given, and means all nodes.
-        ``strict_node_ids=True`` restricts it to them. More ids than ``max_requests`` can read are
-        looked for among the nearest nodes instead.
+        ``as_retriever()`` passes those that its index was ever given, and means all nodes. A query
+        with a ``query_str`` is taken for a retriever's; ``strict_node_ids=True`` restricts it to
+        them. More ids than ``max_requests`` can read are looked for among the best nodes instead.
 
         ``filters`` may also be this project's own (docs/filters.md). Options: ``namespace``,
-        ``vectorize_filter``, ``unindexed``, ``max_requests`` (100), ``strict_node_ids`` and those
-        of the mode "mmr"; see `QueryOptions`. Raises `UnindexedPropertyError` for a filter that no
-        metadata index can look up, unless ``unindexed="scan"``, and `NotImplementedError` for a
-        mode that this store lacks, naming what to use instead. By words, it raises
-        `ConfigurationError` without a text index, and `PartialIndexError` where texts have to be
-        put into it first, by `reindex_texts`.
+        ``vectorize_filter``, ``unindexed``, ``max_requests`` (100), ``strict_node_ids``, ``fusion``
+        and those of the mode "mmr"; see `QueryOptions`. Raises `UnindexedPropertyError` for a
+        filter that no metadata index can look up, unless ``unindexed="scan"``, and
+        `NotImplementedError` for a mode that this store lacks, naming what to use instead. By
+        words, it raises `ConfigurationError` without a text index, and `PartialIndexError` where
+        texts have to be put into it first, by `reindex_texts`.
         """
         return run(answer(self._io, self._records, query, options))
 

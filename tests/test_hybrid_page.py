@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from llama_index.core import MockEmbedding
 
 from langchain_vectorize import VectorizeVectorStore
-from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from tests.documents import examples, run
 from tests.stores import DIMENSIONS, Embedder, vector
 from vectorize_core import VectorizeClient
@@ -57,10 +55,6 @@ async def test_langchain_embedded_and_on_cloudflare(monkeypatch: pytest.MonkeyPa
             assert found.page_content == NAME
 
 
-@pytest.mark.skipif(
-    "text_index" not in inspect.signature(LlamaIndexStore.__init__).parameters,
-    reason="LlamaIndex's store has no text_index= yet",
-)
 async def test_llama_index() -> None:
     await embedded()
     names: dict[str, Any] = {"embed_model": MockEmbedding(embed_dim=DIMENSIONS)}
