@@ -57,12 +57,16 @@ query = VectorStoreQuery(query_embedding=[1.0], similarity_top_k=4)
 store = VectorizeVectorStore("docs", path=":memory:")
 store.add([], wait=True)
 store.query(query, unindexed="scan", mmr_threshold=0.5)
+store.query(query, fusion="rrf")
+VectorizeVectorStore("docs", path=":memory:", text_index=True)
 
 store.add([], wiat=True)  # typo
 store.query(query, unindexed="scann")  # typo
 store.get_nodes(["a"], max_request=4)  # typo
 VectorizeVectorStore(index_nam="docs", path=":memory:")  # typo
 store.query(query, top_k=4)  # typo
+store.query(query, fusion="best")  # typo
+VectorizeVectorStore("docs", path=":memory:", text_index="docs")  # typo
 """,
     "core": """
 from vectorize_core import VectorizeClient
@@ -157,6 +161,9 @@ HINTS: list[tuple[Callable[..., Any], str, tuple[Any, ...], str, str]] = [
     (llama_index_store, "query", (QUERY,), "top_k", "VectorStoreQuery.* 'similarity_top_k'"),
     (llama_index_store, "query", (QUERY,), "similarity_top_k", "VectorStoreQuery.* takes that"),
     (llama_index_store, "query", (QUERY,), "search_typ", "it takes "),
+    (llama_index_store, "query", (QUERY,), "alpha", r"VectorStoreQuery\(\) takes that"),
+    (llama_index_store, "add", ([],), "text_index", r"VectorizeVectorStore\(\) takes that"),
+    (llama_index_store, "count", (), "fusion", r"query\(\) takes that"),
     (llama_index_store, "get_nodes", (["a"],), "where", "did you mean 'filters'"),
     (VectorizeClient.local, "create_index", ("docs",), "dimension", "did you mean 'dimensions'"),
     (AsyncVectorizeClient.local, "create_index", ("a",), "distance", "did you mean 'metric'"),
