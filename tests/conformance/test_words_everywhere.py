@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,9 @@ from tests.nightly import sized
 from tests.workerd import Workerd, running
 from vectorize_core import D1TextIndex, SqliteTextIndex, VectorizeClient
 from vectorize_core.api.d1 import Rows, Statement
+from vectorize_core.filters.parse import parse
+from vectorize_core.filters.plan import plan
+from vectorize_core.filters.sql import condition
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.texts import fts
 from vectorize_core.texts.fts import TextRow
@@ -19,6 +23,21 @@ from vectorize_core.texts.tokens import question
 from vectorize_core.transport.io import Io, run
 
 CANDIDATES = 20
+FILTERS: list[Any] = [
+    {"n": {"$gte": 0.3}},
+    {"n": {"$lt": -2.5}},
+    {"n": {"$in": [0.1, 7, 2**53 + 2]}},
+    {"n": {"$gt": 5e-324, "$lte": 1e300}},
+    {"s": {"$in": ["é", "it's"]}},
+    {"s": {"$gte": "b"}},
+    {"b": True},
+    {"$or": [{"n": 0.1 + 0.2}, {"s": "a\0b"}]},
+]
+VALUES: dict[str, list[Any]] = {
+    "n": [0.1, 0.1 + 0.2, 7, -3, 2**53 + 2, -1e300, 5e-324, None, "7"],
+    "s": ["a", "é", "it's", "a\0b", 7, None],
+    "b": [True, False, None],
+}
 every_set = pytest.mark.parametrize("name", ["names", "verses"])
 
 
@@ -62,6 +81,23 @@ def found(name: str, words: TextIndex, io: Io, every: int = 1) -> list[list[Text
     ]
 
 
+def filtered(words: TextIndex, io: Io) -> list[list[str]]:
+    """What each of some filters finds."""
+    rows = [
+        TextRow(f"{n}", None, "word", {name: some[n % len(some)] for name, some in VALUES.items()})
+        for n in range(100)
+    ]
+    run(words.put(io, "filtered", rows, "once"))
+    indexed = {"n": "number", "s": "string", "b": "boolean"}
+    found = []
+    for given in FILTERS:
+        where = condition(plan(parse(given), indexed))  # type: ignore[arg-type]
+        assert where is not None
+        hits = run(words.find(io, "filtered", "word", where=where, limit=1_000))
+        found.append(sorted(hit.id for hit in hits))
+    return found
+
+
 @every_set
 def test_the_local_server_finds_what_sqlite_finds(name: str) -> None:
     every = sized(8, 1)
@@ -80,6 +116,16 @@ def test_workerd_finds_what_sqlite_finds(workerd: Workerd, name: str) -> None:
     with VectorizeClient.local() as client:
         io = client.connection.io()
         assert found(name, WorkerdTextIndex(workerd), io) == found(name, SqliteTextIndex(), io)
+
+
+def test_a_filter_finds_the_same_everywhere(workerd: Workerd) -> None:
+    with VectorizeClient.local() as client:
+        here = filtered(SqliteTextIndex(), client.connection.io())
+    assert all(0 < len(found) < 100 for found in here)
+    with BackgroundServer() as server, VectorizeClient(base_url=server.base_url) as client:
+        io = client.connection.io()
+        assert filtered(D1TextIndex("words"), io) == here
+        assert filtered(WorkerdTextIndex(workerd), io) == here
 
 
 def test_what_d1_reads_does_not_grow_with_the_table(workerd: Workerd) -> None:

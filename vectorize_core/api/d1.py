@@ -22,8 +22,8 @@ MAX_VALUE_BYTES: Final = 2_000_000
 
 _SQL_ERROR: Final = 7500
 
-Statement = tuple[str, tuple[str | int | float, ...]]
-"""SQL and its parameters."""
+Statement = tuple[str, tuple[str, ...]]
+"""SQL and its parameters: texts, for the interface documents no others."""
 Rows = list[tuple[Any, ...]]
 
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from vectorize_core import jsontext, layout, limits
 from vectorize_core.filters import native
 from vectorize_core.filters.plan import Plan
 from vectorize_core.filters.push import EXACT_INTEGERS, kind_of
 from vectorize_core.models import Filter, IndexType
-
-Parameter: TypeAlias = str | int | float
 
 MAX_PARAMETERS: Final = 60
 """D1 takes a hundred with a statement, some of which are not the filter's."""
@@ -37,16 +35,20 @@ _TYPES: Final[Mapping[IndexType, str]] = {
     "boolean": "'true', 'false'",
 }
 _LISTED: Final = "(SELECT value FROM json_each(?))"
+_NUMBER: Final = "CAST(? AS REAL)"
 _LARGEST: Final = 1e307
 _NUL: Final = r"instr(m, '\u0000')"
 """Whether the JSON has an escaped NUL, where some versions of SQLite end a string."""
 
 
 class Condition(NamedTuple):
-    """An SQL expression over the column ``m``, and its parameters in order."""
+    """An SQL expression over the column ``m``, and its parameters in order.
+
+    These are texts, also where numbers are meant: D1's interface documents no others.
+    """
 
     sql: str
-    parameters: tuple[Parameter, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 def looked_up(metadata: Mapping[str, Any], indexed: Collection[str]) -> dict[str, Any]:
@@ -126,9 +128,9 @@ def _test(value: str, kind: IndexType, test: native.Condition) -> Condition:
         allowed = ", ".join(sorted({str(int(operand)) for operand in operands}))
         return Condition(f"{value} IN ({allowed})")
     if test.operator in native.LOWER:
-        return Condition(f"{value} >= ?", (_moved(test.operand, -1),))
+        return Condition(f"{value} >= {_NUMBER}", (_moved(test.operand, -1),))
     if test.operator in native.UPPER:
-        return Condition(f"{value} <= ?", (_moved(test.operand, 1),))
+        return Condition(f"{value} <= {_NUMBER}", (_moved(test.operand, 1),))
     return _among(value, operands)
 
 
@@ -142,13 +144,13 @@ def _among(value: str, numbers: Sequence[float]) -> Condition:
         parts.append(Condition(f"{value} IN {_LISTED}", (listed,)))
     if others:
         ends = _moved(min(others), -1), _moved(max(others), 1)
-        parts.append(Condition(f"{value} BETWEEN ? AND ?", ends))
+        parts.append(Condition(f"{value} BETWEEN {_NUMBER} AND {_NUMBER}", ends))
     return Condition(
         f"({' OR '.join(part.sql for part in parts)})",
         tuple(end for part in parts for end in part.parameters),
     )
 
 
-def _moved(number: float, towards: int) -> float:
+def _moved(number: float, towards: int) -> str:
     """A bound moved outwards: SQLite need not read a decimal number to the last bit."""
-    return float(number) + towards * (abs(number) * 2.0**-48 + 2.0**-1060)
+    return repr(float(number) + towards * (abs(number) * 2.0**-48 + 2.0**-1060))

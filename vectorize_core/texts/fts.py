@@ -156,7 +156,7 @@ def search(
     name, vocabulary = quoted(table), _vocabulary(table)
     given: dict[str, Any] = {"words": [[w.phrase, w.tokens, known.get(w.phrase)] for w in words]}
     within, only, in_all = "", "", "NULL"
-    parameters: list[str | int | float] = []
+    parameters: list[str] = []
     if namespace is not None:
         token = _namespace(namespace, tokenizer)
         given["namespace"] = [token, known.get(token)]

@@ -28,6 +28,7 @@ of_records: Any = {"stored": plan.in_records("text", refs=True), "unindexed": "s
 def finds(condition: sql.Condition | None, kept: Mapping[str, Any]) -> bool:
     if condition is None:
         return True
+    assert all(type(parameter) is str for parameter in condition.parameters)
     text = jsontext.dumps(kept).decode()
     (found,) = DATABASE.execute(
         f"SELECT {condition.sql} FROM (SELECT ? AS m)", (*condition.parameters, text)

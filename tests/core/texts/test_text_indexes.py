@@ -88,7 +88,7 @@ async def test_what_is_put_is_found_by_its_words(
     assert await found("京都") == await found("eclair") == await found("天") == ["d\0d"]
     assert await found("東都") == []
     assert await found('" OR NOT * ( : -') == []
-    later = Condition("json_extract(m, '$.year') > ?", (2000,))
+    later = Condition("json_extract(m, '$.year') > CAST(? AS REAL)", ("2000",))
     assert sorted(await found("quick dog", where=later)) == ["b", "c", "d\0d"]
     versions = await does(lambda io: words.versions(io, "docs", ["d\0d", "a", "nobody"]))
     assert versions == {row.id: [put_of(row.text, "w1")] for row in (ROWS[0], ROWS[3])}
