@@ -421,6 +421,8 @@ class RecordStore:
                 kept = {} if replace else record.metadata
                 changed[vector_id] = dataclasses.replace(record, metadata={**kept, **change})
         indexed = await self.index.properties(io) if changed else {}
+        if changed:
+            self.index.warn_of_text_index()
         putting = self._putting()
         vectors = []
         given = {self.stored_id(name): At(name, at, "record") for at, name in enumerate(ids)}

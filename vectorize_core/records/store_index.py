@@ -166,10 +166,10 @@ class StoreIndex:
         if not (self.state.finished or dry_run):
             await lifecycle.finish(io, self.state, {**self._promised, **layout.METADATA_INDEXES})
         await self._check_promises(io)
-        self._warn_of_text_index()
+        self.warn_of_text_index()
         return await get_metadata_indexes(io, self.state)
 
-    def _warn_of_text_index(self) -> None:
+    def warn_of_text_index(self) -> None:
         """Warn, once for an index, that records are written which no search by words will find."""
         state = self.state
         noted = state.details is not None and layout.notes_text_index(state.details.description)

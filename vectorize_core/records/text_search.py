@@ -25,6 +25,8 @@ from vectorize_core.texts.text_index import TextHit
 from vectorize_core.transport.io import Io
 
 _MOST_AT_ONCE: Final = 1_000
+_MOST_BYTES: Final = 1_000_000
+"""Of ids that the SQL is given; of more, what it finds is compared with them here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class TextSearch:
         """
         await self.rows.check_complete(io)
         request_limit = selection.request_limit(f"a search by words of {k} matches")
-        verifying = _Verifying(self, selection, request_limit)
+        verifying = _Verifying(self, selection, request_limit, ids)
         where = _condition(selection.plan, ids)
         offset, size = 0, _whole_requests(min(k, _MOST_AT_ONCE))
         while len(verifying.hits) < k:
@@ -83,6 +85,9 @@ class TextSearch:
             if len(found) < size:
                 break
             offset, size = offset + size, min(2 * size, _MOST_AT_ONCE)
+        if not verifying.hits:
+            # The table may have been found to be gone.
+            await self.rows.check_complete(io)
         return verifying.hits[:k]
 
 
@@ -90,9 +95,14 @@ class _Verifying:
     """The hits of one search, of candidates that were read and evaluated."""
 
     def __init__(
-        self, search: TextSearch, selection: Selection, request_limit: RequestLimit
+        self,
+        search: TextSearch,
+        selection: Selection,
+        request_limit: RequestLimit,
+        ids: Sequence[str] | None,
     ) -> None:
         self.hits: list[Hit] = []
+        self._ids = None if ids is None else frozenset(ids)
         self._search = search
         self._namespace = selection.namespace
         self._post_filter = PostFilter(selection.plan, selection.read)
@@ -101,6 +111,7 @@ class _Verifying:
 
     async def add(self, io: Io, found: Sequence[TextHit]) -> None:
         """Add those that are matches, each once: a record may have several rows for a while."""
+        found = [hit for hit in found if self._ids is None or hit.id in self._ids]
         await self._read_vectors(io, [hit.id for hit in found if hit.id not in self._read])
         for hit in found:
             candidate = self._read[hit.id]
@@ -134,10 +145,10 @@ def _condition(plan: Plan, ids: Sequence[str] | None) -> sql.Condition | None:
     if ids is None:
         return found
     # The column has ids as JSON.
-    quoted = [jsontext.dumps(one).decode() for one in ids]
-    listed = sql.Condition(
-        "id IN (SELECT value FROM json_each(?))", (jsontext.dumps(quoted).decode(),)
-    )
+    quoted = jsontext.dumps([jsontext.dumps(one).decode() for one in ids])
+    if len(quoted) > _MOST_BYTES:
+        return found
+    listed = sql.Condition("id IN (SELECT value FROM json_each(?))", (quoted.decode(),))
     if found is None:
         return listed
     return sql.Condition(f"{listed.sql} AND {found.sql}", (*listed.parameters, *found.parameters))

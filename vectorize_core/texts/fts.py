@@ -69,6 +69,13 @@ def put_of(text: str, token: str) -> str:
     return f"{digest_of(text)}-{token}"
 
 
+def table_of(index: str) -> str:
+    """What the table of an index is called, unless it has another name."""
+    # SQLite takes names that differ in case alone for the same one.
+    apart = "" if index == index.lower() else f"_{_token(index, 4, 'unicode61')}"
+    return f"{index}_words{apart}"
+
+
 def creation(table: str, index: str, tokenizer: Tokenizer) -> list[Statement]:
     """What makes the tables of an index, unless they are there."""
     name, notes = quoted(table), _notes(table)
@@ -118,10 +125,10 @@ def insertion(table: str, rows: Sequence[bytes]) -> Statement:
 
 
 def versions(table: str, ids: Sequence[str], tokenizer: Tokenizer) -> Statement:
-    """Of each row of these records the position of its id, and its ``put``."""
+    """Of each row of these records the position of its id, its ``put``, and its properties."""
     name = quoted(table)
     sql = (
-        f"SELECT r.key, {name}.put FROM json_each(?) AS r CROSS JOIN {name} "  # noqa: S608
+        f"SELECT r.key, {name}.put, {name}.m FROM json_each(?) AS r CROSS JOIN {name} "  # noqa: S608
         f"WHERE {_is_of(name, 'r.value')}"
     )
     return sql, (_json([_place(one, tokenizer) for one in ids]),)

@@ -88,12 +88,9 @@ class Rows:
     async def check_complete(self, io: Io) -> None:
         """`PartialIndexError` if records may stand in the index whose texts have no row."""
         created = await self.created(io)
-        if created in self.upkeep.complete:
+        if await self.index.is_complete(io, self.state.name, created):
             return
-        notes = await self.index.notes(io, self.state.name)
-        if notes.complete == created:
-            self.upkeep.complete.add(created)
-        elif not await self._is_empty(io):
+        if not await self._is_empty(io):
             raise PartialIndexError(
                 f"the text index of {self.state.name!r} may not have the texts of all records: "
                 "some were written before there was one. Call reindex_texts() of the store once, "
@@ -103,7 +100,6 @@ class Rows:
     async def note_complete(self, io: Io, created: str) -> None:
         """Note that every text in the index that was created then has a row."""
         await self.index.note(io, self.state.name, complete=created, cursor=None)
-        self.upkeep.complete.add(created)
 
     async def _is_empty(self, io: Io) -> bool:
         return (await io.call(GetInfo(self.state.name))).vector_count == 0
@@ -157,14 +153,9 @@ class RowWriting(Rows):
     async def _begin(self, io: Io, created: str) -> None:
         """Note that the table is complete if the index is empty: it will be, by this write."""
         name = self.state.name
-        complete = created in self.upkeep.complete
-        if not complete:
-            complete = (await self.index.notes(io, name)).complete == created
+        complete = await self.index.is_complete(io, name, created)
         if not complete and not self.state.own_writes.pending() and await self._is_empty(io):
             await self.index.note(io, name, complete=created)
-            complete = True
-        if complete:
-            self.upkeep.complete.add(created)
         self._begun = created
 
     async def rewriting(

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Final
 
+from vectorize_core import jsontext
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.reads.by_id import get_many, iter_ids
 from vectorize_core.state.index_state import get_metadata_indexes, look_again
 from vectorize_core.state.waiting import wait_for_own
+from vectorize_core.texts.fts import TextRow
 from vectorize_core.texts.indexing import Rows, row_of
 from vectorize_core.texts.puts import is_old, is_put_by, is_put_of, new_token
 from vectorize_core.texts.reading import TextReading
+from vectorize_core.texts.text_index import KeptRow
 from vectorize_core.transport.io import Io, in_batches
 from vectorize_core.writes.progress import BatchReport, progress_bar
 
@@ -52,20 +55,29 @@ async def _put_missing(
     io: Io, rows: Rows, reading: TextReading, ids: Sequence[str], token: str
 ) -> int:
     state = rows.state
-    old = await rows.find(io, ids)
-    left = [i for i in ids if not any(is_put_by(put, token) for put in old.get(i, ()))]
+    old = await rows.index.kept(io, state.name, ids)
+    left = [i for i in ids if not any(is_put_by(row.put, token) for row in old.get(i, ()))]
     vectors = [*(await get_many(io, state, left)).values()]
     found = await reading.records(io, vectors)
     indexed = await get_metadata_indexes(io, state)
     wanted = []
     for vector, record in found:
         row = row_of(vector.id, record.text, vector.namespace, vector.metadata or {}, indexed)
-        young = (p for p in old.get(vector.id, ()) if not is_old(p))
-        if row is not None and not any(is_put_of(put, row.text) for put in young):
+        if row is not None and not any(_is_as_new(kept, row) for kept in old.get(vector.id, ())):
             wanted.append(row)
     if wanted:
         await rows.index.put(io, state.name, wanted, token)
     # What is young may be of a write that is still going on.
-    over = {row.id: [p for p in old.get(row.id, ()) if is_old(p)] for row in wanted}
+    over = {row.id: [o.put for o in old.get(row.id, ()) if is_old(o.put)] for row in wanted}
     await rows.remove(io, {record_id: puts for record_id, puts in over.items() if puts})
     return len(wanted)
+
+
+def _is_as_new(kept: KeptRow, row: TextRow) -> bool:
+    """Whether a row would be put as it is there, and was put lately."""
+    if is_old(kept.put) or not is_put_of(kept.put, row.text):
+        return False
+    try:
+        return bool(jsontext.loads(kept.properties) == row.properties)
+    except ValueError:
+        return False

@@ -44,6 +44,13 @@ class TextHit(NamedTuple):
     score: float
 
 
+class KeptRow(NamedTuple):
+    """What a row was put for: its text and write as ``put``, and what filters look up, as JSON."""
+
+    put: str
+    properties: str
+
+
 class Notes(NamedTuple):
     """What is noted of a text index: for which index it is complete, and how far it was made."""
 
@@ -69,6 +76,7 @@ class TextIndex(ABC):
         validation.one_of("tokenizer", tokenizer, TOKENIZERS)
         self.tokenizer = tokenizer
         self._checked: set[str] = set()
+        self._complete: set[tuple[str, str]] = set()
         self._frequent = FrequentWords()
 
     @abstractmethod
@@ -88,12 +96,13 @@ class TextIndex(ABC):
         return None
 
     def _forget(self) -> None:
-        """Look again whether tables are there."""
+        """Look again whether tables are there, and have all texts."""
         self._checked.clear()
+        self._complete.clear()
 
     def table(self, index: str) -> str:
         """What the table of an index is called."""
-        return f"{index}_words"
+        return fts.table_of(index)
 
     def close(self) -> None:  # noqa: B027 - most hold nothing open
         """Free what is held open; safe to call again."""
@@ -115,21 +124,26 @@ class TextIndex(ABC):
             try:
                 await self._write(io, some)
             except NoTableError:
-                self._checked.discard(index)
+                self._forget()
                 await self._make(io, index)
                 await self._write(io, some)
 
-    async def versions(self, io: Io, index: str, ids: Sequence[str], /) -> dict[str, list[str]]:
-        """The ``put`` of all rows of these records; those that have none are left out."""
-        found: dict[str, list[str]] = {}
+    async def kept(self, io: Io, index: str, ids: Sequence[str], /) -> dict[str, list[KeptRow]]:
+        """All rows of these records; those that have none are left out."""
+        found: dict[str, list[KeptRow]] = {}
         for some in parts(ids, _AT_ONCE):
             statement = fts.versions(self.table(index), some, self.tokenizer)
             for row in await self._rows(io, statement):
-                at, put = _checked(row, int, str)
+                at, put, properties = _checked(row, int, str, str)
                 if not 0 <= at < len(some):
                     raise UnexpectedAnswerError(f"a row of record {at}, of {len(some)}")
-                found.setdefault(some[at], []).append(put)
+                found.setdefault(some[at], []).append(KeptRow(put, properties))
         return found
+
+    async def versions(self, io: Io, index: str, ids: Sequence[str], /) -> dict[str, list[str]]:
+        """The ``put`` of all rows of these records; those that have none are left out."""
+        kept = await self.kept(io, index, ids)
+        return {record_id: [row.put for row in rows] for record_id, rows in kept.items()}
 
     async def delete(self, io: Io, index: str, puts: Mapping[str, Sequence[str]], /) -> None:
         """Delete rows by the ids of their records and their ``put``; unknown ones are no error."""
@@ -201,16 +215,24 @@ class TextIndex(ABC):
         table = self.table(index)
         await self._write(io, [fts.noting(table, name, note) for name, note in notes.items()])
 
+    async def is_complete(self, io: Io, index: str, created: str, /) -> bool:
+        """Whether it is noted that all texts are there, of the index that was ``created`` then."""
+        of = index, created
+        if of not in self._complete and (await self.notes(io, index)).complete == created:
+            self._complete.add(of)
+        return of in self._complete
+
     async def drop(self, io: Io, index: str, /) -> None:
         """Delete all texts of an index, and what is noted."""
         await self._write(io, fts.removal(self.table(index)))
-        self._checked.discard(index)
+        self._forget()
         self._frequent.forget(index)
 
     async def _rows(self, io: Io, statement: Statement) -> Rows:
         try:
             return await self._read(io, statement)
         except NoTableError:
+            self._forget()
             return []
 
     async def _noted(self, io: Io, index: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What is left to do for a text index, and what is known of it, from one call to the next."""
+"""What is left to do for a text index, from one call to the next."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ class Upkeep:
 
     Rows of replaced texts are due while reads may still see the old vectors: until all own writes
     are awaited, or for ten minutes. What is still due when the process ends goes with the next
-    write of its record. ``complete``: when the indexes were created whose table is known to have
-    a row of every text.
+    write of its record.
     """
 
     def __init__(self) -> None:
-        self.complete: set[str] = set()
         self._due: list[tuple[float, Puts]] = []
         self._lock = forks.lock()
 

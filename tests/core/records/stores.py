@@ -35,12 +35,14 @@ def _vector(text: str) -> list[float]:
     return np.random.default_rng(list(seed)).standard_normal(32).tolist()
 
 
-def store_of(client: VectorizeClient, text_index: Any = None, **options: Any) -> RecordStore:
+def store_of(
+    client: VectorizeClient, text_index: Any = None, *, name: str = "docs", **options: Any
+) -> RecordStore:
     of_index = {"metadata_indexes": {"year": "number"}, "create_index": True}
     of_index |= {
-        name: options.pop(name) for name in ("metadata_indexes", "metric") & options.keys()
+        given: options.pop(given) for given in ("metadata_indexes", "metric") & options.keys()
     }
-    index = StoreIndex(target=locate("docs", client=client), **cast("Any", of_index))
+    index = StoreIndex(target=locate(name, client=client), **cast("Any", of_index))
     return RecordStore(index=index, embedder=Vectors(), text_index=text_index, **options)
 
 

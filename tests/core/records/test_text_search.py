@@ -34,7 +34,8 @@ from vectorize_core.layout import Record
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.ingest import Item
 from vectorize_core.records.store import RecordStore
-from vectorize_core.texts.fts import TextRow
+from vectorize_core.texts.d1_index import D1TextIndex
+from vectorize_core.texts.fts import TextRow, removal
 from vectorize_core.texts.indexing import Rows
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
 from vectorize_core.texts.text_index import TextIndex
@@ -130,6 +131,14 @@ def test_documents_ids_and_functions_mean_what_they_mean_in_vectors(store: Recor
         )
         assert ids(found)
         assert all("zeta" in str(hit.record.text) for hit in found)
+
+
+def test_any_number_of_ids_is_compared() -> None:
+    with VectorizeClient.local() as client:
+        made, io = store_of(client, D1TextIndex("words")), client.connection.io()
+        run(made.add(io, [item("a", "apple"), item("b", "apple")]))
+        many = [f"{n:060}" for n in range(35_000)]
+        assert ids(run(made.search_text(io, "apple", 5, ids=[*many, "b"]))) == ["b"]
 
 
 def test_a_filter_is_refused_where_it_is_in_vectors(store: RecordStore) -> None:
@@ -319,6 +328,44 @@ def test_a_store_without_the_text_index_is_told() -> None:
             store_of(client, True)
         with pytest.raises(ConfigurationError, match="text_index"):
             store_of(client, "words")
+
+
+def test_what_a_store_without_the_text_index_changed_is_found_when_it_is_read_again() -> None:
+    with VectorizeClient.local() as client:
+        io, made = client.connection.io(), store_of(client, SqliteTextIndex())
+        run(made.add(io, [item("a", "apple", year=1), item("b", "apple", year=1)]))
+        with pytest.warns(TextIndexWarning):
+            run(store_of(client).update_metadata(io, ["a"], {"year": 2}))
+        assert run(made.reindex_texts(io)) == 1
+        assert ids(run(made.search_text(io, "apple", 5, filter={"year": 2}))) == ["a"]
+
+
+def test_a_table_that_is_gone_is_noticed() -> None:
+    with VectorizeClient.local() as client:
+        io, made = client.connection.io(), store_of(client, SqliteTextIndex())
+        other = store_of(client, made.text_index)
+        run(made.add(io, [item("a", "apple")]))
+        assert ids(run(other.search_text(io, "apple", 5))) == ["a"]
+        index = text_index_of(made)
+        run(index._write(io, removal(index.table("docs"))))
+        with pytest.raises(PartialIndexError, match="reindex_texts"):
+            run(other.search_text(io, "apple", 5))
+        run(made.add(io, [item("b", "apple")]))
+        with pytest.raises(PartialIndexError, match="reindex_texts"):
+            run(made.search_text(io, "apple", 5))
+        run(made.reindex_texts(io))
+        assert sorted(ids(run(other.search_text(io, "apple", 5)))) == ["a", "b"]
+
+
+def test_indexes_whose_names_differ_in_case_alone_are_two() -> None:
+    with VectorizeClient.local() as client:
+        io, words = client.connection.io(), SqliteTextIndex()
+        for name in ("docs", "Docs"):
+            made = store_of(client, words, name=name)
+            run(made.add(io, [item("a", f"apple {name}")]))
+            assert [h.record.text for h in run(made.search_text(io, "apple", 5))] == [
+                f"apple {name}"
+            ]
 
 
 def test_an_index_that_is_created_again_is_another_one() -> None:
