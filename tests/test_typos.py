@@ -32,6 +32,9 @@ store = VectorizeVectorStore(embedding, index_name="docs", path=":memory:")
 store.add_texts(["a"], wait=True, dry_run=True)
 store.similarity_search("q", 4, filter={"a": 1}, unindexed="scan", namespace=None)
 store.as_retriever(search_type="mmr", search_kwargs={"k": 4, "fetch_k": 9}, tags=["a"])
+store.similarity_search("q", retrieval_mode="hybrid", alpha=0.5, fusion="relative")
+store.as_retriever(search_kwargs={"retrieval_mode": "text"})
+VectorizeVectorStore.local(embedding, index_name="docs", text_index=True, retrieval_mode="text")
 VectorizeVectorStore.from_texts(["a"], embedding, index_name="docs", path=":memory:")
 
 store.add_texts(["a"], wiat=True)  # typo
@@ -47,6 +50,11 @@ VectorizeVectorStore.local(embedding, index_name="docs", on_oversize="cutt")  # 
 VectorizeVectorStore.from_texts(["a"], embedding, index_nam="docs", path=":memory:")  # typo
 VectorizeVectorStore.from_documents([], embedding, index_name="docs", waits=True)  # typo
 VectorizeVectorStore.from_existing_index("docs", embedding, api_tokn="t")  # typo
+store.similarity_search("q", retrieval_mode="sparse")  # typo
+store.as_retriever(search_kwargs={"retrieval_mode": "bm25"})  # typo
+store.delete(["a"], retrieval_mode="text")  # typo
+VectorizeVectorStore(embedding, index_name="docs", path=":memory:", text_index="docs")  # typo
+VectorizeVectorStore.from_texts(["a"], embedding, index_name="docs", fusion="best")  # typo
 """,
     "llama_index": """
 from llama_index.core.vector_stores.types import VectorStoreQuery
@@ -148,6 +156,11 @@ HINTS: list[tuple[Callable[..., Any], str, tuple[Any, ...], str, str]] = [
     (langchain_store, "await_writes", (), "timeout", "did you mean 'wait_timeout'"),
     (langchain_store, "as_retriever", (), "search_typ", "did you mean 'search_type'"),
     (langchain_store, "add_texts", (["a"],), "n_results", r"similarity_search\(\) takes 'k'"),
+    (langchain_store, "similarity_search", ("q",), "search_mode", "did you mean 'retrieval_mode'"),
+    (langchain_store, "similarity_search", ("q",), "hybrid_fusion", "did you mean 'fusion'"),
+    (langchain_store, "similarity_search", ("q",), "text_index", r"VectorStore\(\) takes that"),
+    (langchain_store, "delete", (), "retrieval_mode", r"similarity_search\(\) takes that"),
+    (langchain_store, "as_retriever", (), "alpha", r"search_kwargs=\{...\} takes that"),
     (langchain_store, "similarity_search", ("q",), "search_type", r"as_retriever\(\) takes that"),
     (langchain_store, "from_texts", (["a"], Embedder()), "top_k", r"search\(\) takes 'k'"),
     (langchain_store, "as_retriever", (), "top_k", r"search_kwargs=\{...\} takes 'k'"),
@@ -201,6 +214,7 @@ OF_CONSTRUCTORS: Mapping[str, str] = {
     "vectorize_api_token": "did you mean 'api_token'",
     "binding": INSTEAD_OF_BINDING,
     "d1_database_id": INSTEAD_OF_D1,
+    "enable_hybrid": "searches by words take text_index=True, or D1TextIndex",
 }
 
 

@@ -28,15 +28,22 @@ _SAME: Final = (
     ("metadatas", "metadata", "payloads"),
     ("score_threshold", "threshold", "similarity_threshold"),
     ("namespace", "partition", "tenant"),
+    ("retrieval_mode", "mode", "search_mode", "query_mode", "vector_store_query_mode"),
+    ("fusion", "hybrid_fusion", "fusion_type", "ranker"),
+    ("alpha", "hybrid_alpha", "dense_weight", "vector_weight"),
 )
 """Words for the same, here and in other libraries. A hint names the first one that fits."""
 _D1 = 'long texts go to D1 with texts=D1Texts("<database id>")'
+_WORDS = 'searches by words take text_index=True, or D1TextIndex("<database id>") on Cloudflare'
 _INSTEAD: Final[Mapping[str, str]] = {
     "binding": "there is no Workers binding yet: give credentials (account_id=, api_token=) "
     "or client=",
     "d1_database_id": _D1,
     "d1_binding": _D1,
     "d1_api_token": _D1,
+    **dict.fromkeys(
+        ("enable_hybrid", "hybrid_search", "hybrid_search_config", "sparse_embedding"), _WORDS
+    ),
 }
 """Words of other libraries without a counterpart here, and what to do instead."""
 _HIDDEN: Final = frozenset({*SECRETS, "data", "update"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -11,11 +12,18 @@ from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.conformance.indexing import Indexer, IndexingSuite, documents
+from tests.conformance.words import NoWords, WordsBeside, WordsInD1, check_words
+from tests.nightly import NIGHTLY
 from vectorize_core import VectorizeClient
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer
 
 EMBEDDING = DeterministicFakeEmbedding(size=32)
+
+
+def over(client: VectorizeClient, text_index: Any, **options: Any) -> VectorizeVectorStore:
+    options |= {"index_name": "docs", "create_index": True, "text_index": text_index}
+    return VectorizeVectorStore(EMBEDDING, client=client, **options)
 
 
 class TestLangChainsOwnStore(IndexingSuite):
@@ -26,57 +34,88 @@ class TestLangChainsOwnStore(IndexingSuite):
         return InMemoryVectorStore(EMBEDDING)
 
 
-class Ours(IndexingSuite):
+class Ours(NoWords, IndexingSuite):
     # Of 36 and 64 bytes; the others' keys are of 128.
-    encoders = ("sha1", "sha256")
+    encoders: tuple[str, ...] = ("sha1", "sha256")
 
 
 class TestInMemory(Ours):
     @pytest.fixture
-    def store(self) -> Iterator[VectorizeVectorStore]:
-        with VectorizeVectorStore.local(EMBEDDING, index_name="docs") as store:
+    def store(self, text_index: Any) -> Iterator[VectorizeVectorStore]:
+        with VectorizeVectorStore.local(
+            EMBEDDING, index_name="docs", text_index=text_index
+        ) as store:
             yield store
+            check_words(store, text_index)
 
 
 class TestInADirectory(Ours):
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[VectorizeVectorStore]:
-        with VectorizeVectorStore(EMBEDDING, index_name="docs", path=tmp_path / "data") as store:
+    def store(self, tmp_path: Path, text_index: Any) -> Iterator[VectorizeVectorStore]:
+        place: Any = {"index_name": "docs", "path": tmp_path / "data", "text_index": text_index}
+        with VectorizeVectorStore(EMBEDDING, **place) as store:
             yield store
+            check_words(store, text_index)
 
 
 class TestDelayed(Ours):
     """Writes are seen some time later, as on Cloudflare, so each waits."""
 
     @pytest.fixture
-    def store(self) -> Iterator[VectorizeVectorStore]:
+    def store(self, text_index: Any) -> Iterator[VectorizeVectorStore]:
         behavior = Behavior(process_delay=0.01, propagate_delay=0.01)
         with VectorizeClient.local(behavior=behavior) as client:
-            yield VectorizeVectorStore(
-                EMBEDDING, index_name="docs", client=client, create_index=True, wait=True
-            )
+            store = over(client, text_index, wait=True)
+            yield store
+            check_words(store, text_index)
 
 
 class TestOverHttp(Ours):
     @pytest.fixture
-    async def store(self) -> AsyncIterator[VectorizeVectorStore]:
+    async def store(self, text_index: Any) -> AsyncIterator[VectorizeVectorStore]:
         with BackgroundServer() as server:
             client = VectorizeClient("account", base_url=server.base_url)
-            yield VectorizeVectorStore(
-                EMBEDDING, index_name="docs", client=client, create_index=True
-            )
+            store = over(client, text_index)
+            yield store
+            check_words(store, text_index)
             await client.connection.aclose()
 
 
-class TestATenant(IndexingSuite):
+class TestATenant(Ours):
     """With another tenant in the same index, who has indexed the same letters."""
 
+    encoders = IndexingSuite.encoders
+
     @pytest.fixture
-    def store(self) -> Iterator[VectorizeVectorStore]:
-        with VectorizeVectorStore.local(EMBEDDING, index_name="docs") as store:
+    def store(self, text_index: Any) -> Iterator[VectorizeVectorStore]:
+        with VectorizeVectorStore.local(
+            EMBEDDING, index_name="docs", text_index=text_index
+        ) as store:
             store.with_namespace("other").add_documents(documents("abcdx"))
-            yield store.with_namespace("tenant")
+            view = store.with_namespace("tenant")
+            yield view
+            check_words(view, text_index)
             assert store.count(namespace="other") == 5
+
+
+class TestInMemoryWithWords(WordsBeside, TestInMemory):
+    __test__ = NIGHTLY
+
+
+class TestInADirectoryWithWords(WordsBeside, TestInADirectory):
+    __test__ = NIGHTLY
+
+
+class TestDelayedWithWords(WordsInD1, TestDelayed):
+    __test__ = NIGHTLY
+
+
+class TestOverHttpWithWords(WordsInD1, TestOverHttp):
+    __test__ = NIGHTLY
+
+
+class TestATenantWithWords(WordsBeside, TestATenant):
+    __test__ = NIGHTLY
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["index", "aindex"])

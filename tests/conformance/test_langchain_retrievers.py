@@ -12,8 +12,8 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.retrievers import BaseRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
-from langchain_vectorize import VectorizeVectorStore
-from vectorize_core import VectorizeClient
+from langchain_vectorize import SearchKwargs, SearchType, VectorizeVectorStore
+from vectorize_core import D1TextIndex, VectorizeClient
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer, Settings
 
@@ -25,57 +25,65 @@ Place = dict[str, Any]
 
 @asynccontextmanager
 async def in_memory(folder: Path) -> AsyncIterator[Place]:
-    yield {"path": ":memory:"}
+    yield {"path": ":memory:", "text_index": True}
 
 
 @asynccontextmanager
 async def in_a_directory(folder: Path) -> AsyncIterator[Place]:
-    yield {"path": folder / "data"}
+    yield {"path": folder / "data", "text_index": True}
 
 
 @asynccontextmanager
 async def delayed(folder: Path) -> AsyncIterator[Place]:
     with VectorizeClient.local(behavior=BEHAVIOR) as client:
-        yield {"client": client}
+        yield {"client": client, "text_index": D1TextIndex("words")}
 
 
 @asynccontextmanager
 async def over_http(folder: Path) -> AsyncIterator[Place]:
     with BackgroundServer(Settings(behavior=BEHAVIOR)) as server:
         client = VectorizeClient("account", base_url=server.base_url)
-        yield {"client": client}
+        yield {"client": client, "text_index": D1TextIndex("words")}
         await client.connection.aclose()
 
 
 PLACES = [in_memory, in_a_directory, delayed, over_http]
-SEARCHES: dict[str, dict[str, Any]] = {
-    "similarity": {},
-    "similarity_score_threshold": {"score_threshold": 0.1},
-    "mmr": {"fetch_k": 10, "lambda_mult": 0.3},
+NEAR: dict[str, tuple[SearchType, SearchKwargs]] = {
+    "similarity": ("similarity", {}),
+    "threshold": ("similarity_score_threshold", {"score_threshold": 0.1}),
+    "mmr": ("mmr", {"fetch_k": 10, "lambda_mult": 0.3}),
 }
+"""Each with a type of search and what its retriever is told."""
+BY_WORDS: dict[str, tuple[SearchType, SearchKwargs]] = {
+    "text": ("similarity", {"retrieval_mode": "text"}),
+    "hybrid": ("similarity", {"retrieval_mode": "hybrid"}),
+}
+every_place = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-@pytest.mark.parametrize("search_type", SEARCHES)
-class TestRetrievers(RetrieversIntegrationTests):
+class Suite(RetrieversIntegrationTests):
+    __test__ = False
+
     @pytest.fixture(autouse=True)
     async def _over_a_filled_store(
-        self, place: Any, search_type: str, tmp_path: Path
+        self, place: Any, search: tuple[SearchType, SearchKwargs], tmp_path: Path
     ) -> AsyncIterator[None]:
         options: dict[str, Any] = {"index_name": "docs", "create_index": True, "wait": True}
         async with place(tmp_path) as where:
+            if "retrieval_mode" not in search[1]:
+                del where["text_index"]
             embedding = DeterministicFakeEmbedding(size=32)
             async with VectorizeVectorStore(embedding, **where, **options) as store:
                 await store.aadd_texts([f"text {n}" for n in range(10)])
-                self._store, self._search_type = store, search_type
+                self._store, self._search = store, search
                 yield
 
     @property
     def retriever_constructor(self) -> Any:
         def retriever(k: int = 4) -> BaseRetriever:
+            search_type, kwargs = self._search
             return self._store.as_retriever(
-                search_type=self._search_type,
-                search_kwargs={"k": k, **SEARCHES[self._search_type]},
+                search_type=search_type, search_kwargs={**kwargs, "k": k}
             )
 
         return retriever
@@ -83,3 +91,16 @@ class TestRetrievers(RetrieversIntegrationTests):
     @property
     def retriever_query_example(self) -> str:
         return "text 3"
+
+
+@every_place
+@pytest.mark.parametrize("search", NEAR.values(), ids=NEAR)
+class TestRetrievers(Suite):
+    __test__ = True
+
+
+@every_place
+@pytest.mark.parametrize("search", BY_WORDS.values(), ids=BY_WORDS)
+@pytest.mark.covering(1)
+class TestRetrieversByWords(Suite):
+    __test__ = True

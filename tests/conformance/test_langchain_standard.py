@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 
 from langchain_vectorize import VectorizeVectorStore
+from tests.conformance.words import NoWords, WordsBeside, WordsInD1, check_words
+from tests.nightly import NIGHTLY
 from vectorize_core import VectorizeClient
 from vectorize_core.local import Behavior
 
 
-class Suite(VectorStoreIntegrationTests):
+class Suite(NoWords, VectorStoreIntegrationTests):
     __test__ = False
 
     @staticmethod
@@ -27,19 +30,24 @@ class TestInMemory(Suite):
     __test__ = True
 
     @pytest.fixture
-    def vectorstore(self) -> Iterator[VectorizeVectorStore]:
-        with VectorizeVectorStore.local(self.get_embeddings(), index_name="docs") as store:
+    def vectorstore(self, text_index: Any) -> Iterator[VectorizeVectorStore]:
+        embedding = self.get_embeddings()
+        with VectorizeVectorStore.local(
+            embedding, index_name="docs", text_index=text_index
+        ) as store:
             yield store
+            check_words(store, text_index)
 
 
 class TestInADirectory(Suite):
     __test__ = True
 
     @pytest.fixture
-    def vectorstore(self, tmp_path: Path) -> Iterator[VectorizeVectorStore]:
-        embedding = self.get_embeddings()
-        with VectorizeVectorStore(embedding, index_name="docs", path=tmp_path / "data") as store:
+    def vectorstore(self, tmp_path: Path, text_index: Any) -> Iterator[VectorizeVectorStore]:
+        place: Any = {"index_name": "docs", "path": tmp_path / "data", "text_index": text_index}
+        with VectorizeVectorStore(self.get_embeddings(), **place) as store:
             yield store
+            check_words(store, text_index)
 
 
 class TestDelayed(Suite):
@@ -48,16 +56,19 @@ class TestDelayed(Suite):
     __test__ = True
 
     @pytest.fixture
-    def vectorstore(self) -> Iterator[VectorizeVectorStore]:
+    def vectorstore(self, text_index: Any) -> Iterator[VectorizeVectorStore]:
         behavior = Behavior(process_delay=0.02, propagate_delay=0.02)
         with VectorizeClient.local(behavior=behavior) as client:
-            yield VectorizeVectorStore(
+            store = VectorizeVectorStore(
                 self.get_embeddings(),
                 index_name="docs",
                 client=client,
                 create_index=True,
                 wait="visible",
+                text_index=text_index,
             )
+            yield store
+            check_words(store, text_index)
 
 
 class TestATenant(Suite):
@@ -66,8 +77,29 @@ class TestATenant(Suite):
     __test__ = True
 
     @pytest.fixture
-    def vectorstore(self) -> Iterator[VectorizeVectorStore]:
-        with VectorizeVectorStore.local(self.get_embeddings(), index_name="docs") as store:
+    def vectorstore(self, text_index: Any) -> Iterator[VectorizeVectorStore]:
+        embedding = self.get_embeddings()
+        with VectorizeVectorStore.local(
+            embedding, index_name="docs", text_index=text_index
+        ) as store:
             store.with_namespace("other").add_texts(["foo", "bar"], ids=["1", "2"])
-            yield store.with_namespace("tenant")
+            view = store.with_namespace("tenant")
+            yield view
+            check_words(view, text_index)
             assert store.count(namespace="other") == 2
+
+
+class TestInMemoryWithWords(WordsBeside, TestInMemory):
+    pass
+
+
+class TestInADirectoryWithWords(WordsBeside, TestInADirectory):
+    __test__ = NIGHTLY
+
+
+class TestDelayedWithWords(WordsInD1, TestDelayed):
+    __test__ = NIGHTLY
+
+
+class TestATenantWithWords(WordsBeside, TestATenant):
+    __test__ = NIGHTLY

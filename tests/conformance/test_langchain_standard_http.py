@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 
 from langchain_vectorize import VectorizeVectorStore
+from tests.conformance.words import NoWords, WordsInD1, check_words
+from tests.nightly import NIGHTLY
 from vectorize_core import RetryPolicy, VectorizeClient
 from vectorize_core.local import Behavior
 from vectorize_core.local.server import BackgroundServer, Settings
 
 
-class Suite(VectorStoreIntegrationTests):
+class Suite(NoWords, VectorStoreIntegrationTests):
     __test__ = False
     settings = Settings()
 
@@ -31,18 +34,23 @@ class Suite(VectorStoreIntegrationTests):
             yield server
 
     @pytest.fixture
-    async def vectorstore(self, server: BackgroundServer) -> AsyncIterator[VectorizeVectorStore]:
+    async def vectorstore(
+        self, server: BackgroundServer, text_index: Any
+    ) -> AsyncIterator[VectorizeVectorStore]:
         # An account of its own for each test.
         # And nothing arrives late: this server is done with a request before it breaks off.
         retry = RetryPolicy(request_lifetime=0)
         client = VectorizeClient(uuid.uuid4().hex, base_url=server.base_url, retry=retry)
-        yield VectorizeVectorStore(
+        store = VectorizeVectorStore(
             self.get_embeddings(),
             index_name="docs",
             client=client,
             create_index=True,
             wait="visible",
+            text_index=text_index,
         )
+        yield store
+        check_words(store, text_index)
         await client.connection.aclose()
 
 
@@ -68,3 +76,15 @@ class TestOverHttpWithFaults(Suite):
             for nth in (1, 7)
         ]
     )
+
+
+class TestOverHttpWithWords(WordsInD1, TestOverHttp):
+    pass
+
+
+class TestOverHttpDelayedWithWords(WordsInD1, TestOverHttpDelayed):
+    __test__ = NIGHTLY
+
+
+class TestOverHttpWithFaultsWithWords(WordsInD1, TestOverHttpWithFaults):
+    __test__ = NIGHTLY
