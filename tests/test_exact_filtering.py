@@ -19,6 +19,7 @@ from llama_index.core.vector_stores.types import (
     MetadataFilter,
     MetadataFilters,
     VectorStoreQuery,
+    VectorStoreQueryMode,
 )
 
 from langchain_vectorize import VectorizeVectorStore as LangChainStore
@@ -33,7 +34,7 @@ from tests.core.filters.strategies import (
     expressions,
     metadatas,
 )
-from tests.nightly import examples
+from tests.nightly import examples, sized
 from tests.stores import (
     METRICS,
     Call,
@@ -45,7 +46,13 @@ from tests.stores import (
     sync_call,
     vector,
 )
-from vectorize_core import Index, UnindexedPropertyError, VectorizeClient
+from vectorize_core import (
+    Index,
+    SqliteTextIndex,
+    TextIndex,
+    UnindexedPropertyError,
+    VectorizeClient,
+)
 from vectorize_core.filters import F
 from vectorize_core.filters.ast import Expression
 from vectorize_core.filters.evaluate import evaluate
@@ -68,7 +75,9 @@ YEARS = st.integers(0, COUNT)
 class Store(ABC):
     """A store of one framework with all records in it, and how each thing is asked of it."""
 
-    def __init__(self, behavior: Behavior, metric: Metric, text_key: str) -> None:
+    def __init__(
+        self, behavior: Behavior, metric: Metric, text_key: str, text_index: TextIndex | None
+    ) -> None:
         self.metric = metric
         client = VectorizeClient.local(behavior=behavior)
         options: dict[str, Any] = {
@@ -79,6 +88,8 @@ class Store(ABC):
             "metric": metric,
             "text_key": text_key,
         }
+        if text_index is not None:
+            options["text_index"] = text_index
         self.store: Any = self.made(options)
         self.index = Index(client.connection, "docs")
         self.write(range(COUNT))
@@ -95,6 +106,10 @@ class Store(ABC):
     @abstractmethod
     async def search(self, call: Call, filter: Any, k: int) -> list[tuple[int, float]]:
         """Positions and scores."""
+
+    @abstractmethod
+    async def search_by(self, call: Call, mode: str, text: str, filter: Any, k: int) -> list[str]:
+        """Ids by words ("text") or by both ("hybrid")."""
 
     @abstractmethod
     def score(self, raw: float) -> float:
@@ -131,6 +146,11 @@ class InLangChain(Store):
             self.store, "similarity_search_with_score", "the query", k, filter=filter, **SCAN
         )
         return [(int(document.id), score) for document, score in found]
+
+    async def search_by(self, call: Call, mode: str, text: str, filter: Any, k: int) -> list[str]:
+        options = {"filter": filter, "retrieval_mode": mode, **SCAN}
+        found = await call(self.store, "similarity_search", text, k, **options)
+        return [document.id for document in found]
 
     def score(self, raw: float) -> float:
         return raw
@@ -198,6 +218,21 @@ class InLlamaIndex(Store):
         found = await call(self.store, "query", query, **SCAN)
         return list(zip(map(int, found.ids), found.similarities, strict=True))
 
+    async def search_by(self, call: Call, mode: str, text: str, filter: Any, k: int) -> list[str]:
+        query = VectorStoreQuery(
+            query_str=text,
+            query_embedding=QUERY,
+            filters=filter,
+            mode=VectorStoreQueryMode.TEXT_SEARCH
+            if mode == "text"
+            else VectorStoreQueryMode.HYBRID,
+            similarity_top_k=k,
+            sparse_top_k=k,
+            hybrid_top_k=k,
+        )
+        found: list[str] = (await call(self.store, "query", query, **SCAN)).ids
+        return found
+
     def score(self, raw: float) -> float:
         return similarity(self.metric, raw)
 
@@ -218,11 +253,14 @@ class Stores:
     def __init__(self) -> None:
         self._made: dict[Any, Store] = {}
 
-    def __call__(self, kind: type[Store], behavior: Behavior, number: int) -> Store:
+    def __call__(
+        self, kind: type[Store], behavior: Behavior, number: int, *, by_words: bool = False
+    ) -> Store:
         metric, text_key = METRICS[number % 3], ("text", "content")[number % 2]
-        key = (kind, behavior, metric)
+        key = (kind, behavior, metric, by_words)
         if key not in self._made:
-            self._made[key] = kind(behavior, metric, text_key)
+            text_index = SqliteTextIndex() if by_words else None
+            self._made[key] = kind(behavior, metric, text_key, text_index)
         return self._made[key]
 
     def close(self) -> None:
@@ -264,6 +302,34 @@ def test_a_store_is_exact_whatever_the_service_does(
         )
         assert await call(store.store, "count", wanted, **SCAN) == len(matching)
         assert await store.matching(call, wanted) in (None, set(matching))
+
+    asyncio.run(check())
+
+
+WITH_WORDS = InLangChain.filters.map(lambda wanted: (InLangChain, wanted))
+
+
+@examples(20)
+@given(
+    sized(st.sampled_from([0, 13, 30]), NUMBERS),
+    WITH_WORDS,
+    CALLS,
+    st.sampled_from(["text", "hybrid"]),
+    st.sampled_from([4, 60, 500]),
+)
+def test_a_search_by_words_finds_what_the_filter_means(
+    stores: Stores, number: int, chosen: Any, call: Call, mode: str, k: int
+) -> None:
+    kind, wanted = chosen
+    store = stores(kind, BEHAVIORS[number], number, by_words=True)
+    matching = store.expected(wanted)
+
+    async def check() -> None:
+        # All have the first word, and one the second.
+        found = await store.search_by(call, mode, "text 77", wanted, k)
+        assert len(found) == len(set(found)) == min(k, len(matching))
+        assert set(found) <= {str(i) for i in matching}
+        assert mode == "hybrid" or 77 not in matching or found[0] == "77"
 
     asyncio.run(check())
 
