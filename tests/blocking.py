@@ -33,14 +33,15 @@ def watched() -> Iterator[list[str]]:
         if event == "c_call" and may_block(called):
             seen.append(f"{called!r} in {frame.f_code.co_filename}:{frame.f_lineno}")
 
-    # What was dropped earlier must not be found now, and closed here.
+    # What was dropped earlier, or by another thread, must not be found now, and closed here.
     gc.collect()
-    gc.freeze()
+    gc.disable()
     sys.setprofile(look)
     try:
         yield seen
     finally:
         sys.setprofile(None)
+        gc.enable()
 
 
 def may_block(called: Any) -> bool:

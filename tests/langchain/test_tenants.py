@@ -13,6 +13,7 @@ from langchain_core.documents import Document
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import Call, Embedder, Make, Recorder, async_call, both_ways, sync_call, vector
 from vectorize_core import (
+    D1TextIndex,
     InvalidInputError,
     InvalidVectorError,
     PartialWriteError,
@@ -26,7 +27,7 @@ THEIRS = [layout.stored_id("b", i) for i in IDS]
 
 @pytest.fixture
 def store(make: Make) -> VectorizeVectorStore:
-    return make(metadata_indexes={"kind": "string"})
+    return make(metadata_indexes={"kind": "string"}, text_index=D1TextIndex("words"))
 
 
 @pytest.fixture
@@ -134,6 +135,10 @@ def searches(query: Any) -> list[Attempt]:
     ]
 
 
+BY_WORDS: list[Attempt] = [
+    (("their one", 50), {"retrieval_mode": "text"}),
+    (("their one", 50), {"retrieval_mode": "hybrid"}),
+]
 ATTEMPTS: dict[str, list[Attempt]] = {
     "add_texts": [((["new"] * 6,), {"ids": NAMED}), ((["new"],), {"ids": ["1"], **FOR_B})],
     "add_documents": [((DOCUMENTS,), {}), ((DOCUMENTS,), FOR_B)],
@@ -155,12 +160,14 @@ ATTEMPTS: dict[str, list[Attempt]] = {
     ],
     "count": [((), {}), ((EVERYTHING,), {}), ((), FOR_B)],
     "explain_filter": [((None,), {}), ((EVERYTHING, None), {})],
+    "explain_text": [(("their one",), {})],
     "reindex_metadata": [((), {})],
+    "reindex_texts": [((), {})],
     "with_namespace": [(("b",), {})],
     "similarity_search_by_id": [(("1", 50), {}), (("1",), FOR_B), ((THEIRS[0],), {})],
     "similarity_search_with_score_by_vector": searches(vector("their one")),
-    "similarity_search": searches("their one"),
-    "similarity_search_with_score": searches("their one"),
+    "similarity_search": [*searches("their one"), *BY_WORDS],
+    "similarity_search_with_score": [*searches("their one"), *BY_WORDS],
     "similarity_search_with_relevance_scores": searches("their one"),
     "similarity_search_by_vector": searches(vector("their one")),
     "max_marginal_relevance_search": searches("their one"),
@@ -185,7 +192,8 @@ def refused(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> str:
     """What the error says, if it is to be one."""
     if args == (THEIRS[0],):
         return "no record"
-    named = "namespace" in options or name in ("with_namespace", "reindex_metadata")
+    whole = ("with_namespace", "reindex_metadata", "reindex_texts", "explain_text")
+    named = "namespace" in options or name in whole
     return "namespace" if named else ""
 
 

@@ -650,6 +650,11 @@ class RecordStore:
     async def explain_text(self, io: Io, query: str) -> TextExplanation:
         """Which words of a query are searched for, and how many texts have each."""
         query = validation.text("query", query)
+        if self.bound:
+            raise InvalidInputError(
+                "explain_text() counts the words of all records, of other namespaces too: call "
+                "it on the store that this view is of"
+            )
         return await self._text_search({}).explain(io, query)
 
     async def search_like(
