@@ -648,7 +648,12 @@ class RecordStore:
         )
 
     async def explain_text(self, io: Io, query: str) -> TextExplanation:
-        """Which words of a query are searched for, and how many texts have each."""
+        """Which words of a query are searched for, and how many texts of the index have each."""
+        if self.bound:
+            raise InvalidInputError(
+                "explain_text() tells how many records have a word, of other namespaces too: call "
+                "it on the store that this view is of"
+            )
         query = validation.text("query", query)
         if self.bound:
             raise InvalidInputError(

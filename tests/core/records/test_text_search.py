@@ -199,6 +199,8 @@ def test_tenants_find_their_own(store: RecordStore) -> None:
         assert ids(run(one.search_text(io, "apple", 10, filter={"year": 7}))) == ["a"]
         with pytest.raises(InvalidInputError, match="of other namespaces too"):
             run(one.reindex_texts(io))
+        with pytest.raises(InvalidInputError, match="of other namespaces too"):
+            run(one.explain_text(io, "tart"))
         run(one.clear(io))
         assert run(one.search_text(io, "apple", 10)) == []
         assert len(run(made.search_text(io, "apple", 10))) == 2
