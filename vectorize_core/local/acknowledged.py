@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.sqlite.identity import Directory
 
 FILE_NAME: Final = "vectorize.commits"
@@ -57,17 +58,15 @@ def read(directory: Path) -> Note | None:
         return None
 
 
-def write(directory: Directory, note: Note) -> None:
+def write(kept: KeptFiles, directory: Directory, note: Note) -> None:
     """Write the note. It never fails: without it, a loss would be overlooked, and nothing lost."""
     checksum = _checksum(note.token, note.commits)
     line = f"{note.token} {note.commits:020d} {checksum:08x}\n".encode()
     with suppress(OSError):
-        descriptor = directory.open(FILE_NAME, os.O_WRONLY | os.O_CREAT)
-        try:
-            # In place and in one call: a reader sees this line or the last one.
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
+        descriptor, _ = kept.open(directory, FILE_NAME)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        # In place and in one call: a reader sees this line or the last one.
+        os.write(descriptor, line)
 
 
 def _checksum(token: str, commits: int) -> int:

@@ -6,7 +6,7 @@ mutation without delays is applied in the transaction that submits it, and is no
 
 from __future__ import annotations
 
-import uuid
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def submit(
             "SELECT max(processed), max(visible) FROM mutations WHERE index_id = ?", (index.id,)
         ).fetchone()
         processed, visible = max(processed, earlier[0] or 0.0), max(visible, earlier[1] or 0.0)
-    mutation_id = str(uuid.uuid4())
+    mutation_id = _new_id()
     # A transaction submits one mutation, so the number of its commit is unique, and in order.
     seq = schema.next_commit(tx)
     is_done = visible <= now
@@ -89,6 +89,12 @@ def submit(
                 (seq,),
             )
     return AcceptedMutation(seq, mutation_id, now, index, is_done and not after_others)
+
+
+def _new_id() -> str:
+    """A random UUID of version 4, as `uuid.uuid4` makes one in four times the time."""
+    x = os.urandom(16).hex()
+    return f"{x[:8]}-{x[8:12]}-4{x[13:16]}-{'89ab'[int(x[16], 16) % 4]}{x[17:20]}-{x[20:]}"
 
 
 def any_pending(tx: Connection, index: Index) -> bool:

@@ -79,6 +79,9 @@ class Snapshots:
         if known is not None and known.index.state[:2] != index.state[:2]:
             self.forget(index.name)
             known = None
+        if known is None:
+            # It may have been written before another process has compacted it.
+            self.value_stores.release(index.id, index.generation)
         if known is None or known.index.state != index.state:
             self._latest[index.name] = known = self._next(tx, index, known)
         return known

@@ -78,7 +78,7 @@ class Database:
 
     def open_files(self) -> int:
         """How many files are open, at most."""
-        return self._file.open_files() + self.value_stores.mapped()
+        return self._file.open_files() + self.value_stores.mapped() + len(self.value_stores.kept)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that reads the state at its first read."""
@@ -150,7 +150,7 @@ class Database:
         self._is_written = True
         if self._commits is not None and self.directory is not None:
             note = acknowledged.Note(self.value_stores.token, self._commits)
-            acknowledged.write(self._file.directory, note)
+            acknowledged.write(self.value_stores.kept, self._file.directory, note)
 
     def _prepare(self, connection: Connection, kind: Kind) -> None:
         note = None

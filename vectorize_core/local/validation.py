@@ -96,7 +96,10 @@ def batch(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> Batch:
             f"too many vectors in payload; max count is {limits.MAX_VECTORS_PER_WRITE}, "
             f"got {len(vectors)}"
         )
-    values = np.concatenate([_NO_VALUES, *(vector.values for vector in vectors)], dtype=STORED)
+    if len(vectors) == 1:
+        values = np.array(vectors[0].values, STORED)
+    else:
+        values = np.concatenate([_NO_VALUES, *(vector.values for vector in vectors)], dtype=STORED)
     finite = _are_finite(values)
     metadata = None
     # One alone is checked faster by itself.

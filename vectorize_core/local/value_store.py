@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
 from vectorize_core.local import page_advice, workers
+from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.local.matrix import Matrix
 from vectorize_core.local.row_types import VALUES, RowType
 from vectorize_core.sqlite.identity import Directory
@@ -177,9 +178,12 @@ class FileValueStore(ValueStore):
         dimensions: int,
         directory: Directory | None = None,
         rows: RowType = VALUES,
+        kept: KeptFiles | None = None,
     ) -> None:
         super().__init__(dimensions, rows)
         self.path = path
+        self._name = path.name
+        self._kept = KeptFiles() if kept is None else kept
         self.identity = zlib.crc32(path.name.encode())
         self._is_derived = rows.is_derived
         self.reads_at_random = False
@@ -211,7 +215,7 @@ class FileValueStore(ValueStore):
 
     def read(self, slots: Iterable[int]) -> list[bytes]:
         """The rows in ``slots``, each less than whole where the file ends. `FileNotFoundError`."""
-        with open(self._directory.open(self.path.name, os.O_RDONLY), "rb", buffering=0) as file:
+        with open(self._directory.open(self._name, os.O_RDONLY), "rb", buffering=0) as file:
             return [_at(file, slot * self.row_bytes, self.row_bytes) for slot in slots]
 
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
@@ -220,21 +224,17 @@ class FileValueStore(ValueStore):
         If they are many, that begins at once, while the caller goes on.
         """
         self._syncs |= durable
-        descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
-        try:
-            start = slot * self.row_bytes
-            if self._is_derived:
-                # Rows of a write that was not committed. After a loss of power they could be
-                # back, and pass for those of this one, unless these are synced.
-                self._syncs |= not self._are_zeros(descriptor, start, len(data))
-            else:
-                self._make_room(descriptor, start + len(data))
-            os.lseek(descriptor, start, os.SEEK_SET)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-        finally:
-            os.close(descriptor)
+        descriptor, size = self._kept.open(self._directory, self._name)
+        start = slot * self.row_bytes
+        self._make_room(descriptor, size, start + len(data))
+        if self._is_derived:
+            # Rows of a write that was not committed. After a loss of power they could be
+            # back, and pass for those of this one, unless these are synced.
+            self._syncs |= not _are_zeros(descriptor, start, len(data))
+        os.lseek(descriptor, start, os.SEEK_SET)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
         if durable and self._begun is None and len(data) > _SYNCED_AT_ONCE:
             self._begun = workers.begin(self._sync_now)
             self._syncs = self._begun is None
@@ -245,17 +245,16 @@ class FileValueStore(ValueStore):
     def is_blank(self, slot: int, count: int) -> bool:
         """Whether rows from ``slot`` on are not there, or zeros; a file is made long enough."""
         try:
-            descriptor = self._directory.open(self.path.name, os.O_RDWR)
+            descriptor, size = self._kept.open(self._directory, self._name, create=False)
         except FileNotFoundError:
             return True
-        try:
-            return self._are_zeros(descriptor, slot * self.row_bytes, count * self.row_bytes)
-        finally:
-            os.close(descriptor)
+        start, length = slot * self.row_bytes, count * self.row_bytes
+        self._make_room(descriptor, size, start + length)
+        return _are_zeros(descriptor, start, length)
 
     def restore(self, slot: int, data: bytes) -> None:
         """Write rows that are committed again, while others may be writing new ones."""
-        descriptor = self._directory.open(self.path.name, os.O_RDWR | os.O_CREAT)
+        descriptor = self._directory.open(self._name, os.O_RDWR | os.O_CREAT)
         with open(descriptor, "r+b", buffering=0) as file:
             # It grows no further than by these: to make it longer could cut off a writer's rows.
             file.seek(slot * self.row_bytes)
@@ -283,27 +282,23 @@ class FileValueStore(ValueStore):
             self._syncs = False
 
     def _sync_now(self) -> None:
-        descriptor = self._directory.open(self.path.name, os.O_RDWR)
+        descriptor = self._directory.open(self._name, os.O_RDWR)
         try:
             _sync(descriptor)
         finally:
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Delete the file. On Windows, if it is mapped, `ValueStores.sweep` does so later."""
+        """Delete the file. On Windows, if anyone has it open, `ValueStores.sweep` does so later."""
+        self._kept.close(self._name)
         try:
-            self._directory.remove(self.path.name)
+            self._directory.remove(self._name)
         except PermissionError:
             if sys.platform != "win32":
                 raise
 
-    def _are_zeros(self, descriptor: int, start: int, size: int) -> bool:
-        self._make_room(descriptor, start + size)
-        os.lseek(descriptor, start, os.SEEK_SET)
-        return os.read(descriptor, size) == bytes(size)
-
-    def _make_room(self, descriptor: int, end: int) -> None:
-        if os.fstat(descriptor).st_size < end:
+    def _make_room(self, descriptor: int, size: int, end: int) -> None:
+        if size < end:
             least = end + max(end // 8, _LEAST_GROWTH * self.row_bytes)
             whole = -(-least // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
             os.ftruncate(descriptor, whole)
@@ -311,7 +306,7 @@ class FileValueStore(ValueStore):
     def _segment(self, number: int, wanted: int) -> NDArray[Any]:
         offset = number * self.height * self.row_bytes
         try:
-            with open(self._directory.open(self.path.name, os.O_RDONLY), "rb") as file:
+            with open(self._directory.open(self._name, os.O_RDONLY), "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < offset + wanted * self.row_bytes:
                     raise StorageError(
@@ -334,6 +329,11 @@ class FileValueStore(ValueStore):
         elif self.reads_at_random:
             page_advice.at_random(mapped)
         return np.frombuffer(mapped, self.row)
+
+
+def _are_zeros(descriptor: int, start: int, size: int) -> bool:
+    os.lseek(descriptor, start, os.SEEK_SET)
+    return os.read(descriptor, size) == bytes(size)
 
 
 def _at(file: FileIO, offset: int, size: int) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from vectorize_core.local import open_files
+from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.local.row_types import CODES, VALUES, RowType
 from vectorize_core.local.value_store import FileValueStore, MemoryValueStore, ValueStore
 from vectorize_core.sqlite.identity import Directory
@@ -32,6 +33,7 @@ class ValueStores:
     ) -> None:
         self._directory = directory
         self._opened = opened
+        self.kept = KeptFiles()
         self._stores: dict[tuple[int, int, RowType], ValueStore] = {}
         self._read: dict[tuple[int, int], None] = {}
         self._new: list[tuple[int, int, int]] = []
@@ -47,7 +49,8 @@ class ValueStores:
                 made = MemoryValueStore(dimensions, rows)
             else:
                 # All codes are read, and then of the values few.
-                made = self.file(index_id, generation, dimensions, rows)
+                path = self._path(index_id, generation, rows)
+                made = FileValueStore(path, dimensions, self._opened(), rows, self.kept)
                 made.reads_at_random = not rows.is_derived
             store = self._stores.setdefault((index_id, generation, rows), made)
         return store
@@ -116,6 +119,8 @@ class ValueStores:
         for key in list(self._stores):
             if key[0] == index_id and key[1] < before:
                 self._stores.pop(key, None)
+                if not self.in_memory:
+                    self.kept.close(self._path(*key).name)
 
     def remove(self, index_id: int, generation: int, dimensions: int) -> None:
         """Delete a generation that no later transaction reads, if that can be done now.
@@ -124,9 +129,8 @@ class ValueStores:
         """
         try:
             for rows in (VALUES, CODES):
-                store = self.unshared(index_id, generation, dimensions, rows)
-                self._stores.pop((index_id, generation, rows), None)
-                store.remove()
+                store = self._stores.pop((index_id, generation, rows), None)
+                (store or self.unshared(index_id, generation, dimensions, rows)).remove()
         except OSError as error:
             _log.warning("a file that is not used any more cannot be deleted: %s", error)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
-from itertools import chain, count, islice, repeat
+from functools import cache, lru_cache, partial
+from itertools import chain, count, islice
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -139,10 +139,14 @@ def apply(
     if known:
         _kill(tx, index, [old for old, _ in known.values()])
     if put:
-        make = codes.leave_out if logged else codes.write
-        encoding = partial(make, value_stores, index, index.slots, batch.rows)
+        rows = _rows(index, seq, float(processed), batch, known)
+        if logged:
+            codes.leave_out(value_stores, index, index.slots, batch.rows)
+            add(tx, rows)
+            return changed
+        encoding = partial(codes.write, value_stores, index, index.slots, batch.rows)
         with workers.beside(encoding, worthwhile=batch.values.nbytes > _MUCH):
-            add(tx, _rows(index, seq, float(processed), batch, known))
+            add(tx, rows)
     return changed
 
 
@@ -166,22 +170,17 @@ def _rows(
     known: Mapping[str, tuple[int, int]],
 ) -> Iterator[tuple[Any, ...]]:
     """Sealed rows of vectors in new slots; those that are ``known`` keep their positions."""
-    new, next_key = count(index.inserted), key(index.id, index.slots)
-    keys = range(next_key, next_key + len(batch.ids))
-    positions = [known[name][1] if name in known else next(new) for name in batch.ids]
-    sums = list(map(checksums.of_values, batch.rows))
+    new, keys = count(index.inserted), count(key(index.id, index.slots))
     # `VectorRow.own_checksum`, but faster: rows share this.
     before, between = f"{index.id}\0", f"\0{seq}\0{_time_text(processed)}\0"
-    contents = [
-        zlib.crc32(f"{before}{name}{between}{namespace}\0{metadata}\0{checksum}".encode())
-        for name, namespace, metadata, checksum in zip(
-            batch.ids, batch.namespaces, batch.metadata, sums, strict=True
-        )
-    ]
-    sealed = map(checksums.placed, contents, keys, positions)
-    of_mutation = repeat(seq), repeat(processed)
-    said = batch.namespaces, batch.metadata
-    return zip(keys, repeat(index.id), batch.ids, positions, *of_mutation, *said, sums, sealed)
+    columns = zip(keys, batch.ids, batch.namespaces, batch.metadata, batch.rows, strict=False)
+    for new_key, name, namespace, metadata, values in columns:
+        position = known[name][1] if name in known else next(new)
+        checksum = checksums.of_values(values)
+        content = f"{before}{name}{between}{namespace}\0{metadata}\0{checksum}".encode()
+        sealed = checksums.placed(zlib.crc32(content), new_key, position)
+        said = namespace, metadata, checksum, sealed
+        yield new_key, index.id, name, position, seq, processed, *said
 
 
 def add(tx: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -320,14 +319,15 @@ def _known(tx: Connection, index: Index, wanted: list[str]) -> dict[str, tuple[i
     found: dict[str, tuple[int, int]] = {}
     for start in range(0, len(wanted), _IDS_AT_ONCE):
         some = wanted[start : start + _IDS_AT_ONCE]
-        marks = ",".join("?" * len(some))
-        rows = tx.execute(
-            "SELECT id, key, position FROM vectors "  # noqa: S608
-            f"WHERE index_id = ? AND id IN ({marks})",
-            (index.id, *some),
-        )
-        found.update((name, (old, position)) for name, old, position in rows)
+        for name, old, position in tx.execute(_looking_up(len(some)), (index.id, *some)):
+            found[name] = old, position
     return found
+
+
+@cache
+def _looking_up(many: int) -> str:
+    marks = ",".join("?" * many)
+    return f"SELECT id, key, position FROM vectors WHERE index_id = ? AND id IN ({marks})"  # noqa: S608
 
 
 def _span(index: Index) -> tuple[int, int]:

@@ -74,6 +74,15 @@ class Directory:
             error.filename = os.path.join(self.path, name)
             raise
 
+    def find(self, name: str) -> os.stat_result | None:
+        """What the file system says of a file in it; None if there is none."""
+        try:
+            if self._descriptor is None:
+                return os.stat(os.path.join(self.path, name))
+            return os.stat(name, dir_fd=self._descriptor)
+        except FileNotFoundError:
+            return None
+
     def remove(self, name: str) -> None:
         """Delete a file in it, if there is one."""
         with suppress(FileNotFoundError):
