@@ -29,14 +29,14 @@ class KeptFiles:
 
         `FileNotFoundError` if it does not exist and is not to be created.
         """
-        kept = self._kept.pop(name, None)
+        kept = self._kept.get(name)
         if kept is not None:
             descriptor, device, inode = kept
             found = directory.find(name)
             if found is not None and (found.st_dev, found.st_ino) == (device, inode):
-                self._kept[name] = kept
+                self._kept[name] = self._kept.pop(name)
                 return descriptor, found.st_size
-            os.close(descriptor)
+            self.close(name)
         descriptor = directory.open(name, os.O_RDWR | (os.O_CREAT if create else 0))
         found = os.fstat(descriptor)
         self._kept[name] = descriptor, found.st_dev, found.st_ino

@@ -37,7 +37,8 @@ def test_what_is_put_comes_back_as_float32(docs, put):
     values = np.random.default_rng(1).standard_normal(32)
     metadata = {"a": {"b": [1, "é", None, 2.5, True]}, "big": 2**63}
     receipt = put(Vector("a", values, "space", metadata))
-    assert uuid.UUID(receipt.mutation_id).version == 4
+    made = uuid.UUID(receipt.mutation_id)
+    assert (str(made), made.version, made.variant) == (receipt.mutation_id, 4, uuid.RFC_4122)
     (got,) = docs.get_by_ids("docs", ["a"])
     assert got == Vector("a", values.astype(np.float32), "space", metadata)
     assert got.values.dtype == np.float32
