@@ -188,7 +188,7 @@ NOT_OURS = re.compile(r"LangChain|key_encoder|client\.index\(|\bF\(|\$\w|filter=
 
 @pytest.fixture
 def filled(make: Make) -> VectorizeVectorStore:
-    store: VectorizeVectorStore = make(metadata_indexes={"n": "number"})
+    store: VectorizeVectorStore = make(metadata_indexes={"n": "number"}, text_index=None)
     store.add([text_node("a", "doc", n=1), text_node("b", n=2)])
     # What an index is like is known then.
     assert len(store.query(asked(filters=equal_to("n", 1))).nodes or ()) == 1
