@@ -31,6 +31,9 @@ class SqliteTextIndex(TextIndex):
     refuses is a `StorageError`; an SQLite without FTS5 is a `ConfigurationError`.
     """
 
+    max_bytes = 200_000_000
+    """Of a row, as JSON; SQLite takes a thousand million of all together."""
+
     def __init__(
         self, path: str | os.PathLike[str] = ":memory:", *, tokenizer: Tokenizer = "unicode61"
     ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from vectorize_core import jsontext
 from vectorize_core.api import validation
@@ -31,7 +31,7 @@ from vectorize_core.transport.io import Io
 _AT_ONCE: Final = 500
 """Records in a statement."""
 _BYTES: Final = 1_900_000
-"""Of a statement's rows; D1 takes 2 MB."""
+"""Of a statement's rows, unless it is one row; D1 takes 2 MB."""
 _STATEMENTS: Final = 4
 """Together."""
 
@@ -71,6 +71,9 @@ class TextIndex(ABC):
     without spaces are indexed by the character. All methods are flows: they await nothing but
     their ``io``, and may be called from several threads and processes, and repeated.
     """
+
+    max_bytes: ClassVar[int] = _BYTES
+    """Of a row, as JSON."""
 
     def __init__(self, *, tokenizer: Tokenizer = "unicode61") -> None:
         validation.one_of("tokenizer", tokenizer, TOKENIZERS)
@@ -267,10 +270,10 @@ class TextIndex(ABC):
 
     def _encoded(self, row: TextRow, token: str) -> bytes:
         encoded = fts.encoded(row, token, self.tokenizer)
-        if len(encoded) > _BYTES:
+        if len(encoded) > self.max_bytes:
             raise InvalidVectorError(
                 f"vector {row.id!r}: with its text a text index would have to keep {len(encoded)} "
-                f"bytes, of at most {_BYTES}. Split it into smaller chunks"
+                f"bytes, of at most {self.max_bytes}. Split it into smaller chunks"
             )
         return encoded
 

@@ -20,8 +20,9 @@ MOST_WORDS: Final = 100
 """Of a question; the first ones."""
 _MOST_CHARACTERS: Final = 20_000
 _MOST_IN_PHRASE: Final = 16
-SEPARATOR: Final = "\x1f"
-"""Stands between characters that are words by themselves; no text that people write has it."""
+SEPARATOR: Final = "\x7f"
+"""Stands between characters that are words by themselves; no text that people write has it, and
+JSON has it in one byte."""
 _ALONE: Final = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # Hiragana, Katakana

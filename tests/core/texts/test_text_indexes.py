@@ -148,11 +148,15 @@ def test_a_table_is_of_one_index(tmp_path: Path) -> None:
         assert run(SqliteTextIndex(tmp_path).find(io, "other", "quick", limit=1)) == []
 
 
-def test_a_text_that_is_too_long_for_a_row_names_its_record() -> None:
+def test_a_text_that_is_too_long_for_a_row_of_d1_names_its_record() -> None:
     with VectorizeClient.local() as client:
+        io = client.connection.io()
         long = TextRow("big", None, "word " * 400_000, {})
         with pytest.raises(InvalidVectorError, match="'big'"):
-            run(SqliteTextIndex().put(client.connection.io(), "docs", [long], "w"))
+            run(D1TextIndex("words").put(io, "docs", [long], "w"))
+        chinese = TextRow("chinese", None, "天気" * 110_000, {})
+        run(D1TextIndex("words").put(io, "docs", [chinese], "w"))
+        run(SqliteTextIndex().put(io, "docs", [long], "w"))
 
 
 def test_a_question_is_ranked_by_its_rarest_words(monkeypatch: pytest.MonkeyPatch) -> None:

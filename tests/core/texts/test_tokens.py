@@ -17,6 +17,7 @@ from vectorize_core.texts.fts import TextRow, creation, digest_of
 from vectorize_core.texts.porter import stem
 from vectorize_core.texts.tokens import (
     MOST_WORDS,
+    SEPARATOR,
     TOKENIZERS,
     Tokenizer,
     plain,
@@ -44,6 +45,7 @@ ODD = [
         ";",
         "\0",
         "\x1f",
+        "\x7f",
         "\\",
     ),
     *("AND", "OR", "NOT", "NEAR", "NEAR(a b, 2)", "text:", "ns:", "key:", "--", "/*", "%", "?1"),
@@ -140,7 +142,7 @@ def test_each_letter_is_counted_as_it_stands_in_the_index() -> None:
     wrong = [
         letter
         for letter, tokens in zip(letters, made, strict=True)
-        if not prepared(f"a{letter}b").count("\x1f")
+        if not prepared(f"a{letter}b").count(SEPARATOR)
         and len(tokens) == 1
         and tokens[0] not in question(f"a{letter}b")[0].tokens[0]
     ]
