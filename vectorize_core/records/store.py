@@ -655,11 +655,6 @@ class RecordStore:
                 "it on the store that this view is of"
             )
         query = validation.text("query", query)
-        if self.bound:
-            raise InvalidInputError(
-                "explain_text() counts the words of all records, of other namespaces too: call "
-                "it on the store that this view is of"
-            )
         return await self._text_search({}).explain(io, query)
 
     async def search_like(
