@@ -621,7 +621,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     def explain_text(self, query_str: str) -> TextExplanation:
         """Which words of ``query_str`` a query looks for, and how many nodes have each.
 
-        Words that very many nodes have are dropped, unless there is no other.
+        Words that very many nodes have are dropped, unless there is no other. A view counts none:
+        `InvalidInputError`.
         """
         return run(self._records.explain_text(self._io, text("query_str", query_str)))
 

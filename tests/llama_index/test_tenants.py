@@ -108,9 +108,13 @@ async def test_a_view_takes_no_namespace(
             await call(mine, method, *args, namespace="b")
     with pytest.raises(TypeError, match="bound to the namespace 'a'"):
         list(mine.iter_nodes(namespace="b"))
-    for method in ("reindex_metadata", "reindex_texts"):
+    for method, args in (
+        ("reindex_metadata", ()),
+        ("reindex_texts", ()),
+        ("explain_text", ("my",)),
+    ):
         with pytest.raises(InvalidInputError, match="view is of"):
-            await call(mine, method)
+            await call(mine, method, *args)
     assert store.count() == 6
 
 
