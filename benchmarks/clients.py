@@ -186,7 +186,10 @@ class Ours:
         self._client = VectorizeClient(ACCOUNT, TOKEN, base_url=server.base_url)
         self._index = self._client.index(INDEX)
         self._async_index = self._client.to_async().index(INDEX)
-        self._store = VectorizeVectorStore(work, client=self._client, index_name=INDEX)
+        # On the local server a search also finds what langchain-cloudflare has written without.
+        self._store = VectorizeVectorStore(
+            work, client=self._client, index_name=INDEX, on_missing_text="empty"
+        )
 
     def create_index(self) -> None:
         """Where there is none yet."""

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
+from pydantic import ValidationError
 
 from langchain_vectorize import VectorizeVectorStore
+from langchain_vectorize.documents import to_document
 from tests.nightly import examples
 from tests.stores import (
     ODD_METADATA,
@@ -263,3 +265,21 @@ async def test_after_waiting_a_write_is_seen(
     assert [d.id for d in await call(store, "similarity_search", "q")] == ["b"]
     await call(store, "delete", delete_all=True)
     assert await call(store, "similarity_search", "q") == []
+
+
+@pytest.mark.parametrize("text", ["body", None, 7])
+def test_a_document_is_the_one_that_its_constructor_makes(text: Any) -> None:
+    metadata = {"tags": ["a"], "none": None}
+    record = layout.Record("a", text, metadata, node={} if text is None else None)
+    if text == 7:
+        with pytest.raises(ValidationError):
+            to_document(record)
+        return
+    made = to_document(record)
+    expected = Document(id="a", page_content=text or "", metadata=metadata)
+    assert type(made) is Document
+    for of in (vars, Document.model_dump, Document.to_json, repr):
+        assert of(made) == of(expected)
+    for name in ("model_fields_set", "__pydantic_extra__", "__pydantic_private__"):
+        assert getattr(made, name) == getattr(expected, name)
+    assert made.metadata is not metadata

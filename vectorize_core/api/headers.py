@@ -66,6 +66,8 @@ def _quota(name: str, left: str | None, seconds: str | None, most: str | None) -
 def _items(header: str) -> dict[str, dict[str, str]]:
     """``"a";r=1;t=2, "b";r=3`` as a dict of dicts."""
     items: dict[str, dict[str, str]] = {}
+    if not header:
+        return items
     for item in header.split(",", _MOST_LIMITS)[:_MOST_LIMITS]:
         name, *parameters = (part.strip() for part in item.split(";"))
         pairs = (parameter.partition("=") for parameter in parameters)

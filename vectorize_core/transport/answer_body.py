@@ -10,12 +10,14 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vectorize_core.errors import ConnectionFailedError, UnexpectedAnswerError
 
 if TYPE_CHECKING:
     import httpx
+
+    from vectorize_core.transport.messages import AsyncIncoming, Incoming
 
 MAX_ANSWER_BYTES: Final = 64 * 2**20
 """The default bound. The largest answer of the API, 100 matches with values, has about 5 MB."""
@@ -101,7 +103,7 @@ class AnswerBody:
 
 
 def receive(
-    operation: object, response: httpx.Response, most: int, until: float | None
+    operation: object, response: httpx.Response | Incoming, most: int, until: float | None
 ) -> bytes | bytearray:
     """The body of an answer that has begun; `TimeoutError` if it goes on after ``until``.
 
@@ -118,7 +120,10 @@ def receive(
 
 
 async def areceive(
-    operation: object, response: httpx.Response, most: int, until: float | None
+    operation: object,
+    response: httpx.Response | AsyncIncoming,
+    most: int,
+    until: float | None,
 ) -> bytes | bytearray:
     """As `receive`."""
     with _unless_an_error(response):
@@ -132,7 +137,7 @@ async def areceive(
 
 
 @contextmanager
-def _unless_an_error(response: httpx.Response) -> Iterator[None]:
+def _unless_an_error(response: httpx.Response | Incoming | AsyncIncoming) -> Iterator[None]:
     """Let what is wrong with the body of an error pass."""
     try:
         yield
@@ -141,11 +146,12 @@ def _unless_an_error(response: httpx.Response) -> Iterator[None]:
             raise
 
 
-def _received(operation: object, response: httpx.Response, most: int) -> bytes:
+def _received(operation: object, response: Any, most: int) -> bytes:
     """What a transport, or a hook of a client that was passed in, has read already."""
-    if len(response.content) > most:
+    content: bytes = response.content
+    if len(content) > most:
         raise _too_large(operation, most)
-    return response.content
+    return content
 
 
 def _too_large(operation: object, most: int) -> UnexpectedAnswerError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -59,14 +59,12 @@ class Credentials:
             errors="surrogatepass"
         )
 
-    def headers_without_secrets(
-        self, headers: Sequence[tuple[bytes, bytes]]
-    ) -> list[tuple[bytes, bytes]] | None:
+    def headers_without_secrets(self, headers: Mapping[str, str]) -> dict[str, str] | None:
         """Headers of an answer, without what they repeat; None if they repeat nothing."""
-        said = b"\n".join(value for _, value in headers)
-        if self.without_secrets(said) == said:
+        said = "\n".join(headers.values())
+        if self.text_without_secrets(said) == said:
             return None
-        return [(name, bytes(self.without_secrets(value))) for name, value in headers]
+        return {name: self.text_without_secrets(value) for name, value in headers.items()}
 
     def __reduce__(self) -> tuple[object, ...]:
         find = partial(find_credentials, account_id=self.account_id, base_url=self.base_url)

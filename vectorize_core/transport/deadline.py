@@ -15,14 +15,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import httpcore
-import httpx
 
+from vectorize_core.transport.messages import Outgoing
 from vectorize_core.transport.tls_over_tls import TlsOverTls
 
 _SLICE: Final = 262_144
 """Bytes that are sent at once. httpcore lets each send of a part of them wait anew; and with many
 small ones, sending takes twice as long."""
-_SLICE_OF_HEAD: Final = 4_096
+_SLICE_OF_HEAD: Final = 16_384
 """Bytes of a head that are received at once. To read many answers ``100 Continue`` takes long, and
 between two slices the time is looked at."""
 
@@ -35,7 +35,7 @@ class Deadline:
         self._more = 0.0
         self._in_head = True
 
-    def set_for(self, request: httpx.Request) -> None:
+    def set_for(self, request: Outgoing) -> None:
         """Keep that of ``request``.
 
         Its extension ``deadline`` is by `time.monotonic`; None: no bound but those of the steps.

@@ -1,19 +1,18 @@
-"""`DirectClient` and `AsyncDirectClient`: httpx's clients without what the API needs nothing of.
+"""`DirectClient` and `AsyncDirectClient`: httpx's clients over a transport that was passed in.
 
-httpx spends a fifth of a search on cookies, redirects, authentication, hooks and settings that may
-differ from request to request. These send what they are given, as it is, over their transport.
+httpx looks at cookies, redirects, authentication, hooks and settings that may differ from request
+to request. These send what they are given, as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
 from vectorize_core.errors import VectorizeError
-
-_HEADERS: Final = {"Accept": "*/*", "Connection": "keep-alive", "User-Agent": "vectorize-stores"}
+from vectorize_core.transport.messages import HEADERS
 
 
 class DirectClient(httpx.Client):
@@ -29,7 +28,7 @@ class DirectClient(httpx.Client):
 
     def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """The answer, of which only the head is read yet; no redirect is followed."""
-        _check_open(self)
+        check_open(self)
         try:
             response = self._sender.handle_request(request)
         except httpx.RequestError as error:
@@ -52,7 +51,7 @@ class AsyncDirectClient(httpx.AsyncClient):
 
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """As of `DirectClient`."""
-        _check_open(self)
+        check_open(self)
         try:
             response = await self._sender.handle_async_request(request)
         except httpx.RequestError as error:
@@ -62,7 +61,8 @@ class AsyncDirectClient(httpx.AsyncClient):
         return response
 
 
-def _check_open(client: httpx.Client | httpx.AsyncClient) -> None:
+def check_open(client: Any) -> None:
+    """`VectorizeError` if ``client`` is closed."""
     if client.is_closed:
         # By another thread or task, while this request was being made.
         raise VectorizeError("this client is closed")
@@ -82,7 +82,7 @@ def _request(
         method,
         url,
         params=params,
-        headers=_HEADERS | headers,
+        headers=HEADERS | headers,
         content=content,
         extensions={**extensions, "timeout": timeout.as_dict()},
     )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import httpx
 
@@ -30,15 +30,17 @@ from vectorize_core.secret import Secret
 from vectorize_core.transport.answer_body import ENCODINGS, MAX_ANSWER_BYTES, areceive, receive
 from vectorize_core.transport.credentials import Credentials, Headers, shown_address
 from vectorize_core.transport.executor import TIME_LEFT, Answer
-from vectorize_core.transport.http_clients import HttpClients
+from vectorize_core.transport.http_clients import AsyncClient, HttpClients
 from vectorize_core.transport.io import each
 from vectorize_core.transport.loopback import is_ip_address, is_loopback
+from vectorize_core.transport.messages import AsyncIncoming, Incoming, Outgoing
 from vectorize_core.transport.network import certificates
 from vectorize_core.transport.timeouts import RequestTime, request_time
 from vectorize_core.transport.tracebacks import FramesHidden, without_value
 from vectorize_core.transport.workers import is_shutting_down
 
 T = TypeVar("T")
+Response: TypeAlias = httpx.Response | Incoming | AsyncIncoming
 Body = bytes | bytearray
 logger = logging.getLogger("vectorize_core")
 
@@ -115,7 +117,7 @@ class HttpExecutor:
                 "the sync method instead, or finish before the program ends"
             )
         loop_client = await self._clients.loop_client()
-        client = cast("httpx.AsyncClient", loop_client.client)
+        client = cast("AsyncClient", loop_client.client)
         loop_client.users += 1
         allowed = self._allow(op, client, sum(map(len, slices)), options)
         try:
@@ -150,7 +152,7 @@ class HttpExecutor:
         }
         return request, options
 
-    def _authorized(self, request: httpx.Request) -> httpx.Request:
+    def _authorized(self, request: httpx.Request | Outgoing) -> Any:
         """``request`` with the secret, which only now is in a place that might be printed."""
         request.headers.update(self.credentials.headers.reveal())
         return request
@@ -158,7 +160,7 @@ class HttpExecutor:
     def _allow(
         self,
         op: Op[Any],
-        client: httpx.Client | httpx.AsyncClient,
+        client: Any,
         size: int,
         options: dict[str, Any],
     ) -> RequestTime:
@@ -215,7 +217,7 @@ class HttpExecutor:
         text = self._secrets.text_without_secrets(without_value(str(error)))
         return text or type(error).__name__
 
-    def _read(self, op: Op[T], response: httpx.Response, body: Secret[Body]) -> Answer[T]:
+    def _read(self, op: Op[T], response: Response, body: Secret[Body]) -> Answer[T]:
         try:
             return self._parse(op, response, body.reveal())
         except VectorizeError:
@@ -225,17 +227,18 @@ class HttpExecutor:
                 raise
         return self._parse(op, response, harmless)
 
-    def _clean_head(self, response: httpx.Response) -> None:
+    def _clean_head(self, response: Response) -> None:
         """Take the secret out of a head that repeats it, and a password out of a redirect."""
-        reason, headers = response.extensions.get("reason_phrase", b""), response.headers.raw
-        harmless = self._secrets.headers_without_secrets([(b"", reason), *headers])
+        reason = response.extensions.get("reason_phrase", b"").decode("latin-1")
+        said = {**dict(response.headers.items()), "": reason}
+        harmless = self._secrets.headers_without_secrets(said)
         if harmless is not None:
-            response.extensions["reason_phrase"] = harmless[0][1]
-            response.headers = httpx.Headers(harmless[1:])
+            response.extensions["reason_phrase"] = harmless.pop("").encode("latin-1")
+            response.headers = httpx.Headers(harmless)
         if response.has_redirect_location:
-            response.headers["Location"] = shown_address(response.headers["Location"])
+            response.headers["location"] = shown_address(response.headers["location"])
 
-    def _parse(self, op: Op[T], response: httpx.Response, body: Body) -> Answer[T]:
+    def _parse(self, op: Op[T], response: Response, body: Body) -> Answer[T]:
         try:
             result, messages = wire.read_answer(
                 str(op), response.status_code, response.headers, body
@@ -255,14 +258,14 @@ class HttpExecutor:
                 f"{op}: the answer is not what the API documents: {error}"
             ) from None
 
-    def _hint(self, error: ApiError, response: httpx.Response) -> str | None:
+    def _hint(self, error: ApiError, response: Response) -> str | None:
         """Why this may not be the answer of the API."""
         base_url, proxy = self.credentials.base_url, self._clients.proxy
         if proxy is not None and not error.errors:
             return f"The answer may be that of {proxy}, not of {base_url}"
         wrong = f"The URL of the API may be wrong: base_url is {base_url!r}"
         if response.has_redirect_location:
-            return f"{wrong}, and its server redirects to {response.headers['Location']}"
+            return f"{wrong}, and its server redirects to {response.headers['location']}"
         if error.status not in (404, 405) or error.code not in _NO_ROUTE:
             return None
         if not base_url.endswith(_API_PATH):

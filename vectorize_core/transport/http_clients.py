@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import httpx
 
@@ -20,6 +20,8 @@ from vectorize_core.transport.http_pool import AsyncPool, Pool
 from vectorize_core.transport.network import Proxy, check_injected, find_proxy, tls_context
 from vectorize_core.transport.workers import in_thread, is_shutting_down
 
+SyncClient: TypeAlias = httpx.Client | Pool
+AsyncClient: TypeAlias = httpx.AsyncClient | AsyncPool
 MOST_LOOPS: Final = 16
 """Event loops whose clients are kept. What is not in use in others is closed."""
 
@@ -72,7 +74,7 @@ class HttpClients:
         return self._async_http_client is None and self._async_transport is None
 
     @contextmanager
-    def client(self) -> Iterator[httpx.Client]:
+    def client(self) -> Iterator[SyncClient]:
         """The client of sync calls, while one call uses it."""
         self._use.check()
         if self._http_client is not None:
@@ -128,6 +130,7 @@ class HttpClients:
 
     async def _open(self, known: LoopClient) -> None:
         loop = asyncio.get_running_loop()
+        client: AsyncClient
         if self._async_transport is not None:
             client = AsyncDirectClient(self._async_transport)
         else:
@@ -137,7 +140,7 @@ class HttpClients:
         await anext(known.closing)
 
     async def _closing(
-        self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
+        self, loop: asyncio.AbstractEventLoop, client: AsyncClient
     ) -> AsyncGenerator[None, None]:
         """Close the client when this is closed: by `aclose`, or by the loop when it ends."""
         try:
@@ -148,20 +151,19 @@ class HttpClients:
                 del self._loops[os.getpid(), loop]
             await client.aclose()
 
-    def _new_client(self) -> httpx.Client:
-        transport = self._transport
-        if transport is None:
-            transport = Pool(**self._network())
-        return DirectClient(transport)
+    def _new_client(self) -> SyncClient:
+        if self._transport is not None:
+            return DirectClient(self._transport)
+        return Pool(**self._network())
 
-    def _new_async_client(self) -> AsyncDirectClient:
+    def _new_async_client(self) -> AsyncPool:
         """In a thread, since it reads files: certificates, and modules httpx loads on first use."""
         # It comes with httpx; only async calls need it here.
         import anyio.streams.tls  # noqa: PLC0415
 
         if not is_shutting_down():
             anyio.run(anyio.sleep, 0)
-        return AsyncDirectClient(AsyncPool(**self._network()))
+        return AsyncPool(**self._network())
 
     def _network(self) -> dict[str, Any]:
         """The options of httpx's transports for the way to the server."""
@@ -229,7 +231,7 @@ class HttpClients:
 class _SyncClient:
     """A client, and how many calls use it now."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: SyncClient) -> None:
         self.client = client
         self._users = 0
         self._closed = False
@@ -256,7 +258,7 @@ class _SyncClient:
 class LoopClient:
     """A client of an event loop, and how many calls use it now."""
 
-    def __init__(self, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(self, client: AsyncClient | None = None) -> None:
         self.client = client
         self.users = 0
         self.used_at = 0.0
@@ -276,9 +278,8 @@ class LoopClient:
 
     def drop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close its sockets without ``loop``, which may be closed."""
-        transport = getattr(self.client, "_transport", None)
-        if isinstance(transport, AsyncPool):
-            transport.drop(loop)
+        if isinstance(self.client, AsyncPool):
+            self.client.drop(loop)
             if self.closing is not None:
                 # With nothing left to wait for, one step takes it to its end.
                 with suppress(StopIteration):

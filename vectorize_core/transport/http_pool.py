@@ -1,9 +1,9 @@
-"""`Pool` and `AsyncPool`: httpx transports that keep a stack of connections.
+"""`Pool` and `AsyncPool`: clients that keep a stack of connections.
 
 httpx's own pool looks at every connection, and asks the system about each idle one, whenever a
 request begins or ends: with dozens of connections that takes longer than the request itself. Here
-each connection is a transport of httpx of its own, and a request takes the one used last. How many
-there are is bounded by who sends (`vectorize_core.transport.turns`).
+a request takes the connection used last. How many there are is bounded by who sends
+(`vectorize_core.transport.turns`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
+import httpcore
 import httpx
 
 from vectorize_core.transport.deadline import AsyncBackend, Deadline, SyncBackend
+from vectorize_core.transport.direct_client import check_open
+from vectorize_core.transport.messages import FAILURES, AsyncIncoming, Incoming, Outgoing
 from vectorize_core.transport.one_connection import AsyncOneConnection, OneConnection
 
 T = TypeVar("T", "Connection", "AsyncConnection")
@@ -27,7 +30,7 @@ KEPT_FOR: Final = 60.0
 """Seconds that an unused connection is kept. httpx keeps it for five, but a new one costs a search
 three round trips, and users often pause longer between two questions."""
 ONE: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_FOR)
-"""The limits of each transport."""
+"""The limits of each connection."""
 
 
 class _Stack(Generic[T]):
@@ -73,69 +76,89 @@ class _Stack(Generic[T]):
         return connections
 
 
-class Connection(httpx.HTTPTransport):
+class Connection:
     """A connection for one request at a time, which is over when its ``deadline`` is reached.
 
-    The request's extensions name that: see `Deadline.set_for`.
+    The request's extensions name that: see `Deadline.set_for`. The options are those of a
+    transport of httpx.
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(limits=ONE, **options)
         self._deadline = Deadline()
-        _replace_pool(self, SyncBackend(self._deadline), OneConnection)
+        transport = httpx.HTTPTransport(limits=ONE, **options)
+        self.only = OneConnection(_pool(transport, SyncBackend(self._deadline)))
+        self.layers: list[object] = []
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request."""
+    def send(self, request: Outgoing) -> httpcore.Response:
+        """The head of the answer to a request."""
         self._deadline.set_for(request)
-        response = super().handle_request(request)
+        try:
+            response = self.only.handle_request(request.for_httpcore())
+        except FAILURES as error:
+            raise request.failed(error) from error
         self._deadline.head_is_read()
         return response
 
+    def close(self) -> None:
+        """Close it."""
+        self.only.close()
 
-class AsyncConnection(httpx.AsyncHTTPTransport):
+
+class AsyncConnection:
     """As `Connection`, for an event loop."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(limits=ONE, **options)
         self._deadline = Deadline()
-        _replace_pool(self, AsyncBackend(self._deadline), AsyncOneConnection)
+        transport = httpx.AsyncHTTPTransport(limits=ONE, **options)
+        self.only = AsyncOneConnection(_pool(transport, AsyncBackend(self._deadline)))
+        self.layers: list[object] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request."""
+    async def send(self, request: Outgoing) -> httpcore.Response:
+        """The head of the answer to a request."""
         self._deadline.set_for(request)
-        response = await super().handle_async_request(request)
+        try:
+            response = await self.only.handle_async_request(request.for_httpcore())
+        except FAILURES as error:
+            raise request.failed(error) from error
         self._deadline.head_is_read()
         return response
 
+    async def aclose(self) -> None:
+        """Close it."""
+        await self.only.aclose()
 
-def _replace_pool(transport: Any, backend: object, one: Callable[[Any], object]) -> None:
-    """Have httpcore's pool below a transport open its sockets by ``backend``, and but ``one``.
 
-    httpcore takes the backend as an argument, but httpx passes none on. If a version of httpx has
-    other attributes, only the steps of a request are bounded, not all of it.
+def _pool(transport: Any, backend: object) -> Any:
+    """The pool of httpcore below a transport of httpx, which opens its sockets by ``backend``.
+
+    httpx makes it for every kind of proxy, but does not pass on the backend.
     """
-    pool: Any = getattr(transport, "_pool", None)
-    if hasattr(pool, "_network_backend"):
-        pool._network_backend = backend  # noqa: SLF001
-        transport._pool = one(pool)  # noqa: SLF001
+    pool = transport._pool  # noqa: SLF001
+    pool._network_backend = backend  # noqa: SLF001
+    return pool
 
 
-class Pool(httpx.BaseTransport):
-    """Connections that threads share. One is free again when its answer is closed."""
+class Pool:
+    """Connections that threads share, as a client. One is free again when its answer is closed."""
 
     def __init__(self, **options: Any) -> None:
         self._stack: _Stack[Connection] = _Stack(lambda: Connection(**options))
+        self.is_closed = False
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request over a connection that is free, or a new one."""
+    def build_request(self, **options: Any) -> Outgoing:
+        """The request of these options, as httpx's clients would make it."""
+        return Outgoing.of(**options)
+
+    def send(self, request: Outgoing, **_: Any) -> Incoming:
+        """The answer, of which only the head is read yet; no redirect is followed."""
+        check_open(self)
         connection = self._stack.take()
         try:
-            response = connection.handle_request(request)
+            response = connection.send(request)
         except BaseException:
             self._stack.forget(connection).close()
             raise
-        response.stream = _Body(response.stream, partial(self._free, connection))
-        return response
+        return Incoming(request, response, partial(self._free, connection))
 
     def _free(self, connection: Connection, whole: bool) -> None:
         if not whole or _holds_more(connection):
@@ -145,46 +168,33 @@ class Pool(httpx.BaseTransport):
             old.close()
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; nothing is sent any more."""
+        self.is_closed = True
         for connection in self._stack.clear():
             connection.close()
 
 
-class _Body(httpx.SyncByteStream):
-    """The body of an answer; ``free`` is called at its end, with whether it was read whole."""
-
-    def __init__(self, body: Any, free: Callable[[bool], None]) -> None:
-        self._body = body
-        self._free = free
-        self._whole = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._body
-        self._whole = True
-
-    def close(self) -> None:
-        try:
-            self._body.close()
-        finally:
-            self._free(self._whole)
-
-
-class AsyncPool(httpx.AsyncBaseTransport):
-    """Connections of one event loop. One is free again when its answer is closed."""
+class AsyncPool:
+    """As `Pool`, for one event loop."""
 
     def __init__(self, **options: Any) -> None:
         self._stack: _Stack[AsyncConnection] = _Stack(lambda: AsyncConnection(**options))
+        self.is_closed = False
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request over a connection that is free, or a new one."""
+    def build_request(self, **options: Any) -> Outgoing:
+        """As of `Pool`."""
+        return Outgoing.of(**options)
+
+    async def send(self, request: Outgoing, **_: Any) -> AsyncIncoming:
+        """As of `Pool`."""
+        check_open(self)
         connection = self._stack.take()
         try:
-            response = await connection.handle_async_request(request)
+            response = await connection.send(request)
         except BaseException:
             await self._stack.forget(connection).aclose()
             raise
-        response.stream = _AsyncBody(response.stream, partial(self._free, connection))
-        return response
+        return AsyncIncoming(request, response, partial(self._free, connection))
 
     async def _free(self, connection: AsyncConnection, whole: bool) -> None:
         if not whole or _holds_more(connection):
@@ -194,7 +204,8 @@ class AsyncPool(httpx.AsyncBaseTransport):
             await old.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; nothing is sent any more."""
+        self.is_closed = True
         for connection in self._stack.clear():
             await connection.aclose()
 
@@ -213,32 +224,14 @@ class AsyncPool(httpx.AsyncBaseTransport):
                         _end(socket, loop)
 
 
-class _AsyncBody(httpx.AsyncByteStream):
-    """As `_Body`, for an event loop."""
-
-    def __init__(self, body: Any, free: Callable[[bool], Awaitable[None]]) -> None:
-        self._body = body
-        self._free = free
-        self._whole = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._body:
-            yield chunk
-        self._whole = True
-
-    async def aclose(self) -> None:
-        try:
-            await self._body.aclose()
-        finally:
-            await self._free(self._whole)
-
-
-def _holds_more(connection: object) -> bool:
+def _holds_more(connection: Connection | AsyncConnection) -> bool:
     """Whether bytes came behind the answer, which would be taken for that of the next request.
 
     What still waits in the socket is noticed by httpcore.
     """
-    for layer in _layers(connection):
+    if connection.layers[:1] != connection.only.connections:
+        connection.layers = list(_layers(connection))
+    for layer in connection.layers:
         h11, tls = getattr(layer, "_h11_state", None), getattr(layer, "_read_bio", None)
         queue = getattr(getattr(layer, "_protocol", None), "read_queue", None)
         if queue or (h11 and h11.trailing_data[0]) or (tls and tls.pending):
@@ -261,13 +254,13 @@ def _end(socket: Any, loop: asyncio.AbstractEventLoop) -> None:
 _INSIDE: Final = ("_connection", "_network_stream", "_stream", "transport_stream", "_transport")
 
 
-def _layers(connection: object) -> Iterator[object]:
-    """What is below a transport of httpx, down to that of asyncio: no public attribute leads there.
+def _layers(connection: Connection | AsyncConnection) -> Iterator[object]:
+    """What a connection is made of, down to asyncio's transport: no public attribute leads there.
 
-    If a version of httpx has other attributes, this ends early: nothing is noticed of bytes behind
-    an answer, and Python closes the sockets when it collects them.
+    If a version of httpcore has other attributes, this ends early: nothing is noticed of bytes
+    behind an answer, and Python closes the sockets when it collects them.
     """
-    for inside in getattr(getattr(connection, "_pool", None), "connections", ()):
+    for inside in connection.only.connections:
         found: object = inside
         while found is not None:
             yield found
@@ -276,6 +269,6 @@ def _layers(connection: object) -> Iterator[object]:
             found = next(filter(None, (getattr(found, name, None) for name in _INSIDE)), None)
 
 
-def _sockets(connection: httpx.AsyncBaseTransport) -> Iterator[asyncio.Transport]:
-    """asyncio's transports below one of httpx."""
+def _sockets(connection: AsyncConnection) -> Iterator[asyncio.Transport]:
+    """asyncio's transports below a connection."""
     return (layer for layer in _layers(connection) if isinstance(layer, asyncio.Transport))

@@ -13,7 +13,14 @@ _CARRIERS: Final = frozenset(
 """Packages that pass on what is sent: as headers, and as bytes."""
 _OUR_STREAMS: Final = frozenset(
     f"vectorize_core.transport.{name}"
-    for name in ("answer_body", "deadline", "direct_client", "http_pool", "one_connection")
+    for name in (
+        "answer_body",
+        "deadline",
+        "direct_client",
+        "http_pool",
+        "messages",
+        "one_connection",
+    )
 )
 """What stands between those, or takes an answer from them, and has the same bytes."""
 

@@ -264,7 +264,11 @@ async def test_what_comes_behind_an_answer_is_not_taken_for_the_next_one(
     def named(request: RawRequest) -> bytes:
         name = request.path.rsplit("/", 1)[1]
         config = {"dimensions": 32, "metric": "cosine"}
-        return answer(ok_body({"name": name, "config": config})) + more
+        body = ok_body({"name": name, "config": config})
+        if name == "first":
+            # What follows it comes over a new connection, in the place of this one.
+            return answer(body, connection="close")
+        return answer(body) + more
 
     options: dict[str, Any] = {"timeout": LONGER}
     with InTwo(named, tls=way == "https") as server:
@@ -275,7 +279,7 @@ async def test_what_comes_behind_an_answer_is_not_taken_for_the_next_one(
             monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
             options |= {"base_url": "http://vectorize.invalid/client/v4"}
         used = client(variant, server, **options)
-        for name in ("a", "b", "c"):
+        for name in ("first", "a", "b", "c"):
             assert (await settled(used.get_index(name))).name == name
             await asyncio.sleep(0.02)
         await variant.close(used)

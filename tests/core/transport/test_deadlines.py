@@ -139,9 +139,8 @@ def test_httpx_lets_us_open_the_sockets(proxy: str | None) -> None:
         (sync, OneConnection, SyncBackend),
         (awaited, AsyncOneConnection, AsyncBackend),
     ):
-        only = connection._pool  # type: ignore[attr-defined]
-        assert isinstance(only, one)
-        pool: Any = only._pool  # type: ignore[attr-defined]
+        assert isinstance(connection.only, one)
+        pool: Any = connection.only._pool
         assert isinstance(pool._network_backend, kind)
         origin = httpcore.Origin(b"https", b"vectorize.invalid", 443)
         inside: Any = pool.create_connection(origin)
