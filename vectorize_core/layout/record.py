@@ -241,11 +241,12 @@ def decode(
     read. Only one of a newer layout is an `UnreadableRecordError`. With ``any_version`` it is read
     as far as it is understood, for who asks for names only.
     """
-    stored = dict(metadata) if isinstance(metadata, Mapping) else {}
-    if stored.get(EXTRA) == _NOTHING_MORE:
+    if type(metadata) is dict and metadata.get(EXTRA) == _NOTHING_MORE:
         # Most are like that.
-        text = _as_text(stored.pop(DEFAULT_TEXT_KEY, None))
-        return Record(vector_id, text, _own(stored), read_ref=_text(stored.get(REF)))
+        values = _own(metadata)
+        text = _as_text(values.pop(DEFAULT_TEXT_KEY, None))
+        return Record(vector_id, text, values, read_ref=_text(metadata.get(REF)))
+    stored = dict(metadata) if isinstance(metadata, Mapping) else {}
     extra = _read_extra(vector_id, stored.get(EXTRA), any_version=any_version)
     if extra is None:
         has_text = isinstance(stored.get(text_key), str)
@@ -399,7 +400,13 @@ def _are_storable(keys: tuple[Any, ...]) -> bool:
 
 def _own(stored: Mapping[str, Any]) -> dict[str, Any]:
     """The user's metadata among that of a vector."""
-    return {key: value for key, value in stored.items() if not key.startswith(EXTRA)}
+    return {key: stored[key] for key in _own_keys(tuple(stored))}
+
+
+@lru_cache(maxsize=4_096)
+def _own_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are not of the layout."""
+    return tuple([key for key in keys if not key.startswith(EXTRA)])
 
 
 def _text(value: Any) -> str | None:
