@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from vectorize_core import jsontext
 from vectorize_core.api import validation
@@ -72,7 +72,7 @@ class TextIndex(ABC):
     their ``io``, and may be called from several threads and processes, and repeated.
     """
 
-    max_bytes: ClassVar[int] = _BYTES
+    max_bytes = _BYTES
     """Of a row, as JSON."""
 
     def __init__(self, *, tokenizer: Tokenizer = "unicode61") -> None:
