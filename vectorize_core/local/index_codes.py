@@ -186,7 +186,7 @@ class IndexCodes:
             are_wrong = ~codes.intact(rows, slots, self._store.identity, multiplied)
             if are_wrong.any():
                 lost[number] = slots[are_wrong]
-                damaged[number] = int(np.count_nonzero(~codes.are_blank(rows[are_wrong])))
+                damaged[number] = self._damaged(rows[are_wrong], slots[are_wrong], multiplied)
             fill(first, rows)
 
         read = sum(len(rows) for _, rows in blocks) * matrix.row.itemsize
@@ -195,6 +195,14 @@ class IndexCodes:
             text = "the codes of %d of %d vectors are damaged, and are made again: %s"
             _log.warning(text, sum(damaged), matrix.count, self._store.place)
         return np.concatenate(lost)
+
+    def _damaged(self, rows: CodeRows, slots: Slots, multiplied: Products) -> int:
+        """How many of these copies of rows are neither right nor left out.
+
+        Copies, for another process may be making them: then what is mapped changes.
+        """
+        right = codes.intact(rows, slots, self._store.identity, multiplied)
+        return int(np.count_nonzero(~(right | codes.are_blank(rows))))
 
     def _mapped_as_before(self, matrix: Matrix) -> int:
         """The first row of what is mapped anew, perhaps of another file, and not yet compared."""
@@ -223,7 +231,8 @@ class IndexCodes:
     def _do_without(self, slots: Slots, values: Matrix, multiplied: Products, fill: Fill) -> None:
         """Let few vectors without codes, such as those of small writes, be scored in any case."""
         few = len(slots) <= _LEFT_OUT and self._store.readable() >= values.count
-        if not (few and codes.are_blank(self._store.matrix(values.count).take(slots)).all()):
+        left = self._store.matrix(values.count).take(slots) if few else None
+        if left is None or self._damaged(left, slots, multiplied):
             raise StorageError(
                 f"the directory is read-only, and codes of {len(slots)} vectors are missing"
             )

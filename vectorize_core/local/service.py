@@ -77,7 +77,8 @@ class Service:
     ) -> None:
         self._database = Database(path)
         self._behavior = behavior
-        self._clock = clock
+        # Checksums are of what SQLite gives back, which for a whole number of seconds is a float.
+        self._clock: Callable[[], float] = lambda: float(clock())
         self._snapshots = Snapshots(self._database, behavior)
         self._cursors = Cursors(behavior.cursor_lifetime)
         self._scrub = Scrub(self._database, self._snapshots)

@@ -216,6 +216,8 @@ def _flat_metadata(vectors: Sequence[Vector]) -> list[str | None] | None:
 
     None also where anything may be wrong with one.
     """
+    if not {type(vector.metadata) for vector in vectors} <= {dict, type(None)}:
+        return None
     given = [vector.metadata for vector in vectors if vector.metadata]
     texts: list[str] = []
     for start in range(0, len(given), _ENCODED_AT_ONCE):
@@ -238,7 +240,8 @@ def _metadata_of(
     """The metadata as JSON of a vector that is valid."""
     vector_id, namespace = vector.id, vector.namespace
     # An ASCII text, as nearly always, is never wrong.
-    for field, text in (("id", vector_id), ("namespace", namespace or "")):
+    unnamed = namespace is None
+    for field, text in (("id", vector_id), ("namespace", "" if unnamed else namespace)):
         if not (type(text) is str and text.isascii()):
             found = jsontext.problem(text) if isinstance(text, str) else "no string"
             if found:
@@ -252,7 +255,10 @@ def _metadata_of(
     _short_id(vector_id)
     if namespace is not None:
         _short_namespace(namespace)
-    return _metadata(verb, line, vector, behavior) if vector.metadata else None
+    if vector.metadata is None:
+        return None
+    metadata = _metadata(verb, line, vector, behavior)
+    return None if metadata == "{}" else metadata
 
 
 def _metadata(verb: str, line: int, vector: Vector, behavior: Behavior) -> str:

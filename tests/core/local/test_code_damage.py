@@ -400,6 +400,35 @@ def test_vectors_of_small_writes_are_found_without_codes_in_a_read_only_director
     assert file_of(tmp_path).read_bytes() == before
 
 
+@pytest.mark.parametrize("writes", [True, False], ids=["writing", "read-only"])
+def test_codes_that_another_process_makes_meanwhile_are_not_damaged(
+    make, tmp_path, caplog, monkeypatch, writes
+):
+    first = filled(make, tmp_path)
+    look(first)
+    add(first, COUNT, COUNT + 1)
+    with monkeypatch.context() as patch:
+        if not writes:
+            patch.setattr(read_only, "is_read_only", lambda path: True)
+        second = make(tmp_path)
+        second.list_indexes()
+    intact = codes.intact
+
+    def intact_before(*args):
+        """While another process makes the codes of a small write."""
+        found = intact(*args)
+        if not found.all():
+            monkeypatch.setattr(codes, "intact", intact)
+            look(first, COUNT + 1)
+        return found
+
+    monkeypatch.setattr(codes, "intact", intact_before)
+    caplog.clear()
+    look(second, COUNT + 1)
+    assert codes.intact is intact
+    assert caplog.messages == []
+
+
 def test_codes_that_cannot_be_mended_are_not_used(make, tmp_path, read_only_directory):
     filled(make, tmp_path).close()
     of_other_values(tmp_path, 7)

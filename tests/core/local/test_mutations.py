@@ -60,6 +60,16 @@ def test_a_write_is_processed_and_then_seen(make, clock):
     assert (done(service), seen(service)) == ((receipt.mutation_id, 1), "a")
 
 
+def test_a_clock_may_give_whole_seconds(make, clock, tmp_path):
+    clock.now = 1_800_000_000
+    service = make(tmp_path / "data")
+    service.create_index("docs", IndexConfig(32))
+    service.insert("docs", [Vector("a", ONES)])
+    service.insert("docs", [Vector("b", ONES)])
+    assert seen(service) == "ab"
+    assert make(tmp_path / "data").check().ok
+
+
 def test_the_count_is_of_processed_vectors_seen_or_not(make, clock):
     service = docs(make, propagate_delay=5)
     service.insert("docs", [Vector("a", ONES), Vector("b", ONES), Vector("a", ONES)])

@@ -107,6 +107,15 @@ def test_namespaces_have_up_to_64_bytes(put, refused):
         put(Vector("a", ONES, "x" * 65))
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_is_no_text_or_mapping_is_refused_also_if_it_is_false(put, refused, others):
+    wrong = [Vector("a", ONES, namespace) for namespace in (0, False, [], b"")]
+    wrong += [Vector("a", ONES, None, each) for each in (0, False, [], "", np.zeros(2))]
+    for vector in wrong:
+        with refused(40023, f"line Some({others}) was not expected format"):
+            put(*[Vector("other", ONES)] * others, vector)
+
+
 def test_vectors_have_the_dimensions_of_their_index(put, refused):
     for size in (31, 33):
         text = f'invalid vector for id="bad", expected 32 dimensions, and got {size} dimensions'
