@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vectorize_core import forks, paths
 from vectorize_core.api.d1 import Rows, Statement
+from vectorize_core.errors import StorageError
 from vectorize_core.texts.text_index import NoTableError, TextIndex, no_fts5
 from vectorize_core.texts.tokens import Tokenizer
 from vectorize_core.transport.io import Io
@@ -57,7 +59,7 @@ class SqliteTextIndex(TextIndex):
         """The rows of a statement that changes nothing."""
 
         def read() -> Rows:
-            with self._opened().reading() as tx:
+            with self._curing(), self._opened().reading() as tx:
                 return self._execute(tx, statement)
 
         return await io.offload(read)
@@ -66,7 +68,7 @@ class SqliteTextIndex(TextIndex):
         """Carry out statements, all or none."""
 
         def write() -> None:
-            with self._opened().writing() as tx:
+            with self._curing(), self._opened().writing() as tx:
                 for statement in statements:
                     self._execute(tx, statement)
 
@@ -94,6 +96,22 @@ class SqliteTextIndex(TextIndex):
             if "no such module: fts5" in str(error):
                 raise no_fts5(f"the SQLite {sqlite3.sqlite_version} of this Python") from error
             raise
+
+    @contextmanager
+    def _curing(self) -> Iterator[None]:
+        """Say of a damaged file that it can be made again, which one of vectors cannot."""
+        try:
+            yield
+        except StorageError as error:
+            from vectorize_core.sqlite.explaining import is_damaged  # noqa: PLC0415
+
+            if error.__cause__ is None or not is_damaged(error.__cause__):
+                raise
+            raise StorageError(
+                f"{_WHAT} in {self._path} is damaged ({error.__cause__}). It is made again from "
+                f"the vectors: delete {FILE_NAME} there while nobody uses it, and call "
+                "reindex_texts() of the store"
+            ) from error
 
     def _opened(self) -> SqliteFile:
         if self._file is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from vectorize_core.errors import (
     ConfigurationError,
     InvalidInputError,
     PartialIndexError,
+    StorageError,
     TextIndexWarning,
     TooManyRequestsNeededError,
     UnindexedPropertyError,
@@ -357,6 +359,27 @@ def test_a_table_that_is_gone_is_noticed() -> None:
             run(made.search_text(io, "apple", 5))
         run(made.reindex_texts(io))
         assert sorted(ids(run(other.search_text(io, "apple", 5)))) == ["a", "b"]
+
+
+def test_a_damaged_text_index_is_made_again(tmp_path: Path) -> None:
+    with VectorizeClient.local() as client:
+        io, made = client.connection.io(), store_of(client, SqliteTextIndex(tmp_path))
+        run(made.add(io, [item("a", "apple")]))
+        text_index_of(made).close()
+        path = tmp_path / "words.sqlite3"
+        path.write_bytes(b"x" * path.stat().st_size)
+        for _ in range(2):
+            with pytest.raises(StorageError, match=r"delete words\.sqlite3 .* reindex_texts"):
+                run(made.search_text(io, "apple", 5))
+        with pytest.raises(StorageError, match="reindex_texts"):
+            run(made.add(io, [item("b", "apple")]))
+        text_index_of(made).close()
+        path.unlink()
+        with pytest.raises(PartialIndexError):
+            run(made.search_text(io, "apple", 5))
+        run(made.reindex_texts(io))
+        assert ids(run(made.search_text(io, "apple", 5))) == ["a"]
+        text_index_of(made).close()
 
 
 def test_indexes_whose_names_differ_in_case_alone_are_two() -> None:
