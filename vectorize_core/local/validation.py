@@ -34,6 +34,7 @@ from vectorize_core.models import (
     Values,
     Vector,
     as_values,
+    packed,
 )
 
 _ENCODED_AT_ONCE: Final = 500
@@ -96,11 +97,8 @@ def batch(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> Batch:
             f"too many vectors in payload; max count is {limits.MAX_VECTORS_PER_WRITE}, "
             f"got {len(vectors)}"
         )
-    if len(vectors) == 1:
-        values = np.array(vectors[0].values, STORED)
-    else:
-        values = np.concatenate([_NO_VALUES, *(vector.values for vector in vectors)], dtype=STORED)
-    finite = _are_finite(values)
+    values = _joined(vectors)
+    finite = values is not None and _are_finite(values)
     metadata = None
     # One alone is checked faster by itself.
     if len(vectors) > 1 and finite and _have_plain_names(vectors):
@@ -111,6 +109,8 @@ def batch(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> Batch:
             _metadata_of(verb, line, vector, behavior, finite=finite)
             for line, vector in enumerate(vectors)
         ]
+    if values is None:
+        values = np.concatenate([as_values(vector.values) for vector in vectors], dtype=STORED)
     ids, namespaces = [vector.id for vector in vectors], [vector.namespace for vector in vectors]
     return Batch(ids, namespaces, metadata, values)
 
@@ -186,6 +186,18 @@ def query(
     )
 
 
+def _joined(vectors: Sequence[Vector]) -> Values | None:
+    """The values of all vectors; None if any was assigned others than `Vector` makes."""
+    given = [vector.values for vector in vectors]
+    if len(given) == 1:
+        values = packed(given[0])
+        return None if values is None else np.array(values, STORED)
+    try:
+        return np.concatenate([_NO_VALUES, *given], dtype=STORED, casting="equiv")
+    except (TypeError, ValueError):
+        return None
+
+
 def _are_finite(values: Values) -> bool:
     """Whether no value is NaN or infinity; if their sum of squares is finite, none is."""
     with np.errstate(all="ignore"):
@@ -246,10 +258,8 @@ def _metadata_of(
             found = jsontext.problem(text) if isinstance(text, str) else "no string"
             if found:
                 raise faults.unparsable_vectors(verb, line, f"the {field} is {found}")
-    if not (finite or np.isfinite(vector.values).all()):
-        raise faults.unparsable_vectors(
-            verb, line, "the values hold NaN or infinity, which JSON cannot express"
-        )
+    if not finite and (found := _values_problem(vector)):
+        raise faults.unparsable_vectors(verb, line, f"the values {found}")
     if not vector_id:
         raise faults.refused(f"the id of vector {line} is empty")
     _short_id(vector_id)
@@ -259,6 +269,14 @@ def _metadata_of(
         return None
     metadata = _metadata(verb, line, vector, behavior)
     return None if metadata == "{}" else metadata
+
+
+def _values_problem(vector: Vector) -> str | None:
+    try:
+        finite = np.isfinite(as_values(vector.values)).all()
+    except (TypeError, ValueError):
+        return "are no list of numbers"
+    return None if finite else "hold NaN or infinity, which JSON cannot express"
 
 
 def _metadata(verb: str, line: int, vector: Vector, behavior: Behavior) -> str:

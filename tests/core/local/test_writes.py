@@ -116,6 +116,19 @@ def test_what_is_no_text_or_mapping_is_refused_also_if_it_is_false(put, refused,
             put(*[Vector("other", ONES)] * others, vector)
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_values_that_are_assigned_are_checked(docs, put, refused, others):
+    before = [Vector("other", ONES)] * others
+    assigned = Vector("a", ONES)
+    for values in ([1e39] * 32, np.ones((32, 1)), None, "1" * 32, np.ones(32, complex)):
+        assigned.values = values
+        with refused(40023, f"line Some({others}) was not expected format"):
+            put(*before, assigned)
+    assigned.values = [2] * 32
+    put(*before, assigned)
+    assert stored(docs)["a"].values.tolist() == [2.0] * 32
+
+
 def test_vectors_have_the_dimensions_of_their_index(put, refused):
     for size in (31, 33):
         text = f'invalid vector for id="bad", expected 32 dimensions, and got {size} dimensions'
