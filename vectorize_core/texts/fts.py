@@ -124,6 +124,15 @@ def insertion(table: str, rows: Sequence[bytes]) -> Statement:
     return sql, (rows[0].decode(), f"[{b','.join(rows).decode()}]")
 
 
+def page(table: str, after: int, limit: int) -> Statement:
+    """Some rows in order, from one on: the position, id and ``put`` of each."""
+    sql = (
+        f"SELECT rowid, id, put FROM {quoted(table)} WHERE rowid > CAST(? AS INTEGER) "  # noqa: S608
+        "ORDER BY rowid LIMIT CAST(? AS INTEGER)"
+    )
+    return sql, (str(after), str(limit))
+
+
 def versions(table: str, ids: Sequence[str], tokenizer: Tokenizer) -> Statement:
     """Of each row of these records the position of its id, its ``put``, and its properties."""
     name = quoted(table)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Sequence
+from contextlib import aclosing, nullcontext
 from typing import Final
 
 from vectorize_core import jsontext
@@ -13,7 +13,7 @@ from vectorize_core.state.index_state import get_metadata_indexes, look_again
 from vectorize_core.state.waiting import wait_for_own
 from vectorize_core.texts.fts import TextRow
 from vectorize_core.texts.indexing import Rows, row_of
-from vectorize_core.texts.puts import is_old, is_put_by, is_put_of, new_token
+from vectorize_core.texts.puts import Puts, is_old, is_put_by, is_put_of, new_token
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.texts.text_index import KeptRow
 from vectorize_core.transport.io import Io, in_batches
@@ -29,6 +29,7 @@ async def reindex_texts(
 
     It lists the index and reads all vectors, twenty a request. One that was interrupted is
     continued: what it has put is not read again. Others may write meanwhile. No vector is written.
+    Rows of records that are gone are deleted.
     ``show_progress`` draws a bar (with tqdm).
     """
     index, state = rows.index, rows.state
@@ -40,15 +41,28 @@ async def reindex_texts(
         token = new_token(rows.writer)
         await index.note(io, state.name, cursor=f"{created} {token}")
     total = (await io.call(GetInfo(state.name))).vector_count
-    seen = put = 0
+    put, listed = 0, set[int]()
     with progress_bar(total, None) if show_progress else nullcontext() as report:
         async for ids in in_batches(iter_ids(io, state), _AT_ONCE):
             put += await _put_missing(io, rows, reading, ids, token)
-            seen += len(ids)
+            listed.update(map(hash, ids))
             if report is not None:
-                report(BatchReport(seen, None, len(ids)))
+                report(BatchReport(len(listed), None, len(ids)))
+    await _remove_orphans(io, rows, listed)
     await rows.note_complete(io, created)
     return put
+
+
+async def _remove_orphans(io: Io, rows: Rows, listed: Collection[int]) -> None:
+    """Delete old rows of records that are gone: not ``listed`` by their hashes, nor there by id."""
+    async with aclosing(rows.index.every(io, rows.state.name)) as every:
+        async for some in every:
+            old: Puts = {}
+            for record_id, put in some:
+                if hash(record_id) not in listed and is_old(put):
+                    old.setdefault(record_id, []).append(put)
+            there = await get_many(io, rows.state, list(old)) if old else {}
+            await rows.remove(io, {i: puts for i, puts in old.items() if i not in there})
 
 
 async def _put_missing(

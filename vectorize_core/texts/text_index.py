@@ -7,7 +7,7 @@ say is checked against the vectors, which are the truth (docs/hybrid.md).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vectorize_core import jsontext
@@ -142,6 +142,13 @@ class TextIndex(ABC):
                     raise UnexpectedAnswerError(f"a row of record {at}, of {len(some)}")
                 found.setdefault(some[at], []).append(KeptRow(put, properties))
         return found
+
+    async def every(self, io: Io, index: str, /) -> AsyncGenerator[list[tuple[str, str]], None]:
+        """The id and ``put`` of all rows, some at a time."""
+        after = 0
+        while rows := await self._rows(io, fts.page(self.table(index), after, _AT_ONCE)):
+            yield [(_id(row[1]), *_checked(row[2:], str)) for row in rows]
+            (after,) = _checked(rows[-1][:1], int)
 
     async def versions(self, io: Io, index: str, ids: Sequence[str], /) -> dict[str, list[str]]:
         """The ``put`` of all rows of these records; those that have none are left out."""

@@ -344,6 +344,26 @@ def test_what_a_store_without_the_text_index_changed_is_found_when_it_is_read_ag
         assert ids(run(made.search_text(io, "apple", 5, filter={"year": 2}))) == ["a"]
 
 
+def test_rows_of_records_that_are_gone_go_with_a_reindexing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from vectorize_core.texts import puts
+
+    for words in (SqliteTextIndex(), D1TextIndex("words")):
+        with VectorizeClient.local() as client:
+            io, made = client.connection.io(), store_of(client, words)
+            names = [f"r{n}" for n in range(1_100)]
+            run(made.add(io, [item(name, "apple") for name in names]))
+            run(store_of(client).delete(io, names[1:]))
+            run(made.reindex_texts(io))
+            assert len(run(words.versions(io, "docs", names))) == 1_100
+            with monkeypatch.context() as later:
+                later.setattr(puts, "_IN_PROGRESS", -60.0)
+                run(made.reindex_texts(io))
+            assert [*run(words.versions(io, "docs", names))] == ["r0"]
+            assert ids(run(made.search_text(io, "apple", 5))) == ["r0"]
+
+
 def test_a_table_that_is_gone_is_noticed() -> None:
     with VectorizeClient.local() as client:
         io, made = client.connection.io(), store_of(client, SqliteTextIndex())
