@@ -18,18 +18,22 @@ _OF_STORAGE: Final = {
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM),
     *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL),
 }
+RESTORE: Final = "Restore it, or see what can be saved: vectorize-stores check --path DIR"
+"""What to do about a file that is damaged."""
 
 
 class Explained:
     """Raises errors of SQLite and of the file system as a `StorageError` that tells what to do.
 
     ``what`` is what is kept in the file ``path`` (None: in memory), such as "the embedded
-    Vectorize". A context manager, and a class because one of a generator takes longer.
+    Vectorize", and ``cure`` what to do if that is damaged. A context manager, and a class because
+    one of a generator takes longer.
     """
 
-    def __init__(self, what: str, path: str | None) -> None:
+    def __init__(self, what: str, path: str | None, cure: str = RESTORE) -> None:
         self._what = what
         self._path = path
+        self._cure = cure
 
     def __enter__(self) -> None:
         """Nothing to do."""
@@ -39,6 +43,11 @@ class Explained:
         if isinstance(error, OSError):
             raise paths.storage_error(error, self._what, _place(self._path)) from error
         if isinstance(error, sqlite3.Error):
+            if is_damaged(error):
+                raise StorageError(
+                    f"the database of {self._what} in {_place(self._path)} is damaged ({error}). "
+                    f"{self._cure}"
+                ) from error
             raise _in_words(error, self._what, _place(self._path), self._path) from error
 
 
@@ -90,11 +99,6 @@ def _in_words(error: sqlite3.Error, what: str, place: str, path: str | None) -> 
         return StorageError(
             f"the disk under {what} in {place} failed ({error}): this call is not done, and "
             "everything before it is kept. See to the disk, then call again"
-        )
-    if code in _DAMAGED:
-        return StorageError(
-            f"the database of {what} in {place} is damaged ({error}). Restore it, or see what can "
-            "be saved: vectorize-stores check --path DIR"
         )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM) and path is not None:
         return _cannot_open(error, what, place, path)

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from vectorize_core import forks
 from vectorize_core.errors import StorageError
 from vectorize_core.sqlite import connecting, explaining, identity, read_only
-from vectorize_core.sqlite.explaining import Explained
+from vectorize_core.sqlite.explaining import RESTORE, Explained
 from vectorize_core.sqlite.identity import Directory, Identity
 from vectorize_core.sqlite.read_only import ReadOnlyFile
 from vectorize_core.sqlite.turnstile import FairLock, Turnstile
@@ -71,13 +71,14 @@ class SqliteFile:
         *,
         on_commit: Callable[[], None] = lambda: None,
         one_link: bool = False,
+        cure: str = RESTORE,
     ) -> None:
         self.path = path
         self.what = what
         self.place = "memory" if path is None else os.path.dirname(path)
         self._prepare = prepare
         self._on_commit = on_commit
-        self._explained = Explained(what, path)
+        self._explained = Explained(what, path, cure)
         self._one_link = one_link or path is None
         self._turnstile = self._new_turnstile()
         self._identity: Identity | None = None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vectorize_core import forks, paths
 from vectorize_core.api.d1 import Rows, Statement
-from vectorize_core.errors import StorageError
 from vectorize_core.texts.text_index import NoTableError, TextIndex, no_fts5
 from vectorize_core.texts.tokens import Tokenizer
 from vectorize_core.transport.io import Io
@@ -22,6 +20,10 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "words.sqlite3"
 _WHAT: Final = "the text index"
+_CURE: Final = (
+    f"It is made again from the vectors: delete {FILE_NAME} there while nobody uses it, and call "
+    "reindex_texts() of the store"
+)
 _CACHE: Final = 16_000
 """Kilobytes of pages that are kept in memory, at most."""
 
@@ -59,7 +61,7 @@ class SqliteTextIndex(TextIndex):
         """The rows of a statement that changes nothing."""
 
         def read() -> Rows:
-            with self._curing(), self._opened().reading() as tx:
+            with self._opened().reading() as tx:
                 return self._execute(tx, statement)
 
         return await io.offload(read)
@@ -68,7 +70,7 @@ class SqliteTextIndex(TextIndex):
         """Carry out statements, all or none."""
 
         def write() -> None:
-            with self._curing(), self._opened().writing() as tx:
+            with self._opened().writing() as tx:
                 for statement in statements:
                     self._execute(tx, statement)
 
@@ -97,29 +99,13 @@ class SqliteTextIndex(TextIndex):
                 raise no_fts5(f"the SQLite {sqlite3.sqlite_version} of this Python") from error
             raise
 
-    @contextmanager
-    def _curing(self) -> Iterator[None]:
-        """Say of a damaged file that it can be made again, which one of vectors cannot."""
-        try:
-            yield
-        except StorageError as error:
-            from vectorize_core.sqlite.explaining import is_damaged  # noqa: PLC0415
-
-            if error.__cause__ is None or not is_damaged(error.__cause__):
-                raise
-            raise StorageError(
-                f"{_WHAT} in {self._path} is damaged ({error.__cause__}). It is made again from "
-                f"the vectors: delete {FILE_NAME} there while nobody uses it, and call "
-                "reindex_texts() of the store"
-            ) from error
-
     def _opened(self) -> SqliteFile:
         if self._file is None:
             # Here and not above: a store on Cloudflare never loads it.
             from vectorize_core.sqlite.file import SqliteFile  # noqa: PLC0415
 
             path = None if self._path == paths.MEMORY else str(Path(self._path, FILE_NAME))
-            made = SqliteFile(path, _WHAT, _prepare)
+            made = SqliteFile(path, _WHAT, _prepare, cure=_CURE)
             with self._making:
                 self._file = self._file or made
         return self._file
