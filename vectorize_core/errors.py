@@ -34,6 +34,7 @@ VectorizeError
 PendingWritesWarning (UserWarning)
 NotPersistedWarning (UserWarning)
 PartialIndexWarning (UserWarning)
+TextIndexWarning (UserWarning)
 """
 
 from __future__ import annotations
