@@ -74,7 +74,7 @@ class UnindexedPropertyError(InvalidFilterError):
 
 
 class PartialIndexError(UnindexedPropertyError):
-    """A metadata index does not hold vectors that are older, so an answer would be incomplete."""
+    """A metadata or text index lacks older vectors, so an answer would be incomplete."""
 
 
 class TooManyRequestsNeededError(InvalidInputError):
