@@ -221,10 +221,15 @@ class FileValueStore(ValueStore):
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``.
 
-        If they are many, that begins at once, while the caller goes on.
+        If they are many, that begins at once, while the caller goes on. `FileMissingError` if rows
+        before these are gone.
         """
         self._syncs |= durable
-        descriptor, size = self._kept.open(self._directory, self._name)
+        try:
+            create = slot == 0 or self._is_derived
+            descriptor, size = self._kept.open(self._directory, self._name, create=create)
+        except FileNotFoundError:
+            raise self._missing(slot) from None
         start = slot * self.row_bytes
         self._make_room(descriptor, size, start + len(data))
         if self._is_derived:
@@ -320,15 +325,18 @@ class FileValueStore(ValueStore):
                     file.fileno(), length, access=mmap.ACCESS_READ, offset=offset, **_NO_DESCRIPTOR
                 )
         except FileNotFoundError:
-            raise FileMissingError(
-                f"{self.path} is missing: the values of {wanted} vectors or more. Restore it, "
-                "or see what can be saved: vectorize-stores check --path DIR"
-            ) from None
+            raise self._missing(wanted) from None
         if self._is_derived:
             page_advice.as_a_whole(mapped)
         elif self.reads_at_random:
             page_advice.at_random(mapped)
         return np.frombuffer(mapped, self.row)
+
+    def _missing(self, count: int) -> FileMissingError:
+        return FileMissingError(
+            f"{self.path} is missing: the values of {count} vectors or more. Restore it, or see "
+            "what can be saved: vectorize-stores check --path DIR"
+        )
 
 
 def _are_zeros(descriptor: int, start: int, size: int) -> bool:

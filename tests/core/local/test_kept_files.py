@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vectorize_core.errors import StorageError
 from vectorize_core.local import Service
 from vectorize_core.local.kept_files import MOST_KEPT, KeptFiles
 from vectorize_core.models import IndexConfig, Vector
@@ -93,3 +94,21 @@ def test_no_file_that_is_gone_stays_open(tmp_path: Path, reads: bool) -> None:
     assert not any("deleted" in name for name in open_in(tmp_path))
     service.close()
     assert open_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("count", [1, 1_000], ids=["small", "large"])
+def test_a_write_is_refused_while_the_values_before_it_are_gone(tmp_path: Path, count: int) -> None:
+    written = [Vector(f"new{n}", [1.0, n] * 16) for n in range(count)]
+    service = Service(tmp_path)
+    service.create_index("docs", IndexConfig(32, "cosine"))
+    service.insert("docs", [Vector("old", [3.0, 4.0] * 16)])
+    (values,) = tmp_path.glob("*.f32")
+    values.rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="is missing"):
+        service.insert("docs", written)
+    assert not values.exists()
+    (tmp_path / "elsewhere").rename(values)
+    service.insert("docs", written)
+    assert service.index_info("docs").vector_count == count + 1
+    assert service.check().findings == ()
+    service.close()
