@@ -14,7 +14,8 @@ MOST_KEPT: Final = 5
 class KeptFiles:
     """Up to `MOST_KEPT` files: to open and close one takes longer than to write a row.
 
-    One that was deleted or replaced meanwhile is opened anew. Only one thread may use it at a time.
+    One that was deleted or replaced meanwhile is opened anew. Only one thread may `open` at a time;
+    any may `close` what nobody writes any more.
     A forked process needs another one, for it would share where in a file the parent is.
     """
 

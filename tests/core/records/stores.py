@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.transport.io import Io
-
-T = TypeVar("T")
 
 
 class Vectors(Embedder):
@@ -52,12 +50,3 @@ def item(record_id: str, text: str | None, ref: str | None = None, **metadata: A
 
 def ids(hits: Sequence[Hit]) -> list[str]:
     return [hit.record.id for hit in hits]
-
-
-def run(flow: Coroutine[Any, Any, T]) -> T:
-    """What a flow of sync calls returns."""
-    try:
-        flow.send(None)
-    except StopIteration as end:
-        return cast("T", end.value)
-    raise AssertionError("a sync call does not suspend")

@@ -17,7 +17,7 @@ from tests.core.filters.strategies import (
     expressions,
     metadatas,
 )
-from tests.core.records.stores import ids, item, run, store_of
+from tests.core.records.stores import ids, item, store_of
 from tests.nightly import NIGHTLY, examples
 from vectorize_core import Behavior, VectorizeClient
 from vectorize_core.errors import (
@@ -41,6 +41,7 @@ from vectorize_core.texts.fts import TextRow, removal
 from vectorize_core.texts.indexing import Rows
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
 from vectorize_core.texts.text_index import TextIndex
+from vectorize_core.transport.io import run
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
 COUNT = 260

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.core.records.stores import item, run
+from tests.core.records.stores import item
 from vectorize_core.records.store import RecordStore
+from vectorize_core.transport.io import run
 
 OLD, NEW = "the old apple", "the new pear"
 Seen = dict[str, tuple[str, int]]

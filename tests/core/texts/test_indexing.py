@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.core.records.stores import Vectors, ids, item, run, store_of
+from tests.core.records.stores import Vectors, ids, item, store_of
 from tests.core.texts.changes import ACTIONS, NEW, OLD, Seen, add
 from tests.core.texts.drivers import Stepping
 from tests.core.texts.stepping import SteppingTextIndex
@@ -29,6 +29,7 @@ from vectorize_core.texts import puts
 from vectorize_core.texts.sqlite import SqliteTexts
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
 from vectorize_core.texts.text_index import TextIndex
+from vectorize_core.transport.io import run
 
 
 def stored(store: RecordStore) -> Seen:

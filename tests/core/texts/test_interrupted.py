@@ -6,10 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Final
 
 import pytest
 
@@ -21,9 +21,8 @@ from tests.stores import sync_call
 from vectorize_core import VectorizeClient
 from vectorize_core.texts import SqliteTexts, TextStore, keeping
 from vectorize_core.texts.store import list_name, text_name
-from vectorize_core.transport.io import Io
+from vectorize_core.transport.io import Io, run
 
-T = TypeVar("T")
 ROOT: Final = Path(__file__).parents[3]
 every_kind = pytest.mark.parametrize("make", DURABLE.values(), ids=list(DURABLE))
 
@@ -60,15 +59,6 @@ class FailingStep:
         self._left -= 1
         if self._left == 0:
             raise FailedError
-
-
-def run(flow: Coroutine[Any, Any, T]) -> T:
-    """What a flow of sync calls returns."""
-    try:
-        flow.send(None)
-    except StopIteration as end:
-        return cast("T", end.value)
-    raise AssertionError("a sync call does not suspend")
 
 
 async def act(store: Chain, action: str) -> None:

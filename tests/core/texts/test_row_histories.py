@@ -7,7 +7,7 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.records.stores import ids, item, run, store_of
+from tests.core.records.stores import ids, item, store_of
 from tests.core.texts.drivers import Stepping
 from tests.core.texts.stepping import SteppingTextIndex
 from tests.core.texts.test_interrupted import FailedError, FailingStep
@@ -15,6 +15,7 @@ from tests.nightly import examples
 from vectorize_core import VectorizeClient
 from vectorize_core.errors import PartialWriteError
 from vectorize_core.records.store import RecordStore
+from vectorize_core.transport.io import run
 
 WORDS: Final = ("apple", "pear", "cherry", "plum")
 NAMES: Final = ("a", "b", "c", "d", "e")
