@@ -154,8 +154,11 @@ def test_where_few_files_may_be_open_neither_accounts_nor_connections_exhaust_th
                 made = http.post(f"{account}/d1/database/x/query", json=body)
                 assert made.status_code == 200, made.text
         host, port = base.removeprefix("http://").removesuffix("/client/v4").split(":")
+        # All of them wait when it begins to accept.
+        process.send_signal(signal.SIGSTOP)
         for _ in range(sized(300, 1_000)):
             stack.enter_context(socket.create_connection((host, int(port))))
+        process.send_signal(signal.SIGCONT)
         with httpx.Client(trust_env=False, verify=False, timeout=30) as http:
             for number in range(20):
                 listed = http.get(f"{base}/accounts/a{number}/vectorize/v2/indexes")

@@ -25,8 +25,8 @@ HEAD_SECONDS: Final = 10.0
 MOST: Final = 1_000
 """Connections, where the process may have enough files open."""
 _PART_OF_FILES: Final = 0.4
-_PART_AT_ONCE: Final = 0.1
-_MOST_AT_ONCE: Final = 512
+_PART_AT_ONCE: Final = 0.02
+_MOST_AT_ONCE: Final = 128
 FRESH_SECONDS: Final = 0.2
 UNREAD_SECONDS: Final = 15.0
 """In which a client has to read `LEAST_READ` bytes of an answer."""
@@ -232,9 +232,10 @@ def bounded(head_seconds: float, most: int) -> type[Connection]:
     return type("Connection", (Connection,), bounds)
 
 
-def backlog() -> int:
-    """How many connections may be accepted before the first of them is looked at.
+def at_once() -> int:
+    """How many connections asyncio may accept in one turn of its loop.
 
-    They count as open files too, and asyncio logs each one that cannot be accepted.
+    It makes a protocol of them some turns later. Until then they are open files that nobody
+    counts, and asyncio logs each one that it cannot accept.
     """
     return open_files.share(_PART_AT_ONCE, _MOST_AT_ONCE)

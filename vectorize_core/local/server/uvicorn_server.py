@@ -102,7 +102,7 @@ class Server(uvicorn.Server):
                 app,
                 http=connections.bounded(settings.head_timeout, settings.max_connections),
                 timeout_graceful_shutdown=seconds,
-                backlog=connections.backlog(),
+                backlog=connections.at_once(),
                 **UVICORN_OPTIONS,
             )
         )
@@ -119,6 +119,13 @@ class Server(uvicorn.Server):
         self.end = threading.Timer(END_SECONDS, os._exit, (128 + sig,))
         self.end.daemon = True
         self.end.start()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            # asyncio takes how many it accepts at once for how many may queue.
+            listener.listen(_BACKLOG)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End long work, let short work end, and close all connections."""
