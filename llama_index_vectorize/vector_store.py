@@ -158,9 +158,6 @@ class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
 class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
-    ``pip install 'vectorize-stores[llama-index]'``. For Cloudflare, set ``CLOUDFLARE_ACCOUNT_ID``
-    and ``CLOUDFLARE_API_TOKEN``; with ``path=`` no account is needed.
-
     Similarities are larger for nearer nodes, whatever the metric: cosine similarity as it is,
     the dot product, and 1 / (1 + distance) for Euclidean distance.
 
@@ -169,25 +166,78 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
     calls, such as ``wait`` and ``unindexed``, may be set later; the others are a
     `ConfigurationError` then.
 
-    Examples:
+    Setup:
+        ``pip install 'vectorize-stores[llama-index]'``. For Cloudflare, set
+        ``CLOUDFLARE_ACCOUNT_ID`` and ``CLOUDFLARE_API_TOKEN``; with ``path=`` no account is
+        needed.
+
+    Instantiate:
         .. code-block:: python
 
             from llama_index.core import StorageContext, VectorStoreIndex
             from llama_index_vectorize import VectorizeVectorStore
 
-            store = VectorizeVectorStore(index_name="docs", path="./vectors")
-            store = VectorizeVectorStore(index_name="docs")  # Cloudflare
+            # On Cloudflare without path=
+            store = VectorizeVectorStore(
+                "docs",
+                path="./vectors",
+                metadata_indexes={"year": "number"},
+                text_index=True,  # so that words are found, too
+            )
+
+    Add documents through an index, or nodes with their embeddings:
+        .. code-block:: python
 
             context = StorageContext.from_defaults(vector_store=store)
             index = VectorStoreIndex.from_documents(documents, storage_context=context)
             index = VectorStoreIndex.from_vector_store(store)  # what is there already
 
-        Find words too, such as names and error codes (docs/hybrid.md):
-
+    Query:
         .. code-block:: python
 
-            store = VectorizeVectorStore(index_name="docs", path="./vectors", text_index=True)
-            index.as_retriever(vector_store_query_mode="hybrid")
+            index.as_query_engine().query("What is money for?")
+            index.as_retriever(similarity_top_k=4).retrieve("What is money for?")
+
+    Query with a filter (on properties with a metadata index; docs/filters.md):
+        .. code-block:: python
+
+            index.as_retriever(filters={"year": {"$gte": 1960}}).retrieve("What is money for?")
+
+    Find words too, such as names and error codes (docs/hybrid.md):
+        .. code-block:: python
+
+            index.as_retriever(vector_store_query_mode="hybrid").retrieve("ERR_STREAM_DESTROYED")
+
+    Diverse results:
+        .. code-block:: python
+
+            index.as_retriever(vector_store_query_mode="mmr").retrieve("What is money for?")
+
+    Read without a query:
+        .. code-block:: python
+
+            for node in store.iter_nodes({"year": 1963}):
+                print(node.get_content())
+            store.count({"year": {"$lt": 1900}})
+
+    Delete, by document, by id or by filter:
+        .. code-block:: python
+
+            index.delete_ref_doc("1863")
+            store.delete_nodes(filters={"year": {"$lt": 1900}})
+
+    Async, each method natively:
+        .. code-block:: python
+
+            await index.as_retriever().aretrieve("What is money for?")
+            await store.acount()
+
+    Give each tenant a view (docs/tenants.md):
+        .. code-block:: python
+
+            view = store.with_namespace("customer-1")
+            context = StorageContext.from_defaults(vector_store=view)
+            VectorStoreIndex.from_documents(documents, storage_context=context)
     """
 
     stores_text: bool = True

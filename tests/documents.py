@@ -33,12 +33,20 @@ def cells(notebook: str) -> list[str]:
     return ["".join(c["source"]) for c in read["cells"] if c["cell_type"] == "code"]
 
 
-def examples(page: str) -> dict[str, str]:
-    """The Python code of each section of a page that has some, by its heading."""
+def examples(page: str, of: str | None = None) -> dict[str, str]:
+    """The Python code of each section of a page that has some, by its heading.
+
+    With ``of="LlamaIndex"`` only that which the page introduces so, with "LangChain" all other.
+    """
     sections = re.split(r"^#+ (.*)$", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
     found = {}
     for heading, section in zip(sections[1::2], sections[2::2], strict=True):
-        code = "\n".join(re.findall(r"```python\n(.*?)```", section, re.DOTALL))
-        if code:
-            found[heading] = code
+        blocks = re.findall(r"([^\n]*)\n\n```python\n(.*?)```", section, re.DOTALL)
+        wanted = [
+            code
+            for before, code in blocks
+            if of is None or (before == "With LlamaIndex:") == (of == "LlamaIndex")
+        ]
+        if wanted:
+            found[heading] = "\n".join(wanted)
     return found

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from langchain_core.documents import Document
+from llama_index.core import MockEmbedding
+from llama_index.core.schema import TextNode
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.server.helpers import Peer
-from tests.stores import Embedder, vector
+from tests.stores import DIMENSIONS, Embedder, vector
 from vectorize_core import VectorizeClient
 from vectorize_core.local.server import BackgroundServer
 
@@ -172,7 +174,7 @@ def test_an_export_of_pinecone_is_copied(peer: Peer) -> None:
 
 
 def test_long_texts(peer: Peer) -> None:
-    embedded, on_cloudflare = scripts("long-texts.md", "")
+    embedded, on_cloudflare = scripts("long-texts.md", "")[::2]
     names = run(embedded, embeddings=Embedder())
     assert len(names["document"].page_content) == 300_000
     names["store"].close()
@@ -180,6 +182,19 @@ def test_long_texts(peer: Peer) -> None:
     peer.create()
     names["store"].add_texts(["x" * 20_000], ids=["a"])
     assert len(names["store"].get_by_ids(["a"])[0].page_content) == 20_000
+    names["store"].close()
+
+
+def test_long_texts_with_llama_index(peer: Peer) -> None:
+    embedded, on_cloudflare = scripts("long-texts.md", "")[1::2]
+    names = run(embedded, embed_model=MockEmbedding(embed_dim=DIMENSIONS))
+    assert len(names["node"].get_content()) == 300_000
+    names["store"].close()
+    peer.create()
+    names = run(on_cloudflare, **names)
+    long = TextNode(id_="a", text="x" * 20_000, embedding=vector("a"))
+    names["store"].add([long])
+    assert len(names["store"].get_nodes(["a"])[0].get_content()) == 20_000
     names["store"].close()
 
 

@@ -28,7 +28,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 async def test_tenants() -> None:
     with VectorizeVectorStore.local(Embedder(), index_name="docs") as store:
         names: dict[str, Any] = {"store": store}
-        for heading, code in examples("tenants.md").items():
+        for heading, code in examples("tenants.md", "LangChain").items():
             await run(code, heading, names)
         assert names["found"] == Document("Acme's terms of delivery", id="terms")
         assert names["got"] == Document("Zeta's terms of delivery", id="terms")
@@ -85,7 +85,7 @@ def store(client: VectorizeClient) -> VectorizeVectorStore:
 
 async def test_many_results(store: VectorizeVectorStore, capsys: Any) -> None:
     names: dict[str, Any] = {"store": store}
-    for heading, code in examples("many-results.md").items():
+    for heading, code in examples("many-results.md", "LangChain").items():
         await run(code, heading, names)
     assert len(names["best"]) == 300
     assert len({document.id for document in names["diverse"]}) == 10
@@ -125,7 +125,7 @@ def test_the_page_on_many_results_tells_what_they_cost(
 
 async def test_concurrency(tmp_path: Path) -> None:
     made = {"embeddings": Embedder(), "VectorizeVectorStore": VectorizeVectorStore}
-    pages = examples("concurrency.md")
+    pages = examples("concurrency.md", "LangChain")
     with VectorizeVectorStore(Embedder(), index_name="docs", path=tmp_path / "data") as store:
         store.add_texts(["one", "two", "three"])
         for heading in ("Threads", "Async", "Many calls at once", "Processes"):
@@ -142,7 +142,7 @@ async def test_concurrency(tmp_path: Path) -> None:
 
 async def test_fastapi() -> None:
     names: dict[str, Any] = {"embeddings": Embedder(), "VectorizeVectorStore": VectorizeVectorStore}
-    await run(examples("concurrency.md")["FastAPI"], "FastAPI", names)
+    await run(examples("concurrency.md", "LangChain")["FastAPI"], "FastAPI", names)
     with TestClient(names["app"]) as client:
         for tenant in ("acme", "zeta"):
             added = client.post(f"/{tenant}/texts", json=[f"of {tenant}"])
