@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,6 @@ async def run(code: str, where: str, names: dict[str, Any]) -> Any:
             if inspect.isawaitable(shown):
                 shown = await shown
     return shown
-
-
-def cells(notebook: str) -> list[str]:
-    """The code cells of a notebook."""
-    read = json.loads((DOCS / notebook).read_text(encoding="utf-8"))
-    return ["".join(c["source"]) for c in read["cells"] if c["cell_type"] == "code"]
 
 
 def examples(page: str, of: str | None = None) -> dict[str, str]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from langchain_core.documents import Document
 
-from tests.documents import DOCS, cells, run
+from tests.documents import DOCS
+from tests.notebooks import executed, read, rounded
+
+NOTEBOOK = DOCS / "langchain.ipynb"
 
 
-async def test_the_notebook_runs_cell_by_cell() -> None:
-    names: dict[str, Any] = {"__name__": "__main__"}
-    shown = [await run(code, "langchain.ipynb", names) for code in cells("langchain.ipynb")]
+async def test_the_notebook_runs_cell_by_cell_and_shows_what_it_holds() -> None:
+    ran, shown = await executed(NOTEBOOK)
     found = [[document.id for document in value] for value in shown if is_found(value)]
     assert found == [
         ["hen"],
@@ -27,6 +28,8 @@ async def test_the_notebook_runs_cell_by_cell() -> None:
     assert ["cat", "dog", "hen", "spider"] in shown
     assert 3 in shown
     assert ["cat", "dog"] in [sorted(value) for value in shown if is_named(value)]
+    assert rounded(ran) == rounded(read(NOTEBOOK)), "python -m tests.notebooks writes it anew"
+    assert len({cell["id"] for cell in ran["cells"]}) == len(ran["cells"])
 
 
 def is_found(value: Any) -> bool:
@@ -35,10 +38,3 @@ def is_found(value: Any) -> bool:
 
 def is_named(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def test_the_notebook_is_committed_without_outputs() -> None:
-    notebook = json.loads((DOCS / "langchain.ipynb").read_text(encoding="utf-8"))
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
-    assert [(cell["outputs"], cell["execution_count"]) for cell in code] == [([], None)] * len(code)
