@@ -1,4 +1,4 @@
-"""Notebooks of docs/ and what their cells show: ``python -m tests.notebooks`` writes it into them."""
+"""Notebooks of docs/, run; ``python -m tests.notebooks`` writes into them what cells show."""
 
 from __future__ import annotations
 
