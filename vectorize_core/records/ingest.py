@@ -43,12 +43,14 @@ _TYPICAL = 0.012345678
 class Item(NamedTuple):
     """A record to add; ``values`` is None if it is to be embedded.
 
-    ``named`` is False where the id is not the caller's but was made up.
+    ``named`` is False where the id is not the caller's but was made up. ``namespace`` is where it
+    goes if neither the call nor its store names one.
     """
 
     record: Record
     values: ArrayLike | None = None
     named: bool = True
+    namespace: str | None = None
 
 
 def as_item(item: Item, position: int) -> Item:
@@ -114,7 +116,7 @@ class Ingest(Source[Item]):
     def digest(self, position: int) -> int:
         """What a checkpoint recognises a record by; of a collection, found out only now."""
         if self._prepared:
-            return self._prepared[position].digest(self._namespace)
+            return self._prepared[position].digest()
         return super().digest(position)
 
     async def entries(
@@ -146,7 +148,7 @@ class Ingest(Source[Item]):
                     ready, values = self._prepare(position, item, checkpoint, indexed)
                     self.ids.append(ready.name)
                     if asked or not lasts:
-                        self._digests.append(ready.digest(self._namespace))
+                        self._digests.append(ready.digest())
                     if asked and checkpoint.holds(position, self.ids[-1], self._digests[-1]):
                         self.skip(position)
                     else:
@@ -167,7 +169,11 @@ class Ingest(Source[Item]):
         indexed: Mapping[str, IndexType],
     ) -> tuple[_Prepared, Values | None]:
         """A record that is checked and encoded, and the values that were given, as an array."""
-        record, values, named = as_item(item, position)
+        record, values, named, namespace = as_item(item, position)
+        if self._namespace is not None:
+            namespace = self._namespace
+        elif namespace is not None:
+            namespace = validation.as_namespace(namespace)
         text = record.text if values is None else None
         if not named:
             made_up = checkpoint.id_for(position, record.id)
@@ -196,6 +202,7 @@ class Ingest(Source[Item]):
             record.name,
             record.ref,
             named,
+            namespace,
             metadata,
             size,
             text,
@@ -245,7 +252,7 @@ class Ingest(Source[Item]):
             for item in batch:
                 text = None if item.record is None else item.record.text
                 self._rows_to_put[item.position] = row_of(
-                    item.id, text, self._namespace, item.metadata, self._indexed
+                    item.id, text, item.namespace, item.metadata, self._indexed
                 )
         return entries
 
@@ -284,7 +291,7 @@ class Ingest(Source[Item]):
 
     def _vector(self, ready: _Prepared, values: Any) -> Vector:
         try:
-            return Vector(ready.id, values, self._namespace, ready.metadata)
+            return Vector(ready.id, values, ready.namespace, ready.metadata)
         except InvalidVectorError:
             # The error names the record as its owner does.
             _array(ready, values)
@@ -311,6 +318,7 @@ class _Prepared(NamedTuple):
     name: str
     ref: str | None
     named: bool
+    namespace: str | None
     metadata: dict[str, Any]
     metadata_size: int
     text: str | None
@@ -322,12 +330,13 @@ class _Prepared(NamedTuple):
         """What errors call it."""
         return At(self.name if self.named else None, self.position, "record")
 
-    def digest(self, namespace: str | None) -> int:
+    def digest(self) -> int:
         """What a checkpoint recognises it by."""
         # What the index has the layout write besides says nothing of the record.
         contents = {k: v for k, v in self.metadata.items() if k not in layout.METADATA_INDEXES}
         array = None if self.values is None else _array(self, self.values)
-        return digest_of(self.id if self.named else None, namespace, contents, array, self.ref)
+        named = self.id if self.named else None
+        return digest_of(named, self.namespace, contents, array, self.ref)
 
 
 def _beginning(text: str, room: int) -> str:
