@@ -10,9 +10,7 @@ if importlib.util.find_spec("llama_index") is None or (
     )
 
 from llama_index_vectorize.filters import NodeFilters, to_expression
-from llama_index_vectorize.query import QueryOptions
-from llama_index_vectorize.texts import KVStoreTexts
-from llama_index_vectorize.vector_store import (
+from llama_index_vectorize.options import (
     DeleteNodesOptions,
     DeleteOptions,
     DumpedOptions,
@@ -20,8 +18,10 @@ from llama_index_vectorize.vector_store import (
     NodeLayout,
     StoreOptions,
     StoreSettings,
-    VectorizeVectorStore,
 )
+from llama_index_vectorize.query import QueryOptions
+from llama_index_vectorize.texts import KVStoreTexts
+from llama_index_vectorize.vector_store import VectorizeVectorStore
 
 __all__ = [
     "DeleteNodesOptions",

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final, Literal, Self, Unpack, cast, get_args
+from typing import Any, Final, Self, Unpack, cast, get_args
 
 from llama_index.core.bridge.pydantic import (
     BaseModel,
@@ -34,6 +34,15 @@ from llama_index_vectorize.filters import (
 )
 from llama_index_vectorize.items import to_items
 from llama_index_vectorize.nodes import to_node
+from llama_index_vectorize.options import (
+    DeleteNodesOptions,
+    DeleteOptions,
+    DumpedOptions,
+    GetOptions,
+    NodeLayout,
+    StoreOptions,
+    StoreSettings,
+)
 from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
 from llama_index_vectorize.text_index import dumped, loaded
 from llama_index_vectorize.texts import as_texts
@@ -69,7 +78,6 @@ from vectorize_core.transport.credentials import may_hold_password
 from vectorize_core.transport.io import AsyncIo, Io, SyncIo, iterate, run
 from vectorize_core.writes.sources import Records
 
-NodeLayout = Literal["compact", "stock"]
 _ALWAYS: Final = {"stores_text": True, "is_embedding_query": True, "flat_metadata": False}
 """What is the same for every store."""
 _CHANGEABLE: Final = frozenset(
@@ -78,69 +86,6 @@ _CHANGEABLE: Final = frozenset(
 """The settings that can be set on a store: those of its next calls."""
 _OF_THE_MAKER: Final = frozenset(HttpOptions.__annotations__)
 """What only the constructor takes, secrets among it."""
-
-
-class StoreSettings(HttpOptions, total=False):
-    """The settings of a `VectorizeVectorStore` and its credentials. See its constructor."""
-
-    client: VectorizeClient | AsyncVectorizeClient | None
-    index: Index | AsyncIndex | None
-    namespace: str | None
-    text_key: str
-    texts: TextStore | BaseKVStore | None
-    text_index: TextIndex | bool | None
-    on_oversize: OnOversize
-    on_missing_text: OnMissingText
-    node_layout: NodeLayout
-    create_index: bool | None
-    metric: Metric | None
-    metadata_indexes: Mapping[str, IndexType] | None
-    batch_size: int | None
-    show_progress: bool
-    wait: Wait
-    wait_timeout: float
-    unindexed: Unindexed
-
-
-class StoreOptions(StoreSettings, total=False):
-    """All arguments of a `VectorizeVectorStore`."""
-
-    index_name: str | None
-    path: str | os.PathLike[str] | None
-
-
-class DumpedOptions(HttpOptions, total=False):
-    """Credentials, and what else `to_dict` and `model_dump` write."""
-
-    bound: bool
-    stores_text: bool
-    is_embedding_query: bool
-    flat_metadata: bool
-    class_name: str
-
-
-class GetOptions(FindOptions, total=False):
-    """As `FindOptions`; at most ``limit`` nodes, with their embeddings if those are wanted."""
-
-    limit: int | None
-    include_embeddings: bool
-
-
-class DeleteOptions(WaitOptions, total=False):
-    """How nodes are deleted, and from which namespace.
-
-    ``verify`` waits until the deletion is visible, looks again, and deletes what still matches,
-    until nothing does.
-    """
-
-    namespace: str | None
-    verify: bool
-
-
-class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
-    """As `DeleteOptions`, and how much may be read to find the nodes."""
-
-    verify: bool
 
 
 @checks_keywords(

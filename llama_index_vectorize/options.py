@@ -1,0 +1,84 @@
+"""The keyword arguments of the LlamaIndex store, as type checkers and editors see them."""
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+from llama_index.core.storage.kvstore.types import BaseKVStore
+
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.connection import HttpOptions
+from vectorize_core.filters.plan import Unindexed
+from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.models import IndexType, Metric
+from vectorize_core.reads.selection import FindOptions
+from vectorize_core.records.store import OnOversize
+from vectorize_core.state.waiting import Wait, WaitOptions
+from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.texts.store import TextStore
+from vectorize_core.texts.text_index import TextIndex
+
+NodeLayout = Literal["compact", "stock"]
+
+
+class StoreSettings(HttpOptions, total=False):
+    """The settings of a `VectorizeVectorStore` and its credentials. See its constructor."""
+
+    client: VectorizeClient | AsyncVectorizeClient | None
+    index: Index | AsyncIndex | None
+    namespace: str | None
+    text_key: str
+    texts: TextStore | BaseKVStore | None
+    text_index: TextIndex | bool | None
+    on_oversize: OnOversize
+    on_missing_text: OnMissingText
+    node_layout: NodeLayout
+    create_index: bool | None
+    metric: Metric | None
+    metadata_indexes: Mapping[str, IndexType] | None
+    batch_size: int | None
+    show_progress: bool
+    wait: Wait
+    wait_timeout: float
+    unindexed: Unindexed
+
+
+class StoreOptions(StoreSettings, total=False):
+    """All arguments of a `VectorizeVectorStore`."""
+
+    index_name: str | None
+    path: str | os.PathLike[str] | None
+
+
+class DumpedOptions(HttpOptions, total=False):
+    """Credentials, and what else `to_dict` and `model_dump` write."""
+
+    bound: bool
+    stores_text: bool
+    is_embedding_query: bool
+    flat_metadata: bool
+    class_name: str
+
+
+class GetOptions(FindOptions, total=False):
+    """As `FindOptions`; at most ``limit`` nodes, with their embeddings if those are wanted."""
+
+    limit: int | None
+    include_embeddings: bool
+
+
+class DeleteOptions(WaitOptions, total=False):
+    """How nodes are deleted, and from which namespace.
+
+    ``verify`` waits until the deletion is visible, looks again, and deletes what still matches,
+    until nothing does.
+    """
+
+    namespace: str | None
+    verify: bool
+
+
+class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
+    """As `DeleteOptions`, and how much may be read to find the nodes."""
+
+    verify: bool
