@@ -69,8 +69,12 @@ _ONLY_OF: Final = {
     "hybrid_top_k": (Mode.HYBRID,),
     "sparse_top_k": BY_WORDS,
     **dict.fromkeys(("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"), (Mode.MMR,)),
+    "similarity_cutoff": (Mode.DEFAULT, Mode.MMR),
 }
 """What a query and its options take in some modes only."""
+_NOT_SIMILAR: Final = (
+    "similarity_cutoff: a query without an embedding has no similarities; query_embedding is None"
+)
 _MODES: Final = "'default', 'mmr', 'text_search', 'sparse' or 'hybrid'"
 _AT_ONCE: Final = limits.MAX_IDS_PER_GET
 _LOOK_AT: Final = 100
@@ -87,6 +91,9 @@ class QueryOptions(FindOptions, total=False):
     In the mode "hybrid", ``fusion`` makes one ranking of two: by "relative" scores, which
     ``alpha`` weighs, or "rrf", by reciprocal ranks.
 
+    Only nodes with at least the similarity ``similarity_cutoff`` are found, in the modes "default"
+    and "mmr". With ``include_embeddings`` nodes have theirs.
+
     ``strict_node_ids`` restricts a retriever's query to its ``node_ids`` whatever they are; without
     it, ids of IndexNodes, ImageNodes and deleted nodes alone do not.
     """
@@ -95,6 +102,8 @@ class QueryOptions(FindOptions, total=False):
     mmr_prefetch_k: int | None
     mmr_prefetch_factor: float | None
     fusion: Fusion | None
+    similarity_cutoff: float | None
+    include_embeddings: bool
     strict_node_ids: bool
 
 
@@ -110,26 +119,27 @@ async def answer(
     if query.node_ids:
         check_no_native(options)
     node_ids = await _restriction(io, records, query, options)
+    embeddings = options.get("include_embeddings", False)
     if query.mode not in BY_WORDS and query.query_embedding is None:
-        return await _select(io, records, query, node_ids, where)
+        return await _select(io, records, query, node_ids, where, embeddings)
     node_ids, where = _narrowed(node_ids, where)
     if query.mode in BY_WORDS:
         hits = await search_by_words(io, records, query, node_ids, where, options.get("fusion"))
-        return _result(hits, [hit.match.score for hit in hits])
-    if query.mode != Mode.MMR:
-        hits = await _search(io, records, query, query.similarity_top_k, node_ids, where)
-    else:
-        hits = await _search(io, records, query, prefetch, node_ids, where)
-    metric = await records.index.metric_of(io)
+        return _result(hits, [hit.match.score for hit in hits], embeddings)
+    wanted = prefetch if query.mode == Mode.MMR else query.similarity_top_k
+    hits = await _search(io, records, query, wanted, node_ids, where, embeddings)
+    metric, cutoff = await records.index.metric_of(io), options.get("similarity_cutoff")
+    if cutoff is not None:
+        hits = [hit for hit in hits if similarity(metric, hit.match.score) >= cutoff]
     if query.mode == Mode.MMR and hits:
         # Choosing from many takes a while.
         hits = await io.offload(partial(_diverse, hits, metric, query, threshold))
-    return _result(hits, [similarity(metric, hit.match.score) for hit in hits])
+    return _result(hits, [similarity(metric, hit.match.score) for hit in hits], embeddings)
 
 
-def _result(hits: list[Hit], similarities: list[float]) -> VectorStoreQueryResult:
+def _result(hits: list[Hit], similarities: list[float], embeddings: bool) -> VectorStoreQueryResult:
     return VectorStoreQueryResult(
-        nodes=[to_node(hit.record) for hit in hits],
+        nodes=[to_node(hit.record, hit.match.values if embeddings else None) for hit in hits],
         similarities=similarities,
         ids=[hit.record.id for hit in hits],
     )
@@ -142,12 +152,13 @@ async def _search(
     k: int,
     node_ids: list[str] | None,
     where: SelectOptions,
+    embeddings: bool,
 ) -> list[Hit]:
     """The ``k`` nearest hits; for maximal marginal relevance with their values."""
     embedding = cast("list[float]", query.query_embedding)
-    refs, mmr = query.doc_ids or None, query.mode == Mode.MMR
+    refs, values = query.doc_ids or None, embeddings or query.mode == Mode.MMR
     if node_ids is None:
-        return await records.search(io, embedding, k, refs=refs, return_values=mmr, **where)
+        return await records.search(io, embedding, k, refs=refs, return_values=values, **where)
     return await records.search_among(
         io,
         node_ids,
@@ -196,18 +207,20 @@ async def _select(
     query: VectorStoreQuery,
     node_ids: list[str] | None,
     where: SelectOptions,
+    embeddings: bool,
 ) -> VectorStoreQueryResult:
     """Without an embedding: nodes that the filters and ids select, in no particular order."""
     refs, nodes = query.doc_ids or None, list[BaseNode]()
     if node_ids is not None:
         where = {"max_requests": MAX_SEARCH_REQUESTS, **where}
-        found = await records.records(io, ids=node_ids, **where)
-        nodes = [to_node(one.record) for one in found]
+        found = await records.records(io, ids=node_ids, return_values=embeddings, **where)
+        nodes = [to_node(*one) for one in found]
         nodes = [node for node in nodes if refs is None or source_of(node) in refs]
     elif query.similarity_top_k:
-        async with aclosing(records.iter_records(io, refs=refs, **where)) as every:
-            async for record in every:
-                nodes.append(to_node(record))
+        every = records.iter_found(io, refs=refs, return_values=embeddings, **where)
+        async with aclosing(every) as some:
+            async for one in some:
+                nodes.append(to_node(*one))
                 if len(nodes) == query.similarity_top_k:
                     break
     nodes = nodes[: query.similarity_top_k]
@@ -257,7 +270,9 @@ def _checked(query: VectorStoreQuery, options: QueryOptions) -> VectorStoreQuery
         is_filter(query.filters) or node_ids or doc_ids or options.get("vectorize_filter")
     ):
         raise InvalidInputError(_NO_TEXT if query.query_str == "" else _NO_QUERY)
-    flag("strict_node_ids", options.get("strict_node_ids", False))
+    for name in ("strict_node_ids", "include_embeddings"):
+        flag(name, options.get(name, False))
+    _check_cutoff(options.get("similarity_cutoff"), embedding)
     return dataclasses.replace(
         query,
         mode=mode,
@@ -266,6 +281,13 @@ def _checked(query: VectorStoreQuery, options: QueryOptions) -> VectorStoreQuery
         node_ids=node_ids,
         doc_ids=doc_ids,
     )
+
+
+def _check_cutoff(cutoff: float | None, embedding: list[float] | None) -> None:
+    if cutoff is not None:
+        number("similarity_cutoff", cutoff, least=-math.inf, most=math.inf)
+        if embedding is None:
+            raise InvalidInputError(_NOT_SIMILAR)
 
 
 def _mode(query: VectorStoreQuery, options: QueryOptions) -> Mode:

@@ -26,7 +26,7 @@ _SAME: Final = (
     ("wait_timeout", "timeout", "default_wait_seconds"),
     ("batch_size", "chunk_size", "embedding_chunk_size"),
     ("metadatas", "metadata", "payloads"),
-    ("score_threshold", "threshold", "similarity_threshold"),
+    ("score_threshold", "threshold", "similarity_threshold", "similarity_cutoff"),
     ("namespace", "partition", "tenant"),
     ("retrieval_mode", "mode", "search_mode", "query_mode", "vector_store_query_mode"),
     ("fusion", "hybrid_fusion", "fusion_type", "ranker"),

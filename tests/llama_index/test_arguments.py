@@ -120,6 +120,23 @@ QUERIES: list[Case] = [
     ),
     ("query", (asked(mode=MMR),), {"mmr_prefetch_k": "5"}, "mmr_prefetch_k is a whole number"),
     ("query", (asked(),), {"strict_node_ids": "yes"}, "strict_node_ids is True or False"),
+    ("query", (asked(),), {"include_embeddings": "yes"}, "include_embeddings is True or False"),
+    *(
+        ("query", (asked(),), {"similarity_cutoff": wrong}, "similarity_cutoff is a number; got")
+        for wrong in ("0.5", True, NAN, [0.5])
+    ),
+    (
+        "query",
+        (asked(query_embedding=None, filters=equal_to("n", 1)),),
+        {"similarity_cutoff": 0.5},
+        "similarity_cutoff: a query without an embedding",
+    ),
+    (
+        "query",
+        (asked(mode="hybrid", query_str="a"),),
+        {"similarity_cutoff": 0.5},
+        "similarity_cutoff: only a query with mode='default' or 'mmr'",
+    ),
     ("query", (asked(),), {"max_requests": "5"}, "max_requests is a whole number"),
 ]
 IDS: list[Case] = [

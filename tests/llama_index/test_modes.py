@@ -343,3 +343,49 @@ async def test_a_node_without_a_source_is_its_own(make: Make, call: Call) -> Non
 def test_every_mode_is_answered_or_refused_here() -> None:
     refused = {"semantic_hybrid", "svm", "logistic_regression", "linear_regression"}
     assert set(MODES) - refused == {"default", "mmr", "text_search", "sparse", "hybrid"}
+
+
+# What a query returns
+
+
+@both_ways
+@every_metric
+async def test_only_nodes_that_are_similar_enough_are_found(
+    filled: Any, call: Call, metric: Metric
+) -> None:
+    store = filled(metric)
+    plain = await call(store, "query", asked(COUNT))
+    enough = {"similarity_cutoff": plain.similarities[6]}
+    near = found(plain)[:7]
+    assert found(await call(store, "query", asked(COUNT), **enough)) == near
+    assert found(await call(store, "query", asked(3), **enough)) == near[:3]
+    among = [f"{i}" for i in range(0, COUNT, 2)]
+    restricted = await call(store, "query", asked(COUNT, node_ids=among), **enough)
+    assert found(restricted) == [i for i in near if i % 2 == 0]
+    diverse = found(await call(store, "query", asked(5, mode=MMR), **enough))
+    assert len(diverse) == 5
+    assert {*diverse} <= {*near}
+    assert found(await call(store, "query", asked(5, mode=MMR), similarity_cutoff=1e9)) == []
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "query",
+    [
+        asked(3),
+        asked(3, mode=MMR),
+        asked(3, node_ids=["1", "5", "7"]),
+        VectorStoreQuery(filters=equal_to("n", 1), similarity_top_k=3),
+        VectorStoreQuery(node_ids=["1", "2"], similarity_top_k=3),
+    ],
+)
+async def test_nodes_have_their_embeddings_if_these_are_wanted(
+    filled: Any, call: Call, query: VectorStoreQuery
+) -> None:
+    store = filled("dot-product")
+    result = await call(store, "query", query, include_embeddings=True)
+    for node in result.nodes:
+        assert node.embedding == np.float32(ROWS[int(node.node_id)]).tolist()
+    plain = await call(store, "query", query)
+    assert [node.embedding for node in plain.nodes] == [None] * len(result.nodes)
+    assert len(result.nodes) >= 2
