@@ -74,6 +74,7 @@ from vectorize_core.models import (
 )
 from vectorize_core.reads.raw import EnumerateOptions, QueryOptions
 from vectorize_core.reads.selection import AnyFilter, FindOptions, Precision, SelectOptions
+from vectorize_core.records.comparison import Comparison
 from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize
 from vectorize_core.state.lifecycle import CreateOptions
@@ -120,6 +121,7 @@ __all__ = [
     "BatchReport",
     "Behavior",
     "CheckpointMismatchError",
+    "Comparison",
     "ConfigurationError",
     "Connection",
     "ConnectionFailedError",

@@ -1,0 +1,27 @@
+"""How a store differs from the list of what it should hold. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs, by ids in order; ``str`` of it tells how many.
+
+    ``missing`` is listed, and not in the store; ``extra`` is in the store, and not listed;
+    ``changed`` is in both, with other contents than those that are listed. With ``repaired``, it
+    was so before the repair.
+    """
+
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    repaired: bool = False
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.missing or self.extra or self.changed)
+
+    def __str__(self) -> str:
+        kinds = {"missing": self.missing, "extra": self.extra, "changed": self.changed}
+        return ", ".join(f"{len(ids)} {kind}" for kind, ids in kinds.items())
