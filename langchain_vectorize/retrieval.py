@@ -10,6 +10,7 @@ from vectorize_core.api.validation import one_of
 from vectorize_core.errors import ConfigurationError, InvalidInputError
 from vectorize_core.reads.selection import SelectOptions
 from vectorize_core.records import fusion as ways
+from vectorize_core.records.by_words import search_hybrid, search_text
 from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import RecordStore
@@ -90,7 +91,7 @@ class Retrieval:
         if self.mode == "dense":
             return await records.search(io, query, k, **options)
         if self.mode == "text":
-            return await records.search_text(io, query, k, **options)
-        return await records.search_hybrid(
-            io, query, k, alpha=self.alpha, fusion=self.fusion, **options
+            return await search_text(io, records, query, k, **options)
+        return await search_hybrid(
+            io, records, query, k, alpha=self.alpha, fusion=self.fusion, **options
         )

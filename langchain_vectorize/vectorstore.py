@@ -70,6 +70,7 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric, Values
 from vectorize_core.reads.selection import FindOptions, SelectOptions
+from vectorize_core.records import updating, whole_index
 from vectorize_core.records.fusion import DEFAULT_ALPHA, Fusion
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
@@ -517,7 +518,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         This first waits until reads see this client's own writes, then reads the stored
         documents. Documents that are not stored yet are added. Options as in `add_texts`.
         """
-        return run(self._records.update(self._io, from_documents(documents, ids), **options))
+        return run(
+            updating.update(self._io, self._records, from_documents(documents, ids), **options)
+        )
 
     async def aupdate_documents(
         self,
@@ -528,7 +531,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     ) -> list[str]:
         """`update_documents`, awaited."""
         items = from_documents(documents, ids)
-        return await self._records.update(self._async_io, items, **options)
+        return await updating.update(self._async_io, self._records, items, **options)
 
     def update_metadata(
         self,
@@ -546,7 +549,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         ``wait``, ``wait_timeout``. Returns those of ``ids`` that are stored, in order.
         """
         return run(
-            self._records.update_metadata(self._io, ids, metadata, replace=replace, **options)
+            updating.update_metadata(
+                self._io, self._records, ids, metadata, replace=replace, **options
+            )
         )
 
     async def aupdate_metadata(
@@ -558,8 +563,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[WaitOptions],
     ) -> list[str]:
         """`update_metadata`, awaited."""
-        return await self._records.update_metadata(
-            self._async_io, ids, metadata, replace=replace, **options
+        return await updating.update_metadata(
+            self._async_io, self._records, ids, metadata, replace=replace, **options
         )
 
     def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
@@ -569,11 +574,11 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         older documents too, in all namespaces. No other client should write meanwhile. Options:
         ``wait``, ``wait_timeout``.
         """
-        return run(self._records.reindex_metadata(self._io, **options))
+        return run(whole_index.reindex_metadata(self._io, self._records, **options))
 
     async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """`reindex_metadata`, awaited."""
-        return await self._records.reindex_metadata(self._async_io, **options)
+        return await whole_index.reindex_metadata(self._async_io, self._records, **options)
 
     def reindex_texts(self, *, show_progress: bool = False) -> int:
         """Put the texts of all documents into the text index; returns how many were missing.
@@ -582,11 +587,13 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         without. It reads all vectors, of all namespaces, and writes none. Call it again if it is
         interrupted: it continues. ``show_progress`` draws a bar (with tqdm).
         """
-        return run(self._records.reindex_texts(self._io, show_progress=show_progress))
+        return run(whole_index.reindex_texts(self._io, self._records, show_progress=show_progress))
 
     async def areindex_texts(self, *, show_progress: bool = False) -> int:
         """`reindex_texts`, awaited."""
-        return await self._records.reindex_texts(self._async_io, show_progress=show_progress)
+        return await whole_index.reindex_texts(
+            self._async_io, self._records, show_progress=show_progress
+        )
 
     # Deleting
 
@@ -1030,11 +1037,11 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
 
         Words that very many documents have are dropped, unless there is no other.
         """
-        return run(self._records.explain_text(self._io, _asked(query)))
+        return run(whole_index.explain_text(self._io, self._records, _asked(query)))
 
     async def aexplain_text(self, query: str) -> TextExplanation:
         """`explain_text`, awaited."""
-        return await self._records.explain_text(self._async_io, _asked(query))
+        return await whole_index.explain_text(self._async_io, self._records, _asked(query))
 
     # Waiting and closing
 

@@ -9,6 +9,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQu
 from vectorize_core.api.validation import text, whole_number
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.reads.selection import SelectOptions
+from vectorize_core.records.by_words import search_hybrid, search_text
 from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Fusion, check
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import RecordStore
@@ -44,12 +45,13 @@ async def search_by_words(
         near if query.sparse_top_k is None else whole_number("sparse_top_k", query.sparse_top_k)
     )
     if query.mode in WORDS_ALONE:
-        return await records.search_text(io, words, sparse, ids=node_ids, refs=refs, **where)
+        return await search_text(io, records, words, sparse, ids=node_ids, refs=refs, **where)
     k = near if query.hybrid_top_k is None else whole_number("hybrid_top_k", query.hybrid_top_k)
     # Of fewer candidates, the scores would depend on how many are asked for.
     least = max(k, COMPARED)
-    return await records.search_hybrid(
+    return await search_hybrid(
         io,
+        records,
         words,
         k,
         values=query.query_embedding,

@@ -64,6 +64,7 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.reads.selection import FindOptions
+from vectorize_core.records import whole_index
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -619,11 +620,12 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         Words that very many nodes have are dropped, unless there is no other. A view counts none:
         `InvalidInputError`.
         """
-        return run(self._records.explain_text(self._io, text("query_str", query_str)))
+        return run(whole_index.explain_text(self._io, self._records, text("query_str", query_str)))
 
     async def aexplain_text(self, query_str: str) -> TextExplanation:
         """The async variant of `explain_text`."""
-        return await self._records.explain_text(self._async_io, text("query_str", query_str))
+        query_str = text("query_str", query_str)
+        return await whole_index.explain_text(self._async_io, self._records, query_str)
 
     # Deleting
 
@@ -726,11 +728,11 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         older ones, in all namespaces. Nothing else should write meanwhile. Options: ``wait``,
         ``wait_timeout``.
         """
-        return run(self._records.reindex_metadata(self._io, **options))
+        return run(whole_index.reindex_metadata(self._io, self._records, **options))
 
     async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
         """The async variant of `reindex_metadata`."""
-        return await self._records.reindex_metadata(self._async_io, **options)
+        return await whole_index.reindex_metadata(self._async_io, self._records, **options)
 
     def reindex_texts(self, *, show_progress: bool | None = None) -> int:
         """Put the texts of all nodes into the text index; returns how many were missing.
@@ -749,7 +751,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         drawn = (
             self.show_progress if show_progress is None else flag("show_progress", show_progress)
         )
-        return await self._records.reindex_texts(io, show_progress=drawn)
+        return await whole_index.reindex_texts(io, self._records, show_progress=drawn)
 
     def wait_for_writes(self, *, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store, and of its client.

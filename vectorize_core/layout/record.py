@@ -376,6 +376,12 @@ def note(description: str, properties: Collection[str], *, text_index: bool = Fa
     return " ".join(filter(None, parts))
 
 
+def noted_anew(description: str, properties: Collection[str]) -> str:
+    """A description whose note, if it has one, names these properties."""
+    before, noted = _NOTE.subn("", description)
+    return note(before.rstrip(), properties) if noted else description
+
+
 def notes_text_index(description: str) -> bool:
     """Whether a description says that the index was made with a text index."""
     return _WORDS_NOTE in description

@@ -12,7 +12,6 @@ import math
 import sys
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterable,
     Awaitable,
     Callable,
     Iterable,
@@ -32,20 +31,16 @@ from vectorize_core.api import validation
 from vectorize_core.api.operations import Upsert
 from vectorize_core.connection import Connection
 from vectorize_core.errors import (
-    At,
     ConfigurationError,
     IndexNotFoundError,
     InvalidInputError,
-    OversizedError,
     VectorizeError,
-    shown,
 )
 from vectorize_core.filters.ast import Expression
 from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import Plan, Unindexed, check_unindexed, in_records
 from vectorize_core.layout import Record, RecordReader
-from vectorize_core.layout.oversize import oversized
 from vectorize_core.models import Filter, Match, Values, Vector
 from vectorize_core.reads import by_id, enumeration, raw, search, selection
 from vectorize_core.reads.post_filter import PostFilter
@@ -64,13 +59,9 @@ from vectorize_core.reads.selection import (
     most_requests,
 )
 from vectorize_core.records.embedder import Embedder, NoEmbedder
-from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Fusion
-from vectorize_core.records.fusion import check as check_fusion
 from vectorize_core.records.hit import Hit
-from vectorize_core.records.hybrid import both, together
-from vectorize_core.records.ingest import Ingest, Item, as_item
+from vectorize_core.records.ingest import Ingest, Item
 from vectorize_core.records.store_index import StoreIndex
-from vectorize_core.records.text_search import TextSearch
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.pending import warn_of_pending_writes
@@ -79,16 +70,14 @@ from vectorize_core.texts import keeping as texts_kept
 from vectorize_core.texts.indexing import Rows, RowWriting
 from vectorize_core.texts.keeping import Keeping, Putting, Removals
 from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
-from vectorize_core.texts.reindexing import reindex_texts
-from vectorize_core.texts.store import TextStore, text_name
-from vectorize_core.texts.text_explanation import TextExplanation
+from vectorize_core.texts.store import TextStore
 from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.texts.upkeep import Upkeep
 from vectorize_core.transport.io import Io, run
-from vectorize_core.writes import by_filter, writing
+from vectorize_core.writes import writing
 from vectorize_core.writes.batching import check_batch_size
 from vectorize_core.writes.estimate import estimate
-from vectorize_core.writes.sources import Records, Vectors
+from vectorize_core.writes.sources import Records
 from vectorize_core.writes.writing import WriteOptions
 
 logger = logging.getLogger("vectorize_core")
@@ -184,20 +173,22 @@ class RecordStore:
         return self.texts if self.texts is not None else self.index.target.texts
 
     @property
-    def _rows(self) -> Rows | None:
+    def rows(self) -> Rows | None:
         """The rows of the text index, if there is one."""
         if not isinstance(self.text_index, TextIndex):
             return None
-        return Rows(self.text_index, self._state, self.upkeep)
+        return Rows(self.text_index, self.state, self.upkeep)
 
     @property
-    def _state(self) -> IndexState:
+    def state(self) -> IndexState:
+        """What the connection knows of the index."""
         return self.index.target.state
 
     @property
-    def _reading(self) -> TextReading:
+    def reading(self) -> TextReading:
+        """How records get their texts."""
         reader = RecordReader(self.text_key, self.bound)
-        return TextReading(self._state, reader, self.long_texts, self.on_missing_text)
+        return TextReading(self.state, reader, self.long_texts, self.on_missing_text)
 
     def with_namespace(self, namespace: str) -> Self:
         """This store, bound to a namespace. It leaves the connection to this one to close."""
@@ -236,15 +227,15 @@ class RecordStore:
     ) -> None:
         """Wait until reads see the latest writes of this store's connection to the index."""
         timeout = wait_timeout if wait_timeout is not None else self.wait_timeout
-        await waiting.wait_for_own(io, self._state, timeout, purpose=purpose, confined=self.bound)
+        await waiting.wait_for_own(io, self.state, timeout, purpose=purpose, confined=self.bound)
         await self._remove_due(io)
 
     async def _remove_due(self, io: Io) -> None:
         """Remove long texts and rows of replaced texts, when reads see all own writes."""
         if self.removals and self.long_texts is not None:
-            await self.removals.remove(io, Keeping(self.long_texts, self._state), self._tenant)
-        if self._rows is not None:
-            await self._rows.remove_due(io)
+            await self.removals.remove(io, Keeping(self.long_texts, self.state), self._tenant)
+        if self.rows is not None:
+            await self.rows.remove_due(io)
 
     async def _remove_last(self, io: Io) -> None:
         """`_remove_due` before the end: what stays now would stay for ever."""
@@ -252,11 +243,11 @@ class RecordStore:
             if self._due:
                 timeout, purpose = self.wait_timeout, "the removal of long texts"
                 await waiting.wait_for_own(
-                    io, self._state, timeout, purpose=purpose, confined=self.bound
+                    io, self.state, timeout, purpose=purpose, confined=self.bound
                 )
                 await self._remove_due(io)
-            if self._rows is not None:
-                await self._rows.remove_seen(io)
+            if self.rows is not None:
+                await self.rows.remove_seen(io)
         except VectorizeError as error:
             logger.debug("index %r: %s", self.index.name, error)
         if self._due:
@@ -277,13 +268,14 @@ class RecordStore:
     def _tenant(self) -> str | None:
         return self.namespace if self.bound else None
 
-    def _waits(self, wait: Wait | None = None, wait_timeout: float | None = None) -> WaitOptions:
+    def waits(self, wait: Wait | None = None, wait_timeout: float | None = None) -> WaitOptions:
+        """What a write waits for: as it says, else as the store was told."""
         wait = wait if wait is not None else self.wait
         wait_timeout = wait_timeout if wait_timeout is not None else self.wait_timeout
         waiting.check_waits(wait, wait_timeout)
         return WaitOptions(wait=wait, wait_timeout=wait_timeout)
 
-    def _sees(self, waits: WaitOptions) -> bool | None:
+    def sees(self, waits: WaitOptions) -> bool | None:
         """Whether reads see a write when it returns; None if to look costs no request."""
         if waiting.wait_goal(waits["wait"]) == "visible":
             return True
@@ -309,10 +301,10 @@ class RecordStore:
         A text that is too long goes to the store's `long_texts`. One there that is replaced is
         deleted when reads see the write.
         """
-        self._check_adding(namespace=namespace, dry_run=dry_run, **options)
+        self.check_adding(namespace=namespace, dry_run=dry_run, **options)
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
-        rows = self._row_writing()
+        rows = self.row_writing()
         try:
             return await self._add(io, items, namespace, dry_run, rows, options)
         except IndexNotFoundError as error:
@@ -332,7 +324,7 @@ class RecordStore:
         rows: RowWriting | None,
         options: WriteOptions,
     ) -> list[str]:
-        putting = self._putting()
+        putting = self.putting()
         source = Ingest(
             io,
             self.index,
@@ -346,149 +338,35 @@ class RecordStore:
             cut=self.on_oversize == "cut",
         )
         if dry_run:
-            return await estimate(io, self._state, source, **options)
-        waits = self._waits(options.get("wait"), options.get("wait_timeout"))
+            return await estimate(io, self.state, source, **options)
+        waits = self.waits(options.get("wait"), options.get("wait_timeout"))
         await writing.write(
-            io, self._state, source, "upsert", **WriteOptions(**{**options, **waits})
+            io, self.state, source, "upsert", **WriteOptions(**{**options, **waits})
         )
         if putting is not None:
             self.removals.note_own(putting.own)
             await self._remove_texts(io, putting, putting.superseded, waits)
         if rows is not None:
-            await rows.finish(io, seen=self._sees(waits))
+            await rows.finish(io, seen=self.sees(waits))
         return source.ids
 
-    def _check_adding(self, **options: Unpack[AddOptions]) -> None:
+    def check_adding(self, **options: Unpack[AddOptions]) -> None:
         """What `add` would refuse; an update reads before it adds."""
         self.in_namespace(options.pop("namespace", None))
         validation.flag("dry_run", options.pop("dry_run", False))
         writing.check_options(**cast("WriteOptions", options))
 
-    async def update(
-        self, io: Io, items: Records[Item], **options: Unpack[AddOptions]
-    ) -> list[str]:
-        """`add` of records that have ids, without embedding texts that are stored already."""
-        self._check_adding(**options)
-        given = [i async for i in items] if isinstance(items, AsyncIterable) else [*items]
-        given = [as_item(item, position) for position, item in enumerate(given)]
-        lacking = [position for position, item in enumerate(given) if not item.named]
-        if lacking:
-            raise InvalidInputError(
-                f"an update needs the id of every record; position {lacking[0]} has none"
-            )
-        await self._settled(io)
-        ids = [item.record.id for item in given]
-        found = {vector.id: vector for vector in await self._vectors(io, ids)}
-
-        def known(item: Item) -> Item:
-            vector = found.get(self.stored_id(item.record.id))
-            if vector is None or item.values is not None:
-                return item
-            text, stored = item.record.text, self._stored(vector)
-            if text is not None and stored.text_name is not None:
-                same = stored.text_name == text_name(self.index.name, vector.id, text)
-            else:
-                same = stored.text == text
-            return item._replace(values=vector.values) if same else item
-
-        return await self.add(io, [*map(known, given)], **options)
-
-    async def update_metadata(
-        self,
-        io: Io,
-        ids: Sequence[str],
-        changes: Changes,
-        *,
-        replace: bool = False,
-        **waits: Unpack[WaitOptions],
-    ) -> list[str]:
-        """Merge ``changes`` into the metadata of records, or put them in its place.
-
-        Text and values stay, and are not embedded again. Returns the ids of the records that are
-        there, in order.
-        """
-        ids = validation.as_ids(ids)
-        validation.flag("replace", replace)
-        goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
-        each = _changes(changes, len(ids))
-        await self._settled(io)
-        found = {vector.id: vector for vector in await self._vectors(io, ids)}
-        changed: dict[str, Record] = {}
-        for name, change in zip(ids, each, strict=True):
-            vector_id = self.stored_id(name)
-            if vector_id in found:
-                record = changed.get(vector_id) or self._stored(found[vector_id])
-                kept = {} if replace else record.metadata
-                changed[vector_id] = dataclasses.replace(record, metadata={**kept, **change})
-        indexed = await self.index.properties(io) if changed else {}
-        if changed:
-            self.index.warn_of_text_index()
-        putting = self._putting()
-        vectors = []
-        given = {self.stored_id(name): At(name, at, "record") for at, name in enumerate(ids)}
-        for vector_id, record in changed.items():
-            at = given[vector_id]
-            try:
-                vector = self._encoded(at, record, found[vector_id], indexed)
-            except OversizedError:
-                if putting is None or record.text is None:
-                    raise
-                changed[vector_id] = putting.outside(record, at)
-                vector = self._encoded(at, changed[vector_id], found[vector_id], indexed)
-            vectors.append(vector)
-        if putting is not None:
-            await putting.put_again(io, changed.values())
-        source = Vectors(io, self._state, vectors)
-        source.ids += [given[vector_id].name for vector_id in changed]
-        rows = self._row_writing()
-        if rows is not None:
-            source.prepare = await rows.rewriting(io, self._reading, found, vectors, indexed)
-        await writing.write(io, self._state, source, "upsert", batch_size=self.batch_size, **goal)
-        if rows is not None:
-            await rows.finish(io, seen=self._sees(goal))
-        return [name for name in ids if self.stored_id(name) in found]
-
-    async def reindex_metadata(self, io: Io, **waits: Unpack[WaitOptions]) -> int:
-        """Write every vector of the index again as it is. See `by_filter.reindex_metadata`."""
-        if self.bound:
-            raise InvalidInputError(
-                "reindex_metadata() writes every vector of the index, of other namespaces too: "
-                "call it on the store that this view is of"
-            )
-        goal = self._waits(waits.get("wait"), waits.get("wait_timeout"))
-        if not await self.index.exists(io):
-            return 0
-        return await by_filter.reindex_metadata(io, self._state, **goal)
-
-    def _putting(self) -> Putting | None:
+    def putting(self) -> Putting | None:
         """The long texts of one write."""
         if self.long_texts is None:
             return None
-        return Putting(self.long_texts, self._state, self.removals.own)
+        return Putting(self.long_texts, self.state, self.removals.own)
 
-    def _row_writing(self) -> RowWriting | None:
+    def row_writing(self) -> RowWriting | None:
         """The rows of one write, if there is a text index."""
         if not isinstance(self.text_index, TextIndex):
             return None
-        return RowWriting(self.text_index, self._state, self.upkeep)
-
-    async def _settled(self, io: Io) -> None:
-        """What is read, to be written again, must not be older than what this client wrote."""
-        if await self.index.exists(io):
-            await self.await_writes(io, purpose="an update")
-
-    def _stored(self, vector: Vector) -> Record:
-        """The record of a vector under the id that it is stored under."""
-        return RecordReader(self.text_key).read(vector)
-
-    def _encoded(self, at: At, record: Record, old: Vector, indexed: Mapping[str, Any]) -> Vector:
-        metadata = layout.encode(record, text_key=self.text_key, indexed=indexed, at=at)
-        ref = (old.metadata or {}).get(layout.REF)
-        if ref is not None:
-            metadata[layout.REF] = ref
-        if validation.check_encoded(at, metadata) is None:
-            raise oversized(at, metadata, self.text_key)
-        return Vector(old.id, old.values, old.namespace, metadata)
+        return RowWriting(self.text_index, self.state, self.upkeep)
 
     # Searching
 
@@ -506,21 +384,22 @@ class RecordStore:
         k = validation.whole_number("k", k)
         if not isinstance(query, str):
             query = validation.query_vector(query)
-        chosen = await self._select(
+        chosen = await self.select(
             io, options, claim="best", refs=refs, max_requests=MAX_SEARCH_REQUESTS
         )
         if chosen is None:
             return []
         if isinstance(query, str):
-            query = await self._embedded(io, query)
-        return await self._nearest(io, query, k, chosen, return_values=return_values)
+            query = await self.embedded(io, query)
+        return await self.nearest(io, query, k, chosen, return_values=return_values)
 
-    async def _nearest(
+    async def nearest(
         self, io: Io, query: Values, k: int, chosen: Selection, *, return_values: bool = False
     ) -> list[Hit]:
+        """The ``k`` of the chosen records that are nearest to a vector; best first."""
         matches = await search.search(
             io,
-            self._state,
+            self.state,
             query,
             k,
             chosen,
@@ -528,162 +407,37 @@ class RecordStore:
             return_metadata="all",
         )
         if k and not matches:
-            await self._warn_of_pending_writes(io)
+            await self.warn_of_pending_writes(io)
         return await self._hits(io, matches)
-
-    async def search_text(
-        self,
-        io: Io,
-        query: str,
-        k: int,
-        *,
-        ids: Sequence[str] | None = None,
-        refs: Sequence[str] | None = None,
-        **options: Unpack[SelectOptions],
-    ) -> list[Hit]:
-        """The ``k`` records whose texts have the words of a query; best first, by BM25.
-
-        Of the records with these ``ids``, and of the source documents ``refs``, unless None.
-        """
-        query, k = validation.text("query", query), validation.whole_number("k", k)
-        text_search = self._text_search(options)
-        if ids is not None:
-            options["unindexed"] = "scan"
-        chosen = await self._select(
-            io, options, claim=None, refs=refs, max_requests=MAX_SEARCH_REQUESTS
-        )
-        if chosen is None or k == 0:
-            return []
-        hits = await text_search.find(io, query, k, chosen, self._stored_ids(ids))
-        if not hits:
-            await self._warn_of_pending_writes(io)
-        return hits
-
-    async def search_hybrid(
-        self,
-        io: Io,
-        query: str,
-        k: int,
-        *,
-        values: ArrayLike | None = None,
-        alpha: float = DEFAULT_ALPHA,
-        fusion: Fusion = "relative",
-        near: int | None = None,
-        by_words: int | None = None,
-        ids: Sequence[str] | None = None,
-        refs: Sequence[str] | None = None,
-        **options: Unpack[SelectOptions],
-    ) -> list[Hit]:
-        """The ``k`` best records by nearness and by words, with fused scores (`fusion`).
-
-        ``values`` are the embedding of the query, which is embedded if None. ``near`` and
-        ``by_words`` are how many candidates either search gives; by default ``k``, at least 20.
-        ``ids`` and ``refs`` as of `search_text`.
-        """
-        query, k = validation.text("query", query), validation.whole_number("k", k)
-        alpha = check_fusion(alpha, fusion)
-        counts = [
-            max(k, COMPARED) if given is None else validation.whole_number(name, given)
-            for name, given in (("near", near), ("by_words", by_words))
-        ]
-        target = None if values is None else validation.query_vector(values)
-        text_search = self._text_search(options)
-        if ids is not None:
-            options["unindexed"] = "scan"
-        chosen = await self._select(
-            io, options, claim="best", refs=refs, max_requests=MAX_SEARCH_REQUESTS
-        )
-        if chosen is None or k == 0:
-            return []
-
-        async def nearest() -> list[Hit]:
-            given = target if target is not None else await self._embedded(io, query)
-            if ids is None:
-                return await self._nearest(io, given, counts[0], chosen)
-            return await self.search_among(
-                io,
-                ids,
-                given,
-                counts[0],
-                filter=options.get("filter"),
-                refs=refs,
-                namespace=options.get("namespace"),
-                max_requests=chosen.max_requests,
-            )
-
-        async def with_words() -> list[Hit]:
-            return await text_search.find(io, query, counts[1], chosen, self._stored_ids(ids))
-
-        found_near, found_by_words = await together(io, nearest, with_words)
-        metric = await self.index.metric_of(io)
-        return both(found_near, found_by_words, k, metric=metric, alpha=alpha, fusion=fusion)
-
-    def _text_search(self, options: SelectOptions) -> TextSearch:
-        return TextSearch.of(self._rows, self._reading, options)
-
-    def _stored_ids(self, ids: Sequence[str] | None) -> list[str] | None:
-        """The ids that records with these are stored under, without those that none can have."""
-        if ids is None:
-            return None
-        stored = map(self.stored_id, validation.as_ids(ids))
-        return [*filter(validation.possible_id, stored)]
-
-    async def reindex_texts(self, io: Io, *, show_progress: bool = False) -> int:
-        """Put the texts of all records into the text index; see `texts.reindexing`."""
-        if self.bound:
-            raise InvalidInputError(
-                "reindex_texts() reads every vector of the index, of other namespaces too: call "
-                "it on the store that this view is of"
-            )
-        validation.flag("show_progress", show_progress)
-        text_search = self._text_search({})
-        if not await self.index.exists(io):
-            return 0
-        return await reindex_texts(
-            io,
-            text_search.rows,
-            self._reading,
-            wait_timeout=self.wait_timeout,
-            show_progress=show_progress,
-        )
-
-    async def explain_text(self, io: Io, query: str) -> TextExplanation:
-        """Which words of a query are searched for, and how many texts of the index have each."""
-        if self.bound:
-            raise InvalidInputError(
-                "explain_text() tells how many records have a word, of other namespaces too: call "
-                "it on the store that this view is of"
-            )
-        query = validation.text("query", query)
-        return await self._text_search({}).explain(io, query)
 
     async def search_like(
         self, io: Io, record_id: str, k: int, **options: Unpack[SelectOptions]
     ) -> list[Hit]:
         """The ``k`` records nearest to one that is stored, itself left out; best first."""
         k = validation.whole_number("k", k)
-        chosen = await self._select(io, options, claim="best", max_requests=MAX_SEARCH_REQUESTS)
+        chosen = await self.select(io, options, claim="best", max_requests=MAX_SEARCH_REQUESTS)
         namespace = self.in_namespace(options.get("namespace"))
         record_id = validation.as_id(record_id)
-        vectors = await self._vectors(io, [record_id], namespace)
+        vectors = await self.vectors(io, [record_id], namespace)
         if not vectors:
             raise InvalidInputError(
                 f"no record of the index {self.index.name!r} has the id {record_id!r}"
             )
         if chosen is None:
             return []
-        hits = await self._nearest(io, vectors[0].values, k + 1, chosen)
+        hits = await self.nearest(io, vectors[0].values, k + 1, chosen)
         return [hit for hit in hits if hit.match.id != vectors[0].id][:k]
 
     async def embed_query(
         self, io: Io, query: str, **options: Unpack[SelectOptions]
     ) -> Values | None:
         """The embedding of a query; None, and nothing embedded, if the search will find nothing."""
-        if await self._select(io, options, claim=None) is None:
+        if await self.select(io, options, claim=None) is None:
             return None
-        return await self._embedded(io, query)
+        return await self.embedded(io, query)
 
-    async def _embedded(self, io: Io, query: str) -> Values:
+    async def embedded(self, io: Io, query: str) -> Values:
+        """The embedding of a query."""
         (embedding,) = await self.embedder.vectors(io, [jsontext.plain(query)], as_queries=True)
         return validation.query_vector(embedding, "the embedding of the query")
 
@@ -714,7 +468,7 @@ class RecordStore:
         if not vectors:
             return []
         target = validation.query_vector(query)
-        await search.check_query(io, self._state, target)
+        await search.check_query(io, self.state, target)
         matrix = np.stack([vector.values for vector in vectors])
         best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
         matches = [
@@ -723,24 +477,25 @@ class RecordStore:
         ]
         return await self._hits(io, matches)
 
-    async def _warn_of_pending_writes(self, io: Io) -> None:
-        await warn_of_pending_writes(io, self._state, self.index.words, tenant=self._tenant)
+    async def warn_of_pending_writes(self, io: Io) -> None:
+        """Warn, where nothing was found, of own writes that reads may not see yet."""
+        await warn_of_pending_writes(io, self.state, self.index.words, tenant=self._tenant)
 
     async def _hits(self, io: Io, matches: Sequence[Match]) -> list[Hit]:
-        return [Hit(record, match) for match, record in await self._reading.records(io, matches)]
+        return [Hit(record, match) for match, record in await self.reading.records(io, matches)]
 
     # Reading
 
     async def get(self, io: Io, ids: Sequence[str]) -> list[Record]:
         """The records with these ids, in the order of ``ids``; missing ones are left out."""
-        return await self._records(io, await self._vectors(io, ids))
+        return await self._records(io, await self.vectors(io, ids))
 
     async def glance(self, io: Io, ids: Sequence[str]) -> list[Record]:
         """`get` for who wants no texts: those outside of their vectors are not read."""
         if not await self.index.exists(io):
             return []
-        found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
-        return await self._reading.for_filter(io, self._inside(found.values()), texts=False)
+        found = await by_id.get_many(io, self.state, [*map(self.stored_id, ids)])
+        return await self.reading.for_filter(io, self._inside(found.values()), texts=False)
 
     async def records(
         self,
@@ -761,7 +516,7 @@ class RecordStore:
                 _check_count(ids, options["max_requests"])
             namespace = self.in_namespace(options.get("namespace"))
             vectors = await self._selected(io, ids, options.get("filter"), namespace=namespace)
-            pairs = await self._reading.records(io, vectors[:most])
+            pairs = await self.reading.records(io, vectors[:most])
             return [Found(record, v.values if return_values else None) for v, record in pairs]
         if most == 0:
             return []
@@ -790,35 +545,35 @@ class RecordStore:
         **options: Unpack[SelectOptions],
     ) -> AsyncGenerator[Found, None]:
         """`iter_records`, with values where they are asked for."""
-        chosen = await self._select(io, options, refs=refs)
+        chosen = await self.select(io, options, refs=refs)
         if chosen is None:
             return
         rounds = enumeration.iter_matching(
-            io, self._state, chosen, return_metadata="all", return_values=return_values
+            io, self.state, chosen, return_metadata="all", return_values=return_values
         )
         async with aclosing(rounds) as found:
             async for some in found:
-                for match, record in await self._reading.records(io, some):
+                for match, record in await self.reading.records(io, some):
                     yield Found(record, match.values if return_values else None)
 
     async def iter_ids(self, io: Io, **options: Unpack[SelectOptions]) -> AsyncGenerator[str, None]:
         """The ids of all records that a filter matches, or there are, in no order."""
-        chosen = await self._select(io, options)
+        chosen = await self.select(io, options)
         if chosen is None:
             return
         if self.bound:
             # A tenant's own id of a record is in its metadata.
-            rounds = enumeration.iter_matching(io, self._state, chosen, return_metadata="all")
+            rounds = enumeration.iter_matching(io, self.state, chosen, return_metadata="all")
             async with aclosing(rounds) as matches:
                 async for some in matches:
                     for match in some:
-                        yield self._reading.reader.name(match)
+                        yield self.reading.reader.name(match)
             return
         if chosen.is_everything:
             await self.await_writes(io, purpose="listing ids")
-            ids = by_id.iter_ids(io, self._state)
+            ids = by_id.iter_ids(io, self.state)
         else:
-            ids = enumeration.matching_ids(io, self._state, chosen)
+            ids = enumeration.matching_ids(io, self.state, chosen)
         async with aclosing(ids) as found:
             async for vector_id in found:
                 yield vector_id
@@ -827,8 +582,8 @@ class RecordStore:
         self, io: Io, *, precision: Precision = "normal", **options: Unpack[SelectOptions]
     ) -> int:
         """How many records a filter matches, or there are without one."""
-        chosen = await self._select(io, options, precision=precision)
-        return 0 if chosen is None else await enumeration.count(io, self._state, chosen)
+        chosen = await self.select(io, options, precision=precision)
+        return 0 if chosen is None else await enumeration.count(io, self.state, chosen)
 
     async def explain_filter(
         self,
@@ -850,10 +605,10 @@ class RecordStore:
         if not await self.index.exists(io):
             return explain(plan, k, 0, partitioned=True)
         count = await self.count(io) if self.bound else None
-        return await raw.explain_plan(io, self._state, plan, k, count)
+        return await raw.explain_plan(io, self.state, plan, k, count)
 
     async def _records(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
-        return [record for _, record in await self._reading.records(io, vectors)]
+        return [record for _, record in await self.reading.records(io, vectors)]
 
     # Deleting
 
@@ -871,7 +626,7 @@ class RecordStore:
         if that is so or this waits for it, otherwise at the next wait or when the store is closed.
         """
         ids = validation.as_ids(ids)
-        waits = self._waits(wait, wait_timeout)
+        waits = self.waits(wait, wait_timeout)
         if ids and await self.index.exists(io):
             await self._delete(io, [*map(self.stored_id, ids)], waits)
 
@@ -890,13 +645,13 @@ class RecordStore:
         Waits until reads see what this client has written under these ids, unless only the
         namespace counts, which it knows of them.
         """
-        waits = self._waits(wait, wait_timeout)
+        waits = self.waits(wait, wait_timeout)
         namespace = self.in_namespace(namespace)
         # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
         if filter is None and (namespace is None or self.bound):
             await self.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
             return
-        ids, own = validation.as_ids(ids), self._state.own_writes
+        ids, own = validation.as_ids(ids), self.state.own_writes
         if not ids or not await self.index.exists(io):
             return
         if filter is not None:
@@ -908,7 +663,7 @@ class RecordStore:
         else:
             last = {i: w for i, w in own.unseen_among(ids).items() if w.sure}
             unknown = [vector_id for vector_id in ids if vector_id not in last]
-            there = await by_id.get_many(io, self._state, unknown) if unknown else {}
+            there = await by_id.get_many(io, self.state, unknown) if unknown else {}
             found = [v.id for v in there.values() if v.namespace == namespace]
             found += [i for i, w in last.items() if w.there and w.namespace == namespace]
             found += set(unknown).intersection(own.uncertain(namespace))
@@ -930,19 +685,19 @@ class RecordStore:
         With ``verify``, it waits until the deletion is visible and looks again until nothing is
         left.
         """
-        waits = self._waits("visible" if verify else wait, wait_timeout)
+        waits = self.waits("visible" if verify else wait, wait_timeout)
         if refs is None:
             selection.check_is_filter(options.get("filter"), options.get("vectorize_filter"))
-        chosen = await self._select(io, options, refs=refs)
+        chosen = await self.select(io, options, refs=refs)
         if chosen is None:
             return
         chosen = dataclasses.replace(chosen, wait_timeout=waits["wait_timeout"])
         pending = None
         if refs is not None and not verify and not {"filter", "vectorize_filter"} & options.keys():
             values = [layout.ref_value(ref) for ref in refs]
-            pending = self._state.own_writes.of_documents(values, chosen.namespace)
+            pending = self.state.own_writes.of_documents(values, chosen.namespace)
         rounds = enumeration.rounds_to_delete(
-            io, self._state, chosen, verify=verify, pending=pending
+            io, self.state, chosen, verify=verify, pending=pending
         )
         async with aclosing(rounds) as found:
             async for ids in found:
@@ -952,31 +707,31 @@ class RecordStore:
         self, io: Io, *, wait: Wait | None = None, wait_timeout: float | None = None
     ) -> None:
         """Delete every record; in a store with a namespace, every record of that namespace."""
-        waits = self._waits(wait, wait_timeout)
+        waits = self.waits(wait, wait_timeout)
         if self.namespace is None:
             if not await self.index.exists(io, refresh=True):
                 return
             await self.await_writes(io, waits["wait_timeout"], purpose="deleting everything")
-            everything = by_id.iter_ids(io, self._state)
+            everything = by_id.iter_ids(io, self.state)
         else:
-            chosen = await self._select(io, {}, precision="high", max_requests=sys.maxsize)
+            chosen = await self.select(io, {}, precision="high", max_requests=sys.maxsize)
             if chosen is None:
                 return
             chosen = dataclasses.replace(chosen, wait_timeout=waits["wait_timeout"])
-            everything = enumeration.matching_ids(io, self._state, chosen)
+            everything = enumeration.matching_ids(io, self.state, chosen)
         async with aclosing(everything) as found:
             ids = [vector_id async for vector_id in found]
-        ids += self._state.own_writes.uncertain(self.namespace)
+        ids += self.state.own_writes.uncertain(self.namespace)
         await self._delete(io, [*dict.fromkeys(ids)], waits)
 
     async def _delete(self, io: Io, ids: Sequence[str], waits: WaitOptions) -> None:
         """Delete vectors and their texts; ids that no record can have are as good as deleted."""
-        keeping = Keeping(self.long_texts, self._state) if self.long_texts is not None else None
+        keeping = Keeping(self.long_texts, self.state) if self.long_texts is not None else None
         possible = [*filter(validation.possible_id, ids)]
         texts = await keeping.find(io, possible) if keeping is not None else None
-        rows = self._rows
+        rows = self.rows
         puts = await rows.find(io, possible) if rows is not None else {}
-        await writing.delete(io, self._state, ids, skip_impossible=True, **waits)
+        await writing.delete(io, self.state, ids, skip_impossible=True, **waits)
         if rows is not None:
             await rows.remove(io, puts)
         if keeping is not None and texts is not None:
@@ -988,7 +743,7 @@ class RecordStore:
         """Remove texts of deleted or replaced records, or leave them until reads see that."""
         if not found:
             return
-        if not self._sees(waits):
+        if not self.sees(waits):
             await self.removals.leave(io, keeping, found, self._tenant)
             if len(self.removals) > _MOST_DUE:
                 await self._remove_last(io)
@@ -1015,7 +770,7 @@ class RecordStore:
         assert self.namespace is not None
         return layout.stored_id(self.namespace, name)
 
-    async def _select(
+    async def select(
         self,
         io: Io,
         options: SelectOptions,
@@ -1034,7 +789,7 @@ class RecordStore:
         namespace = self.in_namespace(options.get("namespace"))
         plan = await selection.honest_plan(
             io,
-            self._state,
+            self.state,
             partial(self._plan, options, refs),
             partial(self.index.properties, io),
             claim=claim,
@@ -1046,7 +801,7 @@ class RecordStore:
             return None
         return Selection(
             plan=plan,
-            read=self._reading.for_filter,
+            read=self.reading.for_filter,
             namespace=namespace,
             confined=self.bound,
             precision=precision,
@@ -1075,16 +830,16 @@ class RecordStore:
             unindexed=options.get("unindexed", self.unindexed),
         )
 
-    async def _vectors(
+    async def vectors(
         self, io: Io, ids: Sequence[str], namespace: str | None = None
     ) -> list[Vector]:
         """The vectors with these ids, of one namespace unless None, in order."""
         ids = validation.as_ids(ids)
         if not ids or not await self.index.exists(io):
             return []
-        found = await by_id.get_many(io, self._state, [*map(self.stored_id, ids)])
+        found = await by_id.get_many(io, self.state, [*map(self.stored_id, ids)])
         if not found:
-            await self._warn_of_pending_writes(io)
+            await self.warn_of_pending_writes(io)
         return self._inside(found.values(), namespace)
 
     def _inside(self, found: Iterable[Vector], namespace: str | None = None) -> list[Vector]:
@@ -1106,21 +861,8 @@ class RecordStore:
         )
         if plan.impossible:
             return []
-        vectors = await self._vectors(io, ids, namespace)
-        return await PostFilter(plan, self._reading.for_filter).select(io, vectors)
-
-
-def _changes(changes: Changes, count: int) -> list[Mapping[Any, Any]]:
-    """The metadata to merge into each of ``count`` records."""
-    if isinstance(changes, Mapping):
-        return [changes] * count
-    each = list(validation.several("metadata", changes, of="dicts, or one dict for all"))
-    for position, change in enumerate(each):
-        if not isinstance(change, Mapping):
-            raise InvalidInputError(f"metadata[{position}] is a dict; got {shown(change)}")
-    if len(each) != count:
-        raise InvalidInputError(f"{count} ids, but the metadata of {len(each)} records")
-    return each
+        vectors = await self.vectors(io, ids, namespace)
+        return await PostFilter(plan, self.reading.for_filter).select(io, vectors)
 
 
 def _check_count(ids: Sequence[str], max_requests: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from vectorize_core import layout, limits
 from vectorize_core.api import validation
@@ -17,6 +17,7 @@ from vectorize_core.errors import (
     IndexExistsError,
     InvalidInputError,
     NotFoundError,
+    VectorizeError,
     WaitTimeoutError,
 )
 from vectorize_core.models import (
@@ -54,9 +55,12 @@ __all__ = [
     "delete_metadata_index",
     "ensure_metadata_indexes",
     "finish",
+    "recreate_index",
 ]
 _PATIENCE = 3.0
 """Seconds in which another client that creates an index has asked for its metadata indexes."""
+_DELETION = 60.0
+"""Seconds after which a deleted index no longer keeps its name."""
 _CREATION = 600.0
 """Seconds after which nobody is creating an index any more."""
 
@@ -270,6 +274,48 @@ async def _is_unfinished(io: Io, state: IndexState) -> bool:
     if info.vector_count:
         return False
     return changed is None or created is None or (changed - created).total_seconds() < _CREATION
+
+
+async def recreate_index(
+    io: Io, state: IndexState, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT
+) -> None:
+    """Delete an index and create it as it was, empty, with its metadata indexes.
+
+    An error after the deletion says how to create it.
+    """
+    details = await get_details(io, state, refresh=True)
+    indexed = dict(await get_metadata_indexes(io, state, refresh=True))
+    config, description = details.config, layout.noted_anew(details.description, indexed)
+    op = CreateIndex(state.name, config, description)
+    polling = Polling(io, wait_timeout)
+    refusal: IndexExistsError | None = None
+
+    async def is_created() -> bool:
+        nonlocal refusal
+        try:
+            await _create(io, state, op, config)
+        except IndexExistsError as error:
+            # Its deletion may not be over.
+            refusal = error
+            return False
+        return True
+
+    async with state.creating.alone(io, wait_timeout):
+        await delete_index(io, state)
+        try:
+            deletion = Polling(io, min(wait_timeout, _DELETION))
+            if not await deletion.until(is_created):
+                raise cast("Exception", deletion.failure or refusal)
+            await ensure_metadata_indexes(io, state, indexed, wait_timeout=polling.left)
+        except VectorizeError as error:
+            own = {n: kind for n, kind in indexed.items() if n not in layout.METADATA_INDEXES}
+            error.add_note(
+                f"The index {state.name!r} is deleted. Create it by create_index({state.name!r}, "
+                f"dimensions={config.dimensions}, metric={config.metric!r}, "
+                f"metadata_indexes={own!r}, record_layout={layout.REF in indexed}, exist_ok=True)"
+            )
+            raise
+        state.finished = True
 
 
 async def delete_index(io: Io, state: IndexState) -> None:

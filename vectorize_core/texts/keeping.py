@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Final, NamedTuple
 
 from vectorize_core import forks, jsontext, layout
@@ -118,6 +119,11 @@ class Keeping:
                 f"the vectors are deleted, but after {wait_timeout:.0f} s reads still see some of "
                 "them, so their long texts have not been deleted. Delete them again"
             )
+
+    def names(self, found: Found) -> list[str]:
+        """What these texts are called, other clients' among them, and then the lists of them."""
+        lists = [list_name(self.state.name, vector_id) for vector_id in found.versions]
+        return [*found.plain, *chain.from_iterable(found.versions.values()), *lists]
 
     async def _find(self, io: Io, ids: Collection[str]) -> Found:
         lists = {vector_id: list_name(self.state.name, vector_id) for vector_id in ids}
@@ -313,6 +319,15 @@ class Removals:
             self.own |= dict.fromkeys(names)
             while len(self.own) > _MOST_OWN:
                 del self.own[next(iter(self.own))]
+
+    def take(self) -> Found:
+        """All that is due; nothing is any more."""
+        with self._lock:
+            due, self._due = self._due, []
+        together = Found()
+        for one in due:
+            together.add(one.found)
+        return together
 
     async def leave(
         self, io: Io, keeping: Keeping, found: Found, tenant: str | None = None

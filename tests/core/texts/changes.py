@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.core.records.stores import item
+from vectorize_core.records import updating
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import run
 
@@ -23,7 +24,7 @@ ACTIONS: Final[dict[str, tuple[Callable[[RecordStore], None], Seen]]] = {
     "update": (lambda store: add(store, NEW, 2), {"a": (NEW, 2)}),
     "update_metadata": (
         lambda store: _ignore(
-            run(store.update_metadata(store.connection.io(), ["a"], {"year": 2}))
+            run(updating.update_metadata(store.connection.io(), store, ["a"], {"year": 2}))
         ),
         {"a": (OLD, 2)},
     ),

@@ -22,6 +22,8 @@ from tests.core.texts.test_interrupted import ROOT, FailedError, FailingStep, Me
 from tests.nightly import NIGHTLY, sized
 from vectorize_core import Behavior, D1TextIndex, VectorizeClient
 from vectorize_core.errors import PartialWriteError, PendingWritesWarning
+from vectorize_core.records import updating, whole_index
+from vectorize_core.records.by_words import search_hybrid, search_text
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -44,8 +46,8 @@ def check_found(store: RecordStore) -> None:
         for year in (None, 1, 2):
             options: Any = {} if year is None else {"filter": {"year": year}}
             expected = [i for i, r in there.items() if r[0] == text and year in (None, r[1])]
-            assert ids(run(store.search_text(io, word, 5, **options))) == expected
-            assert ids(run(store.search_hybrid(io, word, 5, near=0, **options))) == expected
+            assert ids(run(search_text(io, store, word, 5, **options))) == expected
+            assert ids(run(search_hybrid(io, store, word, 5, near=0, **options))) == expected
 
 
 def rows(store: RecordStore) -> list[str]:
@@ -115,7 +117,7 @@ def test_another_writers_row_stays_until_its_vector_may_be_there(
             ours.step = meanwhile
             act(store_of(one, ours))
             there = stored(theirs)
-            found = run(theirs.search_text(other.connection.io(), "cherry", 5))
+            found = run(search_text(other.connection.io(), theirs, "cherry", 5))
             if action != "delete" or not written:
                 assert ids(found) == [i for i, record in there.items() if "cherry" in record[0]]
             check_found(theirs)
@@ -148,7 +150,7 @@ def test_threads_that_write_one_record_leave_one_row() -> None:
         assert isinstance(store.text_index, TextIndex)
         puts = run(store.text_index.versions(client.connection.io(), "docs", names))
         assert {name: len(some) for name, some in puts.items()} == dict.fromkeys(names, 1)
-        found = run(store.search_text(client.connection.io(), "common", 100))
+        found = run(search_text(client.connection.io(), store, "common", 100))
         assert sorted(ids(found)) == sorted(names)
 
 
@@ -158,7 +160,7 @@ def test_equal_ids_of_one_write_leave_the_row_of_the_last() -> None:
         many = [item("a", f"word{n}") for n in range(10)]
         run(store.add(client.connection.io(), many, batch_size=4))
         assert len(rows(store)) == 1
-        found = run(store.search_text(client.connection.io(), "word9", 5))
+        found = run(search_text(client.connection.io(), store, "word9", 5))
         assert ids(found) == ["a"]
 
 
@@ -167,7 +169,7 @@ def test_a_record_that_one_write_holds_again_has_the_row_of_its_last_metadata() 
         store, io = store_of(client, SqliteTextIndex()), client.connection.io()
         many = [item("a", "apple", year=3), item("a", None)._replace(values=[1.0] * 32)]
         run(store.add(io, [*many, item("a", "apple", year=1)], batch_size=1))
-        assert ids(run(store.search_text(io, "apple", 5, filter={"year": 1}))) == ["a"]
+        assert ids(run(search_text(io, store, "apple", 5, filter={"year": 1}))) == ["a"]
         assert len(rows(store)) == 1
 
 
@@ -187,15 +189,15 @@ def test_what_reads_do_not_see_is_not_found_and_then_it_is() -> None:
         store, io = store_of(client, SqliteTextIndex()), client.connection.io()
         add(store, OLD, 1)
         with pytest.warns(PendingWritesWarning):
-            assert run(store.search_text(io, "apple", 5)) == []
+            assert run(search_text(io, store, "apple", 5)) == []
         run(store.await_writes(io))
         check_found(store)
         assert stored(store) == {"a": (OLD, 1)}
         add(store, NEW, 2)
         # Until reads see the new vector, the old one is found by its words.
-        assert ids(run(store.search_text(io, "apple", 5))) == ["a"]
+        assert ids(run(search_text(io, store, "apple", 5))) == ["a"]
         with pytest.warns(PendingWritesWarning):
-            assert run(store.search_text(io, "pear", 5)) == []
+            assert run(search_text(io, store, "pear", 5)) == []
         assert len(rows(store)) == 2
         run(store.await_writes(io))
         assert stored(store) == {"a": (NEW, 2)}
@@ -203,7 +205,7 @@ def test_what_reads_do_not_see_is_not_found_and_then_it_is() -> None:
         assert len(rows(store)) == 1
         run(store.delete(io, ["a"]))
         run(store.await_writes(io))
-        assert run(store.search_text(io, "pear", 5)) == []
+        assert run(search_text(io, store, "pear", 5)) == []
         assert rows(store) == []
 
 
@@ -219,7 +221,7 @@ def test_a_write_that_cannot_put_its_rows_writes_no_vectors() -> None:
         assert len(run(store.get(io, [f"r{i}" for i in range(30)]))) <= 20
         text_index.step = lambda: None
         run(store.add(io, [item(f"r{i}", "apple") for i in range(30)], batch_size=10))
-        assert len(run(store.search_text(io, "apple", 50))) == 30
+        assert len(run(search_text(io, store, "apple", 50))) == 30
 
 
 def test_a_write_that_is_resumed_leaves_one_row_of_records_without_ids(tmp_path: Path) -> None:
@@ -245,15 +247,15 @@ def test_long_texts_are_found_by_the_words_that_are_kept(options: Any) -> None:
     with VectorizeClient.local() as client:
         store, io = store_of(client, SqliteTextIndex(), **options), client.connection.io()
         run(store.add(io, [item("a", "first " + "word " * 4_000 + "last", year=1)]))
-        assert ids(run(store.search_text(io, "first", 5))) == ["a"]
+        assert ids(run(search_text(io, store, "first", 5))) == ["a"]
         whole = "texts" in options
-        assert ids(run(store.search_text(io, "last", 5))) == (["a"] if whole else [])
-        run(store.update_metadata(io, ["a"], {"year": 2}))
-        assert ids(run(store.search_text(io, "first", 5, filter={"year": 2}))) == ["a"]
-        assert run(store.search_text(io, "first", 5, filter={"year": 1})) == []
+        assert ids(run(search_text(io, store, "last", 5))) == (["a"] if whole else [])
+        run(updating.update_metadata(io, store, ["a"], {"year": 2}))
+        assert ids(run(search_text(io, store, "first", 5, filter={"year": 2}))) == ["a"]
+        assert run(search_text(io, store, "first", 5, filter={"year": 1})) == []
         other = store_of(client, SqliteTextIndex(), **options)
-        run(other.reindex_texts(io))
-        assert ids(run(other.search_text(io, "last", 5))) == (["a"] if whole else [])
+        run(whole_index.reindex_texts(io, other))
+        assert ids(run(search_text(io, other, "last", 5))) == (["a"] if whole else [])
         run(store.delete(io, ["a"]))
         assert rows(store) == []
 
@@ -266,11 +268,11 @@ async def test_async_writes_keep_rows_in_step_too(make: Callable[[], TextIndex])
         store, io = store_of(client, make()), client.connection.async_io()
         await store.add(io, [item(name, OLD, year=1) for name in "abc"])
         await store.add(io, [item("a", NEW, year=2)])
-        await store.update_metadata(io, ["b"], {"year": 2})
+        await updating.update_metadata(io, store, ["b"], {"year": 2})
         await store.delete(io, ["c"])
-        assert ids(await store.search_text(io, "pear", 5)) == ["a"]
-        assert ids(await store.search_text(io, "apple", 5, filter={"year": 2})) == ["b"]
-        assert ids(await store.search_text(io, "apple", 5)) == ["b"]
+        assert ids(await search_text(io, store, "pear", 5)) == ["a"]
+        assert ids(await search_text(io, store, "apple", 5, filter={"year": 2})) == ["b"]
+        assert ids(await search_text(io, store, "apple", 5)) == ["b"]
         assert isinstance(store.text_index, TextIndex)
         puts = await store.text_index.versions(io, "docs", ["a", "b", "c"])
         assert {name: len(some) for name, some in puts.items()} == {"a": 1, "b": 1}
@@ -281,7 +283,7 @@ def test_a_text_index_beside_the_vectors_is_closed_with_the_store(tmp_path: Path
         target = locate("docs", path=tmp_path)
         store = RecordStore(index=StoreIndex(target=target), embedder=Vectors(), text_index=True)
         add(store, OLD, number, str(number))
-        assert len(run(store.search_text(store.connection.io(), "apple", 5))) == number
+        assert len(run(search_text(store.connection.io(), store, "apple", 5))) == number
         store.close()
     assert (tmp_path / "words.sqlite3").exists()
 

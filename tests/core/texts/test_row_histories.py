@@ -14,6 +14,8 @@ from tests.core.texts.test_interrupted import FailedError, FailingStep
 from tests.nightly import examples
 from vectorize_core import VectorizeClient
 from vectorize_core.errors import PartialWriteError
+from vectorize_core.records import updating
+from vectorize_core.records.by_words import search_text
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import run
 
@@ -42,7 +44,7 @@ def act(store: RecordStore, action: Any) -> None:
             many = [one if one.record.text else one._replace(values=[1.0] * 32) for one in many]
             run(store.add(io, many, batch_size=2))
         case ("update_metadata", some, year):
-            run(store.update_metadata(io, some, {"year": year}))
+            run(updating.update_metadata(io, store, some, {"year": year}))
         case ("delete", some):
             run(store.delete(io, some))
         case ("clear",):
@@ -60,7 +62,7 @@ def check(store: RecordStore) -> None:
                 if word in (record.text or "").split() and year in (None, record.metadata["year"])
             }
             options: Any = {} if year is None else {"filter": {"year": year}}
-            found = ids(run(store.search_text(io, word, 50, **options)))
+            found = ids(run(search_text(io, store, word, 50, **options)))
             assert len(found) == len(set(found))
             assert set(found) == expected
 

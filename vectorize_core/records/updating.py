@@ -1,0 +1,146 @@
+"""Updates of records: what has not changed is not embedded again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterable, Mapping, Sequence
+from typing import Any, TypeAlias, Unpack
+
+from vectorize_core import layout
+from vectorize_core.api import validation
+from vectorize_core.errors import At, InvalidInputError, OversizedError, shown
+from vectorize_core.layout import Record, RecordReader
+from vectorize_core.layout.oversize import oversized
+from vectorize_core.models import Vector
+from vectorize_core.records.ingest import Item, as_item
+from vectorize_core.records.store import AddOptions, RecordStore
+from vectorize_core.state.waiting import WaitOptions
+from vectorize_core.texts.store import text_name
+from vectorize_core.transport.io import Io
+from vectorize_core.writes import writing
+from vectorize_core.writes.sources import Records, Vectors
+
+Changes: TypeAlias = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
+"""Metadata for all records of a call, or for each its own."""
+
+
+async def update(
+    io: Io, records: RecordStore, items: Records[Item], **options: Unpack[AddOptions]
+) -> list[str]:
+    """`RecordStore.add` of records that have ids; texts that are stored are not embedded again."""
+    records.check_adding(**options)
+    given = [i async for i in items] if isinstance(items, AsyncIterable) else [*items]
+    given = [as_item(item, position) for position, item in enumerate(given)]
+    lacking = [position for position, item in enumerate(given) if not item.named]
+    if lacking:
+        raise InvalidInputError(
+            f"an update needs the id of every record; position {lacking[0]} has none"
+        )
+    await _settled(io, records)
+    ids = [item.record.id for item in given]
+    found = {vector.id: vector for vector in await records.vectors(io, ids)}
+
+    def known(item: Item) -> Item:
+        vector = found.get(records.stored_id(item.record.id))
+        if vector is None or item.values is not None:
+            return item
+        text, stored = item.record.text, _stored(records, vector)
+        if text is not None and stored.text_name is not None:
+            same = stored.text_name == text_name(records.index.name, vector.id, text)
+        else:
+            same = stored.text == text
+        return item._replace(values=vector.values) if same else item
+
+    return await records.add(io, [*map(known, given)], **options)
+
+
+async def update_metadata(
+    io: Io,
+    records: RecordStore,
+    ids: Sequence[str],
+    changes: Changes,
+    *,
+    replace: bool = False,
+    **waits: Unpack[WaitOptions],
+) -> list[str]:
+    """Merge ``changes`` into the metadata of records, or put them in its place.
+
+    Text and values stay, and are not embedded again. Returns the ids of the records that are
+    there, in order.
+    """
+    ids = validation.as_ids(ids)
+    validation.flag("replace", replace)
+    goal = records.waits(waits.get("wait"), waits.get("wait_timeout"))
+    each = _changes(changes, len(ids))
+    await _settled(io, records)
+    found = {vector.id: vector for vector in await records.vectors(io, ids)}
+    changed: dict[str, Record] = {}
+    for name, change in zip(ids, each, strict=True):
+        vector_id = records.stored_id(name)
+        if vector_id in found:
+            record = changed.get(vector_id) or _stored(records, found[vector_id])
+            kept = {} if replace else record.metadata
+            changed[vector_id] = dataclasses.replace(record, metadata={**kept, **change})
+    indexed = await records.index.properties(io) if changed else {}
+    if changed:
+        records.index.warn_of_text_index()
+    putting = records.putting()
+    vectors = []
+    given = {records.stored_id(name): At(name, at, "record") for at, name in enumerate(ids)}
+    for vector_id, record in changed.items():
+        at = given[vector_id]
+        try:
+            vector = _encoded(records, at, record, found[vector_id], indexed)
+        except OversizedError:
+            if putting is None or record.text is None:
+                raise
+            changed[vector_id] = putting.outside(record, at)
+            vector = _encoded(records, at, changed[vector_id], found[vector_id], indexed)
+        vectors.append(vector)
+    if putting is not None:
+        await putting.put_again(io, changed.values())
+    source = Vectors(io, records.state, vectors)
+    source.ids += [given[vector_id].name for vector_id in changed]
+    rows = records.row_writing()
+    if rows is not None:
+        source.prepare = await rows.rewriting(io, records.reading, found, vectors, indexed)
+    await writing.write(io, records.state, source, "upsert", batch_size=records.batch_size, **goal)
+    if rows is not None:
+        await rows.finish(io, seen=records.sees(goal))
+    return [name for name in ids if records.stored_id(name) in found]
+
+
+async def _settled(io: Io, records: RecordStore) -> None:
+    """What is read, to be written again, must not be older than what this client wrote."""
+    if await records.index.exists(io):
+        await records.await_writes(io, purpose="an update")
+
+
+def _stored(records: RecordStore, vector: Vector) -> Record:
+    """The record of a vector under the id that it is stored under."""
+    return RecordReader(records.text_key).read(vector)
+
+
+def _encoded(
+    records: RecordStore, at: At, record: Record, old: Vector, indexed: Mapping[str, Any]
+) -> Vector:
+    metadata = layout.encode(record, text_key=records.text_key, indexed=indexed, at=at)
+    ref = (old.metadata or {}).get(layout.REF)
+    if ref is not None:
+        metadata[layout.REF] = ref
+    if validation.check_encoded(at, metadata) is None:
+        raise oversized(at, metadata, records.text_key)
+    return Vector(old.id, old.values, old.namespace, metadata)
+
+
+def _changes(changes: Changes, count: int) -> list[Mapping[Any, Any]]:
+    """The metadata to merge into each of ``count`` records."""
+    if isinstance(changes, Mapping):
+        return [changes] * count
+    each = list(validation.several("metadata", changes, of="dicts, or one dict for all"))
+    for position, change in enumerate(each):
+        if not isinstance(change, Mapping):
+            raise InvalidInputError(f"metadata[{position}] is a dict; got {shown(change)}")
+    if len(each) != count:
+        raise InvalidInputError(f"{count} ids, but the metadata of {len(each)} records")
+    return each
