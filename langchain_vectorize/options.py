@@ -12,7 +12,7 @@ from langchain_core.stores import BaseStore
 from langchain_vectorize.documents import document_filter
 from vectorize_core.api.validation import number, one_of, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.connection import HttpOptions
+from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import check_names
@@ -38,6 +38,7 @@ RetrievalMode: TypeAlias = Literal["dense", "text", "hybrid"]
 class _Settings(HttpOptions, total=False):
     client: VectorizeClient | AsyncVectorizeClient | None
     index: Index | AsyncIndex | None
+    limits: Limits | None
     namespace: str | None
     text_key: str
     text_index: TextIndex | bool | None

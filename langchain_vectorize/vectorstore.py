@@ -62,7 +62,7 @@ from langchain_vectorize.texts import as_texts
 from vectorize_core import layout
 from vectorize_core.api.validation import flag, number, query_vector, text, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.connection import HttpOptions
+from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
@@ -190,6 +190,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         path: str | os.PathLike[str] | None = None,
         client: VectorizeClient | AsyncVectorizeClient | None = None,
         index: Index | AsyncIndex | None = None,
+        limits: Limits | None = None,
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
         texts: LongTexts | None = None,
@@ -216,6 +217,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             path: a directory or ``":memory:"``, for an embedded Vectorize.
             client: the client to use; the store does not close it.
             index: the index to use, instead of ``index_name`` and ``client``.
+            limits: with ``path``, "cloudflare" lets a call take no more requests than there; by
+                default any number, unless the call has ``max_requests`` (docs/many-results.md).
             namespace: where documents are written and searched unless a call gives another; None
                 writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text, "text" as in LangChain.js and Mastra.
@@ -257,7 +260,9 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
             ConfigurationError: arguments that exclude each other, or missing credentials.
             InvalidInputError: an invalid value.
         """
-        target = locate(index_name, path=path, client=client, index=index, **credentials)
+        target = locate(
+            index_name, path=path, client=client, index=index, limits=limits, **credentials
+        )
         if relevance_score_fn is not None and not callable(relevance_score_fn):
             raise InvalidInputError(
                 f"relevance_score_fn is a function of a score; got {shown(relevance_score_fn)}"
@@ -662,8 +667,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
                 without a metadata index; "scan" reads documents and filters them here.
             namespace: search only this namespace; None searches the store's, or all.
             vectorize_filter: a filter that is sent to the service as it is.
-            max_requests: how many requests the search may take (100). If it needs more, it raises
-                `TooManyRequestsNeededError`.
+            max_requests: how many requests the search may take (100; embedded, and with None, any
+                number). If it needs more, it raises `TooManyRequestsNeededError`.
             retrieval_mode, alpha, fusion: as in the constructor, for this search. By words
                 ("text", "hybrid"), ``k`` are found if so many match; "text" embeds nothing.
         """

@@ -7,7 +7,7 @@ from typing import Literal
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.connection import HttpOptions
+from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexType, Metric
@@ -26,6 +26,7 @@ class StoreSettings(HttpOptions, total=False):
 
     client: VectorizeClient | AsyncVectorizeClient | None
     index: Index | AsyncIndex | None
+    limits: Limits | None
     namespace: str | None
     text_key: str
     texts: TextStore | BaseKVStore | None

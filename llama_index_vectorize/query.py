@@ -30,7 +30,13 @@ from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.filters.ast import EVERYTHING, And, Where, joined
 from vectorize_core.filters.parse import parse
 from vectorize_core.models import Metric, Values, as_values
-from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, FindOptions, SelectOptions
+from vectorize_core.reads.selection import (
+    MAX_SEARCH_REQUESTS,
+    FindOptions,
+    SelectOptions,
+    allowance,
+    check_ids,
+)
 from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import RecordStore
@@ -76,7 +82,6 @@ _NOT_SIMILAR: Final = (
     "similarity_cutoff: a query without an embedding has no similarities; query_embedding is None"
 )
 _MODES: Final = "'default', 'mmr', 'text_search', 'sparse' or 'hybrid'"
-_AT_ONCE: Final = limits.MAX_IDS_PER_GET
 _LOOK_AT: Final = 100
 """How many nodes are read at most to learn their classes: five requests."""
 
@@ -122,7 +127,7 @@ async def answer(
     embeddings = options.get("include_embeddings", False)
     if query.mode not in BY_WORDS and query.query_embedding is None:
         return await _select(io, records, query, node_ids, where, embeddings)
-    node_ids, where = _narrowed(node_ids, where)
+    node_ids, where = _narrowed(node_ids, where, records)
     if query.mode in BY_WORDS:
         hits = await search_by_words(io, records, query, node_ids, where, options.get("fusion"))
         return _result(hits, [hit.match.score for hit in hits], embeddings)
@@ -159,21 +164,11 @@ async def _search(
     refs, values = query.doc_ids or None, embeddings or query.mode == Mode.MMR
     if node_ids is None:
         return await records.search(io, embedding, k, refs=refs, return_values=values, **where)
-    return await records.search_among(
-        io,
-        node_ids,
-        embedding,
-        k,
-        refs=refs,
-        filter=where.get("filter"),
-        vectorize_filter=where.get("vectorize_filter"),
-        namespace=where.get("namespace"),
-        max_requests=where.get("max_requests", MAX_SEARCH_REQUESTS),
-    )
+    return await records.search_among(io, node_ids, embedding, k, refs=refs, **where)
 
 
 def _narrowed(
-    node_ids: list[str] | None, where: SelectOptions
+    node_ids: list[str] | None, where: SelectOptions, records: RecordStore
 ) -> tuple[list[str] | None, SelectOptions]:
     """The ids, and what else selects; of more ids than may be read, the latter alone.
 
@@ -181,9 +176,9 @@ def _narrowed(
     """
     if node_ids is None:
         return None, where
-    most = whole_number("max_requests", where.get("max_requests", MAX_SEARCH_REQUESTS))
     among = frozenset(node_ids)
-    if len(among) <= most * _AT_ONCE:
+    allowed = allowance(where, MAX_SEARCH_REQUESTS, records.index.state)
+    if allowed.allows(math.ceil(len(among) / limits.MAX_IDS_PER_GET)):
         return node_ids, where
     given = where.get("filter")
     expression = parse(given) if given is not None else EVERYTHING
@@ -212,7 +207,7 @@ async def _select(
     """Without an embedding: nodes that the filters and ids select, in no particular order."""
     refs, nodes = query.doc_ids or None, list[BaseNode]()
     if node_ids is not None:
-        where = {"max_requests": MAX_SEARCH_REQUESTS, **where}
+        check_ids(node_ids, allowance(where, MAX_SEARCH_REQUESTS, records.index.state))
         found = await records.records(io, ids=node_ids, return_values=embeddings, **where)
         nodes = [to_node(*one) for one in found]
         nodes = [node for node in nodes if refs is None or source_of(node) in refs]

@@ -50,7 +50,7 @@ from llama_index_vectorize.words import WORDS
 from vectorize_core import layout
 from vectorize_core.api.validation import as_id, as_ids, flag, text, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.connection import HttpOptions
+from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import (
     ConfigurationError,
     InvalidFilterError,
@@ -192,6 +192,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
 
     index_name: str = Field(description="The index to work on.")
     path: str | None = Field(default=None, description="Where an embedded Vectorize is kept.")
+    limits: Limits | None = Field(default=None, description="Whose hold for requests there.")
     account_id: str | None = Field(default=None, description="The Cloudflare account.")
     base_url: str | None = Field(default=None, description="The address of its API.")
     namespace: str | None = Field(default=None, description="Where nodes are kept and searched.")
@@ -223,6 +224,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
         path: str | os.PathLike[str] | None = None,
         client: VectorizeClient | AsyncVectorizeClient | None = None,
         index: Index | AsyncIndex | None = None,
+        limits: Limits | None = None,
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
         texts: TextStore | BaseKVStore | None = None,
@@ -247,6 +249,8 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             path: a directory or ``":memory:"``, for an embedded Vectorize.
             client: the client to use; the store does not close it.
             index: the index to use, instead of ``index_name`` and ``client``.
+            limits: with ``path``, "cloudflare" lets a call take no more requests than there; by
+                default any number, unless the call has ``max_requests`` (docs/many-results.md).
             namespace: where nodes are written and searched unless a call names another; None
                 writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text.
@@ -301,6 +305,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             path=path,
             client=client,
             index=index,
+            limits=limits,
             **cast("HttpOptions", credentials),
         )
         creation: dict[str, Any] = {
@@ -336,6 +341,7 @@ class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
             "index_name": target.state.name,
             "bound": bound,
             "path": address.path,
+            "limits": address.options.get("limits"),
             "account_id": address.account_id,
             "base_url": address.base_url,
             "node_layout": node_layout,

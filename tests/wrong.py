@@ -139,7 +139,7 @@ FIND = {
     "namespace": NAMESPACE,
     "vectorize_filter": NATIVE,
     "unindexed": UNINDEXED,
-    "max_requests": count("max_requests", 1),
+    "max_requests": {n: v for n, v in count("max_requests", 1).items() if n != "None"},
 }
 WAITS = {"wait": WAIT, "wait_timeout": TIMEOUT}
 WRITE = {

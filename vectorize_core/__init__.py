@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vectorize_core.behavior import Behavior
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.connection import Connection, HttpOptions
+from vectorize_core.connection import Connection, HttpOptions, Limits
 from vectorize_core.errors import (
     ApiError,
     ApiMessage,
@@ -36,6 +36,7 @@ from vectorize_core.errors import (
     PendingWritesWarning,
     RateLimitError,
     RecordRefusedError,
+    RequestLimitWarning,
     RequestTimeoutError,
     ServerError,
     StorageError,
@@ -154,6 +155,7 @@ __all__ = [
     "InvalidVectorError",
     "Io",
     "LateRequestError",
+    "Limits",
     "Match",
     "Metadata",
     "MetadataIndex",
@@ -181,6 +183,7 @@ __all__ = [
     "RecordRefusedError",
     "Records",
     "RequestEvent",
+    "RequestLimitWarning",
     "RequestTimeoutError",
     "Resume",
     "RetryEvent",

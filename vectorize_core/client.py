@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 from vectorize_core.api import validation
 from vectorize_core.api.operations import GetIndex, ListIndexes
 from vectorize_core.behavior import Behavior
-from vectorize_core.connection import Connection, http_connection, local_connection
+from vectorize_core.connection import Connection, Limits, http_connection, local_connection
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexDetails
@@ -105,6 +105,7 @@ class _Client:
         clock: Callable[[], float] = time.time,
         retry: RetryPolicy | None = None,
         on_event: OnEvent | None = None,
+        limits: Limits | None = None,
     ) -> Self:
         """A client of an embedded Vectorize, in memory or kept in the directory ``path``.
 
@@ -116,9 +117,12 @@ class _Client:
             clock: seconds since the epoch, for tests.
             retry: how long failed requests are tried again; see `RetryPolicy`.
             on_event: called with each `Event`.
+            limits: "cloudflare" lets a call take no more requests than there, 100 for a search
+                and 1,000 for all that matches. By default it may take any number, as they cost
+                nothing, and the first that takes more gives a `RequestLimitWarning`.
         """
         connection = local_connection(
-            path, behavior=behavior, clock=clock, retry=retry, on_event=on_event
+            path, behavior=behavior, clock=clock, retry=retry, on_event=on_event, limits=limits
         )
         return _over(cls, connection)
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, Unpack, cast
 
 from vectorize_core import paths
 from vectorize_core.api import validation
@@ -27,6 +27,10 @@ from vectorize_core.transport.turns import Turns
 
 if TYPE_CHECKING:
     import httpx
+
+
+Limits: TypeAlias = Literal["cloudflare"]
+"""Whose limits of requests hold in an embedded Vectorize, where they cost nothing."""
 
 
 class HttpOptions(TypedDict, total=False):
@@ -104,6 +108,7 @@ class Connection:
         events: Events | None = None,
         address: Address | None = None,
         knows_coverage: bool = False,
+        free_requests: bool = False,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
@@ -112,6 +117,7 @@ class Connection:
         self.events = events if events is not None else Events()
         self.address = address or Address(unpicklable="it has an executor of its own")
         self.knows_coverage = knows_coverage
+        self.free_requests = free_requests
         self._states: dict[str, IndexState] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -137,7 +143,12 @@ class Connection:
             # Threads may come here at once, so the first one decides.
             state = self._states.setdefault(
                 index_name,
-                IndexState(index_name, self.address.place, knows_coverage=self.knows_coverage),
+                IndexState(
+                    index_name,
+                    self.address.place,
+                    knows_coverage=self.knows_coverage,
+                    free_requests=self.free_requests,
+                ),
             )
         return state
 
@@ -229,6 +240,7 @@ def local_connection(
     clock: Callable[[], float] = time.time,
     retry: RetryPolicy | None = None,
     on_event: OnEvent | None = None,
+    limits: Limits | None = None,
 ) -> Connection:
     """A connection to an embedded Vectorize, in memory or in the directory ``path``."""
     # Imported here, so that use of Cloudflare does not load the embedded service.
@@ -238,6 +250,7 @@ def local_connection(
     _check_options(HttpOptions(retry=retry, on_event=on_event))
     if behavior is not None and not isinstance(behavior, Behavior):
         raise ConfigurationError(f"behavior is a Behavior; got {shown(behavior)}")
+    check_limits(limits)
     behavior = behavior if behavior is not None else Behavior()
     location, reason = paths.absolute_or_memory(path), ""
     service = Service(location, behavior=behavior, clock=clock)
@@ -246,10 +259,23 @@ def local_connection(
         reason = "its vectors are in the memory of this process; path= names a directory"
     elif clock is not time.time:
         reason = "its clock was passed in"
-    options = {"behavior": behavior, "retry": retry}
+    options = {"behavior": behavior, "retry": retry, "limits": limits}
     address = Address(path=location, options=options, unpicklable=reason)
     events = Events(on_event)
-    return Connection(executor, retry, events=events, address=address, knows_coverage=True)
+    return Connection(
+        executor,
+        retry,
+        events=events,
+        address=address,
+        knows_coverage=True,
+        free_requests=limits is None,
+    )
+
+
+def check_limits(limits: Limits | None) -> None:
+    """One of the two; `ConfigurationError` otherwise."""
+    if limits not in (None, "cloudflare"):
+        raise ConfigurationError(f"limits is 'cloudflare' or None; got {shown(limits)}")
 
 
 def word_or_kind(value: object) -> str:

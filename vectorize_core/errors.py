@@ -35,6 +35,7 @@ PendingWritesWarning (UserWarning)
 NotPersistedWarning (UserWarning)
 PartialIndexWarning (UserWarning)
 TextIndexWarning (UserWarning)
+RequestLimitWarning (UserWarning)
 """
 
 from __future__ import annotations
@@ -307,6 +308,10 @@ class PartialIndexWarning(UserWarning):
 
 class TextIndexWarning(UserWarning):
     """Records are written which the text index of their index will not have."""
+
+
+class RequestLimitWarning(UserWarning):
+    """An embedded Vectorize did what takes more requests than a call to Cloudflare may take."""
 
 
 class MissingTextError(VectorizeError):

@@ -117,7 +117,8 @@ class Index(_Named):
 
         The options are those of `QueryOptions`: what comes with a match, and which vectors are
         searched. From 51 to 100 with values or whole metadata, these are fetched by id after the
-        search. `TooManyRequestsNeededError` where it takes more than ``max_requests`` (100).
+        search. `TooManyRequestsNeededError` where it takes more than ``max_requests``
+        (100; embedded any number, and with None).
         """
         return run(raw.query(self._io, self._state, vector, top_k, **options))
 
@@ -152,7 +153,8 @@ class Index(_Named):
         """The id of every vector that ``filter=`` matches, however many, in no order.
 
         Waits first until this client's own writes are visible. `TooManyRequestsNeededError` where
-        it takes more than ``max_requests`` (1,000). The options are those of `EnumerateOptions`.
+        it takes more than ``max_requests`` (1,000; embedded any number). The options are those of
+        `EnumerateOptions`.
         """
         return iterate(raw.ids(self._io, self._state, **options))
 

@@ -333,7 +333,7 @@ async def test_ids_of_deleted_nodes_hide_nothing(call: Call, gone: str) -> None:
 @both_ways
 @pytest.mark.parametrize("dead", [False, True])
 async def test_thousands_of_index_nodes_take_few_requests(call: Call, dead: bool) -> None:
-    with VectorizeClient.local() as client:
+    with VectorizeClient.local(limits="cloudflare") as client:
         store = VectorizeVectorStore("docs", client=client, create_index=True)
         kept = 0 if dead else 150
         inner = [IndexNode(id_=f"i{at}", text="i", index_id="o") for at in range(kept)]

@@ -124,7 +124,7 @@ async def _check_price(
 ) -> None:
     """Refuse at once what cannot be afforded."""
     least = math.ceil(k / limits.MAX_TOP_K)
-    if least > request_limit.most and selection.is_everything:
+    if not request_limit.allowed.allows(least) and selection.is_everything:
         request_limit.charge()
         count = (await io.call(GetInfo(state.name))).vector_count
         request_limit.expect(math.ceil(min(k, count) / limits.MAX_TOP_K))

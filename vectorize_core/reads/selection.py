@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import math
+import threading
+import warnings
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, TypedDict
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict
 
-from vectorize_core import jsontext
+from vectorize_core import jsontext, limits
 from vectorize_core.api import validation
 from vectorize_core.errors import (
     IndexNotFoundError,
     InvalidFilterError,
     InvalidInputError,
+    RequestLimitWarning,
     TooManyRequestsNeededError,
     UnindexedPropertyError,
     shown,
@@ -32,23 +36,53 @@ from vectorize_core.state.index_state import (
     get_metadata_indexes,
     look_again,
 )
+from vectorize_core.state.pending import outside
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT
 from vectorize_core.transport.io import Io
 from vectorize_core.words import DEFAULT, Words
 
 MAX_SEARCH_REQUESTS: Final = 100
 MAX_ENUMERATION_REQUESTS: Final = 1_000
+_warned: Final = threading.Event()
+"""Whether this process was told what it does that Cloudflare would not."""
+
+
+class Allowance(NamedTuple):
+    """At most ``most`` requests, any number if None. If it only ``warns``, more are sent too."""
+
+    most: int | None
+    warns: bool = False
+
+    def allows(self, requests: int) -> bool:
+        """Whether it takes no more than that."""
+        return self.most is None or requests <= self.most
+
+
+ANY_NUMBER: Final = Allowance(None)
+
+
+def allowance(options: Mapping[str, Any], default: int, state: IndexState) -> Allowance:
+    """What the ``max_requests`` of a call's options allows; where it has none, ``default``.
+
+    Where requests are free, the default is what Cloudflare would allow, and only warns.
+    """
+    if "max_requests" not in options:
+        return Allowance(default, warns=state.free_requests)
+    given = options["max_requests"]
+    if given is None:
+        return ANY_NUMBER
+    return Allowance(validation.whole_number("max_requests", given, least=1))
 
 
 @dataclass(slots=True)
 class RequestLimit:
-    """At most ``most`` requests; ``spent`` of them so far. ``purpose`` is what they are for.
+    """The requests of one read: ``allowed``, and ``spent`` so far. ``purpose`` is what for.
 
     ``instead`` is what to do where they are too few. For a tenant (``confined``) it counts nothing
     in words: how many are needed may depend on how many records others have.
     """
 
-    most: int
+    allowed: Allowance
     purpose: str
     spent: int = 0
     instead: str = ""
@@ -61,22 +95,48 @@ class RequestLimit:
 
     def expect(self, requests: int) -> None:
         """Give up now if ``requests`` more will be needed and that is too many."""
-        if self.spent + requests > self.most:
-            needed = self.most + 1 if self.confined else self.spent + requests
-            takes = (
-                f"takes more requests than max_requests={self.most} allows"
-                if self.confined
-                else f"takes about {needed} requests or more; max_requests={self.most} allows fewer"
-            )
-            instead = self.instead or (
-                "narrow what is read: by a filter on a property with a metadata index, "
-                f"{'' if self.confined else 'by namespace=, '}or by fewer matches"
-            )
-            raise TooManyRequestsNeededError(
-                f"{self.purpose} {takes}. Raise max_requests=, or {instead}",
-                needed=needed,
-                allowed=self.most,
-            )
+        most, needed = self.allowed.most, self.spent + requests
+        if most is None or self.allowed.allows(needed):
+            return
+        if self.allowed.warns:
+            self._warn(most, needed)
+            return
+        takes = (
+            f"takes more requests than max_requests={most} allows"
+            if self.confined
+            else f"takes about {needed} requests or more; max_requests={most} allows fewer"
+        )
+        instead = self.instead or (
+            "narrow what is read: by a filter on a property with a metadata index, "
+            f"{'' if self.confined else 'by namespace=, '}or by fewer matches"
+        )
+        raise TooManyRequestsNeededError(
+            f"{self.purpose} {takes}. Raise max_requests= (None: any number), or {instead}",
+            needed=most + 1 if self.confined else needed,
+            allowed=most,
+        )
+
+    def _warn(self, most: int, needed: int) -> None:
+        if _warned.is_set():
+            return
+        _warned.set()
+        takes = "more requests" if self.confined else f"about {needed} requests or more"
+        warnings.warn(
+            f"{self.purpose} takes {takes}. On Cloudflare it would be refused: max_requests= is "
+            f"{most} there unless a call gives another, or None for any number. In the embedded "
+            "Vectorize requests cost nothing, so there is no limit but the one that a call gives; "
+            "limits='cloudflare' sets Cloudflare's. This is said once in a process",
+            RequestLimitWarning,
+            stacklevel=outside(),
+        )
+
+
+def check_ids(ids: Sequence[str], allowed: Allowance) -> None:
+    """So many ids may be read."""
+    validation.check_id_list(ids)
+    count = len(dict.fromkeys(ids))
+    limit = RequestLimit(allowed, f"reading by {count} ids", instead="give fewer ids")
+    limit.expect(math.ceil(count / limits.MAX_IDS_PER_GET))
 
 
 AnyFilter: TypeAlias = Mapping[str, Any] | Expression
@@ -95,13 +155,14 @@ class FindOptions(TypedDict, total=False):
     ``namespace=None`` (the default) means all namespaces. ``vectorize_filter`` is a filter in the
     service's own language, passed on as it is. ``unindexed="scan"`` allows reading records to
     evaluate what no metadata index can look up; otherwise that is an `UnindexedPropertyError`.
-    ``max_requests`` is the request limit: by default 100 for a search, 1,000 for all that matches.
+    ``max_requests`` is how many requests the call may take, None for any number: by default 100
+    for a search, 1,000 for all that matches, and embedded, where they cost nothing, any number.
     """
 
     namespace: str | None
     vectorize_filter: Filter | None
     unindexed: Unindexed
-    max_requests: int
+    max_requests: int | None
 
 
 class SelectOptions(FindOptions, total=False):
@@ -115,7 +176,7 @@ class Selection:
     """The records that ``plan`` matches, in ``namespace`` unless None, made by ``read``.
 
     They are ``confined`` if they are a tenant's, who is to learn nothing of others' records.
-    ``max_requests`` is how many requests may be sent to find them. ``wait_timeout`` is for how many
+    ``allowed`` is how many requests may be sent to find them. ``wait_timeout`` is for how many
     seconds to wait first until this client's own writes are visible.
     """
 
@@ -124,7 +185,7 @@ class Selection:
     namespace: str | None = None
     confined: bool = False
     precision: Precision = "normal"
-    max_requests: int = MAX_ENUMERATION_REQUESTS
+    allowed: Allowance = ANY_NUMBER
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT
 
     @property
@@ -134,7 +195,7 @@ class Selection:
 
     def request_limit(self, purpose: str) -> RequestLimit:
         """The limit of one read of them."""
-        return RequestLimit(self.max_requests, purpose, confined=self.confined)
+        return RequestLimit(self.allowed, purpose, confined=self.confined)
 
 
 async def make_plan(
@@ -198,11 +259,6 @@ def check_is_filter(filter: AnyFilter | None, vectorize_filter: Filter | None = 
 def check_precision(precision: Precision) -> None:
     """One of the two; `InvalidInputError` otherwise."""
     validation.one_of("precision", precision, ("normal", "high"))
-
-
-def most_requests(options: FindOptions, default: int) -> int:
-    """The request limit of a call."""
-    return validation.whole_number("max_requests", options.get("max_requests", default), least=1)
 
 
 async def honest_plan(
@@ -273,7 +329,7 @@ async def select(
 ) -> Selection:
     """The vectors, as they are, that a caller's options select."""
     check_precision(precision)
-    most = most_requests(options, max_requests)
+    allowed = allowance(options, max_requests, state)
     namespace = validation.as_namespace(options.get("namespace"))
     unindexed = options.get("unindexed", "error")
 
@@ -299,5 +355,5 @@ async def select(
         plan=plan,
         namespace=namespace,
         precision=precision,
-        max_requests=most,
+        allowed=allowed,
     )

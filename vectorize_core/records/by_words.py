@@ -88,16 +88,7 @@ async def search_hybrid(
         given = target if target is not None else await records.embedded(io, query)
         if ids is None:
             return await records.nearest(io, given, counts[0], chosen)
-        return await records.search_among(
-            io,
-            ids,
-            given,
-            counts[0],
-            filter=options.get("filter"),
-            refs=refs,
-            namespace=options.get("namespace"),
-            max_requests=chosen.max_requests,
-        )
+        return await records.search_among(io, ids, given, counts[0], refs=refs, **options)
 
     async def with_words() -> list[Hit]:
         return await text_search.find(io, query, counts[1], chosen, _stored_ids(records, ids))

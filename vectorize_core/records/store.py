@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import sys
 from collections.abc import (
     AsyncGenerator,
@@ -26,7 +25,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vectorize_core import jsontext, layout, limits, scoring
+from vectorize_core import jsontext, layout, scoring
 from vectorize_core.api import validation
 from vectorize_core.api.operations import Upsert
 from vectorize_core.connection import Connection
@@ -41,7 +40,7 @@ from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import Plan, Unindexed, check_unindexed, in_records
 from vectorize_core.layout import Record, RecordReader
-from vectorize_core.models import Filter, Match, Values, Vector
+from vectorize_core.models import Match, Values, Vector
 from vectorize_core.reads import by_id, enumeration, raw, search, selection
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import (
@@ -52,11 +51,11 @@ from vectorize_core.reads.selection import (
     FindOptions,
     Precision,
     Properties,
-    RequestLimit,
     Selection,
     SelectOptions,
+    allowance,
+    check_ids,
     check_precision,
-    most_requests,
 )
 from vectorize_core.records.embedder import Embedder, NoEmbedder
 from vectorize_core.records.hit import Hit
@@ -448,11 +447,8 @@ class RecordStore:
         query: ArrayLike,
         k: int,
         *,
-        filter: AnyFilter | None = None,
-        vectorize_filter: Filter | None = None,
         refs: Sequence[str] | None = None,
-        namespace: str | None = None,
-        max_requests: int = MAX_SEARCH_REQUESTS,
+        **options: Unpack[SelectOptions],
     ) -> list[Hit]:
         """The ``k`` of the records with these ids that are nearest to a vector; best first.
 
@@ -460,11 +456,11 @@ class RecordStore:
         scored here.
         """
         k = validation.whole_number("k", k)
-        _check_count(ids, max_requests)
-        if vectorize_filter is not None:
+        check_ids(ids, allowance(options, MAX_SEARCH_REQUESTS, self.state))
+        if options.get("vectorize_filter") is not None:
             raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
-        namespace = self.in_namespace(namespace)
-        vectors = await self._selected(io, ids, filter, refs, namespace)
+        namespace = self.in_namespace(options.get("namespace"))
+        vectors = await self._selected(io, ids, options.get("filter"), refs, namespace)
         if not vectors:
             return []
         target = validation.query_vector(query)
@@ -513,7 +509,7 @@ class RecordStore:
         most = None if limit is None else validation.whole_number("limit", limit)
         if ids is not None:
             if "max_requests" in options:
-                _check_count(ids, options["max_requests"])
+                check_ids(ids, allowance(options, MAX_SEARCH_REQUESTS, self.state))
             namespace = self.in_namespace(options.get("namespace"))
             vectors = await self._selected(io, ids, options.get("filter"), namespace=namespace)
             pairs = await self.reading.records(io, vectors[:most])
@@ -714,7 +710,7 @@ class RecordStore:
             await self.await_writes(io, waits["wait_timeout"], purpose="deleting everything")
             everything = by_id.iter_ids(io, self.state)
         else:
-            chosen = await self.select(io, {}, precision="high", max_requests=sys.maxsize)
+            chosen = await self.select(io, {"max_requests": None}, precision="high")
             if chosen is None:
                 return
             chosen = dataclasses.replace(chosen, wait_timeout=waits["wait_timeout"])
@@ -785,7 +781,7 @@ class RecordStore:
         None if there can be none: the filter contradicts itself, or the index is not made yet.
         """
         check_precision(precision)
-        most = most_requests(options, max_requests)
+        allowed = allowance(options, max_requests, self.state)
         namespace = self.in_namespace(options.get("namespace"))
         plan = await selection.honest_plan(
             io,
@@ -805,7 +801,7 @@ class RecordStore:
             namespace=namespace,
             confined=self.bound,
             precision=precision,
-            max_requests=most,
+            allowed=allowed,
             wait_timeout=self.wait_timeout,
         )
 
@@ -863,12 +859,3 @@ class RecordStore:
             return []
         vectors = await self.vectors(io, ids, namespace)
         return await PostFilter(plan, self.reading.for_filter).select(io, vectors)
-
-
-def _check_count(ids: Sequence[str], max_requests: int) -> None:
-    """So many ids may be read."""
-    validation.check_id_list(ids)
-    count = len(dict.fromkeys(ids))
-    most = validation.whole_number("max_requests", max_requests, least=1)
-    limit = RequestLimit(most, f"reading by {count} ids", instead="give fewer ids")
-    limit.expect(math.ceil(count / limits.MAX_IDS_PER_GET))

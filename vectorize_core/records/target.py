@@ -10,6 +10,8 @@ from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import (
     Connection,
     HttpOptions,
+    Limits,
+    check_limits,
     http_connection,
     local_connection,
     word_or_kind,
@@ -81,9 +83,14 @@ def locate(
     path: str | os.PathLike[str] | None = None,
     client: VectorizeClient | AsyncVectorizeClient | None = None,
     index: Index | AsyncIndex | None = None,
+    limits: Limits | None = None,
     **options: Unpack[HttpOptions],
 ) -> Target:
-    """The index a store works on: by ``path``, ``client``, ``index`` or credentials."""
+    """The index a store works on: by ``path``, ``client``, ``index`` or credentials.
+
+    ``limits`` are those of a connection that is made here; Cloudflare has its own anyway.
+    """
+    check_limits(limits)
     given = [
         name
         for name, value in (("path", path), ("client", client), ("index", index))
@@ -96,6 +103,8 @@ def locate(
         if value is not None
         and (name not in ("retry", "on_event") or client is not None or index is not None)
     ]
+    if limits is not None and (client is not None or index is not None):
+        given.append("limits")
     if len(given) > 1 and {"path", "client", "index"} & set(given):
         raise ConfigurationError(
             f"{' and '.join(f'{name}=' for name in given)} exclude each other; give one of "
@@ -119,7 +128,7 @@ def locate(
         return _target(client.connection, index_name, False)
     if path is not None:
         connection = local_connection(
-            path, retry=options.get("retry"), on_event=options.get("on_event")
+            path, retry=options.get("retry"), on_event=options.get("on_event"), limits=limits
         )
         place = str(connection.address.path)
         beside = SqliteTexts(place), SqliteTextIndex(place)

@@ -70,6 +70,8 @@ class IndexState:
     deleted_at: dict[str, float] = field(default_factory=dict)
     knows_coverage: bool = False
     """Whether the service can be asked which vectors a metadata index does not hold."""
+    free_requests: bool = False
+    """Whether requests cost nothing, so that a call may take any number by default."""
     coverage: Coverage = field(default_factory=Coverage.unknown)
     tenants: dict[str, Coverage] = field(default_factory=dict)
     lapsed: set[str] = field(default_factory=set)
