@@ -11,6 +11,7 @@ if importlib.util.find_spec("llama_index") is None or (
 
 from llama_index_vectorize.filters import NodeFilters, to_expression
 from llama_index_vectorize.options import (
+    CompareOptions,
     DeleteNodesOptions,
     DeleteOptions,
     DumpedOptions,
@@ -24,6 +25,7 @@ from llama_index_vectorize.texts import KVStoreTexts
 from llama_index_vectorize.vector_store import VectorizeVectorStore
 
 __all__ = [
+    "CompareOptions",
     "DeleteNodesOptions",
     "DeleteOptions",
     "DumpedOptions",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypedDict
 
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
@@ -83,3 +83,10 @@ class DeleteNodesOptions(WaitOptions, FindOptions, total=False):
     """As `DeleteOptions`, and how much may be read to find the nodes."""
 
     verify: bool
+
+
+class CompareOptions(TypedDict, total=False):
+    """Which nodes are compared, and how many requests may read them (1,000)."""
+
+    namespace: str | None
+    max_requests: int

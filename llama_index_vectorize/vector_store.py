@@ -46,6 +46,7 @@ from llama_index_vectorize.options import (
 from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
 from llama_index_vectorize.text_index import dumped, loaded
 from llama_index_vectorize.texts import as_texts
+from llama_index_vectorize.upkeep import Upkeep
 from llama_index_vectorize.words import WORDS
 from vectorize_core import layout
 from vectorize_core.api.validation import as_id, as_ids, flag, text, whole_number
@@ -101,7 +102,7 @@ _OF_THE_MAKER: Final = frozenset(HttpOptions.__annotations__)
     query=OF_A_QUERY,
     aquery=OF_A_QUERY,
 )
-class VectorizeVectorStore(BasePydanticVectorStore, SyncClosing, AsyncClosing):
+class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncClosing):
     """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Similarities are larger for nearer nodes, whatever the metric: cosine similarity as it is,

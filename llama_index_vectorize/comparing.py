@@ -1,0 +1,142 @@
+"""A store compared with a document store: which documents it lacks, has beyond it, or otherwise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Final, Unpack
+
+from llama_index.core.schema import BaseNode, NodeRelationship, RelatedNodeInfo
+from llama_index.core.storage.docstore import BaseDocumentStore
+
+from llama_index_vectorize.nodes import to_node
+from llama_index_vectorize.options import CompareOptions
+from vectorize_core.api.validation import flag
+from vectorize_core.errors import InvalidInputError, shown
+from vectorize_core.records.comparison import Comparison
+from vectorize_core.records.store import RecordStore
+from vectorize_core.transport.io import Io
+
+_AT_ONCE: Final = 500
+"""Documents that are deleted at once."""
+
+
+async def compare(
+    io: Io,
+    records: RecordStore,
+    docstore: BaseDocumentStore,
+    *,
+    repair: bool = False,
+    **options: Unpack[CompareOptions],
+) -> Comparison:
+    """How the store differs from a document store; see `VectorizeVectorStore.compare`."""
+    flag("repair", repair)
+    if not isinstance(docstore, BaseDocumentStore):
+        raise InvalidInputError(f"docstore is a BaseDocumentStore; got {shown(docstore)}")
+    documents = _Documents(io, docstore)
+    await documents.read()
+    async with aclosing(records.iter_records(io, **options)) as every:
+        async for record in every:
+            await documents.note(to_node(record))
+    found = documents.comparison(repaired=repair)
+    if repair and not found.same:
+        if not documents.hashes and not documents.nodes:
+            raise InvalidInputError(
+                "docstore lists no document, so a repair would delete every node; clear() does that"
+            )
+        await _delete(io, records, [*found.extra, *found.changed], options.get("namespace"))
+        await documents.forget([*found.missing, *found.changed])
+    return found
+
+
+async def _delete(io: Io, records: RecordStore, refs: list[str], namespace: str | None) -> None:
+    for at in range(0, len(refs), _AT_ONCE):
+        some = refs[at : at + _AT_ONCE]
+        await records.delete_matching(io, refs=some, namespace=namespace)
+
+
+class _Documents:
+    """The documents that a document store lists, and what the nodes of a store say of them."""
+
+    def __init__(self, io: Io, docstore: BaseDocumentStore) -> None:
+        self.hashes: dict[str, str] = {}
+        self.nodes: dict[str, set[str]] = {}
+        """The nodes of documents, where it has these."""
+        self._io = io
+        self._docstore = docstore
+        self._document_of: dict[str, str] = {}
+        self._seen: Counter[str] = Counter()
+        """How many of its listed nodes each document has in the store that is in it at all."""
+        self._strangers: set[str] = set()
+        """Documents with nodes that are not listed."""
+        self._extra: set[str] = set()
+        self._changed: set[str] = set()
+
+    async def read(self) -> None:
+        """Read what is listed."""
+        by_hash = await self._call("get_all_document_hashes")
+        self.hashes = {name: its_hash for its_hash, name in by_hash.items()}
+        for name, info in (await self._call("get_all_ref_doc_info") or {}).items():
+            self.nodes[name] = {*info.node_ids}
+            self._document_of |= dict.fromkeys(info.node_ids, name)
+
+    async def note(self, node: BaseNode) -> None:
+        """Take account of a node of the store."""
+        source = node.relationships.get(NodeRelationship.SOURCE)
+        if isinstance(source, RelatedNodeInfo):
+            name, its_hash = source.node_id, source.hash
+        else:
+            name, its_hash = node.node_id, node.hash
+        if not await self._is_listed(name):
+            self._extra.add(name)
+            return
+        is_listed = self._document_of.get(node.node_id) == name
+        self._seen[name] += is_listed
+        if not is_listed:
+            self._strangers.add(name)
+        elif self.hashes.get(node.node_id) not in (None, node.hash):
+            self._changed.add(name)
+        if its_hash is not None and self.hashes.get(name) not in (None, its_hash):
+            self._changed.add(name)
+
+    async def _is_listed(self, name: str) -> bool:
+        if name in self.hashes or name in self.nodes:
+            return True
+        if name in self._extra:
+            return False
+        # Of documents that are the same, one is among all hashes.
+        its_hash = await self._call("get_document_hash", name)
+        if its_hash is not None:
+            self.hashes[name] = its_hash
+        return its_hash is not None
+
+    def comparison(self, *, repaired: bool) -> Comparison:
+        """What differs, when all nodes are noted."""
+        listed = (self.hashes.keys() | self.nodes.keys()) - self._document_of.keys()
+        # What is split after it was listed has other nodes.
+        partly = {
+            name
+            for name, nodes in self.nodes.items()
+            if self._seen[name] and (self._seen[name] < len(nodes) or name in self._strangers)
+        }
+        return Comparison(
+            missing=tuple(sorted(listed - self._seen.keys())),
+            extra=tuple(sorted(self._extra)),
+            changed=tuple(sorted(self._changed | partly)),
+            repaired=repaired,
+        )
+
+    async def forget(self, names: Iterable[str]) -> None:
+        """Delete documents from the document store, so that they are taken for new ones."""
+        for name in names:
+            await self._call("delete_ref_doc", name, raise_error=False)
+            await self._call("delete_document", name, raise_error=False)
+
+    async def _call(self, method: str, *args: Any, **options: Any) -> Any:
+        blocking = getattr(self._docstore, method)
+        awaited = getattr(self._docstore, f"a{method}")
+        return await self._io.either(
+            partial(blocking, *args, **options), partial(awaited, *args, **options)
+        )

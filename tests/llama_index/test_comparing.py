@@ -1,0 +1,139 @@
+"""A store compared with a document store, and repaired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.schema import Document, TextNode
+from llama_index.core.storage.docstore import SimpleDocumentStore
+
+from llama_index_vectorize import VectorizeVectorStore
+from tests.llama_index.helpers import LONG, MODEL, SPLITTER, run_pipeline, text_node
+from tests.stores import Call, Make, both_ways
+from vectorize_core import Comparison, InvalidInputError
+
+HUNDRED = range(100)
+
+
+def pipeline(store: VectorizeVectorStore, docstore: SimpleDocumentStore) -> IngestionPipeline:
+    return IngestionPipeline(
+        transformations=[SPLITTER, MODEL],
+        vector_store=store,
+        docstore=docstore,
+        docstore_strategy=DocstoreStrategy.UPSERTS,
+    )
+
+
+def named(kind: str) -> tuple[str, ...]:
+    return tuple(sorted(f"{kind} {n}" for n in HUNDRED))
+
+
+def document(name: str, text: str = "", **metadata: Any) -> Document:
+    return Document(doc_id=name, text=text or f"text of {name}", metadata=metadata)
+
+
+@both_ways
+async def test_a_hundred_differences_of_each_kind_are_found_and_repaired(
+    make: Make, call: Call
+) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    work = pipeline(store, docstore)
+    given = [document(f"{kind} {n}") for kind in ("same", "missing", "changed") for n in HUNDRED]
+    given.append(document("same long", LONG))
+    await run_pipeline(call, work, given)
+    assert (await call(store, "compare", docstore)).same
+    store.delete_many(named("missing"))
+    # As by a pipeline with another document store.
+    others = [document(f"{kind} {n}", "other") for kind in ("changed", "extra") for n in HUNDRED]
+    store.delete_many(named("changed"))
+    await run_pipeline(call, pipeline(store, SimpleDocumentStore()), others)
+    expected = named("missing"), named("extra"), named("changed")
+    for repaired in (False, True):
+        found = await call(store, "compare", docstore, repair=repaired)
+        assert found == Comparison(*expected, repaired)
+    assert str(found) == "100 missing, 100 extra, 100 changed"
+    assert (await call(store, "compare", docstore)).same
+    assert await call(store, "count") == 100 + len(SPLITTER.split_text(LONG))
+    await run_pipeline(call, work, given)
+    assert (await call(store, "compare", docstore)).same
+    texts = {node.get_content() for node in await call(store, "get_nodes")}
+    assert {f"text of {name}" for name in (*named("missing"), *named("changed"))} <= texts
+    assert "other" not in texts
+
+
+@both_ways
+async def test_a_document_of_two_versions_has_changed(make: Make, call: Call) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    await run_pipeline(call, pipeline(store, docstore), [document("a", LONG)])
+    both = [document("a", LONG, version=2)]
+    await run_pipeline(call, pipeline(store, SimpleDocumentStore()), both)
+    assert await call(store, "compare", docstore) == Comparison(changed=("a",))
+
+
+@both_ways
+async def test_documents_that_are_nodes_are_compared_by_their_own_hashes(
+    make: Make, call: Call
+) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    work = IngestionPipeline(transformations=[MODEL], vector_store=store, docstore=docstore)
+    twins = [document("twin 1", "the same"), document("twin 2", "the same")]
+    given = [document(f"{n}", when=None, n=n) for n in range(3)]
+    await run_pipeline(call, work, [*given, *twins])
+    assert (await call(store, "compare", docstore)).same
+    store.add([text_node("2", n=2)])
+    store.delete_nodes(["1"])
+    assert await call(store, "compare", docstore) == Comparison(("1",), (), ("2",))
+
+
+@both_ways
+async def test_a_document_store_that_has_nodes_is_compared_by_these(make: Make, call: Call) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    context = StorageContext.from_defaults(vector_store=store, docstore=docstore)
+    given = [document(name, f"{name} {LONG}") for name in "abcd"]
+    index: Any = VectorStoreIndex.from_documents(
+        given, storage_context=context, store_nodes_override=True, transformations=[SPLITTER]
+    )
+    assert (await call(store, "compare", docstore)).same
+    nodes = {name: store.get_nodes(filters={"ref_doc_id": name}) for name in "abcd"}
+    store.delete_nodes([nodes["a"][0].node_id])
+    store.delete("b")
+    stranger = TextNode(text="another", relationships=nodes["c"][0].relationships)
+    stranger.embedding = MODEL.get_text_embedding("another")
+    store.add([stranger])
+    found = Comparison(("b",), (), ("a", "c"))
+    assert await call(store, "compare", docstore) == found
+    await call(store, "compare", docstore, repair=True)
+    assert sorted(docstore.docs) == sorted(node.node_id for node in nodes["d"])
+    assert index.refresh_ref_docs(given) == [True, True, True, False]
+    assert (await call(store, "compare", docstore)).same
+
+
+@both_ways
+async def test_a_view_compares_its_own(make: Make, call: Call) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    mine, theirs = store.with_namespace("a"), store.with_namespace("b")
+    await run_pipeline(call, pipeline(mine, docstore), [document("doc")])
+    await run_pipeline(call, pipeline(theirs, SimpleDocumentStore()), [document("doc", "other")])
+    theirs.add([text_node("their own")])
+    assert (await call(mine, "compare", docstore)).same
+    assert await call(theirs, "compare", docstore) == Comparison((), ("their own",), ("doc",))
+    assert (await call(store, "compare", docstore, namespace="a")).same
+    mine.add([text_node("x")])
+    assert await call(mine, "compare", docstore, repair=True) == Comparison(
+        (), ("x",), (), repaired=True
+    )
+    assert (mine.count(), theirs.count()) == (1, 2)
+
+
+@both_ways
+async def test_an_empty_document_store_deletes_nothing(make: Make, call: Call) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    assert (await call(store, "compare", docstore, repair=True)).same
+    store.add([text_node("x")])
+    with pytest.raises(InvalidInputError, match="would delete every node; clear"):
+        await call(store, "compare", docstore, repair=True)
+    assert store.count() == 1
+    assert await call(store, "compare", docstore) == Comparison(extra=("x",))
