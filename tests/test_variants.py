@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
+from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
@@ -40,6 +41,7 @@ QUERY = VectorStoreQuery(query_embedding=vector("a"))
 # What the arguments without a default are called, and a value for each.
 GIVEN: dict[str, Any] = {
     "data": {"index_name": "docs", "path": ":memory:"},
+    "docstore": SimpleDocumentStore(),
     "documents": [Document("a", id="1")],
     "embedding": vector("a"),
     "embeddings": [vector("a")],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from llama_index.core import VectorStoreIndex
 from llama_index.core.schema import QueryBundle, TextNode
+from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import (
     FilterOperator,
     MetadataFilter,
@@ -106,6 +107,9 @@ QUERIES: list[Case] = [
     ("query", (asked(mode="hybrid", query_str="a"),), {}, "text_index=D1TextIndex"),
     ("explain_text", (5,), {}, "query_str is a string; got 5"),
     ("explain_text", ("a",), {}, "text_index=True with path="),
+    ("compare", ({"a": "hash"},), {}, r"docstore is a BaseDocumentStore; got {'a': 'hash'}"),
+    ("compare", (SimpleDocumentStore(),), {"repair": "yes"}, "repair is True or False; got 'yes'"),
+    ("compare", (SimpleDocumentStore(),), {"max_requests": "5"}, "max_requests is a whole number"),
     ("reindex_texts", (), {}, "text_index=True with path="),
     ("reindex_texts", (), {"show_progress": "yes"}, "show_progress is True or False"),
     ("query", (asked(mmr_threshold=0.5),), {}, "mmr_threshold: only a query with mode='mmr'"),

@@ -36,6 +36,7 @@ def document(name: str, text: str = "", **metadata: Any) -> Document:
 
 
 @both_ways
+@pytest.mark.covering(1)
 async def test_a_hundred_differences_of_each_kind_are_found_and_repaired(
     make: Make, call: Call
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.schema import BaseNode, IndexNode, TextNode
+from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 
 from llama_index_vectorize import VectorizeVectorStore
@@ -103,6 +104,7 @@ async def test_a_view_takes_no_namespace(
         ("delete_nodes", (IDS,)),
         ("delete_nodes", (None, equal_to("n", 1))),
         ("count", ()),
+        ("compare", (SimpleDocumentStore(),)),
     ):
         with pytest.raises(TypeError, match="bound to the namespace 'a'"):
             await call(mine, method, *args, namespace="b")
@@ -124,7 +126,7 @@ def test_every_method_with_nodes_is_tried_above() -> None:
     assert variants == {
         *("add", "query", "get_nodes", "iter_nodes", "delete", "delete_many", "delete_nodes"),
         *("count", "clear", "explain_filter", "reindex_metadata", "close"),
-        *("explain_text", "reindex_texts"),
+        *("explain_text", "reindex_texts", "compare"),
     }
 
 
