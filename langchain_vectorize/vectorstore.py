@@ -18,7 +18,6 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Self, TypeAlias, Unpack
 
-import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
@@ -50,7 +49,6 @@ from langchain_vectorize.options import (
     SearchOptions,
     SearchType,
     as_filter,
-    check_lambda_mult,
     check_search_type,
     checked_search_kwargs,
     of_writing,
@@ -71,12 +69,12 @@ from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric, Values
 from vectorize_core.reads.selection import FindOptions, SelectOptions
 from vectorize_core.records import updating, whole_index
+from vectorize_core.records.diversity import search_diverse
 from vectorize_core.records.fusion import DEFAULT_ALPHA, Fusion
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
-from vectorize_core.scoring import choose_diverse
 from vectorize_core.secret import revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
@@ -885,7 +883,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         documents, 0 the most diverse. Both are measured by the metric of the index. Returns
         documents in the order in which they were selected.
         """
-        return run(self._mmr(self._io, _asked(query), k, fetch_k, lambda_mult, **options))
+        return _bare(run(self._mmr(self._io, _asked(query), k, fetch_k, lambda_mult, **options)))
 
     async def amax_marginal_relevance_search(  # type: ignore[override]
         self,
@@ -896,7 +894,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search`, awaited."""
-        return await self._mmr(self._async_io, _asked(query), k, fetch_k, lambda_mult, **options)
+        query = _asked(query)
+        return _bare(await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, **options))
 
     def max_marginal_relevance_search_by_vector(  # type: ignore[override]
         self,
@@ -907,7 +906,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search` for an embedding."""
-        return run(self._mmr(self._io, _vector(embedding), k, fetch_k, lambda_mult, **options))
+        values = _vector(embedding)
+        return _bare(run(self._mmr(self._io, values, k, fetch_k, lambda_mult, **options)))
 
     async def amax_marginal_relevance_search_by_vector(  # type: ignore[override]
         self,
@@ -918,9 +918,8 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         **options: Unpack[SearchOptions],
     ) -> list[Document]:
         """`max_marginal_relevance_search_by_vector`, awaited."""
-        return await self._mmr(
-            self._async_io, _vector(embedding), k, fetch_k, lambda_mult, **options
-        )
+        values = _vector(embedding)
+        return _bare(await self._mmr(self._async_io, values, k, fetch_k, lambda_mult, **options))
 
     async def _mmr(
         self,
@@ -930,30 +929,12 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         fetch_k: int,
         lambda_mult: float,
         **options: Unpack[SearchOptions],
-    ) -> list[Document]:
-        k = whole_number("k", k)
-        fetch_k = whole_number("fetch_k", fetch_k)
-        lambda_mult = check_lambda_mult(lambda_mult)
+    ) -> Scored:
         near = self._near(options, MMR)
-        if isinstance(query, str):
-            embedded = await self._records.embed_query(io, query, **near)
-            if embedded is None:
-                return []
-            query = embedded
-        hits = await self._records.search(io, query, max(k, fetch_k), return_values=True, **near)
-        if not hits:
-            return []
-        matrix = np.stack([values for hit in hits if (values := hit.match.values) is not None])
-        choose = partial(
-            choose_diverse,
-            await self._records.index.metric_of(io),
-            matrix,
-            query,
-            lambda_mult,
-            k,
+        hits = await search_diverse(
+            io, self._records, query, k, fetch_k=fetch_k, lambda_mult=lambda_mult, **near
         )
-        # With many documents this takes long enough to block an event loop.
-        return [to_document(hits[position].record) for position in await io.offload(choose)]
+        return _scored(hits)
 
     # Reading without a query
 

@@ -64,6 +64,13 @@ def number(name: str, value: Any, *, least: float, most: float) -> float:
     return float(value)
 
 
+def score_threshold(given: float | None) -> float | None:
+    """A score of any metric, unless None."""
+    if given is None:
+        return None
+    return number("score_threshold", given, least=-np.inf, most=np.inf)
+
+
 def _range(least: float, most: float) -> str:
     if np.isfinite([least, most]).all():
         return f"a number from {least:g} to {most:g}"

@@ -183,16 +183,31 @@ class Question:
 
 @dataclass(slots=True)
 class Best:
-    """The goal of a search, the ``k`` best; of an enumeration (``k`` None), all."""
+    """The goal of a search, the ``k`` best; of an enumeration (``k`` None), all.
+
+    None of those whose score is worse than ``score_threshold``, unless None.
+    """
 
     k: int | None
     metric: Metric = "cosine"
     scores: list[float] = field(default_factory=list)
     """A heap of the best ``k`` scores, larger being better; the worst comes first."""
+    score_threshold: float | None = None
 
     def rank(self, score: float) -> float:
         """The score, or its negative, so that a larger one is better."""
         return score if self.metric == "cosine" else -score
+
+    @property
+    def likely(self) -> float:
+        """How many will be found; of those above a threshold, as far as they go so far."""
+        most = math.inf if self.k is None else self.k
+        return most if self.score_threshold is None else min(most, 2 * len(self.scores) + 1)
+
+    def is_good(self, score: float) -> bool:
+        """Whether a score is not worse than the threshold."""
+        least = self.score_threshold
+        return least is None or self.rank(score) >= self.rank(least)
 
     def worst(self, matches: Sequence[Match]) -> float:
         """The score that no unseen record can be better than, after a full answer."""
@@ -200,7 +215,7 @@ class Best:
 
     def note(self, score: float) -> None:
         """A match has passed the post-filter."""
-        if self.k is None:
+        if self.k is None or not self.is_good(score):
             return
         if len(self.scores) < self.k:
             heapq.heappush(self.scores, self.rank(score))
@@ -209,6 +224,8 @@ class Best:
 
     def wants(self, bound: float | None) -> bool:
         """Whether a record whose score is at best ``bound`` could be among the best."""
+        if bound is not None and not self.is_good(bound):
+            return False
         if self.k is None or bound is None or len(self.scores) < self.k:
             return True
         return self.rank(bound) > self.scores[0]
@@ -331,7 +348,7 @@ class PartitionSearch:
             return density
         # Buckets have nothing to do with scores, so the best are spread evenly too.
         passing = (self._passed + 1) / (len(self._seen) + 1)
-        return min(density, self._best.k / passing / layout.BUCKETS)
+        return min(density, self._best.likely / passing / layout.BUCKETS)
 
     # Answers
 

@@ -37,8 +37,9 @@ async def search(
     *,
     return_values: bool = False,
     return_metadata: ReturnMetadata = "none",
+    score_threshold: float | None = None,
 ) -> list[Match]:
-    """The ``k`` best of the selected records, best first.
+    """The ``k`` best of the selected records, best first; none worse than ``score_threshold``.
 
     ``query`` is a vector, or the id of a stored one. Fewer than ``k`` only if fewer match. One
     search has one scoring: exact with ``return_values`` (but from 51 to 100), or where everything
@@ -53,8 +54,10 @@ async def search(
         return []
     if not isinstance(query, str):
         await check_query(io, state, query)
-    await _check_price(io, state, selection, k, request_limit)
+    if score_threshold is None:
+        await _check_price(io, state, selection, k, request_limit)
     metric = (await get_details(io, state)).config.metric
+    goal = Best(k, metric, score_threshold=score_threshold)
     post_filter = PostFilter(plan, selection.read)
     wants_payload = return_values or return_metadata == "all"
     fetches = wants_payload and limits.MAX_TOP_K_WITH_PAYLOAD < k <= limits.MAX_TOP_K
@@ -73,8 +76,8 @@ async def search(
         if isinstance(query, str):
             # How many values a vector has is known of one that is given.
             await check_dimensions(io, state, "Query", result.matches)
-        return _sorted(result.matches, metric)
-    partitions = PartitionSearch(io, state, question, Best(k, metric), request_limit)
+        return _best(result.matches, goal)
+    partitions = PartitionSearch(io, state, question, goal, request_limit)
     found: list[Match] = []
     # A residual that takes out next to nothing is no reason to ask for more than k.
     top_k = k if plan.precise else None
@@ -86,7 +89,7 @@ async def search(
         found = await _scored(io, state, question, k, metric, request_limit)
         partitions.fetched.clear()
         fetches = False
-    best = _sorted(found, metric)[:k]
+    best = _best(found, goal)[:k]
     if fetches:
         missing = [match.id for match in best if match.id not in partitions.fetched]
         request_limit.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
@@ -96,9 +99,10 @@ async def search(
     return [_only(match, return_values, return_metadata) for match in best]
 
 
-def _sorted(matches: Iterable[Match], metric: Metric) -> list[Match]:
-    """Best first; the service's own order is not relied on."""
-    return sorted(matches, key=lambda match: match.score, reverse=metric == "cosine")
+def _best(matches: Iterable[Match], goal: Best) -> list[Match]:
+    """Those that are good, best first; the service's own order is not relied on."""
+    good = (match for match in matches if goal.is_good(match.score))
+    return sorted(good, key=lambda match: match.score, reverse=goal.metric == "cosine")
 
 
 async def check_query(io: Io, state: IndexState, query: Values) -> None:

@@ -377,10 +377,16 @@ class RecordStore:
         *,
         refs: Sequence[str] | None = None,
         return_values: bool = False,
+        score_threshold: float | None = None,
         **options: Unpack[SelectOptions],
     ) -> list[Hit]:
-        """The ``k`` records nearest to a vector, or to the embedding of a text; best first."""
+        """The ``k`` records nearest to a vector, or to the embedding of a text; best first.
+
+        None whose score is worse than ``score_threshold``: less for the cosine, and more for the
+        other metrics. Scores are those of the service.
+        """
         k = validation.whole_number("k", k)
+        score_threshold = validation.score_threshold(score_threshold)
         if not isinstance(query, str):
             query = validation.query_vector(query)
         chosen = await self.select(
@@ -390,10 +396,19 @@ class RecordStore:
             return []
         if isinstance(query, str):
             query = await self.embedded(io, query)
-        return await self.nearest(io, query, k, chosen, return_values=return_values)
+        return await self.nearest(
+            io, query, k, chosen, return_values=return_values, score_threshold=score_threshold
+        )
 
     async def nearest(
-        self, io: Io, query: Values, k: int, chosen: Selection, *, return_values: bool = False
+        self,
+        io: Io,
+        query: Values,
+        k: int,
+        chosen: Selection,
+        *,
+        return_values: bool = False,
+        score_threshold: float | None = None,
     ) -> list[Hit]:
         """The ``k`` of the chosen records that are nearest to a vector; best first."""
         matches = await search.search(
@@ -404,16 +419,24 @@ class RecordStore:
             chosen,
             return_values=return_values,
             return_metadata="all",
+            score_threshold=score_threshold,
         )
-        if k and not matches:
+        if k and not matches and score_threshold is None:
             await self.warn_of_pending_writes(io)
         return await self._hits(io, matches)
 
     async def search_like(
-        self, io: Io, record_id: str, k: int, **options: Unpack[SelectOptions]
+        self,
+        io: Io,
+        record_id: str,
+        k: int,
+        *,
+        score_threshold: float | None = None,
+        **options: Unpack[SelectOptions],
     ) -> list[Hit]:
         """The ``k`` records nearest to one that is stored, itself left out; best first."""
         k = validation.whole_number("k", k)
+        score_threshold = validation.score_threshold(score_threshold)
         chosen = await self.select(io, options, claim="best", max_requests=MAX_SEARCH_REQUESTS)
         namespace = self.in_namespace(options.get("namespace"))
         record_id = validation.as_id(record_id)
@@ -424,7 +447,9 @@ class RecordStore:
             )
         if chosen is None:
             return []
-        hits = await self.nearest(io, vectors[0].values, k + 1, chosen)
+        hits = await self.nearest(
+            io, vectors[0].values, k + 1, chosen, score_threshold=score_threshold
+        )
         return [hit for hit in hits if hit.match.id != vectors[0].id][:k]
 
     async def embed_query(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterable, Mapping, Sequence
-from typing import Any, TypeAlias, Unpack
+from collections.abc import AsyncIterable, Hashable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, Unpack
 
 from vectorize_core import layout
 from vectorize_core.api import validation
@@ -22,6 +23,8 @@ from vectorize_core.writes.sources import Records, Vectors
 
 Changes: TypeAlias = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 """Metadata for all records of a call, or for each its own."""
+NO_CHANGES: Final[Changes] = MappingProxyType({})
+"""Where keys are only removed."""
 
 
 async def update(
@@ -58,18 +61,23 @@ async def update_metadata(
     io: Io,
     records: RecordStore,
     ids: Sequence[str],
-    changes: Changes,
+    changes: Changes = NO_CHANGES,
     *,
+    remove: Iterable[Hashable] = (),
     replace: bool = False,
     **waits: Unpack[WaitOptions],
 ) -> list[str]:
-    """Merge ``changes`` into the metadata of records, or put them in its place.
+    """Take keys out of the metadata of records, then merge ``changes`` into it.
 
-    Text and values stay, and are not embedded again. Returns the ids of the records that are
-    there, in order.
+    With ``replace`` they are put in its place. Text and values stay, and are not embedded again.
+    Returns the ids of the records that are there, in order.
     """
     ids = validation.as_ids(ids)
-    validation.flag("replace", replace)
+    removed = _keys(remove)
+    if validation.flag("replace", replace) and removed:
+        raise InvalidInputError("replace=True leaves nothing of the old metadata to remove")
+    if changes is NO_CHANGES and not removed:
+        raise InvalidInputError("an update takes metadata, or keys to remove")
     goal = records.waits(waits.get("wait"), waits.get("wait_timeout"))
     each = _changes(changes, len(ids))
     await _settled(io, records)
@@ -79,7 +87,8 @@ async def update_metadata(
         vector_id = records.stored_id(name)
         if vector_id in found:
             record = changed.get(vector_id) or _stored(records, found[vector_id])
-            kept = {} if replace else record.metadata
+            old = {} if replace else record.metadata
+            kept = {key: value for key, value in old.items() if key not in removed}
             changed[vector_id] = dataclasses.replace(record, metadata={**kept, **change})
     indexed = await records.index.properties(io) if changed else {}
     if changed:
@@ -131,6 +140,15 @@ def _encoded(
     if validation.check_encoded(at, metadata) is None:
         raise oversized(at, metadata, records.text_key)
     return Vector(old.id, old.values, old.namespace, metadata)
+
+
+def _keys(remove: Iterable[Hashable]) -> frozenset[Hashable]:
+    """The keys to take out of metadata."""
+    keys = list(validation.several("remove", remove, of="keys"))
+    for position, key in enumerate(keys):
+        if not isinstance(key, Hashable):
+            raise InvalidInputError(f"remove[{position}] is a key of metadata; got {shown(key)}")
+    return frozenset(keys)
 
 
 def _changes(changes: Changes, count: int) -> list[Mapping[Any, Any]]:
