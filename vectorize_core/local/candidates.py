@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -72,9 +73,12 @@ def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
 def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
     """The rows, of those that pass ``mask``, that can be among the best ``k``, with ties."""
     count = ranking.matrix.count
-    height = max(count // _LEAST_BLOCKS, _LEAST_READ // ranking.matrix.row.itemsize)
-    height = min(ranking.rows_at_once, height)
-    blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
+    is_shared = _is_worthwhile(ranking, count)
+    height = count
+    if is_shared:
+        height = max(count // _LEAST_BLOCKS, _LEAST_READ // ranking.matrix.row.itemsize)
+        height = min(ranking.rows_at_once, height) // GROUP * GROUP
+    blocks = list(ranking.matrix.blocks(max(GROUP, height)))
     groups = -(-count // GROUP)
     keys, tops = np.empty(groups * GROUP, np.float32), np.empty(groups, np.float32)
     keys[count:] = -np.inf
@@ -90,7 +94,7 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
             starts = np.arange(0, len(own), GROUP)
             np.maximum.reduceat(own, starts, out=tops[start // GROUP :][: len(starts)])
 
-    workers.share(len(blocks), score, worthwhile=_is_worthwhile(ranking, count))
+    workers.share(len(blocks), score, worthwhile=is_shared)
     rows = _in_good_groups(ranking, keys, tops, k)
     if mask is not None:
         rows = rows[mask[rows]]
@@ -133,7 +137,7 @@ def good_groups(tops: Keys, errors: NDArray[np.float64], k: int) -> tuple[NDArra
     """
     # The k-th best of the groups' best keys is at most the k-th best of all.
     least = _kth(tops - errors, k)
-    return np.flatnonzero(~(tops + errors < least)), least
+    return (~(tops + errors < least)).nonzero()[0], least
 
 
 def rows_of(groups: NDArray[np.int64], size: int, count: int) -> Slots:
@@ -151,19 +155,20 @@ def _in_good_groups(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
     count = ranking.matrix.count
     if k >= len(tops):
         return np.arange(count)
-    errors = np.broadcast_to(ranking.group_errors(), tops.shape)
+    errors = ranking.group_errors()
     groups, least = good_groups(tops, errors, k)
-    uppers = keys.reshape(-1, GROUP)[groups] + errors[groups, np.newaxis]
-    places = np.flatnonzero(~(uppers < least))
-    rows = groups[places // GROUP] * GROUP + places % GROUP
-    return rows[: np.searchsorted(rows, count)]
+    uppers = keys.reshape(-1, GROUP)[groups]
+    uppers = uppers + (errors if len(errors) == 1 else errors[groups])[:, np.newaxis]
+    near, places = (~(uppers < least)).nonzero()
+    rows = groups[near] * GROUP + places
+    return rows[: rows.searchsorted(count)]
 
 
 def _near(ranking: Ranking, rows: Slots, keys: Keys, k: int) -> Near:
     """Those of ``rows``, which have these ``keys``, that can be among the best ``k`` of them."""
     errors = ranking.errors(rows)
     least, uppers = _kth(keys - errors, k), keys + errors
-    kept = np.flatnonzero(~(uppers < least))
+    kept = (~(uppers < least)).nonzero()[0]
     return Near(rows[kept], keys[kept], uppers[kept], least)
 
 
@@ -171,6 +176,6 @@ def _kth(keys: NDArray[np.floating[Any]], k: int) -> float:
     """The ``k``-th greatest key; NaN counts as the least, and so do those that are not there."""
     if k > len(keys):
         return -np.inf
-    if np.isnan(keys).any():
-        keys = np.where(np.isnan(keys), -np.inf, keys)
-    return float(np.partition(keys, len(keys) - k)[len(keys) - k])
+    # NaN comes last.
+    kth = -float(np.partition(-keys, k - 1)[k - 1])
+    return -np.inf if math.isnan(kth) else kth

@@ -14,6 +14,7 @@ again from its values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
@@ -153,7 +154,8 @@ def encoded_query(query: NDArray[np.float64]) -> QueryCodes:
     """The codes of a query whose length is not zero."""
     scale = float(np.max(np.abs(query))) / _LARGEST
     whole = np.rint(query / scale)
-    residual = float(np.linalg.norm(query - scale * whole))
+    off = query - scale * whole
+    residual = math.sqrt(off @ off)
     # The roundings of float64 are some 2**-53 each.
     kept = (whole + ZERO).astype(np.uint8)
     shift = ZERO * int(kept.sum(dtype=np.int64)) - ZERO * ZERO * len(kept)

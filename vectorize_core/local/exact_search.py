@@ -8,6 +8,7 @@ ties, as if every row were scored so.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -143,7 +144,7 @@ def _candidates(
     if count <= max(k, _FEW):
         return _chosen(matrix, rows, mask)
     wide = query.astype(np.float64)
-    length = float(np.linalg.norm(wide))
+    length = math.sqrt(wide @ wide)
     if not _is_precise(length):
         return _chosen(matrix, rows, mask)
     # The query's length does not change the order, but for distances.

@@ -54,6 +54,8 @@ class Coded:
 
     def upto(self, count: int) -> Coded:
         """Those of the first ``count`` rows."""
+        if count == self.matrix.count:
+            return self
         groups = -(-count // GROUP)
         return Coded(
             self.matrix.upto(count),

@@ -24,7 +24,7 @@ from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import IndexType, Match, Metadata, QueryResult, Values
 from vectorize_core.sqlite.connecting import Connection
 
-_SHORT: Final = 1 << 20
+_SHORT: Final = 1 << 22
 """Numbers that are read sooner than SQLite is asked again."""
 _PLAIN: Final[Mapping[IndexType, tuple[type, ...]]] = {
     "string": (),

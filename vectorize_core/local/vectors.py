@@ -8,10 +8,10 @@ order of insertion, which an upsert of an existing id keeps.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from itertools import chain, count, islice
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -108,6 +108,10 @@ class VectorRow(NamedTuple):
         """The columns of `content`, as in `schema.CHECKSUMS`."""
         index_id, name, _, seq, processed, namespace, metadata, checksum = self[1:9]
         return index_id, name, seq, processed, namespace, metadata, checksum
+
+
+_as_row: Final = cast("Callable[[tuple[Any, ...]], VectorRow]", partial(tuple.__new__, VectorRow))
+"""`VectorRow._make`, but faster."""
 
 
 def apply(
@@ -256,7 +260,7 @@ def in_slots(tx: Connection, index: Index, slots: Sequence[int]) -> dict[int, Ve
             f"SELECT {_ROW} FROM vectors WHERE key IN ({','.join('?' * len(some))})",  # noqa: S608
             some,
         )
-        for row in map(VectorRow._make, rows):
+        for row in map(_as_row, rows):
             found[row.key - first] = row.verified()
     return found
 
