@@ -157,8 +157,8 @@ def _in_good_groups(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
         return np.arange(count)
     errors = ranking.group_errors()
     groups, least = good_groups(tops, errors, k)
-    uppers = keys.reshape(-1, GROUP)[groups]
-    uppers = uppers + (errors if len(errors) == 1 else errors[groups])[:, np.newaxis]
+    own = errors if len(errors) == 1 else errors[groups]
+    uppers = keys.reshape(-1, GROUP)[groups] + own[:, np.newaxis]
     near, places = (~(uppers < least)).nonzero()
     rows = groups[near] * GROUP + places
     return rows[: rows.searchsorted(count)]

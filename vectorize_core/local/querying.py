@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, reduce
+from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -25,7 +25,8 @@ from vectorize_core.models import IndexType, Match, Metadata, QueryResult, Value
 from vectorize_core.sqlite.connecting import Connection
 
 _SHORT: Final = 1 << 22
-"""Numbers that are read sooner than SQLite is asked again."""
+"""Numbers that are searched so soon, by their codes, that threads may wait for it: another look at
+the database would add a tenth to it."""
 _PLAIN: Final[Mapping[IndexType, tuple[type, ...]]] = {
     "string": (),
     "number": (int, float),
@@ -262,21 +263,21 @@ def _metadata(prepared: PreparedQuery) -> Callable[[VectorRow], Metadata | None]
     if wanted == "all":
         return VectorRow.parsed_metadata
 
-    @cache
-    def covering(processed: float, seq: int) -> list[tuple[str, IndexType, tuple[type, ...]]]:
-        """The properties that are indexed of the vectors of a mutation, and what is plain there."""
-        return [
-            (item.property_name, item.index_type, _plain(item))
-            for item in prepared.live
-            if item.covers(processed, seq)
-        ]
+    # `LiveMetadataIndex.covers`, but faster: this is done for each property of each match.
+    properties = [
+        ((item.live, item.seq), item.property_name, item.index_type, _plain(item))
+        for item in prepared.live
+    ]
 
     def indexed(row: VectorRow) -> Metadata | None:
         whole = row.parsed_metadata()
         if whole is None:
             return None
         part: dict[str, Any] = {}
-        for name, index_type, plain in covering(row.processed, row.seq):
+        written = row.processed, row.seq
+        for since, name, index_type, plain in properties:
+            if written <= since:
+                continue
             value = matching.lookup(whole, name)
             if type(value) in plain:
                 part[name] = value

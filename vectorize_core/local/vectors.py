@@ -87,7 +87,8 @@ class VectorRow(NamedTuple):
 
     def holds(self, values: Values) -> bool:
         """Whether ``values`` have the checksum of those written."""
-        return checksums.of_values(values.astype(STORED, copy=False).data) == self.checksum
+        stored = values if values.dtype == STORED else values.astype(STORED)
+        return checksums.of_values(stored.data) == self.checksum
 
     def verified(self) -> VectorRow:
         """The row. `StorageError` if it is not `intact`."""
