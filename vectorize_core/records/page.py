@@ -1,0 +1,43 @@
+"""Records by ids or a filter, a page of them, in the order of their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Unpack
+
+from vectorize_core.api import validation
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.reads.selection import SelectOptions
+from vectorize_core.records.store import Found, RecordStore
+from vectorize_core.transport.io import Io
+
+
+async def page(
+    io: Io,
+    records: RecordStore,
+    *,
+    ids: Sequence[str] | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    return_values: bool = False,
+    **options: Unpack[SelectOptions],
+) -> list[Found]:
+    """At most ``limit`` records that a filter matches, after the first ``offset``.
+
+    In the order of ``ids``, if these are given, else in that of all ids: the service has no order
+    of its own, so the ids of all that match are listed for each page.
+    """
+    most = None if limit is None else validation.whole_number("limit", limit)
+    first = 0 if offset is None else validation.whole_number("offset", offset)
+    end = None if most is None else first + most
+    if ids is not None and options.get("vectorize_filter") is not None:
+        raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
+    if ids is not None or (limit is None and offset is None):
+        found = await records.records(io, ids=ids, return_values=return_values, **options)
+        if ids is None:
+            found.sort(key=lambda one: one.record.id)
+        return found[first:end]
+    async with aclosing(records.iter_ids(io, **options)) as every:
+        listed = sorted([record_id async for record_id in every])
+    return await records.records(io, ids=listed[first:end], return_values=return_values)
