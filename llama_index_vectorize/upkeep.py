@@ -8,20 +8,152 @@ from llama_index.core.storage.docstore import BaseDocumentStore
 
 from llama_index_vectorize.comparing import compare
 from llama_index_vectorize.options import CompareOptions
+from vectorize_core.api.validation import flag, text
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.index import Index
 from vectorize_core.kwargs import checks_keywords
+from vectorize_core.models import IndexType
+from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
 from vectorize_core.records.store import RecordStore
-from vectorize_core.transport.io import AsyncIo, SyncIo, run
+from vectorize_core.records.whole_index import METADATA_INDEX_TIMEOUT
+from vectorize_core.state.waiting import WaitOptions
+from vectorize_core.texts.text_explanation import TextExplanation
+from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
 
 
 @checks_keywords()
 class Upkeep:
-    """Methods of `VectorizeVectorStore` that look after what is there."""
+    """Methods of `VectorizeVectorStore` for what is there already."""
 
     if TYPE_CHECKING:
         _records: RecordStore
         _io: SyncIo
         _async_io: AsyncIo
+        show_progress: bool
+
+    # What is underneath
+
+    @property
+    def index(self) -> Index:
+        """The index underneath, of all namespaces; a view has none: `TenantViewError`.
+
+        For async code, ``store.index.to_async()``.
+        """
+        return whole_index.the_index(self._records)
+
+    @property
+    def client(self) -> VectorizeClient:
+        """A client of the store's connection; a view has none: `TenantViewError`.
+
+        The connection is closed as the store's is.
+        """
+        return whole_index.the_client(self._records)
+
+    @property
+    def aclient(self) -> AsyncVectorizeClient:
+        """The async variant of `client`."""
+        return whole_index.the_client(self._records, "aclient").to_async()
+
+    # The index
+
+    def create_metadata_index(
+        self,
+        property_name: str,
+        index_type: IndexType,
+        *,
+        wait_timeout: float = METADATA_INDEX_TIMEOUT,
+    ) -> None:
+        """Make a property of the metadata filterable, as "string", "number" or "boolean".
+
+        Waits until it is, for at most ``wait_timeout`` seconds. That covers what is written from
+        then on; `reindex_metadata` makes it cover the nodes that are there.
+        """
+        create = whole_index.create_metadata_index
+        run(create(self._io, self._records, property_name, index_type, wait_timeout=wait_timeout))
+
+    async def acreate_metadata_index(
+        self,
+        property_name: str,
+        index_type: IndexType,
+        *,
+        wait_timeout: float = METADATA_INDEX_TIMEOUT,
+    ) -> None:
+        """The async variant of `create_metadata_index`."""
+        io, create = self._async_io, whole_index.create_metadata_index
+        await create(io, self._records, property_name, index_type, wait_timeout=wait_timeout)
+
+    def reset(self) -> None:
+        """Delete every node, and make the index anew as it was, with its metadata indexes.
+
+        Of a large index that is faster than `clear`, and leaves no index for some seconds. In a
+        store with a namespace, and in a view, it is `clear`.
+        """
+        run(whole_index.reset(self._io, self._records))
+
+    async def areset(self) -> None:
+        """The async variant of `reset`."""
+        await whole_index.reset(self._async_io, self._records)
+
+    def drop(self) -> None:
+        """Delete the index, with the long texts and the words of its nodes.
+
+        A store with a namespace, and a view, refuse it: `InvalidInputError`.
+        """
+        run(whole_index.drop(self._io, self._records))
+
+    async def adrop(self) -> None:
+        """The async variant of `drop`."""
+        await whole_index.drop(self._async_io, self._records)
+
+    def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
+        """Write every vector of the index again as it is; returns how many there were.
+
+        A metadata index covers only vectors written after it was created; this makes it cover the
+        older ones, in all namespaces. Nothing else should write meanwhile. Options: ``wait``,
+        ``wait_timeout``.
+        """
+        return run(whole_index.reindex_metadata(self._io, self._records, **options))
+
+    async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
+        """The async variant of `reindex_metadata`."""
+        return await whole_index.reindex_metadata(self._async_io, self._records, **options)
+
+    # Words
+
+    def reindex_texts(self, *, show_progress: bool | None = None) -> int:
+        """Put the texts of all nodes into the text index; returns how many were missing.
+
+        For an index that held nodes before it had a text index, or that was written to without.
+        It reads all vectors, of all namespaces, and writes none. Call it again if it is
+        interrupted: it continues. ``show_progress`` draws a bar (None: the store's own).
+        """
+        return run(self._reindex_texts(self._io, show_progress))
+
+    async def areindex_texts(self, *, show_progress: bool | None = None) -> int:
+        """The async variant of `reindex_texts`."""
+        return await self._reindex_texts(self._async_io, show_progress)
+
+    async def _reindex_texts(self, io: Io, show_progress: bool | None) -> int:
+        drawn = (
+            self.show_progress if show_progress is None else flag("show_progress", show_progress)
+        )
+        return await whole_index.reindex_texts(io, self._records, show_progress=drawn)
+
+    def explain_text(self, query_str: str) -> TextExplanation:
+        """Which words of ``query_str`` a query looks for, and how many nodes have each.
+
+        Words that very many nodes have are dropped, unless there is no other. A view counts none:
+        `InvalidInputError`.
+        """
+        return run(whole_index.explain_text(self._io, self._records, text("query_str", query_str)))
+
+    async def aexplain_text(self, query_str: str) -> TextExplanation:
+        """The async variant of `explain_text`."""
+        query_str = text("query_str", query_str)
+        return await whole_index.explain_text(self._async_io, self._records, query_str)
+
+    # Documents
 
     def compare(
         self,

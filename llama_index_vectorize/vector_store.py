@@ -49,7 +49,7 @@ from llama_index_vectorize.texts import as_texts
 from llama_index_vectorize.upkeep import Upkeep
 from llama_index_vectorize.words import WORDS
 from vectorize_core import layout
-from vectorize_core.api.validation import as_id, as_ids, flag, text, whole_number
+from vectorize_core.api.validation import as_id, as_ids, flag, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import (
@@ -57,7 +57,6 @@ from vectorize_core.errors import (
     InvalidFilterError,
     InvalidInputError,
     NotPersistedWarning,
-    TenantViewError,
 )
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
@@ -65,15 +64,13 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.reads.selection import FindOptions
-from vectorize_core.records import whole_index
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.secret import SECRETS, hidden, hide, revealed
-from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
-from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.credentials import may_hold_password
@@ -405,26 +402,6 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         # Some keep a token in it too, which no frame may show.
         return cls(**{**hidden(data).reveal(), **revealed(options)})
 
-    @property
-    def client(self) -> Index:
-        """The index underneath, of all namespaces; a view has none: `TenantViewError`."""
-        self._check_whole("client")
-        return Index(self._records.connection, self.index_name)
-
-    @property
-    def aclient(self) -> AsyncIndex:
-        """The index underneath, for async code; see `client`."""
-        self._check_whole("aclient")
-        return AsyncIndex(self._records.connection, self.index_name)
-
-    def _check_whole(self, name: str) -> None:
-        if self._records.bound:
-            raise TenantViewError(
-                f"a tenant's view has no {name}, which would reach the records of all namespaces: "
-                f"this one is bound to the namespace {self.namespace!r}. Take {name} of the store "
-                "that it is a view of"
-            )
-
     def with_namespace(self, namespace: str) -> Self:
         """A view of this store for one tenant: it neither reads nor changes another's nodes.
 
@@ -621,19 +598,6 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
             similarity_top_k = whole_number("similarity_top_k", similarity_top_k)
         return await explain(self._async_io, given, similarity_top_k, unindexed=unindexed)
 
-    def explain_text(self, query_str: str) -> TextExplanation:
-        """Which words of ``query_str`` a query looks for, and how many nodes have each.
-
-        Words that very many nodes have are dropped, unless there is no other. A view counts none:
-        `InvalidInputError`.
-        """
-        return run(whole_index.explain_text(self._io, self._records, text("query_str", query_str)))
-
-    async def aexplain_text(self, query_str: str) -> TextExplanation:
-        """The async variant of `explain_text`."""
-        query_str = text("query_str", query_str)
-        return await whole_index.explain_text(self._async_io, self._records, query_str)
-
     # Deleting
 
     def delete(  # type: ignore[override]
@@ -726,39 +690,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         """The async variant of `clear`."""
         await self._records.clear(self._async_io)
 
-    # The index
-
-    def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
-        """Write every vector of the index again as it is; returns how many there were.
-
-        A metadata index covers only vectors written after it was created; this makes it cover the
-        older ones, in all namespaces. Nothing else should write meanwhile. Options: ``wait``,
-        ``wait_timeout``.
-        """
-        return run(whole_index.reindex_metadata(self._io, self._records, **options))
-
-    async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
-        """The async variant of `reindex_metadata`."""
-        return await whole_index.reindex_metadata(self._async_io, self._records, **options)
-
-    def reindex_texts(self, *, show_progress: bool | None = None) -> int:
-        """Put the texts of all nodes into the text index; returns how many were missing.
-
-        For an index that held nodes before it had a text index, or that was written to without.
-        It reads all vectors, of all namespaces, and writes none. Call it again if it is
-        interrupted: it continues. ``show_progress`` draws a bar (None: the store's own).
-        """
-        return run(self._reindex_texts(self._io, show_progress))
-
-    async def areindex_texts(self, *, show_progress: bool | None = None) -> int:
-        """The async variant of `reindex_texts`."""
-        return await self._reindex_texts(self._async_io, show_progress)
-
-    async def _reindex_texts(self, io: Io, show_progress: bool | None) -> int:
-        drawn = (
-            self.show_progress if show_progress is None else flag("show_progress", show_progress)
-        )
-        return await whole_index.reindex_texts(io, self._records, show_progress=drawn)
+    # Waiting and persisting
 
     def wait_for_writes(self, *, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store, and of its client.

@@ -39,7 +39,7 @@ _TEMPLATES = {
 }
 
 WORDS: Final = Words(
-    index="store.client",
+    index="store.index",
     wait="wait_for_writes()",
     filter="filters=",
     operators={ours: theirs.value for theirs, ours in OPERATORS.items()},

@@ -85,7 +85,7 @@ def llama_documents(version: int) -> list[LlamaDocument]:
 def contents(world: World) -> list[str]:
     """The texts of all nodes or documents there are, in a store of their own."""
     store = LlamaStore("docs", client=world.client, texts=world.texts)
-    return sorted(node.get_content() for node in store.get_nodes(list(store.client.list_ids())))
+    return sorted(node.get_content() for node in store.get_nodes(list(store.index.list_ids())))
 
 
 def long_texts(version: int) -> list[str]:
@@ -254,11 +254,11 @@ async def test_a_delete_by_document_knows_what_is_not_visible_yet(world: World, 
     await call(store, "delete", "one")
     assert world.waited == 0
     world.pass_time()
-    assert sorted(store.client.list_ids()) == ["moved"]
+    assert sorted(store.index.list_ids()) == ["moved"]
     await call(store, "add", [node("old", "two")])
     await call(store, "delete", "two")
     world.pass_time()
-    assert list(store.client.list_ids()) == []
+    assert list(store.index.list_ids()) == []
 
 
 @both_ways
@@ -277,7 +277,7 @@ async def test_only_so_much_is_remembered_and_then_a_delete_waits(
     assert "'docs'" in said.getMessage()
     assert "at most 77 s" in said.getMessage()
     world.pass_time()
-    assert len(list(store.client.list_ids())) == 30
+    assert len(list(store.index.list_ids())) == 30
 
 
 @both_ways

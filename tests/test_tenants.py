@@ -325,10 +325,10 @@ async def test_advice_is_not_about_what_a_view_has_not(
     with pytest.raises(UnindexedPropertyError) as said:
         await call(mine, "count", matching)
     assert f"client.index('docs').create_metadata_index('{name}'" in str(said.value)
-    for absent in ("store.client", "namespace="):
+    for absent in ("store.client", "store.index", "namespace="):
         assert absent not in str(said.value)
     if kind is LLAMA_INDEX:
-        with pytest.raises(UnindexedPropertyError, match=r"store\.client|as namespace="):
+        with pytest.raises(UnindexedPropertyError, match=r"store\.index|as namespace="):
             await call(store, "count", matching)
 
 

@@ -104,9 +104,10 @@ def test_a_view_has_no_client(kind: Kind, tmp_path: Path) -> None:
                 for name in ("client", "aclient", "index"):
                     assert not hasattr(one, name)
         if kind is LLAMA_INDEX:
-            assert isinstance(store.client, Index)
-            assert isinstance(store.aclient, AsyncIndex)
-            for name in ("client", "aclient"):
+            assert isinstance(store.index, Index)
+            assert isinstance(store.client, VectorizeClient)
+            assert isinstance(store.aclient, AsyncVectorizeClient)
+            for name in ("client", "aclient", "index"):
                 with pytest.raises(
                     TenantViewError, match=f"no {name}.*'a'.*the store that"
                 ) as said:

@@ -124,7 +124,7 @@ class _Client:
         connection = local_connection(
             path, behavior=behavior, clock=clock, retry=retry, on_event=on_event, limits=limits
         )
-        return _over(cls, connection)
+        return over(cls, connection)
 
     @property
     def connection(self) -> Connection:
@@ -138,7 +138,8 @@ class _Client:
 C = TypeVar("C", bound=_Client)
 
 
-def _over(kind: type[C], connection: Connection) -> C:
+def over(kind: type[C], connection: Connection) -> C:
+    """A client of a connection that is there."""
     client = kind.__new__(kind)
     client._connection = connection  # noqa: SLF001 (a constructor beside __init__)
     return client
@@ -183,7 +184,7 @@ class VectorizeClient(_Client, SyncClosing):
 
     def to_async(self) -> AsyncVectorizeClient:
         """The async variant of this client, over the same connection and embedded data."""
-        return _over(AsyncVectorizeClient, self._connection)
+        return over(AsyncVectorizeClient, self._connection)
 
     def index(self, name: str) -> Index:
         """An index to read and write; sends nothing. Refuses a name that none can have."""
@@ -219,7 +220,7 @@ class AsyncVectorizeClient(_Client, AsyncClosing):
 
     def to_sync(self) -> VectorizeClient:
         """The sync variant of this client, over the same connection and embedded data."""
-        return _over(VectorizeClient, self._connection)
+        return over(VectorizeClient, self._connection)
 
     def index(self, name: str) -> AsyncIndex:
         """An index to read and write; sends nothing. Refuses a name that none can have."""

@@ -213,6 +213,10 @@ class Index(_Named):
         """Wait until reads see this client's own latest writes to the index."""
         run(waiting.wait_for_own(self._io, self._state, wait_timeout))
 
+    def to_async(self) -> AsyncIndex:
+        """The async variant of this index, over the same connection."""
+        return AsyncIndex(self.connection, self.name)
+
 
 @checks_keywords()
 class AsyncIndex(_Named):
@@ -345,3 +349,7 @@ class AsyncIndex(_Named):
     async def wait(self, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT) -> None:
         """`Index.wait`, awaited."""
         await waiting.wait_for_own(self._io, self._state, wait_timeout)
+
+    def to_sync(self) -> Index:
+        """The sync variant of this index, over the same connection."""
+        return Index(self.connection, self.name)

@@ -154,7 +154,7 @@ def test_getting_finds_what_deletions_delete(
         return  # A filter that matches everything deletes nothing of ours; see clear().
     try:
         ours.delete_nodes(node_ids, filters, **options)
-        assert set(ours.client.list_ids()) == left
+        assert set(ours.index.list_ids()) == left
     finally:
         ours.add(NODES)
 

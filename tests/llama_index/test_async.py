@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 from llama_index.core.schema import TextNode
+from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 
 from llama_index_vectorize import VectorizeVectorStore
@@ -67,8 +68,12 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("adelete_many", (["doc 1", "doc 2"],)),
     ("areindex_metadata", ()),
     ("areindex_texts", ()),
+    ("acreate_metadata_index", ("kind", "string")),
+    ("acompare", (SimpleDocumentStore(),)),
     ("await_writes", ()),
     ("aclear", ()),
+    ("areset", ()),
+    ("adrop", ()),
 ]
 
 

@@ -118,7 +118,7 @@ def variant(call: Call, name: str) -> str:
 
 
 def ids(store: Traced) -> set[str]:
-    return set(store.client.list_ids())
+    return set(store.index.list_ids())
 
 
 def texts(store: Traced) -> dict[str | None, str]:
@@ -572,7 +572,7 @@ async def test_pipelines_pass_nothing_so_all_can_be_set_on_the_store(
         made = IngestionPipeline(transformations=[MODEL], vector_store=store)
         await run_pipeline(call, made, documents(*(f"text {i}" for i in range(20))))
         assert getattr(store, name) == setting
-        (stored,) = store.client.get(["doc-0"])
+        (stored,) = store.index.get(["doc-0"])
         assert stored.namespace == ("tenant" if name == "namespace" else None)
         assert stored.metadata["body" if name == "text_key" else "text"] == "text 0"
         assert ("20/20" in capsys.readouterr().err) is (name == "show_progress")

@@ -248,8 +248,8 @@ def test_its_settings_are_fields(make: Make, client: VectorizeClient) -> None:
 @both_ways
 async def test_the_index_underneath_is_the_client(store: VectorizeVectorStore, call: Call) -> None:
     await call(store, "add", [embedded(TextNode(id_="n", text="t"))])
-    assert list(store.client.list_ids()) == ["n"]
-    assert [i async for i in store.aclient.list_ids()] == ["n"]
+    assert list(store.index.list_ids()) == ["n"]
+    assert [i async for i in store.index.to_async().list_ids()] == ["n"]
 
 
 def test_persisting_says_that_vectors_in_memory_are_not_kept(

@@ -114,6 +114,8 @@ async def test_a_view_takes_no_namespace(
         ("reindex_metadata", ()),
         ("reindex_texts", ()),
         ("explain_text", ("my",)),
+        ("create_metadata_index", ("n", "number")),
+        ("drop", ()),
     ):
         with pytest.raises(InvalidInputError, match="view is of"):
             await call(mine, method, *args)
@@ -126,7 +128,7 @@ def test_every_method_with_nodes_is_tried_above() -> None:
     assert variants == {
         *("add", "query", "get_nodes", "iter_nodes", "delete", "delete_many", "delete_nodes"),
         *("count", "clear", "explain_filter", "reindex_metadata", "close"),
-        *("explain_text", "reindex_texts", "compare"),
+        *("explain_text", "reindex_texts", "compare", "create_metadata_index", "drop", "reset"),
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import (
     FilterCondition,
     FilterOperator,
@@ -184,7 +185,7 @@ class Attack:
                 ("delete", (), {**filtered, "verify": chance.random() < 0.3}),
                 ("delete", (), {"delete_all": True}),
                 ("reindex_metadata", (), {}),
-                ("client", (), {}),
+                ("index", (), {}),
                 ("await_writes", (), {}),
                 ("with_namespace", (self.victim,), {}),
             ]
@@ -203,12 +204,15 @@ class Attack:
             filters=self.filter(),
             mode=chance.choice([VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR]),
         )
+        docstore = SimpleDocumentStore()
+        docstore.set_document_hashes(dict.fromkeys(["doc", *ids], "hash"))
         return chance.choice(
             [
                 ("add", ([self.node(i) for i in ids],), own),
                 ("add", ([self.node(i) for i in ids],), {"dry_run": True, **own}),
                 ("query", (query,), where),
                 ("query", (query,), {"strict_node_ids": True, **where}),
+                ("query", (query,), {"include_embeddings": True, **where}),
                 ("get_nodes", (ids, self.filter()), where),
                 ("get_nodes", (None, self.filter()), {"include_embeddings": True, **where}),
                 ("iter_nodes", (self.filter(),), where),
@@ -219,8 +223,12 @@ class Attack:
                 ("delete_nodes", (ids, self.filter()), own),
                 ("delete_nodes", (None, self.filter()), where),
                 ("clear", (), {}),
+                ("reset", (), {}),
+                ("drop", (), {}),
+                ("create_metadata_index", (self.key(), "string"), {}),
+                ("compare", (docstore,), {"repair": chance.random() < 0.5, **own}),
                 ("reindex_metadata", (), {}),
-                ("client", (), {}),
+                ("index", (), {}),
                 ("await_writes", (), {}),
                 ("with_namespace", (self.victim,), {}),
             ]
@@ -243,8 +251,8 @@ async def attempt(way: Any, view: Any, name: str, args: Any, options: Any) -> li
             return [repr([one async for one in getattr(view, f"a{name}")(*args, **options)])]
         if name == "with_namespace":
             return [repr(view.with_namespace(*args))]
-        if name == "client":
-            return [repr([*view.client.list_ids()]) if hasattr(view, name) else ""]
+        if name == "index":
+            return [repr([*view.index.list_ids()]) if hasattr(view, name) else ""]
         if name == "await_writes":
             return [repr(await view.await_writes())]
         found = await way(view, name, *args, **options)

@@ -6,7 +6,9 @@ import math
 from typing import Final, Unpack
 
 from vectorize_core.api import validation
-from vectorize_core.errors import ConfigurationError, InvalidInputError
+from vectorize_core.client import VectorizeClient, over
+from vectorize_core.errors import ConfigurationError, InvalidInputError, TenantViewError
+from vectorize_core.index import Index
 from vectorize_core.models import IndexType
 from vectorize_core.reads.by_id import iter_ids
 from vectorize_core.records.store import RecordStore
@@ -28,6 +30,28 @@ def _check_is_whole(records: RecordStore, method: str, does: str) -> None:
         raise InvalidInputError(
             f"{method}() {does}, of other namespaces too: call it on the store that this view is of"
         )
+
+
+def check_reaches_all(records: RecordStore, name: str) -> None:
+    """A view has nothing that reaches the records of all namespaces."""
+    if records.bound:
+        raise TenantViewError(
+            f"a tenant's view has no {name}, which would reach the records of all namespaces: this "
+            f"one is bound to the namespace {records.namespace!r}. Take {name} of the store that "
+            "it is a view of"
+        )
+
+
+def the_index(records: RecordStore) -> Index:
+    """The index of a store; a view has none."""
+    check_reaches_all(records, "index")
+    return Index(records.connection, records.index.name)
+
+
+def the_client(records: RecordStore, name: str = "client") -> VectorizeClient:
+    """A client of a store's connection, as its property ``name``; a view has none."""
+    check_reaches_all(records, name)
+    return over(VectorizeClient, records.connection)
 
 
 async def create_metadata_index(
