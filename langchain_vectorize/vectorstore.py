@@ -337,6 +337,10 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self.__copy__()
 
+    def __vectorize_records__(self) -> RecordStore:
+        """The records of this store, for `vectorize_core.moving`."""
+        return self._records
+
     def __repr__(self) -> str:
         shown = f"index_name={self._records.index.name!r}"
         if self._records.namespace is not None:

@@ -364,6 +364,10 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
     ) -> bool | dict[str, Any] | str | None:
         return dumped(given)
 
+    def __vectorize_records__(self) -> RecordStore:
+        """The records of this store, for `vectorize_core.moving`."""
+        return self._records
+
     @classmethod
     def class_name(cls) -> str:
         """The name that LlamaIndex knows the store by."""

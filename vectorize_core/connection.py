@@ -109,6 +109,7 @@ class Connection:
         address: Address | None = None,
         knows_coverage: bool = False,
         free_requests: bool = False,
+        scans: bool = False,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
@@ -118,6 +119,7 @@ class Connection:
         self.address = address or Address(unpicklable="it has an executor of its own")
         self.knows_coverage = knows_coverage
         self.free_requests = free_requests
+        self.scans = scans
         self._states: dict[str, IndexState] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -148,6 +150,7 @@ class Connection:
                     self.address.place,
                     knows_coverage=self.knows_coverage,
                     free_requests=self.free_requests,
+                    scans=self.scans,
                 ),
             )
         return state
@@ -268,6 +271,7 @@ def local_connection(
         events=events,
         address=address,
         knows_coverage=True,
+        scans=True,
         free_requests=limits is None,
     )
 

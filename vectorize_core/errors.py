@@ -294,6 +294,14 @@ class StorageError(VectorizeError):
     """A directory or file cannot be used: full, read-only, locked, damaged, replaced, closed."""
 
 
+class RecordsDifferError(VectorizeError):
+    """Records that were moved are not there as they were; ``ids`` are some of them."""
+
+    def __init__(self, message: str, *, ids: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.ids = tuple(ids)
+
+
 class PendingWritesWarning(UserWarning):
     """A search found nothing, but this client's own last write is not processed yet."""
 

@@ -21,6 +21,8 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "llama-index": ("llama-index-core",),
     "server": ("h11", "starlette", "uvicorn"),
     "cli": ("typer", "rich"),
+    "parquet": ("pyarrow",),
+    "zstd": ("zstandard",),
 }
 CLASHING: Final = "langchain-vectorize"
 """Vectorize.io's package, which has the import name of our LangChain store."""

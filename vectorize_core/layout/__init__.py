@@ -10,6 +10,7 @@ from vectorize_core.layout.record import (
     EXTRA,
     LAST_INDEXED,
     METADATA_INDEXES,
+    NOTHING_MORE,
     OWN,
     REF,
     Record,
@@ -24,8 +25,10 @@ from vectorize_core.layout.record import (
     noted_properties,
     notes_text_index,
     of_tenant,
+    readdressed,
     ref_value,
     stored_id,
+    text_name_of,
     text_of,
 )
 
@@ -36,6 +39,7 @@ __all__ = [
     "EXTRA",
     "LAST_INDEXED",
     "METADATA_INDEXES",
+    "NOTHING_MORE",
     "OWN",
     "REF",
     "Record",
@@ -50,7 +54,9 @@ __all__ = [
     "noted_properties",
     "notes_text_index",
     "of_tenant",
+    "readdressed",
     "ref_value",
     "stored_id",
+    "text_name_of",
     "text_of",
 ]

@@ -48,7 +48,7 @@ LAST_INDEXED: Final = OWN
 """The metadata index that is created last: where it is live, all that are noted were."""
 BUCKETS: Final = 1 << 20
 
-_NOTHING_MORE = f'{{"v":{VERSION}}}'
+NOTHING_MORE: Final = f'{{"v":{VERSION}}}'
 _REF_BYTES = 60
 _STOCK_NODE, _SOURCE = "_node_content", "1"
 """LlamaIndex's own names: of a node in its stock layout, and of the relationship to the source."""
@@ -148,7 +148,7 @@ def encode(
         extra["x"] = record.text_name
     elif record.text is not None:
         stored[text_key] = record.text
-    stored[EXTRA] = jsontext.dumps(extra).decode() if len(extra) > 1 else _NOTHING_MORE
+    stored[EXTRA] = jsontext.dumps(extra).decode() if len(extra) > 1 else NOTHING_MORE
     # Where the index has none for them, these would take room for nothing.
     if BUCKET in indexed:
         stored[BUCKET] = bucket(record.id)
@@ -241,7 +241,7 @@ def decode(
     read. Only one of a newer layout is an `UnreadableRecordError`. With ``any_version`` it is read
     as far as it is understood, for who asks for names only.
     """
-    if type(metadata) is dict and metadata.get(EXTRA) == _NOTHING_MORE:
+    if type(metadata) is dict and metadata.get(EXTRA) == NOTHING_MORE:
         # Most are like that.
         values = _own(metadata)
         text = _as_text(values.pop(DEFAULT_TEXT_KEY, None))
@@ -299,6 +299,38 @@ def completed(vector: Vector, indexed: Collection[str]) -> Vector:
             check_metadata(vector.id, metadata)
             return Vector(vector.id, vector.values, vector.namespace, metadata)
     return vector
+
+
+def readdressed(
+    vector: Vector, vector_id: str, *, text_key: str = DEFAULT_TEXT_KEY, **names: str | None
+) -> Vector:
+    """The same record as it stands under another id.
+
+    ``names`` are members of ``_vs`` that change: ``id``, what its tenant calls it, and ``x``, what
+    its text outside is called; None for one that goes. All else stays as it is.
+    """
+    stored = dict(vector.metadata) if vector.metadata is not None else {}
+    extra = _read_extra(vector.id, stored.get(EXTRA), any_version=True)
+    if extra is None:
+        # A foreign vector, which becomes one of ours if it has to hold a name.
+        extra = {"v": VERSION} if text_key == DEFAULT_TEXT_KEY else {"v": VERSION, "t": text_key}
+        names = {name: value for name, value in names.items() if value is not None}
+    if any(extra.get(name) != value for name, value in names.items()):
+        extra |= names
+        extra = {name: value for name, value in extra.items() if value is not None}
+        stored[EXTRA] = jsontext.dumps(extra).decode()
+    if BUCKET in stored:
+        stored[BUCKET] = bucket(vector_id)
+    metadata = stored if vector.metadata is not None or stored else None
+    return Vector(vector_id, vector.values, vector.namespace, metadata)
+
+
+def text_name_of(vector: Match | Vector) -> str | None:
+    """What the text of a record outside its vector is called; None if it is inside, or nowhere."""
+    raw = (vector.metadata or {}).get(EXTRA)
+    if raw is None or raw == NOTHING_MORE:
+        return None
+    return decode(vector.id, {EXTRA: raw}, any_version=True).text_name
 
 
 def _source(stored: Mapping[str, Any], extra: Mapping[str, Any]) -> str | None:
@@ -430,7 +462,7 @@ def _as_text(value: Any) -> str | None:
 
 
 def _read_extra(vector_id: str, raw: Any, *, any_version: bool = False) -> dict[str, Any] | None:
-    if raw == _NOTHING_MORE:
+    if raw == NOTHING_MORE:
         return {"v": VERSION}
     try:
         extra = jsontext.loads(raw)

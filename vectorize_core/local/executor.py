@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
-from vectorize_core.api import coverage, d1
+from vectorize_core.api import coverage, d1, scan
 from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, error_from_answer
@@ -47,6 +47,9 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
     ops.DeleteMetadataIndex: lambda s, op: s.delete_metadata_index(op.index, op.property_name),
     coverage.CountUncovered: lambda s, op: s.count_uncovered(
         op.index, op.property_name, op.namespace
+    ),
+    scan.ScanVectors: lambda s, op: scan.VectorPage(
+        *s.scan(op.index, count=op.count, cursor=op.cursor, namespace=op.namespace)
     ),
 }
 

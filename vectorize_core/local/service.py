@@ -22,6 +22,7 @@ from vectorize_core.local import (
     maintenance,
     mutations,
     querying,
+    scanning,
     validation,
     vectors,
     workers,
@@ -335,6 +336,30 @@ class Service:
             return found
 
         return tuple(vector for vector in self._read(name, read) if vector is not None)
+
+    def scan(
+        self,
+        name: str,
+        *,
+        count: int,
+        cursor: str | None = None,
+        namespace: str | None = None,
+    ) -> tuple[tuple[Vector, ...], str | None]:
+        """Those of the next ``count`` vectors in a namespace, or all; and the next cursor.
+
+        In the order in which they were last written; the cursor is None behind the last one. One
+        of before a compaction, or of another index, is unknown. The API has no such call.
+        """
+        value_stores = self._database.value_stores
+
+        def read(tx: Connection, index: Index, _: float) -> tuple[tuple[Vector, ...], str | None]:
+            if cursor is None:
+                self._scrub.watch(tx, index, values=False)
+            start = scanning.start(index, cursor)
+            found, end = vectors.following(tx, value_stores, index, start, count, namespace)
+            return tuple(found), None if end is None else scanning.cursor(index, end)
+
+        return self._read(name, read)
 
     def delete_by_ids(self, name: str, ids: Sequence[str]) -> Mutation:
         """Delete up to 100 vectors; unknown ids are ignored."""

@@ -221,6 +221,31 @@ def get(tx: Connection, value_stores: ValueStores, index: Index, vector_id: str)
     return Vector(vector_id, values, stored.namespace, stored.parsed_metadata())
 
 
+def following(
+    tx: Connection,
+    value_stores: ValueStores,
+    index: Index,
+    start: int,
+    count: int,
+    namespace: str | None,
+) -> tuple[list[Vector], int | None]:
+    """Those of the next ``count`` vectors in a namespace, or all, and the slot behind them.
+
+    None in place of the slot if these are the last ones.
+    """
+    rows = list(unverified(tx, index, start, count))
+    wanted = [row.verified() for row in rows if namespace in (None, row.namespace)]
+    store = value_stores.store(index.id, index.generation, index.dimensions)
+    values = store.matrix(index.slots).take(np.array([row.slot for row in wanted], np.int64))
+    for row, stored in zip(wanted, values, strict=True):
+        row.check(stored)
+    found = [
+        Vector(row.id, stored, row.namespace, row.parsed_metadata())
+        for row, stored in zip(wanted, values, strict=True)
+    ]
+    return found, rows[-1].slot + 1 if len(rows) == count else None
+
+
 def scan(
     tx: Connection, index: Index, start: int = 0, *, namespace: str | None = None
 ) -> Iterator[VectorRow]:

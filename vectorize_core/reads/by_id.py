@@ -68,36 +68,39 @@ async def check_dimensions(
 
 
 async def iter_ids(
-    io: Io, state: IndexState, *, page_size: int = limits.MAX_LIST_COUNT
+    io: Io, state: IndexState, *, page_size: int = limits.MAX_LIST_COUNT, holding: bool = True
 ) -> AsyncGenerator[str, None]:
     """The id of every vector, out of a snapshot; a thousand a request.
 
     A cursor lives for a limited time. When it is gone, the listing starts again and yields only
     what it has not yielded yet. `UnexpectedAnswerError` if the listing would not end.
+
+    Unless it is ``holding`` all ids, it takes the same memory for any number of them, and does not
+    start again by itself.
     """
     most = limits.MAX_LIST_COUNT
     page_size = validation.whole_number("page_size", page_size, least=1, most=most)
-    walk = _Walk(state.name)
+    walk = _Walk(state.name, holding=holding)
     yielded: set[str] = set()
     restarts = 3
     while True:
         try:
             page = await io.call(ListVectors(state.name, page_size, walk.cursor))
         except (BadRequestError, NotFoundError):
-            if walk.cursor is None or not restarts:
+            if walk.cursor is None or not restarts or not holding:
                 raise
             yielded |= walk.ids
-            walk, restarts = _Walk(state.name), restarts - 1
+            walk, restarts = _Walk(state.name, holding=True), restarts - 1
             continue
         for vector_id in walk.follow(page):
             if vector_id not in yielded:
                 yield vector_id
         if walk.cursor is None:
             return
-        if has_too_many(len(walk.ids), walk.expected):
+        if has_too_many(walk.listed, walk.expected):
             walk.expected = (await io.call(GetInfo(state.name))).vector_count
-            if has_too_many(len(walk.ids), walk.expected):
-                raise walk.endless(f"{len(walk.ids)} ids were listed of {walk.expected} vectors")
+            if has_too_many(walk.listed, walk.expected):
+                raise walk.endless(f"{walk.listed} ids were listed of {walk.expected} vectors")
 
 
 def has_too_many(found: int, count: int) -> bool:
@@ -108,14 +111,17 @@ def has_too_many(found: int, count: int) -> bool:
 class _Walk:
     """One walk along the pages of a listing. It ends, whatever a service answers.
 
-    ``cursor`` is that of the next page, ``ids`` are those listed, ``expected`` is how many vectors
-    there are. Of the cursors passed, which may be long, digests are kept.
+    ``cursor`` is that of the next page, ``ids`` are those listed, if it is ``holding`` them,
+    ``listed`` is how many, and ``expected`` how many vectors there are. Of the cursors passed,
+    which may be long, digests are kept.
     """
 
-    def __init__(self, index: str) -> None:
+    def __init__(self, index: str, *, holding: bool) -> None:
         self.cursor: str | None = None
         self.ids: set[str] = set()
+        self.listed = 0
         self.expected = 0
+        self._holding = holding
         self._index = index
         self._passed: set[bytes] = set()
         self._empty = 0
@@ -123,7 +129,9 @@ class _Walk:
     def follow(self, page: IdPage) -> list[str]:
         """The ids of a page that were not listed before; the next page is the one after it."""
         fresh = [vector_id for vector_id in page.ids if vector_id not in self.ids]
-        self.ids.update(fresh)
+        self.listed += len(fresh)
+        if self._holding:
+            self.ids.update(fresh)
         self.expected = max(self.expected, page.total_count)
         self._empty = 0 if fresh else self._empty + 1
         self.cursor = page.next_cursor

@@ -92,8 +92,9 @@ class Ingest(Source[Item]):
         texts: Putting | None = None,
         rows: RowWriting | None = None,
         cut: bool = False,
+        first: int = 0,
     ) -> None:
-        super().__init__(items)
+        super().__init__(items, first)
         self._io = io
         self._index = index
         self._embedder = embedder
@@ -111,12 +112,12 @@ class Ingest(Source[Item]):
         if rows is not None:
             self.prepare = partial(self._put_rows, rows)
         # Of a collection, which `checked` holds anyway: few writes end so that digests are needed.
-        self._prepared: list[_Prepared] = []
+        self._prepared: list[Prepared] = []
 
     def digest(self, position: int) -> int:
         """What a checkpoint recognises a record by; of a collection, found out only now."""
         if self._prepared:
-            return self._prepared[position].digest()
+            return self._prepared[position - self.first].digest()
         return super().digest(position)
 
     async def entries(
@@ -137,13 +138,13 @@ class Ingest(Source[Item]):
 
     async def _chunks(
         self, checkpoint: Checkpoint, batch_size: int, indexed: Mapping[str, IndexType]
-    ) -> AsyncGenerator[list[_Prepared], None]:
+    ) -> AsyncGenerator[list[Prepared], None]:
         """Records that are to be written; values that are given are checked."""
         asked, lasts = checkpoint.resumes, self.total is not None
         async with aclosing(self.chunks(batch_size)) as chunks:
             async for start, items in chunks:
                 await self._io.sleep(0)
-                prepared, given, vectors = list[_Prepared](), list[_Prepared](), list[Vector]()
+                prepared, given, vectors = list[Prepared](), list[Prepared](), list[Vector]()
                 for position, item in enumerate(items, start):
                     ready, values = self._prepare(position, item, checkpoint, indexed)
                     self.ids.append(ready.name)
@@ -167,7 +168,7 @@ class Ingest(Source[Item]):
         item: Item,
         checkpoint: Checkpoint,
         indexed: Mapping[str, IndexType],
-    ) -> tuple[_Prepared, Values | None]:
+    ) -> tuple[Prepared, Values | None]:
         """A record that is checked and encoded, and the values that were given, as an array."""
         record, values, named, namespace = as_item(item, position)
         if self._namespace is not None:
@@ -196,7 +197,7 @@ class Ingest(Source[Item]):
                 metadata, size = self._encoded(record, indexed, at)
             if size is None:
                 raise oversized(at, metadata, self._text_key)
-        ready = _Prepared(
+        ready = Prepared(
             position,
             record.id,
             record.name,
@@ -232,7 +233,7 @@ class Ingest(Source[Item]):
             raise oversized(at, metadata, self._text_key)
         return self._texts.outside(record, at)
 
-    async def _embed(self, batch: list[_Prepared]) -> list[Entry]:
+    async def _embed(self, batch: list[Prepared]) -> list[Entry]:
         texts = [item.text for item in batch if item.text is not None]
         embeddings = await self._embedder.vectors(self._io, texts) if texts else ()
         entries: list[Entry] = []
@@ -261,12 +262,12 @@ class Ingest(Source[Item]):
         made_up = {entry.id for entry in entries if entry.made_up}
         await rows.put(io, wanted, new=() if self._resumes else made_up)
 
-    async def _pretend(self, batch: list[_Prepared]) -> list[Entry]:
+    async def _pretend(self, batch: list[Prepared]) -> list[Entry]:
         details = await find_details(self._io, self._index.state)
         dimensions = 0 if details is None else details.config.dimensions
         return self._entries(batch, repeat([_TYPICAL] * dimensions))
 
-    def _entries(self, some: list[_Prepared], embedded: Iterator[Embedding]) -> list[Entry]:
+    def _entries(self, some: list[Prepared], embedded: Iterator[Embedding]) -> list[Entry]:
         """``some`` of a batch as vectors, those without one from the next embeddings."""
         given = [item.values if item.text is None else next(embedded) for item in some]
         entries = []
@@ -276,7 +277,7 @@ class Ingest(Source[Item]):
             entries.append(Entry.of(item.position, vector, item.metadata_size, made_up=made_up))
         return entries
 
-    async def _check(self, some: Sequence[_Prepared], vectors: list[Vector]) -> None:
+    async def _check(self, some: Sequence[Prepared], vectors: list[Vector]) -> None:
         """Values that the index takes, or that one can be made for."""
         if not vectors:
             return
@@ -289,7 +290,7 @@ class Ingest(Source[Item]):
                 vectors, self._dimensions, index=self._index.name, named=lambda i: some[i].at
             )
 
-    def _vector(self, ready: _Prepared, values: Any) -> Vector:
+    def _vector(self, ready: Prepared, values: Any) -> Vector:
         try:
             return Vector(ready.id, values, ready.namespace, ready.metadata)
         except InvalidVectorError:
@@ -298,7 +299,7 @@ class Ingest(Source[Item]):
             raise
 
 
-def _array(ready: _Prepared, values: Any) -> Values:
+def _array(ready: Prepared, values: Any) -> Values:
     """The values of a record, as an embedding model or a caller gave them."""
     found = packed(values)
     if found is not None:
@@ -306,7 +307,7 @@ def _array(ready: _Prepared, values: Any) -> Values:
     return as_values(values, ready.at._replace(kind="the embedding of record"))
 
 
-class _Prepared(NamedTuple):
+class Prepared(NamedTuple):
     """A record that is checked and encoded: a ``text`` to embed, or ``values`` to send.
 
     The values are the caller's own: of a long collection nothing as large is kept here, and the
@@ -352,10 +353,10 @@ def _beginning(text: str, room: int) -> str:
 
 
 async def _joined(
-    chunks: AsyncIterable[list[_Prepared]], size: int
-) -> AsyncGenerator[list[_Prepared], None]:
+    chunks: AsyncIterable[list[Prepared]], size: int
+) -> AsyncGenerator[list[Prepared], None]:
     """What ``chunks`` hold, in lists of ``size``, the last one shorter."""
-    joined: list[_Prepared] = []
+    joined: list[Prepared] = []
     async for chunk in chunks:
         joined += chunk
         while len(joined) >= size:

@@ -289,6 +289,7 @@ class RecordStore:
         *,
         namespace: str | None = None,
         dry_run: bool = False,
+        ingest: Callable[..., Ingest] = Ingest,
         **options: Unpack[WriteOptions],
     ) -> list[str]:
         """Write records, embedding those without values; returns all ids in input order.
@@ -298,21 +299,21 @@ class RecordStore:
         `WriteEstimate`.
 
         A text that is too long goes to the store's `long_texts`. One there that is replaced is
-        deleted when reads see the write.
+        deleted when reads see the write. ``ingest`` makes the source of vectors out of ``items``.
         """
         self.check_adding(namespace=namespace, dry_run=dry_run, **options)
         if options.get("batch_size") is None:
             options["batch_size"] = self.batch_size
         rows = self.row_writing()
         try:
-            return await self._add(io, items, namespace, dry_run, rows, options)
+            return await self._add(io, items, namespace, dry_run, rows, ingest, options)
         except IndexNotFoundError as error:
             # Another client has deleted the index, and nothing was written: as if the store had
             # known, which it does now.
             again = self.index.may_create and isinstance(items, Sized)
             if not again or not error.operation.startswith(Upsert.__name__):
                 raise
-            return await self._add(io, items, namespace, dry_run, rows, options)
+            return await self._add(io, items, namespace, dry_run, rows, ingest, options)
 
     async def _add(
         self,
@@ -321,10 +322,11 @@ class RecordStore:
         namespace: str | None,
         dry_run: bool,
         rows: RowWriting | None,
+        ingest: Callable[..., Ingest],
         options: WriteOptions,
     ) -> list[str]:
         putting = self.putting()
-        source = Ingest(
+        source = ingest(
             io,
             self.index,
             items,

@@ -72,6 +72,8 @@ class IndexState:
     """Whether the service can be asked which vectors a metadata index does not hold."""
     free_requests: bool = False
     """Whether requests cost nothing, so that a call may take any number by default."""
+    scans: bool = False
+    """Whether the service can be asked for its vectors in the order in which they were written."""
     coverage: Coverage = field(default_factory=Coverage.unknown)
     tenants: dict[str, Coverage] = field(default_factory=dict)
     lapsed: set[str] = field(default_factory=set)

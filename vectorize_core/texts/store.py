@@ -89,6 +89,21 @@ def text_name(index: str, vector_id: str, text: str) -> str:
     return f"{list_name(index, vector_id)}-{_digest(text)}"
 
 
+def renamed(name: str, index: str, vector_id: str) -> str:
+    """What the text of that name is called as one of another record, perhaps of another index."""
+    return f"{list_name(index, vector_id)}-{digest_in(name)}"
+
+
+def digest_in(name: str) -> str:
+    """The digest of a text that is part of its name."""
+    return name.rpartition("-")[2]
+
+
+def text_digest(text: str) -> str:
+    """The digest of a text, as its name has it."""
+    return _digest(text)
+
+
 def write_versions(versions: Mapping[str, float]) -> str:
     """The list of a record's texts, as a text."""
     return jsontext.dumps(versions).decode()

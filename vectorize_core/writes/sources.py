@@ -47,26 +47,27 @@ class Source(Generic[T]):
     ``taken`` is how many of the input were taken, ``total`` how many there are, or None for a
     generator. ``ids`` are those of the records so far, if the caller gets them back. ``skipped``
     are the positions that need not be sent. ``prepare``, unless None, is awaited before records are
-    sent; if it fails, they are not.
+    sent; if it fails, they are not. ``first`` is the position of the first one: those before it
+    were written by earlier calls.
     """
 
-    def __init__(self, records: Records[T]) -> None:
+    def __init__(self, records: Records[T], first: int = 0) -> None:
         self.records = records
         self.total = len(records) if isinstance(records, Sized) else None
-        self.taken = 0
+        self.first = self.taken = first
         self.ids: list[str] = []
-        self.skipped: list[range] = []
+        self.skipped = [range(first)] if first else []
         self.prepare: Prepare | None = None
         # An array, since input may be long.
         self._digests = array("Q")
 
     def digest(self, position: int) -> int:
         """What a checkpoint recognises the record at a position by, of those taken so far."""
-        return self._digests[position]
+        return self._digests[position - self.first]
 
     def name(self, entry: Entry) -> str:
         """The id by which the caller knows the record of an entry."""
-        return self.ids[entry.position] if self.ids else entry.id
+        return self.ids[entry.position - self.first] if self.ids else entry.id
 
     def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
@@ -84,8 +85,8 @@ class Source(Generic[T]):
         """
         given = self.records
         records = aiter(given) if isinstance(given, AsyncIterable) else iter(given)
-        start, more = 0, True
-        self.taken = self.total if self.total is not None else 0
+        start, more = self.first, True
+        self.taken += self.total if self.total is not None else 0
         while more:
             room = min(CHUNK_SIZE, batch_size - start % batch_size)
             chunk: list[T] = []

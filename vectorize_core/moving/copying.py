@@ -1,0 +1,159 @@
+"""Copying: the records of one index into another, without a file between them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypedDict, Unpack
+
+from vectorize_core import paths
+from vectorize_core.api import validation
+from vectorize_core.errors import InvalidInputError
+from vectorize_core.filters.plan import Unindexed
+from vectorize_core.moving import manifests
+from vectorize_core.moving.delivering import begun, deliver, ready
+from vectorize_core.moving.departing import GoneError, departing, everything, identity
+from vectorize_core.moving.ends import End, opened, record_store
+from vectorize_core.moving.moved import Moved
+from vectorize_core.moving.notes import Notes, Progress
+from vectorize_core.moving.parcel import Tally
+from vectorize_core.moving.verifying import compared
+from vectorize_core.moving.watching import OnProgress, watching
+from vectorize_core.reads.selection import AnyFilter
+from vectorize_core.texts.store import TextStore
+from vectorize_core.transport.io import Io, run
+
+
+class CopyOptions(TypedDict, total=False):
+    """Which records are copied, and how.
+
+    ``filter``, ``namespace`` and ``unindexed`` say which, as for `export_records`. They go into
+    ``to_namespace``, unless None: then each into its own, or into that of the target. ``texts`` is
+    where long texts are kept, if the source does not know it; False leaves them out; ``to_texts``
+    is where they go. ``create_index`` makes an index that is missing, like that of the source;
+    None: as the target would. ``resume`` is the path of a file in which it is noted how far the
+    copy is: the same call continues it. ``verify``, ``show_progress`` and ``on_progress`` as for
+    `import_records`.
+    """
+
+    filter: AnyFilter | None
+    namespace: str | None
+    unindexed: Unindexed | None
+    to_namespace: str | None
+    texts: TextStore | Literal[False] | None
+    to_texts: TextStore | None
+    create_index: bool | None
+    resume: str | os.PathLike[str] | None
+    verify: bool
+    show_progress: bool
+    on_progress: OnProgress | None
+
+
+def copy_records(source: End, target: End, **options: Unpack[CopyOptions]) -> Moved:
+    """Write the records of ``source`` to ``target``; each is an index or a store.
+
+    Embedded, on a server or on Cloudflare. Vectors are copied as they are, with what stands
+    outside of them, and replace those of the same ids.
+    """
+    reading, writing = record_store(source).connection.io(), record_store(target).connection.io()
+    return run(_copy(reading, writing, source, target, **options))
+
+
+async def acopy_records(source: End, target: End, **options: Unpack[CopyOptions]) -> Moved:
+    """`copy_records`, awaited."""
+    reading = record_store(source).connection.async_io()
+    writing = record_store(target).connection.async_io()
+    return await _copy(reading, writing, source, target, **options)
+
+
+async def _copy(
+    reading: Io,
+    writing: Io,
+    source: End,
+    target: End,
+    *,
+    filter: AnyFilter | None = None,
+    namespace: str | None = None,
+    unindexed: Unindexed | None = None,
+    to_namespace: str | None = None,
+    texts: TextStore | Literal[False] | None = None,
+    to_texts: TextStore | None = None,
+    create_index: bool | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    verify: bool = False,
+    show_progress: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Moved:
+    validation.flag("verify", verify)
+    path = None if resume is None else Path(paths.absolute(resume, "resume", InvalidInputError))
+    async with (
+        opened(reading, source, texts or None) as store,
+        opened(writing, target, to_texts) as given,
+        _listing(reading, path) as listing,
+    ):
+        leaving = await departing(
+            reading,
+            store,
+            listing,
+            filter=filter,
+            namespace=namespace,
+            unindexed=unindexed,
+            texts=texts is not False,
+        )
+        config = await manifests.of_index(reading, store, Tally())
+        arrived = await ready(writing, given, config, create_index)
+        into = arrived.in_namespace(to_namespace)
+        move = {
+            "move": "copy",
+            **await identity(reading, store, filter, namespace),
+            "to_index": arrived.index.name,
+            "to_place": arrived.state.place,
+            "to_namespace": into,
+        }
+        notes = Notes(path, move)
+        progress = await begun(writing, arrived, notes)
+        total = await leaving.count(reading)
+        with watching(total, show_progress=show_progress, on_progress=on_progress) as report:
+            while True:
+                pages = leaving.pages(reading, progress.cursor)
+                try:
+                    async with aclosing(pages) as read:
+                        await deliver(
+                            writing,
+                            arrived,
+                            read,
+                            progress,
+                            notes,
+                            namespace=to_namespace,
+                            report=report,
+                        )
+                    break
+                except GoneError:
+                    # What was written is written again, which does no harm.
+                    progress = Progress(created=progress.created)
+        if verify or arrived.wait:
+            await arrived.await_writes(writing, purpose="a copy")
+        if verify:
+            async with aclosing(leaving.pages(reading, None)) as read:
+                there = everything(arrived, texts=texts is not False)
+                await compared(writing, there, into, read)
+        await reading.offload(notes.remove)
+    return Moved.of(progress.tally)
+
+
+@asynccontextmanager
+async def _listing(io: Io, path: Path | None) -> AsyncGenerator[Path, None]:
+    """Where the ids of the source are listed: beside the notes, or anywhere."""
+    if path is not None:
+        yield path.with_name(f"{path.name}.ids")
+        return
+    folder = await io.offload(tempfile.mkdtemp)
+    try:
+        yield Path(folder, "ids")
+    finally:
+        await io.offload(partial(shutil.rmtree, folder, ignore_errors=True))

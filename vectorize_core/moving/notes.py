@@ -1,0 +1,89 @@
+"""How far a move is, noted in a file that outlives the process; it goes with the move's end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from vectorize_core import paths
+from vectorize_core.errors import CheckpointMismatchError
+from vectorize_core.moving.parcel import Tally
+
+_VERSION: Final = 1
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a move is: where its source goes on, what it has counted, how far files have grown.
+
+    ``created`` is when the index was created that it writes to.
+    """
+
+    cursor: str | None = None
+    tally: Tally = field(default_factory=Tally)
+    marks: tuple[int, ...] = (0, 0)
+    created: str | None = None
+
+
+class Notes:
+    """The file of the progress of one move; ``move`` says which, as JSON.
+
+    Without a path nothing is noted.
+    """
+
+    def __init__(self, path: Path | None, move: Mapping[str, Any]) -> None:
+        self.path = path
+        self._move = {"vectorize_move": _VERSION, **move}
+
+    def load(self) -> Progress | None:
+        """What was noted of this move; None if it begins.
+
+        `CheckpointMismatchError` if the file is of another one.
+        """
+        if self.path is None:
+            return None
+        with paths.explained("the notes of a move", str(self.path)):
+            try:
+                noted = orjson.loads(self.path.read_bytes())
+            except FileNotFoundError:
+                return None
+            except orjson.JSONDecodeError:
+                # A loss of power, say: what the notes were of is moved again.
+                return None
+        other = [key for key, value in self._move.items() if noted.get(key) != value]
+        if other:
+            raise CheckpointMismatchError(
+                f"{self.path} says how far another move is: its {other[0]} is "
+                f"{noted.get(other[0])!r}, not {self._move[other[0]]!r}. To begin anew, delete "
+                "that file"
+            )
+        progress = noted["progress"]
+        tally = progress["tally"]
+        return Progress(
+            progress["cursor"],
+            Tally(tally["records"], tally["texts"], int(tally["total"], 16)),
+            tuple(progress["marks"]),
+            progress["created"],
+        )
+
+    def save(self, progress: Progress) -> None:
+        """Note the progress, in place of what was noted before."""
+        if self.path is None:
+            return
+        said = asdict(progress)
+        said["tally"]["total"] = progress.tally.digest
+        with paths.explained("the notes of a move", str(self.path)):
+            new = self.path.with_name(f"{self.path.name}.new")
+            new.write_bytes(orjson.dumps({**self._move, "progress": said}))
+            os.replace(new, self.path)
+
+    def remove(self) -> None:
+        """Forget the move."""
+        if self.path is not None:
+            with paths.explained("the notes of a move", str(self.path)):
+                self.path.unlink(missing_ok=True)
