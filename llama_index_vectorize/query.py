@@ -40,7 +40,7 @@ from vectorize_core.reads.selection import (
 from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import RecordStore
-from vectorize_core.scoring import choose_diverse, similarity
+from vectorize_core.scoring import choose_diverse, score_of, similarity
 from vectorize_core.transport.io import Io
 
 Mode = VectorStoreQueryMode
@@ -61,6 +61,7 @@ _PREFETCH: Final = 4
 """Maximal marginal relevance chooses from this many times as many nodes as were asked for."""
 _MOST_PREFETCH: Final = 1_000
 _THRESHOLD: Final = 0.5
+_ROUNDING: Final = 1e-9
 _NO_TEXT: Final = (
     "the query's text is empty, and LlamaIndex makes no embedding of an empty one. Give a text, or "
     "filters= to get nodes without it"
@@ -132,8 +133,9 @@ async def answer(
         hits = await search_by_words(io, records, query, node_ids, where, options.get("fusion"))
         return _result(hits, [hit.match.score for hit in hits], embeddings)
     wanted = prefetch if query.mode == Mode.MMR else query.similarity_top_k
-    hits = await _search(io, records, query, wanted, node_ids, where, embeddings)
     metric, cutoff = await records.index.metric_of(io), options.get("similarity_cutoff")
+    worst = None if cutoff is None else _worst_score(metric, cutoff)
+    hits = await _search(io, records, query, wanted, node_ids, where, worst, embeddings)
     if cutoff is not None:
         hits = [hit for hit in hits if similarity(metric, hit.match.score) >= cutoff]
     if query.mode == Mode.MMR and hits:
@@ -157,14 +159,24 @@ async def _search(
     k: int,
     node_ids: list[str] | None,
     where: SelectOptions,
+    worst: float | None,
     embeddings: bool,
 ) -> list[Hit]:
     """The ``k`` nearest hits; for maximal marginal relevance with their values."""
     embedding = cast("list[float]", query.query_embedding)
     refs, values = query.doc_ids or None, embeddings or query.mode == Mode.MMR
     if node_ids is None:
-        return await records.search(io, embedding, k, refs=refs, return_values=values, **where)
+        return await records.search(
+            io, embedding, k, refs=refs, return_values=values, score_threshold=worst, **where
+        )
     return await records.search_among(io, node_ids, embedding, k, refs=refs, **where)
+
+
+def _worst_score(metric: Metric, cutoff: float) -> float:
+    """A score that is no better than that of the similarity ``cutoff``, for all rounding."""
+    score = score_of(metric, cutoff)
+    beyond = _ROUNDING * (1.0 + abs(score))
+    return score - beyond if metric == "cosine" else score + beyond
 
 
 def _narrowed(

@@ -7,6 +7,7 @@ Scores are the service's: https://developers.cloudflare.com/vectorize/best-pract
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -87,6 +88,13 @@ def similarity(metric: Metric, score: float) -> float:
     if metric == "cosine":
         return score
     return -score if metric == "dot-product" else 1.0 / (1.0 + score)
+
+
+def score_of(metric: Metric, similarity: float) -> float:
+    """The score of Vectorize that has a similarity; infinite where none has."""
+    if metric != "euclidean":
+        return similarity if metric == "cosine" else -similarity
+    return 1.0 / similarity - 1.0 if similarity > 0.0 else math.inf
 
 
 def similarities(metric: Metric, matrix: Matrix, target: Values) -> NDArray[np.float64]:

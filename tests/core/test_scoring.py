@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,16 @@ def row(*values: float) -> np.ndarray:
 
 
 MATRIX = np.stack([row(1.0), row(3.0, 4.0), row(0.0), row(-2.0)])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(st.floats(1e-6, 1.0))
+def test_a_similarity_has_a_score(metric: Metric, similar: float) -> None:
+    assert scoring.similarity(metric, scoring.score_of(metric, similar)) == pytest.approx(similar)
+
+
+def test_no_distance_is_so_far_that_nothing_is_similar() -> None:
+    assert scoring.score_of("euclidean", 0.0) == scoring.score_of("euclidean", -1.0) == math.inf
 
 
 def test_cosine_is_similarity_and_zero_for_a_zero_vector():

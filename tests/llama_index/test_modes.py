@@ -358,6 +358,7 @@ async def test_only_nodes_that_are_similar_enough_are_found(
     enough = {"similarity_cutoff": plain.similarities[6]}
     near = found(plain)[:7]
     assert found(await call(store, "query", asked(COUNT), **enough)) == near
+    assert found(await call(store, "query", asked(100_000), **enough)) == near
     assert found(await call(store, "query", asked(3), **enough)) == near[:3]
     among = [f"{i}" for i in range(0, COUNT, 2)]
     restricted = await call(store, "query", asked(COUNT, node_ids=among), **enough)
