@@ -8,8 +8,9 @@ OLDEST_PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
+LYNSE := .venv-lynse
 
-.PHONY: demo test nightly test-oldest lint types suite conformance-live format bench clean
+.PHONY: demo test nightly test-oldest lint types suite lynse conformance-live format bench clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -28,13 +29,13 @@ types: $(VENV)/dev.stamp
 	@$(BIN)/mypy
 
 # Compiled once, also where Python is told to keep nothing: tests start a hundred programs.
-suite: $(VENV)/dev.stamp
+suite: $(VENV)/dev.stamp lynse
 	@echo "pytest: the whole suite"
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # An hour or more on two cores: every case of every matrix, 200 seeds of every stress test, and
 # twenty times as many examples.
-nightly: $(VENV)/dev.stamp
+nightly: $(VENV)/dev.stamp lynse
 	@PYTHONDONTWRITEBYTECODE= VECTORIZE_NIGHTLY=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # `make test` with the oldest Python and the oldest dependencies that pyproject.toml allows, in a
@@ -46,6 +47,15 @@ test-oldest: $(OLDEST)/dev.stamp
 	@echo "pytest: the whole suite, with the oldest dependencies"
 	@PYTHONDONTWRITEBYTECODE= $(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal \
 	  -W default::DeprecationWarning -W default::PendingDeprecationWarning
+
+# Servers that tests run against, each in a virtual environment of its own: those of LynseDB's page,
+# and those of today. Where there is none for a system, its tests are skipped, and say so.
+lynse: $(LYNSE)/0.3.0.stamp $(LYNSE)/0.9.0.stamp
+
+$(LYNSE)/%.stamp:
+	@echo "installing LynseDB $* into $(LYNSE)/$*, for the tests (once)"
+	@$(PYTHON) -m venv $(LYNSE)/$* && $(LYNSE)/$*/bin/python -m pip install --quiet \
+	  --disable-pip-version-check lynsedb==$* && touch $@ || echo "LynseDB $* cannot be installed"
 
 # The API's tests against the account of CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, and a report
 # of what is different there; docs/local-server.md says what that costs. Without the two variables,
@@ -70,7 +80,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.retrieval measure
 
 clean:
-	rm -rf $(VENV) $(OLDEST) .demo
+	rm -rf $(VENV) $(OLDEST) $(LYNSE) .demo
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

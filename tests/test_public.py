@@ -22,7 +22,13 @@ import vectorize_core
 
 ROOT = Path(__file__).parent.parent
 STORES = ("langchain_vectorize", "llama_index_vectorize")
-PACKAGES = ("vectorize_core", "vectorize_core.local", "vectorize_core.local.server", *STORES)
+PACKAGES = (
+    "vectorize_core",
+    "vectorize_core.local",
+    "vectorize_core.local.server",
+    "vectorize_core.lynse",
+    *STORES,
+)
 OTHERS = {
     "vectorize_core.pytest_plugin",
     "vectorize_core.server",  # a logger

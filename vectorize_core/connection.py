@@ -198,7 +198,7 @@ def http_connection(
     from vectorize_core.transport.http import HttpExecutor  # noqa: PLC0415
 
     hide(cast("dict[str, Any]", options))
-    _check_options(options)
+    check_options(options)
     credentials = find_credentials(
         account_id=options.get("account_id"),
         api_token=options.get("api_token"),
@@ -250,7 +250,7 @@ def local_connection(
     from vectorize_core.local import Service  # noqa: PLC0415
     from vectorize_core.local.executor import EmbeddedExecutor  # noqa: PLC0415
 
-    _check_options(HttpOptions(retry=retry, on_event=on_event))
+    check_options(HttpOptions(retry=retry, on_event=on_event))
     if behavior is not None and not isinstance(behavior, Behavior):
         raise ConfigurationError(f"behavior is a Behavior; got {shown(behavior)}")
     check_limits(limits)
@@ -291,7 +291,7 @@ def word_or_kind(value: object) -> str:
     return shown(value) if is_word else f"a {type(value).__name__}"
 
 
-def _check_options(options: HttpOptions) -> None:
+def check_options(options: HttpOptions) -> None:
     """`ConfigurationError` for the first option of a wrong type; no secret is shown."""
     for name in ("account_id", "api_token", "api_key", "email", "base_url"):
         hiding = hidden(options.get(name))

@@ -20,6 +20,7 @@ VectorizeError
         IndexExistsError
         RateLimitError
         ServerError
+        EngineError
     ConnectionFailedError
         RequestTimeoutError
     UnexpectedAnswerError
@@ -31,6 +32,7 @@ VectorizeError
     MissingTextError
     UnreadableRecordError
     TenantViewError (AttributeError)
+    UnsupportedCallError
 PendingWritesWarning (UserWarning)
 NotPersistedWarning (UserWarning)
 PartialIndexWarning (UserWarning)
@@ -201,7 +203,7 @@ class IndexNotFoundError(NotFoundError):
 
 
 class IndexExistsError(ApiError):
-    """An index of that name already exists (3002)."""
+    """An index of that name already exists (3002); of LynseDB, a collection."""
 
 
 class RateLimitError(ApiError):
@@ -210,6 +212,13 @@ class RateLimitError(ApiError):
 
 class ServerError(ApiError):
     """The service failed (5xx, 408). The operation may or may not have been carried out."""
+
+
+class EngineError(ApiError):
+    """LynseDB failed, and says why (500): it would fail in the same way again.
+
+    A write may have been carried out in part.
+    """
 
 
 class ConnectionFailedError(VectorizeError):
@@ -332,6 +341,10 @@ class UnreadableRecordError(VectorizeError):
 
 class TenantViewError(VectorizeError, AttributeError):
     """A tenant's view was asked for what reaches all namespaces, such as its client."""
+
+
+class UnsupportedCallError(VectorizeError):
+    """The server has no such call; the message names its version. Nothing was sent."""
 
 
 _SHORT: Final = Repr()

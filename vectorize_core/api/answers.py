@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
+from vectorize_core.api.parts import a_list, a_text, an_object, number, optional_text, whole, wrong
 from vectorize_core.errors import UnexpectedAnswerError, shown
 from vectorize_core.models import (
     INDEX_TYPES,
@@ -36,8 +37,6 @@ from vectorize_core.models import (
 
 _MOST_DIMENSIONS: Final = 2**16
 """Far more than any embedding model has; vectors of absurd lengths would take all memory."""
-_MOST: Final = 2**53
-"""Whole numbers beyond are not exact in every JSON."""
 _LONGEST_CURSOR: Final = 8_192
 """Characters; it is sent in the URL, and servers refuse longer ones."""
 _DEEPEST: Final = 200
@@ -51,32 +50,32 @@ def read_index(
     result: Any, place: str = "", *, name: str | None = None, config: IndexConfig | None = None
 ) -> IndexDetails:
     """An index in the answers of creating, getting and listing; of the name and configuration."""
-    entry = _object(result, place or "result")
+    entry = an_object(result, place or "result")
     at = f"{place}." if place else ""
-    found = _text(entry.get("name"), f"{at}name")
+    found = a_text(entry.get("name"), f"{at}name")
     if name is not None and found.casefold() != name.casefold():
-        raise _wrong(f"{at}name", found, f"{name!r}, which was asked for")
-    stored = _object(entry.get("config"), f"{at}config")
+        raise wrong(f"{at}name", found, f"{name!r}, which was asked for")
+    stored = an_object(entry.get("config"), f"{at}config")
     dimensions = stored.get("dimensions")
     details = IndexDetails(
         name=found,
         config=IndexConfig(
-            _whole(dimensions, f"{at}config.dimensions", least=1, most=_MOST_DIMENSIONS),
+            whole(dimensions, f"{at}config.dimensions", least=1, most=_MOST_DIMENSIONS),
             cast("Metric", _one_of(stored.get("metric"), f"{at}config.metric", METRICS)),
         ),
-        description=_optional_text(entry.get("description"), f"{at}description") or "",
+        description=optional_text(entry.get("description"), f"{at}description") or "",
         created_on=_time(entry.get("created_on"), f"{at}created_on"),
         modified_on=_time(entry.get("modified_on"), f"{at}modified_on"),
     )
     if config is not None and details.config != config:
         wanted = f"{config.dimensions} dimensions and {config.metric!r}, which were asked for"
-        raise _wrong(f"{at}config", stored, wanted)
+        raise wrong(f"{at}config", stored, wanted)
     return details
 
 
 def read_indexes(result: Any) -> tuple[IndexDetails, ...]:
     """The answer of listing the indexes of an account."""
-    entries = _list(result, "result")
+    entries = a_list(result, "result")
     indexes = tuple([read_index(entry, f"result[{at}]") for at, entry in enumerate(entries)])
     _check_unique([index.name for index in indexes], "result", "name")
     return indexes
@@ -84,11 +83,11 @@ def read_indexes(result: Any) -> tuple[IndexDetails, ...]:
 
 def read_info(result: Any) -> IndexInfo:
     """The answer of ``/info``; its two ``processedUpTo`` are absent before the first mutation."""
-    info, mutation = _object(result, "result"), "processedUpToMutation"
+    info, mutation = an_object(result, "result"), "processedUpToMutation"
     dimensions = info.get("dimensions")
     return IndexInfo(
-        dimensions=_whole(dimensions, "dimensions", least=1, most=_MOST_DIMENSIONS),
-        vector_count=_whole(info.get("vectorCount"), "vectorCount"),
+        dimensions=whole(dimensions, "dimensions", least=1, most=_MOST_DIMENSIONS),
+        vector_count=whole(info.get("vectorCount"), "vectorCount"),
         processed_up_to_datetime=_time(info.get("processedUpToDatetime"), "processedUpToDatetime"),
         processed_up_to_mutation=_optional_id(info.get(mutation), mutation),
     )
@@ -98,7 +97,7 @@ def read_mutation(result: Any) -> Mutation:
     """The receipt of a write. It was accepted, so one without an id is not refused."""
     if result is None:
         return Mutation(None)
-    return Mutation(_optional_id(_object(result, "result").get("mutationId"), "mutationId"))
+    return Mutation(_optional_id(an_object(result, "result").get("mutationId"), "mutationId"))
 
 
 def read_query(
@@ -114,8 +113,8 @@ def read_query(
     At most ``top_k`` matches, each once, of the ``namespace`` unless None, with values if they were
     asked for: ``dimensions`` of them, or else as many as the first has.
     """
-    answer = _object(result, "result")
-    entries = _list(answer.get("matches"), "matches")
+    answer = an_object(result, "result")
+    entries = a_list(answer.get("matches"), "matches")
     _check_count(answer.get("count"), entries)
     if len(entries) > top_k:
         raise UnexpectedAnswerError(f"{len(entries)} matches, where {top_k} were asked for")
@@ -124,7 +123,7 @@ def read_query(
     arrays: list[Values] = []
     for at, entry in enumerate(entries):
         if type(entry) is not dict:
-            raise _wrong(f"matches[{at}]", entry, "an object")
+            raise wrong(f"matches[{at}]", entry, "an object")
         get = entry.get
         vector_id, score, values = get("id"), get("score"), get("values")
         metadata, of = get("metadata"), get("namespace")
@@ -132,9 +131,9 @@ def read_query(
         if of is not None and (type(of) is not str or (namespace is not None and of != namespace)):
             raise _other_namespace(of, f"matches[{at}].namespace")
         if type(vector_id) is not str or not vector_id:
-            raise _wrong(f"matches[{at}].id", vector_id, "the id of a vector")
+            raise wrong(f"matches[{at}].id", vector_id, "the id of a vector")
         if type(score) is not float or not math.isfinite(score):
-            score = _number(score, f"matches[{at}].score")
+            score = number(score, f"matches[{at}].score")
         if metadata is not None:
             _check_metadata(metadata, f"matches[{at}].metadata")
         array = None
@@ -144,7 +143,7 @@ def read_query(
             values_of[at] = values
             arrays.append(array)
         elif return_values:
-            raise _wrong(f"matches[{at}].values", values, "the values, which were asked for")
+            raise wrong(f"matches[{at}].values", values, "the values, which were asked for")
         matches.append(Match(vector_id, score, array, metadata, of))
     _check_unique([match.id for match in matches], "matches")
     _check_numbers(values_of, arrays, "matches")
@@ -153,15 +152,15 @@ def read_query(
 
 def read_vectors(result: Any, ids: Collection[str]) -> tuple[Vector, ...]:
     """The answer of ``/get_by_ids``: some of the vectors asked for, each once."""
-    entries = _list(result, "result")
+    entries = a_list(result, "result")
     vectors: list[Vector] = []
     dimensions: int | None = None
     for at, found in enumerate(entries):
-        entry = _object(found, f"result[{at}]")
+        entry = an_object(found, f"result[{at}]")
         vector_id, metadata = entry.get("id"), entry.get("metadata")
         namespace = entry.get("namespace")
         if type(vector_id) is not str:
-            raise _wrong(f"result[{at}].id", vector_id, "the id of a vector")
+            raise wrong(f"result[{at}].id", vector_id, "the id of a vector")
         if vector_id not in ids:
             # It may be somebody else's.
             raise UnexpectedAnswerError(f"result[{at}].id is none of those that were asked for")
@@ -180,26 +179,26 @@ def read_vectors(result: Any, ids: Collection[str]) -> tuple[Vector, ...]:
 
 def read_id_page(result: Any, count: int) -> IdPage:
     """The answer of ``/list``: at most ``count`` ids, and a cursor if there are more."""
-    page = _object(result, "result")
-    entries = _list(page.get("vectors"), "vectors")
+    page = an_object(result, "result")
+    entries = a_list(page.get("vectors"), "vectors")
     _check_count(page.get("count"), entries)
     if len(entries) > count:
         raise UnexpectedAnswerError(f"{len(entries)} vectors, where {count} were asked for")
     ids = []
     for at, entry in enumerate(entries):
-        ids.append(_text(_object(entry, f"vectors[{at}]").get("id"), f"vectors[{at}].id"))
+        ids.append(a_text(an_object(entry, f"vectors[{at}]").get("id"), f"vectors[{at}].id"))
     _check_unique(ids, "vectors")
     total, cursor = page.get("totalCount"), page.get("nextCursor")
     truncated = page.get("isTruncated")
     if truncated is not None and type(truncated) is not bool:
-        raise _wrong("isTruncated", truncated, "true or false")
+        raise wrong("isTruncated", truncated, "true or false")
     if truncated is None:
         truncated = cursor is not None
     if truncated and not (type(cursor) is str and 0 < len(cursor) <= _LONGEST_CURSOR):
-        raise _wrong("nextCursor", cursor, "a cursor, though there are more vectors")
+        raise wrong("nextCursor", cursor, "a cursor, though there are more vectors")
     return IdPage(
         tuple(ids),
-        total_count=len(ids) if total is None else _whole(total, "totalCount"),
+        total_count=len(ids) if total is None else whole(total, "totalCount"),
         next_cursor=cursor if truncated else None,
         cursor_expires=_time(page.get("cursorExpirationTimestamp"), "cursorExpirationTimestamp"),
     )
@@ -211,15 +210,15 @@ def read_metadata_indexes(result: Any) -> tuple[MetadataIndex, ...]:
     It may list a property twice: it accepts a second index on it.
     """
     indexes = []
-    entries = _object(result, "result").get("metadataIndexes")
-    for at, found in enumerate(_list(entries, "metadataIndexes")):
+    entries = an_object(result, "result").get("metadataIndexes")
+    for at, found in enumerate(a_list(entries, "metadataIndexes")):
         place = f"metadataIndexes[{at}]"
-        entry = _object(found, place)
+        entry = an_object(found, place)
         kind = entry.get("indexType")
         kind = kind.lower() if type(kind) is str else kind
         indexes.append(
             MetadataIndex(
-                _text(entry.get("propertyName"), f"{place}.propertyName"),
+                a_text(entry.get("propertyName"), f"{place}.propertyName"),
                 cast("IndexType", _one_of(kind, f"{place}.indexType", INDEX_TYPES)),
             )
         )
@@ -228,93 +227,47 @@ def read_metadata_indexes(result: Any) -> tuple[MetadataIndex, ...]:
 
 def read_rows(result: Any, statements: int, *, of_reads: bool) -> tuple[list[tuple[Any, ...]], ...]:
     """The answer of D1: the rows of each statement, of one that writes none if it says so."""
-    found = _list(result, "result")
+    found = a_list(result, "result")
     if len(found) != statements:
         raise UnexpectedAnswerError(f"{len(found)} results of {statements} statements")
     return tuple([_rows(one, f"result[{at}]", of_reads) for at, one in enumerate(found)])
 
 
 def _rows(result: Any, place: str, of_reads: bool) -> list[tuple[Any, ...]]:
-    one = _object(result, place)
+    one = an_object(result, place)
     if (success := one.get("success")) is not None and success is not True:
-        raise _wrong(f"{place}.success", success, "true")
+        raise wrong(f"{place}.success", success, "true")
     results = one.get("results")
     if results is None and not of_reads:
         return []
-    results = _object(results, f"{place}.results")
+    results = an_object(results, f"{place}.results")
     columns = results.get("columns")
-    width = None if columns is None else len(_list(columns, f"{place}.results.columns"))
+    width = None if columns is None else len(a_list(columns, f"{place}.results.columns"))
     rows = []
-    for at, row in enumerate(_list(results.get("rows"), f"{place}.results.rows")):
+    for at, row in enumerate(a_list(results.get("rows"), f"{place}.results.rows")):
         if type(row) is not list or (width is not None and len(row) != width):
             wanted = "a list" if width is None else f"a list of {width} values"
-            raise _wrong(f"{place}.results.rows[{at}]", row, wanted)
+            raise wrong(f"{place}.results.rows[{at}]", row, wanted)
         rows.append(tuple(row))
     return rows
 
 
 def read_count(result: Any) -> int:
     """A number of vectors."""
-    return _whole(result, "result")
+    return whole(result, "result")
 
 
 # The parts of answers, each with its place in them
 
 
-def _wrong(place: str, value: Any, wanted: str) -> UnexpectedAnswerError:
-    found = "missing or null" if value is None else shown(value)
-    return UnexpectedAnswerError(f"{place} is {found}, not {wanted}")
-
-
-def _object(value: Any, place: str) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise _wrong(place, value, "an object")
-    return value
-
-
-def _list(value: Any, place: str) -> list[Any]:
-    if type(value) is not list:
-        raise _wrong(place, value, "a list")
-    return value
-
-
-def _text(value: Any, place: str) -> str:
-    if type(value) is not str or not value:
-        raise _wrong(place, value, "a text that is not empty")
-    return value
-
-
-def _optional_text(value: Any, place: str) -> str | None:
-    if value is not None and type(value) is not str:
-        raise _wrong(place, value, "a text")
-    return value
-
-
 def _optional_id(value: Any, place: str) -> str | None:
-    return None if value is None else _text(value, place)
+    return None if value is None else a_text(value, place)
 
 
 def _one_of(value: Any, place: str, choices: Sequence[str]) -> str:
     if type(value) is not str or value not in choices:
-        raise _wrong(place, value, f"one of {', '.join(choices)}")
+        raise wrong(place, value, f"one of {', '.join(choices)}")
     return value
-
-
-def _whole(value: Any, place: str, *, least: int = 0, most: int = _MOST) -> int:
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    if type(value) is not int or not least <= value <= most:
-        raise _wrong(place, value, f"a whole number from {least} to {most}")
-    return value
-
-
-def _number(value: Any, place: str) -> float:
-    if type(value) not in (int, float) or not abs(value) < math.inf:
-        raise _wrong(place, value, "a finite number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise _wrong(place, value, "a finite number") from None
 
 
 def _time(value: Any, place: str) -> datetime | None:
@@ -323,14 +276,14 @@ def _time(value: Any, place: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise _wrong(place, value, "a time such as 2026-04-30T13:24:56Z") from None
+        raise wrong(place, value, "a time such as 2026-04-30T13:24:56Z") from None
     # Without a zone it could not be compared with the others.
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _check_count(count: Any, entries: Sequence[Any]) -> None:
     """``count``, where it is given, is that of the entries; else some of them have been lost."""
-    if count is not None and _whole(count, "count") != len(entries):
+    if count is not None and whole(count, "count") != len(entries):
         raise UnexpectedAnswerError(f"count is {shown(count)}, but {len(entries)} entries came")
 
 
@@ -348,14 +301,14 @@ def _check_unique(ids: Sequence[str], place: str, kind: str = "id") -> None:
 
 def _other_namespace(found: Any, place: str) -> UnexpectedAnswerError:
     if type(found) is not str:
-        return _wrong(place, found, "a text")
+        return wrong(place, found, "a text")
     # Whose records they are is nobody else's business.
     return UnexpectedAnswerError(f"{place} is another one than was asked for")
 
 
 def _check_metadata(metadata: Any, place: str) -> None:
     if type(metadata) is not dict:
-        raise _wrong(place, metadata, "an object")
+        raise wrong(place, metadata, "an object")
     if not set(map(type, metadata.values())) <= _FLAT and _is_deep(metadata):
         raise UnexpectedAnswerError(f"{place} is nested deeper than {_DEEPEST} levels")
 
@@ -376,14 +329,14 @@ def _is_deep(metadata: dict[str, Any]) -> bool:
 
 def _values(values: Any, place: str, dimensions: int | None) -> Values:
     if type(values) is not list or not values:
-        raise _wrong(place, values, "a list of numbers")
+        raise wrong(place, values, "a list of numbers")
     if dimensions is not None and len(values) != dimensions:
         raise UnexpectedAnswerError(f"{place} has {len(values)} values, not {dimensions}")
     try:
         packed = struct.pack(f"{len(values)}f", *values)
     except (struct.error, OverflowError, TypeError):
         at = next(at for at, value in enumerate(values) if not _is_number(value))
-        raise _wrong(f"{place}[{at}]", values[at], "a number") from None
+        raise wrong(f"{place}[{at}]", values[at], "a number") from None
     return np.frombuffer(bytearray(packed), dtype=np.float32)
 
 
@@ -409,4 +362,4 @@ def _check_numbers(values: Mapping[int, list[Any]], arrays: Sequence[Values], pl
         if not set(map(type, some)) <= {float} or not np.isfinite(array).all():
             for n, value in enumerate(some):
                 if not _is_number(value):
-                    raise _wrong(f"{place}[{at}].values[{n}]", value, "a number of float32")
+                    raise wrong(f"{place}[{at}].values[{n}]", value, "a number of float32")

@@ -125,19 +125,19 @@ def _messages(entries: Any) -> tuple[ApiMessage, ...]:
 
 def _message(entry: Any) -> ApiMessage:
     if not isinstance(entry, dict):
-        return ApiMessage(None, _line(entry))
+        return ApiMessage(None, one_line(entry))
     code, source = entry.get("code"), entry.get("source")
     url = entry.get("documentation_url")
     pointer = source.get("pointer") if isinstance(source, dict) else None
     return ApiMessage(
         code if type(code) is int else None,
-        _line(entry.get("message", "")),
-        None if url is None else _line(url),
-        None if pointer is None else _line(pointer),
+        one_line(entry.get("message", "")),
+        None if url is None else one_line(url),
+        None if pointer is None else one_line(pointer),
     )
 
 
-def _line(said: Any) -> str:
+def one_line(said: Any) -> str:
     """What an answer says, for errors and the log: in one line, and not endless."""
     if not isinstance(said, str):
         return shown(said)

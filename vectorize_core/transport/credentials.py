@@ -22,6 +22,7 @@ TOKEN_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CF_VECTORIZE_API_TOKEN", "CF_API_TOK
 KEY_VARIABLE, EMAIL_VARIABLE = "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL"
 BASE_URL_VARIABLES = ("CLOUDFLARE_BASE_URL", "CLOUDFLARE_API_BASE_URL")
 
+_EXAMPLE: Final = "http://localhost:8989/client/v4"
 _LONG_ENOUGH: Final = 12
 """Characters of a header that no other text holds by chance. Tokens have 40, keys 37."""
 Headers = Secret[Mapping[str, str]]
@@ -173,21 +174,30 @@ def _stripped(value: Secret[str] | None, origin: str) -> _Given | None:
 
 
 def _base_url(given: _Given) -> str:
-    if wrong := _what_is_wrong(given.reveal()):
-        if given.origin in BASE_URL_VARIABLES:
-            wrong = f"{wrong}. It comes from {given.origin}"
-        raise ConfigurationError(wrong)
+    origin = given.origin if given.origin in BASE_URL_VARIABLES else None
+    return checked_address(given, _EXAMPLE, "api_token=", origin)
+
+
+def checked_address(
+    given: Secret[str], example: str, instead: str, origin: str | None = None
+) -> str:
+    """A base URL, without a slash at its end, or an error that shows no password of it.
+
+    ``instead`` is the argument that takes secrets, ``origin`` the variable that the URL is of.
+    """
+    if wrong := _what_is_wrong(given.reveal(), example, instead):
+        raise ConfigurationError(wrong if origin is None else f"{wrong}. It comes from {origin}")
     scheme, _, rest = given.reveal().partition(":")
     # What decides about TLS compares the scheme as it is.
     return f"{scheme.lower()}:{rest.rstrip('/')}"
 
 
-def _what_is_wrong(url: str) -> str | None:
+def _what_is_wrong(url: str, example: str, instead: str) -> str | None:
     """What is wrong with a base URL, in words that show no password; raises nothing."""
     if may_hold_password(url):
         return (
-            "base_url must not hold a user or password, nor an @ at all; use api_token=. It is an "
-            "http or https address, such as http://localhost:8989/client/v4"
+            f"base_url must not hold a user or password, nor an @ at all; use {instead}. It is an "
+            f"http or https address, such as {example}"
         )
     shown = shown_address(url)
     try:
@@ -196,10 +206,7 @@ def _what_is_wrong(url: str) -> str | None:
     except ValueError:
         return f"base_url is no valid address, its host is none or its port no number: {shown}"
     if parts.scheme not in ("http", "https") or not host:
-        return (
-            "base_url must be an http or https address, such as http://localhost:8989/client/v4; "
-            f"got {shown}"
-        )
+        return f"base_url must be an http or https address, such as {example}; got {shown}"
     if "?" in url or "#" in url or not url.isprintable() or " " in url:
         return f"base_url must be an address without spaces, ? and #; got {shown}"
     return None

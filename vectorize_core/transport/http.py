@@ -6,20 +6,21 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import httpx
 
 from vectorize_core import jsontext
 from vectorize_core.api import wire
 from vectorize_core.api.crowded import is_crowded
-from vectorize_core.api.operations import Op
+from vectorize_core.api.operations import Kind, Op
 from vectorize_core.errors import (
     ApiError,
+    ApiMessage,
     ConfigurationError,
     ConnectionFailedError,
     RequestTimeoutError,
@@ -35,7 +36,7 @@ from vectorize_core.transport.io import each
 from vectorize_core.transport.loopback import is_ip_address, is_loopback
 from vectorize_core.transport.messages import AsyncIncoming, Incoming, Outgoing
 from vectorize_core.transport.network import certificates
-from vectorize_core.transport.timeouts import RequestTime, request_time
+from vectorize_core.transport.timeouts import DEFAULTS, RequestTime, request_time
 from vectorize_core.transport.tracebacks import FramesHidden, without_value
 from vectorize_core.transport.workers import is_shutting_down
 
@@ -52,6 +53,8 @@ class HttpExecutor:
     (`request_time`), by default what an injected client says. An answer of more than
     ``max_answer_bytes`` is an error, and is not read on.
     """
+
+    default_seconds: ClassVar[Mapping[Kind, float]] = DEFAULTS
 
     def __init__(
         self,
@@ -139,7 +142,7 @@ class HttpExecutor:
         return self._read(op, response, body)
 
     def _prepare(self, op: Op[Any]) -> tuple[wire.Request, dict[str, Any]]:
-        request = op.request()
+        request = self._request(op)
         headers = {"Accept-Encoding": ENCODINGS}
         if request.content_type:
             headers["Content-Type"] = request.content_type
@@ -151,6 +154,10 @@ class HttpExecutor:
             "headers": headers,
         }
         return request, options
+
+    def _request(self, op: Op[Any]) -> wire.Request:
+        """The request of an operation, as this server takes it."""
+        return op.request()
 
     def _authorized(self, request: httpx.Request | Outgoing) -> Any:
         """``request`` with the secret, which only now is in a place that might be printed."""
@@ -168,6 +175,8 @@ class HttpExecutor:
         timeout: Any = self._timeout
         if timeout is None and self._clients.injected:
             timeout = client.timeout
+        if timeout is None:
+            timeout = self.default_seconds[op.kind]
         allowed = request_time(timeout, op.kind, size=size, within=TIME_LEFT.get())
         until = None if allowed.whole is None else time.monotonic() + allowed.whole
         options["timeout"] = allowed.steps
@@ -240,9 +249,7 @@ class HttpExecutor:
 
     def _parse(self, op: Op[T], response: Response, body: Body) -> Answer[T]:
         try:
-            result, messages = wire.read_answer(
-                str(op), response.status_code, response.headers, body
-            )
+            result, messages = self._result(op, response, body)
         except ApiError as error:
             if hint := self._hint(error, response):
                 error.add_hint(hint)
@@ -257,6 +264,12 @@ class HttpExecutor:
             raise UnexpectedAnswerError(
                 f"{op}: the answer is not what the API documents: {error}"
             ) from None
+
+    def _result(
+        self, op: Op[Any], response: Response, body: Body
+    ) -> tuple[Any, tuple[ApiMessage, ...]]:
+        """What an answer holds for `Op.read`, and the messages that came with it, or its error."""
+        return wire.read_answer(str(op), response.status_code, response.headers, body)
 
     def _hint(self, error: ApiError, response: Response) -> str | None:
         """Why this may not be the answer of the API."""

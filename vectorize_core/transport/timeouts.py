@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import httpx
 
+from vectorize_core.api.operations import Kind
+
 LEAST_SPEED: Final = 65_536
 """Bytes a second: a request has a second more for so many bytes that it sends."""
-_DEFAULTS: Final = {"read": 10.0, "write": 60.0, "control": 60.0}
+DEFAULTS: Final[Mapping[Kind, float]] = {"read": 10.0, "write": 60.0, "control": 60.0}
+"""Seconds of a request by its kind."""
 _LONGEST: Final = 10.0**8
 """Seconds; sockets take no more than some billions."""
 
@@ -26,7 +30,7 @@ class RequestTime(NamedTuple):
 
 def request_time(
     timeout: Any,
-    kind: Literal["read", "write", "control"],
+    kind: Kind,
     *,
     size: int,
     within: float | None = None,
@@ -37,7 +41,7 @@ def request_time(
     connecting, sending, receiving; and no bound if one of them has none. With ``within`` seconds
     it takes no longer than that.
     """
-    timeout = _DEFAULTS[kind] if timeout is None else timeout
+    timeout = DEFAULTS[kind] if timeout is None else timeout
     if isinstance(timeout, (int, float)):
         timeout = float(min(timeout, _LONGEST))
     steps = timeout if isinstance(timeout, httpx.Timeout) else httpx.Timeout(timeout)
