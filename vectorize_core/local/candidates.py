@@ -74,11 +74,11 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
     """The rows, of those that pass ``mask``, that can be among the best ``k``, with ties."""
     count = ranking.matrix.count
     is_shared = _is_worthwhile(ranking, count)
-    height = count
+    height = ranking.rows_at_once
     if is_shared:
-        height = max(count // _LEAST_BLOCKS, _LEAST_READ // ranking.matrix.row.itemsize)
-        height = min(ranking.rows_at_once, height) // GROUP * GROUP
-    blocks = list(ranking.matrix.blocks(max(GROUP, height)))
+        least = _LEAST_READ // ranking.matrix.row.itemsize
+        height = min(height, max(count // _LEAST_BLOCKS, least))
+    blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
     groups = -(-count // GROUP)
     keys, tops = np.empty(groups * GROUP, np.float32), np.empty(groups, np.float32)
     keys[count:] = -np.inf
