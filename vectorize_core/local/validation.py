@@ -337,8 +337,10 @@ def _top_k(top_k: int, *, with_payload: bool) -> int:
 
 def conditions(expression: Mapping[str, Any] | None) -> tuple[native.Condition, ...]:
     """The conditions of a filter."""
+    if expression is None:
+        return ()
     try:
-        return native.parse(expression if expression is not None else {})
+        return native.parse(expression)
     except InvalidFilterError as error:
         raise faults.refused(f"invalid filter: {error}") from None
 
