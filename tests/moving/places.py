@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.kinds import Kind, Row
 from tests.stores import ODD_METADATA, sync_call
@@ -36,4 +39,12 @@ def index_of(store: Any) -> Index:
 
 
 def vectors_in(index: Index) -> Mapping[str, Vector]:
-    return {vector.id: vector for vector in index.iter()}
+    return {vector.id: vector for vector in index.iter(unindexed="scan")}
+
+
+def needs(ending: str) -> None:
+    """Skip the test where the library for files of this ending is not there."""
+    if ending.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    if ending.endswith("zst") and sys.version_info < (3, 14):
+        pytest.importorskip("zstandard")

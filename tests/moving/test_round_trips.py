@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.kinds import LANGCHAIN, Kind, both_stores
-from tests.moving.places import LONG, ROWS, index_of, rows_in, store_in, vectors_in
+from tests.moving.places import LONG, ROWS, index_of, needs, rows_in, store_in, vectors_in
 from tests.stores import Call, both_ways, client_of, shape, sync_call, vector
 from vectorize_core import (
     ConfigurationError,
@@ -37,11 +37,6 @@ every_format = pytest.mark.parametrize(
 def tenants(tmp_path: Path) -> Iterator[VectorizeClient]:
     with VectorizeClient.local(tmp_path / "tenants") as client:
         yield client
-
-
-def needs(ending: str) -> None:
-    if ending == "parquet":
-        pytest.importorskip("pyarrow")
 
 
 @both_stores

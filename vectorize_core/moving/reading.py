@@ -87,8 +87,9 @@ def _lines(place: Place, read: Callable[[bytes], T]) -> Iterator[T]:
             try:
                 yield read(found)
             except InvalidInputError as error:
-                cut = "" if is_whole else ". It has no end: was the file cut?"
-                raise InvalidInputError(f"line {number}: {error}{cut}") from None
+                is_cut = not is_whole and not found.endswith(b"}")
+                hint = ". It has no end: was the file cut?" if is_cut else ""
+                raise InvalidInputError(f"line {number}: {error}{hint}") from None
 
 
 def _split(place: Place) -> Iterator[tuple[bytes, bool]]:
