@@ -38,6 +38,7 @@ async def search_by_words(
     node_ids: list[str] | None,
     where: SelectOptions,
     fusion: Fusion | None,
+    embeddings: bool,
 ) -> list[Hit]:
     """The best hits for the words of a query that was checked, by BM25 or with fused scores."""
     words, refs, near = cast("str", query.query_str), query.doc_ids or None, query.similarity_top_k
@@ -61,6 +62,7 @@ async def search_by_words(
         by_words=max(sparse, least),
         ids=node_ids,
         refs=refs,
+        return_values=embeddings,
         **where,
     )
 

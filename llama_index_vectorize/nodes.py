@@ -14,8 +14,9 @@ import base64
 import binascii
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -59,6 +60,8 @@ _SAME = True
 """Stands for what would be repeated: the node's metadata, or the list of `_HIDDEN_FROM_MODEL`."""
 _NO_MEDIA: Final = {"metadata", "relationships", "embedding"}
 _STOCK, _STOCK_CLASS = "_node_content", "_node_type"
+_OF_STOCK: Final = (_STOCK_CLASS, "document_id", "doc_id", "ref_doc_id")
+"""What the stock layout puts beside the metadata of a node, over what they say."""
 _KINDS_OF_RELATIONSHIP: Final = {kind.value for kind in NodeRelationship}
 
 
@@ -125,6 +128,33 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
     if _read_order(node.metadata, text_key) != list(node.metadata):
         structure["order"] = list(node.metadata)
     return Record(node.node_id, _text(node), dict(node.metadata), structure, ref)
+
+
+def edited(record: Record, change: Callable[[Mapping[Any, Any]], dict[Any, Any]]) -> Record:
+    """A record whose node's metadata a change is made to, wherever its layout has them."""
+    content = _stock_content(record)
+    if content is None:
+        return replace(record, metadata=change(record.metadata))
+    metadata = change(content["metadata"])
+    try:
+        written = json.dumps({**content, "metadata": normal(metadata)}, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError, UnstorableError) as error:
+        raise InvalidVectorError(
+            f"node {record.id!r} cannot be stored: {in_words(error)}"
+        ) from error
+    own = {key: record.metadata[key] for key in _OF_STOCK if key in record.metadata}
+    return replace(record, metadata={**metadata, **own, _STOCK: written})
+
+
+def _stock_content(record: Record) -> dict[str, Any] | None:
+    """What the stock layout says of a node, if that has its metadata in it."""
+    if record.node is not None or _STOCK not in record.metadata:
+        return None
+    with suppress(Exception):
+        content = json.loads(record.metadata[_STOCK])
+        if isinstance(content["metadata"], dict):
+            return dict(content)
+    return None
 
 
 @contextmanager

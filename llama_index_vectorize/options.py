@@ -62,9 +62,13 @@ class DumpedOptions(HttpOptions, total=False):
 
 
 class GetOptions(FindOptions, total=False):
-    """As `FindOptions`; at most ``limit`` nodes, with their embeddings if those are wanted."""
+    """As `FindOptions`; at most ``limit`` nodes, with their embeddings if those are wanted.
+
+    With ``offset``, after so many, in the order of their ids or of ``node_ids``.
+    """
 
     limit: int | None
+    offset: int | None
     include_embeddings: bool
 
 

@@ -130,7 +130,8 @@ async def answer(
         return await _select(io, records, query, node_ids, where, embeddings)
     node_ids, where = _narrowed(node_ids, where, records)
     if query.mode in BY_WORDS:
-        hits = await search_by_words(io, records, query, node_ids, where, options.get("fusion"))
+        fusion = options.get("fusion")
+        hits = await search_by_words(io, records, query, node_ids, where, fusion, embeddings)
         return _result(hits, [hit.match.score for hit in hits], embeddings)
     wanted = prefetch if query.mode == Mode.MMR else query.similarity_top_k
     metric, cutoff = await records.index.metric_of(io), options.get("similarity_cutoff")

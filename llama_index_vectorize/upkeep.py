@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from llama_index.core.storage.docstore import BaseDocumentStore
 
 from llama_index_vectorize.comparing import compare
+from llama_index_vectorize.nodes import edited
 from llama_index_vectorize.options import CompareOptions
-from vectorize_core.api.validation import flag, text
+from vectorize_core.api.validation import as_ids, flag, text
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.index import Index
 from vectorize_core.kwargs import checks_keywords
@@ -16,6 +18,7 @@ from vectorize_core.models import IndexType
 from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
 from vectorize_core.records.store import RecordStore
+from vectorize_core.records.updating import NO_CHANGES, Changes, update_metadata
 from vectorize_core.records.whole_index import METADATA_INDEX_TIMEOUT
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.text_explanation import TextExplanation
@@ -153,7 +156,61 @@ class Upkeep:
         query_str = text("query_str", query_str)
         return await whole_index.explain_text(self._async_io, self._records, query_str)
 
-    # Documents
+    # Nodes
+
+    def update_metadata(
+        self,
+        node_ids: Sequence[str],
+        metadata: Changes = NO_CHANGES,
+        *,
+        remove: Iterable[str] = (),
+        replace: bool = False,
+        **options: Unpack[WaitOptions],
+    ) -> list[str]:
+        """Merge ``metadata`` into the metadata of nodes: one for all, or one for each id.
+
+        The keys ``remove`` are taken out before; with ``replace``, ``metadata`` replaces it all.
+        Texts and embeddings stay. This waits until reads see this client's own writes, reads the
+        nodes and writes them again, so a write of another client in between is lost. Options:
+        ``wait``, ``wait_timeout``. Returns those of ``node_ids`` that are stored, in order.
+        """
+        update = self._update_metadata
+        return run(update(self._io, node_ids, metadata, remove, options, replace=replace))
+
+    async def aupdate_metadata(
+        self,
+        node_ids: Sequence[str],
+        metadata: Changes = NO_CHANGES,
+        *,
+        remove: Iterable[str] = (),
+        replace: bool = False,
+        **options: Unpack[WaitOptions],
+    ) -> list[str]:
+        """The async variant of `update_metadata`."""
+        io, update = self._async_io, self._update_metadata
+        return await update(io, node_ids, metadata, remove, options, replace=replace)
+
+    async def _update_metadata(
+        self,
+        io: Io,
+        node_ids: Sequence[str],
+        metadata: Changes,
+        remove: Iterable[str],
+        options: WaitOptions,
+        *,
+        replace: bool,
+    ) -> list[str]:
+        node_ids = as_ids(node_ids, "node_ids")
+        return await update_metadata(
+            io,
+            self._records,
+            node_ids,
+            metadata,
+            remove=remove,
+            replace=replace,
+            edit=edited,
+            **options,
+        )
 
     def compare(
         self,

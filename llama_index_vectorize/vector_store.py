@@ -64,6 +64,7 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.reads.selection import FindOptions
+from vectorize_core.records.page import page
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -93,6 +94,7 @@ _OF_THE_MAKER: Final = frozenset(HttpOptions.__annotations__)
         "similarity_top_k": "VectorStoreQuery()",
         "include_embeddings": "get_nodes()",
         "limit": "get_nodes()",
+        "offset": "get_nodes()",
         "text_index": "VectorizeVectorStore()",
         "fusion": "query()",
     },
@@ -507,8 +509,9 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
 
         ``filters`` are LlamaIndex's, or this project's, such as ``{"open": True}``. By ids nodes
         come in the order of the ids, and missing ones are left out. Options: ``limit``,
-        ``include_embeddings``, ``namespace``, ``vectorize_filter``, ``unindexed`` and
-        ``max_requests`` (1,000); see `GetOptions`.
+        ``offset``, ``include_embeddings``, ``namespace``, ``vectorize_filter``, ``unindexed`` and
+        ``max_requests`` (1,000); see `GetOptions`. For ``offset`` the ids of all nodes that match
+        are listed each time.
         """
         return run(self._get_nodes(self._io, node_ids, filters, options))
 
@@ -532,9 +535,12 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
             node_ids = _as_node_ids(node_ids, options)
         given: dict[str, Any] = {**options}
         embeddings = flag("include_embeddings", given.pop("include_embeddings", False))
-        found = await self._records.records(
-            io, ids=node_ids, filter=to_expression(filters), return_values=embeddings, **given
-        )
+        given |= {"ids": node_ids, "filter": to_expression(filters), "return_values": embeddings}
+        if given.get("offset") is not None:
+            found = await page(io, self._records, **given)
+        else:
+            given.pop("offset", None)
+            found = await self._records.records(io, **given)
         return [to_node(*one) for one in found]
 
     def iter_nodes(

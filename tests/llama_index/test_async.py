@@ -69,6 +69,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("areindex_metadata", ()),
     ("areindex_texts", ()),
     ("acreate_metadata_index", ("kind", "string")),
+    ("aupdate_metadata", (["5"], {"n": 1})),
     ("acompare", (SimpleDocumentStore(),)),
     ("await_writes", ()),
     ("aclear", ()),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.schema import IndexNode, MetadataMode, TextNode
@@ -95,6 +96,21 @@ async def test_each_search_has_a_number_of_its_own(store: VectorizeVectorStore, 
 
 
 # How weighed
+
+
+@both_ways
+@every_mode
+async def test_nodes_have_their_embeddings_if_these_are_wanted(
+    store: VectorizeVectorStore, call: Call, mode: str
+) -> None:
+    for query in (asked(mode), asked(mode, node_ids=["1", "2", "3"]), asked(mode, k=60)):
+        result = await call(store, "query", query, include_embeddings=True)
+        assert len(result.nodes) >= 3
+        for node in result.nodes:
+            assert node.embedding == np.float32(vector(node.node_id)).tolist()
+        plain = await call(store, "query", query)
+        assert plain.ids == result.ids
+        assert {node.embedding for node in plain.nodes} == {None}
 
 
 @both_ways

@@ -144,6 +144,24 @@ async def test_reading_pages_without_end(filled: VectorizeVectorStore, call: Cal
     assert {one.node_id async for one in filled.aiter_nodes(equal_to("n", 1))} == expected
 
 
+@both_ways
+async def test_nodes_are_read_by_pages_in_the_order_of_their_ids(
+    filled: VectorizeVectorStore, call: Call
+) -> None:
+    expected = sorted(f"{n}" for n in range(1, 2_000, 3))
+    pages = []
+    for offset in range(0, 700, 100):
+        page = {"limit": 100, "offset": offset, "include_embeddings": True}
+        pages += await call(filled, "get_nodes", None, equal_to("n", 1), **page)
+    assert [one.node_id for one in pages] == expected
+    assert all(one.embedding for one in pages)
+    rest = await call(filled, "get_nodes", None, equal_to("n", 1), offset=660)
+    assert [one.node_id for one in rest] == expected[660:]
+    named = await call(filled, "get_nodes", ["7", "5", "no", "3"], limit=1, offset=1)
+    assert [one.node_id for one in named] == ["5"]
+    assert await call(filled, "get_nodes", offset=2_000) == []
+
+
 async def test_reading_may_stop_early(filled: VectorizeVectorStore) -> None:
     first = [one for one, _ in zip(filled.iter_nodes(), range(10), strict=False)]
     assert len({one.node_id for one in first}) == 10

@@ -129,6 +129,7 @@ def test_every_method_with_nodes_is_tried_above() -> None:
         *("add", "query", "get_nodes", "iter_nodes", "delete", "delete_many", "delete_nodes"),
         *("count", "clear", "explain_filter", "reindex_metadata", "close"),
         *("explain_text", "reindex_texts", "compare", "create_metadata_index", "drop", "reset"),
+        "update_metadata",
     }
 
 

@@ -28,7 +28,7 @@ async def search_text(
     refs: Sequence[str] | None = None,
     **options: Unpack[SelectOptions],
 ) -> list[Hit]:
-    """The ``k`` records whose texts have the words of a query; best first, by BM25.
+    """The ``k`` records whose texts have the words of a query, with values; best first, by BM25.
 
     Of the records with these ``ids``, and of the source documents ``refs``, unless None.
     """
@@ -60,13 +60,14 @@ async def search_hybrid(
     by_words: int | None = None,
     ids: Sequence[str] | None = None,
     refs: Sequence[str] | None = None,
+    return_values: bool = False,
     **options: Unpack[SelectOptions],
 ) -> list[Hit]:
     """The ``k`` best records by nearness and by words, with fused scores (`fusion`).
 
     ``values`` are the embedding of the query, which is embedded if None. ``near`` and ``by_words``
     are how many candidates either search gives; by default ``k``, at least 20. ``ids`` and ``refs``
-    as of `search_text`.
+    as of `search_text`. All have their values only with ``return_values``.
     """
     query, k = validation.text("query", query), validation.whole_number("k", k)
     alpha = check_fusion(alpha, fusion)
@@ -87,7 +88,7 @@ async def search_hybrid(
     async def nearest() -> list[Hit]:
         given = target if target is not None else await records.embedded(io, query)
         if ids is None:
-            return await records.nearest(io, given, counts[0], chosen)
+            return await records.nearest(io, given, counts[0], chosen, return_values=return_values)
         return await records.search_among(io, ids, given, counts[0], refs=refs, **options)
 
     async def with_words() -> list[Hit]:

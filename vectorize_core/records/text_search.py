@@ -131,7 +131,7 @@ class _Verifying:
 
 
 def _match(vector: Vector, score: float) -> Match:
-    return Match(vector.id, score, None, vector.metadata, vector.namespace)
+    return Match(vector.id, score, vector.values, vector.metadata, vector.namespace)
 
 
 def _whole_requests(count: int) -> int:

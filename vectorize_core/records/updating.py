@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, Unpack
 
@@ -25,6 +26,8 @@ Changes: TypeAlias = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 """Metadata for all records of a call, or for each its own."""
 NO_CHANGES: Final[Changes] = MappingProxyType({})
 """Where keys are only removed."""
+Change: TypeAlias = Callable[[Mapping[Any, Any]], dict[Any, Any]]
+"""Of metadata, what they become."""
 
 
 async def update(
@@ -57,6 +60,11 @@ async def update(
     return await records.add(io, [*map(known, given)], **options)
 
 
+def edited(record: Record, change: Change) -> Record:
+    """A record whose metadata a change is made to."""
+    return dataclasses.replace(record, metadata=change(record.metadata))
+
+
 async def update_metadata(
     io: Io,
     records: RecordStore,
@@ -65,11 +73,13 @@ async def update_metadata(
     *,
     remove: Iterable[Hashable] = (),
     replace: bool = False,
+    edit: Callable[[Record, Change], Record] = edited,
     **waits: Unpack[WaitOptions],
 ) -> list[str]:
     """Take keys out of the metadata of records, then merge ``changes`` into it.
 
-    With ``replace`` they are put in its place. Text and values stay, and are not embedded again.
+    With ``replace`` they are put in its place. ``edit`` does so where a record holds them otherwise
+    than in its metadata. Text and values stay, and are not embedded again.
     Returns the ids of the records that are there, in order.
     """
     ids = validation.as_ids(ids)
@@ -87,9 +97,7 @@ async def update_metadata(
         vector_id = records.stored_id(name)
         if vector_id in found:
             record = changed.get(vector_id) or _stored(records, found[vector_id])
-            old = {} if replace else record.metadata
-            kept = {key: value for key, value in old.items() if key not in removed}
-            changed[vector_id] = dataclasses.replace(record, metadata={**kept, **change})
+            changed[vector_id] = edit(record, partial(_merged, change, removed, replace))
     indexed = await records.index.properties(io) if changed else {}
     if changed:
         records.index.warn_of_text_index()
@@ -140,6 +148,16 @@ def _encoded(
     if validation.check_encoded(at, metadata) is None:
         raise oversized(at, metadata, records.text_key)
     return Vector(old.id, old.values, old.namespace, metadata)
+
+
+def _merged(
+    change: Mapping[Any, Any],
+    removed: frozenset[Hashable],
+    replace: bool,
+    old: Mapping[Any, Any],
+) -> dict[Any, Any]:
+    kept = {} if replace else {key: value for key, value in old.items() if key not in removed}
+    return {**kept, **change}
 
 
 def _keys(remove: Iterable[Hashable]) -> frozenset[Hashable]:
