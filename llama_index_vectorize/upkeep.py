@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from llama_index.core.storage.docstore import BaseDocumentStore
 
@@ -161,7 +161,7 @@ class Upkeep:
     def update_metadata(
         self,
         node_ids: Sequence[str],
-        metadata: Changes = NO_CHANGES,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
         *,
         remove: Iterable[str] = (),
         replace: bool = False,
@@ -180,7 +180,7 @@ class Upkeep:
     async def aupdate_metadata(
         self,
         node_ids: Sequence[str],
-        metadata: Changes = NO_CHANGES,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
         *,
         remove: Iterable[str] = (),
         replace: bool = False,

@@ -53,6 +53,7 @@ GIVEN: dict[str, Any] = {
     "index_type": "string",
     "metadata": {},
     "namespace": "a",
+    "node_ids": ["1"],
     "nodes": [text_node("a")],
     "query_str": "a",
     "persist_path": "anywhere",
@@ -111,7 +112,8 @@ async def test_every_method_works_with_what_it_must_be_given(
 ) -> None:
     method = getattr(store, name)
     told_where = inspect.isclass(getattr(method, "__self__", None))
-    if told_where or (kind is LANGCHAIN and name.endswith("delete")) or name.endswith("_nodes"):
+    told_what = name.endswith(("_nodes", "update_metadata"))
+    if told_where or told_what or (kind is LANGCHAIN and name.endswith("delete")):
         return  # These must be told where, or what.
     coming = method(*arguments(kind, method))
     if inspect.isawaitable(coming):
