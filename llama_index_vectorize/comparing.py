@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -37,9 +38,12 @@ async def compare(
         raise InvalidInputError(f"docstore is a BaseDocumentStore; got {shown(docstore)}")
     documents = _Documents(io, docstore)
     await documents.read()
-    async with aclosing(records.iter_records(io, **options)) as every:
+    # A text that is gone is a change, and no reason to end.
+    lenient = dataclasses.replace(records, on_missing_text="empty")
+    async with aclosing(lenient.iter_records(io, **options)) as every:
         async for record in every:
-            await documents.note(to_node(record))
+            is_whole = record.text_name is None or bool(record.text)
+            await documents.note(to_node(record), is_whole=is_whole)
     found = documents.comparison(repaired=repair)
     if repair and not found.same:
         if not documents.hashes and not documents.nodes:
@@ -82,8 +86,8 @@ class _Documents:
             self.nodes[name] = {*info.node_ids}
             self._document_of |= dict.fromkeys(info.node_ids, name)
 
-    async def note(self, node: BaseNode) -> None:
-        """Take account of a node of the store."""
+    async def note(self, node: BaseNode, *, is_whole: bool) -> None:
+        """Take account of a node of the store, which is whole unless its text is gone."""
         source = node.relationships.get(NodeRelationship.SOURCE)
         if isinstance(source, RelatedNodeInfo):
             name, its_hash = source.node_id, source.hash
@@ -98,7 +102,8 @@ class _Documents:
             self._strangers.add(name)
         elif self.hashes.get(node.node_id) not in (None, node.hash):
             self._changed.add(name)
-        if its_hash is not None and self.hashes.get(name) not in (None, its_hash):
+        is_same = its_hash is None or self.hashes.get(name) in (None, its_hash)
+        if not (is_whole and is_same):
             self._changed.add(name)
 
     async def _is_listed(self, name: str) -> bool:

@@ -9,6 +9,7 @@ from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.schema import Document, TextNode
 from llama_index.core.storage.docstore import SimpleDocumentStore
+from llama_index.core.storage.kvstore import SimpleKVStore
 
 from llama_index_vectorize import VectorizeVectorStore
 from tests.llama_index.helpers import LONG, MODEL, SPLITTER, run_pipeline, text_node
@@ -110,6 +111,19 @@ async def test_a_document_store_that_has_nodes_is_compared_by_these(make: Make, 
     assert sorted(docstore.docs) == sorted(node.node_id for node in nodes["d"])
     assert index.refresh_ref_docs(given) == [True, True, True, False]
     assert (await call(store, "compare", docstore)).same
+
+
+@both_ways
+async def test_a_document_whose_text_is_gone_has_changed(make: Make, call: Call) -> None:
+    texts = SimpleKVStore()
+    store, docstore = make(texts=texts), SimpleDocumentStore()
+    pipeline = IngestionPipeline(transformations=[MODEL], vector_store=store, docstore=docstore)
+    await run_pipeline(call, pipeline, [document(name, f"{name} {LONG * 40}") for name in "ab"])
+    assert (await call(store, "compare", docstore)).same
+    for name, kept in texts.get_all("vectorize_texts").items():
+        if kept["text"].startswith("a "):
+            texts.delete(name, "vectorize_texts")
+    assert await call(store, "compare", docstore) == Comparison(changed=("a",))
 
 
 @both_ways
