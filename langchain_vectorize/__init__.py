@@ -21,16 +21,21 @@ else:
         stacklevel=2,
     )
 
-from langchain_vectorize.documents import document_filter
+from langchain_vectorize.columns import Columns
+from langchain_vectorize.documents import Scored, document_filter
 from langchain_vectorize.options import (
+    CompareOptions,
     DeleteOptions,
     DocumentFilter,
     DocumentOptions,
     ExistingIndexOptions,
     FromDocumentsOptions,
     FromTextsOptions,
+    Included,
+    KeyEncoder,
     LocalOptions,
     LongTexts,
+    RelevanceOptions,
     RetrievalMode,
     RetrieverOptions,
     SearchKwargs,
@@ -39,18 +44,23 @@ from langchain_vectorize.options import (
 )
 from langchain_vectorize.texts import BaseStoreTexts
 from langchain_vectorize.translator import VectorizeTranslator
-from langchain_vectorize.vectorstore import Scored, VectorizeVectorStore
+from langchain_vectorize.vectorstore import VectorizeVectorStore
 
 __all__ = [
     "BaseStoreTexts",
+    "Columns",
+    "CompareOptions",
     "DeleteOptions",
     "DocumentFilter",
     "DocumentOptions",
     "ExistingIndexOptions",
     "FromDocumentsOptions",
     "FromTextsOptions",
+    "Included",
+    "KeyEncoder",
     "LocalOptions",
     "LongTexts",
+    "RelevanceOptions",
     "RetrievalMode",
     "RetrieverOptions",
     "Scored",

@@ -15,7 +15,7 @@ from collections.abc import (
     Sized,
 )
 from itertools import count, repeat, zip_longest
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from langchain_core.documents import Document
 from numpy.typing import ArrayLike
@@ -30,11 +30,13 @@ from vectorize_core.errors import (
 )
 from vectorize_core.filters.ast import Where
 from vectorize_core.layout import Record, text_of
+from vectorize_core.records.hit import Hit
 from vectorize_core.records.ingest import Item
 from vectorize_core.transport.io import each
 from vectorize_core.writes.sources import Records
 
 T = TypeVar("T")
+Scored: TypeAlias = list[tuple[Document, float]]
 _END: Any = object()
 _IN: Final = {"metadatas": "dicts", "documents": "Documents"}
 """What is in a column, if it is not what the column is called."""
@@ -104,6 +106,16 @@ def to_document(record: Record) -> Document:
     fields = {"id": record.id, "page_content": text_of(record), "metadata": record.metadata}
     Document.__pydantic_validator__.validate_python(fields, self_instance=document)
     return document
+
+
+def scored(hits: Iterable[Hit]) -> Scored:
+    """The documents of hits, with their scores."""
+    return [(to_document(record), match.score) for record, match in hits]
+
+
+def bare(found: Scored) -> list[Document]:
+    """Documents without their scores."""
+    return [document for document, _ in found]
 
 
 def document_filter(predicate: Callable[[Document], bool]) -> Where:

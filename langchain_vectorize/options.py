@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.stores import BaseStore
 
 from langchain_vectorize.documents import document_filter
-from vectorize_core.api.validation import number, one_of, whole_number
+from vectorize_core.api.validation import number, one_of, score_threshold, text, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import InvalidInputError, shown
@@ -31,6 +31,10 @@ DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
 LongTexts: TypeAlias = TextStore | BaseStore[str, Any]
 """Where texts are kept that are too long for a vector."""
 SearchType: TypeAlias = Literal["similarity", "similarity_score_threshold", "mmr"]
+KeyEncoder: TypeAlias = Callable[[Document], str] | Literal["sha1", "sha256", "sha512", "blake2b"]
+"""How ``index()`` makes the id of a document from its contents."""
+Included: TypeAlias = Literal["documents", "metadatas", "embeddings"]
+"""What comes of a document, beside its id."""
 RetrievalMode: TypeAlias = Literal["dense", "text", "hybrid"]
 """By nearness of embeddings, by the words of texts, or by both."""
 
@@ -92,21 +96,32 @@ class RetrievalOptions(TypedDict, total=False):
     fusion: Fusion | None
 
 
-class SearchOptions(FindOptions, RetrievalOptions, total=False):
-    """What every search takes besides ``k``. See `VectorizeVectorStore.similarity_search`."""
+class RelevanceOptions(FindOptions, RetrievalOptions, total=False):
+    """What a search with relevance takes besides ``k``: its threshold is one of relevance."""
 
     filter: DocumentFilter | None
+
+
+class SearchOptions(RelevanceOptions, total=False):
+    """What every other search takes besides ``k``. See `VectorizeVectorStore.similarity_search`."""
+
+    score_threshold: float | None
+
+
+class NearOptions(SelectOptions, total=False):
+    """Which documents a search is for, as the core takes it."""
+
+    score_threshold: float | None
 
 
 class SearchKwargs(SearchOptions, total=False):
     """The ``search_kwargs`` of a retriever: what its searches take besides the query.
 
-    ``score_threshold`` is for the search type "similarity_score_threshold", ``fetch_k`` and
-    ``lambda_mult`` are for "mmr".
+    ``score_threshold`` is a relevance for the search type "similarity_score_threshold", and a
+    score for the others. ``fetch_k`` and ``lambda_mult`` are for "mmr".
     """
 
     k: int
-    score_threshold: float | None
     fetch_k: int
     lambda_mult: float
 
@@ -129,6 +144,13 @@ class DeleteOptions(WaitOptions, FindOptions, total=False):
     verify: bool
 
 
+class CompareOptions(TypedDict, total=False):
+    """Which documents are compared, and how many requests may read them (1,000)."""
+
+    namespace: str | None
+    max_requests: int | None
+
+
 class RetrieverOptions(TypedDict, total=False):
     """What `VectorizeVectorStore.as_retriever` takes."""
 
@@ -149,10 +171,15 @@ def as_filter(given: DocumentFilter | None) -> AnyFilter | None:
     return document_filter(given) if callable(given) else given
 
 
-def selecting(options: SearchOptions) -> SelectOptions:
+def selecting(options: RelevanceOptions) -> NearOptions:
     """Which documents a search is for, as the core takes it."""
     given = {n: value for n, value in options.items() if n not in _HOW}
-    return cast("SelectOptions", {**given, "filter": as_filter(options.get("filter"))})
+    return cast("NearOptions", {**given, "filter": as_filter(options.get("filter"))})
+
+
+def asked(query: str) -> str:
+    """The text of a query."""
+    return text("query", query, ". The methods named by_vector take an embedding")
 
 
 def check_search_type(given: SearchType) -> SearchType:
@@ -184,7 +211,9 @@ def checked_search_kwargs(
         checked["lambda_mult"] = check_lambda_mult(checked["lambda_mult"])
     if "score_threshold" in checked:
         # As a float: LangChain's retriever takes no other number.
-        checked["score_threshold"] = threshold(checked["score_threshold"])
+        of_relevance = search_type == "similarity_score_threshold"
+        check = threshold if of_relevance else score_threshold
+        checked["score_threshold"] = check(checked["score_threshold"])
     if search_type == "similarity_score_threshold" and checked.get("score_threshold") is None:
         raise InvalidInputError(
             "search_type='similarity_score_threshold' takes a threshold: "
@@ -199,6 +228,7 @@ _NOT_METADATA: Final = (
     "a property of that name, give it a metadata index (docs/filters.md)"
 )
 WORDS: Final = Words(
+    index="store.index",
     hash_ids="such as a hash of it: in index(), key_encoder='sha256'",
     elsewhere={
         name: _NOT_METADATA.format(name=name, what=what, instead=instead)
@@ -218,8 +248,7 @@ ELSEWHERE: Final = {
     "text_index": "VectorizeVectorStore()",
     "search_type": "as_retriever()",
     "search_kwargs": "as_retriever()",
-    "score_threshold": "search_type='similarity_score_threshold', or "
-    "similarity_search_with_relevance_scores(),",
+    "score_threshold": _SEARCHES,
     "fetch_k": _MMR,
     "lambda_mult": _MMR,
 }

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Self, Unpack, get_args
 
-from langchain_vectorize.options import RetrievalMode, RetrievalOptions, SearchType
+from langchain_vectorize.options import (
+    NearOptions,
+    RelevanceOptions,
+    RetrievalMode,
+    RetrievalOptions,
+    SearchKwargs,
+    SearchType,
+    selecting,
+)
 from vectorize_core.api.validation import one_of
 from vectorize_core.errors import ConfigurationError, InvalidInputError
 from vectorize_core.reads.selection import SelectOptions
@@ -22,6 +30,10 @@ MMR: Final = "marginal relevance (mmr) compares embeddings, not words"
 RELEVANCE: Final = (
     "relevance, which score_threshold= is of, is that of nearness; scores of words, and fused "
     "ones, only order the documents of one answer"
+)
+THRESHOLD: Final = (
+    "score_threshold= is of nearness; scores of words, and fused ones, only order the documents of "
+    "one answer"
 )
 _WHY_NEAR: Final[dict[SearchType, str]] = {"similarity_score_threshold": RELEVANCE, "mmr": MMR}
 
@@ -79,19 +91,50 @@ class Retrieval:
                 "this search, or call similarity_search() or similarity_search_with_score()"
             )
 
-    def check_search_type(self, search_type: SearchType) -> None:
-        """Whether a retriever of this type can search so."""
+    def check_retriever(self, search_type: SearchType, search_kwargs: SearchKwargs) -> None:
+        """Whether a retriever of this type, and with these arguments, can search so."""
         if search_type in _WHY_NEAR:
             self.check_near(_WHY_NEAR[search_type])
+        if search_kwargs.get("score_threshold") is not None:
+            self.check_near(THRESHOLD)
+
+    def near(self, options: RelevanceOptions, why: str) -> NearOptions:
+        """Which documents a search is for that can only be by nearness; ``why`` says so."""
+        self.of_call(options).check_near(why)
+        return selecting(options)
 
     async def search(
-        self, records: RecordStore, io: Io, query: str, k: int, **options: Unpack[SelectOptions]
+        self,
+        records: RecordStore,
+        io: Io,
+        query: str,
+        k: int,
+        *,
+        return_values: bool = False,
+        score_threshold: float | None = None,
+        **options: Unpack[SelectOptions],
     ) -> list[Hit]:
         """The ``k`` best records, with the scores of their mode."""
         if self.mode == "dense":
-            return await records.search(io, query, k, **options)
+            return await records.search(
+                io,
+                query,
+                k,
+                return_values=return_values,
+                score_threshold=score_threshold,
+                **options,
+            )
+        if score_threshold is not None:
+            self.check_near(THRESHOLD)
         if self.mode == "text":
             return await search_text(io, records, query, k, **options)
         return await search_hybrid(
-            io, records, query, k, alpha=self.alpha, fusion=self.fusion, **options
+            io,
+            records,
+            query,
+            k,
+            alpha=self.alpha,
+            fusion=self.fusion,
+            return_values=return_values,
+            **options,
         )

@@ -9,6 +9,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Callable,
+    Hashable,
     Iterable,
     Iterator,
     Mapping,
@@ -16,18 +17,28 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Self, TypeAlias, Unpack
+from typing import Any, Self, Unpack, cast
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
+from langchain_core.vectorstores import VectorStoreRetriever
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
+from langchain_vectorize.columns import (
+    DOCUMENTS_AND_METADATAS,
+    Columns,
+    check_included,
+    columns,
+)
+from langchain_vectorize.diversity import DiverseSearches
 from langchain_vectorize.documents import (
+    Scored,
+    bare,
     from_documents,
     from_embeddings,
     from_texts,
+    scored,
     to_document,
 )
 from langchain_vectorize.embedder import LangChainEmbedder
@@ -41,24 +52,28 @@ from langchain_vectorize.options import (
     ExistingIndexOptions,
     FromDocumentsOptions,
     FromTextsOptions,
+    Included,
     LocalOptions,
     LongTexts,
+    RelevanceOptions,
     RetrievalMode,
     RetrieverOptions,
     SearchKwargs,
     SearchOptions,
     SearchType,
     as_filter,
+    asked,
     check_search_type,
     checked_search_kwargs,
     of_writing,
     selecting,
 )
 from langchain_vectorize.relevance import relevance_by
-from langchain_vectorize.retrieval import BY_EMBEDDING, BY_ID, MMR, RELEVANCE, Retrieval
+from langchain_vectorize.retrieval import BY_EMBEDDING, BY_ID, RELEVANCE, Retrieval
 from langchain_vectorize.texts import as_texts
+from langchain_vectorize.upkeep import StoreUpkeep
 from vectorize_core import layout
-from vectorize_core.api.validation import flag, number, query_vector, text, whole_number
+from vectorize_core.api.validation import flag, number, query_vector, whole_number
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import InvalidInputError, shown
@@ -69,12 +84,12 @@ from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric, Values
 from vectorize_core.reads.selection import FindOptions, SelectOptions
 from vectorize_core.records import updating, whole_index
-from vectorize_core.records.diversity import search_diverse
 from vectorize_core.records.fusion import DEFAULT_ALPHA, Fusion
-from vectorize_core.records.hit import Hit
+from vectorize_core.records.page import page
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
+from vectorize_core.records.updating import NO_CHANGES
 from vectorize_core.secret import revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
@@ -84,12 +99,11 @@ from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.io import Io, iterate, run
 from vectorize_core.writes.sources import Records
 
-Scored: TypeAlias = list[tuple[Document, float]]
 _CONNECTED = ("_io", "_async_io")
 
 
 @checks_keywords(ELSEWHERE, as_retriever=OF_SEARCHES)
-class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
+class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:
@@ -543,63 +557,38 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     def update_metadata(
         self,
         ids: Sequence[str],
-        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
         *,
+        remove: Iterable[Hashable] = (),
         replace: bool = False,
         **options: Unpack[WaitOptions],
     ) -> list[str]:
         """Merge ``metadata`` into the metadata of documents: one for all, or one for each id.
 
-        With ``replace`` it replaces the old metadata. Texts and embeddings stay as they are;
-        nothing is embedded. This waits until reads see this client's own writes, then reads the
-        documents and writes them again, so a write of another client in between is lost. Options:
-        ``wait``, ``wait_timeout``. Returns those of ``ids`` that are stored, in order.
+        The keys ``remove`` are taken out of it before. With ``replace``, ``metadata`` replaces it
+        all. Texts and embeddings stay as they are; nothing is embedded. This waits until reads see
+        this client's own writes, then reads the documents and writes them again, so a write of
+        another client in between is lost. Options: ``wait``, ``wait_timeout``. Returns those of
+        ``ids`` that are stored, in order.
         """
         return run(
             updating.update_metadata(
-                self._io, self._records, ids, metadata, replace=replace, **options
+                self._io, self._records, ids, metadata, remove=remove, replace=replace, **options
             )
         )
 
     async def aupdate_metadata(
         self,
         ids: Sequence[str],
-        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
         *,
+        remove: Iterable[Hashable] = (),
         replace: bool = False,
         **options: Unpack[WaitOptions],
     ) -> list[str]:
         """`update_metadata`, awaited."""
         return await updating.update_metadata(
-            self._async_io, self._records, ids, metadata, replace=replace, **options
-        )
-
-    def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
-        """Write every vector of the index again, unchanged; returns how many there are.
-
-        A metadata index covers only what is written after it was created. This makes it cover
-        older documents too, in all namespaces. No other client should write meanwhile. Options:
-        ``wait``, ``wait_timeout``.
-        """
-        return run(whole_index.reindex_metadata(self._io, self._records, **options))
-
-    async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
-        """`reindex_metadata`, awaited."""
-        return await whole_index.reindex_metadata(self._async_io, self._records, **options)
-
-    def reindex_texts(self, *, show_progress: bool = False) -> int:
-        """Put the texts of all documents into the text index; returns how many were missing.
-
-        For an index that held documents before it had a text index, or that was written to
-        without. It reads all vectors, of all namespaces, and writes none. Call it again if it is
-        interrupted: it continues. ``show_progress`` draws a bar (with tqdm).
-        """
-        return run(whole_index.reindex_texts(self._io, self._records, show_progress=show_progress))
-
-    async def areindex_texts(self, *, show_progress: bool = False) -> int:
-        """`reindex_texts`, awaited."""
-        return await whole_index.reindex_texts(
-            self._async_io, self._records, show_progress=show_progress
+            self._async_io, self._records, ids, metadata, remove=remove, replace=replace, **options
         )
 
     # Deleting
@@ -669,18 +658,20 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
                 without a metadata index; "scan" reads documents and filters them here.
             namespace: search only this namespace; None searches the store's, or all.
             vectorize_filter: a filter that is sent to the service as it is.
+            score_threshold: only documents whose score, as of `similarity_search_with_score`, is
+                not worse: not less for the cosine, not more for the other metrics.
             max_requests: how many requests the search may take (100; embedded, and with None, any
                 number). If it needs more, it raises `TooManyRequestsNeededError`.
             retrieval_mode, alpha, fusion: as in the constructor, for this search. By words
                 ("text", "hybrid"), ``k`` are found if so many match; "text" embeds nothing.
         """
-        return _bare(run(self._search(self._io, _asked(query), k, **options)))
+        return bare(run(self._search(self._io, asked(query), k, **options)))
 
     async def asimilarity_search(  # type: ignore[override]
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search`, awaited."""
-        return _bare(await self._search(self._async_io, _asked(query), k, **options))
+        return bare(await self._search(self._async_io, asked(query), k, **options))
 
     def similarity_search_with_score(
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]
@@ -692,25 +683,25 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         ``retrieval_mode`` "text" it is that of BM25, and with "hybrid" the fused one, from 0 to 1
         (relative) or a sum of reciprocal ranks: larger is better, for one query.
         """
-        return run(self._search(self._io, _asked(query), k, **options))
+        return run(self._search(self._io, asked(query), k, **options))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score`, awaited."""
-        return await self._search(self._async_io, _asked(query), k, **options)
+        return await self._search(self._async_io, asked(query), k, **options)
 
     def similarity_search_by_vector(  # type: ignore[override]
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
-        return _bare(run(self._search_near(self._io, _vector(embedding), k, **options)))
+        return bare(run(self._search_near(self._io, _vector(embedding), k, **options)))
 
     async def asimilarity_search_by_vector(  # type: ignore[override]
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search_by_vector`, awaited."""
-        return _bare(await self._search_near(self._async_io, _vector(embedding), k, **options))
+        return bare(await self._search_near(self._async_io, _vector(embedding), k, **options))
 
     def similarity_search_with_score_by_vector(
         self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
@@ -723,6 +714,18 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     ) -> Scored:
         """`similarity_search_with_score_by_vector`, awaited."""
         return await self._search_near(self._async_io, _vector(embedding), k, **options)
+
+    def similarity_search_with_vectors(
+        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
+    ) -> list[tuple[Document, Values]]:
+        """`similarity_search` with the embeddings of the documents, as arrays of float32."""
+        return run(self._search_with_vectors(self._io, asked(query), k, **options))
+
+    async def asimilarity_search_with_vectors(
+        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
+    ) -> list[tuple[Document, Values]]:
+        """`similarity_search_with_vectors`, awaited."""
+        return await self._search_with_vectors(self._async_io, asked(query), k, **options)
 
     def similarity_search_by_id(
         self, id: str, k: int = 4, **options: Unpack[SearchOptions]
@@ -742,24 +745,26 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     async def _search_like(
         self, io: Io, id: str, k: int, **options: Unpack[SearchOptions]
     ) -> list[Document]:
-        near = self._near(options, BY_ID)
+        near = self._retrieval.near(options, BY_ID)
         hits = await self._records.search_like(io, id, k, **near)
         return [to_document(hit.record) for hit in hits]
 
     async def _search_near(
         self, io: Io, embedding: Values, k: int, **options: Unpack[SearchOptions]
     ) -> Scored:
-        near = self._near(options, BY_EMBEDDING)
-        return _scored(await self._records.search(io, embedding, k, **near))
+        near = self._retrieval.near(options, BY_EMBEDDING)
+        return scored(await self._records.search(io, embedding, k, **near))
+
+    async def _search_with_vectors(
+        self, io: Io, query: str, k: int, **options: Unpack[SearchOptions]
+    ) -> list[tuple[Document, Values]]:
+        retrieval, where = self._retrieval.of_call(options), selecting(options)
+        hits = await retrieval.search(self._records, io, query, k, return_values=True, **where)
+        return [(to_document(record), cast("Values", match.values)) for record, match in hits]
 
     async def _search(self, io: Io, query: str, k: int, **options: Unpack[SearchOptions]) -> Scored:
         retrieval = self._retrieval.of_call(options)
-        return _scored(await retrieval.search(self._records, io, query, k, **selecting(options)))
-
-    def _near(self, options: SearchOptions, why: str) -> SelectOptions:
-        """Which documents a search is for that can only be by nearness; ``why`` says so."""
-        self._retrieval.of_call(options).check_near(why)
-        return selecting(options)
+        return scored(await retrieval.search(self._records, io, query, k, **selecting(options)))
 
     def as_retriever(self, **options: Unpack[RetrieverOptions]) -> VectorStoreRetriever:  # type: ignore[override]
         """A retriever over this store. Its options are those of `RetrieverOptions`.
@@ -769,7 +774,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         """
         kind = check_search_type(options.get("search_type", "similarity"))
         kwargs = checked_search_kwargs(options.get("search_kwargs"), kind, self._threshold)
-        self._retrieval.of_call(kwargs).check_search_type(kind)
+        self._retrieval.of_call(kwargs).check_retriever(kind, kwargs)
         try:
             return super().as_retriever(**{**options, "search_kwargs": kwargs})
         except ValidationError as error:
@@ -800,7 +805,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         k: int = 4,
         *,
         score_threshold: float | None = None,
-        **options: Unpack[SearchOptions],
+        **options: Unpack[RelevanceOptions],
     ) -> Scored:
         """`similarity_search` with relevance: from 0 to 1, for every metric larger is nearer.
 
@@ -812,7 +817,7 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         """
         given = self._threshold(score_threshold)
         return super().similarity_search_with_relevance_scores(
-            _asked(query), k, score_threshold=given, **options
+            asked(query), k, score_threshold=given, **options
         )
 
     async def asimilarity_search_with_relevance_scores(  # type: ignore[override]
@@ -821,12 +826,12 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         k: int = 4,
         *,
         score_threshold: float | None = None,
-        **options: Unpack[SearchOptions],
+        **options: Unpack[RelevanceOptions],
     ) -> Scored:
         """`similarity_search_with_relevance_scores`, awaited."""
         given = self._threshold(score_threshold)
         return await super().asimilarity_search_with_relevance_scores(
-            _asked(query), k, score_threshold=given, **options
+            asked(query), k, score_threshold=given, **options
         )
 
     def _threshold(self, given: float | None) -> float | None:
@@ -840,105 +845,36 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         return run(self._relevance(self._io))
 
     def _similarity_search_with_relevance_scores(  # type: ignore[override]
-        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
+        self, query: str, k: int = 4, **options: Unpack[RelevanceOptions]
     ) -> Scored:
-        return run(self._search_relevance(self._io, _asked(query), k, **options))
+        return run(self._search_relevance(self._io, asked(query), k, **options))
 
     async def _asimilarity_search_with_relevance_scores(  # type: ignore[override]
-        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
+        self, query: str, k: int = 4, **options: Unpack[RelevanceOptions]
     ) -> Scored:
-        return await self._search_relevance(self._async_io, _asked(query), k, **options)
+        return await self._search_relevance(self._async_io, asked(query), k, **options)
 
     async def _search_relevance(
         self,
         io: Io,
         query: str,
         k: int,
-        **options: Unpack[SearchOptions],
+        **options: Unpack[RelevanceOptions],
     ) -> Scored:
         k = whole_number("k", k)
-        near = self._near(options, RELEVANCE)
+        near: SelectOptions = self._retrieval.near(options, RELEVANCE)
         embedded = await self._records.embed_query(io, query, **near)
         if embedded is None:
             return []
-        scored = _scored(await self._records.search(io, embedded, k, **near))
+        hits = await self._records.search(io, embedded, k, **near)
         relevance = await self._relevance(io, embedded)
         checked = partial(number, "what relevance_score_fn returns", least=-math.inf, most=math.inf)
-        return [(document, checked(relevance(score))) for document, score in scored]
+        return [(document, checked(relevance(score))) for document, score in scored(hits)]
 
     async def _relevance(self, io: Io, query: Values | None = None) -> Callable[[float], float]:
         if self._relevance_score_fn is not None:
             return self._relevance_score_fn
         return relevance_by(await self._records.index.metric_of(io), query)
-
-    # Maximal marginal relevance
-
-    def max_marginal_relevance_search(  # type: ignore[override]
-        self,
-        query: str,
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **options: Unpack[SearchOptions],
-    ) -> list[Document]:
-        """From the ``fetch_k`` nearest documents, the ``k`` that repeat each other least.
-
-        ``lambda_mult`` weighs nearness to the query against diversity: 1 gives the nearest
-        documents, 0 the most diverse. Both are measured by the metric of the index. Returns
-        documents in the order in which they were selected.
-        """
-        return _bare(run(self._mmr(self._io, _asked(query), k, fetch_k, lambda_mult, **options)))
-
-    async def amax_marginal_relevance_search(  # type: ignore[override]
-        self,
-        query: str,
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **options: Unpack[SearchOptions],
-    ) -> list[Document]:
-        """`max_marginal_relevance_search`, awaited."""
-        query = _asked(query)
-        return _bare(await self._mmr(self._async_io, query, k, fetch_k, lambda_mult, **options))
-
-    def max_marginal_relevance_search_by_vector(  # type: ignore[override]
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **options: Unpack[SearchOptions],
-    ) -> list[Document]:
-        """`max_marginal_relevance_search` for an embedding."""
-        values = _vector(embedding)
-        return _bare(run(self._mmr(self._io, values, k, fetch_k, lambda_mult, **options)))
-
-    async def amax_marginal_relevance_search_by_vector(  # type: ignore[override]
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **options: Unpack[SearchOptions],
-    ) -> list[Document]:
-        """`max_marginal_relevance_search_by_vector`, awaited."""
-        values = _vector(embedding)
-        return _bare(await self._mmr(self._async_io, values, k, fetch_k, lambda_mult, **options))
-
-    async def _mmr(
-        self,
-        io: Io,
-        query: str | Values,
-        k: int,
-        fetch_k: int,
-        lambda_mult: float,
-        **options: Unpack[SearchOptions],
-    ) -> Scored:
-        near = self._near(options, MMR)
-        hits = await search_diverse(
-            io, self._records, query, k, fetch_k=fetch_k, lambda_mult=lambda_mult, **near
-        )
-        return _scored(hits)
 
     # Reading without a query
 
@@ -949,6 +885,61 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """`get_by_ids`, awaited."""
         return [to_document(record) for record in await self._records.get(self._async_io, ids)]
+
+    def get(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: DocumentFilter | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        include: Iterable[Included] = DOCUMENTS_AND_METADATAS,
+        **options: Unpack[FindOptions],
+    ) -> Columns:
+        """Documents by id, or all that ``filter`` matches, as lists side by side.
+
+        At most ``limit`` of them, after the first ``offset``; in the order of ``ids``, or of all
+        ids. For that the ids of all that match are listed: to read everything, `iter_documents`
+        takes fewer requests. ``include`` says which lists there are, besides the ids: "documents",
+        "metadatas", "embeddings"; the others are None. Options are those of `iter_documents`.
+        """
+        return run(self._get(self._io, ids, filter, limit, offset, include, options))
+
+    async def aget(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: DocumentFilter | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        include: Iterable[Included] = DOCUMENTS_AND_METADATAS,
+        **options: Unpack[FindOptions],
+    ) -> Columns:
+        """`get`, awaited."""
+        return await self._get(self._async_io, ids, filter, limit, offset, include, options)
+
+    async def _get(
+        self,
+        io: Io,
+        ids: Sequence[str] | None,
+        filter: DocumentFilter | None,
+        limit: int | None,
+        offset: int | None,
+        include: Iterable[Included],
+        options: FindOptions,
+    ) -> Columns:
+        included = check_included(include)
+        found = await page(
+            io,
+            self._records,
+            ids=ids,
+            limit=limit,
+            offset=offset,
+            return_values="embeddings" in included,
+            filter=as_filter(filter),
+            **options,
+        )
+        return columns(found, included)
 
     def iter_documents(
         self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
@@ -1027,11 +1018,11 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
 
         Words that very many documents have are dropped, unless there is no other.
         """
-        return run(whole_index.explain_text(self._io, self._records, _asked(query)))
+        return run(whole_index.explain_text(self._io, self._records, asked(query)))
 
     async def aexplain_text(self, query: str) -> TextExplanation:
         """`explain_text`, awaited."""
-        return await whole_index.explain_text(self._async_io, self._records, _asked(query))
+        return await whole_index.explain_text(self._async_io, self._records, asked(query))
 
     # Waiting and closing
 
@@ -1055,17 +1046,5 @@ class VectorizeVectorStore(VectorStore, SyncClosing, AsyncClosing):
         await self._records.aclose()
 
 
-def _asked(query: str) -> str:
-    return text("query", query, ". The methods named by_vector take an embedding")
-
-
 def _vector(embedding: ArrayLike) -> Values:
     return query_vector(embedding, "embedding")
-
-
-def _scored(hits: Sequence[Hit]) -> Scored:
-    return [(to_document(hit.record), hit.match.score) for hit in hits]
-
-
-def _bare(scored: Scored) -> list[Document]:
-    return [document for document, _ in scored]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
+from langchain_core.indexing import InMemoryRecordManager
 from langchain_core.vectorstores import VectorStore
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
@@ -58,6 +59,7 @@ GIVEN: dict[str, Any] = {
     "query_str": "a",
     "persist_path": "anywhere",
     "property_name": "a",
+    "record_manager": InMemoryRecordManager("docs"),
     "ref_doc_id": "doc",
     "ref_doc_ids": ["doc"],
     "search_type": "similarity",

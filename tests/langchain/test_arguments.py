@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from langchain_core.documents import Document
+from langchain_core.indexing import InMemoryRecordManager
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import Call, Embedder, Recorder, async_name, both_ways, recorded, vector
@@ -53,7 +54,12 @@ HOW = {
     "alpha": {**number("alpha"), "of no hybrid": (0.5, "alpha= is of a hybrid search, .*'dense'")},
     "fusion": {**FUSION, "of no hybrid": ("rrf", "fusion= is of a hybrid search, .*'dense'")},
 }
-SEARCH = {"k": count("k"), "filter": FILTER, **FIND, **HOW}
+SCORE: Wrong = {
+    repr(wrong): (wrong, "score_threshold is a number; got")
+    for wrong in ("0.5", True, math.nan, [1])
+}
+WITH_RELEVANCE = {"k": count("k"), "filter": FILTER, **FIND, **HOW}
+SEARCH = {**WITH_RELEVANCE, "score_threshold": SCORE}
 DIVERSE = {"fetch_k": count("fetch_k"), "lambda_mult": number("lambda_mult")}
 METADATAS = {
     **several("metadatas", "dicts"),
@@ -116,8 +122,11 @@ RIGHT: dict[str, dict[str, Any]] = {
     "update_documents": {"documents": [DOCUMENT]},
     "add_embeddings": {"texts": ["a"], "embeddings": [VECTOR], "ids": ["1"]},
     "update_metadata": {"ids": ["1"], "metadata": {}},
+    "create_metadata_index": {"property_name": "a", "index_type": "string"},
     "reindex_metadata": {},
     "reindex_texts": {},
+    "compare": {"record_manager": InMemoryRecordManager("docs")},
+    "get": {},
     "delete": {"ids": ["1"]},
     "get_by_ids": {"ids": ["1"]},
     "similarity_search": {"query": "a"},
@@ -126,8 +135,11 @@ RIGHT: dict[str, dict[str, Any]] = {
     "similarity_search_by_vector": {"embedding": VECTOR},
     "similarity_search_with_score_by_vector": {"embedding": VECTOR},
     "similarity_search_by_id": {"id": "1"},
+    "similarity_search_with_vectors": {"query": "a"},
     "max_marginal_relevance_search": {"query": "a"},
     "max_marginal_relevance_search_by_vector": {"embedding": VECTOR},
+    "max_marginal_relevance_search_with_score": {"query": "a"},
+    "max_marginal_relevance_search_with_score_by_vector": {"embedding": VECTOR},
     "search": {"query": "a", "search_type": "similarity"},
     "iter_documents": {},
     "iter_ids": {},
@@ -143,6 +155,8 @@ NO_QUERY_TEXT = {
     "a Document": (DOCUMENT, r"query is a string; got Document.*\(Document\)"),
     "an embedding": (VECTOR, "query is a string; got .*by_vector take an embedding"),
 }
+NO_KEYWORD = {"reset", "drop"}
+"""Methods without arguments."""
 BY_TEXT = {"query": NO_QUERY_TEXT, **SEARCH}
 BY_VECTOR = {"embedding": embedding("embedding"), **SEARCH}
 WRONG: dict[str, dict[str, Wrong]] = {
@@ -159,11 +173,55 @@ WRONG: dict[str, dict[str, Wrong]] = {
     "update_metadata": {
         "ids": SOME_IDS,
         "metadata": METADATA,
+        "remove": {
+            **needed("remove", "keys"),
+            "no key inside": ([["a"]], r"remove\[0\] is a key of metadata; got .*list"),
+        },
         "replace": flag("replace"),
         **WAITS,
     },
+    "create_metadata_index": {
+        "property_name": {
+            "None": (None, "cannot be the name of a metadata property"),
+            "a number": (5, "cannot be the name of a metadata property"),
+            "empty": ("", "cannot be the name of a metadata property"),
+        },
+        "index_type": {
+            "None": (None, "the metadata index on 'a' has the type None; types are"),
+            "another": ("text", "the metadata index on 'a' has the type 'text'; types are"),
+        },
+        "wait_timeout": TIMEOUT,
+    },
     "reindex_metadata": WAITS,
     "reindex_texts": {"show_progress": flag("show_progress")},
+    "compare": {
+        "record_manager": {
+            "None": (None, "record_manager is a RecordManager; got None"),
+            "ids": (["1"], r"record_manager is a RecordManager; got .*\(list\)"),
+        },
+        "key_encoder": {
+            "a text": ("md5", "key_encoder is 'sha1', 'sha256', 'sha512' or 'blake2b'; got 'md5'"),
+            "a list": (["sha1"], "key_encoder is 'sha1', .*; got .*list"),
+        },
+        "check_contents": flag("check_contents"),
+        "repair": {
+            **flag("repair"),
+            "of nothing": (True, "lists no key, so a repair would delete"),
+        },
+        "namespace": NAMESPACE,
+        "max_requests": FIND["max_requests"],
+    },
+    "get": {
+        "ids": {name: case for name, case in SOME_IDS.items() if name != "None"},
+        "filter": FILTER,
+        "limit": {name: case for name, case in count("limit").items() if name != "None"},
+        "offset": {name: case for name, case in count("offset").items() if name != "None"},
+        "include": {
+            **needed("include", "names"),
+            "another": (["texts"], "include is 'documents', 'metadatas' or 'embeddings'; got 'tex"),
+        },
+        **FIND,
+    },
     "delete": {
         "ids": {name: case for name, case in SOME_IDS.items() if name != "None"}
         | {"None": (None, "delete takes ids, or filter=, or delete_all=True")},
@@ -181,8 +239,11 @@ WRONG: dict[str, dict[str, Wrong]] = {
     "similarity_search_by_vector": BY_VECTOR,
     "similarity_search_with_score_by_vector": BY_VECTOR,
     "similarity_search_by_id": SEARCH,
+    "similarity_search_with_vectors": BY_TEXT,
     "max_marginal_relevance_search": {**BY_TEXT, **DIVERSE},
     "max_marginal_relevance_search_by_vector": {**BY_VECTOR, **DIVERSE},
+    "max_marginal_relevance_search_with_score": {**BY_TEXT, **DIVERSE},
+    "max_marginal_relevance_search_with_score_by_vector": {**BY_VECTOR, **DIVERSE},
     "search": {
         **BY_TEXT,
         "search_type": {
@@ -229,18 +290,23 @@ async def done(call: Call, store: Any, method: str, **given: Any) -> Any:
 
 
 def test_every_method_is_here() -> None:
-    names = {name for name in vars(VectorizeVectorStore) if not name.startswith("_")}
+    ours = [
+        part for part in VectorizeVectorStore.__mro__ if part.__module__.startswith("langchain_v")
+    ]
+    names = {name for part in ours for name in vars(part) if not name.startswith("_")}
     here = {*WRONG, *map(async_name, WRONG)}
-    assert names - here == {
+    assert names - here - {*NO_KEYWORD, *map(async_name, NO_KEYWORD)} == {
         "aclose",
         "afrom_documents",
         "afrom_texts",
         "as_retriever",
+        "client",
         "close",
         "embeddings",
         "from_documents",
         "from_existing_index",
         "from_texts",
+        "index",
         "local",
     }
 
@@ -316,6 +382,9 @@ async def test_a_whole_number_may_be_numpys_or_a_float(
 async def test_a_threshold_or_a_weight_may_be_any_number(
     filled: VectorizeVectorStore, call: Call
 ) -> None:
+    for value in (0, np.float32(0.5), np.int64(-1)):
+        found = await call(filled, "similarity_search", "a", score_threshold=value)
+        assert [document.id for document in found] == ["1"]
     for value in (0, 1, np.float32(0.5), np.int64(1)):
         chosen = await call(filled, "max_marginal_relevance_search", "a", lambda_mult=value)
         assert [document.id for document in chosen] == ["1"]
@@ -452,7 +521,14 @@ RETRIEVERS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "alpha": ({"search_kwargs": {"alpha": 2}}, "alpha is a number from 0 to 1; got 2"),
     "fusion": ({"search_kwargs": {"fusion": "best"}}, "fusion is 'relative' or 'rrf'; got 'best'"),
-    "threshold": ({"search_kwargs": {"score_threshold": "1"}}, "score_threshold is a number from"),
+    "score": ({"search_kwargs": {"score_threshold": "1"}}, "score_threshold is a number; got '1'"),
+    "threshold": (
+        {
+            "search_type": "similarity_score_threshold",
+            "search_kwargs": {"score_threshold": "1"},
+        },
+        "score_threshold is a number from",
+    ),
     "tags": ({"tags": 5}, "as_retriever: tags: .* a valid list; got 5"),
     "metadata": ({"metadata": ["a"]}, "as_retriever: metadata: .* a valid dict.*; got"),
     "name": ({"name": 5}, "as_retriever: name: .* a valid string; got 5"),

@@ -15,6 +15,7 @@ from typing import Any
 import certifi
 import pytest
 from langchain_core.documents import Document
+from langchain_core.indexing import InMemoryRecordManager
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.blocking import watched
@@ -29,7 +30,7 @@ SEEN = (
     *("open", "write", "unlink", "sleep", "execute", "commit", "send"),
     *("getaddrinfo", "load_verify"),
 )
-OF_ALL = ("areindex_metadata", "areindex_texts", "aexplain_text")
+OF_ALL = ("areindex_metadata", "areindex_texts", "aexplain_text", "acreate_metadata_index", "adrop")
 """What a tenant's view refuses."""
 LONG = "long enough to be kept beside its vector " * 400
 DOCUMENTS = [
@@ -79,6 +80,16 @@ def calls(store: VectorizeVectorStore, folder: Path) -> dict[str, Any]:
         "amax_marginal_relevance_search_by_vector": (
             lambda: store.amax_marginal_relevance_search_by_vector(vectors[0])
         ),
+        "amax_marginal_relevance_search_with_score": (
+            lambda: store.amax_marginal_relevance_search_with_score("q", 5, 110)
+        ),
+        "amax_marginal_relevance_search_with_score_by_vector": (
+            lambda: store.amax_marginal_relevance_search_with_score_by_vector(vectors[0])
+        ),
+        "asimilarity_search_with_vectors": lambda: store.asimilarity_search_with_vectors("q", 60),
+        "aget": lambda: store.aget(limit=9, offset=3, include=["documents", "embeddings"]),
+        "acompare": lambda: store.acompare(InMemoryRecordManager("docs")),
+        "acreate_metadata_index": lambda: store.acreate_metadata_index("n", "number"),
         "areindex_metadata": store.areindex_metadata,
         "areindex_texts": store.areindex_texts,
         "aexplain_text": lambda: store.aexplain_text("which words"),
@@ -87,6 +98,8 @@ def calls(store: VectorizeVectorStore, folder: Path) -> dict[str, Any]:
         "afrom_documents": lambda: made(
             VectorizeVectorStore.afrom_documents(DOCUMENTS, embedder, **place)
         ),
+        "areset": store.areset,
+        "adrop": store.adrop,
         "aclose": store.aclose,
     }
 

@@ -23,6 +23,8 @@ NEAR = [
     ("similarity_search_by_id", {"id": "2"}),
     ("max_marginal_relevance_search", {"query": "disk"}),
     ("max_marginal_relevance_search_by_vector", {"embedding": vector("disk")}),
+    ("max_marginal_relevance_search_with_score", {"query": "disk"}),
+    ("max_marginal_relevance_search_with_score_by_vector", {"embedding": vector("disk")}),
     ("search", {"query": "disk", "search_type": "mmr"}),
 ]
 WHY = {
@@ -63,6 +65,30 @@ async def test_a_search_by_words_embeds_nothing(
     assert ids(await call(store, "search", "pie", "similarity", k=1, **options)) == ["3"]
     retriever = store.as_retriever(search_kwargs=options)
     assert ids(await call(retriever, "invoke", "pie")) == ["3"]
+    assert embedder.queries == []
+
+
+@both_ways
+@pytest.mark.parametrize("mode", ["dense", "text", "hybrid"])
+async def test_what_is_found_in_any_way_comes_with_its_embedding(
+    store: VectorizeVectorStore, call: Call, mode: str
+) -> None:
+    found = await call(store, "similarity_search_with_vectors", "disk", 2, retrieval_mode=mode)
+    assert [d for d, _ in found] == store.similarity_search("disk", 2, retrieval_mode=mode)
+    for document, values in found:
+        assert values.tolist() == pytest.approx(vector(document.page_content), abs=1e-6)
+
+
+@both_ways
+@pytest.mark.parametrize("mode", ["text", "hybrid"])
+async def test_a_threshold_is_one_of_nearness(
+    store: VectorizeVectorStore, embedder: Embedder, call: Call, mode: str
+) -> None:
+    given: dict[str, Any] = {"score_threshold": 0.5, "retrieval_mode": mode}
+    with pytest.raises(InvalidInputError, match=r"score_threshold= is of nearness.*'dense'"):
+        await call(store, "similarity_search", "disk", **given)
+    with pytest.raises(InvalidInputError, match="score_threshold= is of nearness"):
+        store.as_retriever(search_kwargs=given)
     assert embedder.queries == []
 
 

@@ -622,19 +622,79 @@ async def test_a_search_is_in_its_own_namespace_or_the_stores_or_all(
         assert set(found_ids(found)) == expected
 
 
+# Scores and vectors
+
+
+@both_ways
+@every_metric
+async def test_a_search_takes_a_threshold_of_its_scores(
+    filled: Any, call: Call, metric: Metric
+) -> None:
+    store: VectorizeVectorStore = filled(metric)
+    every = store.similarity_search_with_score("query", 60)
+    limit = every[20][1]
+    good = {
+        d.id for d, score in every if (score >= limit) == (metric == "cosine") or score == limit
+    }
+    given: dict[str, Any] = {"k": 60, "score_threshold": limit}
+    query, by_vector = "query", vector("query")
+    for method, asked in (
+        ("similarity_search", query),
+        ("similarity_search_with_score", query),
+        ("similarity_search_with_vectors", query),
+        ("similarity_search_by_vector", by_vector),
+        ("similarity_search_with_score_by_vector", by_vector),
+        ("max_marginal_relevance_search", query),
+        ("max_marginal_relevance_search_with_score", query),
+    ):
+        more = {"fetch_k": 60} if "marginal" in method else {}
+        found = await call(store, method, asked, **given, **more)
+        documents = [one if isinstance(one, Document) else one[0] for one in found]
+        assert {document.id for document in documents} == good, method
+    for search_type in ("similarity", "mmr"):
+        more = {"fetch_k": 60} if search_type == "mmr" else {}
+        options: Any = {"search_type": search_type, "search_kwargs": {**given, **more}}
+        found = await call(store.as_retriever(**options), "invoke", query)
+        assert {document.id for document in found} == good
+
+
+@both_ways
+@every_metric
+async def test_what_is_found_comes_with_its_embedding(
+    filled: Any, call: Call, metric: Metric
+) -> None:
+    store: VectorizeVectorStore = filled(metric)
+    found = await call(store, "similarity_search_with_vectors", "query", 7)
+    assert [document for document, _ in found] == store.similarity_search("query", 7)
+    for document, values in found:
+        assert values.dtype == np.float32
+        assert values.tolist() == pytest.approx(vector(document.page_content), abs=1e-6)
+
+
+@both_ways
+@every_metric
+async def test_diverse_documents_come_with_their_scores(
+    filled: Any, call: Call, metric: Metric
+) -> None:
+    store: VectorizeVectorStore = filled(metric)
+    scores = {d.id: score for d, score in store.similarity_search_with_score("query", 40)}
+    given = {"k": 6, "fetch_k": 40, "lambda_mult": 0.3}
+    plain = store.max_marginal_relevance_search("query", **given)
+    for suffix, asked in (("", "query"), ("_by_vector", vector("query"))):
+        method = f"max_marginal_relevance_search_with_score{suffix}"
+        found = await call(store, method, asked, **given)
+        assert [document for document, _ in found] == plain
+        expected = [scores[document.id] for document in plain]
+        assert [score for _, score in found] == pytest.approx(expected, abs=1e-5)
+
+
 # Options of another search
 
 MISPLACED = [
-    (
-        "similarity_search",
-        "score_threshold",
-        "search_type='similarity_score_threshold'.*takes that",
-    ),
-    ("similarity_search_with_score", "score_threshold", "similarity_search_with_relevance_scores"),
     ("similarity_search_by_vector", "fetch_k", "search_type='mmr'.*takes that"),
     ("similarity_search", "lambda_mult", "max_marginal_relevance_search.*takes that"),
-    ("similarity_search", "score_treshold", "takes 'score_threshold'"),
-    ("max_marginal_relevance_search", "score_threshold", "similarity_score_threshold"),
+    ("similarity_search", "score_treshold", "did you mean 'score_threshold'"),
+    ("similarity_search", "score_thresh", "did you mean 'score_threshold'"),
     ("similarity_search_with_relevance_scores", "fetch_k", "search_type='mmr'"),
     ("similarity_search_with_relevance_scores", "score_treshold", "mean 'score_threshold'"),
     ("max_marginal_relevance_search", "fetchk", "mean 'fetch_k'"),
@@ -652,8 +712,8 @@ async def test_an_option_of_another_search_names_what_takes_it(
 
 @both_ways
 async def test_an_option_of_another_retriever_type_names_that_type(filled: Any, call: Call) -> None:
-    retriever = filled("cosine").as_retriever(search_kwargs={"score_threshold": 0.5})
-    with pytest.raises(TypeError, match="search_type='similarity_score_threshold'"):
+    retriever = filled("cosine").as_retriever(search_kwargs={"lambda_mult": 0.5})
+    with pytest.raises(TypeError, match="search_type='mmr'"):
         await call(retriever, "invoke", "query")
 
 

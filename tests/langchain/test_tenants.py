@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
+from langchain_core.indexing import InMemoryRecordManager, RecordManager
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import Call, Embedder, Make, Recorder, async_call, both_ways, sync_call, vector
@@ -125,6 +126,13 @@ FOR_B: dict[str, Any] = {"namespace": "b"}
 DOCUMENTS = [Document("new", id=i, metadata={"kind": "x"}) for i in NAMED]
 
 
+def noted(keys: list[str]) -> RecordManager:
+    """A record manager with these keys."""
+    manager = InMemoryRecordManager("a")
+    manager.update(keys)
+    return manager
+
+
 def searches(query: Any) -> list[Attempt]:
     return [
         ((query, 50), {}),
@@ -147,7 +155,26 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         ((["new"], [vector("new")]), {"ids": ["1"], **FOR_B}),
     ],
     "update_documents": [((DOCUMENTS,), {}), ((DOCUMENTS,), FOR_B)],
-    "update_metadata": [((NAMED, {"kind": "y"}), {}), ((NAMED, {}), {"replace": True})],
+    "update_metadata": [
+        ((NAMED, {"kind": "y"}), {}),
+        ((NAMED, {}), {"replace": True}),
+        ((NAMED,), {"remove": ["kind"]}),
+    ],
+    "create_metadata_index": [(("a", "string"), {})],
+    "compare": [
+        ((noted(IDS),), {"check_contents": False, "repair": repair, **more})
+        for repair in (False, True)
+        for more in ({}, FOR_B)
+    ],
+    "get": [
+        ((NAMED,), {}),
+        ((), {"include": ["documents", "embeddings"]}),
+        ((), {"limit": 50, "offset": 0}),
+        ((), {"filter": EVERYTHING}),
+        ((), FOR_B),
+    ],
+    "reset": [((), {})],
+    "drop": [((), {})],
     "get_by_ids": [((NAMED,), {})],
     "iter_documents": [((), {}), ((EVERYTHING,), {}), ((), FOR_B)],
     "iter_ids": [((), {}), ((EVERYTHING,), {}), ((), FOR_B)],
@@ -170,6 +197,9 @@ ATTEMPTS: dict[str, list[Attempt]] = {
     "similarity_search_with_score": [*searches("their one"), *BY_WORDS],
     "similarity_search_with_relevance_scores": searches("their one"),
     "similarity_search_by_vector": searches(vector("their one")),
+    "similarity_search_with_vectors": searches("their one"),
+    "max_marginal_relevance_search_with_score": searches("their one"),
+    "max_marginal_relevance_search_with_score_by_vector": searches(vector("their one")),
     "max_marginal_relevance_search": searches("their one"),
     "max_marginal_relevance_search_by_vector": searches(vector("their one")),
     "search": [(("their one", "similarity"), {"k": 50}), (("their one", "mmr"), FOR_B)],
@@ -178,13 +208,26 @@ ATTEMPTS: dict[str, list[Attempt]] = {
 HARMLESS = {
     "as_retriever",
     "await_writes",
+    "client",
     "close",
     "embeddings",
     "from_documents",
     "from_existing_index",
     "from_texts",
+    "index",
     "local",
     "wait",
+}
+
+
+# These concern the whole index.
+WHOLE = {
+    "create_metadata_index",
+    "drop",
+    "explain_text",
+    "reindex_metadata",
+    "reindex_texts",
+    "with_namespace",
 }
 
 
@@ -192,8 +235,7 @@ def refused(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> str:
     """What the error says, if it is to be one."""
     if args == (THEIRS[0],):
         return "no record"
-    whole = ("with_namespace", "reindex_metadata", "reindex_texts", "explain_text")
-    named = "namespace" in options or name in whole
+    named = "namespace" in options or name in WHOLE
     return "namespace" if named else ""
 
 

@@ -36,6 +36,7 @@ async def search_diverse(
     """
     k, fetch_k = validation.whole_number("k", k), validation.whole_number("fetch_k", fetch_k)
     lambda_mult = validation.number("lambda_mult", lambda_mult, least=0.0, most=1.0)
+    score_threshold = validation.score_threshold(score_threshold)
     if isinstance(query, str):
         embedded = await records.embed_query(io, query, **options)
         if embedded is None:

@@ -1,0 +1,16 @@
+"""What the parts of a store share."""
+
+from __future__ import annotations
+
+from langchain_vectorize.retrieval import Retrieval
+from vectorize_core.records.store import RecordStore
+from vectorize_core.transport.io import AsyncIo, SyncIo
+
+
+class StoreParts:
+    """The records of a store, how its searches find them, and what carries calls out."""
+
+    _records: RecordStore
+    _retrieval: Retrieval
+    _io: SyncIo
+    _async_io: AsyncIo
