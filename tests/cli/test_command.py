@@ -16,7 +16,7 @@ from vectorize_core.cli import demo
 ROOT = Path(vectorize_core.__file__).parent.parent
 COMMANDS = [
     *("serve", "demo", "indexes", "info", "query", "list", "get", "delete", "doctor"),
-    *("stats", "compact", "check"),
+    *("export", "import", "copy", "verify", "stats", "compact", "check"),
 ]
 
 

@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from vectorize_core.cli.copy import copy
 from vectorize_core.cli.demo import demo
 from vectorize_core.cli.doctor import doctor
 from vectorize_core.cli.environment import distribution_version
+from vectorize_core.cli.export import export
+from vectorize_core.cli.import_ import import_, verify
 from vectorize_core.cli.indexes import indexes, info
 from vectorize_core.cli.maintenance import check, compact, stats
 from vectorize_core.cli.query import query
@@ -52,6 +55,10 @@ app.command()(query)
 app.command(name="list")(list_ids)
 app.command()(get)
 app.command()(delete)
+app.command()(export)
+app.command(name="import")(import_)
+app.command()(copy)
+app.command()(verify)
 app.command()(doctor)
 app.command()(stats)
 app.command()(compact)

@@ -22,6 +22,10 @@ _AS_OPTIONS = (
     ("email=", "--email"),
     ("wait_timeout=", "--wait"),
     ("base_url", "--url"),
+    ("create_index=True lets the store make it", "--create makes it"),
+    ("texts=D1Texts(database_id), or another TextStore", "--d1 ID, a D1 database"),
+    ("(texts=False)", "(--no-texts)"),
+    ("unindexed='scan'", "--scan"),
 )
 """Arguments in the library's messages, each with the option that stands for it."""
 

@@ -61,7 +61,7 @@ def query(
 ) -> None:
     """Find the vectors nearest to a vector, best first."""
     vector_or_id = _query_vector(vector, vector_id, vector_file)
-    expression = None if filter_text is None else _filter(filter_text)
+    expression = filter_of(filter_text)
     with target.client() as client:
         index = client.index(name)
         options: QueryOptions = {
@@ -119,7 +119,10 @@ def _values(text: str | bytes, option: str) -> Values:
         ) from None
 
 
-def _filter(text: str) -> Mapping[str, Any]:
+def filter_of(text: str | None) -> Mapping[str, Any] | None:
+    """The filter that the option ``--filter`` gives, if it is given."""
+    if text is None:
+        return None
     try:
         expression = jsontext.loads(text)
     except ValueError as error:

@@ -116,10 +116,13 @@ class Target:
             base_url=None if self.url is None else Secret(api_address(hidden(self.url).reveal())),
         )
 
-    def client(self, retry: RetryPolicy | None = None) -> VectorizeClient:
-        """A client; this sends nothing."""
+    def client(
+        self, retry: RetryPolicy | None = None, *, may_make: bool = False
+    ) -> VectorizeClient:
+        """A client; this sends nothing. A directory must hold one, unless it ``may_make`` that."""
         if self.path is not None:
-            return VectorizeClient.local(existing_directory(self.path), retry=retry)
+            directory = self.path if may_make else existing_directory(self.path)
+            return VectorizeClient.local(directory, retry=retry)
         base_url = self.credentials().base_url
         if retry is None:
             retry = _LOCAL_RETRY if is_loopback(base_url) else _RETRY

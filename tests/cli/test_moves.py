@@ -1,0 +1,110 @@
+"""The commands that move records: ``export``, ``import``, ``copy`` and ``verify``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.stores import vector
+from vectorize_core import SqliteTexts, Vector, VectorizeClient
+from vectorize_core.layout import Record
+from vectorize_core.local.server import BackgroundServer, Settings
+from vectorize_core.moving import Item, import_records
+
+TERMINAL = {"FORCE_COLOR": "1", "COLUMNS": "100"}
+
+
+def test_out_and_in_again(run: Run, place: Any, tmp_path: Path) -> None:
+    file, other = str(tmp_path / "docs.ndjson.gz"), ("--path", str(tmp_path / "other"))
+    done = run("export", "docs", *place.options, "--out", file, "--verify")
+    assert done.stdout.startswith(f"3 records exported to {file}; digest ")
+    assert done.stderr == ""
+    refused = run("import", file, "docs", *other)
+    assert (refused.exit_code, "there is no embedded Vectorize" in refused.stderr) == (1, True)
+    done = run("import", file, "docs", *other, "--create", "--verify", "--json")
+    moved = json.loads(done.stdout)
+    assert (moved["records"], moved["texts"]) == (3, 0)
+    with VectorizeClient.local(tmp_path / "other") as client:
+        assert {v.id: v for v in client.index("docs").iter()} == {
+            v.id: v for v in place.client.index("docs").iter()
+        }
+        client.index("docs").delete(["a"])
+    assert run("verify", file, "docs", *place.options).exit_code == 0
+    differs = run("verify", file, "docs", *other)
+    assert differs.exit_code == 1
+    assert "'a' is missing" in differs.stderr
+
+
+def test_some_of_them(run: Run, place: Any, tmp_path: Path) -> None:
+    file = str(tmp_path / "docs.jsonl")
+    some = ("--filter", '{"year": {"$gt": 1960}}', "--namespace", "n")
+    assert run("export", "docs", *place.options, "--out", file, *some).stdout.startswith(
+        "1 record "
+    )
+    unindexed = ("export", "docs", *place.options, "--out", file, "--filter", '{"b": 1}')
+    refused = run(*unindexed)
+    assert (refused.exit_code, "reading all records with --scan" in refused.stderr) == (1, True)
+    assert run(*unindexed, "--scan").stdout.startswith("0 records ")
+
+
+def test_a_copy(run: Run, place: Any, tmp_path: Path) -> None:
+    missing = run("copy", "docs", "others", *place.options)
+    assert (missing.exit_code, "--create makes it" in missing.stderr) == (1, True)
+    made = run("copy", "docs", "others", *place.options, "--create", "--verify")
+    assert made.stdout.startswith("3 records copied into others; digest ")
+    assert place.client.index("others").count() == 3
+    notes = tmp_path / "notes.json"
+    options = ("--to-path", str(tmp_path / "to"), "--create", "--to-namespace", "x")
+    assert run("copy", "docs", "docs", *place.options, *options, "--resume", str(notes)).stdout
+    assert not notes.exists()
+    with VectorizeClient.local(tmp_path / "to") as client:
+        assert {v.namespace for v in client.index("docs").iter()} == {"x"}
+    for wrong, complaint in (
+        (("docs",), "not copied into itself"),
+        (("docs", "--to-path", "a", "--to-url", "b"), "one of --to-path, --to-url"),
+    ):
+        refused = run("copy", "docs", *wrong, *place.options)
+        assert (refused.exit_code, complaint in refused.stderr) == (2, True)
+
+
+def test_a_copy_to_a_server(run: Run, tmp_path: Path) -> None:
+    with VectorizeClient.local(tmp_path) as client, BackgroundServer(Settings()) as server:
+        client.create_index("docs", dimensions=32)
+        client.index("docs").upsert([Vector("a", vector("a"))])
+        to = ("--to-url", server.base_url, "--create", "--verify")
+        done = run("copy", "docs", "docs", "--path", str(tmp_path), *to)
+        assert done.stdout.startswith("1 record copied into docs")
+
+
+def test_long_texts_need_a_place(run: Run, tmp_path: Path) -> None:
+    file = str(tmp_path / "docs.ndjson")
+    with VectorizeClient.local(tmp_path) as client, BackgroundServer(Settings()) as server:
+        item = Item(Record("a", "a long text " * 1_500), vector("a"))
+        import_records([item], client.index("docs"), texts=SqliteTexts(tmp_path))
+        done = run("export", "docs", "--path", str(tmp_path), "--out", file)
+        assert ", 1 of them with long texts" in done.stdout
+        there = ("--url", server.base_url, "--create")
+        refused = run("import", file, "docs", *there)
+        assert (refused.exit_code, "give --d1 ID, a D1 database" in refused.stderr) == (1, True)
+        assert run("import", file, "docs", *there, "--d1", "database", "--verify").exit_code == 0
+        assert run("verify", file, "docs", *there[:2], "--d1", "database").exit_code == 0
+        assert run("import", file, "other", *there, "--no-texts", "--verify").exit_code == 0
+
+
+def test_progress_on_a_terminal(run: Run, place: Any, tmp_path: Path) -> None:
+    file = str(tmp_path / "docs.ndjson")
+    done = run("export", "docs", *place.options, "--out", file, env=TERMINAL)
+    assert "records" in done.stderr
+    assert "3/3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("export", "docs", "--out", "docs.csv"), ("import", "docs.txt", "docs")]
+)
+def test_a_file_of_another_kind(run: Run, place: Any, arguments: tuple[str, ...]) -> None:
+    refused = run(*arguments, *place.options)
+    assert (refused.exit_code, ".ndjson or .jsonl" in refused.stderr) == (1, True)
