@@ -95,7 +95,7 @@ $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need into $(VENV) (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,foreign-tests]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(OLDEST)/dev.stamp: pyproject.toml tests/oldest.py
@@ -103,5 +103,5 @@ $(OLDEST)/dev.stamp: pyproject.toml tests/oldest.py
 	@$(OLDEST_PYTHON) -m venv --clear $(OLDEST)
 	@$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint $(OLDEST)/constraints.txt --editable '.[dev]'
+	  --constraint $(OLDEST)/constraints.txt --editable '.[dev,foreign-tests]'
 	@touch $@

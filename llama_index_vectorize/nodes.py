@@ -38,10 +38,10 @@ from llama_index.core.schema import (
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 from vectorize_core import jsontext, limits
-from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import InvalidVectorError, OversizedError, in_words
-from vectorize_core.layout import DEFAULT_TEXT_KEY, EXTRA, Record, text_of, value_codec
-from vectorize_core.layout.nearest import UnstorableError, normal
+from vectorize_core.layout import DEFAULT_TEXT_KEY, Record, text_of
+from vectorize_core.layout.nearest import normal
+from vectorize_core.layout.record import SAME, pack_relationships, read_order
 from vectorize_core.models import Values
 
 T = TypeVar("T", BaseNode, RelatedNodeInfo)
@@ -56,8 +56,6 @@ _HIDDEN_FROM_LLM = "excluded_llm_metadata_keys"
 _HIDDEN_FROM_MODEL = "excluded_embed_metadata_keys"
 _LEAVE_OBJ: Final = "Leave its obj out, and give it to VectorStoreIndex(objects=[...])"
 _NO_LIST = object()
-_SAME = True
-"""Stands for what would be repeated: the node's metadata, or the list of `_HIDDEN_FROM_MODEL`."""
 _NO_MEDIA: Final = {"metadata", "relationships", "embedding"}
 _STOCK, _STOCK_CLASS = "_node_content", "_node_type"
 _OF_STOCK: Final = (_STOCK_CLASS, "document_id", "doc_id", "ref_doc_id")
@@ -111,7 +109,7 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
         bases = [name for name, one in CLASSES.items() if issubclass(kind, one)]
         if bases:
             structure["base"] = max(bases, key=lambda name: len(CLASSES[name].__mro__))
-    relationships = _pack_relationships(fields["relationships"], fields["metadata"])
+    relationships = pack_relationships(fields["relationships"], fields["metadata"])
     if relationships:
         structure["relationships"] = relationships
     changed = {
@@ -122,10 +120,10 @@ def to_record(node: BaseNode, text_key: str = DEFAULT_TEXT_KEY) -> Record:
     for name, value in changed.items():
         _check_size(node, name, value)
     if changed.get(_HIDDEN_FROM_LLM) == changed.get(_HIDDEN_FROM_MODEL, _NO_LIST):
-        changed[_HIDDEN_FROM_LLM] = _SAME
+        changed[_HIDDEN_FROM_LLM] = SAME
     if changed:
         structure["fields"] = changed
-    if _read_order(node.metadata, text_key) != list(node.metadata):
+    if read_order(node.metadata, text_key) != list(node.metadata):
         structure["order"] = list(node.metadata)
     return Record(node.node_id, _text(node), dict(node.metadata), structure, ref)
 
@@ -320,7 +318,7 @@ def _described_compact(record: Record, node: Mapping[str, Any]) -> _Description:
     metadata = _string_keys(metadata)
     given = node.get("fields")
     fields = dict(given) if isinstance(given, Mapping) else {}
-    if fields.get(_HIDDEN_FROM_LLM) is _SAME:
+    if fields.get(_HIDDEN_FROM_LLM) is SAME:
         fields[_HIDDEN_FROM_LLM] = list(fields.get(_HIDDEN_FROM_MODEL, ()))
     names = tuple(node.get(key) for key in ("type", "base", "class"))
     held = {
@@ -409,30 +407,6 @@ def _string_keys(metadata: Mapping[Any, Any]) -> dict[str, Any]:
     return {key if isinstance(key, str) else str(key): value for key, value in metadata.items()}
 
 
-def _read_order(metadata: dict[Any, Any], text_key: str) -> list[Any]:
-    """The keys in the order in which a record is read: those not stored at top level come last.
-
-    Prompts, embeddings and hashes of nodes depend on the order.
-    """
-
-    def place(key: Any, value: Any) -> int:
-        if type(key) is not str or not storable_key(key) or key.startswith(EXTRA):
-            return 2
-        if key == text_key:
-            return 2
-        if value is None:
-            return 1
-        # Strings first: most values are.
-        top = type(value) is str or value_codec.split(value)[0] is not value_codec.NOTHING
-        return 0 if top else 2
-
-    try:
-        places = {key: place(key, value) for key, value in metadata.items()}
-    except (UnstorableError, RecursionError):
-        return list(metadata)  # Writing it raises an error that names the record.
-    return sorted(places, key=places.__getitem__)
-
-
 @cache
 def _default(kind: type[BaseNode], name: str) -> Any:
     field = kind.model_fields.get(name)
@@ -456,28 +430,6 @@ def _packed(value: Any) -> Any:
     return str(value) if isinstance(value, AnyUrl) else value
 
 
-def _pack_relationships(relationships: dict[str, Any], metadata: Any) -> dict[str, Any]:
-    def pack(related: dict[str, Any]) -> dict[str, Any]:
-        packed: dict[str, Any] = {"id": related["node_id"]}
-        if related.get("node_type") is not None:
-            packed["type"] = related["node_type"]
-        if related.get("hash") is not None:
-            packed["hash"] = related["hash"]
-        if related.get("metadata"):
-            # Chunks usually repeat their document's metadata, once for each neighbour.
-            # Compared as texts, because 1 == True == 1.0, and because the order matters.
-            same = repr(related["metadata"]) == repr(metadata)
-            packed["metadata"] = _SAME if same else related["metadata"]
-        return packed
-
-    return {
-        str(getattr(kind, "value", kind)): [pack(one) for one in related]
-        if isinstance(related, list)
-        else pack(related)
-        for kind, related in relationships.items()
-    }
-
-
 _SHORT: Final = {"node_id": "id", "node_type": "type", "hash": "hash", "metadata": "metadata"}
 _LONG: Final = {name: name for name in _SHORT}
 """The names that a relationship has in the compact and in the stock layout."""
@@ -493,7 +445,7 @@ def _unpack_relationships(
             return None
         given: dict[str, Any] = {name: one.get(short) for name, short in names.items()}
         related = given.pop("metadata")
-        related = metadata if related is _SAME else related
+        related = metadata if related is SAME else related
         related = _string_keys(related) if isinstance(related, Mapping) else {}
         for fields in (given, {"node_id": given["node_id"]}):
             with suppress(ValidationError):

@@ -6,13 +6,16 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Final
+
+_OF_TESTS: Final = ("dev", "foreign-tests")
 
 
 def main() -> None:
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
     project = tomllib.loads(text)["project"]
     extras = project["optional-dependencies"]
-    lists = [project["dependencies"], *(extras[name] for name in extras if name != "dev")]
+    lists = [project["dependencies"], *(extras[name] for name in extras if name not in _OF_TESTS)]
     for requirement in [each for some in lists for each in some]:
         if requirement.startswith(f"{project['name']}["):
             continue

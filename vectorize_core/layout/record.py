@@ -47,6 +47,8 @@ METADATA_INDEXES: Final[Mapping[str, IndexType]] = {
 LAST_INDEXED: Final = OWN
 """The metadata index that is created last: where it is live, all that are noted were."""
 BUCKETS: Final = 1 << 20
+SAME: Final = True
+"""Stands in a node for what would be repeated: its metadata, or the keys hidden from the model."""
 
 NOTHING_MORE: Final = f'{{"v":{VERSION}}}'
 _REF_BYTES = 60
@@ -384,6 +386,54 @@ def text_of(record: Record) -> str:
             "it with text_key=; to read it without, on_missing_text='empty'"
         )
     return record.text
+
+
+def pack_relationships(relationships: Mapping[str, Any], metadata: Any) -> dict[str, Any]:
+    """The relationships of a node's JSON, as they stand under ``relationships``."""
+
+    def pack(related: dict[str, Any]) -> dict[str, Any]:
+        packed: dict[str, Any] = {"id": related["node_id"]}
+        if related.get("node_type") is not None:
+            packed["type"] = related["node_type"]
+        if related.get("hash") is not None:
+            packed["hash"] = related["hash"]
+        if related.get("metadata"):
+            # Chunks usually repeat their document's metadata, once for each neighbour.
+            # Compared as texts, because 1 == True == 1.0, and because the order matters.
+            same = repr(related["metadata"]) == repr(metadata)
+            packed["metadata"] = SAME if same else related["metadata"]
+        return packed
+
+    return {
+        str(getattr(kind, "value", kind)): [pack(one) for one in related]
+        if isinstance(related, list)
+        else pack(related)
+        for kind, related in relationships.items()
+    }
+
+
+def read_order(metadata: Mapping[Any, Any], text_key: str) -> list[Any]:
+    """The keys in the order in which a record is read: those not stored at top level come last.
+
+    Prompts, embeddings and hashes of nodes depend on the order.
+    """
+
+    def place(key: Any, value: Any) -> int:
+        if type(key) is not str or not storable_key(key) or key.startswith(EXTRA):
+            return 2
+        if key == text_key:
+            return 2
+        if value is None:
+            return 1
+        # Strings first: most values are.
+        top = type(value) is str or value_codec.split(value)[0] is not value_codec.NOTHING
+        return 0 if top else 2
+
+    try:
+        places = {key: place(key, value) for key, value in metadata.items()}
+    except (UnstorableError, RecursionError):
+        return list(metadata)  # Writing it raises an error that names the record.
+    return sorted(places, key=places.__getitem__)
 
 
 def check_text_key(text_key: str) -> str:

@@ -10,6 +10,7 @@ from vectorize_core import layout
 from vectorize_core.errors import CheckpointMismatchError
 from vectorize_core.moving.arriving import arrive
 from vectorize_core.moving.departing import Page
+from vectorize_core.moving.foreign import Foreign
 from vectorize_core.moving.manifests import Manifest
 from vectorize_core.moving.notes import Notes, Progress
 from vectorize_core.records.store import RecordStore
@@ -18,11 +19,18 @@ from vectorize_core.transport.io import Io
 
 
 async def ready(
-    io: Io, store: RecordStore, config: Manifest | None, create_index: bool | None
+    io: Io, store: RecordStore, config: Manifest | Foreign | None, create_index: bool | None
 ) -> RecordStore:
-    """The store that records go to; where the index is missing, one like that of ``config``."""
+    """The store that records go to; where the index is missing, one like that of ``config``.
+
+    `InvalidInputError` where the index is not made for the vectors of another store.
+    """
     index = store.index
     details = await find_details(io, store.state, refresh=True)
+    if isinstance(config, Foreign):
+        dimensions = None if details is None else details.config.dimensions
+        metric = index.metric if details is None else details.config.metric
+        config.check(index.name, dimensions, metric)
     if details is not None:
         if store.text_index is None and layout.notes_text_index(details.description):
             # Of an index that was given without a store, beside whose vectors it stands.
@@ -32,7 +40,7 @@ async def ready(
         index = dataclasses.replace(index, create_index=create_index)
     if config is not None and index.metric is None:
         index = dataclasses.replace(index, metric=config.metric)
-    if config is not None and index.metadata_indexes is None:
+    if isinstance(config, Manifest) and index.metadata_indexes is None:
         own = config.metadata_indexes.items()
         wanted = {name: kind for name, kind in own if name not in layout.METADATA_INDEXES}
         index = dataclasses.replace(index, metadata_indexes=wanted)

@@ -18,6 +18,7 @@ from vectorize_core.moving import arriving, formats, manifests, reading
 from vectorize_core.moving.delivering import begun, deliver, ready
 from vectorize_core.moving.departing import Page, everything
 from vectorize_core.moving.ends import End, opened, record_store
+from vectorize_core.moving.foreign import Foreign
 from vectorize_core.moving.formats import Place
 from vectorize_core.moving.moved import Moved
 from vectorize_core.moving.notes import Notes
@@ -54,13 +55,14 @@ class ImportOptions(TypedDict, total=False):
 
 
 Source = str | os.PathLike[str] | Iterable[Item]
-"""A file of records, or records of any other origin."""
+"""A file of records, what another store has left, or records of any other origin."""
 
 
 def import_records(source: Source, target: End, **options: Unpack[ImportOptions]) -> Moved:
     """Write the records of ``source``, a file or `Item`s, to ``target``, an index or a store.
 
-    A file is one that `export_records` wrote, or any NDJSON as wrangler inserts it. Vectors are
+    A file is one that `export_records` wrote, or any NDJSON as wrangler inserts it; `read_chroma`
+    and its like make `Item`s of what other stores have left. Vectors are
     written as they are there, values, metadata and all, and replace those of the same ids. Their
     rows in the text index of the target, and their long texts, are written too. A tenant's view
     takes records into its own namespace.
@@ -127,14 +129,17 @@ async def _import(
         manifest = None
         if isinstance(incoming, Place):
             manifest = await io.offload(partial(manifests.read, incoming.manifest))
-        store = await ready(io, given, manifest, create_index)
+        foreign = incoming if isinstance(incoming, Foreign) else None
+        store = await ready(io, given, manifest or foreign, create_index)
         into = store.in_namespace(namespace)
         notes = await io.offload(partial(_notes, incoming, store, into, resume))
         progress = await begun(io, store, notes)
         coming = _pages(
             io, store, incoming, skip=int(progress.cursor or 0), texts=texts is not False
         )
-        total = None if manifest is None else manifest.records
+        total = None if foreign is None else foreign.count
+        if manifest is not None:
+            total = manifest.records
         with watching(total, show_progress=show_progress, on_progress=on_progress) as report:
             async with aclosing(coming) as read:
                 await deliver(io, store, read, progress, notes, namespace=namespace, report=report)

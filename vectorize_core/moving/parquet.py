@@ -61,7 +61,7 @@ def join(parts: Sequence[Path], path: Path) -> None:
 
 def read_vectors(path: Path) -> Iterator[Vector]:
     """The vectors of a file. `InvalidInputError` names the row that is none."""
-    for number, row in _rows(path, ("id", "values"), ("namespace", "metadata")):
+    for number, row in rows(path, ("id", "values"), ("namespace", "metadata")):
         try:
             yield _vector(row)
         except VectorizeError as error:
@@ -70,16 +70,16 @@ def read_vectors(path: Path) -> Iterator[Vector]:
 
 def read_texts(path: Path) -> Iterator[tuple[str, str]]:
     """The texts of a file, each with the id of its record."""
-    for number, row in _rows(path, ("id", "text"), ()):
+    for number, row in rows(path, ("id", "text")):
         if not isinstance(row["id"], str) or not isinstance(row["text"], str):
             raise InvalidInputError(f"row {number}: id and text are strings")
         yield row["id"], row["text"]
 
 
-def _rows(
-    path: Path, needed: Sequence[str], possible: Sequence[str]
+def rows(
+    path: Path, needed: Sequence[str], possible: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a file, each with its number, from 1 on."""
+    """These columns of the rows of a file, each row with its number, from 1 on."""
     pa, pq = _pyarrow()
     number = 0
     try:

@@ -1,0 +1,90 @@
+"""`Foreign`: the records that another store has left, and what its files say of all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from vectorize_core import paths
+from vectorize_core.errors import InvalidInputError, StorageError
+from vectorize_core.models import METRICS, Metric
+from vectorize_core.records.ingest import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign(Iterable[Item]):
+    """Records of another store, with their embeddings; read anew each time they are iterated over.
+
+    ``name`` is what errors call them. ``metric``, ``dimensions`` and ``count`` are None where the
+    files do not say.
+    """
+
+    name: str
+    read: Callable[[], Iterator[Item]] = field(repr=False)
+    metric: Metric | None = None
+    dimensions: int | None = None
+    count: int | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.read()
+
+    def check(self, index: str, dimensions: int | None, metric: Metric | None) -> None:
+        """`InvalidInputError` unless an index is made for such vectors; None is not known yet."""
+        if None not in (dimensions, self.dimensions) and self.dimensions != dimensions:
+            raise InvalidInputError(
+                f"{self.name} has vectors of {self.dimensions} dimensions, the index {index!r} "
+                f"{dimensions}. Import them into an index of {self.dimensions}"
+            )
+        if None not in (metric, self.metric) and self.metric != metric:
+            raise InvalidInputError(
+                f"{self.name} compares by {self.metric}, the index {index!r} by {metric}: searches "
+                f"would rank otherwise. Import it into an index with {self.metric}, or read it "
+                f"with metric={metric!r} if that is meant"
+            )
+
+
+def check_metric(metric: Metric | None) -> None:
+    """Refuse what is no metric of Vectorize."""
+    if metric is not None and metric not in METRICS:
+        raise InvalidInputError(f"metric is one of {', '.join(METRICS)}; got {metric!r}")
+
+
+def metric_of(
+    found: object, known: dict[object, Metric], given: Metric | None, name: str
+) -> Metric | None:
+    """The metric that was ``given``, else Vectorize's for the one that was ``found``."""
+    check_metric(given)
+    if given is not None:
+        return given
+    if found not in known:
+        raise InvalidInputError(
+            f"{name} compares by {found!r}, which Vectorize cannot. Give the metric= to compare "
+            "by instead"
+        )
+    return known[found]
+
+
+def folder(path: str | os.PathLike[str], *files: str) -> str:
+    """The absolute path of a folder that has all of these ``files`` in it."""
+    place = paths.absolute(path, error=InvalidInputError)
+    for name in files:
+        if not os.path.isfile(os.path.join(place, name)):
+            raise StorageError(f"there is no {name} in {place}. Give the folder that has one")
+    return place
+
+
+def pick(kind: str, found: Iterable[str], asked: str | None, where: str, argument: str) -> str:
+    """The one of what was ``found`` that is ``asked`` for, or the only one."""
+    names = sorted(found)
+    if asked is None and len(names) == 1:
+        return names[0]
+    if asked is not None and asked in names:
+        return asked
+    has = ", ".join(map(repr, names[:20])) or "none"
+    wanted = "" if asked is None else f" {asked!r}"
+    raise InvalidInputError(
+        f"{where} has no {kind}{wanted}; it has {has}"
+        if asked is not None or not names
+        else f"{where} has several: {has}. Name one with {argument}="
+    )
