@@ -4,7 +4,8 @@
 into an `SqliteTextIndex`, 500 at a time as stores do, and asks it questions of 3 to 12 words: the
 first of a process, later ones, and those of a namespace. Words are as frequent as in English, by
 Zipf's law: one is in four of five texts, most are in a few. What a directory holds already is only
-searched. A search by words in a store reads the vectors of what was found besides.
+searched. A search by words in a store reads the vectors of what was found besides. Before all this
+it adds as many records to a store with a text index and to one without, a part to each in turn.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
+from langchain_core.embeddings import FakeEmbeddings
 
+from langchain_vectorize import VectorizeVectorStore
 from vectorize_core import SqliteTextIndex, VectorizeClient
 from vectorize_core.texts.fts import TextRow
 from vectorize_core.transport.io import Io, run
@@ -28,6 +32,8 @@ _AT_ONCE = 500
 _TENANTS = 50
 _QUESTIONS = 300
 _ASKED_FOR = 20
+_DIMENSIONS = 32
+_TO_ADD = 20_000
 
 
 class English:
@@ -78,8 +84,34 @@ def ingest(io: Io, index: SqliteTextIndex, english: English, count: int) -> floa
     return spent / count * 1e6
 
 
+def added(english: English, count: int, *, given: bool) -> float:
+    """Microseconds a record that a store with a text index computes more; with ids ``given``."""
+    random, spent = np.random.default_rng(2), {True: 0.0, False: 0.0}
+    with ExitStack() as stack:
+        stores = {}
+        for with_words in spent:
+            place = stack.enter_context(tempfile.TemporaryDirectory())
+            store = VectorizeVectorStore(
+                FakeEmbeddings(size=_DIMENSIONS),
+                index_name=INDEX,
+                path=place,
+                text_index=with_words or None,
+            )
+            stores[with_words] = stack.enter_context(closing(store))
+        for start in range(0, count, _TO_ADD):
+            some = min(_TO_ADD, count - start)
+            texts = english.texts(some, 35, 65, start)
+            vectors = random.standard_normal((some, _DIMENSIONS), dtype=np.float32)
+            ids = [f"document-{n}" for n in range(start, start + some)] if given else None
+            for with_words, store in stores.items():
+                began = time.process_time()
+                store.add_embeddings(texts, vectors, ids=ids)
+                spent[with_words] += time.process_time() - began
+    return (spent[True] - spent[False]) / count * 1e6
+
+
 def lookups(io: Io, index: SqliteTextIndex, count: int) -> float:
-    """Microseconds a record, to learn which rows it has: a write does so of ids that are given."""
+    """Microseconds a record, to learn which rows it has: a write does so of ids that exist."""
     ids = [f"document-{n}" for n in np.random.default_rng(1).integers(0, count, 5_000).tolist()]
     began = time.process_time()
     for start in range(0, len(ids), _AT_ONCE):
@@ -105,6 +137,9 @@ def main() -> None:
     parser.add_argument("--directory", type=Path)
     given = parser.parse_args()
     english = English()
+    for what, ids_given in (("made", False), ("given", True)):
+        more = added(english, given.texts, given=ids_given)
+        print(f"a text index adds, with ids that are {what}: {more:.1f} us a record", flush=True)
     with tempfile.TemporaryDirectory() as temporary, VectorizeClient.local() as client:
         directory, io = given.directory or Path(temporary), client.connection.io()
         file = directory / "words.sqlite3"

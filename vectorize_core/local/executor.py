@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
-from vectorize_core.api import coverage, d1, scan
+from vectorize_core.api import coverage, d1, known_ids, scan
 from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, error_from_answer
@@ -51,6 +51,7 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
     scan.ScanVectors: lambda s, op: scan.VectorPage(
         *s.scan(op.index, count=op.count, cursor=op.cursor, namespace=op.namespace)
     ),
+    known_ids.KnownIds: lambda s, op: s.known_ids(op.index, op.ids),
 }
 
 

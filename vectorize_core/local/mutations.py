@@ -7,6 +7,7 @@ mutation without delays is applied in the transaction that submits it, and is no
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +102,15 @@ def any_pending(tx: Connection, index: Index) -> bool:
     """Whether any mutation is not visible yet."""
     found = tx.execute("SELECT 1 FROM mutations WHERE index_id = ? LIMIT 1", (index.id,))
     return found.fetchone() is not None
+
+
+def pending_ids(tx: Connection, index: Index, wanted: Collection[str]) -> frozenset[str]:
+    """Those of these ids that mutations have which are not visible yet, deletes too."""
+    rows = tx.execute(
+        "SELECT r.id FROM mutations m JOIN mutation_rows r ON r.seq = m.seq WHERE m.index_id = ?",
+        (index.id,),
+    )
+    return frozenset(wanted).intersection(name for (name,) in rows)
 
 
 def any_due(tx: Connection, index: Index, now: float) -> bool:

@@ -323,6 +323,14 @@ class Service:
             self._covering.add(known)
         return count
 
+    def known_ids(self, name: str, ids: Sequence[str]) -> frozenset[str]:
+        """Those of any number of ids that vectors have, or mutations that are not visible yet.
+
+        The API has no such call.
+        """
+        with self._reading(name) as (tx, index, _):
+            return vectors.known(tx, index, ids) | mutations.pending_ids(tx, index, ids)
+
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
         """Up to 20 vectors in the order of ``ids``, each once, unknown ones left out."""
         wanted = dict.fromkeys(validation.ids(ids, limits.MAX_IDS_PER_GET))

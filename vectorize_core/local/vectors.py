@@ -246,6 +246,17 @@ def following(
     return found, rows[-1].slot + 1 if len(rows) == count else None
 
 
+def known(tx: Connection, index: Index, wanted: Sequence[str]) -> frozenset[str]:
+    """Those of these ids that exist."""
+    found: set[str] = set()
+    for start in range(0, len(wanted), _IDS_AT_ONCE):
+        some = wanted[start : start + _IDS_AT_ONCE]
+        # SQLite finds them in its index of ids alone.
+        rows = tx.execute(_looking_up(len(some), "id"), (index.id, *some))
+        found.update(name for (name,) in rows)
+    return frozenset(found)
+
+
 def scan(
     tx: Connection, index: Index, start: int = 0, *, namespace: str | None = None
 ) -> Iterator[VectorRow]:
@@ -344,20 +355,21 @@ def packed(values: Values) -> bytes:
     return (values if values.dtype == STORED else values.astype(STORED)).tobytes()
 
 
-def _known(tx: Connection, index: Index, wanted: list[str]) -> dict[str, tuple[int, int]]:
+def _known(tx: Connection, index: Index, wanted: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Key and position of those ids that exist, in the order of ``wanted``."""
     found: dict[str, tuple[int, int]] = {}
     for start in range(0, len(wanted), _IDS_AT_ONCE):
         some = wanted[start : start + _IDS_AT_ONCE]
-        for name, old, position in tx.execute(_looking_up(len(some)), (index.id, *some)):
+        rows = tx.execute(_looking_up(len(some), "id, key, position"), (index.id, *some))
+        for name, old, position in rows:
             found[name] = old, position
     return found
 
 
 @cache
-def _looking_up(many: int) -> str:
+def _looking_up(many: int, columns: str) -> str:
     marks = ",".join("?" * many)
-    return f"SELECT id, key, position FROM vectors WHERE index_id = ? AND id IN ({marks})"  # noqa: S608
+    return f"SELECT {columns} FROM vectors WHERE index_id = ? AND id IN ({marks})"  # noqa: S608
 
 
 def _span(index: Index) -> tuple[int, int]:

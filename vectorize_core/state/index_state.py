@@ -69,7 +69,8 @@ class IndexState:
     in_flight: InFlight = field(default_factory=InFlight, repr=False)
     deleted_at: dict[str, float] = field(default_factory=dict)
     knows_coverage: bool = False
-    """Whether the service can be asked which vectors a metadata index does not hold."""
+    """Whether the service can be asked which vectors a metadata index does not hold, and which of
+    many ids it has."""
     free_requests: bool = False
     """Whether requests cost nothing, so that a call may take any number by default."""
     scans: bool = False

@@ -20,6 +20,7 @@ from vectorize_core.models import Vector
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.state.waiting import wait_for_own
 from vectorize_core.texts.fts import TextRow, put_of
+from vectorize_core.texts.put_notes import PutNotes
 from vectorize_core.texts.puts import Puts, is_old, is_written_by, new_token, same_text
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.texts.text_index import TextIndex
@@ -60,6 +61,13 @@ class Rows:
         # A process that was forked is another writer.
         return f"{self.state.writer}{os.getpid():08x}"
 
+    @property
+    def put_notes(self) -> PutNotes | None:
+        """The notes of puts, where the Vectorize tells which ids it has."""
+        if not (self.index.notes_puts and self.state.knows_coverage):
+            return None
+        return PutNotes(self.index, self.state, self.upkeep)
+
     async def find(self, io: Io, ids: Collection[str]) -> Puts:
         """The rows of records whose vectors are about to be deleted."""
         return await self.index.versions(io, self.state.name, list(ids)) if ids else {}
@@ -99,7 +107,8 @@ class Rows:
 
     async def note_complete(self, io: Io, created: str) -> None:
         """Note that every text in the index that was created then has a row."""
-        await self.index.note(io, self.state.name, complete=created, cursor=None)
+        traced = None if self.put_notes is None else created
+        await self.index.note(io, self.state.name, complete=created, cursor=None, traced=traced)
 
     async def _is_empty(self, io: Io) -> bool:
         return (await io.call(GetInfo(self.state.name))).vector_count == 0
@@ -129,17 +138,22 @@ class RowWriting(Rows):
             # Where the index was made again meanwhile, the write begins anew.
             self._repeats = self._begun != ""
             await self._begin(io, created)
-        asked = rows if self._repeats else [i for i in rows if i not in new]
-        old = await self.find(io, asked)
         # Of each batch its own: it may hold a record of an earlier one again.
         token = new_token(self.writer)
         present = [row for row in rows.values() if row is not None]
+        asked: Collection[str] = rows if self._repeats else [i for i in rows if i not in new]
+        notes: dict[str, str | None] = {}
+        if self.put_notes is not None:
+            put = [row.id for row in present]
+            asked, notes = await self.put_notes.look(io, created, asked, put=put, token=token)
+        old = await self.find(io, asked)
         if present:
+            self.index.note_with(token, self.state.name, notes)
             await self.index.put(io, self.state.name, present, token)
         for record_id, puts in old.items():
             row = rows[record_id]
-            put = None if row is None else put_of(row.text, token)
-            over = [one for one in puts if self._is_over(one, put)]
+            new_put = None if row is None else put_of(row.text, token)
+            over = [one for one in puts if self._is_over(one, new_put)]
             if over:
                 self.superseded[record_id] = over
 
@@ -156,6 +170,8 @@ class RowWriting(Rows):
         complete = await self.index.is_complete(io, name, created)
         if not complete and not self.state.own_writes.pending() and await self._is_empty(io):
             await self.index.note(io, name, complete=created)
+        if self.put_notes is not None:
+            await self.put_notes.begin(io, created)
         self._begun = created
 
     async def rewriting(

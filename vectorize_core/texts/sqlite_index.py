@@ -37,6 +37,7 @@ class SqliteTextIndex(TextIndex):
 
     max_bytes = 200_000_000
     """Of a row, as JSON; SQLite takes a thousand million of all together."""
+    notes_puts = True
 
     def __init__(
         self, path: str | os.PathLike[str] = ":memory:", *, tokenizer: Tokenizer = "unicode61"

@@ -74,6 +74,8 @@ class TextIndex(ABC):
 
     max_bytes = _BYTES
     """Of a row, as JSON."""
+    notes_puts = False
+    """Whether it costs little to note puts (`PutNotes`)."""
 
     def __init__(self, *, tokenizer: Tokenizer = "unicode61") -> None:
         validation.one_of("tokenizer", tokenizer, TOKENIZERS)
@@ -81,6 +83,7 @@ class TextIndex(ABC):
         self._checked: set[str] = set()
         self._complete: set[tuple[str, str]] = set()
         self._frequent = FrequentWords()
+        self._with_put: dict[str, list[Statement]] = {}
 
     @abstractmethod
     async def _read(self, io: Io, statement: Statement, /) -> Rows:
@@ -119,17 +122,24 @@ class TextIndex(ABC):
 
         Rows of the same records that other writes have put stay.
         """
+        notes = self._with_put.pop(token, [])
         encoded = [self._encoded(row, token) for row in rows]
         statements = [fts.insertion(self.table(index), some) for some in _by_size(encoded)]
         if statements:
             await self._make(io, index)
         for some in parts(statements, _STATEMENTS):
+            together, notes = [*notes, *some], []
             try:
-                await self._write(io, some)
+                await self._write(io, together)
             except NoTableError:
                 self._forget()
                 await self._make(io, index)
-                await self._write(io, some)
+                await self._write(io, together)
+
+    def note_with(self, token: str, index: str, notes: Mapping[str, str | None], /) -> None:
+        """Change what is noted together with the first rows that are put under ``token``."""
+        table = self.table(index)
+        self._with_put[token] = [fts.noting(table, name, note) for name, note in notes.items()]
 
     async def kept(self, io: Io, index: str, ids: Sequence[str], /) -> dict[str, list[KeptRow]]:
         """All rows of these records; those that have none are left out."""
@@ -214,13 +224,22 @@ class TextIndex(ABC):
             rows = await self._rows(io, fts.counting(self.table(index), words))
         return explanation(query, words, [_checked(row, int, int) for row in rows])
 
+    async def is_empty(self, io: Io, index: str, /) -> bool:
+        """Whether there is no row."""
+        return not await self._rows(io, fts.page(self.table(index), 0, 1))
+
     async def notes(self, io: Io, index: str, /) -> Notes:
         """What is noted; nothing before anything was put or noted."""
-        noted = await self._noted(io, index)
+        noted = await self.noted(io, index)
         return Notes(noted.get("complete"), noted.get("cursor"))
 
+    async def noted(self, io: Io, index: str, /) -> dict[str, str]:
+        """All that is noted, by name."""
+        rows = await self._rows(io, fts.notes(self.table(index)))
+        return dict(_checked(row, str, str) for row in rows)
+
     async def note(self, io: Io, index: str, /, **notes: str | None) -> None:
-        """Change what is noted: ``complete`` or ``cursor``; None for nothing."""
+        """Change what is noted: ``complete``, ``cursor`` or ``traced``; None for nothing."""
         await self._make(io, index)
         table = self.table(index)
         await self._write(io, [fts.noting(table, name, note) for name, note in notes.items()])
@@ -245,14 +264,10 @@ class TextIndex(ABC):
             self._forget()
             return []
 
-    async def _noted(self, io: Io, index: str) -> dict[str, str]:
-        rows = await self._rows(io, fts.notes(self.table(index)))
-        return dict(_checked(row, str, str) for row in rows)
-
     async def _is_made(self, io: Io, index: str) -> bool:
         """Whether the table is there; an error if it has another tokenizer."""
         if index not in self._checked:
-            noted = await self._noted(io, index)
+            noted = await self.noted(io, index)
             if "tokenizer" not in noted:
                 return False
             has, of = noted["tokenizer"], noted.get("index")

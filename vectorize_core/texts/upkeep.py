@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from vectorize_core import forks
@@ -22,6 +23,8 @@ class Upkeep:
 
     def __init__(self) -> None:
         self._due: list[tuple[float, Puts]] = []
+        self._claimed: set[str] = set()
+        """Notes of puts that somebody looks at."""
         self._lock = forks.lock()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -48,3 +51,10 @@ class Upkeep:
                     taken.setdefault(record_id, []).extend(some)
             self._due = [due for due in self._due if due[0] > until]
         return taken
+
+    def claim(self, names: Iterable[str], noted: Collection[str]) -> set[str]:
+        """Those of ``names`` that nobody has claimed. What is ``noted`` no more is forgotten."""
+        with self._lock:
+            claimed = {*names} - self._claimed
+            self._claimed = self._claimed.intersection(noted) | claimed
+        return claimed

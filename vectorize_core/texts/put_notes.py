@@ -1,0 +1,91 @@
+"""`PutNotes`: which records may have rows that FTS5 has to look up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from vectorize_core import jsontext
+from vectorize_core.api.known_ids import KnownIds
+from vectorize_core.errors import IndexNotFoundError, UnexpectedAnswerError, shown
+from vectorize_core.state.index_state import IndexState
+from vectorize_core.texts.puts import is_old
+from vectorize_core.texts.text_index import TextIndex
+from vectorize_core.texts.upkeep import Upkeep
+from vectorize_core.transport.io import Io
+
+_PUT: Final = "put-"
+"""What the name of the note of a put begins with; its token follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutNotes:
+    """Notes of puts whose vectors may not have been written; for an embedded Vectorize.
+
+    It tells in a microsecond whether it has an id. FTS5 takes 15 to 60 to find that one has no
+    row, more in large tables. But rows are put before their vectors, so those of a put that was
+    interrupted are of ids that nobody has. So each put notes its new ids, in its transaction. The
+    note goes with a later put, once all of them have vectors or are put again; or after a quarter
+    of an hour, with their rows. A table of which not all puts were noted is not ``traced``.
+    """
+
+    index: TextIndex
+    state: IndexState
+    upkeep: Upkeep
+
+    async def begin(self, io: Io, created: str) -> None:
+        """Note that a table without rows is traced, for the index that was created then."""
+        name = self.state.name
+        is_traced = (await self.index.noted(io, name)).get("traced") == created
+        if not is_traced and await self.index.is_empty(io, name):
+            await self.index.note(io, name, traced=created)
+
+    async def look(
+        self, io: Io, created: str, ids: Collection[str], *, put: Collection[str], token: str
+    ) -> tuple[Collection[str], dict[str, str | None]]:
+        """Those of ``ids`` that may have rows, and what to note when those of ``put`` are put."""
+        noted = await self.index.noted(io, self.state.name)
+        puts = {name: _ids(note) for name, note in noted.items() if name.startswith(_PUT)}
+        there = await self._known(io, [*ids, *(some[-1] for some in puts.values())])
+        settled = there.union(put)
+        # Of a put that is under way the last id is not there, so its others need no look.
+        ended = [name for name, some in puts.items() if some[-1] in settled]
+        looked_at = {*self.upkeep.claim(ended, puts), *filter(is_old, puts)}
+        settled |= await self._known(io, {i for name in looked_at for i in puts[name]} - settled)
+        notes: dict[str, str | None] = {}
+        for name, some in puts.items():
+            left = set(some) - settled
+            if left and is_old(name):
+                await self._remove_old(io, left)
+            if not left or is_old(name):
+                notes[name] = None
+        new = [record_id for record_id in put if record_id not in there]
+        if new:
+            notes[f"{_PUT}{token}"] = jsontext.dumps(new).decode()
+        if noted.get("traced") == created:
+            may_have = there.union(*puts.values())
+            ids = [record_id for record_id in ids if record_id in may_have]
+        return ids, notes
+
+    async def _known(self, io: Io, ids: Collection[str]) -> frozenset[str]:
+        try:
+            return await io.call(KnownIds(self.state.name, tuple(ids))) if ids else frozenset()
+        except IndexNotFoundError:
+            # The write itself will be told.
+            return frozenset()
+
+    async def _remove_old(self, io: Io, ids: Collection[str]) -> None:
+        """Delete the old rows of records that are not there."""
+        puts = await self.index.versions(io, self.state.name, list(ids))
+        old = {i: [put for put in some if is_old(put)] for i, some in puts.items()}
+        await self.index.delete(io, self.state.name, old)
+
+
+def _ids(note: str) -> list[str]:
+    with suppress(ValueError):
+        ids = jsontext.loads(note)
+        if isinstance(ids, list) and {*map(type, ids)} == {str}:
+            return ids
+    raise UnexpectedAnswerError(f"{shown(note)} is no note of the ids that a text index has put")
