@@ -154,10 +154,13 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
 
             index.as_retriever(vector_store_query_mode="hybrid").retrieve("ERR_STREAM_DESTROYED")
 
-    Diverse results:
+    Diverse results, similar enough, with their embeddings:
         .. code-block:: python
 
-            index.as_retriever(vector_store_query_mode="mmr").retrieve("What is money for?")
+            index.as_retriever(
+                vector_store_query_mode="mmr",
+                vector_store_kwargs={"similarity_cutoff": 0.1, "include_embeddings": True},
+            ).retrieve("What is money for?")
 
     Read without a query:
         .. code-block:: python
@@ -165,6 +168,13 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
             for node in store.iter_nodes({"year": 1963}):
                 print(node.get_content())
             store.count({"year": {"$lt": 1900}})
+            store.get_nodes(limit=10, offset=20)
+
+    Change metadata; texts and embeddings stay:
+        .. code-block:: python
+
+            node_ids = [node.node_id for node in store.get_nodes(filters={"ref_doc_id": "1963"})]
+            store.update_metadata(node_ids, {"checked": True}, remove=["draft"])
 
     Delete, by document, by id or by filter:
         .. code-block:: python
@@ -177,6 +187,14 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
 
             await index.as_retriever().aretrieve("What is money for?")
             await store.acount()
+
+    Look after it (docs/upkeep.md):
+        .. code-block:: python
+
+            store.create_metadata_index("checked", "boolean")
+            store.reindex_metadata()
+            store.compare(index.docstore).missing
+            store.index.info()
 
     Give each tenant a view (docs/tenants.md):
         .. code-block:: python

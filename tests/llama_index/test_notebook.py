@@ -12,7 +12,8 @@ from tests.notebooks import executed, read, rounded
 NOTEBOOK = DOCS / "llama_index.ipynb"
 SHOWN = (
     *("3", "1", "[(1941, ", "four essential human freedoms", "['Lincoln', 'Washington']"),
-    *("year", "[1941, ", "[1790, 1862]", "[1941]", "[1, 1941]", "[1, 0]"),
+    *("year", "[1941, ", "[(1941, 256)]", "[1790, 1862]", "[1941]", "[1, 1941]", "[1, 0]"),
+    *("1 missing, 0 extra", "True", "'century': 1800", "4"),
 )
 
 

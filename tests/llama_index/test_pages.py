@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from llama_index.core import Document, VectorStoreIndex
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.storage.docstore import SimpleDocumentStore
 
 from llama_index_vectorize import VectorizeVectorStore
 from tests.documents import examples, run
@@ -111,7 +113,7 @@ async def test_filters(local: VectorizeVectorStore) -> None:
 async def test_the_class_docstring(capsys: Any) -> None:
     blocks = (inspect.getdoc(VectorizeVectorStore) or "").split(".. code-block:: python\n\n")[1:]
     code = [re.split(r"\n {0,4}\S", block)[0] for block in blocks]
-    assert len(code) == 10
+    assert len(code) == 12
     names: dict[str, Any] = {
         "documents": [
             Document(text=f"Of {year}", doc_id=f"{year}", metadata={"year": year})
@@ -123,3 +125,40 @@ async def test_the_class_docstring(capsys: Any) -> None:
     assert "Of 1963" in capsys.readouterr().out
     assert names["store"].count(namespace="customer-1") == 4
     names["store"].close()
+
+
+async def test_upkeep(capsys: Any) -> None:
+    pages = examples("upkeep.md", "LlamaIndex") | {
+        heading: examples("upkeep.md")[heading]
+        for heading in ("The index underneath", "Filtering by something new", "Starting again")
+    }
+    with VectorizeVectorStore.local("docs", metadata_indexes={"year": "number"}) as store:
+        names: dict[str, Any] = {"store": store, "node_ids": ["1961"]}
+        store.add(text_node(f"{n}", year=n, draft=True, author="a") for n in range(1_950, 2_000))
+        store.add([text_node("rivers", year=1_900)])
+        names["index"] = VectorStoreIndex.from_vector_store(store)
+        for heading in ("The index underneath", "Reading a page", "Results with more"):
+            shown = await run(pages[heading], heading, names)
+            if heading == "The index underneath":
+                assert shown == ["docs"]
+        assert [node.node_id for node in names["page"]] == [f"{n}" for n in range(1_980, 1_990)]
+        assert "rivers" in [near.node_id for near in names["near"]]
+        assert all(near.score >= 0.4 and near.node.embedding for near in names["near"])
+        await run(pages["Changing metadata"], "Changing metadata", names)
+        (node,) = store.get_nodes(["1961"])
+        assert node.metadata == {"year": 1961, "author": "a", "checked": True}
+        await run(pages["Filtering by something new"], "Filtering by something new", names)
+        assert store.count({"author": "a"}) == 50
+        store.clear()
+        docstore = SimpleDocumentStore()
+        names["documents"] = documents("one", "two", "three")
+        names["pipeline"] = IngestionPipeline(
+            transformations=[SPLITTER, MODEL], vector_store=store, docstore=docstore
+        )
+        names["pipeline"].run(documents=names["documents"])
+        store.delete("doc-0")
+        await run(pages["Comparing with the sources"], "Comparing with the sources", names)
+        assert "1 missing, 0 extra, 0 changed\n" in capsys.readouterr().out
+        assert sorted(texts(store.get_nodes())) == ["one", "three", "two"]
+        await run(pages["Starting again"], "Starting again", names)
+        assert store.count() == 0
