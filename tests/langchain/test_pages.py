@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from langchain_core.documents import Document
+from langchain_core.indexing import InMemoryRecordManager, index
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.documents import examples, run
-from tests.stores import Embedder, Recorder, recorded
+from tests.stores import DIMENSIONS, Embedder, Recorder, recorded
 from vectorize_core import VectorizeClient
 
 
@@ -170,3 +171,42 @@ def test_a_store_goes_on_in_both_after_a_fork(tmp_path: Path) -> None:
             "of the parent",
             "of the child",
         ]
+
+
+async def test_upkeep(capsys: Any) -> None:
+    pages = examples("upkeep.md", "LangChain")
+    with VectorizeVectorStore.local(
+        Embedder(), index_name="docs", metadata_indexes={"year": "number"}
+    ) as store:
+        documents = [
+            Document(f"Of {year}", id=f"{year}", metadata={"year": year, "draft": True})
+            for year in range(1_950, 2_000)
+        ]
+        store.add_documents(documents)
+        store.add_texts(["rivers"], [{"author": "a"}], ids=["rivers"])
+        names: dict[str, Any] = {"store": store, "ids": ["1961"]}
+        assert await run(pages["The index underneath"], "", names) == ["docs"]
+        shown, embeddings = await run(pages["Reading a page"], "", names)
+        assert shown == [f"{year}" for year in range(1_980, 1_990)]
+        assert [len(values) for values in embeddings] == [DIMENSIONS] * 10
+        await run(pages["Results with more"], "", names)
+        assert "rivers" in [document.id for document in names["near"]]
+        assert len(names["with_vectors"]) == len(names["diverse"]) == 10
+        assert {len(values) for _, values in names["with_vectors"]} == {DIMENSIONS}
+        await run(pages["Changing metadata"], "", names)
+        (document,) = store.get_by_ids(["1961"])
+        assert document.metadata == {"year": 1961, "checked": True}
+        await run(pages["Filtering by something new"], "", names)
+        assert store.count({"author": "a"}) == 1
+        store.delete(delete_all=True)
+        manager = InMemoryRecordManager("docs")
+        names["record_manager"] = manager
+        sources = [Document(text) for text in ("one", "two", "three")]
+        index(sources, manager, store, key_encoder="sha256")
+        store.delete([next(store.iter_ids())])
+        await run(pages["Comparing with the sources"], "", names)
+        assert capsys.readouterr().out == "1 missing, 0 extra, 0 changed\n"
+        added = index(sources, manager, store, key_encoder="sha256")
+        assert (added["num_added"], added["num_skipped"]) == (1, 2)
+        await run(pages["Starting again"], "", names)
+        assert store.count() == 0
