@@ -40,7 +40,7 @@ from llama_index.core.vector_stores.utils import node_to_metadata_dict
 from vectorize_core import jsontext, limits
 from vectorize_core.errors import InvalidVectorError, OversizedError, in_words
 from vectorize_core.layout import DEFAULT_TEXT_KEY, Record, text_of
-from vectorize_core.layout.nearest import normal
+from vectorize_core.layout.nearest import UnstorableError, normal
 from vectorize_core.layout.record import SAME, pack_relationships, read_order
 from vectorize_core.models import Values
 
