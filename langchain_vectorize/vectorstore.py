@@ -255,8 +255,8 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
             metric: the metric of an index that is created ("cosine" by default). An existing
                 index must have it.
             metadata_indexes: the properties to filter on and their types, such as
-                ``{"year": "number"}``, for an index that is created. An existing index must
-                have them.
+                ``{"year": "number", "author.name": "string"}``, for an index that is created. An
+                existing index must have them.
             batch_size: documents embedded and sent at a time (500).
             wait: what writes wait for: False (accepted), "processed", "visible", or True, which
                 is the same as "visible".

@@ -29,10 +29,11 @@ from vectorize_core.filters.ast import (
     joined,
 )
 from vectorize_core.filters.builders import F
-from vectorize_core.filters.evaluate import lookup, matcher, seen
+from vectorize_core.filters.evaluate import matcher, seen
 from vectorize_core.filters.parse import build_test, parse
 from vectorize_core.filters.patterns import escape
 from vectorize_core.layout import Record
+from vectorize_core.layout.nested import lookup
 from vectorize_core.models import IndexType
 from vectorize_core.reads.selection import AnyFilter, FindOptions, Properties
 

@@ -291,7 +291,8 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
             metric: of an index that is created ("cosine" by default). An index that exists must
                 have it.
             metadata_indexes: of an index that is created: the properties to filter on, with
-                their types, such as ``{"year": "number"}``. An index that exists must have them.
+                their types, such as ``{"year": "number", "author.name": "string"}``. An index that
+                exists must have them.
             batch_size: nodes sent at a time (500).
             show_progress: whether adding draws a bar (with tqdm).
             wait: what writes wait for: False (accepted), "processed", "visible" or True.

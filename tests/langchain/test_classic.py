@@ -111,21 +111,27 @@ async def test_a_self_query_retriever(make: Make, call: Call) -> None:
     from langchain_classic.retrievers import SelfQueryRetriever
     from langchain_core.runnables import RunnableLambda
 
-    store = make(metadata_indexes={"n": "number"})
+    store = make(metadata_indexes={"n": "number", "author.name": "string"})
     store.add_documents(DOCUMENTS)
-    comparison = Comparison(Comparator.GTE, "n", 1)
-    query = StructuredQuery(query="a", filter=comparison, limit=1)
-    for search_type in ("similarity", "mmr"):
+    store.add_texts(["c"], [{"author": {"name": "Ada"}, "n": 0}])
+    for search_type, attribute, value, expected in (
+        ("similarity", "n", 1, "b"),
+        ("mmr", "n", 1, "b"),
+        ("similarity", "author.name", "Ada", "c"),
+        ("mmr", "author.name", "Ada", "c"),
+    ):
+        comparison = Comparison(Comparator.GTE, attribute, value)
+        query = StructuredQuery(query="a", filter=comparison, limit=1)
         retriever = SelfQueryRetriever(
             vectorstore=store,
-            query_constructor=RunnableLambda(lambda _: query),
+            query_constructor=RunnableLambda(lambda _, query=query: query),
             structured_query_translator=VectorizeTranslator(),
             search_type=search_type,
             use_original_query=True,
             search_kwargs={"max_requests": 9},
         )
         found = await call(retriever, "invoke", "b")
-        assert [document.page_content for document in found] == ["b"]
+        assert [document.page_content for document in found] == [expected]
 
 
 @both_ways

@@ -57,7 +57,7 @@ ELSEWHERE = {
     "id": "node_ids=",
     "namespace": "namespace=",
     "id_": "node_ids=",
-    "a.b": "inside _vs",
+    "_vs_mine": "inside _vs",
 }
 
 

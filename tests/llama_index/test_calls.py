@@ -471,6 +471,20 @@ async def test_filters_may_come_from_a_language_model(
 
 
 @both_ways
+async def test_a_language_model_may_name_what_is_inside_metadata(call: Call) -> None:
+    store = VectorizeVectorStore.local("docs", metadata_indexes={"author.name": "string"})
+    store.add([text_node("a", author={"name": "Ada"}), text_node("b", author={"name": "Bo"})])
+    known = MetadataInfo(name="author.name", type="str", description="who wrote it")
+    about = VectorStoreInfo(content_info="short texts", metadata_info=[known])
+    llm = Scripted({"query": "q", "filters": [{"key": "author.name", "value": "Ada"}]})
+    index = VectorStoreIndex.from_vector_store(store)
+    retriever = VectorIndexAutoRetriever(index, vector_store_info=about, llm=llm)
+    (found,) = await call(retriever, "retrieve", "a question")
+    assert found.node.node_id == "a"
+    store.close()
+
+
+@both_ways
 async def test_a_property_that_a_language_model_made_up_is_an_error(
     store: Traced, index: VectorStoreIndex, call: Call
 ) -> None:

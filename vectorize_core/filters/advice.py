@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -20,12 +20,12 @@ _OR_SCAN = "or allow reading all records with unindexed='scan'"
 class Advice:
     """For filters on the index of that name, with these metadata indexes.
 
-    ``stored`` tells whether a property stands in a vector's metadata under its own name.
+    ``hidden`` tells why a property does not stand in a vector's metadata under its own path.
     """
 
     index_name: str
     indexed: Mapping[str, IndexType]
-    stored: Callable[[str], bool]
+    hidden: Callable[[str, Collection[str]], str]
     words: Words
 
     def on(self, test: Test) -> str:
@@ -34,8 +34,9 @@ class Advice:
         if path in self.words.elsewhere and path not in self.indexed:
             return self.words.elsewhere[path]
         meant = nearest_property(path, self.indexed)
-        if not self.stored(path) and not (meant and path.startswith(_PREFIX)):
-            return _inside(path)
+        hidden = self.hidden(path, self.indexed)
+        if hidden and not (meant and path.startswith(_PREFIX)):
+            return f"{hidden}; {_OR_SCAN}"
         if looks_into(test):
             return (
                 f"no metadata index looks into lists or texts, as a filter on {path!r} asks: a "
@@ -89,20 +90,6 @@ def nearest_property(path: str, known: Iterable[str]) -> str | None:
     bare = path.lower().removeprefix(_PREFIX).partition("__")[0]
     near = get_close_matches(bare, users, n=1, cutoff=_NEAR)
     return users[near[0]] if near else None
-
-
-def _inside(path: str) -> str:
-    """Why the service cannot look a property up that it does not know under its name."""
-    if "." in path or path.startswith(layout.EXTRA):
-        return (
-            f"a property called {path!r} is stored inside _vs, where the service cannot look it "
-            "up. Use a name without dots that does not begin with _vs, or unindexed='scan'"
-        )
-    return (
-        f"{path!r} is where the text of a record stands, and a property of that name is stored "
-        "inside _vs, where the service cannot look it up. Use another name for it, or "
-        "unindexed='scan'. Filters look at metadata: none finds a word in the text"
-    )
 
 
 def looks_into(test: Test | Where) -> bool:

@@ -33,6 +33,7 @@ from vectorize_core.filters import patterns
 from vectorize_core.filters.ast import And, Expression, Not, Or, Test, Where
 from vectorize_core.layout import Record, value_codec
 from vectorize_core.layout.nearest import UnstorableError, simplified
+from vectorize_core.layout.nested import lookup
 
 Kind: TypeAlias = Literal["null", "boolean", "number", "text", "list", "set", "other"]
 Seen: TypeAlias = tuple[Kind, Any]
@@ -99,6 +100,8 @@ def matcher(expression: Expression) -> Matcher:
             return lambda record: holds(seen(_ref(record)))
         case Test(path, _, _):
             holds = _holds(expression)
+            if "." not in path:
+                return lambda record: holds(seen(record.metadata.get(path)))
             return lambda record: holds(seen(lookup(record.metadata, path)))
         case And(parts):
             every = [matcher(part) for part in parts]
@@ -117,18 +120,6 @@ def matcher(expression: Expression) -> Matcher:
 def _ref(record: Record) -> Any:
     """A record's source document, as its vector says; raw metadata have it among them."""
     return record.read_ref if record.read_ref is not None else record.metadata.get(layout.REF)
-
-
-def lookup(metadata: Mapping[str, Any], path: str) -> Any:
-    """The property of that name, else the one that the dots lead to; None if it is missing."""
-    if path in metadata or "." not in path:
-        return metadata.get(path)
-    value: Any = metadata
-    for name in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(name)
-    return value
 
 
 def _holds(test: Test) -> Callable[[Seen], bool]:

@@ -17,12 +17,13 @@ from vectorize_core.filters import push
 from vectorize_core.filters.advice import Advice, looks_into
 from vectorize_core.filters.ast import EVERYTHING, Expression, Test, Where
 from vectorize_core.filters.push import Conjunction, Constraint, Push
+from vectorize_core.layout.nested import why_hidden
 from vectorize_core.models import Filter, IndexType
 from vectorize_core.words import DEFAULT, Words
 
 Unindexed: TypeAlias = Literal["error", "scan"]
-Stored: TypeAlias = Callable[[str], bool]
-"""Whether vectors keep a property under its own path at the top level of their metadata."""
+Hidden: TypeAlias = Callable[[str, Collection[str]], str]
+"""Why the service cannot see a property, where others are indexed too; empty if it can."""
 
 _ROOM: Final = 64
 """Bytes of a filter that stay free, to restrict a branch to a partition."""
@@ -81,35 +82,34 @@ def check_unindexed(given: Unindexed) -> None:
         raise InvalidInputError(f"unindexed is 'error' or 'scan'; got {given!r}")
 
 
-def is_raw(path: str) -> bool:
-    """`Stored` for metadata as it is: everything.
+def in_vectors(path: str, indexed: Collection[str]) -> str:
+    """`Hidden` for metadata as it is: nothing is.
 
     Partitions replace a branch's constraint on the bucket by their own; the residual sees to it.
     """
-    return True
+    return ""
 
 
-def in_records(text_key: str, *, refs: bool = False) -> Stored:
-    """`Stored` for records of our layout, which keeps other keys inside ``_vs``.
+def in_records(text_key: str, *, refs: bool = False) -> Hidden:
+    """`Hidden` for records of our layout, which keeps some of their keys inside ``_vs``.
 
     ``refs``: filters may ask for the `layout.REF` of records, which is not of their metadata.
     """
 
-    def stored(path: str) -> bool:
-        # A key with a dot is kept inside ``_vs``, and takes precedence over a nested property.
-        if path == layout.REF:
-            return refs
-        escaped = path in (text_key, layout.DEFAULT_TEXT_KEY) or path.startswith(layout.EXTRA)
-        return not escaped and "." not in path
+    def hidden(path: str, indexed: Collection[str]) -> str:
+        if refs and path == layout.REF:
+            return ""
+        taken = path in (text_key, layout.DEFAULT_TEXT_KEY) or path.startswith(layout.EXTRA)
+        return why_hidden(path, indexed, text_key) if taken or "." in path else ""
 
-    return stored
+    return hidden
 
 
 def plan(
     expression: Expression,
     indexed: Mapping[str, IndexType],
     *,
-    stored: Stored = is_raw,
+    hidden: Hidden = in_vectors,
     within: Mapping[str, Collection[str]] | None = None,
     unindexed: Unindexed = "error",
     index_name: str = "",
@@ -128,12 +128,12 @@ def plan(
         return Plan(expression, ())
 
     def can_look_up(path: str) -> bool:
-        return stored(path) and path in indexed
+        return path in indexed and not hidden(path, indexed)
 
     def pushable(test: Test, one: Constraint) -> bool:
         return can_look_up(test.path) and indexed[test.path] == one.kind
 
-    advice = Advice(index_name, indexed, stored, words)
+    advice = Advice(index_name, indexed, hidden, words)
     pusher = Push(pushable)
     conjunctions = pusher.conjunctions(expression)
     if within:
@@ -227,5 +227,5 @@ def _check_indexed(pusher: Push, advice: Advice, *, reads_all: bool) -> None:
                 "to be read. Combine it by AND with a test on an indexed property, or allow the "
                 "reading with unindexed='scan'"
             )
-        if not (advice.stored(leaf.path) and leaf.path in advice.indexed):
+        if leaf.path not in advice.indexed or advice.hidden(leaf.path, advice.indexed):
             raise UnindexedPropertyError(advice.on(leaf))

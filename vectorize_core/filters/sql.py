@@ -16,6 +16,7 @@ from vectorize_core import jsontext, layout, limits
 from vectorize_core.filters import native
 from vectorize_core.filters.plan import Plan
 from vectorize_core.filters.push import EXACT_INTEGERS, kind_of
+from vectorize_core.layout.nested import lookup, put, within
 from vectorize_core.models import Filter, IndexType
 
 MAX_PARAMETERS: Final = 60
@@ -54,9 +55,14 @@ class Condition(NamedTuple):
 def looked_up(metadata: Mapping[str, Any], indexed: Collection[str]) -> dict[str, Any]:
     """What a row keeps, in ``m``, of a vector's metadata: all that a `Condition` asks for.
 
-    A property that is missing is None, so that it differs from one that was not indexed yet.
+    A property that is missing is None, so that it differs from one that was not indexed yet. What
+    is under a path with dots stands inside an object, as there.
     """
-    return {name: _kept(metadata.get(name)) for name in indexed if name not in _NOT_LOOKED_UP}
+    kept: dict[str, Any] = {}
+    for path in sorted(indexed):
+        if path not in _NOT_LOOKED_UP and not within(path, indexed):
+            put(kept, path, _kept(lookup(metadata, path)))
+    return kept
 
 
 def _kept(value: Any) -> Any:
@@ -96,11 +102,11 @@ def _property(name: str, tests: Sequence[native.Condition]) -> Condition | None:
     kinds = set(map(kind_of, operands))
     kind = kinds.pop() if len(kinds) == 1 else None
     known = all(test.operator in _COMPARED or test.operator == "$in" for test in tests)
-    if kind is None or not known or not _PLAIN_NAME.fullmatch(name):
+    if kind is None or not known or not _PLAIN_NAME.fullmatch(name.replace(".", "")):
         return None
     if kind == "number" and max(map(abs, operands)) > _LARGEST:
         return None
-    path = f"""'$."{name}"'"""
+    path = f"""'$."{'"."'.join(name.split("."))}"'"""
     found = [_test(f"json_extract(m, {path})", kind, test) for test in tests]
     holds = " AND ".join(one.sql for one in found)
     if kind == "string":

@@ -1,18 +1,20 @@
 """What a record of ours looks like inside a vector (docs/layout.md). May use api and below.
 
-The names of `record` are imported from here: ``layout.encode``, ``layout.BUCKET``.
+The names of `record` and `names` are imported from here: ``layout.encode``, ``layout.BUCKET``.
 """
 
-from vectorize_core.layout.record import (
+from vectorize_core.layout.names import (
     BUCKET,
-    BUCKETS,
     DEFAULT_TEXT_KEY,
     EXTRA,
     LAST_INDEXED,
     METADATA_INDEXES,
-    NOTHING_MORE,
     OWN,
     REF,
+)
+from vectorize_core.layout.record import (
+    BUCKETS,
+    NOTHING_MORE,
     Record,
     RecordReader,
     bucket,
@@ -20,6 +22,7 @@ from vectorize_core.layout.record import (
     completed,
     decode,
     encode,
+    hides,
     note,
     noted_anew,
     noted_properties,
@@ -30,6 +33,7 @@ from vectorize_core.layout.record import (
     stored_id,
     text_name_of,
     text_of,
+    unshown,
 )
 
 __all__ = [
@@ -49,6 +53,7 @@ __all__ = [
     "completed",
     "decode",
     "encode",
+    "hides",
     "note",
     "noted_anew",
     "noted_properties",
@@ -59,4 +64,5 @@ __all__ = [
     "stored_id",
     "text_name_of",
     "text_of",
+    "unshown",
 ]

@@ -25,27 +25,15 @@ from vectorize_core.errors import (
     UnreadableRecordError,
     key_in_words,
 )
-from vectorize_core.layout import value_codec
+from vectorize_core.layout import nested, value_codec
+from vectorize_core.layout.names import BUCKET, DEFAULT_TEXT_KEY, EXTRA, OWN, REF
 from vectorize_core.layout.nearest import UnstorableError
 from vectorize_core.layout.value_codec import is_plain
-from vectorize_core.models import IndexType, Match, Vector
+from vectorize_core.models import Match, Vector
 
 VERSION: Final = 1
 _PLAIN: Final = frozenset((str, int, float, bool))
 _FLAT: Final = _PLAIN | {type(None)}
-DEFAULT_TEXT_KEY: Final = "text"
-EXTRA: Final = "_vs"
-BUCKET: Final = "_vs_bucket"
-OWN: Final = "_vs_own"
-REF: Final = "_vs_ref"
-METADATA_INDEXES: Final[Mapping[str, IndexType]] = {
-    BUCKET: "number",
-    OWN: "boolean",
-    REF: "string",
-}
-"""What an index made for records has; three of the ten that Vectorize allows."""
-LAST_INDEXED: Final = OWN
-"""The metadata index that is created last: where it is live, all that are noted were."""
 BUCKETS: Final = 1 << 20
 SAME: Final = True
 """Stands in a node for what would be repeated: its metadata, or the keys hidden from the model."""
@@ -135,7 +123,8 @@ def encode(
     the metadata key and the type of a value that cannot be stored.
     """
     extra: dict[str, Any] = {"v": VERSION}
-    if text_key == DEFAULT_TEXT_KEY and _stands_as_it_is(record.metadata):
+    flat = text_key == DEFAULT_TEXT_KEY and _stands_as_it_is(record.metadata)
+    if flat:
         stored = dict(record.metadata)
     else:
         at = at if at is not None else At(record.name, kind="record")
@@ -150,6 +139,8 @@ def encode(
         extra["x"] = record.text_name
     elif record.text is not None:
         stored[text_key] = record.text
+    if not flat:
+        _show(stored, extra, record.metadata, indexed, text_key)
     stored[EXTRA] = jsontext.dumps(extra).decode() if len(extra) > 1 else NOTHING_MORE
     # Where the index has none for them, these would take room for nothing.
     if BUCKET in indexed:
@@ -192,6 +183,45 @@ def _encode_metadata(
         extra["y"] = types
     if members:
         extra["m"] = members
+    return stored
+
+
+def _show(
+    stored: dict[str, Any],
+    extra: dict[str, Any],
+    metadata: Mapping[str, Any],
+    indexed: Collection[str],
+    text_key: str,
+) -> None:
+    """Show at top level what metadata indexes on paths with dots are to hold and cannot see there.
+
+    What stands there otherwise is noted in ``extra``; None if it is nothing.
+    """
+    shown = nested.to_show(metadata, stored, indexed, text_key)
+    if shown:
+        extra["s"] = {name: stored.get(name) for name in shown}
+        stored |= shown
+
+
+def _unshow(stored: dict[str, Any], extra: dict[str, Any]) -> None:
+    """As before `_show`."""
+    instead = extra.pop("s", None)
+    for name, value in instead.items() if isinstance(instead, dict) else ():
+        if value is None:
+            stored.pop(name, None)
+        else:
+            stored[name] = value
+
+
+def unshown(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same metadata in an index without metadata indexes on paths with dots."""
+    raw = metadata.get(EXTRA)
+    if not (isinstance(raw, str) and '"s":' in raw):
+        return metadata
+    stored, extra = dict(metadata), _read_extra("", raw, any_version=True)
+    if extra is not None:
+        _unshow(stored, extra)
+        stored[EXTRA] = jsontext.dumps(extra).decode()
     return stored
 
 
@@ -253,8 +283,8 @@ def decode(
     if extra is None:
         has_text = isinstance(stored.get(text_key), str)
         return Record(vector_id, stored.pop(text_key) if has_text else None, stored)
-    named = extra.get("t", DEFAULT_TEXT_KEY)
-    text_key = named if isinstance(named, str) and not named.startswith(EXTRA) else text_key
+    _unshow(stored, extra)
+    text_key = _text_key(extra, text_key)
     text = _as_text(stored.pop(text_key, None))
     values = _own(stored)
     hints = extra.get("y")
@@ -287,7 +317,7 @@ def completed(vector: Vector, indexed: Collection[str]) -> Vector:
 
     Any other vector is returned as it is, and so is one that would be too large.
     """
-    stored = vector.metadata if vector.metadata is not None else {}
+    stored = dict(vector.metadata) if vector.metadata is not None else {}
     with suppress(UnreadableRecordError, OversizedError):
         extra = _read_extra(vector.id, stored.get(EXTRA))
         if extra is None:
@@ -295,9 +325,13 @@ def completed(vector: Vector, indexed: Collection[str]) -> Vector:
         wanted: dict[str, Any] = {BUCKET: bucket(vector.id), OWN: True}
         if REF not in stored and ("n" in extra or _STOCK_NODE in stored):
             wanted[REF] = ref_value(_source(stored, extra) or _text(extra.get("id")) or vector.id)
-        lacking = {name: value for name, value in wanted.items() if name in indexed}
-        if not lacking.items() <= stored.items():
-            metadata = {**stored, **lacking}
+        metadata = stored | {name: value for name, value in wanted.items() if name in indexed}
+        if "s" in extra or any("." in name for name in indexed):
+            _unshow(metadata, extra)
+            own = decode(vector.id, stored).metadata
+            _show(metadata, extra, own, indexed, _text_key(extra))
+            metadata[EXTRA] = jsontext.dumps(extra).decode()
+        if metadata != stored:
             check_metadata(vector.id, metadata)
             return Vector(vector.id, vector.values, vector.namespace, metadata)
     return vector
@@ -333,6 +367,26 @@ def text_name_of(vector: Match | Vector) -> str | None:
     if raw is None or raw == NOTHING_MORE:
         return None
     return decode(vector.id, {EXTRA: raw}, any_version=True).text_name
+
+
+def hides(metadata: Mapping[str, Any] | None, path: str) -> bool:
+    """Whether a record of ours has a value under an indexed path that it does not show there.
+
+    It was written before that was indexed; `completed` shows it.
+    """
+    stored = metadata if metadata is not None else {}
+    if "." not in path or stored.get(EXTRA, NOTHING_MORE) == NOTHING_MORE:
+        return False
+    record = decode("", stored, any_version=True)
+    extra = _read_extra("", stored[EXTRA], any_version=True)
+    text_key = _text_key(extra) if extra is not None else DEFAULT_TEXT_KEY
+    return bool(nested.to_show(record.metadata, stored, [path], text_key))
+
+
+def _text_key(extra: Mapping[str, Any], otherwise: str = DEFAULT_TEXT_KEY) -> str:
+    """Where the text of a record stands."""
+    named = extra.get("t", DEFAULT_TEXT_KEY)
+    return named if isinstance(named, str) and not named.startswith(EXTRA) else otherwise
 
 
 def _source(stored: Mapping[str, Any], extra: Mapping[str, Any]) -> str | None:

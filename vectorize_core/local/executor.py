@@ -46,7 +46,7 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
     ops.ListMetadataIndexes: lambda s, op: s.list_metadata_indexes(op.index),
     ops.DeleteMetadataIndex: lambda s, op: s.delete_metadata_index(op.index, op.property_name),
     coverage.CountUncovered: lambda s, op: s.count_uncovered(
-        op.index, op.property_name, op.namespace
+        op.index, op.property_name, op.namespace, op.lacks
     ),
     scan.ScanVectors: lambda s, op: scan.VectorPage(
         *s.scan(op.index, count=op.count, cursor=op.cursor, namespace=op.namespace)

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from vectorize_core.local import matching
 from vectorize_core.local.catalog import LiveMetadataIndex
 from vectorize_core.local.vectors import VectorRow
+from vectorize_core.models import Metadata
 
 
 def count_uncovered(
-    name: str, metadata_index: LiveMetadataIndex | None, stored: Iterable[VectorRow]
+    name: str,
+    metadata_index: LiveMetadataIndex | None,
+    stored: Iterable[VectorRow],
+    lacks: Callable[[Metadata], bool] | None = None,
 ) -> int:
-    """How many vectors with a property its metadata index does not hold, as they are older."""
-    return sum(
-        matching.lookup(vector.parsed_metadata() or {}, name) is not None
-        for vector in stored
-        if metadata_index is None or not metadata_index.covers(vector.processed, vector.seq)
-    )
+    """How many vectors with a property its metadata index does not hold.
+
+    As they are older, or as the property is where ``lacks`` alone finds it.
+    """
+
+    def is_uncovered(vector: VectorRow) -> bool:
+        covered = metadata_index is not None and metadata_index.covers(vector.processed, vector.seq)
+        if covered and lacks is None:
+            return False
+        metadata = vector.parsed_metadata() or {}
+        if not covered and matching.lookup(metadata, name) is not None:
+            return True
+        return lacks is not None and lacks(metadata)
+
+    return sum(map(is_uncovered, stored))
 
 
 def explain(

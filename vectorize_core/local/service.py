@@ -305,11 +305,17 @@ class Service:
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             return filter_hints.explain(names, live, vectors.scan(tx, index, namespace=namespace))
 
-    def count_uncovered(self, name: str, property_name: str, namespace: str | None = None) -> int:
+    def count_uncovered(
+        self,
+        name: str,
+        property_name: str,
+        namespace: str | None = None,
+        lacks: Callable[[Metadata], bool] | None = None,
+    ) -> int:
         """How many vectors with a property are older than its metadata index.
 
-        Those of a property without one, too; in one namespace, or all. The real service does not
-        tell.
+        Those of a property without one, too; in one namespace, or all; and those that ``lacks`` is
+        true of. The real service does not tell.
         """
         with self._reading(name) as (tx, index, now):
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
@@ -318,7 +324,7 @@ class Service:
             if known in self._covering:
                 return 0
             stored = vectors.scan(tx, index, namespace=namespace)
-            count = filter_hints.count_uncovered(property_name, covering, stored)
+            count = filter_hints.count_uncovered(property_name, covering, stored, lacks)
         if known is not None and not count and namespace is None:
             self._covering.add(known)
         return count

@@ -27,7 +27,7 @@ def digest(vector: Vector) -> int:
     What a metadata index has the layout write besides says nothing of the record. The name of a
     text outside differs from place to place, but for its end, which is the text's own digest.
     """
-    metadata = vector.metadata or {}
+    metadata = layout.unshown(vector.metadata or {})
     said = {key: metadata[key] for key in metadata if key not in layout.METADATA_INDEXES}
     if said.get(layout.EXTRA) == layout.NOTHING_MORE:
         # As a foreign vector has it, which becomes a tenant's and leaves again.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ from vectorize_core import jsontext, layout, limits, scoring
 from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.api.operations import ListVectors, Query
 from vectorize_core.errors import PartialIndexError, PartialIndexWarning
-from vectorize_core.filters.evaluate import lookup
 from vectorize_core.filters.plan import Plan
+from vectorize_core.layout.nested import lookup
 from vectorize_core.models import Filter, IndexType, Match, Metric, Vector, as_values
 from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
@@ -112,7 +113,8 @@ async def _reason(
     """Why a metadata index may not hold every vector; None if it does, as far as can be seen."""
     index = f"of the index {state.name!r} the metadata index on {name!r}"
     if state.knows_coverage:
-        count = await io.call(CountUncovered(state.name, name, tenant))
+        lacks = partial(layout.hides, path=name) if "." in name else None
+        count = await io.call(CountUncovered(state.name, name, tenant, lacks))
         if count:
             return f"{index} does not hold {count} vectors that have the property"
         if name != layout.REF:
@@ -125,6 +127,9 @@ async def _reason(
         bare = [called(v) for v in sample.vectors if _lacks_ref(v)]
         if bare or state.knows_coverage:
             return f"{index} does not hold the vector {bare[0]!r}, for one" if bare else None
+    hidden = [called(v) for v in sample.vectors if layout.hides(v.metadata, name)]
+    if hidden:
+        return f"{index} does not hold the vector {hidden[0]!r}, for one"
     having = [vector for vector in sample.vectors if _is_of_type(vector, name, index_type)]
     verdicts = await _looked_up(io, state, tenant, name, index_type, having)
     missing = [called(vector) for vector in having if verdicts.get(vector.id) is False]

@@ -26,7 +26,7 @@ from vectorize_core.filters import plan as plans
 from vectorize_core.filters import push
 from vectorize_core.filters.ast import EVERYTHING, Expression
 from vectorize_core.filters.parse import parse
-from vectorize_core.filters.plan import ALL, Plan, Stored, Unindexed
+from vectorize_core.filters.plan import ALL, Hidden, Plan, Unindexed
 from vectorize_core.models import Filter, IndexType
 from vectorize_core.reads import coverage
 from vectorize_core.reads.post_filter import ReadRecords, raw_records
@@ -204,7 +204,7 @@ async def make_plan(
     properties: Properties,
     *,
     index_name: str,
-    stored: Stored = plans.is_raw,
+    hidden: Hidden = plans.in_vectors,
     within: Mapping[str, Collection[str]] | None = None,
     unindexed: Unindexed = "error",
     words: Words = DEFAULT,
@@ -229,7 +229,7 @@ async def make_plan(
     make = partial(
         plans.plan,
         expression,
-        stored=stored,
+        hidden=hidden,
         within=within,
         unindexed=unindexed,
         index_name=index_name,

@@ -144,6 +144,7 @@ class RecordStore:
         # A frozen dataclass is made once, of what users give.
         object.__setattr__(self, "namespace", validation.as_namespace(self.namespace))
         object.__setattr__(self, "text_key", layout.check_text_key(self.text_key))
+        self.index.check_indexable(self.text_key)
         waiting.check_waits(self.wait, self.wait_timeout)
         check_batch_size(self.batch_size)
         if self.on_oversize not in ("error", "cut"):
@@ -848,7 +849,7 @@ class RecordStore:
             properties,
             index_name=self.index.name,
             words=self.index.words,
-            stored=in_records(self.text_key, refs=self.translate is not None),
+            hidden=in_records(self.text_key, refs=self.translate is not None),
             within=within,
             unindexed=options.get("unindexed", self.unindexed),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
@@ -15,6 +15,7 @@ from vectorize_core.errors import (
     IndexNotFoundError,
     TextIndexWarning,
 )
+from vectorize_core.layout.nested import check_indexable
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.target import Target
 from vectorize_core.state import lifecycle
@@ -78,6 +79,13 @@ class StoreIndex:
     @property
     def _promised(self) -> Mapping[str, IndexType]:
         return self.metadata_indexes if self.metadata_indexes is not None else {}
+
+    def check_indexable(self, text_key: str, more: Collection[str] = ()) -> None:
+        """Refuse metadata indexes that records, with texts under ``text_key``, cannot fill.
+
+        Those that were promised, and ``more``.
+        """
+        check_indexable([*self._promised, *more], text_key, self.state.metadata_indexes or ())
 
     async def exists(self, io: Io, *, refresh: bool = False) -> bool:
         """Whether the index exists; an error if it does not and the store may not create it."""

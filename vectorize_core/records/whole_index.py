@@ -14,6 +14,7 @@ from vectorize_core.reads.by_id import iter_ids
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.text_search import TextSearch
 from vectorize_core.state import lifecycle, metadata_indexes
+from vectorize_core.state.index_state import get_metadata_indexes
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts import reindexing
 from vectorize_core.texts.keeping import Keeping
@@ -77,6 +78,8 @@ async def create_metadata_index(
             f"the index {records.index.name!r} is not there yet: its first write makes it, with "
             f"the metadata_indexes= that the store is given, such as {wanted!r}"
         )
+    await get_metadata_indexes(io, records.state, refresh=True)
+    records.index.check_indexable(records.text_key, wanted)
     await lifecycle.ensure_metadata_indexes(io, records.state, wanted, wait_timeout=wait_timeout)
 
 

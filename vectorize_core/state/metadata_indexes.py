@@ -216,7 +216,8 @@ def check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
         if index_type not in INDEX_TYPES:
             raise InvalidInputError(
                 f"the metadata index on {name!r} has the type {index_type!r}; "
-                f"types are {list(INDEX_TYPES)}"
+                f"types are {list(INDEX_TYPES)}. No metadata index holds lists or objects: keep a "
+                "property for each item, and name what is inside an object, such as 'author.name'"
             )
         if not isinstance(name, str) or not _can_be_indexed(name):
             raise InvalidInputError(f"{name!r} cannot be the name of a metadata property")

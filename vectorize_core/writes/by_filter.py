@@ -82,11 +82,13 @@ async def reindex_metadata(
     indexed = await get_metadata_indexes(io, state)
     timeout = waits.get("wait_timeout", DEFAULT_WAIT_TIMEOUT)
     await waiting.wait_for_own(io, state, timeout, purpose="reindex_metadata")
-    written = 0
+    written, hidden = 0, set[str]()
     async for some in in_batches(iter_ids(io, state), batch_size):
         found = await get_many(io, state, some)
         vectors = [layout.completed(vector, indexed) for vector in found.values()]
         await writing.upsert(io, state, vectors, **waits)
         written += len(vectors)
-    state.coverage.covering.update(indexed)
+        # Of a vector that has no room for it.
+        hidden |= {n for n in indexed if any(layout.hides(v.metadata, n) for v in vectors)}
+    state.coverage.covering.update(indexed.keys() - hidden)
     return written

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import random
 from collections.abc import Callable
+from datetime import date
 from itertools import product
 from typing import Any, TypeAlias, cast
 
@@ -14,9 +16,15 @@ from vectorize_core.filters.ast import And, Expression, Not, Or, Test
 from vectorize_core.local import Behavior
 from vectorize_core.models import IndexType
 
-INDEXED: dict[str, IndexType] = {"s": "string", "n": "number", "b": "boolean", "x.y": "number"}
+INDEXED: dict[str, IndexType] = {
+    "s": "string",
+    "n": "number",
+    "b": "boolean",
+    "x.y": "number",
+    "x.t": "string",
+}
 """``u`` and ``a.b`` are the properties without a metadata index."""
-PATHS = ("s", "n", "b", "x.y", "u", "a.b")
+PATHS = (*INDEXED, "u", "a.b")
 
 BEHAVIORS = [
     Behavior(
@@ -142,9 +150,14 @@ def _metadata_of(given_texts: list[str], given_numbers: list[int | float]) -> An
     texts, numbers = st.sampled_from(given_texts), st.sampled_from(given_numbers)
     scalars = st.one_of(texts, numbers, st.booleans(), st.none())
     values = st.one_of(scalars, st.lists(scalars, max_size=3))
-    nested = st.one_of(values, st.fixed_dictionaries({"y": values, "b": values}))
+    inside = dict.fromkeys(("y", "t", "b"), values)
+    nested = st.one_of(values, st.fixed_dictionaries({}, optional=inside))
     plain = {**dict.fromkeys("snbu", values), "x": nested, "a": nested}
     return st.fixed_dictionaries({}, optional=plain)
+
+
+class Size(enum.Enum):
+    SMALL, LARGE = "a", 10
 
 
 def user_metadata_of(given_texts: list[str], given_numbers: list[int | float]) -> AnyMetadata:
@@ -153,8 +166,11 @@ def user_metadata_of(given_texts: list[str], given_numbers: list[int | float]) -
     values = st.one_of(
         st.sampled_from(given_texts), st.sampled_from(given_numbers), st.booleans(), st.none()
     )
-    escaped = dict.fromkeys(("a.b", "x.y", "text", "content", "n"), values)
-    more = st.fixed_dictionaries({}, optional=escaped)
+    escaped = dict.fromkeys(("a.b", "x.y", "x.t", "text", "content", "n"), values)
+    inside = {"y": values, "t": st.one_of(values, st.sampled_from(Size))}
+    # Of this object, JSON cannot say all.
+    dated = st.fixed_dictionaries({"when": st.just(date(2026, 1, 2))}, optional=inside)
+    more = st.fixed_dictionaries({}, optional={**escaped, "x": dated})
     return st.builds(lambda one, other: {**one, **other}, plain, more)
 
 

@@ -22,7 +22,7 @@ from vectorize_core.layout import Record
 from vectorize_core.models import IndexType
 
 DATABASE = sqlite3.connect(":memory:", check_same_thread=False)
-of_records: Any = {"stored": plan.in_records("text", refs=True), "unindexed": "scan"}
+of_records: Any = {"hidden": plan.in_records("text", refs=True), "unindexed": "scan"}
 
 
 def finds(condition: sql.Condition | None, kept: Mapping[str, Any]) -> bool:
