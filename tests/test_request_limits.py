@@ -138,7 +138,7 @@ def test_a_view_says_no_number(warned: list[warnings.WarningMessage]) -> None:
 async def test_copies_keep_their_limits(directory: Path, kind: Kind) -> None:
     def limited(store: Any) -> bool:
         with store:
-            return not store._records.connection.free_requests
+            return not store._records.connection.capabilities.free_requests
 
     for limits in ("cloudflare", None):
         store = kind.local(path=directory, limits=limits)

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, Unpa
 
 from vectorize_core import paths
 from vectorize_core.api import validation
+from vectorize_core.api.coverage import CountUncovered
+from vectorize_core.api.known_ids import KnownIds
+from vectorize_core.api.scan import ScanVectors
 from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.secret import hidden, hide
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
+from vectorize_core.transport.capabilities import CLOUDFLARE as CLOUDFLARES
+from vectorize_core.transport.capabilities import Capabilities
 from vectorize_core.transport.credentials import find_credentials
 from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.executor import Executor
@@ -92,7 +97,7 @@ class Address:
 
 
 class Connection:
-    """An executor, and the retry policy, rate limiter, turns and events of all calls over it.
+    """An executor, what that can do, and what all calls over it share: retries, turns, events.
 
     Pickles as its `Address`: the copy takes its credentials from the environment, and has no
     ``on_event``.
@@ -107,9 +112,7 @@ class Connection:
         turns: Turns | None = None,
         events: Events | None = None,
         address: Address | None = None,
-        knows_coverage: bool = False,
-        free_requests: bool = False,
-        scans: bool = False,
+        capabilities: Capabilities = CLOUDFLARES,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
@@ -117,9 +120,7 @@ class Connection:
         self.turns = turns
         self.events = events if events is not None else Events()
         self.address = address or Address(unpicklable="it has an executor of its own")
-        self.knows_coverage = knows_coverage
-        self.free_requests = free_requests
-        self.scans = scans
+        self.capabilities = capabilities
         self._states: dict[str, IndexState] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -145,13 +146,7 @@ class Connection:
             # Threads may come here at once, so the first one decides.
             state = self._states.setdefault(
                 index_name,
-                IndexState(
-                    index_name,
-                    self.address.place,
-                    knows_coverage=self.knows_coverage,
-                    free_requests=self.free_requests,
-                    scans=self.scans,
-                ),
+                IndexState(index_name, self.address.place, self.capabilities),
             )
         return state
 
@@ -270,9 +265,10 @@ def local_connection(
         retry,
         events=events,
         address=address,
-        knows_coverage=True,
-        scans=True,
-        free_requests=limits is None,
+        capabilities=Capabilities(
+            operations=frozenset({CountUncovered, KnownIds, ScanVectors}),
+            free_requests=limits is None,
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """The records of an index, a page after the other; after an interruption it goes on where it was.
 
-A service that can be scanned (`state.scans`) gives its vectors in pieces of a thousand. Any other
+A service that can be scanned (`ScanVectors`) gives its vectors in pieces of a thousand. Any other
 one lists the ids of what is wanted first, into a file; then they are read by id.
 """
 
@@ -67,7 +67,7 @@ class Departing:
         """The pages from ``cursor`` on. `GoneError` if all has to be read again."""
         if self.none:
             return
-        pages = self._scanned(io, cursor) if self.store.state.scans else self._listed(io, cursor)
+        pages = self._scanned(io, cursor) if _can_scan(self.store) else self._listed(io, cursor)
         async with aclosing(pages) as read:
             async for page in read:
                 yield page
@@ -192,7 +192,7 @@ async def departing(
     if unindexed is not None:
         options["unindexed"] = unindexed
     # What is scanned is all read and compared here, so no metadata index can leave out anything.
-    chosen = await store.select(io, options, claim=None if store.state.scans else "all")
+    chosen = await store.select(io, options, claim=None if _can_scan(store) else "all")
     await store.await_writes(io, purpose="reading all records")
     if chosen is None:
         return Departing(store, Selection(), listing, none=True)
@@ -232,3 +232,7 @@ async def outside(io: Io, store: RecordStore, vectors: Sequence[Vector]) -> dict
         some = [v for v in vectors if layout.text_name_of(v) is not None]
     found = await reading.records(io, some) if some else []
     return {vector.id: record.text for vector, record in found if record.text is not None}
+
+
+def _can_scan(store: RecordStore) -> bool:
+    return ScanVectors in store.connection.capabilities.operations

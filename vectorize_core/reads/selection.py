@@ -67,7 +67,7 @@ def allowance(options: Mapping[str, Any], default: int, state: IndexState) -> Al
     Where requests are free, the default is what Cloudflare would allow, and only warns.
     """
     if "max_requests" not in options:
-        return Allowance(default, warns=state.free_requests)
+        return Allowance(default, warns=state.capabilities.free_requests)
     given = options["max_requests"]
     if given is None:
         return ANY_NUMBER

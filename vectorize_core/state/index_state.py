@@ -11,12 +11,14 @@ from functools import partial
 from typing import Final, NamedTuple, Self
 
 from vectorize_core import layout
+from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.api.operations import GetIndex, ListMetadataIndexes
 from vectorize_core.errors import IndexNotFoundError, IndexReplacedError
 from vectorize_core.models import IndexDetails, IndexType, MetadataIndex
 from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.one_at_a_time import OneAtATime
 from vectorize_core.state.own_writes import OwnWrites
+from vectorize_core.transport.capabilities import CLOUDFLARE, Capabilities
 from vectorize_core.transport.io import Io
 
 KNOWN_FOR: Final = 60.0
@@ -61,6 +63,7 @@ class IndexState:
     name: str
     place: str = ""
     """Where the index is: the same in every process, and for no other account or directory."""
+    capabilities: Capabilities = CLOUDFLARE
     details: IndexDetails | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
     finds_missing: bool | None = None
@@ -68,13 +71,6 @@ class IndexState:
     own_writes: OwnWrites = field(default_factory=OwnWrites, repr=False)
     in_flight: InFlight = field(default_factory=InFlight, repr=False)
     deleted_at: dict[str, float] = field(default_factory=dict)
-    knows_coverage: bool = False
-    """Whether the service can be asked which vectors a metadata index does not hold, and which of
-    many ids it has."""
-    free_requests: bool = False
-    """Whether requests cost nothing, so that a call may take any number by default."""
-    scans: bool = False
-    """Whether the service can be asked for its vectors in the order in which they were written."""
     coverage: Coverage = field(default_factory=Coverage.unknown)
     tenants: dict[str, Coverage] = field(default_factory=dict)
     lapsed: set[str] = field(default_factory=set)
@@ -90,6 +86,11 @@ class IndexState:
     metadata_indexes_at: float = -math.inf
     missing_at: float = -math.inf
     """When they were read, or the index was found missing, by `Io.now`."""
+
+    @property
+    def knows_coverage(self) -> bool:
+        """Whether the service can be asked which vectors a metadata index does not hold."""
+        return CountUncovered in self.capabilities.operations
 
     def forget(self) -> None:
         """Forget the configuration, as the index was created, deleted or changed."""

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from vectorize_core.api.known_ids import KnownIds
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.errors import PartialIndexError, WaitTimeoutError
 from vectorize_core.filters.sql import looked_up
@@ -64,7 +65,7 @@ class Rows:
     @property
     def put_notes(self) -> PutNotes | None:
         """The notes of puts, where the Vectorize tells which ids it has."""
-        if not (self.index.notes_puts and self.state.knows_coverage):
+        if not (self.index.notes_puts and KnownIds in self.state.capabilities.operations):
             return None
         return PutNotes(self.index, self.state, self.upkeep)
 

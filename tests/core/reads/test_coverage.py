@@ -33,6 +33,7 @@ from vectorize_core.api.operations import (
 from vectorize_core.connection import Connection
 from vectorize_core.errors import VectorizeError
 from vectorize_core.local import Behavior
+from vectorize_core.transport.capabilities import CLOUDFLARE
 
 pytestmark = pytest.mark.covering(2)
 
@@ -67,7 +68,8 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         def make(**behavior: Any) -> tuple[Index, Recorder]:
             client = VectorizeClient.local(behavior=Behavior(**behavior))
             client = stack.enter_context(client)
-            client.connection.knows_coverage = request.param == "embedded"
+            if request.param != "embedded":
+                client.connection.capabilities = CLOUDFLARE
             sent = recorded(client)
             return client.index("docs"), sent
 
@@ -76,9 +78,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 def other(index: Index) -> Index:
     """The same index as another process knows it: not at all."""
-    connection = Connection(
-        index.connection.executor, knows_coverage=index.connection.knows_coverage
-    )
+    connection = Connection(index.connection.executor, capabilities=index.connection.capabilities)
     return connection_index(connection)
 
 
