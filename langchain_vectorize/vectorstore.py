@@ -141,7 +141,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         .. code-block:: python
 
             store.update_documents(documents, ids=ids)
-            store.update_metadata(ids, {"checked": True})
+            store.update_metadata(ids, {"checked": True}, remove=["draft"])
 
     Delete:
         .. code-block:: python
@@ -165,6 +165,13 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
             for document, score in store.similarity_search_with_score("What is money for?"):
                 print(score, document.page_content)
 
+    Search down to a score, with embeddings, or for what is little alike:
+        .. code-block:: python
+
+            store.similarity_search("What is money for?", k=100, score_threshold=0.7)
+            store.similarity_search_with_vectors("What is money for?")
+            store.max_marginal_relevance_search_with_score("What is money for?")
+
     Find words too, such as names and error codes (docs/hybrid.md):
         .. code-block:: python
 
@@ -175,6 +182,8 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
 
             for document in store.iter_documents({"year": 1963}):
                 print(document.page_content)
+
+            store.get(limit=10, offset=20, include=["documents", "embeddings"])
 
     Async, each method natively:
         .. code-block:: python
@@ -192,6 +201,15 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         .. code-block:: python
 
             store.with_namespace("customer-1").add_documents(documents)
+
+    Look after it (docs/upkeep.md):
+        .. code-block:: python
+
+            store.create_metadata_index("checked", "boolean")
+            store.reindex_metadata()
+            print(store.compare(record_manager))  # that of LangChain's index()
+            store.index.info(), store.client.list_indexes()
+            store.reset()  # and drop()
     """
 
     def __init__(

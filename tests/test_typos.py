@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 PROGRAMS = {
     "langchain": """
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.indexing import InMemoryRecordManager
 
 from langchain_vectorize import VectorizeVectorStore
 
@@ -33,6 +34,14 @@ store.add_texts(["a"], wait=True, dry_run=True)
 store.similarity_search("q", 4, filter={"a": 1}, unindexed="scan", namespace=None)
 store.as_retriever(search_type="mmr", search_kwargs={"k": 4, "fetch_k": 9}, tags=["a"])
 store.similarity_search("q", retrieval_mode="hybrid", alpha=0.5, fusion="relative")
+store.similarity_search_with_score("q", score_threshold=0.5)
+store.max_marginal_relevance_search_with_score("q", fetch_k=9, score_threshold=0.5)
+store.get(limit=4, offset=8, include=["documents", "embeddings"], max_requests=None)["embeddings"]
+store.update_metadata(["a"], remove=["year"], wait=True)
+store.create_metadata_index("year", "number", wait_timeout=60)
+store.compare(InMemoryRecordManager("docs"), key_encoder="sha256", repair=True, namespace="a")
+store.index.info()
+store.client.list_indexes()
 store.as_retriever(search_kwargs={"retrieval_mode": "text"})
 VectorizeVectorStore.local(embedding, index_name="docs", text_index=True, retrieval_mode="text")
 VectorizeVectorStore.from_texts(["a"], embedding, index_name="docs", path=":memory:")
@@ -53,6 +62,12 @@ VectorizeVectorStore.from_existing_index("docs", embedding, api_tokn="t")  # typ
 store.similarity_search("q", retrieval_mode="sparse")  # typo
 store.as_retriever(search_kwargs={"retrieval_mode": "bm25"})  # typo
 store.delete(["a"], retrieval_mode="text")  # typo
+store.similarity_search("q", score_treshold=0.5)  # typo
+store.get(include=["texts"])  # typo
+store.update_metadata(["a"], removes=["year"])  # typo
+store.create_metadata_index("year", "int")  # typo
+store.compare(InMemoryRecordManager("docs"), key_encoder="md5")  # typo
+store.compare(InMemoryRecordManager("docs"), filter={"a": 1})  # typo
 VectorizeVectorStore(embedding, index_name="docs", path=":memory:", text_index="docs")  # typo
 VectorizeVectorStore.from_texts(["a"], embedding, index_name="docs", fusion="best")  # typo
 """,
@@ -152,6 +167,21 @@ HINTS: list[tuple[Callable[..., Any], str, tuple[Any, ...], str, str]] = [
     (langchain_store, "similarity_search", ("q",), "expr", "did you mean 'filter'"),
     (langchain_store, "max_marginal_relevance_search", ("q",), "num_results", "did you mean 'k'"),
     (langchain_store, "delete", (), "where", "did you mean 'filter'"),
+    (langchain_store, "get", (), "where", "did you mean 'filter'"),
+    (langchain_store, "get", (), "includes", "did you mean 'include'"),
+    (langchain_store, "similarity_search", ("q",), "threshold", "did you mean 'score_threshold'"),
+    (langchain_store, "similarity_search_with_vectors", ("q",), "where", "did you mean 'filter'"),
+    (langchain_store, "update_metadata", (["a"], {}), "removed", "did you mean 'remove'"),
+    (langchain_store, "create_metadata_index", ("a", "string"), "timeout", "mean 'wait_timeout'"),
+    (langchain_store, "compare", (None,), "key_encoding", "did you mean 'key_encoder'"),
+    (langchain_store, "reset", (), "wait", "it takes none"),
+    (
+        langchain_store,
+        "add_texts",
+        (["a"],),
+        "score_threshold",
+        r"similarity_search\(\) takes that",
+    ),
     (langchain_store, "count", (), "filters", "did you mean 'filter'"),
     (langchain_store, "await_writes", (), "timeout", "did you mean 'wait_timeout'"),
     (langchain_store, "as_retriever", (), "search_typ", "did you mean 'search_type'"),

@@ -19,6 +19,7 @@ async def test_the_notebook_runs_cell_by_cell_and_shows_what_it_holds() -> None:
         ["hen"],
         ["cat", "dog"],
         ["hen"],
+        ["cat", "dog"],
         ["dog", "hen"],
         ["dog"],
         ["fish"],
@@ -27,6 +28,10 @@ async def test_the_notebook_runs_cell_by_cell_and_shows_what_it_holds() -> None:
     ]
     assert ["cat", "dog", "hen", "spider"] in shown
     assert 3 in shown
+    assert ("cat", (256,)) in shown
+    assert "1 missing, 0 extra, 0 changed" in shown
+    assert ["hen"] in shown
+    assert (0, 5) in shown
     assert ["cat", "dog"] in [sorted(value) for value in shown if is_named(value)]
     assert rounded(ran) == rounded(read(NOTEBOOK)), "python -m tests.notebooks writes it anew"
     assert len({cell["id"] for cell in ran["cells"]}) == len(ran["cells"])

@@ -42,19 +42,25 @@ async def test_tenants() -> None:
 async def test_the_class_docstring(capsys: Any) -> None:
     blocks = inspect.getdoc(VectorizeVectorStore).split(".. code-block:: python\n\n")[1:]
     code = [re.split(r"\n {0,4}\S", block)[0] for block in blocks]
-    assert len(code) == 12
+    assert len(code) == 14
     names: dict[str, Any] = {
         "embeddings": Embedder(),
         "documents": [
             Document(f"Of {year}", id=f"{year}", metadata={"year": year})
             for year in (1863, 1896, 1961, 1963)
         ],
+        "record_manager": InMemoryRecordManager("docs"),
     }
-    for block in code:
+    *most, upkeep = code
+    for block in most:
         await run(textwrap.dedent(block), "docstring", names)
     assert sorted(capsys.readouterr().out.split("\n")[-2:]) == ["", "Of 1963"]
     assert len(names["retriever"].invoke("q")) == 4
     assert names["store"].count(namespace="customer-1") == 4
+    names["record_manager"].update(["gone"])
+    await run(textwrap.dedent(upkeep), "docstring", names)
+    assert capsys.readouterr().out.startswith("1 missing, ")
+    assert names["store"].count() == 0
     names["store"].close()
 
 
