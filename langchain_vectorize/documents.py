@@ -31,7 +31,7 @@ from vectorize_core.errors import (
 from vectorize_core.filters.ast import Where
 from vectorize_core.layout import Record, text_of
 from vectorize_core.records.hit import Hit
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 from vectorize_core.transport.io import each
 from vectorize_core.writes.sources import Records
 

@@ -19,7 +19,7 @@ from llama_index_vectorize.nodes import named, to_record, to_stock_record
 from vectorize_core.api.validation import several
 from vectorize_core.errors import InvalidInputError, InvalidVectorError, shown
 from vectorize_core.layout import DEFAULT_TEXT_KEY
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 from vectorize_core.writes.sources import Records
 
 

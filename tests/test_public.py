@@ -27,6 +27,7 @@ PACKAGES = (
     "vectorize_core.local",
     "vectorize_core.local.server",
     "vectorize_core.lynse",
+    "vectorize_core.moving",
     *STORES,
 )
 OTHERS = {
@@ -94,7 +95,11 @@ class Module:
         self.defined: dict[str, ast.AST] = {}
         for node in ast.parse(text).body:
             match node:
-                case ast.ClassDef(name=defined) | ast.FunctionDef(name=defined):
+                case (
+                    ast.ClassDef(name=defined)
+                    | ast.FunctionDef(name=defined)
+                    | ast.AsyncFunctionDef(name=defined)
+                ):
                     self.defined[defined] = node
                 case ast.Assign([ast.Name(defined)]) | ast.AnnAssign(ast.Name(defined)):
                     if "TypeVar(" not in ast.unparse(node):
@@ -129,7 +134,7 @@ def members(place: Place) -> Iterator[tuple[str, ast.AST]]:
     """The public methods and fields of a class, those it inherits from ours too."""
     where, name = place
     node = module(where).defined[name]
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         yield where, node
     if not isinstance(node, ast.ClassDef):
         return

@@ -5,8 +5,11 @@ take an `Index`, an `AsyncIndex`, or a store of either framework. `read_chroma` 
 what other stores have left, for an import.
 """
 
-from vectorize_core.moving.copying import CopyOptions, acopy_records, copy_records
-from vectorize_core.moving.export import ExportOptions, aexport_records, export_records
+from types import FunctionType
+
+from vectorize_core.moving.copying import acopy_records, copy_records
+from vectorize_core.moving.ends import HoldsRecords, IndexOrStore
+from vectorize_core.moving.export import aexport_records, export_records
 from vectorize_core.moving.foreign import (
     Foreign,
     read_chroma,
@@ -18,22 +21,38 @@ from vectorize_core.moving.foreign import (
     read_simple_vector_store,
 )
 from vectorize_core.moving.importing import (
-    ImportOptions,
+    FileOrItems,
     aimport_records,
     averify_records,
     import_records,
     verify_records,
 )
 from vectorize_core.moving.moved import Moved
-from vectorize_core.records.ingest import Item
+from vectorize_core.moving.options import (
+    ArriveOptions,
+    CopyOptions,
+    ExportOptions,
+    ImportOptions,
+    LeaveOptions,
+    MoveOptions,
+    OnProgress,
+)
+from vectorize_core.records.item import Item
 
 __all__ = [
+    "ArriveOptions",
     "CopyOptions",
     "ExportOptions",
+    "FileOrItems",
     "Foreign",
+    "HoldsRecords",
     "ImportOptions",
+    "IndexOrStore",
     "Item",
+    "LeaveOptions",
+    "MoveOptions",
     "Moved",
+    "OnProgress",
     "acopy_records",
     "aexport_records",
     "aimport_records",
@@ -52,4 +71,5 @@ __all__ = [
 ]
 
 for _export in map(globals().get, __all__):
-    _export.__module__ = __name__
+    if isinstance(_export, (type, FunctionType)):
+        _export.__module__ = __name__

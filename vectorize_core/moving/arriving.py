@@ -15,7 +15,8 @@ from vectorize_core.layout import Record
 from vectorize_core.layout.oversize import oversized
 from vectorize_core.models import IndexType, Values, Vector
 from vectorize_core.moving.parcel import Parcel
-from vectorize_core.records.ingest import Ingest, Item, Prepared, as_item
+from vectorize_core.records.ingest import Ingest, Prepared, as_item
+from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import renamed, text_name
 from vectorize_core.transport.io import Io

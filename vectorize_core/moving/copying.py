@@ -9,63 +9,46 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, Unpack
 
 from vectorize_core import paths
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
+from vectorize_core.kwargs import check_names
 from vectorize_core.moving import manifests
 from vectorize_core.moving.delivering import begun, deliver, ready
 from vectorize_core.moving.departing import GoneError, departing, everything, identity
-from vectorize_core.moving.ends import End, opened, record_store
+from vectorize_core.moving.ends import IndexOrStore, opened, record_store
 from vectorize_core.moving.moved import Moved
 from vectorize_core.moving.notes import Notes, Progress
+from vectorize_core.moving.options import CopyOptions, OnProgress
 from vectorize_core.moving.parcel import Tally
 from vectorize_core.moving.verifying import compared
-from vectorize_core.moving.watching import OnProgress, watching
+from vectorize_core.moving.watching import watching
 from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io, run
 
 
-class CopyOptions(TypedDict, total=False):
-    """Which records are copied, and how.
-
-    ``filter``, ``namespace`` and ``unindexed`` say which, as for `export_records`. They go into
-    ``to_namespace``, unless None: then each into its own, or into that of the target. ``texts`` is
-    where long texts are kept, if the source does not know it; False leaves them out; ``to_texts``
-    is where they go. ``create_index`` makes an index that is missing, like that of the source;
-    None: as the target would. ``resume`` is the path of a file in which it is noted how far the
-    copy is: the same call continues it. ``verify``, ``show_progress`` and ``on_progress`` as for
-    `import_records`.
-    """
-
-    filter: AnyFilter | None
-    namespace: str | None
-    unindexed: Unindexed | None
-    to_namespace: str | None
-    texts: TextStore | Literal[False] | None
-    to_texts: TextStore | None
-    create_index: bool | None
-    resume: str | os.PathLike[str] | None
-    verify: bool
-    show_progress: bool
-    on_progress: OnProgress | None
-
-
-def copy_records(source: End, target: End, **options: Unpack[CopyOptions]) -> Moved:
+def copy_records(
+    source: IndexOrStore, target: IndexOrStore, **options: Unpack[CopyOptions]
+) -> Moved:
     """Write the records of ``source`` to ``target``; each is an index or a store.
 
     Embedded, on a server or on Cloudflare. Vectors are copied as they are, with what stands
     outside of them, and replace those of the same ids.
     """
+    check_names("copy_records()", options, CopyOptions.__annotations__)
     reading, writing = record_store(source).connection.io(), record_store(target).connection.io()
     return run(_copy(reading, writing, source, target, **options))
 
 
-async def acopy_records(source: End, target: End, **options: Unpack[CopyOptions]) -> Moved:
+async def acopy_records(
+    source: IndexOrStore, target: IndexOrStore, **options: Unpack[CopyOptions]
+) -> Moved:
     """`copy_records`, awaited."""
+    check_names("acopy_records()", options, CopyOptions.__annotations__)
     reading = record_store(source).connection.async_io()
     writing = record_store(target).connection.async_io()
     return await _copy(reading, writing, source, target, **options)
@@ -74,8 +57,8 @@ async def acopy_records(source: End, target: End, **options: Unpack[CopyOptions]
 async def _copy(
     reading: Io,
     writing: Io,
-    source: End,
-    target: End,
+    source: IndexOrStore,
+    target: IndexOrStore,
     *,
     filter: AnyFilter | None = None,
     namespace: str | None = None,
@@ -105,7 +88,7 @@ async def _copy(
             unindexed=unindexed,
             texts=texts is not False,
         )
-        config = await manifests.of_index(reading, store, Tally())
+        config = await manifests.of_index(reading, store, Tally().moved)
         arrived = await ready(writing, given, config, create_index)
         into = arrived.in_namespace(to_namespace)
         move = {
@@ -143,7 +126,7 @@ async def _copy(
                 there = everything(arrived, texts=texts is not False)
                 await compared(writing, there, into, read)
         await reading.offload(notes.remove)
-    return Moved.of(progress.tally)
+    return progress.tally.moved
 
 
 @asynccontextmanager

@@ -26,11 +26,11 @@ class HoldsRecords(Protocol):
         """Its records, as the core knows them."""
 
 
-End: TypeAlias = Index | AsyncIndex | HoldsRecords
+IndexOrStore: TypeAlias = Index | AsyncIndex | HoldsRecords
 """Where records come from, or go to."""
 
 
-def record_store(end: End, texts: TextStore | None = None) -> RecordStore:
+def record_store(end: IndexOrStore, texts: TextStore | None = None) -> RecordStore:
     """The records of an index or a store, with ``texts`` as the place of its long texts, if given.
 
     An embedded index has them beside its vectors, as the stores keep them there.
@@ -59,7 +59,9 @@ def _beside(target: Target) -> Target:
 
 
 @asynccontextmanager
-async def opened(io: Io, end: End, texts: TextStore | None) -> AsyncGenerator[RecordStore, None]:
+async def opened(
+    io: Io, end: IndexOrStore, texts: TextStore | None
+) -> AsyncGenerator[RecordStore, None]:
     """`record_store`, of which what was made for this call is closed at the end."""
     store = record_store(end, texts)
     try:

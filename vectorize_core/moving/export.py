@@ -6,21 +6,23 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
 from vectorize_core.api import validation
 from vectorize_core.errors import VectorizeError
 from vectorize_core.filters.plan import Unindexed
+from vectorize_core.kwargs import check_names
 from vectorize_core.moving import formats, growing, manifests, reading
 from vectorize_core.moving.departing import Departing, GoneError, departing, identity
-from vectorize_core.moving.ends import End, opened, record_store
+from vectorize_core.moving.ends import IndexOrStore, opened, record_store
 from vectorize_core.moving.formats import Place
 from vectorize_core.moving.growing import Growing
 from vectorize_core.moving.moved import Moved
 from vectorize_core.moving.notes import Notes, Progress
+from vectorize_core.moving.options import ExportOptions, OnProgress
 from vectorize_core.moving.pages import pages
 from vectorize_core.moving.parcel import Parcel, Tally, size
-from vectorize_core.moving.watching import OnProgress, watching
+from vectorize_core.moving.watching import watching
 from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io, run
@@ -28,27 +30,8 @@ from vectorize_core.transport.io import Io, run
 _ATTEMPTS = 5
 
 
-class ExportOptions(TypedDict, total=False):
-    """Which records are exported, and how.
-
-    Those that ``filter`` matches (docs/filters.md), of a ``namespace``, unless None;
-    ``unindexed="scan"`` lets all be read to find them. ``texts`` is where long texts are kept, if
-    the source does not know it; False leaves them out. ``verify`` reads the file once more and
-    compares it with what was read. ``show_progress`` draws a bar (with tqdm); ``on_progress`` is
-    called with how many records were moved, and how many there are or None.
-    """
-
-    filter: AnyFilter | None
-    namespace: str | None
-    unindexed: Unindexed | None
-    texts: TextStore | Literal[False] | None
-    verify: bool
-    show_progress: bool
-    on_progress: OnProgress | None
-
-
 def export_records(
-    source: End, path: str | os.PathLike[str], **options: Unpack[ExportOptions]
+    source: IndexOrStore, path: str | os.PathLike[str], **options: Unpack[ExportOptions]
 ) -> Moved:
     """Write the records of ``source``, an index or a store, to a file.
 
@@ -58,20 +41,22 @@ def export_records(
 
     The file has its name when it is whole. The same call continues one that was interrupted.
     """
+    check_names("export_records()", options, ExportOptions.__annotations__)
     return run(_export(record_store(source).connection.io(), source, path, **options))
 
 
 async def aexport_records(
-    source: End, path: str | os.PathLike[str], **options: Unpack[ExportOptions]
+    source: IndexOrStore, path: str | os.PathLike[str], **options: Unpack[ExportOptions]
 ) -> Moved:
     """`export_records`, awaited."""
+    check_names("aexport_records()", options, ExportOptions.__annotations__)
     io = record_store(source).connection.async_io()
     return await _export(io, source, path, **options)
 
 
 async def _export(
     io: Io,
-    source: End,
+    source: IndexOrStore,
     path: str | os.PathLike[str],
     *,
     filter: AnyFilter | None = None,
@@ -101,7 +86,7 @@ async def _export(
         total = await leaving.count(io)
         with watching(total, show_progress=show_progress, on_progress=on_progress) as report:
             tally = await _read_all(io, leaving, files, notes, report)
-        manifest = await manifests.of_index(io, store, tally)
+        manifest = await manifests.of_index(io, store, tally.moved)
         await io.offload(partial(_finish, files, tally, manifest, place))
         await io.offload(notes.remove)
         await io.offload(leaving.forget)
@@ -109,8 +94,8 @@ async def _export(
         found = Tally()
         async for parcels in pages(io, reading.parcels(place), size):
             found.add(parcels)
-        manifest.check(found, place.path)
-    return Moved.of(tally)
+        manifest.check(found.moved, place.path)
+    return tally.moved
 
 
 Files = tuple[Growing[Any], Growing[Any]]

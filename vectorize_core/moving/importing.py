@@ -9,56 +9,37 @@ from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypeAlias, Unpack
 
 from vectorize_core import paths
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, shown
+from vectorize_core.kwargs import check_names
 from vectorize_core.moving import arriving, formats, manifests, reading
 from vectorize_core.moving.delivering import begun, deliver, ready
 from vectorize_core.moving.departing import Page, everything
-from vectorize_core.moving.ends import End, opened, record_store
+from vectorize_core.moving.ends import IndexOrStore, opened, record_store
 from vectorize_core.moving.foreign import Foreign
 from vectorize_core.moving.formats import Place
 from vectorize_core.moving.moved import Moved
 from vectorize_core.moving.notes import Notes
+from vectorize_core.moving.options import ImportOptions, OnProgress
 from vectorize_core.moving.pages import pages
 from vectorize_core.moving.parcel import size
 from vectorize_core.moving.verifying import compared
-from vectorize_core.moving.watching import OnProgress, watching
-from vectorize_core.records.ingest import Item
+from vectorize_core.moving.watching import watching
+from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io, run
 
-
-class ImportOptions(TypedDict, total=False):
-    """Where records go, and how.
-
-    All into ``namespace``, unless None: then each into its own, or into that of the store.
-    ``create_index`` makes an index that is missing, like the one that was exported; None: as the
-    store would, and embedded. ``texts`` is where long texts go, if the target does not know it;
-    False leaves those of a file out. ``resume`` is the path of a file in which it is noted how far
-    the import is; of a file of records one beside it, unless given. ``verify`` reads everything
-    once more, and compares what was sent with what is there. ``show_progress`` draws a bar (with
-    tqdm); ``on_progress`` is called with how many records were moved, and how many there are or
-    None.
-    """
-
-    namespace: str | None
-    create_index: bool | None
-    texts: TextStore | Literal[False] | None
-    resume: str | os.PathLike[str] | None
-    verify: bool
-    show_progress: bool
-    on_progress: OnProgress | None
-
-
-Source = str | os.PathLike[str] | Iterable[Item]
+FileOrItems: TypeAlias = str | os.PathLike[str] | Iterable[Item]
 """A file of records, what another store has left, or records of any other origin."""
 
 
-def import_records(source: Source, target: End, **options: Unpack[ImportOptions]) -> Moved:
+def import_records(
+    source: FileOrItems, target: IndexOrStore, **options: Unpack[ImportOptions]
+) -> Moved:
     """Write the records of ``source``, a file or `Item`s, to ``target``, an index or a store.
 
     A file is one that `export_records` wrote, or any NDJSON as wrangler inserts it; `read_chroma`
@@ -70,17 +51,21 @@ def import_records(source: Source, target: End, **options: Unpack[ImportOptions]
     The same call continues one that was interrupted, given the same input. `InvalidInputError`
     names the line that is no vector, `RecordsDifferError` says that a file was changed.
     """
+    check_names("import_records()", options, ImportOptions.__annotations__)
     return run(_import(record_store(target).connection.io(), source, target, **options))
 
 
-async def aimport_records(source: Source, target: End, **options: Unpack[ImportOptions]) -> Moved:
+async def aimport_records(
+    source: FileOrItems, target: IndexOrStore, **options: Unpack[ImportOptions]
+) -> Moved:
     """`import_records`, awaited."""
+    check_names("aimport_records()", options, ImportOptions.__annotations__)
     return await _import(record_store(target).connection.async_io(), source, target, **options)
 
 
 def verify_records(
-    source: Source,
-    target: End,
+    source: FileOrItems,
+    target: IndexOrStore,
     *,
     namespace: str | None = None,
     texts: TextStore | Literal[False] | None = None,
@@ -95,8 +80,8 @@ def verify_records(
 
 
 async def averify_records(
-    source: Source,
-    target: End,
+    source: FileOrItems,
+    target: IndexOrStore,
     *,
     namespace: str | None = None,
     texts: TextStore | Literal[False] | None = None,
@@ -108,8 +93,8 @@ async def averify_records(
 
 async def _import(
     io: Io,
-    source: Source,
-    target: End,
+    source: FileOrItems,
+    target: IndexOrStore,
     *,
     namespace: str | None = None,
     create_index: bool | None = None,
@@ -144,7 +129,7 @@ async def _import(
             async with aclosing(coming) as read:
                 await deliver(io, store, read, progress, notes, namespace=namespace, report=report)
         if manifest is not None and isinstance(incoming, Place):
-            manifest.check(progress.tally, incoming.path)
+            manifest.check(progress.tally.moved, incoming.path)
         if verify or store.wait:
             await store.await_writes(io, purpose="an import")
         if verify:
@@ -152,13 +137,13 @@ async def _import(
             there = everything(store, texts=texts is not False)
             await compared(io, there, into, again)
         await io.offload(notes.remove)
-    return Moved.of(progress.tally)
+    return progress.tally.moved
 
 
 async def _verify(
     io: Io,
-    source: Source,
-    target: End,
+    source: FileOrItems,
+    target: IndexOrStore,
     *,
     namespace: str | None,
     texts: TextStore | Literal[False] | None,
@@ -172,11 +157,11 @@ async def _verify(
     if isinstance(incoming, Place):
         manifest = await io.offload(partial(manifests.read, incoming.manifest))
         if manifest is not None:
-            manifest.check(tally, incoming.path)
-    return Moved.of(tally)
+            manifest.check(tally.moved, incoming.path)
+    return tally.moved
 
 
-def _incoming(source: Source) -> Place | Iterable[Item]:
+def _incoming(source: FileOrItems) -> Place | Iterable[Item]:
     if isinstance(source, (str, os.PathLike)):
         return formats.place(source, "source")
     if isinstance(source, Iterable):

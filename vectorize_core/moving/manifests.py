@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ import orjson
 from vectorize_core import paths
 from vectorize_core.errors import InvalidInputError, RecordsDifferError
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.moving.parcel import Tally
+from vectorize_core.moving.moved import Moved
 from vectorize_core.records.store import RecordStore
 from vectorize_core.state.index_state import get_details, get_metadata_indexes
 from vectorize_core.transport.io import Io
@@ -38,7 +38,7 @@ class Manifest:
         with paths.explained("the manifest", str(path)):
             path.write_bytes(orjson.dumps(said, option=orjson.OPT_INDENT_2) + b"\n")
 
-    def check(self, found: Tally, path: Path) -> None:
+    def check(self, found: Moved, path: Path) -> None:
         """`RecordsDifferError` if other records were ``found`` in ``path`` than were exported."""
         if (self.records, self.digest) != (found.records, found.digest):
             raise RecordsDifferError(
@@ -48,12 +48,12 @@ class Manifest:
             )
 
 
-async def of_index(io: Io, store: RecordStore, tally: Tally) -> Manifest:
+async def of_index(io: Io, store: RecordStore, moved: Moved) -> Manifest:
     """The manifest of records of an index."""
     config = (await get_details(io, store.state)).config
     indexed = await get_metadata_indexes(io, store.state)
-    moved = tally.records, tally.texts, tally.digest
-    return Manifest(store.index.name, config.dimensions, config.metric, dict(indexed), *moved)
+    fixed = store.index.name, config.dimensions, config.metric
+    return Manifest(*fixed, dict(indexed), *astuple(moved))
 
 
 def read(path: Path) -> Manifest | None:

@@ -1,9 +1,6 @@
 """`Moved`: what an export, an import or a copy has done."""
 
 from dataclasses import dataclass
-from typing import Self
-
-from vectorize_core.moving.parcel import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +13,3 @@ class Moved:
     records: int
     texts: int
     digest: str
-
-    @classmethod
-    def of(cls, tally: Tally) -> Self:
-        """What was counted."""
-        return cls(tally.records, tally.texts, tally.digest)

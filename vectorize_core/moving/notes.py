@@ -76,7 +76,7 @@ class Notes:
         if self.path is None:
             return
         said = asdict(progress)
-        said["tally"]["total"] = progress.tally.digest
+        said["tally"]["total"] = progress.tally.moved.digest
         with paths.explained("the notes of a move", str(self.path)):
             new = self.path.with_name(f"{self.path.name}.new")
             new.write_bytes(orjson.dumps({**self._move, "progress": said}))

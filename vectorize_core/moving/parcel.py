@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from vectorize_core import jsontext, layout
 from vectorize_core.models import Vector
+from vectorize_core.moving.moved import Moved
 from vectorize_core.texts.store import digest_in
 
 _DIGEST_BYTES: Final = 16
@@ -62,6 +63,6 @@ class Tally:
             self.total = (self.total + digest(parcel.vector)) % (1 << 8 * _DIGEST_BYTES)
 
     @property
-    def digest(self) -> str:
-        """The sum, in 32 hexadecimal digits."""
-        return self.total.to_bytes(_DIGEST_BYTES).hex()
+    def moved(self) -> Moved:
+        """What was counted."""
+        return Moved(self.records, self.texts, self.total.to_bytes(_DIGEST_BYTES).hex())

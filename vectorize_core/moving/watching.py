@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, shown
+from vectorize_core.moving.options import OnProgress
 from vectorize_core.writes.progress import BatchReport, progress_bar
-
-OnProgress: TypeAlias = Callable[[int, int | None], None]
-"""Called with how many records were moved, and with how many there are, if that is known."""
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from vectorize_core.layout import Record
 from vectorize_core.layout.oversize import oversized
 from vectorize_core.models import IndexType, Values, Vector, as_values, packed, packed_rows
 from vectorize_core.records.embedder import Embedder, Embedding
+from vectorize_core.records.item import Item
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state.index_state import find_details
 from vectorize_core.texts.fts import TextRow
@@ -38,19 +39,6 @@ from vectorize_core.writes.sources import CHUNK_SIZE, Records, Source, check_val
 
 _TYPICAL = 0.012345678
 """As long in JSON as most values of an embedding."""
-
-
-class Item(NamedTuple):
-    """A record to add; ``values`` is None if it is to be embedded.
-
-    ``named`` is False where the id is not the caller's but was made up. ``namespace`` is where it
-    goes if neither the call nor its store names one.
-    """
-
-    record: Record
-    values: ArrayLike | None = None
-    named: bool = True
-    namespace: str | None = None
 
 
 def as_item(item: Item, position: int) -> Item:

@@ -59,7 +59,8 @@ from vectorize_core.reads.selection import (
 )
 from vectorize_core.records.embedder import Embedder, NoEmbedder
 from vectorize_core.records.hit import Hit
-from vectorize_core.records.ingest import Ingest, Item
+from vectorize_core.records.ingest import Ingest
+from vectorize_core.records.item import Item
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState

@@ -14,7 +14,8 @@ from vectorize_core.errors import At, InvalidInputError, OversizedError, shown
 from vectorize_core.layout import Record, RecordReader
 from vectorize_core.layout.oversize import oversized
 from vectorize_core.models import Vector
-from vectorize_core.records.ingest import Item, as_item
+from vectorize_core.records.ingest import as_item
+from vectorize_core.records.item import Item
 from vectorize_core.records.store import AddOptions, RecordStore
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.store import text_name

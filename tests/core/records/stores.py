@@ -12,7 +12,7 @@ from vectorize_core import VectorizeClient
 from vectorize_core.layout import Record
 from vectorize_core.records.embedder import Embedder
 from vectorize_core.records.hit import Hit
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate

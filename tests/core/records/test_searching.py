@@ -18,7 +18,7 @@ from vectorize_core import InvalidInputError, Metric, VectorizeClient
 from vectorize_core.layout import Record
 from vectorize_core.records.diversity import search_diverse
 from vectorize_core.records.hit import Hit
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.scoring import choose_diverse
 from vectorize_core.transport.io import run

@@ -36,7 +36,7 @@ from vectorize_core.layout import Record
 from vectorize_core.records import updating, whole_index
 from vectorize_core.records.by_words import search_hybrid, search_text
 from vectorize_core.records.hit import Hit
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.d1_index import D1TextIndex
 from vectorize_core.texts.fts import TextRow, removal

@@ -10,7 +10,7 @@ from tests.core.records.stores import item, store_of
 from vectorize_core import InvalidInputError, VectorizeClient
 from vectorize_core.layout import Record
 from vectorize_core.records import updating
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 from vectorize_core.transport.io import run
 
 

@@ -20,7 +20,7 @@ from tests.core.texts.kinds import DURABLE
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import DeleteByIds, Op, Upsert
 from vectorize_core.layout import Record
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate

@@ -25,7 +25,7 @@ from vectorize_core.moving.foreign.foreign import Foreign, folder, metric_of, pi
 from vectorize_core.moving.foreign.hnsw import HnswVectors
 from vectorize_core.moving.foreign.llama_nodes import of_metadata
 from vectorize_core.moving.foreign.sqlite_source import reading
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 
 _FILE: Final = "chroma.sqlite3"
 _TABLES: Final = (

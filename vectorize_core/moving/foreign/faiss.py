@@ -16,7 +16,7 @@ from vectorize_core.models import Metric
 from vectorize_core.moving.foreign import pickles
 from vectorize_core.moving.foreign.foreign import Foreign, folder, metric_of
 from vectorize_core.moving.foreign.llama_nodes import of_metadata
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 
 _HEADER: Final = struct.Struct("<4siqqqBi")
 _SIZE: Final = struct.Struct("<Q")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vectorize_core import paths
 from vectorize_core.errors import InvalidInputError, StorageError
 from vectorize_core.models import METRICS, Metric
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from vectorize_core.errors import (
 from vectorize_core.models import Metric
 from vectorize_core.moving.foreign.foreign import Foreign, check_metric
 from vectorize_core.moving.foreign.llama_nodes import of_metadata
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 from vectorize_core.secret import Secret
 
 _NAMES: Final[Mapping[str, Sequence[str]]] = {

@@ -19,7 +19,7 @@ from vectorize_core.models import Metric
 from vectorize_core.moving import parquet
 from vectorize_core.moving.foreign.foreign import Foreign, check_metric
 from vectorize_core.moving.foreign.payloads import of_payload
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 
 _DEFAULT: Final = "__default__"
 

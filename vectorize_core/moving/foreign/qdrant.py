@@ -23,7 +23,7 @@ from vectorize_core.moving.foreign.foreign import Foreign, check_metric, folder,
 from vectorize_core.moving.foreign.json_values import Value
 from vectorize_core.moving.foreign.payloads import of_payload
 from vectorize_core.moving.foreign.sqlite_source import reading
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 
 _META: Final = "meta.json"
 _METRICS: Final[dict[object, Metric]] = {

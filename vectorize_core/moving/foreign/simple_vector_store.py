@@ -14,7 +14,7 @@ from vectorize_core.moving.foreign import json_values
 from vectorize_core.moving.foreign.foreign import Foreign, check_metric, folder
 from vectorize_core.moving.foreign.json_values import Value
 from vectorize_core.moving.foreign.llama_nodes import of_node
-from vectorize_core.records.ingest import Item
+from vectorize_core.records.item import Item
 
 _NODES: Final = "docstore.json"
 
