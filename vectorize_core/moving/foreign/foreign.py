@@ -1,7 +1,5 @@
 """`Foreign`: the records that another store has left, and what its files say of all of them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
