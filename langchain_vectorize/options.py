@@ -229,6 +229,7 @@ _NOT_METADATA: Final = (
 )
 WORDS: Final = Words(
     index="store.index",
+    maker="store",
     hash_ids="such as a hash of it: in index(), key_encoder='sha256'",
     elsewhere={
         name: _NOT_METADATA.format(name=name, what=what, instead=instead)

@@ -40,6 +40,7 @@ _TEMPLATES = {
 
 WORDS: Final = Words(
     index="store.index",
+    maker="store",
     wait="wait_for_writes()",
     filter="filters=",
     operators={ours: theirs.value for theirs, ours in OPERATORS.items()},

@@ -328,7 +328,7 @@ async def test_advice_is_not_about_what_a_view_has_not(
     for absent in ("store.client", "store.index", "namespace="):
         assert absent not in str(said.value)
     if kind is LLAMA_INDEX:
-        with pytest.raises(UnindexedPropertyError, match=r"store\.index|as namespace="):
+        with pytest.raises(UnindexedPropertyError, match=r"store\.create|as namespace="):
             await call(store, "count", matching)
 
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field, replace
 class Words:
     """The words of one framework; those here are of a user of `VectorizeClient`.
 
-    ``index`` is how the index of that name is reached, ``wait`` the method that waits for writes,
-    ``filter`` the argument of filters.
+    ``index`` is how the index of that name is reached, ``maker`` what makes metadata indexes of it,
+    ``wait`` the method that waits for writes, ``filter`` the argument of filters.
     ``hash_ids`` says how to get shorter ids. ``operators`` are those of filters that have other
     names. ``elsewhere`` maps what is often taken for a property
     of the metadata to where it stands, and how it is asked for.
     """
 
     index: str = "client.index({name!r})"
+    maker: str = "client.index({name!r})"
     wait: str = "wait()"
     filter: str = "filter="
     hash_ids: str = "such as hashlib.sha256(id.encode()).hexdigest()"
@@ -27,7 +28,7 @@ class Words:
     def of_view(self) -> Words:
         """Those of a user of a tenant's view, which has no client and takes no ``namespace=``."""
         elsewhere = {name: said for name, said in self.elsewhere.items() if name != "namespace"}
-        return replace(self, index=DEFAULT.index, elsewhere=elsewhere)
+        return replace(self, index=DEFAULT.index, maker=DEFAULT.maker, elsewhere=elsewhere)
 
 
 DEFAULT = Words()

@@ -93,8 +93,8 @@ async def test_a_metadata_index_is_advised_in_words_that_work(make: Make, call: 
     store.add([text_node("x", year=1, n=1)])
     with pytest.raises(UnindexedPropertyError) as caught:
         await call(store, "get_nodes", None, leaf("year", OP.EQ, 1))
-    assert "store.index.create_metadata_index('year'" in str(caught.value)
-    store.index.create_metadata_index("year", "number")
+    assert "store.create_metadata_index('year'" in str(caught.value)
+    store.create_metadata_index("year", "number")
     store.reindex_metadata(wait="visible")
     (found,) = await call(store, "get_nodes", None, leaf("year", OP.EQ, 1))
     assert found.node_id == "x"
@@ -111,7 +111,7 @@ async def test_a_list_may_be_empty_where_it_is_looked_up(make: Make, call: Call)
         await call(store, "get_nodes", None, filters)
     assert "looks into lists" not in str(caught.value)
     # What it advises.
-    store.index.create_metadata_index("owner", "string")
+    store.create_metadata_index("owner", "string")
     store.reindex_metadata(wait="visible")
     assert [node.node_id for node in await call(store, "get_nodes", None, filters)] == ["x"]
 
@@ -126,9 +126,9 @@ async def test_an_index_without_the_layout_can_be_given_it(
     with pytest.raises(UnindexedPropertyError) as caught:
         await call(store, "delete", "doc")
     # What it advises.
-    assert "store.index.create_metadata_index('_vs_ref', 'string')" in str(caught.value)
+    assert "store.create_metadata_index('_vs_ref', 'string')" in str(caught.value)
     assert "reindex_metadata()" in str(caught.value)
-    store.index.create_metadata_index("_vs_ref", "string")
+    store.create_metadata_index("_vs_ref", "string")
     store.reindex_metadata(wait="visible")
     await call(store, "delete", "doc")
     assert [node.node_id for node in store.get_nodes()] == ["y"]

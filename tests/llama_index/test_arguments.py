@@ -205,7 +205,7 @@ FILTERS: list[Case] = [
     ("get_nodes", (None, leaf("n", OP.EQ, NAN)), {}, "'==' on 'n'.*nan"),
     ("get_nodes", (None, leaf("n", OP.EQ, "1")), {}, "cannot look up == '1'"),
     ("get_nodes", (None, leaf("", OP.EQ, 1)), {}, "name of a property"),
-    ("get_nodes", (None, leaf("new", OP.EQ, 1)), {}, r"store\.index\.create_metadata_index"),
+    ("get_nodes", (None, leaf("new", OP.EQ, 1)), {}, r"store\.create_metadata_index"),
     ("get_nodes", (None, equal_to("n", 1)), {"unindexed": "all"}, "unindexed is 'error' or"),
     (
         "get_nodes",

@@ -68,7 +68,7 @@ class Advice:
         if path in layout.METADATA_INDEXES:
             return (
                 f"{missing}: indexes that a store makes have it, and those made with "
-                f"record_layout=True. Call {self.words.index.format(name=self.index_name)}"
+                f"record_layout=True. Call {self.words.maker.format(name=self.index_name)}"
                 f".create_metadata_index({path!r}, {layout.METADATA_INDEXES[path]!r}) and, once it "
                 "is live, reindex_metadata()"
             )
@@ -76,7 +76,7 @@ class Advice:
             f"{missing}, so the service "
             f"would find nothing. Name it in metadata_indexes={{{path!r}: 'string'}} (or 'number', "
             f"'boolean') when the index is created; or call "
-            f"{self.words.index.format(name=self.index_name)}"
+            f"{self.words.maker.format(name=self.index_name)}"
             f".create_metadata_index({path!r}, 'string') and, once it is live, reindex_metadata(): "
             "it covers only what is written from then on. Indexed are: "
             f"{', '.join(sorted(self.indexed)) or 'none'}"

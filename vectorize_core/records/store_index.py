@@ -202,7 +202,7 @@ class StoreIndex:
             raise ConfigurationError(
                 f"the index {self.name!r} exists without the metadata indexes {missing}; it "
                 "is not altered without being asked. Create them with "
-                f"{self.words.index.format(name=self.name)}.create_metadata_index(name, type) and, "
+                f"{self.words.maker.format(name=self.name)}.create_metadata_index(name, type) and, "
                 "once they are live, call reindex_metadata(): they cover only what is written from "
                 "then on. Or leave them out of metadata_indexes="
             )
