@@ -19,7 +19,7 @@ def main() -> None:
     for requirement in [each for some in lists for each in some]:
         if requirement.startswith(f"{project['name']}["):
             continue
-        bound = re.match(r"([\w.-]+)[>=]=([\d.]+)", requirement)
+        bound = re.match(r"([\w.-]+)(?:\[\w+\])?[>=]=([\d.]+)", requirement)
         if bound is None:
             sys.exit(f"pyproject.toml does not say how old this may be: {requirement}")
         sys.stdout.write("{}=={}\n".format(*bound.groups()))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vectorize_core.cli import moves
-from vectorize_core.cli.moves import D1, Create, Filter, Namespace, NoTexts, Scan, Verify
+from vectorize_core.cli.moves import D1, Create, Filter, Namespace, NoTexts, Resume, Scan, Verify
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.query import filter_of
 from vectorize_core.cli.target import IndexName, Target, with_target
@@ -52,10 +52,7 @@ def copy(
         str | None, typer.Option(metavar="ID", help="The D1 database that long texts go to.")
     ] = None,
     no_texts: NoTexts = False,
-    resume: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Note there how far it is, and continue from there."),
-    ] = None,
+    resume: Resume = None,
     verify: Verify = False,
     as_json: AsJson = False,
 ) -> None:

@@ -26,6 +26,11 @@ _AS_OPTIONS = (
     ("texts=D1Texts(database_id), or another TextStore", "--d1 ID, a D1 database"),
     ("(texts=False)", "(--no-texts)"),
     ("unindexed='scan'", "--scan"),
+    ("with collection=", "with --collection"),
+    ("with vector=", "with --vector"),
+    ("leave vector= out", "leave --vector out"),
+    ("with metric=", "with --metric "),
+    ("the metric= to", "the --metric to"),
 )
 """Arguments in the library's messages, each with the option that stands for it."""
 

@@ -38,6 +38,10 @@ D1 = Annotated[
     ),
 ]
 NoTexts = Annotated[bool, typer.Option("--no-texts", help="Leave out texts beside their vectors.")]
+Resume = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Note there how far it is, and continue from there."),
+]
 Verify = Annotated[bool, typer.Option("--verify", help="Read all once more, and compare it.")]
 Create = Annotated[
     bool, typer.Option("--create", help="Make the index if it is missing, and the directory.")

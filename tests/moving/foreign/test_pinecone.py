@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
-from tests.core.moving.foreign.helpers import check_documents, check_nodes
-from tests.core.moving.foreign.records import documents, nodes, vector
+from tests.moving.foreign.helpers import check_documents, check_nodes
+from tests.moving.foreign.records import documents, nodes, vector
 from vectorize_core.errors import InvalidInputError, StorageError
 from vectorize_core.moving import read_pinecone
 

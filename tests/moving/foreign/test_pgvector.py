@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.core.moving.foreign.helpers import check_documents, check_nodes
-from tests.core.moving.foreign.records import vector
+from tests.moving.foreign.helpers import check_documents, check_nodes
+from tests.moving.foreign.records import vector
 from vectorize_core.errors import ConnectionFailedError, InvalidInputError, InvalidVectorError
 from vectorize_core.moving import read_pgvector
 
 
 def test_tables(made: Path, tmp_path: Path) -> None:
     """All in one, since a server is started for it."""
-    from tests.core.moving.foreign.postgres import Postgres
+    from tests.moving.foreign.postgres import Postgres
 
     with Postgres(made / "pgvector") as server:
         rows = read_pgvector(server.url, "SELECT * FROM langchain_pg_embedding", metric="cosine")

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.core.moving.foreign.helpers import check_documents, check_nodes
-from tests.core.moving.foreign.records import DIMENSIONS
+from tests.moving.foreign.helpers import check_documents, check_nodes
+from tests.moving.foreign.records import DIMENSIONS
 from vectorize_core.errors import InvalidInputError, StorageError
 from vectorize_core.moving import read_chroma
 

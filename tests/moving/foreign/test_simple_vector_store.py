@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.moving.foreign.helpers import check_nodes
+from tests.moving.foreign.helpers import check_nodes
 from vectorize_core.errors import StorageError
 from vectorize_core.moving import read_simple_vector_store
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.core.moving.foreign.postgres import Postgres
-from tests.core.moving.foreign.records import DIMENSIONS, documents, nodes, vector
+from tests.moving.foreign.postgres import Postgres
+from tests.moving.foreign.records import DIMENSIONS, documents, nodes, vector
 
 
 def embeddings() -> Any:

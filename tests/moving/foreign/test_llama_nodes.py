@@ -20,7 +20,7 @@ from llama_index.core.schema import (
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 from llama_index_vectorize.nodes import to_node, to_record
-from tests.core.moving.foreign.records import nodes
+from tests.moving.foreign.records import nodes
 from tests.nightly import examples
 from vectorize_core import layout
 from vectorize_core.errors import InvalidVectorError

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.core.moving.foreign.helpers import check_documents, check_nodes
-from tests.core.moving.foreign.records import vector
+from tests.moving.foreign.helpers import check_documents, check_nodes
+from tests.moving.foreign.records import vector
 from vectorize_core.errors import (
     InvalidInputError,
     InvalidVectorError,

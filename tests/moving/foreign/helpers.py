@@ -9,7 +9,7 @@ from llama_index.core.schema import BaseNode
 
 import langchain_vectorize
 import llama_index_vectorize
-from tests.core.moving.foreign.records import documents, nodes
+from tests.moving.foreign.records import documents, nodes
 from tests.stores import Embedder
 from vectorize_core.moving import Foreign, import_records
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from langchain_vectorize import VectorizeVectorStore
-from tests.core.moving.foreign.helpers import check_documents
-from tests.core.moving.foreign.records import vector
+from tests.moving.foreign.helpers import check_documents
+from tests.moving.foreign.records import vector
 from tests.stores import Embedder
 from vectorize_core.errors import InvalidInputError, StorageError
 from vectorize_core.moving import import_records, read_faiss
