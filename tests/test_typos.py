@@ -72,6 +72,7 @@ VectorizeVectorStore(embedding, index_name="docs", path=":memory:", text_index="
 VectorizeVectorStore.from_texts(["a"], embedding, index_name="docs", fusion="best")  # typo
 """,
     "llama_index": """
+from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import VectorStoreQuery
 
 from llama_index_vectorize import VectorizeVectorStore
@@ -81,6 +82,11 @@ store = VectorizeVectorStore("docs", path=":memory:")
 store.add([], wait=True)
 store.query(query, unindexed="scan", mmr_threshold=0.5)
 store.query(query, fusion="rrf")
+store.query(query, similarity_cutoff=0.5, include_embeddings=True)
+store.get_nodes(limit=3, offset=3, include_embeddings=True)
+store.update_metadata(["a"], {"n": 1}, remove=["m"], wait=True)
+store.create_metadata_index("n", "number")
+store.compare(SimpleDocumentStore(), repair=True, max_requests=10)
 VectorizeVectorStore("docs", path=":memory:", text_index=True)
 
 store.add([], wiat=True)  # typo
@@ -89,6 +95,11 @@ store.get_nodes(["a"], max_request=4)  # typo
 VectorizeVectorStore(index_nam="docs", path=":memory:")  # typo
 store.query(query, top_k=4)  # typo
 store.query(query, fusion="best")  # typo
+store.query(query, similarity_cutof=0.5)  # typo
+store.get_nodes(offsett=3)  # typo
+store.update_metadata(["a"], removed=["m"])  # typo
+store.create_metadata_index("n", "text")  # typo
+store.compare(SimpleDocumentStore(), repaired=True)  # typo
 VectorizeVectorStore("docs", path=":memory:", text_index="docs")  # typo
 """,
     "core": """
