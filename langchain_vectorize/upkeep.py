@@ -103,8 +103,8 @@ class StoreUpkeep(StoreParts):
         """Delete all documents, and make the index anew as it was, with its metadata indexes.
 
         In a store with a namespace and in a tenant's view, only the documents of that namespace
-        are deleted. Long texts and the text index go too. The index is gone for a moment, and
-        is waited for until its metadata indexes are live.
+        are deleted. Long texts and the text index go too. The index is gone for a moment, and its
+        metadata indexes are waited for. Nobody should write meanwhile.
         """
         run(whole_index.reset(self._io, self._records))
 
@@ -139,7 +139,8 @@ class StoreUpkeep(StoreParts):
         ``changed`` have another text or other metadata than ``index()`` wrote, which shows in
         their ids. With ``repair``, documents that are extra or changed are deleted, and what is
         missing or changed is no longer noted: so the next ``index()`` of the sources writes it.
-        An empty record manager repairs nothing. Nobody should write meanwhile.
+        An empty record manager repairs nothing. Nobody should write meanwhile. A store without a
+        namespace has the documents of all of them, which are extra unless ``index()`` wrote them.
 
         Args:
             record_manager: that of ``index()``.

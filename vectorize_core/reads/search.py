@@ -101,8 +101,9 @@ async def search(
 
 def _best(matches: Iterable[Match], goal: Best) -> list[Match]:
     """Those that are good, best first; the service's own order is not relied on."""
-    good = (match for match in matches if goal.is_good(match.score))
-    return sorted(good, key=lambda match: match.score, reverse=goal.metric == "cosine")
+    if goal.score_threshold is not None:
+        matches = [match for match in matches if goal.is_good(match.score)]
+    return sorted(matches, key=lambda match: match.score, reverse=goal.metric == "cosine")
 
 
 async def check_query(io: Io, state: IndexState, query: Values) -> None:

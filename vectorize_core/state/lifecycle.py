@@ -281,13 +281,16 @@ async def recreate_index(
 ) -> None:
     """Delete an index and create it as it was, empty, with its metadata indexes.
 
-    An error after the deletion says how to create it.
+    One that this client has created and that is not live yet is waited for first: the service tells
+    nothing of it. An error after the deletion says how to create the index.
     """
+    polling = Polling(io, wait_timeout)
     details = await get_details(io, state, refresh=True)
+    if state.awaited:
+        await wait_for_indexes(io, state, polling, set(state.awaited), live=True)
     indexed = dict(await get_metadata_indexes(io, state, refresh=True))
     config, description = details.config, layout.noted_anew(details.description, indexed)
     op = CreateIndex(state.name, config, description)
-    polling = Polling(io, wait_timeout)
     refusal: IndexExistsError | None = None
 
     async def is_created() -> bool:

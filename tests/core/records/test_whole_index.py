@@ -151,6 +151,16 @@ def test_a_reset_keeps_a_description_and_an_index_without_the_layout(
     assert (only.property_name, only.index_type) == ("a.b", "number")
 
 
+def test_a_reset_keeps_metadata_indexes_that_are_still_being_made() -> None:
+    with VectorizeClient.local(behavior=Behavior(metadata_index_delay=0.2)) as client:
+        io, made = client.connection.io(), store_of(client)
+        run(made.add(io, [item("a", "apple", color="red")]))
+        client.index("docs").create_metadata_index("color", "string")
+        run(whole_index.reset(io, made))
+        run(made.add(io, [item("a", "apple", color="red")]))
+        assert run(made.count(io, filter={"color": "red"})) == 1
+
+
 def test_a_name_that_is_not_free_yet_is_waited_for(
     sent: Recorder, store: RecordStore, io: Io
 ) -> None:
