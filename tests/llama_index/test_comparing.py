@@ -39,8 +39,9 @@ def document(name: str, text: str = "", **metadata: Any) -> Document:
 @both_ways
 @pytest.mark.covering(1)
 async def test_a_hundred_differences_of_each_kind_are_found_and_repaired(
-    make: Make, call: Call
+    make: Make, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("llama_index_vectorize.comparing._AT_ONCE", 64)
     store, docstore = make(), SimpleDocumentStore()
     work = pipeline(store, docstore)
     given = [document(f"{kind} {n}") for kind in ("same", "missing", "changed") for n in HUNDRED]
