@@ -36,7 +36,7 @@ class StoreUpkeep(StoreParts):
     def client(self) -> VectorizeClient:
         """A client of the store's connection; ``client.to_async()`` is for async code.
 
-        The connection is closed as the store's is. A tenant's view has none: `TenantViewError`.
+        To close it is to close that. A tenant's view has none: `TenantViewError`.
         """
         return whole_index.the_client(self._records)
 
@@ -145,8 +145,8 @@ class StoreUpkeep(StoreParts):
         Args:
             record_manager: that of ``index()``.
             key_encoder: that of ``index()``, if it was a function.
-            check_contents: False compares ids alone, for a thousand documents a request instead
-                of about thirty.
+            check_contents: False compares ids alone. Of a whole index, a request then lists a
+                thousand, instead of reading about thirty documents.
             repair: whether to repair what differs.
             **options: ``namespace``, to compare only its documents, and ``max_requests`` (1,000).
         """

@@ -15,6 +15,7 @@ from vectorize_core.errors import (
     BadRequestError,
     ConfigurationError,
     IndexExistsError,
+    IndexNotFoundError,
     InvalidInputError,
     NotFoundError,
     VectorizeError,
@@ -291,14 +292,17 @@ async def recreate_index(
     indexed = dict(await get_metadata_indexes(io, state, refresh=True))
     config, description = details.config, layout.noted_anew(details.description, indexed)
     op = CreateIndex(state.name, config, description)
-    refusal: IndexExistsError | None = None
+    created, refusal = False, None
 
-    async def is_created() -> bool:
-        nonlocal refusal
+    async def is_made() -> bool:
+        nonlocal created, refusal
         try:
-            await _create(io, state, op, config)
-        except IndexExistsError as error:
-            # Its deletion may not be over.
+            if not created:
+                await _create(io, state, op, config)
+            created = True
+            await ensure_metadata_indexes(io, state, indexed, wait_timeout=polling.left)
+        except (IndexExistsError, IndexNotFoundError) as error:
+            # The deletion may not be over, or not everybody knows the new one yet.
             refusal = error
             return False
         return True
@@ -307,9 +311,8 @@ async def recreate_index(
         await delete_index(io, state)
         try:
             deletion = Polling(io, min(wait_timeout, _DELETION))
-            if not await deletion.until(is_created):
+            if not await deletion.until(is_made):
                 raise cast("Exception", deletion.failure or refusal)
-            await ensure_metadata_indexes(io, state, indexed, wait_timeout=polling.left)
         except VectorizeError as error:
             own = {n: kind for n, kind in indexed.items() if n not in layout.METADATA_INDEXES}
             error.add_note(

@@ -18,7 +18,7 @@ from vectorize_core import (
     SqliteTexts,
     VectorizeClient,
 )
-from vectorize_core.api.operations import CreateIndex, DeleteIndex, Upsert
+from vectorize_core.api.operations import CreateIndex, CreateMetadataIndex, DeleteIndex, Upsert
 from vectorize_core.local import Behavior
 from vectorize_core.records import whole_index
 from vectorize_core.records.by_words import search_text
@@ -166,17 +166,20 @@ def test_a_name_that_is_not_free_yet_is_waited_for(
 ) -> None:
     filled(store, io)
     sent.ops.clear()
-    refusals = [IndexExistsError("CreateIndex(docs)", 409)] * 2
+    exists, gone = IndexExistsError("CreateIndex(docs)", 409), IndexNotFoundError("docs", 410)
+    refusals = [(CreateMetadataIndex, gone), *[(CreateIndex, exists)] * 2]
     send = sent.send
 
     def refusing(op: Any) -> Any:
-        if isinstance(op, CreateIndex) and refusals:
-            raise refusals.pop()
+        if refusals and isinstance(op, refusals[-1][0]):
+            raise refusals.pop()[1]
         return send(op)
 
     sent.send = refusing  # type: ignore[method-assign]
     run(whole_index.reset(io, store))
+    assert refusals == []
     assert [type(op) for op in sent.changes][:2] == [DeleteIndex, CreateIndex]
+    assert len(sent.of(CreateIndex)) == 1
     assert run(store.count(io)) == 0
 
 
