@@ -18,6 +18,7 @@ from vectorize_core.api.validation import flag
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.records.comparison import Comparison
 from vectorize_core.records.store import RecordStore
+from vectorize_core.texts.store import parts
 from vectorize_core.transport.io import Io
 
 _AT_ONCE: Final = 500
@@ -50,15 +51,10 @@ async def compare(
             raise InvalidInputError(
                 "docstore lists no document, so a repair would delete every node; clear() does that"
             )
-        await _delete(io, records, [*found.extra, *found.changed], options.get("namespace"))
+        for refs in parts([*found.extra, *found.changed], _AT_ONCE):
+            await records.delete_matching(io, refs=refs, namespace=options.get("namespace"))
         await documents.forget([*found.missing, *found.changed])
     return found
-
-
-async def _delete(io: Io, records: RecordStore, refs: list[str], namespace: str | None) -> None:
-    for at in range(0, len(refs), _AT_ONCE):
-        some = refs[at : at + _AT_ONCE]
-        await records.delete_matching(io, refs=some, namespace=namespace)
 
 
 class _Documents:

@@ -93,4 +93,4 @@ class CompareOptions(TypedDict, total=False):
     """Which nodes are compared, and how many requests may read them (1,000)."""
 
     namespace: str | None
-    max_requests: int
+    max_requests: int | None
