@@ -89,8 +89,9 @@ class Upkeep:
     def reset(self) -> None:
         """Delete every node, and make the index anew as it was, with its metadata indexes.
 
-        Of a large index that is faster than `clear`, and leaves no index for some seconds. In a
-        store with a namespace, and in a view, it is `clear`.
+        Of a large index that is faster than `clear`. The index is gone for a moment, and its
+        metadata indexes are waited for; nobody should write meanwhile. In a store with a
+        namespace, and in a view, it is `clear`.
         """
         run(whole_index.reset(self._io, self._records))
 
@@ -227,8 +228,10 @@ class Upkeep:
         nodes are read, in as many requests as `iter_nodes` takes.
 
         With ``repair``, nodes of extra and changed documents are deleted, and missing and changed
-        documents are deleted from ``docstore``: the next run of the pipeline adds them. Of
-        documents that are the same, text and metadata, only one can be found missing.
+        documents are deleted from ``docstore``: the next run of the pipeline adds them. An empty
+        ``docstore`` repairs nothing: `InvalidInputError`. Of documents that are the same, text and
+        metadata, only one can be found missing. Nobody should write meanwhile. A store without a
+        namespace has the nodes of all of them, which are extra unless ``docstore`` lists them.
 
         Options: ``namespace``, ``max_requests`` (1,000).
         """
