@@ -153,7 +153,7 @@ async def test_a_filter_and_a_namespace_say_which(tmp_path: Path, where: str, ca
 
 @both_ways
 async def test_between_a_server_and_a_directory(tmp_path: Path, call: Call) -> None:
-    vectors = {str(i): Vector(str(i), vector(str(i)), None, {"n": i}) for i in range(1_203)}
+    vectors = {str(i): Vector(str(i), vector(str(i)), None, {"n": i}) for i in range(503)}
     with client_of("server") as far, VectorizeClient.local(tmp_path / "near") as near:
         near.create_index("docs", dimensions=32)
         near.index("docs").upsert(vectors.values())

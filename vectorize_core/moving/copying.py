@@ -18,15 +18,16 @@ from vectorize_core.filters.plan import Unindexed
 from vectorize_core.kwargs import check_names
 from vectorize_core.moving import manifests
 from vectorize_core.moving.delivering import begun, deliver, ready
-from vectorize_core.moving.departing import GoneError, departing, everything, identity
+from vectorize_core.moving.departing import Departing, GoneError, departing, everything, identity
 from vectorize_core.moving.ends import IndexOrStore, opened, record_store
 from vectorize_core.moving.moved import Moved
-from vectorize_core.moving.notes import Notes, Progress
+from vectorize_core.moving.notes import Notes, Progress, notes_path
 from vectorize_core.moving.options import CopyOptions, OnProgress
 from vectorize_core.moving.parcel import Tally
 from vectorize_core.moving.verifying import compared
 from vectorize_core.moving.watching import watching
 from vectorize_core.reads.selection import AnyFilter
+from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io, run
 
@@ -73,7 +74,7 @@ async def _copy(
     on_progress: OnProgress | None = None,
 ) -> Moved:
     validation.flag("verify", verify)
-    path = None if resume is None else Path(paths.absolute(resume, "resume", InvalidInputError))
+    path = await reading.offload(partial(notes_path, resume))
     async with (
         opened(reading, source, texts or None) as store,
         opened(writing, target, to_texts) as given,
@@ -91,6 +92,7 @@ async def _copy(
         config = await manifests.of_index(reading, store, Tally().moved)
         arrived = await ready(writing, given, config, create_index)
         into = arrived.in_namespace(to_namespace)
+        _check_apart(leaving, arrived, into)
         move = {
             "move": "copy",
             **await identity(reading, store, filter, namespace),
@@ -127,6 +129,21 @@ async def _copy(
                 await compared(writing, there, into, read)
         await reading.offload(notes.remove)
     return progress.tally.moved
+
+
+def _check_apart(leaving: Departing, arrived: RecordStore, into: str | None) -> None:
+    """`InvalidInputError` if records would be copied to where they are."""
+    source, target = leaving.store, arrived
+    same = source.state is target.state or (
+        (source.state.place, source.index.name) == (target.state.place, target.index.name)
+        and source.connection.address.path != paths.MEMORY
+    )
+    namespace = leaving.chosen.namespace
+    if same and (namespace is None or into in (None, namespace)):
+        raise InvalidInputError(
+            f"the index {source.index.name!r} is not copied into itself; give another one, or a "
+            "namespace= and another to_namespace="
+        )
 
 
 @asynccontextmanager

@@ -36,6 +36,10 @@ from vectorize_core.transport.io import Io, in_batches
 _SCANNED: Final = 1_000
 _READ: Final = 500
 _LISTED: Final = 1_000
+_TEXTS: Final = 50
+
+Read = tuple[Sequence[Vector], str | None]
+"""Some vectors, and the cursor behind them."""
 
 
 class GoneError(Exception):
@@ -43,7 +47,7 @@ class GoneError(Exception):
 
 
 class Page(NamedTuple):
-    """Some records, and where to go on behind them; ``cursor`` is None at the end."""
+    """Some records, and where to go on behind them; ``cursor`` is None where nothing can go on."""
 
     parcels: list[Parcel]
     cursor: str | None
@@ -67,10 +71,25 @@ class Departing:
         """The pages from ``cursor`` on. `GoneError` if all has to be read again."""
         if self.none:
             return
-        pages = self._scanned(io, cursor) if _can_scan(self.store) else self._listed(io, cursor)
-        async with aclosing(pages) as read:
-            async for page in read:
-                yield page
+        read = self._scanned(io, cursor) if _can_scan(self.store) else self._listed(io, cursor)
+        async with aclosing(read) as some:
+            async for vectors, after in some:
+                *parts, last = self._parts(vectors)
+                for part in parts:
+                    yield Page(await self.parcels(io, part), None)
+                yield Page(await self.parcels(io, last), after)
+
+    def _parts(self, vectors: Sequence[Vector]) -> list[list[Vector]]:
+        """Vectors in parts with so many texts outside of them that these fit into memory."""
+        parts: list[list[Vector]] = [[]]
+        texts = 0
+        for vector in vectors:
+            texts += layout.text_name_of(vector) is not None
+            if texts > _TEXTS:
+                parts.append([])
+                texts = 1
+            parts[-1].append(vector)
+        return parts
 
     async def count(self, io: Io) -> int | None:
         """How many there are, where one request tells it."""
@@ -113,7 +132,7 @@ class Departing:
         left = layout.readdressed(vector, name, id=None)
         return Vector(name, left.values, None, left.metadata)
 
-    async def _scanned(self, io: Io, cursor: str | None) -> AsyncGenerator[Page, None]:
+    async def _scanned(self, io: Io, cursor: str | None) -> AsyncGenerator[Read, None]:
         state, namespace = self.store.state, self.chosen.namespace
         while True:
             try:
@@ -123,21 +142,20 @@ class Departing:
                     raise
                 raise GoneError from None
             cursor = page.next_cursor
-            yield Page(await self.parcels(io, page.vectors), cursor)
+            yield page.vectors, cursor
             if cursor is None:
                 return
 
-    async def _listed(self, io: Io, cursor: str | None) -> AsyncGenerator[Page, None]:
+    async def _listed(self, io: Io, cursor: str | None) -> AsyncGenerator[Read, None]:
         if cursor is None:
             await self._list(io)
         at = 0 if cursor is None else int(cursor)
         while True:
             ids, at = await io.offload(partial(self._ids, at))
             if not ids:
-                yield Page([], None)
                 return
             found = await by_id.get_many(io, self.store.state, ids)
-            yield Page(await self.parcels(io, list(found.values())), str(at))
+            yield list(found.values()), str(at)
 
     async def _list(self, io: Io) -> None:
         """Write the ids of all that is selected to the listing, a line each."""

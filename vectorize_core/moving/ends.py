@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 from vectorize_core import paths
-from vectorize_core.errors import InvalidInputError, shown
+from vectorize_core.errors import ConfigurationError, InvalidInputError, shown
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
@@ -35,6 +35,8 @@ def record_store(end: IndexOrStore, texts: TextStore | None = None) -> RecordSto
 
     An embedded index has them beside its vectors, as the stores keep them there.
     """
+    if texts is not None and not isinstance(texts, TextStore):
+        raise ConfigurationError(f"texts is a TextStore, False or None; got {shown(texts)}")
     if isinstance(end, (Index, AsyncIndex)):
         return RecordStore(index=StoreIndex(target=_beside(locate(None, index=end))), texts=texts)
     records = getattr(end, "__vectorize_records__", None)

@@ -68,7 +68,7 @@ async def _export(
     on_progress: OnProgress | None = None,
 ) -> Moved:
     validation.flag("verify", verify)
-    place = formats.place(path)
+    place = await io.offload(partial(formats.place, path))
     await io.offload(partial(growing.check, place))
     async with opened(io, source, texts or None) as store:
         leaving = await departing(

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, Unpack
 
 from vectorize_core import paths
@@ -22,7 +21,7 @@ from vectorize_core.moving.ends import IndexOrStore, opened, record_store
 from vectorize_core.moving.foreign import Foreign
 from vectorize_core.moving.formats import Place
 from vectorize_core.moving.moved import Moved
-from vectorize_core.moving.notes import Notes
+from vectorize_core.moving.notes import Notes, notes_path
 from vectorize_core.moving.options import ImportOptions, OnProgress
 from vectorize_core.moving.pages import pages
 from vectorize_core.moving.parcel import size
@@ -104,7 +103,7 @@ async def _import(
     show_progress: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Moved:
-    incoming = _incoming(source)
+    incoming = await io.offload(partial(_incoming, source))
     if validation.flag("verify", verify) and isinstance(incoming, Iterator):
         raise InvalidInputError(
             "verify=True reads the records twice, which an iterator does not allow: give a list, "
@@ -148,7 +147,7 @@ async def _verify(
     namespace: str | None,
     texts: TextStore | Literal[False] | None,
 ) -> Moved:
-    incoming = _incoming(source)
+    incoming = await io.offload(partial(_incoming, source))
     async with opened(io, target, texts or None) as store:
         await store.await_writes(io, purpose="a comparison")
         into = store.in_namespace(namespace)
@@ -207,9 +206,7 @@ def _notes(
         "place": store.state.place,
         "namespace": namespace,
     }
-    path = None
-    if resume is not None:
-        path = Path(paths.absolute(resume, "resume", InvalidInputError))
+    path = notes_path(resume)
     if isinstance(incoming, Place):
         digest = blake2b(repr(move).encode(), digest_size=4).hexdigest()
         path = path or incoming.beside(f".{digest}.importing.json")

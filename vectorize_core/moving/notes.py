@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from vectorize_core import paths
-from vectorize_core.errors import CheckpointMismatchError
+from vectorize_core.errors import CheckpointMismatchError, InvalidInputError
 from vectorize_core.moving.parcel import Tally
 
 _VERSION: Final = 1
@@ -87,3 +87,8 @@ class Notes:
         if self.path is not None:
             with paths.explained("the notes of a move", str(self.path)):
                 self.path.unlink(missing_ok=True)
+
+
+def notes_path(resume: str | os.PathLike[str] | None) -> Path | None:
+    """The file that ``resume=`` names, if it is given."""
+    return None if resume is None else Path(paths.absolute(resume, "resume", InvalidInputError))
