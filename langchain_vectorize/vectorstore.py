@@ -318,7 +318,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
             wait=wait,
             wait_timeout=wait_timeout,
         )
-        by_words = self._records.text_index is not None
+        by_words = self._records.has_words
         self._retrieval = Retrieval(retrieval_mode, alpha, fusion, by_words)
         self._connect()
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from vectorize_core.api import validation
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, SelectOptions
+from vectorize_core.records.engine_words import EngineWords
 from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Fusion
 from vectorize_core.records.fusion import check as check_fusion
 from vectorize_core.records.hit import Hit
@@ -33,7 +34,7 @@ async def search_text(
     Of the records with these ``ids``, and of the source documents ``refs``, unless None.
     """
     query, k = validation.text("query", query), validation.whole_number("k", k)
-    text_search = TextSearch.of(records.rows, records.reading, options)
+    text_search = searcher(records, options)
     if ids is not None:
         options["unindexed"] = "scan"
     chosen = await records.select(
@@ -76,7 +77,7 @@ async def search_hybrid(
         for name, given in (("near", near), ("by_words", by_words))
     ]
     target = None if values is None else validation.query_vector(values)
-    text_search = TextSearch.of(records.rows, records.reading, options)
+    text_search = searcher(records, options)
     if ids is not None:
         options["unindexed"] = "scan"
     chosen = await records.select(
@@ -97,6 +98,13 @@ async def search_hybrid(
     found_near, found_by_words = await together(io, nearest, with_words)
     metric = await records.index.metric_of(io)
     return both(found_near, found_by_words, k, metric=metric, alpha=alpha, fusion=fusion)
+
+
+def searcher(records: RecordStore, options: SelectOptions) -> TextSearch | EngineWords:
+    """What searches by words: the store's text index, else its engine; an error without either."""
+    if records.rows is None and records.engine_has_words:
+        return EngineWords(records.state, records.reading)
+    return TextSearch.of(records.rows, records.reading, options)
 
 
 def _stored_ids(records: RecordStore, ids: Sequence[str] | None) -> list[str] | None:

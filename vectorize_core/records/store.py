@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from vectorize_core import jsontext, layout, scoring
 from vectorize_core.api import validation
+from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.operations import Upsert
 from vectorize_core.connection import Connection
 from vectorize_core.errors import (
@@ -179,6 +180,16 @@ class RecordStore:
         if not isinstance(self.text_index, TextIndex):
             return None
         return Rows(self.text_index, self.state, self.upkeep)
+
+    @property
+    def engine_has_words(self) -> bool:
+        """Whether the engine of the vectors searches by words itself."""
+        return TextQuery in self.connection.capabilities.operations
+
+    @property
+    def has_words(self) -> bool:
+        """Whether records can be searched by words."""
+        return self.text_index is not None or self.engine_has_words
 
     @property
     def state(self) -> IndexState:

@@ -6,6 +6,7 @@ import os
 from typing import Any, NamedTuple, Unpack
 
 from vectorize_core.api import validation
+from vectorize_core.api.by_words import TextQuery
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.connection import (
     Connection,
@@ -39,10 +40,12 @@ class Target(NamedTuple):
     text_index: SqliteTextIndex | None = None
 
     def text_index_of(self, given: TextIndex | bool | None) -> TextIndex | None:
-        """The text index that a store is given; True is one beside the vectors."""
+        """The text index that a store is given; True is one beside the vectors, or the engine's."""
         if given is None or given is False:
             return None
         if given is True:
+            if TextQuery in self.connection.capabilities.operations:
+                return None
             if self.text_index is None:
                 raise ConfigurationError(
                     "text_index=True keeps texts beside the vectors, which needs path=. On "
