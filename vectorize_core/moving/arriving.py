@@ -49,7 +49,8 @@ class Arriving(Ingest):
         metadata = dict(layout.completed(vector, indexed).metadata or {})
         size = validation.check_metadata(at, metadata)
         if self._rows is not None and parcel.text is None:
-            record = replace(record, text=layout.decode(vector_id, metadata).text)
+            text = layout.decode(vector_id, metadata, text_key=self._text_key).text
+            record = replace(record, text=text)
         if namespace is None:
             namespace = validation.as_namespace(vector.namespace)
         ready = Prepared(

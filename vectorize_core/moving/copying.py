@@ -121,13 +121,13 @@ async def _copy(
                 except GoneError:
                     # What was written is written again, which does no harm.
                     progress = Progress(created=progress.created)
+        await reading.offload(notes.remove)
         if verify or arrived.wait:
             await arrived.await_writes(writing, purpose="a copy")
         if verify:
             async with aclosing(leaving.pages(reading, None)) as read:
                 there = everything(arrived, texts=texts is not False)
                 await compared(writing, there, into, read)
-        await reading.offload(notes.remove)
     return progress.tally.moved
 
 

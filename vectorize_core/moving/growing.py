@@ -44,15 +44,14 @@ class Growing(ABC, Generic[T]):
         with self._explained():
             return self._append(rows)
 
-    def finish(self) -> int:
-        """Give it its own name; how many bytes it has."""
+    def finish(self) -> None:
+        """Give it its own name, in place of what had it before."""
         with self._explained():
             finished = self._finished()
             with finished.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(finished, self.place.path)
             self.discard()
-            return self.place.path.stat().st_size
 
     def discard(self) -> None:
         """Remove what has grown so far."""

@@ -42,10 +42,10 @@ def import_records(
     """Write the records of ``source``, a file or `Item`s, to ``target``, an index or a store.
 
     A file is one that `export_records` wrote, or any NDJSON as wrangler inserts it; `read_chroma`
-    and its like make `Item`s of what other stores have left. Vectors are
-    written as they are there, values, metadata and all, and replace those of the same ids. Their
-    rows in the text index of the target, and their long texts, are written too. A tenant's view
-    takes records into its own namespace.
+    and its like make `Item`s of what other stores have left. Vectors are written as they are there,
+    values, metadata and all, and replace those of the same ids. Their rows in the text index of the
+    target, and their long texts, are written too. A tenant's view takes records into its own
+    namespace.
 
     The same call continues one that was interrupted, given the same input. `InvalidInputError`
     names the line that is no vector, `RecordsDifferError` says that a file was changed.
@@ -127,6 +127,7 @@ async def _import(
         with watching(total, show_progress=show_progress, on_progress=on_progress) as report:
             async with aclosing(coming) as read:
                 await deliver(io, store, read, progress, notes, namespace=namespace, report=report)
+        await io.offload(notes.remove)
         if manifest is not None and isinstance(incoming, Place):
             manifest.check(progress.tally.moved, incoming.path)
         if verify or store.wait:
@@ -135,7 +136,6 @@ async def _import(
             again = _pages(io, store, incoming, skip=0, texts=False)
             there = everything(store, texts=texts is not False)
             await compared(io, there, into, again)
-        await io.offload(notes.remove)
     return progress.tally.moved
 
 

@@ -112,7 +112,9 @@ def _column(column: Any) -> Sequence[Any]:
     ):
         flat = column.flatten()
         if not flat.null_count:
-            values = flat.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+            # A value too large for float32 becomes infinite, which is refused where it is written.
+            with np.errstate(over="ignore"):
+                values = flat.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
             ends = np.cumsum(column.value_lengths().to_numpy())
             return np.split(values, ends[:-1])
     return column.to_pylist()  # type: ignore[no-any-return]
