@@ -200,7 +200,7 @@ class Best:
 
     @property
     def likely(self) -> float:
-        """How many will be found; of those above a threshold, as far as they go so far."""
+        """How many will be found: with a threshold, as far as is known, twice as many as were."""
         most = math.inf if self.k is None else self.k
         return most if self.score_threshold is None else min(most, 2 * len(self.scores) + 1)
 
