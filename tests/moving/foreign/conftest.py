@@ -29,18 +29,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder.mkdir()
     except FileExistsError:
         deadline = time.monotonic() + PATIENCE
-        while not done.exists():
+        while not done.exists() or not done.read_text():
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
     else:
         with log.open("w") as output:
-            subprocess.run(
+            ended = subprocess.run(
                 [sys.executable, "-W", "ignore", "-m", f"{__package__}.making", str(folder)],
                 cwd=ROOT,
                 stdout=output,
                 stderr=output,
                 check=False,
             )
-        done.touch()
-    assert (folder / "pgvector/data").exists(), log.read_text()
+        done.write_text(str(ended.returncode))
+    assert done.read_text() == "0", log.read_text()
     return folder

@@ -181,7 +181,9 @@ def pgvector(folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    for make in (chroma, qdrant, faiss, simple, pgvector):
+    # On Windows PostgreSQL has no sockets in a folder.
+    last = (pgvector,) if sys.platform != "win32" else ()
+    for make in (chroma, qdrant, faiss, simple, *last):
         place = folder / make.__name__
         place.mkdir()
         make(place)

@@ -112,6 +112,14 @@ def segment_elsewhere(folder: Path) -> None:
     execute(folder, "UPDATE segments SET id = '../' || id WHERE scope = 'VECTOR'")
 
 
+def no_dimensions(folder: Path) -> None:
+    execute(folder, "UPDATE collections SET dimension = 'many'")
+
+
+def no_sequence(folder: Path) -> None:
+    execute(folder, "UPDATE max_seq_id SET seq_id = 'last'")
+
+
 def bad_space(folder: Path) -> None:
     execute(folder, "UPDATE collections SET schema_str = replace(schema_str, 'cosine', 'l1')")
 
@@ -132,6 +140,8 @@ def execute(folder: Path, statement: str) -> None:
         (no_vector, "the record 'last' has no vector of 32 dimensions"),
         (unfinished, "has writes in its log that were not finished"),
         (segment_elsewhere, "the collection has no segments"),
+        (no_dimensions, "the collection has no dimensions"),
+        (no_sequence, "it does not say what was saved"),
         (bad_space, "compares by 'l1', which Vectorize cannot"),
     ],
 )

@@ -128,6 +128,10 @@ def test_a_damaged_index_is_an_error(
     [
         (pickle.dumps(print), r"it holds \w+\.print, and to load that could run any code"),
         (pickle.dumps([1]), "it is no pickle of LangChain's FAISS"),
+        (
+            b"\x80\x04clangchain_core\nInMemoryDocstore\n)\x81}\x8c\x05_dict}sb}K\x00]s\x86.",
+            "it has no document for the vector at position 0",
+        ),
         (b"", "is damaged"),
     ],
 )

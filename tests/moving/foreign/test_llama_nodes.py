@@ -82,6 +82,14 @@ def test_a_node_that_is_no_json_is_an_error(content: str) -> None:
         of_metadata("a", "text", {"_node_content": content})
 
 
+def test_a_node_that_is_nested_too_deep_is_an_error() -> None:
+    deep = "[" * 1_000 + "]" * 1_000
+    related = f'{{"1": {{"node_id": "a", "metadata": {{"a": {deep}}}}}}}'
+    content = f'{{"metadata": {{"a": {deep}}}, "relationships": {related}}}'
+    with pytest.raises(InvalidVectorError, match="is nested too deep"):
+        of_metadata("a", "text", {"_node_content": content})
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),

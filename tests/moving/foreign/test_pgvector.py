@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from vectorize_core.errors import ConnectionFailedError, InvalidInputError, Inva
 from vectorize_core.moving import read_pgvector
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="made where sockets are in a folder")
 def test_tables(made: Path, tmp_path: Path) -> None:
     """All in one, since a server is started for it."""
     from tests.moving.foreign.postgres import Postgres
@@ -58,5 +60,7 @@ def test_no_server_is_an_error_without_the_password(tmp_path: Path) -> None:
     with pytest.raises(ConnectionFailedError, match="PostgreSQL cannot be read") as caught:
         list(source)
     assert "secret" not in repr(source) + str(caught.value)
+    with pytest.raises(InvalidInputError, match="url is a text such as postgresql"):
+        read_pgvector(tmp_path)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="query is a statement of SQL; got ''"):
         read_pgvector("postgresql://", "")

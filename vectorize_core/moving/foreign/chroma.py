@@ -108,12 +108,13 @@ def _collection(connection: sqlite3.Connection, row: sqlite3.Row, place: str) ->
     vectors, metadata = segments.get("VECTOR"), segments.get("METADATA")
     if vectors is None or metadata is None or not _UUID.fullmatch(vectors):
         raise StorageError(f"{_FILE} in {place} is damaged: the collection has no segments")
+    if not isinstance(row["dimension"], (int, type(None))):
+        raise StorageError(f"{_FILE} in {place} is damaged: the collection has no dimensions")
     (count,) = connection.execute(
         "SELECT count(*) FROM embeddings WHERE segment_id = ?", (metadata,)
     ).fetchone()
-    dimensions = row["dimension"]
     space = _space(connection, row)
-    return _Collection(row["id"], dimensions, space, vectors, metadata, count)
+    return _Collection(row["id"], row["dimension"], space, vectors, metadata, count)
 
 
 def _space(connection: sqlite3.Connection, row: sqlite3.Row) -> str:
@@ -260,7 +261,10 @@ class _Vectors:
         if found is None:
             return None
         # Bytes in versions before 1.0.
-        return int.from_bytes(found[0]) if isinstance(found[0], bytes) else int(found[0])
+        last = int.from_bytes(found[0]) if isinstance(found[0], bytes) else found[0]
+        if not isinstance(last, int):
+            raise StorageError(f"{self._title} is damaged: it does not say what was saved")
+        return last
 
     def _from_log(self, sequence: int) -> Values | None:
         vector, encoding = self._connection.execute(

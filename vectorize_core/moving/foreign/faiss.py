@@ -96,7 +96,7 @@ def _records(index: _Flat, path: str) -> Iterator[Item]:
     vectors = np.memmap(index.path, "<f4", "r", index.at, shape)
     for position in range(index.vectors):
         record_id = ids.get(position)
-        found = documents.get(record_id)
+        found = documents.get(record_id) if isinstance(record_id, str) else None
         fields = found.fields if isinstance(found, pickles.Model) else {}
         text, metadata = fields.get("page_content"), fields.get("metadata")
         if not isinstance(record_id, str) or not isinstance(text, str):

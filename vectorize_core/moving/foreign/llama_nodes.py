@@ -75,7 +75,10 @@ def of_node(
         fields["text_resource"] = about
     kind = kind if isinstance(kind, str) and kind else content.get("class_name")
     node: dict[str, Any] = {"class": kind if isinstance(kind, str) else "TextNode"}
-    relationships = pack_relationships(_sound(content.get("relationships")), metadata)
+    try:
+        relationships = pack_relationships(_sound(content.get("relationships")), metadata)
+    except RecursionError:
+        raise _unreadable(record_id, "nested too deep") from None
     if relationships:
         node["relationships"] = relationships
     if fields:

@@ -48,6 +48,8 @@ def read_pgvector(
     The metric is checked only if it is given. Needs the extra ``pgvector``.
     """
     check_metric(metric)
+    if not isinstance(url, str):
+        raise InvalidInputError(f"url is a text such as postgresql://...; got {shown(url)}")
     if not isinstance(query, str) or not query.strip():
         raise InvalidInputError(f"query is a statement of SQL; got {shown(query)}")
     return Foreign("the query of PostgreSQL", partial(_records, Secret(url), query), metric)
@@ -60,7 +62,9 @@ def _records(url: Secret[str], query: str) -> Iterator[Item]:
             connection.read_only = True
             yield from _rows(connection, query)
     except psycopg.OperationalError as error:
-        raise ConnectionFailedError(f"PostgreSQL cannot be read: {in_words(error)}") from None
+        raise ConnectionFailedError(
+            f"PostgreSQL cannot be read: {in_words(error)}", sent=False
+        ) from None
     except psycopg.Error as error:
         raise InvalidInputError(f"the query of PostgreSQL failed: {in_words(error)}") from None
 
