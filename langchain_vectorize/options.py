@@ -11,7 +11,7 @@ from langchain_core.stores import BaseStore
 
 from langchain_vectorize.documents import document_filter
 from vectorize_core.api.validation import number, one_of, score_threshold, text, whole_number
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.client import IndexClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.index import AsyncIndex, Index
@@ -40,7 +40,7 @@ RetrievalMode: TypeAlias = Literal["dense", "text", "hybrid"]
 
 
 class _Settings(HttpOptions, total=False):
-    client: VectorizeClient | AsyncVectorizeClient | None
+    client: IndexClient | None
     index: Index | AsyncIndex | None
     limits: Limits | None
     namespace: str | None

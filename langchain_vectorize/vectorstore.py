@@ -74,7 +74,7 @@ from langchain_vectorize.texts import as_texts
 from langchain_vectorize.upkeep import StoreUpkeep
 from vectorize_core import layout
 from vectorize_core.api.validation import flag, number, query_vector, whole_number
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.client import IndexClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.filters.explain import Explanation
@@ -218,7 +218,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         *,
         index_name: str | None = None,
         path: str | os.PathLike[str] | None = None,
-        client: VectorizeClient | AsyncVectorizeClient | None = None,
+        client: IndexClient | None = None,
         index: Index | AsyncIndex | None = None,
         limits: Limits | None = None,
         namespace: str | None = None,

@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.client import IndexClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
@@ -24,7 +24,7 @@ NodeLayout = Literal["compact", "stock"]
 class StoreSettings(HttpOptions, total=False):
     """The settings of a `VectorizeVectorStore` and its credentials. See its constructor."""
 
-    client: VectorizeClient | AsyncVectorizeClient | None
+    client: IndexClient | None
     index: Index | AsyncIndex | None
     limits: Limits | None
     namespace: str | None

@@ -50,7 +50,7 @@ from llama_index_vectorize.upkeep import Upkeep
 from llama_index_vectorize.words import WORDS
 from vectorize_core import layout
 from vectorize_core.api.validation import as_id, as_ids, flag, whole_number
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.client import IndexClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import (
     ConfigurationError,
@@ -240,7 +240,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         index_name: str | None = None,
         *,
         path: str | os.PathLike[str] | None = None,
-        client: VectorizeClient | AsyncVectorizeClient | None = None,
+        client: IndexClient | None = None,
         index: Index | AsyncIndex | None = None,
         limits: Limits | None = None,
         namespace: str | None = None,

@@ -8,7 +8,7 @@ and in `vectorize_core.local`, which holds the embedded service itself.
 from typing import TYPE_CHECKING
 
 from vectorize_core.behavior import Behavior
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.client import AsyncVectorizeClient, IndexClient, VectorizeClient
 from vectorize_core.connection import Connection, HttpOptions, Limits
 from vectorize_core.errors import (
     ApiError,
@@ -20,6 +20,7 @@ from vectorize_core.errors import (
     ConnectionFailedError,
     EngineError,
     IncompleteAnswerError,
+    IndexDamagedError,
     IndexExistsError,
     IndexNotFoundError,
     IndexReplacedError,
@@ -147,7 +148,9 @@ __all__ = [
     "IdPage",
     "IncompleteAnswerError",
     "Index",
+    "IndexClient",
     "IndexConfig",
+    "IndexDamagedError",
     "IndexDetails",
     "IndexExistsError",
     "IndexInfo",

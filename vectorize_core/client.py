@@ -27,8 +27,17 @@ if TYPE_CHECKING:
     import httpx
 
 
+class IndexClient:
+    """A client that stores can work with: of Vectorize, or of LynseDB."""
+
+    @property
+    def connection(self) -> Connection:
+        """What carries out calls on its indexes."""
+        raise NotImplementedError
+
+
 @checks_keywords({"dimensions": "create_index()", "metric": "create_index()"})
-class _Client:
+class _Client(IndexClient):
     """What both variants share, construction above all; it does no I/O."""
 
     def __init__(

@@ -28,7 +28,9 @@ VectorizeError
     LateRequestError
     WaitTimeoutError (TimeoutError)
     IndexReplacedError
+    IndexDamagedError
     StorageError
+    RecordsDifferError
     MissingTextError
     UnreadableRecordError
     TenantViewError (AttributeError)
@@ -297,6 +299,13 @@ class WaitTimeoutError(VectorizeError, TimeoutError):
 
 class IndexReplacedError(VectorizeError):
     """The index was deleted and created again during a wait: earlier writes are gone."""
+
+
+class IndexDamagedError(VectorizeError):
+    """A LynseDB has lost records of an index, or cannot read it any more; nothing is returned.
+
+    To restore a snapshot helps, or to delete the index and write it again.
+    """
 
 
 class StorageError(VectorizeError):

@@ -30,10 +30,10 @@ class Lynse:
         self._child: subprocess.Popen[bytes] | None = None
         self.url = ""
 
-    def start(self) -> None:
-        """Start it, or start it again, perhaps on another port."""
+    def start(self, port: int | None = None) -> None:
+        """Start it, on a free port or that one."""
         for _ in range(5):
-            port = _free_port()
+            port = port or _free_port()
             self.url = f"http://127.0.0.1:{port}"
             self._child = subprocess.Popen(
                 [
@@ -49,6 +49,7 @@ class Lynse:
             if self._answers():
                 return
             self.stop()
+            port = None
         raise AssertionError(f"LynseDB {self.version} does not start")
 
     def _environment(self) -> dict[str, str]:
@@ -72,6 +73,11 @@ class Lynse:
         assert self._child is not None
         self._child.kill()
         self._child.wait()
+
+    def restart(self) -> None:
+        """End it at once, and start it on the same port."""
+        self.kill()
+        self.start(int(self.url.rpartition(":")[2]))
 
     def stop(self) -> None:
         """End it in good order."""

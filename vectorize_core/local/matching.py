@@ -120,7 +120,7 @@ def matches(column: Postings, condition: native.Condition, behavior: Behavior) -
     """For each row whether it meets ``condition``."""
     several = condition.operator in native.MEMBERSHIP
     given = condition.operand if several else [condition.operand]
-    operands = {_operand(item, column.index_type, behavior) for item in given} - {None}
+    operands = {typed_operand(item, column.index_type, behavior) for item in given} - {None}
     found = np.zeros(len(column.indexed), np.bool_)
     for operand in operands:
         first, end = _span(column.values, condition.operator, operand)
@@ -155,7 +155,8 @@ def _span(values: list[Any], operator: str, operand: Any) -> tuple[int, int]:
     return before, after
 
 
-def _operand(value: Any, index_type: IndexType, behavior: Behavior) -> Scalar | None:
+def typed_operand(value: Any, index_type: IndexType, behavior: Behavior) -> Scalar | None:
+    """What a condition on an index of this type compares with; None if nothing is like that."""
     typed = _typed(value, index_type, behavior)
     return cut(typed) if isinstance(typed, str) and behavior.truncate_filter_values else typed
 

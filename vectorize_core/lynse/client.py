@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TypeVar, Unpack
 
+from vectorize_core.client import AsyncVectorizeClient, IndexClient, VectorizeClient, over
+from vectorize_core.connection import Connection
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.lynse import checks
 from vectorize_core.lynse.async_collection import AsyncLynseCollection
 from vectorize_core.lynse.collection import LynseCollection
-from vectorize_core.lynse.connecting import LynseOptions, lynse_connection, server_of
+from vectorize_core.lynse.connecting import (
+    LynseOptions,
+    index_connection,
+    lynse_connection,
+    server_of,
+)
 from vectorize_core.lynse.database import AsyncLynseDatabase, LynseDatabase
 from vectorize_core.lynse.models import ServerInfo
 from vectorize_core.lynse.operations import servers
@@ -19,7 +27,7 @@ from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.io import run
 
 
-class _Client:
+class _Client(IndexClient):
     """What both variants share, construction above all; it does no I/O."""
 
     def __init__(
@@ -45,7 +53,23 @@ class _Client:
             ConfigurationError: the address, the key or an option cannot be used.
         """
         self._connection = lynse_connection(hidden(base_url), hidden(api_key), **options)
+        self._indexes: Connection | None = None
         self._database = None if database is None else checks.name(database, "database")
+
+    @property
+    def connection(self) -> Connection:
+        """A connection to the indexes of ``database``, as stores use it.
+
+        Raises `ConfigurationError` if the client was given no database.
+        """
+        if self._indexes is None:
+            self._indexes = index_connection(self._connection, self._name(None))
+        return self._indexes
+
+    @property
+    def _opened(self) -> list[Connection]:
+        # One over the other, unless they come out of a pickle.
+        return [one for one in (self._indexes, self._connection) if one is not None]
 
     @property
     def _server(self) -> Server:
@@ -90,6 +114,14 @@ class LynseClient(_Client, SyncClosing):
         """A collection to read and write; sends nothing."""
         return LynseCollection(self._connection, self._name(database), name)
 
+    def indexes(self) -> VectorizeClient:
+        """A client of the indexes of ``database``: to create, list and delete them."""
+        return over(VectorizeClient, self.connection)
+
+    def index(self, name: str) -> Index:
+        """An index to read and write; sends nothing. Refuses a name that none can have."""
+        return Index(self.connection, name)
+
     def list_databases(self) -> tuple[str, ...]:
         """The names of all databases."""
         return run(self._server.call(self._connection.io(), servers.ListDatabases()))
@@ -105,7 +137,8 @@ class LynseClient(_Client, SyncClosing):
 
     def close(self) -> None:
         """Close what this client opened; safe to call again."""
-        self._connection.close()
+        for connection in self._opened:
+            connection.close()
 
 
 @checks_keywords()
@@ -119,6 +152,14 @@ class AsyncLynseClient(_Client, AsyncClosing):
     def collection(self, name: str, *, database: str | None = None) -> AsyncLynseCollection:
         """A collection to read and write; sends nothing."""
         return AsyncLynseCollection(self._connection, self._name(database), name)
+
+    def indexes(self) -> AsyncVectorizeClient:
+        """A client of the indexes of ``database``: to create, list and delete them."""
+        return over(AsyncVectorizeClient, self.connection)
+
+    def index(self, name: str) -> AsyncIndex:
+        """An index to read and write; sends nothing. Refuses a name that none can have."""
+        return AsyncIndex(self.connection, name)
 
     async def list_databases(self) -> tuple[str, ...]:
         """`LynseClient.list_databases`, awaited."""
@@ -135,4 +176,5 @@ class AsyncLynseClient(_Client, AsyncClosing):
 
     async def aclose(self) -> None:
         """Close what this client opened; safe to call again."""
-        await self._connection.aclose()
+        for connection in self._opened:
+            await connection.aclose()

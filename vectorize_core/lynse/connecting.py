@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
+from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.connection import Address, Connection, HttpOptions, check_options
 from vectorize_core.lynse.credentials import find_server
+from vectorize_core.lynse.executor import LynseExecutor
 from vectorize_core.lynse.http import LynseHttp
 from vectorize_core.lynse.server import Server
 from vectorize_core.secret import Secret
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
+from vectorize_core.transport.capabilities import Capabilities
 from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.retry import RetryPolicy
 from vectorize_core.transport.turns import Turns
@@ -34,7 +37,9 @@ class LynseOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LynseAddress(Address):
-    """A LynseDB at a URL."""
+    """A LynseDB at a URL, and the database of its indexes if it is for those."""
+
+    database: str | None = None
 
     def __str__(self) -> str:
         return f"LynseDB at {self.base_url}"
@@ -42,11 +47,12 @@ class LynseAddress(Address):
     @property
     def place(self) -> str:
         """Where the collections are."""
-        return f"the LynseDB at {self.base_url}"
+        return f"the database {self.database} of the LynseDB at {self.base_url}"
 
     def connect(self) -> Connection:
         """A connection to this address, with the key from the environment; no I/O."""
-        return lynse_connection(Secret(self.base_url or ""), None, **self.options)
+        connection = lynse_connection(Secret(self.base_url or ""), None, **self.options)
+        return connection if self.database is None else index_connection(connection, self.database)
 
 
 def lynse_connection(
@@ -75,6 +81,22 @@ def lynse_connection(
         turns=Turns(),
         events=Events(options.get("on_event")),
         address=address,
+    )
+
+
+def index_connection(connection: Connection, database: str) -> Connection:
+    """A connection to the indexes of a database, over a connection to its server."""
+    return Connection(
+        LynseExecutor(cast("LynseHttp", connection.executor), database),
+        connection.retry,
+        turns=connection.turns,
+        events=connection.events,
+        address=replace(cast("LynseAddress", connection.address), database=database),
+        capabilities=Capabilities(
+            operations=frozenset({CountUncovered}),
+            free_requests=True,
+            late_metadata_indexes=False,
+        ),
     )
 
 

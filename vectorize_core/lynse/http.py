@@ -9,6 +9,7 @@ from vectorize_core.api.operations import Kind, Op
 from vectorize_core.api.wire import Request
 from vectorize_core.errors import ApiError, ApiMessage
 from vectorize_core.lynse.operations.base import LynseOp
+from vectorize_core.lynse.restart import Restarts
 from vectorize_core.lynse.server import Server
 from vectorize_core.lynse.wire import read_answer
 from vectorize_core.transport.credentials import Credentials
@@ -37,6 +38,7 @@ class LynseHttp(HttpExecutor):
     def __init__(self, credentials: Credentials, server: Server, **settings: Any) -> None:
         super().__init__(credentials, **settings)
         self.server = server
+        self.restarts = Restarts()
 
     def _request(self, op: Op[Any]) -> Request:
         dialect = self.server.dialect
@@ -47,6 +49,7 @@ class LynseHttp(HttpExecutor):
     def _result(
         self, op: Op[Any], response: Response, body: Body
     ) -> tuple[Any, tuple[ApiMessage, ...]]:
+        self.restarts.note(response.extensions)
         form = op.form if isinstance(op, LynseOp) else "params"
         return read_answer(str(op), response.status_code, body, form), ()
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Unpack
 
 from vectorize_core.api import validation
 from vectorize_core.api.by_words import TextQuery
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.client import IndexClient
 from vectorize_core.connection import (
     Connection,
     HttpOptions,
@@ -84,7 +84,7 @@ def locate(
     index_name: str | None,
     *,
     path: str | os.PathLike[str] | None = None,
-    client: VectorizeClient | AsyncVectorizeClient | None = None,
+    client: IndexClient | None = None,
     index: Index | AsyncIndex | None = None,
     limits: Limits | None = None,
     **options: Unpack[HttpOptions],
@@ -113,12 +113,11 @@ def locate(
             f"{' and '.join(f'{name}=' for name in given)} exclude each other; give one of "
             "path=, client=, index=, or credentials"
         )
-    for name, value, kinds in (
-        ("client", client, (VectorizeClient, AsyncVectorizeClient)),
-        ("index", index, (Index, AsyncIndex)),
+    for name, value, kinds, wanted in (
+        ("client", client, IndexClient, "VectorizeClient or AsyncVectorizeClient"),
+        ("index", index, (Index, AsyncIndex), "Index or AsyncIndex"),
     ):
         if value is not None and not isinstance(value, kinds):
-            wanted = " or ".join(kind.__name__ for kind in kinds)
             raise ConfigurationError(f"{name} is {wanted}; got {word_or_kind(value)}")
     if index is not None:
         if index_name is not None and index_name != index.name:

@@ -1,0 +1,264 @@
+"""What an index on LynseDB is told, refuses, and says when the server has lost something."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.lynse.servers import KEY, NEW, Lynse
+from vectorize_core import (
+    BadRequestError,
+    ConfigurationError,
+    Index,
+    IndexDamagedError,
+    IndexExistsError,
+    IndexNotFoundError,
+    Vector,
+)
+from vectorize_core.lynse import Item, LynseClient, rows
+
+ONES = np.ones(32, np.float32)
+
+
+@pytest.fixture
+def made(lynse: LynseClient) -> LynseClient:
+    lynse.indexes().create_index(
+        "docs", dimensions=32, metric="cosine", metadata_indexes={"lang": "string"}
+    )
+    return lynse
+
+
+def test_an_index_is_made_listed_and_deleted(made: LynseClient) -> None:
+    indexes = made.indexes()
+    (details,) = indexes.list_indexes()
+    assert (details.name, details.config.metric) == ("docs", "cosine")
+    assert indexes.get_index("docs") == details
+    with pytest.raises(IndexExistsError):
+        indexes.create_index("docs", dimensions=32, metric="cosine")
+    names = [one.property_name for one in made.index("docs").list_metadata_indexes()]
+    assert "lang" in names
+    indexes.delete_index("docs")
+    assert indexes.list_indexes() == ()
+
+
+def test_a_look_never_makes_an_index(lynse: LynseClient) -> None:
+    index = lynse.index("ghost")
+    for call in (
+        index.info,
+        lambda: index.get(["a"]),
+        lambda: index.query(ONES, top_k=1),
+        lambda: index.upsert([Vector("a", ONES)]),
+        lambda: index.delete(["a"]),
+        lambda: [*index.list_ids()],
+    ):
+        with pytest.raises(IndexNotFoundError):
+            call()
+    assert lynse.database(str(lynse._database)).show_collections() == ()
+
+
+def test_a_metadata_index_comes_before_the_first_record(made: LynseClient) -> None:
+    index = made.index("docs")
+    index.create_metadata_index("year", "number")
+    index.upsert([Vector("a", ONES, None, {"year": 1999, "lang": "en"})])
+    with pytest.raises(BadRequestError, match="create another index with them, and copy"):
+        index.create_metadata_index("late", "string")
+    assert [one.id for one in index.query(ONES, top_k=3, filter={"year": {"$gt": 1998}})] == ["a"]
+
+
+def test_other_collections_are_no_indexes(lynse: LynseClient) -> None:
+    lynse.collection("plain").required_collection(dim=32)
+    with pytest.raises(ConfigurationError, match="'plain' is no index"):
+        lynse.index("plain").info()
+    assert lynse.indexes().list_indexes() == ()
+
+
+def test_old_servers_have_no_indexes(old_lynse: Lynse) -> None:
+    with (
+        LynseClient(old_lynse.url, database="app", api_key=KEY) as client,
+        pytest.raises(
+            ConfigurationError, match=r"need a server of LynseDB 0\.9, and this is LynseDB 0\.3"
+        ),
+    ):
+        client.indexes().list_indexes()
+
+
+def test_a_row_that_is_none_of_ours_is_damage(made: LynseClient) -> None:
+    index = made.index("docs")
+    index.upsert([Vector("a", ONES)])
+    made.collection("docs").bulk_add_items([Item("foreign", ONES, {"doc": rows.key("a")})])
+    with pytest.raises(IndexDamagedError, match="'foreign', which is none of an index"):
+        index.get(["a"])
+
+
+HOSTILE = [
+    *(
+        "' OR '1'='1",
+        "'; DROP TABLE fields_v2; --",
+        '" OR ""="',
+        "a#1",
+        "#",
+        "x#00",
+        "\\",
+        "%",
+        "_",
+    ),
+    *(
+        "\u0000",
+        "\u202e",
+        "日本",
+        "😀",
+        "null",
+        "true",
+        "1e5",
+        "[1]",
+        '{"a":1}',
+        "-",
+        "x",
+        "J{}",
+        "(",
+    ),
+    *("a" * 64, "é" * 32, " ", "\n", "\t", "/*", "*/", "$where", ")" * 40, "(" * 40),
+]
+
+
+def test_hostile_texts_are_only_texts(made: LynseClient) -> None:
+    index = made.index("docs")
+    records = [
+        Vector(text, ONES, text[:60] if len(text.encode()) <= 64 else None, {"lang": text})
+        for text in HOSTILE
+    ]
+    index.upsert(records)
+    assert list(index.get(HOSTILE)) == records
+    for record in records:
+        found = index.query(ONES, top_k=5, namespace=record.namespace, filter={"lang": record.id})
+        assert [one.id for one in found] == [record.id]
+    index.delete(HOSTILE[::2])
+    assert sorted(index.list_ids()) == sorted(HOSTILE[1::2])
+    assert made.collection("docs").stats().n_vectors == len(HOSTILE) + len(HOSTILE[::2])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Lynse]:
+    server = Lynse(NEW, tmp_path)
+    (tmp_path / "data").mkdir()
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_a_collection_that_never_opens_again_is_damage_until_it_is_written_again(
+    server: Lynse,
+) -> None:
+    with LynseClient(server.url, database="app", api_key=KEY) as client:
+        client.database("app").create_database()
+        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        index = client.index("docs")
+        index.upsert([Vector(f"a{n}", ONES, None, {"n": n}) for n in range(20)])
+        # What an executor never does: it ruins a collection.
+        raw = client.collection("docs")
+        field = dict(raw.query(filter_ids=["a0#0"]).fields[0])
+        raw.upsert_items(["a0#0"], [ONES], [field])
+        server.restart()
+        for call in (index.info, lambda: index.get(["a1"]), lambda: index.query(ONES, top_k=3)):
+            with pytest.raises(IndexDamagedError, match="delete the index and write it again"):
+                call()
+        client.indexes().delete_index("docs")
+        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        index.upsert([Vector("b", ONES)])
+        assert [*index.list_ids()] == ["b"]
+
+
+def test_records_that_are_gone_after_a_restart_are_damage(server: Lynse) -> None:
+    with LynseClient(server.url, database="app", api_key=KEY) as client:
+        client.database("app").create_database()
+        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        index, raw = client.index("docs"), client.collection("docs")
+        index.upsert([Vector(f"a{n}", ONES) for n in range(5)])
+        # As if the server had lost it.
+        raw.delete_items(["a3#0"])
+        raw.checkpoint()
+        raw.compact()
+        raw.checkpoint()
+        server.restart()
+        with pytest.raises(IndexDamagedError, match="the record 'a3' that was written is gone"):
+            index.info()
+
+
+def test_a_restart_is_noticed_within_the_second_and_by_a_second_client(server: Lynse) -> None:
+    with LynseClient(server.url, database="app", api_key=KEY) as client:
+        client.database("app").create_database()
+        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        index = client.index("docs")
+        index.upsert([Vector(f"a{n}", ONES, None, {"n": n}) for n in range(30)])
+        for n in range(4):
+            index.delete([f"a{n}"])
+            server.restart()
+            assert len([*index.list_ids()]) == index.info().vector_count == 29 - n
+        with LynseClient(server.url, database="app", api_key=KEY) as other:
+            found = other.index("docs").query(ONES, top_k=50)
+        assert len(found) == 26
+
+
+async def test_it_is_the_same_index_for_threads_and_event_loops(made: LynseClient) -> None:
+    index = made.index("docs")
+    other = made.to_async().index("docs")
+    await asyncio.gather(
+        *(other.upsert([Vector(f"a{n}", ONES)]) for n in range(10)),
+        *(asyncio.to_thread(index.upsert, [Vector(f"b{n}", ONES)]) for n in range(10)),
+    )
+    assert (await other.info()).vector_count == 20
+
+
+def test_a_client_of_indexes_pickles(made: LynseClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LYNSE_API_KEY", KEY)
+    made.index("docs").upsert([Vector("a", ONES)])
+    with pickle.loads(pickle.dumps(made)) as copied:
+        assert [*copied.index("docs").list_ids()] == ["a"]
+        connection = pickle.loads(pickle.dumps(made.connection))
+        assert [*Index(connection, "docs").list_ids()] == ["a"]
+        connection.close()
+
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(FLOATS, min_size=2, max_size=2))
+def test_keys_of_numbers_are_in_their_order(pair: list[float]) -> None:
+    one, two = pair
+    assert (rows.key(one) < rows.key(two)) == (one < two)
+    assert (rows.key(one) == rows.key(two)) == (one == two)
+
+
+@given(st.text(max_size=8), st.text(max_size=8))
+def test_keys_of_texts_are_in_their_order(one: str, two: str) -> None:
+    if not any("\ud800" <= letter <= "\udfff" for letter in one + two):
+        assert (rows.key(one) < rows.key(two)) == (one < two)
+        assert rows.key(one) > rows.MISSING
+        assert rows.key(one)[1:] == "" or rows.key(one)[1:].isalnum()
+
+
+@given(st.text(min_size=1, max_size=12), st.integers(0, 10**6))
+def test_the_name_of_a_row_is_read_back(vector_id: str, version: int) -> None:
+    assert rows.split(rows.row_id(vector_id, version)) == (vector_id, version)
+
+
+def test_compaction_removes_only_what_was_deleted(made: LynseClient) -> None:
+    index, raw = made.index("docs"), made.collection("docs")
+    index.upsert([Vector(f"a{n}", ONES) for n in range(10)])
+    index.upsert([Vector(f"a{n}", -ONES) for n in range(5)])
+    index.delete(["a0", "a9"])
+    raw.checkpoint()
+    assert raw.compact() == 7
+    raw.checkpoint()
+    assert index.info().vector_count == 8
+    index.upsert([Vector("a0", ONES)])
+    found = {one.id: one.values for one in index.get([f"a{n}" for n in range(10)])}
+    assert sorted(found) == [f"a{n}" for n in range(9)]
+    assert [found[f"a{n}"].sum() for n in range(9)] == [32, -32, -32, -32, -32, 32, 32, 32, 32]

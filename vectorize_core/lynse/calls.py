@@ -1,0 +1,269 @@
+"""The calls of Vectorize as flows over a `Table`: what each does on a collection."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+
+from vectorize_core import limits, scoring
+from vectorize_core.api import coverage
+from vectorize_core.api import operations as ops
+from vectorize_core.api.operations import Op
+from vectorize_core.local import faults, validation
+from vectorize_core.local.cursors import Cursors
+from vectorize_core.lynse import filters, rows
+from vectorize_core.lynse.checks import MOST_HITS
+from vectorize_core.lynse.header import Header
+from vectorize_core.lynse.models import Hits
+from vectorize_core.lynse.rows import BEHAVIOR
+from vectorize_core.lynse.table import ConflictError, Table
+from vectorize_core.models import (
+    IdPage,
+    IndexDetails,
+    IndexInfo,
+    Match,
+    Metadata,
+    MetadataIndex,
+    Metric,
+    Mutation,
+    QueryResult,
+    Values,
+    Vector,
+)
+
+_ATTEMPTS: Final = 20
+_SPARE: Final = 10
+"""Hits beyond those wanted: a vector that is being written has two rows."""
+CURSORS: Final = Cursors(BEHAVIOR.cursor_lifetime)
+
+
+async def get_index(table: Table, op: ops.GetIndex) -> IndexDetails:
+    """The configuration of an index."""
+    return (await table.open()).details(op.index)
+
+
+async def get_info(table: Table, op: ops.GetInfo) -> IndexInfo:
+    """How many vectors an index has, and the last mutation of this client."""
+    header, stats = await table.open(), await table.stats()
+    counted = table.known.counted
+    if counted is None or counted[0] != stats:
+        counted = table.known.counted = stats, len(await table.ids())
+    mutation = table.known.mutation
+    now = None if mutation is None else datetime.now(UTC)
+    return IndexInfo(header.config.dimensions, counted[1], now, mutation)
+
+
+async def insert(table: Table, op: ops.Insert) -> Mutation:
+    """Add the vectors that do not exist yet."""
+    return await _put(table, {vector.id: vector for vector in reversed(op.vectors)}, op, True)
+
+
+async def upsert(table: Table, op: ops.Upsert) -> Mutation:
+    """Add vectors, or replace them."""
+    return await _put(table, {vector.id: vector for vector in op.vectors}, op, False)
+
+
+async def _put(
+    table: Table, wanted: Mapping[str, Vector], op: ops.Insert | ops.Upsert, only_new: bool
+) -> Mutation:
+    header = await table.open()
+    validation.batch(op.verb, op.vectors, BEHAVIOR)
+    validation.dimensions(op.vectors, header.config.dimensions)
+
+    async def put() -> None:
+        latest = await table.versions(wanted.keys())
+        there = {one for one, version in latest.items() if version % 2 == 0} if only_new else set()
+        new = [vector for vector in wanted.values() if vector.id not in there]
+        await table.add(
+            [rows.vector_item(one, rows.next_version(latest.get(one.id)), header) for one in new]
+        )
+        await table.delete([rows.row_id(one.id, latest[one.id]) for one in new if one.id in latest])
+
+    return await _mutated(table, put)
+
+
+async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
+    """Delete vectors: a grave first, which outlasts the deletion of the row."""
+    header = await table.open()
+    wanted = [*dict.fromkeys(validation.ids(op.ids, limits.MAX_IDS_PER_DELETE))]
+
+    async def delete() -> None:
+        latest = await table.versions(wanted)
+        there = [one for one, version in latest.items() if version % 2 == 0]
+        await table.add([rows.grave_item(one, latest[one] + 1, header) for one in there])
+        await table.delete([rows.row_id(one, latest[one]) for one in there])
+
+    return await _mutated(table, delete)
+
+
+async def _mutated(table: Table, change: Callable[[], Awaitable[None]]) -> Mutation:
+    """Make a change, again if another writer was faster."""
+    async with table.writing():
+        for attempt in range(_ATTEMPTS):
+            try:
+                await change()
+                break
+            except ConflictError:
+                if attempt == _ATTEMPTS - 1:
+                    raise faults.refused("other clients keep writing to the same records") from None
+        table.known.mutation = str(uuid.uuid4())
+        return Mutation(table.known.mutation)
+
+
+async def get_by_ids(table: Table, op: ops.GetByIds) -> tuple[Vector, ...]:
+    """Vectors in the order of their ids; unknown ones are left out."""
+    await table.open()
+    wanted = [*dict.fromkeys(validation.ids(op.ids, limits.MAX_IDS_PER_GET))]
+    found = await table.vectors(wanted)
+    return tuple(
+        [rows.vector_of(one, found[one][1], found[one][2]) for one in wanted if one in found]
+    )
+
+
+async def query(table: Table, op: ops.Query) -> QueryResult:
+    """The vectors nearest to one, or to that of an id."""
+    header = await table.open()
+    request = validation.query(
+        vector=op.vector,
+        vector_id=op.vector_id,
+        top_k=op.top_k,
+        return_values=op.return_values,
+        return_metadata=op.return_metadata,
+        filter=op.filter,
+        namespace=op.namespace,
+    )
+    vector = request.vector
+    if request.vector_id is not None:
+        source = (await table.vectors([request.vector_id])).get(request.vector_id)
+        if source is None:
+            return QueryResult(0, ())
+        vector = source[1]
+    assert vector is not None, "one of them is given"
+    if len(vector) != header.config.dimensions:
+        raise faults.query_dimensions(header.config.dimensions, len(vector))
+    where = filters.of_query(request.conditions, request.namespace, header)
+    if where is None:
+        return QueryResult(0, ())
+    limit = request.top_k + _SPARE
+    while True:
+        hits = await table.search(vector, limit, where)
+        result = await _result(table, request, header, hits)
+        if len(result) >= request.top_k or len(hits.ids) < limit or limit == MOST_HITS:
+            matches = result[: request.top_k]
+            return QueryResult(len(matches), tuple(matches))
+        limit = min(4 * limit, MOST_HITS)
+
+
+async def _result(
+    table: Table, request: validation.QueryRequest, header: Header, hits: Hits
+) -> list[Match]:
+    """The matches among hits: those that are still the newest version of their vector."""
+    found = [rows.split(one) for one in hits.ids]
+    wanted = [vector_id for vector_id, _ in found]
+    values: dict[str, Values] = {}
+    if request.return_values:
+        vectors = await table.vectors(wanted)
+        newest = {one: version for one, (version, _, _) in vectors.items()}
+        values = {one: array for one, (_, array, _) in vectors.items()}
+    else:
+        newest = await table.versions(wanted)
+    scores = scoring.shortest(_scores(header.config.metric, hits))
+    matches = []
+    for (vector_id, version), score, field in zip(found, scores, hits.fields, strict=True):
+        if newest.get(vector_id) == version:
+            metadata = _metadata(request, field, header)
+            namespace = rows.namespace_of(field)
+            matches.append(Match(vector_id, score, values.get(vector_id), metadata, namespace))
+    return matches
+
+
+def _metadata(
+    request: validation.QueryRequest, field: Mapping[str, Any], header: Header
+) -> Metadata | None:
+    if request.return_metadata == "none":
+        return None
+    whole = rows.metadata_of(field)
+    return whole if request.return_metadata == "all" else rows.indexed_part(whole, header)
+
+
+def _scores(metric: Metric, hits: Hits) -> Any:
+    """Scores of Vectorize: LynseDB has the distance of cosine, and the square of Euclid's."""
+    if metric == "cosine":
+        return (1.0 - hits.scores).astype(np.float32)
+    if metric == "euclidean":
+        return np.sqrt(hits.scores).astype(np.float32)
+    return (0.0 - hits.scores).astype(np.float32)
+
+
+async def list_vectors(table: Table, op: ops.ListVectors) -> IdPage:
+    """A page of ids, as they were when the first page was read by this process."""
+    header = await table.open()
+    count, now = validation.page_size(op.count), time.time()
+    listing = int(header.created * 1e6)
+    if op.cursor is not None:
+        return CURSORS.next(listing, op.cursor, count, now)
+    return CURSORS.first(listing, await table.ids(), count, now)
+
+
+async def create_metadata_index(table: Table, op: ops.CreateMetadataIndex) -> Mutation:
+    """Make a property filterable, while nothing was written: the first row makes all columns."""
+    header = await table.open()
+    wanted = validation.metadata_index(op.property_name, op.index_type)
+    existing = [index.property_name for _, index in header.live()]
+    if wanted.property_name in existing:
+        raise faults.refused(f"a metadata index on {wanted.property_name!r} already exists")
+    if len(existing) >= limits.MAX_METADATA_INDEXES:
+        raise faults.refused(
+            f"too many metadata indexes; max count is {limits.MAX_METADATA_INDEXES}"
+        )
+    if not await table.is_empty():
+        raise faults.refused(
+            "on LynseDB metadata indexes are made before anything is written: create another index "
+            "with them, and copy the records"
+        )
+    await table.describe(header.indexed(wanted))
+    return Mutation(str(uuid.uuid4()))
+
+
+async def list_metadata_indexes(
+    table: Table, op: ops.ListMetadataIndexes
+) -> tuple[MetadataIndex, ...]:
+    """The properties that filters can use."""
+    return tuple([index for _, index in (await table.open()).live()])
+
+
+async def delete_metadata_index(table: Table, op: ops.DeleteMetadataIndex) -> Mutation:
+    """Make a property unfilterable; its column stays."""
+    header = await table.open()
+    name = validation.property_name(op.property_name)
+    if name not in [index.property_name for _, index in header.live()]:
+        raise faults.refused(f"no metadata index on {name!r}", status=404)
+    await table.describe(header.unindexed(name))
+    return Mutation(str(uuid.uuid4()))
+
+
+async def count_uncovered(table: Table, op: coverage.CountUncovered) -> int:
+    """None: metadata indexes are older than all vectors."""
+    await table.open()
+    return 0
+
+
+CALLS: Final[dict[type[Op[Any]], Callable[[Table, Any], Awaitable[Any]]]] = {
+    ops.GetIndex: get_index,
+    ops.GetInfo: get_info,
+    ops.Insert: insert,
+    ops.Upsert: upsert,
+    ops.Query: query,
+    ops.GetByIds: get_by_ids,
+    ops.DeleteByIds: delete_by_ids,
+    ops.ListVectors: list_vectors,
+    ops.CreateMetadataIndex: create_metadata_index,
+    ops.ListMetadataIndexes: list_metadata_indexes,
+    ops.DeleteMetadataIndex: delete_metadata_index,
+    coverage.CountUncovered: count_uncovered,
+}

@@ -1,0 +1,72 @@
+"""Filters as SQL over an index's own columns, in the form that LynseDB's faster parser reads right.
+
+Comparisons joined by AND, without parentheses, at most one of them IN. Whatever has two goes to the
+other parser, which a parenthesis at the beginning chooses. Values are letters and digits, so
+nothing that a user gives is read as SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from vectorize_core.filters import native
+from vectorize_core.local import matching
+from vectorize_core.lynse.header import Header
+from vectorize_core.lynse.rows import BEHAVIOR, VECTOR, key
+from vectorize_core.models import MetadataIndex
+
+_COMPARISONS: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+ALL_ROWS: Final = "kind >= 'a'"
+
+
+def of_documents(ids: Iterable[str]) -> str:
+    """All rows of these vectors."""
+    return _in("doc", [key(vector_id) for vector_id in ids])
+
+
+def of_query(
+    conditions: Sequence[native.Condition], namespace: str | None, header: Header
+) -> str | None:
+    """The vectors that a query may find; None if there can be none."""
+    leaves = [f"kind = '{VECTOR}'"]
+    if namespace is not None:
+        leaves.append(f"ns = '{key(namespace)}'")
+    columns = {index.property_name: (name, index) for name, index in header.live()}
+    for condition in conditions:
+        known = columns.get(condition.property_name)
+        found = _unindexed(condition) if known is None else _leaves(condition, *known)
+        if found is None:
+            return None
+        leaves += found
+    joined = " AND ".join(leaves)
+    return f"({joined})" if joined.count(" IN (") > 1 else joined
+
+
+def _unindexed(condition: native.Condition) -> list[str] | None:
+    """A property without a metadata index: nothing is in that, so all match or none."""
+    column = matching.unindexed(1)
+    return [] if matching.matches(column, condition, BEHAVIOR)[0] else None
+
+
+def _leaves(condition: native.Condition, name: str, index: MetadataIndex) -> list[str] | None:
+    operator, several = condition.operator, condition.operator in native.MEMBERSHIP
+    given = condition.operand if several else [condition.operand]
+    found = {matching.typed_operand(item, index.index_type, BEHAVIOR) for item in given} - {None}
+    keys = sorted(map(key, found))
+    if operator in ("$ne", "$nin"):
+        return [f"{name} != '{one}'" for one in keys]
+    if not keys:
+        return None
+    if operator in ("$eq", "$in"):
+        return [_in(name, keys)]
+    # What is missing comes before all else.
+    compared = f"{name} {_COMPARISONS[operator]} '{keys[0]}'"
+    return [f"{name} >= 'x'", compared] if operator in native.UPPER else [compared]
+
+
+def _in(name: str, keys: Sequence[str]) -> str:
+    if len(keys) == 1:
+        return f"{name} = '{keys[0]}'"
+    listed = ", ".join([f"'{one}'" for one in keys])
+    return f"{name} IN ({listed})"

@@ -1,0 +1,100 @@
+"""`Header`: what an index is, kept as the description of its collection, which no crash takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Self, cast
+
+from vectorize_core import jsontext
+from vectorize_core.errors import ConfigurationError
+from vectorize_core.models import (
+    INDEX_TYPES,
+    METRICS,
+    IndexConfig,
+    IndexDetails,
+    IndexType,
+    MetadataIndex,
+    Metric,
+)
+
+_LAYOUT: Final = "vectorize-stores 1"
+MODES: Final = {"cosine": "FLAT-COS", "euclidean": "FLAT-L2", "dot-product": "FLAT-IP"}
+"""The index of each metric: the exact ones, which follow what is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The configuration of an index, and its metadata indexes, each with its column."""
+
+    config: IndexConfig
+    description: str
+    created: float
+    columns: tuple[MetadataIndex | None, ...] = ()
+    """None is a column whose metadata index was deleted."""
+
+    def to_text(self) -> str:
+        """As it is kept."""
+        found = {
+            "layout": _LAYOUT,
+            "dimensions": self.config.dimensions,
+            "metric": self.config.metric,
+            "description": self.description,
+            "created": self.created,
+            "columns": [one and [one.property_name, one.index_type] for one in self.columns],
+        }
+        return jsontext.dumps(found).decode()
+
+    @classmethod
+    def of(cls, name: str, text: str | None) -> Self:
+        """The header of a collection; `ConfigurationError` if that is no index of ours."""
+        try:
+            found = jsontext.loads(text or "")
+            if found["layout"] != _LAYOUT:
+                raise ConfigurationError(
+                    f"the index {name!r} was made by another version of this library: its layout "
+                    f"is {found['layout']!r}"
+                )
+            metric, kinds = found["metric"], {one[1] for one in found["columns"] if one}
+            if metric not in METRICS or not kinds <= set(INDEX_TYPES):
+                raise ValueError
+            return cls(
+                IndexConfig(int(found["dimensions"]), cast("Metric", metric)),
+                str(found["description"]),
+                float(found["created"]),
+                tuple([None if one is None else _index(one) for one in found["columns"]]),
+            )
+        except (ValueError, TypeError, LookupError):
+            raise ConfigurationError(
+                f"the collection {name!r} is no index: this library did not make it. It can be "
+                "read with client.collection()"
+            ) from None
+
+    def details(self, name: str) -> IndexDetails:
+        """The index in the form that the API returns."""
+        created = datetime.fromtimestamp(self.created, UTC)
+        return IndexDetails(name, self.config, self.description, created, created)
+
+    def live(self) -> Iterator[tuple[str, MetadataIndex]]:
+        """The metadata indexes in force, each with the name of its column."""
+        for at, one in enumerate(self.columns):
+            if one is not None:
+                yield f"p{at}", one
+
+    def indexed(self, index: MetadataIndex) -> Header:
+        """With one metadata index more."""
+        return replace(self, columns=(*self.columns, index))
+
+    def unindexed(self, property_name: str) -> Header:
+        """Without a metadata index, whose column stays."""
+        columns = [
+            None if one is not None and one.property_name == property_name else one
+            for one in self.columns
+        ]
+        return replace(self, columns=tuple(columns))
+
+
+def _index(found: Any) -> MetadataIndex:
+    name, kind = found
+    return MetadataIndex(str(name), cast("IndexType", kind))

@@ -1,0 +1,70 @@
+"""Notices that a server was started again: what it has recovered has to be settled then.
+
+A server that ends takes its connections with it. So an answer over a known connection comes from
+the same process, and with each new one its start time is read. That is in whole seconds: it proves
+nothing as long as a server may have been started twice in one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from weakref import WeakSet
+
+from vectorize_core.lynse.operations.metrics import StartTime
+from vectorize_core.transport.io import Io
+
+_SURE_AFTER: Final = 2.0
+"""Seconds after a start time was first seen in which no later process can have the same."""
+_LOOKS: Final = 3
+"""Looks at most, each of which may need a connection of its own."""
+
+
+class Process(NamedTuple):
+    """A process of a server; ``number`` counts those that were seen, or may have been."""
+
+    number: int
+    started: int
+    first_seen: float
+    is_sure: bool
+
+
+class Restarts:
+    """Which process answers, as far as this client can tell."""
+
+    def __init__(self) -> None:
+        self._streams: WeakSet[Any] = WeakSet()
+        self._connections = 0
+        self._checked = 0
+        self._process = Process(0, -1, 0.0, is_sure=False)
+
+    def note(self, extensions: Mapping[str, Any]) -> None:
+        """Take notice of the connection that an answer came over."""
+        stream = extensions.get("network_stream")
+        if stream is not None and stream not in self._streams:
+            self._connections += 1
+            self._streams.add(stream)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all answers since the last look came from the process that it found."""
+        return self._checked == self._connections
+
+    async def process(self, io: Io) -> Process:
+        """The process that answers now."""
+        for _ in range(_LOOKS):
+            if self.is_known and self._process.number:
+                break
+            before = self._connections
+            self._found(await io.call(StartTime()))
+            self._checked = before
+        return self._process
+
+    def _found(self, started: int) -> None:
+        known, now = self._process, time.monotonic()
+        if started != known.started:
+            self._process = Process(known.number + 1, started, now, is_sure=False)
+        elif not known.is_sure:
+            is_sure = now - known.first_seen >= _SURE_AFTER
+            self._process = Process(known.number + 1, started, known.first_seen, is_sure)

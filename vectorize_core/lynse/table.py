@@ -1,0 +1,243 @@
+"""`Table`: the rows of an index, and what keeps them right over crashes and several writers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from vectorize_core.errors import BadRequestError, EngineError, IndexDamagedError
+from vectorize_core.local import faults
+from vectorize_core.lynse import filters, rows
+from vectorize_core.lynse.header import MODES, Header
+from vectorize_core.lynse.models import CollectionStats, Hits, Id, Item, Rows
+from vectorize_core.lynse.operations import collections, indexes, reading, records, search
+from vectorize_core.lynse.operations.base import LynseOp
+from vectorize_core.models import Values
+from vectorize_core.transport.io import Io
+
+T = TypeVar("T")
+Name = tuple[str, str]
+"""Of a database, and of a collection in it."""
+
+_DOCUMENTS: Final = 500
+"""Vectors whose rows are asked for at once."""
+_DELETES: Final = 10_000
+_COMMIT_ROWS: Final = 5_000
+"""Rows that may be in the log: two crashes with more of them ruin a collection."""
+_ATTEMPTS: Final = 5
+_PAUSE: Final = 0.005
+_LONGER_PAUSE: Final = 0.1
+
+
+class ConflictError(Exception):
+    """Another writer has written one of the vectors meanwhile; nothing was added."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What a client knows of an index, for all of its threads and event loops."""
+
+    created: float = -1.0
+    settled_in: int = -1
+    """The process that is known to be settled."""
+    uncommitted: int = 0
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    """The versions that were written since the last commit: a crash must leave these."""
+    mutation: str | None = None
+    counted: tuple[CollectionStats, int] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def renew(self, created: float) -> None:
+        """Forget an index that another one has taken the place of."""
+        if created != self.created:
+            self.created, self.settled_in, self.uncommitted = created, -1, 0
+            self.acknowledged, self.mutation, self.counted = {}, None, None
+
+
+class Table:
+    """The rows of an index, over an `Io`; ``process`` is the one that answers."""
+
+    def __init__(self, io: Io, name: Name, known: Known, process: int) -> None:
+        self._io = io
+        self._at = name
+        self._process = process
+        self.known = known
+
+    async def exists(self) -> bool:
+        """Whether there is a collection of the name. All else would make one."""
+        return await self._call(collections.IsCollectionExists(*self._at))
+
+    async def open(self) -> Header:
+        """The header of an index that is there, and settled; a fault if there is none."""
+        if not await self.exists():
+            raise faults.index_not_found(self._at[1])
+        config = await self._call(collections.GetCollectionConfig(*self._at))
+        header = Header.of(self._at[1], config.description)
+        self.known.renew(header.created)
+        if self.known.settled_in != self._process:
+            async with self.writing():
+                await self._settle(header)
+        return header
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Whose turn it is to write: writes, commits and checkpoints do not go side by side."""
+        while not self.known.lock.acquire(blocking=False):
+            await self._io.sleep(_PAUSE)
+        try:
+            yield
+        finally:
+            self.known.lock.release()
+
+    async def _settle(self, header: Header) -> None:
+        """Make good what a crash has left: a log, and rows that were deleted and are back.
+
+        And an index that was not made yet, by which the server would compare otherwise.
+
+        `IndexDamagedError` if rows are missing.
+        """
+        if self.known.settled_in == self._process:
+            return
+        mode = MODES[header.config.metric]
+        if await self._call(indexes.IndexMode(*self._at)) != mode:
+            await self._call(indexes.BuildIndex(*self._at, mode))
+        await self._write_to_disk(collections.Checkpoint(*self._at))
+        ids = await self._all_rows()
+        newest = rows.newest(ids)
+        for vector_id, version in self.known.acknowledged.items():
+            if newest.get(vector_id, -1) < version:
+                raise _damaged(self._at[1], f"the record {vector_id!r} that was written is gone")
+        deleted = {*await self._call(records.ListDeletedIds(*self._at))}
+        await self.delete(
+            [one for one in ids if one not in deleted and _is_superseded(one, newest)]
+        )
+        self.known.settled_in = self._process
+        self.known.acknowledged.clear()
+
+    async def _all_rows(self) -> tuple[Id, ...]:
+        """The ids of all rows, deleted ones too: as many as there are vectors."""
+        for _ in range(_ATTEMPTS):
+            before = await self._call(collections.CollectionShape(*self._at))
+            ids = await self.rows_of(filters.ALL_ROWS)
+            if await self._call(collections.CollectionShape(*self._at)) == before:
+                if len(ids) != before[0]:
+                    break
+                return ids
+            # Another client writes meanwhile.
+        raise _damaged(self._at[1], f"it has {before[0]} vectors and {len(ids)} records")
+
+    async def rows_of(self, where: str) -> tuple[Id, ...]:
+        """The ids of the rows that meet a condition, deleted ones too."""
+        found = await self._call(reading.Query(*self._at, where, return_ids_only=True))
+        return found.ids
+
+    async def versions(self, vector_ids: Collection[str]) -> dict[str, int]:
+        """The newest version of each of these vectors."""
+        found: dict[str, int] = {}
+        for some in _parts([*vector_ids], _DOCUMENTS):
+            found |= rows.newest(await self.rows_of(filters.of_documents(some)))
+        return found
+
+    async def vectors(
+        self, vector_ids: Collection[str]
+    ) -> dict[str, tuple[int, Values, Mapping[str, object]]]:
+        """The newest version of each of these vectors with its values and columns; no graves."""
+        found: dict[str, tuple[int, Values, Mapping[str, object]]] = {}
+        for some in _parts([*vector_ids], _DOCUMENTS):
+            where = filters.of_documents(some)
+            answer = await self._call(reading.QueryVectors(*self._at, where))
+            newest = rows.newest(answer.ids)
+            for at, (vector_id, version) in enumerate(map(rows.split, answer.ids)):
+                if version == newest[vector_id] and version % 2 == 0:
+                    values = _values(answer, at)
+                    found[vector_id] = version, values, answer.fields[at]
+        return found
+
+    async def add(self, items: Sequence[Item]) -> None:
+        """Add rows; `ConflictError` if one of their versions exists already."""
+        if not items:
+            return
+        try:
+            await self._call(records.bulk_add(*self._at, items))
+        except BadRequestError as error:
+            if "already exists" in error.message:
+                raise ConflictError from error
+            raise
+        self.known.acknowledged |= rows.newest([item.id for item in items])
+        self.known.uncommitted += len(items)
+        if self.known.uncommitted >= _COMMIT_ROWS:
+            await self._write_to_disk(collections.Commit(*self._at))
+
+    async def delete(self, row_ids: Sequence[Id]) -> None:
+        """Soft-delete rows that newer ones have taken the place of."""
+        for some in _parts(row_ids, _DELETES):
+            await self._call(records.DeleteItems(*self._at, some))
+
+    async def _write_to_disk(self, op: LynseOp[None]) -> None:
+        """Commit or make a checkpoint, which fails while another client does."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._call(op)
+                break
+            except EngineError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await self._io.sleep(_LONGER_PAUSE)
+        self.known.uncommitted = 0
+        if self.known.settled_in == self._process:
+            self.known.acknowledged.clear()
+
+    async def search(self, vector: Values, k: int, where: str) -> Hits:
+        """The nearest rows of those that meet a condition."""
+        return await self._call(search.Search(*self._at, vector, k, where, return_fields=True))
+
+    async def stats(self) -> CollectionStats:
+        """How many rows there are."""
+        return await self._call(collections.Stats(*self._at))
+
+    async def is_empty(self) -> bool:
+        """Whether nothing was ever written."""
+        return (await self.stats()).n_vectors == 0
+
+    async def ids(self) -> list[str]:
+        """The ids of all vectors, in the order in which they were last written."""
+        found = await self._all_rows()
+        newest = rows.newest(found)
+        return [
+            vector_id
+            for vector_id, version in map(rows.split, found)
+            if version == newest[vector_id] and version % 2 == 0
+        ]
+
+    async def describe(self, header: Header) -> None:
+        """Keep a header that has changed."""
+        await self._call(collections.UpdateDescription(*self._at, header.to_text()))
+
+    async def _call(self, op: LynseOp[T]) -> T:
+        return await self._io.call(op)
+
+
+def _is_superseded(row: Id, newest: Mapping[str, int]) -> bool:
+    vector_id, version = rows.split(row)
+    return version < newest[vector_id]
+
+
+def _values(answer: Rows, at: int) -> Values:
+    assert answer.vectors is not None, "asked for"
+    values: Values = answer.vectors[at]
+    return values
+
+
+def _parts(given: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(given), size):
+        yield given[start : start + size]
+
+
+def _damaged(name: str, how: str) -> IndexDamagedError:
+    return IndexDamagedError(
+        f"the index {name!r} is damaged: {how}. Restore a snapshot, or delete the index and write "
+        "it again"
+    )
