@@ -35,8 +35,6 @@ from vectorize_core.api.operations import Query
 from vectorize_core.filters import Expression
 from vectorize_core.models import IndexType
 from vectorize_core.moving import copy_records
-from vectorize_core.records import whole_index
-from vectorize_core.transport.io import run
 
 NESTED: dict[str, IndexType] = {"author.name": "string", "author.born": "number", "n": "number"}
 WRITTEN = date(2026, 1, 2)
@@ -59,10 +57,6 @@ IS_ADA = {"plain", "date", "key", "both", "text"}
 def client(request: pytest.FixtureRequest) -> Iterator[VectorizeClient]:
     with client_of(request.param) as made:
         yield made
-
-
-def create(store: Any, name: str, index_type: IndexType) -> None:
-    run(whole_index.create_metadata_index(store._io, store._records, name, index_type))
 
 
 async def matching(kind: Kind, call: Call, store: Any, filter: Any, **options: Any) -> set[str]:
@@ -114,7 +108,7 @@ async def test_records_that_are_older_are_covered_when_they_are_indexed_again(
 ) -> None:
     store = kind.over(client, metadata_indexes={"n": "number"})
     await kind.add_rows(call, store, ROWS)
-    create(store, "author.name", "string")
+    await call(store, "create_metadata_index", "author.name", "string")
     ada = {"author.name": "Ada"}
     with pytest.raises(PartialIndexError, match=r"'author\.name'"):
         await call(store, "count", ada)
@@ -149,7 +143,7 @@ def test_a_record_that_only_hides_its_value_is_noticed(hidden: str) -> None:
         store.add_texts([f"text {n}" for n in range(300)], [{"n": n} for n in range(300)])
         (metadata,) = (metadata for name, _, metadata in ROWS if name == hidden)
         store.add_texts(["hidden"], [metadata])
-        create(store, "author.name", "string")
+        store.create_metadata_index("author.name", "string")
         with pytest.raises(PartialIndexError, match="does not hold 1 vectors"):
             store.count({"author.name": "Ada"})
         store.reindex_metadata()
@@ -239,7 +233,7 @@ async def test_what_cannot_be_looked_up_is_refused_when_it_is_declared(
     with kind.local(metadata_indexes={"n": "number"}) as store:
         await kind.add_rows(sync_call, store, ROWS)
         for name, index_type in list(wanted.items())[:-1]:
-            create(store, name, index_type)
+            store.create_metadata_index(name, index_type)
         name, index_type = list(wanted.items())[-1]
         with pytest.raises((InvalidInputError, ConfigurationError), match=said):
-            create(store, name, index_type)
+            store.create_metadata_index(name, index_type)
