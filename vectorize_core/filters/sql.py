@@ -12,11 +12,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from vectorize_core import jsontext, layout, limits
+from vectorize_core import jsontext, layout
 from vectorize_core.filters import native
 from vectorize_core.filters.plan import Plan
 from vectorize_core.filters.push import EXACT_INTEGERS, kind_of
-from vectorize_core.layout.nested import lookup, put, within
+from vectorize_core.layout.nested import indexed_part, lookup, put, within
 from vectorize_core.models import Filter, IndexType
 
 MAX_PARAMETERS: Final = 60
@@ -67,10 +67,8 @@ def looked_up(metadata: Mapping[str, Any], indexed: Collection[str]) -> dict[str
 
 def _kept(value: Any) -> Any:
     if isinstance(value, str):
-        # As much as the service looks at, so that it compares as there.
-        if len(value) <= limits.MAX_INDEXED_BYTES // 4:
-            return value
-        return value.encode()[: limits.MAX_INDEXED_BYTES].decode(errors="ignore")
+        # So that it compares as there.
+        return indexed_part(value)
     if isinstance(value, list):
         return []
     return None if isinstance(value, dict) else value

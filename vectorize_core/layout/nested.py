@@ -8,6 +8,7 @@ that has the dot itself, an object is shown there that has what is indexed, and 
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from vectorize_core import limits
 from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.layout import value_codec
@@ -43,7 +44,8 @@ def why_hidden(path: str, indexed: Collection[str] = (), text_key: str = DEFAULT
     if first in (text_key, DEFAULT_TEXT_KEY):
         return (
             f"{first!r} is where the text of a record stands, and a property of that name is "
-            "stored inside _vs, where the service cannot look it up. Use another name for it"
+            "stored inside _vs, where the service cannot look it up. Use another name for it. "
+            "Filters look at metadata: none finds a word in the text"
         )
     if not all(map(storable_key, names)):
         return (
@@ -92,11 +94,20 @@ def to_show(
         if type(value) not in _SCALARS:
             continue
         name = path.partition(".")[0]
-        put(wanted, path, value)
         there = lookup({name: stored.get(name)}, path)
-        if there != value or isinstance(there, bool) != isinstance(value, bool):
+        # Twice of a long text would be too large.
+        shown = indexed_part(value) if isinstance(value, str) else value
+        put(wanted, path, shown)
+        if there not in (value, shown) or isinstance(there, bool) != isinstance(value, bool):
             lacking.add(name)
     return {name: wanted[name] for name in lacking}
+
+
+def indexed_part(text: str) -> str:
+    """As much of a text as a metadata index holds."""
+    if len(text) <= limits.MAX_INDEXED_BYTES // 4:
+        return text
+    return text.encode()[: limits.MAX_INDEXED_BYTES].decode(errors="ignore")
 
 
 def put(metadata: dict[str, Any], path: str, value: Any) -> None:

@@ -150,6 +150,8 @@ def test_what_is_shown() -> None:
         Record("id", "t", plain)
     )
     with_dot = layout.encode(Record("id", "t", {"x.t": "a"}), indexed=INDEXED)
+    long = {"x.t": "é" * 40}
+    assert layout.encode(Record("id", "t", long), indexed=INDEXED)["x"] == {"t": "é" * 32}
     assert with_dot["_vs"] == '{"v":1,"m":[["x.t","a"]],"s":{"x":null}}'
 
 
