@@ -84,6 +84,7 @@ from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType, Metric, Values
 from vectorize_core.reads.selection import FindOptions, SelectOptions
 from vectorize_core.records import updating, whole_index
+from vectorize_core.records.by_ids import search_like
 from vectorize_core.records.fusion import DEFAULT_ALPHA, Fusion
 from vectorize_core.records.page import page
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
@@ -764,7 +765,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         self, io: Io, id: str, k: int, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         near = self._retrieval.near(options, BY_ID)
-        hits = await self._records.search_like(io, id, k, **near)
+        hits = await search_like(io, self._records, id, k, **near)
         return [to_document(hit.record) for hit in hits]
 
     async def _search_near(

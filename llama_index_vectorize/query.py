@@ -37,6 +37,7 @@ from vectorize_core.reads.selection import (
     allowance,
     check_ids,
 )
+from vectorize_core.records.by_ids import search_among
 from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.store import RecordStore
@@ -170,7 +171,7 @@ async def _search(
         return await records.search(
             io, embedding, k, refs=refs, return_values=values, score_threshold=worst, **where
         )
-    return await records.search_among(io, node_ids, embedding, k, refs=refs, **where)
+    return await search_among(io, records, node_ids, embedding, k, refs=refs, **where)
 
 
 def _worst_score(metric: Metric, cutoff: float) -> float:

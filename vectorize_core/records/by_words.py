@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from vectorize_core.api import validation
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, SelectOptions
+from vectorize_core.records.by_ids import search_among
 from vectorize_core.records.engine_words import EngineWords
 from vectorize_core.records.fusion import COMPARED, DEFAULT_ALPHA, Fusion
 from vectorize_core.records.fusion import check as check_fusion
@@ -90,7 +91,7 @@ async def search_hybrid(
         given = target if target is not None else await records.embedded(io, query)
         if ids is None:
             return await records.nearest(io, given, counts[0], chosen, return_values=return_values)
-        return await records.search_among(io, ids, given, counts[0], refs=refs, **options)
+        return await search_among(io, records, ids, given, counts[0], refs=refs, **options)
 
     async def with_words() -> list[Hit]:
         return await text_search.find(io, query, counts[1], chosen, _stored_ids(records, ids))

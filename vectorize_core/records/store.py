@@ -22,10 +22,9 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack, cast
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from vectorize_core import jsontext, layout, scoring
+from vectorize_core import jsontext, layout
 from vectorize_core.api import validation
 from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.operations import Upsert
@@ -438,34 +437,7 @@ class RecordStore:
         )
         if k and not matches and score_threshold is None:
             await self.warn_of_pending_writes(io)
-        return await self._hits(io, matches)
-
-    async def search_like(
-        self,
-        io: Io,
-        record_id: str,
-        k: int,
-        *,
-        score_threshold: float | None = None,
-        **options: Unpack[SelectOptions],
-    ) -> list[Hit]:
-        """The ``k`` records nearest to one that is stored, itself left out; best first."""
-        k = validation.whole_number("k", k)
-        score_threshold = validation.score_threshold(score_threshold)
-        chosen = await self.select(io, options, claim="best", max_requests=MAX_SEARCH_REQUESTS)
-        namespace = self.in_namespace(options.get("namespace"))
-        record_id = validation.as_id(record_id)
-        vectors = await self.vectors(io, [record_id], namespace)
-        if not vectors:
-            raise InvalidInputError(
-                f"no record of the index {self.index.name!r} has the id {record_id!r}"
-            )
-        if chosen is None:
-            return []
-        hits = await self.nearest(
-            io, vectors[0].values, k + 1, chosen, score_threshold=score_threshold
-        )
-        return [hit for hit in hits if hit.match.id != vectors[0].id][:k]
+        return await self.hits(io, matches)
 
     async def embed_query(
         self, io: Io, query: str, **options: Unpack[SelectOptions]
@@ -480,44 +452,12 @@ class RecordStore:
         (embedding,) = await self.embedder.vectors(io, [jsontext.plain(query)], as_queries=True)
         return validation.query_vector(embedding, "the embedding of the query")
 
-    async def search_among(
-        self,
-        io: Io,
-        ids: Sequence[str],
-        query: ArrayLike,
-        k: int,
-        *,
-        refs: Sequence[str] | None = None,
-        **options: Unpack[SelectOptions],
-    ) -> list[Hit]:
-        """The ``k`` of the records with these ids that are nearest to a vector; best first.
-
-        The service cannot restrict a search to ids: their vectors are fetched, and filtered and
-        scored here.
-        """
-        k = validation.whole_number("k", k)
-        check_ids(ids, allowance(options, MAX_SEARCH_REQUESTS, self.state))
-        if options.get("vectorize_filter") is not None:
-            raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
-        namespace = self.in_namespace(options.get("namespace"))
-        vectors = await self._selected(io, ids, options.get("filter"), refs, namespace)
-        if not vectors:
-            return []
-        target = validation.query_vector(query)
-        await search.check_query(io, self.state, target)
-        matrix = np.stack([vector.values for vector in vectors])
-        best, scores = scoring.nearest(await self.index.metric_of(io), matrix, target, k)
-        matches = [
-            Match(vectors[at].id, score, vectors[at].values, vectors[at].metadata)
-            for at, score in zip(best, scoring.shortest(scores), strict=True)
-        ]
-        return await self._hits(io, matches)
-
     async def warn_of_pending_writes(self, io: Io) -> None:
         """Warn, where nothing was found, of own writes that reads may not see yet."""
         await warn_of_pending_writes(io, self.state, self.index.words, tenant=self._tenant)
 
-    async def _hits(self, io: Io, matches: Sequence[Match]) -> list[Hit]:
+    async def hits(self, io: Io, matches: Sequence[Match]) -> list[Hit]:
+        """The records of matches; those that are gone are left out."""
         return [Hit(record, match) for match, record in await self.reading.records(io, matches)]
 
     # Reading
@@ -551,7 +491,7 @@ class RecordStore:
             if "max_requests" in options:
                 check_ids(ids, allowance(options, MAX_SEARCH_REQUESTS, self.state))
             namespace = self.in_namespace(options.get("namespace"))
-            vectors = await self._selected(io, ids, options.get("filter"), namespace=namespace)
+            vectors = await self.selected(io, ids, options.get("filter"), namespace=namespace)
             pairs = await self.reading.records(io, vectors[:most])
             return [Found(record, v.values if return_values else None) for v, record in pairs]
         if most == 0:
@@ -695,7 +635,7 @@ class RecordStore:
                 await self.await_writes(
                     io, waits["wait_timeout"], purpose="a delete by id and filter"
                 )
-            found = [v.id for v in await self._selected(io, ids, filter, namespace=namespace)]
+            found = [v.id for v in await self.selected(io, ids, filter, namespace=namespace)]
         else:
             last = {i: w for i, w in own.unseen_among(ids).items() if w.sure}
             unknown = [vector_id for vector_id in ids if vector_id not in last]
@@ -883,7 +823,7 @@ class RecordStore:
         within = self.namespace if self.bound else namespace
         return [vector for vector in found if within is None or vector.namespace == within]
 
-    async def _selected(
+    async def selected(
         self,
         io: Io,
         ids: Sequence[str],

@@ -16,6 +16,7 @@ from tests.nightly import examples
 from tests.stores import raw_scores, recorded
 from vectorize_core import InvalidInputError, Metric, VectorizeClient
 from vectorize_core.layout import Record
+from vectorize_core.records.by_ids import search_like
 from vectorize_core.records.diversity import search_diverse
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.item import Item
@@ -97,9 +98,9 @@ def test_what_is_beyond_the_threshold_takes_no_request() -> None:
 
 def test_a_threshold_bounds_what_is_near_to_a_record(stores: dict[Metric, RecordStore]) -> None:
     store, io = stores["euclidean"], stores["euclidean"].connection.io()
-    near = run(store.search_like(io, "r7", 9))
+    near = run(search_like(io, store, "r7", 9))
     limit = near[4].match.score
-    assert ids(run(store.search_like(io, "r7", 9, score_threshold=limit))) == ids(near)[:5]
+    assert ids(run(search_like(io, store, "r7", 9, score_threshold=limit))) == ids(near)[:5]
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -134,7 +135,7 @@ def test_a_threshold_is_a_number(stores: dict[Metric, RecordStore], wrong: Any) 
     store, io = stores["cosine"], stores["cosine"].connection.io()
     for search in (
         store.search(io, QUERY, 4, score_threshold=wrong),
-        store.search_like(io, "r1", 4, score_threshold=wrong),
+        search_like(io, store, "r1", 4, score_threshold=wrong),
     ):
         with pytest.raises(InvalidInputError, match="score_threshold is a number; got"):
             run(search)
