@@ -82,7 +82,7 @@ def later(stored: dict[str, Any], indexed: Any) -> dict[str, Any]:
     return dict(made.metadata)
 
 
-@examples(400)
+@examples(150)
 @given(METADATA, EXPRESSIONS, st.sampled_from(BEHAVIORS), st.booleans())
 @example({"x.t": "a"}, Test("x.t", "$eq", "a"), BEHAVIORS[0], False)
 @example({"x": {"t": "b"}, "x.t": "a"}, Test("x.t", "$eq", "a"), BEHAVIORS[0], True)
