@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from vectorize_core import (
     IndexDamagedError,
     IndexExistsError,
     IndexNotFoundError,
+    PartialWriteError,
     Vector,
 )
 from vectorize_core.lynse import Item, LynseClient, rows
@@ -262,3 +266,36 @@ def test_compaction_removes_only_what_was_deleted(made: LynseClient) -> None:
     found = {one.id: one.values for one in index.get([f"a{n}" for n in range(10)])}
     assert sorted(found) == [f"a{n}" for n in range(9)]
     assert [found[f"a{n}"].sum() for n in range(9)] == [32, -32, -32, -32, -32, 32, 32, 32, 32]
+
+
+@pytest.mark.parametrize("scale", [1e18, 1e-18])
+def test_vectors_that_a_server_cannot_compare_are_refused(made: LynseClient, scale: float) -> None:
+    index = made.index("docs")
+    with pytest.raises(PartialWriteError, match="'a' has the length") as raised:
+        index.upsert([Vector("a", ONES * scale), Vector("b", ONES)])
+    assert isinstance(raised.value.causes[0], BadRequestError)
+    with pytest.raises(BadRequestError, match="the query vector has the length"):
+        index.query(ONES * scale, top_k=1)
+    index.upsert([Vector("zero", 0 * ONES)])
+    assert {one.id for one in index.query(ONES, top_k=9)} == {"b", "zero"}
+
+
+def test_a_listing_goes_on_while_others_write(made: LynseClient) -> None:
+    index = made.index("docs")
+    stopped = threading.Event()
+
+    def write() -> None:
+        for n in count():
+            made.index("docs").upsert([Vector(f"w{n % 50}", ONES)])
+            if stopped.is_set():
+                return
+
+    index.upsert([Vector(f"a{n}", ONES) for n in range(50)])
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(write)
+        try:
+            for _ in range(10):
+                assert {f"a{n}" for n in range(50)} <= {*index.list_ids()}
+        finally:
+            stopped.set()
+        writer.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -39,6 +40,8 @@ from vectorize_core.models import (
 _ATTEMPTS: Final = 20
 _SPARE: Final = 10
 """Hits beyond those wanted: a vector that is being written has two rows."""
+_SHORTEST, _LONGEST = 1e-15, 1e15
+"""Lengths whose squares float32 holds well."""
 CURSORS: Final = Cursors(BEHAVIOR.cursor_lifetime)
 
 
@@ -74,6 +77,8 @@ async def _put(
     header = await table.open()
     validation.batch(op.verb, op.vectors, BEHAVIOR)
     validation.dimensions(op.vectors, header.config.dimensions)
+    for vector in op.vectors:
+        _check_length(vector.values, f"the vector {vector.id!r}")
 
     async def put() -> None:
         latest = await table.versions(wanted.keys())
@@ -85,6 +90,17 @@ async def _put(
         await table.delete([rows.row_id(one.id, latest[one.id]) for one in new if one.id in latest])
 
     return await _mutated(table, put)
+
+
+def _check_length(values: Values, name: str) -> None:
+    """Refuse what LynseDB, which computes in float32, would compare wrongly."""
+    wide = values.astype(np.float64)
+    length = math.sqrt(wide.dot(wide))
+    if length > _LONGEST or 0.0 < length < _SHORTEST:
+        raise faults.refused(
+            f"{name} has the length {length:.3g}; LynseDB compares lengths from {_SHORTEST:g} to "
+            f"{_LONGEST:g}, and 0"
+        )
 
 
 async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
@@ -146,6 +162,7 @@ async def query(table: Table, op: ops.Query) -> QueryResult:
     assert vector is not None, "one of them is given"
     if len(vector) != header.config.dimensions:
         raise faults.query_dimensions(header.config.dimensions, len(vector))
+    _check_length(vector, "the query vector")
     where = filters.of_query(request.conditions, request.namespace, header)
     if where is None:
         return QueryResult(0, ())
@@ -196,7 +213,7 @@ def _scores(metric: Metric, hits: Hits) -> Any:
     if metric == "cosine":
         return (1.0 - hits.scores).astype(np.float32)
     if metric == "euclidean":
-        return np.sqrt(hits.scores).astype(np.float32)
+        return np.sqrt(np.maximum(hits.scores, 0.0)).astype(np.float32)
     return (0.0 - hits.scores).astype(np.float32)
 
 
