@@ -36,7 +36,7 @@ def chroma(folder: Path) -> None:
     from llama_index.vector_stores.chroma import ChromaVectorStore
 
     client = chromadb.PersistentClient(str(folder))
-    Chroma("langchain", embeddings(), client=client).add_documents(documents())
+    Chroma("docs", embeddings(), client=client).add_documents(documents())
     ours = client.create_collection("llama", configuration={"hnsw": {"space": "cosine"}})
     ChromaVectorStore(chroma_collection=ours).add(nodes())
     for space in ("l2", "cosine", "ip"):
@@ -77,8 +77,8 @@ def qdrant(folder: Path) -> None:
 
     client = QdrantClient(path=str(folder))
     params = models.VectorParams(size=DIMENSIONS, distance=models.Distance.COSINE)
-    client.create_collection("langchain", vectors_config=params)
-    QdrantVectorStore(client, "langchain", embeddings()).add_documents(documents())
+    client.create_collection("docs", vectors_config=params)
+    QdrantVectorStore(client, "docs", embeddings()).add_documents(documents())
     LlamaStore("llama", client=client).add(nodes())
     client.create_collection(
         "named",
@@ -98,7 +98,7 @@ def qdrant(folder: Path) -> None:
             models.PointStruct(id=2, vector={"dense": vector("2")}, payload=None),
         ],
     )
-    for name in ("langchain", "llama", "named"):
+    for name in ("docs", "llama", "named"):
         points, _ = client.scroll(name, with_vectors=True, limit=100)
         result = models.ScrollResult(points=points).model_dump_json()
         # As the server wraps every answer.

@@ -20,7 +20,7 @@ from vectorize_core.moving import read_chroma
 
 
 def test_documents_of_langchain(made: Path, tmp_path: Path) -> None:
-    source = read_chroma(made / "chroma", "langchain")
+    source = read_chroma(made / "chroma", "docs")
     assert (source.metric, source.dimensions, source.count) == ("euclidean", DIMENSIONS, 26)
     check_documents(source, tmp_path)
 
@@ -54,9 +54,9 @@ def test_records_are_what_chroma_says_wherever_they_are(
 
 def test_a_collection_is_picked_by_its_name(made: Path) -> None:
     assert list(read_chroma(made / "chroma", "empty")) == []
-    with pytest.raises(InvalidInputError, match="has several: 'empty', 'langchain'"):
+    with pytest.raises(InvalidInputError, match="has several: 'docs', 'empty'"):
         read_chroma(made / "chroma")
-    with pytest.raises(InvalidInputError, match="has no collection 'nothing'; it has 'empty'"):
+    with pytest.raises(InvalidInputError, match="has no collection 'nothing'; it has 'docs'"):
         read_chroma(made / "chroma", "nothing")
     with pytest.raises(InvalidInputError, match="has no collection 'empty'; it has none"):
         read_chroma(made / "chroma", "empty", database="another")

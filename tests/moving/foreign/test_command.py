@@ -15,7 +15,7 @@ def test_what_chroma_has_left(run: Run, made: Path, tmp_path: Path) -> None:  # 
     there = ("docs", "--path", str(tmp_path), "--from", "chroma")
     refused = run("import", str(made / "chroma"), *there, "--create")
     assert (refused.exit_code, "Name one with --collection" in refused.stderr) == (1, True)
-    what = (str(made / "chroma"), *there, "--collection", "langchain")
+    what = (str(made / "chroma"), *there, "--collection", "docs")
     notes = tmp_path / "notes.json"
     done = run("import", *what, "--create", "--verify", "--resume", str(notes))
     assert done.stdout.startswith("26 records imported into docs, 1 of them with long texts; ")

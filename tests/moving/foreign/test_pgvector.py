@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.cli.conftest import Run, run  # noqa: F401
+from tests.moving.foreign.commands import commands
 from tests.moving.foreign.helpers import check_documents, check_nodes
-from tests.moving.foreign.records import vector
+from tests.moving.foreign.records import nodes, vector
 from vectorize_core.errors import ConnectionFailedError, InvalidInputError, InvalidVectorError
 from vectorize_core.moving import read_pgvector
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="made where sockets are in a folder")
-def test_tables(made: Path, tmp_path: Path) -> None:
+def test_tables(run: Run, made: Path, tmp_path: Path) -> None:  # noqa: F811
     """All in one, since a server is started for it."""
     from tests.moving.foreign.postgres import Postgres
 
@@ -24,6 +26,14 @@ def test_tables(made: Path, tmp_path: Path) -> None:
         rows = read_pgvector(server.url, "SELECT * FROM langchain_pg_embedding", metric="cosine")
         check_documents(rows, tmp_path / "documents")
         check_nodes(read_pgvector(server.url, "SELECT * FROM data_ours"), tmp_path / "nodes")
+
+        command = commands()["pgvector"]
+        command[1] = server.url
+        path = command.index("--path") + 1
+        command[path] = str(tmp_path / "command")
+        query_at = command.index("--query") + 1
+        command[query_at] = command[query_at].replace("data_docs", "data_ours")
+        assert run(*command, "--verify").stdout.startswith(f"{len(nodes())} records imported")
 
         query = "SELECT key AS id, embedding, body AS text, 'ns' AS namespace, day, no FROM items"
         first, second = read_pgvector(server.url, f"{query} ORDER BY key;")

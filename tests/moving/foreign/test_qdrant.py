@@ -24,11 +24,11 @@ from vectorize_core.moving import Foreign, read_qdrant, read_qdrant_scroll
 
 
 def test_documents_of_langchain(made: Path, tmp_path: Path) -> None:
-    source = read_qdrant(made / "qdrant", "langchain")
+    source = read_qdrant(made / "qdrant", "docs")
     assert (source.metric, source.dimensions, source.count) == ("cosine", 32, 26)
     check_documents(source, tmp_path / "local")
-    check_documents(read_qdrant_scroll(made / "qdrant/langchain.json"), tmp_path / "answer")
-    check_documents(read_qdrant_scroll(made / "qdrant/langchain.ndjson"), tmp_path / "lines")
+    check_documents(read_qdrant_scroll(made / "qdrant/docs.json"), tmp_path / "answer")
+    check_documents(read_qdrant_scroll(made / "qdrant/docs.ndjson"), tmp_path / "lines")
 
 
 def test_nodes_of_llama_index(made: Path, tmp_path: Path) -> None:
