@@ -16,6 +16,7 @@ from tests.moving.places import LONG, ROWS, index_of, needs, rows_in, store_in, 
 from tests.stores import Call, both_ways, client_of, shape, sync_call, vector
 from vectorize_core import (
     ConfigurationError,
+    D1Texts,
     Index,
     IndexNotFoundError,
     InvalidInputError,
@@ -27,6 +28,7 @@ from vectorize_core import (
 )
 from vectorize_core.layout import Record
 from vectorize_core.moving import Item, copy_records, export_records, import_records
+from vectorize_core.transport.io import run
 
 every_format = pytest.mark.parametrize(
     "ending", ["ndjson", "jsonl", "ndjson.gz", "jsonl.zst", "parquet"]
@@ -237,3 +239,61 @@ def test_an_async_index_will_do(tmp_path: Path, client: VectorizeClient) -> None
     index = client.to_async().index("docs")
     assert export_records(index, tmp_path / "docs.ndjson").records == 1
     assert isinstance(client.index("docs"), Index)
+
+
+def test_vectors_of_others_are_moved_as_they_are_read(
+    tmp_path: Path, client: VectorizeClient
+) -> None:
+    """Without our layout, and with a text that another client keeps under a vector's id."""
+    texts = D1Texts("texts")
+    client.create_index("docs", dimensions=32)
+    client.index("docs").upsert(
+        [
+            Vector("d1", vector("d1"), None, {"year": 1}),
+            Vector("own", vector("own"), None, {"text": "its own", "year": 2}),
+        ]
+    )
+    run(texts.put(client.connection.io(), "docs", {"d1": LONG}))
+    file = tmp_path / "docs.ndjson"
+    with LANGCHAIN.over(client, texts=texts) as store, LANGCHAIN.local() as other:
+        there = store.get_by_ids(["d1", "own"])
+        assert [len(document.page_content) for document in there] == [len(LONG), 7]
+        moved = export_records(store, file, verify=True)
+        assert moved.texts == 1
+        tenant = other.with_namespace("a")
+        for target in (other, tenant):
+            assert import_records(file, target, verify=True) == moved
+            assert target.get_by_ids(["d1", "own"]) == there
+        # Of a tenant they are records like all others, and leave as what they were.
+        assert export_records(tenant, file, verify=True) == moved
+
+
+def test_a_text_that_is_lost_is_empty_where_that_is_wanted(tmp_path: Path) -> None:
+    with LANGCHAIN.local(texts=SqliteTexts(tmp_path)) as store:
+        store.add_texts([LONG, "short"], ids=["lost", "there"])
+        source = Index(store.__vectorize_records__().connection, "docs")
+        with (
+            LANGCHAIN.make(index=source, texts=SqliteTexts(), on_missing_text="empty") as without,
+            LANGCHAIN.local() as other,
+        ):
+            with pytest.raises(MissingTextError, match="'lost'"):
+                export_records(source, tmp_path / "docs.ndjson", texts=SqliteTexts())
+            export_records(without, tmp_path / "docs.ndjson", verify=True)
+            import_records(tmp_path / "docs.ndjson", other, verify=True)
+            found = [document.page_content for document in other.get_by_ids(["lost", "there"])]
+            assert found == ["", "short"]
+
+
+def test_nested_metadata_are_found_where_they_arrive(tmp_path: Path) -> None:
+    nested = {"metadata_indexes": {"author.name": "string"}}
+    with LANGCHAIN.local() as store, LANGCHAIN.local(index_name="others", **nested) as other:
+        store.add_texts(["a", "b"], [{"author": {"name": "Ada"}}, {"author": {"name": "Bob"}}])
+        moved = copy_records(store, other, verify=True)
+        (found,) = other.similarity_search("b", filter={"author.name": "Ada"})
+        assert found.page_content == "a"
+        assert export_records(other, tmp_path / "docs.ndjson", verify=True) == moved
+        with LANGCHAIN.local(index_name="third") as third:
+            assert import_records(tmp_path / "docs.ndjson", third, verify=True) == moved
+            assert "author.name" in {
+                one.property_name for one in index_of(third).list_metadata_indexes()
+            }
