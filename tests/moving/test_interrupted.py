@@ -167,7 +167,7 @@ def test_an_import_and_a_copy_go_on(tmp_path: Path, seed: int) -> None:
         for again, name in ((move, "imported"), (copy, "copied")):
             kills = 0
             # What is done to the files of the directory itself counts, too.
-            while killed(again, chance.randint(10, 60), tmp_path):
+            while killed(again, chance.randint(10, 60) if kills else 15, tmp_path):
                 kills += 1
             assert kills
             with index_in(tmp_path / name) as target:
