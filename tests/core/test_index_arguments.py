@@ -116,7 +116,7 @@ CASES = [
     for argument, wrong in of.items()
     for name, (value, said) in wrong.items()
 ]
-WITHOUT_ARGUMENTS = {"info", "details", "list_metadata_indexes"}
+WITHOUT_ARGUMENTS = {"info", "details", "list_metadata_indexes", "to_async"}
 
 
 def test_every_method_is_here() -> None:
