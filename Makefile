@@ -76,6 +76,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.server
 	@$(BIN)/python -m benchmarks.client
 	@$(BIN)/python -m benchmarks.memory 100000
+	@$(BIN)/python -m benchmarks.moving
 	@$(BIN)/python -m benchmarks.heartbeat
 	@$(BIN)/python -m benchmarks.engine measure --scale 0.1
 	@$(BIN)/python -m benchmarks.retrieval measure

@@ -224,7 +224,12 @@ def test_notes_are_of_one_move(tmp_path: Path) -> None:
         file.write_bytes(file.read_bytes() + b"\n")
         with pytest.raises(CheckpointMismatchError, match="its bytes is"):
             import_records(file, target, texts=texts)
-        notes.write_bytes(b"{cut")
+        for content in (b"{cut", b"[]", b"a text of mine"):
+            notes.write_bytes(content)
+            with pytest.raises(InvalidInputError, match="does not say how far a move is"):
+                import_records(file, target, texts=texts)
+            assert notes.read_bytes() == content
+        notes.write_bytes(b"\0" * 100)
         assert import_records(file, target, texts=texts, verify=True).records == COUNT
         with pytest.raises(InvalidInputError, match="resume"):
             import_records(file, target, texts=texts, resume="")

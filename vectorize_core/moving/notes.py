@@ -43,18 +43,24 @@ class Notes:
     def load(self) -> Progress | None:
         """What was noted of this move; None if it begins.
 
-        `CheckpointMismatchError` if the file is of another one.
+        `CheckpointMismatchError` if the file is of another one, `InvalidInputError` if of none.
         """
         if self.path is None:
             return None
         with paths.explained("the notes of a move", str(self.path)):
-            try:
-                noted = orjson.loads(self.path.read_bytes())
-            except FileNotFoundError:
-                return None
-            except orjson.JSONDecodeError:
-                # A loss of power, say: what the notes were of is moved again.
-                return None
+            content = self.path.read_bytes() if self.path.exists() else b""
+        if not content.strip(b"\0"):
+            # Also what a loss of power may have left: what it was of is moved again.
+            return None
+        try:
+            noted = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            noted = None
+        if not isinstance(noted, dict) or "vectorize_move" not in noted:
+            raise InvalidInputError(
+                f"{self.path} does not say how far a move is; give resume= the path of a new file, "
+                "or delete that one"
+            )
         other = [key for key, value in self._move.items() if noted.get(key) != value]
         if other:
             raise CheckpointMismatchError(
