@@ -280,3 +280,15 @@ def test_a_listing_that_is_lost_is_made_again(tmp_path: Path) -> None:
             export_records(index, file, texts=texts, on_progress=broken_off(40))
         (tmp_path / "docs.ndjson.partial.ids").unlink()
         assert export_records(index, file, texts=texts, verify=True).records == COUNT
+
+
+def test_a_copy_from_a_server_goes_on_with_its_listing(tmp_path: Path) -> None:
+    texts, notes = SqliteTexts(tmp_path / "from"), tmp_path / "copy.json"
+    with source_in("server", tmp_path / "from") as source, source() as index:
+        with index_in(tmp_path / "to") as target:
+            with pytest.raises(InterruptedError):
+                copy_records(index, target, texts=texts, resume=notes, on_progress=broken_off(40))
+            assert (tmp_path / "copy.json.ids").exists()
+            moved = copy_records(index, target, texts=texts, resume=notes, verify=True)
+        assert moved.records == COUNT
+    assert not list(tmp_path.glob("copy.json*"))

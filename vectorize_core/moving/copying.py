@@ -150,7 +150,10 @@ def _check_apart(leaving: Departing, arrived: RecordStore, into: str | None) -> 
 async def _listing(io: Io, path: Path | None) -> AsyncGenerator[Path, None]:
     """Where the ids of the source are listed: beside the notes, or anywhere."""
     if path is not None:
-        yield path.with_name(f"{path.name}.ids")
+        listing = path.with_name(f"{path.name}.ids")
+        yield listing
+        # Not after an error: the next call goes on with it.
+        await io.offload(partial(listing.unlink, missing_ok=True))
         return
     folder = await io.offload(tempfile.mkdtemp)
     try:
