@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from langchain_vectorize import VectorizeVectorStore
+from tests.blocking import watched
 from tests.moving.foreign.helpers import check_documents, check_nodes
 from tests.moving.foreign.records import DIMENSIONS
+from tests.stores import Embedder
 from vectorize_core.errors import InvalidInputError, StorageError
-from vectorize_core.moving import read_chroma
+from vectorize_core.moving import aimport_records, read_chroma
 
 
 def test_documents_of_langchain(made: Path, tmp_path: Path) -> None:
@@ -52,6 +55,16 @@ def test_records_are_what_chroma_says_wherever_they_are(
     assert [item.record for item in source] == [item.record for item in found]
 
 
+async def test_an_event_loop_goes_on_meanwhile(made: Path, tmp_path: Path) -> None:
+    source = read_chroma(made / "chroma", "docs")
+    store = VectorizeVectorStore(Embedder(), index_name="docs", path=tmp_path, metric=source.metric)
+    with watched() as seen:
+        moved = await aimport_records(source, store, verify=True)
+    assert seen == []
+    assert (moved.records, moved.texts) == (26, 1)
+    await store.aclose()
+
+
 def test_a_collection_is_picked_by_its_name(made: Path) -> None:
     assert list(read_chroma(made / "chroma", "empty")) == []
     with pytest.raises(InvalidInputError, match="has several: 'docs', 'empty'"):
@@ -71,7 +84,7 @@ def test_a_folder_without_chroma_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "chroma.sqlite3").unlink()
     with closing(sqlite3.connect(tmp_path / "chroma.sqlite3")) as connection:
         connection.execute("CREATE VIEW collections AS SELECT 1")
-    with pytest.raises(StorageError, match="it has no table collections"):
+    with pytest.raises(StorageError, match="it has no table collection_metadata"):
         read_chroma(tmp_path)
 
 

@@ -68,6 +68,10 @@ def test_a_text_is_found_under_another_key(made: Path) -> None:
 def test_a_folder_without_qdrant_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"there is no meta\.json in"):
         read_qdrant(tmp_path)
+    odd = b'{"collections": {"a": {"vectors": {"size": 1, "distance": []}}}}'
+    (tmp_path / "meta.json").write_bytes(odd)
+    with pytest.raises(InvalidInputError, match=r"compares by \[\], which Vectorize cannot"):
+        read_qdrant(tmp_path)
     for raw in (b"", b"[]", b'{"collections": 1}', b'{"collections": {"a": 1}}'):
         (tmp_path / "meta.json").write_bytes(raw)
         with pytest.raises(StorageError, match="it lists no collections"):

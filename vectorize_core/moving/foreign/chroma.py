@@ -29,7 +29,9 @@ from vectorize_core.records.item import Item
 
 _FILE: Final = "chroma.sqlite3"
 _TABLES: Final = (
+    "collection_metadata",
     "collections",
+    "databases",
     "segments",
     "embeddings",
     "embedding_metadata",

@@ -55,7 +55,7 @@ def metric_of(
     check_metric(given)
     if given is not None:
         return given
-    if found not in known:
+    if not isinstance(found, (str, int)) or found not in known:
         raise InvalidInputError(
             f"{name} compares by {found!r}, which Vectorize cannot. Give the metric= to compare "
             "by instead"
@@ -75,14 +75,11 @@ def folder(path: str | os.PathLike[str], *files: str) -> str:
 def pick(kind: str, found: Iterable[str], asked: str | None, where: str, argument: str) -> str:
     """The one of what was ``found`` that is ``asked`` for, or the only one."""
     names = sorted(found)
-    if asked is None and len(names) == 1:
-        return names[0]
-    if asked is not None and asked in names:
-        return asked
     has = ", ".join(map(repr, names[:20])) or "none"
-    wanted = "" if asked is None else f" {asked!r}"
-    raise InvalidInputError(
-        f"{where} has no {kind}{wanted}; it has {has}"
-        if asked is not None or not names
-        else f"{where} has several: {has}. Name one with {argument}="
-    )
+    if asked is None and len(names) > 1:
+        raise InvalidInputError(f"{where} has several: {has}. Name one with {argument}=")
+    name = names[0] if asked is None and names else asked
+    if name is None or name not in names:
+        wanted = "" if name is None else f" {name!r}"
+        raise InvalidInputError(f"{where} has no {kind}{wanted}; it has {has}")
+    return name
