@@ -104,7 +104,10 @@ def _check_length(values: Values, name: str) -> None:
 
 
 async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
-    """Delete vectors: a grave first, which outlasts the deletion of the row."""
+    """Delete vectors: a grave first, so that its row is not the newest if it comes back.
+
+    The grave is deleted last: searches need not pass it.
+    """
     header = await table.open()
     wanted = [*dict.fromkeys(validation.ids(op.ids, limits.MAX_IDS_PER_DELETE))]
 
@@ -113,6 +116,7 @@ async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
         there = [one for one, version in latest.items() if version % 2 == 0]
         await table.add([rows.grave_item(one, latest[one] + 1, header) for one in there])
         await table.delete([rows.row_id(one, latest[one]) for one in there])
+        await table.delete([rows.row_id(one, latest[one] + 1) for one in there])
 
     return await _mutated(table, delete)
 
@@ -163,9 +167,10 @@ async def query(table: Table, op: ops.Query) -> QueryResult:
     if len(vector) != header.config.dimensions:
         raise faults.query_dimensions(header.config.dimensions, len(vector))
     _check_length(vector, "the query vector")
-    where = filters.of_query(request.conditions, request.namespace, header)
-    if where is None:
+    leaves = filters.of_query(request.conditions, request.namespace, header)
+    if leaves is None:
         return QueryResult(0, ())
+    where = filters.joined(leaves)
     limit = request.top_k + _SPARE
     while True:
         hits = await table.search(vector, limit, where)
@@ -192,7 +197,7 @@ async def _result(
     scores = scoring.shortest(_scores(header.config.metric, hits))
     matches = []
     for (vector_id, version), score, field in zip(found, scores, hits.fields, strict=True):
-        if newest.get(vector_id) == version:
+        if newest.get(vector_id) == version and version % 2 == 0:
             metadata = _metadata(request, field, header)
             namespace = rows.namespace_of(field)
             matches.append(Match(vector_id, score, values.get(vector_id), metadata, namespace))

@@ -13,11 +13,11 @@ from typing import Final
 from vectorize_core.filters import native
 from vectorize_core.local import matching
 from vectorize_core.lynse.header import Header
-from vectorize_core.lynse.rows import BEHAVIOR, VECTOR, key
+from vectorize_core.lynse.rows import BEHAVIOR, key
 from vectorize_core.models import MetadataIndex
 
 _COMPARISONS: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-ALL_ROWS: Final = "kind >= 'a'"
+ALL_ROWS: Final = "doc >= 'x'"
 
 
 def of_documents(ids: Iterable[str]) -> str:
@@ -27,9 +27,9 @@ def of_documents(ids: Iterable[str]) -> str:
 
 def of_query(
     conditions: Sequence[native.Condition], namespace: str | None, header: Header
-) -> str | None:
-    """The vectors that a query may find; None if there can be none."""
-    leaves = [f"kind = '{VECTOR}'"]
+) -> list[str] | None:
+    """What the vectors meet that a query may find; None if there can be none."""
+    leaves = []
     if namespace is not None:
         leaves.append(f"ns = '{key(namespace)}'")
     columns = {index.property_name: (name, index) for name, index in header.live()}
@@ -39,8 +39,13 @@ def of_query(
         if found is None:
             return None
         leaves += found
-    joined = " AND ".join(leaves)
-    return f"({joined})" if joined.count(" IN (") > 1 else joined
+    return leaves
+
+
+def joined(leaves: Sequence[str]) -> str | None:
+    """Comparisons as one condition; None is none."""
+    text = " AND ".join(leaves)
+    return (f"({text})" if text.count(" IN (") > 1 else text) or None
 
 
 def _unindexed(condition: native.Condition) -> list[str] | None:

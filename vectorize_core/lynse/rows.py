@@ -23,7 +23,6 @@ from vectorize_core.models import Metadata, MetadataIndex, Values, Vector
 
 MISSING: Final = "-"
 """In a column of what a record has nothing of. All else begins with ``x``, which comes later."""
-VECTOR, GRAVE = "v", "g"
 BEHAVIOR: Final = Behavior()
 """What filters mean, where the service's pages leave it open: as in the embedded Vectorize."""
 
@@ -78,7 +77,6 @@ def vector_item(vector: Vector, version: int, header: Header) -> Item:
         **_columns(metadata, header),
         "doc": key(vector.id),
         "ns": key(vector.namespace),
-        "kind": VECTOR,
         "meta": "J" + jsontext.dumps(metadata).decode() if metadata else "J",
     }
     return Item(row_id(vector.id, version), vector.values, field)
@@ -91,7 +89,6 @@ def grave_item(vector_id: str, version: int, header: Header) -> Item:
         **_columns({}, header),
         "doc": key(vector_id),
         "ns": MISSING,
-        "kind": GRAVE,
         "meta": "J",
     }
     return Item(row_id(vector_id, version), values, field)
