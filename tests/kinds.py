@@ -124,12 +124,17 @@ class Kind:
     async def delete(self, call: Call, store: Any, ids: Iterable[str], **options: Any) -> None:
         await call(store, "delete" if self is LANGCHAIN else "delete_nodes", [*ids], **options)
 
+    def filter(self, key: str, value: Any) -> Any:
+        """The filter of what has a value."""
+        if self is LANGCHAIN:
+            return {key: value}
+        return MetadataFilters(filters=[MetadataFilter(key=key, value=value)])
+
     async def delete_where(self, call: Call, store: Any, key: str, value: Any) -> None:
         if self is LANGCHAIN:
-            await call(store, "delete", filter={key: value})
+            await call(store, "delete", filter=self.filter(key, value))
         else:
-            filters = MetadataFilters(filters=[MetadataFilter(key=key, value=value)])
-            await call(store, "delete_nodes", None, filters)
+            await call(store, "delete_nodes", None, self.filter(key, value))
 
     async def clear(self, call: Call, store: Any) -> None:
         if self is LANGCHAIN:

@@ -39,7 +39,7 @@ class Lynse:
                 [
                     *(self._program, "-m", "lynse.server", "--host", "127.0.0.1"),
                     *("--port", str(port), "--data-dir", str(self.folder / "data")),
-                    *("--api-key", KEY, "--no-audit-log"),
+                    *("--api-key", KEY, "--no-audit-log", *self._arguments()),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -51,6 +51,10 @@ class Lynse:
             self.stop()
             port = None
         raise AssertionError(f"LynseDB {self.version} does not start")
+
+    def _arguments(self) -> list[str]:
+        """Further ones of its command."""
+        return []
 
     def _environment(self) -> dict[str, str]:
         known = {name: value for name, value in os.environ.items() if "LYNSE" not in name}
@@ -103,9 +107,11 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running(version: str, factory: pytest.TempPathFactory) -> Iterator[Lynse]:
+def running(
+    version: str, factory: pytest.TempPathFactory, kind: type[Lynse] = Lynse
+) -> Iterator[Lynse]:
     """A server, until the end of the block."""
-    server = Lynse(version, factory.mktemp(f"lynse-{version}"))
+    server = kind(version, factory.mktemp(f"lynse-{version}"))
     (server.folder / "data").mkdir()
     server.start()
     try:

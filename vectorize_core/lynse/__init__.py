@@ -24,6 +24,7 @@ from vectorize_core.lynse.models import (
     VectorField,
 )
 from vectorize_core.lynse.options import FindOptions, HybridOptions, SearchOptions, TextOptions
+from vectorize_core.lynse.words import SparseEmbedding
 
 __all__ = [
     "AsyncLynseClient",
@@ -46,6 +47,7 @@ __all__ = [
     "Rows",
     "SearchOptions",
     "ServerInfo",
+    "SparseEmbedding",
     "SparseVector",
     "TextOptions",
     "VectorField",

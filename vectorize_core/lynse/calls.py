@@ -14,6 +14,7 @@ import numpy as np
 from vectorize_core import limits, scoring
 from vectorize_core.api import coverage
 from vectorize_core.api import operations as ops
+from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.operations import Op
 from vectorize_core.local import faults, validation
 from vectorize_core.local.cursors import Cursors
@@ -23,6 +24,7 @@ from vectorize_core.lynse.header import Header
 from vectorize_core.lynse.models import Hits
 from vectorize_core.lynse.rows import BEHAVIOR
 from vectorize_core.lynse.table import ConflictError, Table
+from vectorize_core.lynse.text_query import text_query
 from vectorize_core.models import (
     IdPage,
     IndexDetails,
@@ -75,6 +77,7 @@ async def _put(
     table: Table, wanted: Mapping[str, Vector], op: ops.Insert | ops.Upsert, only_new: bool
 ) -> Mutation:
     header = await table.open()
+    table.check_words(header)
     validation.batch(op.verb, op.vectors, BEHAVIOR)
     validation.dimensions(op.vectors, header.config.dimensions)
     for vector in op.vectors:
@@ -137,11 +140,15 @@ async def _mutated(table: Table, change: Callable[[], Awaitable[None]]) -> Mutat
 
 async def get_by_ids(table: Table, op: ops.GetByIds) -> tuple[Vector, ...]:
     """Vectors in the order of their ids; unknown ones are left out."""
-    await table.open()
+    header = await table.open()
     wanted = [*dict.fromkeys(validation.ids(op.ids, limits.MAX_IDS_PER_GET))]
     found = await table.vectors(wanted)
     return tuple(
-        [rows.vector_of(one, found[one][1], found[one][2]) for one in wanted if one in found]
+        [
+            rows.vector_of(one, found[one][1], found[one][2], header)
+            for one in wanted
+            if one in found
+        ]
     )
 
 
@@ -209,7 +216,7 @@ def _metadata(
 ) -> Metadata | None:
     if request.return_metadata == "none":
         return None
-    whole = rows.metadata_of(field)
+    whole = rows.metadata_of(field, header)
     return whole if request.return_metadata == "all" else rows.indexed_part(whole, header)
 
 
@@ -288,4 +295,5 @@ CALLS: Final[dict[type[Op[Any]], Callable[[Table, Any], Awaitable[Any]]]] = {
     ops.ListMetadataIndexes: list_metadata_indexes,
     ops.DeleteMetadataIndex: delete_metadata_index,
     coverage.CountUncovered: count_uncovered,
+    TextQuery: text_query,
 }

@@ -22,6 +22,7 @@ from vectorize_core.lynse.database import AsyncLynseDatabase, LynseDatabase
 from vectorize_core.lynse.models import ServerInfo
 from vectorize_core.lynse.operations import servers
 from vectorize_core.lynse.server import Server
+from vectorize_core.lynse.words import SparseEmbedding, Words
 from vectorize_core.secret import hidden
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.io import run
@@ -36,6 +37,8 @@ class _Client(IndexClient):
         *,
         database: str | None = None,
         api_key: str | None = None,
+        text_key: str = "text",
+        sparse_embedding: SparseEmbedding | None = None,
         **options: Unpack[LynseOptions],
     ) -> None:
         """A client of the server at ``base_url``, such as http://127.0.0.1:7637.
@@ -46,6 +49,11 @@ class _Client(IndexClient):
             base_url: the address of a server, or of the coordinator of a cluster.
             database: the database of `collection`, unless that is given another one.
             api_key: what the server was started with; by default from LYNSE_API_KEY.
+            text_key: of the indexes that are created, the property whose words searches find: that
+                of the stores.
+            sparse_embedding: makes sparse vectors of the texts of such an index, by which words are
+                found instead of by BM25: a function of a list of texts that returns two lists, of
+                indices and of weights. It belongs to an index, as its metric does.
             options: ``timeout`` is in seconds for a request as a whole, by default 30 for reads, 60
                 for writes, 600 for what may take many minutes (indexes, commits, snapshots).
 
@@ -54,6 +62,7 @@ class _Client(IndexClient):
         """
         self._connection = lynse_connection(hidden(base_url), hidden(api_key), **options)
         self._indexes: Connection | None = None
+        self._words = Words(text_key, sparse_embedding)
         self._database = None if database is None else checks.name(database, "database")
 
     @property
@@ -63,7 +72,7 @@ class _Client(IndexClient):
         Raises `ConfigurationError` if the client was given no database.
         """
         if self._indexes is None:
-            self._indexes = index_connection(self._connection, self._name(None))
+            self._indexes = index_connection(self._connection, self._name(None), self._words)
         return self._indexes
 
     @property

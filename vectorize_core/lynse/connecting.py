@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
+from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.connection import Address, Connection, HttpOptions, check_options
 from vectorize_core.lynse.credentials import find_server
 from vectorize_core.lynse.executor import LynseExecutor
 from vectorize_core.lynse.http import LynseHttp
 from vectorize_core.lynse.server import Server
+from vectorize_core.lynse.words import BM25, Words
 from vectorize_core.secret import Secret
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
 from vectorize_core.transport.capabilities import Capabilities
@@ -20,6 +22,13 @@ from vectorize_core.transport.turns import Turns
 
 if TYPE_CHECKING:
     import httpx
+
+
+CAPABILITIES: Final = Capabilities(
+    operations=frozenset({CountUncovered, TextQuery}),
+    free_requests=True,
+    late_metadata_indexes=False,
+)
 
 
 class LynseOptions(TypedDict, total=False):
@@ -40,6 +49,7 @@ class LynseAddress(Address):
     """A LynseDB at a URL, and the database of its indexes if it is for those."""
 
     database: str | None = None
+    words: Words = BM25
 
     def __str__(self) -> str:
         return f"LynseDB at {self.base_url}"
@@ -52,7 +62,9 @@ class LynseAddress(Address):
     def connect(self) -> Connection:
         """A connection to this address, with the key from the environment; no I/O."""
         connection = lynse_connection(Secret(self.base_url or ""), None, **self.options)
-        return connection if self.database is None else index_connection(connection, self.database)
+        if self.database is None:
+            return connection
+        return index_connection(connection, self.database, self.words)
 
 
 def lynse_connection(
@@ -84,19 +96,15 @@ def lynse_connection(
     )
 
 
-def index_connection(connection: Connection, database: str) -> Connection:
+def index_connection(connection: Connection, database: str, words: Words) -> Connection:
     """A connection to the indexes of a database, over a connection to its server."""
     return Connection(
-        LynseExecutor(cast("LynseHttp", connection.executor), database),
+        LynseExecutor(cast("LynseHttp", connection.executor), database, words),
         connection.retry,
         turns=connection.turns,
         events=connection.events,
-        address=replace(cast("LynseAddress", connection.address), database=database),
-        capabilities=Capabilities(
-            operations=frozenset({CountUncovered}),
-            free_requests=True,
-            late_metadata_indexes=False,
-        ),
+        address=replace(cast("LynseAddress", connection.address), database=database, words=words),
+        capabilities=CAPABILITIES,
     )
 
 

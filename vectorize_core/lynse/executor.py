@@ -24,6 +24,7 @@ from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.http import LynseHttp
 from vectorize_core.lynse.operations import collections, indexes, servers
 from vectorize_core.lynse.table import Known, Table
+from vectorize_core.lynse.words import Words
 from vectorize_core.models import IndexDetails
 from vectorize_core.transport.executor import Answer
 from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
@@ -45,8 +46,9 @@ class LynseExecutor:
     that has recovered is settled.
     """
 
-    def __init__(self, http: LynseHttp, database: str) -> None:
+    def __init__(self, http: LynseHttp, database: str, words: Words) -> None:
         self._http = http
+        self._words = words
         self._database = database
         # By process: after a fork, a lock may be held by a thread that only the parent has.
         self._known: dict[tuple[int, str], Known] = {}
@@ -60,10 +62,10 @@ class LynseExecutor:
         return Answer(await self._carry_out(AsyncIo(self._http, _ONCE), op))
 
     async def _carry_out(self, io: Io, op: Op[Any]) -> Any:
-        _check(await self._http.server.known(io))
-        restarts = self._http.restarts
+        dialect = _checked(await self._http.server.known(io))
+        restarts, tells = self._http.restarts, not dialect.is_coordinator
         for _ in range(_ATTEMPTS):
-            process = await restarts.process(io)
+            process = await restarts.process(io, tells=tells)
             result, failure = None, None
             try:
                 result = await self._once(io, op, process.number)
@@ -71,7 +73,7 @@ class LynseExecutor:
                 raise
             except (VectorizeError, faults.ServiceFault) as error:
                 failure = error
-            is_same = await restarts.process(io) == process
+            is_same = await restarts.process(io, tells=tells) == process
             if (is_same and not isinstance(failure, EngineError)) or not op.repeatable:
                 break
             if is_same:
@@ -89,7 +91,7 @@ class LynseExecutor:
             return await self._list(io)
         name = op.target or ""
         known = self._known.setdefault((os.getpid(), name), Known())
-        table = Table(io, (self._database, name), known, process)
+        table = Table(io, (self._database, name), known, process, self._words)
         if isinstance(op, ops.CreateIndex):
             return await self._create(io, table, op)
         if isinstance(op, ops.DeleteIndex):
@@ -112,7 +114,13 @@ class LynseExecutor:
     async def _create(self, io: Io, table: Table, op: ops.CreateIndex) -> IndexDetails:
         name = validation.index_name(op.name)
         config = validation.index_config(op.config)
-        header = Header(config, validation.description(op.description), time.time())
+        header = Header(
+            config,
+            validation.description(op.description),
+            time.time(),
+            self._words.text_key,
+            self._words.sparse_embedding is not None,
+        )
         if await table.exists():
             raise faults.index_exists(name)
         place = self._database, name
@@ -138,12 +146,13 @@ class LynseExecutor:
         await self._http.aclose()
 
 
-def _check(dialect: Dialect) -> None:
-    if dialect.is_coordinator or not (dialect.version or "").startswith("0.9."):
-        raise ConfigurationError(
-            f"indexes and stores need a server of LynseDB 0.9, and this is {dialect}: pip install "
-            "lynsedb==0.9.0. Its own calls are those of client.collection()"
-        )
+def _checked(dialect: Dialect) -> Dialect:
+    if dialect.is_coordinator or (dialect.version or "").startswith("0.9."):
+        return dialect
+    raise ConfigurationError(
+        f"indexes and stores need a server of LynseDB 0.9, and this is {dialect}: pip install "
+        "lynsedb==0.9.0. Its own calls are those of client.collection()"
+    )
 
 
 def _in_words(op: Op[Any], failure: Exception) -> Exception:

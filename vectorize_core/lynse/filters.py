@@ -48,6 +48,19 @@ def joined(leaves: Sequence[str]) -> str | None:
     return (f"({text})" if text.count(" IN (") > 1 else text) or None
 
 
+def either(conditions: Sequence[str | None], ids: Sequence[str] | None) -> str | None:
+    """What meets one of several conditions, among the vectors with ``ids`` unless None."""
+    found = [f"({one})" for one in conditions if one is not None]
+    among = [] if ids is None else [of_documents(ids)]
+    if len(found) < len(conditions):
+        # One of them has none.
+        return among[0] if among else None
+    if not among and len(found) == 1:
+        return conditions[0]
+    one_of = " OR ".join(found)
+    return " AND ".join([f"({one_of})", *among])
+
+
 def _unindexed(condition: native.Condition) -> list[str] | None:
     """A property without a metadata index: nothing is in that, so all match or none."""
     column = matching.unindexed(1)

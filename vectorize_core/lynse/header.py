@@ -31,6 +31,10 @@ class Header:
     config: IndexConfig
     description: str
     created: float
+    text_key: str = "text"
+    """The property whose words searches find."""
+    is_sparse: bool = False
+    """Whether by sparse vectors."""
     columns: tuple[MetadataIndex | None, ...] = ()
     """None is a column whose metadata index was deleted."""
 
@@ -42,6 +46,8 @@ class Header:
             "metric": self.config.metric,
             "description": self.description,
             "created": self.created,
+            "text": self.text_key,
+            "sparse": self.is_sparse,
             "columns": [one and [one.property_name, one.index_type] for one in self.columns],
         }
         return jsontext.dumps(found).decode()
@@ -63,6 +69,8 @@ class Header:
                 IndexConfig(int(found["dimensions"]), cast("Metric", metric)),
                 str(found["description"]),
                 float(found["created"]),
+                str(found["text"]),
+                bool(found["sparse"]),
                 tuple([None if one is None else _index(one) for one in found["columns"]]),
             )
         except (ValueError, TypeError, LookupError):

@@ -73,11 +73,16 @@ def key(value: str | float | None) -> str:
 def vector_item(vector: Vector, version: int, header: Header) -> Item:
     """The row of a vector."""
     metadata = vector.metadata or {}
+    text = metadata.get(header.text_key)
+    rest = metadata
+    if isinstance(text, str):
+        rest = {name: value for name, value in metadata.items() if name != header.text_key}
     field = {
         **_columns(metadata, header),
         "doc": key(vector.id),
         "ns": key(vector.namespace),
-        "meta": "J" + jsontext.dumps(metadata).decode() if metadata else "J",
+        "meta": "J" + jsontext.dumps(rest).decode() if vector.metadata is not None else "J",
+        "text": f".{text}" if isinstance(text, str) else MISSING,
     }
     return Item(row_id(vector.id, version), vector.values, field)
 
@@ -90,6 +95,7 @@ def grave_item(vector_id: str, version: int, header: Header) -> Item:
         "doc": key(vector_id),
         "ns": MISSING,
         "meta": "J",
+        "text": MISSING,
     }
     return Item(row_id(vector_id, version), values, field)
 
@@ -108,9 +114,9 @@ def _entry(metadata: Metadata, index: MetadataIndex) -> matching.Entry:
     return matching.entry(value, index.index_type, BEHAVIOR)
 
 
-def vector_of(vector_id: str, values: Values, field: Mapping[str, Any]) -> Vector:
+def vector_of(vector_id: str, values: Values, field: Mapping[str, Any], header: Header) -> Vector:
     """The vector that a row holds."""
-    return Vector(vector_id, values, namespace_of(field), metadata_of(field))
+    return Vector(vector_id, values, namespace_of(field), metadata_of(field, header))
 
 
 def namespace_of(field: Mapping[str, Any]) -> str | None:
@@ -122,9 +128,12 @@ def namespace_of(field: Mapping[str, Any]) -> str | None:
         raise _unreadable("ns", found) from None
 
 
-def metadata_of(field: Mapping[str, Any]) -> Metadata | None:
-    """The metadata of a row."""
+def metadata_of(field: Mapping[str, Any], header: Header) -> Metadata | None:
+    """The metadata of a row, with its text."""
     found: Any = field.get("meta")
+    words: Any = field.get("text")
+    if type(words) is not str or words[:1] not in (MISSING, "."):
+        raise _unreadable("text", words)
     try:
         text = found[1:] if found[0] == "J" else None
         metadata = jsontext.loads(text) if text else None
@@ -132,7 +141,15 @@ def metadata_of(field: Mapping[str, Any]) -> Metadata | None:
         raise _unreadable("meta", found) from None
     if text is None or not (metadata is None or type(metadata) is dict):
         raise _unreadable("meta", found)
+    if words != MISSING:
+        return {**(metadata or {}), header.text_key: words[1:]}
     return metadata
+
+
+def text_of(field: Mapping[str, Any]) -> str | None:
+    """The text of a row; None if it has none."""
+    found = field.get("text")
+    return found[1:] if isinstance(found, str) and found != MISSING else None
 
 
 def _unreadable(column: str, found: Any) -> IndexDamagedError:

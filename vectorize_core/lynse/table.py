@@ -8,13 +8,28 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from vectorize_core.errors import BadRequestError, EngineError, IndexDamagedError
+import numpy as np
+
+from vectorize_core.errors import (
+    BadRequestError,
+    ConfigurationError,
+    EngineError,
+    IndexDamagedError,
+)
 from vectorize_core.local import faults
 from vectorize_core.lynse import filters, rows
 from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.models import CollectionStats, Hits, Id, Item, Rows
-from vectorize_core.lynse.operations import collections, indexes, reading, records, search
+from vectorize_core.lynse.operations import (
+    collections,
+    indexes,
+    reading,
+    records,
+    search,
+    vector_fields,
+)
 from vectorize_core.lynse.operations.base import LynseOp
+from vectorize_core.lynse.words import Words
 from vectorize_core.models import Values
 from vectorize_core.transport.io import Io
 
@@ -60,11 +75,12 @@ class Known:
 class Table:
     """The rows of an index, over an `Io`; ``process`` is the one that answers."""
 
-    def __init__(self, io: Io, name: Name, known: Known, process: int) -> None:
+    def __init__(self, io: Io, name: Name, known: Known, process: int, words: Words) -> None:
         self._io = io
         self._at = name
         self._process = process
         self.known = known
+        self._words = words
 
     async def exists(self) -> bool:
         """Whether there is a collection of the name. All else would make one."""
@@ -169,10 +185,37 @@ class Table:
             if "already exists" in error.message:
                 raise ConflictError from error
             raise
+        if self._words.sparse_embedding is not None:
+            await self._add_sparse(items)
         self.known.acknowledged |= rows.newest([item.id for item in items])
         self.known.uncommitted += len(items)
         if self.known.uncommitted >= _COMMIT_ROWS:
             await self._write_to_disk(collections.Commit(*self._at))
+
+    async def _add_sparse(self, items: Sequence[Item]) -> None:
+        """Add the sparse vectors of the texts of rows."""
+        texts = {item.id: text for item in items if (text := rows.text_of(item.field or {}))}
+        vectors = await self._words.sparse(self._io, [*texts.values()]) if texts else []
+        having = [(i, one) for i, one in zip(texts, vectors, strict=True) if one.indices]
+        if having:
+            ids, vectors = [i for i, _ in having], [one for _, one in having]
+            await self._call(vector_fields.AddSparseVectors(*self._at, vectors, ids))
+
+    def check_words(self, header: Header) -> None:
+        """Refuse a client that finds words otherwise than the index was made for."""
+        if header.is_sparse != (self._words.sparse_embedding is not None):
+            found, instead = (
+                ("sparse vectors", "with the same")
+                if header.is_sparse
+                else (
+                    "BM25",
+                    "without",
+                )
+            )
+            raise ConfigurationError(
+                f"words of the index {self._at[1]!r} are found by {found}, since it was created "
+                f"{instead} sparse_embedding=: use a LynseClient {instead} sparse_embedding="
+            )
 
     async def delete(self, row_ids: Sequence[Id]) -> None:
         """Soft-delete rows that newer ones have taken the place of."""
@@ -196,6 +239,15 @@ class Table:
     async def search(self, vector: Values, k: int, where: str | None) -> Hits:
         """The nearest rows, of those that meet a condition."""
         return await self._call(search.Search(*self._at, vector, k, where, return_fields=True))
+
+    async def search_words(self, text: str, k: int, where: str | None) -> Hits:
+        """The rows with words of a text, of those that meet a condition; best first."""
+        if self._words.sparse_embedding is None:
+            return await self._call(search.TextSearch(*self._at, text, ("text",), k, where))
+        (vector,) = await self._words.sparse(self._io, [text])
+        if not vector.indices:
+            return Hits((), np.empty(0))
+        return await self._call(search.SparseSearch(*self._at, vector, k, where))
 
     async def stats(self) -> CollectionStats:
         """How many rows there are."""

@@ -1,0 +1,58 @@
+"""`Words`: by what the texts of an index are found, BM25 of the server or sparse vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from vectorize_core.errors import ConfigurationError, InvalidVectorError, shown
+from vectorize_core.lynse import checks
+from vectorize_core.lynse.models import SparseVector
+from vectorize_core.transport.io import Io
+
+SparseEmbedding: TypeAlias = Callable[
+    [list[str]], tuple[Sequence[Sequence[int]], Sequence[Sequence[float]]]
+]
+"""Of texts, for each the indices of its words, and their weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The property that holds texts, and what makes sparse vectors of them; None for BM25."""
+
+    text_key: str = "text"
+    sparse_embedding: SparseEmbedding | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text_key, str) or not self.text_key:
+            raise ConfigurationError(f"text_key is a key of metadata; got {shown(self.text_key)}")
+        if not (self.sparse_embedding is None or callable(self.sparse_embedding)):
+            raise ConfigurationError(
+                "sparse_embedding is a function of a list of texts that returns two lists, of "
+                f"indices and of weights; got {shown(self.sparse_embedding)}"
+            )
+
+    async def sparse(self, io: Io, texts: Sequence[str]) -> list[SparseVector]:
+        """The sparse vector of each text. `InvalidVectorError` for what is none."""
+        embedding = self.sparse_embedding
+        assert embedding is not None, "asked for by who knows that there is one"
+        found = await io.offload(lambda: embedding(list(texts)))
+        try:
+            indices, weights = found
+            pairs = [*zip(indices, weights, strict=True)]
+        except (TypeError, ValueError):
+            raise InvalidVectorError(
+                f"sparse_embedding returns two lists, of indices and of weights; got {shown(found)}"
+            ) from None
+        if len(pairs) != len(texts):
+            raise InvalidVectorError(
+                f"sparse_embedding returned {len(pairs)} vectors for {len(texts)} texts"
+            )
+        return [
+            checks.sparse(SparseVector([*map(int, at)], [*map(float, weight)]), f"text {number}")
+            for number, (at, weight) in enumerate(pairs)
+        ]
+
+
+BM25: Final = Words()
