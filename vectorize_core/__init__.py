@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vectorize_core.behavior import Behavior
 from vectorize_core.client import AsyncVectorizeClient, IndexClient, VectorizeClient
 from vectorize_core.connection import Connection, HttpOptions, Limits
+from vectorize_core.costs import CostEstimate, estimate_cost
 from vectorize_core.errors import (
     ApiError,
     ApiMessage,
@@ -130,6 +131,7 @@ __all__ = [
     "ConfigurationError",
     "Connection",
     "ConnectionFailedError",
+    "CostEstimate",
     "CountOptions",
     "CreateOptions",
     "D1TextIndex",
@@ -227,6 +229,7 @@ __all__ = [
     "WriteEstimate",
     "WriteOptions",
     "__version__",
+    "estimate_cost",
 ]
 
 # Reprs, pickles and tracebacks name what users import. The modules of classes that have annotations
