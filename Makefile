@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 LYNSE := .venv-lynse
 
-.PHONY: demo test nightly test-oldest lint types suite lynse conformance-live format bench clean
+.PHONY: demo test nightly test-oldest lint types suite lynse conformance-live format docs bench clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -71,6 +71,11 @@ format: $(VENV)/dev.stamp
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# docs/ as a site in build/site. Strict: a link that leads nowhere fails it.
+docs: $(VENV)/docs.stamp
+	@echo "mkdocs: the site"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.ingest
 	@$(BIN)/python -m benchmarks.server
@@ -99,6 +104,11 @@ $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need into $(VENV) (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,foreign-tests]'
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/docs.stamp: pyproject.toml | $(BIN)/python
+	@echo "installing what the site needs into $(VENV) (a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 $(OLDEST)/dev.stamp: pyproject.toml tests/oldest.py
 	@echo "making a virtual environment in $(OLDEST), of the oldest dependencies"

@@ -235,7 +235,7 @@ __all__ = [
 # Reprs, pickles and tracebacks name what users import. The modules of classes that have annotations
 # do without ``from __future__ import annotations``, so that those are resolved here too.
 for _export in map(globals().get, __all__):
-    if isinstance(_export, type):
+    if isinstance(_export, (type, type(estimate_cost))):
         _export.__module__ = __name__
 
 if TYPE_CHECKING:
