@@ -23,17 +23,16 @@ from vectorize_core.lynse.dialect import Dialect
 from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.http import LynseHttp
 from vectorize_core.lynse.operations import collections, indexes, servers
+from vectorize_core.lynse.requests import Requests
 from vectorize_core.lynse.table import Known, Table
 from vectorize_core.lynse.words import Words
 from vectorize_core.models import IndexDetails
 from vectorize_core.transport.executor import Answer
-from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
+from vectorize_core.transport.io import AsyncIo, SyncIo, run
 from vectorize_core.transport.retry import RetryPolicy
 
 T = TypeVar("T")
 
-_ONCE: Final = RetryPolicy(read_deadline=0.0, write_deadline=0.0)
-"""The call as a whole is tried again, not one request of it."""
 _ATTEMPTS: Final = 5
 _PAUSE: Final = 0.1
 _DAMAGE: Final = ("ApexBase", "schema overflow", "delta frame", "non-integer value", "corrupt")
@@ -55,13 +54,13 @@ class LynseExecutor:
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
-        return Answer(run(self._carry_out(SyncIo(self._http, _ONCE), op)))
+        return Answer(run(self._carry_out(Requests(SyncIo(self._http, RetryPolicy())), op)))
 
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out without blocking the event loop; raises its typed error."""
-        return Answer(await self._carry_out(AsyncIo(self._http, _ONCE), op))
+        return Answer(await self._carry_out(Requests(AsyncIo(self._http, RetryPolicy())), op))
 
-    async def _carry_out(self, io: Io, op: Op[Any]) -> Any:
+    async def _carry_out(self, io: Requests, op: Op[Any]) -> Any:
         dialect = _checked(await self._http.server.known(io))
         restarts, tells = self._http.restarts, not dialect.is_coordinator
         for _ in range(_ATTEMPTS):
@@ -86,7 +85,7 @@ class LynseExecutor:
             raise _in_words(op, failure) from None
         return result
 
-    async def _once(self, io: Io, op: Op[Any], process: int) -> Any:
+    async def _once(self, io: Requests, op: Op[Any], process: int) -> Any:
         if isinstance(op, ops.ListIndexes):
             return await self._list(io)
         name = op.target or ""
@@ -100,7 +99,7 @@ class LynseExecutor:
             raise VectorizeError(f"{op}: no index on LynseDB has such a call")
         return await CALLS[type(op)](table, op)
 
-    async def _list(self, io: Io) -> tuple[IndexDetails, ...]:
+    async def _list(self, io: Requests) -> tuple[IndexDetails, ...]:
         """All indexes; other collections are left out."""
         found = []
         for name in await io.call(servers.ShowCollections(self._database)):
@@ -111,7 +110,7 @@ class LynseExecutor:
                 continue
         return tuple(sorted(found, key=lambda one: (str(one.created_on), one.name)))
 
-    async def _create(self, io: Io, table: Table, op: ops.CreateIndex) -> IndexDetails:
+    async def _create(self, io: Requests, table: Table, op: ops.CreateIndex) -> IndexDetails:
         name = validation.index_name(op.name)
         config = validation.index_config(op.config)
         header = Header(
@@ -131,7 +130,7 @@ class LynseExecutor:
         await io.call(indexes.BuildIndex(*place, MODES[config.metric]))
         return header.details(name)
 
-    async def _delete(self, io: Io, table: Table, op: ops.DeleteIndex) -> None:
+    async def _delete(self, io: Requests, table: Table, op: ops.DeleteIndex) -> None:
         if not await table.exists():
             raise faults.index_not_found(op.index)
         await io.call(collections.DropCollection(self._database, op.index))

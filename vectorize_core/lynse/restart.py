@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from weakref import WeakSet
 
 from vectorize_core.lynse.operations.metrics import StartTime
-from vectorize_core.transport.io import Io
+from vectorize_core.lynse.requests import Requests
 
 _SURE_AFTER: Final = 2.0
 """Seconds after a start time was first seen in which no later process can have the same."""
@@ -51,7 +51,7 @@ class Restarts:
         """Whether all answers since the last look came from the process that it found."""
         return self._checked == self._connections
 
-    async def process(self, io: Io, *, tells: bool = True) -> Process:
+    async def process(self, io: Requests, *, tells: bool = True) -> Process:
         """The process that answers now; always the same of a server that ``tells`` nothing."""
         if not tells:
             return self._process

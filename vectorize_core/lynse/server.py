@@ -8,6 +8,7 @@ from vectorize_core.errors import ConfigurationError, NotFoundError
 from vectorize_core.lynse.dialect import COORDINATOR, Dialect
 from vectorize_core.lynse.operations.base import LynseOp
 from vectorize_core.lynse.operations.servers import ClusterInfo, OpenApi
+from vectorize_core.lynse.requests import Requests
 from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ class Server:
         """Ask again with the next call."""
         self.dialect = None
 
-    async def known(self, io: Io) -> Dialect:
+    async def known(self, io: Io | Requests) -> Dialect:
         """The dialect of the server.
 
         Raises `ConfigurationError` if there is no LynseDB at the address.
@@ -39,7 +40,7 @@ class Server:
         return await io.call(op)
 
 
-async def _find(io: Io) -> Dialect:
+async def _find(io: Io | Requests) -> Dialect:
     try:
         return await io.call(OpenApi())
     except NotFoundError:

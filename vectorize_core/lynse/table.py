@@ -29,9 +29,9 @@ from vectorize_core.lynse.operations import (
     vector_fields,
 )
 from vectorize_core.lynse.operations.base import LynseOp
+from vectorize_core.lynse.requests import Requests
 from vectorize_core.lynse.words import Words
 from vectorize_core.models import Values
-from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
 Name = tuple[str, str]
@@ -73,9 +73,9 @@ class Known:
 
 
 class Table:
-    """The rows of an index, over an `Io`; ``process`` is the one that answers."""
+    """The rows of an index; ``process`` is the one that answers."""
 
-    def __init__(self, io: Io, name: Name, known: Known, process: int, words: Words) -> None:
+    def __init__(self, io: Requests, name: Name, known: Known, process: int, words: Words) -> None:
         self._io = io
         self._at = name
         self._process = process

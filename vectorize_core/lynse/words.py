@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from vectorize_core.errors import ConfigurationError, InvalidVectorError, shown
 from vectorize_core.lynse import checks
 from vectorize_core.lynse.models import SparseVector
-from vectorize_core.transport.io import Io
+from vectorize_core.lynse.requests import Requests
 
 SparseEmbedding: TypeAlias = Callable[
     [list[str]], tuple[Sequence[Sequence[int]], Sequence[Sequence[float]]]
@@ -33,7 +33,7 @@ class Words:
                 f"indices and of weights; got {shown(self.sparse_embedding)}"
             )
 
-    async def sparse(self, io: Io, texts: Sequence[str]) -> list[SparseVector]:
+    async def sparse(self, io: Requests, texts: Sequence[str]) -> list[SparseVector]:
         """The sparse vector of each text. `InvalidVectorError` for what is none."""
         embedding = self.sparse_embedding
         assert embedding is not None, "asked for by who knows that there is one"
