@@ -24,6 +24,7 @@ from vectorize_core import (
     SqliteTexts,
     Vector,
     VectorizeClient,
+    VectorizeError,
     layout,
     moving,
 )
@@ -177,11 +178,12 @@ def test_no_index_is_copied_into_itself(tmp_path: Path) -> None:
             (memory, memory, {}),
             (one, one, {"namespace": "n"}),
             (one, one, {"namespace": "n", "to_namespace": "n"}),
+            # The record would be gone from its own namespace, since ids are of the whole index.
+            (one, again, {"namespace": "n", "to_namespace": "m"}),
         ):
             with pytest.raises(InvalidInputError, match="not copied into itself"):
                 copy_records(source.index("docs"), target.index("docs"), **options)
-        copy_records(one.index("docs"), one.index("docs"), namespace="n", to_namespace="m")
-        assert {v.namespace for v in vectors_in(one.index("docs")).values()} == {"m", None}
+        assert {v.namespace for v in vectors_in(one.index("docs")).values()} == {"n", None}
         assert copy_records(memory.index("docs"), another.index("docs")).records == 2
 
 
@@ -219,6 +221,17 @@ def test_wrong_arguments_are_named(tmp_path: Path, client: VectorizeClient) -> N
         with pytest.raises(InvalidInputError, match=name):
             export_records(index, file, **{name: wrong})
     assert not file.exists()
+    good = Item(Record("a", "a text"), vector("a"))
+    for wrong in (
+        {"id": "a", "values": vector("a")},
+        b"docs.ndjson",
+        good._replace(record=Record("a", 5)),  # type: ignore[arg-type]
+        good._replace(record=Record("a", "a text", ["year"])),  # type: ignore[arg-type]
+    ):
+        items = wrong if isinstance(wrong, bytes) else [good, wrong]
+        position = 0 if isinstance(wrong, bytes) else 1
+        with pytest.raises(VectorizeError, match=f"position {position}"):
+            import_records(items, index)  # type: ignore[arg-type]
 
 
 def scanned(service: Service, count: int, **options: Any) -> Iterator[tuple[Vector, ...]]:

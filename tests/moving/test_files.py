@@ -26,6 +26,7 @@ from vectorize_core.moving import (
     compression,
     export_records,
     import_records,
+    pages,
     parquet,
     verify_records,
 )
@@ -162,7 +163,7 @@ def test_a_path_that_can_be_no_file_is_an_error(tmp_path: Path, target: Any) -> 
         ("docs", "the ending says the format"),
         (".ndjson", "the ending says the format"),
         ("folder.ndjson", "is a directory"),
-        ("nowhere/docs.ndjson", "there is no directory|does not exist"),
+        ("nowhere/docs.ndjson", "there is no directory|there is no such file"),
     ):
         with pytest.raises((InvalidInputError, StorageError), match=complaint):
             export_records(target, tmp_path / name)
@@ -256,10 +257,28 @@ def test_records_that_differ_are_named(tmp_path: Path, target: Any) -> None:
         verify_records(file, target)
 
 
+def test_of_equal_ids_the_last_one_is_compared(
+    tmp_path: Path, target: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_MOST", 150)
+    file = tmp_path / "docs.ndjson"
+    ids = [f"{n}" for n in range(150)]
+    once, again = (
+        "".join(f"{json.dumps({'id': i, 'values': vector(i + by)})}\n" for i in ids) for by in "ab"
+    )
+    file.write_text(once + again)
+    assert import_records(file, target, verify=True).records == 300
+    file.write_text(again + once)
+    with pytest.raises(RecordsDifferError, match=r"^150 of the records"):
+        verify_records(file, target)
+
+
 def test_a_manifest_that_is_none_is_an_error(tmp_path: Path, target: Any) -> None:
     export_records(target, tmp_path / "docs.ndjson")
     manifest = tmp_path / "docs.ndjson.manifest.json"
-    for content in (b"", b"[]", b"{}", b'{"vectorize_records": 2}', b'{"vectorize_records": 1}'):
+    said = json.loads(manifest.read_bytes())
+    wrong = {}, {"vectorize_records": 2}, {"vectorize_records": 1}, said | {"metadata_indexes": 5}
+    for content in (b"", b"[]", *(json.dumps(each).encode() for each in wrong)):
         manifest.write_bytes(content)
         with pytest.raises(InvalidInputError, match="no manifest that this release reads"):
             import_records(tmp_path / "docs.ndjson", target)

@@ -22,6 +22,7 @@ from vectorize_core import (
     Index,
     InvalidInputError,
     SqliteTexts,
+    StorageError,
     Vector,
     VectorizeClient,
 )
@@ -292,3 +293,36 @@ def test_a_copy_from_a_server_goes_on_with_its_listing(tmp_path: Path) -> None:
             moved = copy_records(index, target, texts=texts, resume=notes, verify=True)
         assert moved.records == COUNT
     assert not list(tmp_path.glob("copy.json*"))
+
+
+def test_one_call_at_a_time_does_a_move(tmp_path: Path) -> None:
+    file, texts = tmp_path / "docs.ndjson", SqliteTexts(tmp_path / "from")
+    with source_in("embedded", tmp_path / "from") as source, source() as index:
+        target = VectorizeClient.local().index("docs")
+        children = []
+
+        def again(done: int, total: int | None) -> None:
+            if done == 14:
+                for move in moves:
+                    with pytest.raises(StorageError, match="another call does the same move"):
+                        move()
+                child = os.fork()
+                if child == 0:
+                    # A process that was forked meanwhile does not hold it.
+                    signal.alarm(60)
+                    signal.pause()
+                children.append(child)
+
+        for move in (
+            partial(export_records, index, file),
+            partial(import_records, file, target, texts=texts),
+            partial(copy_records, index, target, to_texts=texts, resume=tmp_path / "copy.json"),
+        ):
+            moves = [move]
+            assert move(on_progress=again).records == COUNT
+            assert move().records == COUNT
+            child = children.pop()
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        assert verify_records(file, index).records == COUNT
+    assert not list(tmp_path.glob("*.lock"))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from vectorize_core import layout, limits
 from vectorize_core.api import validation
-from vectorize_core.errors import At, ConfigurationError, InvalidVectorError
+from vectorize_core.errors import (
+    At,
+    ConfigurationError,
+    InvalidInputError,
+    InvalidVectorError,
+    shown,
+)
 from vectorize_core.layout import Record
 from vectorize_core.layout.oversize import oversized
 from vectorize_core.models import IndexType, Values, Vector
@@ -96,11 +102,24 @@ async def arrive(
         await store.add(io, parcels, namespace=namespace, ingest=ingest, wait=False)  # type: ignore[arg-type]
 
 
+def checked(items: Iterable[Any]) -> Iterator[Item]:
+    """``items``. `InvalidInputError` for what is none, `InvalidVectorError` for one that is odd."""
+    for position, item in enumerate(items):
+        if not isinstance(item, Item) or not isinstance(item.record, Record):
+            raise InvalidInputError(
+                f"position {position} is no Item(Record(id, text, metadata), values=...) but "
+                f"{shown(item)}"
+            )
+        if not isinstance(item.record.metadata, Mapping):
+            at = At(item.record.name, position, "record")
+            raise InvalidVectorError(f"{at}: metadata is a dict; got {shown(item.record.metadata)}")
+        yield as_item(item, position)
+
+
 async def of_items(io: Io, store: RecordStore, items: Sequence[Item], first: int) -> list[Parcel]:
     """Items as parcels; those without values are embedded."""
-    given = [as_item(item, first + n) for n, item in enumerate(items)]
-    bare = [item for item in given if item.values is None]
-    for n, item in enumerate(given, first):
+    bare = [item for item in items if item.values is None]
+    for n, item in enumerate(items, first):
         if item.values is None and item.record.text is None:
             at = At(item.record.name, n, "record")
             raise InvalidVectorError(f"{at} has neither a text nor an embedding")
@@ -108,7 +127,7 @@ async def of_items(io: Io, store: RecordStore, items: Sequence[Item], first: int
     embedded = iter(await store.embedder.vectors(io, texts) if texts else ())
     return [
         _of_item(store, item, next(embedded) if item.values is None else item.values, first + n)
-        for n, item in enumerate(given)
+        for n, item in enumerate(items)
     ]
 
 

@@ -17,6 +17,7 @@ from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.kwargs import check_names
 from vectorize_core.moving import manifests
+from vectorize_core.moving.alone import alone
 from vectorize_core.moving.delivering import begun, deliver, ready
 from vectorize_core.moving.departing import Departing, GoneError, departing, everything, identity
 from vectorize_core.moving.ends import IndexOrStore, opened, record_store
@@ -78,6 +79,7 @@ async def _copy(
     async with (
         opened(reading, source, texts or None) as store,
         opened(writing, target, to_texts) as given,
+        alone(reading, path),
         _listing(reading, path) as listing,
     ):
         leaving = await departing(
@@ -138,11 +140,13 @@ def _check_apart(leaving: Departing, arrived: RecordStore, into: str | None) -> 
         (source.state.place, source.index.name) == (target.state.place, target.index.name)
         and source.connection.address.path != paths.MEMORY
     )
-    namespace = leaving.chosen.namespace
-    if same and (namespace is None or into in (None, namespace)):
+    # Ids are of the whole index: in another namespace a record would be gone from its own. Only of
+    # a tenant are they stored as others.
+    apart = (source.bound or target.bound) and leaving.chosen.namespace not in (None, into)
+    if same and not apart:
         raise InvalidInputError(
-            f"the index {source.index.name!r} is not copied into itself; give another one, or a "
-            "namespace= and another to_namespace="
+            f"the index {source.index.name!r} is not copied into itself, where its ids are taken: "
+            "give another one, or a tenant's view of a store for another namespace"
         )
 
 

@@ -13,6 +13,7 @@ from vectorize_core.errors import VectorizeError
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.kwargs import check_names
 from vectorize_core.moving import formats, growing, manifests, reading
+from vectorize_core.moving.alone import alone
 from vectorize_core.moving.departing import Departing, GoneError, departing, identity
 from vectorize_core.moving.ends import IndexOrStore, opened, record_store
 from vectorize_core.moving.formats import Place
@@ -83,13 +84,14 @@ async def _export(
         move = await identity(io, store, filter, namespace)
         notes = Notes(place.beside(".partial.json"), {"move": "export", **move})
         files: Files = growing.vectors(place), growing.texts(place.texts)
-        total = await leaving.count(io)
-        with watching(total, show_progress=show_progress, on_progress=on_progress) as report:
-            tally = await _read_all(io, leaving, files, notes, report)
-        manifest = await manifests.of_index(io, store, tally.moved)
-        await io.offload(partial(_finish, files, tally, manifest, place))
-        await io.offload(notes.remove)
-        await io.offload(leaving.forget)
+        async with alone(io, notes.path):
+            total = await leaving.count(io)
+            with watching(total, show_progress=show_progress, on_progress=on_progress) as report:
+                tally = await _read_all(io, leaving, files, notes, report)
+            manifest = await manifests.of_index(io, store, tally.moved)
+            await io.offload(partial(_finish, files, tally, manifest, place))
+            await io.offload(notes.remove)
+            await io.offload(leaving.forget)
     if verify:
         found = Tally()
         async for parcels in pages(io, reading.parcels(place), size):

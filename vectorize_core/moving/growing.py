@@ -55,10 +55,11 @@ class Growing(ABC, Generic[T]):
 
     def discard(self) -> None:
         """Remove what has grown so far."""
-        if self._partial.is_dir():
-            shutil.rmtree(self._partial)
-        else:
-            self._partial.unlink(missing_ok=True)
+        with self._explained():
+            if self._partial.is_dir():
+                shutil.rmtree(self._partial)
+            else:
+                self._partial.unlink(missing_ok=True)
 
     def _explained(self) -> AbstractContextManager[None]:
         return paths.explained("the export", str(self.place.path))

@@ -15,6 +15,7 @@ from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.kwargs import check_names
 from vectorize_core.moving import arriving, formats, manifests, reading
+from vectorize_core.moving.alone import alone
 from vectorize_core.moving.delivering import begun, deliver, ready
 from vectorize_core.moving.departing import Page, everything
 from vectorize_core.moving.ends import IndexOrStore, opened, record_store
@@ -117,17 +118,20 @@ async def _import(
         store = await ready(io, given, manifest or foreign, create_index)
         into = store.in_namespace(namespace)
         notes = await io.offload(partial(_notes, incoming, store, into, resume))
-        progress = await begun(io, store, notes)
-        coming = _pages(
-            io, store, incoming, skip=int(progress.cursor or 0), texts=texts is not False
-        )
-        total = None if foreign is None else foreign.count
-        if manifest is not None:
-            total = manifest.records
-        with watching(total, show_progress=show_progress, on_progress=on_progress) as report:
-            async with aclosing(coming) as read:
-                await deliver(io, store, read, progress, notes, namespace=namespace, report=report)
-        await io.offload(notes.remove)
+        async with alone(io, notes.path):
+            progress = await begun(io, store, notes)
+            coming = _pages(
+                io, store, incoming, skip=int(progress.cursor or 0), texts=texts is not False
+            )
+            total = None if foreign is None else foreign.count
+            if manifest is not None:
+                total = manifest.records
+            with watching(total, show_progress=show_progress, on_progress=on_progress) as report:
+                async with aclosing(coming) as read:
+                    await deliver(
+                        io, store, read, progress, notes, namespace=namespace, report=report
+                    )
+            await io.offload(notes.remove)
         if manifest is not None and isinstance(incoming, Place):
             manifest.check(progress.tally.moved, incoming.path)
         if verify or store.wait:
@@ -162,7 +166,10 @@ async def _verify(
 
 def _incoming(source: FileOrItems) -> Place | Iterable[Item]:
     if isinstance(source, (str, os.PathLike)):
-        return formats.place(source, "source")
+        found = formats.place(source, "source")
+        if not found.path.exists():
+            raise InvalidInputError(f"{found.path}: there is no such file")
+        return found
     if isinstance(source, Iterable):
         return source
     raise InvalidInputError(
@@ -182,7 +189,8 @@ async def _pages(
                 at += len(some)
                 yield Page(some, str(at))
         return
-    async with aclosing(pages(io, islice(incoming, skip, None), _size_of)) as items:
+    given_items = islice(arriving.checked(incoming), skip, None)
+    async with aclosing(pages(io, given_items, _size_of)) as items:
         async for few in items:
             found = await arriving.of_items(io, store, few, at)
             at += len(few)

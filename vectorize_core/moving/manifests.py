@@ -62,10 +62,10 @@ def read(path: Path) -> Manifest | None:
         try:
             said = orjson.loads(path.read_bytes())
             if said.pop("vectorize_records") == _VERSION:
-                return Manifest(**said)
+                return Manifest(**said | {"metadata_indexes": dict(said["metadata_indexes"])})
         except FileNotFoundError:
             return None
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             pass
     raise InvalidInputError(
         f"{path} is no manifest that this release reads; delete it to do without"

@@ -14,7 +14,9 @@ from vectorize_core.reads import by_id
 from vectorize_core.transport.io import Io
 
 _NAMED: Final = 100
-"""Records that differ, after which no more are looked for."""
+"""Records that are missing, after which no more are looked for."""
+_HELD: Final = 1_000_000
+"""As many of those that are others, since each may come once more as it is there."""
 
 
 class Comparison:
@@ -27,11 +29,12 @@ class Comparison:
         self._place = place
         self._namespace = namespace
         self._wrong: dict[str, str] = {}
+        self._missing: set[str] = set()
 
     @property
     def is_enough(self) -> bool:
         """Whether so many differ that no more need be looked for."""
-        return len(self._wrong) >= _NAMED
+        return len(self._missing) >= _NAMED or len(self._wrong) >= _HELD
 
     async def compare(self, io: Io, parcels: Sequence[Parcel]) -> None:
         """Compare some records with those at the place. Of equal ids the last one counts."""
@@ -42,7 +45,9 @@ class Comparison:
         there = await self._place.parcels(io, list(found.values()))
         digests = {parcel.vector.id: digest(parcel.vector) for parcel in there}
         for name, vector in wanted.items():
+            self._missing.discard(name)
             if name not in digests:
+                self._missing.add(name)
                 self._wrong[name] = "is missing"
             elif digests[name] != digest(vector):
                 self._wrong[name] = "is another"
