@@ -177,6 +177,8 @@ async def _search(
 def _worst_score(metric: Metric, cutoff: float) -> float:
     """A score that is no better than that of the similarity ``cutoff``, for all rounding."""
     score = score_of(metric, cutoff)
+    if math.isinf(score):
+        return score
     beyond = _ROUNDING * (1.0 + abs(score))
     return score - beyond if metric == "cosine" else score + beyond
 

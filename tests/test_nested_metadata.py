@@ -222,7 +222,7 @@ def test_records_that_are_moved_are_found_there(client: VectorizeClient) -> None
         ({"tags.0": "string"}, "no metadata index looks into lists"),
         ({"tags": "list"}, "No metadata index holds lists"),
         ({"author": "object"}, "name what is inside an object, such as 'author.name'"),
-        ({"author": "string", "author.name": "string"}, "'author' is indexed as well as"),
+        ({"author": "string", "author.name": "string"}, "'author.name' is inside 'author'"),
     ],
 )
 async def test_what_cannot_be_looked_up_is_refused_when_it_is_declared(

@@ -367,6 +367,8 @@ async def test_only_nodes_that_are_similar_enough_are_found(
     assert len(diverse) == 5
     assert {*diverse} <= {*near}
     assert found(await call(store, "query", asked(5, mode=MMR), similarity_cutoff=1e9)) == []
+    assert found(await call(store, "query", asked(5), similarity_cutoff=float("inf"))) == []
+    assert len(found(await call(store, "query", asked(5), similarity_cutoff=-float("inf")))) == 5
 
 
 @both_ways

@@ -9,6 +9,7 @@ import operator
 import re
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import filterfalse
 from typing import Any, Final, TypeAlias, TypeVar
@@ -59,9 +60,11 @@ def whole_number(name: str, value: Any, *, least: int = 0, most: int = sys.maxsi
 def number(name: str, value: Any, *, least: float, most: float) -> float:
     """A number from ``least`` to ``most``, NumPy's too, as a float; but not a boolean or NaN."""
     kinds = (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-        raise InvalidInputError(f"{name} is {_range(least, most)}; got {shown(value)}")
-    return float(value)
+    if isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most:
+        # An int may be beyond all floats.
+        with suppress(OverflowError):
+            return float(value)
+    raise InvalidInputError(f"{name} is {_range(least, most)}; got {shown(value)}")
 
 
 def score_threshold(given: float | None) -> float | None:

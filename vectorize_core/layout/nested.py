@@ -60,8 +60,8 @@ def why_hidden(path: str, indexed: Collection[str] = (), text_key: str = DEFAULT
     outer = within(path, indexed)
     if outer:
         return (
-            f"{outer!r} is indexed as well as {path!r}, and a record shows the one value or what "
-            "is inside it, never both. Keep the one metadata index or the other"
+            f"{path!r} is inside {outer!r}, which has a metadata index, and a record shows the one "
+            "value or what is inside it, never both. Keep the one metadata index or the other"
         )
     return ""
 

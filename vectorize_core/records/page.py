@@ -38,6 +38,12 @@ async def page(
         if ids is None:
             found.sort(key=lambda one: one.record.id)
         return found[first:end]
-    async with aclosing(records.iter_ids(io, **options)) as every:
-        listed = sorted([record_id async for record_id in every])
-    return await records.records(io, ids=listed[first:end], return_values=return_values)
+    async with aclosing(records.iter_named(io, **options)) as every:
+        listed = sorted([named async for named in every])
+    # A record of a tenant's that no view wrote is stored under the id that it has.
+    return await records.stored_under(
+        io,
+        [stored_id for _, stored_id in listed[first:end]],
+        namespace=options.get("namespace"),
+        return_values=return_values,
+    )

@@ -534,6 +534,14 @@ class RecordStore:
 
     async def iter_ids(self, io: Io, **options: Unpack[SelectOptions]) -> AsyncGenerator[str, None]:
         """The ids of all records that a filter matches, or there are, in no order."""
+        async with aclosing(self.iter_named(io, **options)) as named:
+            async for name, _ in named:
+                yield name
+
+    async def iter_named(
+        self, io: Io, **options: Unpack[SelectOptions]
+    ) -> AsyncGenerator[tuple[str, str], None]:
+        """`iter_ids`, each with the id that the record is stored under."""
         chosen = await self.select(io, options)
         if chosen is None:
             return
@@ -543,7 +551,7 @@ class RecordStore:
             async with aclosing(rounds) as matches:
                 async for some in matches:
                     for match in some:
-                        yield self.reading.reader.name(match)
+                        yield self.reading.reader.name(match), match.id
             return
         if chosen.is_everything:
             await self.await_writes(io, purpose="listing ids")
@@ -552,7 +560,21 @@ class RecordStore:
             ids = enumeration.matching_ids(io, self.state, chosen)
         async with aclosing(ids) as found:
             async for vector_id in found:
-                yield vector_id
+                yield vector_id, vector_id
+
+    async def stored_under(
+        self,
+        io: Io,
+        stored_ids: Sequence[str],
+        *,
+        namespace: str | None = None,
+        return_values: bool = False,
+    ) -> list[Found]:
+        """The records that are stored under these ids, of one namespace unless None, in order."""
+        found = await by_id.get_many(io, self.state, stored_ids)
+        vectors = self._inside(found.values(), self.in_namespace(namespace))
+        pairs = await self.reading.records(io, vectors)
+        return [Found(record, v.values if return_values else None) for v, record in pairs]
 
     async def count(
         self, io: Io, *, precision: Precision = "normal", **options: Unpack[SelectOptions]

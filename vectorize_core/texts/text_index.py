@@ -125,16 +125,9 @@ class TextIndex(ABC):
         notes = self._with_put.pop(token, [])
         encoded = [self._encoded(row, token) for row in rows]
         statements = [fts.insertion(self.table(index), some) for some in _by_size(encoded)]
-        if statements:
-            await self._make(io, index)
         for some in parts(statements, _STATEMENTS):
-            together, notes = [*notes, *some], []
-            try:
-                await self._write(io, together)
-            except NoTableError:
-                self._forget()
-                await self._make(io, index)
-                await self._write(io, together)
+            await self._add(io, index, [*notes, *some])
+            notes = []
 
     def note_with(self, token: str, index: str, notes: Mapping[str, str | None], /) -> None:
         """Change what is noted together with the first rows that are put under ``token``."""
@@ -240,9 +233,8 @@ class TextIndex(ABC):
 
     async def note(self, io: Io, index: str, /, **notes: str | None) -> None:
         """Change what is noted: ``complete``, ``cursor`` or ``traced``; None for nothing."""
-        await self._make(io, index)
         table = self.table(index)
-        await self._write(io, [fts.noting(table, name, note) for name, note in notes.items()])
+        await self._add(io, index, [fts.noting(table, name, note) for name, note in notes.items()])
 
     async def is_complete(self, io: Io, index: str, created: str, /) -> bool:
         """Whether it is noted that all texts are there, of the index that was ``created`` then."""
@@ -284,6 +276,17 @@ class TextIndex(ABC):
                 )
             self._checked.add(index)
         return True
+
+    async def _add(self, io: Io, index: str, statements: Sequence[Statement]) -> None:
+        """Carry out statements on the table of an index, which is made if it is missing."""
+        await self._make(io, index)
+        try:
+            await self._write(io, statements)
+        except NoTableError:
+            # Another store has dropped it since.
+            self._forget()
+            await self._make(io, index)
+            await self._write(io, statements)
 
     async def _make(self, io: Io, index: str) -> None:
         if not await self._is_made(io, index):

@@ -95,7 +95,7 @@ def test_a_number_may_be_of_any_kind(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, np.True_, "0.5", math.nan, math.inf, -0.1, 1.1, [0.5], 1j],
+    [None, True, np.True_, "0.5", math.nan, math.inf, -0.1, 1.1, 10**400, [0.5], 1j],
 )
 def test_no_other_value_is_a_number(value: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"^weight is a number from 0 to 1; got "):
@@ -108,6 +108,8 @@ def test_a_number_without_a_limit() -> None:
         validation.number("t", -1, least=0, most=math.inf)
     with pytest.raises(InvalidInputError, match=r"^t is a number; got nan"):
         validation.number("t", math.nan, least=-math.inf, most=math.inf)
+    with pytest.raises(InvalidInputError, match=r"^t is a number; got 1000"):
+        validation.number("t", 10**400, least=-math.inf, most=math.inf)
 
 
 @pytest.mark.parametrize("value", [None, 0, 1, "false", "", [], np.array([True])])

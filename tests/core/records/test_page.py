@@ -72,6 +72,30 @@ def test_ids_are_in_the_order_in_which_they_are_given(store: RecordStore) -> Non
     assert names(store, ids=[]) == []
 
 
+def test_a_page_of_another_namespace_than_that_of_the_store(client: VectorizeClient) -> None:
+    store = store_of(client, namespace="two")
+    run(store.add(store.connection.io(), [item("mine", "text of two")]))
+    run(store.add(store.connection.io(), [item(f"t{n}", "a text") for n in "cab"], namespace="3"))
+    try:
+        assert names(store, namespace="3", limit=2) == ["ta", "tb"]
+        assert names(store, namespace="3", offset=1, return_values=True) == ["tb", "tc"]
+        assert names(store, limit=2) == ["mine"]
+    finally:
+        run(store.delete(store.connection.io(), ["mine", "ta", "tb", "tc"], wait=True))
+
+
+def test_pages_of_a_view_have_what_was_written_without_it(client: VectorizeClient) -> None:
+    store = store_of(client)
+    view, io = store.with_namespace("mixed"), store.connection.io()
+    run(view.add(io, [item("b", "of the view"), item("d", "of the view")]))
+    run(store.add(io, [item("a", "without it"), item("b", "without it")], namespace="mixed"))
+    try:
+        assert names(view) == ["a", "b", "b", "d"]
+        assert [*names(view, limit=2), *names(view, offset=2)] == names(view)
+    finally:
+        run(view.clear(io, wait=True))
+
+
 def test_a_page_reads_no_more_than_itself(client: VectorizeClient) -> None:
     executor, sent = client.connection.executor, recorded(client)
     try:

@@ -110,6 +110,20 @@ async def test_what_is_put_is_found_by_its_words(
     assert await found("quick") == []
     await does(lambda io: words.put(io, "docs", ROWS, "w3"))
     assert sorted(await found("quick")) == ["a", "c", "d\0d"]
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "D1"])
+def test_a_table_that_another_dropped_is_made_again(
+    client: VectorizeClient, tmp_path: Path, kind: str
+) -> None:
+    io, words, other = client.connection.io(), EVERY[kind](tmp_path), EVERY[kind](tmp_path)
+    run(words.note(io, "docs", complete="yes"))
+    run(other.drop(io, "docs"))
+    run(words.note(io, "docs", cursor="x"))
+    assert run(words.notes(io, "docs")) == (None, "x")
+    run(other.drop(io, "docs"))
+    run(words.put(io, "docs", ROWS, "w1"))
+    assert ids(run(other.find(io, "docs", "fox", limit=10))) == ["a"]
     words.close()
 
 
