@@ -23,7 +23,7 @@ class Docstrings(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Change the docstring of ``obj``, if it has one."""
         if obj.docstring is not None:
-            obj.docstring.value = linked(fenced(obj.docstring.value), obj.path)
+            obj.docstring.value = linked(plain(obj.docstring.value), obj.path)
 
 
 def linked(text: str, path: str) -> str:
@@ -39,13 +39,20 @@ def linked(text: str, path: str) -> str:
     return re.sub(r"(?<!`)`(\w+)`(?!`)", link, text)
 
 
-def fenced(text: str) -> str:
-    """``text`` with fences around code that follows ``.. code-block::``, as LangChain wants it."""
-    return re.sub(
-        r"^( *)\.\. code-block:: (\w+)\n\n((?:\1 +.*\n|\n)+(?:\1 +.*)?)",
-        lambda found: textwrap.indent(
-            f"```{found[2]}\n{textwrap.dedent(found[3]).rstrip()}\n```\n\n", found[1]
-        ),
-        text,
-        flags=re.MULTILINE,
-    )
+def plain(text: str) -> str:
+    """``text`` without what LangChain wants in its classes: indented sections, code of Sphinx."""
+    if ".. code-block::" not in text:
+        return text
+    sections = re.split(r"^(\S.*):\n(?= )", text, flags=re.MULTILINE)
+    parts = [sections[0]]
+    for title, body in zip(sections[1::2], sections[2::2], strict=True):
+        parts.append(f"**{title}**\n\n{section(textwrap.dedent(body))}\n\n")
+    return "".join(parts)
+
+
+def section(body: str) -> str:
+    """A section's code in fences, and its arguments as a list."""
+    before, directive, code = body.partition(".. code-block:: python\n")
+    if directive:
+        return f"{before}```python\n{textwrap.dedent(code).strip()}\n```"
+    return re.sub(r"^(\w+): ", r"- `\1`: ", body, flags=re.MULTILINE)
