@@ -10,11 +10,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
+from langchain_core.embeddings import Embeddings
 
+from benchmarks.retrieval.figures import Figures, Place
+from benchmarks.retrieval.labelled import LabelledSet
+from langchain_vectorize import VectorizeVectorStore
 from tests.kinds import LANGCHAIN, Kind, both_stores
 from tests.lynse.servers import KEY, Lynse
-from tests.nightly import sized
+from tests.nightly import NIGHTLY, sized
 from tests.stores import Call, both_ways, sync_call
 from vectorize_core import (
     BadRequestError,
@@ -159,3 +164,35 @@ def test_what_is_no_sparse_vector_is_an_error(new_lynse: Lynse, lynse: LynseClie
             store = LANGCHAIN.over(client)
             with pytest.raises(InvalidVectorError, match="sparse_embedding"):
                 store.add_texts(["a"])
+
+
+class Trigrams(Embeddings):
+    """Texts with the same parts of words are near to each other."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        found = np.zeros(256)
+        for at in range(len(text) - 2):
+            found[zlib.crc32(text[at : at + 3].lower().encode()) % 256] += 1.0
+        return (found / (np.linalg.norm(found) or 1.0)).tolist()
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="a thousand texts, so only at night")
+def test_both_together_find_more_than_either(lynse: LynseClient) -> None:
+    labelled = LabelledSet.load("verses")
+    numbers = {name: f"{number}" for number, name in enumerate(labelled.documents)}
+    store = VectorizeVectorStore(Trigrams(), index_name="docs", client=lynse, create_index=True)
+    store.add_texts([*labelled.documents.values()], ids=[*numbers.values()])
+    gained: dict[str, float] = {}
+    for mode in ("dense", "text", "hybrid"):
+        options = {"alpha": 0.4} if mode == "hybrid" else {}
+        places: list[Place] = []
+        for query in labelled.queries:
+            found = store.similarity_search(query.text, k=10, retrieval_mode=mode, **options)
+            ranked = [document.id for document in found]
+            answer = numbers[query.answer]
+            places.append(ranked.index(answer) if answer in ranked else None)
+        gained[mode] = Figures.of(places).ndcg
+    assert gained["hybrid"] > max(gained["dense"], gained["text"]), gained

@@ -9,18 +9,48 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import pytest
 
 from tests.lynse.servers import KEY, NEW, Lynse
 from vectorize_core import client as clients
+from vectorize_core.api.d1 import ReadD1
+from vectorize_core.api.operations import Op
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.lynse import LynseClient
 from vectorize_core.records import target
+from vectorize_core.transport.executor import Answer, Executor
+
+T = TypeVar("T")
 
 _DEFAULTS: Final = {"behavior": None, "clock": time.time, "limits": None}
+
+
+class _WithD1:
+    """An executor with a D1, which LynseDB has not."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._d1 = local_connection().executor
+
+    def _of(self, op: Op[Any]) -> Executor:
+        return self._d1 if isinstance(op, ReadD1) else self._executor
+
+    def send(self, op: Op[T], /) -> Answer[T]:
+        return self._of(op).send(op)
+
+    async def asend(self, op: Op[T], /) -> Answer[T]:
+        return await self._of(op).asend(op)
+
+    def close(self) -> None:
+        self._d1.close()
+        self._executor.close()
+
+    async def aclose(self) -> None:
+        await self._d1.aclose()
+        await self._executor.aclose()
 
 
 class _Server:
@@ -43,6 +73,8 @@ class _Server:
         client = LynseClient(self._lynse.url, database=name, api_key=KEY, **options)
         client.database(name).create_database()
         self._made.append((client, name))
+        made: Any = client.connection
+        made.executor = _WithD1(made.executor)
         return client.connection
 
     def clear(self) -> None:
