@@ -72,18 +72,24 @@ async def compare(
             "record_manager lists no key, so a repair would delete every document; "
             "delete(delete_all=True) does that"
         )
-    there, changed = set[str](), list[str]()
+    there, changed, doomed = set[str](), set[str](), list[str]()
     if check_contents:
         # A text that is gone is a change, and no reason to end.
         lenient = dataclasses.replace(records, on_missing_text="empty")
-        async with aclosing(lenient.iter_records(io, **options)) as every:
-            async for record in every:
+        async with aclosing(lenient.iter_found(io, **options)) as every:
+            async for record, _, stored_id in every:
                 there.add(record.id)
-                if record.id in keys and not _is_same(to_document(record), key_encoder):
-                    changed.append(record.id)
+                if record.id not in keys:
+                    doomed.append(stored_id)
+                elif not _is_same(to_document(record), key_encoder):
+                    changed.add(record.id)
+                    doomed.append(stored_id)
     else:
-        async with aclosing(records.iter_ids(io, **options)) as listed:
-            there = {record_id async for record_id in listed}
+        async with aclosing(records.iter_named(io, **options)) as listed:
+            async for name, stored_id in listed:
+                there.add(name)
+                if name not in keys:
+                    doomed.append(stored_id)
     found = Comparison(
         missing=tuple(sorted(keys - there)),
         extra=tuple(sorted(there - keys)),
@@ -97,7 +103,8 @@ async def compare(
                 "delete all of them: pass the key_encoder= that index() was given"
             )
         await _forget(io, record_manager, [*found.missing, *found.changed])
-        await records.delete(io, [*found.extra, *found.changed])
+        # What no view wrote into a tenant's namespace is not stored under the id of a view's.
+        await records.delete_stored(io, doomed)
     return found
 
 

@@ -560,7 +560,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         else:
             given.pop("offset", None)
             found = await self._records.records(io, **given)
-        return [to_node(*one) for one in found]
+        return [to_node(one.record, one.values) for one in found]
 
     def iter_nodes(
         self, filters: NodeFilters | None = None, **options: Unpack[FindOptions]

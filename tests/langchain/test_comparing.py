@@ -79,6 +79,21 @@ async def test_planted_differences_are_found_and_repaired(
     assert other.count() == tenant
 
 
+@both_ways
+@pytest.mark.parametrize("check_contents", [True, False])
+async def test_a_repair_deletes_what_was_written_without_the_view(
+    store: VectorizeVectorStore, call: Call, check_contents: bool
+) -> None:
+    view = store.with_namespace("mine")
+    manager = indexed(view, 2)
+    store.add_texts(["of no view"], ids=["extra"], namespace="mine")
+    how = {"check_contents": check_contents}
+    repaired = await call(view, "compare", manager, repair=True, **how)
+    assert repaired == Comparison(extra=("extra",), repaired=True)
+    assert (await call(view, "compare", manager, **how)).same
+    assert view.count() == 2
+
+
 def by_text(document: Document) -> str:
     return f"of {document.page_content}"
 

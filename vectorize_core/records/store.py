@@ -107,10 +107,11 @@ class CountOptions(FindOptions, total=False):
 
 
 class Found(NamedTuple):
-    """A record, and the values of its vector if they were asked for."""
+    """A record, the values of its vector if they were asked for, and the id of that."""
 
     record: Record
     values: Values | None
+    stored_id: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -492,8 +493,7 @@ class RecordStore:
                 check_ids(ids, allowance(options, MAX_SEARCH_REQUESTS, self.state))
             namespace = self.in_namespace(options.get("namespace"))
             vectors = await self.selected(io, ids, options.get("filter"), namespace=namespace)
-            pairs = await self.reading.records(io, vectors[:most])
-            return [Found(record, v.values if return_values else None) for v, record in pairs]
+            return await self._found(io, vectors[:most], return_values)
         if most == 0:
             return []
         found: list[Found] = []
@@ -529,8 +529,8 @@ class RecordStore:
         )
         async with aclosing(rounds) as found:
             async for some in found:
-                for match, record in await self.reading.records(io, some):
-                    yield Found(record, match.values if return_values else None)
+                for one in await self._found(io, some, return_values):
+                    yield one
 
     async def iter_ids(self, io: Io, **options: Unpack[SelectOptions]) -> AsyncGenerator[str, None]:
         """The ids of all records that a filter matches, or there are, in no order."""
@@ -573,8 +573,7 @@ class RecordStore:
         """The records that are stored under these ids, of one namespace unless None, in order."""
         found = await by_id.get_many(io, self.state, stored_ids)
         vectors = self._inside(found.values(), self.in_namespace(namespace))
-        pairs = await self.reading.records(io, vectors)
-        return [Found(record, v.values if return_values else None) for v, record in pairs]
+        return await self._found(io, vectors, return_values)
 
     async def count(
         self, io: Io, *, precision: Precision = "normal", **options: Unpack[SelectOptions]
@@ -605,6 +604,12 @@ class RecordStore:
         count = await self.count(io) if self.bound else None
         return await raw.explain_plan(io, self.state, plan, k, count)
 
+    async def _found(
+        self, io: Io, vectors: Sequence[Match | Vector], return_values: bool
+    ) -> list[Found]:
+        pairs = await self.reading.records(io, vectors)
+        return [Found(record, v.values if return_values else None, v.id) for v, record in pairs]
+
     async def _records(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
         return [record for _, record in await self.reading.records(io, vectors)]
 
@@ -627,6 +632,11 @@ class RecordStore:
         waits = self.waits(wait, wait_timeout)
         if ids and await self.index.exists(io):
             await self._delete(io, [*map(self.stored_id, ids)], waits)
+
+    async def delete_stored(self, io: Io, stored_ids: Sequence[str]) -> None:
+        """`delete`, by the ids that the records are stored under."""
+        if stored_ids:
+            await self._delete(io, stored_ids, self.waits())
 
     async def delete_among(
         self,
