@@ -67,6 +67,7 @@ class _Documents:
         self._io = io
         self._docstore = docstore
         self._document_of: dict[str, str] = {}
+        self._unhashed: set[str] = set()
         self._seen: Counter[str] = Counter()
         """How many of its listed nodes each document has in the store that is in it at all."""
         self._strangers: set[str] = set()
@@ -96,22 +97,24 @@ class _Documents:
         self._seen[name] += is_listed
         if not is_listed:
             self._strangers.add(name)
-        elif self.hashes.get(node.node_id) not in (None, node.hash):
+        elif await self._hash_of(node.node_id) not in (None, node.hash):
             self._changed.add(name)
-        is_same = its_hash is None or self.hashes.get(name) in (None, its_hash)
+        is_same = its_hash is None or await self._hash_of(name) in (None, its_hash)
         if not (is_whole and is_same):
             self._changed.add(name)
 
     async def _is_listed(self, name: str) -> bool:
-        if name in self.hashes or name in self.nodes:
-            return True
-        if name in self._extra:
-            return False
-        # Of documents that are the same, one is among all hashes.
-        its_hash = await self._call("get_document_hash", name)
-        if its_hash is not None:
-            self.hashes[name] = its_hash
-        return its_hash is not None
+        return name in self.nodes or await self._hash_of(name) is not None
+
+    async def _hash_of(self, name: str) -> str | None:
+        """The hash of a document or node; of those that are the same, one is among all hashes."""
+        if name not in self.hashes and name not in self._unhashed:
+            its_hash = await self._call("get_document_hash", name)
+            if its_hash is None:
+                self._unhashed.add(name)
+            else:
+                self.hashes[name] = its_hash
+        return self.hashes.get(name)
 
     def comparison(self, *, repaired: bool) -> Comparison:
         """What differs, when all nodes are noted."""

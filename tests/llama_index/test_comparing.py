@@ -115,6 +115,21 @@ async def test_a_document_store_that_has_nodes_is_compared_by_these(make: Make, 
 
 
 @both_ways
+async def test_each_of_nodes_that_are_alike_is_compared(make: Make, call: Call) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    nodes = [text_node(name, "d") for name in "abc"]
+    for node in nodes:
+        node.set_content("the same")
+    docstore.add_documents(nodes)
+    store.add(nodes)
+    assert (await call(store, "compare", docstore)).same
+    for name in "abc":
+        await call(store, "update_metadata", [name], {"more": 1})
+        assert await call(store, "compare", docstore) == Comparison(changed=("d",))
+        store.add(nodes)
+
+
+@both_ways
 async def test_a_document_whose_text_is_gone_has_changed(make: Make, call: Call) -> None:
     texts = SimpleKVStore()
     store, docstore = make(texts=texts), SimpleDocumentStore()
