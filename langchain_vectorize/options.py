@@ -152,7 +152,7 @@ class CompareOptions(TypedDict, total=False):
 
 
 class RetrieverOptions(TypedDict, total=False):
-    """What `VectorizeVectorStore.as_retriever` takes."""
+    """What `VectorizeVectorStore.as_retriever` takes; ``tags`` are for LangChain's callbacks."""
 
     search_type: SearchType
     search_kwargs: SearchKwargs

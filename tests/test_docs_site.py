@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import fields
+from inspect import getdoc, getmembers
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 import pytest
 import typer.main
@@ -15,7 +16,7 @@ import yaml
 from click import Command
 
 from tests.documents import DOCS
-from tests.test_public import EXPORTS, exports
+from tests.test_public import EXPORTS, PACKAGES, exports
 from vectorize_core import Behavior, limits
 from vectorize_core.cli.app import app
 from vectorize_core.local.server import Settings
@@ -59,7 +60,7 @@ def test_the_home_page_leads_to_every_page_beside_it() -> None:
     }
 
 
-@pytest.mark.parametrize("package", sorted({package for package, _ in EXPORTS}))
+@pytest.mark.parametrize("package", PACKAGES)
 def test_the_reference_has_every_public_name(package: str) -> None:
     core = exports("vectorize_core")
     missing = [
@@ -76,15 +77,35 @@ def test_the_reference_has_public_names_only_and_each_once() -> None:
     assert set(REFERENCE) <= {f"{package}.{name}" for package, name in EXPORTS}
 
 
+def docstrings(package: str) -> str:
+    """All that the reference says of a package."""
+    every = [*exports(package).values()]
+    for export in [export for export in every if isinstance(export, type)]:
+        every += [method for name, method in getmembers(export) if not name.startswith("_")]
+        every.append(export.__init__)
+    return "\n".join(filter(None, map(getdoc, every)))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_option_of_a_method_is_described(package: str) -> None:
+    described = docstrings(package) + docstrings("vectorize_core")
+    options = {
+        option
+        for name, export in exports(package).items()
+        if is_typeddict(export) and name != "DumpedOptions"  # what a store writes of itself
+        for option in export.__annotations__
+    }
+    assert not [option for option in options if not re.search(rf"\b{option}\b", described)]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_its_options_are_described(name: str) -> None:
-    rows = re.findall(rf"^\| `{name}[ `].*$", page("cli.md"), re.MULTILINE)
-    assert len(rows) == 1
+    (about,) = re.findall(rf"^\| `{name}[ `].*$", page("cli.md"), re.MULTILINE)
     for heading, section in re.findall(r"^##+ (.+)$([^#]*)", page("cli.md"), re.MULTILINE):
         if name in re.findall(r"\w+", heading):
-            rows.append(section)
-    about = "".join(rows)
-    assert not [option for option in options(COMMANDS[name]) if f"`{option}" not in about]
+            about += section
+    own = options(COMMANDS[name])
+    assert not [option for option in own if not re.search(f"`{option}[` ]", about)]
 
 
 def options(command: Command) -> set[str]:

@@ -37,8 +37,8 @@ class SearchOptions(FindOptions, total=False):
 class HybridOptions(FindOptions, total=False):
     """Options of `LynseCollection.hybrid_search`.
 
-    The weights are for "weighted", ``rrf_k`` (60) is for "rrf". ``candidate_limit`` is how many of
-    each ranking are fused, by default ``4 * k``.
+    ``vector_weight`` and ``text_weight`` are for "weighted", ``rrf_k`` (60) is for "rrf".
+    ``candidate_limit`` is how many of each ranking are fused, by default ``4 * k``.
     """
 
     vector_weight: float | None
