@@ -225,13 +225,13 @@ async def _select(
     if node_ids is not None:
         check_ids(node_ids, allowance(where, MAX_SEARCH_REQUESTS, records.index.state))
         found = await records.records(io, ids=node_ids, return_values=embeddings, **where)
-        nodes = [to_node(*one) for one in found]
+        nodes = [to_node(one.record, one.values) for one in found]
         nodes = [node for node in nodes if refs is None or source_of(node) in refs]
     elif query.similarity_top_k:
         every = records.iter_found(io, refs=refs, return_values=embeddings, **where)
         async with aclosing(every) as some:
             async for one in some:
-                nodes.append(to_node(*one))
+                nodes.append(to_node(one.record, one.values))
                 if len(nodes) == query.similarity_top_k:
                     break
     nodes = nodes[: query.similarity_top_k]
