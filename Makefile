@@ -87,7 +87,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.retrieval measure
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(LYNSE) .demo
+	rm -rf $(VENV) $(OLDEST) $(LYNSE) .demo build/site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
