@@ -55,7 +55,9 @@ class WorkerdTextIndex(TextIndex):
             raise NoTableError
         return self._workerd.rows(sql, [*parameters])
 
-    async def _write(self, io: Io, statements: Sequence[Statement], /) -> None:
+    async def _write(
+        self, io: Io, statements: Sequence[Statement], /, *, synced: bool = True
+    ) -> None:
         for sql, parameters in statements:
             self._workerd.rows(sql, [*parameters])
 

@@ -739,9 +739,10 @@ class RecordStore:
         texts = await keeping.find(io, possible) if keeping is not None else None
         rows = self.rows
         puts = await rows.find(io, possible) if rows is not None else {}
+        noted = await rows.note_delete(io, puts) if rows is not None else None
         await writing.delete(io, self.state, ids, skip_impossible=True, **waits)
         if rows is not None:
-            await rows.remove(io, puts)
+            await rows.remove(io, puts, over=noted)
         if keeping is not None and texts is not None:
             await self._remove_texts(io, keeping, texts, waits)
 

@@ -38,7 +38,7 @@ class Connection(sqlite3.Connection):
         self._state: object = None
         self._found: dict[Hashable, Any] = {}
         self._learned: dict[Hashable, Any] = {}
-        self._waits = True
+        self._waits = self._syncs = True
 
     def once(self, key: Hashable, read: Callable[[], T]) -> T:
         """What ``read`` returns; it is called again only when something has been changed.
@@ -86,6 +86,12 @@ class Connection(sqlite3.Connection):
             seconds = LOCK_TIMEOUT if waits else 0
             self.execute(f"PRAGMA busy_timeout = {seconds * 1_000:.0f}")
             self._waits = waits
+
+    def sync_commits(self, syncs: bool) -> None:
+        """Let commits to a file survive a loss of power, or only the end of the process."""
+        if syncs is not self._syncs:
+            self.execute(f"PRAGMA synchronous = {'FULL' if syncs else 'NORMAL'}")
+            self._syncs = syncs
 
     def keep_log(self) -> None:
         """Let closing leave the write-ahead log as it is, for whoever looks at what is wrong."""

@@ -106,12 +106,16 @@ class SqliteFile:
                 raise
 
     @contextmanager
-    def writing(self) -> Iterator[connecting.Connection]:
-        """A transaction that commits durably when its block ends, and rolls back on an error."""
+    def writing(self, *, synced: bool = True) -> Iterator[connecting.Connection]:
+        """A transaction that commits durably when its block ends, and rolls back on an error.
+
+        One that is not ``synced`` survives the end of the process, but a loss of power only when a
+        later one has been committed durably.
+        """
         self._refuse_after_fork()
         link = self._writer
         with self._explained, self._queue:
-            connection = self._turn(link, "BEGIN IMMEDIATE")
+            connection = self._turn(link, "BEGIN IMMEDIATE", synced=synced)
             try:
                 try:
                     self._check_place()
@@ -331,7 +335,7 @@ class SqliteFile:
                 "Fork when no long write or compaction is going on, or start processes by spawn"
             )
 
-    def _turn(self, link: _Link, statement: str) -> connecting.Connection:
+    def _turn(self, link: _Link, statement: str, *, synced: bool = True) -> connecting.Connection:
         """The connection, with its lock held, once the statement was executed."""
         if (link.connection is None or link.is_stand_in) and not self._exists():
             self._check_place()
@@ -348,6 +352,7 @@ class SqliteFile:
                 connection = self._for_writing(link)
                 # The turnstile has a way of waiting of its own.
                 connection.wait_for_locks(False)
+                connection.sync_commits(synced)
                 connection.execute(statement)
             except BaseException as error:
                 link.lock.release()

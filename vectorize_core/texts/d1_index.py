@@ -54,7 +54,9 @@ class D1TextIndex(TextIndex):
         (rows,) = await self._call(io, ReadD1(self._database, (statement,)))
         return rows
 
-    async def _write(self, io: Io, statements: Sequence[Statement], /) -> None:
+    async def _write(
+        self, io: Io, statements: Sequence[Statement], /, *, synced: bool = True
+    ) -> None:
         """Carry out statements, all or none."""
         await self._call(io, WriteD1(self._database, tuple(statements)))
 

@@ -73,10 +73,16 @@ class Rows:
         """The rows of records whose vectors are about to be deleted."""
         return await self.index.versions(io, self.state.name, list(ids)) if ids else {}
 
-    async def remove(self, io: Io, puts: Puts) -> None:
-        """Delete rows whose vectors are gone, or have other texts."""
+    async def note_delete(self, io: Io, puts: Puts) -> str | None:
+        """Note that vectors are about to be deleted that have rows; returns the note's name."""
+        if not puts or self.put_notes is None:
+            return None
+        return await self.put_notes.note_delete(io, puts, new_token(self.writer))
+
+    async def remove(self, io: Io, puts: Puts, *, over: str | None = None) -> None:
+        """Delete rows whose vectors are gone, or have other texts; and the note of that name."""
         if puts:
-            await self.index.delete(io, self.state.name, puts)
+            await self.index.delete(io, self.state.name, puts, over=over)
 
     async def remove_due(self, io: Io) -> None:
         """Delete what is due; to be awaited when reads see all own writes."""

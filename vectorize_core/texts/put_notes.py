@@ -18,17 +18,21 @@ from vectorize_core.transport.io import Io
 
 _PUT: Final = "put-"
 """What the name of the note of a put begins with; its token follows."""
+_DELETE: Final = "delete-"
+"""The same of a delete."""
 
 
 @dataclass(frozen=True, slots=True)
 class PutNotes:
-    """Notes of puts whose vectors may not have been written; for an embedded Vectorize.
+    """Notes of records that may have rows and no vectors; for an embedded Vectorize.
 
     It tells in a microsecond whether it has an id. FTS5 takes 15 to 60 to find that one has no
     row, more in large tables. But rows are put before their vectors, so those of a put that was
     interrupted are of ids that nobody has. So each put notes its new ids, in its transaction. The
     note goes with a later put, once all of them have vectors or are put again; or after a quarter
     of an hour, with their rows. A table of which not all puts were noted is not ``traced``.
+    Rows are deleted after their vectors, so each delete is noted until its rows are gone. That note
+    is not synced, to cost little: only a loss of power may take it.
     """
 
     index: TextIndex
@@ -42,16 +46,27 @@ class PutNotes:
         if not is_traced and await self.index.is_empty(io, name):
             await self.index.note(io, name, traced=created)
 
+    async def note_orphans(self, io: Io, ids: Collection[str], token: str) -> None:
+        """Note records that are not there and have rows that are too young to be deleted."""
+        note = jsontext.dumps([*ids]).decode()
+        await self.index.note(io, self.state.name, **{f"{_PUT}{token}": note})
+
+    async def note_delete(self, io: Io, ids: Collection[str], token: str) -> str:
+        """Note that the vectors of these are about to be deleted; returns the name of the note."""
+        name, note = f"{_DELETE}{token}", jsontext.dumps([*ids]).decode()
+        await self.index.note_unsynced(io, self.state.name, name, note)
+        return name
+
     async def look(
         self, io: Io, created: str, ids: Collection[str], *, put: Collection[str], token: str
     ) -> tuple[Collection[str], dict[str, str | None]]:
         """Those of ``ids`` that may have rows, and what to note when those of ``put`` are put."""
         noted = await self.index.noted(io, self.state.name)
-        puts = {name: _ids(note) for name, note in noted.items() if name.startswith(_PUT)}
+        puts = {n: _ids(note) for n, note in noted.items() if n.startswith((_PUT, _DELETE))}
         there = await self._known(io, [*ids, *(some[-1] for some in puts.values())])
         settled = there.union(put)
         # Of a put that is under way the last id is not there, so its others need no look.
-        ended = [name for name, some in puts.items() if some[-1] in settled]
+        ended = [n for n, some in puts.items() if n.startswith(_PUT) and some[-1] in settled]
         looked_at = {*self.upkeep.claim(ended, puts), *filter(is_old, puts)}
         settled |= await self._known(io, {i for name in looked_at for i in puts[name]} - settled)
         notes: dict[str, str | None] = {}
@@ -59,7 +74,8 @@ class PutNotes:
             left = set(some) - settled
             if left and is_old(name):
                 await self._remove_old(io, left)
-            if not left or is_old(name):
+            # Of a delete that is under way the vectors may be there still.
+            if is_old(name) or not (left or name.startswith(_DELETE)):
                 notes[name] = None
         new = [record_id for record_id in put if record_id not in there]
         if new:

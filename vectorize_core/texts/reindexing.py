@@ -54,15 +54,25 @@ async def reindex_texts(
 
 
 async def _remove_orphans(io: Io, rows: Rows, listed: Collection[int]) -> None:
-    """Delete old rows of records that are gone: not ``listed`` by their hashes, nor there by id."""
+    """Delete old rows of records that are gone: not ``listed`` by their hashes, nor there by id.
+
+    Young ones may be of writes that are under way, and are noted.
+    """
+    young: set[str] = set()
     async with aclosing(rows.index.every(io, rows.state.name)) as every:
         async for some in every:
             old: Puts = {}
             for record_id, put in some:
-                if hash(record_id) not in listed and is_old(put):
+                if hash(record_id) in listed:
+                    continue
+                if is_old(put):
                     old.setdefault(record_id, []).append(put)
+                else:
+                    young.add(record_id)
             there = await get_many(io, rows.state, list(old)) if old else {}
             await rows.remove(io, {i: puts for i, puts in old.items() if i not in there})
+    if young and rows.put_notes is not None:
+        await rows.put_notes.note_orphans(io, young, new_token(rows.writer))
 
 
 async def _put_missing(

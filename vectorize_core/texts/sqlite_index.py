@@ -67,11 +67,13 @@ class SqliteTextIndex(TextIndex):
 
         return await io.offload(read)
 
-    async def _write(self, io: Io, statements: Sequence[Statement], /) -> None:
+    async def _write(
+        self, io: Io, statements: Sequence[Statement], /, *, synced: bool = True
+    ) -> None:
         """Carry out statements, all or none."""
 
         def write() -> None:
-            with self._opened().writing() as tx:
+            with self._opened().writing(synced=synced) as tx:
                 for statement in statements:
                     self._execute(tx, statement)
 

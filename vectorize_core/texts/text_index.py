@@ -90,9 +90,12 @@ class TextIndex(ABC):
         """The rows of a statement that changes nothing. `NoTableError` if its table is missing."""
 
     @abstractmethod
-    async def _write(self, io: Io, statements: Sequence[Statement], /) -> None:
+    async def _write(
+        self, io: Io, statements: Sequence[Statement], /, *, synced: bool = True
+    ) -> None:
         """Carry out statements that may be repeated, all or none, and durably.
 
+        If not ``synced`` it is enough that they survive the end of the process.
         `NoTableError` if their table is missing.
         """
 
@@ -158,10 +161,17 @@ class TextIndex(ABC):
         kept = await self.kept(io, index, ids)
         return {record_id: [row.put for row in rows] for record_id, rows in kept.items()}
 
-    async def delete(self, io: Io, index: str, puts: Mapping[str, Sequence[str]], /) -> None:
-        """Delete rows by the ids of their records and their ``put``; unknown ones are no error."""
+    async def delete(
+        self, io: Io, index: str, puts: Mapping[str, Sequence[str]], /, *, over: str | None = None
+    ) -> None:
+        """Delete rows by the ids of their records and their ``put``; unknown ones are no error.
+
+        The note of the name ``over`` goes with the last of them.
+        """
         table, rows = self.table(index), [(one, put) for one, some in puts.items() for put in some]
         statements = [fts.deletion(table, some, self.tokenizer) for some in parts(rows, _AT_ONCE)]
+        if over is not None:
+            statements.append(fts.noting(table, over, None))
         for together in parts(statements, _STATEMENTS):
             try:
                 await self._write(io, together)
@@ -236,6 +246,10 @@ class TextIndex(ABC):
         table = self.table(index)
         await self._add(io, index, [fts.noting(table, name, note) for name, note in notes.items()])
 
+    async def note_unsynced(self, io: Io, index: str, name: str, note: str, /) -> None:
+        """Note what may be lost with the power."""
+        await self._add(io, index, [fts.noting(self.table(index), name, note)], synced=False)
+
     async def is_complete(self, io: Io, index: str, created: str, /) -> bool:
         """Whether it is noted that all texts are there, of the index that was ``created`` then."""
         of = index, created
@@ -277,16 +291,18 @@ class TextIndex(ABC):
             self._checked.add(index)
         return True
 
-    async def _add(self, io: Io, index: str, statements: Sequence[Statement]) -> None:
+    async def _add(
+        self, io: Io, index: str, statements: Sequence[Statement], *, synced: bool = True
+    ) -> None:
         """Carry out statements on the table of an index, which is made if it is missing."""
         await self._make(io, index)
         try:
-            await self._write(io, statements)
+            await self._write(io, statements, synced=synced)
         except NoTableError:
             # Another store has dropped it since.
             self._forget()
             await self._make(io, index)
-            await self._write(io, statements)
+            await self._write(io, statements, synced=synced)
 
     async def _make(self, io: Io, index: str) -> None:
         if not await self._is_made(io, index):

@@ -20,8 +20,10 @@ class SteppingTextIndex(SqliteTextIndex):
         await super().put(io, index, rows, token)
         self.step()
 
-    async def delete(self, io: Io, index: str, puts: Mapping[str, Sequence[str]], /) -> None:
-        for record_id, some in puts.items():
+    async def delete(
+        self, io: Io, index: str, puts: Mapping[str, Sequence[str]], /, *, over: str | None = None
+    ) -> None:
+        for left, (record_id, some) in zip(range(len(puts))[::-1], puts.items(), strict=True):
             self.step()
-            await super().delete(io, index, {record_id: some})
+            await super().delete(io, index, {record_id: some}, over=None if left else over)
         self.step()

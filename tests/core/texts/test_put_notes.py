@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +50,25 @@ def rows(store: RecordStore, names: str) -> dict[str, int]:
 
 
 def noted(store: RecordStore) -> list[str]:
-    """The names of the notes of puts."""
+    """The names of the notes of puts and deletes."""
     assert isinstance(store.text_index, TextIndex)
     every = run(store.text_index.noted(store.connection.io(), "docs"))
-    return [name for name in every if name.startswith("put-")]
+    return [name for name in every if name.startswith(("put-", "delete-"))]
 
 
-def fail(store: RecordStore, names: str) -> None:
-    """Put the rows of records, and none of their vectors."""
+def fail(store: RecordStore, act: Callable[[], object], *, at: int) -> None:
+    """Do what fails before it changes vectors (1), or after that (2)."""
     connection = store.connection
     plain = connection.executor
-    connection.executor = Stepping(plain, FailingStep(1))
+    connection.executor = Stepping(plain, FailingStep(at))
     with pytest.raises(FailedError):
-        add(store, names)
+        act()
     connection.executor = plain
+
+
+def fail_to_add(store: RecordStore, names: str) -> None:
+    """Put the rows of records, and none of their vectors."""
+    fail(store, lambda: add(store, names), at=1)
 
 
 def test_only_records_that_are_there_are_looked_up() -> None:
@@ -87,7 +92,7 @@ def test_only_records_that_are_there_are_looked_up() -> None:
 def test_what_a_failed_write_put_is_looked_up_by_any_store(tmp_path: Path) -> None:
     with VectorizeClient.local(tmp_path) as client, VectorizeClient.local(tmp_path) as other:
         add(store_of(client, SqliteTextIndex(tmp_path)), "a")
-        fail(store_of(client, SqliteTextIndex(tmp_path)), "bcd")
+        fail_to_add(store_of(client, SqliteTextIndex(tmp_path)), "bcd")
         words = Watched(tmp_path)
         store = store_of(other, words)
         add(store, "e")
@@ -105,7 +110,7 @@ def test_repeating_a_write_that_fails_keeps_one_note() -> None:
         store = store_of(client, SqliteTextIndex())
         add(store, "a")
         for _ in range(3):
-            fail(store, "bcd")
+            fail_to_add(store, "bcd")
         assert len(noted(store)) == 1
         add(store, "dcb")
         assert rows(store, "abcd") == dict.fromkeys("abcd", 1)
@@ -115,7 +120,7 @@ def test_rows_of_a_failed_write_go_when_it_must_be_over(monkeypatch: pytest.Monk
     with VectorizeClient.local() as client:
         store = store_of(client, SqliteTextIndex())
         add(store, "a")
-        fail(store, "bcd")
+        fail_to_add(store, "bcd")
         add(store, "c")
         assert rows(store, "bcd") == dict.fromkeys("bcd", 1)
         monkeypatch.setattr(puts, "_IN_PROGRESS", -1.0)
@@ -140,6 +145,68 @@ def test_rows_of_an_index_that_was_deleted_are_looked_up_until_texts_are_indexed
         add(again, "de")
         assert words.taken() == ["d"]
         assert sorted(ids(run(search_text(io, again, "apple", 9)))) == ["b", "d", "e"]
+
+
+@pytest.mark.parametrize("text", ["apple", "pear"])
+def test_rows_that_a_failed_delete_left_go_when_their_records_are_added_again(text: str) -> None:
+    with VectorizeClient.local() as client:
+        words = Watched()
+        store = store_of(client, words)
+        add(store, "abc")
+        add(store, "d")
+        fail(store, lambda: run(store.delete(client.connection.io(), list("ab"))), at=2)
+        words.taken()
+        add(store, "de", text)
+        add(store, "a", text)
+        assert words.taken() == ["a", "d"]
+        assert rows(store, "abcde") == dict.fromkeys("abcde", 1)
+        run(store.delete(client.connection.io(), list("abcde")))
+        assert rows(store, "abcde") == {}
+
+
+def test_rows_that_a_failed_delete_left_go_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    with VectorizeClient.local() as client:
+        store = store_of(client, SqliteTextIndex())
+        add(store, "abc")
+        add(store, "d")
+        fail(store, lambda: run(store.delete(client.connection.io(), list("ab"))), at=2)
+        add(store, "a")
+        monkeypatch.setattr(puts, "_IN_PROGRESS", -1.0)
+        add(store, "e")
+        assert rows(store, "abcde") == dict.fromkeys("acde", 1)
+        assert [name for name in noted(store) if name.startswith("delete-")] == []
+
+
+def test_a_delete_leaves_no_note_and_one_that_goes_on_keeps_its_own() -> None:
+    with VectorizeClient.local() as client:
+        store = store_of(client, SqliteTextIndex())
+        add(store, "abc")
+        add(store, "d")
+        seen: list[str] = []
+
+        def meanwhile() -> None:
+            client.connection.executor = plain
+            add(store, "a", "pear")
+            seen.extend(name.partition("-")[0] for name in noted(store))
+
+        plain = client.connection.executor
+        client.connection.executor = Stepping(plain, meanwhile)
+        run(store.delete(client.connection.io(), list("bc")))
+        assert "delete" in seen
+        assert [name for name in noted(store) if name.startswith("delete-")] == []
+
+
+def test_young_rows_of_an_index_that_was_deleted_are_looked_up_after_a_reindexing() -> None:
+    with VectorizeClient.local() as client:
+        store = store_of(client, SqliteTextIndex())
+        add(store, "abc", "an old pear")
+        add(store, "d")
+        client.delete_index("docs")
+        again = store_of(client, store.text_index)
+        add(again, "b")
+        run(whole_index.reindex_texts(client.connection.io(), again))
+        add(again, "ac")
+        assert rows(again, "abc") == dict.fromkeys("abc", 1)
 
 
 def test_ids_of_writes_and_deletes_that_reads_do_not_see_yet_are_known() -> None:
