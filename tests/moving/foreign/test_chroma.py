@@ -99,6 +99,12 @@ def long_header(folder: Path) -> None:
     path.write_bytes(raw[:20] + (2**40).to_bytes(8, "little") + raw[28:])
 
 
+def large_elements(folder: Path) -> None:
+    (path,) = folder.glob("*/header.bin")
+    raw = path.read_bytes()
+    path.write_bytes(raw[:28] + (2**40).to_bytes(8, "little") + raw[36:])
+
+
 def other_dimensions(folder: Path) -> None:
     execute(folder, "UPDATE collections SET dimension = 1000000000")
 
@@ -133,8 +139,27 @@ def no_sequence(folder: Path) -> None:
     execute(folder, "UPDATE max_seq_id SET seq_id = 'last'")
 
 
+def large_sequence(folder: Path) -> None:
+    execute(folder, "UPDATE max_seq_id SET seq_id = x'ffffffffffffffffffff'")
+
+
+def other_columns(folder: Path) -> None:
+    execute(folder, "ALTER TABLE embedding_metadata RENAME COLUMN key TO name")
+
+
 def bad_space(folder: Path) -> None:
     execute(folder, "UPDATE collections SET schema_str = replace(schema_str, 'cosine', 'l1')")
+
+
+def test_a_key_may_have_a_value_and_a_list(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "chroma", tmp_path / "chroma")
+    execute(
+        tmp_path / "chroma",
+        "INSERT INTO embedding_metadata (id, key, int_value) "
+        "SELECT DISTINCT id, key, 1 FROM embedding_metadata_array",
+    )
+    found = {i.record.id: i.record.metadata for i in read_chroma(tmp_path / "chroma", "some-l2")}
+    assert found["r0"] == {"list": [1, 2, 0], "n": 0}
 
 
 def execute(folder: Path, statement: str) -> None:
@@ -147,6 +172,9 @@ def execute(folder: Path, statement: str) -> None:
     [
         (short_vectors, r"data_level0\.bin is damaged: it holds less than header\.bin says"),
         (long_header, r"data_level0\.bin is damaged: it holds less than header\.bin says"),
+        (large_elements, "it has no vectors of 32 dimensions"),
+        (large_sequence, "is damaged, or of a version of Chroma that this one does not know"),
+        (other_columns, "is damaged, or of a version of Chroma that this one does not know"),
         (other_dimensions, "it has no vectors of 1000000000 dimensions"),
         (hostile_pickle, r"it holds \w+\.print, and to load that could run any code"),
         (no_ids, "it has no ids"),

@@ -123,6 +123,15 @@ def test_a_damaged_index_is_an_error(
         list(read_faiss(tmp_path))
 
 
+def test_an_index_that_is_gone_is_an_error(made: Path, tmp_path: Path) -> None:
+    for name in ("index.faiss", "index.pkl"):
+        shutil.copy(made / "faiss" / name, tmp_path)
+    source = read_faiss(tmp_path)
+    (tmp_path / "index.faiss").unlink()
+    with pytest.raises(StorageError, match="does not exist"):
+        list(source)
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [

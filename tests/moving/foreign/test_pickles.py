@@ -134,3 +134,36 @@ def test_what_is_in_a_million_places_is_refused() -> None:
     with pytest.raises(OversizedError):
         pickles.check_size(value, "it")
     pickles.check_size({"a": [1] * 5_000, "b": {"c"}}, "it")
+
+
+NESTED = b"\x80\x04K\x01K\x01\x86q\x00" + b"".join(b"h%c\x86q%c" % (n, n + 1) for n in range(60))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        NESTED + b"qx}hxK\x01s.",
+        NESTED + b"qx}(hxK\x01u.",
+        NESTED + b"qx(hxK\x01d.",
+        NESTED + b"qx\x8f(hx\x90.",
+        NESTED + b"qx(hx\x91.",
+        NESTED + b"qxcbuiltins\nset\n(]hxatR.",
+        NESTED + b"qxcbuiltins\nfrozenset\n(]hxatR.",
+    ],
+)
+def test_what_is_not_hashed_in_a_lifetime_is_refused(raw: bytes) -> None:
+    with pytest.raises(StorageError, match="it holds a tuple as a key or in a set"):
+        pickles.loads(raw, CLASSES, "it")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"cnumpy.core.multiarray\nscalar\nN}X\x08\x00\x00\x00__name__X\x01\x00\x00\x00xs\x86b.",
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n((K\x01K\x02ttRC\x01xtR.",
+    ],
+)
+def test_nothing_outside_of_the_value_is_changed(raw: bytes) -> None:
+    with pytest.raises(StorageError, match="damaged: no pickle"):
+        pickles.loads(b"\x80\x04" + raw, CLASSES, "it")
+    assert pickles._scalar.__name__ == "_scalar"

@@ -121,6 +121,7 @@ def test_a_payload_that_holds_itself_is_refused(made: Path, tmp_path: Path) -> N
     [
         ("1", "a value that is neither an answer nor a point"),
         ("[[1]]", "a point is an object"),
+        ('{"result": ' * 5_000 + "[]" + "}" * 5_000, "an answer without points"),
         ('{"status": {"error": "no"}}', "an answer without points"),
         ('{"id": true, "vector": [1]}', "a point has the id True"),
         ('{"id": 1, "payload": {}}', "has no vector but None. The scroll API sends vectors only"),

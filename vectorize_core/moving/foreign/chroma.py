@@ -179,8 +179,10 @@ class _Metadata:
             rows = self._connection.execute(
                 "SELECT * FROM embedding_metadata_array WHERE id = ? ORDER BY rowid", (row_id,)
             )
+            lists: dict[str, list[Any]] = {}
             for row in rows:
-                metadata.setdefault(row["key"], []).append(_value(row))
+                lists.setdefault(row["key"], []).append(_value(row))
+            metadata |= lists
         return metadata.pop(_DOCUMENT, None), metadata
 
 

@@ -93,7 +93,8 @@ def _records(index: _Flat, path: str) -> Iterator[Item]:
     shape = (index.vectors, index.dimensions)
     if not index.vectors:
         return
-    vectors = np.memmap(index.path, "<f4", "r", index.at, shape)
+    with paths.explained("FAISS", index.path):
+        vectors = np.memmap(index.path, "<f4", "r", index.at, shape)
     for position in range(index.vectors):
         record_id = ids.get(position)
         found = documents.get(record_id) if isinstance(record_id, str) else None

@@ -19,6 +19,8 @@ from vectorize_core.models import Values
 
 _HEADER: Final = struct.Struct("<iQQQQQQiIQQQdQ")
 _LABEL: Final = np.dtype("<u8")
+_LARGEST: Final = (1 << 31) - 1
+"""Bytes of an element, as NumPy counts them."""
 _VALUE: Final = np.dtype("<f4")
 
 
@@ -48,7 +50,10 @@ class HnswVectors:
             path = os.path.join(place, "data_level0.bin")
             wanted = header.vector_at + 4 * dimensions
             if not wanted <= header.label_at <= header.size - _LABEL.itemsize or (
-                header.label_at != wanted or header.version != 1 or header.start
+                header.label_at != wanted
+                or header.version != 1
+                or header.start
+                or header.size > _LARGEST
             ):
                 raise StorageError(
                     f"header.bin in {place} is damaged, or of a version of Chroma that this one "

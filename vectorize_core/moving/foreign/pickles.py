@@ -10,9 +10,9 @@ import datetime as dt
 import decimal
 import pickle
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,6 @@ from vectorize_core import limits
 from vectorize_core.errors import OversizedError, StorageError, in_words
 
 _HARMLESS: Final[Mapping[tuple[str, str], Any]] = {
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
     ("datetime", "date"): dt.date,
     ("datetime", "datetime"): dt.datetime,
     ("datetime", "time"): dt.time,
@@ -89,6 +87,42 @@ class _RefusedError(Exception):
     """A class that is not read."""
 
 
+def _check_hashed(values: Iterable[Any]) -> None:
+    """Refuse a tuple as a key or in a set.
+
+    One of two others, which are of two others each and so on, is not hashed in a lifetime.
+    """
+    if any(type(value) in (tuple, frozenset) for value in values):
+        raise _RefusedError("it holds a tuple as a key or in a set, which metadata cannot")
+
+
+def _check_fields(stack: Sequence[Any]) -> None:
+    """Refuse fields of anything that is not a value of this one pickle."""
+    if not isinstance(stack[-2], (Model, _Uuid, _Dtype)):
+        raise pickle.UnpicklingError("there are fields of what has none")
+
+
+_CHECKS: Final[Mapping[bytes, Callable[[Sequence[Any]], None]]] = {
+    pickle.FROZENSET: _check_hashed,
+    pickle.ADDITEMS: _check_hashed,
+    pickle.DICT: lambda stack: _check_hashed(stack[::2]),
+    pickle.SETITEM: lambda stack: _check_hashed(stack[-2:-1]),
+    pickle.SETITEMS: lambda stack: _check_hashed(stack[::2]),
+    pickle.BUILD: _check_fields,
+}
+"""What is looked at on the stack before an instruction."""
+
+
+def _checked(opcode: int, check: Callable[[Sequence[Any]], None]) -> Callable[[Any], None]:
+    instruction: Callable[[Any], None] = pickle._Unpickler.dispatch[opcode]  # noqa: SLF001
+
+    def checked(unpickler: Any) -> None:
+        check(unpickler.stack)
+        instruction(unpickler)
+
+    return checked
+
+
 class _Unpickler(pickle._Unpickler):  # noqa: SLF001
     """The one in Python: that in C takes as much memory as the pickle says it needs."""
 
@@ -108,6 +142,21 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001
             f"it holds {module}.{name}, and to load that could run any code. If you trust the "
             "file, load it with the library that made it, and add its records to the store"
         )
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **pickle._Unpickler.dispatch,  # noqa: SLF001
+        **{opcode[0]: _checked(opcode[0], check) for opcode, check in _CHECKS.items()},
+    }
+
+
+def _set(items: Iterable[Any] = ()) -> set[Any]:
+    _check_hashed(items)
+    return set(items)
+
+
+def _frozenset(items: Iterable[Any] = ()) -> frozenset[Any]:
+    _check_hashed(items)
+    return frozenset(items)
 
 
 class _Bounded:
@@ -151,6 +200,8 @@ class _Dtype:
 def _scalar(dtype: _Dtype, data: bytes) -> Any:
     """A scalar of NumPy as Python's: a number or a text."""
     order = dtype.order if dtype.order in ("<", ">") else "="
+    if not isinstance(dtype.code, str):
+        raise pickle.UnpicklingError("a type of NumPy has no name")
     kind = np.dtype(f"{order}{dtype.code}")
     if kind.kind not in "biufU":
         raise _RefusedError(f"it holds a scalar of NumPy's {kind}, which metadata cannot")
@@ -159,6 +210,8 @@ def _scalar(dtype: _Dtype, data: bytes) -> Any:
 
 
 _OURS: Final[Mapping[tuple[str, str], Any]] = {
+    ("builtins", "set"): _set,
+    ("builtins", "frozenset"): _frozenset,
     ("uuid", "UUID"): _Uuid,
     ("numpy", "dtype"): _Dtype,
     ("numpy.core.multiarray", "scalar"): _scalar,

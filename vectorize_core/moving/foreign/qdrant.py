@@ -31,6 +31,8 @@ _METRICS: Final[dict[object, Metric]] = {
     "Euclid": "euclidean",
     "Dot": "dot-product",
 }
+_WRAPPED: Final = ("result", "points")
+"""In what an answer has its points, the one in the other."""
 _CLASSES: Final = (
     pickles.Class("qdrant_client", "PointStruct"),
     pickles.Class("qdrant_client", "SparseVector"),
@@ -133,14 +135,15 @@ def _scrolled(file: str, title: str, vector: str | None, text_key: str | None) -
                 yield _item(point, title, vector, text_key)
 
 
-def _found(document: Value, title: str) -> Iterator[Value]:
+def _found(document: Value, title: str, depth: int = 0) -> Iterator[Value]:
     """The points in a document: an answer, what is under its ``result``, a list, or a point."""
     if document.is_array:
         yield from document.items()
     elif document.is_object:
         for key, value in document.members():
-            if key in ("result", "points") and (value.is_object or value.is_array):
-                yield from _found(value, title)
+            is_answer = depth < len(_WRAPPED) and key in _WRAPPED
+            if is_answer and (value.is_object or value.is_array):
+                yield from _found(value, title, depth + 1)
                 return
             if key in ("id", "vector", "payload"):
                 yield document

@@ -36,4 +36,11 @@ def reading(path: str, what: str, tables: Collection[str]) -> Iterator[sqlite3.C
                 f"{os.path.basename(path)} in {os.path.dirname(path)} is no database of {what}: "
                 f"it has no table {missing[0]}"
             )
-        yield connection
+        try:
+            yield connection
+        except (IndexError, OverflowError) as error:
+            # A column that a row has not, or a number that is none of SQLite's.
+            raise StorageError(
+                f"{os.path.basename(path)} in {os.path.dirname(path)} is damaged, or of a version "
+                f"of {what} that this one does not know ({error}). {cure}"
+            ) from error
