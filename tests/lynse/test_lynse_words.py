@@ -37,10 +37,11 @@ def words(text: str) -> list[str]:
 
 def bm25(texts: Mapping[str, str], query: str) -> dict[str, float]:
     """Scores with the IDF of Lucene, k1 = 1.2 and b = 0.75, of texts that have a word."""
-    documents = {name: Counter(words(text)) for name, text in texts.items()}
+    # A text without a word is none.
+    documents = {name: Counter(words(text)) for name, text in texts.items() if words(text)}
     average = sum(found.total() for found in documents.values()) / len(documents)
     scores: dict[str, float] = {}
-    for word in {*words(query)}:
+    for word in words(query):
         having = [name for name, found in documents.items() if found[word]]
         idf = math.log(1 + (len(documents) - len(having) + 0.5) / (len(having) + 0.5))
         for name in having:
