@@ -194,7 +194,8 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
             store.create_metadata_index("checked", "boolean")
             store.reindex_metadata()
             store.compare(index.docstore).missing
-            store.index.info()
+            store.index.info(), store.client.list_indexes()
+            store.reset()  # and drop()
 
     Give each tenant a view (docs/tenants.md):
         .. code-block:: python

@@ -31,6 +31,7 @@ async def test_the_notebook_runs_cell_by_cell_and_shows_what_it_holds() -> None:
     assert ("cat", (256,)) in shown
     assert "1 missing, 0 extra, 0 changed" in shown
     assert ["hen"] in shown
+    assert (7, ["animals"]) in shown
     assert (0, 5) in shown
     assert ["cat", "dog"] in [sorted(value) for value in shown if is_named(value)]
     assert rounded(ran) == rounded(read(NOTEBOOK)), "python -m tests.notebooks writes it anew"
