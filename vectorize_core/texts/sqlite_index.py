@@ -77,7 +77,8 @@ class SqliteTextIndex(TextIndex):
                 for statement in statements:
                     self._execute(tx, statement)
 
-        await io.offload(write)
+        # What is cancelled must not put rows that the next write of the record does not find.
+        await io.offload_whole(write)
 
     def close(self) -> None:
         """Close the file; what was in memory is gone."""

@@ -102,6 +102,9 @@ class Io(Protocol):
     async def offload(self, fn: Callable[[], T], /) -> T:
         """Call ``fn``, which may block (it reads files, say), off the event loop."""
 
+    async def offload_whole(self, fn: Callable[[], T], /) -> T:
+        """As `offload`; where it is cancelled, it ends when ``fn`` has."""
+
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
         """``blocking()`` in sync code, ``await awaited()`` in async code."""
 
@@ -438,6 +441,9 @@ class SyncIo(_BaseIo):
     async def offload(self, fn: Callable[[], T], /) -> T:
         return fn()
 
+    async def offload_whole(self, fn: Callable[[], T], /) -> T:
+        return fn()
+
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
         return blocking()
 
@@ -465,6 +471,14 @@ class AsyncIo(_BaseIo):
     async def offload(self, fn: Callable[[], T], /) -> T:
         self.now()
         return await in_thread(fn)
+
+    async def offload_whole(self, fn: Callable[[], T], /) -> T:
+        whole = asyncio.ensure_future(self.offload(fn))
+        try:
+            return await asyncio.shield(whole)
+        except asyncio.CancelledError:
+            await asyncio.wait([whole])
+            raise
 
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
         return await awaited()

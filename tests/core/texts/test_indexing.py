@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -276,6 +277,37 @@ async def test_async_writes_keep_rows_in_step_too(make: Callable[[], TextIndex])
         assert isinstance(store.text_index, TextIndex)
         puts = await store.text_index.versions(io, "docs", ["a", "b", "c"])
         assert {name: len(some) for name, some in puts.items()} == {"a": 1, "b": 1}
+
+
+class Slow(SqliteTextIndex):
+    """A text index that puts rows only when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_go_on = threading.Event(), threading.Event()
+
+    def _execute(self, tx: Any, statement: Any) -> Any:
+        if "INSERT INTO" in statement[0]:
+            self.begun.set()
+            self.may_go_on.wait(60)
+        return super()._execute(tx, statement)
+
+
+async def test_a_write_that_is_cancelled_ends_when_its_rows_are_put() -> None:
+    with VectorizeClient.local() as client:
+        text_index = Slow()
+        store, io = store_of(client, text_index), client.connection.async_io()
+        write = asyncio.create_task(store.add(io, [item("a", OLD, year=1)]))
+        await asyncio.to_thread(text_index.begun.wait, 60)
+        write.cancel()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not write.done()
+        text_index.may_go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await write
+        await store.add(io, [item("a", OLD, year=1)])
+        assert len(await text_index.versions(io, "docs", ["a"])) == 1
 
 
 def test_a_text_index_beside_the_vectors_is_closed_with_the_store(tmp_path: Path) -> None:
