@@ -220,7 +220,11 @@ def check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
                 "property for each item, and name what is inside an object, such as 'author.name'"
             )
         if not isinstance(name, str) or not _can_be_indexed(name):
-            raise InvalidInputError(f"{name!r} cannot be the name of a metadata property")
+            raise InvalidInputError(
+                f"{name!r} cannot be the name of a metadata property: that is a text of 1 to "
+                f"{limits.MAX_METADATA_KEY_CHARS} characters that does not start with '$' and has "
+                "no '\"' in it"
+            )
 
 
 def _can_be_indexed(name: str) -> bool:
