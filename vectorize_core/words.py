@@ -11,7 +11,8 @@ class Words:
     """The words of one framework; those here are of a user of `VectorizeClient`.
 
     ``index`` is how the index of that name is reached, ``maker`` what makes metadata indexes of it,
-    ``wait`` the method that waits for writes, ``filter`` the argument of filters.
+    ``wait`` the method that waits for writes, ``filter`` the argument of filters. ``late_indexes``:
+    a metadata index can be made when there are vectors already.
     ``hash_ids`` says how to get shorter ids. ``operators`` are those of filters that have other
     names. ``elsewhere`` maps what is often taken for a property
     of the metadata to where it stands, and how it is asked for.
@@ -21,9 +22,22 @@ class Words:
     maker: str = "client.index({name!r})"
     wait: str = "wait()"
     filter: str = "filter="
+    late_indexes: bool = True
     hash_ids: str = "such as hashlib.sha256(id.encode()).hexdigest()"
     operators: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+    def to_index(self, name: str, property_name: str, index_type: str) -> str:
+        """What to do where an index of this name has no metadata index on a property."""
+        if not self.late_indexes:
+            return (
+                "create another index with it in metadata_indexes=, and copy the records "
+                "(vectorize_core.moving.copy_records): here it has to come before them"
+            )
+        return (
+            f"call {self.maker.format(name=name)}.create_metadata_index({property_name}, "
+            f"{index_type}) and, once it is live, reindex_metadata()"
+        )
 
     def of_view(self) -> Words:
         """Those of a user of a tenant's view, which has no client and takes no ``namespace=``."""

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kinds import LANGCHAIN
 from tests.lynse.servers import KEY, NEW, Lynse
 from vectorize_core import (
     BadRequestError,
@@ -24,6 +25,7 @@ from vectorize_core import (
     IndexExistsError,
     IndexNotFoundError,
     PartialWriteError,
+    UnindexedPropertyError,
     Vector,
 )
 from vectorize_core.lynse import Item, LynseClient, rows
@@ -74,6 +76,10 @@ def test_a_metadata_index_comes_before_the_first_record(made: LynseClient) -> No
     with pytest.raises(BadRequestError, match="create another index with them, and copy"):
         index.create_metadata_index("late", "string")
     assert [one.id for one in index.query(ONES, top_k=3, filter={"year": {"$gt": 1998}})] == ["a"]
+    with pytest.raises(UnindexedPropertyError, match="create another index with it in metadata_in"):
+        index.query(ONES, top_k=3, filter={"late": "x"})
+    with pytest.raises(ConfigurationError, match="create another index with it in metadata_in"):
+        LANGCHAIN.over(made, metadata_indexes={"late": "string"}).add_texts(["a"])
 
 
 def test_other_collections_are_no_indexes(lynse: LynseClient) -> None:

@@ -68,19 +68,19 @@ class Advice:
         if path in layout.METADATA_INDEXES:
             return (
                 f"{missing}: indexes that a store makes have it, and those made with "
-                f"record_layout=True. Call {self.words.maker.format(name=self.index_name)}"
-                f".create_metadata_index({path!r}, {layout.METADATA_INDEXES[path]!r}) and, once it "
-                "is live, reindex_metadata()"
+                "record_layout=True. To have it, "
+                f"{self._to_index(path, layout.METADATA_INDEXES[path])}"
             )
         return (
             f"{missing}, so the service "
             f"would find nothing. Name it in metadata_indexes={{{path!r}: 'string'}} (or 'number', "
-            f"'boolean') when the index is created; or call "
-            f"{self.words.maker.format(name=self.index_name)}"
-            f".create_metadata_index({path!r}, 'string') and, once it is live, reindex_metadata(): "
-            "it covers only what is written from then on. Indexed are: "
-            f"{', '.join(sorted(self.indexed)) or 'none'}"
+            f"'boolean') when the index is created; or {self._to_index(path, 'string')}"
+            f"{': it covers only what is written from then on' if self.words.late_indexes else ''}"
+            f". Indexed are: {', '.join(sorted(self.indexed)) or 'none'}"
         )
+
+    def _to_index(self, path: str, index_type: IndexType) -> str:
+        return self.words.to_index(self.index_name, repr(path), repr(index_type))
 
 
 def nearest_property(path: str, known: Iterable[str]) -> str | None:

@@ -50,6 +50,8 @@ class StoreIndex:
     words: Words = field(default=DEFAULT, repr=False)
 
     def __post_init__(self) -> None:
+        late = self.state.capabilities.late_metadata_indexes
+        object.__setattr__(self, "words", replace(self.words, late_indexes=late))
         if self.create_index is not None:
             validation.flag("create_index", self.create_index)
         if self.metric is not None:
@@ -201,8 +203,7 @@ class StoreIndex:
         if missing:
             raise ConfigurationError(
                 f"the index {self.name!r} exists without the metadata indexes {missing}; it "
-                "is not altered without being asked. Create them with "
-                f"{self.words.maker.format(name=self.name)}.create_metadata_index(name, type) and, "
-                "once they are live, call reindex_metadata(): they cover only what is written from "
-                "then on. Or leave them out of metadata_indexes="
+                "is not altered without being asked. To have one, "
+                f"{self.words.to_index(self.name, 'name', 'type')}. Or leave them out of "
+                "metadata_indexes="
             )
