@@ -128,6 +128,33 @@ def test_a_file_that_is_damaged_or_cut_is_an_error(
             import_records(file, target)
 
 
+def test_what_unpacks_to_very_much_comes_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("zst")
+    monkeypatch.setattr(compression, "_READ_OF_ZSTD", 64)
+    file = tmp_path / "docs.ndjson.zst"
+    file.write_bytes(compression.member(bytes(1 << 25), "zst"))
+    with file.open("rb") as opened:
+        lengths = [*map(len, compression.contents(opened, "zst"))]
+    assert sum(lengths) == 1 << 25
+    assert max(lengths) < 1 << 23
+
+
+def test_texts_are_grouped_by_what_they_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(parquet, "_BYTES_IN_GROUP", 1 << 15)
+    texts = [(f"{n}", f"{n}" * 50_000) for n in range(4)]
+    parts = [tmp_path / f"{n}" for n in range(4)]
+    for part, text in zip(parts, texts, strict=True):
+        parquet.write_texts(part, [text])
+    parquet.join(parts, tmp_path / "whole")
+    assert pq.ParquetFile(tmp_path / "whole").num_row_groups == 4
+    assert [*parquet.read_texts(tmp_path / "whole")] == texts
+
+
 def test_a_parquet_file_of_others_is_read(tmp_path: Path, target: Any) -> None:
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")

@@ -12,6 +12,8 @@ from vectorize_core.errors import ConfigurationError, InvalidInputError
 from vectorize_core.moving.formats import Compression
 
 _READ_AT_ONCE: Final = 1 << 16
+_READ_OF_ZSTD: Final = 1 << 12
+"""What may hold thirty thousand times as much."""
 _GZIP: Final = 31
 """Of zlib: with the header of gzip."""
 _GZIP_LEVEL: Final = 4
@@ -35,8 +37,9 @@ def contents(file: BinaryIO, compression: Compression) -> Generator[bytes, None,
     new: Callable[[], Any] = (
         (lambda: zlib.decompressobj(_GZIP)) if compression == "gz" else _zstd_decompressor()
     )
+    at_once = min(_READ_AT_ONCE, _READ_OF_ZSTD) if compression == "zst" else _READ_AT_ONCE
     current = None
-    while data := file.read(_READ_AT_ONCE):
+    while data := file.read(at_once):
         while data:
             current = new() if current is None else current
             try:

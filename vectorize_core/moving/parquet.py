@@ -15,6 +15,9 @@ from vectorize_core.models import Vector
 
 _ROWS_AT_ONCE: Final = 1_000
 _ROWS_IN_GROUP: Final = 20_000
+_BYTES_IN_GROUP: Final = 1 << 26
+_TEXTS_AT_ONCE: Final = 50
+"""Of those that do not fit into their vectors."""
 
 
 def write_vectors(path: Path, vectors: Sequence[Vector]) -> None:
@@ -52,7 +55,10 @@ def join(parts: Sequence[Path], path: Path) -> None:
         held: list[Any] = []
         for part in parts:
             held.append(pq.read_table(part, schema=schema))
-            if sum(table.num_rows for table in held) >= _ROWS_IN_GROUP:
+            if (
+                sum(table.num_rows for table in held) >= _ROWS_IN_GROUP
+                or sum(table.nbytes for table in held) >= _BYTES_IN_GROUP
+            ):
                 writer.write_table(pa.concat_tables(held).combine_chunks())
                 held = []
         if held:
@@ -70,14 +76,18 @@ def read_vectors(path: Path) -> Iterator[Vector]:
 
 def read_texts(path: Path) -> Iterator[tuple[str, str]]:
     """The texts of a file, each with the id of its record."""
-    for number, row in rows(path, ("id", "text")):
+    for number, row in rows(path, ("id", "text"), at_once=_TEXTS_AT_ONCE):
         if not isinstance(row["id"], str) or not isinstance(row["text"], str):
             raise InvalidInputError(f"row {number}: id and text are strings")
         yield row["id"], row["text"]
 
 
 def rows(
-    path: Path, needed: Sequence[str], possible: Sequence[str] = ()
+    path: Path,
+    needed: Sequence[str],
+    possible: Sequence[str] = (),
+    *,
+    at_once: int = _ROWS_AT_ONCE,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """These columns of the rows of a file, each row with its number, from 1 on."""
     pa, pq = _pyarrow()
@@ -92,7 +102,7 @@ def rows(
                     "values, and where there are any namespace and metadata"
                 )
             wanted = [name for name in (*needed, *possible) if name in there]
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
+            for batch in file.iter_batches(at_once, columns=wanted):
                 columns = [_column(batch.column(name)) for name in wanted]
                 for row in zip(*columns, strict=True):
                     number += 1

@@ -94,20 +94,28 @@ def _lines(place: Place, read: Callable[[bytes], T]) -> Iterator[T]:
 
 def _split(place: Place) -> Iterator[tuple[bytes, bool]]:
     """The lines of a file, each with whether it has an end."""
-    rest, is_first = b"", True
+    # One without an end grows part by part: to join them each time would take the square of it.
+    parts, length, is_first = list[bytes](), 0, True
     with (
         place.path.open("rb") as file,
         closing(compression.contents(file, place.compression)) as contents,
     ):
         for data in contents:
-            *lines, rest = (rest + data).split(b"\n")
+            *lines, rest = data.split(b"\n")
+            if lines:
+                lines[0] = b"".join([*parts, lines[0]])
+                parts, length = [], 0
             for found in lines:
                 yield found.removeprefix(_BOM) if is_first else found, True
                 is_first = False
-            if len(rest) > _LONGEST:
+            if rest:
+                parts.append(rest)
+                length += len(rest)
+            if length > _LONGEST:
                 raise InvalidInputError(
                     f"a line of more than {_LONGEST:,} bytes: it is no NDJSON, which has a line "
                     "for each vector"
                 )
+    rest = b"".join(parts)
     if rest:
         yield rest.removeprefix(_BOM) if is_first else rest, False
