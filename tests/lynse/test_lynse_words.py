@@ -8,6 +8,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from benchmarks.retrieval.figures import Figures, Place
 from benchmarks.retrieval.labelled import LabelledSet
 from langchain_vectorize import VectorizeVectorStore
 from tests.kinds import LANGCHAIN, Kind, both_stores
-from tests.lynse.servers import KEY, Lynse
+from tests.lynse.servers import KEY, NEW, Lynse
 from tests.nightly import NIGHTLY, sized
 from tests.stores import Call, both_ways, sync_call
 from vectorize_core import (
@@ -197,3 +198,31 @@ def test_both_together_find_more_than_either(lynse: LynseClient) -> None:
             places.append(ranked.index(answer) if answer in ranked else None)
         gained[mode] = Figures.of(places).ndcg
     assert gained["hybrid"] > max(gained["dense"], gained["text"]), gained
+
+
+@pytest.mark.parametrize("embedding", [None, counted], ids=["BM25", "sparse"])
+async def test_words_outlast_a_kill(tmp_path: Path, embedding: Any) -> None:
+    server = Lynse(NEW, tmp_path)
+    (tmp_path / "data").mkdir()
+    server.start()
+    try:
+        with LynseClient(
+            server.url, database="app", api_key=KEY, sparse_embedding=embedding
+        ) as client:
+            client.database("app").create_database()
+            store = LANGCHAIN.over(client)
+            await LANGCHAIN.add(sync_call, store, *(f"w{n} of all" for n in range(30)))
+            await LANGCHAIN.add_rows(sync_call, store, [("w1 of all", "changed", {})])
+            await LANGCHAIN.delete(sync_call, store, ["w2 of all"])
+            asked = ("w1", "w2", "w3 changed", "changed all")
+            before = [
+                sorted(await LANGCHAIN.search_by(sync_call, store, "text", one, 40))
+                for one in asked
+            ]
+            server.restart()
+            for one, wanted in zip(asked, before, strict=True):
+                found = sorted(await LANGCHAIN.search_by(sync_call, store, "text", one, 40))
+                assert [name for name, _ in found] == [name for name, _ in wanted]
+                assert [score for _, score in found] == pytest.approx([s for _, s in wanted])
+    finally:
+        server.kill()
