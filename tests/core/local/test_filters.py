@@ -336,7 +336,7 @@ def meets(
     """What a condition means, tested on what the index holds for one vector."""
     several = condition.operator in ("$in", "$nin")
     given = condition.operand if several else [condition.operand]
-    wanted = [matching._operand(item, kind, behavior) for item in given]
+    wanted = [matching.typed_operand(item, kind, behavior) for item in given]
     if condition.operator in COMPARISONS:
         (bound,) = wanted
         compare = COMPARISONS[condition.operator]
