@@ -257,7 +257,7 @@ def test_one_changed_byte_is_found(tmp_path: Path) -> None:
                 with pytest.raises(Exception, match=error) as caught:
                     import_records(file, other)
                 assert isinstance(caught.value, RecordsDifferError) or part is texts
-                with pytest.raises(Exception, match=f"{error}|are not in the index 'docs'"):
+                with pytest.raises(Exception, match=f"{error}|the index 'docs' does not have"):
                     verify_records(file, store)
                 file.write_bytes(good[0])
                 texts.write_bytes(good[1])
@@ -276,11 +276,13 @@ def test_records_that_differ_are_named(tmp_path: Path, target: Any) -> None:
     target.upsert([Vector("7", vector("7"), None, {"n": 8})])
     target.upsert([Vector("8", vector("8"), "a", {"n": 8}), Vector("more", vector("more"))])
     target.delete(["9"])
-    with pytest.raises(RecordsDifferError, match=r"^3 of the records .*: '7' is another") as caught:
+    with pytest.raises(
+        RecordsDifferError, match=r"have 3 of .* '7' is another, .*'9' is missing$"
+    ) as caught:
         verify_records(file, target)
     assert caught.value.ids == ("7", "8", "9")
     target.delete([f"{n}" for n in range(300)])
-    with pytest.raises(RecordsDifferError, match=r"^300 records or more of .* '0' is missing"):
+    with pytest.raises(RecordsDifferError, match=r"have 300 or more .* '0' is .*, \.\.\.$"):
         verify_records(file, target)
 
 
@@ -296,7 +298,7 @@ def test_of_equal_ids_the_last_one_is_compared(
     file.write_text(once + again)
     assert import_records(file, target, verify=True).records == 300
     file.write_text(again + once)
-    with pytest.raises(RecordsDifferError, match=r"^150 of the records"):
+    with pytest.raises(RecordsDifferError, match="have 150 of the records"):
         verify_records(file, target)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Sequence
+from itertools import islice
 from typing import Final
 
 from vectorize_core.errors import RecordsDifferError
@@ -15,6 +16,8 @@ from vectorize_core.transport.io import Io
 
 _NAMED: Final = 100
 """Records that are missing, after which no more are looked for."""
+_SHOWN: Final = 5
+"""Records that the error names in its text; the others are in its ``ids``."""
 _HELD: Final = 1_000_000
 """As many of those that are others, since each may come once more as it is there."""
 
@@ -65,11 +68,11 @@ class Comparison:
     def check(self) -> None:
         """`RecordsDifferError` that names those that differ."""
         if self._wrong:
-            first, says = next(iter(self._wrong.items()))
-            many = f"{len(self._wrong)} records or more" if self.is_enough else len(self._wrong)
+            shown = ", ".join(f"{n!r} {says}" for n, says in islice(self._wrong.items(), _SHOWN))
+            count = f"{len(self._wrong)}{' or more' if self.is_enough else ''}"
             raise RecordsDifferError(
-                f"{many} of the records are not in the index {self._place.store.index.name!r} as "
-                f"they were: {first!r} {says}, for one. The others are in .ids",
+                f"the index {self._place.store.index.name!r} does not have {count} of the records "
+                f"as they were: {shown}{', ...' if len(self._wrong) > _SHOWN else ''}",
                 ids=tuple(self._wrong),
             )
 
