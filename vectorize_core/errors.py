@@ -71,7 +71,15 @@ class OversizedError(InvalidVectorError):
 
 
 class InvalidFilterError(InvalidInputError):
-    """A filter is malformed; the message names the place and the operator."""
+    """A filter is malformed; the message names the place and the operator.
+
+    ``place`` is that place, such as ``$or[1].year.$gte``, empty for the filter as a whole; of an
+    `UnindexedPropertyError` it is the property. None where it is not known.
+    """
+
+    def __init__(self, message: str, *, place: str | None = None) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class UnindexedPropertyError(InvalidFilterError):

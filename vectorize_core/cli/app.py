@@ -14,6 +14,7 @@ from vectorize_core.cli.export import export
 from vectorize_core.cli.import_ import import_, verify
 from vectorize_core.cli.indexes import indexes, info
 from vectorize_core.cli.maintenance import check, compact, stats
+from vectorize_core.cli.open_page import open_page
 from vectorize_core.cli.query import query
 from vectorize_core.cli.serve import serve
 from vectorize_core.cli.vectors import delete, get, list_ids
@@ -48,6 +49,7 @@ def vectorize_stores(
 
 
 app.command()(serve)
+app.command(name="open")(open_page)
 app.command()(demo)
 app.command()(indexes)
 app.command()(info)

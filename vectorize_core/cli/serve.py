@@ -134,7 +134,7 @@ def serve(
         raise typer.BadParameter(f"--faults {faults}: {fault.message}") from None
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    with _listening(host, port) as listener:
+    with listening(host, port) as listener:
         announce = _announce_json if as_json else _announce
         announce(uvicorn_server.base_url(host, listener.getsockname()[1]), settings)
         uvicorn_server.run(app, listener, settings)
@@ -174,7 +174,7 @@ def _quoted(value: str) -> str:
     return shlex.quote(value)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """A socket that queues connections, so that clients can use what is printed at once."""
     from vectorize_core.local.server.uvicorn_server import listen  # noqa: PLC0415
 

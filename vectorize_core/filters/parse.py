@@ -72,10 +72,11 @@ def _filter(given: Any, place: str, depth: int) -> Expression:
     if not isinstance(given, Mapping):
         raise InvalidFilterError(
             f"{place or 'a filter'} takes a mapping such as {{'year': {{'$gte': 1960}}}}, or an "
-            f"expression such as F('year') >= 1960; got {type(given).__name__}"
+            f"expression such as F('year') >= 1960; got {type(given).__name__}",
+            place=place,
         )
     if depth > _DEEPEST:
-        raise InvalidFilterError(f"the filter is nested deeper than {_DEEPEST} levels")
+        raise InvalidFilterError(f"the filter is nested deeper than {_DEEPEST} levels", place=place)
     return joined(
         And,
         (_member(name, value, _within(place, name), depth + 1) for name, value in given.items()),
@@ -95,7 +96,7 @@ def _member(name: Any, value: Any, place: str, depth: int) -> Expression:
     if isinstance(name, str) and name.startswith("$"):
         if name in _TESTING:
             raise InvalidFilterError(
-                f"{place} needs a property; write {{'name': {{{name!r}: ...}}}}"
+                f"{place} needs a property; write {{'name': {{{name!r}: ...}}}}", place=place
             )
         raise _unknown(place, name, _JOINING)
     return _property(name, value, place, depth)
@@ -103,7 +104,7 @@ def _member(name: Any, value: Any, place: str, depth: int) -> Expression:
 
 def _filters(given: Any, place: str, depth: int) -> list[Expression]:
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
-        raise InvalidFilterError(f"{place} takes a list of filters; got {type(given).__name__}")
+        raise _refusal(place, "a list of filters", given)
     return [_filter(part, f"{place}[{i}]", depth) for i, part in enumerate(given)]
 
 
@@ -115,14 +116,15 @@ def _property(path: str, given: Any, place: str, depth: int) -> Expression:
             f"{place} got a {type(given).__name__}: "
             + (f"did you mean {meant}? Or " if meant else "")
             + "write {'$in': [...]} for one of several values, {'$eq': [...]} for a list equal to "
-            "this one"
+            "this one",
+            place=place,
         )
     if not isinstance(given, Mapping):
         return build_test(path, "$eq", given, place=place)
     if not given:
-        raise InvalidFilterError(f"{place} is empty; give it a value or an operator")
+        raise InvalidFilterError(f"{place} is empty; give it a value or an operator", place=place)
     if depth > _DEEPEST:
-        raise InvalidFilterError(f"the filter is nested deeper than {_DEEPEST} levels")
+        raise InvalidFilterError(f"the filter is nested deeper than {_DEEPEST} levels", place=place)
     return joined(
         And,
         (
@@ -141,14 +143,15 @@ def _test(path: str, operator: Any, operand: Any, place: str, depth: int) -> Exp
         return build_test(path, cast("Operator", operator), operand, place=place)
     if operator in _JOINING:
         raise InvalidFilterError(
-            f"{place}: {operator} joins filters; write {{{operator!r}: [{{{path!r}: ...}}, ...]}}"
+            f"{place}: {operator} joins filters; write {{{operator!r}: [{{{path!r}: ...}}, ...]}}",
+            place=place,
         )
     if isinstance(operator, str) and operator.startswith("$"):
         raise _unknown(place, operator, _TESTING)
     meant = _meant(operator, (*_TESTING, *_JOINING)) or _meant(path, _JOINING)
     hint = f"did you mean {meant}? Operators begin with $. Or " if meant else ""
     raise InvalidFilterError(
-        f"{place}: {hint}write a nested property as a path: {f'{path}.{operator}'!r}"
+        f"{place}: {hint}write a nested property as a path: {f'{path}.{operator}'!r}", place=place
     )
 
 
@@ -165,7 +168,7 @@ def _unknown(place: str, operator: str, known: Sequence[str]) -> InvalidFilterEr
     meant = _meant(operator, known)
     nearest = [meant] if meant else get_close_matches(operator.lower(), known, n=1, cutoff=0.7)
     hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
-    return InvalidFilterError(f"{place}: {operator} is not an operator; {hint}")
+    return InvalidFilterError(f"{place}: {operator} is not an operator; {hint}", place=place)
 
 
 def _within(place: str, name: object) -> str:
@@ -180,16 +183,19 @@ def build_test(path: Any, operator: Operator, operand: Any, *, place: str | None
     if not isinstance(path, str) or not path or path.startswith("$"):
         raise InvalidFilterError(
             "the name of a property is a non-empty string that does not begin with '$'; "
-            f"got {path!r}"
+            f"got {path!r}",
+            place=place,
         )
     if jsontext.has_lone_surrogate(path):
-        raise InvalidFilterError(f"the name of a property {path!r} is not valid Unicode")
+        raise InvalidFilterError(
+            f"the name of a property {path!r} is not valid Unicode", place=place
+        )
     place = place if place is not None else f"{path}.{operator}"
     try:
         return Test(jsontext.plain(path), operator, _operand(operator, operand, place))
     except RecursionError:
         raise InvalidFilterError(
-            f"{place}: the value is nested too deep, or contains itself"
+            f"{place}: the value is nested too deep, or contains itself", place=place
         ) from None
 
 
@@ -244,7 +250,8 @@ def _pattern(operand: Any, place: str) -> str:
     if not patterns.is_pattern(pattern):
         raise InvalidFilterError(
             f"{place}: the pattern {pattern!r} ends with a backslash, which makes the next "
-            "character literal; double it to mean a backslash"
+            "character literal; double it to mean a backslash",
+            place=place,
         )
     return pattern
 
@@ -263,12 +270,14 @@ def _value(given: Any, place: str) -> Any:
         return value
     if kind is str:
         if jsontext.has_lone_surrogate(value):
-            raise InvalidFilterError(f"{place}: the text {value!r} is not valid Unicode")
+            raise InvalidFilterError(
+                f"{place}: the text {value!r} is not valid Unicode", place=place
+            )
         return value
     if kind in (int, float):
         if not (math.isfinite(value) if kind is float else abs(value) < value_codec.SHOWN_BELOW):
             raise InvalidFilterError(
-                f"{place}: no stored value can be compared with {_digits(value)}"
+                f"{place}: no stored value can be compared with {_digits(value)}", place=place
             )
         return value
     if kind in _SHOWN:
@@ -280,7 +289,8 @@ def _value(given: Any, place: str) -> Any:
     if kind is Decimal:
         raise InvalidFilterError(
             f"{place}: a Decimal is stored as text, where '10' comes before '9' and '1.50' is not "
-            "'1.5'. Compare with str(value) if you mean the text; to compare numbers, store floats"
+            "'1.5'. Compare with str(value) if you mean the text; to compare numbers, store floats",
+            place=place,
         )
     raise _refusal(place, _SCALARS, given)
 
@@ -293,4 +303,4 @@ def _digits(value: float) -> str:
 
 
 def _refusal(place: str, wanted: str, got: object) -> InvalidFilterError:
-    return InvalidFilterError(f"{place} takes {wanted}; got {type(got).__name__}")
+    return InvalidFilterError(f"{place} takes {wanted}; got {type(got).__name__}", place=place)

@@ -139,7 +139,7 @@ def plan(
     if within:
         for name in within:
             if indexed.get(name) != "string":
-                raise UnindexedPropertyError(advice.without_index(name))
+                raise UnindexedPropertyError(advice.without_index(name), place=name)
         only = {name: Constraint("string", frozenset(given)) for name, given in within.items()}
         if not all(only[name].values for name in only):
             return Plan(expression, ())
@@ -217,7 +217,7 @@ def _size(native: Any) -> int:
 
 def _check_indexed(pusher: Push, advice: Advice, *, reads_all: bool) -> None:
     for test in pusher.unindexed:
-        raise UnindexedPropertyError(advice.on(test))
+        raise UnindexedPropertyError(advice.on(test), place=test.path)
     # Of the tests on a list, the one for its items says so.
     leaves = sorted(pusher.unpushable, key=looks_into, reverse=True) if reads_all else ()
     for leaf in leaves:
@@ -228,4 +228,4 @@ def _check_indexed(pusher: Push, advice: Advice, *, reads_all: bool) -> None:
                 "reading with unindexed='scan'"
             )
         if leaf.path not in advice.indexed or advice.hidden(leaf.path, advice.indexed):
-            raise UnindexedPropertyError(advice.on(leaf))
+            raise UnindexedPropertyError(advice.on(leaf), place=leaf.path)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 logger = logging.getLogger("vectorize_core")
 LONG = 10.0
@@ -108,6 +108,17 @@ class Events:
     def __init__(self, on_event: OnEvent | None = None) -> None:
         self._on_event = on_event
         self._failed = False
+
+    def also(self, on_event: OnEvent) -> Self:
+        """These events, which ``on_event`` is told of as well, after whoever is told already."""
+        known = self._on_event
+
+        def tell(event: Event) -> None:
+            if known is not None:
+                known(event)
+            on_event(event)
+
+        return type(self)(tell)
 
     @property
     def heard(self) -> bool:

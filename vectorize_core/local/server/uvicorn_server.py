@@ -19,7 +19,6 @@ from vectorize_core.local import open_files
 from vectorize_core.local.server import connections
 from vectorize_core.local.server.app import create_app
 from vectorize_core.local.server.logs import escape_logs
-from vectorize_core.local.server.middleware import ServerMiddleware
 from vectorize_core.local.server.settings import Settings
 from vectorize_core.transport.loopback import LOCAL_ACCOUNT, is_any_address, is_loopback
 
@@ -129,8 +128,9 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End long work, let short work end, and close all connections."""
-        if isinstance(self._app, ServerMiddleware):
-            self._app.stop()
+        stop = getattr(self._app, "stop", None)
+        if stop is not None:
+            stop()
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()

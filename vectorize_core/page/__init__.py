@@ -1,0 +1,16 @@
+"""A page in the browser that shows the indexes of a Vectorize, and what happens there.
+
+It uses Starlette (extra ``server``). ``vectorize-stores open`` and ``serve`` show it: docs/page.md.
+"""
+
+import importlib.util
+
+if importlib.util.find_spec("starlette") is None:
+    raise ImportError("the page needs Starlette: pip install 'vectorize-stores[server]'")
+
+from vectorize_core.page.app import Page, create_page
+
+__all__ = ["Page", "create_page"]
+
+for _export in (Page, create_page):
+    _export.__module__ = __name__
