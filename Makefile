@@ -9,8 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 LYNSE := .venv-lynse
+WORKERS := .workers
 
-.PHONY: demo test nightly test-oldest lint types suite lynse conformance-live format docs bench clean
+.PHONY: demo test nightly test-oldest lint types suite lynse workers conformance-live format docs bench clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -29,13 +30,13 @@ types: $(VENV)/dev.stamp
 	@$(BIN)/mypy
 
 # Compiled once, also where Python is told to keep nothing: tests start a hundred programs.
-suite: $(VENV)/dev.stamp lynse
+suite: $(VENV)/dev.stamp lynse workers
 	@echo "pytest: the whole suite"
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # An hour or more on two cores: every case of every matrix, 200 seeds of every stress test, and
 # twenty times as many examples.
-nightly: $(VENV)/dev.stamp lynse
+nightly: $(VENV)/dev.stamp lynse workers
 	@PYTHONDONTWRITEBYTECODE= VECTORIZE_NIGHTLY=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # `make test` with the oldest Python and the oldest dependencies that pyproject.toml allows, in a
@@ -57,6 +58,14 @@ $(LYNSE)/%.stamp:
 	@echo "installing LynseDB $* into $(LYNSE)/$*, for the tests (once)"
 	@$(PYTHON) -m venv $(LYNSE)/$* && $(LYNSE)/$*/bin/python -m pip install --quiet \
 	  --disable-pip-version-check lynsedb==$* && touch $@ || echo "LynseDB $* cannot be installed"
+
+# Cloudflare's runtime for Workers and its command, for the tests of docs/workers.md. Where there is no
+# npm, they are skipped, and say so.
+workers: $(WORKERS)/4.164.0.stamp
+
+$(WORKERS)/%.stamp: | $(BIN)/python
+	@echo "installing wrangler $* into $(WORKERS), for the tests (once)"
+	@$(BIN)/python tests/workers/install.py $(WORKERS) $* && touch $@ || echo "wrangler $* cannot be installed"
 
 # The API's tests against the account of CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, and a report
 # of what is different there; docs/local-server.md says what that costs. Without the two variables,
@@ -87,7 +96,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.retrieval measure
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(LYNSE) .demo build/site
+	rm -rf $(VENV) $(OLDEST) $(LYNSE) $(WORKERS) .demo build/site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

@@ -21,6 +21,7 @@ VectorizeError
         RateLimitError
         ServerError
         EngineError
+        UnsupportedByBindingError (UnsupportedCallError)
     ConnectionFailedError
         RequestTimeoutError
     UnexpectedAnswerError
@@ -364,6 +365,10 @@ class UnsupportedCallError(VectorizeError):
     """The server has no such call; the message names its version. Nothing was sent."""
 
 
+class UnsupportedByBindingError(ApiError, UnsupportedCallError):
+    """A gateway has no such call, as a Worker's binding has none (49997); the REST API has it."""
+
+
 _SHORT: Final = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
@@ -450,6 +455,8 @@ def error_from_answer(
     kind: type[ApiError]
     if 40041 in codes or status == 429:
         kind = RateLimitError
+    elif 49997 in codes:
+        kind = UnsupportedByBindingError
     elif codes & {3000, 3005} or status == 410:
         kind = IndexNotFoundError
     elif 3002 in codes:

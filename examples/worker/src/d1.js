@@ -1,0 +1,43 @@
+// D1's paths, carried out on the bindings that the variable DATABASES names.
+
+import { noRoute, Refusal, refuse, success } from "./answers.js";
+import { jsonObject, unreadable, withBody } from "./body.js";
+
+// https://developers.cloudflare.com/d1/observability/debug-d1/
+const PASSING = /\breset\b|overload|\blost\b|timed? ?out|internal error|transient|queued/i;
+
+// A batch has rows as objects, in the order of their columns; columns of one name are one.
+const asRows = (objects) => ({ columns: Object.keys(objects[0] ?? {}), rows: objects.map(Object.values) });
+
+/** The answer to a request below `/d1/database`. */
+export async function onDatabase(request, env, [id, form, ...more]) {
+  if (!["query", "raw"].includes(form) || more.length || request.method !== "POST") noRoute();
+  const named = Object.hasOwn(env.DATABASES ?? {}, id) ? env[env.DATABASES[id]] : null;
+  if (!named) refuse(`DATABASES names no binding for ${id}`, 404);
+  const statements = await withBody(request, (bytes) => statementsOf(jsonObject(request, bytes)));
+  return success(await run(named, statements, form === "raw"));
+}
+
+function statementsOf(body) {
+  const given = body.batch ?? [body];
+  const isStatement = (one) => typeof one?.sql === "string" && Array.isArray(one.params ?? []);
+  if (!Array.isArray(given) || !given.every(isStatement)) unreadable("expected sql with params, or a batch of them");
+  return given.map(({ sql, params }) => ({ sql, params: params ?? [] }));
+}
+
+/** The results of statements, which are one transaction. */
+async function run(database, statements, raw) {
+  try {
+    const prepared = statements.map(({ sql, params }) => database.prepare(sql).bind(...params));
+    if (raw && prepared.length === 1) {
+      const [columns, ...rows] = await prepared[0].raw({ columnNames: true });
+      return [{ success: true, meta: {}, results: { columns: columns ?? [], rows } }];
+    }
+    const done = await database.batch(prepared);
+    return done.map(({ success, meta, results }) => ({ success, meta, results: raw ? asRows(results) : results }));
+  } catch (error) {
+    const text = String(error?.message ?? error).replace(/^D1_\w*ERROR: /, "");
+    const passes = PASSING.test(text) && !text.includes("SQLITE_");
+    throw new Refusal(passes ? 503 : 400, 7500, text);
+  }
+}
