@@ -15,39 +15,41 @@ export class DictError extends Error {
   }
 }
 
-/** {value, place}: `place(steps)` is [start, end] of the part that the steps lead to, or of the nearest one. */
+/**
+ * {value, place} of a text. `place` is [start, end] of a part, named as the service's parser names it, such as
+ * $.$or[1].year.$gte; or of the nearest one that there is.
+ */
 export function parse(text) {
   let at = 0;
   const places = new Map();
-  const value = any([]);
+  const value = any("$");
   space();
   if (at < text.length) wrong("nothing may follow the filter", at, text.length);
   return { value, place };
 
-  function place(steps) {
-    for (let length = steps.length; length >= 0; length -= 1) {
-      const found = places.get(JSON.stringify(steps.slice(0, length)));
-      if (found) return found;
-    }
-    return [0, text.length];
+  function place(part) {
+    const keys = [...places.keys()];
+    // Some errors name a property, wherever it stands.
+    const found = keys.find((key) => key === part) ?? keys.find((key) => key.endsWith(part.slice(1)) && part !== "$");
+    const around = keys.filter((key) => part.startsWith(key)).sort((a, b) => b.length - a.length)[0];
+    return places.get(found ?? around) ?? [0, text.length];
   }
 
-  function any(steps) {
+  function any(part) {
     space();
     const start = at;
     const character = text[at];
     let found;
-    if (character === "{") found = members(steps);
-    else if (character === "[" || character === "(") found = items(steps, character === "[" ? "]" : ")");
+    if (character === "{") found = members(part);
+    else if (character === "[" || character === "(") found = items(part, character === "[" ? "]" : ")");
     else if (character === '"' || character === "'") found = string();
     else found = plain();
     // A member's place is its key, which is what errors are about.
-    const key = JSON.stringify(steps);
-    if (!places.has(key)) places.set(key, [start, at]);
+    if (!places.has(part)) places.set(part, [start, at]);
     return found;
   }
 
-  function members(steps) {
+  function members(part) {
     const made = {};
     const opened = at;
     at += 1;
@@ -59,26 +61,26 @@ export function parse(text) {
         wrong(at < text.length ? "a name in quotation marks is expected" : "} is missing", at < text.length ? at : opened);
       }
       const name = string();
-      places.set(JSON.stringify([...steps, name]), [start, at]);
+      places.set(`${part}.${name}`, [start, at]);
       space();
       if (text[at] !== ":") wrong(`: and a value are expected after ${JSON.stringify(name)}`, start, at);
       at += 1;
       // No name of a member is one of an object's own, such as __proto__.
-      Object.defineProperty(made, name, { value: any([...steps, name]), enumerable: true, configurable: true, writable: true });
+      Object.defineProperty(made, name, { value: any(`${part}.${name}`), enumerable: true, configurable: true, writable: true });
       if (!comma("}", opened)) break;
     }
     at += 1;
     return made;
   }
 
-  function items(steps, close) {
+  function items(part, close) {
     const made = [];
     const opened = at;
     at += 1;
     for (;;) {
       space();
       if (text[at] === close) break;
-      made.push(any([...steps, made.length]));
+      made.push(any(`${part}[${made.length}]`));
       if (!comma(close, opened)) break;
     }
     at += 1;

@@ -47,7 +47,7 @@ export function ActivityPanel() {
 
 const Requests = ({ requests }) => html`
   <div class="table-box">
-    <table class="rows stacked requests">
+    <table class="rows stacked facts-rows requests">
       <thead><tr><th>Time</th><th>Operation</th><th>Index</th><th>Status</th><th class="number">Took</th></tr></thead>
       <tbody>
         ${requests.map((request) => html`

@@ -14,7 +14,7 @@ export function Explanation({ explanation }) {
       <dd>${residual ? html`<code class="branch">${inline(residual)}</code>` : "nothing"}</dd>
       <dt>Requests</dt>
       <dd>${plural(requests, "request")}${most > requests ? `, at most ${most.toLocaleString("en")} if everything has to be read` : ""}</dd>
-      ${price !== null && price !== undefined && html`<dt>Price on Cloudflare</dt><dd>${typeof price === "number" ? dollars(price) : price.text ?? dollars(price.dollars)}</dd>`}
+      ${price && html`<dt>Price</dt><dd>${dollars(price.expected)}${price.most > price.expected ? `, at most ${dollars(price.most)}` : ""}</dd>`}
       ${warnings.length > 0 && html`<dt>Note</dt><dd>${warnings.map((warning) => html`<p key=${warning}>${warning}</p>`)}</dd>`}
     </dl>
     ${text && html`<details><summary>In words</summary><pre class="json">${text}</pre></details>`}

@@ -1,38 +1,41 @@
 // A filter as it is typed: its errors at their place, and what it will cost.
 import { ofIndex, post } from "../api.js";
 import { DictError, parse, position } from "../dictform.js";
+import { plural } from "../format.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { Icon } from "../pieces/icon.js";
 import { Explanation } from "./explanation.js";
 
 const PAUSE = 300;
+const UNINDEXED = "UnindexedPropertyError";
 const EXAMPLES = { number: "{ \"$gte\": 0 }", string: '"…"', boolean: "true" };
 
-export function FilterEditor({ id, name, index, text, setText, k, namespace, submit }) {
+export function FilterEditor({ id, name, index, text, setText, scan, setScan, k, namespace, submit }) {
   const [answer, setAnswer] = useState({ of: "", explanation: null, error: null });
   const [open, setOpen] = useState(false);
   const back = useRef(null);
   const form = formOf(text);
+  const asked = JSON.stringify([text, scan]);
   useEffect(() => {
     if (form.value === undefined) return undefined;
     const given = new AbortController();
     const timer = setTimeout(async () => {
       try {
-        const explanation = await post(ofIndex(name, "explain"), { filter: form.value, namespace: namespace || undefined, k }, given.signal);
-        setAnswer({ of: text, explanation, error: null });
+        const explanation = await post(ofIndex(name, "explain"), { filter: form.value, namespace: namespace || undefined, k, scan }, given.signal);
+        setAnswer({ of: asked, explanation, error: null });
       } catch (error) {
-        if (error.name !== "AbortError") setAnswer({ of: text, explanation: null, error });
+        if (error.name !== "AbortError") setAnswer({ of: asked, explanation: null, error });
       }
     }, PAUSE);
     return () => {
       clearTimeout(timer);
       given.abort();
     };
-  }, [name, text, k, namespace]);
-  const error = form.error ?? (answer.of === text && text.trim() ? answer.error : null);
+  }, [name, text, k, namespace, scan]);
+  const error = form.error ?? (answer.of === asked && text.trim() ? answer.error : null);
   const place = error && placeOf(text, form, error);
   const where = place && position(text, place[0]);
-  const explanation = answer.of === text ? answer.explanation : null;
+  const explanation = answer.of === asked ? answer.explanation : null;
   const properties = (index?.metadata_indexes ?? []).filter(({ ours }) => !ours);
   const rows = Math.min(Math.max(text.split("\n").length, 2), 12);
   return html`
@@ -69,10 +72,13 @@ export function FilterEditor({ id, name, index, text, setText, k, namespace, sub
           `)}
         </p>
       `}
+      ${(scan || answer.error?.type === UNINDEXED) && text.trim() && html`
+        <label class="check"><input type="checkbox" checked=${scan} onChange=${(event) => setScan(event.currentTarget.checked)} />Read every record for what no metadata index answers</label>
+      `}
       ${explanation && text.trim() && html`
         <div class="filter-cost">
           <button type="button" class="link" aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name=${open ? "minus" : "plus"} />What it will do</button>
-          <span class="quiet-text">${explanation.summary ?? ""}</span>
+          <span class="quiet-text">${plural(explanation.requests, "request")}</span>
           ${open && html`<${Explanation} explanation=${explanation} />`}
         </div>
       `}

@@ -41,7 +41,7 @@ export function IndexesPanel() {
 
 const IndexTable = () => html`
   <div class="table-box">
-    <table class="rows stacked">
+    <table class="rows stacked facts-rows">
       <thead><tr><th>Name</th><th class="number">Vectors</th><th class="number">Dimensions</th><th>Metric</th><th>Metadata indexes</th><th>Made</th></tr></thead>
       <tbody>
         ${indexes.value.map(({ name, dimensions, metric, description, created }) => {
@@ -55,7 +55,7 @@ const IndexTable = () => html`
               <td class="number" data-label="Vectors">${count(known?.vectors)}${known?.pending ? html` <span class="tag warn">pending</span>` : null}</td>
               <td class="number" data-label="Dimensions">${count(dimensions)}</td>
               <td data-label="Metric">${metric}</td>
-              <td data-label="Metadata indexes"><span class="chips">${(known?.metadata_indexes ?? []).filter(({ ours }) => !ours).map(({ property, type }) => html`<span class="property" key=${property}><bdi class="property-name">${property}</bdi><span class="property-value">${type}</span></span>`)}</span></td>
+              <td class="long-cell" data-label="Metadata indexes"><span class="chips">${(known?.metadata_indexes ?? []).filter(({ ours }) => !ours).map(({ property, type }) => html`<span class="property" key=${property}><bdi class="property-name">${property}</bdi><span class="property-value">${type}</span></span>`)}</span></td>
               <td class="quiet-text nowrap" data-label="Made">${date(created)}</td>
             </tr>
           `;

@@ -1,7 +1,7 @@
 // One record whole, beside what it was opened from; its neighbours, and its end.
 import { get, ofIndex, post, remove } from "../api.js";
 import { useAnswer } from "../answer.js";
-import { count, inline, pretty, score } from "../format.js";
+import { count, pretty, score } from "../format.js";
 import { html, signal, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
 import { Copy, Id, Text } from "../pieces/content.js";
 import { ConfirmDialog } from "../pieces/dialog.js";
@@ -30,10 +30,10 @@ export function RecordPanel({ name, id }) {
   }, []);
   const close = () => go(here({ record: null }));
   const act = async () => {
-    await remove(ofIndex(name, "record"), { id, confirm: id });
+    const { visible } = await remove(ofIndex(name, "record"), { id, confirm: id });
     changed.value += 1;
     close();
-    say("The record is deleted.");
+    say(visible ? "The record is deleted." : "The record is deleted. Lists may still show it for a while.");
     refresh(name).catch(() => null);
   };
   return html`
@@ -72,8 +72,8 @@ function Whole({ record }) {
       <${Text} text=${record.text} />
       <p class="record-tags">
         ${record.namespace && html`<span class="tag">namespace <bdi>${record.namespace}</bdi></span>`}
-        ${record.source && html`<span class="tag">written by <bdi>${record.source}</bdi></span>`}
-        ${record.document && html`<span class="tag">of document <bdi>${inline(record.document)}</bdi></span>`}
+        ${record.source && html`<span class="tag">document <bdi>${record.source}</bdi></span>`}
+        ${record.text_name && html`<span class="tag">text kept beside the vector</span>`}
       </p>
     </section>
     <section>
@@ -93,12 +93,22 @@ function Whole({ record }) {
         <${Values} values=${record.values} />
       </section>
     `}
-    ${record.raw_metadata && html`
-      <details>
-        <summary>As it is stored</summary>
-        <pre class="json" tabindex="0" dir="auto">${pretty(record.raw_metadata)}</pre>
-      </details>
-    `}
+    <section>
+      <${Folded} title="As it is stored" value=${record.raw_metadata} />
+      <${Folded} title="LlamaIndex's node" value=${record.node} />
+    </section>
+  `;
+}
+
+/** JSON for those who want to know; made when it is unfolded. */
+function Folded({ title, value }) {
+  const [open, setOpen] = useState(false);
+  if (value === null || value === undefined) return null;
+  return html`
+    <details onToggle=${(event) => setOpen(event.currentTarget.open)}>
+      <summary>${title}</summary>
+      ${open && html`<pre class="json" tabindex="0" dir="auto">${pretty(value)}</pre>`}
+    </details>
   `;
 }
 
@@ -113,10 +123,10 @@ function Neighbours({ name, id }) {
   const [asked, setAsked] = useState(free.value);
   useEffect(() => setAsked(free.value), [id]);
   const { value, error, waiting, again } = useAnswer(
-    asked && ((signal) => post(ofIndex(name, "search"), { by: "id", id, k: NEIGHBOURS + 1 }, signal)),
+    asked && ((signal) => post(ofIndex(name, "search"), { by: "id", id, k: NEIGHBOURS }, signal)),
     [name, id, asked],
   );
-  const others = (value?.matches ?? []).filter((match) => match.id !== id).slice(0, NEIGHBOURS);
+  const others = value?.matches ?? [];
   return html`
     <section>
       <h3>More like this <a class="h-link" href=${toIndex(name, "search", { by: "id", q: id })}>Search from here</a></h3>

@@ -50,6 +50,7 @@ function SearchForm({ name, given, index }) {
   const [k, setK] = useState(given.k ?? String(K));
   const [namespace, setNamespace] = useState(given.ns ?? "");
   const [filter, setFilter] = useState(given.filter ?? "");
+  const [scan, setScan] = useState(Boolean(given.scan));
   const [wrong, setWrong] = useState("");
   const id = useId();
   const before = useRef(given);
@@ -62,8 +63,9 @@ function SearchForm({ name, given, index }) {
     setK(given.k ?? String(K));
     setNamespace(given.ns ?? "");
     setFilter(given.filter ?? "");
+    setScan(Boolean(given.scan));
     setWrong("");
-  }, [given.by, given.q, given.k, given.ns, given.filter]);
+  }, [given.by, given.q, given.k, given.ns, given.filter, given.scan]);
   const submit = (event) => {
     event?.preventDefault();
     setWrong("");
@@ -79,7 +81,7 @@ function SearchForm({ name, given, index }) {
     } catch {
       return document.getElementById(`${id}-filter`).focus();
     }
-    return go(here({ by, q: by === "vector" ? null : asked, k, ns: namespace || null, filter: filter.trim() || null, record: null, at: Date.now().toString(36) }));
+    return go(here({ by, q: by === "vector" ? null : asked, k, ns: namespace || null, filter: filter.trim() || null, scan: scan ? "yes" : null, record: null, at: Date.now().toString(36) }));
   };
   const enter = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey || (by === "text" && !event.shiftKey))) submit(event);
@@ -119,14 +121,14 @@ function SearchForm({ name, given, index }) {
           <input id="${id}-ns" value=${namespace} placeholder="all" autocomplete="off" spellcheck=${false} dir="auto" onInput=${(event) => setNamespace(event.currentTarget.value)} />
         </div>
       </div>
-      <${FilterEditor} id="${id}-filter" name=${name} index=${index} text=${filter} setText=${setFilter} k=${Number(k) || K} namespace=${namespace} submit=${submit} />
+      <${FilterEditor} id="${id}-filter" name=${name} index=${index} text=${filter} setText=${setFilter} scan=${scan} setScan=${setScan} k=${Number(k) || K} namespace=${namespace} submit=${submit} />
       <button class="primary wide">Search</button>
     </form>
   `;
 }
 
 /** The search that an address asks for; null if it asks for none, or its filter cannot be read. */
-function requestOf({ by, q, k, ns, filter }) {
+function requestOf({ by, q, k, ns, filter, scan }) {
   if (!Object.hasOwn(WAYS, by ?? "") || (by !== "vector" && !q)) return null;
   const request = { by, k: Math.min(Math.max(Math.round(Number(k)) || K, 1), MOST) };
   if (by === "vector") {
@@ -139,6 +141,7 @@ function requestOf({ by, q, k, ns, filter }) {
   if (ns) request.namespace = ns;
   try {
     if (filter) request.filter = parse(filter).value;
+    if (filter && scan) request.scan = true;
   } catch {
     return null;
   }
