@@ -42,6 +42,7 @@ RetrievalMode: TypeAlias = Literal["dense", "text", "hybrid"]
 class _Settings(HttpOptions, total=False):
     client: IndexClient | None
     index: Index | AsyncIndex | None
+    binding: Any
     limits: Limits | None
     namespace: str | None
     text_key: str

@@ -221,6 +221,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         path: str | os.PathLike[str] | None = None,
         client: IndexClient | None = None,
         index: Index | AsyncIndex | None = None,
+        binding: Any = None,
         limits: Limits | None = None,
         namespace: str | None = None,
         text_key: str = layout.DEFAULT_TEXT_KEY,
@@ -248,6 +249,9 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
             path: a directory or ``":memory:"``, for an embedded Vectorize.
             client: the client to use; the store does not close it.
             index: the index to use, instead of ``index_name`` and ``client``.
+            binding: ``env.VECTORIZE`` of a Cloudflare Worker, instead of credentials; for async
+                methods only. The index has the ``metric`` ("cosine" by default), and beside those
+                of the record layout the ``metadata_indexes`` that are given (docs/workers.md).
             limits: with ``path``, "cloudflare" lets a call take no more requests than there; by
                 default any number, unless the call has ``max_requests`` (docs/many-results.md).
             namespace: where documents are written and searched unless a call gives another; None
@@ -292,7 +296,15 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
             InvalidInputError: an invalid value.
         """
         target = locate(
-            index_name, path=path, client=client, index=index, limits=limits, **credentials
+            index_name,
+            path=path,
+            client=client,
+            index=index,
+            binding=binding,
+            metric=metric,
+            metadata_indexes=metadata_indexes,
+            limits=limits,
+            **credentials,
         )
         if relevance_score_fn is not None and not callable(relevance_score_fn):
             raise InvalidInputError(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
@@ -26,6 +26,7 @@ class StoreSettings(HttpOptions, total=False):
 
     client: IndexClient | None
     index: Index | AsyncIndex | None
+    binding: Any
     limits: Limits | None
     namespace: str | None
     text_key: str

@@ -165,7 +165,6 @@ def llama_index_store(**options: Any) -> llama_index_vectorize.VectorizeVectorSt
 
 
 QUERY = VectorStoreQuery()
-INSTEAD_OF_BINDING = r"there is no Workers binding yet: give credentials .* or client="
 INSTEAD_OF_D1 = re.escape('texts=D1Texts("<database id>")')
 HINTS: list[tuple[Callable[..., Any], str, tuple[Any, ...], str, str]] = [
     (langchain_store, "add_texts", (["a"],), "wiat", "did you mean 'wait'"),
@@ -209,7 +208,7 @@ HINTS: list[tuple[Callable[..., Any], str, tuple[Any, ...], str, str]] = [
     (langchain_store, "from_texts", (["a"], Embedder()), "metadata", "mean 'metadatas'"),
     (langchain_store, "from_documents", ([], Embedder()), "collection_name", "mean 'index_name'"),
     (langchain_store, "afrom_texts", (["a"], Embedder()), "persist_directory", "mean 'path'"),
-    (langchain_store, "from_existing_index", ("i", Embedder()), "binding", INSTEAD_OF_BINDING),
+    (langchain_store, "from_existing_index", ("i", Embedder()), "bindin", "mean 'binding'"),
     (langchain_store, "local", (Embedder(),), "pth", "did you mean 'path'"),
     (llama_index_store, "add", ([],), "wiat", "did you mean 'wait'"),
     (llama_index_store, "query", (QUERY,), "top_k", "VectorStoreQuery.* 'similarity_top_k'"),
@@ -253,7 +252,7 @@ OF_CONSTRUCTORS: Mapping[str, str] = {
     "distance_strategy": "did you mean 'metric'",
     "top_k": r"\(\) takes '(k|similarity_top_k)'",
     "vectorize_api_token": "did you mean 'api_token'",
-    "binding": INSTEAD_OF_BINDING,
+    "d1_binding": re.escape("texts=D1Texts.from_binding(env.DB)"),
     "d1_database_id": INSTEAD_OF_D1,
     "enable_hybrid": "searches by words take text_index=True, or D1TextIndex",
 }

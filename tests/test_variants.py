@@ -241,7 +241,7 @@ async def test_an_option_that_is_no_retrievers_says_whose_it_is(kind: Kind, stor
         ("local", "collection_name", "did you mean 'index_name'"),
         ("local", "dimension", r"create_index\(\) takes 'dimensions'"),
         ("from_params", "persist_dir", "did you mean 'path'"),
-        ("from_dict", "binding", "there is no Workers binding"),
+        ("from_dict", "d1_binding", "texts=D1Texts.from_binding"),
         ("from_params", "d1_database_id", "texts=D1Texts"),
     ],
 )

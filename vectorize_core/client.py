@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from vectorize_core.api import validation
 from vectorize_core.api.operations import GetIndex, ListIndexes
 from vectorize_core.behavior import Behavior
-from vectorize_core.connection import Connection, Limits, http_connection, local_connection
+from vectorize_core.connection import (
+    Connection,
+    Limits,
+    binding_connection,
+    http_connection,
+    local_connection,
+)
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.models import IndexDetails
+from vectorize_core.models import IndexDetails, IndexType, Metric
 from vectorize_core.state import lifecycle
 from vectorize_core.state.lifecycle import CreateOptions
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
@@ -207,6 +213,59 @@ class VectorizeClient(_Client, SyncClosing):
 @checks_keywords()
 class AsyncVectorizeClient(_Client, AsyncClosing):
     """`VectorizeClient` with async methods; each event loop has its own HTTP client."""
+
+    @classmethod
+    def from_binding(
+        cls,
+        binding: Any,
+        index_name: str | None = None,
+        *,
+        metric: Metric | None = None,
+        metadata_indexes: Mapping[str, IndexType] | None = None,
+        record_layout: bool = True,
+        description: str = "",
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Self:
+        """A client of one index, through the binding of a Cloudflare Worker; no I/O.
+
+        It needs no token, and no rate limit of the REST API holds (docs/workers.md). A binding
+        cannot create indexes, list ids, or make and list metadata indexes: such a call is an
+        `UnsupportedCallError`, or what is declared here answers it. Sync methods raise
+        `ConfigurationError`.
+
+        Args:
+            binding: ``env.VECTORIZE`` of a Python Worker, or any object with its methods:
+                describe, query, queryById, insert, upsert, getByIds, deleteByIds.
+            index_name: the name of the index, for errors and tables in D1; by default any name
+                that `index` or a store is given.
+            metric: of the index, "cosine" by default; a binding does not tell it.
+            metadata_indexes: the properties that filters can use and their types, as the index has
+                them beside those of ``record_layout``.
+            record_layout: whether the index has the three metadata indexes that `create_index`
+                adds for stores.
+            description: of the index, as `get_index` tells it. Its note says which metadata indexes
+                hold every vector; without, a sample of the vectors shows it.
+            timeout: seconds for a call; by default 10 for reads, 60 for writes.
+            retry: how long failed calls are tried again; see `RetryPolicy`.
+            on_event: called with each `Event`.
+
+        Raises:
+            ConfigurationError: the binding lacks a method, or an argument is none.
+        """
+        connection = binding_connection(
+            binding,
+            index_name,
+            metric=metric,
+            metadata_indexes=metadata_indexes,
+            record_layout=record_layout,
+            description=description,
+            timeout=timeout,
+            retry=retry,
+            on_event=on_event,
+        )
+        return over(cls, connection)
 
     async def create_index(self, name: str, **options: Unpack[CreateOptions]) -> IndexDetails:
         """`VectorizeClient.create_index`, awaited."""

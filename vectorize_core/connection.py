@@ -16,11 +16,13 @@ from vectorize_core.api.known_ids import KnownIds
 from vectorize_core.api.scan import ScanVectors
 from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError, shown
+from vectorize_core.models import IndexType, Metric
 from vectorize_core.secret import hidden, hide
+from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
+from vectorize_core.transport.capabilities import BINDING, Capabilities
 from vectorize_core.transport.capabilities import CLOUDFLARE as CLOUDFLARES
-from vectorize_core.transport.capabilities import Capabilities
 from vectorize_core.transport.credentials import find_credentials
 from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.executor import Executor
@@ -59,17 +61,21 @@ class HttpOptions(TypedDict, total=False):
 class Address:
     """An embedded Vectorize at ``path``, or an account at a URL, and how to open it again.
 
-    ``options`` are the other arguments that another process can use. ``unpicklable`` is the
-    reason why another process cannot open the address, or empty.
+    ``binding`` is what the binding of a Worker stands for. ``options`` are the other arguments
+    that another process can use. ``unpicklable`` is the reason why another process cannot open the
+    address, or empty.
     """
 
     path: str | None = None
     account_id: str | None = None
     base_url: str | None = None
+    binding: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     unpicklable: str = ""
 
     def __str__(self) -> str:
+        if self.binding:
+            return f"the binding of {self.binding}"
         if self.path is not None:
             return f"embedded, {self.path}"
         return f"account {self.account_id!r} at {self.base_url}"
@@ -270,6 +276,54 @@ def local_connection(
             free_requests=limits is None,
         ),
     )
+
+
+def binding_connection(
+    binding: Any,
+    index_name: str | None = None,
+    *,
+    metric: Metric | None = None,
+    metadata_indexes: Mapping[str, IndexType] | None = None,
+    record_layout: bool = True,
+    description: str = "",
+    timeout: float | None = None,
+    retry: RetryPolicy | None = None,
+    on_event: OnEvent | None = None,
+) -> Connection:
+    """A connection to the index of a Worker's binding. See `AsyncVectorizeClient.from_binding`."""
+    # Imported here, as most clients have no use for it.
+    from vectorize_core.binding.executor import BindingExecutor, Declared  # noqa: PLC0415
+
+    check_options(HttpOptions(retry=retry, on_event=on_event))
+    name = None if index_name is None else validation.check_index_name(index_name)
+    if metric is not None:
+        lifecycle.check_metric(metric)
+    validation.text("description", description)
+    indexes = dict(metadata_indexes) if metadata_indexes is not None else {}
+    if validation.flag("record_layout", record_layout):
+        indexes = lifecycle.with_layout(indexes)
+    lifecycle.check_metadata_indexes(name or "of the binding", indexes)
+    metric = metric if metric is not None else "cosine"
+    declared = Declared(name, metric, indexes, description)
+    return Connection(
+        BindingExecutor(binding, declared, timeout),
+        retry,
+        events=Events(on_event),
+        address=_bound_address("an index" if name is None else f"the index {name!r}"),
+        capabilities=BINDING,
+    )
+
+
+def d1_connection(binding: Any) -> Connection:
+    """A connection to the D1 database of a Worker's binding."""
+    from vectorize_core.binding.d1 import D1Executor  # noqa: PLC0415
+
+    return Connection(D1Executor(binding), address=_bound_address("a D1 database"))
+
+
+def _bound_address(what: str) -> Address:
+    reason = "a binding belongs to the Worker that it was given to; take it from env there"
+    return Address(binding=what, unpicklable=reason)
 
 
 def check_limits(limits: Limits | None) -> None:

@@ -362,7 +362,7 @@ class TenantViewError(VectorizeError, AttributeError):
 
 
 class UnsupportedCallError(VectorizeError):
-    """The server has no such call; the message names its version. Nothing was sent."""
+    """The server, or a Worker's binding, has no such call. Nothing was sent."""
 
 
 class UnsupportedByBindingError(ApiError, UnsupportedCallError):

@@ -36,10 +36,8 @@ _SAME: Final = (
 _D1 = 'long texts go to D1 with texts=D1Texts("<database id>")'
 _WORDS = 'searches by words take text_index=True, or D1TextIndex("<database id>") on Cloudflare'
 _INSTEAD: Final[Mapping[str, str]] = {
-    "binding": "there is no Workers binding yet: give credentials (account_id=, api_token=) "
-    "or client=",
     "d1_database_id": _D1,
-    "d1_binding": _D1,
+    "d1_binding": "long texts go to the D1 of a Worker with texts=D1Texts.from_binding(env.DB)",
     "d1_api_token": _D1,
     **dict.fromkeys(
         ("enable_hybrid", "hybrid_search", "hybrid_search_config", "sparse_embedding"), _WORDS

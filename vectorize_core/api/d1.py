@@ -20,6 +20,8 @@ MAX_PARAMETERS: Final = 100
 MAX_VALUE_BYTES: Final = 2_000_000
 """Of a text, and of a row."""
 
+BOUND: Final = "binding"
+"""What stands for the id of a database that is reached through a binding."""
 _SQL_ERROR: Final = 7500
 
 Statement = tuple[str, tuple[str, ...]]

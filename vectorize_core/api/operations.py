@@ -212,20 +212,26 @@ class Query(Op[QueryResult]):
         if (self.vector is None) == (self.vector_id is None):
             raise InvalidInputError("a query takes a vector or a vector_id, one of them")
 
-    def request(self) -> Request:
-        body: dict[str, Any] = {
+    @property
+    def options(self) -> dict[str, Any]:
+        """All but what is searched near to."""
+        options: dict[str, Any] = {
             "topK": self.top_k,
             "returnValues": self.return_values,
             "returnMetadata": self.return_metadata,
         }
+        if self.filter is not None:
+            options["filter"] = self.filter
+        if self.namespace is not None:
+            options["namespace"] = self.namespace
+        return options
+
+    def request(self) -> Request:
+        body = self.options
         if self.vector is not None:
             body["vector"] = self.vector
         else:
             body["vectorId"] = self.vector_id
-        if self.filter is not None:
-            body["filter"] = self.filter
-        if self.namespace is not None:
-            body["namespace"] = self.namespace
         return _post(_path(self.index, "query"), body)
 
     def read(self, result: Any) -> QueryResult:

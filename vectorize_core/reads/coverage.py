@@ -150,6 +150,8 @@ class _Sample(NamedTuple):
 
 async def _sample(io: Io, state: IndexState) -> _Sample:
     """Some of an index's vectors: spread over the beginning of its list, and over the space."""
+    if ListVectors in state.capabilities.lacking:
+        return await _sample_of(io, state, None)
     page = await io.call(ListVectors(state.name, limits.MAX_LIST_COUNT))
     is_all = page.next_cursor is None and len(page.ids) <= _SAMPLE
     most = _SAMPLE if is_all else _SAMPLE // 2
@@ -164,8 +166,8 @@ async def _sample(io: Io, state: IndexState) -> _Sample:
     return _Sample([*vectors.values()], is_all)
 
 
-async def _sample_of(io: Io, state: IndexState, tenant: str) -> _Sample:
-    """As `_sample`, of a tenant's vectors: those at two places of the space."""
+async def _sample_of(io: Io, state: IndexState, tenant: str | None) -> _Sample:
+    """As `_sample`, of a tenant's vectors, or where ids are not listed: at two places of space."""
     near = np.eye(1, (await get_details(io, state)).config.dimensions)[0]
     found: dict[str, Vector] = {}
     for _ in range(2):

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict
 
@@ -340,7 +340,7 @@ async def select(
             properties,
             index_name=state.name,
             unindexed=unindexed,
-            words=replace(DEFAULT, late_indexes=state.capabilities.late_metadata_indexes),
+            words=state.in_words(DEFAULT),
         )
 
     plan = await honest_plan(

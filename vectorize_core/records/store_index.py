@@ -50,8 +50,7 @@ class StoreIndex:
     words: Words = field(default=DEFAULT, repr=False)
 
     def __post_init__(self) -> None:
-        late = self.state.capabilities.late_metadata_indexes
-        object.__setattr__(self, "words", replace(self.words, late_indexes=late))
+        object.__setattr__(self, "words", self.state.in_words(self.words))
         if self.create_index is not None:
             validation.flag("create_index", self.create_index)
         if self.metric is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Unpack
 
 from vectorize_core.api import validation
@@ -12,6 +13,7 @@ from vectorize_core.connection import (
     Connection,
     HttpOptions,
     Limits,
+    binding_connection,
     check_limits,
     http_connection,
     local_connection,
@@ -19,6 +21,7 @@ from vectorize_core.connection import (
 )
 from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.index import AsyncIndex, Index
+from vectorize_core.models import IndexType, Metric
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.sqlite import SqliteTexts
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
@@ -49,8 +52,8 @@ class Target(NamedTuple):
             if self.text_index is None:
                 raise ConfigurationError(
                     "text_index=True keeps texts beside the vectors, which needs path=. On "
-                    "Cloudflare give text_index=D1TextIndex(database_id), which keeps them in a "
-                    "D1 database"
+                    "Cloudflare give text_index=D1TextIndex(database_id), or in a Worker "
+                    "D1TextIndex.from_binding(env.DB), which keeps them in a D1 database"
                 )
             return self.text_index
         if not isinstance(given, TextIndex):
@@ -86,19 +89,20 @@ def locate(
     path: str | os.PathLike[str] | None = None,
     client: IndexClient | None = None,
     index: Index | AsyncIndex | None = None,
+    binding: Any = None,
+    metric: Metric | None = None,
+    metadata_indexes: Mapping[str, IndexType] | None = None,
     limits: Limits | None = None,
     **options: Unpack[HttpOptions],
 ) -> Target:
-    """The index a store works on: by ``path``, ``client``, ``index`` or credentials.
+    """The index a store works on: by ``path``, ``client``, ``index``, ``binding`` or credentials.
 
-    ``limits`` are those of a connection that is made here; Cloudflare has its own anyway.
+    ``limits`` are those of a connection that is made here; Cloudflare has its own anyway. What a
+    ``binding`` does not tell of its index is ``metric`` and ``metadata_indexes``.
     """
     check_limits(limits)
-    given = [
-        name
-        for name, value in (("path", path), ("client", client), ("index", index))
-        if value is not None
-    ]
+    ways = {"path": path, "client": client, "index": index, "binding": binding}
+    given = [name for name, value in ways.items() if value is not None]
     given += [
         name
         for name, value in options.items()
@@ -106,12 +110,12 @@ def locate(
         if value is not None
         and (name not in ("retry", "on_event") or client is not None or index is not None)
     ]
-    if limits is not None and (client is not None or index is not None):
+    if limits is not None and path is None and {"client", "index", "binding"} & set(given):
         given.append("limits")
-    if len(given) > 1 and {"path", "client", "index"} & set(given):
+    if len(given) > 1 and ways.keys() & set(given):
         raise ConfigurationError(
             f"{' and '.join(f'{name}=' for name in given)} exclude each other; give one of "
-            "path=, client=, index=, or credentials"
+            "path=, client=, index=, binding=, or credentials"
         )
     for name, value, kinds, wanted in (
         ("client", client, IndexClient, "VectorizeClient or AsyncVectorizeClient"),
@@ -128,6 +132,16 @@ def locate(
     index_name = validation.check_index_name(index_name)
     if client is not None:
         return _target(client.connection, index_name, False)
+    if binding is not None:
+        connection = binding_connection(
+            binding,
+            index_name,
+            metric=metric,
+            metadata_indexes=metadata_indexes,
+            retry=options.get("retry"),
+            on_event=options.get("on_event"),
+        )
+        return _target(connection, index_name, True)
     if path is not None:
         connection = local_connection(
             path, retry=options.get("retry"), on_event=options.get("on_event"), limits=limits

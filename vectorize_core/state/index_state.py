@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple, Self
@@ -20,6 +20,7 @@ from vectorize_core.state.one_at_a_time import OneAtATime
 from vectorize_core.state.own_writes import OwnWrites
 from vectorize_core.transport.capabilities import CLOUDFLARE, Capabilities
 from vectorize_core.transport.io import Io
+from vectorize_core.words import Words
 
 KNOWN_FOR: Final = 60.0
 """Seconds after which the configuration of an index is looked at again."""
@@ -91,6 +92,11 @@ class IndexState:
     def knows_coverage(self) -> bool:
         """Whether the service can be asked which vectors a metadata index does not hold."""
         return CountUncovered in self.capabilities.operations
+
+    def in_words(self, words: Words) -> Words:
+        """How a framework calls things, where they are as the executor has them."""
+        can = self.capabilities
+        return replace(words, late_indexes=can.late_metadata_indexes, declared=can.declared)
 
     def forget(self) -> None:
         """Forget the configuration, as the index was created, deleted or changed."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from vectorize_core import jsontext
 from vectorize_core.api.d1 import (
+    BOUND,
     MAX_PARAMETERS,
     MAX_VALUE_BYTES,
     ReadD1,
@@ -17,7 +18,8 @@ from vectorize_core.api.d1 import (
     is_missing_table,
     quoted,
 )
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient, over
+from vectorize_core.connection import d1_connection
 from vectorize_core.errors import ApiError, BadRequestError, UnexpectedAnswerError, shown
 from vectorize_core.texts.store import TextStore, parts
 from vectorize_core.transport.io import Io, each, run
@@ -51,6 +53,11 @@ class D1Texts(TextStore):
         self._database = database_id
         self._table = table
         self._client = client
+
+    @classmethod
+    def from_binding(cls, binding: Any, *, table: str | None = None) -> Self:
+        """Texts in the D1 database of a Worker's binding, such as ``env.DB``; async only."""
+        return cls(BOUND, table=table, client=over(AsyncVectorizeClient, d1_connection(binding)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database!r})"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Self
 
-from vectorize_core.api.d1 import ReadD1, Rows, Statement, WriteD1, is_missing_table
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
+from vectorize_core.api.d1 import BOUND, ReadD1, Rows, Statement, WriteD1, is_missing_table
+from vectorize_core.client import AsyncVectorizeClient, VectorizeClient, over
+from vectorize_core.connection import d1_connection
 from vectorize_core.errors import BadRequestError
 from vectorize_core.texts.text_index import NoTableError, TextIndex, no_fts5
 from vectorize_core.texts.tokens import Tokenizer
@@ -34,6 +36,14 @@ class D1TextIndex(TextIndex):
         self._database = database_id
         self._table = table
         self._client = client
+
+    @classmethod
+    def from_binding(
+        cls, binding: Any, *, table: str | None = None, tokenizer: Tokenizer = "unicode61"
+    ) -> Self:
+        """A text index in the D1 database of a Worker's binding, such as ``env.DB``; async only."""
+        client = over(AsyncVectorizeClient, d1_connection(binding))
+        return cls(BOUND, table=table, client=client, tokenizer=tokenizer)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database!r})"

@@ -5,21 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vectorize_core import limits
+from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What flows and stores may ask of an executor beyond the 14 calls of Vectorize.
+    """What flows and stores may ask of an executor: the 14 calls of Vectorize, more or fewer.
 
-    ``operations``: the further ones that it carries out, such as `TextQuery`. ``free_requests``:
-    they cost nothing, so that a call may take any number by default. ``late_metadata_indexes``: a
-    metadata index can be made when there are vectors already.
+    ``operations``: the further ones that it carries out, such as `TextQuery`; ``lacking``: those
+    of the 14 that it has not. ``free_requests``: they cost nothing, so that a call may take any
+    number by default. ``late_metadata_indexes``: a metadata index can be made when there are
+    vectors already. ``declared``: which metadata indexes there are is what the user says.
+    ``max_vectors_per_write``: of a request.
     """
 
     operations: frozenset[type[Op[Any]]] = frozenset()
     free_requests: bool = False
+    lacking: frozenset[type[Op[Any]]] = frozenset()
     late_metadata_indexes: bool = True
+    declared: bool = False
+    max_vectors_per_write: int = limits.MAX_VECTORS_PER_WRITE
 
 
 CLOUDFLARE: Final = Capabilities()
+BINDING: Final = Capabilities(
+    lacking=frozenset(
+        {
+            ops.CreateIndex,
+            ops.ListIndexes,
+            ops.DeleteIndex,
+            ops.ListVectors,
+            ops.CreateMetadataIndex,
+            ops.DeleteMetadataIndex,
+        }
+    ),
+    declared=True,
+    max_vectors_per_write=limits.MAX_VECTORS_PER_WRITE_IN_WORKER,
+)
+"""Of a Worker's binding."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -454,7 +455,7 @@ class SyncIo(_BaseIo):
         pause(seconds)
 
     def _workers(self, limit: int) -> Workers:
-        if limit == 1 or in_worker() or is_shutting_down():
+        if limit == 1 or in_worker() or is_shutting_down() or sys.platform == "emscripten":
             return InlineWorkers(run)
         return ThreadWorkers(run)
 

@@ -232,9 +232,8 @@ class Batcher:
         return batch if batch.entries else None
 
 
-def check_batch_size(batch_size: int | None) -> int:
+def check_batch_size(batch_size: int | None, most: int = limits.MAX_VECTORS_PER_WRITE) -> int:
     """The number of records in a request, at most what the service accepts."""
-    most = limits.MAX_VECTORS_PER_WRITE
     return _checked("batch_size", batch_size, DEFAULT_BATCH_SIZE, most)
 
 

@@ -60,7 +60,9 @@ async def estimate(
 ) -> WriteEstimate:
     """Check the records of ``source`` as a write with these options would, and count."""
     checkpoint = await open_checkpoint(io, options.get("resume"), state)
-    batch_size = check_batch_size(options.get("batch_size"))
+    batch_size = check_batch_size(
+        options.get("batch_size"), state.capabilities.max_vectors_per_write
+    )
     batcher = Batcher(
         io,
         InFlight(),

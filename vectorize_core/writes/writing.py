@@ -184,7 +184,7 @@ async def write(
                 "on_batch of a sync write must be a plain function, not an async one"
             )
     goal = check_waits(wait, wait_timeout)
-    batch_size = check_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size, state.capabilities.max_vectors_per_write)
     checkpoint = await open_checkpoint(io, resume, state)
     batcher = Batcher(
         io,

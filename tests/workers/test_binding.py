@@ -1,0 +1,271 @@
+"""A client and both stores through a Worker's binding: what they do, and what they refuse."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from llama_index.core.schema import TextNode
+from llama_index.core.vector_stores import MetadataFilter, MetadataFilters, VectorStoreQuery
+
+import langchain_vectorize
+import llama_index_vectorize
+from tests.stores import DIMENSIONS, Embedder, vector
+from tests.workers.bindings import D1Binding
+from tests.workers.conftest import Bind
+from vectorize_core import (
+    AsyncVectorizeClient,
+    ConfigurationError,
+    D1TextIndex,
+    D1Texts,
+    PartialIndexError,
+    UnindexedPropertyError,
+    UnsupportedCallError,
+    Vector,
+)
+from vectorize_core.local.server import BackgroundServer
+
+ROWS = np.random.default_rng(7).standard_normal((1_200, DIMENSIONS)).astype(np.float32)
+VECTORS = [
+    Vector(f"v{n}", row, "even" if n % 2 == 0 else None, {"n": n, "deep": {"a": [1.0, None, "é"]}})
+    for n, row in enumerate(ROWS)
+]
+
+
+async def test_every_call_reads_as_over_rest(bind: Bind, server: BackgroundServer) -> None:
+    binding = bind(n="number")
+    client = AsyncVectorizeClient.from_binding(binding, metadata_indexes={"n": "number"})
+    through, index = client.index("docs"), binding._headers["x-vectorize-index"]
+    async with AsyncVectorizeClient(base_url=server.base_url) as rest:
+        over = rest.index(index)
+        await through.upsert(VECTORS[:60], wait="visible")
+        await through.insert(VECTORS[:61])
+        await through.delete(["v0", "unknown"], wait="visible")
+        wanted = [f"v{n}" for n in range(70)]
+        assert await through.get(wanted) == await over.get(wanted)
+        for options in (
+            {},
+            {"return_values": True, "return_metadata": "all"},
+            {"filter": {"n": {"$lt": 30}}, "return_metadata": "indexed"},
+            {"namespace": "even"},
+        ):
+            for top_k in (5, 55):
+                found = await through.query(ROWS[3], top_k, **options)  # type: ignore[arg-type]
+                same = await over.query(ROWS[3], top_k, **options)  # type: ignore[arg-type]
+                assert repr(found) == repr(same)
+        near = await through.query_by_id("v3", 3)
+        assert repr(near) == repr(await over.query_by_id("v3", 3))
+        assert await through.info() == await over.info()
+        assert (await through.details()).config == (await over.details()).config
+        assert await through.count(filter={"n": {"$gte": 50}}) == 11
+
+
+async def test_a_write_has_no_more_vectors_than_a_worker_may_send(bind: Bind) -> None:
+    binding = bind()
+    index = AsyncVectorizeClient.from_binding(binding).index("docs")
+    estimate = await index.upsert(VECTORS, batch_size=5_000, dry_run=True)
+    assert estimate.requests == 2
+    await index.upsert(VECTORS, batch_size=5_000)
+    assert [len(vectors) for name, (vectors,) in binding.calls if name == "upsert"] == [1_000, 200]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("create_index", ("a",)),
+        ("list_indexes", ()),
+        ("delete_index", ("a",)),
+    ],
+)
+async def test_what_a_binding_has_not_is_for_the_rest_client(
+    bind: Bind, method: str, arguments: Any
+) -> None:
+    client = AsyncVectorizeClient.from_binding(bind())
+    options = {"dimensions": 32} if method == "create_index" else {}
+    with pytest.raises(UnsupportedCallError, match=r"binding .* no such call. Over REST .*account"):
+        await getattr(client, method)(*arguments, **options)
+
+
+async def test_ids_cannot_be_listed_nor_metadata_indexes_made(bind: Bind) -> None:
+    binding = bind()
+    index = AsyncVectorizeClient.from_binding(binding).index("docs")
+    for call in (
+        index.create_metadata_index("a", "string"),
+        index.delete_metadata_index("a"),
+        anext(index.list_ids()),
+        index.reindex_metadata(),
+        index.upsert(VECTORS[:1], unparsable_behavior="discard"),
+    ):
+        with pytest.raises(UnsupportedCallError, match="REST"):
+            await call
+    assert not binding.calls
+
+
+async def test_sync_methods_say_what_to_await(bind: Bind) -> None:
+    binding = bind()
+    client = AsyncVectorizeClient.from_binding(binding)
+    store = langchain_vectorize.VectorizeVectorStore(Embedder(), index_name="docs", binding=binding)
+    nodes = llama_index_vectorize.VectorizeVectorStore("docs", binding=binding)
+    for call in (
+        lambda: client.to_sync().index("docs").upsert(VECTORS),
+        lambda: client.to_sync().get_index("docs"),
+        lambda: store.add_texts(["a"]),
+        lambda: store.similarity_search("a"),
+        lambda: nodes.query(VectorStoreQuery(query_embedding=vector("a"))),
+    ):
+        with pytest.raises(ConfigurationError, match=r"can only be awaited.*aadd_texts"):
+            call()
+    assert not binding.calls
+
+
+async def test_it_is_not_pickled_shows_nothing_and_closes_nothing(bind: Bind) -> None:
+    binding = bind()
+    client = AsyncVectorizeClient.from_binding(binding, "docs")
+    assert repr(client) == "AsyncVectorizeClient(the binding of the index 'docs')"
+    store = langchain_vectorize.VectorizeVectorStore(Embedder(), index_name="docs", client=client)
+    nodes = llama_index_vectorize.VectorizeVectorStore("docs", client=client)
+    kept = D1Texts.from_binding(D1Binding("http://127.0.0.1:1"))
+    for holder in (client, store, nodes, kept):
+        with pytest.raises(ConfigurationError, match="belongs to the Worker"):
+            pickle.dumps(holder)
+        assert "binding" not in repr(holder) or "127.0.0.1" not in repr(holder)
+    async with client:
+        await client.index("docs").upsert(VECTORS[:1])
+    await store.aclose()
+    store.close()
+    assert (await client.index("docs").info()).vector_count == 1
+    with pytest.raises(ConfigurationError, match="this binding is of the index 'docs'"):
+        await client.index("other").info()
+
+
+@pytest.mark.parametrize(
+    ("binding", "missing"),
+    [("env.VECTORIZE", "describe, query"), (object(), "describe"), ({"query": 1}, "queryById")],
+)
+def test_what_is_no_binding_is_refused(binding: Any, missing: str) -> None:
+    for make in (
+        AsyncVectorizeClient.from_binding,
+        lambda given: langchain_vectorize.VectorizeVectorStore(
+            Embedder(), index_name="docs", binding=given
+        ),
+        lambda given: llama_index_vectorize.VectorizeVectorStore("docs", binding=given),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"env.VECTORIZE.* has no .*{missing}"):
+            make(binding)
+    for kind in (D1Texts, D1TextIndex):
+        with pytest.raises(ConfigurationError, match=r"env.DB.* has no prepare"):
+            kind.from_binding(binding)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": True},
+        {"timeout": "1"},
+        {"metric": "manhattan"},
+        {"metadata_indexes": {"a": "text"}},
+        {"metadata_indexes": {"_vs_bucket": "string"}},
+        {"record_layout": 1},
+        {"description": None},
+        {"retry": 3},
+        {"on_event": "print"},
+        {"index_name": "a/b" * 40},
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_sent(bind: Bind, options: Any) -> None:
+    binding = bind()
+    with pytest.raises(ValueError, match=next(iter(options)).split("_", 1)[0]):
+        AsyncVectorizeClient.from_binding(binding, **options)
+    assert not binding.calls
+
+
+def test_a_binding_excludes_other_ways_to_an_index(bind: Bind) -> None:
+    for other in ({"path": ":memory:"}, {"api_token": "t"}, {"limits": "cloudflare"}):
+        with pytest.raises(ConfigurationError, match=r"binding=.* exclude each other"):
+            langchain_vectorize.VectorizeVectorStore(
+                Embedder(), index_name="docs", binding=bind(), **other
+            )
+
+
+@pytest.mark.parametrize(("real", "said"), [("euclidean", "cosine"), ("cosine", "euclidean")])
+async def test_a_wrong_metric_is_noticed(bind: Bind, real: Any, said: Any) -> None:
+    binding = bind(real)
+    right = AsyncVectorizeClient.from_binding(binding, metric=real).index("docs")
+    await right.upsert(VECTORS[:20], wait="visible")
+    assert len(await right.query(ROWS[0])) == 5
+    wrong = AsyncVectorizeClient.from_binding(binding, metric=said).index("docs")
+    with pytest.raises(ConfigurationError, match=f"is not {said!r}.*give metric="):
+        await wrong.query(ROWS[0])
+
+
+async def test_a_filter_names_what_to_declare(bind: Bind) -> None:
+    index = AsyncVectorizeClient.from_binding(bind(year="number")).index("docs")
+    with pytest.raises(UnindexedPropertyError, match=r"metadata_indexes=\{'year': .*over REST"):
+        await index.query(ROWS[0], filter={"year": 1999})
+
+
+async def test_a_metadata_index_that_is_not_there_is_noticed_without_listing(bind: Bind) -> None:
+    binding = bind(record_layout=False)
+    declared = {"n": "number"}
+    index = AsyncVectorizeClient.from_binding(
+        binding,
+        metadata_indexes=declared,
+        record_layout=False,  # type: ignore[arg-type]
+    ).index("docs")
+    await index.upsert(VECTORS[:40], wait="visible")
+    with pytest.raises(PartialIndexError, match="does not hold the vector"):
+        await index.count(filter={"n": {"$lt": 10}})
+
+
+async def test_langchain_finds_by_nearness_and_words_with_long_texts_in_d1(
+    bind: Bind, server: BackgroundServer
+) -> None:
+    database = D1Binding(server.base_url, "both")
+    store = langchain_vectorize.VectorizeVectorStore(
+        Embedder(),
+        index_name="docs",
+        binding=bind(year="number"),
+        metadata_indexes={"year": "number"},
+        texts=D1Texts.from_binding(database, table="long"),
+        text_index=D1TextIndex.from_binding(database),
+        wait="visible",
+    )
+    long = "ERR_STREAM_DESTROYED " + "word " * 6_000
+    ids = await store.aadd_texts(["near", long, "a third"], [{"year": 1}, {"year": 2}, {"year": 3}])
+    (found,) = await store.asimilarity_search("near", 1, filter={"year": {"$lte": 2}})
+    assert (found.id, found.page_content) == (ids[0], "near")
+    for mode in ("text", "hybrid"):
+        (found, *_) = await store.asimilarity_search("err_stream_destroyed", 1, retrieval_mode=mode)
+        assert found.page_content == long
+    assert any(count > 1 for count in database.batches)
+    scored = await store.asimilarity_search_with_relevance_scores("near", 2)
+    assert scored[0][1] == pytest.approx(1)
+    await store.adelete(filter={"year": 2})
+    assert await store.aget_by_ids(ids[1:2]) == []
+    assert await store.asimilarity_search("err_stream_destroyed", retrieval_mode="text") == []
+
+
+async def test_llama_index_upserts_queries_and_deletes(bind: Bind) -> None:
+    store = llama_index_vectorize.VectorizeVectorStore(
+        "docs",
+        binding=bind(year="number"),
+        metadata_indexes={"year": "number"},
+        wait="visible",
+    )
+    nodes = [
+        TextNode(id_=f"n{n}", text=f"text {n}", metadata={"year": n}, embedding=vector(f"text {n}"))
+        for n in range(5)
+    ]
+    assert await store.async_add(nodes) == [node.node_id for node in nodes]
+    only = MetadataFilters(filters=[MetadataFilter(key="year", value=3)])
+    query = VectorStoreQuery(query_embedding=vector("text 1"), similarity_top_k=2, filters=only)
+    found = await store.aquery(query)
+    assert found.ids == ["n3"]
+    await store.adelete_nodes(["n3"])
+    query = VectorStoreQuery(query_embedding=vector("text 1"), similarity_top_k=5)
+    assert (await store.aquery(query)).ids is not None
+    assert set((await store.aquery(query)).ids or ()) == {"n0", "n1", "n2", "n4"}
+    assert store.to_dict()["account_id"] is None

@@ -1,0 +1,71 @@
+"""`D1Executor`: carries SQL out through ``env.DB`` of a Worker, a binding of a D1 database.
+
+https://developers.cloudflare.com/d1/worker-api/
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar, cast
+
+from vectorize_core.api.d1 import ReadD1
+from vectorize_core.api.operations import Op
+from vectorize_core.binding.calling import Calling, refuse_sync
+from vectorize_core.binding.errors import d1_error
+from vectorize_core.binding.values import missing_methods, values_of
+from vectorize_core.errors import ConfigurationError, UnexpectedAnswerError, UnsupportedCallError
+from vectorize_core.transport.executor import Answer
+
+T = TypeVar("T")
+_METHODS: Final = ("prepare", "batch")
+
+
+class D1Executor:
+    """The one database of a binding."""
+
+    def __init__(self, binding: Any, timeout: float | None = None) -> None:
+        if missing := missing_methods(binding, _METHODS):
+            raise ConfigurationError(
+                "binding is that of a D1 database, such as env.DB of a Worker; "
+                f"{type(binding).__name__} has no {', '.join(missing)}"
+            )
+        self._binding = binding
+        self._values = values_of(binding)
+        self._calling = Calling(d1_error, timeout)
+
+    def send(self, op: Op[T], /) -> Answer[T]:
+        """Raise that it can only be awaited."""
+        refuse_sync(op)
+
+    async def asend(self, op: Op[T], /) -> Answer[T]:
+        """Carry the statements of ``op`` out, all or none; raises its typed error."""
+        if not isinstance(op, ReadD1):
+            raise UnsupportedCallError(f"{op}: the binding of a database takes SQL only")
+        found = self._values.found(await self._calling.answer(op, lambda: self._promised(op)))
+        try:
+            # One statement has lists for rows; of several each has objects, in their order.
+            if len(op.statements) == 1:
+                results = [{"results": {"rows": found}}]
+            else:
+                results = [
+                    {"results": {"rows": [[*row.values()] for row in one["results"]]}}
+                    for one in found
+                ]
+            return Answer(cast("T", op.read(results)))
+        except (UnexpectedAnswerError, KeyError, TypeError, AttributeError) as error:
+            raise UnexpectedAnswerError(
+                f"{op}: the answer is not what the API documents: {error}"
+            ) from None
+
+    def _promised(self, op: ReadD1) -> Any:
+        prepared = [
+            self._binding.prepare(sql).bind(*parameters) for sql, parameters in op.statements
+        ]
+        if len(prepared) == 1:
+            return prepared[0].raw()
+        return self._binding.batch(self._values.array(prepared))
+
+    def close(self) -> None:
+        """Do nothing: the binding is the Worker's."""
+
+    async def aclose(self) -> None:
+        """Do nothing: the binding is the Worker's."""

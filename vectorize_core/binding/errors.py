@@ -1,0 +1,98 @@
+"""What a binding throws as the errors that REST gives for the same.
+
+It throws plain errors, of which only the text tells: ``VECTOR_QUERY_ERROR (code = 40006): ...``
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from vectorize_core.api.operations import Op
+from vectorize_core.api.wire import one_line
+from vectorize_core.errors import (
+    ApiMessage,
+    ConfigurationError,
+    ConnectionFailedError,
+    UnexpectedAnswerError,
+    VectorizeError,
+    error_from_answer,
+    in_words,
+)
+
+_VECTORIZE: Final = re.compile(
+    r"(?:INDEX_GET|VECTOR_[A-Z]+)_ERROR(?: \(code = (\d+)\))?: (.*)", re.DOTALL
+)
+_STATUS: Final = re.compile(r"Status \+ (\d{3})\b")
+"""Of an answer that is no JSON."""
+_D1: Final = re.compile(r"D1_[A-Z_]*ERROR: (.*)", re.DOTALL)
+_D1_FAILS: Final = re.compile(
+    r"\breset\b|overload|\blost\b|time(?:d ?)?out|internal error|transient|queued", re.IGNORECASE
+)
+"""https://developers.cloudflare.com/d1/observability/debug-d1/"""
+_SQL_ERROR: Final = 7500
+_NOT_JSON: Final = "Failed to parse body as JSON"
+_SUBREQUESTS: Final = "Too many subrequests"
+_REMOTE: Final = "needs to be run remotely"
+_STATUS_OF: Final = {3000: 404, 3005: 410, 10000: 403, 40041: 429}
+_REFUSALS: Final = (range(1_000, 4_000), range(40_000, 50_000))
+"""Codes of the two families of the service; any other is of what stands before it."""
+
+
+def vectorize_error(op: Op[Any], thrown: Exception) -> VectorizeError:
+    """The error of a call of ``env.VECTORIZE`` that threw."""
+    said = _said(thrown)
+    refusal = _VECTORIZE.search(said)
+    if refusal is None:
+        return _of_the_worker(op, said)
+    code, message = refusal.groups()
+    if code is not None:
+        errors = (ApiMessage(int(code), one_line(message)),)
+        return error_from_answer(str(op), _status_of(int(code)), errors)
+    status = _STATUS.match(message)
+    if status is not None:
+        return error_from_answer(str(op), int(status[1]), ())
+    # Refusals have a code; without, something before the service has failed.
+    return error_from_answer(str(op), 500, (ApiMessage(None, one_line(message)),))
+
+
+def _status_of(code: int) -> int:
+    """The status over REST: a binding tells only the code, if there is one."""
+    return _STATUS_OF.get(code, 400 if any(code in some for some in _REFUSALS) else 500)
+
+
+def d1_error(op: Op[Any], thrown: Exception) -> VectorizeError:
+    """The error of a call of ``env.DB`` that threw."""
+    said = _said(thrown)
+    refusal = _D1.search(said)
+    if refusal is None:
+        return _of_the_worker(op, said)
+    message = one_line(refusal[1])
+    if _NOT_JSON in message:
+        return _of_the_worker(op, message)
+    if _D1_FAILS.search(message) and "SQLITE_" not in message:
+        return error_from_answer(str(op), 500, (ApiMessage(None, message),))
+    return error_from_answer(str(op), 400, (ApiMessage(_SQL_ERROR, message),))
+
+
+def _of_the_worker(op: Op[Any], said: str) -> VectorizeError:
+    """What did not come of the service."""
+    said = one_line(said)
+    if _NOT_JSON in said:
+        return UnexpectedAnswerError(f"{op}: the answer is not what the API documents: {said}")
+    if _SUBREQUESTS in said:
+        return VectorizeError(
+            f"{op}: {said}. Each call of a binding is one of the subrequests that a Worker's "
+            "invocation may make; do less in one, or what takes many requests outside the Worker"
+        )
+    if _REMOTE in said:
+        return ConfigurationError(
+            f"{op}: {said}. wrangler dev has no Vectorize of its own; docs/workers.md says how it "
+            "gets one: vectorize-stores wrangler DIR"
+        )
+    return ConnectionFailedError(f"{op}: the binding failed: {said}")
+
+
+def _said(thrown: Exception) -> str:
+    # Of an error of JavaScript its text begins with the name of its class.
+    return in_words(thrown)
