@@ -23,23 +23,6 @@ CURLS = [
     text.replace("\\\n", " ")
     for text in re.findall(r"^    (curl (?:.*\\\n)*.*)", PAGE, re.MULTILINE)
 ]
-# What it is given by Miniflare 5, and by Miniflare 4.
-GIVEN = {"index": "docs", "address": "127.0.0.1:8989"}
-WORKERS: list[Any] = [
-    {
-        "config": {
-            "env": {
-                "DOCS": {
-                    "type": "unsafe:x",
-                    "dev": {"plugin": {"name": "vectorize-local"}, "options": GIVEN},
-                },
-                "OTHER": {"type": "kv"},
-                "ELSE": {"dev": {"plugin": {"name": "another"}}},
-            }
-        }
-    },
-    [{"name": "DOCS", "type": "x", "options": GIVEN}],
-]
 
 
 def snippets(language: str) -> list[str]:
@@ -76,29 +59,3 @@ def test_there_are_curls() -> None:
 @pytest.mark.parametrize("text", snippets("json"))
 def test_json(text: str) -> None:
     json.loads(text if text.startswith("{") else f"{{{text}}}")
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-@pytest.mark.parametrize("given", WORKERS, ids=["Miniflare 5", "Miniflare 4"])
-def test_the_plugin_of_wrangler_dev(given: Any, tmp_path: Path) -> None:
-    (code,) = (code for code in snippets("js") if "export const plugins" in code)
-    (tmp_path / "index.mjs").write_text(code, encoding="utf-8")
-    asked = f"""
-        import {{ plugins }} from "./index.mjs";
-        const plugin = plugins["vectorize-local"], given = {json.dumps(given)};
-        const bindings = plugin.getBindings(given);
-        const services = plugin.getServices({{ options: given }});
-        console.log(JSON.stringify([bindings, services, plugin.getNodeBindings(given)]));
-    """
-    (tmp_path / "asked.mjs").write_text(asked, encoding="utf-8")
-    ran = subprocess.run(
-        ["node", "asked.mjs"], cwd=tmp_path, capture_output=True, check=True, timeout=30
-    )
-    (binding,), (service,), nothing = json.loads(ran.stdout)
-    inner = {item["name"]: item for item in binding["wrapped"]["innerBindings"]}
-    assert (binding["name"], inner["indexId"]["text"]) == ("DOCS", "docs")
-    assert inner["fetcher"]["service"]["name"] == service["name"]
-    assert service["external"]["address"] == "127.0.0.1:8989"
-    sent = {h["name"]: h["value"] for h in service["external"]["http"]["injectRequestHeaders"]}
-    assert sent["x-vectorize-index"] == "docs"
-    assert nothing == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,7 @@ from llama_index.core.vector_stores import VectorStoreQuery
 from langchain_vectorize import VectorizeVectorStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from tests.conformance.words import WordsInD1, check_words
+from tests.documents import examples, run
 from tests.server.helpers import NDJSON, ONES, Peer, axis, lines, record
 from tests.workers import workerd
 from vectorize_core import (
@@ -343,6 +345,19 @@ async def test_many_at_once(both: Both) -> None:
         found = await asyncio.gather(*[index.query(axis(n % 32), top_k=10) for n in range(300)])
     assert both.direct.count() == 2_000
     assert all(len(matches) == 10 and round(matches[0].score, 5) == 1 for matches in found)
+
+
+async def test_the_page(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TOKEN", workerd.TOKEN)
+    code = examples("workers.md")["A gateway"]
+    address, found = re.subn(r'"https://[^"]*workers.dev/client/v4"', repr(both.base_url), code)
+    names: dict[str, Any] = {"embeddings": DeterministicFakeEmbedding(size=32)}
+    await run(address.replace('"texts"', '"words"'), "workers.md", names)
+    store = names["store"]
+    store.add_texts(["to the moon"], ids=["moon"])
+    assert (found, store.similarity_search("moon", 1, retrieval_mode="text")[0].id) == (1, "moon")
+    store.close()
+    names["client"].close()
 
 
 def test_long_texts_and_the_llama_index_store(both: Both) -> None:

@@ -18,6 +18,7 @@ from vectorize_core.cli.open_page import open_page
 from vectorize_core.cli.query import query
 from vectorize_core.cli.serve import serve
 from vectorize_core.cli.vectors import delete, get, list_ids
+from vectorize_core.cli.wrangler import wrangler
 
 app = typer.Typer(
     name="vectorize-stores",
@@ -65,3 +66,4 @@ app.command()(doctor)
 app.command()(stats)
 app.command()(compact)
 app.command()(check)
+app.command()(wrangler)
