@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,16 @@ def old_lynse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lynse]:
 def new_lynse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lynse]:
     with running(NEW, tmp_path_factory) as server:
         yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Lynse]:
+    """One that a test may kill."""
+    server = Lynse(NEW, tmp_path)
+    (tmp_path / "data").mkdir()
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.lynse.servers import KEY, NEW, Lynse
+from tests.lynse.servers import KEY, Lynse
 from tests.nightly import sized
 from vectorize_core import (
     ConnectionFailedError,
@@ -125,15 +125,6 @@ def new_index(client: LynseClient, metric: Metric) -> None:
     )
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Lynse]:
-    server = Lynse(NEW, tmp_path)
-    (tmp_path / "data").mkdir()
-    server.start()
-    yield server
-    server.kill()
-
-
 def opened(server: Lynse) -> LynseClient:
     retry = RetryPolicy(
         read_deadline=20.0, write_deadline=20.0, first_delay=0.05, request_lifetime=0.1
@@ -177,6 +168,9 @@ def until_answered(call: Callable[[Any], object], what: Any) -> None:
             call(what)
         except (ConnectionFailedError, PartialWriteError) as error:
             causes = error.causes if isinstance(error, PartialWriteError) else (error,)
+            for one in causes:
+                if isinstance(one, IndexDamagedError):
+                    raise one from error
             if not all(isinstance(one, ConnectionFailedError) for one in causes):
                 raise
         else:
@@ -184,10 +178,16 @@ def until_answered(call: Callable[[Any], object], what: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(sized(1, 40)))
-def test_nothing_is_lost_or_comes_back_when_the_server_is_killed(server: Lynse, seed: int) -> None:
-    """Each round is ended by a kill at any moment, of writes that are repeated until they count."""
-    random_, model = random.Random(seed), Model("cosine")
-    with opened(server) as client:
+def test_nothing_is_lost_or_comes_back_when_the_server_is_killed(
+    server: Lynse, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    """Each round is ended by a kill at any moment, of writes that are repeated until they count.
+
+    What is left is seen by the client that has written, or by one that knows of nothing.
+    """
+    random_, model, damaged = random.Random(seed), Model("cosine"), 0
+    with ExitStack() as clients:
+        client = clients.enter_context(opened(server))
         new_index(client, "cosine")
         for _ in range(sized(6, 15)):
             killer = threading.Timer(random_.uniform(0.0, 0.25), server.restart)
@@ -204,14 +204,18 @@ def test_nothing_is_lost_or_comes_back_when_the_server_is_killed(server: Lynse, 
                         for name in names:
                             model.records.pop(name, None)
                 killer.join()
+                if random_.random() < 0.5:
+                    client = clients.enter_context(opened(server))
                 model.check(client, random_)
             except IndexDamagedError:
                 # It says so, and can be written again.
                 killer.join()
+                damaged += 1
                 client.indexes().delete_index("docs")
                 new_index(client, "cosine")
                 client.index("docs").upsert(model.records.values())
                 model.check(client, random_)
+    record_property("damaged", damaged)
 
 
 @pytest.mark.parametrize("seed", range(sized(1, 10)))

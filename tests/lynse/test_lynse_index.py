@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kinds import LANGCHAIN
-from tests.lynse.servers import KEY, NEW, Lynse
+from tests.lynse.servers import KEY, Lynse
 from vectorize_core import (
     BadRequestError,
     ConfigurationError,
@@ -152,84 +150,6 @@ def test_hostile_texts_are_only_texts(made: LynseClient) -> None:
     index.delete(HOSTILE[::2])
     assert sorted(index.list_ids()) == sorted(HOSTILE[1::2])
     assert made.collection("docs").stats().n_vectors == len(HOSTILE) + len(HOSTILE[::2])
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Lynse]:
-    server = Lynse(NEW, tmp_path)
-    (tmp_path / "data").mkdir()
-    server.start()
-    yield server
-    server.kill()
-
-
-def test_a_collection_that_never_opens_again_is_damage_until_it_is_written_again(
-    server: Lynse,
-) -> None:
-    with LynseClient(server.url, database="app", api_key=KEY) as client:
-        client.database("app").create_database()
-        client.indexes().create_index("docs", dimensions=32, metric="cosine")
-        index = client.index("docs")
-        index.upsert([Vector(f"a{n}", ONES, None, {"n": n}) for n in range(20)])
-        # What an executor never does: it ruins a collection.
-        raw = client.collection("docs")
-        field = dict(raw.query(filter_ids=["a0#0"]).fields[0])
-        raw.upsert_items(["a0#0"], [ONES], [field])
-        server.restart()
-        for call in (index.info, lambda: index.get(["a1"]), lambda: index.query(ONES, top_k=3)):
-            with pytest.raises(IndexDamagedError, match="delete the index and write it again"):
-                call()
-        client.indexes().delete_index("docs")
-        client.indexes().create_index("docs", dimensions=32, metric="cosine")
-        index.upsert([Vector("b", ONES)])
-        assert [*index.list_ids()] == ["b"]
-
-
-def test_records_that_are_gone_after_a_restart_are_damage(server: Lynse) -> None:
-    with LynseClient(server.url, database="app", api_key=KEY) as client:
-        client.database("app").create_database()
-        client.indexes().create_index("docs", dimensions=32, metric="cosine")
-        index, raw = client.index("docs"), client.collection("docs")
-        index.upsert([Vector(f"a{n}", ONES) for n in range(5)])
-        # As if the server had lost it.
-        raw.delete_items(["a3#0"])
-        raw.checkpoint()
-        raw.compact()
-        raw.checkpoint()
-        server.restart()
-        with pytest.raises(IndexDamagedError, match="the record 'a3' that was written is gone"):
-            index.info()
-
-
-def test_what_was_deleted_and_compacted_is_no_damage(server: Lynse) -> None:
-    with LynseClient(server.url, database="app", api_key=KEY) as client:
-        client.database("app").create_database()
-        client.indexes().create_index("docs", dimensions=32, metric="cosine")
-        index, raw = client.index("docs"), client.collection("docs")
-        index.upsert([Vector("a", ONES), Vector("b", ONES)])
-        index.delete(["a"])
-        raw.checkpoint()
-        raw.compact()
-        raw.checkpoint()
-        server.restart()
-        assert [*index.list_ids()] == ["b"]
-        index.upsert([Vector("a", ONES)])
-        assert index.info().vector_count == 2
-
-
-def test_a_restart_is_noticed_within_the_second_and_by_a_second_client(server: Lynse) -> None:
-    with LynseClient(server.url, database="app", api_key=KEY) as client:
-        client.database("app").create_database()
-        client.indexes().create_index("docs", dimensions=32, metric="cosine")
-        index = client.index("docs")
-        index.upsert([Vector(f"a{n}", ONES, None, {"n": n}) for n in range(30)])
-        for n in range(4):
-            index.delete([f"a{n}"])
-            server.restart()
-            assert len([*index.list_ids()]) == index.info().vector_count == 29 - n
-        with LynseClient(server.url, database="app", api_key=KEY) as other:
-            found = other.index("docs").query(ONES, top_k=50)
-        assert len(found) == 26
 
 
 async def test_it_is_the_same_index_for_threads_and_event_loops(made: LynseClient) -> None:

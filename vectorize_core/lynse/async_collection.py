@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.lynse.any_collection import AnyCollection
+from vectorize_core.lynse.describing import take_rows
 from vectorize_core.lynse.models import (
     BinaryHits,
     BinaryRows,
@@ -31,7 +32,7 @@ from vectorize_core.lynse.operations import (
     snapshots,
     vector_fields,
 )
-from vectorize_core.lynse.operations.base import LynseOp
+from vectorize_core.lynse.operations.base import LynseOp, OnCollection
 from vectorize_core.lynse.options import FindOptions, HybridOptions, SearchOptions, TextOptions
 
 T = TypeVar("T")
@@ -43,6 +44,9 @@ class AsyncLynseCollection(AnyCollection):
 
     async def _call(self, op: LynseOp[T]) -> T:
         return await self._server.call(self._connection.async_io(), op)
+
+    async def _take_rows(self, op: OnCollection[T]) -> T:
+        return await take_rows(self._server, self._connection.async_io(), op)
 
     async def required_collection(
         self,
@@ -289,7 +293,7 @@ class AsyncLynseCollection(AnyCollection):
 
     async def compact(self) -> int:
         """`LynseCollection.compact`, awaited."""
-        return await self._call(collections.Compact(*self._at))
+        return await self._take_rows(collections.Compact(*self._at))
 
     async def snapshot_collection(self, snapshot_path: str) -> None:
         """`LynseCollection.snapshot_collection`, awaited."""
@@ -297,7 +301,7 @@ class AsyncLynseCollection(AnyCollection):
 
     async def restore_collection(self, snapshot_path: str, overwrite: bool = False) -> None:
         """`LynseCollection.restore_collection`, awaited."""
-        await self._call(snapshots.RestoreCollection(*self._at, snapshot_path, overwrite))
+        await self._take_rows(snapshots.RestoreCollection(*self._at, snapshot_path, overwrite))
 
     async def export_collection(self, export_path: str) -> None:
         """`LynseCollection.export_collection`, awaited."""
@@ -305,4 +309,4 @@ class AsyncLynseCollection(AnyCollection):
 
     async def import_collection(self, export_path: str, overwrite: bool = False) -> None:
         """`LynseCollection.import_collection`, awaited."""
-        await self._call(snapshots.ImportCollection(*self._at, export_path, overwrite))
+        await self._take_rows(snapshots.ImportCollection(*self._at, export_path, overwrite))

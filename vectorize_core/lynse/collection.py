@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.lynse.any_collection import AnyCollection
+from vectorize_core.lynse.describing import take_rows
 from vectorize_core.lynse.models import (
     BinaryHits,
     BinaryRows,
@@ -31,7 +32,7 @@ from vectorize_core.lynse.operations import (
     snapshots,
     vector_fields,
 )
-from vectorize_core.lynse.operations.base import LynseOp
+from vectorize_core.lynse.operations.base import LynseOp, OnCollection
 from vectorize_core.lynse.options import FindOptions, HybridOptions, SearchOptions, TextOptions
 from vectorize_core.transport.io import run
 
@@ -47,6 +48,9 @@ class LynseCollection(AnyCollection):
 
     def _call(self, op: LynseOp[T]) -> T:
         return run(self._server.call(self._connection.io(), op))
+
+    def _take_rows(self, op: OnCollection[T]) -> T:
+        return run(take_rows(self._server, self._connection.io(), op))
 
     def required_collection(
         self,
@@ -330,9 +334,9 @@ class LynseCollection(AnyCollection):
     def compact(self) -> int:
         """Remove soft-deleted records for good, and return how many; it takes a while.
 
-        On 0.9, `checkpoint` first: else a crash brings records back.
+        On 0.9, `checkpoint` first: else a crash brings records back. Of an index, that is done.
         """
-        return self._call(collections.Compact(*self._at))
+        return self._take_rows(collections.Compact(*self._at))
 
     def snapshot_collection(self, snapshot_path: str) -> None:
         """Copy the collection to a new directory, by an absolute path on the server."""
@@ -343,7 +347,7 @@ class LynseCollection(AnyCollection):
 
         Raises `IndexExistsError` if there is one and ``overwrite`` is False.
         """
-        self._call(snapshots.RestoreCollection(*self._at, snapshot_path, overwrite))
+        self._take_rows(snapshots.RestoreCollection(*self._at, snapshot_path, overwrite))
 
     def export_collection(self, export_path: str) -> None:
         """Write the collection to a new directory: JSON lines, and vectors as float32."""
@@ -351,4 +355,4 @@ class LynseCollection(AnyCollection):
 
     def import_collection(self, export_path: str, overwrite: bool = False) -> None:
         """Make the collection of what was exported; as `restore_collection`."""
-        self._call(snapshots.ImportCollection(*self._at, export_path, overwrite))
+        self._take_rows(snapshots.ImportCollection(*self._at, export_path, overwrite))

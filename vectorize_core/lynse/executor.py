@@ -19,6 +19,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.local import faults, validation
 from vectorize_core.lynse.calls import CALLS
+from vectorize_core.lynse.describing import read_header
 from vectorize_core.lynse.dialect import Dialect
 from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.http import LynseHttp
@@ -103,11 +104,12 @@ class LynseExecutor:
         """All indexes; other collections are left out."""
         found = []
         for name in await io.call(servers.ShowCollections(self._database)):
-            config = await io.call(collections.GetCollectionConfig(self._database, name))
             try:
-                found.append(Header.of(name, config.description).details(name))
-            except ConfigurationError:
+                header = await read_header(io, (self._database, name))
+            except (ConfigurationError, IndexDamagedError):
                 continue
+            if header is not None:
+                found.append(header.details(name))
         return tuple(sorted(found, key=lambda one: (str(one.created_on), one.name)))
 
     async def _create(self, io: Requests, table: Table, op: ops.CreateIndex) -> IndexDetails:
@@ -163,6 +165,6 @@ def _in_words(op: Op[Any], failure: Exception) -> Exception:
     if isinstance(failure, EngineError) and any(mark in failure.message for mark in _DAMAGE):
         return IndexDamagedError(
             f"{op}: the server cannot read the collection any more: {failure.message}. Restore a "
-            "snapshot, or delete the index and write it again"
+            "snapshot and start the server again, or delete the index and write it again"
         )
     return failure

@@ -1,4 +1,7 @@
-"""`Header`: what an index is, kept as the description of its collection, which no crash takes."""
+"""`Header`: what an index is, kept as the description of its collection.
+
+A crash takes it only while some collection of the database is described, so that is done rarely.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Self, cast
+from uuid import uuid4
 
 from vectorize_core import jsontext
 from vectorize_core.errors import ConfigurationError
@@ -37,6 +41,10 @@ class Header:
     """Whether by sparse vectors."""
     columns: tuple[MetadataIndex | None, ...] = ()
     """None is a column whose metadata index was deleted."""
+    rows: int | None = 0
+    """Rows that there were, deleted ones too; None while they are taken away."""
+    epoch: str = ""
+    """Another one when rows were taken away on purpose."""
 
     def to_text(self) -> str:
         """As it is kept."""
@@ -49,6 +57,8 @@ class Header:
             "text": self.text_key,
             "sparse": self.is_sparse,
             "columns": [one and [one.property_name, one.index_type] for one in self.columns],
+            "rows": self.rows,
+            "epoch": self.epoch,
         }
         return jsontext.dumps(found).decode()
 
@@ -62,6 +72,7 @@ class Header:
                     f"the index {name!r} was made by another version of this library: its layout "
                     f"is {found['layout']!r}"
                 )
+            count = found["rows"]
             metric, kinds = found["metric"], {one[1] for one in found["columns"] if one}
             if metric not in METRICS or not kinds <= set(INDEX_TYPES):
                 raise ValueError
@@ -72,6 +83,8 @@ class Header:
                 str(found["text"]),
                 bool(found["sparse"]),
                 tuple([None if one is None else _index(one) for one in found["columns"]]),
+                None if count is None else int(count),
+                str(found["epoch"]),
             )
         except (ValueError, TypeError, LookupError):
             raise ConfigurationError(
@@ -89,6 +102,10 @@ class Header:
         for at, one in enumerate(self.columns):
             if one is not None:
                 yield f"p{at}", one
+
+    def in_doubt(self) -> Header:
+        """While rows are taken away: how many there will be is not known."""
+        return replace(self, rows=None, epoch=uuid4().hex)
 
     def indexed(self, index: MetadataIndex) -> Header:
         """With one metadata index more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from vectorize_core.errors import (
     IndexDamagedError,
 )
 from vectorize_core.local import faults
-from vectorize_core.lynse import filters, rows
+from vectorize_core.lynse import describing, filters, rows
+from vectorize_core.lynse.describing import Name
 from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.models import CollectionStats, Hits, Id, Item, Rows
 from vectorize_core.lynse.operations import (
@@ -34,14 +36,14 @@ from vectorize_core.lynse.words import Words
 from vectorize_core.models import Values
 
 T = TypeVar("T")
-Name = tuple[str, str]
-"""Of a database, and of a collection in it."""
 
 _DOCUMENTS: Final = 500
 """Vectors whose rows are asked for at once."""
 _DELETES: Final = 10_000
 _COMMIT_ROWS: Final = 5_000
 """Rows that may be in the log: two crashes with more of them ruin a collection."""
+_NOTE_SECONDS: Final = 1.0
+"""How often the number of rows is noted: a crash at that moment takes the headers of a database."""
 _ATTEMPTS: Final = 5
 _PAUSE: Final = 0.005
 _LONGER_PAUSE: Final = 0.1
@@ -55,9 +57,12 @@ class ConflictError(Exception):
 class Known:
     """What a client knows of an index, for all of its threads and event loops."""
 
-    created: float = -1.0
+    state: tuple[float, str] | None = None
+    """When the index was created, and its epoch."""
     settled_in: int = -1
     """The process that is known to be settled."""
+    noted: float = 0.0
+    """When a write last noted the number of rows."""
     uncommitted: int = 0
     acknowledged: dict[str, int] = field(default_factory=dict)
     """The versions that were written since the last commit: a crash must leave these."""
@@ -65,10 +70,10 @@ class Known:
     counted: tuple[CollectionStats, int] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def renew(self, created: float) -> None:
-        """Forget an index that another one has taken the place of."""
-        if created != self.created:
-            self.created, self.settled_in, self.uncommitted = created, -1, 0
+    def renew(self, header: Header) -> None:
+        """Forget an index that another one, or less of it, has taken the place of."""
+        if (state := (header.created, header.epoch)) != self.state:
+            self.state, self.settled_in, self.uncommitted = state, -1, 0
             self.acknowledged, self.mutation, self.counted = {}, None, None
 
 
@@ -88,11 +93,10 @@ class Table:
 
     async def open(self) -> Header:
         """The header of an index that is there, and settled; a fault if there is none."""
-        if not await self.exists():
+        header = await describing.read_header(self._io, self._at)
+        if header is None:
             raise faults.index_not_found(self._at[1])
-        config = await self._call(collections.GetCollectionConfig(*self._at))
-        header = Header.of(self._at[1], config.description)
-        self.known.renew(header.created)
+        self.known.renew(header)
         if self.known.settled_in != self._process:
             async with self.writing():
                 await self._settle(header)
@@ -123,6 +127,8 @@ class Table:
         await self._write_to_disk(collections.Checkpoint(*self._at))
         ids = await self._all_rows()
         newest = rows.newest(ids)
+        if header.rows is not None and len(ids) < header.rows:
+            raise _damaged(self._at[1], f"it has {len(ids)} rows and had {header.rows}")
         for vector_id, version in self.known.acknowledged.items():
             # Of a record that was deleted, a compaction takes all rows.
             if newest.get(vector_id, -1 if version % 2 == 0 else version) < version:
@@ -132,6 +138,7 @@ class Table:
         await self.delete([one for one in left if _is_superseded(one, newest)])
         # Not before: a compaction must not take a grave and leave what is in it.
         await self.delete([one for one in left if rows.split(one)[1] % 2])
+        await describing.note_rows(self._io, self._at)
         self.known.settled_in = self._process
         self.known.acknowledged.clear()
 
@@ -191,6 +198,9 @@ class Table:
         self.known.uncommitted += len(items)
         if self.known.uncommitted >= _COMMIT_ROWS:
             await self._write_to_disk(collections.Commit(*self._at))
+        if time.monotonic() - self.known.noted > _NOTE_SECONDS:
+            self.known.noted = time.monotonic()
+            await describing.note_rows(self._io, self._at)
 
     async def _add_sparse(self, items: Sequence[Item]) -> None:
         """Add the sparse vectors of the texts of rows."""
@@ -268,8 +278,14 @@ class Table:
         ]
 
     async def describe(self, header: Header) -> None:
-        """Keep a header that has changed."""
-        await self._call(collections.UpdateDescription(*self._at, header.to_text()))
+        """Keep a header whose metadata indexes have changed, even if another client notes rows."""
+        for _ in range(_ATTEMPTS):
+            await describing.describe(self._io, self._at, header)
+            if header.rows == 0:
+                return
+            await self._io.sleep(_LONGER_PAUSE)
+            if (await self.open()).columns == header.columns:
+                return
 
     async def _call(self, op: LynseOp[T]) -> T:
         return await self._io.call(op)

@@ -1,0 +1,206 @@
+"""What a server has lost is noticed by every client; what was taken on purpose is no damage."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.lynse.servers import KEY, Lynse
+from vectorize_core import EngineError, Index, IndexDamagedError, Vector
+from vectorize_core.lynse import LynseClient
+from vectorize_core.lynse.describing import describe, read_header
+from vectorize_core.transport.io import run
+
+ONES = np.ones(32, np.float32)
+
+
+@contextmanager
+def opened(server: Lynse) -> Iterator[LynseClient]:
+    with LynseClient(server.url, database="app", api_key=KEY) as client:
+        yield client
+
+
+@contextmanager
+def an_index(server: Lynse) -> Iterator[tuple[LynseClient, Index]]:
+    with opened(server) as client:
+        client.database("app").create_database()
+        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        yield client, client.index("docs")
+
+
+def ones(*ids: str) -> list[Vector]:
+    return [Vector(one, ONES) for one in ids]
+
+
+def ask(server: Lynse, path: str) -> None:
+    """Send a call past the client."""
+    body = {"database_name": "app", "collection_name": "docs"}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    httpx.post(f"{server.url}{path}", json=body, headers=headers, timeout=60).raise_for_status()
+
+
+def lose(server: Lynse, client: LynseClient, *rows: str) -> None:
+    """As if the server had lost rows, with their vectors."""
+    client.collection("docs").delete_items([*rows])
+    for path in ("/checkpoint", "/compact", "/checkpoint"):
+        ask(server, path)
+    server.restart()
+
+
+def ruin(server: Lynse, client: LynseClient) -> None:
+    """What an executor never does: after that the collection does not open again."""
+    raw = client.collection("docs")
+    raw.upsert_items(["a1#0"], [ONES], [dict(raw.query(filter_ids=["a1#0"]).fields[0])])
+    server.restart()
+
+
+def test_a_collection_that_never_opens_again_is_damage_until_it_is_written_again(
+    server: Lynse,
+) -> None:
+    with an_index(server) as (client, index):
+        index.upsert([Vector(f"a{n}", ONES, None, {"n": n}) for n in range(20)])
+        ruin(server, client)
+        for call in (index.info, lambda: index.get(["a1"]), lambda: index.query(ONES, top_k=3)):
+            with pytest.raises(IndexDamagedError, match="delete the index and write it again"):
+                call()
+        client.indexes().delete_index("docs")
+        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        index.upsert(ones("b"))
+        assert [*index.list_ids()] == ["b"]
+
+
+@pytest.mark.parametrize("is_ruined", [False, True])
+def test_an_index_is_what_a_snapshot_has_of_it(server: Lynse, is_ruined: bool) -> None:
+    snapshot = str(server.folder / "snapshot")
+    with an_index(server) as (client, index), opened(server) as other:
+        index.upsert([Vector(f"a{n}", ONES, "space", {"n": n}) for n in range(20)])
+        index.delete(["a0"])
+        before = {one.id: one for one in index.get([*index.list_ids()])}
+        client.collection("docs").snapshot_collection(snapshot)
+        index.upsert(ones("a0", "later"))
+        assert other.index("docs").info().vector_count == 21
+        if is_ruined:
+            ruin(server, client)
+            with pytest.raises(IndexDamagedError, match="Restore a snapshot and start the server"):
+                index.info()
+            with pytest.raises(EngineError):
+                other.collection("docs").restore_collection(snapshot, overwrite=True)
+            server.restart()
+        else:
+            other.collection("docs").restore_collection(snapshot, overwrite=True)
+        for again in (index, other.index("docs")):
+            assert {one.id: one for one in again.get([*again.list_ids(), "later"])} == before
+        new = [Vector(f"a{n}", -ONES, None, {"m": n}) for n in (0, 3, 30, 31)]
+        index.upsert(new)
+        before |= {one.id: one for one in new}
+        for _ in range(2):
+            assert {one.id: one for one in index.get([*index.list_ids()])} == before
+            server.restart()
+
+
+def test_records_that_are_gone_after_a_restart_are_damage(server: Lynse) -> None:
+    with an_index(server) as (client, index):
+        index.upsert(ones("a0", "a1"))
+        index.upsert(ones("a2"))
+        lose(server, client, "a2#0")
+        with pytest.raises(IndexDamagedError, match="the record 'a2' that was written is gone"):
+            index.info()
+
+
+def test_records_of_others_that_are_gone_are_damage(server: Lynse) -> None:
+    with an_index(server) as (client, index), opened(server) as other:
+        assert other.index("docs").info().vector_count == 0
+        index.upsert(ones("a0", "a1", "a2"))
+        lose(server, client, "a1#0")
+        with opened(server) as third:
+            for one in (other, third):
+                with pytest.raises(IndexDamagedError, match="it has 2 rows and had 3"):
+                    one.index("docs").query(ONES, top_k=3)
+        # Who knows better makes it count again.
+        other.collection("docs").compact()
+        assert [*other.index("docs").list_ids()] == ["a0", "a2"]
+
+
+def test_what_was_deleted_and_compacted_is_no_damage(server: Lynse) -> None:
+    with an_index(server) as (client, index), opened(server) as other:
+        index.upsert(ones("a", "b", "c"))
+        index.delete(["a"])
+        other.index("docs").delete(["b"])
+        assert client.collection("docs").compact() == 4
+        server.restart()
+        for one in (index, other.index("docs")):
+            assert [*one.list_ids()] == ["c"]
+        index.upsert(ones("a"))
+        assert other.index("docs").info().vector_count == 2
+
+
+def test_what_is_left_of_a_compaction_that_did_not_end_counts(server: Lynse) -> None:
+    with an_index(server) as (client, index):
+        index.upsert(ones("a", "b"))
+        io, at = client._connection.io(), ("app", "docs")
+        header = run(read_header(io, at))
+        assert header is not None
+        assert header.rows == 2
+        run(describe(io, at, header.in_doubt()))
+        lose(server, client, "a#0")
+        assert [*index.list_ids()] == ["b"]
+        header = run(read_header(io, at))
+        assert header is not None
+        assert header.rows == 1
+
+
+def test_an_index_is_read_while_another_collection_is_described(server: Lynse) -> None:
+    """A server that writes descriptions has none meanwhile."""
+    with an_index(server) as (client, index), opened(server) as other:
+        index.upsert(ones("a"))
+        other.collection("plain").required_collection(dim=3)
+        ended = threading.Event()
+
+        def write() -> None:
+            while not ended.is_set():
+                other.collection("plain").update_description("x" * 300)
+                ended.wait(0.003)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            for _ in range(30):
+                assert index.info().vector_count == 1
+                assert [one.name for one in client.indexes().list_indexes()] == ["docs"]
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_descriptions_that_a_crash_has_taken_are_damage(server: Lynse, tmp_path: Path) -> None:
+    with an_index(server) as (client, index):
+        index.upsert(ones("a"))
+        # As a kill leaves it in the middle of a description.
+        server.kill()
+        (tmp_path / "data/app/collections.json").write_text("")
+        server.start(int(server.url.rpartition(":")[2]))
+        with pytest.raises(IndexDamagedError, match=r"'docs'.*Delete the index and write it again"):
+            index.info()
+        assert client.indexes().list_indexes() == ()
+        client.indexes().delete_index("docs")
+        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        index.upsert(ones("b"))
+        assert [*index.list_ids()] == ["b"]
+
+
+def test_a_restart_is_noticed_within_the_second_and_by_a_second_client(server: Lynse) -> None:
+    with an_index(server) as (_, index):
+        index.upsert([Vector(f"a{n}", ONES, None, {"n": n}) for n in range(30)])
+        for n in range(4):
+            index.delete([f"a{n}"])
+            server.restart()
+            assert len([*index.list_ids()]) == index.info().vector_count == 29 - n
+        with opened(server) as other:
+            found = other.index("docs").query(ONES, top_k=50)
+        assert len(found) == 26

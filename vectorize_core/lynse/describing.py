@@ -1,0 +1,82 @@
+"""What a collection is described as: the header of an index, read and kept up.
+
+To describe a collection, a server writes a file anew that has the descriptions of all those in its
+database. Who reads meanwhile finds none of them, and a crash at that moment takes them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from vectorize_core.errors import BadRequestError, ConfigurationError, IndexDamagedError
+from vectorize_core.lynse.header import Header
+from vectorize_core.lynse.operations import collections
+from vectorize_core.lynse.operations.base import OnCollection
+from vectorize_core.lynse.requests import Requests
+from vectorize_core.lynse.server import Server
+from vectorize_core.transport.io import Io
+
+T = TypeVar("T")
+Name = tuple[str, str]
+"""Of a database, and of a collection in it."""
+_LOOKS: Final = 8
+_PAUSE: Final = 0.002
+"""Seconds after the first look; each further pause is twice as long."""
+
+
+async def read_header(io: Io | Requests, at: Name) -> Header | None:
+    """What a collection is; None if there is none. This look does not make one.
+
+    Raises `ConfigurationError` if it is no index, and `IndexDamagedError` if it has no description.
+    """
+    for look in range(_LOOKS):
+        try:
+            config = await io.call(collections.GetCollectionConfig(*at))
+        except BadRequestError:
+            if not await io.call(collections.IsCollectionExists(*at)):
+                return None
+            await io.sleep(_PAUSE * 2**look)
+        else:
+            return Header.of(at[1], config.description)
+    raise IndexDamagedError(
+        f"the server does not know what the collection {at[1]!r} is: this library did not make it, "
+        "or a crash has taken the descriptions of its database. Delete the index and write it again"
+    )
+
+
+async def describe(io: Io | Requests, at: Name, header: Header) -> None:
+    """Keep a header that has changed."""
+    await io.call(collections.UpdateDescription(*at, header.to_text()))
+
+
+async def note_rows(io: Io | Requests, at: Name) -> None:
+    """Note how many rows there are, so that others miss what a crash takes."""
+    rows, _dim = await io.call(collections.CollectionShape(*at))
+    header = await read_header(io, at)
+    if header is not None and header.rows != rows:
+        await describe(io, at, replace(header, rows=rows))
+
+
+async def take_rows(server: Server, io: Io, op: OnCollection[T]) -> T:
+    """Carry out ``op``, which takes rows away, and tell clients of an index that it was meant.
+
+    A compaction of an index is between checkpoints, without which a crash brings its rows back.
+    """
+    await server.known(io)
+    at = op.database, op.collection
+    try:
+        header = await read_header(io, at)
+    except (ConfigurationError, IndexDamagedError):
+        header = None
+    if header is None:
+        return await io.call(op)
+    await describe(io, at, header.in_doubt())
+    is_compaction = isinstance(op, collections.Compact)
+    if is_compaction:
+        await io.call(collections.Checkpoint(*at))
+    result = await io.call(op)
+    if is_compaction:
+        await io.call(collections.Checkpoint(*at))
+    await note_rows(io, at)
+    return result
