@@ -2,7 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
+
+
+class Delays(TypedDict, total=False):
+    """Those of a `Behavior` that can change while a service runs, in seconds."""
+
+    process_delay: float
+    propagate_delay: float
+    metadata_index_delay: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,15 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypedDict, Unpack, cast
 
 from vectorize_core import paths
 from vectorize_core.api import validation
 from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.api.known_ids import KnownIds
-from vectorize_core.api.scan import ScanVectors
+from vectorize_core.api.operations import Op
+from vectorize_core.api.pending import CountPending
+from vectorize_core.api.scan import ScanStarts, ScanVectors
 from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.models import IndexType, Metric
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     import httpx
 
 
+EMBEDDED: Final[frozenset[type[Op[Any]]]] = frozenset(
+    {CountPending, CountUncovered, KnownIds, ScanStarts, ScanVectors}
+)
+"""What the embedded Vectorize can be asked beyond the calls of the real one."""
 Limits: TypeAlias = Literal["cloudflare"]
 """Whose limits of requests hold in an embedded Vectorize, where they cost nothing."""
 
@@ -271,10 +277,7 @@ def local_connection(
         retry,
         events=events,
         address=address,
-        capabilities=Capabilities(
-            operations=frozenset({CountUncovered, KnownIds, ScanVectors}),
-            free_requests=limits is None,
-        ),
+        capabilities=Capabilities(operations=EMBEDDED, free_requests=limits is None),
     )
 
 

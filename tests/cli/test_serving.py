@@ -176,7 +176,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         root = server.base_url.removesuffix("/client/v4")
         host, port = root.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /client HTTP/1.1\r\nHost: x\r\n\r\n")
             time.sleep(0.2)
             server.process.send_signal(signal.SIGINT)
             time.sleep(0.3)

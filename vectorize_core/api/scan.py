@@ -1,14 +1,16 @@
-"""What only the embedded Vectorize can be asked: the next vectors of an index, a page at a time."""
+"""What only the embedded Vectorize can be asked: the vectors of an index, a page at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from vectorize_core.api.operations import Op
 from vectorize_core.api.wire import Request
 from vectorize_core.errors import VectorizeError
 from vectorize_core.models import Vector
+
+_ONLY_EMBEDDED: Final = "only an embedded Vectorize reads vectors in the order of writing"
 
 
 class VectorPage(NamedTuple):
@@ -33,8 +35,24 @@ class ScanVectors(Op[VectorPage]):
 
     def request(self) -> Request:
         """Cloudflare has no such call."""
-        raise VectorizeError("only an embedded Vectorize reads vectors in the order of writing")
+        raise VectorizeError(_ONLY_EMBEDDED)
 
     def read(self, result: Any) -> VectorPage:
         """The page."""
-        raise VectorizeError("only an embedded Vectorize reads vectors in the order of writing")
+        raise VectorizeError(_ONLY_EMBEDDED)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanStarts(Op[tuple[str, ...]]):
+    """At most ``count`` cursors of `ScanVectors`, spread evenly over all that was ever written."""
+
+    index: str
+    count: int
+
+    def request(self) -> Request:
+        """Cloudflare has no such call."""
+        raise VectorizeError(_ONLY_EMBEDDED)
+
+    def read(self, result: Any) -> tuple[str, ...]:
+        """The cursors."""
+        raise VectorizeError(_ONLY_EMBEDDED)

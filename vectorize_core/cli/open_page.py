@@ -8,18 +8,14 @@ from typing import Annotated
 
 import typer
 
+from vectorize_core.cli.embedder import EMBEDDER, load_embedder
 from vectorize_core.cli.errors import fail
 from vectorize_core.cli.output import print_json
 from vectorize_core.cli.serve import listening
 from vectorize_core.cli.target import Target, with_target
-from vectorize_core.errors import ConfigurationError
 from vectorize_core.secret import Secret
 
 _HOST = "127.0.0.1"
-EMBEDDER = typer.Option(
-    metavar="MODULE:ATTR",
-    help="The model that searches by text use, of LangChain or LlamaIndex; demo: the demo's.",
-)
 
 
 @with_target
@@ -40,13 +36,10 @@ def open_page(
     """
     try:
         from vectorize_core.local.server import Settings, uvicorn_server  # noqa: PLC0415
-        from vectorize_core.page import create_page, embedders  # noqa: PLC0415
+        from vectorize_core.page import create_page  # noqa: PLC0415
     except ImportError as error:
         fail(str(error), 2)
-    try:
-        model = None if embedder is None else embedders.load(embedder)
-    except ConfigurationError as error:
-        raise typer.BadParameter(f"--embedder: {error}") from None
+    model = load_embedder(embedder)
     token = Secret(secrets.token_urlsafe(32))
     with target.client() as client, listening(_HOST, port) as listener:
         page = create_page(client, token=token.reveal(), embedder=model)

@@ -14,6 +14,7 @@ import typer
 
 from vectorize_core import jsontext, paths
 from vectorize_core.behavior import Behavior
+from vectorize_core.cli.embedder import EMBEDDER, load_embedder
 from vectorize_core.cli.errors import fail, report_errors
 from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.serve_switches import parse
@@ -21,6 +22,8 @@ from vectorize_core.client import VectorizeClient
 from vectorize_core.secret import Secret, is_sendable
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from vectorize_core.local.server import Settings
 
 TOKEN_VARIABLE = "VECTORIZE_SERVER_TOKEN"  # noqa: S105 (a name, not a token)
@@ -87,6 +90,10 @@ def serve(
             help="How it acts where Cloudflare is not known; see docs/local-server.md.",
         ),
     ] = None,
+    embedder: Annotated[str | None, EMBEDDER] = None,
+    no_page: Annotated[
+        bool, typer.Option("--no-page", help="Serve the API alone, without the page at /.")
+    ] = False,
     open_to_network: Annotated[
         bool,
         typer.Option("--open-to-network", help="Allow other machines to connect without a token."),
@@ -102,7 +109,9 @@ def serve(
     _check_token(token)
     try:
         from vectorize_core.local import ServiceFault  # noqa: PLC0415
-        from vectorize_core.local.server import Settings, create_app, uvicorn_server  # noqa: PLC0415
+        from vectorize_core.local.server import Settings, uvicorn_server  # noqa: PLC0415
+        from vectorize_core.local.server.app import create_parts  # noqa: PLC0415
+        from vectorize_core.page.served import page_beside  # noqa: PLC0415
     except ImportError as error:
         fail(str(error), 2)
     if token is None and not open_to_network and uvicorn_server.is_open_to_network(host):
@@ -129,22 +138,28 @@ def serve(
             bindings=_bindings(binding or ()),
             **of_settings,
         )
-        app = create_app(settings)
+        parts = create_parts(settings)
     except ServiceFault as fault:
         raise typer.BadParameter(f"--faults {faults}: {fault.message}") from None
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    app: ASGIApp = parts.app
+    if not no_page:
+        app = page_beside(parts, settings, host, load_embedder(embedder))
     with listening(host, port) as listener:
         announce = _announce_json if as_json else _announce
-        announce(uvicorn_server.base_url(host, listener.getsockname()[1]), settings)
+        address = uvicorn_server.base_url(host, listener.getsockname()[1])
+        announce(address, settings, has_page=not no_page)
         uvicorn_server.run(app, listener, settings)
 
 
-def _announce(base_url: str, settings: Settings) -> None:
+def _announce(base_url: str, settings: Settings, *, has_page: bool = False) -> None:
     from vectorize_core.local.server import environment  # noqa: PLC0415
 
     kept = "in memory" if settings.data == ":memory:" else f"in {settings.data}"
     lines = [f"# Vectorize at {base_url}, data {kept}; Ctrl-C stops it."]
+    if has_page:
+        lines.append(f"# A page to look at: {_page_of(base_url)}")
     variables = environment(base_url, settings.token)
     values = {name: _quoted(value) for name, value in variables.items()}
     if settings.token is not None and not on_terminal():
@@ -156,14 +171,19 @@ def _announce(base_url: str, settings: Settings) -> None:
     typer.echo("\n".join(lines))
 
 
-def _announce_json(base_url: str, settings: Settings) -> None:
+def _announce_json(base_url: str, settings: Settings, *, has_page: bool = False) -> None:
     from vectorize_core.local.server import environment  # noqa: PLC0415
 
     # Without the token: a program's log may keep the output.
     variables = environment(base_url, None)
     if settings.token is not None:
         del variables["CLOUDFLARE_API_TOKEN"]
-    print_json({"baseUrl": base_url, "environment": variables})
+    page = {"page": _page_of(base_url)} if has_page else {}
+    print_json({"baseUrl": base_url, **page, "environment": variables})
+
+
+def _page_of(base_url: str) -> str:
+    return base_url.removesuffix("client/v4")
 
 
 def _quoted(value: str) -> str:

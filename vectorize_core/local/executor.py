@@ -1,15 +1,16 @@
-"""`EmbeddedExecutor`: carries out operations on the embedded Vectorize, without JSON or sockets."""
+"""Executors that carry out operations on the embedded Vectorize, without JSON or sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
-from vectorize_core.api import coverage, d1, known_ids, scan
+from vectorize_core.api import coverage, d1, known_ids, pending, scan
 from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, error_from_answer
@@ -51,6 +52,8 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
     scan.ScanVectors: lambda s, op: scan.VectorPage(
         *s.scan(op.index, count=op.count, cursor=op.cursor, namespace=op.namespace)
     ),
+    scan.ScanStarts: lambda s, op: s.scan_starts(op.index, op.count),
+    pending.CountPending: lambda s, op: s.count_pending(op.index),
     known_ids.KnownIds: lambda s, op: s.known_ids(op.index, op.ids),
 }
 
@@ -64,16 +67,14 @@ class _Busy:
         self.operations = 0
 
 
-class EmbeddedExecutor:
-    """Carries out operations on a `Service`, and on the D1 databases beside it.
+class ThreadedExecutor(ABC):
+    """Carries out operations in this process.
 
     Async operations run in threads, writes in a single one, so that neither a search nor an fsync
     blocks the event loop.
     """
 
-    def __init__(self, service: Service, path: str | os.PathLike[str] = ":memory:") -> None:
-        self.service = service
-        self._databases = D1Databases(path)
+    def __init__(self) -> None:
         self._use = Use()
         self._busy: dict[int, _Busy] = {}
         self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
@@ -99,11 +100,17 @@ class EmbeddedExecutor:
         # By process: another thread may hold the lock when this one forks.
         return self._busy.setdefault(os.getpid(), _Busy())
 
+    @abstractmethod
     def _carry_out(self, op: Op[Any]) -> Any:
-        if isinstance(op, d1.ReadD1):
-            results = self._databases.run(op.database, op.statements)
-            return tuple(rows for _, rows, _ in results)
-        return _CALLS[type(op)](self.service, op)
+        """The answer of ``op``, or a fault."""
+
+    @abstractmethod
+    def _close_files(self) -> None:
+        """Close the service for good."""
+
+    @abstractmethod
+    def _release_files(self) -> None:
+        """Close its files until they are needed again."""
 
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
@@ -138,8 +145,7 @@ class EmbeddedExecutor:
         """Stop the threads and close the service; no operation can follow."""
         self._use.close()
         self._stop_threads()
-        self._databases.close()
-        self.service.close()
+        self._close_files()
 
     async def aclose(self) -> None:
         """Stop the threads, and close the files unless others are using them.
@@ -160,8 +166,7 @@ class EmbeddedExecutor:
         busy = self._busy_here()
         with busy.lock:
             if not busy.operations:
-                self._databases.release()
-                self.service.release()
+                self._release_files()
 
     def _stop_threads(self) -> None:
         for pid, reads in [*self._pools]:
@@ -169,3 +174,31 @@ class EmbeddedExecutor:
                 pool = self._pools.pop((pid, reads), None)
                 if pool is not None:
                     pool.shutdown(wait=True)
+
+
+class EmbeddedExecutor(ThreadedExecutor):
+    """Carries out operations on a `Service`, and on the D1 databases beside it."""
+
+    def __init__(self, service: Service, path: str | os.PathLike[str] = ":memory:") -> None:
+        super().__init__()
+        self.service = service
+        self._databases = D1Databases(path)
+
+    def _carry_out(self, op: Op[Any]) -> Any:
+        return carry_out(self.service, self._databases, op)
+
+    def _close_files(self) -> None:
+        self._databases.close()
+        self.service.close()
+
+    def _release_files(self) -> None:
+        self._databases.release()
+        self.service.release()
+
+
+def carry_out(service: Service, databases: D1Databases, op: Op[Any]) -> Any:
+    """The answer of an operation on a service, or on the databases beside it; or a fault."""
+    if isinstance(op, d1.ReadD1):
+        results = databases.run(op.database, op.statements)
+        return tuple(rows for _, rows, _ in results)
+    return _CALLS[type(op)](service, op)

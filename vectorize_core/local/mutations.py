@@ -104,6 +104,12 @@ def any_pending(tx: Connection, index: Index) -> bool:
     return found.fetchone() is not None
 
 
+def count_pending(tx: Connection, index: Index) -> int:
+    """How many mutations are not visible yet."""
+    found = tx.execute("SELECT count(*) FROM mutations WHERE index_id = ?", (index.id,))
+    return int(found.fetchone()[0])
+
+
 def pending_ids(tx: Connection, index: Index, wanted: Collection[str]) -> frozenset[str]:
     """Those of these ids that mutations have which are not visible yet, deletes too."""
     rows = tx.execute(

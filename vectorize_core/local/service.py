@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 from vectorize_core import limits
-from vectorize_core.behavior import Behavior
+from vectorize_core.behavior import Behavior, Delays
 from vectorize_core.local import (
     catalog,
     faults,
@@ -104,6 +105,15 @@ class Service:
         self._database.release()
         self._snapshots.clear()
         workers.stop()
+
+    @property
+    def behavior(self) -> Behavior:
+        """The delays and switches in force."""
+        return self._behavior
+
+    def delay(self, **delays: Unpack[Delays]) -> None:
+        """Change delays, for what is written from now on; ValueError for what is none."""
+        self._behavior = replace(self._behavior, **delays)
 
     def is_empty(self) -> bool:
         """Whether nothing was ever written."""
@@ -305,6 +315,11 @@ class Service:
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             return filter_hints.explain(names, live, vectors.scan(tx, index, namespace=namespace))
 
+    def count_pending(self, name: str) -> int:
+        """How many mutations are not visible yet. The API has no such call."""
+        with self._reading(name) as (tx, index, _):
+            return mutations.count_pending(tx, index)
+
     def count_uncovered(
         self,
         name: str,
@@ -374,6 +389,15 @@ class Service:
             return tuple(found), None if end is None else scanning.cursor(index, end)
 
         return self._read(name, read)
+
+    def scan_starts(self, name: str, count: int) -> tuple[str, ...]:
+        """At most ``count`` cursors of `scan`, spread evenly over the slots of an index.
+
+        The API has no such call.
+        """
+        with self._reading(name) as (_, index, __):
+            some = min(count, index.slots)
+            return tuple(scanning.cursor(index, at * index.slots // some) for at in range(some))
 
     def delete_by_ids(self, name: str, ids: Sequence[str]) -> Mutation:
         """Delete up to 100 vectors; unknown ids are ignored."""

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from vectorize_core import layout
+from vectorize_core.api.pending import CountPending
 from vectorize_core.api.scan import ScanVectors
 from vectorize_core.client import IndexClient
 from vectorize_core.errors import VectorizeError
@@ -87,6 +88,11 @@ class Account:
     def scans(self) -> bool:
         """Whether vectors are read in order, any number at a time."""
         return ScanVectors in self.connection.capabilities.operations
+
+    @property
+    def tells_pending(self) -> bool:
+        """Whether it can be asked how many writes are not visible yet."""
+        return CountPending in self.connection.capabilities.operations
 
     @property
     def io(self) -> Io:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import vectorize_core
 from vectorize_core import jsontext
 from vectorize_core.client import IndexClient
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.local.server.bodies import BodyReader
-from vectorize_core.page import answers, files, indexes, records, searching
+from vectorize_core.page import answers, files, indexes, maps, records, searching
 from vectorize_core.page.account import Account
+from vectorize_core.page.activity import Activity, Stream
 from vectorize_core.page.answers import PageError
 from vectorize_core.page.asked import Asked
 from vectorize_core.page.embedders import Embedder
@@ -27,8 +29,20 @@ from vectorize_core.page.guard import DATA, Guard, Hosts
 from vectorize_core.secret import hidden
 
 MOST_BODY: Final = 1 << 20
+MOST_AT_ONCE: Final = 64
+"""Calls that are being answered; more are refused."""
 _BODY_SECONDS: Final = 20.0
+_FILES: Final = "/page/"
 Answer = Callable[[Account, Asked], Awaitable[Any]]
+
+
+class Call(NamedTuple):
+    """A route of the page's data; one that ``changes`` something goes on if the browser leaves."""
+
+    method: str
+    path: str
+    answer: Answer
+    changes: bool = False
 
 
 class Page:
@@ -38,39 +52,41 @@ class Page:
     ``/_/page/``, and that one everywhere else.
     """
 
-    def __init__(self, account: Account, routes: list[Route], guard: Callable[[ASGIApp], Guard]):
-        app = Starlette(
-            routes=routes,
-            exception_handlers={HTTPException: _no_route, Exception: _failed, PageError: _failed},
-        )
-        app.router.redirect_slashes = False
+    def __init__(
+        self, account: Account, activity: Activity, app: Guard, beside: ASGIApp | None = None
+    ) -> None:
         self._account = account
-        self._app = guard(app)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] == "http":
-            await self._app(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self._account.aclose()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+        self._activity = activity
+        self._app = app
+        self._beside = beside
 
     @property
     def title(self) -> str:
         """Where the indexes are that it shows, without a secret."""
         return self._account.title
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        beside = self._beside if self._beside is not None else _nothing_else
+        if scope["type"] != "http":
+            await beside(scope, receive, partial(self._pass_on, send))
+        elif self._beside is None or _is_ours(scope["path"]):
+            await self._app(scope, receive, send)
+        else:
+            await beside(scope, receive, send)
+
     def stop(self) -> None:
         """End what takes long; to be called when the server ends."""
+        self._activity.close()
+        stop = getattr(self._beside, "stop", None)
+        if stop is not None:
+            stop()
+
+    async def _pass_on(self, send: Send, message: Message) -> None:
+        if message["type"] == "lifespan.shutdown.complete":
+            self.stop()
+            await self._account.aclose()
+        await send(message)
 
 
 def create_page(
@@ -91,60 +107,129 @@ def create_page(
         listening: the address that the server listens on.
         hosts: further names by which browsers reach it; requests under others are refused.
     """
-    secret = hidden(token)
-    model = embedder if isinstance(embedder, Embedder) or embedder is None else Embedder(embedder)
-    account = Account(client, lambda event: None)
-    bodies = BodyReader(MOST_BODY, _BODY_SECONDS)
+    activity = Activity()
+    account = Account(client, activity.note_event)
+    guard = partial(Guard, hosts=Hosts(listening, hosts), token=hidden(token))
+    return assemble(account, activity, guard, _embedder(embedder))
+
+
+def assemble(
+    account: Account,
+    activity: Activity,
+    guard: Callable[[ASGIApp], Guard],
+    embedder: Embedder | None,
+    more: Sequence[Call] = (),
+    beside: ASGIApp | None = None,
+) -> Page:
+    """A page of its parts, with ``more`` calls than every page has."""
+    drawn = maps.Maps()
     about = {
-        "title": account.title,
+        "title": answers.plain(account.title),
         "kind": account.kind,
         "version": vectorize_core.__version__,
-        "embedder": None if model is None else model.name,
+        "embedder": None if embedder is None else embedder.name,
         "free": account.is_free,
-        "can": {"faults": False, "activity": False},
-        "map": {"default": 20_000 if account.is_free else 1_000, "most": 20_000},
+        "can": {"faults": bool(more), "activity": True},
+        "map": {"default": maps.most_by_default(account), "most": maps.MOST},
     }
 
     async def tell(_: Account, __: Asked) -> Any:
         return about
 
-    table: list[tuple[str, str, Answer]] = [
-        ("GET", "about", tell),
-        ("GET", "indexes", indexes.listed),
-        ("POST", "indexes", indexes.create),
-        ("GET", "indexes/{index}", indexes.described),
-        ("DELETE", "indexes/{index}", indexes.delete),
-        ("GET", "indexes/{index}/records", records.page),
-        ("GET", "indexes/{index}/record", records.one),
-        ("DELETE", "indexes/{index}/record", records.delete),
-        ("POST", "indexes/{index}/search", partial(searching.find, embedder=model)),
-        ("POST", "indexes/{index}/explain", searching.explain),
+    calls = [
+        Call("GET", "about", tell),
+        Call("GET", "indexes", indexes.listed),
+        Call("POST", "indexes", indexes.create, changes=True),
+        Call("GET", "indexes/{index}", indexes.described),
+        Call("DELETE", "indexes/{index}", indexes.delete, changes=True),
+        Call("GET", "indexes/{index}/records", records.page),
+        Call("GET", "indexes/{index}/record", records.one),
+        Call("DELETE", "indexes/{index}/record", records.delete, changes=True),
+        Call("POST", "indexes/{index}/search", partial(searching.find, embedder=embedder)),
+        Call("POST", "indexes/{index}/explain", searching.explain),
+        Call("GET", "indexes/{index}/map/price", drawn.price),
+        Call("POST", "indexes/{index}/map", drawn.draw),
+        *more,
     ]
-    routes = [
-        Route(DATA + path, _endpoint(account, bodies, answer), methods=[method])
-        for method, path, answer in table
-    ]
-    routes += [Route("/", files.answer), Route("/page/{name:path}", files.answer)]
-    return Page(account, routes, partial(Guard, hosts=Hosts(listening, hosts), token=secret))
+    endpoints = _Endpoints(account)
+    app = Starlette(
+        routes=[
+            *(Route(DATA + c.path, endpoints.endpoint(c), methods=[c.method]) for c in calls),
+            Route(f"{DATA}activity", partial(_listen, activity), methods=["GET"]),
+            Route("/", files.answer),
+            Route(f"{_FILES}{{name:path}}", files.answer),
+        ],
+        exception_handlers={HTTPException: _no_route, PageError: _refused},
+    )
+    app.router.redirect_slashes = False
+    return Page(account, activity, guard(app), beside)
 
 
-def _endpoint(
-    account: Account, bodies: BodyReader, answer: Answer
-) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that reads a request, and answers with a result or an error."""
+class _Endpoints:
+    """Reads requests, and answers them with a result or an error."""
 
-    async def respond(request: Request) -> Response:
-        try:
-            async with bodies.read(request) as body:
-                asked = Asked(request.path_params, request.query_params, _object(request, body))
-                return answers.success(await answer(account, asked))
-        except Exception as error:
-            return answers.failure(error)
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._bodies = BodyReader(MOST_BODY, _BODY_SECONDS)
+        self._running = 0
 
-    return respond
+    def endpoint(self, call: Call) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint of a call."""
+
+        async def respond(request: Request) -> Response:
+            if self._running >= MOST_AT_ONCE:
+                return answers.failure(PageError(503, "Busy", "too many requests at once"))
+            self._running += 1
+            try:
+                async with self._bodies.read(request) as body:
+                    asked = Asked(request.path_params, request.query_params, _json(request, body))
+                    result = call.answer(self._account, asked)
+                    if not call.changes:
+                        result = _while_there(request, result)
+                    return answers.success(await result)
+            except Exception as error:
+                return answers.failure(error)
+            finally:
+                self._running -= 1
+
+        return respond
 
 
-def _object(request: Request, body: bytes) -> Mapping[str, Any]:
+async def _while_there(request: Request, result: Awaitable[Any]) -> Any:
+    """The result, unless the browser leaves before it is there: then nobody needs it any more."""
+    made, gone = asyncio.ensure_future(result), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((made, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not made.done():
+            raise PageError(499, "Left", "the browser has left")
+        return await made
+    finally:
+        gone.cancel()
+        if not made.done():
+            made.cancel()
+            await asyncio.wait((made,))
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _listen(activity: Activity, request: Request) -> Stream:
+    after = request.query_params.get("after", request.headers.get("last-event-id", "0"))
+    known = int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0
+    return activity.listen(known)
+
+
+def _embedder(given: object) -> Embedder | None:
+    return given if isinstance(given, Embedder) or given is None else Embedder(given)
+
+
+def _is_ours(path: str) -> bool:
+    return path == "/" or path.startswith((_FILES, DATA))
+
+
+def _json(request: Request, body: bytes) -> Mapping[str, Any]:
     if request.method in ("GET", "HEAD"):
         return {}
     try:
@@ -156,10 +241,19 @@ def _object(request: Request, body: bytes) -> Mapping[str, Any]:
     return found
 
 
+async def _nothing_else(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application beside a page that stands alone: it only lives and ends."""
+    while scope["type"] == "lifespan":
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
 async def _no_route(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
+    status = cast("HTTPException", error).status_code
     return answers.failure(PageError(status, "NotFound", "there is no such address"))
 
 
-async def _failed(_: Request, error: Exception) -> Response:
+async def _refused(_: Request, error: Exception) -> Response:
     return answers.failure(error)

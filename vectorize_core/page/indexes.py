@@ -7,6 +7,7 @@ from typing import Any
 
 from vectorize_core import layout
 from vectorize_core.api.operations import GetInfo, ListIndexes, ListMetadataIndexes
+from vectorize_core.api.pending import CountPending
 from vectorize_core.models import IndexDetails, MetadataIndex
 from vectorize_core.page.account import Account
 from vectorize_core.page.answers import plain
@@ -50,12 +51,16 @@ async def _described(account: Account, name: str) -> Any:
     info, filterable = await asyncio.gather(
         io.call(GetInfo(state.name)), io.call(ListMetadataIndexes(state.name))
     )
+    # Elsewhere nobody tells.
+    pending: int | None = None
+    if account.tells_pending:
+        pending = await io.call(CountPending(state.name))
     return {
         **_brief(details),
         "vectors": info.vector_count,
         "processed_up_to": info.processed_up_to_datetime,
         "last_mutation": info.processed_up_to_mutation,
-        "pending": None,
+        "pending": pending,
         "metadata_indexes": [
             {
                 "property": plain(one.property_name),

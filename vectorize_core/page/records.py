@@ -28,7 +28,8 @@ _PATIENCE: Final = 0.15
 """Seconds after which a page that is not full yet is shown nevertheless."""
 _ROUNDS: Final = 5
 """Requests for ids that a page of a namespace may take."""
-_SEEN_IN: Final = 2.0
+_SEEN_IN: Final = 0.5
+"""Seconds in which a deletion that nothing delays is seen."""
 
 
 class _Lenient(RecordReader):

@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 from vectorize_core import paths
-from vectorize_core.behavior import Behavior
+from vectorize_core.behavior import Behavior, Delays
 from vectorize_core.local import faults, open_files
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.local.file_names import file_of
@@ -94,6 +95,17 @@ class Accounts:
         """End the statements of D1 that are being carried out, with a fault; from any thread."""
         for account in self._accounts.all():
             account.databases.interrupt()
+
+    @property
+    def behavior(self) -> Behavior:
+        """The delays and switches of all accounts."""
+        return self._behavior
+
+    def delay(self, **delays: Unpack[Delays]) -> None:
+        """Change delays of all accounts, for what is written from now on; ValueError."""
+        self._behavior = replace(self._behavior, **delays)
+        for account in self._accounts.all():
+            account.service.delay(**delays)
 
     def open(self) -> None:
         """Go on after `close`; what was only in memory is lost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import cast
 
 from starlette.applications import Starlette
@@ -30,8 +31,22 @@ from vectorize_core.local.server.traffic import Traffic
 from vectorize_core.local.server.vectorize_routes import VectorizeRoutes
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A server as an application, and what can be looked at and changed while it runs."""
+
+    app: ServerMiddleware
+    accounts: Accounts
+    injector: FaultInjector
+
+
 def create_app(settings: Settings | None = None) -> ASGIApp:
     """The server as an ASGI application."""
+    return create_parts(settings).app
+
+
+def create_parts(settings: Settings | None = None) -> Parts:
+    """The server as an ASGI application, with its parts."""
     settings = settings if settings is not None else Settings()
     escape_logs()
     accounts = Accounts(settings.data, settings.behavior, settings.clock)
@@ -80,7 +95,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     )
     # The API does not redirect, and a redirect would name the host that the client sent.
     app.router.redirect_slashes = False
-    return ServerMiddleware(
+    guarded = ServerMiddleware(
         app,
         token=settings.token,
         limit=None if limit is None else RateLimiter(limit, settings.clock),
@@ -88,6 +103,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         injector=injector,
         stop=stop,
     )
+    return Parts(guarded, accounts, injector)
 
 
 async def _answer_no_route(request: Request, error: Exception) -> Response:

@@ -21,7 +21,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,11 @@ class FaultInjector:
             raise faults.unparsable_body("faults", str(error)) from None
         with self._lock:
             self._rules, self._matched = made, [0] * len(made)
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The rules in force, as `replace` takes them."""
+        with self._lock:
+            return [asdict(rule) | {"headers": dict(rule.headers)} for rule in self._rules]
 
     def find(self, request_line: str) -> FaultRule | None:
         """The first rule that applies to a request. Counts it for every rule that it matches."""

@@ -124,7 +124,7 @@ class VectorizeRoutes:
         hints = self._known_hints.get(key)
         if hints is None:
             hints = service.filter_hints(index, expression, namespace)
-            behavior = self._settings.behavior
+            behavior = service.behavior
             # With delays hints change as time passes.
             if not (behavior.propagate_delay or behavior.metadata_index_delay):
                 if len(self._known_hints) >= _MAX_KNOWN_HINTS:
