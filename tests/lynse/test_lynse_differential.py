@@ -177,19 +177,48 @@ def until_answered(call: Callable[[Any], object], what: Any) -> None:
             return
 
 
+class Writers:
+    """Two clients of an index; now and then one that knows nothing takes the place of either."""
+
+    def __init__(self, server: Lynse, random_: random.Random, stack: ExitStack) -> None:
+        self._server, self._random, self._stack = server, random_, stack
+        self._clients = [self._new(), self._new()]
+
+    def _new(self) -> LynseClient:
+        return self._stack.enter_context(opened(self._server))
+
+    def replace(self) -> None:
+        if self._random.random() < 0.6:
+            self._clients[self._random.randrange(2)] = self._new()
+
+    def one(self) -> LynseClient:
+        return self._random.choice(self._clients)
+
+    def write(self, verb: str, records: Any) -> None:
+        """Write by either, sync or async, until it counts."""
+        client, is_async = self.one(), self._random.random() < 0.2
+
+        async def awaited(given: Any) -> None:
+            await getattr(client.to_async().index("docs"), verb)(given)
+
+        if is_async:
+            until_answered(lambda given: asyncio.run(awaited(given)), records)
+        else:
+            until_answered(getattr(client.index("docs"), verb), records)
+
+
 @pytest.mark.parametrize("seed", range(sized(1, 40)))
 def test_nothing_is_lost_or_comes_back_when_the_server_is_killed(
     server: Lynse, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Each round is ended by a kill at any moment, of writes that are repeated until they count.
-
-    What is left is seen by the client that has written, or by one that knows of nothing.
-    """
-    random_, model, damaged = random.Random(seed), Model("cosine"), 0
-    with ExitStack() as clients:
-        client = clients.enter_context(opened(server))
-        new_index(client, "cosine")
-        for _ in range(sized(6, 15)):
+    """Each round is ended by a kill at any moment, of writes that are repeated until they count."""
+    random_, model, damaged = random.Random(seed), Model("cosine"), []
+    with ExitStack() as stack:
+        writers = Writers(server, random_, stack)
+        new_index(writers.one(), "cosine")
+        for _ in range(sized(12, 15)):
+            if random_.random() < 0.2:
+                writers.one().collection("docs").compact()
             killer = threading.Timer(random_.uniform(0.0, 0.25), server.restart)
             killer.start()
             try:
@@ -197,24 +226,23 @@ def test_nothing_is_lost_or_comes_back_when_the_server_is_killed(
                     names = [f"r{random_.randrange(80)}" for _ in range(10)]
                     if random_.random() < 0.6:
                         new = {name: a_record(random_, name) for name in names}
-                        until_answered(client.index("docs").upsert, new.values())
+                        writers.write("upsert", new.values())
                         model.records |= new
                     else:
-                        until_answered(client.index("docs").delete, names)
+                        writers.write("delete", names)
                         for name in names:
                             model.records.pop(name, None)
                 killer.join()
-                if random_.random() < 0.5:
-                    client = clients.enter_context(opened(server))
-                model.check(client, random_)
-            except IndexDamagedError:
+                writers.replace()
+                model.check(writers.one(), random_)
+            except IndexDamagedError as error:
                 # It says so, and can be written again.
                 killer.join()
-                damaged += 1
-                client.indexes().delete_index("docs")
-                new_index(client, "cosine")
-                client.index("docs").upsert(model.records.values())
-                model.check(client, random_)
+                damaged.append(str(error))
+                writers.one().indexes().delete_index("docs")
+                new_index(writers.one(), "cosine")
+                writers.write("upsert", model.records.values())
+                model.check(writers.one(), random_)
     record_property("damaged", damaged)
 
 
