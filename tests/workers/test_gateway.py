@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,22 +20,27 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores import VectorStoreQuery
+from typer.testing import CliRunner
 
 from langchain_vectorize import VectorizeVectorStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
 from tests.conformance.words import WordsInD1, check_words
 from tests.documents import examples, run
+from tests.nightly import NIGHTLY
 from tests.server.helpers import NDJSON, ONES, Peer, axis, lines, record
 from tests.workers import workerd
+from tests.workers.dev import NODE_FIRST, installed, wrangler_dev
 from vectorize_core import (
     AsyncVectorizeClient,
     AuthenticationError,
+    D1TextIndex,
     D1Texts,
     RetryPolicy,
     UnsupportedByBindingError,
     Vector,
     VectorizeClient,
 )
+from vectorize_core.cli.app import app
 from vectorize_core.layout import LAST_INDEXED, METADATA_INDEXES, note
 from vectorize_core.local.server import BackgroundServer
 
@@ -269,6 +276,13 @@ def test_the_client_says_what_a_wrong_token_is(opened: Both) -> None:
 def test_what_a_binding_lacks_is_an_error_that_names_the_rest_client(both: Both) -> None:
     with both.client() as client:
         index = client.index("docs")
+        store = VectorizeVectorStore(
+            DeterministicFakeEmbedding(size=32),
+            index_name="docs",
+            client=client,
+            text_index=D1TextIndex("words"),
+        )
+        store.add_texts(["a", "b"], [{"color": "red"}, {"color": "blue"}], ids=["a", "b"])
         for call in (
             lambda: list(index.list_ids()),
             lambda: client.create_index("other", dimensions=32),
@@ -276,12 +290,22 @@ def test_what_a_binding_lacks_is_an_error_that_names_the_rest_client(both: Both)
             lambda: index.create_metadata_index("other", "string"),
             lambda: index.delete_metadata_index("color"),
             lambda: client.index("bare").list_metadata_indexes(),
+            store.reset,
+            store.drop,
+            store.reindex_metadata,
+            store.reindex_texts,
+            lambda: store.get(limit=1),
+            lambda: store.delete(delete_all=True),
         ):
             with pytest.raises(UnsupportedByBindingError, match="without base_url="):
                 call()
+        assert store.count({"color": "red"}) == 1
+        assert sorted(str(document.id) for document in store.iter_documents()) == ["a", "b"]
+        store.delete(filter={"color": "red"})
+    assert both.direct.found() == "b"
     # Of an index of whose metric it was told nothing it says so.
     status, envelope = told(both.gateway, "GET", "/bare")
-    assert (status, "config.metric" in envelope["errors"][0]["message"]) == (500, True)
+    assert (status, "config.metric" in envelope["errors"][0]["message"]) == (400, True)
 
 
 def test_a_write_of_more_than_a_binding_takes_is_refused_whole_and_sent_in_halves(
@@ -375,3 +399,33 @@ def test_long_texts_and_the_llama_index_store(both: Both) -> None:
         assert node.get_content() == nodes[1].text
         store.delete_nodes(["1"])
         assert [n.node_id for n in store.get_nodes(["0", "1"])] == ["0"]
+
+
+def test_it_runs_in_wrangler_dev_with_its_own_d1(both: Both, tmp_path: Path) -> None:
+    if not NIGHTLY:
+        pytest.skip("starts wrangler dev once more, so only at night")
+    project = tmp_path / "worker"
+    shutil.copytree(workerd.GATEWAY.parent, project)
+    config = project / "wrangler.jsonc"
+    text = config.read_text().replace('// "d1_databases"', '"d1_databases"')
+    text = text.replace('"DATABASES": {}', '"DATABASES": {"words": "TEXTS"}')
+    config.write_text(text.replace('"dimensions": 384', '"dimensions": 32'))
+    (project / ".dev.vars").write_text(f"GATEWAY_TOKEN={workerd.TOKEN}")
+    (project / "node_modules").symlink_to(installed(), target_is_directory=True)
+    run = CliRunner().invoke(app, ["wrangler", str(project), "--url", both.direct.base_url])
+    assert run.exit_code == 0, run.output
+    with wrangler_dev(project, installed(), NODE_FIRST) as url:
+        client = VectorizeClient("any", api_token=workerd.TOKEN, base_url=f"{url}/client/v4")
+        words = D1TextIndex("words")
+        embedding = DeterministicFakeEmbedding(size=32)
+        place: dict[str, Any] = {"index_name": "docs", "client": client, "wait": "visible"}
+        with client, VectorizeVectorStore(embedding, text_index=words, **place) as store:
+            store.add_texts(
+                [f"to the moon {n}" for n in range(30)], ids=[f"{n}" for n in range(30)]
+            )
+            (found,) = store.similarity_search("moon 17", 1, retrieval_mode="text")
+            assert found.id == "17"
+            store.delete([f"{n}" for n in range(29)])
+            found = store.similarity_search("moon", 9, retrieval_mode="text")
+            assert [document.id for document in found] == ["29"]
+    assert both.direct.found() == "29"

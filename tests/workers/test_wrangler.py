@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,10 @@ from typer.testing import CliRunner, Result
 
 from tests.nightly import NIGHTLY
 from tests.server.helpers import Peer
-from tests.workers.workerd import WORKERS, free_port
+from tests.workers.dev import LOCAL, NODE_FIRST, installed, wrangler_dev
 from vectorize_core.cli.app import app
 from vectorize_core.local.server import BackgroundServer, Settings
 
-NODE_FIRST = f"{WORKERS / 'bin'}{os.pathsep}{os.environ['PATH']}"
-LOCAL = "wrangler.vectorize-local.jsonc"
 WRITTEN = {LOCAL, ".vectorize-local"}
 JSONC = """\ufeff{
   // "vectorize": [{"binding": "NOT", "index_name": "this"}]
@@ -258,46 +254,6 @@ def test_the_plugin_tells_of_a_configuration_that_has_changed_since(tmp_path: Pa
     assert said.stderr.startswith("wrangler.jsonc has changed: run `vectorize-stores wrangler`")
 
 
-@contextmanager
-def wrangler_dev(project: Path, modules: Path, path: str, **more: str) -> Iterator[str]:
-    """The URL of a project's Worker."""
-    port = free_port()
-    home = project / "home"
-    environment = {
-        **os.environ,
-        "PATH": path,
-        "CI": "true",
-        "WRANGLER_SEND_METRICS": "false",
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home),
-        **more,
-    }
-    program = shutil.which("node", path=path)
-    assert program is not None
-    command = [program, modules / "wrangler" / "bin" / "wrangler.js", "dev", "--config", LOCAL]
-    command += ["--port", str(port), "--inspector-port", "0", "--ip", "127.0.0.1"]
-    said = project / "said.txt"
-    with said.open("wb") as log:
-        child = subprocess.Popen(
-            command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-        while True:
-            assert child.poll() is None, said.read_text()
-            try:
-                httpx.get(f"{url}/favicon.ico", timeout=30)
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, said.read_text()
-                time.sleep(0.1)
-            else:
-                break
-        yield url
-    finally:
-        os.killpg(child.pid, signal.SIGTERM)
-        child.wait(20)
-
-
 def check_bindings(tmp_path: Path, modules: Path, path: str) -> None:
     """A Worker with two bindings, in wrangler dev."""
     (tmp_path / "src").mkdir()
@@ -326,13 +282,9 @@ def check_bindings(tmp_path: Path, modules: Path, path: str) -> None:
     assert "has changed" not in (tmp_path / "said.txt").read_text()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="ends the processes of wrangler dev by their group")
 class TestDev:
     def test_the_newest_wrangler(self, tmp_path: Path) -> None:
-        modules = WORKERS / "node_modules"
-        if not (modules / "wrangler").exists():
-            pytest.skip("wrangler is not installed: `make workers` does that, where npm is found")
-        check_bindings(tmp_path, modules, NODE_FIRST)
+        check_bindings(tmp_path, installed(), NODE_FIRST)
 
     def test_the_oldest_wrangler(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         if not NIGHTLY:

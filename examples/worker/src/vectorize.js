@@ -35,7 +35,7 @@ function indexOf(env, name) {
   const given = Object.hasOwn(env.INDEXES ?? {}, name) ? env.INDEXES[name] : null;
   if (!given) throw new Refusal(404, 3000, `vectorize.index.not_found - Index name "${name}"`);
   const binding = env[given.binding];
-  if (!binding) refuse(`INDEXES names the binding ${given.binding}, which this Worker does not have`, 500);
+  if (!binding) refuse(`INDEXES names the binding ${given.binding}, which this Worker does not have`);
   return { ...given, name, binding };
 }
 
@@ -54,9 +54,9 @@ function valueOf({ reason, value }) {
 /** An index as `GET /indexes/NAME` tells it. */
 async function details({ name, binding, config, description, created_on, modified_on }) {
   const { dimensions } = await ofBinding(binding.describe());
-  if (!config?.metric) refuse(`INDEXES does not say the metric of ${name} (config.metric)`, 500);
+  if (!config?.metric) refuse(`INDEXES does not say the metric of ${name} (config.metric)`);
   if ((config.dimensions ?? dimensions) !== dimensions) {
-    refuse(`INDEXES is of another ${name}: this one has ${dimensions} dimensions`, 500);
+    refuse(`INDEXES is of another ${name}: this one has ${dimensions} dimensions`);
   }
   config = { dimensions, metric: config.metric };
   return { name, description: description ?? "", config, created_on, modified_on: modified_on ?? created_on };
