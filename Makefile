@@ -1,6 +1,7 @@
 # Two commands do everything on a machine that has python3.11 or later with pip:
 #   make demo    real text into an embedded Vectorize, and back as answers
 #   make test    lint, strict types, and the whole test suite
+# After make demo, make look shows what it has written on a page in the browser.
 # Both make .venv by themselves; the second time they only look whether it is up to date.
 
 PYTHON ?= python3
@@ -11,10 +12,15 @@ OLDEST := .venv-oldest
 LYNSE := .venv-lynse
 WORKERS := .workers
 
-.PHONY: demo test nightly test-oldest lint types suite lynse workers conformance-live format docs bench clean
+.PHONY: demo look test nightly test-oldest lint types suite lynse workers conformance-live format docs bench clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
+
+# The demo's index on a page, until Ctrl-C; it is written first if it is not there.
+look: $(VENV)/look.stamp
+	@test -d .demo || $(BIN)/python -m examples.demo
+	@$(BIN)/vectorize-stores open --path .demo --embedder demo $(OPTIONS)
 
 test: lint types suite
 
@@ -109,10 +115,15 @@ $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
+$(VENV)/look.stamp: pyproject.toml | $(BIN)/python
+	@echo "installing what the page needs into $(VENV) (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,cli,server]'
+	@touch $@ $(VENV)/demo.stamp
+
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need into $(VENV) (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,foreign-tests]'
-	@touch $@ $(VENV)/demo.stamp
+	@touch $@ $(VENV)/demo.stamp $(VENV)/look.stamp
 
 $(VENV)/docs.stamp: pyproject.toml | $(BIN)/python
 	@echo "installing what the site needs into $(VENV) (a minute, once)"

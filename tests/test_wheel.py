@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "vectorize_core" / "page" / "static"
 STORE = "llama_index.vector_stores.cloudflare_vectorize"
 IMPORTED = f"""
 import sys
@@ -53,10 +54,10 @@ def test_every_module_is_in_the_wheel_and_nothing_else(wheel: zipfile.ZipFile) -
         file.relative_to(ROOT).as_posix()
         for package in packages
         for file in (ROOT / package).rglob("*")
-        if file.is_file() and file.suffix in (".py", ".typed")
+        if file.is_file() and (file.suffix in (".py", ".typed") or PAGE in file.parents)
     }
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert {name for name in held if name.endswith((".py", ".typed"))} == ours
+    assert held == ours
     assert {name.partition("/")[0] for name in held} == set(packages)
     assert not [name for name in held if "__pycache__" in name]
 

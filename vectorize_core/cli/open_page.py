@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -16,6 +23,10 @@ from vectorize_core.cli.target import Target, with_target
 from vectorize_core.secret import Secret
 
 _HOST = "127.0.0.1"
+_LEADS_ON = (
+    '<!doctype html><meta charset="utf-8"><title>vectorize-stores</title>'
+    '<meta http-equiv="refresh" content="0;url={}">'
+)
 
 
 @with_target
@@ -42,7 +53,7 @@ def open_page(
     model = load_embedder(embedder)
     token = Secret(secrets.token_urlsafe(32))
     with target.client() as client, listening(_HOST, port) as listener:
-        page = create_page(client, token=token.reveal(), embedder=model)
+        page = create_page(client, token=token, embedder=model)
         at = f"http://{_HOST}:{listener.getsockname()[1]}/"
         # Behind #: it is sent to no server, and written to no log.
         address = Secret(f"{at}#token={token.reveal()}")
@@ -50,6 +61,24 @@ def open_page(
             print_json({"url": address.reveal(), "title": page.title})
         else:
             typer.echo(f"# {page.title}; Ctrl-C stops it.\n{address.reveal()}")
-        if not no_browser:
-            webbrowser.open(address.reveal())
-        uvicorn_server.run(page, listener, Settings())
+        with _shown(address, wanted=not no_browser):
+            uvicorn_server.run(page, listener, Settings())
+
+
+@contextmanager
+def _shown(address: Secret[str], *, wanted: bool) -> Iterator[None]:
+    """Open an address in a browser, if there is one with windows.
+
+    By a file that only this user can read, for arguments of programs show in process lists.
+    """
+    has_windows = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if not (wanted and has_windows):
+        yield
+        return
+    with TemporaryDirectory(prefix="vectorize-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder, "open.html")
+        file.write_text(_LEADS_ON.format(escape(address.reveal())), encoding="utf-8")
+        webbrowser.open(file.as_uri())
+        yield

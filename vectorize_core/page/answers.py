@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from vectorize_core.errors import (
     ApiError,
+    BadRequestError,
     ConfigurationError,
     ConnectionFailedError,
     IndexExistsError,
@@ -48,6 +49,7 @@ _STATUS: Final[Sequence[tuple[type[Exception], int]]] = (
     (NotFoundError, 404),
     (IndexExistsError, 409),
     (RateLimitError, 429),
+    (BadRequestError, 400),
     # Not 401, which is about the token of the page.
     (ApiError, 502),
     (ConnectionFailedError, 502),

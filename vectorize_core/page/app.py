@@ -25,14 +25,13 @@ from vectorize_core.page.activity import Activity, Stream
 from vectorize_core.page.answers import PageError
 from vectorize_core.page.asked import Asked
 from vectorize_core.page.embedders import Embedder
-from vectorize_core.page.guard import DATA, Guard, Hosts
-from vectorize_core.secret import hidden
+from vectorize_core.page.guard import DATA, FILES, Guard, Hosts
+from vectorize_core.secret import Secret, hidden
 
 MOST_BODY: Final = 1 << 20
 MOST_AT_ONCE: Final = 64
 """Calls that are being answered; more are refused."""
 _BODY_SECONDS: Final = 20.0
-_FILES: Final = "/page/"
 Answer = Callable[[Account, Asked], Awaitable[Any]]
 
 
@@ -92,7 +91,7 @@ class Page:
 def create_page(
     client: IndexClient,
     *,
-    token: str | None = None,
+    token: str | Secret[str] | None = None,
     embedder: object = None,
     listening: str = "127.0.0.1",
     hosts: Collection[str] = (),
@@ -107,9 +106,12 @@ def create_page(
         listening: the address that the server listens on.
         hosts: further names by which browsers reach it; requests under others are refused.
     """
+    secret = hidden(token)
+    # No frame shows it when something fails.
+    del token
     activity = Activity()
     account = Account(client, activity.note_event)
-    guard = partial(Guard, hosts=Hosts(listening, hosts), token=hidden(token))
+    guard = partial(Guard, hosts=Hosts(listening, hosts), token=secret)
     return assemble(account, activity, guard, _embedder(embedder))
 
 
@@ -157,7 +159,7 @@ def assemble(
             *(Route(DATA + c.path, endpoints.endpoint(c), methods=[c.method]) for c in calls),
             Route(f"{DATA}activity", partial(_listen, activity), methods=["GET"]),
             Route("/", files.answer),
-            Route(f"{_FILES}{{name:path}}", files.answer),
+            Route(f"{FILES}{{name:path}}", files.answer),
         ],
         exception_handlers={HTTPException: _no_route, PageError: _refused},
     )
@@ -226,7 +228,7 @@ def _embedder(given: object) -> Embedder | None:
 
 
 def _is_ours(path: str) -> bool:
-    return path == "/" or path.startswith((_FILES, DATA))
+    return path == "/" or path.startswith((FILES, DATA))
 
 
 def _json(request: Request, body: bytes) -> Mapping[str, Any]:

@@ -23,7 +23,8 @@ from vectorize_core.secret import Secret
 from vectorize_core.transport.loopback import is_any_address, is_ip_address, is_loopback
 
 DATA: Final = "/_/page/"
-"""Below this path is data; all else are the files of the page."""
+FILES: Final = "/page/"
+"""Below these paths are the data of the page, and its files beside the one at the root."""
 MARK: Final = b"x-vectorize-page"
 """A header of all that changes something."""
 _SECRET: Final = (b"authorization", b"cookie")
@@ -83,8 +84,8 @@ class Guard:
         hosts = [value.decode("latin-1") for name, value in given if name == b"host"]
         if len(hosts) != 1 or not self._hosts.has(hosts[0]):
             return _refused("this name is not one that the page is reached by")
-        is_data, method = scope["path"].startswith(DATA), scope["method"]
-        if not is_data:
+        method = scope["method"]
+        if _is_file(scope):
             return None if method in _SAFE else PageError(405, "Refused", "a file is only read")
         if not _is_from(hosts[0], headers):
             return _refused("requests of other pages are not answered")
@@ -102,6 +103,15 @@ class Guard:
         if headers.get(MARK) != b"1":
             return _refused("a change has the header X-Vectorize-Page: 1")
         return None
+
+
+def _is_file(scope: Scope) -> bool:
+    """Whether a path is one of a file, which hold nothing of anybody's; all others are of data.
+
+    An application that has the page somewhere below its root says where.
+    """
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path == "/" or path.startswith(FILES)
 
 
 def _is_from(host: str, headers: Mapping[bytes, bytes]) -> bool:

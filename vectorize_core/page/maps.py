@@ -62,9 +62,9 @@ class _Sample:
     seen: set[str] = field(default_factory=set)
 
     def add(self, rows: Sequence[tuple[Vector, Any]]) -> None:
-        """Keep vectors with their records, but for those whose ids are there."""
+        """Keep vectors with their records, without those that are gone."""
         for vector, record in rows:
-            if record is None or vector.id in self.seen:
+            if record is None:
                 continue
             at = len(self.ids)
             self.seen.add(vector.id)
@@ -143,7 +143,8 @@ async def _make(
     )
     async with aclosing(vectors) as parts:
         async for part in parts:
-            some = part[: points - len(sample.ids)]
+            fresh = [vector for vector in part if vector.id not in sample.seen]
+            some = fresh[: points - len(sample.ids)]
             found = list(zip(some, await records.read(io, store, some), strict=True))
             await io.offload(lambda found=found: sample.add(found))  # type: ignore[misc]
             if len(sample.ids) >= points:

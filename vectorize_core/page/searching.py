@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from vectorize_core.api import validation
@@ -10,12 +9,12 @@ from vectorize_core.costs import QUERIED_DIMENSIONS
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.models import Values
-from vectorize_core.page import records
+from vectorize_core.page import hints, records
 from vectorize_core.page.account import REQUESTS, Account, Requests
 from vectorize_core.page.answers import PageError, plain
 from vectorize_core.page.asked import Asked
 from vectorize_core.page.embedders import Embedder
-from vectorize_core.reads import coverage, raw, search
+from vectorize_core.reads import raw, search
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, Selection, SelectOptions
 from vectorize_core.records.store import RecordStore
@@ -51,7 +50,9 @@ async def find(account: Account, asked: Asked, embedder: Embedder | None) -> Any
         "seconds": seconds,
         "embedding_seconds": embedded if asked.body.get("by") == "text" else None,
         "explanation": await _explanation(account, store, chosen, options, k),
-        "hints": [] if len(matches) >= k else await _hints(account, store, chosen, asked),
+        "hints": []
+        if len(matches) >= k
+        else await hints.of(account, store, chosen, options, nothing=not matches),
     }
 
 
@@ -131,15 +132,3 @@ def _price(found: Explanation, dimensions: int) -> dict[str, float]:
     """US dollars of the requests, beyond what an account has free."""
     each = dimensions * QUERIED_DIMENSIONS.dollars / QUERIED_DIMENSIONS.per
     return {"expected": found.estimated_requests * each, "most": found.most_requests * each}
-
-
-async def _hints(
-    account: Account, store: RecordStore, chosen: Selection | None, asked: Asked
-) -> list[str]:
-    """Why a search may have found fewer than it was asked for."""
-    if chosen is None:
-        return ["the filter contradicts itself, so nothing can match it"]
-    partial: Mapping[str, str] = await coverage.seen(account.io, store.state, chosen.plan)
-    return [
-        f"a filter on {name!r} may leave out matches: {reason}" for name, reason in partial.items()
-    ]
