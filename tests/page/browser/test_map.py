@@ -1,0 +1,125 @@
+"""The map: points, colours, what is pointed at, what is lit; with keys as well."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.page.browser.conftest import Visit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+MAP = "#/index/papers/map"
+COLOURS = """canvas => {
+    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const found = new Set();
+    for (let at = 0; at < data.length; at += 4)
+        if (data[at + 3] > 180) found.add(`${data[at]} ${data[at + 1]} ${data[at + 2]}`);
+    return found.size;
+}"""
+
+
+def drawn(page: Page) -> int:
+    """How many colours the map has."""
+    page.locator(".map-foot").wait_for()
+    found: int = page.locator(".map canvas").first.evaluate(COLOURS)
+    return found
+
+
+def test_points_in_one_colour_or_in_those_of_a_property(visit: Visit) -> None:
+    page = visit(MAP)
+    plain = drawn(page)
+    assert "60 vectors" in page.locator(".map-foot").inner_text()
+    page.get_by_label("Colour").select_option("subject")
+    legend = page.get_by_role("group", name="Colours by subject")
+    legend.wait_for()
+    assert sorted(legend.get_by_role("button").all_inner_texts()) == [
+        f"{subject}\n15" for subject in ("bread", "clocks", "moon", "rivers")
+    ]
+    assert drawn(page) > plain > 0
+    legend.get_by_role("button", name="moon").click()
+    assert legend.get_by_role("button", name="moon").get_attribute("aria-pressed") == "true"
+    page.get_by_label("Colour").select_option("year")
+    page.get_by_role("img", name="Colours from the least to the greatest").wait_for()
+    assert "1940" in page.locator(".legend").inner_text()
+
+
+def test_a_point_shows_its_text_and_opens_its_record(visit: Visit) -> None:
+    page = visit(MAP)
+    drawn(page)
+    map_ = page.get_by_role("application")
+    map_.focus()
+    page.keyboard.press("ArrowRight")
+    tip = page.locator(".tip")
+    first = tip.inner_text()
+    assert "A paper about" in first
+    seen = {first}
+    for key in ("ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight") * 3:
+        page.keyboard.press(key)
+        seen.add(tip.inner_text())
+    assert len(seen) > 3
+    assert page.locator(".map-frame [role=status]").inner_text().split(":")[0] in tip.inner_text()
+    # The same by mouse: the point is where the tip says.
+    shown = tip.inner_text()
+    box = map_.bounding_box()
+    assert box is not None
+    place = tip.evaluate("tip => [parseFloat(tip.style.left), parseFloat(tip.style.top)]")
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    assert tip.count() == 0
+    width = tip.count()
+    assert (place, width) is not None
+    map_.focus()
+    page.keyboard.press("ArrowRight")
+    tip.wait_for()
+    shown = tip.inner_text()
+    page.keyboard.press("Enter")
+    record = page.get_by_role("complementary", name="Record")
+    record.locator(".text").wait_for()
+    assert record.locator("h2").inner_text() in shown
+    page.keyboard.press("Escape")
+    assert record.count() == 0
+
+
+def test_a_search_lights_its_hits_which_are_a_list_too(visit: Visit) -> None:
+    page = visit(MAP)
+    drawn(page)
+    page.get_by_label("Find on the map").fill("rivers")
+    page.get_by_label("Find on the map").press("Enter")
+    lit = page.get_by_role("region", name="Lit on the map").get_by_role("listitem")
+    lit.nth(14).wait_for()
+    assert all("rivers-" in text for text in lit.all_inner_texts()[:15])
+    lit.first.get_by_role("link").focus()
+    assert lit.first.locator(".id").inner_text() in page.locator(".tip").inner_text()
+    page.get_by_role("button", name="Put out").click()
+    assert lit.count() == 0
+    # What the panel of searches found last is lit as well.
+    page.get_by_role("link", name="Search", exact=True).click()
+    page.get_by_label("Text", exact=True).last.fill("clocks")
+    page.get_by_label("Text", exact=True).last.press("Enter")
+    page.get_by_role("link", name="On the map").click()
+    lit.first.wait_for()
+    assert "clocks-" in lit.first.inner_text()
+
+
+def test_where_reading_costs_money_its_price_comes_first(visit: Visit) -> None:
+    """This page says that it is of an account; all else is as it is."""
+
+    def costly(route: Route) -> None:
+        answer = route.fetch()
+        about = answer.json()
+        about["result"]["free"] = False
+        route.fulfill(response=answer, body=json.dumps(about))
+
+    page = visit()
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(f"{sent.method} {sent.url.partition('/_/')[2]}"))
+    page.route("**/_/page/about", costly)
+    page.goto(page.url.partition("#")[0] + MAP)
+    page.reload()
+    draw = page.get_by_role("button", name="Draw it")
+    draw.wait_for()
+    assert "60 vectors in" in page.locator(".empty").inner_text()
+    assert not [one for one in asked if one.startswith("POST")]
+    draw.click()
+    assert drawn(page) > 0
