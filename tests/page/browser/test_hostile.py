@@ -63,7 +63,7 @@ def test_other_panels(visit: Visit, view: str) -> None:
 def test_the_map(visit: Visit) -> None:
     page = visit(f"{HOSTILE}/map")
     page.locator(".map-foot").wait_for()
-    page.get_by_label("Colour").select_option(IMAGE)
+    page.get_by_role("combobox", name="Colour").select_option(IMAGE)
     page.get_by_role("group", name="Colours by").get_by_role("button", name=SCRIPT[:20]).wait_for()
     page.get_by_role("application").focus()
     for _ in range(4):

@@ -57,13 +57,13 @@ def test_day_and_night_can_be_chosen_and_stay(visit: Visit) -> None:
     page = visit()
     background = "getComputedStyle(document.documentElement).backgroundColor"
     day = page.evaluate(background)
-    page.get_by_role("button", name="Change to night").click()
+    page.get_by_role("button", name="Switch to night").click()
     night = page.evaluate(background)
     assert night != day
     page.reload()
-    page.get_by_role("button", name="Change to day").wait_for()
+    page.get_by_role("button", name="Switch to day").wait_for()
     assert page.evaluate(background) == night
-    page.get_by_role("button", name="Change to day").click()
+    page.get_by_role("button", name="Switch to day").click()
     assert page.evaluate("localStorage.length") == 0
 
 

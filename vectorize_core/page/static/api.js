@@ -41,10 +41,11 @@ export const remove = (path, body) => call("DELETE", path, { body });
 /** The path of an index, or of something of it. */
 export const ofIndex = (name, ...rest) => ["indexes", encodeURIComponent(name), ...rest].join("/");
 
-/** Calls `heard(event, data)` for each server-sent event, until the stream ends. */
-export async function listen(path, heard, signal) {
-  const answer = await send("GET", path, { signal });
+/** Calls `opened()`, then `heard(event, data)` for each server-sent event, until the stream ends. */
+export async function listen(path, query, opened, heard, signal) {
+  const answer = await send("GET", path, { query, signal });
   if (!answer.ok || !answer.body) throw await refusal(answer);
+  opened();
   let rest = "";
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {

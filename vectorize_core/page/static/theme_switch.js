@@ -25,7 +25,7 @@ export function ThemeSwitch() {
     night.value = isNight();
   };
   const label = to === "dark" ? "Night" : "Day";
-  return html`<button class="quiet small" onClick=${change} aria-label="Change to ${label.toLowerCase()} colours"><${Icon} name=${to === "dark" ? "moon" : "sun"} />${label}</button>`;
+  return html`<button class="quiet small" onClick=${change} aria-label="Switch to ${label.toLowerCase()}"><${Icon} name=${to === "dark" ? "moon" : "sun"} />${label}</button>`;
 }
 
 function isNight() {

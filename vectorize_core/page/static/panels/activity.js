@@ -1,6 +1,6 @@
 // What happens: requests as they are answered, and faults to try out what clients make of them.
 import { listen } from "../api.js";
-import { clock, seconds } from "../format.js";
+import { clock, plural, seconds } from "../format.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { Icon } from "../pieces/icon.js";
 import { Empty, Failure } from "../pieces/notice.js";
@@ -8,6 +8,7 @@ import { about } from "../session.js";
 import { FaultsPanel } from "./faults.js";
 
 const KEPT = 300;
+const BURST = 50;
 const AGAIN = [1000, 2000, 5000, 10_000];
 
 export function ActivityPanel() {
@@ -50,8 +51,10 @@ const Requests = ({ requests }) => html`
     <table class="rows stacked facts-rows requests">
       <thead><tr><th>Time</th><th>Operation</th><th>Index</th><th>Status</th><th class="number">Took</th></tr></thead>
       <tbody>
-        ${requests.map((request) => html`
-          <tr key=${request.number}>
+        ${requests.map((request) => request.lost ? html`
+          <tr key=${request.n}><td colspan="5" class="quiet-text">${plural(request.lost, "request")} before these came too fast to be shown.</td></tr>
+        ` : html`
+          <tr key=${request.n}>
             <td class="mono quiet-text nowrap" data-label="Time">${clock(request.at)}</td>
             <td class="main-cell">
               <b>${request.operation}</b>
@@ -60,7 +63,7 @@ const Requests = ({ requests }) => html`
               ${request.hint && html`<p class="request-hint" dir="auto"><${Icon} name="info" />${request.hint}</p>`}
             </td>
             <td data-label="Index"><bdi>${request.index ?? ""}</bdi></td>
-            <td data-label="Status"><span class="tag ${tone(request.status)}">${request.status ?? "no answer"}</span></td>
+            <td data-label="Status"><${Status} request=${request} /></td>
             <td class="number nowrap" data-label="Took">${seconds(request.seconds)}</td>
           </tr>
         `)}
@@ -69,12 +72,12 @@ const Requests = ({ requests }) => html`
   </div>
 `;
 
-/** The latest requests, the last one first. Listens again when the stream ends. */
+/** The latest requests, the last one first. Listens again when the stream ends, from where it ended. */
 function useRequests() {
   const [requests, setRequests] = useState([]);
   const [state, setState] = useState("waiting");
   const [error, setError] = useState(null);
-  const number = useRef(0);
+  const last = useRef(null);
   useEffect(() => {
     const given = new AbortController();
     let timer;
@@ -86,26 +89,25 @@ function useRequests() {
       setRequests((before) => [...added, ...before].slice(0, KEPT));
     };
     const heard = (event, data) => {
-      setState("open");
-      setError(null);
       failures = 0;
-      if (event !== "past" && event !== "request") return;
-      if (!waiting.length) setTimeout(flush, 50); // a burst is one change
-      for (const one of event === "past" ? data.requests : [data]) {
-        number.current += 1;
-        waiting.push({ ...one, number: number.current });
+      if (!waiting.length) setTimeout(flush, BURST); // many at once are one change
+      if (event === "lost") waiting.push({ lost: data.lost, n: `lost ${last.current} ${Date.now()}` });
+      if (event === "request") {
+        last.current = data.n;
+        waiting.push(data);
       }
       waiting = waiting.slice(-KEPT);
+    };
+    const opened = () => {
+      setState("open");
+      setError(null);
     };
     const connect = async () => {
       setState("waiting");
       try {
-        setTimeout(() => given.signal.aborted || setState((now) => (now === "waiting" && failures === 0 ? "open" : now)), 500);
-        setRequests([]);
-        await listen("activity", heard, given.signal);
+        await listen("activity", { after: last.current }, opened, heard, given.signal);
       } catch (problem) {
-        if (given.signal.aborted) return;
-        setError(problem);
+        if (!given.signal.aborted) setError(problem);
       }
       if (given.signal.aborted) return;
       setState("closed");
@@ -127,4 +129,7 @@ function fits(request, only) {
   return words.every((word) => text.includes(word));
 }
 
-const tone = (status) => (status === null || status === undefined || status >= 500 ? "bad" : status >= 400 ? "warn" : "good");
+function Status({ request: { status, error } }) {
+  if (status === null || status === undefined) return error ? html`<span class="tag bad">failed</span>` : html`<span class="tag good">done</span>`;
+  return html`<span class="tag ${status >= 500 ? "bad" : status >= 400 ? "warn" : "good"}">${status}</span>`;
+}

@@ -31,7 +31,7 @@ export function FaultsPanel() {
   }, []);
   const change = async (changes, sentence) => {
     try {
-      setNow(await put("faults", { ...now, ...changes }));
+      setNow(await put("faults", changes));
       setFailed(null);
       say(sentence);
     } catch (error) {
@@ -46,7 +46,7 @@ export function FaultsPanel() {
       ${!now && !failed && html`<${Waiting} />`}
       ${now && html`
         <${Rules} rules=${now.rules} change=${change} />
-        <${Delays} now=${now} change=${change} />
+        <${Delays} now=${now.delays} change=${change} />
       `}
     </section>
   `;
@@ -102,13 +102,13 @@ function Rules({ rules, change }) {
 }
 
 function Delays({ now, change }) {
-  const given = Object.keys(DELAYS).filter((name) => typeof now[name] === "number");
+  const given = Object.keys(DELAYS).filter((name) => name in now);
   const [delays, setDelays] = useState(Object.fromEntries(given.map((name) => [name, String(now[name])])));
   const id = useId();
   if (!given.length) return null;
   const save = (event) => {
     event.preventDefault();
-    change(Object.fromEntries(given.map((name) => [name, Number(delays[name]) || 0])), "The delays are set.");
+    change({ delays: Object.fromEntries(given.map((name) => [name, Number(delays[name]) || 0])) }, "The delays are set.");
   };
   return html`
     <h3>Delays</h3>
