@@ -12,7 +12,7 @@ OLDEST := .venv-oldest
 LYNSE := .venv-lynse
 WORKERS := .workers
 
-.PHONY: demo look test nightly test-oldest lint types suite lynse workers conformance-live format docs bench clean
+.PHONY: demo look test test-page nightly test-oldest lint types suite lynse workers conformance-live format docs bench clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -22,7 +22,7 @@ look: $(VENV)/look.stamp
 	@test -d .demo || $(BIN)/python -m examples.demo
 	@$(BIN)/vectorize-stores open --path .demo --embedder demo $(OPTIONS)
 
-test: lint types suite
+test: lint types suite test-page
 
 lint: $(VENV)/dev.stamp
 	@echo "ruff: lint and format"
@@ -38,7 +38,14 @@ types: $(VENV)/dev.stamp
 # Compiled once, also where Python is told to keep nothing: tests start a hundred programs.
 suite: $(VENV)/dev.stamp lynse workers
 	@echo "pytest: the whole suite"
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
+	  --ignore tests/page/browser
+
+# The page in a Chromium, one for all tests: Debian's package chromium, or what VECTORIZE_CHROMIUM names.
+# Skipped where there is none, unless VECTORIZE_REQUIRE_CHROMIUM=1.
+test-page: $(VENV)/dev.stamp
+	@echo "pytest: the page, in a Chromium"
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests/page/browser
 
 # An hour or more on two cores: every case of every matrix, 200 seeds of every stress test, and
 # twenty times as many examples.
@@ -122,7 +129,7 @@ $(VENV)/look.stamp: pyproject.toml | $(BIN)/python
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need into $(VENV) (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,foreign-tests]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,foreign-tests,page-tests]'
 	@touch $@ $(VENV)/demo.stamp $(VENV)/look.stamp
 
 $(VENV)/docs.stamp: pyproject.toml | $(BIN)/python

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
-_OF_TESTS: Final = ("dev", "foreign-tests")
+_OF_TESTS: Final = ("dev", "foreign-tests", "page-tests")
 
 
 def main() -> None:

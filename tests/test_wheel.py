@@ -60,6 +60,18 @@ def test_every_file_is_in_the_wheel_and_nothing_else(wheel: zipfile.ZipFile) -> 
     assert {name.partition("/")[0] for name in held} == set(packages)
 
 
+def test_the_page_is_in_the_wheel_with_the_licences_of_its_libraries(
+    wheel: zipfile.ZipFile,
+) -> None:
+    folder = "vectorize_core/page/static"
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.*")}
+    held = set(wheel.namelist())
+    assert files <= held
+    licences = [name for name in files if Path(name).name.startswith("license-")]
+    assert len(licences) == 3
+    assert all(any(one.endswith(f"licenses/{name}") for one in held) for name in licences)
+
+
 def test_the_namespaces_of_llama_index_stay_namespaces(wheel: zipfile.ZipFile) -> None:
     within = sorted(name for name in wheel.namelist() if name.startswith("llama_index/"))
     folder = STORE.replace(".", "/")

