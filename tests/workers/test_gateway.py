@@ -332,7 +332,7 @@ def test_bodies_have_a_bound(both: Both) -> None:
 
 
 def test_bodies_held_at_once_have_a_bound(both: Both) -> None:
-    half = 15 * 2**20
+    half = 9 * 2**20
     with beginning(both, half), beginning(both, half):
         answer = both.gateway.send("POST", "/docs/upsert", content=b" " * 2**22, kind=NDJSON)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

@@ -14,7 +14,7 @@ export async function onDatabase(request, env, [id, form, ...more]) {
   if (!["query", "raw"].includes(form) || more.length || request.method !== "POST") noRoute();
   const named = Object.hasOwn(env.DATABASES ?? {}, id) ? env[env.DATABASES[id]] : null;
   if (!named) refuse(`DATABASES names no binding for ${id}`, 404);
-  const statements = await withBody(request, (bytes) => statementsOf(jsonObject(request, bytes)));
+  const statements = await withBody(request, (text) => statementsOf(jsonObject(request, text)));
   return success(await run(named, statements, form === "raw"));
 }
 

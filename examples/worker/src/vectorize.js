@@ -83,8 +83,8 @@ function query({ binding }, { vector, vectorId, ...options }) {
 
 async function write({ binding }, request, params, verb) {
   const discard = params.get("unparsable-behavior") === "discard";
-  return withBody(request, async (bytes) => {
-    const found = await vectors(request, bytes, verb, discard);
+  return withBody(request, async (text) => {
+    const found = await vectors(request, text, verb, discard);
     if (found.length > MAX_VECTORS) {
       refuse(`a binding takes ${MAX_VECTORS} vectors in a write, got ${found.length}: send fewer (batch_size=)`);
     }
@@ -93,7 +93,7 @@ async function write({ binding }, request, params, verb) {
 }
 
 async function withJson(request, call) {
-  const body = await withBody(request, (bytes) => jsonObject(request, bytes));
+  const body = await withBody(request, (text) => jsonObject(request, text));
   return success(await ofBinding(call(body)));
 }
 
