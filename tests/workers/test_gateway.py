@@ -248,6 +248,26 @@ def test_it_reads_as_the_api_does(both: Both) -> None:
     assert both.direct.found() == "b"
 
 
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"status": 429, "code": 40041, "message": "Too Many Requests"}, (429, 40041)),
+        ({"status": 410, "code": 3005, "message": "deleted"}, (410, 3005)),
+        ({"status": 400, "code": 40999, "message": "a new one: (code = 1)"}, (400, 40999)),
+        ({"reset": True}, (502, 49996)),
+    ],
+)
+def test_failures_of_the_service_are_those_of_the_api(
+    both: Both, fault: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    both.direct.put_faults({"match": "POST /query", **fault})
+    status, envelope = told(both.gateway, "POST", "/docs/query", body={"vector": ONES})
+    (error,) = envelope["errors"]
+    assert (status, error["code"]) == expected
+    assert error["message"] == fault.get("message", error["message"])
+    assert both.gateway.query() == []
+
+
 def test_each_index_has_its_binding(both: Both) -> None:
     both.gateway.write(record("a"), name="notes")
     assert (both.direct.count("notes"), both.direct.count("docs")) == (1, 0)

@@ -82,7 +82,7 @@ def gateway(
 const config :Workerd.Config = (
   services = [
     (name = "gateway", worker = (modules = [{modules}], compatibilityDate = "{COMPATIBLE}",
-      bindings = [{", ".join(filter(None, bindings))}])),
+      bindings = [{", ".join(bindings)}])),
     (name = "d1", worker = (modules = [(name = "d1.js", esModule = {quoted(_D1)})],
       compatibilityDate = "{COMPATIBLE}",
       bindings = [(name = "server", service = "server"), {text("url", url)}])),

@@ -36,6 +36,10 @@ class WorkersAIEmbeddings(Embeddings):
         raise NotImplementedError("a Worker awaits: aembed_query()")
 
 
+_kept: dict[str, VectorizeVectorStore] = {}
+"""Of all requests that one isolate answers."""
+
+
 class Default(WorkerEntrypoint):
     """What the Worker answers to its requests."""
 
@@ -56,13 +60,15 @@ class Default(WorkerEntrypoint):
 
     @property
     def store(self) -> VectorizeVectorStore:
-        """The store; it costs nothing to make one for each request."""
-        return VectorizeVectorStore(
-            WorkersAIEmbeddings(self.ai),
-            index_name="docs",
-            binding=self.env.VECTORIZE,
-            metadata_indexes={"source": "string"},
-        )
+        """The store, with what it has found out about the index in earlier requests."""
+        if "store" not in _kept:
+            _kept["store"] = VectorizeVectorStore(
+                WorkersAIEmbeddings(self.ai),
+                index_name="docs",
+                binding=self.env.VECTORIZE,
+                metadata_indexes={"source": "string"},
+            )
+        return _kept["store"]
 
     async def add(self, given: list[dict[str, str]]) -> dict[str, Any]:
         """Write documents, one for each text."""

@@ -42,6 +42,10 @@ class WorkersAIEmbedding(BaseEmbedding):
         raise NotImplementedError("a Worker awaits: aget_query_embedding()")
 
 
+_kept: dict[str, VectorStoreIndex] = {}
+"""Of all requests that one isolate answers."""
+
+
 class Default(WorkerEntrypoint):
     """What the Worker answers to its requests."""
 
@@ -62,13 +66,15 @@ class Default(WorkerEntrypoint):
 
     @property
     def index(self) -> VectorStoreIndex:
-        """The index; it costs nothing to make one for each request."""
-        store = VectorizeVectorStore(
-            index_name="docs",
-            binding=self.env.VECTORIZE,
-            metadata_indexes={"source": "string"},
-        )
-        return VectorStoreIndex.from_vector_store(store, WorkersAIEmbedding(self.ai))
+        """The index, with what its store has found out in earlier requests."""
+        if "index" not in _kept:
+            store = VectorizeVectorStore(
+                index_name="docs",
+                binding=self.env.VECTORIZE,
+                metadata_indexes={"source": "string"},
+            )
+            _kept["index"] = VectorStoreIndex.from_vector_store(store, WorkersAIEmbedding(self.ai))
+        return _kept["index"]
 
     async def add(self, given: list[dict[str, str]]) -> dict[str, Any]:
         """Write nodes, one for each text."""
