@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Self
 
 import pytest
 
 from tests.workers.bindings import D1Binding, JsError, VectorizeBinding
+from tests.workers.bridge import Workerd, running
 from tests.workers.conftest import Bind
 from vectorize_core import (
     ApiError,
@@ -54,6 +59,40 @@ FORMS: list[tuple[str, type[VectorizeError], int | None, int | None]] = [
     ("Too many subrequests.", VectorizeError, None, None),
     ("Binding VEC needs to be run remotely", ConfigurationError, None, None),
 ]
+
+
+class Odd:
+    """A backend that answers everything in one way, or with status 0 not at all."""
+
+    status, body = 200, b"{}"
+
+    def __enter__(self) -> Self:
+        odd = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                if odd.status:
+                    self.send_response(odd.status)
+                    self.send_header("content-length", str(len(odd.body)))
+                    self.end_headers()
+                    self.wfile.write(odd.body)
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 @pytest.mark.parametrize(("thrown", "kind", "status", "code"), FORMS)
@@ -122,6 +161,73 @@ async def test_a_refusal_is_the_same_over_both(
     assert type(one) is type(other)
     assert (one.status, one.code, one.operation) == (other.status, other.code, other.operation)
     assert one.message.split(" for vector id")[0] == other.message.split(" for vector id")[0]
+
+
+@pytest.fixture(scope="module")
+def odd() -> Iterator[Odd]:
+    with Odd() as odd:
+        yield odd
+
+
+@pytest.fixture(scope="module")
+def workerd(odd: Odd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
+    with running(tmp_path_factory.mktemp("workerd"), odd.url) as workerd:
+        yield workerd
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, b'{"code": 40006, "error": "invalid query vector"}', BadRequestError),
+        (429, b'{"code": 40041, "error": "Too Many Requests"}', RateLimitError),
+        (404, b'{"code": 3000, "error": "vectorize.index.not_found"}', IndexNotFoundError),
+        (500, b'{"code": 50001, "error": "internal error"}', ServerError),
+        (500, b'{"error": "no code"}', ServerError),
+        (502, b"<html>", ServerError),
+        (429, b"<html>", RateLimitError),
+        (401, b"", AuthenticationError),
+        (200, b"<html>", UnexpectedAnswerError),
+        (200, b"{}", UnexpectedAnswerError),
+        (0, b"", ConnectionFailedError),
+    ],
+)
+async def test_what_workerd_itself_throws(
+    odd: Odd, workerd: Workerd, status: int, body: bytes, kind: type[VectorizeError]
+) -> None:
+    odd.status, odd.body = status, body
+    index = AsyncVectorizeClient.from_binding(workerd, retry=ONCE).index("docs")
+    # An accepted write need not have an id.
+    writes = () if (status, body) == (200, b"{}") else (index.upsert([Vector("a", ONES)]),)
+    for call in (
+        index.info(),
+        index.query(ONES),
+        index.query_by_id("a"),
+        index.get(["a"]),
+        *writes,
+    ):
+        with pytest.raises(VectorizeError) as caught:
+            await call
+        assert type(caught.value) is kind, caught.value
+        assert "(docs): " in str(caught.value)
+
+
+async def test_what_the_database_of_workerd_throws(odd: Odd, workerd: Workerd) -> None:
+    texts = D1Texts.from_binding(workerd.database)
+    assert texts._client is not None
+    texts._client.connection.retry = ONCE
+    io = texts._client.connection.async_io()
+    odd.status = 200
+    for said, kind in (
+        ("no such table: docs: SQLITE_ERROR", None),
+        ('near "x": syntax error: SQLITE_ERROR', BadRequestError),
+        ("D1 DB is overloaded. Requests queued for too long.", ServerError),
+    ):
+        odd.body = json.dumps({"success": False, "errors": [{"message": said}]}).encode()
+        if kind is None:
+            assert await texts.get(io, "docs", ["a"]) == {}
+            continue
+        with pytest.raises(kind, match=r"D1\(binding\): HTTP"):
+            await texts.get(io, "docs", ["a"])
 
 
 async def test_an_index_that_is_not_there(server: BackgroundServer) -> None:

@@ -70,8 +70,11 @@ def template(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     workers.Response = Response  # type: ignore[attr-defined]
     workers.WorkerEntrypoint = object  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "workers", workers)
-    for name in ("ai", "entry"):
-        path = EXAMPLES / request.param / "src" / f"{name}.py"
+    source = EXAMPLES / request.param / "src"
+    for name in ("processes", "ai", "entry"):
+        path = source / f"{name}.py"
+        if not path.exists():
+            continue
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None

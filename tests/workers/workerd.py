@@ -24,7 +24,7 @@ TOKEN = "a-token-of-the-gateway"
 COMPATIBLE = "2026-01-01"
 
 # A D1 binding asks by another protocol than the API: no envelope, and an error in its place.
-_D1 = """
+D1_BY_API = """
 export default { async fetch(request, env) {
   const body = await request.json(), many = Array.isArray(body);
   const answer = await env.server.fetch(env.url, {
@@ -83,7 +83,7 @@ const config :Workerd.Config = (
   services = [
     (name = "gateway", worker = (modules = [{modules}], compatibilityDate = "{COMPATIBLE}",
       bindings = [{", ".join(bindings)}])),
-    (name = "d1", worker = (modules = [(name = "d1.js", esModule = {quoted(_D1)})],
+    (name = "d1", worker = (modules = [(name = "d1.js", esModule = {quoted(D1_BY_API)})],
       compatibilityDate = "{COMPATIBLE}",
       bindings = [(name = "server", service = "server"), {text("url", url)}])),
     (name = "server", external = (address = "{address}", http = ())),

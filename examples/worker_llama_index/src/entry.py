@@ -8,6 +8,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import processes  # noqa: F401 - before LlamaIndex
 from ai import answer, embed
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
