@@ -194,6 +194,31 @@ def test_descriptions_that_a_crash_has_taken_are_damage(server: Lynse, tmp_path:
         assert [*index.list_ids()] == ["b"]
 
 
+@pytest.mark.parametrize("keep", [0, 0.5])
+def test_a_kill_inside_a_delete_brings_nothing_back(
+    server: Lynse, tmp_path: Path, keep: float
+) -> None:
+    """It leaves a part of what the server has of deletions, or nothing."""
+    with an_index(server) as (client, index), opened(server) as other:
+        index.upsert([Vector(f"a{n}", ONES, None, {"n": n}) for n in range(20)])
+        index.upsert([Vector(f"a{n}", -ONES, None, {"n": -n}) for n in range(0, 20, 2)])
+        index.delete([f"a{n}" for n in range(0, 20, 4)])
+        left = sorted(f"a{n}" for n in range(20) if n % 4)
+        server.kill()
+        deletions = tmp_path / "data/app/docs/tombstone.bin"
+        whole = deletions.read_bytes()
+        deletions.write_bytes(whole[: int(len(whole) * keep)])
+        server.start(int(server.url.rpartition(":")[2]))
+        # The first call is a search, of either.
+        for one in (other.index("docs"), index):
+            assert sorted(hit.id for hit in one.query(ONES, top_k=50)) == left
+            assert sorted(one.list_ids()) == left
+        assert {one.id: one.values[0] for one in index.get(left)} == {
+            one: -1 if int(one[1:]) % 2 == 0 else 1 for one in left
+        }
+        assert client.collection("docs").stats().n_live == len(left)
+
+
 def test_a_restart_is_noticed_within_the_second_and_by_a_second_client(server: Lynse) -> None:
     with an_index(server) as (_, index):
         index.upsert([Vector(f"a{n}", ONES, None, {"n": n}) for n in range(30)])
