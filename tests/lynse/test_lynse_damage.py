@@ -155,22 +155,22 @@ def test_what_is_left_of_a_compaction_that_did_not_end_counts(server: Lynse) -> 
         assert header.rows == 1
 
 
-def test_an_index_is_read_while_another_collection_is_described(server: Lynse) -> None:
-    """A server that writes descriptions has none meanwhile."""
+def test_an_index_outlasts_what_is_described_meanwhile(server: Lynse) -> None:
+    """Of two who describe collections at once, each may take away what the other one wrote."""
     with an_index(server) as (client, index), opened(server) as other:
         index.upsert(ones("a"))
         other.collection("plain").required_collection(dim=3)
         ended = threading.Event()
 
         def write() -> None:
-            while not ended.is_set():
+            while not ended.wait(0.003):
                 other.collection("plain").update_description("x" * 300)
-                ended.wait(0.003)
 
         thread = threading.Thread(target=write)
         thread.start()
         try:
-            for _ in range(30):
+            for n in range(6):
+                other.collection(f"plain{n}").required_collection(dim=3)
                 assert index.info().vector_count == 1
                 assert [one.name for one in client.indexes().list_indexes()] == ["docs"]
         finally:
@@ -178,20 +178,35 @@ def test_an_index_is_read_while_another_collection_is_described(server: Lynse) -
             thread.join()
 
 
-def test_descriptions_that_a_crash_has_taken_are_damage(server: Lynse, tmp_path: Path) -> None:
-    with an_index(server) as (client, index):
-        index.upsert(ones("a"))
-        # As a kill leaves it in the middle of a description.
+def test_descriptions_that_a_crash_has_taken_are_made_again(server: Lynse, tmp_path: Path) -> None:
+    with opened(server) as client:
+        client.database("app").create_database()
+        indexes = {"lang": "string", "year": "number"}
+        client.indexes().create_index(
+            "docs", dimensions=32, metric="euclidean", metadata_indexes=indexes
+        )
+        client.indexes().create_index("empty", dimensions=32, metric="cosine")
+        index = client.index("docs")
+        index.upsert([Vector(f"a{n}", ONES, None, {"lang": "en", "year": n}) for n in range(3)])
+        index.delete_metadata_index("lang")
+        index.upsert([Vector("a3", ONES, None, {"lang": "en", "year": 3})])
+        before = index.list_metadata_indexes(), index.get([*index.list_ids()])
+        # As a kill leaves them in the middle of a description.
         server.kill()
         (tmp_path / "data/app/collections.json").write_text("")
         server.start(int(server.url.rpartition(":")[2]))
-        with pytest.raises(IndexDamagedError, match=r"'docs'.*Delete the index and write it again"):
-            index.info()
-        assert client.indexes().list_indexes() == ()
-        client.indexes().delete_index("docs")
-        client.indexes().create_index("docs", dimensions=32, metric="cosine")
-        index.upsert(ones("b"))
-        assert [*index.list_ids()] == ["b"]
+        with opened(server) as other:
+            again = other.index("docs")
+            assert (again.list_metadata_indexes(), again.get([*again.list_ids()])) == before
+            assert len(again.query(ONES, top_k=5, filter={"year": {"$gt": 1}})) == 2
+            assert [one.name for one in other.indexes().list_indexes()] == ["docs"]
+        # Nothing was written to it yet.
+        with pytest.raises(IndexDamagedError, match=r"'empty'.*Delete the index and write it"):
+            client.index("empty").info()
+        client.indexes().delete_index("empty")
+        client.indexes().create_index("empty", dimensions=32, metric="cosine")
+        client.index("empty").upsert(ones("b"))
+        assert [*client.index("empty").list_ids()] == ["b"]
 
 
 @pytest.mark.parametrize("keep", [0, 0.5])

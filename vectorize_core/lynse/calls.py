@@ -88,7 +88,8 @@ async def _put(
         there = {one for one, version in latest.items() if version % 2 == 0} if only_new else set()
         new = [vector for vector in wanted.values() if vector.id not in there]
         await table.add(
-            [rows.vector_item(one, rows.next_version(latest.get(one.id)), header) for one in new]
+            [rows.vector_item(one, rows.next_version(latest.get(one.id)), header) for one in new],
+            header,
         )
         await table.delete([rows.row_id(one.id, latest[one.id]) for one in new if one.id in latest])
 
@@ -117,7 +118,7 @@ async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
     async def delete() -> None:
         latest = await table.versions(wanted)
         there = [one for one, version in latest.items() if version % 2 == 0]
-        await table.add([rows.grave_item(one, latest[one] + 1, header) for one in there])
+        await table.add([rows.grave_item(one, latest[one] + 1, header) for one in there], header)
         await table.delete([rows.row_id(one, latest[one]) for one in there])
         await table.delete([rows.row_id(one, latest[one] + 1) for one in there])
 

@@ -14,13 +14,14 @@ from vectorize_core.lynse.header import Header
 from vectorize_core.lynse.operations import collections
 from vectorize_core.lynse.operations.base import OnCollection
 from vectorize_core.lynse.requests import Requests
+from vectorize_core.lynse.second_copy import read_copy
 from vectorize_core.lynse.server import Server
 from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
 Name = tuple[str, str]
 """Of a database, and of a collection in it."""
-_LOOKS: Final = 8
+_LOOKS: Final = 5
 _PAUSE: Final = 0.002
 """Seconds after the first look; each further pause is twice as long."""
 
@@ -28,7 +29,8 @@ _PAUSE: Final = 0.002
 async def read_header(io: Io | Requests, at: Name) -> Header | None:
     """What a collection is; None if there is none. This look does not make one.
 
-    Raises `ConfigurationError` if it is no index, and `IndexDamagedError` if it has no description.
+    A description that is lost is made again of its second copy. Raises `ConfigurationError` if it
+    is no index, and `IndexDamagedError` if it has neither.
     """
     for look in range(_LOOKS):
         try:
@@ -39,10 +41,20 @@ async def read_header(io: Io | Requests, at: Name) -> Header | None:
             await io.sleep(_PAUSE * 2**look)
         else:
             return Header.of(at[1], config.description)
+    copy = await read_copy(io, at)
+    if copy is not None:
+        return await make(io, at, copy.in_doubt())
     raise IndexDamagedError(
         f"the server does not know what the collection {at[1]!r} is: this library did not make it, "
         "or a crash has taken the descriptions of its database. Delete the index and write it again"
     )
+
+
+async def make(io: Io | Requests, at: Name, header: Header) -> Header:
+    """Make the collection of an index, or its description."""
+    dim, text = header.config.dimensions, header.to_text()
+    await io.call(collections.RequiredCollection(*at, dim=dim, description=text))
+    return header
 
 
 async def describe(io: Io | Requests, at: Name, header: Header) -> None:

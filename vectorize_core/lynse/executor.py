@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from vectorize_core.api import operations as ops
@@ -19,7 +20,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.local import faults, validation
 from vectorize_core.lynse.calls import CALLS
-from vectorize_core.lynse.describing import read_header
+from vectorize_core.lynse.describing import make, read_header
 from vectorize_core.lynse.dialect import Dialect
 from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.http import LynseHttp
@@ -125,11 +126,13 @@ class LynseExecutor:
         if await table.exists():
             raise faults.index_exists(name)
         place = self._database, name
-        text = header.to_text()
-        await io.call(
-            collections.RequiredCollection(*place, dim=config.dimensions, description=text)
-        )
-        await io.call(indexes.BuildIndex(*place, MODES[config.metric]))
+        for _ in range(_ATTEMPTS):
+            await make(io, place, header)
+            await io.call(indexes.BuildIndex(*place, MODES[config.metric]))
+            # Another client's description may have taken its own away.
+            with suppress(IndexDamagedError):
+                if await read_header(io, place) is not None:
+                    break
         return header.details(name)
 
     async def _delete(self, io: Requests, table: Table, op: ops.DeleteIndex) -> None:

@@ -32,6 +32,7 @@ from vectorize_core.lynse.operations import (
 )
 from vectorize_core.lynse.operations.base import LynseOp
 from vectorize_core.lynse.requests import Requests
+from vectorize_core.lynse.second_copy import keep_copy
 from vectorize_core.lynse.words import Words
 from vectorize_core.models import Values
 
@@ -61,6 +62,8 @@ class Known:
     """When the index was created, and its epoch."""
     settled_in: int = -1
     """The process that is known to be settled."""
+    kept: Sequence[object] | None = None
+    """The columns that the second copy of the header is known to have."""
     noted: float = 0.0
     """When a write last noted the number of rows."""
     uncommitted: int = 0
@@ -73,7 +76,7 @@ class Known:
     def renew(self, header: Header) -> None:
         """Forget an index that another one, or less of it, has taken the place of."""
         if (state := (header.created, header.epoch)) != self.state:
-            self.state, self.settled_in, self.uncommitted = state, -1, 0
+            self.state, self.settled_in, self.uncommitted, self.kept = state, -1, 0, None
             self.acknowledged, self.mutation, self.counted = {}, None, None
 
 
@@ -182,10 +185,13 @@ class Table:
                     found[vector_id] = version, values, answer.fields[at]
         return found
 
-    async def add(self, items: Sequence[Item]) -> None:
+    async def add(self, items: Sequence[Item], header: Header) -> None:
         """Add rows; `ConflictError` if one of their versions exists already."""
         if not items:
             return
+        if self.known.kept != header.columns:
+            await keep_copy(self._io, self._at, header)
+            self.known.kept = header.columns
         try:
             await self._call(records.bulk_add(*self._at, items))
         except BadRequestError as error:

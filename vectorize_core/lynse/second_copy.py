@@ -1,0 +1,65 @@
+"""The second copy of an index's header, in the names of vectors that its records may have.
+
+Descriptions of all collections of a database are in one file, which is lost as a whole. The names
+are in a file of the collection, which a server replaces at once, and which snapshots have, too. No
+record has such a vector. A header takes several names, for none has more than 128 letters.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import defaultdict
+from dataclasses import replace
+from typing import Final
+
+from vectorize_core.errors import ConfigurationError
+from vectorize_core.lynse.header import Header
+from vectorize_core.lynse.operations.vector_fields import CreateVectorField, ListVectorFields
+from vectorize_core.lynse.requests import Requests
+from vectorize_core.transport.io import Io
+
+_LETTERS: Final = 80
+_NAME: Final = re.compile(r"header-(\d+)-([0-9a-f]{8})-(\d+)-(\d+)-([\w-]+)")
+"""Which header, as it was changed; its checksum, so that two clients make no mixture; the part of
+how many; and its letters."""
+
+
+async def keep_copy(io: Requests, at: tuple[str, str], header: Header) -> None:
+    """Keep what a header says of an index, if the newest copy says something else."""
+    text = replace(header, rows=None, epoch="").to_text()
+    found = await _copies(io, at)
+    if found and found[max(found)] == text:
+        return
+    letters = urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    parts = [letters[start : start + _LETTERS] for start in range(0, len(letters), _LETTERS)]
+    number, checksum = max(found, default=-1) + 1, zlib.crc32(text.encode())
+    for part, some in enumerate(parts):
+        name = f"header-{number}-{checksum:08x}-{part}-{len(parts)}-{some}"
+        await io.call(CreateVectorField(*at, name, 1))
+
+
+async def read_copy(io: Io | Requests, at: tuple[str, str]) -> Header | None:
+    """The newest copy; None if there is none."""
+    found = await _copies(io, at)
+    try:
+        return Header.of(at[1], found[max(found)]) if found else None
+    except ConfigurationError:
+        return None
+
+
+async def _copies(io: Io | Requests, at: tuple[str, str]) -> dict[int, str]:
+    """All that are complete, by their number."""
+    parts: dict[tuple[int, str, int], dict[int, str]] = defaultdict(dict)
+    for field in await io.call(ListVectorFields(*at)):
+        if match := _NAME.fullmatch(field.name):
+            number, checksum, part, count, letters = match.groups()
+            parts[int(number), checksum, int(count)][int(part)] = letters
+    found = {}
+    for (number, _, count), having in parts.items():
+        if len(having) == count:
+            letters = "".join(having[part] for part in range(count))
+            padded = letters + "=" * (-len(letters) % 4)
+            found[number] = urlsafe_b64decode(padded).decode(errors="replace")
+    return found
