@@ -28,6 +28,7 @@ PACKAGES = (
     "vectorize_core.local.server",
     "vectorize_core.lynse",
     "vectorize_core.moving",
+    "vectorize_core.page",
     *STORES,
 )
 OTHERS = {

@@ -15,8 +15,9 @@ from tests.page.helpers import DIMENSIONS, HOST, Browser, Visit, axis, until
 from vectorize_core import Vector, VectorizeClient
 from vectorize_core.local.server import Settings
 from vectorize_core.local.server.app import create_parts
-from vectorize_core.page import Page, create_page
+from vectorize_core.page import create_page
 from vectorize_core.page.activity import KEPT, MOST_LISTENERS, Activity
+from vectorize_core.page.app import Page
 from vectorize_core.page.served import page_beside
 
 INDEXES = "/client/v4/accounts/local/vectorize/v2/indexes"

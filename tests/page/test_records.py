@@ -53,6 +53,8 @@ async def test_indexes(client: VectorizeClient) -> None:
         ("bare", "euclidean"),
     ]
     docs = await browser.result("GET", "indexes/docs")
+    # The note of the layout is told in words.
+    assert docs["description"] == ""
     assert (docs["vectors"], docs["dimensions"], docs["pending"]) == (MANY, DIMENSIONS, 0)
     assert docs["last_mutation"]
     assert docs["processed_up_to"]

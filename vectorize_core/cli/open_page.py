@@ -47,13 +47,14 @@ def open_page(
     """
     try:
         from vectorize_core.local.server import Settings, uvicorn_server  # noqa: PLC0415
-        from vectorize_core.page import create_page  # noqa: PLC0415
+        from vectorize_core.page.app import page_over  # noqa: PLC0415
+        from vectorize_core.page.guard import Hosts  # noqa: PLC0415
     except ImportError as error:
         fail(str(error), 2)
     model = load_embedder(embedder)
     token = Secret(secrets.token_urlsafe(32))
     with target.client() as client, listening(_HOST, port) as listener:
-        page = create_page(client, token=token, embedder=model)
+        page = page_over(client, token, model, Hosts(_HOST))
         at = f"http://{_HOST}:{listener.getsockname()[1]}/"
         # Behind #: it is sent to no server, and written to no log.
         address = Secret(f"{at}#token={token.reveal()}")

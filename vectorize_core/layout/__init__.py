@@ -33,6 +33,7 @@ from vectorize_core.layout.record import (
     stored_id,
     text_name_of,
     text_of,
+    unnoted,
     unshown,
 )
 
@@ -64,5 +65,6 @@ __all__ = [
     "stored_id",
     "text_name_of",
     "text_of",
+    "unnoted",
     "unshown",
 ]

@@ -518,6 +518,11 @@ def noted_anew(description: str, properties: Collection[str]) -> str:
     return note(before.rstrip(), properties) if noted else description
 
 
+def unnoted(description: str) -> str:
+    """A description without what `note` has added to it."""
+    return _NOTE.sub("", description).replace(_WORDS_NOTE, "").strip()
+
+
 def notes_text_index(description: str) -> bool:
     """Whether a description says that the index was made with a text index."""
     return _WORDS_NOTE in description

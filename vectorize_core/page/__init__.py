@@ -8,9 +8,8 @@ import importlib.util
 if importlib.util.find_spec("starlette") is None:
     raise ImportError("the page needs Starlette: pip install 'vectorize-stores[server]'")
 
-from vectorize_core.page.app import Page, create_page
+from vectorize_core.page.app import create_page
 
-__all__ = ["Page", "create_page"]
+__all__ = ["create_page"]
 
-for _export in (Page, create_page):
-    _export.__module__ = __name__
+create_page.__module__ = __name__

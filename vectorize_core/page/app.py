@@ -91,12 +91,12 @@ class Page:
 def create_page(
     client: IndexClient,
     *,
-    token: str | Secret[str] | None = None,
+    token: str | None = None,
     embedder: object = None,
     listening: str = "127.0.0.1",
     hosts: Collection[str] = (),
-) -> Page:
-    """The page over the indexes of a client, which stays the caller's to close.
+) -> ASGIApp:
+    """The page over the indexes of a client, which stays the caller's to close; see docs/page.md.
 
     Args:
         client: of any kind: embedded, of a server, or of Cloudflare, whose credentials stay here.
@@ -105,14 +105,26 @@ def create_page(
         embedder: the model that searches by text use, an embedding of LangChain or LlamaIndex.
         listening: the address that the server listens on.
         hosts: further names by which browsers reach it; requests under others are refused.
+
+    Returns:
+        An ASGI application. Its method ``stop`` ends streams that go on, for a server that ends.
+
+    Raises:
+        ConfigurationError: the embedder is none.
     """
     secret = hidden(token)
     # No frame shows it when something fails.
     del token
+    return page_over(client, secret, _embedder(embedder), Hosts(listening, hosts))
+
+
+def page_over(
+    client: IndexClient, token: Secret[str] | None, embedder: Embedder | None, hosts: Hosts
+) -> Page:
+    """`create_page` of what it makes of its arguments."""
     activity = Activity()
     account = Account(client, activity.note_event)
-    guard = partial(Guard, hosts=Hosts(listening, hosts), token=secret)
-    return assemble(account, activity, guard, _embedder(embedder))
+    return assemble(account, activity, partial(Guard, hosts=hosts, token=token), embedder)
 
 
 def assemble(

@@ -78,7 +78,7 @@ def _brief(details: IndexDetails) -> dict[str, Any]:
         "name": details.name,
         "dimensions": details.config.dimensions,
         "metric": details.config.metric,
-        "description": plain(details.description),
+        "description": plain(layout.unnoted(details.description)),
         "created": details.created_on,
     }
 
