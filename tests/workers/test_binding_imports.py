@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.nightly import NIGHTLY
 
@@ -77,6 +79,7 @@ async def main():
             async def aembed_query(self, text): return ones
         found = store.VectorizeVectorStore(Ones(), **settings)
         await found.aadd_texts(["a"])
+        await found.aclose()
         assert (await found.asimilarity_search("a", 1))[0].page_content == "found"
     elif package == "llama_index_vectorize":
         from llama_index.core.schema import TextNode
@@ -102,6 +105,14 @@ def modules_of(framework: str, package: str) -> str:
     sources = [path.read_text() for path in (ROOT / package).glob("*.py")]
     found = {name for text in sources for name in re.findall(r"from (\S+) import", text)}
     return " ".join(sorted(name for name in found if name.startswith(f"{framework}.")))
+
+
+def test_under_emscripten_only_that_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [Requirement(one) for one in project["dependencies"]]
+    worker = {"sys_platform": "emscripten", "platform_machine": "wasm32", "python_version": "3.13"}
+    needed = {one.name for one in wanted if one.marker is None or one.marker.evaluate(worker)}
+    assert needed == NEEDED
 
 
 @pytest.mark.parametrize("package", [*CASES] if NIGHTLY else [*CASES][:2])

@@ -33,6 +33,8 @@ _D1_FAILS: Final = re.compile(
 _SQL_ERROR: Final = 7500
 _NOT_JSON: Final = "Failed to parse body as JSON"
 _SUBREQUESTS: Final = "Too many subrequests"
+_PATIENCE: Final = 10.0
+"""Seconds to try again where it is not known what fails; the Worker's caller is waiting."""
 _REMOTE: Final = "needs to be run remotely"
 _STATUS_OF: Final = {3000: 404, 3005: 410, 10000: 403, 40041: 429}
 _REFUSALS: Final = (range(1_000, 4_000), range(40_000, 50_000))
@@ -90,7 +92,7 @@ def _of_the_worker(op: Op[Any], said: str) -> VectorizeError:
             f"{op}: {said}. wrangler dev has no Vectorize of its own; docs/workers.md says how it "
             "gets one: vectorize-stores wrangler DIR"
         )
-    return ConnectionFailedError(f"{op}: the binding failed: {said}")
+    return ConnectionFailedError(f"{op}: the binding failed: {said}", patience=_PATIENCE)
 
 
 def _said(thrown: Exception) -> str:

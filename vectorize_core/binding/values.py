@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from vectorize_core import jsontext
+from vectorize_core.errors import UnexpectedAnswerError
 
 
 class Values(Protocol):
@@ -59,7 +60,13 @@ class JavaScriptValues:
     def found(self, answer: Any, /) -> Any:
         """The answer in values of Python; of an undefined one None."""
         text = self._js.JSON.stringify(answer)
-        return jsontext.loads(text) if isinstance(text, str) else None
+        if not isinstance(text, str):
+            return None
+        try:
+            return jsontext.loads(text)
+        except ValueError as error:
+            # JavaScript writes halves of a surrogate pair too.
+            raise UnexpectedAnswerError(f"it is no JSON: {error}") from None
 
 
 def values_of(binding: Any) -> Values:

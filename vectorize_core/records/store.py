@@ -232,7 +232,8 @@ class RecordStore:
         target = self.index.target
         if target.owned:
             await target.connection.aclose()
-            await target.connection.async_io().offload(target.release)
+            if target.embedded:
+                await target.connection.async_io().offload(target.release)
 
     async def await_writes(
         self, io: Io, wait_timeout: float | None = None, *, purpose: str = ""
