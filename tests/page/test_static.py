@@ -50,6 +50,8 @@ def test_what_is_imported_is_there_and_nothing_else() -> None:
     named = {(STATIC / path).resolve() for path in re.findall(r"\"page/([^\"]+)\"", page)}
     there = {path.resolve() for path in STATIC.rglob("*.*") if path.suffix not in (".md", ".txt")}
     assert imported | named | {STATIC.joinpath("index.html").resolve()} == there
+    # The page names all of them, so that none is found out about late.
+    assert imported <= named
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:

@@ -21,8 +21,8 @@ export const free = computed(() => about.value?.free ?? false);
 export async function open() {
   failure.value = null;
   try {
-    about.value = await get("about");
-    await listIndexes();
+    const [found] = await Promise.all([get("about"), listIndexes()]);
+    about.value = found;
   } catch (error) {
     failure.value = error;
   }

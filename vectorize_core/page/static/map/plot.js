@@ -3,6 +3,7 @@
 const MARGIN = 28;
 const REACH = 14;
 const MOST_ZOOM = 60;
+const MOST_STRETCH = 1.8;
 const RADII = [[400, 5.5], [2500, 4.2], [8000, 3.2], [Infinity, 2.5]];
 
 export class Plot {
@@ -37,21 +38,24 @@ export class Plot {
     return Math.max(Math.min(this.width, this.height) - 2 * MARGIN, 40) * this.zoom;
   }
 
-  // Where the frame is wide, the map is as well: its sides differ, and nothing else is gained by a square.
-  get stretch() {
-    const [width, height] = [this.width - 2 * MARGIN, this.height - 2 * MARGIN];
-    return Math.min(Math.max(width / Math.max(height, 1), 1), 1.8);
+  // The longer side of the frame is used as well: nothing is gained by a square.
+  get across() {
+    return this.side * stretch(this.width / this.height);
+  }
+
+  get down() {
+    return this.side * stretch(this.height / this.width);
   }
 
   toPixels(n) {
     return [
-      this.width / 2 + (this.points.xs[n] - this.x) * this.side * this.stretch,
-      this.height / 2 + (this.points.ys[n] - this.y) * this.side,
+      this.width / 2 + (this.points.xs[n] - this.x) * this.across,
+      this.height / 2 + (this.points.ys[n] - this.y) * this.down,
     ];
   }
 
   toPlace(px, py) {
-    return [this.x + (px - this.width / 2) / (this.side * this.stretch), this.y + (py - this.height / 2) / this.side];
+    return [this.x + (px - this.width / 2) / this.across, this.y + (py - this.height / 2) / this.down];
   }
 
   /** How far one may be off a point, as a distance between places. */
@@ -67,7 +71,7 @@ export class Plot {
   }
 
   moveBy(dx, dy) {
-    this.moveTo(this.x - dx / (this.side * this.stretch), this.y - dy / this.side);
+    this.moveTo(this.x - dx / this.across, this.y - dy / this.down);
   }
 
   moveTo(x, y) {
@@ -114,7 +118,7 @@ export class Plot {
     const reach = radius + 1;
     const sprites = palette.map((color) => sprite(color, radius, this.scale));
     const faint = lit.length > 0;
-    const [across, down] = [this.side * this.stretch, this.side];
+    const { across, down } = this;
     const [left, top] = [this.width / 2 - this.x * across - reach, this.height / 2 - this.y * down - reach];
     for (const shown of only === null ? [true] : [false, true]) {
       context.globalAlpha = shown ? (faint ? 0.3 : 0.82) : 0.08;
@@ -163,6 +167,8 @@ export class Plot {
     return context;
   }
 }
+
+const stretch = (ratio) => Math.min(Math.max(ratio, 1), MOST_STRETCH);
 
 /** A dot, drawn once. */
 function sprite(color, radius, scale) {

@@ -8,6 +8,7 @@ import { about } from "../session.js";
 import { FaultsPanel } from "./faults.js";
 
 const KEPT = 300;
+const OWN = "this page";
 const BURST = 50;
 const AGAIN = [1000, 2000, 5000, 10_000];
 
@@ -15,7 +16,8 @@ export function ActivityPanel() {
   const { requests, state, error, clear } = useRequests();
   const [paused, setPaused] = useState(null);
   const [only, setOnly] = useState("");
-  const shown = (paused ?? requests).filter((request) => fits(request, only));
+  const [others, setOthers] = useState(false);
+  const shown = (paused ?? requests).filter((request) => fits(request, only) && !(others && request.client === OWN));
   return html`
     <header class="head">
       <h1>Activity</h1>
@@ -28,6 +30,7 @@ export function ActivityPanel() {
             <label class="visually-hidden" for="activity-only">Show only</label>
             <input id="activity-only" value=${only} placeholder="Only those with: query, docs, 404, error…" onInput=${(event) => setOnly(event.currentTarget.value)} />
           </div>
+          <button aria-pressed=${others} onClick=${() => setOthers(!others)}>Without this page's</button>
           <button aria-pressed=${paused !== null} onClick=${() => setPaused(paused ? null : requests)}><${Icon} name=${paused ? "play" : "pause"} />${paused ? "Go on" : "Hold"}</button>
           <button onClick=${() => {
             clear();

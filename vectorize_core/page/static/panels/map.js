@@ -2,7 +2,7 @@
 import { get, ofIndex, post } from "../api.js";
 import { useAnswer } from "../answer.js";
 import { count, cut, dollars, plural, score, seconds } from "../format.js";
-import { html, useEffect, useId, useMemo, useRef, useState } from "../lib.js";
+import { html, useEffect, useId, useMemo, useRef, useSignal, useState } from "../lib.js";
 import { colorsOf, paletteOf } from "../map/colors.js";
 import { pointsOf } from "../map/points.js";
 import { Id } from "../pieces/content.js";
@@ -30,8 +30,11 @@ export function MapPanel({ name, given, index }) {
   const drawn = useMemo(() => value && pointsOf(value), [value]);
   const colors = useMemo(() => value && colorsOf(value.colors, value.points), [value]);
   const [only, setOnly] = useState(null);
-  useEffect(() => setOnly(null), [colors]);
-  const [at, setAt] = useState(null);
+  const at = useSignal(null); // the point that is pointed at; what shows it is drawn alone
+  useEffect(() => {
+    setOnly(null);
+    at.value = null;
+  }, [colors]);
   const hits = lit.value?.index === name ? lit.value : null;
   const palette = paletteOf(colors, night.value);
   const resize = (to) => {
@@ -47,16 +50,16 @@ export function MapPanel({ name, given, index }) {
       ${value && value.points === 0 && html`<${Empty} title="Nothing to draw"><p>The index has no vectors that reads show yet.</p><//>`}
       ${drawn && value.points > 0 && html`
         <div class="map-frame ${waiting ? "dim" : ""}">
-          <${MapCanvas} points=${drawn} colors=${colors} palette=${palette} only=${only} lit=${hits?.ids} opened=${given.record} at=${at} setAt=${setAt}
+          <${MapCanvas} points=${drawn} colors=${colors} palette=${palette} only=${only} lit=${hits?.ids} opened=${given.record} at=${at}
             open=${(id) => go(here({ record: id }))} />
-          ${at !== null && html`<p class="visually-hidden" role="status">${drawn.ids[at]}: ${drawn.texts[at] ?? ""}</p>`}
+          <${Spoken} at=${at} points=${drawn} />
         </div>
         <${Legend} colors=${colors} palette=${palette} only=${only} setOnly=${setOnly} />
         <p class="quiet-text map-foot">
           ${value.of > value.points ? `${count(value.points)} of ${plural(value.of, "vector")}` : plural(value.points, "vector")}
           ${value.explained?.length ? ` · the two axes hold ${percent(value.explained)} of what differs` : ""} · ${seconds(value.seconds)}
         </p>
-        <${Hits} hits=${hits} points=${drawn} setAt=${setAt} opened=${given.record} />
+        <${Hits} hits=${hits} points=${drawn} at=${at} opened=${given.record} />
       `}
     </div>
   `;
@@ -102,6 +105,11 @@ function Bar({ name, given, index, value, points, most, resize }) {
   `;
 }
 
+/** The point that is pointed at, for those who listen. */
+const Spoken = ({ at, points }) => html`
+  <p class="visually-hidden" role="status">${at.value === null || at.value >= points.size ? "" : `${points.ids[at.value]}: ${points.texts[at.value] ?? ""}`}</p>
+`;
+
 /** What a map over an account costs, before it is drawn. */
 function Price({ name, points, agree }) {
   const { value, error, again } = useAnswer((signal) => get(ofIndex(name, "map/price"), { points }, signal), [name, points]);
@@ -119,7 +127,7 @@ function Price({ name, points, agree }) {
 }
 
 /** What is lit, as a list: the same as the rings on the map, for those who do not see them. */
-function Hits({ hits, points, setAt, opened }) {
+function Hits({ hits, points, at, opened }) {
   const list = useRef(null);
   if (!hits?.ids.length) return null;
   const shown = hits.ids.filter((id) => points.places.has(id));
@@ -135,9 +143,12 @@ function Hits({ hits, points, setAt, opened }) {
         ${hits.ids.map((id) => {
           const place = points.places.get(id);
           const match = hits.matches?.find((one) => one.id === id);
+          const point = () => {
+            at.value = place ?? null;
+          };
           return html`
             <li key=${id} class=${id === opened ? "chosen" : ""}>
-              <a class="row-link" href=${here({ record: id })} onFocus=${() => setAt(place ?? null)} onMouseEnter=${() => setAt(place ?? null)}>
+              <a class="row-link" href=${here({ record: id })} onFocus=${point} onMouseEnter=${point}>
                 <span class="neighbour-head"><${Id} id=${id} />${match && html`<span class="mono score">${score(match.score)}</span>`}</span>
                 ${place !== undefined && points.texts[place] && html`<span class="clamp-1 quiet-text" dir="auto">${points.texts[place]}</span>`}
               </a>

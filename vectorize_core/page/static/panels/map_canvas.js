@@ -1,6 +1,6 @@
 // The map under mouse, finger and keys.
 import { cut } from "../format.js";
-import { html, useEffect, useLayoutEffect, useRef } from "../lib.js";
+import { html, useLayoutEffect, useRef, useSignalEffect } from "../lib.js";
 import { Plot } from "../map/plot.js";
 import { nearest, toward } from "../map/points.js";
 import { Icon } from "../pieces/icon.js";
@@ -11,7 +11,7 @@ const CLICK = 4; // a pointer that moved farther has dragged
 const STEP = 1.5;
 const TIP = 320;
 
-export function MapCanvas({ points, colors, palette, only, lit, opened, at, setAt, open }) {
+export function MapCanvas({ points, colors, palette, only, lit, opened, at, open }) {
   const frame = useRef(null);
   const below = useRef(null);
   const above = useRef(null);
@@ -53,7 +53,10 @@ export function MapCanvas({ points, colors, palette, only, lit, opened, at, setA
       field: style.backgroundColor,
     });
   }, [points, colors, only, litKey, opened, night.value]);
-  useEffect(() => plot.current.show(points, { at }), [at, points]);
+  useSignalEffect(() => {
+    const { value } = at;
+    if (plot.current.points) plot.current.show(plot.current.points, { at: value });
+  });
 
   const inFrame = (event) => {
     const box = frame.current.getBoundingClientRect();
@@ -69,7 +72,10 @@ export function MapCanvas({ points, colors, palette, only, lit, opened, at, setA
   };
   const move = (event) => {
     const before = pointers.current.get(event.pointerId);
-    if (!before) return setAt(under(event));
+    if (!before) {
+      at.value = under(event);
+      return;
+    }
     const now = [event.clientX, event.clientY];
     const all = pointers.current;
     if (all.size === 2) {
@@ -83,40 +89,43 @@ export function MapCanvas({ points, colors, palette, only, lit, opened, at, setA
       all.set(event.pointerId, now);
       if (moved.current > CLICK) plot.current.moveBy(dx, dy);
     }
-    return undefined;
   };
   const up = (event) => {
     const was = pointers.current.delete(event.pointerId);
     if (!was || event.type !== "pointerup" || moved.current > CLICK) return;
     const found = under(event);
-    setAt(found);
+    at.value = found;
     if (found !== null && event.pointerType === "mouse") open(points.ids[found]);
   };
+  const leave = () => {
+    if (!pointers.current.size) at.value = null;
+  };
   const walk = (to) => {
-    setAt(to);
+    at.value = to;
     plot.current.reveal(to);
   };
   const key = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const arrow = ARROWS[event.key];
+    const { value } = at;
     const center = () => nearest(points, plot.current.x, plot.current.y, 2, shown) ?? 0;
-    if (arrow) walk(at === null ? center() : toward(points, at, ...arrow, shown));
-    else if (event.key === "Enter" && at !== null) open(points.ids[at]);
-    else if (event.key === "n" && places.length) walk(places[(places.indexOf(at) + 1) % places.length]);
-    else if (event.key === "+") plot.current.zoomBy(STEP, ...(at === null ? [] : plot.current.toPixels(at)));
+    if (arrow) walk(value === null ? center() : toward(points, value, ...arrow, shown));
+    else if (event.key === "Enter" && value !== null) open(points.ids[value]);
+    else if (event.key === "n" && places.length) walk(places[(places.indexOf(value) + 1) % places.length]);
+    else if (event.key === "+") plot.current.zoomBy(STEP, ...(value === null ? [] : plot.current.toPixels(value)));
     else if (event.key === "-") plot.current.zoomBy(1 / STEP);
     else if (event.key === "0") plot.current.fit();
-    else if (event.key === "Escape" && at !== null) setAt(null);
+    else if (event.key === "Escape" && value !== null) at.value = null;
     else return;
     event.preventDefault();
   };
   return html`
     <div class="map" ref=${frame} role="application" tabindex="0" onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${up}
-      onPointerLeave=${() => pointers.current.size || setAt(null)} onKeyDown=${key}
+      onPointerLeave=${leave} onKeyDown=${key}
       aria-label="Map of ${points.size} records. Arrow keys go from point to point, Enter opens one, N goes through what is lit, plus and minus zoom.">
       <canvas ref=${below}></canvas>
       <canvas ref=${above}></canvas>
-      ${at !== null && plot.current && html`<${Tip} place=${plot.current.toPixels(at)} width=${plot.current.width} id=${points.ids[at]} text=${points.texts[at]} open=${open} />`}
+      <${Tip} at=${at} plot=${plot} points=${points} />
     </div>
     <div class="map-buttons">
       <button aria-label="Nearer" title="Nearer (+)" onClick=${() => plot.current.zoomBy(STEP)}><${Icon} name="plus" /></button>
@@ -127,14 +136,17 @@ export function MapCanvas({ points, colors, palette, only, lit, opened, at, setA
 }
 
 /** What is pointed at: beside its point, and inside the map. */
-function Tip({ place: [x, y], width, id, text }) {
-  const wide = Math.min(TIP, width - 16);
-  const left = Math.min(Math.max(x - wide / 2, 8), Math.max(width - wide - 8, 8));
+function Tip({ at: { value: at }, plot: { current: plot }, points }) {
+  if (at === null || at >= points.size || !plot) return null;
+  const [x, y] = plot.toPixels(at);
+  const wide = Math.min(TIP, plot.width - 16);
+  const left = Math.min(Math.max(x - wide / 2, 8), Math.max(plot.width - wide - 8, 8));
   const above = y > 150;
   const style = { left: `${left}px`, top: `${above ? y - 14 : y + 14}px`, width: `${wide}px` };
+  const text = points.texts[at];
   return html`
     <div class="tip ${above ? "tip-above" : ""}" style=${style} aria-hidden="true">
-      <bdi class="mono">${cut(id, 60)}</bdi>
+      <bdi class="mono">${cut(points.ids[at], 60)}</bdi>
       ${text ? html`<p class="clamp-4" dir="auto">${text}</p>` : html`<p class="faint">No text.</p>`}
     </div>
   `;
