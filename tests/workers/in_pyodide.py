@@ -1,11 +1,14 @@
 """Run in Pyodide by pyodide.mjs, where ``env`` has a binding for each index, and ``DB``.
 
-``tried`` is "core", "langchain" or "llama_index". Prints a line for each thing that works, and one
-with ``FAILED`` for each that does not; the last expression is the code that the process ends with.
+``tried`` is "core", "langchain", "llama_index", or a folder of examples with a Worker. Prints a
+line for each thing that works, and one with ``FAILED`` for each that does not; the last expression
+is the code that the process ends with.
 """
 
+import importlib
 import importlib.util
 import inspect
+import json
 import sys
 import traceback
 import types
@@ -185,5 +188,45 @@ async def llama_index(env):
     await carry_out("upsert, query, delete", all_three())
 
 
-await globals()[tried](env)  # noqa: F704, F821, PLE1142
+async def worker(env, template):
+    """A template, asked as its runtime would ask it."""
+    if "langchain" in template:
+        stand_in("uuid_utils")
+        stand_in("uuid_utils.compat", uuid7=lambda *_, **__: uuid.uuid4())
+    answered = types.SimpleNamespace
+    stand_in(
+        "workers",
+        WorkerEntrypoint=object,
+        Response=lambda body, **more: answered(body=body, **more),
+    )
+    root = next(at for at in sys.path if at.endswith("/0"))
+    sys.path.insert(0, f"{root}/examples/{template}/src")
+    entry = importlib.import_module("entry")
+    one = entry.Default()
+    one.env = types.SimpleNamespace(VECTORIZE=env.docs)
+
+    async def ask(method, path, body=""):
+        async def text():
+            return body
+
+        url = f"https://worker.example{path}"
+        response = await one.fetch(types.SimpleNamespace(method=method, url=url, text=text))
+        assert response.status == 200
+        return json.loads(response.body)
+
+    async def documents():
+        given = [
+            {"text": "We choose to go to the moon", "source": "Kennedy"},
+            {"text": "Four score and seven years ago", "source": "Lincoln"},
+        ]
+        assert len((await ask("POST", "/documents", json.dumps(given)))["ids"]) == 2
+        found = await ask("GET", "/answer?q=Who+went+to+the+moon")
+        assert found["passages"] == [one["text"] for one in given]
+        found = await ask("GET", "/answer?q=moon&source=Lincoln")
+        assert found["passages"] == [given[1]["text"]]
+
+    await carry_out("documents in, passages out", documents())
+
+
+await (globals()[tried](env) if tried in globals() else worker(env, tried))  # noqa: F704, F821, PLE1142
 len(failures)

@@ -20,6 +20,7 @@ from tests.nightly import NIGHTLY
 from tests.workers.workerd import ROOT, WORKERS
 from vectorize_core import VectorizeClient
 from vectorize_core.local.server import BackgroundServer
+from vectorize_core.models import IndexType
 
 pytestmark = pytest.mark.skipif(not NIGHTLY, reason="installs Pyodide, so only at night")
 
@@ -29,6 +30,8 @@ CORE = ["numpy", "orjson"]
 PYDANTIC = [*CORE, "openssl", "ssl", "annotated-types", "pydantic_core", "pydantic", "pyyaml"]
 SQL = ["regex", "tiktoken", "sqlalchemy", "sqlite3"]
 HTTP = ["multidict", "frozenlist", "yarl", "aiohttp"]
+LANGCHAIN = [*PYDANTIC, "xxhash", "zstandard"]
+LLAMA_INDEX = [*PYDANTIC, *SQL, *HTTP, "pillow", "wrapt"]
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +48,22 @@ def pyodide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def in_pyodide(tried: str, pyodide: Path, packages: Sequence[str], indexes: Sequence[str]) -> str:
+def in_pyodide(
+    tried: str,
+    pyodide: Path,
+    packages: Sequence[str],
+    indexes: Sequence[str],
+    dimensions: int = 32,
+    **indexed: IndexType,
+) -> str:
     """What in_pyodide.py says; each index is there, and empty."""
     node = shutil.which("node", path=f"{WORKERS / 'bin'}{os.pathsep}{os.environ['PATH']}")
     assert node is not None, "npm was found"
     with BackgroundServer() as server:
         with VectorizeClient(base_url=server.base_url) as client:
             for index in indexes:
-                client.create_index(index, dimensions=32, metadata_indexes={"n": "number"})
+                wanted = indexed or {"n": "number"}
+                client.create_index(index, dimensions=dimensions, metadata_indexes=wanted)
         given = {
             "tried": tried,
             "file": str(ROOT / "tests" / "workers" / "in_pyodide.py"),
@@ -85,13 +96,19 @@ def test_a_client_and_d1(pyodide: Path) -> None:
 
 
 def test_langchains_standard_suite(pyodide: Path) -> None:
-    packages = [*PYDANTIC, "xxhash", "zstandard"]
     indexes = [f"langchain{number}" for number in range(12)]
-    said = in_pyodide("langchain", pyodide, packages, indexes)
+    said = in_pyodide("langchain", pyodide, LANGCHAIN, indexes)
     assert said.count("passed") == 12
 
 
 def test_llama_index_upserts_queries_and_deletes(pyodide: Path) -> None:
-    packages = [*PYDANTIC, *SQL, *HTTP, "pillow", "wrapt"]
-    said = in_pyodide("llama_index", pyodide, packages, ["llama"])
+    said = in_pyodide("llama_index", pyodide, LLAMA_INDEX, ["llama"])
+    assert said.count("passed") == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "packages"), [("worker_langchain", LANGCHAIN), ("worker_llama_index", LLAMA_INDEX)]
+)
+def test_the_templates(template: str, packages: Sequence[str], pyodide: Path) -> None:
+    said = in_pyodide(template, pyodide, packages, ["docs"], 384, source="string")
     assert said.count("passed") == 1

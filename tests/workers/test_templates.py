@@ -1,6 +1,7 @@
 """The RAG Workers of examples/, over the binding of an index on our server.
 
-The runtime of Python Workers loads Pyodide from Cloudflare. The classes it gives are made here.
+The classes that the runtime of Python Workers gives are made here. Both run in Pyodide, too:
+test_binding_pyodide.py.
 """
 
 from __future__ import annotations
