@@ -131,6 +131,7 @@ def test_serve_has_the_page_at_its_root_unless_it_is_not_wanted() -> None:
     [
         (["open", "--embedder", "nonsense", "--no-browser"], "module:attribute"),
         (["open", "--path", "nowhere", "--no-browser"], "there is no embedded Vectorize"),
+        (["open", "--no-browser"], "Check --url and the network"),
         (["serve", "--embedder", "json:x"], "json:x"),
     ],
 )

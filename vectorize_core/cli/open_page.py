@@ -54,6 +54,8 @@ def open_page(
     model = load_embedder(embedder)
     token = Secret(secrets.token_urlsafe(32))
     with target.client() as client, listening(_HOST, port) as listener:
+        # Here an error says what to do, and the browser would say that it found nothing.
+        client.list_indexes()
         page = page_over(client, token, model, Hosts(_HOST))
         at = f"http://{_HOST}:{listener.getsockname()[1]}/"
         # Behind #: it is sent to no server, and written to no log.

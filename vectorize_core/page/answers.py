@@ -30,7 +30,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.local.faults import ServiceFault
 
-logger = logging.getLogger("vectorize_core.page")
+logger = logging.getLogger("vectorize_core.server")
 SAFE_INTEGER: Final = 2**53
 """From which on a browser's numbers are not exact."""
 HEADERS: Final = {

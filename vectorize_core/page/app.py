@@ -19,6 +19,7 @@ from vectorize_core import jsontext
 from vectorize_core.client import IndexClient
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.local.server.bodies import BodyReader
+from vectorize_core.local.server.logs import escape_logs
 from vectorize_core.page import answers, files, indexes, maps, records, searching
 from vectorize_core.page.account import Account
 from vectorize_core.page.activity import Activity, Stream
@@ -136,6 +137,7 @@ def assemble(
     beside: ASGIApp | None = None,
 ) -> Page:
     """A page of its parts, with ``more`` calls than every page has."""
+    escape_logs()
     drawn = maps.Maps()
     about = {
         "title": answers.plain(account.title),

@@ -10,13 +10,16 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vectorize_core import limits
 from vectorize_core.api.operations import GetInfo, ListVectors
 from vectorize_core.api.scan import ScanStarts, ScanVectors
+from vectorize_core.layout import Record
 from vectorize_core.models import Vector
 from vectorize_core.page import records
 from vectorize_core.page.account import Account
@@ -38,6 +41,8 @@ _SHORT: Final = 160
 _MOST_PROPERTIES: Final = 20
 _MOST_KEPT: Final = 4
 """Maps; one of 20,000 points takes about ten megabytes."""
+_KEPT_FOR: Final = 600.0
+"""Seconds, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +60,21 @@ class _Map:
 class _Sample:
     """What is kept of the vectors that were read."""
 
-    values: list[Any] = field(default_factory=list)
+    values: list[NDArray[np.float32]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     texts: list[str | None] = field(default_factory=list)
     columns: dict[str, list[Any]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
 
-    def add(self, rows: Sequence[tuple[Vector, Any]]) -> None:
+    def add(self, rows: Sequence[tuple[Vector, Record | None]]) -> None:
         """Keep vectors with their records, without those that are gone."""
-        for vector, record in rows:
-            if record is None:
-                continue
+        there = [(vector, record) for vector, record in rows if record is not None]
+        if there:
+            # A few arrays of many are put together without holding up other threads.
+            self.values.append(np.stack([vector.values for vector, _ in there]))
+        for vector, record in there:
             at = len(self.ids)
             self.seen.add(vector.id)
-            self.values.append(vector.values)
             self.ids.append(plain(vector.id))
             self.texts.append(None if record.text is None else plain(record.text[:_SHORT]))
             for key, value in record.metadata.items():
@@ -112,7 +118,9 @@ class Maps:
                 await io.call(GetInfo(store.state.name)),
             )
             seen = info.vector_count, info.processed_up_to_mutation
-            key = details.name, details.created_on, *seen, points, namespace
+            # What is processed may be seen a little later.
+            age = int(begun // _KEPT_FOR)
+            key = details.name, details.created_on, *seen, points, namespace, age
             found = self._kept.pop(key, None)
             if found is None:
                 cosine = details.config.metric == "cosine"
@@ -122,7 +130,7 @@ class Maps:
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         seconds = io.now() - begun
-        return await io.offload(lambda: _told(found, color, seconds))
+        return await io.offload(partial(_told, found, color, seconds))
 
 
 async def _make(
@@ -146,14 +154,14 @@ async def _make(
             fresh = [vector for vector in part if vector.id not in sample.seen]
             some = fresh[: points - len(sample.ids)]
             found = list(zip(some, await records.read(io, store, some), strict=True))
-            await io.offload(lambda found=found: sample.add(found))  # type: ignore[misc]
+            await io.offload(partial(sample.add, found))
             if len(sample.ids) >= points:
                 break
 
     def projected() -> Projection:
         if not sample.values:
             return project(np.zeros((0, 2), np.float32))
-        return project(np.stack(sample.values), directions_only=cosine)
+        return project(np.concatenate(sample.values), directions_only=cosine)
 
     of = total if namespace is None else None
     return _Map(await io.offload(projected), sample.ids, sample.texts, sample.columns, of)

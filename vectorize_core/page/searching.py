@@ -40,6 +40,9 @@ async def find(account: Account, asked: Asked, embedder: Embedder | None) -> Any
         matches = [match for match in found if match.id != itself][:k]
     seconds, made = io.now() - begun - embedded, counted.made
     shown = await records.read(io, store, matches)
+    explanation = await _explanation(account, store, chosen, options, k)
+    nothing, less = not matches, len(matches) < k
+    why = await hints.of(account, store, chosen, options, nothing=nothing) if less else []
     return {
         "matches": [
             {**records.row(match, record), "score": match.score}
@@ -47,12 +50,11 @@ async def find(account: Account, asked: Asked, embedder: Embedder | None) -> Any
             if record is not None
         ],
         "requests": made,
+        "requests_beside": counted.made - made,
         "seconds": seconds,
         "embedding_seconds": embedded if asked.body.get("by") == "text" else None,
-        "explanation": await _explanation(account, store, chosen, options, k),
-        "hints": []
-        if len(matches) >= k
-        else await hints.of(account, store, chosen, options, nothing=not matches),
+        "explanation": explanation,
+        "hints": why,
     }
 
 
