@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import re
 from collections import OrderedDict, deque
 from datetime import date
@@ -148,8 +149,13 @@ def test_the_dict_form(given: Any, expression: Expression) -> None:
     ],
 )
 def test_an_error_says_where_and_what(given: Any, said: str) -> None:
-    with pytest.raises(InvalidFilterError, match=re.escape(said)):
+    with pytest.raises(InvalidFilterError, match=re.escape(said)) as caught:
         parse(given)
+    # Where the text names a place, so does the error, also a copy in another process.
+    place = pickle.loads(pickle.dumps(caught.value)).place
+    assert place is not None
+    if not str(caught.value).startswith(("a filter ", "the name ")):
+        assert re.match(rf"{re.escape(place)}(:| takes | got | needs | is )", str(caught.value))
 
 
 @pytest.mark.parametrize(

@@ -343,6 +343,8 @@ def test_the_note_in_a_description_names_the_indexed_properties(
     assert noted.startswith(description)
     assert layout.noted_properties(noted) == frozenset(properties)
     assert layout.noted_properties(description) == frozenset()
+    with_words = layout.note(description, properties, text_index=True)
+    assert layout.unnoted(noted) == layout.unnoted(with_words) == description.strip()
 
 
 def test_of_two_notes_the_last_counts() -> None:

@@ -207,6 +207,18 @@ def test_an_event_is_a_value() -> None:
     }
 
 
+def test_events_are_told_to_another_as_well() -> None:
+    first: list[Event] = []
+    second: list[Event] = []
+    event = WaitEvent("docs", "visible", 0.1, 1, None, "seen")
+    for known in (first.append, None):
+        events = Events(known)
+        both = events.also(second.append)
+        both.emit(event)
+        events.emit(event)
+    assert (len(first), len(second)) == (2, 2)
+
+
 def test_a_store_takes_a_hook_and_a_limit() -> None:
     told: list[Event] = []
     embedded = locate("docs", path=":memory:", on_event=told.append)
