@@ -27,6 +27,13 @@ _PIECES: Final = 8
 """Of a sample, if all rows may be found."""
 _SAMPLED_BEST: Final = 10
 """Of a sample, so many stand for the best ``k``: it is a small part of the rows."""
+_SEEMING: Final = 4
+"""Times ``k``, so many rows that seem good by their first parts say what the best come to."""
+_SEEMING_OF: Final = 16
+"""Of fewer groups or rows, times ``k``, all is read at once."""
+_REST_OF: Final = 0.15
+"""If the first parts leave more of the rows, the rest of all is read: one after the other is read
+sooner than some here and there."""
 _TOO_MANY: Final = 0.25
 """If so many of the sample are candidates, as where all rows are alike, keys tell too little."""
 
@@ -73,29 +80,18 @@ def are_few(ranking: Ranking, k: int, mask: Mask | None = None) -> bool:
 def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
     """The rows, of those that pass ``mask``, that can be among the best ``k``, with ties."""
     count = ranking.matrix.count
-    is_shared = _is_worthwhile(ranking, count)
-    height = ranking.rows_at_once
-    if is_shared:
-        least = _LEAST_READ // ranking.matrix.row.itemsize
-        height = min(height, max(count // _LEAST_BLOCKS, least))
-    blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
     groups = -(-count // GROUP)
     keys, tops = np.empty(groups * GROUP, np.float32), np.empty(groups, np.float32)
     keys[count:] = -np.inf
-
-    def score(number: int) -> None:
-        start, block = blocks[number]
-        part = slice(start, start + len(block))
-        own = keys[part]
-        with np.errstate(all="ignore"):
-            ranking.score(block, part, own)
-            if mask is not None:
-                np.copyto(own, -np.inf, where=~mask[part])
-            starts = np.arange(0, len(own), GROUP)
-            np.maximum.reduceat(own, starts, out=tops[start // GROUP :][: len(starts)])
-
-    workers.share(len(blocks), score, worthwhile=is_shared)
-    rows = _in_good_groups(ranking, keys, tops, k)
+    parts, rows = ranking.parts(), None
+    if parts is None:
+        _pass(ranking, keys, tops, mask)
+    else:
+        first, rest = parts
+        _pass(first, keys, tops, mask)
+        rows = _completed(first, rest, keys, tops, k)
+    if rows is None:
+        rows = _in_good_groups(ranking, keys, tops, k)
     if mask is not None:
         rows = rows[mask[rows]]
     return _near(ranking, rows, keys[rows], k)
@@ -103,16 +99,19 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
 
 def among(ranking: Ranking, k: int, rows: Slots) -> Near:
     """Those of ``rows``, in ascending order, that can be among their best ``k``, with ties."""
-    height = ranking.gathered_at_once
     keys = np.empty(len(rows), np.float32)
-
-    def score(number: int) -> None:
-        part = slice(number * height, (number + 1) * height)
-        with np.errstate(all="ignore"):
-            ranking.score(ranking.matrix.take(rows[part]), rows[part], keys[part])
-
-    number = -(-len(rows) // height)
-    workers.share(number, score, worthwhile=_is_worthwhile(ranking, len(rows)))
+    parts = ranking.parts()
+    if parts is None or len(rows) < _SEEMING_OF * k:
+        _score(ranking, rows, keys)
+    else:
+        first, rest = parts
+        _score(first, rows, keys)
+        # NaN comes last.
+        seeming = np.sort(np.argpartition(-keys, _SEEMING * k)[: _SEEMING * k])
+        least = _least(rest, rows[seeming], keys[seeming], k)
+        left = (~(keys + first.errors(rows) < least)).nonzero()[0]
+        rows, keys = rows[left], keys[left]
+        _score(rest, rows, keys)
     return _near(ranking, rows, keys, k)
 
 
@@ -130,13 +129,15 @@ def narrowed(near: Near, ranking: Ranking, finer: Ranking, k: int) -> Slots:
     return near.rows[~(near.uppers * ranking.unit < least)]
 
 
-def good_groups(tops: Keys, errors: NDArray[np.float64], k: int) -> tuple[NDArray[np.int64], float]:
+def good_groups(
+    tops: Keys, errors: NDArray[np.float64], k: int, least: float = -math.inf
+) -> tuple[NDArray[np.int64], float]:
     """The groups that can hold one of the best ``k``, by the best key of each and its error.
 
-    Also what the best ``k`` come to at least.
+    Also what the best ``k`` come to at least, if more than ``least`` is known of that.
     """
     # The k-th best of the groups' best keys is at most the k-th best of all.
-    least = _kth(tops - errors, k)
+    least = max(least, _kth(tops - errors, k))
     return (~(tops + errors < least)).nonzero()[0], least
 
 
@@ -146,17 +147,85 @@ def rows_of(groups: NDArray[np.int64], size: int, count: int) -> Slots:
     return rows[: np.searchsorted(rows, count)]
 
 
+def _pass(ranking: Ranking, keys: Keys, tops: Keys, mask: Mask | None = None) -> None:
+    """Score all rows; the keys of those that do not pass ``mask`` are the least.
+
+    ``tops`` are the best keys of groups.
+    """
+    count = ranking.matrix.count
+    is_shared = _is_worthwhile(ranking, count)
+    height = ranking.rows_at_once
+    if is_shared:
+        least = _LEAST_READ // ranking.matrix.row.itemsize
+        height = min(height, max(count // _LEAST_BLOCKS, least))
+    blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
+
+    def score(number: int) -> None:
+        start, block = blocks[number]
+        part = slice(start, start + len(block))
+        own = keys[part]
+        with np.errstate(all="ignore"):
+            ranking.score(block, part, own)
+            if mask is not None:
+                np.copyto(own, -np.inf, where=~mask[part])
+            starts = np.arange(0, len(own), GROUP)
+            np.maximum.reduceat(own, starts, out=tops[start // GROUP :][: len(starts)])
+
+    workers.share(len(blocks), score, worthwhile=is_shared)
+
+
+def _score(ranking: Ranking, rows: Slots, keys: Keys) -> None:
+    """Score ``rows``, in ascending order, into their ``keys``."""
+    height = ranking.gathered_at_once
+
+    def score(number: int) -> None:
+        part = slice(number * height, (number + 1) * height)
+        with np.errstate(all="ignore"):
+            ranking.score(ranking.matrix.take(rows[part]), rows[part], keys[part])
+
+    number = -(-len(rows) // height)
+    workers.share(number, score, worthwhile=_is_worthwhile(ranking, len(rows)))
+
+
 def _is_worthwhile(ranking: Ranking, count: int) -> bool:
     return count * ranking.matrix.row.itemsize > workers.WORTHWHILE
 
 
-def _in_good_groups(ranking: Ranking, keys: Keys, tops: Keys, k: int) -> Slots:
-    """The rows whose keys can be among the best ``k``; ``tops`` are the best keys of groups."""
+def _completed(first: Ranking, rest: Ranking, keys: Keys, tops: Keys, k: int) -> Slots | None:
+    """Add what the rest says to the keys of the rows that can be among the best ``k``.
+
+    These are returned; None if they are so many that it is added to the keys of all.
+    """
+    if len(tops) >= _SEEMING_OF * k:
+        # The best row of each of the best groups; NaN comes last.
+        groups = np.sort(np.argpartition(-tops, _SEEMING * k)[: _SEEMING * k])
+        seeming = groups * GROUP + keys.reshape(-1, GROUP)[groups].argmax(axis=1)
+        least = _least(rest, seeming, keys[seeming], k)
+        rows = _in_good_groups(first, keys, tops, k, least)
+        if len(rows) <= _REST_OF * first.matrix.count:
+            some = keys[rows]
+            _score(rest, rows, some)
+            keys[rows] = some
+            return rows
+    _pass(rest, keys, tops)
+    return None
+
+
+def _least(rest: Ranking, rows: Slots, keys: Keys, k: int) -> float:
+    """What the best ``k`` come to, by some rows, to whose keys the rest is added."""
+    _score(rest, rows, keys)
+    return _kth(keys - rest.errors(rows), k)
+
+
+def _in_good_groups(
+    ranking: Ranking, keys: Keys, tops: Keys, k: int, least: float = -math.inf
+) -> Slots:
+    """The rows whose keys can be among the best ``k``, which come to ``least`` or more."""
     count = ranking.matrix.count
     if k >= len(tops):
         return np.arange(count)
     errors = ranking.group_errors()
-    groups, least = good_groups(tops, errors, k)
+    groups, least = good_groups(tops, errors, k, least)
     own = errors if len(errors) == 1 else errors[groups]
     uppers = keys.reshape(-1, GROUP)[groups] + own[:, np.newaxis]
     near, places = (~(uppers < least)).nonzero()

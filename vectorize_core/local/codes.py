@@ -36,7 +36,9 @@ CodeRows = NDArray[np.void]
 _LARGEST: Final = 127
 ZERO: Final = 128
 """What is kept for 0."""
-_FACTORS: Final = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], np.uint32)
+_FACTORS: Final = np.array(
+    [0x9E3779B1, 0x165667B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0xFD7046C5], np.uint32
+)
 """Odd, so that a change of one field always changes the checksum."""
 _STEP: Final = 2.0**-24
 """The relative error of a rounding to float32."""
@@ -54,9 +56,12 @@ class QueryCodes(NamedTuple):
     codes: Codes
     scale: float
     residual: float
-    shift: int
-    """How much larger products of kept codes are than those of the whole numbers, but for what a
-    row adds itself (`shifts`)."""
+
+    def shift(self, part: slice) -> np.float32:
+        """How much larger products of kept codes are than those of the whole numbers, but for what
+        a row adds itself (`shifts`)."""
+        kept = self.codes[part]
+        return np.float32(ZERO * int(kept.sum(dtype=np.int64)) - ZERO * ZERO * len(kept))
 
 
 def encoded(rows: Rows, slot: int, identity: int, multiplied: Products) -> CodeRows:
@@ -103,7 +108,7 @@ def complete(
 ) -> None:
     """Make the codes of committed ``slots`` of a file that were left out."""
     multiplied = products()
-    store = value_stores.file(index_id, generation, dimensions, CODES)
+    store = value_stores.unshared(index_id, generation, dimensions, CODES)
     kept = value_stores.file(index_id, generation, dimensions)
     if multiplied is None or not len(slots) or min(store.readable(), kept.readable()) <= slots[-1]:
         return
@@ -158,14 +163,12 @@ def encoded_query(query: NDArray[np.float64]) -> QueryCodes:
     residual = math.sqrt(off @ off)
     # The roundings of float64 are some 2**-53 each.
     kept = (whole + ZERO).astype(np.uint8)
-    shift = ZERO * int(kept.sum(dtype=np.int64)) - ZERO * ZERO * len(kept)
-    return QueryCodes(kept, scale, residual * (1 + 1e-9) + scale * 1e-9, shift)
+    return QueryCodes(kept, scale, residual * (1 + 1e-9) + scale * 1e-9)
 
 
-def shifts(rows: CodeRows, multiplied: Products) -> NDArray[np.float32]:
+def shifts(kept: Codes, multiplied: Products) -> NDArray[np.float32]:
     """How much larger products with each row are because all codes are `ZERO` larger."""
-    codes = rows["codes"]
-    return multiplied(np.full(codes.shape[1], ZERO, np.uint8), codes)
+    return multiplied(np.full(kept.shape[1], ZERO, np.uint8), kept)
 
 
 def intact(rows: CodeRows, slots: Slots, identity: int, multiplied: Products) -> NDArray[np.bool_]:
@@ -175,13 +178,24 @@ def intact(rows: CodeRows, slots: Slots, identity: int, multiplied: Products) ->
 
 
 def are_blank(rows: CodeRows) -> NDArray[np.bool_]:
-    """Which rows were never made, or taken by a loss of power: they are all zeros, or code 0."""
-    first = rows["codes"][:, :1]
-    blank: NDArray[np.bool_] = ((first == 0) | (first == ZERO))[:, 0]
-    blank &= (rows["codes"] == first).all(axis=1)
-    for name in ("scale", "residual", "length", "checksum"):
-        blank &= rows[name] == 0
+    """Which rows were never made, or taken by a loss of power: they are code 0, or all zeros.
+
+    Of rows that are cut a loss of power can take one part.
+    """
+    kept = rows["codes"]
+    without = (rows["numbers"] == 0).all(axis=1) & (rows["checksum"] == 0)
+    first, rest = cut(kept)
+    blank: NDArray[np.bool_] = (kept == ZERO).all(axis=1) | (rest == 0).all(axis=1)
+    blank &= without
+    if first.shape[1]:
+        blank |= (first == 0).all(axis=1)
     return blank
+
+
+def cut(kept: Codes) -> tuple[Codes, Codes]:
+    """The codes of the first part of rows, none if they are not cut, and of the rest."""
+    first, rest = np.hsplit(kept, [CODES.cut(kept.shape[1])])
+    return first, rest
 
 
 def covers(rows: CodeRows, values: Rows) -> NDArray[np.bool_]:
@@ -194,6 +208,8 @@ def covers(rows: CodeRows, values: Rows) -> NDArray[np.bool_]:
         lengths = np.linalg.norm(wide, axis=1)
         near = np.abs(lengths - rows["length"]) <= lengths * (values.shape[1] + 8) * _STEP
         covered: NDArray[np.bool_] = near & (residuals <= rows["residual"])
+        if first := CODES.cut(values.shape[1]):
+            covered &= np.linalg.norm(wide[:, first:], axis=1) <= rows["rest"]
         covered |= np.isnan(rows["length"]) & np.isnan(lengths_of(values))
     return covered
 
@@ -208,8 +224,8 @@ def checksums(
         part = slice(start, start + _SUMMED_AT_ONCE)
         total[part] = _sums(rows["codes"][part], multiplied)
     total *= _FACTORS[0]
-    total += rows["numbers"] @ _FACTORS[1:4]
-    total += (slots % 2**32).astype(np.uint32) * _FACTORS[4] + np.uint32(identity)
+    total += (slots % 2**32).astype(np.uint32) * _FACTORS[1] + np.uint32(identity)
+    total += rows["numbers"] @ _FACTORS[2 : 2 + rows["numbers"].shape[1]]
     return np.maximum(total, np.uint32(1))
 
 
@@ -248,15 +264,27 @@ def _encode(rows: Rows, made: CodeRows) -> None:
         is_odd = np.isnan(lengths)
         scales[is_odd] = np.nan
         units = rows * np.divide(np.float32(1), scales, where=scales != 0, out=scales * 0)[:, None]
+        if first := CODES.cut(dimensions):
+            made["rest"] = _longest(units[:, first:], scales)
         whole = np.rint(units)
         units -= whole
-        # `units` is off by the rounding of the quotient and of the product, each of at most 127.
-        losses = np.sqrt(np.einsum("ij,ij->i", units, units)) * np.float32(
-            1 + (dimensions + 8) * _STEP
-        ) + np.float32(np.sqrt(dimensions) * (_LARGEST + 1) * 2 * _STEP)
+        made["residual"] = _longest(units, scales)
         whole += ZERO
         whole[is_odd] = ZERO
         made["codes"] = whole
         made["scale"] = scales
-        made["residual"] = losses * scales * np.float32(1 + 8 * _STEP)
         made["length"] = lengths
+
+
+def _longest(units: Rows, scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The most that rows can be long: ``units`` are numbers of rows by their scales.
+
+    Each is off by the rounding of the quotient and of the product, of at most 127.
+    """
+    dimensions = units.shape[1]
+    lengths = np.sqrt(np.einsum("ij,ij->i", units, units)) * np.float32(
+        1 + (dimensions + 8) * _STEP
+    )
+    lengths += np.float32(np.sqrt(dimensions) * (_LARGEST + 1) * 2 * _STEP)
+    longest: NDArray[np.float32] = lengths * scales * np.float32(1 + 8 * _STEP)
+    return longest

@@ -50,6 +50,7 @@ class Coded:
     group_losses: Floats
     """The greatest of each `GROUP` of rows; there may be rows of later snapshots in the last."""
     group_lengths: Floats
+    group_rests: Floats
     products: Products
 
     def upto(self, count: int) -> Coded:
@@ -62,6 +63,7 @@ class Coded:
             self.numbers.upto(count),
             self.group_losses[:groups],
             self.group_lengths[:groups],
+            self.group_rests[:groups],
             self.products,
         )
 
@@ -80,8 +82,9 @@ class IndexCodes:
         self._store = store
         self._writes = writes
         self._coded: Coded | None = None
-        self._numbers = CodeNumbers.empty(0, metric)
-        self._group_losses = self._group_lengths = np.empty(0, np.float32)
+        self._is_cut = "rest" in (store.row.names or ())
+        self._numbers = CodeNumbers.empty(0, metric, is_cut=self._is_cut)
+        self._group_losses = self._group_lengths = self._group_rests = np.empty(0, np.float32)
         self._useless_until = 0.0
         self._told = ""
         self._lock = threading.Lock()
@@ -165,8 +168,11 @@ class IndexCodes:
         norms.learn(known, lengths)
         self._group_losses = _greatest(self._group_losses, own.losses, known)
         self._group_lengths = _greatest(self._group_lengths, own.lengths, known)
+        if self._is_cut:
+            self._group_rests = _greatest(self._group_rests, own.rests, known)
         self._numbers = numbers
-        return Coded(matrix, own, self._group_losses, self._group_lengths, multiplied)
+        groups = self._group_losses, self._group_lengths, self._group_rests
+        return Coded(matrix, own, *groups, multiplied)
 
     def _room(self, known: int, count: int) -> CodeNumbers:
         """The numbers of the rows that are known, with room for ``count``."""
@@ -178,12 +184,13 @@ class IndexCodes:
 
     def _compare(self, matrix: Matrix, multiplied: Products, fill: Fill) -> Slots:
         """Fill in the rows that were not known; those without their checksums are returned."""
-        blocks = list(matrix.blocks(_ROWS_AT_ONCE, self._mapped_as_before(matrix)))
-        lost: list[Slots] = [np.empty(0, np.int64)] * (len(blocks) + 1)
-        damaged = [0] * len(blocks)
+        known = 0 if self._coded is None else matrix.mapped_since(self._coded.matrix)
+        spans = list(matrix.spans(_ROWS_AT_ONCE, known))
+        lost: list[Slots] = [np.empty(0, np.int64)] * (len(spans) + 1)
+        damaged = [0] * len(spans)
 
         def work(number: int) -> None:
-            first, rows = blocks[number]
+            rows, first = matrix.block(spans[number]), spans[number].start
             slots = np.arange(first, first + len(rows))
             are_wrong = ~codes.intact(rows, slots, self._store.identity, multiplied)
             if are_wrong.any():
@@ -191,8 +198,8 @@ class IndexCodes:
                 damaged[number] = self._damaged(rows[are_wrong], slots[are_wrong], multiplied)
             fill(first, rows)
 
-        read = sum(len(rows) for _, rows in blocks) * matrix.row.itemsize
-        workers.share(len(blocks), work, worthwhile=read > workers.WORTHWHILE)
+        read = (matrix.count - known) * matrix.row.itemsize
+        workers.share(len(spans), work, worthwhile=read > workers.WORTHWHILE)
         if any(damaged):
             text = "the codes of %d of %d vectors are damaged, and are made again: %s"
             _log.warning(text, sum(damaged), matrix.count, self._store.place)
@@ -205,14 +212,6 @@ class IndexCodes:
         """
         right = codes.intact(rows, slots, self._store.identity, multiplied)
         return int(np.count_nonzero(~(right | codes.are_blank(rows))))
-
-    def _mapped_as_before(self, matrix: Matrix) -> int:
-        """The first row of what is mapped anew, perhaps of another file, and not yet compared."""
-        known = () if self._coded is None else self._coded.matrix.segments
-        for number, segment in enumerate(matrix.segments):
-            if number >= len(known) or segment is not known[number]:
-                return number * matrix.height
-        return matrix.count if self._coded is None else min(matrix.count, self._coded.matrix.count)
 
     def _make(self, slots: Slots, values: Matrix, multiplied: Products, fill: Fill) -> None:
         """Make codes that are missing, and say how far that is if it takes long."""

@@ -7,8 +7,8 @@ from typing import Final
 
 from vectorize_core.sqlite.identity import Directory
 
-MOST_KEPT: Final = 5
-"""Values and codes of two indexes, and a note."""
+MOST_KEPT: Final = 7
+"""Values and codes of two indexes, which may be in two files, and a note."""
 
 
 class KeptFiles:

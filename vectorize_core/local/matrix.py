@@ -37,11 +37,29 @@ class Matrix:
 
     def blocks(self, rows: int, begin: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
         """The rows from ``begin`` on, in blocks of at most ``rows``, each with its first slot."""
-        for number in range(begin // self.height, len(self.segments)):
-            first = number * self.height
-            within = self.segments[number][: self.count - first]
-            for start in range(max(0, begin - first), len(within), rows):
-                yield first + start, within[start : start + rows]
+        for part in self.spans(rows, begin):
+            yield part.start, self.block(part)
+
+    def spans(self, rows: int, begin: int = 0) -> Iterator[slice]:
+        """The slots of these blocks."""
+        for first in range(begin // self.height * self.height, self.count, self.height):
+            end = min(self.count, first + self.height)
+            for start in range(max(first, begin), end, rows):
+                yield slice(start, min(start + rows, end))
+
+    def block(self, span: slice) -> NDArray[Any]:
+        """The rows of a block."""
+        number = span.start // self.height
+        first = number * self.height
+        rows: NDArray[Any] = self.segments[number][span.start - first : span.stop - first]
+        return rows
+
+    def mapped_since(self, known: Matrix) -> int:
+        """The first row that ``known`` has not, or had mapped before, perhaps of another file."""
+        for number, segment in enumerate(self.segments):
+            if number >= len(known.segments) or segment is not known.segments[number]:
+                return min(number * self.height, known.count)
+        return min(self.count, known.count)
 
     def read_ahead(self) -> None:
         """Say that most rows are going to be read, from now on."""

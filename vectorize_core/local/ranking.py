@@ -32,6 +32,11 @@ class Ranking(ABC):
     gathered_at_once: int
     """How many rows are best copied together and scored, so that they stay in a cache."""
 
+    def parts(self) -> tuple[Ranking, Ranking] | None:
+        """Two that read a part of each row: one has greater errors, and the other one adds to its
+        keys, so that they are as good as those of this one. None if rows are read as wholes."""
+        return None
+
     @abstractmethod
     def score(self, block: NDArray[Any], rows: slice | Slots, out: Keys) -> None:
         """Write the keys of ``rows``, of which ``block`` holds what is read."""

@@ -57,18 +57,10 @@ class ValueStore(ABC):
         self.row = rows.of(dimensions)
         self.row_bytes = self.row.itemsize
         self.height = _ALIGNED_ROWS * max(1, _SEGMENT_BYTES // (_ALIGNED_ROWS * self.row_bytes))
-        self._segments: list[NDArray[Any]] = []
 
+    @abstractmethod
     def matrix(self, count: int) -> Matrix:
         """The first ``count`` rows, all of them committed. `FileMissingError`, `StorageError`."""
-        needed, segments = -(-count // self.height), self._segments
-        for number in range(max(0, len(segments) - 1), needed):
-            wanted = min(self.height, count - number * self.height)
-            if number == len(segments) or len(segments[number]) < wanted:
-                # A new list, because other threads may be reading this one, or unmapping all.
-                segments = [*segments[:number], self._segment(number, wanted)]
-                self._segments = segments
-        return Matrix(tuple(segments[:needed]), self.height, count, self.row)
 
     def mapped(self) -> int:
         """How many descriptors mappings hold."""
@@ -81,6 +73,10 @@ class ValueStore(ABC):
     @abstractmethod
     def readable(self) -> int:
         """How many rows there is room for."""
+
+    @abstractmethod
+    def read(self, slots: Iterable[int]) -> list[bytes]:
+        """The rows in ``slots``, each less than whole where they end. `FileNotFoundError`."""
 
     @abstractmethod
     def is_blank(self, slot: int, count: int) -> bool:
@@ -112,11 +108,34 @@ class ValueStore(ABC):
         """Free the space; a `Matrix` that was made before stays readable."""
 
     @abstractmethod
+    def close(self) -> None:
+        """Keep no file open that nobody writes any more."""
+
+
+class SegmentedStore(ValueStore):
+    """Rows in segments, of which a `Matrix` has some."""
+
+    def __init__(self, dimensions: int, rows: RowType = VALUES) -> None:
+        super().__init__(dimensions, rows)
+        self._segments: list[NDArray[Any]] = []
+
+    def matrix(self, count: int) -> Matrix:
+        """The first ``count`` rows, all of them committed. `FileMissingError`, `StorageError`."""
+        needed, segments = -(-count // self.height), self._segments
+        for number in range(max(0, len(segments) - 1), needed):
+            wanted = min(self.height, count - number * self.height)
+            if number == len(segments) or len(segments[number]) < wanted:
+                # A new list, because other threads may be reading this one, or unmapping all.
+                segments = [*segments[:number], self._segment(number, wanted)]
+                self._segments = segments
+        return Matrix(tuple(segments[:needed]), self.height, count, self.row)
+
+    @abstractmethod
     def _segment(self, number: int, wanted: int) -> NDArray[Any]:
         """Segment ``number``, with ``wanted`` rows or more."""
 
 
-class MemoryValueStore(ValueStore):
+class MemoryValueStore(SegmentedStore):
     """Rows in memory. A segment that is too small is copied to a larger one, and stays as it is."""
 
     @property
@@ -127,6 +146,10 @@ class MemoryValueStore(ValueStore):
     def readable(self) -> int:
         """How many rows there is room for."""
         return sum(map(len, self._segments))
+
+    def read(self, slots: Iterable[int]) -> list[bytes]:
+        """The rows in ``slots``."""
+        return [row.tobytes() for row in self.matrix(self.readable()).take(np.array([*slots]))]
 
     def is_blank(self, slot: int, count: int) -> bool:
         """Whether rows from ``slot`` on are not there, or zeros; a file is made long enough."""
@@ -152,6 +175,9 @@ class MemoryValueStore(ValueStore):
     def sync(self) -> None:
         """Nothing to do."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def unmap(self) -> None:
         """Nothing is mapped."""
 
@@ -169,7 +195,7 @@ class MemoryValueStore(ValueStore):
         return larger
 
 
-class FileValueStore(ValueStore):
+class FileValueStore(SegmentedStore):
     """Rows in a file that only grows, in ``directory`` if that is open, or by its path."""
 
     def __init__(
@@ -293,9 +319,13 @@ class FileValueStore(ValueStore):
         finally:
             os.close(descriptor)
 
+    def close(self) -> None:
+        """Keep the file no longer open."""
+        self._kept.close(self._name)
+
     def remove(self) -> None:
         """Delete the file. On Windows, if anyone has it open, `ValueStores.sweep` does so later."""
-        self._kept.close(self._name)
+        self.close()
         try:
             self._directory.remove(self._name)
         except PermissionError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from vectorize_core.local import open_files
+from vectorize_core.local.cut_rows import CutStore
 from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.local.row_types import CODES, VALUES, RowType
 from vectorize_core.local.value_store import FileValueStore, MemoryValueStore, ValueStore
@@ -44,14 +45,7 @@ class ValueStores:
         """The rows of one generation of an index; this opens no file."""
         store = self._stores.get((index_id, generation, rows))
         if store is None:
-            made: ValueStore
-            if self._directory is None:
-                made = MemoryValueStore(dimensions, rows)
-            else:
-                # All codes are read, and then of the values few.
-                path = self._path(index_id, generation, rows)
-                made = FileValueStore(path, dimensions, self._opened(), rows, self.kept)
-                made.reads_at_random = not rows.is_derived
+            made = self._made(index_id, generation, dimensions, rows, self.kept)
             store = self._stores.setdefault((index_id, generation, rows), made)
         return store
 
@@ -88,7 +82,7 @@ class ValueStores:
         """The same rows in a store that readers do not share: their mappings are left alone."""
         if self._directory is None:
             return self.store(index_id, generation, dimensions, rows)
-        return self.file(index_id, generation, dimensions, rows)
+        return self._made(index_id, generation, dimensions, rows)
 
     def new(self, index_id: int, generation: int, dimensions: int) -> ValueStore:
         """`store` for a generation that the running transaction makes."""
@@ -118,9 +112,9 @@ class ValueStores:
         """Forget an index's generations ``before`` that one; their files remain."""
         for key in list(self._stores):
             if key[0] == index_id and key[1] < before:
-                self._stores.pop(key, None)
-                if not self.in_memory:
-                    self.kept.close(self._path(*key).name)
+                store = self._stores.pop(key, None)
+                if store is not None:
+                    store.close()
 
     def remove(self, index_id: int, generation: int, dimensions: int) -> None:
         """Delete a generation that no later transaction reads, if that can be done now.
@@ -180,12 +174,40 @@ class ValueStores:
         own = self._directory.glob(f"vectors-{self.token}-*.*")
         return sorted(path for path in own if path.stem not in wanted)
 
-    def file(
-        self, index_id: int, generation: int, dimensions: int, rows: RowType = VALUES
+    def file(self, index_id: int, generation: int, dimensions: int) -> FileValueStore:
+        """The file of the values, in a store that readers do not share."""
+        return self._file(index_id, generation, dimensions)
+
+    def _made(
+        self,
+        index_id: int,
+        generation: int,
+        dimensions: int,
+        rows: RowType,
+        kept: KeptFiles | None = None,
+    ) -> ValueStore:
+        parts = rows.parts(dimensions)
+        if parts is not None:
+            first, rest = (self._made(index_id, generation, dimensions, p, kept) for p in parts)
+            whole = None if self.in_memory else self._file(index_id, generation, dimensions, rows)
+            return CutStore(dimensions, rows, first, rest, whole)
+        if self._directory is None:
+            return MemoryValueStore(dimensions, rows)
+        made = self._file(index_id, generation, dimensions, rows, kept)
+        # All codes are read, and then of the values few.
+        made.reads_at_random = kept is not None and not rows.is_derived
+        return made
+
+    def _file(
+        self,
+        index_id: int,
+        generation: int,
+        dimensions: int,
+        rows: RowType = VALUES,
+        kept: KeptFiles | None = None,
     ) -> FileValueStore:
-        """`unshared` in a directory."""
         path = self._path(index_id, generation, rows)
-        return FileValueStore(path, dimensions, self._opened(), rows)
+        return FileValueStore(path, dimensions, self._opened(), rows, kept)
 
     def _path(self, index_id: int, generation: int, rows: RowType) -> Path:
         assert self._directory is not None

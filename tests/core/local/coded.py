@@ -15,6 +15,7 @@ from vectorize_core.local import (
     float_ranking,
     index_codes,
     ranking,
+    row_types,
 )
 from vectorize_core.local.code_products import products
 from vectorize_core.local.index_codes import IndexCodes
@@ -22,6 +23,7 @@ from vectorize_core.local.matrix import Matrix, Rows
 from vectorize_core.local.norms import Norms
 from vectorize_core.local.row_types import CODES
 from vectorize_core.local.value_store import MemoryValueStore
+from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.models import Metric
 
 
@@ -35,6 +37,15 @@ def always_by_codes() -> Iterator[None]:
 
 
 @contextmanager
+def cut_rows() -> Iterator[None]:
+    """Rows of codes are cut in two, of any index with two dimensions or more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_types, "_CUT_FROM", 2)
+        patch.setattr(row_types, "_LINE", 1)
+        yield
+
+
+@contextmanager
 def small_is_large(group: int = 4) -> Iterator[pytest.MonkeyPatch]:
     """Few rows are many: they are searched by codes, in many blocks."""
     with pytest.MonkeyPatch.context() as patch:
@@ -42,6 +53,8 @@ def small_is_large(group: int = 4) -> Iterator[pytest.MonkeyPatch]:
             patch.setattr(module, "GROUP", group)
         patch.setattr(exact_search, "_CODED_FROM", 1)
         patch.setattr(exact_search, "_FEW", 3)
+        patch.setattr(candidates, "_SEEMING", 2)
+        patch.setattr(candidates, "_SEEMING_OF", 3)
         patch.setattr(exact_batches, "_GROUP", group)
         patch.setattr(exact_batches, "_ROWS_AT_ONCE", 2 * group)
         patch.setattr(exact_batches, "_TOPS_AT_ONCE", 60)
@@ -71,7 +84,7 @@ def codes_of(metric: Metric, rows: Rows, height: int | None = None) -> IndexCode
     """The codes of rows."""
     multiplied = products()
     assert multiplied is not None
-    store = MemoryValueStore(rows.shape[1], CODES)
+    store = ValueStores(None).store(1, 0, rows.shape[1], CODES)
     if height is not None:
         store.height = height
     store.write(0, codes.encoded(rows, 0, 0, multiplied).tobytes())

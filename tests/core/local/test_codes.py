@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.local.coded import codes_of, norms_of, small_is_large, store_of
+from tests.core.local.coded import codes_of, cut_rows, norms_of, small_is_large, store_of
 from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import candidates, codes, exact_search
 from vectorize_core.local.code_products import products
 from vectorize_core.local.code_ranking import CodeRanking
 from vectorize_core.local.matrix import Rows
-from vectorize_core.local.ranking import GROUP
+from vectorize_core.local.ranking import GROUP, Ranking
 from vectorize_core.models import METRICS, Metric
 
-KINDS = ("random", "clustered", "constant", "sparse", "one large", "near ties", "grid", "mixed")
+KINDS = (
+    "random",
+    "clustered",
+    "constant",
+    "sparse",
+    "one large",
+    "near ties",
+    "grid",
+    "mixed",
+    "all in the first",
+    "all in the rest",
+    "rests alike",
+)
+CUTS = [pytest.param(nullcontext, id="whole"), pytest.param(cut_rows, id="cut")]
+Cutting = Callable[[], AbstractContextManager[None]]
 SLOTS = np.arange(7, 10)
 
 
@@ -41,6 +58,14 @@ def rows_of(kind: str, count: int, dimensions: int, seed: int) -> Rows:
         rows[:, 0] = 1
     elif kind == "mixed":
         rows *= 10.0 ** random.integers(-14, 14, (count, 1))
+    elif kind == "all in the first":
+        rows[:, dimensions * 2 // 3 :] = 0
+    elif kind == "all in the rest":
+        rows[:, : dimensions * 2 // 3] *= 1e-9
+    elif kind == "rests alike":
+        # Each adds as much as it can, or takes as much away.
+        rows[:, dimensions * 2 // 3 :] = rows[0, dimensions * 2 // 3 :]
+        rows *= random.choice([-1, 1], (count, 1))
     return rows.astype(np.float32)
 
 
@@ -69,46 +94,70 @@ def exact_keys(metric: Metric, rows: Rows, query: Rows) -> Rows:
     return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
 
 
+@pytest.mark.parametrize("cutting", CUTS)
 @pytest.mark.parametrize("metric", METRICS)
 @given(problem=problems())
-@examples(150)
+@examples(100)
 def test_the_interval_of_a_row_contains_its_score(
-    metric: Metric, problem: tuple[Rows, Rows]
+    metric: Metric, cutting: Cutting, problem: tuple[Rows, Rows]
 ) -> None:
     rows, query = problem
     length = float(np.linalg.norm(query.astype(np.float64)))
     if not 1e-15 <= length <= 1e15:
         return
-    coded = codes_of(metric, rows).of(store_of(rows), norms_of(metric, rows.shape[1]))
-    assert coded is not None
     asked = query.astype(np.float64)
-    ranking = CodeRanking(metric, coded, asked if metric == "euclidean" else asked / length)
-    keys = np.empty(len(rows), np.float32)
     every = slice(0, len(rows))
-    (block,) = (block for _, block in coded.matrix.blocks(len(rows)))
-    ranking.score(block, every, keys)
-    unit = 1.0 if metric == "euclidean" else ranking._query.scale
-    exact = exact_keys(metric, rows, query) / unit
-    known = np.isfinite(keys)
-    off = np.abs(keys.astype(np.longdouble) - exact)
-    assert (off <= ranking.errors(every))[known].all()
-    greatest = np.repeat(ranking.group_errors(), GROUP)[: len(rows)]
-    assert (greatest >= ranking.errors(every))[known].all()
-    # All but rows whose length float32 cannot compute are known.
-    assert (known == ~np.isnan(block["length"])).all()
-    assert codes.covers(block, rows).all()
+    with cutting():
+        coded = codes_of(metric, rows).of(store_of(rows), norms_of(metric, rows.shape[1]))
+        assert coded is not None
+        ranking = CodeRanking(metric, coded, asked if metric == "euclidean" else asked / length)
+        keys = np.empty(len(rows), np.float32)
+        (block,) = (block for _, block in coded.matrix.blocks(len(rows)))
+        ranking.score(block, every, keys)
+        assert codes.covers(block, rows).all()
+    exact = exact_keys(metric, rows, query) / ranking.unit
+
+    def contained(ranking: Ranking) -> None:
+        known = np.isfinite(keys)
+        off = np.abs(keys.astype(np.longdouble) - exact)
+        assert (off <= ranking.errors(every))[known].all()
+        greatest = np.repeat(ranking.group_errors(), GROUP)[: len(rows)]
+        assert (greatest >= ranking.errors(every))[known].all()
+        # All but rows whose length float32 cannot compute are known.
+        assert (known == ~np.isnan(block["length"])).all()
+
+    contained(ranking)
+    parts, whole = ranking.parts(), keys.copy()
+    assert (parts is not None) == (cutting is cut_rows and rows.shape[1] > 1)
+    for part in parts or ():
+        (read,) = (block for _, block in part.matrix.blocks(len(rows)))
+        part.score(read, every, keys)
+        contained(part)
+    assert np.array_equal(keys, whole, equal_nan=True)
 
 
+@pytest.mark.parametrize("cutting", CUTS)
 @pytest.mark.parametrize("metric", METRICS)
-@given(problem=problems(), k=st.sampled_from([1, 5, 30]), part=st.sampled_from([0.2, 0.6, None]))
-@examples(60)
+@given(
+    problem=problems(),
+    k=st.sampled_from([1, 5, 30]),
+    part=st.sampled_from([0.2, 0.6, None]),
+    rest_of=st.sampled_from([0.0, 0.3, 1.0]),
+)
+@examples(50)
 def test_the_answer_is_that_of_scoring_every_row(
-    metric: Metric, problem: tuple[Rows, Rows], k: int, part: float | None
+    metric: Metric,
+    cutting: Cutting,
+    problem: tuple[Rows, Rows],
+    k: int,
+    part: float | None,
+    rest_of: float,
 ) -> None:
     rows, query = problem
     mask = None if part is None else np.random.default_rng(len(rows[0])).random(60) < part
     expected, scores = scoring.nearest(metric, rows, query, k, mask)
-    with small_is_large():
+    with small_is_large() as patch, cutting():
+        patch.setattr(candidates, "_REST_OF", rest_of)
         found = exact_search.nearest(
             metric,
             store_of(rows, 16),

@@ -1,5 +1,7 @@
 """The search of one float32 pass finds what scoring every row by itself finds, to the last bit."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from tests.core.local.coded import (
     always_by_codes,
     codes_of,
+    cut_rows,
     norms_of,
     small_is_large,
     store_of,
@@ -22,19 +25,20 @@ from vectorize_core.models import METRICS
 
 
 def both(metric, rows, query, k, mask=None, height=None, **more):
-    """The same is found with codes and without them."""
+    """The same is found with codes, whole or cut, and without them."""
     expected, scores = scoring.nearest(metric, rows, query, k, mask, **more)
-    for codes in (None, codes_of(metric, rows, height)):
-        found = exact_search.nearest(
-            metric,
-            store_of(rows, height),
-            norms_of(metric, rows.shape[1]),
-            codes,
-            query,
-            k,
-            mask,
-            **more,
-        )
+    for cutting in (None, nullcontext, cut_rows):
+        with (cutting or nullcontext)():
+            found = exact_search.nearest(
+                metric,
+                store_of(rows, height),
+                norms_of(metric, rows.shape[1]),
+                codes_of(metric, rows, height) if cutting else None,
+                query,
+                k,
+                mask,
+                **more,
+            )
         assert found.slots.tolist() == expected.tolist()
         assert found.scores.tolist() == scores.tolist()
     return found
