@@ -161,9 +161,9 @@ async def test_what_points_can_be_coloured_by_is_bounded() -> None:
         assert len(drawn["properties"]) == 20
         assert not {"list", "none"} & {one["name"] for one in drawn["properties"]}
         values = drawn["colors"]["values"]
-        assert (values[0], len(values[1]), values[2]) == (0, 160, None)
+        assert (values[0], len(values[1]), values[2]) == (0, 161, None)
         assert drawn["colors"]["kind"] == "category"
-        assert [len(text) if text else None for text in drawn["texts"]] == [160, None, None]
+        assert [len(text) if text else None for text in drawn["texts"]] == [161, None, None]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ class Account:
             return self._folder
         if address.path is not None or address.base_url is None:
             return "in memory" if address.path is not None else "a client of your own"
-        return f"account {address.account_id} at {urlsplit(address.base_url).netloc}"
+        at = urlsplit(address.base_url).netloc.rpartition("@")[2]
+        return f"account {address.account_id} at {at}"
 
     @property
     def is_free(self) -> bool:

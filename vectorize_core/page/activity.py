@@ -17,7 +17,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from vectorize_core.connection import EMBEDDED
-from vectorize_core.page.answers import PageError, plain
+from vectorize_core.page.answers import PageError, cut, plain
 from vectorize_core.transport.events import Event, RequestEvent, RetryEvent
 
 KEPT: Final = 500
@@ -57,8 +57,8 @@ class Activity:
             "n": self._number,
             "at": round(time.time(), 3),
             **{name: plain(value) for name, value in told.items()},
-            "error": None if error is None else plain(error[:_TEXT]),
-            "hint": None if hint is None else plain(hint[:_TEXT]),
+            "error": None if error is None else plain(cut(error, _TEXT)),
+            "hint": None if hint is None else plain(cut(hint, _TEXT)),
         }
         self._last.append(event)
         for listener in self._listeners:

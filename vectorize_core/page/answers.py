@@ -129,6 +129,11 @@ def plain(value: Any) -> Any:
     return plain(str(value)) if not isinstance(value, str) else plain(str.__str__(value))
 
 
+def cut(text: str, most: int) -> str:
+    """A text of which only so many characters are shown."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def kind_of(value: Any) -> str | None:
     """The Python type of what JSON has no word for; None for all else."""
     known = isinstance(value, (str, bool, int, float, list, dict)) or value is None

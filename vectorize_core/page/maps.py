@@ -23,7 +23,7 @@ from vectorize_core.layout import Record
 from vectorize_core.models import Vector
 from vectorize_core.page import records
 from vectorize_core.page.account import Account
-from vectorize_core.page.answers import plain
+from vectorize_core.page.answers import cut, plain
 from vectorize_core.page.asked import Asked
 from vectorize_core.page.projection import Projection, project
 from vectorize_core.reads.by_id import get_many
@@ -76,7 +76,7 @@ class _Sample:
             at = len(self.ids)
             self.seen.add(vector.id)
             self.ids.append(plain(vector.id))
-            self.texts.append(None if record.text is None else plain(record.text[:_SHORT]))
+            self.texts.append(None if record.text is None else plain(cut(record.text, _SHORT)))
             for key, value in record.metadata.items():
                 shown = _shown(value)
                 if type(key) is not str or shown is None:
@@ -227,7 +227,7 @@ def _shown(value: Any) -> Any:
     if isinstance(value, (bool, int, float)):
         return plain(value)
     if isinstance(value, (str, date, datetime)):
-        return plain(str(value)[:_SHORT])
+        return plain(cut(str(value), _SHORT))
     return None
 
 

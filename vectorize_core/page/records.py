@@ -12,7 +12,7 @@ from vectorize_core.errors import InvalidInputError, WaitTimeoutError
 from vectorize_core.layout import Record, RecordReader, decode
 from vectorize_core.models import Match, Vector
 from vectorize_core.page.account import Account
-from vectorize_core.page.answers import PageError, kind_of, plain
+from vectorize_core.page.answers import PageError, cut, kind_of, plain
 from vectorize_core.page.asked import Asked
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.records.store import RecordStore
@@ -169,4 +169,4 @@ def row(vector: Match | Vector, record: Record | None, *, whole: bool = False) -
 
 def _cut(value: Any) -> Any:
     """A value of metadata, of which a table shows a long text in part."""
-    return f"{value[:SHORT]}…" if isinstance(value, str) and len(value) > SHORT else value
+    return cut(value, SHORT) if isinstance(value, str) else value
