@@ -220,6 +220,31 @@ async def test_a_metadata_index_that_is_not_there_is_noticed_without_listing(bin
         await index.count(filter={"n": {"$lt": 10}})
 
 
+async def test_many_are_found_by_parts_or_not_at_all(bind: Bind) -> None:
+    texts = [f"text {n}" for n in range(260)]
+    for layout in (True, False):
+        store = langchain_vectorize.VectorizeVectorStore(
+            Embedder(), index_name="docs", binding=bind(record_layout=layout), wait="visible"
+        )
+        ids = await store.aadd_texts(texts, namespace="many")
+        assert len(await store.asimilarity_search("text 1", 70)) == 70
+        assert await store.acount() == 260
+        if not layout:
+            # It is believed to be there, until a search by parts finds too little.
+            for call in (
+                store.asimilarity_search("text 1", 200),
+                store.acount(namespace="many"),
+                store.asimilarity_search("text 1", filter={"n": 1}, unindexed="scan"),
+            ):
+                with pytest.raises(UnsupportedCallError, match=r"whole index.* Over REST"):
+                    await call
+            continue
+        found = await store.asimilarity_search("text 1", 200)
+        assert len({one.id for one in found}) == 200
+        assert found[0].id == ids[1]
+        assert await store.acount(namespace="many") == 260
+
+
 async def test_langchain_finds_by_nearness_and_words_with_long_texts_in_d1(
     bind: Bind, server: BackgroundServer
 ) -> None:

@@ -12,7 +12,12 @@ from vectorize_core.api.operations import Op
 from vectorize_core.binding.calling import Calling, refuse_sync
 from vectorize_core.binding.errors import d1_error
 from vectorize_core.binding.values import missing_methods, values_of
-from vectorize_core.errors import ConfigurationError, UnexpectedAnswerError, UnsupportedCallError
+from vectorize_core.errors import (
+    ConfigurationError,
+    UnexpectedAnswerError,
+    UnsupportedCallError,
+    in_words,
+)
 from vectorize_core.transport.executor import Answer
 
 T = TypeVar("T")
@@ -40,20 +45,15 @@ class D1Executor:
         """Carry the statements of ``op`` out, all or none; raises its typed error."""
         if not isinstance(op, ReadD1):
             raise UnsupportedCallError(f"{op}: the binding of a database takes SQL only")
-        found = self._values.found(await self._calling.answer(op, lambda: self._promised(op)))
+        answer = await self._calling.answer(op, lambda: self._promised(op))
         try:
+            found = await self._values.found(answer)
             # One statement has lists for rows; of several each has objects, in their order.
-            if len(op.statements) == 1:
-                results = [{"results": {"rows": found}}]
-            else:
-                results = [
-                    {"results": {"rows": [[*row.values()] for row in one["results"]]}}
-                    for one in found
-                ]
-            return Answer(cast("T", op.read(results)))
+            rows = [found] if len(op.statements) == 1 else [*map(_rows, found)]
+            return Answer(cast("T", op.read([{"results": {"rows": some}} for some in rows])))
         except (UnexpectedAnswerError, KeyError, TypeError, AttributeError) as error:
             raise UnexpectedAnswerError(
-                f"{op}: the answer is not what the API documents: {error}"
+                f"{op}: the answer is not what the API documents: {in_words(error)}"
             ) from None
 
     def _promised(self, op: ReadD1) -> Any:
@@ -69,3 +69,7 @@ class D1Executor:
 
     async def aclose(self) -> None:
         """Do nothing: the binding is the Worker's."""
+
+
+def _rows(result: Any) -> list[list[Any]]:
+    return [[*row.values()] for row in result["results"]]

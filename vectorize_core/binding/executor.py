@@ -81,10 +81,11 @@ class BindingExecutor:
                 f"{op}: unparsable_behavior is an option of REST, which no binding has"
             )
         method, arguments = CALLS[type(op)](op)
-        values, call = self._values, getattr(self._binding, method)
-        found = await self._calling.answer(op, lambda: call(*map(values.given, arguments)))
+        call = getattr(self._binding, method)
+        given = [await self._values.given(argument) for argument in arguments]
+        found = await self._calling.answer(op, lambda: call(*given))
         try:
-            result = op.read(values.found(found))
+            result = op.read(await self._values.found(found))
         except UnexpectedAnswerError as error:
             raise UnexpectedAnswerError(
                 f"{op}: the answer is not what the API documents: {error}"

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from vectorize_core import limits
-from vectorize_core.api.operations import GetInfo
-from vectorize_core.errors import UnexpectedAnswerError
+from vectorize_core.api.operations import GetInfo, ListVectors
+from vectorize_core.errors import UnexpectedAnswerError, UnsupportedCallError
 from vectorize_core.models import Vector
 from vectorize_core.reads.by_id import get_many, iter_ids
 from vectorize_core.reads.post_filter import PostFilter
@@ -27,6 +27,13 @@ async def every_vector(
     request_limit: RequestLimit,
 ) -> AsyncGenerator[list[Vector], None]:
     """All vectors of an index that a filter matches, evaluated here; some at a time."""
+    if ListVectors in state.capabilities.lacking:
+        raise UnsupportedCallError(
+            f"index {state.name!r}: this takes to read the whole index, whose ids no binding of a "
+            "Worker lists: it has no metadata indexes of the record layout, which divide it, or "
+            "no part of the filter can be looked up. Over REST it can be done: "
+            "VectorizeClient(account_id=..., api_token=...)"
+        )
     reading = _read(io, state, request_limit)
     if request_limit.confined:
         reading = _telling_nothing(reading, state.name)
