@@ -57,7 +57,7 @@ function Sidebar() {
         <img src="page/icon.svg" alt="" width="28" height="28" />
         <span class="brand-text">
           <span class="brand-name">Vectorize</span>
-          <span class="brand-where" title=${title}>${KINDS[kind] ?? kind} · <bdi>${title}</bdi></span>
+          <span class="brand-where" title=${title}>${KINDS[kind] ?? kind}${kind === "memory" ? "" : html` · <bdi>${kind === "directory" ? lastName(title) : title}</bdi>`}</span>
         </span>
       </a>
       <div class="side-group">
@@ -125,6 +125,9 @@ const Facts = ({ index }) => html`
     ${index.pending ? html`<span class="tag warn">${index.pending === true ? "writes" : count(index.pending)} pending</span>` : null}
   </p>
 `;
+
+/** A directory without those that it is in. */
+const lastName = (path) => path.split(/[\\/]/).findLast(Boolean) ?? path;
 
 /** The title says where one is; a new view begins at its top. */
 function useTitle() {

@@ -7,7 +7,7 @@ import { Failure } from "../pieces/notice.js";
 import { go, toIndex } from "../routing.js";
 import { listIndexes, say } from "../session.js";
 
-const METRICS = { cosine: "cosine, for nearly all embeddings", euclidean: "euclidean", "dot-product": "dot product" };
+const METRICS = { cosine: "cosine, for most models", euclidean: "euclidean", "dot-product": "dot product" };
 const TYPES = ["string", "number", "boolean"];
 const MOST_PROPERTIES = 7; // of ten, the layout takes three
 

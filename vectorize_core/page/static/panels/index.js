@@ -55,7 +55,7 @@ export function IndexPanel({ name, index }) {
       </section>
       <section class="card">
         <h2>Layout</h2>
-        <p dir="auto">${index.layout.note}</p>
+        <p class="note">${index.layout.note}</p>
       </section>
       <section class="card danger-zone">
         <h2>Delete</h2>
