@@ -33,7 +33,16 @@ EXCLUDED: Final = {
         "test_filtering.py::test_a_record_older_than_its_index_is_found_rewritten",
         "test_nested_metadata.py::test_a_record_that_only_hides_its_value_is_noticed",
         "test_nested_metadata.py::test_records_that_are_older_are_covered_when_they_are_indexed_again",
+        "test_nested_metadata.py::test_what_cannot_be_looked_up_is_refused_when_it_is_declared[wanted7",
+        "test_stores.py::test_an_index_that_is_not_as_promised_is_an_error",
+        "test_tenants.py::test_advice_is_not_about_what_a_view_has_not",
+        *(
+            f"test_variants.py::test_every_method_works_with_what_it_must_be_given[{kind}-{name}]"
+            for kind in ("langchain", "llama_index")
+            for name in ("create_metadata_index", "acreate_metadata_index")
+        ),
         "test_tenants_apart.py::test_a_tenant_sees_the_same_whatever_others_have",
+        "langchain/test_notebook.py::test_the_notebook_runs_cell_by_cell_and_shows_what_it_holds",
         "langchain/test_pages.py::test_upkeep",
         "langchain/test_upkeep.py::test_a_property_is_made_filterable_later",
         "langchain/test_upkeep.py::test_a_reset_empties_a_store_that_is_used_on",
@@ -41,6 +50,8 @@ EXCLUDED: Final = {
         "llama_index/test_async.py::test_no_async_method_blocks_the_loops_thread",
         "llama_index/test_notebook.py::test_the_notebook_shows_what_it_says",
         "llama_index/test_pages.py::test_upkeep",
+        "llama_index/test_upkeep.py::test_a_property_is_made_filterable_later",
+        "llama_index/test_upkeep.py::test_a_reset_empties_a_store_that_is_used_on",
     ),
     "words are found without a text index": (
         "test_text_search.py::test_an_older_index_is_searched_once_its_texts_are_read",

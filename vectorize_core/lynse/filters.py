@@ -18,6 +18,8 @@ from vectorize_core.models import MetadataIndex
 
 _COMPARISONS: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 ALL_ROWS: Final = "doc >= 'x'"
+ALL_ROWS_BY_SQL: Final = f"({ALL_ROWS})"
+"""The same for the other parser, which has a table of its own."""
 
 
 def of_documents(ids: Iterable[str]) -> str:

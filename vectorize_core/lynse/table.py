@@ -129,6 +129,9 @@ class Table:
             await self._call(indexes.BuildIndex(*self._at, mode))
         await self._write_to_disk(collections.Checkpoint(*self._at))
         ids = await self._all_rows()
+        by_sql = await self.rows_of(filters.ALL_ROWS_BY_SQL)
+        if len(by_sql) != len(ids):
+            raise _damaged(self._at[1], f"it has {len(ids)} records and {len(by_sql)} in its table")
         newest = rows.newest(ids)
         if header.rows is not None and len(ids) < header.rows:
             raise _damaged(self._at[1], f"it has {len(ids)} rows and had {header.rows}")
