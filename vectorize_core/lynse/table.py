@@ -129,9 +129,7 @@ class Table:
             await self._call(indexes.BuildIndex(*self._at, mode))
         await self._write_to_disk(collections.Checkpoint(*self._at))
         ids = await self._all_rows()
-        by_sql = await self.rows_of(filters.ALL_ROWS_BY_SQL)
-        if len(by_sql) != len(ids):
-            raise _damaged(self._at[1], f"it has {len(ids)} records and {len(by_sql)} in its table")
+        await self._check_table(ids)
         newest = rows.newest(ids)
         if header.rows is not None and len(ids) < header.rows:
             raise _damaged(self._at[1], f"it has {len(ids)} rows and had {header.rows}")
@@ -160,6 +158,16 @@ class Table:
             if before <= len(ids) <= after:
                 return ids
         raise _damaged(self._at[1], f"it has {after} vectors and {len(ids)} records")
+
+    async def _check_table(self, ids: Sequence[Id]) -> None:
+        """Whether what the other parser looks at has the same rows. A crash may take some there."""
+        for _ in range(_ATTEMPTS):
+            found = await self.rows_of(filters.ALL_ROWS_BY_SQL)
+            after = await self._all_rows()
+            if len(found) == len({*found}) and {*ids} <= {*found} <= {*after}:
+                return
+            ids = after
+        raise _damaged(self._at[1], f"it has {len(ids)} records, and {len(found)} in their table")
 
     async def rows_of(self, where: str) -> tuple[Id, ...]:
         """The ids of the rows that meet a condition, deleted ones too."""
