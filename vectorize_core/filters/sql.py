@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from vectorize_core import jsontext, layout
@@ -59,10 +60,14 @@ def looked_up(metadata: Mapping[str, Any], indexed: Collection[str]) -> dict[str
     is under a path with dots stands inside an object, as there.
     """
     kept: dict[str, Any] = {}
-    for path in sorted(indexed):
-        if path not in _NOT_LOOKED_UP and not within(path, indexed):
-            put(kept, path, _kept(lookup(metadata, path)))
+    for path in _paths(tuple(indexed)):
+        put(kept, path, _kept(lookup(metadata, path)))
     return kept
+
+
+@lru_cache(maxsize=64)
+def _paths(indexed: tuple[str, ...]) -> list[str]:
+    return [p for p in sorted(indexed) if p not in _NOT_LOOKED_UP and not within(p, indexed)]
 
 
 def _kept(value: Any) -> Any:

@@ -54,9 +54,9 @@ class Arriving(Ingest):
             vector = layout.readdressed(vector, vector_id, text_key=self._text_key, **names)
         metadata = dict(layout.completed(vector, indexed).metadata or {})
         size = validation.check_metadata(at, metadata)
-        if self._rows is not None and parcel.text is None:
-            text = layout.decode(vector_id, metadata, text_key=self._text_key).text
-            record = replace(record, text=text)
+        words = parcel.text
+        if self._rows is not None and words is None:
+            words = layout.decode(vector_id, metadata, text_key=self._text_key).text
         if namespace is None:
             namespace = validation.as_namespace(vector.namespace)
         ready = Prepared(
@@ -71,6 +71,7 @@ class Arriving(Ingest):
             None,
             vector.values,
             record,
+            words,
         )
         return ready, vector.values
 

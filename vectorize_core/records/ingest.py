@@ -7,6 +7,7 @@ import sys
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
+    Callable,
     Collection,
     Iterator,
     Mapping,
@@ -196,7 +197,8 @@ class Ingest(Source[Item]):
             size,
             text,
             values,
-            None if self._texts is None and self._rows is None else record,
+            None if self._texts is None else record,
+            None if self._rows is None else record.text,
         )
         if values is None and text is None:
             raise InvalidVectorError(f"{ready.at} has neither a text nor an embedding")
@@ -239,16 +241,17 @@ class Ingest(Source[Item]):
             await self._texts.put(self._io, kept)
         if self._rows is not None:
             for item in batch:
-                text = None if item.record is None else item.record.text
                 self._rows_to_put[item.position] = row_of(
-                    item.id, text, item.namespace, item.metadata, self._indexed
+                    item.id, item.words, item.namespace, item.metadata, self._indexed
                 )
         return entries
 
-    async def _put_rows(self, rows: RowWriting, io: Io, entries: Collection[Entry]) -> None:
+    async def _put_rows(
+        self, rows: RowWriting, io: Io, entries: Collection[Entry]
+    ) -> Callable[[], None]:
         wanted = {entry.id: self._rows_to_put.pop(entry.position) for entry in entries}
         made_up = {entry.id for entry in entries if entry.made_up}
-        await rows.put(io, wanted, new=() if self._resumes else made_up)
+        return await rows.put(io, wanted, new=() if self._resumes else made_up)
 
     async def _pretend(self, batch: list[Prepared]) -> list[Entry]:
         details = await find_details(self._io, self._index.state)
@@ -298,8 +301,8 @@ def _array(ready: Prepared, values: Any) -> Values:
 class Prepared(NamedTuple):
     """A record that is checked and encoded: a ``text`` to embed, or ``values`` to send.
 
-    The values are the caller's own: of a long collection nothing as large is kept here, and the
-    ``record`` itself only where texts are kept or indexed.
+    The values are the caller's own: of a long collection nothing as large is kept here, the
+    ``record`` itself only where long texts are kept, and the text as ``words`` where it is indexed.
     """
 
     position: int
@@ -313,6 +316,7 @@ class Prepared(NamedTuple):
     text: str | None
     values: ArrayLike | None
     record: Record | None
+    words: str | None
 
     @property
     def at(self) -> At:

@@ -24,6 +24,9 @@ if the words are ordinary ones.
 _IN_NAMESPACE: Final = 200_000
 """Records of a namespace up to which FTS5 leaves out all others. It counts them for its ranking; in
 one that has more, others are left out as rows are read, since they are not many times as many."""
+_MERGED_AT_ONCE: Final = 8
+"""Parts of the index that FTS5 makes one of; each put is one, and each word is looked up in all.
+By default they are four, and a row costs a tenth more. A table keeps what it was made with."""
 _TOKENIZERS: Final[Mapping[Tokenizer, str]] = {
     "unicode61": "unicode61 remove_diacritics 2",
     "porter": "porter unicode61 remove_diacritics 2",
@@ -87,7 +90,8 @@ def creation(table: str, index: str, tokenizer: Tokenizer) -> list[Statement]:
         f"TABLE IF NOT EXISTS {notes} (name TEXT PRIMARY KEY, note TEXT NOT NULL)",
     ]
     note = f"INSERT OR IGNORE INTO {notes} VALUES ('tokenizer', ?), ('index', ?)"  # noqa: S608
-    return [*((f"CREATE {one}", ()) for one in made), (note, (tokenizer, index))]
+    merging = f"INSERT INTO {name} ({name}, rank) VALUES ('automerge', {_MERGED_AT_ONCE})"  # noqa: S608
+    return [*((f"CREATE {one}", ()) for one in made), (merging, ()), (note, (tokenizer, index))]
 
 
 def removal(table: str) -> list[Statement]:

@@ -9,8 +9,9 @@ interrupted, no text is found that is not there, and the same call again ends wh
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from vectorize_core.api.known_ids import KnownIds
@@ -135,10 +136,11 @@ class RowWriting(Rows):
 
     async def put(
         self, io: Io, rows: Mapping[str, TextRow | None], *, new: Collection[str] = ()
-    ) -> None:
+    ) -> Callable[[], None]:
         """Put the rows of records that are about to be written, None for one without a text.
 
-        No other record can have had an id that is ``new``.
+        No other record can have had an id that is ``new``. What is returned is to be called when
+        all records are written.
         """
         created = await self.created(io)
         if self._begun != created:
@@ -163,6 +165,8 @@ class RowWriting(Rows):
             over = [one for one in puts if self._is_over(one, new_put)]
             if over:
                 self.superseded[record_id] = over
+        noted = [name for name, note in notes.items() if note is not None]
+        return partial(self.upkeep.settle, noted)
 
     def _is_over(self, old: str, new: str | None) -> bool:
         """Whether no vector will be written any more that an old row is needed for.
@@ -206,8 +210,10 @@ class RowWriting(Rows):
                     vector.id, record.text, vector.namespace, vector.metadata or {}, indexed
                 )
 
-        async def put(io: Io, entries: Collection[Entry]) -> None:
-            await self.put(io, {entry.id: rows[entry.id] for entry in entries if entry.id in rows})
+        async def put(io: Io, entries: Collection[Entry]) -> Callable[[], None]:
+            return await self.put(
+                io, {entry.id: rows[entry.id] for entry in entries if entry.id in rows}
+            )
 
         return put
 

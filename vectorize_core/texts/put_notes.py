@@ -30,7 +30,9 @@ class PutNotes:
     row, more in large tables. But rows are put before their vectors, so those of a put that was
     interrupted are of ids that nobody has. So each put notes its new ids, in its transaction. The
     note goes with a later put, once all of them have vectors or are put again; or after a quarter
-    of an hour, with their rows. A table of which not all puts were noted is not ``traced``.
+    of an hour, with their rows. A process knows of its own puts when their vectors are written, so
+    it looks into the notes of others only, and of what has failed. A table of which not all puts
+    were noted is not ``traced``.
     Rows are deleted after their vectors, so each delete is noted until its rows are gone. That note
     is not synced, to cost little: only a loss of power may take it.
     """
@@ -62,14 +64,18 @@ class PutNotes:
     ) -> tuple[Collection[str], dict[str, str | None]]:
         """Those of ``ids`` that may have rows, and what to note when those of ``put`` are put."""
         noted = await self.index.noted(io, self.state.name)
-        puts = {n: _ids(note) for n, note in noted.items() if n.startswith((_PUT, _DELETE))}
+        notes: dict[str, str | None] = dict.fromkeys(self.upkeep.settled(noted))
+        puts = {
+            name: _ids(note)
+            for name, note in noted.items()
+            if name.startswith((_PUT, _DELETE)) and name not in notes
+        }
         there = await self._known(io, [*ids, *(some[-1] for some in puts.values())])
         settled = there.union(put)
         # Of a put that is under way the last id is not there, so its others need no look.
         ended = [n for n, some in puts.items() if n.startswith(_PUT) and some[-1] in settled]
         looked_at = {*self.upkeep.claim(ended, puts), *filter(is_old, puts)}
         settled |= await self._known(io, {i for name in looked_at for i in puts[name]} - settled)
-        notes: dict[str, str | None] = {}
         for name, some in puts.items():
             left = set(some) - settled
             if left and is_old(name):

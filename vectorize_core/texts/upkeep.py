@@ -25,6 +25,8 @@ class Upkeep:
         self._due: list[tuple[float, Puts]] = []
         self._claimed: set[str] = set()
         """Notes of puts that somebody looks at."""
+        self._settled: set[str] = set()
+        """Notes of own puts whose vectors are all written."""
         self._lock = forks.lock()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -51,6 +53,17 @@ class Upkeep:
                     taken.setdefault(record_id, []).extend(some)
             self._due = [due for due in self._due if due[0] > until]
         return taken
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Remember that the vectors of the puts that these notes are of are all written."""
+        with self._lock:
+            self._settled.update(names)
+
+    def settled(self, noted: Collection[str]) -> set[str]:
+        """Those of the notes that were settled. What is ``noted`` no more is forgotten."""
+        with self._lock:
+            self._settled.intersection_update(noted)
+            return self._settled.copy()
 
     def claim(self, names: Iterable[str], noted: Collection[str]) -> set[str]:
         """Those of ``names`` that nobody has claimed. What is ``noted`` no more is forgotten."""

@@ -35,8 +35,9 @@ from vectorize_core.writes.checkpoint import Checkpoint, digest_of
 S = TypeVar("S")
 T = TypeVar("T")
 Records = Iterable[T] | AsyncIterable[T]
-Prepare: TypeAlias = Callable[[Io, Collection[Entry]], Awaitable[None]]
-"""Awaited with entries that are about to be sent, while no other write of their ids is."""
+Prepare: TypeAlias = Callable[[Io, Collection[Entry]], Awaitable[Callable[[], None]]]
+"""Awaited with entries that are about to be sent, while no other write of their ids is. What it
+returns is called once all of them are written."""
 CHUNK_SIZE = 64
 """Records that are worked on at once; between chunks an event loop runs other tasks."""
 

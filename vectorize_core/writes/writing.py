@@ -287,9 +287,10 @@ class _Write:
     async def send(self, batch: Batch) -> None:
         """Send ``batch``, in halves where the service refuses it; adds the pieces to it."""
         exposed = await self._outlive_lost(batch)
+        when_written = None
         if self.prepare is not None:
             try:
-                await self.prepare(self.io, batch.sent.values())
+                when_written = await self.prepare(self.io, batch.sent.values())
             except Exception as error:
                 self._stop(error)
                 self.batcher.answered(batch)
@@ -327,6 +328,8 @@ class _Write:
                 self.state.own_writes.accept(own_write, mutation.mutation_id, written)
                 late = self._late(part) if part[0].id in exposed else None
                 batch.pieces.append(Piece(part, self.io.now() - started, own_write, late))
+        if when_written is not None and all(piece.error is None for piece in batch.pieces):
+            when_written()
         self.batcher.answered(batch)
 
     async def _outlive_lost(self, batch: Batch) -> Collection[str]:

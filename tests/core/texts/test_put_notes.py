@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.core.records.stores import ids, item, store_of
 from tests.core.texts.drivers import Stepping
+from tests.core.texts.stepping import SteppingTextIndex
 from tests.core.texts.test_interrupted import FailedError, FailingStep
 from vectorize_core import Behavior, D1TextIndex, SqliteTextIndex, VectorizeClient
 from vectorize_core.api.known_ids import KnownIds
-from vectorize_core.errors import UnexpectedAnswerError, VectorizeError
+from vectorize_core.api.operations import Op, Upsert
+from vectorize_core.errors import (
+    BadRequestError,
+    PartialWriteError,
+    UnexpectedAnswerError,
+    VectorizeError,
+)
 from vectorize_core.records import whole_index
 from vectorize_core.records.by_words import search_text
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts import puts
 from vectorize_core.texts.text_index import KeptRow, TextIndex
+from vectorize_core.transport.executor import Answer, Executor
 from vectorize_core.transport.io import Io, run
+
+T = TypeVar("T")
 
 
 class Watched(SqliteTextIndex):
@@ -87,6 +97,69 @@ def test_only_records_that_are_there_are_looked_up() -> None:
         assert words.taken() == list("abcdefghij")
         assert rows(store, "abcdefghij") == dict.fromkeys("abcdefghij", 1)
         assert noted(store) == []
+
+
+class Asked(Stepping):
+    """An executor that notes of which ids it is asked whether they are known, and refuses one."""
+
+    def __init__(self, executor: Executor, refused: str = "") -> None:
+        super().__init__(executor, lambda: None)
+        self.ids: set[str] = set()
+        self._refused = refused
+
+    def send(self, op: Op[T], /) -> Answer[T]:
+        if isinstance(op, KnownIds):
+            self.ids.update(op.ids)
+        if isinstance(op, Upsert) and self._refused in {vector.id for vector in op.vectors}:
+            raise BadRequestError("one of these is refused", status=400)
+        return super().send(op)
+
+
+def test_whether_vectors_are_there_is_asked_of_no_own_put_that_is_over() -> None:
+    with VectorizeClient.local() as client:
+        asked = client.connection.executor = Asked(client.connection.executor)
+        store = store_of(client, SqliteTextIndex())
+        add(store, "abc")
+        for names in ("def", "gh"):
+            asked.ids.clear()
+            add(store, names)
+            assert asked.ids == {*names}
+        assert len(noted(store)) == 1
+
+
+def test_nor_is_it_while_another_write_deletes_their_notes() -> None:
+    with VectorizeClient.local() as client:
+        asked = client.connection.executor = Asked(client.connection.executor)
+        words = SteppingTextIndex()
+        store = store_of(client, words)
+        add(store, "abc")
+
+        def meanwhile() -> None:
+            words.step = lambda: None
+            add(store, "d")
+
+        words.step = meanwhile
+        asked.ids.clear()
+        add(store, "e")
+        assert asked.ids.isdisjoint("abc")
+
+
+def test_the_note_of_a_put_stays_if_a_record_of_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with VectorizeClient.local() as client:
+        store = store_of(client, SqliteTextIndex())
+        add(store, "a")
+        plain = client.connection.executor
+        client.connection.executor = Asked(plain, refused="c")
+        with pytest.raises(PartialWriteError):
+            add(store, "bcd")
+        client.connection.executor = plain
+        add(store, "e")
+        assert rows(store, "bcd") == dict.fromkeys("bcd", 1)
+        monkeypatch.setattr(puts, "_IN_PROGRESS", -1.0)
+        add(store, "f")
+        assert rows(store, "abcdef") == dict.fromkeys("abdef", 1)
 
 
 def test_what_a_failed_write_put_is_looked_up_by_any_store(tmp_path: Path) -> None:

@@ -153,6 +153,19 @@ def test_a_table_keeps_the_tokenizer_that_it_was_made_with(tmp_path: Path) -> No
             run(other.put(io, "docs", ROWS, "w"))
 
 
+def test_parts_are_merged_eight_at_once_and_older_tables_go_on_as_they_were(
+    client: VectorizeClient,
+) -> None:
+    words, io = SqliteTextIndex(), client.connection.io()
+    made = fts.creation(words.table("old"), "old", words.tokenizer)
+    run(words._write(io, [statement for statement in made if "automerge" not in statement[0]]))
+    for index, expected in (("new", [(8,)]), ("old", [])):
+        run(words.put(io, index, ROWS, "t"))
+        assert len(run(words.find(io, index, "quick", limit=9))) == 3
+        config = f"SELECT v FROM {index}_words_config WHERE k = 'automerge'"
+        assert run(words._read(io, (config, ()))) == expected
+
+
 def test_a_table_is_of_one_index(tmp_path: Path) -> None:
     with VectorizeClient.local() as client:
         io, words = client.connection.io(), D1TextIndex("words", table="mine")
