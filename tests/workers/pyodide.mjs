@@ -33,19 +33,23 @@ try {
 }
 process.exit(code);
 
+function plain(name) {
+  return name.toLowerCase().replaceAll("-", "_");
+}
+
 async function run(env) {
   const pyodide = await loadPyodide();
   const site = pyodide.runPython("import sysconfig; sysconfig.get_path('purelib')");
   const wheels = given.wheels ? readdirSync(given.wheels) : [];
   const quiet = { messageCallback() {}, errorCallback() {} };
   for (const name of given.packages) {
-    const wheel = wheels.find((found) => found.startsWith(`${name.replace("-", "_")}-`));
+    const wheel = wheels.find((found) => found.startsWith(`${plain(name)}-`));
     if (wheel) {
       const archive = new Uint8Array(readFileSync(join(given.wheels, wheel)));
       pyodide.unpackArchive(archive, "zip", { extractDir: site });
     } else {
       await pyodide.loadPackage(name, quiet);
-      if (!(name in pyodide.loadedPackages)) {
+      if (!Object.keys(pyodide.loadedPackages).map(plain).includes(plain(name))) {
         console.error(`no wheel of ${name} for Pyodide`);
         return 77;
       }

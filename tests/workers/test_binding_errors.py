@@ -113,6 +113,8 @@ def test_each_form_of_the_binding(
         ("D1_ERROR: no such table: docs: SQLITE_ERROR", BadRequestError),
         ("D1_ERROR: string or blob too big: SQLITE_TOOBIG", BadRequestError),
         ("D1_TYPE_ERROR: Type 'undefined' not supported for value 'undefined'", BadRequestError),
+        ("D1_ERROR: no such column: timeout: SQLITE_ERROR", BadRequestError),
+        ("D1_ERROR: database is locked: SQLITE_BUSY", ServerError),
         ("D1_ERROR: Network connection lost.", ServerError),
         ("D1_ERROR: D1 DB is overloaded. Requests queued for too long.", ServerError),
         (

@@ -27,7 +27,7 @@ _METHODS: Final = ("prepare", "batch")
 class D1Executor:
     """The one database of a binding."""
 
-    def __init__(self, binding: Any, timeout: float | None = None) -> None:
+    def __init__(self, binding: Any) -> None:
         if missing := missing_methods(binding, _METHODS):
             raise ConfigurationError(
                 "binding is that of a D1 database, such as env.DB of a Worker; "
@@ -35,7 +35,7 @@ class D1Executor:
             )
         self._binding = binding
         self._values = values_of(binding)
-        self._calling = Calling(d1_error, timeout)
+        self._calling = Calling(d1_error)
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Raise that it can only be awaited."""

@@ -26,6 +26,7 @@ _VECTORIZE: Final = re.compile(
 _STATUS: Final = re.compile(r"Status \+ (\d{3})\b")
 """Of an answer that is no JSON."""
 _D1: Final = re.compile(r"D1_[A-Z_]*ERROR: (.*)", re.DOTALL)
+_SQLITE_FAILS: Final = re.compile("SQLITE_(?:BUSY|LOCKED|IOERR)")
 _D1_FAILS: Final = re.compile(
     r"\breset\b|overload|\blost\b|time(?:d ?)?out|internal error|transient|queued", re.IGNORECASE
 )
@@ -43,7 +44,7 @@ _REFUSALS: Final = (range(1_000, 4_000), range(40_000, 50_000))
 
 def vectorize_error(op: Op[Any], thrown: Exception) -> VectorizeError:
     """The error of a call of ``env.VECTORIZE`` that threw."""
-    said = _said(thrown)
+    said = in_words(thrown)
     refusal = _VECTORIZE.search(said)
     if refusal is None:
         return _of_the_worker(op, said)
@@ -65,14 +66,15 @@ def _status_of(code: int) -> int:
 
 def d1_error(op: Op[Any], thrown: Exception) -> VectorizeError:
     """The error of a call of ``env.DB`` that threw."""
-    said = _said(thrown)
+    said = in_words(thrown)
     refusal = _D1.search(said)
     if refusal is None:
         return _of_the_worker(op, said)
     message = one_line(refusal[1])
     if _NOT_JSON in message:
         return _of_the_worker(op, message)
-    if _D1_FAILS.search(message) and "SQLITE_" not in message:
+    passes = _SQLITE_FAILS if "SQLITE_" in message else _D1_FAILS
+    if passes.search(message):
         return error_from_answer(str(op), 500, (ApiMessage(None, message),))
     return error_from_answer(str(op), 400, (ApiMessage(_SQL_ERROR, message),))
 
@@ -93,8 +95,3 @@ def _of_the_worker(op: Op[Any], said: str) -> VectorizeError:
             "gets one: vectorize-stores wrangler DIR"
         )
     return ConnectionFailedError(f"{op}: the binding failed: {said}", patience=_PATIENCE)
-
-
-def _said(thrown: Exception) -> str:
-    # Of an error of JavaScript its text begins with the name of its class.
-    return in_words(thrown)
