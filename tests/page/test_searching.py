@@ -105,7 +105,9 @@ async def test_a_filter_is_refused_at_its_place(
     assert error["at"] == at
 
 
-async def test_filters_namespaces_and_reading_everything(still: VectorizeClient) -> None:
+async def test_filters_namespaces_and_reading_everything(
+    still: VectorizeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     browser = Browser(create_page(still))
     near = {"by": "vector", "vector": axis(3)}
     found = await browser.search(**near, filter={"year": {"$gte": 1950}}, namespace="even", k=3)
@@ -122,8 +124,10 @@ async def test_filters_namespaces_and_reading_everything(still: VectorizeClient)
     found = await browser.search(**asked, scan=True)
     assert [one["id"] for one in found["matches"]] == ["r7"]
     assert found["explanation"]["residual"] == "{'note': 7}"
+    monkeypatch.setattr("vectorize_core.page.searching.MAX_SEARCH_REQUESTS", 1)
     explained = await browser.result("POST", "indexes/docs/explain", {**asked, "scan": True})
     assert explained["residual"] == "{'note': 7}"
+    assert "no metadata index answers" in explained["warnings"][0]
     assert (await browser.search(**near, filter={}))["matches"]
 
 
@@ -149,6 +153,8 @@ async def test_why_nothing_was_found(client: VectorizeClient) -> None:
     # One that was made later: the service's filters do not find what was written before it.
     client.index("docs").create_metadata_index("note", "number")
     assert "does not hold 60 vectors" in (await hints(filter={"note": 7}))[0]
+    explained = await browser.result("POST", "indexes/docs/explain", {"filter": {"note": 7}})
+    assert "does not hold 60 vectors" in explained["warnings"][0]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from vectorize_core.reads import raw, search
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, Selection, SelectOptions
 from vectorize_core.records.store import RecordStore
-from vectorize_core.state.index_state import get_details
+from vectorize_core.state.index_state import IndexState, get_details
 
 MOST: Final = 1_000
 """Matches of one search."""
@@ -126,8 +126,20 @@ async def _explanation(
         "most_requests": found.most_requests,
         "price": None if account.is_free else _price(found, dimensions),
         "text": plain(found.text),
-        "warnings": [],
+        "warnings": [] if chosen is None else _warnings(state, chosen, found),
     }
+
+
+def _warnings(state: IndexState, chosen: Selection, found: Explanation) -> list[str]:
+    """What is known without a request of what the filter may leave out, or take."""
+    partial, plan = state.coverage.partial, chosen.plan
+    known = [partial[name] for name in sorted(plan.looked_up & partial.keys())]
+    if plan.unpushed and found.most_requests > MAX_SEARCH_REQUESTS:
+        known.append(
+            f"what no metadata index answers may take {found.most_requests} requests; on "
+            f"Cloudflare a search gives up at {MAX_SEARCH_REQUESTS}, unless it is told otherwise"
+        )
+    return [plain(one) for one in known]
 
 
 def _price(found: Explanation, dimensions: int) -> dict[str, float]:
