@@ -228,8 +228,10 @@ def _in_good_groups(
     groups, least = good_groups(tops, errors, k, least)
     own = errors if len(errors) == 1 else errors[groups]
     uppers = keys.reshape(-1, GROUP)[groups] + own[:, np.newaxis]
-    near, places = (~(uppers < least)).nonzero()
-    rows = groups[near] * GROUP + places
+    # In one dimension, which NumPy searches twice as fast as two.
+    places = (~(uppers < least)).ravel().nonzero()[0]
+    near = places // GROUP
+    rows = (groups[near] - near) * GROUP + places
     return rows[: rows.searchsorted(count)]
 
 

@@ -194,8 +194,8 @@ def are_blank(rows: CodeRows) -> NDArray[np.bool_]:
 
 def cut(kept: Codes) -> tuple[Codes, Codes]:
     """The codes of the first part of rows, none if they are not cut, and of the rest."""
-    first, rest = np.hsplit(kept, [CODES.cut(kept.shape[1])])
-    return first, rest
+    first = CODES.cut(kept.shape[1])
+    return kept[:, :first], kept[:, first:]
 
 
 def covers(rows: CodeRows, values: Rows) -> NDArray[np.bool_]:
