@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -15,6 +15,7 @@ from tests.lynse.servers import KEY, Lynse
 from vectorize_core import EngineError, Index, IndexDamagedError, Vector
 from vectorize_core.lynse import LynseClient
 from vectorize_core.lynse.describing import describe, read_header
+from vectorize_core.lynse.rows import key
 from vectorize_core.transport.io import run
 
 ONES = np.ones(32, np.float32)
@@ -94,6 +95,9 @@ def test_an_index_is_what_a_snapshot_has_of_it(server: Lynse, is_ruined: bool) -
             server.restart()
         else:
             other.collection("docs").restore_collection(snapshot, overwrite=True)
+            other.collection("elsewhere").restore_collection(snapshot)
+            elsewhere = client.index("elsewhere")
+            assert {one.id: one for one in elsewhere.get([*elsewhere.list_ids()])} == before
         for again in (index, other.index("docs")):
             assert {one.id: one for one in again.get([*again.list_ids(), "later"])} == before
         new = [Vector(f"a{n}", -ONES, None, {"m": n}) for n in (0, 3, 30, 31)]
@@ -125,6 +129,18 @@ def test_records_of_others_that_are_gone_are_damage(server: Lynse) -> None:
         # Who knows better makes it count again.
         other.collection("docs").compact()
         assert [*other.index("docs").list_ids()] == ["a0", "a2"]
+
+
+def test_a_record_that_only_some_filters_find_is_damage(server: Lynse) -> None:
+    """The parser that a parenthesis chooses looks at a table of its own."""
+    with an_index(server) as (client, index), opened(server) as other:
+        index.upsert(ones("a0", "a1", "a2"))
+        statement = f"(doc >= 'x'); DELETE FROM fields_v2 WHERE doc = '{key('a1')}'"
+        with suppress(EngineError):
+            client.collection("docs").query(statement)
+        assert len([*index.list_ids()]) == 3
+        with pytest.raises(IndexDamagedError, match="it has 3 records, and 2 in their table"):
+            other.index("docs").info()
 
 
 def test_what_was_deleted_and_compacted_is_no_damage(server: Lynse) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from vectorize_core.errors import BadRequestError, ConfigurationError, IndexDamagedError
-from vectorize_core.lynse.header import Header
+from vectorize_core.lynse.header import Header, no_index
 from vectorize_core.lynse.operations import collections
 from vectorize_core.lynse.operations.base import OnCollection
 from vectorize_core.lynse.requests import Requests
@@ -32,6 +32,7 @@ async def read_header(io: Io | Requests, at: Name) -> Header | None:
     A description that is lost is made again of its second copy. Raises `ConfigurationError` if it
     is no index, and `IndexDamagedError` if it has neither.
     """
+    is_listed = False
     for look in range(_LOOKS):
         try:
             config = await io.call(collections.GetCollectionConfig(*at))
@@ -40,10 +41,16 @@ async def read_header(io: Io | Requests, at: Name) -> Header | None:
                 return None
             await io.sleep(_PAUSE * 2**look)
         else:
-            return Header.of(at[1], config.description)
+            if config.description is not None:
+                return Header.of(at[1], config.description)
+            # As after a snapshot was restored where there was nothing.
+            is_listed = True
+            break
     copy = await read_copy(io, at)
     if copy is not None:
         return await make(io, at, copy.in_doubt())
+    if is_listed:
+        raise no_index(at[1])
     raise IndexDamagedError(
         f"the server does not know what the collection {at[1]!r} is: this library did not make it, "
         "or a crash has taken the descriptions of its database. Delete the index and write it again"

@@ -63,10 +63,10 @@ class Header:
         return jsontext.dumps(found).decode()
 
     @classmethod
-    def of(cls, name: str, text: str | None) -> Self:
+    def of(cls, name: str, text: str) -> Self:
         """The header of a collection; `ConfigurationError` if that is no index of ours."""
         try:
-            found = jsontext.loads(text or "")
+            found = jsontext.loads(text)
             if found["layout"] != _LAYOUT:
                 raise ConfigurationError(
                     f"the index {name!r} was made by another version of this library: its layout "
@@ -87,10 +87,7 @@ class Header:
                 str(found["epoch"]),
             )
         except (ValueError, TypeError, LookupError):
-            raise ConfigurationError(
-                f"the collection {name!r} is no index: this library did not make it. It can be "
-                "read with client.collection()"
-            ) from None
+            raise no_index(name) from None
 
     def details(self, name: str) -> IndexDetails:
         """The index in the form that the API returns."""
@@ -118,6 +115,14 @@ class Header:
             for one in self.columns
         ]
         return replace(self, columns=tuple(columns))
+
+
+def no_index(name: str) -> ConfigurationError:
+    """What is raised for a collection of somebody else's."""
+    return ConfigurationError(
+        f"the collection {name!r} is no index: this library did not make it. It can be read with "
+        "client.collection()"
+    )
 
 
 def _index(found: Any) -> MetadataIndex:
