@@ -302,10 +302,11 @@ def binding_connection(
     if metric is not None:
         lifecycle.check_metric(metric)
     validation.text("description", description)
-    indexes = dict(metadata_indexes) if metadata_indexes is not None else {}
-    if validation.flag("record_layout", record_layout):
-        indexes = lifecycle.with_layout(indexes)
-    lifecycle.check_metadata_indexes(name or "of the binding", indexes)
+    called, given = name or "of the binding", {} if metadata_indexes is None else metadata_indexes
+    lifecycle.check_metadata_indexes(called, given)
+    layout = validation.flag("record_layout", record_layout)
+    indexes = lifecycle.with_layout(given) if layout else dict(given)
+    lifecycle.check_metadata_indexes(called, indexes)
     metric = metric if metric is not None else "cosine"
     declared = Declared(name, metric, indexes, description)
     return Connection(

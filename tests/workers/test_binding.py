@@ -168,6 +168,8 @@ def test_what_is_no_binding_is_refused(binding: Any, missing: str) -> None:
         {"metric": "manhattan"},
         {"metadata_indexes": {"a": "text"}},
         {"metadata_indexes": {"_vs_bucket": "string"}},
+        {"metadata_indexes": ["year"]},
+        {"metadata_indexes": dict.fromkeys("abcdefgh", "string")},
         {"record_layout": 1},
         {"description": None},
         {"retry": 3},
