@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.page.browser.conftest import Visit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 RECORDS = "#/index/papers/records"
 
@@ -35,6 +40,26 @@ def test_a_namespace_without_records(visit: Visit) -> None:
     page.get_by_text("Nothing in this namespace").wait_for()
     page.get_by_role("link", name="Show all namespaces").click()
     page.locator(".records .row-link").first.wait_for()
+
+
+def test_a_namespace_whose_pages_may_be_empty(visit: Visit) -> None:
+    """The server looks through an index a while at a time, and says so by an empty page."""
+    asked: list[str] = []
+
+    def slow(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            empty = {"ok": True, "result": {"records": [], "next": "0."}}
+            route.fulfill(json=empty)
+        else:
+            route.continue_()
+
+    page = visit()
+    page.route("**/records?*", slow)
+    page.goto(page.url.partition("#")[0] + RECORDS)
+    page.locator(".records .row-link").first.wait_for()
+    page.unroute("**/records?*")
+    assert "cursor=0." in asked[1]
 
 
 def test_one_record_whole_and_its_neighbours(visit: Visit) -> None:

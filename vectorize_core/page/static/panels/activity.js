@@ -102,6 +102,7 @@ function useRequests() {
       waiting = waiting.slice(-KEPT);
     };
     const opened = () => {
+      if (last.current === null) setRequests([]);
       setState("open");
       setError(null);
     };
@@ -110,7 +111,9 @@ function useRequests() {
       try {
         await listen("activity", { after: last.current }, opened, heard, given.signal);
       } catch (problem) {
-        if (!given.signal.aborted) setError(problem);
+        if (given.signal.aborted) return;
+        setError(problem);
+        last.current = null; // it may be another server that answers next
       }
       if (given.signal.aborted) return;
       setState("closed");

@@ -15,7 +15,7 @@ export function Matches({ name, answer, request, dim, opened }) {
   const best = matches.length ? Math.max(...matches.map((match) => Math.abs(match.score))) : 1;
   return html`
     <div class="found-head">
-      <p role="status"><b>${plural(matches.length, "match", "matches")}</b> <span class="quiet-text">· ${plural(answer.requests, "request")} · ${seconds(answer.seconds)}</span></p>
+      <p role="status"><b>${plural(matches.length, "match", "matches")}</b> <span class="quiet-text">· ${plural(answer.requests, "request")} · ${seconds(answer.seconds)}${answer.embedding_seconds ? ` · ${seconds(answer.embedding_seconds)} to embed the text` : ""}</span></p>
       <span class="found-actions">
         ${explanation && html`<button class="small" aria-expanded=${explained} onClick=${() => setExplained(!explained)}><${Icon} name="info" />Explanation</button>`}
         ${matches.length > 0 && html`<a class="button small" href=${toIndex(name, "map")}><${Icon} name="map" />On the map</a>`}

@@ -1,6 +1,7 @@
 // The records of an index, a page at a time.
 import { get, ofIndex } from "../api.js";
 import { useAnswer } from "../answer.js";
+import { count } from "../format.js";
 import { html, useEffect, useId, useRef, useState } from "../lib.js";
 import { Code, Id, Properties } from "../pieces/content.js";
 import { Icon } from "../pieces/icon.js";
@@ -11,12 +12,13 @@ import { changed } from "./record.js";
 
 const SIZES = [25, 50, 100];
 const SIZE = 50;
+const ROUNDS = 30;
 
 export function RecordsPanel({ name, given, index }) {
   const size = SIZES.includes(Number(given.size)) ? Number(given.size) : SIZE;
   const query = { cursor: given.cursor, limit: size, namespace: given.ns };
   const { value, error, waiting, again } = useAnswer(
-    (signal) => get(ofIndex(name, "records"), query, signal),
+    (signal) => pageOf(name, query, signal),
     [name, given.cursor, given.ns, size, changed.value],
   );
   const page = Number(given.page) || 1;
@@ -40,18 +42,28 @@ export function RecordsPanel({ name, given, index }) {
       <//>
     `}
     ${!value && waiting && html`<${Waiting} />`}
-    ${value && !records.length && html`<${Nothing} name=${name} given=${given} index=${index} />`}
-    ${records.length > 0 && html`
-      <${RecordTable} records=${records} dim=${waiting} opened=${given.record} />
+    ${value && !records.length && !value.next && page === 1 && html`<${Nothing} name=${name} given=${given} index=${index} />`}
+    ${value && !records.length && (value.next || page > 1) && html`<${Empty} title=${value.next ? "None so far" : "No more"} />`}
+    ${records.length > 0 && html`<${RecordTable} records=${records} dim=${waiting} opened=${given.record} />`}
+    ${(records.length > 0 || value?.next || page > 1) && value && html`
       <nav class="pager" aria-label="Pages">
         <button disabled=${page === 1} onClick=${() => turn(page - 1)}>
           <${Icon} name="previous" />${page === 1 || known(page - 1) !== undefined ? "Previous" : "First page"}
         </button>
-        <span class="quiet-text">${first.toLocaleString("en")}–${(first + records.length - 1).toLocaleString("en")}</span>
+        <span class="quiet-text">${given.ns || !records.length ? `Page ${count(page)}` : `${count(first)}–${count(first + records.length - 1)}`}</span>
         <button disabled=${!value.next} onClick=${() => turn(page + 1)}>Next<${Icon} name="next" /></button>
       </nav>
     `}
   `;
+}
+
+/** A page of records. In one namespace it may be empty, with more to follow: then that one. */
+async function pageOf(name, query, signal) {
+  for (let round = 1; ; round += 1) {
+    const found = await get(ofIndex(name, "records"), query, signal);
+    if (found.records.length || !found.next || round === ROUNDS) return found;
+    query = { ...query, cursor: found.next };
+  }
 }
 
 function Bar({ given, size }) {

@@ -21,14 +21,14 @@ export function SearchPanel({ name, given, index }) {
   const request = requestOf(given);
   const { value, error, waiting, again } = useAnswer(
     request && ((signal) => post(ofIndex(name, "search"), request, signal)),
-    [name, JSON.stringify(request), given.at, changed.value],
+    [name, JSON.stringify(request), changed.value],
   );
   useEffect(() => {
     if (value) lit.value = { index: name, ids: value.matches.map(({ id }) => id), what: given.q ?? "a vector" };
   }, [value]);
   return html`
     <div class="search">
-      <${SearchForm} name=${name} given=${given} index=${index} />
+      <${SearchForm} name=${name} given=${given} index=${index} again=${again} />
       <section class="found" aria-label="What was found" aria-busy=${waiting}>
         ${error && !error.at && html`<${Failure} error=${error} again=${again} />`}
         ${error?.at && html`<p class="quiet-text">The filter has an error; it is marked at its place.</p>`}
@@ -42,7 +42,7 @@ export function SearchPanel({ name, given, index }) {
   `;
 }
 
-function SearchForm({ name, given, index }) {
+function SearchForm({ name, given, index, again }) {
   const first = about.value.embedder ? "text" : "id";
   const [by, setBy] = useState(Object.hasOwn(WAYS, given.by) ? given.by : first);
   const [asked, setAsked] = useState(given.q ?? "");
@@ -81,7 +81,10 @@ function SearchForm({ name, given, index }) {
     } catch {
       return document.getElementById(`${id}-filter`).focus();
     }
-    return go(here({ by, q: by === "vector" ? null : asked, k, ns: namespace || null, filter: filter.trim() || null, scan: scan ? "yes" : null, record: null, at: Date.now().toString(36) }));
+    const to = here({ by, q: by === "vector" ? null : asked, k, ns: namespace || null, filter: filter.trim() || null, scan: scan ? "yes" : null, record: null });
+    if (to === location.hash) again();
+    else go(to);
+    return undefined;
   };
   const enter = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey || (by === "text" && !event.shiftKey))) submit(event);
