@@ -18,7 +18,7 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
 
 # The demo's index on a page, until Ctrl-C; it is written first if it is not there.
-look: $(VENV)/look.stamp
+look: $(VENV)/demo.stamp
 	@test -d .demo || $(BIN)/python -m examples.demo
 	@$(BIN)/vectorize-stores open --path .demo --embedder demo $(OPTIONS)
 
@@ -118,19 +118,14 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
-	@echo "installing what the demo needs into $(VENV) (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
-	@touch $@
-
-$(VENV)/look.stamp: pyproject.toml | $(BIN)/python
-	@echo "installing what the page needs into $(VENV) (a minute or two, once)"
+	@echo "installing what the demo and the page need into $(VENV) (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,cli,server]'
-	@touch $@ $(VENV)/demo.stamp
+	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@echo "installing what the tests need into $(VENV) (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,foreign-tests,page-tests]'
-	@touch $@ $(VENV)/demo.stamp $(VENV)/look.stamp
+	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/docs.stamp: pyproject.toml | $(BIN)/python
 	@echo "installing what the site needs into $(VENV) (a minute, once)"
