@@ -11,6 +11,7 @@ import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -60,6 +61,8 @@ async def _copies(io: Io | Requests, at: tuple[str, str]) -> dict[int, str]:
     for (number, _, count), having in parts.items():
         if len(having) == count:
             letters = "".join(having[part] for part in range(count))
-            padded = letters + "=" * (-len(letters) % 4)
-            found[number] = urlsafe_b64decode(padded).decode(errors="replace")
+            # What is not ours is refused as a header.
+            with suppress(ValueError):
+                padded = letters + "=" * (-len(letters) % 4)
+                found[number] = urlsafe_b64decode(padded).decode()
     return found

@@ -34,7 +34,7 @@ from vectorize_core.lynse.operations.base import LynseOp
 from vectorize_core.lynse.requests import Requests
 from vectorize_core.lynse.second_copy import keep_copy
 from vectorize_core.lynse.words import Words
-from vectorize_core.models import Values
+from vectorize_core.models import MetadataIndex, Values
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ _DELETES: Final = 10_000
 _COMMIT_ROWS: Final = 5_000
 """Rows that may be in the log: two crashes with more of them ruin a collection."""
 _NOTE_SECONDS: Final = 1.0
-"""How often the number of rows is noted: a crash at that moment takes the headers of a database."""
+"""How often the number of rows is noted: a crash then takes the descriptions of a database."""
 _ATTEMPTS: Final = 5
 _PAUSE: Final = 0.005
 _LONGER_PAUSE: Final = 0.1
@@ -62,7 +62,7 @@ class Known:
     """When the index was created, and its epoch."""
     settled_in: int = -1
     """The process that is known to be settled."""
-    kept: Sequence[object] | None = None
+    kept: tuple[MetadataIndex | None, ...] | None = None
     """The columns that the second copy of the header is known to have."""
     noted: float = 0.0
     """When a write last noted the number of rows."""
