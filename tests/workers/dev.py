@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,8 +30,10 @@ def installed() -> Path:
 
 
 @contextmanager
-def wrangler_dev(project: Path, modules: Path, path: str, **more: str) -> Iterator[str]:
-    """The URL of a project's Worker."""
+def wrangler_dev(
+    project: Path, modules: Path, path: str, configs: Sequence[str] = (LOCAL,), **more: str
+) -> Iterator[str]:
+    """The URL of a project's Worker, which is that of the first of its configurations."""
     if os.name == "nt":
         pytest.skip("the processes of wrangler dev are ended by their group")
     port = free_port()
@@ -47,7 +49,8 @@ def wrangler_dev(project: Path, modules: Path, path: str, **more: str) -> Iterat
     }
     program = shutil.which("node", path=path)
     assert program is not None
-    command = [program, modules / "wrangler" / "bin" / "wrangler.js", "dev", "--config", LOCAL]
+    command = [program, modules / "wrangler" / "bin" / "wrangler.js", "dev"]
+    command += [part for config in configs for part in ("--config", config)]
     command += ["--port", str(port), "--inspector-port", "0", "--ip", "127.0.0.1"]
     said = project / "said.txt"
     with said.open("wb") as log:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -361,20 +362,38 @@ def test_bodies_held_at_once_have_a_bound(both: Both) -> None:
         both.gateway.write(record("a"))
 
 
+@pytest.mark.parametrize("more", [1, 0], ids=["sending", "waiting for the answer"])
+def test_who_breaks_off_holds_nothing(both: Both, more: int) -> None:
+    half = 9 * 2**20
+    both.direct.put_faults(*[{"match": "POST /upsert", "delay": 0.8}] * (2 - 2 * more))
+    with beginning(both, half, more) as first, beginning(both, half, more) as second:
+        for connection in (first, second):
+            # Without a word, as of a process that was killed.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    both.direct.put_faults()
+    deadline = time.monotonic() + 10
+    while True:
+        answer = both.gateway.send("POST", "/docs/upsert", content=b" " * 2**22, kind=NDJSON)
+        if answer.status_code == 200:
+            break
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.2)
+
+
 @contextmanager
-def beginning(both: Both, size: int) -> Iterator[None]:
-    """A write of so many bytes, and one more that does not come."""
+def beginning(both: Both, size: int, more: int = 1) -> Iterator[socket.socket]:
+    """A write of so many bytes, and if there are more, they do not come."""
     host, port = both.gateway.address
     head = (
         f"POST /client/v4/accounts/any/vectorize/v2/indexes/docs/upsert HTTP/1.1\r\n"
         f"Host: {host}\r\n"
         f"Authorization: Bearer {workerd.TOKEN}\r\nContent-Type: {NDJSON}\r\n"
-        f"Content-Length: {size + 1}\r\n\r\n"
+        f"Content-Length: {size + more}\r\n\r\n"
     )
     with socket.create_connection((host, port), timeout=10) as connection:
         connection.sendall(head.encode() + b" " * size)
         time.sleep(0.2)
-        yield
+        yield connection
 
 
 async def test_many_at_once(both: Both) -> None:

@@ -238,6 +238,7 @@ def test_the_plugin(given: Any, tmp_path: Path) -> None:
     sent = {h["name"]: h["value"] for h in service["external"]["http"]["injectRequestHeaders"]}
     assert sent["x-vectorize-index"] == "docs"
     assert nothing == {}
+    assert service["name"] == "vectorize:docs:127.0.0.1:8989"  # Of no name that a Worker gives it.
 
 
 def test_the_plugin_tells_of_a_configuration_that_has_changed_since(tmp_path: Path) -> None:
@@ -282,7 +283,45 @@ def check_bindings(tmp_path: Path, modules: Path, path: str) -> None:
     assert "has changed" not in (tmp_path / "said.txt").read_text()
 
 
+# It writes through its binding, and has the other Worker do so too.
+WRITER = """
+export default { async fetch(request, env) {
+  await env.DOCS.upsert([{ id: "NAME", values: Array(32).fill(1) }]);
+  await env.OTHER?.fetch(request.url);
+  return Response.json((await env.SAME.getByIds(["NAME"])).length);
+} };
+"""
+
+
 class TestDev:
+    def test_a_binding_of_one_name_in_two_workers_is_of_the_index_of_each(
+        self, tmp_path: Path
+    ) -> None:
+        if not NIGHTLY:
+            pytest.skip("starts wrangler dev once more, so only at night")
+        modules, names = installed(), ("first", "second")
+        (tmp_path / "node_modules").symlink_to(modules, target_is_directory=True)
+        with BackgroundServer() as server, closing(Peer(server.base_url)) as peer:
+            for name in names:
+                project = tmp_path / name
+                project.mkdir()
+                (project / "index.js").write_text(WRITER.replace("NAME", name))
+                other = [{"binding": "OTHER", "service": "second"}] if name == "first" else []
+                config = {
+                    "name": name,
+                    "main": "index.js",
+                    "compatibility_date": "2026-01-01",
+                    "vectorize": [{"binding": b, "index_name": name} for b in ("DOCS", "SAME")],
+                    "services": other,
+                }
+                (project / "wrangler.jsonc").write_text(json.dumps(config))
+                assert run(project, "--url", server.base_url).exit_code == 0
+                peer.create(name)
+            configs = [f"{name}/{LOCAL}" for name in names]
+            with wrangler_dev(tmp_path, modules, NODE_FIRST, configs) as url:
+                assert httpx.get(url, timeout=60).json() == 1
+            assert [peer.found(name) for name in names] == ["first", "second"]
+
     def test_the_newest_wrangler(self, tmp_path: Path) -> None:
         check_bindings(tmp_path, installed(), NODE_FIRST)
 

@@ -18,6 +18,9 @@ const bound = (given) => Array.isArray(given) ? given : Object.entries(given?.co
   .filter(([, binding]) => binding.dev?.plugin?.name === NAME)
   .map(([name, binding]) => ({ name, options: binding.dev.options }));
 
+// All Workers of one wrangler dev share their services, and may give one name to different bindings.
+const service = ({ index, address }) => `vectorize:${index}:${address}`;
+
 const headers = (options) => [
   { name: "x-vectorize-index", value: options.index },
   { name: "Authorization", value: `Bearer ${process.env.VECTORIZE_SERVER_TOKEN ?? "any"}` },
@@ -27,13 +30,13 @@ export const plugins = { [NAME]: {
   getBindings: (given) => bound(given).map(({ name, options }) => ({ name, wrapped: {
     moduleName: "cloudflare-internal:vectorize-api",
     innerBindings: [
-      { name: "fetcher", service: { name: `vectorize:${name}` } },
+      { name: "fetcher", service: { name: service(options) } },
       { name: "indexId", text: options.index },
       { name: "indexVersion", text: "v2" },
       { name: "useNdJson", json: "true" },
     ] } })),
-  getServices: ({ options: given }) => bound(given).map(({ name, options }) => ({
-    name: `vectorize:${name}`,
+  getServices: ({ options: given }) => bound(given).map(({ options }) => ({
+    name: service(options),
     external: { address: options.address, http: { injectRequestHeaders: headers(options) } },
   })),
   getNodeBindings: () => ({}),

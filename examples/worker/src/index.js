@@ -13,20 +13,23 @@ const PATH = /^\/client\/v4\/accounts\/[^/]+\/(vectorize\/v2\/indexes|d1\/databa
 const AREAS = { "vectorize/v2/indexes": onIndexes, "d1/database": onDatabase };
 
 export default {
-  async fetch(request, env) {
-    try {
-      if (!(await isAllowed(request, env.GATEWAY_TOKEN))) {
-        throw new Refusal(401, 10000, "Authentication error");
-      }
-      const url = new URL(request.url);
-      const [, area, rest] = PATH.exec(url.pathname) ?? noRoute();
-      const names = rest ? rest.split("/").map(decoded) : [];
-      return await AREAS[area](request, env, names, url.searchParams);
-    } catch (error) {
-      return failure(error);
-    }
+  fetch(request, env, context) {
+    const answer = answerTo(request, env).catch(failure);
+    // A client that goes away would end it in the middle, without any `finally`.
+    context.waitUntil(answer);
+    return answer;
   },
 };
+
+async function answerTo(request, env) {
+  if (!(await isAllowed(request, env.GATEWAY_TOKEN))) {
+    throw new Refusal(401, 10000, "Authentication error");
+  }
+  const url = new URL(request.url);
+  const [, area, rest] = PATH.exec(url.pathname) ?? noRoute();
+  const names = rest ? rest.split("/").map(decoded) : [];
+  return AREAS[area](request, env, names, url.searchParams);
+}
 
 function decoded(part) {
   try {
