@@ -13,7 +13,7 @@ class Words:
     ``index`` is how the index of that name is reached, ``maker`` what makes metadata indexes of it,
     ``wait`` the method that waits for writes, ``filter`` the argument of filters. ``late_indexes``:
     a metadata index can be made when there are vectors already. ``declared``: they are those that
-    the user names.
+    the user names, or who set a gateway up.
     ``hash_ids`` says how to get shorter ids. ``operators`` are those of filters that have other
     names. ``elsewhere`` maps what is often taken for a property
     of the metadata to where it stands, and how it is asked for.
@@ -33,8 +33,9 @@ class Words:
         """What to do where an index of this name has no metadata index on a property."""
         if self.declared:
             return (
-                f"if the index has one, give metadata_indexes={{{property_name}: {index_type}}}, "
-                "for a Worker's binding does not list them; if it has none, make it over REST: "
+                f"if the index has one, give metadata_indexes={{{property_name}: {index_type}}} "
+                "with binding=, or name it in INDEXES of a gateway, for a Worker's binding does "
+                "not list them; if it has none, make it over REST: "
                 f"VectorizeClient().index({name!r}).create_metadata_index({property_name}, "
                 f"{index_type}) and, once it is live, reindex_metadata()"
             )

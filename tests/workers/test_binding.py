@@ -21,6 +21,7 @@ from vectorize_core import (
     D1TextIndex,
     D1Texts,
     PartialIndexError,
+    PartialIndexWarning,
     UnindexedPropertyError,
     UnsupportedCallError,
     Vector,
@@ -220,6 +221,38 @@ async def test_a_metadata_index_that_is_not_there_is_noticed_without_listing(bin
     await index.upsert(VECTORS[:40], wait="visible")
     with pytest.raises(PartialIndexError, match="does not hold the vector"):
         await index.count(filter={"n": {"$lt": 10}})
+
+
+@pytest.mark.parametrize("namespace", [None, "even"])
+@pytest.mark.parametrize("before", [[], [Vector("other", ROWS[50], "even", {"m": 1})]])
+async def test_one_that_is_not_there_is_noticed_when_there_is_something_to_find(
+    bind: Bind, namespace: str | None, before: list[Vector]
+) -> None:
+    client = AsyncVectorizeClient.from_binding(bind(), metadata_indexes={"n": "number"})
+    index = client.index("docs")
+    await index.upsert(before, wait="visible")
+    asked: dict[str, Any] = {"filter": {"n": {"$lt": 10}}, "namespace": namespace}
+    # Nothing contradicts it yet, nor is this the whole truth.
+    assert await index.query(ROWS[0], 3, **asked) == []
+    assert await index.count(**asked) == 0
+    await index.upsert(VECTORS[:20], wait="visible")
+    with pytest.warns(PartialIndexWarning, match=r"no such metadata index.*Over REST, make it"):
+        await index.query(ROWS[0], 3, **asked)
+    for call in (index.count(**asked), index.delete(**asked)):
+        with pytest.raises(PartialIndexError, match=r"no such metadata index.*Over REST, make it"):
+            await call
+    assert (await index.info()).vector_count == 20 + len(before)
+
+
+async def test_one_that_is_there_is_not_looked_at_again_and_again(bind: Bind) -> None:
+    binding = bind(n="number")
+    client = AsyncVectorizeClient.from_binding(binding, metadata_indexes={"n": "number"})
+    index = client.index("docs")
+    await index.upsert(VECTORS[:20], wait="visible")
+    await index.query(ROWS[0], 3, filter={"n": {"$lt": 10}})
+    binding.calls.clear()
+    await index.query(ROWS[0], 3, filter={"n": {"$lt": 10}})
+    assert len(binding.calls) == 1
 
 
 async def test_many_are_found_by_parts_or_not_at_all(bind: Bind) -> None:

@@ -36,6 +36,7 @@ from vectorize_core import (
     AuthenticationError,
     D1TextIndex,
     D1Texts,
+    PartialIndexError,
     RetryPolicy,
     UnsupportedByBindingError,
     Vector,
@@ -62,7 +63,15 @@ def about(binding: str) -> dict[str, Any]:
     }
 
 
-INDEXES = {"docs": about("DOCS"), "notes": about("NOTES"), "bare": {"binding": "BARE"}}
+NOT_THERE = {"propertyName": "shape", "indexType": "String"}
+PLAIN = about("PLAIN") | {"description": ""}
+PLAIN["metadataIndexes"] = [*PLAIN["metadataIndexes"], NOT_THERE]
+INDEXES = {
+    "docs": about("DOCS"),
+    "notes": about("NOTES"),
+    "plain": PLAIN,
+    "bare": {"binding": "BARE"},
+}
 
 
 @dataclass
@@ -327,6 +336,29 @@ def test_what_a_binding_lacks_is_an_error_that_names_the_rest_client(both: Both)
     # Of an index of whose metric it was told nothing it says so.
     status, envelope = told(both.gateway, "GET", "/bare")
     assert (status, "config.metric" in envelope["errors"][0]["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("tenant", [False, True])
+def test_filters_of_an_index_whose_description_names_no_properties(
+    both: Both, tenant: bool
+) -> None:
+    """As wrangler makes them; ``INDEXES`` may also name what is not there."""
+    with both.client() as client:
+        store = VectorizeVectorStore(
+            DeterministicFakeEmbedding(size=32), index_name="plain", client=client, wait="visible"
+        )
+        if tenant:
+            store = store.with_namespace("one")
+        asked: dict[str, Any] = {"filter": {"shape": "round"}}
+        assert store.count(**asked) == 0
+        store.add_texts(["a", "b"], [{"color": "red"}, {"color": "blue"}], ids=["a", "b"])
+        found = store.similarity_search("a", 5, filter={"color": "red"})
+        assert [document.id for document in found] == ["a"]
+        assert store.count({"color": "red"}) == 1
+        store.delete(filter={"color": "red"})
+        store.add_texts(["c"], [{"shape": "round"}], ids=["c"])
+        with pytest.raises(PartialIndexError, match="whatever is declared"):
+            store.count(**asked)
 
 
 def test_a_write_of_more_than_a_binding_takes_is_refused_whole_and_sent_in_halves(

@@ -17,13 +17,18 @@ import numpy as np
 from vectorize_core import jsontext, layout, limits, scoring
 from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.api.operations import ListVectors, Query
-from vectorize_core.errors import PartialIndexError, PartialIndexWarning
+from vectorize_core.errors import (
+    PartialIndexError,
+    PartialIndexWarning,
+    UnsupportedByBindingError,
+)
 from vectorize_core.filters.plan import Plan
 from vectorize_core.layout.nested import lookup
-from vectorize_core.models import Filter, IndexType, Match, Metric, Vector, as_values
+from vectorize_core.models import Filter, IdPage, IndexType, Match, Metric, Vector, as_values
 from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
 from vectorize_core.state.pending import outside
+from vectorize_core.transport.capabilities import GATEWAY
 from vectorize_core.transport.io import Io, each
 
 _SAMPLE: Final = 100
@@ -39,6 +44,12 @@ _ADVICE: Final = (
     "reindex_metadata() of the store or index once, which writes every vector again"
 )
 _OR_SCAN: Final = "; or allow reading all records with unindexed='scan'"
+_DECLARED_ADVICE: Final = (
+    "The service's filters do not find the others: the index has no such metadata index, whatever "
+    "is declared of it, or they were written before it was live. Over REST, make it if it is "
+    "missing and, once it is live, call reindex_metadata() of the store or index, which writes "
+    "every vector again: VectorizeClient(account_id=..., api_token=...), without base_url="
+)
 
 
 async def uncovered(
@@ -60,11 +71,11 @@ async def uncovered(
     for name in sorted(state.uncertain(plan.looked_up, tenant) - set(known)):
         # One without a metadata index at all is not this module's affair.
         if name in indexed:
-            reason = await _reason(io, state, tenant, name, indexed[name])
-            if reason is None:
-                coverage.covering.add(name)
-            else:
+            reason, is_shown = await _reason(io, state, tenant, name, indexed[name])
+            if reason is not None:
                 found[name] = coverage.partial[name] = reason
+            elif is_shown:
+                coverage.covering.add(name)
     return found
 
 
@@ -90,57 +101,89 @@ def warn(
         if name not in warned:
             warned.add(name)
             warnings.warn(
-                f"a search with a filter on {name!r} may leave out matches: {reason}. {_ADVICE}"
-                f"{_OR_SCAN if scannable else ''}",
+                f"a search with a filter on {name!r} may leave out matches: {reason}. "
+                f"{_advice(state, scannable=scannable)}",
                 PartialIndexWarning,
                 stacklevel=outside(),
             )
 
 
-def refuse(found: Mapping[str, str], *, scannable: bool) -> None:
+def refuse(state: IndexState, found: Mapping[str, str], *, scannable: bool) -> None:
     """Raise that an answer that is to be complete would not be."""
     if found:
         name, reason = next(iter(found.items()))
         raise PartialIndexError(
-            f"what a filter on {name!r} matches cannot be told completely: {reason}. {_ADVICE}"
-            f"{_OR_SCAN if scannable else ''}"
+            f"what a filter on {name!r} matches cannot be told completely: {reason}. "
+            f"{_advice(state, scannable=scannable)}"
         )
+
+
+def _advice(state: IndexState, *, scannable: bool) -> str:
+    advice = _DECLARED_ADVICE if state.capabilities.declared else _ADVICE
+    return f"{advice}{_OR_SCAN if scannable else ''}"
+
+
+class _Verdict(NamedTuple):
+    """Why a metadata index may not hold every vector; None if it does, as far as can be seen.
+
+    ``is_shown``: by vectors, or it is listed, so it will hold those that are written later, too.
+    """
+
+    reason: str | None
+    is_shown: bool = True
 
 
 async def _reason(
     io: Io, state: IndexState, tenant: str | None, name: str, index_type: IndexType
-) -> str | None:
-    """Why a metadata index may not hold every vector; None if it does, as far as can be seen."""
+) -> _Verdict:
+    """What can be seen of a metadata index."""
     index = f"of the index {state.name!r} the metadata index on {name!r}"
     if state.knows_coverage:
         lacks = partial(layout.hides, path=name) if "." in name else None
         count = await io.call(CountUncovered(state.name, name, tenant, lacks))
         if count:
-            return f"{index} does not hold {count} vectors that have the property"
+            return _Verdict(f"{index} does not hold {count} vectors that have the property")
         if name != layout.REF:
-            return None
+            return _Verdict(None)
     sample = await (_sample(io, state) if tenant is None else _sample_of(io, state, tenant))
     # A tenant's vector is called what the tenant calls it.
     called = layout.RecordReader(bound=tenant is not None).name
     if name == layout.REF:
         # Written only where it is indexed: a node that was there before does not even have it.
         bare = [called(v) for v in sample.vectors if _lacks_ref(v)]
-        if bare or state.knows_coverage:
-            return f"{index} does not hold the vector {bare[0]!r}, for one" if bare else None
+        if bare:
+            return _Verdict(f"{index} does not hold the vector {bare[0]!r}, for one")
+        if state.knows_coverage:
+            return _Verdict(None)
     hidden = [called(v) for v in sample.vectors if layout.hides(v.metadata, name)]
     if hidden:
-        return f"{index} does not hold the vector {hidden[0]!r}, for one"
+        return _Verdict(f"{index} does not hold the vector {hidden[0]!r}, for one")
     having = [vector for vector in sample.vectors if _is_of_type(vector, name, index_type)]
     verdicts = await _looked_up(io, state, tenant, name, index_type, having)
     missing = [called(vector) for vector in having if verdicts.get(vector.id) is False]
     if missing:
-        return f"{index} does not hold the vector {missing[0]!r}, for one"
+        return _Verdict(f"{index} does not hold the vector {missing[0]!r}, for one")
     if len(verdicts) >= (len(having) if sample.is_all else _ENOUGH):
-        return None
-    return (
+        if tenant is not None and not verdicts:
+            # No sample of a tenant's shows whether ids are listed.
+            await _ids(io, state, 1)
+        # That no vector contradicts what is only declared says nothing of those to come.
+        return _Verdict(None, bool(verdicts) or not state.capabilities.declared)
+    return _Verdict(
         f"{index} was not there before the first vector, as far as is known, and only "
         f"{len(verdicts)} of {len(sample.vectors)} vectors that were read tell if it holds them"
     )
+
+
+async def _ids(io: Io, state: IndexState, count: int) -> IdPage | None:
+    """The first ids of an index; None where no ids are listed, as it may turn out."""
+    if state.capabilities.declared:
+        return None
+    try:
+        return await io.call(ListVectors(state.name, count))
+    except UnsupportedByBindingError:
+        state.capabilities = GATEWAY
+        return None
 
 
 class _Sample(NamedTuple):
@@ -150,9 +193,9 @@ class _Sample(NamedTuple):
 
 async def _sample(io: Io, state: IndexState) -> _Sample:
     """Some of an index's vectors: spread over the beginning of its list, and over the space."""
-    if ListVectors in state.capabilities.lacking:
+    page = await _ids(io, state, limits.MAX_LIST_COUNT)
+    if page is None:
         return await _sample_of(io, state, None)
-    page = await io.call(ListVectors(state.name, limits.MAX_LIST_COUNT))
     is_all = page.next_cursor is None and len(page.ids) <= _SAMPLE
     most = _SAMPLE if is_all else _SAMPLE // 2
     step = max(len(page.ids) / most, 1.0)

@@ -309,7 +309,7 @@ async def honest_plan(
         if claim == "best":
             coverage.warn(state, partial_ones, tenant=tenant, scannable=scannable)
             return plan
-        coverage.refuse(partial_ones, scannable=scannable)
+        coverage.refuse(state, partial_ones, scannable=scannable)
 
     async def others(*, refresh: bool = False) -> Mapping[str, IndexType]:
         found = await properties(refresh=refresh)

@@ -17,7 +17,8 @@ class Capabilities:
     ``operations``: the further ones that it carries out, such as `TextQuery`; ``lacking``: those
     of the 14 that it has not. ``free_requests``: they cost nothing, so that a call may take any
     number by default. ``late_metadata_indexes``: a metadata index can be made when there are
-    vectors already. ``declared``: which metadata indexes there are is what the user says.
+    vectors already. ``declared``: which metadata indexes there are is what somebody says, for a
+    Worker's binding is behind it, which lists neither these nor ids.
     ``max_vectors_per_write``: of a request.
     """
 
@@ -45,3 +46,7 @@ BINDING: Final = Capabilities(
     max_vectors_per_write=limits.MAX_VECTORS_PER_WRITE_IN_WORKER,
 )
 """Of a Worker's binding."""
+GATEWAY: Final = Capabilities(
+    declared=True, max_vectors_per_write=limits.MAX_VECTORS_PER_WRITE_IN_WORKER
+)
+"""Of a server that answers from such a binding, as it turned out: its refusals tell the rest."""
