@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,7 @@ STRICT = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+_EXACT_INTEGERS = 2**53
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 SCALARS = {str, int, float, bool, type(None)}
 _DEEPEST = 100
@@ -77,6 +79,22 @@ def problem(value: Any, path: str = "", depth: int = 0) -> str | None:
         return _first(_member_problem(key, item, path, depth) for key, item in value.items())
     what, why = _scalar_problem(value)
     return f"{what}{_at(path)}{why}" if what else None
+
+
+def rounded(value: Any, path: str = "") -> str | None:
+    """The first integer inside ``value`` that JavaScript would change, and its place; None if none.
+
+    It has only floats, and writes one with as few digits as tell it from all others.
+    """
+    kind = type(value)
+    if kind is int and abs(value) > _EXACT_INTEGERS and Decimal(repr(float(value))) != value:
+        return f"the integer {value}{_at(path)}"
+    if kind is list:
+        return _first(rounded(item, f"{path}[{i}]") for i, item in enumerate(value))
+    if isinstance(value, Mapping):
+        members = value.items()
+        return _first(rounded(item, f"{path}.{key}" if path else key) for key, item in members)
+    return None
 
 
 def exact(value: Any) -> bytes | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,14 @@ import langchain_vectorize
 import llama_index_vectorize
 from tests.stores import DIMENSIONS, Embedder, vector
 from tests.workers.bindings import D1Binding
+from tests.workers.bridge import running
 from tests.workers.conftest import Bind
 from vectorize_core import (
     AsyncVectorizeClient,
     ConfigurationError,
     D1TextIndex,
     D1Texts,
+    InvalidVectorError,
     PartialIndexError,
     PartialIndexWarning,
     UnindexedPropertyError,
@@ -27,6 +31,7 @@ from vectorize_core import (
     Vector,
 )
 from vectorize_core.local.server import BackgroundServer
+from vectorize_core.moving import aimport_records
 
 ROWS = np.random.default_rng(7).standard_normal((1_200, DIMENSIONS)).astype(np.float32)
 VECTORS = [
@@ -102,6 +107,64 @@ async def test_ids_cannot_be_listed_nor_metadata_indexes_made(bind: Bind) -> Non
         with pytest.raises(UnsupportedCallError, match="REST"):
             await call
     assert not binding.calls
+
+
+@pytest.mark.parametrize(
+    ("metadata", "place"),
+    [
+        ({"year": 1, "big": 2**53 + 1}, "integer 9007199254740993 at big"),
+        ({"deep": {"list": [1, -(2**60)]}}, r"integer -1152921504606846976 at deep.list\[1\]"),
+    ],
+)
+async def test_integers_that_javascript_changes_are_refused_before_anything_is_sent(
+    bind: Bind, tmp_path: Path, metadata: dict[str, Any], place: str
+) -> None:
+    binding = bind()
+    index = AsyncVectorizeClient.from_binding(binding).index("docs")
+    many = [*VECTORS[:70], Vector("bad", ROWS[0], metadata=metadata)]
+    for write in (index.upsert, index.insert):
+        with pytest.raises(InvalidVectorError, match=f"position 70, vector 'bad'.*{place},.*REST"):
+            await write(many)
+    raw = tmp_path / "raw.ndjson"
+    raw.write_text(json.dumps({"id": "bad", "values": ROWS[0].tolist(), "metadata": metadata}))
+    with pytest.raises(InvalidVectorError, match=f"record 'bad'.*{place}"):
+        await aimport_records(raw, index)
+    assert not binding.calls
+
+
+async def test_integers_that_are_taken_come_back_as_they_were(
+    server: BackgroundServer, bind: Bind, tmp_path: Path
+) -> None:
+    powers = [
+        sign * (2**n + step) for n in range(50, 64) for step in (-1, 0, 1) for sign in (1, -1)
+    ]
+    powers += [10**n + step for n in range(15, 20) for step in (-1, 0, 1, 1_000)]
+    name = bind()._headers["x-vectorize-index"]
+    with running(tmp_path, server.base_url, name) as workerd:
+        index = AsyncVectorizeClient.from_binding(workerd).index("docs")
+        refused = 0
+        taken = []
+        for n, number in enumerate(powers):
+            try:
+                estimate = [Vector(f"{n}", ROWS[n], metadata={"n": number})]
+                await index.upsert(estimate, dry_run=True)
+            except InvalidVectorError:
+                refused += 1
+                assert abs(number) > 2**53
+            else:
+                taken += estimate
+        await index.upsert(taken, wait="visible")
+        assert refused > 40
+        assert len(taken) > 20
+        assert await index.get([v.id for v in taken]) == taken
+        store = langchain_vectorize.VectorizeVectorStore(
+            Embedder(), index_name="docs", binding=workerd, wait="visible"
+        )
+        kept = {"n": 2**60 + 1, "deep": [-(2**200)]}
+        await store.aadd_texts(["a"], [kept], ids=["own"])
+        await store.aupdate_metadata(["own"], {"more": 1})
+        (document,) = await store.aget_by_ids(["own"])
+        assert document.metadata == kept | {"more": 1}
 
 
 async def test_sync_methods_say_what_to_await(bind: Bind) -> None:

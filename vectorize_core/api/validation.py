@@ -265,8 +265,13 @@ def possible_id(vector_id: Any, *, most: int = limits.MAX_ID_BYTES) -> bool:
     return True
 
 
-def check_metadata(vector_id: str | At, metadata: Mapping[str, Any] | None) -> int:
-    """Metadata is of JSON values, at most 10,240 bytes; returns its size as compact JSON."""
+def check_metadata(
+    vector_id: str | At, metadata: Mapping[str, Any] | None, *, rounds: bool = False
+) -> int:
+    """Metadata is of JSON values, at most 10,240 bytes; returns its size as compact JSON.
+
+    Where it passes through what ``rounds`` large integers, it has none that would change.
+    """
     if metadata is None:
         return 0
     at = vector_id if isinstance(vector_id, At) else At(vector_id)
@@ -278,6 +283,11 @@ def check_metadata(vector_id: str | At, metadata: Mapping[str, Any] | None) -> i
     found = jsontext.problem(metadata) if content is None else None
     if found:
         raise InvalidVectorError(f"{at}: the metadata holds {found}")
+    if rounds and (found := jsontext.rounded(metadata)):
+        raise InvalidVectorError(
+            f"{at}: the metadata holds {found}, which JavaScript, and so a Worker's binding, would "
+            "change: it keeps integers up to 2^53. Give it as a string, or write it over REST"
+        )
     flat = content is not None
     bad_key = next(filterfalse(storable_key, metadata), None) if flat else _bad_key(metadata)
     if bad_key is not None:
@@ -339,11 +349,13 @@ def check_record(
     namespace: str | None,
     metadata: Mapping[str, Any] | None,
     position: int | None = None,
+    *,
+    rounds: bool = False,
 ) -> int:
     """Checks all of a record but its values; returns the size of its metadata as compact JSON."""
     check_id(vector_id, position)
     check_namespace(namespace)
-    return check_metadata(At(vector_id, position), metadata)
+    return check_metadata(At(vector_id, position), metadata, rounds=rounds)
 
 
 def check_finite(vectors: Sequence[Vector], named: Named | None = None) -> None:

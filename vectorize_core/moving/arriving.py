@@ -53,7 +53,8 @@ class Arriving(Ingest):
         if names:
             vector = layout.readdressed(vector, vector_id, text_key=self._text_key, **names)
         metadata = dict(layout.completed(vector, indexed).metadata or {})
-        size = validation.check_metadata(at, metadata)
+        rounds = self._index.state.capabilities.rounds
+        size = validation.check_metadata(at, metadata, rounds=rounds)
         words = parcel.text
         if self._rows is not None and words is None:
             words = layout.decode(vector_id, metadata, text_key=self._text_key).text

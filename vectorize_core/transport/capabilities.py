@@ -19,7 +19,8 @@ class Capabilities:
     number by default. ``late_metadata_indexes``: a metadata index can be made when there are
     vectors already. ``declared``: which metadata indexes there are is what somebody says, for a
     Worker's binding is behind it, which lists neither these nor ids.
-    ``max_vectors_per_write``: of a request.
+    ``max_vectors_per_write``: of a request. ``rounds``: numbers pass through JavaScript, which
+    changes integers beyond 2^53.
     """
 
     operations: frozenset[type[Op[Any]]] = frozenset()
@@ -28,6 +29,7 @@ class Capabilities:
     late_metadata_indexes: bool = True
     declared: bool = False
     max_vectors_per_write: int = limits.MAX_VECTORS_PER_WRITE
+    rounds: bool = False
 
 
 CLOUDFLARE: Final = Capabilities()
@@ -44,9 +46,12 @@ BINDING: Final = Capabilities(
     ),
     declared=True,
     max_vectors_per_write=limits.MAX_VECTORS_PER_WRITE_IN_WORKER,
+    rounds=True,
 )
 """Of a Worker's binding."""
 GATEWAY: Final = Capabilities(
-    declared=True, max_vectors_per_write=limits.MAX_VECTORS_PER_WRITE_IN_WORKER
+    declared=True,
+    max_vectors_per_write=limits.MAX_VECTORS_PER_WRITE_IN_WORKER,
+    rounds=True,
 )
 """Of a server that answers from such a binding, as it turned out: its refusals tell the rest."""

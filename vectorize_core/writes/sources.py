@@ -146,9 +146,10 @@ class Vectors(Source[Vector]):
                 if not (self._state.finished or dry_run):
                     await lifecycle.finish(self._io, self._state)
                 vectors = [_as_vector(v, position) for position, v in enumerate(given, start)]
+                rounds = self._state.capabilities.rounds
                 sizes = [
-                    validation.check_record(vector.id, vector.namespace, vector.metadata, position)
-                    for position, vector in enumerate(vectors, start)
+                    validation.check_record(v.id, v.namespace, v.metadata, position, rounds=rounds)
+                    for position, v in enumerate(vectors, start)
                 ]
                 await check_values(self._io, self._state, vectors, _numbered(vectors, start))
                 entries = []
