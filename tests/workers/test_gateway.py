@@ -200,8 +200,11 @@ READS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "51 with metadata": ("POST", "/docs/query", {"body": {**ALL, "topK": 51}}),
     "33 dimensions": ("POST", "/docs/query", {"body": {"vector": [1.0] * 33}}),
     "metadata true": ("POST", "/docs/query", {"body": {**ALL, "returnMetadata": True}}),
+    "metadata null": ("POST", "/docs/query", {"body": {**ALL, "returnMetadata": None}}),
     "query without a type": ("POST", "/docs/query", {"content": b"{}"}),
     "vectors": ("POST", "/docs/get_by_ids", {"body": {"ids": ["b", "a", "none"]}}),
+    "no ids": ("POST", "/docs/get_by_ids", {"body": {}}),
+    "null for ids": ("POST", "/docs/delete_by_ids", {"body": {"ids": None}}),
     "21 ids": ("POST", "/docs/get_by_ids", {"body": {"ids": ["a"] * 21}}),
     "101 ids": ("POST", "/docs/delete_by_ids", {"body": {"ids": ["a"] * 101}}),
     "no such index": ("POST", "/none/query", {"body": ALL}),
@@ -278,6 +281,14 @@ def test_failures_of_the_service_are_those_of_the_api(
     assert both.gateway.query() == []
 
 
+@pytest.mark.parametrize("level", ["some", "", 1, ["all"]])
+def test_a_level_that_is_none_is_the_mistake_of_who_asks(both: Both, level: Any) -> None:
+    status, envelope = told(
+        both.gateway, "POST", "/docs/query", body={**ALL, "returnMetadata": level}
+    )
+    assert (status, envelope["errors"][0]["code"]) == (400, 40026)
+
+
 def test_each_index_has_its_binding(both: Both) -> None:
     both.gateway.write(record("a"), name="notes")
     assert (both.direct.count("notes"), both.direct.count("docs")) == (1, 0)
@@ -333,7 +344,8 @@ def test_what_a_binding_lacks_is_an_error_that_names_the_rest_client(both: Both)
         assert sorted(str(document.id) for document in store.iter_documents()) == ["a", "b"]
         store.delete(filter={"color": "red"})
     assert both.direct.found() == "b"
-    # Of an index of whose metric it was told nothing it says so.
+    # Of an index of whose metric it was told nothing it says so, and lists the others.
+    assert {index["name"] for index in both.gateway.result("GET", "")} == set(INDEXES) - {"bare"}
     status, envelope = told(both.gateway, "GET", "/bare")
     assert (status, "config.metric" in envelope["errors"][0]["message"]) == (400, True)
 
@@ -372,6 +384,44 @@ def test_a_write_of_more_than_a_binding_takes_is_refused_whole_and_sent_in_halve
     with both.client() as client:
         client.index("docs").upsert(vectors, batch_size=2_500)
     assert both.direct.count() == 2_500
+
+
+LOST = 2**53 + 1
+BY_SQL = ("POST", "~/client/v4/accounts/any/d1/database/words/raw")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("POST", "/docs/upsert", {"content": lines(record("a", metadata={"deep": {"n": LOST}}))}),
+        ("POST", "/docs/upsert", {"content": form("f", lines(record("a", metadata={"n": -LOST})))}),
+        ("POST", "/docs/query", {"body": {**ALL, "filter": {"n": {"$in": [1, 2**60]}}}}),
+        (*BY_SQL, {"body": {"sql": "SELECT ?", "params": [LOST]}}),
+    ],
+)
+def test_integers_that_javascript_would_change_are_refused(
+    both: Both, method: str, path: str, sent: dict[str, Any]
+) -> None:
+    kind = None if "body" in sent else FORM if sent["content"].startswith(b"--x") else NDJSON
+    status, envelope = told(both.gateway, method, path, kind=kind, **sent)
+    assert (status, envelope["errors"][0]["code"]) == (400, 49996)
+    assert "an integer that JavaScript would change" in envelope["errors"][0]["message"]
+    assert both.direct.count() == 0
+
+
+def test_numbers_and_texts_that_look_large_pass_as_they_are(both: Both) -> None:
+    given = {"int": 2**53, "float": 1.5e300, "text": f"a: {LOST}, b", "small": 0.1234567890123456}
+    both.gateway.write(record("a", metadata=given))
+    assert both.direct.query(returnMetadata="all")[0]["metadata"] == given
+
+
+def test_columns_of_a_batch_that_have_lost_their_order_are_refused(both: Both) -> None:
+    sql = {"batch": [{"sql": "SELECT 1 a, 2 '5'"}, {"sql": "SELECT 3 a"}]}
+    status, envelope = told(both.gateway, *BY_SQL, body=sql)
+    assert (status, '"5"' in envelope["errors"][0]["message"]) == (400, True)
+    sql["batch"][0] = {"sql": "SELECT 1 a, 2 b5"}
+    results = both.gateway.result(*BY_SQL, sql)
+    assert results[0]["results"] == {"columns": ["a", "b5"], "rows": [[1, 2]]}
 
 
 def test_bodies_have_a_bound(both: Both) -> None:

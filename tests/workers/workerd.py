@@ -57,7 +57,7 @@ def gateway(
     program, port = binary(), free_port()
     address = f"{server[0]}:{server[1]}"
     bindings = [
-        text("GATEWAY_TOKEN", TOKEN),
+        text("GATEWAY_TOKEN", f"{TOKEN}\n"),
         f'(name = "INDEXES", json = {quoted(json.dumps(indexes))})',
         f'(name = "DATABASES", json = {quoted(json.dumps(databases or {}))})',
     ]

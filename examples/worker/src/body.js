@@ -5,36 +5,46 @@ import { Refusal, refuse } from "./answers.js";
 // A Worker has 128 MB for all that it does at once, and a body takes up to five times its size.
 const MAX_BODY = 16 * 2 ** 20;
 const MAX_BODIES = 20 * 2 ** 20;
-let held = 0;
+// The runtime ends some requests without their `finally`: what has not moved for so long is not there.
+const MAX_STILL = 60_000;
+const bodies = new Set();
 
 /** What `work` makes of the text of the body, which counts until it is done. */
 export async function withBody(request, work) {
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let size = 0;
-  let counted = 0;
+  const body = { size: 0, moved: Date.now() };
   let text = "";
   let refused = null;
+  bodies.add(body);
   try {
     // One that is refused is read to its end too: who still sends may not see an answer.
     for await (const chunk of request.body ?? []) {
-      size += chunk.byteLength;
       if (refused) continue;
-      counted += chunk.byteLength;
-      held += chunk.byteLength;
+      body.size += chunk.byteLength;
+      body.moved = Date.now();
       text += decoded(decoder, chunk);
-      if (size > MAX_BODY) refused = [`a body has at most ${MAX_BODY} bytes: send less at once`, 413];
-      else if (held > MAX_BODIES) refused = ["busy with other bodies", 503, { "Retry-After": "1" }];
+      if (body.size > MAX_BODY) refused = [`a body has at most ${MAX_BODY} bytes: send less at once`, 413];
+      else if (held() > MAX_BODIES) refused = ["busy with other bodies", 503, { "Retry-After": "1" }];
       if (refused) {
-        held -= counted;
-        counted = 0;
+        bodies.delete(body);
         text = "";
       }
     }
     if (refused) refuse(...refused);
     return await work(text + decoded(decoder));
   } finally {
-    held -= counted;
+    bodies.delete(body);
   }
+}
+
+/** The bytes of all bodies. */
+function held() {
+  let size = 0;
+  for (const body of bodies) {
+    if (Date.now() - body.moved > MAX_STILL) bodies.delete(body);
+    else size += body.size;
+  }
+  return size;
 }
 
 function decoded(decoder, chunk) {
@@ -56,12 +66,27 @@ export function jsonObject(request, text) {
   } catch (error) {
     unreadable(error.message);
   }
+  checkIntegers(text);
   if (typeof body !== "object" || body === null || Array.isArray(body)) unreadable("expected an object");
   return body;
 }
 
 export function unreadable(why) {
   throw new Refusal(400, 40026, `Failed to parse the request body as JSON: ${why}`);
+}
+
+// An integer that may be more than 2^53, which JavaScript would change; or a text that looks like one.
+const LARGE = /[\s:,[-]\d{16,}\s*[,\]}]/;
+
+/** Refuse integers of a JSON text that are no number of JavaScript. */
+function checkIntegers(text, where = "") {
+  if (!LARGE.test(text)) return;
+  JSON.parse(text, (key, value, { source }) => {
+    if (/^-?\d{16,}$/.test(source) && String(value) !== source) {
+      refuse(`${where}${key} is ${source}, an integer that JavaScript would change: send it as a text`);
+    }
+    return value;
+  });
 }
 
 /** The vectors of a write; lines that are none are left out, or refused. */
@@ -74,8 +99,10 @@ export async function vectors(request, text, verb, discard) {
   const found = [];
   for (const [at, line] of lines.entries()) {
     const vector = line.trim() && parsed(line);
-    if (vector) found.push(vector);
-    else if (vector === null && !discard) {
+    if (vector) {
+      checkIntegers(line, `${vector.id}: `);
+      found.push(vector);
+    } else if (vector === null && !discard) {
       const prefix = isForm ? "" : "vectorize.upstream_error - ";
       const where = `ndjson format: line Some(${at}) was not expected format`;
       throw new Refusal(400, 40023, `${prefix}failed to parse ${verb} vectors request in ${where}`);

@@ -2,10 +2,13 @@
 
 import { noRoute, ofBinding, Refusal, refuse, success, unsupported } from "./answers.js";
 import { jsonObject, unreadable, vectors, withBody } from "./body.js";
+import { entry, variable } from "./variables.js";
 
 // What a binding takes in one write; the API takes 5,000. A larger one is not divided here, for then
 // it could be refused in part.
 const MAX_VECTORS = 1_000;
+
+const LEVELS = ["none", "indexed", "all"];
 
 const CALLS = {
   "GET info": (index) => ofBinding(index.binding.describe()).then(success),
@@ -32,7 +35,7 @@ export async function onIndexes(request, env, [name, ...rest], params) {
 }
 
 function indexOf(env, name) {
-  const given = Object.hasOwn(env.INDEXES ?? {}, name) ? env.INDEXES[name] : null;
+  const given = entry(env, "INDEXES", name);
   if (!given) throw new Refusal(404, 3000, `vectorize.index.not_found - Index name "${name}"`);
   const binding = env[given.binding];
   if (!binding) refuse(`INDEXES names the binding ${given.binding}, which this Worker does not have`);
@@ -40,11 +43,12 @@ function indexOf(env, name) {
 }
 
 async function all(env) {
-  const found = Object.keys(env.INDEXES ?? {}).map((name) => details(indexOf(env, name)));
-  return (await Promise.allSettled(found)).filter((one) => !isGone(one)).map(valueOf);
+  const found = Object.keys(variable(env, "INDEXES")).map(async (name) => details(indexOf(env, name)));
+  return (await Promise.allSettled(found)).filter((one) => !isLeftOut(one)).map(valueOf);
 }
 
-const isGone = ({ reason }) => reason instanceof Refusal && [404, 410].includes(reason.status);
+/** Whether an index is gone, or INDEXES is wrong about it: asked for it alone, the gateway says how. */
+const isLeftOut = ({ reason }) => reason instanceof Refusal && [400, 404, 410].includes(reason.status);
 
 function valueOf({ reason, value }) {
   if (reason) throw reason;
@@ -69,12 +73,14 @@ function filterable({ name, metadataIndexes }) {
 
 /** An index that exists is refused as the API does, so that clients which ask for one go on. */
 function create(env, { name }) {
-  if (!Object.hasOwn(env.INDEXES ?? {}, name)) unsupported("a binding makes no index");
+  if (!entry(env, "INDEXES", name)) unsupported("a binding makes no index");
   throw new Refusal(400, 3002, `vectorize.index.duplicate_name - Index name "${name}"`);
 }
 
 function query({ binding }, { vector, vectorId, ...options }) {
-  if (typeof options.returnMetadata === "boolean") unreadable("returnMetadata: expected value");
+  const level = options.returnMetadata ?? "none";
+  if (typeof level === "boolean") unreadable("returnMetadata: expected value");
+  if (!LEVELS.includes(level)) unreadable(`returnMetadata: expected one of ${LEVELS.join(", ")}`);
   if ((vector == null) === (vectorId == null)) unreadable("expected one of vector and vectorId");
   if (vector == null) return binding.queryById(vectorId, options);
   if (!Array.isArray(vector)) unreadable("vector: expected an array");
@@ -98,7 +104,8 @@ async function withJson(request, call) {
 }
 
 function withIds(request, call) {
-  return withJson(request, ({ ids }) => {
+  return withJson(request, (body) => {
+    const ids = body.ids ?? [];
     if (!Array.isArray(ids)) unreadable("ids: expected an array");
     return call(ids);
   });
