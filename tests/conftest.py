@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -23,11 +25,18 @@ settings.load_profile("nightly" if NIGHTLY else "day")
 def pytest_configure(config: pytest.Config) -> None:
     # Nothing is dropped while tests are collected.
     gc.disable()
+    # SQLite waits for the disk tens of thousands of times. By day files are in memory instead,
+    # where a killed process leaves the same; at night they are on the disk.
+    memory = "/dev/shm"
+    if not NIGHTLY and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30:
+        tempfile.tempdir = memory
     config.addinivalue_line(
         "markers",
         "covering(strength): by day only so many of the cases that every combination of the values "
         "of so many parameters is among them; at night all cases",
     )
+    config.addinivalue_line("markers", "benchmark: on tests of LangChain's that are not run here")
+    config.addinivalue_line("markers", "vcr: on tests of LangChain's that are not run here")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 from itertools import combinations
 from typing import Final, TypeVar
 
@@ -36,8 +37,15 @@ def covering(cases: Sequence[Mapping[str, Hashable]], strength: int) -> list[int
     held = [set(combinations(sorted(case.items()), min(strength, len(case)))) for case in cases]
     missing = set().union(*held)
     chosen: list[int] = []
+    # What a case adds only gets less: one that adds as much as when it was put here is the best.
+    by_most_added = [(-len(held[at]), at) for at in range(len(cases))]
+    heapify(by_most_added)
     while missing:
-        best = max(range(len(cases)), key=lambda at: (len(held[at] & missing), -at))
-        missing -= held[best]
-        chosen.append(best)
+        before, best = heappop(by_most_added)
+        added = held[best] & missing
+        if len(added) == -before:
+            missing -= added
+            chosen.append(best)
+        else:
+            heappush(by_most_added, (-len(added), best))
     return sorted(chosen)
