@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 import types
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.workers.bindings import VectorizeBinding
 from vectorize_core import VectorizeClient
+from vectorize_core.cli.app import app
 from vectorize_core.cli.wrangler_config import read_config
 from vectorize_core.local.server import BackgroundServer
 
@@ -128,8 +131,29 @@ async def test_workers_ai_embeds_in_batches_and_answers(worker: Any) -> None:
 @pytest.mark.parametrize("name", [*TEMPLATES, "worker"])
 def test_its_configuration_can_be_read(name: str) -> None:
     config = read_config(EXAMPLES / name)
-    assert {binding["index_name"] for binding in config.bindings()} == {"docs"}
+    assert {binding.index for binding in config.bindings()} == {"docs"}
     assert (EXAMPLES / name / config.content["main"]).is_file()
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_its_one_line_installs_the_wrangler_that_it_needs(name: str, tmp_path: Path) -> None:
+    project = tmp_path / name
+    shutil.copytree(EXAMPLES / name, project)
+    readme = (project / "README.md").read_text()
+    (line,) = [one for one in readme.splitlines() if "vectorize-stores wrangler" in one]
+    assert line in (EXAMPLES.parent / "docs" / "workers.md").read_text().splitlines()
+    install, ours, dev = (part.split() for part in line.split("&&"))
+    assert install == ["npm", "install"]
+    # As far as can be seen, it is done.
+    version = json.loads((project / "package.json").read_bytes())["devDependencies"]["wrangler"]
+    installed = project / "node_modules" / "wrangler" / "package.json"
+    installed.parent.mkdir(parents=True)
+    installed.write_text(json.dumps({"version": version.removeprefix("^")}))
+    done = CliRunner().invoke(app, [*ours[1:-1], str(project)])
+    assert (done.exit_code, ours[-1]) == (0, "."), done.output
+    assert (project / dev[-1]).is_file()
+    local = f"env.VECTORIZE of --env {dev[dev.index('--env') + 1]} is the index docs"
+    assert local in done.stdout
 
 
 def test_both_have_the_same_ai() -> None:

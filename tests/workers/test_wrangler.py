@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,11 @@ def test_a_configuration_beside_the_own_one(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         f"env.{name} is the index {index} at [::1]:9000"
-        for name, index in [("DOCS", "docs"), ("NOTES", "notes"), ("DOCS", "staged")]
+        for name, index in [
+            ("DOCS", "docs"),
+            ("NOTES", "notes"),
+            ("DOCS of --env staging", "staged"),
+        ]
     ]
     assert f"npx wrangler dev --config {LOCAL}" in result.stderr
     made = local(project)
@@ -182,8 +186,8 @@ def test_what_cannot_be_is_refused_with_the_reason_and_writes_nothing(tmp_path: 
     assert "cannot be read" in refused(tmp_path)
     (tmp_path / "wrangler.jsonc").write_text("{}")
     assert "no Vectorize binding" in refused(tmp_path)
-    for wrong in ({}, [1], [{"binding": "A"}], [{"binding": "A", "index_name": 1}]):
-        (tmp_path / "wrangler.jsonc").write_text(json.dumps({"vectorize": wrong or {"a": 1}}))
+    for wrong in ([1], [{"binding": "A"}], [{"binding": "A", "index_name": 1}]):
+        (tmp_path / "wrangler.jsonc").write_text(json.dumps({"vectorize": wrong}))
         assert "a binding and an index_name" in refused(tmp_path)
     (tmp_path / "wrangler.jsonc").write_text(JSONC, encoding="utf-8")
     assert "npm install" in refused(tmp_path)
@@ -212,6 +216,98 @@ def test_nothing_of_the_users_is_overwritten_or_removed(tmp_path: Path) -> None:
     for more in ((), ("--remove",)):
         assert "mine.txt" in refused(project, *more)
     assert (project / LOCAL).exists()
+
+
+def linked(path: Path) -> None:
+    """``path`` under another name, and a symbolic link in its place."""
+    path.symlink_to(path.rename(path.with_name("elsewhere")), target_is_directory=path.is_dir())
+
+
+def made(path: Path) -> None:
+    """A folder in the place of ``path``."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        (".vectorize-local", linked),
+        (LOCAL, linked),
+        (LOCAL, made),
+        (".vectorize-local", lambda path: (shutil.rmtree(path), path.write_text("mine"))),
+        *[
+            (f".vectorize-local/{name}", lambda path: path.write_text("{}"))
+            for name in (".gitignore", "index.js", "made-from.json", "package.json")
+        ],
+        (".vectorize-local/index.js", made),
+        (".vectorize-local/index.js", linked),
+    ],
+)
+def test_what_the_user_has_put_in_our_places_stays(
+    place: str, change: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    project = make(tmp_path, wrangler_jsonc=JSONC)
+    run(project)
+    change(project / place)
+    before = contents(tmp_path)
+    for more in ((), ("--remove",)):
+        said = refused(project, *more)
+        assert "was not made by this command: move it away" in said
+        assert ".vectorize-local" in said
+    assert contents(tmp_path) == before
+
+
+BOUND = '"vectorize": [{"binding": "DOCS", "index_name": "docs"}]'
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("[" * 100_000, "cannot be read"),
+        (f'{{{BOUND}, "vars": {{"a": NaN}}}}', "has what JSON has not"),
+        ('{"vectorize": {"a": 1}}', "vectorize is a list; got"),
+        ('{"vectorize": ""}', "vectorize is a list; got"),
+        (f'{{{BOUND}, "env": []}}', "env is an object; got"),
+        (f'{{{BOUND}, "env": {{"staging": 1}}}}', "staging is an object; got"),
+        (f'{{{BOUND}, "unsafe": []}}', "unsafe is an object; got"),
+        (f'{{{BOUND}, "unsafe": {{"bindings": {{"a": 1}}}}}}', "bindings is a list; got"),
+        (f'{{"env": {{"a": {{{BOUND}, "unsafe": {{"bindings": "b"}}}}}}}}', "bindings is a list"),
+        ('{"vectorize": [{"binding": "A", "index_name": "a\\nb: c"}]}', "an index name is made of"),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused_before_anything_is_written(
+    config: str, reason: str, tmp_path: Path
+) -> None:
+    project = make(tmp_path, wrangler_jsonc=config)
+    before = contents(project)
+    assert reason in refused(project)
+    assert contents(project) == before
+
+
+def test_what_is_null_is_not_there(tmp_path: Path) -> None:
+    config = f'{{{BOUND}, "unsafe": {{"bindings": null}}, "env": null, "vars": {{"a": "\\ud800"}}}}'
+    project = make(tmp_path, wrangler_jsonc=config)
+    assert run(project).exit_code == 0
+    assert [b["name"] for b in local(project)["unsafe"]["bindings"]] == ["DOCS"]
+    assert local(project)["vars"] == {"a": "\ud800"}
+
+
+def test_times_of_toml_are_those_that_wrangler_reads(tmp_path: Path) -> None:
+    moments = {
+        "2026-01-02": "2026-01-02",
+        "2026-01-02T03:04:05Z": "2026-01-02T03:04:05.000Z",
+        "2026-01-02 03:04:05.678901": "2026-01-02T03:04:05.678",
+        "2026-01-02T03:04:05+06:00": "2026-01-02T03:04:05.000+06:00",
+        "03:04:05": "03:04:05.000",
+    }
+    given = "".join(f"v{n} = {moment}\n" for n, moment in enumerate(moments))
+    project = make(tmp_path, wrangler_toml=f"{TOML}[vars]\n{given}")
+    assert run(project).exit_code == 0
+    assert [*local(project)["vars"].values()] == [*moments.values()]
+    with (project / "wrangler.toml").open("a") as config:
+        config.write("far = inf")
+    assert "has what JSON has not" in refused(project)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

@@ -6,7 +6,7 @@ configuration, for ``wrangler dev --config``, and a plugin for it.
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -15,8 +15,8 @@ import typer
 
 from vectorize_core import paths
 from vectorize_core.cli.errors import report_errors
-from vectorize_core.cli.output import note
-from vectorize_core.cli.wrangler_config import PLUGIN, check_installed, read_config
+from vectorize_core.cli.output import escaped, note
+from vectorize_core.cli.wrangler_config import PLUGIN, as_json, check_installed, read_config
 from vectorize_core.errors import ConfigurationError
 
 CONFIG: Final = "wrangler.vectorize-local.jsonc"
@@ -30,7 +30,14 @@ _PACKAGE: Final = {
     "type": "module",
     "main": "index.js",
 }
-_FILES: Final = (".gitignore", "index.js", _MADE, "package.json")
+_BEGINNINGS: Final = {
+    CONFIG: _HEAD,
+    ".gitignore": "*\n",
+    "index.js": _HEAD,
+    _MADE: '{\n  "config": "wrangler.',
+    "package.json": f'{{\n  "name": "{PLUGIN}"',
+}
+"""What is written, and what each file begins with."""
 
 
 @report_errors
@@ -63,17 +70,20 @@ def _write(project: Path, address: str) -> None:
         )
     version = check_installed(project)
     local, folder = project / CONFIG, project / FOLDER
+    content = config.with_local_bindings(folder, address)
     _check_ours(local, folder)
     folder.mkdir(exist_ok=True)
-    made_from = {"config": config.path.name, "sha256": config.digest}
+    (folder / ".gitignore").write_bytes(b"*\n")
     plugin = Path(__file__).with_name("wrangler_plugin.js").read_bytes()
-    contents = (b"*\n", plugin, _json(made_from), _json(_PACKAGE))
-    for name, content in zip(_FILES, contents, strict=True):
-        (folder / name).write_bytes(content)
+    (folder / "index.js").write_bytes(plugin)
+    made_from = {"config": config.path.name, "sha256": config.digest}
+    (folder / _MADE).write_bytes(as_json(made_from))
+    (folder / "package.json").write_bytes(as_json(_PACKAGE))
     head = f"{_HEAD} from {config.path.name}: change that, and run it again.\n".encode()
-    local.write_bytes(head + _json(config.with_local_bindings(folder, address)))
-    for binding in bindings:
-        typer.echo(f"env.{binding['binding']} is the index {binding['index_name']} at {address}")
+    local.write_bytes(head + content)
+    for one in bindings:
+        of = "" if one.environment is None else f" of --env {one.environment}"
+        typer.echo(escaped(f"env.{one.name}{of} is the index {one.index} at {address}"))
     note(f"with wrangler {version}: npx wrangler dev --config {CONFIG}")
     note(f"`wrangler deploy` reads {config.path.name}, which is as it was")
     note(f"{CONFIG} names paths of this machine, so do not commit it")
@@ -82,21 +92,29 @@ def _write(project: Path, address: str) -> None:
 def _remove(project: Path) -> None:
     local, folder = project / CONFIG, project / FOLDER
     _check_ours(local, folder)
-    there = [path for path in (local, *(folder / name for name in _FILES)) if path.exists()]
-    for path in there:
-        path.unlink()
-    if folder.exists():
+    there = [path for path in (local, folder) if path.exists()]
+    if local in there:
+        local.unlink()
+    if folder in there:
+        for path in folder.iterdir():
+            path.unlink()
         folder.rmdir()
     note(f"{CONFIG} and {FOLDER} are gone" if there else "nothing to remove")
 
 
 def _check_ours(local: Path, folder: Path) -> None:
     """Raise if something of the user's would be overwritten or removed."""
-    if local.exists() and not local.read_bytes().startswith(_HEAD.encode()):
-        raise ConfigurationError(f"{local} was not made by this command: move it away")
-    others = {path.name for path in folder.iterdir()} - set(_FILES) if folder.exists() else ()
-    if others:
-        raise ConfigurationError(f"{folder} holds files of others: {', '.join(sorted(others))}")
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    for path in (local, *(folder.iterdir() if is_folder else [folder])):
+        if os.path.lexists(path) and not _is_ours(path):
+            raise ConfigurationError(f"{path} was not made by this command: move it away")
+
+
+def _is_ours(path: Path) -> bool:
+    beginning = _BEGINNINGS.get(path.name)
+    if beginning is None or path.is_symlink() or not path.is_file():
+        return False
+    return path.read_bytes().startswith(beginning.encode())
 
 
 def _address(url: str) -> str:
@@ -111,7 +129,3 @@ def _address(url: str) -> str:
             "--url is an address such as http://127.0.0.1:8989, without TLS and without a password"
         )
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _json(value: object) -> bytes:
-    return f"{json.dumps(value, indent=2, default=str, ensure_ascii=False)}\n".encode()
