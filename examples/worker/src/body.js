@@ -15,11 +15,11 @@ export async function withBody(request, work) {
   const body = { size: 0, moved: Date.now() };
   let text = "";
   let refused = null;
-  bodies.add(body);
   try {
     // One that is refused is read to its end too: who still sends may not see an answer.
     for await (const chunk of request.body ?? []) {
       if (refused) continue;
+      bodies.add(body);
       body.size += chunk.byteLength;
       body.moved = Date.now();
       text += decoded(decoder, chunk);
