@@ -201,9 +201,6 @@ def http_connection(
     **options: Unpack[HttpOptions],
 ) -> Connection:
     """A connection to Cloudflare, or to a server that speaks its API. See `VectorizeClient`."""
-    # Imported here, so that embedded use does not load httpx.
-    from vectorize_core.transport.http import HttpExecutor  # noqa: PLC0415
-
     hide(cast("dict[str, Any]", options))
     check_options(options)
     credentials = find_credentials(
@@ -213,6 +210,9 @@ def http_connection(
         email=options.get("email"),
         base_url=options.get("base_url"),
     )
+    # Imported here, so that embedded use does not load httpx, nor look for it in a Worker.
+    from vectorize_core.transport.http import HttpExecutor  # noqa: PLC0415
+
     timeout, retry = options.get("timeout"), options.get("retry")
     most = options.get("max_answer_bytes", MAX_ANSWER_BYTES)
     injected: dict[str, Any] = {

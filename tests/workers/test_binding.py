@@ -18,6 +18,7 @@ from tests.stores import DIMENSIONS, Embedder, vector
 from tests.workers.bindings import D1Binding
 from tests.workers.bridge import running
 from tests.workers.conftest import Bind
+from tests.workers.workerd import ROOT
 from vectorize_core import (
     AsyncVectorizeClient,
     ConfigurationError,
@@ -34,6 +35,7 @@ from vectorize_core.local.server import BackgroundServer
 from vectorize_core.moving import aimport_records
 
 ROWS = np.random.default_rng(7).standard_normal((1_200, DIMENSIONS)).astype(np.float32)
+PAGE = (ROOT / "docs" / "workers.md").read_text(encoding="utf-8")
 VECTORS = [
     Vector(f"v{n}", row, "even" if n % 2 == 0 else None, {"n": n, "deep": {"a": [1.0, None, "é"]}})
     for n, row in enumerate(ROWS)
@@ -167,6 +169,37 @@ async def test_integers_that_are_taken_come_back_as_they_were(
         assert document.metadata == kept | {"more": 1}
 
 
+@pytest.mark.parametrize("framework", ["langchain", "llama_index"])
+async def test_what_a_store_cannot_do_through_a_binding_is_on_the_page(
+    bind: Bind, server: BackgroundServer, framework: str
+) -> None:
+    binding, rows = bind(), D1TextIndex.from_binding(D1Binding(server.base_url, framework))
+    store: Any = (
+        langchain_vectorize.VectorizeVectorStore(
+            Embedder(), index_name="docs", binding=binding, text_index=rows
+        )
+        if framework == "langchain"
+        else llama_index_vectorize.VectorizeVectorStore("docs", binding=binding, text_index=rows)
+    )
+    cannot = {
+        "reset()": store.areset,
+        "drop()": store.adrop,
+        "create_metadata_index()": lambda: store.acreate_metadata_index("a", "string"),
+        "reindex_metadata()": store.areindex_metadata,
+        "reindex_texts()": store.areindex_texts,
+    }
+    if framework == "langchain":
+        cannot["get()"] = lambda: store.aget(limit=1)
+        cannot["delete(delete_all=True)"] = lambda: store.adelete(delete_all=True)
+    else:
+        cannot["get_nodes()"] = lambda: store.aget_nodes(offset=1)
+        cannot["clear()"] = store.aclear
+    for name, call in cannot.items():
+        with pytest.raises(UnsupportedCallError, match="REST"):
+            await call()
+        assert f"`{name}`" in PAGE
+
+
 async def test_sync_methods_say_what_to_await(bind: Bind) -> None:
     binding = bind()
     client = AsyncVectorizeClient.from_binding(binding)
@@ -221,6 +254,22 @@ def test_what_is_no_binding_is_refused(binding: Any, missing: str) -> None:
     for kind in (D1Texts, D1TextIndex):
         with pytest.raises(ConfigurationError, match=r"env.DB.* has no prepare"):
             kind.from_binding(binding)
+
+
+def test_a_binding_that_the_worker_has_not_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for make in (
+        AsyncVectorizeClient.from_binding,
+        D1Texts.from_binding,
+        D1TextIndex.from_binding,
+        lambda given: langchain_vectorize.VectorizeVectorStore(
+            Embedder(), index_name="docs", binding=given
+        ),
+        lambda given: llama_index_vectorize.VectorizeVectorStore("docs", binding=given),
+    ):
+        with pytest.raises(ConfigurationError, match=r"env\..*\bNone\b.*wrangler.jsonc"):
+            make(None)
 
 
 @pytest.mark.parametrize(

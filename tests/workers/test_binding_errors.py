@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
@@ -58,6 +59,12 @@ FORMS: list[tuple[str, type[VectorizeError], int | None, int | None]] = [
     ("Network connection lost.", ConnectionFailedError, None, None),
     ("Too many subrequests.", VectorizeError, None, None),
     ("Binding VEC needs to be run remotely", ConfigurationError, None, None),
+    ("Invalid returnMetadata option. Expected boolean; got: 1", ConfigurationError, None, None),
+    ("Cannot perform I/O on behalf of a different request.", ConnectionFailedError, None, None),
+    ("Worker has exceeded memory limit.", ConnectionFailedError, None, None),
+    ("Worker exceeded memory limit.", ConnectionFailedError, None, None),
+    ("Worker exceeded CPU time limit.", ConnectionFailedError, None, None),
+    ('The RPC receiver does not implement the method "query".', ConfigurationError, None, None),
 ]
 
 
@@ -122,7 +129,13 @@ def test_each_form_of_the_binding(
             ServerError,
         ),
         ("D1_ERROR: Failed to parse body as JSON, got: <html>", UnexpectedAnswerError),
+        ("D1_COLUMN_NOTFOUND: Column not found (timeout)", BadRequestError),
+        ("D1_DUMP_ERROR: Status + 500", ServerError),
+        ("D1_DUMP_ERROR: Status + 400", BadRequestError),
         ("Too many subrequests.", VectorizeError),
+        ("Worker exceeded memory limit.", ConnectionFailedError),
+        ("D1_TYPE_ERROR: Type 'bigint' not supported for value 'queued'", BadRequestError),
+        ("Binding DB needs to be run remotely", ConfigurationError),
         ("internal error; reference = abc", ConnectionFailedError),
     ],
 )
@@ -130,6 +143,29 @@ def test_each_form_of_d1(thrown: str, kind: type[VectorizeError]) -> None:
     error = d1_error(ReadD1("binding", ()), JsError(thrown))
     assert type(error) is kind
     assert ("no such table" in thrown) == (getattr(error, "message", "").startswith("no such t"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("TypeError: x is no y", "Worker exceeded memory limit.", "Invalid topK option"),
+        *("Worker exceeded CPU time limit.", "Cannot perform I/O on behalf of a different request"),
+    ],
+)
+async def test_what_does_not_pass_is_tried_once(said: str) -> None:
+    binding = Throwing(said)
+    client = AsyncVectorizeClient.from_binding(binding)
+    with pytest.raises(VectorizeError, match=said):
+        await client.index("docs").info()
+    assert binding.calls == 1
+
+
+def test_each_binding_has_its_own_way_to_run_locally() -> None:
+    remote = JsError("Binding X needs to be run remotely")
+    assert "vectorize-stores wrangler" in str(vectorize_error(GetInfo("docs"), remote))
+    of_d1 = str(d1_error(ReadD1("binding", ()), remote))
+    assert '"remote": true' in of_d1
+    assert "Vectorize" not in of_d1
 
 
 @pytest.mark.parametrize(
@@ -280,6 +316,17 @@ class Silent:
         return self.describe
 
 
+class Throwing(Silent):
+    """A binding that throws."""
+
+    def __init__(self, said: str) -> None:
+        self._said, self.calls = said, 0
+
+    async def describe(self, *_: Any) -> Any:
+        self.calls += 1
+        raise JsError(self._said)
+
+
 async def test_no_answer_ends_at_the_timeout() -> None:
     client = AsyncVectorizeClient.from_binding(Silent(), timeout=0.05, retry=ONCE)
     with pytest.raises(RequestTimeoutError, match=r"no answer of the binding within 0\.1 s"):
@@ -311,11 +358,30 @@ async def test_sql_that_d1_refuses(server: BackgroundServer) -> None:
     assert await texts.get(io, "docs", ["a"]) == {}
     made = ("CREATE TABLE t (a TEXT)", ())
     await io.call(WriteD1("binding", (made, ("INSERT INTO t VALUES (?)", ("é\x00",)))))
-    rows = await io.call(ReadD1("binding", (("SELECT a, 1 FROM t", ()), ("SELECT 2", ()))))
+    rows = await io.call(ReadD1("binding", (("SELECT a, 1 AS b FROM t", ()), ("SELECT 2", ()))))
     assert rows == ([("é\x00", 1)], [(2,)])
     with pytest.raises(ConfigurationError, match="only be awaited"):
         texts._client.to_sync().list_indexes()  # type: ignore[union-attr]
     assert "binding" in repr(D1TextIndex.from_binding(D1Binding(server.base_url)))
+
+
+async def test_columns_that_javascript_would_put_first_are_refused(
+    server: BackgroundServer, tmp_path: Path
+) -> None:
+    with running(tmp_path, server.base_url) as workerd:
+        for database in (workerd.database, D1Binding(server.base_url, "words")):
+            texts = D1Texts.from_binding(database)
+            assert texts._client is not None
+            io = texts._client.connection.async_io()
+            for name in ("5", "0", "4294967294"):
+                one = f'SELECT 1 AS a, 2 AS "{name}", 3 AS "05"'
+                (rows,) = await io.call(ReadD1("binding", ((one, ()),)))
+                assert rows == [(1, 2, 3)]
+                two = ReadD1("binding", ((one, ()), (one, ())))
+                with pytest.raises(UnexpectedAnswerError, match=f"column '{name}' .*AS"):
+                    await io.call(two)
+            named = ('SELECT 1 AS b, 2 AS a, 3 AS "05"', ())
+            assert await io.call(ReadD1("binding", (named, named))) == ([(1, 2, 3)], [(1, 2, 3)])
 
 
 async def test_a_database_is_no_index(server: BackgroundServer) -> None:

@@ -5,15 +5,15 @@ https://developers.cloudflare.com/d1/worker-api/
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, TypeVar, cast
 
 from vectorize_core.api.d1 import ReadD1
 from vectorize_core.api.operations import Op
 from vectorize_core.binding.calling import Calling, refuse_sync
 from vectorize_core.binding.errors import d1_error
-from vectorize_core.binding.values import missing_methods, values_of
+from vectorize_core.binding.values import check_methods, values_of
 from vectorize_core.errors import (
-    ConfigurationError,
     UnexpectedAnswerError,
     UnsupportedCallError,
     in_words,
@@ -22,17 +22,14 @@ from vectorize_core.transport.executor import Answer
 
 T = TypeVar("T")
 _METHODS: Final = ("prepare", "batch")
+_NUMBER: Final = re.compile("0|[1-9][0-9]*").fullmatch
 
 
 class D1Executor:
     """The one database of a binding."""
 
     def __init__(self, binding: Any) -> None:
-        if missing := missing_methods(binding, _METHODS):
-            raise ConfigurationError(
-                "binding is that of a D1 database, such as env.DB of a Worker; "
-                f"{type(binding).__name__} has no {', '.join(missing)}"
-            )
+        check_methods(binding, _METHODS, "a D1 database, such as env.DB of a Worker")
         self._binding = binding
         self._values = values_of(binding)
         self._calling = Calling(d1_error)
@@ -48,7 +45,7 @@ class D1Executor:
         answer = await self._calling.answer(op, lambda: self._promised(op))
         try:
             found = await self._values.found(answer)
-            # One statement has lists for rows; of several each has objects, in their order.
+            # One statement has lists for rows; of several each has objects.
             rows = [found] if len(op.statements) == 1 else [*map(_rows, found)]
             return Answer(cast("T", op.read([{"results": {"rows": some}} for some in rows])))
         except (UnexpectedAnswerError, KeyError, TypeError, AttributeError) as error:
@@ -72,4 +69,12 @@ class D1Executor:
 
 
 def _rows(result: Any) -> list[list[Any]]:
-    return [[*row.values()] for row in result["results"]]
+    """The rows of a result as lists, in the order of their columns, whose names must differ."""
+    rows = result["results"]
+    names = [*rows[0]] if rows else []
+    if len(names) > 1 and (numbers := [*filter(_NUMBER, names)]):
+        raise UnexpectedAnswerError(
+            f"the column {numbers[0]!r} comes first in JavaScript, wherever the statement has it: "
+            "give it another name, by AS"
+        )
+    return [[*row.values()] for row in rows]

@@ -11,7 +11,7 @@ from vectorize_core.api.operations import Op
 from vectorize_core.binding.calling import Calling, refuse_sync
 from vectorize_core.binding.calls import CALLS, METHODS
 from vectorize_core.binding.errors import vectorize_error
-from vectorize_core.binding.values import missing_methods, values_of
+from vectorize_core.binding.values import check_methods, values_of
 from vectorize_core.errors import (
     ConfigurationError,
     UnexpectedAnswerError,
@@ -42,11 +42,7 @@ class BindingExecutor:
     """The one index of a binding; what it holds belongs to the Worker, so there is no end of it."""
 
     def __init__(self, binding: Any, declared: Declared, timeout: float | None = None) -> None:
-        if missing := missing_methods(binding, METHODS):
-            raise ConfigurationError(
-                "binding is that of a Vectorize index, such as env.VECTORIZE of a Worker; "
-                f"{type(binding).__name__} has no {', '.join(missing)}"
-            )
+        check_methods(binding, METHODS, "a Vectorize index, such as env.VECTORIZE of a Worker")
         self._binding = binding
         self._declared = declared
         self._values = values_of(binding)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from vectorize_core import jsontext
-from vectorize_core.errors import UnexpectedAnswerError, in_words
+from vectorize_core.errors import ConfigurationError, UnexpectedAnswerError, in_words
 
 
 class Values(Protocol):
@@ -80,6 +80,14 @@ def values_of(binding: Any) -> Values:
     return PlainValues()
 
 
-def missing_methods(binding: Any, names: Iterable[str]) -> list[str]:
-    """Those of the methods that a binding has not."""
-    return [name for name in names if not callable(getattr(binding, name, None))]
+def check_methods(binding: Any, names: Iterable[str], kind: str) -> None:
+    """`ConfigurationError` unless a binding, of a ``kind`` in words, has all these methods."""
+    if binding is None:
+        raise ConfigurationError(
+            f"binding is that of {kind}; got None: the Worker has no binding of the name by which "
+            "it was looked up, so name it in wrangler.jsonc"
+        )
+    if missing := [name for name in names if not callable(getattr(binding, name, None))]:
+        raise ConfigurationError(
+            f"binding is that of {kind}; {type(binding).__name__} has no {', '.join(missing)}"
+        )

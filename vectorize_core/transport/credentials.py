@@ -114,7 +114,8 @@ def find_credentials(
     if missing or not account:
         raise ConfigurationError(
             f"Cloudflare credentials are missing: {'; '.join(missing)}. "
-            "To work without an account, use path=':memory:' or a directory"
+            "To work without an account, use path=':memory:' or a directory; in a Worker, "
+            "binding=env.VECTORIZE of a store, which None is not: wrangler.jsonc names the binding"
         )
     return Credentials(account.reveal(), base, headers)
 
