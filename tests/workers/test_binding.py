@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 from pathlib import Path
@@ -15,7 +16,7 @@ from llama_index.core.vector_stores import MetadataFilter, MetadataFilters, Vect
 import langchain_vectorize
 import llama_index_vectorize
 from tests.stores import DIMENSIONS, Embedder, vector
-from tests.workers.bindings import D1Binding
+from tests.workers.bindings import D1Binding, VectorizeBinding
 from tests.workers.bridge import running
 from tests.workers.conftest import Bind
 from tests.workers.workerd import ROOT
@@ -33,6 +34,7 @@ from vectorize_core import (
 )
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.moving import aimport_records
+from vectorize_core.writes.batching import Batch, Entry
 
 ROWS = np.random.default_rng(7).standard_normal((1_200, DIMENSIONS)).astype(np.float32)
 PAGE = (ROOT / "docs" / "workers.md").read_text(encoding="utf-8")
@@ -198,6 +200,36 @@ async def test_what_a_store_cannot_do_through_a_binding_is_on_the_page(
         with pytest.raises(UnsupportedCallError, match="REST"):
             await call()
         assert f"`{name}`" in PAGE
+
+
+async def test_a_request_that_a_worker_dropped_keeps_nothing_for_ever(bind: Bind) -> None:
+    index = AsyncVectorizeClient.from_binding(bind()).index("docs")
+    assert index.connection.turns is None
+    in_flight, loop = index.connection.state("docs").in_flight, asyncio.get_running_loop()
+    dropped = Batch(loop=loop, begun=True, stepped=loop.time())
+    dropped.sent["v0"] = Entry.of(0, VECTORS[0], 10)
+    assert in_flight.take(dropped, ["v0"])
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(index.upsert(VECTORS[:1]), 0.1)
+    dropped.stepped -= 1_000
+    assert len(await asyncio.wait_for(index.upsert(VECTORS[:1]), 5)) == 1
+
+
+async def test_a_write_that_goes_on_keeps_its_ids(bind: Bind) -> None:
+    binding = bind()
+    index = AsyncVectorizeClient.from_binding(binding).index("docs")
+    seen = []
+
+    async def upsert(vectors: list[Any]) -> Any:
+        (owner,) = index.connection.state("docs").in_flight.owners(["v0"])
+        assert isinstance(owner, Batch)
+        seen.append(asyncio.get_running_loop().time() - owner.stepped)
+        return await VectorizeBinding.upsert(binding, vectors)
+
+    binding.upsert = upsert  # type: ignore[method-assign]
+    await index.upsert(VECTORS[:1])
+    assert len(seen) == 1
+    assert 0 <= seen[0] < 10
 
 
 async def test_sync_methods_say_what_to_await(bind: Bind) -> None:

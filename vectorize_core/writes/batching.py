@@ -25,6 +25,8 @@ _BYTES_PER_VALUE = 17
 _BYTES_AROUND = 200
 """The most that id, namespace and the names of the fields take."""
 _PAUSE = 0.01
+_NO_WRITE_TAKES = 900.0
+"""Seconds from one step of a write to its next, unless its deadline is later."""
 
 
 class Entry(NamedTuple):
@@ -68,7 +70,8 @@ class Batch:
 
     ``size`` counts bytes, exactly if ``exact``, otherwise as the most they can be. ``running`` is
     a request of it that was interrupted, but goes on in a thread. ``loop`` is the event loop, if
-    any, and ``thread`` the thread of the call that sends it.
+    any, and ``thread`` the thread of the call that sends it. ``stepped`` is when it last took its
+    ids, or began to send some of them, by `Io.now`.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -77,6 +80,7 @@ class Batch:
     exact: bool = False
     thread: int = field(default_factory=threading.get_ident)
     loop: asyncio.AbstractEventLoop | None = None
+    stepped: float = 0.0
     begun: bool = False
     answered: bool = False
     running: Future[Any] | None = None
@@ -190,17 +194,24 @@ class Batcher:
             while not self._in_flight.take(batch, batch.sent):
                 self._check_goes_on(batch)
                 await self._io.sleep(_PAUSE)
+            batch.stepped = self._io.now()
             yield batch
 
     def _check_goes_on(self, batch: Batch) -> None:
         """Raise an error if ``batch`` waits for a task that waits for this call.
 
-        What the tasks of a closed event loop have sent is lost.
+        What the tasks of a closed event loop have sent is lost. A task of this event loop may never
+        go on: a Worker stops in the middle, without a word, when its client has gone.
         """
         for other in self._in_flight.owners(batch.sent):
-            if not isinstance(other, Batch) or other.loop in (None, batch.loop) or other.running:
+            if not isinstance(other, Batch) or other.loop is None or other.running:
                 continue
-            if other.loop is not None and other.loop.is_closed():
+            if other.loop is batch.loop:
+                policy = self._io.policy
+                longest = max(_NO_WRITE_TAKES, policy.write_deadline + policy.request_lifetime)
+                if self._io.now() - other.stepped > longest:
+                    self._in_flight.release(other, other.sent)
+            elif other.loop.is_closed():
                 if other.begun:
                     until = self._io.now() + self._io.policy.request_lifetime
                     self._in_flight.lose("unknown", dict.fromkeys(other.sent), until)

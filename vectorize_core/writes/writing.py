@@ -304,7 +304,7 @@ class _Write:
             written = {entry.id: entry.vector for entry in part}
             read_first, self.reads_left = self.reads_left > 0, self.reads_left - 1
             own_write = await begin(self.io, self.state, self.mode, written, read_first=read_first)
-            started = self.io.now()
+            started = batch.stepped = self.io.now()
             try:
                 lost = partial(self._note_lost, batch, part)
                 mutation = await self.io.call(self.request(part), on_lost=lost)
