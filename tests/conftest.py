@@ -17,7 +17,9 @@ from tests.nightly import NIGHTLY, covering
 from vectorize_core import VectorizeClient
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("day", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "day", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("nightly", settings.get_profile("day"), max_examples=1_000)
 settings.load_profile("nightly" if NIGHTLY else "day")
 

@@ -24,8 +24,8 @@ def sized(day: T, night: T) -> T:
 
 
 def examples(count: int) -> settings:
-    """So many examples by day, and twenty times as many at night."""
-    return settings(max_examples=sized(count, 20 * count))
+    """Half as many examples by day, and twenty times as many at night."""
+    return settings(max_examples=sized(count // 2, 20 * count))
 
 
 def covering(cases: Sequence[Mapping[str, Hashable]], strength: int) -> list[int]:

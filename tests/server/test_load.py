@@ -25,7 +25,7 @@ from tests.nightly import NIGHTLY, sized
 from tests.server.helpers import NDJSON, Peer, axis, lines, record
 
 ROOT = Path(vectorize_core.__file__).parent.parent
-SECONDS = sized(3.0, 600.0)
+SECONDS = sized(2.0, 600.0)
 NORMAL = sized(12, 40)
 SLOW = sized(60, 200)
 HEAVY = sized(8, 40)

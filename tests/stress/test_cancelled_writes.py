@@ -176,7 +176,7 @@ async def over_a_network(seed: int) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("seed", range(sized(5, 200)))
+@pytest.mark.parametrize("seed", range(sized(3, 200)))
 def test_the_last_acknowledged_write_stands_whatever_comes_late(seed: int) -> None:
     run_virtually(over_a_network(seed))
 
