@@ -104,7 +104,7 @@ def test_a_signal_ends_it_in_time_whatever_goes_on(sent: signal.Signals, tmp_pat
         root = server.base_url.removesuffix("/client/v4")
         address = root.removeprefix("http://").split(":")
         body = json.dumps({"sql": ENDLESS})
-        head = "POST /client/v4/accounts/local/d1/database/{}/query HTTP/1.1\r\nHost: x\r\n"
+        head = "POST /client/v4/accounts/local/d1/database/{}/query HTTP/1.1\r\nHost: localhost\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         halves = ["", "GET / HT", head.format("x"), head.format("x") + body[:9]]
         raws = halves + [head.format(f"d{number}") + body for number in range(6)]
@@ -176,7 +176,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         root = server.base_url.removesuffix("/client/v4")
         host, port = root.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(b"GET /client HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /client HTTP/1.1\r\nHost: localhost\r\n\r\n")
             time.sleep(0.2)
             server.process.send_signal(signal.SIGINT)
             time.sleep(0.3)

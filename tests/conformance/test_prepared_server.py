@@ -37,7 +37,7 @@ def prepared() -> httpx.ASGITransport:
 
 
 async def test_any_call_succeeds_in_any_order(prepared: httpx.ASGITransport) -> None:
-    url = f"http://test/client/v4/accounts/{ACCOUNT}/vectorize/v2/indexes"
+    url = f"http://localhost/client/v4/accounts/{ACCOUNT}/vectorize/v2/indexes"
     async with httpx.AsyncClient(transport=prepared) as client:
         for method, path, more in [*CALLS, *reversed(CALLS)]:
             answer = await client.request(method, url + path, **more)

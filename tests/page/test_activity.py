@@ -26,7 +26,7 @@ INDEXES = "/client/v4/accounts/local/vectorize/v2/indexes"
 def served(**options: Any) -> Page:
     """A server with the page at its root."""
     settings = Settings(**options)
-    return page_beside(create_parts(settings), settings, "127.0.0.1")
+    return page_beside(create_parts(settings), settings)
 
 
 @contextmanager
@@ -96,7 +96,7 @@ async def test_a_server_tells_of_all_requests_with_errors_and_hints() -> None:
 async def test_the_api_beside_the_page_is_as_without_it() -> None:
     settings = Settings(token="t0ken")
     parts = create_parts(settings)
-    page = page_beside(parts, settings, "127.0.0.1")
+    page = page_beside(parts, settings)
     for method, path, headers in (
         ("GET", INDEXES, {"Authorization": "Bearer t0ken"}),
         ("GET", INDEXES, {}),

@@ -11,8 +11,10 @@ from starlette.routing import Mount
 
 from tests.page.helpers import HOST, Browser
 from vectorize_core import VectorizeClient
+from vectorize_core.errors import ConfigurationError
+from vectorize_core.local.server import Settings
+from vectorize_core.local.server.hosts import Hosts
 from vectorize_core.page import create_page
-from vectorize_core.page.guard import Hosts
 
 TOKEN = "a-token"
 OWN = f"http://{HOST}"
@@ -173,15 +175,29 @@ async def test_below_the_root_of_another_application_data_still_takes_the_token(
     ],
 )
 def test_the_names_of_a_server(listening: str, known: list[str], unknown: list[str]) -> None:
-    hosts = Hosts(listening)
+    hosts = Hosts([listening])
     assert [name for name in known if not hosts.has(name)] == []
     assert [name for name in unknown if hosts.has(name)] == []
 
 
 def test_further_names() -> None:
-    hosts = Hosts("127.0.0.1", ["vectors.example"])
+    hosts = Hosts(["127.0.0.1", "vectors.example"])
     assert hosts.has("vectors.example:443")
     assert not hosts.has("other.example")
+
+
+@pytest.mark.parametrize("names", ["vectors.example", ["vectors.example:443"]])
+def test_hosts_that_no_request_could_name_are_refused(still: VectorizeClient, names: Any) -> None:
+    with pytest.raises(ConfigurationError, match="without ports"):
+        create_page(still, hosts=names)
+    with pytest.raises(ConfigurationError, match="without ports"):
+        Settings(hosts=names)
+
+
+@pytest.mark.parametrize("token", ["", " ", " x ", "a b", "t\u00f6k\u00e9n", "a\n"])
+def test_a_token_that_no_header_could_carry_is_refused(still: VectorizeClient, token: str) -> None:
+    with pytest.raises(ConfigurationError, match="no header could carry it"):
+        create_page(still, token=token)
 
 
 async def test_two_hosts_are_none(still: VectorizeClient) -> None:

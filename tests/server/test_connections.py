@@ -19,11 +19,11 @@ from vectorize_core.local.server import BackgroundServer, bodies, connections
 
 Serve = Callable[..., Peer]
 PATH = "/client/v4/accounts/local/vectorize/v2/indexes"
-GET = f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+GET = f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def upsert(size: int, *headers: str) -> bytes:
-    given = ["Host: x", f"Content-Type: {NDJSON}", f"Content-Length: {size}", *headers]
+    given = ["Host: localhost", f"Content-Type: {NDJSON}", f"Content-Length: {size}", *headers]
     return "\r\n".join([f"POST {PATH}/docs/upsert HTTP/1.1", *given, "", ""]).encode()
 
 
@@ -192,8 +192,8 @@ def fill(peer: Peer) -> None:
 def get_all() -> bytes:
     body = b'{"ids": [%b]}' % b",".join(b'"v%d"' % number for number in range(20))
     return (
-        f"POST {PATH}/docs/get_by_ids HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"POST {PATH}/docs/get_by_ids HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
 
@@ -317,7 +317,7 @@ def test_a_flood_of_requests_in_one_connection_holds_up_no_other(
     peer.write(record("a"))
     body = b'{"vector": %b}' % str(ONES).encode()
     raw = (
-        f"POST {PATH}/docs/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"POST {PATH}/docs/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
     with connected(peer, 5) as made:

@@ -98,7 +98,7 @@ def test_a_truncated_answer_breaks_off_after_so_many_bytes(target: Peer) -> None
     target.put_faults({"match": "/info", "truncate": 10})
     with socket.create_connection(target.address, timeout=10) as connection:
         path = target.url("/docs/info").removeprefix(target.root)
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head, _, body = read_answer(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert body == b'{"success"'

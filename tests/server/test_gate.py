@@ -63,20 +63,70 @@ def test_our_client_tells_a_wrong_token_apart(serve: Serve) -> None:
     assert caught.value.request_id
 
 
-@pytest.mark.parametrize(
-    "origin", ["https://example.com", "null", "http://[", "http://a.localhost.b"]
-)
-def test_a_web_page_from_elsewhere_is_not_answered(docs: Peer, origin: str) -> None:
+ELSEWHERE = [
+    *("https://example.com", "null", "http://[", "http://a.localhost.b", "", "file://"),
+    # Other programs of this machine have pages as well, on other ports.
+    *("http://localhost:3000", "http://127.0.0.1:8080", "http://[::1]:80", "http://127.0.0.1"),
+]
+
+
+@pytest.mark.parametrize("origin", ELSEWHERE)
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.covering(1)
+def test_a_web_page_from_elsewhere_is_not_answered(
+    serve: Serve, origin: str, token: str | None
+) -> None:
+    peer = serve(token=token)
+    peer.create()
     # A form can be sent from any page without being asked for, so this is all that stops it.
     files = {"vectors": b'{"id": "a", "values": [1]}'}
-    answer = docs.http.post(docs.url("/docs/upsert"), files=files, headers={"Origin": origin})
+    answer = peer.http.post(peer.url("/docs/upsert"), files=files, headers={"Origin": origin})
     assert fault_of(answer)[0] == 403
-    assert docs.count() == 0
+    for path in ("~/query", "~/proxy/docs", "~/_/faults"):
+        assert peer.send("POST", path, [], headers={"Origin": origin}).status_code == 403
+    assert peer.count() == 0
 
 
-def test_a_web_page_from_this_machine_is_answered(docs: Peer) -> None:
-    for origin in ("http://localhost:3000", "http://127.0.0.1:8080", "http://[::1]:80"):
-        assert docs.send("GET", "/docs", headers={"Origin": origin}).is_success
+def test_a_web_page_of_this_server_is_answered(docs: Peer) -> None:
+    assert docs.send("GET", "/docs", headers={"Origin": docs.root}).is_success
+
+
+FOREIGN = ["rebound.test", "rebound.test:8989", "10.0.0.7", "127.0.0.1.nip.io", "localhost.a"]
+
+
+@pytest.mark.parametrize("host", [*FOREIGN, "vector-search"])
+def test_without_a_token_no_name_leads_here_but_this_machines(docs: Peer, host: str) -> None:
+    given = {"Host": host}
+    for method, path in (("GET", ""), ("POST", "/docs/query"), ("GET", "/docs/list")):
+        status, _, said = docs.fault(method, path, headers=given)
+        assert (status, host in said, "--allow-host" in said) == (403, True, True)
+    for path in ("/client/v4/accounts", "/client/v4/accounts/local/d1/database", "/_/faults"):
+        assert docs.send("GET", f"~{path}", headers=given).status_code == 403
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_nor_to_a_binding(docs: Peer, host: str) -> None:
+    index = {"x-vectorize-index": "docs", "Host": host}
+    relayed = {"MF-URL": "http://vector-search/info", "Host": host}
+    assert bare_fault_of(docs.send("GET", "~/info", headers=index))[0] == 403
+    assert bare_fault_of(docs.send("GET", "~/proxy/docs", headers=relayed))[0] == 403
+
+
+def test_the_names_that_lead_here(docs: Peer, serve: Serve) -> None:
+    for host in ("localhost", "LOCALHOST:1", "[::1]:8989", "127.0.0.2", "docs.localhost", ""):
+        assert docs.send("GET", "/docs", headers={"Host": host}).is_success, host
+    bound = serve()
+    bound.create()
+    binding = {"x-vectorize-index": "docs", "Host": "vector-search"}
+    assert bound.send("GET", "~/info", headers=binding).is_success
+    # A token is what stops others; a name may be of anything in front of it.
+    assert serve(token=TOKEN).send("GET", "", headers={"Host": "rebound.test"}).is_success
+    named = serve(hosts=["vectors.example"])
+    assert named.send("GET", "", headers={"Host": "vectors.example:443"}).is_success
+    assert named.send("GET", "", headers={"Host": "10.0.0.7"}).status_code == 403
+    everywhere = serve(hosts=["0.0.0.0"])
+    assert everywhere.send("GET", "", headers={"Host": "10.0.0.7"}).is_success
+    assert everywhere.send("GET", "", headers={"Host": "rebound.test"}).status_code == 403
 
 
 def test_every_answer_has_a_request_id_of_its_own(docs: Peer, serve: Serve) -> None:

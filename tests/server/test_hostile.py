@@ -90,7 +90,7 @@ def test_an_odd_index_name_is_not_found(target: Peer, name: str) -> None:
         path = f"{account}/vectorize/v2/indexes/{name}{rest}"
         body = lines(record("a"))
         raw = (
-            f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode() + body
         status, code, _ = raw_fault(target.exchange(raw))
@@ -103,7 +103,7 @@ def test_an_odd_account_leads_nowhere(target: Peer, name: str) -> None:
         method = "GET" if service.startswith("v") else "POST"
         body = b'{"sql": "SELECT 1"}'
         raw = (
-            f"{method} /client/v4/accounts/{name}/{service} HTTP/1.1\r\nHost: x\r\n"
+            f"{method} /client/v4/accounts/{name}/{service} HTTP/1.1\r\nHost: localhost\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode() + body
         answer = target.exchange(raw)
@@ -261,7 +261,7 @@ def test_a_record_against_the_rules_refuses_the_write(target: Peer, line: dict[s
 
 
 def head(path: str, *more: str, kind: str = NDJSON) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {kind}", *more]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Type: {kind}", *more]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
@@ -379,8 +379,8 @@ def test_many_slow_clients_do_not_hold_up_the_others(target: Peer) -> None:
         b"\x00" * 100,
         b"GET\r\n\r\n",
         b"POST / HTTP/9.9\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nBad Header\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nBad Header\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
         head(UPSERT, "Transfer-Encoding: chunked") + b"zz\r\n",
         head(UPSERT, "Transfer-Encoding: gzip"),
     ],

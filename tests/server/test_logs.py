@@ -81,9 +81,11 @@ def test_headers_and_paths_that_are_refused_are_escaped(
 ) -> None:
     raw = evil.encode("utf-8", "surrogatepass")
     for request in (
-        b"GET /" + raw + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + raw + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: " + raw + b"\r\n\r\n",
+        b"GET /" + raw + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + raw + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: "
+        + raw
+        + b"\r\n\r\n",
     ):
         docs.exchange(request)
     check(logged(caplog))

@@ -45,8 +45,8 @@ def heavy(
         path = url(peer, f"heavy{number % databases}", account).partition("/client")
         body = b'{"sql": "%b"}' % ENDLESS.encode()
         raw = (
-            f"POST {path[1]}{path[2]} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"POST {path[1]}{path[2]} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode() + body
         while not stop.is_set():
             try:
@@ -219,7 +219,11 @@ def test_a_server_stops_in_time_whatever_goes_on(monkeypatch: pytest.MonkeyPatch
     peer = Peer(server.base_url)
     try:
         peer.create()
-        halves = [b"GET / HT", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1", b""]
+        halves = [
+            b"GET / HT",
+            b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1",
+            b"",
+        ]
         made = [socket.create_connection(peer.address) for _ in range(3)]
         for each, half in zip(made, halves, strict=True):
             each.sendall(half)

@@ -210,7 +210,7 @@ def test_the_application_runs_again_and_again(where: str, tmp_path: Path) -> Non
     app = create_app(Settings(data=":memory:" if where == "memory" else tmp_path / "data"))
     path = "/client/v4/accounts/local/vectorize/v2/indexes"
     for run in range(3):
-        with TestClient(app) as client:
+        with TestClient(app, base_url="http://localhost") as client:
             config = {"dimensions": 32, "metric": "cosine"}
             assert client.post(path, json={"name": f"a{run}", "config": config}).is_success
             found = [index["name"] for index in client.get(path).json()["result"]]
@@ -220,7 +220,7 @@ def test_the_application_runs_again_and_again(where: str, tmp_path: Path) -> Non
 
 def test_the_application_runs_under_any_asgi_server() -> None:
     app = create_app()
-    url = "http://testserver/client/v4/accounts/local/vectorize/v2/indexes"
+    url = "http://localhost/client/v4/accounts/local/vectorize/v2/indexes"
 
     async def ask() -> httpx.Response:
         told: asyncio.Queue[Any] = asyncio.Queue()

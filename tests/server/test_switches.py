@@ -157,7 +157,7 @@ def test_every_switch_is_tested_here_or_by_the_clock() -> None:
     # What is no switch is tested in the other files.
     plain = {"data", "behavior", "token", "lenient", "rate_limit", "rate_limit_status", "faults"}
     plain |= {"binding_index", "max_body", "body_timeout", "clock"}
-    plain |= {"bindings", "head_timeout", "max_connections"}
+    plain |= {"bindings", "head_timeout", "max_connections", "hosts"}
     assert (
         set(Settings.__dataclass_fields__) == (tested - set(Behavior.__dataclass_fields__)) | plain
     )

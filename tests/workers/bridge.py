@@ -86,7 +86,7 @@ class Database:
 def running(folder: Path, base_url: str, index: str = "docs") -> Iterator[Workerd]:
     """workerd, with bindings whose backend is a server; skipped where it is not installed."""
     program, port, address = binary(), free_port(), urlsplit(base_url).netloc
-    url = "http://server/client/v4/accounts/local/d1/database/words/raw"
+    url = "http://localhost/client/v4/accounts/local/d1/database/words/raw"
     config = folder / "bridge.capnp"
     config.write_text(
         f"""using Workerd = import "/workerd/workerd.capnp";

@@ -76,7 +76,7 @@ def gateway(
         for path in sorted(GATEWAY.iterdir(), key=lambda path: path.name != "index.js")
     )
     config = folder / "gateway.capnp"
-    url = "http://server/client/v4/accounts/local/d1/database/words/raw"
+    url = "http://localhost/client/v4/accounts/local/d1/database/words/raw"
     config.write_text(
         f"""using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (

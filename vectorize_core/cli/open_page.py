@@ -47,8 +47,8 @@ def open_page(
     """
     try:
         from vectorize_core.local.server import Settings, uvicorn_server  # noqa: PLC0415
+        from vectorize_core.local.server.hosts import Hosts  # noqa: PLC0415
         from vectorize_core.page.app import page_over  # noqa: PLC0415
-        from vectorize_core.page.guard import Hosts  # noqa: PLC0415
     except ImportError as error:
         fail(str(error), 2)
     model = load_embedder(embedder)
@@ -56,7 +56,7 @@ def open_page(
     with target.client() as client, listening(_HOST, port) as listener:
         # Here an error says what to do, and the browser would say that it found nothing.
         client.list_indexes()
-        page = page_over(client, token, model, Hosts(_HOST))
+        page = page_over(client, token, model, Hosts([_HOST]))
         at = f"http://{_HOST}:{listener.getsockname()[1]}/"
         # Behind #: it is sent to no server, and written to no log.
         address = Secret(f"{at}#token={token.reveal()}")

@@ -51,6 +51,13 @@ def serve(
             parser=Secret,
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A further name by which clients reach it; can be repeated.",
+        ),
+    ] = None,
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Take NDJSON however clients send it.")
     ] = False,
@@ -131,6 +138,7 @@ def serve(
             data=":memory:" if data is None else data,
             behavior=Behavior(**{**delays, **of_behavior}),
             token=cast("str | None", token),
+            hosts=[host, *(allow_host or ())],
             lenient=lenient,
             rate_limit=rate_limit,
             faults=[] if faults is None else _rules(faults),
@@ -145,7 +153,7 @@ def serve(
         raise typer.BadParameter(str(error)) from None
     app: ASGIApp = parts.app
     if not no_page:
-        app = page_beside(parts, settings, host, load_embedder(embedder))
+        app = page_beside(parts, settings, load_embedder(embedder))
     with listening(host, port) as listener:
         announce = _announce_json if as_json else _announce
         address = uvicorn_server.base_url(host, listener.getsockname()[1])

@@ -19,14 +19,16 @@ from vectorize_core import jsontext
 from vectorize_core.client import IndexClient
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.local.server.bodies import BodyReader
+from vectorize_core.local.server.hosts import Hosts, check_hosts
 from vectorize_core.local.server.logs import escape_logs
+from vectorize_core.local.server.settings import check_token
 from vectorize_core.page import answers, files, indexes, maps, records, searching
 from vectorize_core.page.account import Account
 from vectorize_core.page.activity import Activity, Stream
 from vectorize_core.page.answers import PageError
 from vectorize_core.page.asked import Asked
 from vectorize_core.page.embedders import Embedder
-from vectorize_core.page.guard import DATA, FILES, Guard, Hosts
+from vectorize_core.page.guard import DATA, FILES, Guard
 from vectorize_core.secret import Secret, hidden
 
 MOST_BODY: Final = 1 << 20
@@ -53,10 +55,16 @@ class Page:
     """
 
     def __init__(
-        self, account: Account, activity: Activity, app: Guard, beside: ASGIApp | None = None
+        self,
+        account: Account,
+        activity: Activity,
+        endpoints: Endpoints,
+        app: Guard,
+        beside: ASGIApp | None = None,
     ) -> None:
         self._account = account
         self._activity = activity
+        self._endpoints = endpoints
         self._app = app
         self._beside = beside
 
@@ -78,6 +86,7 @@ class Page:
     def stop(self) -> None:
         """End what takes long; to be called when the server ends."""
         self._activity.close()
+        self._endpoints.ending.set()
         stop = getattr(self._beside, "stop", None)
         if stop is not None:
             stop()
@@ -111,12 +120,15 @@ def create_page(
         An ASGI application. Its method ``stop`` ends streams that go on, for a server that ends.
 
     Raises:
-        ConfigurationError: the embedder is none.
+        ConfigurationError: the embedder is none, no header could carry the token, or ``hosts``
+            is no list of names.
     """
     secret = hidden(token)
     # No frame shows it when something fails.
     del token
-    return page_over(client, secret, _embedder(embedder), Hosts(listening, hosts))
+    check_token(secret)
+    check_hosts(hosts)
+    return page_over(client, secret, _embedder(embedder), Hosts([listening, *hosts]))
 
 
 def page_over(
@@ -167,7 +179,7 @@ def assemble(
         Call("POST", "indexes/{index}/map", drawn.draw),
         *more,
     ]
-    endpoints = _Endpoints(account)
+    endpoints = Endpoints(account)
     app = Starlette(
         routes=[
             *(Route(DATA + c.path, endpoints.endpoint(c), methods=[c.method]) for c in calls),
@@ -178,16 +190,18 @@ def assemble(
         exception_handlers={HTTPException: _no_route, PageError: _refused},
     )
     app.router.redirect_slashes = False
-    return Page(account, activity, guard(app), beside)
+    return Page(account, activity, endpoints, guard(app), beside)
 
 
-class _Endpoints:
+class Endpoints:
     """Reads requests, and answers them with a result or an error."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._bodies = BodyReader(MOST_BODY, _BODY_SECONDS)
         self._running = 0
+        self.ending = asyncio.Event()
+        """Set when the server ends: what is read then has no answer any more."""
 
     def endpoint(self, call: Call) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint of a call."""
@@ -201,8 +215,11 @@ class _Endpoints:
                     asked = Asked(request.path_params, request.query_params, _json(request, body))
                     result = call.answer(self._account, asked)
                     if not call.changes:
-                        result = _while_there(request, result)
+                        result = self._while_there(request, result)
                     return answers.success(await result)
+            except asyncio.CancelledError:
+                # Only a server that ends cancels a request, after some time.
+                return answers.failure(_ended())
             except Exception as error:
                 return answers.failure(error)
             finally:
@@ -210,20 +227,25 @@ class _Endpoints:
 
         return respond
 
+    async def _while_there(self, request: Request, result: Awaitable[Any]) -> Any:
+        """The result, unless nobody needs it any more: the browser leaves, or the server ends."""
+        made = asyncio.ensure_future(result)
+        ends = asyncio.ensure_future(_left(request)), asyncio.ensure_future(self.ending.wait())
+        try:
+            await asyncio.wait((made, *ends), return_when=asyncio.FIRST_COMPLETED)
+            if not made.done():
+                raise _ended() if ends[1].done() else PageError(499, "Left", "the browser has left")
+            return await made
+        finally:
+            for end in ends:
+                end.cancel()
+            if not made.done():
+                made.cancel()
+                await asyncio.wait((made,))
 
-async def _while_there(request: Request, result: Awaitable[Any]) -> Any:
-    """The result, unless the browser leaves before it is there: then nobody needs it any more."""
-    made, gone = asyncio.ensure_future(result), asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait((made, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not made.done():
-            raise PageError(499, "Left", "the browser has left")
-        return await made
-    finally:
-        gone.cancel()
-        if not made.done():
-            made.cancel()
-            await asyncio.wait((made,))
+
+def _ended() -> PageError:
+    return PageError(503, "Ending", "the command ends")
 
 
 async def _left(request: Request) -> None:

@@ -1,26 +1,22 @@
 """Who may ask the page for anything: pages of this server alone, with the token if there is one.
 
-A browser that visits another page is the enemy within. Any page can make it send requests to this
-machine, with forms and scripts, and with a name of its own that it lets point here (DNS
-rebinding). So a request has to name a host that is this server's, and where a browser says which
-page it comes from, that has to be this one. What changes anything needs a content type and a header
-that no other page can send without being allowed to.
+A request has to name a host that is this server's, and where a browser says which page it comes
+from, that has to be this one (`vectorize_core.local.server.hosts` says why). What changes anything
+needs a content type and a header that no other page can send without being allowed to.
 """
 
 from __future__ import annotations
 
 import hmac
-import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vectorize_core.local.server.hosts import Hosts, is_own_page
 from vectorize_core.page import answers
 from vectorize_core.page.answers import PageError
 from vectorize_core.secret import Secret
-from vectorize_core.transport.loopback import is_any_address, is_ip_address, is_loopback
 
 DATA: Final = "/_/page/"
 FILES: Final = "/page/"
@@ -29,37 +25,6 @@ MARK: Final = b"x-vectorize-page"
 """A header of all that changes something."""
 _SECRET: Final = (b"authorization", b"cookie")
 _SAFE: Final = ("GET", "HEAD")
-
-
-class Hosts:
-    """The names that this server goes by: of this machine, and those it was given.
-
-    ``listening`` is the address that it listens on. If that stands for all addresses of the
-    machine, any number may name it, and the name of the machine: others would have to be looked up
-    in DNS, where anybody lets their own names point anywhere.
-    """
-
-    def __init__(self, listening: str, names: Collection[str] = ()) -> None:
-        self._any_number = is_any_address(listening)
-        self._names = {name.lower() for name in (listening, *names) if name}
-        if self._any_number:
-            own = socket.gethostname().lower()
-            self._names |= {own, f"{own}.local"}
-
-    def has(self, authority: str) -> bool:
-        """Whether a ``Host`` (a name or number, perhaps with a port) is one of them."""
-        try:
-            parts = urlsplit(f"//{authority}")
-            name, _ = parts.hostname, parts.port
-            if not name or parts.netloc != authority or parts.username is not None:
-                return False
-            url = f"http://{authority}"
-            return is_loopback(url) or name in self._names or self._is_number(url)
-        except ValueError:
-            return False
-
-    def _is_number(self, url: str) -> bool:
-        return self._any_number and is_ip_address(url)
 
 
 class Guard:
@@ -120,10 +85,7 @@ def _is_from(host: str, headers: Mapping[bytes, bytes]) -> bool:
     origin = headers.get(b"origin")
     if site not in (b"same-origin", b"none"):
         return False
-    if origin is None:
-        return True
-    scheme, separator, authority = origin.decode("latin-1").partition("://")
-    return bool(separator) and scheme in ("http", "https") and authority.lower() == host.lower()
+    return origin is None or is_own_page(host, origin.decode("latin-1"))
 
 
 def _refused(message: str) -> PageError:

@@ -14,15 +14,13 @@ from vectorize_core.page.activity import Activity
 from vectorize_core.page.app import Call, Page, assemble
 from vectorize_core.page.embedders import Embedder
 from vectorize_core.page.faults import Faults
-from vectorize_core.page.guard import Guard, Hosts
+from vectorize_core.page.guard import Guard
 from vectorize_core.page.watched import Watched
 from vectorize_core.secret import hidden
 from vectorize_core.transport.capabilities import Capabilities
 
 
-def page_beside(
-    parts: Parts, settings: Settings, listening: str, embedder: Embedder | None = None
-) -> Page:
+def page_beside(parts: Parts, settings: Settings, embedder: Embedder | None = None) -> Page:
     """A server whose root is the page; all else is answered as without it, and shown there.
 
     Where the server has a token, the page needs it as well.
@@ -37,6 +35,6 @@ def page_beside(
         Call("GET", "faults", faults.now),
         Call("PUT", "faults", faults.change, changes=True),
     )
-    guard = partial(Guard, hosts=Hosts(listening), token=hidden(settings.token))
+    guard = partial(Guard, hosts=parts.hosts, token=hidden(settings.token))
     account = Account(over(VectorizeClient, connection), activity.note_event)
     return assemble(account, activity, guard, embedder, more, Watched(parts.app, activity))

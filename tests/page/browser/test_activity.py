@@ -19,7 +19,7 @@ from vectorize_core.page.served import page_beside
 @pytest.fixture
 def at() -> Iterator[str]:
     settings = Settings()
-    page = page_beside(create_parts(settings), settings, "127.0.0.1", Embedder(Words()))
+    page = page_beside(create_parts(settings), settings, Embedder(Words()))
     with serving(page) as address:
         yield address
 

@@ -22,6 +22,7 @@ from vectorize_core.local.server.binding_index import BindingIndexes
 from vectorize_core.local.server.binding_routes import BindingRoutes
 from vectorize_core.local.server.bodies import BodyReader
 from vectorize_core.local.server.endpoints import Call, RequestReader
+from vectorize_core.local.server.hosts import Hosts
 from vectorize_core.local.server.injected_faults import FaultInjector
 from vectorize_core.local.server.logs import escape_logs
 from vectorize_core.local.server.middleware import ServerMiddleware
@@ -38,6 +39,7 @@ class Parts:
     app: ServerMiddleware
     accounts: Accounts
     injector: FaultInjector
+    hosts: Hosts
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
@@ -49,6 +51,7 @@ def create_parts(settings: Settings | None = None) -> Parts:
     """The server as an ASGI application, with its parts."""
     settings = settings if settings is not None else Settings()
     escape_logs()
+    hosts = Hosts(settings.hosts)
     accounts = Accounts(settings.data, settings.behavior, settings.clock)
     injector = FaultInjector(settings.faults)
     traffic = Traffic()
@@ -97,13 +100,14 @@ def create_parts(settings: Settings | None = None) -> Parts:
     app.router.redirect_slashes = False
     guarded = ServerMiddleware(
         app,
+        hosts=hosts,
         token=settings.token,
         limit=None if limit is None else RateLimiter(limit, settings.clock),
         limit_status=settings.rate_limit_status,
         injector=injector,
         stop=stop,
     )
-    return Parts(guarded, accounts, injector)
+    return Parts(guarded, accounts, injector, hosts)
 
 
 async def _answer_no_route(request: Request, error: Exception) -> Response:

@@ -8,7 +8,9 @@ from typing import Final
 CALLS: Final = ("info", "query", "insert", "upsert", "getByIds", "deleteByIds")
 PROXY: Final = "/proxy"
 """Miniflare sends every call here, or to a path below, and names it in a header."""
-_ROOT: Final = "http://vector-search/"
+BINDING_HOST: Final = "vector-search"
+"""The name under which workerd asks for what is behind a binding."""
+_ROOT: Final = f"http://{BINDING_HOST}/"
 
 
 def is_binding(path: str) -> bool:

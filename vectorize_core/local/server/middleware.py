@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.server import identity_routes, responses
-from vectorize_core.local.server.binding_paths import whole_path
+from vectorize_core.local.server.binding_paths import BINDING_HOST, is_binding, whole_path
+from vectorize_core.local.server.hosts import Hosts, is_own_page
 from vectorize_core.local.server.injected_faults import FaultInjector, FaultRule
 from vectorize_core.local.server.rate_limit import RateLimiter
 from vectorize_core.secret import Secret
-from vectorize_core.transport.loopback import is_loopback
 
 _ADMIN = "/_/"
 _SECRET = (b"authorization", b"x-auth-key")
@@ -32,6 +32,7 @@ class ServerMiddleware:
         self,
         app: ASGIApp,
         *,
+        hosts: Hosts,
         token: str | None,
         limit: RateLimiter | None,
         limit_status: int,
@@ -39,6 +40,7 @@ class ServerMiddleware:
         stop: Callable[[], None],
     ) -> None:
         self._app = app
+        self._hosts = hosts
         self._token = None if token is None else Secret(token.encode())
         self._limit = limit
         self._limit_status = limit_status
@@ -72,11 +74,9 @@ class ServerMiddleware:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        origin = headers.get(b"origin")
-        if origin is not None and not _is_local(origin.decode("latin-1")):
-            # Or any web page that is open in a browser here could write to this server.
-            fault = faults.refused("requests of web pages are not answered", status=403)
-            return responses.failure(fault, scope["path"])
+        said = self._not_ours(scope["path"], Headers(scope=scope))
+        if said is not None:
+            return responses.failure(faults.refused(said, status=403), scope["path"])
         # A global API key comes in a header of its own. Its e-mail address is not checked.
         given = headers.get(b"authorization", headers.get(b"x-auth-key", b""))
         if self._token is not None and not hmac.compare_digest(
@@ -87,6 +87,22 @@ class ServerMiddleware:
         # Decoded, it would be a separator, and the request would reach another route.
         is_other = b"%2f" in scope.get("raw_path", b"").lower()
         return responses.failure(faults.no_route(), scope["path"]) if is_other else None
+
+    def _not_ours(self, path: str, headers: Headers) -> str | None:
+        """Why a request is none that a web page elsewhere could not have sent."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if origin is not None and not is_own_page(host, origin):
+            return "requests of web pages are not answered"
+        # What no browser sends names no host; the token, if there is one, stops all others.
+        if self._token is not None or not host or self._hosts.has(host):
+            return None
+        if host == BINDING_HOST and is_binding(path):
+            return None
+        return (
+            f"{host[:100]!r} is no name of this server, so this may be a web page that lets its "
+            "own name point here; a server without a token has others by hosts= (serve "
+            "--allow-host NAME)"
+        )
 
     def _too_many(self) -> ServiceFault:
         if self._limit_status == 400:
@@ -135,13 +151,6 @@ class _Truncating:
         await self._send({**message, "body": part, "more_body": True})
         if self._left <= 0 or not message.get("more_body"):
             await _abort(self._receive)
-
-
-def _is_local(origin: str) -> bool:
-    try:
-        return is_loopback(origin)
-    except ValueError:
-        return False
 
 
 async def _abort(receive: Receive) -> None:

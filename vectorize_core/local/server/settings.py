@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from vectorize_core import limits, paths
 from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.local.server.hosts import check_hosts
 from vectorize_core.secret import Secret, hidden, hide, is_sendable
 
 T = TypeVar("T")
@@ -46,6 +47,9 @@ class Settings:
     behavior: Behavior = field(default_factory=Behavior)
     token: str | None = field(default=None, repr=False)
     """The token that every request must carry."""
+    hosts: Collection[str] = ()
+    """Names by which clients reach it, beside those of this machine, for a server without a token;
+    with ``0.0.0.0`` any number is one."""
     lenient: bool = False
     """Whether NDJSON is taken under any content type, also in a form or as a JSON string."""
     rate_limit: int | None = None
@@ -84,11 +88,15 @@ class Settings:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
-        token = hidden(self.token)
-        if token is not None and not is_sendable(token.reveal()):
-            # It would let nobody in, or everybody.
-            raise ConfigurationError(
-                "token is a text of printable ASCII characters without spaces, and not empty, or "
-                "no header could carry it; None lets everybody in"
-            )
+        check_token(hidden(self.token))
+        check_hosts(self.hosts)
         object.__setattr__(self, "data", paths.absolute_or_memory(self.data, "data"))
+
+
+def check_token(token: Secret[str] | None) -> None:
+    """Refuse a token that would let nobody in, or everybody."""
+    if token is not None and not is_sendable(token.reveal()):
+        raise ConfigurationError(
+            "token is a text of printable ASCII characters without spaces, and not empty, or "
+            "no header could carry it; None lets everybody in"
+        )

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -54,7 +55,7 @@ def serve(
         raise ValueError(
             f"other machines can reach {host}: give a token, or open_to_network=True to do without"
         )
-    app = create_app(settings)
+    app = create_app(replace(settings, hosts=[host, *settings.hosts]))
     with listen(host, port) as listener:
         end = run(app, listener, settings)
         if end is not None:
