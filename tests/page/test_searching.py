@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ from llama_index.core.embeddings import MockEmbedding
 
 from tests.page.helpers import DIMENSIONS, MANY, Browser, Visit, axis, until
 from vectorize_core import ConfigurationError, Vector, VectorizeClient
+from vectorize_core.errors import InvalidInputError
 from vectorize_core.local.server import Settings, create_app
 from vectorize_core.page import create_page, embedders
 
@@ -61,18 +64,77 @@ async def test_without_a_model_and_with_one_that_fails(still: VectorizeClient) -
     assert (status, error["type"]) == (409, "NoEmbedder")
     assert "--embedder" in error["hint"]
 
-    class Broken:
-        def embed_query(self, text: str) -> list[float]:
-            raise RuntimeError("out of memory")
-
     class Small:
         def embed_query(self, text: str) -> list[float]:
             return [1.0]
 
-    for model, said in ((Broken(), "Broken failed: RuntimeError: out of"), (Small(), "dimensions")):
-        browser = Browser(create_page(still, embedder=model))
-        _, error = await browser.error("POST", "indexes/docs/search", body)
-        assert said in error["message"]
+    _, error = await Browser(create_page(still, embedder=Small())).error(
+        "POST", "indexes/docs/search", body
+    )
+    assert "dimensions" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        RuntimeError("https://models.example/embed?key=s3cret"),
+        InvalidInputError("s3cret"),
+        SystemExit("s3cret"),
+        KeyboardInterrupt("s3cret"),
+    ],
+)
+async def test_what_a_model_says_when_it_fails_is_for_the_log(
+    still: VectorizeClient, raised: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def embed_query(self, text: str) -> list[float]:
+            raise raised
+
+    browser = Browser(create_page(still, embedder=Broken()))
+    body = {"by": "text", "text": "x"}
+    answer = await browser.send("POST", "indexes/docs/search", body)
+    assert answer.status_code == 502
+    assert f"Broken failed: {type(raised).__name__}" in answer.json()["error"]["message"]
+    assert "s3cret" not in answer.text
+    assert "s3cret" in caplog.text
+
+
+async def test_a_model_that_hangs_holds_up_nothing_else(
+    still: VectorizeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedders, "_PATIENCE", 0.05)
+    begun: list[Any] = []
+    page = create_page(still, embedder=Waiting(begun))
+    browser, body = Browser(page), {"by": "text", "text": "x"}
+    for number in range(1, 3):
+        visit = Visit(page, "POST", "/_/page/indexes/docs/search", body)
+        await until(lambda number=number: len(begun) == number)
+        visit.leave()
+        await visit.task
+    # Its threads go on, and there are no more of them.
+    status, error = await browser.error("POST", "indexes/docs/search", body)
+    assert (status, error["type"], len(begun)) == (503, "Busy", 2)
+    assert (await browser.search(by="vector", vector=axis(1)))["matches"]
+    begun[0].set()
+    await until(lambda: begun[0].ended)
+    again = asyncio.ensure_future(browser.search(**body))
+    await until(lambda: len(begun) == 3)
+    for one in begun:
+        one.set()
+    assert (await again)["matches"]
+
+
+@pytest.mark.parametrize("way", ["stop", "cancel"])
+async def test_a_server_that_ends_answers_what_goes_on(still: VectorizeClient, way: str) -> None:
+    begun: list[Any] = []
+    page: Any = create_page(still, embedder=Waiting(begun))
+    visit = Visit(page, "POST", "/_/page/indexes/docs/search", {"by": "text", "text": "x"})
+    await until(lambda: begun)
+    # uvicorn cancels what has not ended after some seconds.
+    getattr(page if way == "stop" else visit.task, way)()
+    await asyncio.wait_for(visit.task, 1)
+    assert visit.messages[0]["status"] == 503
+    begun[0].set()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +252,7 @@ async def test_what_is_no_search_is_refused(still: VectorizeClient, body: Any) -
 
 def account(**options: Any) -> VectorizeClient:
     """One of Cloudflare, as far as a client can tell."""
-    server = httpx.ASGITransport(create_app(Settings()))
+    server = httpx.ASGITransport(create_app(Settings(hosts=["api.cloudflare.com"])))
     base_url = "https://api.cloudflare.com/client/v4"
     return VectorizeClient(
         "acc", "s3cret-credential", base_url=base_url, async_transport=server, **options
@@ -261,16 +323,15 @@ class Waiting:
         self._begun = begun
 
     def embed_query(self, text: str) -> list[float]:
-        import threading
-
-        self._begun.append(threading.Event())
-        assert self._begun[-1].wait(20)
+        event: Any = threading.Event()
+        event.ended = False
+        self._begun.append(event)
+        assert event.wait(20)
+        event.ended = True
         return axis(1)
 
 
 async def test_a_search_counts_its_own_requests_only(still: VectorizeClient) -> None:
-    import asyncio
-
     browser = Browser(create_page(still))
     await browser.search(by="vector", vector=axis(1), k=1)
     alone = await browser.search(by="vector", vector=axis(1), k=60)

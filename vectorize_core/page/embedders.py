@@ -9,19 +9,24 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import vectorize_core
-from vectorize_core.errors import ConfigurationError, VectorizeError
+from vectorize_core.errors import ConfigurationError
+from vectorize_core.page.answers import PageError
 from vectorize_core.transport.io import Io
 
+logger = logging.getLogger("vectorize_core.server")
 DEMO: Final = "examples.minilm_langchain:MiniLMEmbeddings"
 """The model of the repository's demo."""
 _METHODS: Final = ("embed_query", "get_query_embedding")
 _AT_ONCE: Final = 2
+_PATIENCE: Final = 10.0
+"""Seconds that a text waits for its turn."""
 MOST_CHARACTERS: Final = 100_000
 
 
@@ -41,16 +46,34 @@ class Embedder:
         self.name = name if name is not None else type(model).__name__
 
     async def embed(self, io: Io, text: str) -> Any:
-        """The embedding of a text, made in a thread."""
-        async with self._turns:
-            try:
-                return await io.offload(lambda: self._embed(text[:MOST_CHARACTERS]))
-            except VectorizeError:
-                raise
-            except Exception as error:
-                raise VectorizeError(
-                    f"the embedding model {self.name} failed: {type(error).__name__}: {error}"
-                ) from error
+        """The embedding of a text, made in a thread.
+
+        `PageError` if the model fails, or is still at work on others after some seconds: what it
+        has begun goes on when the browser has left, and has its turn until it ends.
+        """
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise PageError(
+                503,
+                "Busy",
+                f"the embedding model {self.name} is still at work on {_AT_ONCE} other texts",
+                "try again; if it never answers, start the command anew",
+            ) from None
+        made = asyncio.ensure_future(io.offload(lambda: self._made(text[:MOST_CHARACTERS])))
+        made.add_done_callback(lambda _: self._turns.release())
+        return await asyncio.shield(made)
+
+    def _made(self, text: str) -> Any:
+        try:
+            return self._embed(text)
+        except BaseException as error:
+            # What it says may hold a key, such as that of its own API, in an address.
+            logger.error("the embedding model %s failed", self.name, exc_info=error)
+            said = f"the embedding model {self.name} failed: {type(error).__name__}"
+            hint = "the log of the command has more"
+            raise PageError(502, "EmbedderError", said, hint) from None
 
 
 def load(given: str) -> Embedder:
@@ -70,7 +93,7 @@ def load(given: str) -> Embedder:
             raise ConfigurationError(f"{given!r} is no embedder, but a {type(found).__name__}")
         try:
             found = found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigurationError(
                 f"{given!r} cannot be called without arguments: {type(error).__name__}: {error}"
             ) from error
@@ -92,8 +115,9 @@ def _attribute(module: str, attribute: str, given: str) -> Any:
         raise ConfigurationError(f"{given!r} needs the package {error.name}") from error
     except AttributeError as error:
         raise ConfigurationError(f"{given!r}: {error}") from None
-    except Exception as error:
-        raise ConfigurationError(f"{given!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"{given!r} cannot be imported: {said}") from error
     return found
 
 
