@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from vectorize_core import (
     UnsupportedCallError,
     Vector,
 )
+from vectorize_core.layout import bucket
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.moving import aimport_records
 from vectorize_core.writes.batching import Batch, Entry
@@ -352,6 +354,30 @@ async def test_a_filter_names_what_to_declare(bind: Bind) -> None:
     index = AsyncVectorizeClient.from_binding(bind(year="number")).index("docs")
     with pytest.raises(UnindexedPropertyError, match=r"metadata_indexes=\{'year': .*over REST"):
         await index.query(ROWS[0], filter={"year": 1999})
+
+
+@pytest.mark.parametrize("layout", [True, False])
+async def test_reading_everything_is_advised_where_it_works(bind: Bind, layout: bool) -> None:
+    binding = bind(record_layout=layout)
+    declared: dict[str, Any] = {"metadata_indexes": {"n": "number"}, "record_layout": layout}
+    index = AsyncVectorizeClient.from_binding(binding, **declared).index("docs")
+    await index.upsert([*map(stored, VECTORS[:150])], wait="visible")
+    said = "; or allow" if layout else "; or, over REST, allow"
+    for name in ("n", "q"):
+        call = partial(index.count, filter={name: {"$lt": 10}})
+        with pytest.raises(UnindexedPropertyError, match=rf"(?i){said[2:]} .*'scan'"):
+            await call()
+        if layout:
+            assert await call(unindexed="scan") == (10 if name == "n" else 0)
+        else:
+            with pytest.raises(UnsupportedCallError, match="Over REST"):
+                await call(unindexed="scan")
+
+
+def stored(vector: Vector) -> Vector:
+    """As a store would write it."""
+    own = {"_vs_bucket": bucket(vector.id), "_vs_own": True}
+    return Vector(vector.id, vector.values, metadata={**(vector.metadata or {}), **own})
 
 
 async def test_a_metadata_index_that_is_not_there_is_noticed_without_listing(bind: Bind) -> None:

@@ -13,7 +13,6 @@ from vectorize_core.words import Words
 
 _NEAR = 0.75
 _PREFIX = "metadata."
-_OR_SCAN = "or allow reading all records with unindexed='scan'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +35,25 @@ class Advice:
         meant = nearest_property(path, self.indexed)
         hidden = self.hidden(path, self.indexed)
         if hidden and not (meant and path.startswith(_PREFIX)):
-            return f"{hidden}; {_OR_SCAN}"
+            return f"{hidden}; {self._or_scan}"
         if looks_into(test):
             return (
                 f"no metadata index looks into lists or texts, as a filter on {path!r} asks: a "
                 "list is in none. Keep a property for each item, such as "
-                f"{{'{path}_x': True}}, each with a metadata index of type 'boolean'; {_OR_SCAN}"
+                f"{{'{path}_x': True}}, each with a metadata index of type 'boolean'; "
+                f"{self._or_scan}"
             )
         if path in self.indexed:
             kind = self.indexed[path]
             operator = self.words.operators.get(test.operator, test.operator)
             return (
                 f"the metadata index on {path!r} holds values of type {kind}, so it cannot look up "
-                f"{operator} {test.operand!r}. Compare with a {kind}, {_OR_SCAN}"
+                f"{operator} {test.operand!r}. Compare with a {kind}, {self._or_scan}"
             )
         if meant is not None:
             # Nobody should index a mistyped name, nor read everything to find nothing.
             return self.without_index(path)
-        return f"{self.without_index(path)}. {_OR_SCAN.capitalize()}"
+        return f"{self.without_index(path)}. {self._or_scan.capitalize()}"
 
     def without_index(self, path: str) -> str:
         """What to do where a property has no metadata index."""
@@ -79,8 +79,18 @@ class Advice:
             f". Indexed are: {', '.join(sorted(self.indexed)) or 'none'}"
         )
 
+    @property
+    def _or_scan(self) -> str:
+        return or_scan(self.indexed, declared=self.words.declared)
+
     def _to_index(self, path: str, index_type: IndexType) -> str:
         return self.words.to_index(self.index_name, repr(path), repr(index_type))
+
+
+def or_scan(indexed: Collection[str], *, declared: bool) -> str:
+    """That all records may be read instead; a binding lists none, so it takes its buckets."""
+    where = ", over REST," if declared and layout.BUCKET not in indexed else ""
+    return f"or{where} allow reading all records with unindexed='scan'"
 
 
 def nearest_property(path: str, known: Iterable[str]) -> str | None:

@@ -22,6 +22,7 @@ from vectorize_core.errors import (
     PartialIndexWarning,
     UnsupportedByBindingError,
 )
+from vectorize_core.filters.advice import or_scan
 from vectorize_core.filters.plan import Plan
 from vectorize_core.layout.nested import lookup
 from vectorize_core.models import Filter, IdPage, IndexType, Match, Metric, Vector, as_values
@@ -43,7 +44,6 @@ _ADVICE: Final = (
     "The service's filters do not find the others, which were written before it was live. Call "
     "reindex_metadata() of the store or index once, which writes every vector again"
 )
-_OR_SCAN: Final = "; or allow reading all records with unindexed='scan'"
 _DECLARED_ADVICE: Final = (
     "The service's filters do not find the others: the index has no such metadata index, whatever "
     "is declared of it, or they were written before it was live. Over REST, make it if it is "
@@ -119,8 +119,9 @@ def refuse(state: IndexState, found: Mapping[str, str], *, scannable: bool) -> N
 
 
 def _advice(state: IndexState, *, scannable: bool) -> str:
-    advice = _DECLARED_ADVICE if state.capabilities.declared else _ADVICE
-    return f"{advice}{_OR_SCAN if scannable else ''}"
+    declared, indexed = state.capabilities.declared, state.metadata_indexes or ()
+    advice = _DECLARED_ADVICE if declared else _ADVICE
+    return f"{advice}; {or_scan(indexed, declared=declared)}" if scannable else advice
 
 
 class _Verdict(NamedTuple):
