@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,12 @@ QUERY = vector("the query")
 SCAN: dict[str, Any] = {"unindexed": "scan", "max_requests": 1_000}
 
 
-METADATAS = [{**metadata, "year": i} for i, metadata in enumerate(metadatas(COUNT))]
-"""In which a year alone is always of its index's type, so that answers need not be read whole."""
+@cache
+def given_metadata() -> list[dict[str, Any]]:
+    """A year alone is always of its index's type, so that answers need not be read whole."""
+    return [{**metadata, "year": i} for i, metadata in enumerate(metadatas(COUNT))]
+
+
 YEARS = st.integers(0, COUNT)
 
 
@@ -124,7 +129,7 @@ class Store(ABC):
 
     def expected(self, filter: Any) -> list[int]:
         expression = self.meaning(filter)
-        return [i for i in range(COUNT) if evaluate(expression, METADATAS[i])]
+        return [i for i in range(COUNT) if evaluate(expression, given_metadata()[i])]
 
 
 class InLangChain(Store):
@@ -135,7 +140,7 @@ class InLangChain(Store):
         return LangChainStore(Given(ROWS, QUERY), **options)
 
     def write(self, which: Collection[int]) -> None:
-        metadatas = [METADATAS[i] for i in which]
+        metadatas = [given_metadata()[i] for i in which]
         self.store.add_texts([TEXTS[i] for i in which], metadatas, ids=map(str, which))
 
     def meaning(self, filter: Expression) -> Expression:
@@ -204,7 +209,9 @@ class InLlamaIndex(Store):
 
     def write(self, which: Collection[int]) -> None:
         self.store.add(
-            TextNode(id_=str(i), text=TEXTS[i], metadata=METADATAS[i], embedding=ROWS[i].tolist())
+            TextNode(
+                id_=str(i), text=TEXTS[i], metadata=given_metadata()[i], embedding=ROWS[i].tolist()
+            )
             for i in which
         )
 
@@ -240,7 +247,7 @@ class InLlamaIndex(Store):
         if not filter.filters:
             return None
         found = await call(self.store, "get_nodes", None, filter, **SCAN)
-        assert all(node.metadata == METADATAS[int(node.node_id)] for node in found)
+        assert all(node.metadata == given_metadata()[int(node.node_id)] for node in found)
         return {int(node.node_id) for node in found}
 
     async def delete(self, call: Call, filter: Any, *, verify: bool) -> None:
@@ -271,6 +278,7 @@ class Stores:
 @pytest.fixture(scope="module")
 def stores() -> Iterator[Stores]:
     made = Stores()
+    given_metadata()  # Drawn before a test draws its own.
     yield made
     made.close()
 

@@ -6,6 +6,7 @@ import enum
 import random
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 from itertools import product
 from typing import Any, TypeAlias, cast
 
@@ -194,6 +195,7 @@ expressions = expressions_of(SOME_TEXTS, SOME_NUMBERS)
 user_metadata = user_metadata_of(SOME_TEXTS, SOME_NUMBERS)
 
 
+@cache
 def metadatas(count: int) -> list[dict[str, Any]]:
     """So many, the same each time, of all that users put there."""
     found: list[dict[str, Any]] = []

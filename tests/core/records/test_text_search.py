@@ -215,13 +215,11 @@ def test_tenants_find_their_own(store: RecordStore) -> None:
 
 # Filters
 
-METADATAS = metadatas(60)
-
 
 def _filtered(behavior: Behavior) -> RecordStore:
     client = VectorizeClient.local(behavior=behavior)
     made = store_of(client, SqliteTextIndex(), metadata_indexes=INDEXED)
-    items = [Item(Record(str(i), f"common {i}", m)) for i, m in enumerate(METADATAS)]
+    items = [Item(Record(str(i), f"common {i}", m)) for i, m in enumerate(metadatas(60))]
     run(made.add(client.connection.io(), items))
     return made
 
@@ -241,7 +239,7 @@ def test_a_filter_matches_what_it_means(
     filtered: RecordStore, expression: Expression, k: int
 ) -> None:
     io = filtered.connection.io()
-    expected = {str(i) for i in range(60) if evaluate(expression, METADATAS[i])}
+    expected = {str(i) for i in range(60) if evaluate(expression, metadatas(60)[i])}
     options: Any = {"filter": expression, "unindexed": "scan", "max_requests": 9_999}
     for search in (search_text, search_hybrid):
         found = ids(run(search(io, filtered, "common", k, **options)))
