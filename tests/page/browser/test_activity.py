@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.page.browser.axe import faults_day_and_night
 from tests.page.browser.conftest import Visit
 from tests.page.browser.serving import DIMENSIONS, Words, serving
 from vectorize_core import Vector, VectorizeClient
@@ -57,6 +58,10 @@ def test_faults_and_delays_are_turned_on_and_off(visit: Visit, at: str) -> None:
     indexes = f"{at}/client/v4/accounts/local/vectorize/v2/indexes"
     assert httpx.get(indexes).status_code == 503
     page.locator(".requests .tag.bad", has_text="503").first.wait_for()
+    # Nothing of one request turns the letters of another round.
+    httpx.get(f"{at}/client/v4/\u202ebackwards")
+    page.locator(".requests b", has_text=r"\u202ebackwards").wait_for()
+    assert faults_day_and_night(page) == []
     page.reload()
     faults.get_by_role("button", name="Turn off: Status 503").click()
     faults.get_by_text("None is on").wait_for()
@@ -67,3 +72,26 @@ def test_faults_and_delays_are_turned_on_and_off(visit: Visit, at: str) -> None:
     page.reload()
     faults.get_by_text("None is on").wait_for()
     assert faults.get_by_label("until a write is processed").input_value() == "2.5"
+
+
+def test_many_tabs_do_not_lock_each_other_out(visit: Visit, at: str) -> None:
+    """A browser has six connections for a host, and a stream holds one as long as it lasts."""
+    tabs = [visit("#/activity", at=at) for _ in range(7)]
+    for tab in tabs[-3:]:
+        tab.get_by_text("live", exact=True).wait_for()
+    for tab in tabs[:-3]:
+        tab.get_by_text("waits while other tabs are live").wait_for()
+    first, last = tabs[0], tabs[-1]
+    httpx.get(f"{at}/client/v4/accounts/local/vectorize/v2/indexes/one")
+    last.get_by_text("one", exact=True).wait_for()
+    first.evaluate("dispatchEvent(new Event('focus'))")
+    first.get_by_text("one", exact=True).wait_for()
+    with first.expect_event("requestfailed"):
+        first.evaluate(HIDE)
+    first.get_by_text("waits while other tabs are live").wait_for()
+
+
+HIDE = """() => {
+    Object.defineProperty(document, "hidden", {value: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
+from tests.page.browser.axe import COLOURS, faults, faults_day_and_night
 from tests.page.browser.conftest import Visit
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-COLOURS = ["color-contrast"]
-"""What differs by night; all else is the same page."""
 VIEWS = {
     "indexes": ("#/", "text=hostile"),
     "about": ("#/index/papers/about", "text=Delete this index"),
@@ -34,7 +27,7 @@ def test_a_panel_has_no_serious_fault(visit: Visit, name: str, night: bool, widt
     view, there = VIEWS[name]
     page = visit(view, width=width, night=night)
     page.locator(there).first.wait_for()
-    assert faults(page, COLOURS if night else None) == []
+    assert faults(page, *(COLOURS if night else ())) == []
     for other in (width, 360 if width > 500 else 1600):
         page.set_viewport_size({"width": other, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), other
@@ -44,13 +37,31 @@ def test_a_dialog_has_no_serious_fault(visit: Visit) -> None:
     page = visit()
     page.get_by_role("button", name="New index").click()
     page.get_by_role("button", name="Property").click()
-    assert faults(page) == []
+    assert faults_day_and_night(page) == []
+
+
+@pytest.mark.parametrize(
+    ("view", "button"),
+    [
+        ("about", "Delete this index"),
+        ("records?size=25&record=moon-00", "Delete this record"),
+    ],
+)
+def test_a_question_before_a_deletion_has_no_serious_fault(
+    visit: Visit, view: str, button: str
+) -> None:
+    page = visit(f"#/index/papers/{view}")
+    page.get_by_role("button", name=button).click()
+    page.get_by_role("dialog").get_by_label("to confirm").wait_for()
+    assert faults_day_and_night(page) == []
 
 
 def test_the_question_for_a_token_has_no_serious_fault(visit: Visit, with_token: str) -> None:
     page = visit(at=with_token)
-    page.get_by_label("Token").wait_for()
-    assert faults(page) == []
+    page.get_by_label("Token").fill("wrong")
+    page.get_by_role("button", name="Open").click()
+    page.get_by_role("alert").wait_for()
+    assert faults_day_and_night(page) == []
 
 
 def test_day_and_night_can_be_chosen_and_stay(visit: Visit) -> None:
@@ -65,19 +76,3 @@ def test_day_and_night_can_be_chosen_and_stay(visit: Visit) -> None:
     assert page.evaluate(background) == night
     page.get_by_role("button", name="Switch to day").click()
     assert page.evaluate("localStorage.length") == 0
-
-
-def faults(page: Page, rules: list[str] | None = None) -> list[str]:
-    """What axe-core finds that is serious or critical, and where; perhaps by some rules only."""
-    import axe_playwright_python
-
-    axe = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
-    page.evaluate(axe)
-    options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
-    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
-    return [
-        f"{fault['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
-        for fault in found["violations"]
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]

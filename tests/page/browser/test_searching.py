@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.page.browser.conftest import Visit
-from tests.page.browser.serving import Words
+from tests.page.browser.serving import Words, serving
+from vectorize_core import Vector, VectorizeClient
+from vectorize_core.page import create_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 SEARCH = "#/index/papers/search"
 
@@ -111,3 +117,34 @@ def test_nothing_found_says_why(visit: Visit) -> None:
     )
     page.reload()
     page.get_by_text("Nothing was found").wait_for()
+
+
+def test_the_nearer_the_longer_is_the_bar(visit: Visit) -> None:
+    """Of distances, and of products of which some are negative; and small ones have digits."""
+    with VectorizeClient.local() as client:
+        for metric in ("euclidean", "dot-product"):
+            client.create_index(metric, dimensions=32, metric=metric)
+            client.index(metric).insert(
+                [
+                    Vector(f"v{n}", [value, *[0.0] * 31])
+                    for n, value in enumerate((1.0, 1.0 + 2**-14, 3.0, -2.0))
+                ],
+                wait="visible",
+            )
+        with serving(create_page(client)) as at:
+            page = visit("#/index/euclidean/search?by=id&q=v0", at=at)
+            page.locator(".matches li").nth(2).wait_for()
+            assert page.locator(".matches .score").all_inner_texts()[0] == "0.0000610"
+            assert bars(page) == pytest.approx([1, 0.667, 0.5], abs=0.01)
+            page.goto(f"{at}/#/index/dot-product/search?by=id&q=v0")
+            page.get_by_text("-3.0000").wait_for()
+            assert bars(page) == pytest.approx([1, 0.333, 0], abs=0.01)
+            page.goto(f"{at}/#/index/dot-product/search?by=id&q=v3")
+            page.get_by_text("6.0000").wait_for()
+            assert bars(page) == pytest.approx([1, 1, 0.333], abs=0.01)
+
+
+def bars(page: Page) -> list[float]:
+    """How long the bars beside scores are."""
+    found: list[float] = page.locator(".match-meter").evaluate_all("all => all.map(m => m.value)")
+    return found

@@ -27,3 +27,17 @@ def test_one_in_the_address_is_taken_and_removed(visit: Visit, with_token: str) 
     assert page.url == f"{with_token}/"
     page.go_back()
     assert TOKEN not in page.url
+
+
+def test_ones_that_no_server_can_have(visit: Visit, with_token: str) -> None:
+    page = visit("#token=%", at=with_token)
+    for wrong in (f"“{TOKEN}”", "tökén", "two words"):
+        page.get_by_role("alert").get_by_text("That was not it").wait_for()
+        page.get_by_label("Token").fill(wrong)
+        page.get_by_role("button", name="Open").click()
+    page.get_by_role("alert").get_by_text("That was not it").wait_for()
+    page.reload()
+    page.get_by_role("alert").get_by_text("That was not it").wait_for()
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Open").click()
+    page.get_by_role("link", name="papers").first.wait_for()

@@ -1,8 +1,11 @@
 // The page's requests. Every answer is {ok, result} or {ok: false, error}; an error becomes a Refusal.
+import { decoded } from "./format.js";
+import { json } from "./jsontext.js";
 import { signal } from "./lib.js";
 
 const BASE = "_/page/";
 const KEPT = "vectorize-token";
+const SENDABLE = /^[!-~]+$/; // by a header; no server has another token
 
 /** Whether the server has refused the token that it was given, or the lack of one. */
 export const tokenNeeded = signal(false);
@@ -69,12 +72,16 @@ async function call(method, path, options) {
 }
 
 async function send(method, path, { query = {}, body, signal }) {
+  if (token && !SENDABLE.test(token)) {
+    tokenNeeded.value = true;
+    throw new Refusal({ type: "TokenNeeded", message: "No server has this token." });
+  }
   const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
   const search = given.length ? `?${new URLSearchParams(given)}` : "";
   const headers = { "x-vectorize-page": "1" };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const sent = { method, headers, signal, cache: "no-store", body: body && JSON.stringify(body) };
+  const sent = { method, headers, signal, cache: "no-store", body: body && json(body) };
   try {
     return await fetch(`${BASE}${path}${search}`, sent);
   } catch (error) {
@@ -103,7 +110,7 @@ function remembered() {
   const given = /^#token=(.+)$/.exec(location.hash);
   if (given) {
     history.replaceState(null, "", location.pathname);
-    const found = decodeURIComponent(given[1]);
+    const found = decoded(given[1]);
     try {
       sessionStorage.setItem(KEPT, found);
     } catch {

@@ -86,7 +86,7 @@ function Sidebar() {
 
 function OneIndex({ name }) {
   const { panel, given } = route.value;
-  const known = details.value[name];
+  const known = details.value.get(name);
   const [failed, setFailed] = useState(null);
   const ask = () => refresh(name).then(() => setFailed(null), setFailed);
   useEffect(() => {

@@ -1,9 +1,20 @@
 // Filters as people type them: JSON, or a dict of Python's. Pure. The service itself parses what they mean;
-// this finds out where each part of one stands, so that an error can be shown at its place.
+// this finds out where each part of one stands, so that an error can be shown at its place. What it cannot read
+// as it was meant is an error, never a guess.
 
 const WORDS = { true: true, false: false, null: null, True: true, False: false, None: null };
-const ESCAPES = { n: "\n", t: "\t", r: "\r", b: "\b", f: "\f" };
-const NUMBER = /[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y;
+// What is after a backslash; or which digits, of what base. They are those of both languages.
+const ESCAPES = new Map(Object.entries({ n: "\n", t: "\t", r: "\r", b: "\b", f: "\f", a: "\x07", v: "\v", "\\": "\\", "'": "'", '"': '"', "\n": "" }));
+const CODES = [
+  { form: /u([0-9a-fA-F]{4})/y, base: 16 },
+  { form: /x([0-9a-fA-F]{2})/y, base: 16 },
+  { form: /U([0-9a-fA-F]{8})/y, base: 16 },
+  { form: /([0-7]{1,3})/y, base: 8 },
+];
+const LAST = 0x10ffff; // code points end here
+const DIGITS = "\\d+(?:_\\d+)*";
+const NUMBER = new RegExp(`[+-]?(?:${DIGITS}(?:\\.(?:${DIGITS})?)?|\\.${DIGITS})(?:[eE][+-]?${DIGITS})?`, "y");
+const WHOLE = /^[+-]?\d+$/;
 const WORD = /[A-Za-z_]\w*/y;
 const SPACE = /\s*/y;
 
@@ -76,15 +87,18 @@ export function parse(text) {
   function items(part, close) {
     const made = [];
     const opened = at;
+    let more = true;
     at += 1;
     for (;;) {
       space();
       if (text[at] === close) break;
       made.push(any(`${part}[${made.length}]`));
-      if (!comma(close, opened)) break;
+      more = comma(close, opened);
+      if (!more) break;
     }
     at += 1;
-    return made;
+    // Brackets around one value are no tuple.
+    return close === ")" && made.length === 1 && !more ? made[0] : made;
   }
 
   function comma(close, opened) {
@@ -109,27 +123,45 @@ export function parse(text) {
         continue;
       }
       at += 1;
-      if (text[at] === "u") {
-        const code = text.slice(at + 1, at + 5);
-        if (!/^[0-9a-fA-F]{4}$/.test(code)) wrong("four hexadecimal digits are expected after \\u", at - 1, at + 5);
-        made += String.fromCharCode(Number.parseInt(code, 16));
-        at += 4;
-      } else {
-        made += ESCAPES[text[at]] ?? text[at] ?? "";
-      }
+      made += escape(quote);
     }
     at += 1;
+    if (!made.isWellFormed()) wrong("there is half of a character in this text", start, at);
     return made;
+  }
+
+  /** What an escape stands for; afterwards `at` is its last character. */
+  function escape(quote) {
+    const start = at - 1;
+    // JSON alone has this one.
+    if (text[at] === "/" && quote === '"') return "/";
+    const known = ESCAPES.get(text[at]);
+    if (known !== undefined) return known;
+    for (const { form, base } of CODES) {
+      const code = Number.parseInt(match(form).replace(/^[uxU]/, "") || "-1", base);
+      if (code > LAST) wrong(`there is no character ${text.slice(start, at)}`, start, at);
+      if (code < 0) continue;
+      at -= 1;
+      return String.fromCodePoint(code);
+    }
+    return wrong(`${text.slice(start, at + 1)} is no escape here; a backslash itself is written \\\\`, start, at + 1);
   }
 
   function plain() {
     const start = at;
     const number = match(NUMBER);
-    if (number) return Number(number.replaceAll("_", ""));
+    if (number) return numeral(number.replaceAll("_", ""), start);
     const word = match(WORD);
     if (word && Object.hasOwn(WORDS, word)) return WORDS[word];
     if (start >= text.length) return wrong("a value is missing", Math.max(0, text.trimEnd().length - 1), text.length);
     return wrong(word ? `${word} is no value; texts need quotation marks` : `${text[start]} is not expected here`, start, at + (word ? 0 : 1));
+  }
+
+  function numeral(digits, start) {
+    const found = Number(digits);
+    // A browser's numbers would round it.
+    if (WHOLE.test(digits) && !Number.isSafeInteger(found)) return BigInt(digits.replace("+", ""));
+    return Number.isFinite(found) ? found : wrong("no number is so large", start, at);
   }
 
   function match(pattern) {

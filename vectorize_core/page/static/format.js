@@ -1,6 +1,8 @@
 // Values as people read them. Pure.
 
 const NUMBER = new Intl.NumberFormat("en");
+const HIDDEN = /((?:(?! )[\p{C}\p{Z}\p{DI}\u2800]|^ | $|(?<= ) )+)/u;
+const SHORT = new Map([["\n", "\\n"], ["\r", "\\r"], ["\t", "\\t"]]);
 
 export const count = (value) => (value === null || value === undefined ? "–" : NUMBER.format(value));
 
@@ -18,8 +20,13 @@ export function dollars(value) {
   return value < 0.01 ? `$${value.toPrecision(2)}` : `$${value.toFixed(2)}`;
 }
 
-/** A score with four digits after the point, or as many as a large one has room for. */
-export const score = (value) => (Math.abs(value) >= 1000 ? value.toPrecision(6) : value.toFixed(4));
+/** A score with four digits after the point; of large and of small ones, the first few digits. */
+export function score(value) {
+  if (typeof value !== "number") return "–";
+  const size = Math.abs(value);
+  if (size >= 1000) return value.toPrecision(6);
+  return size >= 0.1 || size === 0 ? value.toFixed(4) : value.toPrecision(3);
+}
 
 /** The time of day of an event: ISO text, or seconds since 1970. */
 export function clock(at) {
@@ -37,6 +44,33 @@ export function date(at) {
 export const inline = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 export const pretty = (value) => JSON.stringify(value, null, 2);
+
+/** A part of an address as text; as it stands, if it is not encoded right. */
+export function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * A name in parts: [text, escaped, text, …]. What cannot be seen in it is escaped as in Python, so that no two names
+ * look the same: all that is not printable or takes no room, and spaces at its ends or after another.
+ */
+export const exact = (name) => name.split(HIDDEN).map((part, at) => (at % 2 ? escaped(part) : part));
+
+/** The same as one text. */
+export const exactly = (name) => exact(name).join("");
+
+function escaped(characters) {
+  return Array.from(characters, (character) => {
+    const code = character.codePointAt(0);
+    if (SHORT.has(character)) return SHORT.get(character);
+    const [mark, digits] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
+    return `\\${mark}${code.toString(16).padStart(digits, "0")}`;
+  }).join("");
+}
 
 /** The first `most` characters, never half of one. */
 export function cut(text, most) {

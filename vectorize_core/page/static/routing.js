@@ -1,4 +1,5 @@
 // Where the page is: the hash, so that a view can be linked. #/docs/search?q=moon is index "docs".
+import { decoded } from "./format.js";
 import { computed, signal } from "./lib.js";
 
 export const TABS = ["about", "records", "search", "map"];
@@ -48,12 +49,4 @@ function parsed(text) {
     return { panel: TABS.includes(steps[2]) ? steps[2] : "about", index: decoded(steps[1]), given };
   }
   return { panel: steps[0] === "activity" ? "activity" : "indexes", index: null, given };
-}
-
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -7,7 +7,7 @@ export const indexes = signal(null);
 export const failure = signal(null);
 
 /** What is known of each index, by name. */
-export const details = signal({});
+export const details = signal(new Map());
 
 /** {index, ids, what}: what the last search found, which the map shows. */
 export const lit = signal(null);
@@ -31,13 +31,13 @@ export async function open() {
 export async function listIndexes() {
   const found = await get("indexes");
   const names = new Set(found.map((index) => index.name));
-  details.value = Object.fromEntries(Object.entries(details.value).filter(([name]) => names.has(name)));
+  details.value = new Map([...details.value].filter(([name]) => names.has(name)));
   indexes.value = found;
 }
 
 export async function refresh(name, signal) {
   const found = await get(ofIndex(name), {}, signal);
-  details.value = { ...details.value, [name]: found };
+  details.value = new Map(details.value).set(name, found);
   return found;
 }
 

@@ -2,9 +2,11 @@
 import { listen } from "../api.js";
 import { clock, plural, seconds } from "../format.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
+import { Exact } from "../pieces/content.js";
 import { Icon } from "../pieces/icon.js";
 import { Empty, Failure } from "../pieces/notice.js";
 import { about } from "../session.js";
+import { useTurn } from "../turns.js";
 import { FaultsPanel } from "./faults.js";
 
 const KEPT = 300;
@@ -21,7 +23,7 @@ export function ActivityPanel() {
   return html`
     <header class="head">
       <h1>Activity</h1>
-      <p class="facts"><span class="live live-${state}" role="status">${{ open: "live", waiting: "connecting", closed: "not connected" }[state]}</span></p>
+      <p class="facts"><span class="live live-${state}" role="status">${{ open: "live", waiting: "connecting", closed: "not connected", held: "waits while other tabs are live" }[state]}</span></p>
     </header>
     <div class="body activity">
       <div class="activity-list">
@@ -60,12 +62,12 @@ const Requests = ({ requests }) => html`
           <tr key=${request.n}>
             <td class="mono quiet-text nowrap" data-label="Time">${clock(request.at)}</td>
             <td class="main-cell">
-              <b>${request.operation}</b>
-              ${request.client && html` <span class="faint">${request.client}</span>`}
+              <b><bdi><${Exact} name=${request.operation} /></bdi></b>
+              ${request.client && html` <span class="faint"><bdi>${request.client}</bdi></span>`}
               ${request.error && html`<p class="request-error" dir="auto">${request.error}</p>`}
               ${request.hint && html`<p class="request-hint" dir="auto"><${Icon} name="info" />${request.hint}</p>`}
             </td>
-            <td data-label="Index"><bdi>${request.index ?? ""}</bdi></td>
+            <td data-label="Index">${request.index ? html`<bdi><${Exact} name=${request.index} /></bdi>` : null}</td>
             <td data-label="Status"><${Status} request=${request} /></td>
             <td class="number nowrap" data-label="Took">${seconds(request.seconds)}</td>
           </tr>
@@ -81,7 +83,12 @@ function useRequests() {
   const [state, setState] = useState("waiting");
   const [error, setError] = useState(null);
   const last = useRef(null);
+  const turn = useTurn();
   useEffect(() => {
+    if (!turn) {
+      setState("held");
+      return undefined;
+    }
     const given = new AbortController();
     let timer;
     let failures = 0;
@@ -125,7 +132,7 @@ function useRequests() {
       clearTimeout(timer);
       given.abort();
     };
-  }, []);
+  }, [turn]);
   return { requests, state, error, clear: () => setRequests([]) };
 }
 

@@ -3,6 +3,7 @@ import { ofIndex, post } from "../api.js";
 import { DictError, parse, position } from "../dictform.js";
 import { plural } from "../format.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
+import { Exact } from "../pieces/content.js";
 import { Icon } from "../pieces/icon.js";
 import { Explanation } from "./explanation.js";
 
@@ -68,7 +69,7 @@ export function FilterEditor({ id, name, index, text, setText, scan, setScan, k,
             <button type="button" class="property" key=${property} onClick=${() => {
               setText(`{${JSON.stringify(property)}: ${EXAMPLES[type] ?? EXAMPLES.string}}`);
               document.getElementById(id).focus();
-            }}><bdi class="property-name">${property}</bdi><span class="property-value">${type}</span></button>
+            }}><bdi class="property-name"><${Exact} name=${property} /></bdi><span class="property-value">${type}</span></button>
           `)}
         </p>
       `}

@@ -2,6 +2,7 @@
 import { ofIndex, remove } from "../api.js";
 import { count, date, plural } from "../format.js";
 import { html, useEffect, useState } from "../lib.js";
+import { Exact } from "../pieces/content.js";
 import { ConfirmDialog } from "../pieces/dialog.js";
 import { Icon } from "../pieces/icon.js";
 import { Note, Waiting } from "../pieces/notice.js";
@@ -47,7 +48,7 @@ export function IndexPanel({ name, index }) {
             <thead><tr><th>Property</th><th>Type</th><th>For</th></tr></thead>
             <tbody>
               ${index.metadata_indexes.map(({ property, type, ours }) => html`
-                <tr key=${property}><td><bdi class="mono">${property}</bdi></td><td>${type}</td><td class="quiet-text">${ours ? "the record layout" : "your filters"}</td></tr>
+                <tr key=${property}><td><bdi class="mono"><${Exact} name=${property} /></bdi></td><td>${type}</td><td class="quiet-text">${ours ? "the record layout" : "your filters"}</td></tr>
               `)}
             </tbody>
           </table>

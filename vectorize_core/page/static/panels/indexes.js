@@ -1,7 +1,7 @@
 // All indexes, and a new one.
 import { count, date } from "../format.js";
 import { html, useEffect, useState } from "../lib.js";
-import { Code, Id } from "../pieces/content.js";
+import { Code, Exact, Id } from "../pieces/content.js";
 import { Icon } from "../pieces/icon.js";
 import { Empty, Failure } from "../pieces/notice.js";
 import { toIndex } from "../routing.js";
@@ -45,7 +45,8 @@ const IndexTable = () => html`
       <thead><tr><th>Name</th><th class="number">Vectors</th><th class="number">Dimensions</th><th>Metric</th><th>Metadata indexes</th><th>Made</th></tr></thead>
       <tbody>
         ${indexes.value.map(({ name, dimensions, metric, description, created }) => {
-          const known = details.value[name];
+          const known = details.value.get(name);
+          const properties = (known?.metadata_indexes ?? []).filter(({ ours }) => !ours);
           return html`
             <tr key=${name}>
               <td class="main-cell">
@@ -55,7 +56,7 @@ const IndexTable = () => html`
               <td class="number" data-label="Vectors">${count(known?.vectors)}${known?.pending ? html` <span class="tag warn">pending</span>` : null}</td>
               <td class="number" data-label="Dimensions">${count(dimensions)}</td>
               <td data-label="Metric">${metric}</td>
-              <td class="long-cell" data-label="Metadata indexes"><span class="chips">${(known?.metadata_indexes ?? []).filter(({ ours }) => !ours).map(({ property, type }) => html`<span class="property" key=${property}><bdi class="property-name">${property}</bdi><span class="property-value">${type}</span></span>`)}</span></td>
+              <td class="long-cell" data-label="Metadata indexes">${properties.length ? html`<span class="chips">${properties.map(({ property, type }) => html`<span class="property" key=${property}><bdi class="property-name"><${Exact} name=${property} /></bdi><span class="property-value">${type}</span></span>`)}</span>` : null}</td>
               <td class="quiet-text nowrap" data-label="Made">${date(created)}</td>
             </tr>
           `;

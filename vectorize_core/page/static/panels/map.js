@@ -1,7 +1,7 @@
 // The map: vectors in two dimensions, as near to each other as two dimensions can say.
 import { get, ofIndex, post } from "../api.js";
 import { useAnswer } from "../answer.js";
-import { count, cut, dollars, plural, score, seconds } from "../format.js";
+import { count, cut, dollars, exactly, plural, score, seconds } from "../format.js";
 import { html, useEffect, useId, useMemo, useRef, useSignal, useState } from "../lib.js";
 import { colorsOf, paletteOf } from "../map/colors.js";
 import { pointsOf } from "../map/points.js";
@@ -70,12 +70,13 @@ function Bar({ name, given, index, value, points, most, resize }) {
   const [asked, setAsked] = useState("");
   const [busy, setBusy] = useState(false);
   const by = about.value.embedder ? "text" : "id";
+  const ready = by === "text" ? asked.trim() : asked;
   const own = (index?.metadata_indexes ?? []).filter(({ ours }) => !ours).map(({ property }) => property);
   const names = [...new Set([...(value?.properties?.map((one) => one.name) ?? own), ...(given.color ? [given.color] : [])])];
   const sizes = [...new Set([...SIZES.filter((size) => size <= most), points])].sort((a, b) => a - b);
   const find = async (event) => {
     event.preventDefault();
-    if (!asked.trim() || busy) return;
+    if (!ready || busy) return;
     setBusy(true);
     try {
       const { matches } = await post(ofIndex(name, "search"), { by, [by]: asked, k: HITS, namespace: given.ns });
@@ -92,11 +93,11 @@ function Bar({ name, given, index, value, points, most, resize }) {
       <form class="bar-form grow" role="search" onSubmit=${find}>
         <label class="visually-hidden" for="${id}-find">Find on the map by ${by === "text" ? "a text" : "the id of a record"}</label>
         <input id="${id}-find" value=${asked} dir="auto" autocomplete="off" placeholder=${by === "text" ? "Light what is near a text" : "Light what is near a record, by its id"} onInput=${(event) => setAsked(event.currentTarget.value)} />
-        <button disabled=${busy || !asked.trim()}><${Icon} name="search" />Find</button>
+        <button disabled=${busy || !ready}><${Icon} name="search" />Find</button>
       </form>
       <label>Colour <select value=${given.color ?? ""} onChange=${(event) => go(here({ color: event.currentTarget.value || null }), { silently: true })}>
         <option value="">none</option>
-        ${names.map((one) => html`<option key=${one} value=${one}>${cut(one, 30)}</option>`)}
+        ${names.map((one) => html`<option key=${one} value=${one}>${exactly(cut(one, 30))}</option>`)}
       </select></label>
       <label>Points <select value=${points} onChange=${(event) => resize(event.currentTarget.value)}>
         ${sizes.map((size) => html`<option key=${size} value=${size}>${count(size)}</option>`)}
@@ -107,7 +108,7 @@ function Bar({ name, given, index, value, points, most, resize }) {
 
 /** The point that is pointed at, for those who listen. */
 const Spoken = ({ at, points }) => html`
-  <p class="visually-hidden" role="status">${at.value === null || at.value >= points.size ? "" : `${points.ids[at.value]}: ${points.texts[at.value] ?? ""}`}</p>
+  <p class="visually-hidden" role="status">${at.value === null || at.value >= points.size ? "" : `${exactly(points.ids[at.value])}: ${points.texts[at.value] ?? ""}`}</p>
 `;
 
 /** What a map over an account costs, before it is drawn. */

@@ -3,6 +3,7 @@ import { cut } from "../format.js";
 import { html, useLayoutEffect, useRef, useSignalEffect } from "../lib.js";
 import { Plot } from "../map/plot.js";
 import { nearest, toward } from "../map/points.js";
+import { Exact } from "../pieces/content.js";
 import { Icon } from "../pieces/icon.js";
 import { night } from "../theme_switch.js";
 
@@ -146,7 +147,7 @@ function Tip({ at: { value: at }, plot: { current: plot }, points }) {
   const text = points.texts[at];
   return html`
     <div class="tip ${above ? "tip-above" : ""}" style=${style} aria-hidden="true">
-      <bdi class="mono">${cut(points.ids[at], 60)}</bdi>
+      <bdi class="mono"><${Exact} name=${cut(points.ids[at], 60)} /></bdi>
       ${text ? html`<p class="clamp-4" dir="auto">${text}</p>` : html`<p class="faint">No text.</p>`}
     </div>
   `;

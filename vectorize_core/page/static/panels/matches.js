@@ -1,18 +1,18 @@
 // What a search found, with scores, what it took, and hints if it found nothing.
 import { plural, score, seconds } from "../format.js";
 import { html, useRef, useState } from "../lib.js";
-import { Id, Properties } from "../pieces/content.js";
+import { Exact, Id, Properties } from "../pieces/content.js";
 import { Icon } from "../pieces/icon.js";
 import { Empty, Note } from "../pieces/notice.js";
 import { walkRows } from "../pieces/walking.js";
 import { go, here, toIndex } from "../routing.js";
 import { Explanation } from "./explanation.js";
 
-export function Matches({ name, answer, request, dim, opened }) {
+export function Matches({ name, answer, request, metric, dim, opened }) {
   const [explained, setExplained] = useState(false);
   const list = useRef(null);
   const { matches, explanation, hints = [] } = answer;
-  const best = matches.length ? Math.max(...matches.map((match) => Math.abs(match.score))) : 1;
+  const bars = shares(matches.map((match) => match.score), metric);
   return html`
     <div class="found-head">
       <p role="status"><b>${plural(matches.length, "match", "matches")}</b> <span class="quiet-text">· ${plural(answer.requests, "request")} · ${seconds(answer.seconds)}${answer.embedding_seconds ? ` · ${seconds(answer.embedding_seconds)} to embed the text` : ""}</span></p>
@@ -37,8 +37,8 @@ export function Matches({ name, answer, request, dim, opened }) {
           <div class="match-head">
             <span class="rank">${at + 1}</span>
             <a class="row-link" href=${here({ record: match.id })}><${Id} id=${match.id} /></a>
-            ${match.namespace && html`<span class="tag"><bdi>${match.namespace}</bdi></span>`}
-            <meter class="match-meter" min="0" max="1" value=${Math.abs(match.score) / best || 0} aria-hidden="true"></meter>
+            ${match.namespace && html`<span class="tag"><bdi><${Exact} name=${match.namespace} /></bdi></span>`}
+            <meter class="match-meter" min="0" max="1" value=${bars[at]} aria-hidden="true"></meter>
             <span class="mono score">${score(match.score)}</span>
           </div>
           ${match.text ? html`<p class="clamp-3 match-text" dir="auto">${match.text}</p>` : html`<p class="faint">No text.</p>`}
@@ -47,4 +47,13 @@ export function Matches({ name, answer, request, dim, opened }) {
       `)}
     </ol>
   `;
+}
+
+/** How long the bar beside each score is, from 0 to 1: the nearer, the longer. The best score is the first. */
+function shares(scores, metric) {
+  const last = scores.at(-1);
+  if (metric === "euclidean") return scores.map((score) => 1 - score / (2 * last || 1));
+  const nearness = scores.map((score) => (scores[0] < last ? -score : score)); // dot products are negated
+  const [most] = nearness;
+  return nearness.map((one) => (one === most ? 1 : one > 0 ? one / most : most < 0 ? most / one : 0));
 }

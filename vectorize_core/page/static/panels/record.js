@@ -3,7 +3,7 @@ import { get, ofIndex, post, remove } from "../api.js";
 import { useAnswer } from "../answer.js";
 import { count, pretty, score } from "../format.js";
 import { html, signal, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
-import { Copy, Id, Text } from "../pieces/content.js";
+import { Copy, Exact, Id, Text } from "../pieces/content.js";
 import { ConfirmDialog } from "../pieces/dialog.js";
 import { Icon } from "../pieces/icon.js";
 import { Failure, Note, Waiting } from "../pieces/notice.js";
@@ -67,12 +67,13 @@ export function RecordPanel({ name, id }) {
 
 function Whole({ record }) {
   const properties = Object.entries(record.metadata ?? {});
+  const types = new Map(Object.entries(record.types ?? {}));
   return html`
     <section>
       <${Text} text=${record.text} />
       <p class="record-tags">
-        ${record.namespace && html`<span class="tag">namespace <bdi>${record.namespace}</bdi></span>`}
-        ${record.source && html`<span class="tag">document <bdi>${record.source}</bdi></span>`}
+        ${record.namespace && html`<span class="tag">namespace <bdi><${Exact} name=${record.namespace} /></bdi></span>`}
+        ${record.source && html`<span class="tag">document <bdi><${Exact} name=${record.source} /></bdi></span>`}
         ${record.text_name && html`<span class="tag">text kept beside the vector</span>`}
       </p>
     </section>
@@ -81,8 +82,8 @@ function Whole({ record }) {
       ${properties.length ? html`
         <dl class="pairs metadata">
           ${properties.map(([name, value]) => html`
-            <dt key="name ${name}"><bdi>${name}</bdi></dt>
-            <dd key="value ${name}"><${Value} value=${value} />${record.types?.[name] && html` <span class="faint">${record.types[name]}</span>`}</dd>
+            <dt key="name ${name}"><bdi><${Exact} name=${name} /></bdi></dt>
+            <dd key="value ${name}"><${Value} value=${value} />${types.has(name) && html` <span class="faint">${types.get(name)}</span>`}</dd>
           `)}
         </dl>
       ` : html`<p class="faint">None.</p>`}

@@ -3,7 +3,7 @@ import { get, ofIndex } from "../api.js";
 import { useAnswer } from "../answer.js";
 import { count } from "../format.js";
 import { html, useEffect, useId, useRef, useState } from "../lib.js";
-import { Code, Id, Properties } from "../pieces/content.js";
+import { Code, Exact, Id, Properties } from "../pieces/content.js";
 import { Icon } from "../pieces/icon.js";
 import { Empty, Failure, Waiting } from "../pieces/notice.js";
 import { walkRows } from "../pieces/walking.js";
@@ -21,7 +21,7 @@ export function RecordsPanel({ name, given, index }) {
     (signal) => pageOf(name, query, signal),
     [name, given.cursor, given.ns, size, changed.value],
   );
-  const page = Number(given.page) || 1;
+  const page = Math.max(Math.floor(Number(given.page)) || 1, 1);
   const first = (page - 1) * size + 1;
   const records = value?.records ?? [];
   // Pages have no numbers for the server: where each begins is known from the one before.
@@ -108,7 +108,7 @@ function RecordTable({ records, dim, opened }) {
           ${records.map((record) => html`
             <tr key=${record.id} class=${record.id === opened ? "chosen" : ""} onClick=${(event) => openRow(event, record.id)}>
               <td class="col-id"><a class="row-link" href=${here({ record: record.id })}><${Id} id=${record.id} /></a></td>
-              ${namespaces && html`<td data-label="Namespace"><bdi>${record.namespace ?? ""}</bdi></td>`}
+              ${namespaces && html`<td data-label="Namespace">${record.namespace ? html`<bdi><${Exact} name=${record.namespace} /></bdi>` : null}</td>`}
               <td class="col-text">${record.text
                 ? html`<div class="clamp-2" dir="auto">${record.text}${record.text_cut ? "…" : ""}</div>`
                 : html`<span class="faint">no text</span>`}</td>
@@ -131,7 +131,7 @@ function Nothing({ name, given, index }) {
   if (given.ns) {
     return html`
       <${Empty} title="Nothing in this namespace">
-        <p>No record is in <bdi class="mono">${given.ns}</bdi>. Names are exact, with capitals and spaces.</p>
+        <p>No record is in <bdi class="mono"><${Exact} name=${given.ns} /></bdi>. Names are exact, with capitals and spaces.</p>
         <p><a href=${here({ ns: null, cursor: null, page: null })}>Show all namespaces</a></p>
       <//>
     `;

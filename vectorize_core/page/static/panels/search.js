@@ -2,6 +2,7 @@
 import { ofIndex, post } from "../api.js";
 import { useAnswer } from "../answer.js";
 import { parse } from "../dictform.js";
+import { json } from "../jsontext.js";
 import { html, useEffect, useId, useRef, useState } from "../lib.js";
 import { Failure, Waiting } from "../pieces/notice.js";
 import { go, here } from "../routing.js";
@@ -21,7 +22,7 @@ export function SearchPanel({ name, given, index }) {
   const request = requestOf(given);
   const { value, error, waiting, again } = useAnswer(
     request && ((signal) => post(ofIndex(name, "search"), request, signal)),
-    [name, JSON.stringify(request), changed.value],
+    [name, json(request), changed.value],
   );
   useEffect(() => {
     if (value) lit.value = { index: name, ids: value.matches.map(({ id }) => id), what: given.q ?? "a vector" };
@@ -36,7 +37,7 @@ export function SearchPanel({ name, given, index }) {
         ${!request && html`<p class="quiet-text prompt">${about.value.embedder
           ? "Ask with a sentence, take a record to find what is near it, or paste a vector."
           : html`Take a record to find what is near it, or paste a vector. For search by text, start with <code>--embedder module:attribute</code>.`}</p>`}
-        ${value && html`<${Matches} name=${name} answer=${value} request=${request} dim=${waiting} opened=${given.record} />`}
+        ${value && html`<${Matches} name=${name} answer=${value} request=${request} metric=${index?.metric} dim=${waiting} opened=${given.record} />`}
       </section>
     </div>
   `;
@@ -73,7 +74,7 @@ function SearchForm({ name, given, index, again }) {
       const found = vectorOf(vector, index?.dimensions);
       if (typeof found === "string") return setWrong(found);
       pasted = vector;
-    } else if (!asked.trim()) {
+    } else if (by === "text" ? !asked.trim() : !asked) {
       return setWrong(by === "text" ? "A text to search for is needed." : "The id of a record is needed.");
     }
     try {

@@ -6,7 +6,6 @@ import { open } from "../session.js";
 
 export function TokenPanel() {
   const [token, setToken] = useState("");
-  const [refused] = useState(hasToken());
   const field = useId();
   const submit = (event) => {
     event.preventDefault();
@@ -20,7 +19,7 @@ export function TokenPanel() {
         <img src="page/icon.svg" alt="" width="40" height="40" />
         <h1>This server has a token</h1>
         <p class="quiet-text">It is what <code>serve --token</code> or <code>VECTORIZE_SERVER_TOKEN</code> was given. It stays in this tab, and is sent to this server only.</p>
-        ${refused && html`<div role="alert"><${Note} kind="warn"><p>That was not it. Look for spaces at its ends.</p><//></div>`}
+        ${hasToken() && html`<div role="alert"><${Note} kind="warn"><p>That was not it. Look for spaces at its ends, and for quotation marks around it.</p><//></div>`}
         <div class="field">
           <label for=${field}>Token</label>
           <input id=${field} type="password" autocomplete="off" autofocus value=${token} onInput=${(event) => setToken(event.currentTarget.value)} />

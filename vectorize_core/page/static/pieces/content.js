@@ -1,13 +1,16 @@
 // What users stored. It is hostile until shown otherwise: always text, in a direction of its own, and
 // never wider than its place.
-import { cut, inline } from "../format.js";
+import { cut, exact, inline } from "../format.js";
 import { html, useState } from "../lib.js";
 import { say } from "../session.js";
 import { Icon } from "./icon.js";
 
 const SHOWN = 1500;
 
-export const Id = ({ id }) => html`<bdi class="mono id">${id}</bdi>`;
+/** A name of theirs, in which nothing is left unseen. */
+export const Exact = ({ name }) => exact(name).map((part, at) => (at % 2 ? html`<span class="escape" key=${at}>${part}</span>` : part));
+
+export const Id = ({ id }) => html`<bdi class="mono id"><${Exact} name=${id} /></bdi>`;
 
 /** The text of a record. Long ones are folded. */
 export function Text({ text }) {
@@ -32,7 +35,7 @@ export function Properties({ metadata, most = 4 }) {
   return html`
     <span class="properties">
       ${all.slice(0, most).map(([name, value]) => html`
-        <span class="pair" key=${name}><bdi class="pair-name">${cut(name, 24)}</bdi> <bdi>${cut(inline(value), 60)}</bdi></span>${" "}
+        <span class="pair" key=${name}><bdi class="pair-name"><${Exact} name=${cut(name, 24)} /></bdi> <bdi>${cut(inline(value), 60)}</bdi></span>${" "}
       `)}
       ${all.length > most && html`<span class="faint nowrap">and ${all.length - most} more</span>`}
     </span>

@@ -1,5 +1,7 @@
 // A modal dialog: the browser's own, which keeps the focus inside, and gives it back.
+import { exactly } from "../format.js";
 import { html, useId, useLayoutEffect, useRef, useState } from "../lib.js";
+import { Exact } from "./content.js";
 import { Icon } from "./icon.js";
 import { Failure } from "./notice.js";
 
@@ -25,15 +27,16 @@ export function Dialog({ title, close, children }) {
   `;
 }
 
-/** Asks for `word` to be typed before it does what cannot be undone. */
+/** Asks for `word` to be typed, as it is or as it is shown, before it does what cannot be undone. */
 export function ConfirmDialog({ title, word, action, act, close, children }) {
   const [typed, setTyped] = useState("");
   const [failed, setFailed] = useState(null);
   const [busy, setBusy] = useState(false);
   const field = useId();
+  const right = typed === word || typed === exactly(word);
   const submit = async (event) => {
     event.preventDefault();
-    if (typed !== word || busy) return;
+    if (!right || busy) return;
     setBusy(true);
     setFailed(null);
     try {
@@ -48,14 +51,14 @@ export function ConfirmDialog({ title, word, action, act, close, children }) {
       <form onSubmit=${submit}>
         ${children}
         <div class="field">
-          <label for=${field}>Type <bdi class="mono word">${word}</bdi> to confirm</label>
+          <label for=${field}>Type <bdi class="mono word"><${Exact} name=${word} /></bdi> to confirm</label>
           <input id=${field} class="mono" value=${typed} autocomplete="off" spellcheck=${false} dir="auto" autofocus
             onInput=${(event) => setTyped(event.currentTarget.value)} />
         </div>
         ${failed && html`<${Failure} error=${failed} />`}
         <footer>
           <button type="button" onClick=${close}>Cancel</button>
-          <button class="danger" disabled=${typed !== word || busy}>${action}</button>
+          <button class="danger" disabled=${!right || busy}>${action}</button>
         </footer>
       </form>
     <//>
