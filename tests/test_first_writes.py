@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -34,23 +35,33 @@ Clients = Callable[..., VectorizeClient]
 """Makes clients of one Vectorize, each with a connection of its own."""
 
 
+BEHAVIOR = Behavior(metadata_index_delay=0.1)
+"""Metadata indexes take a moment to be live."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[BackgroundServer]:
+    with BackgroundServer(Settings(behavior=BEHAVIOR)) as server:
+        yield server
+
+
 @pytest.fixture(params=["memory", "directory", "server"])
-async def clients(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Clients]:
-    """Metadata indexes take a moment to be live."""
-    behavior = Behavior(metadata_index_delay=0.1)
+async def clients(
+    request: pytest.FixtureRequest, server: BackgroundServer, tmp_path: Path
+) -> AsyncIterator[Clients]:
     async with AsyncExitStack() as stack:
         made: list[VectorizeClient] = []
-        if request.param == "server":
-            server = stack.enter_context(BackgroundServer(Settings(behavior=behavior)))
+        # Of this test alone.
+        account = uuid.uuid4().hex
 
         def make() -> VectorizeClient:
             if request.param == "server":
-                made.append(VectorizeClient(account_id="a", base_url=server.base_url))
+                made.append(VectorizeClient(account, base_url=server.base_url))
             elif request.param == "directory":
-                made.append(VectorizeClient.local(tmp_path / "data", behavior=behavior))
+                made.append(VectorizeClient.local(tmp_path / "data", behavior=BEHAVIOR))
             elif not made:
                 # Another connection would have a memory of its own.
-                made.append(VectorizeClient.local(behavior=behavior))
+                made.append(VectorizeClient.local(behavior=BEHAVIOR))
             stack.push_async_callback(made[-1].connection.aclose)
             return made[-1]
 

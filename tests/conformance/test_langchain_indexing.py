@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,22 @@ class TestDelayed(Ours):
 
 
 class TestOverHttp(Ours):
-    @pytest.fixture
-    async def store(self, text_index: Any) -> AsyncIterator[VectorizeVectorStore]:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls) -> Iterator[BackgroundServer]:
         with BackgroundServer() as server:
-            client = VectorizeClient("account", base_url=server.base_url)
-            store = over(client, text_index)
-            yield store
-            check_words(store, text_index)
-            await client.connection.aclose()
+            yield server
+
+    @pytest.fixture
+    async def store(
+        self, server: BackgroundServer, text_index: Any
+    ) -> AsyncIterator[VectorizeVectorStore]:
+        # An account of its own for each test.
+        client = VectorizeClient(uuid.uuid4().hex, base_url=server.base_url)
+        store = over(client, text_index)
+        yield store
+        check_words(store, text_index)
+        await client.connection.aclose()
 
 
 class TestATenant(Ours):

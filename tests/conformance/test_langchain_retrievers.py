@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,27 +25,27 @@ Place = dict[str, Any]
 
 
 @asynccontextmanager
-async def in_memory(folder: Path) -> AsyncIterator[Place]:
+async def in_memory(folder: Path, base_url: str) -> AsyncIterator[Place]:
     yield {"path": ":memory:", "text_index": True}
 
 
 @asynccontextmanager
-async def in_a_directory(folder: Path) -> AsyncIterator[Place]:
+async def in_a_directory(folder: Path, base_url: str) -> AsyncIterator[Place]:
     yield {"path": folder / "data", "text_index": True}
 
 
 @asynccontextmanager
-async def delayed(folder: Path) -> AsyncIterator[Place]:
+async def delayed(folder: Path, base_url: str) -> AsyncIterator[Place]:
     with VectorizeClient.local(behavior=BEHAVIOR) as client:
         yield {"client": client, "text_index": D1TextIndex("words")}
 
 
 @asynccontextmanager
-async def over_http(folder: Path) -> AsyncIterator[Place]:
-    with BackgroundServer(Settings(behavior=BEHAVIOR)) as server:
-        client = VectorizeClient("account", base_url=server.base_url)
-        yield {"client": client, "text_index": D1TextIndex("words")}
-        await client.connection.aclose()
+async def over_http(folder: Path, base_url: str) -> AsyncIterator[Place]:
+    # An account of its own for each test.
+    client = VectorizeClient(uuid.uuid4().hex, base_url=base_url)
+    yield {"client": client, "text_index": D1TextIndex("words")}
+    await client.connection.aclose()
 
 
 PLACES = [in_memory, in_a_directory, delayed, over_http]
@@ -61,15 +62,25 @@ BY_WORDS: dict[str, tuple[SearchType, SearchKwargs]] = {
 every_place = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[BackgroundServer]:
+    with BackgroundServer(Settings(behavior=BEHAVIOR)) as server:
+        yield server
+
+
 class Suite(RetrieversIntegrationTests):
     __test__ = False
 
     @pytest.fixture(autouse=True)
     async def _over_a_filled_store(
-        self, place: Any, search: tuple[SearchType, SearchKwargs], tmp_path: Path
+        self,
+        place: Any,
+        search: tuple[SearchType, SearchKwargs],
+        server: BackgroundServer,
+        tmp_path: Path,
     ) -> AsyncIterator[None]:
         options: dict[str, Any] = {"index_name": "docs", "create_index": True, "wait": True}
-        async with place(tmp_path) as where:
+        async with place(tmp_path, server.base_url) as where:
             if "retrieval_mode" not in search[1]:
                 del where["text_index"]
             embedding = DeterministicFakeEmbedding(size=32)
