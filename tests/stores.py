@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from hashlib import blake2b
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -220,14 +221,19 @@ BAD_RECORDS = {
 bad_records = pytest.mark.parametrize("bad", BAD_RECORDS.values(), ids=BAD_RECORDS)
 
 
+@cache
+def server() -> BackgroundServer:
+    """One for all tests of a process, with which it ends: to stop takes longer than most tests."""
+    return BackgroundServer(Settings()).start()
+
+
 @contextmanager
 def client_of(where: str) -> Iterator[VectorizeClient]:
-    """A client of an embedded Vectorize, or of a server, as `EVERYWHERE` names them."""
+    """A client of an empty Vectorize: an embedded one, or an account of its own on a server."""
     if where == "embedded":
         with VectorizeClient.local() as made:
             yield made
         return
-    with BackgroundServer(Settings()) as server:
-        made = VectorizeClient(account_id="a", base_url=server.base_url)
-        yield made
-        made.close()
+    made = VectorizeClient(uuid4().hex, base_url=server().base_url)
+    yield made
+    made.close()

@@ -115,8 +115,8 @@ def source_in(where: str, folder: Path) -> Iterator[Source]:
 
         @contextmanager
         def over() -> Iterator[Index]:
-            base_url = client.connection.address.base_url
-            with VectorizeClient(account_id="a", base_url=base_url) as another:
+            there = client.connection.address
+            with VectorizeClient(there.account_id, base_url=there.base_url) as another:
                 yield another.index("docs")
 
         yield over
