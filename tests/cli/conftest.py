@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -57,9 +58,18 @@ class Place:
     client: VectorizeClient
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[BackgroundServer]:
+    with BackgroundServer(Settings(token=SECRET)) as server:
+        yield server
+
+
 @pytest.fixture(params=["embedded", "server"])
 def place(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    server: BackgroundServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Place]:
     """With the index "docs" of three vectors in it."""
     if request.param == "embedded":
@@ -68,10 +78,9 @@ def place(
             yield Place(("--path", str(tmp_path / "data")), client)
         return
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", SECRET)
-    with (
-        BackgroundServer(Settings(token=SECRET)) as server,
-        VectorizeClient(base_url=server.base_url) as client,
-    ):
+    # Of this test alone.
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", uuid4().hex)
+    with VectorizeClient(base_url=server.base_url) as client:
         fill(client)
         yield Place(("--url", server.base_url.removesuffix("/client/v4")), client)
 
