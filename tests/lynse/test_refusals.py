@@ -99,13 +99,15 @@ def test_a_call_is_refused_before_it_is_sent(
         getattr(collection, method)(*args, **options)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "a..b", "ü", "x" * 129])
-def test_names_that_no_server_takes_are_refused(collection: LynseCollection, name: str) -> None:
+@pytest.mark.parametrize("name", ["", "a b", "a/b", ".", "..", "a.", "a..b", "ü", "x" * 129])
+def test_names_that_are_no_directory_of_their_own_are_refused(name: str) -> None:
     client = LynseClient("http://host", database="app")
     with pytest.raises(InvalidInputError, match="the name of a collection has 1 to 128"):
         client.collection(name)
     with pytest.raises(InvalidInputError, match="the name of a database has 1 to 128"):
         client.database(name)
+    with pytest.raises(InvalidInputError, match="the name of a database has 1 to 128"):
+        LynseClient("http://host", database=name)
 
 
 def test_a_collection_needs_a_database() -> None:

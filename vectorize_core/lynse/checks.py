@@ -34,12 +34,16 @@ FUSIONS: Final = ("rrf", "weighted")
 
 
 def name(value: Any, kind: str) -> str:
-    """The name of a database or collection: letters, digits, ``.``, ``_`` and ``-``."""
+    """The name of a database or collection: letters, digits, ``.``, ``_`` and ``-``.
+
+    It is that of a directory: before 0.4, to drop "." is to drop the one around it, and Windows
+    takes "a." for "a".
+    """
     validation.text(f"the name of a {kind}", value)
-    if not _NAME.fullmatch(value) or ".." in value:
+    if not _NAME.fullmatch(value) or ".." in value or value.endswith("."):
         raise InvalidInputError(
             f"the name of a {kind} has 1 to 128 of the letters a to z, digits, '.', '_' and '-', "
-            f"and no '..'; got {value!r}"
+            f"no '..', and no '.' at its end; got {value!r}"
         )
     return jsontext.plain(value)
 
