@@ -292,7 +292,11 @@ async def test_over_cloudflare_it_says_what_it_costs_and_keeps_the_credentials()
     drawn = answers[5].json()["result"]
     assert (drawn["points"], drawn["of"]) == (50, 70)
     price = answers[6].json()["result"]["explanation"]["price"]
-    assert price["expected"] == pytest.approx(DIMENSIONS * 0.01 / 1_000_000)
+    each = DIMENSIONS * 0.01 / 1_000_000
+    assert price["expected"] == pytest.approx(each)
+    # What is read by id is not billed.
+    explanation = await browser.result("POST", "indexes/docs/explain", {"k": 70})
+    assert explanation["price"]["most"] < explanation["most_requests"] * each
 
 
 async def test_a_wrong_token_of_cloudflare_is_not_taken_for_one_of_the_page() -> None:

@@ -1,9 +1,11 @@
 """What a filter will cost, in words. Pure."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vectorize_core import limits
 from vectorize_core.filters.ast import Expression
@@ -13,6 +15,11 @@ from vectorize_core.models import Filter
 
 _USUALLY = 0.8
 """How full an answer is expected to be; partitions are sized for it."""
+_AT_LEAST = 0.6
+"""How full answers are on average in a search that has bad luck with its partitions."""
+_BESIDE: Final = 6
+"""Requests that tell what an index is, before it is searched."""
+_PER_GET: Final = limits.MAX_IDS_PER_GET
 _SHOWN: Final = 4
 """The text shows the first of more values or branches than this."""
 
@@ -23,9 +30,11 @@ class Explanation:
 
     ``branches`` are the filters the service is asked with, none if nothing can match.
     ``residual`` is what is evaluated on its answers. ``estimated_requests`` holds if the residual
-    drops little of what the service returns, ``most_requests`` if everything has to be read:
-    for the best ``top_k`` (None for all) of ``vector_count`` vectors. A view counts its own
-    only; without buckets everything is that of others too, as the text says.
+    drops little of what the service returns. It takes no more than ``most_requests``, tries again
+    not counted, also if vectors are in no bucket and have to be read by id. ``estimated_queries``
+    and ``most_queries`` are those of them that Cloudflare bills. All are for the best ``top_k``
+    (None for all) of ``vector_count`` vectors. A view counts its own only; without buckets
+    everything is that of others too, as the text says.
     """
 
     top_k: int | None
@@ -34,6 +43,8 @@ class Explanation:
     residual: str | None
     estimated_requests: int
     most_requests: int
+    estimated_queries: int
+    most_queries: int
     text: str = field(repr=False)
 
     def __str__(self) -> str:
@@ -53,22 +64,30 @@ def explain(
     ``partitioned``: whether the index spreads its records over buckets. ``confined``: it is for a
     tenant, and ``vector_count`` is that of its own vectors.
     """
-    estimated, most = _requests(plan, top_k, vector_count, partitioned=partitioned)
+    price = _price(plan, top_k, vector_count, partitioned=partitioned)
     text = "Nothing can match; no request is sent."
     if not plan.impossible:
         goal = f"The best {top_k}" if top_k is not None else "All"
         lines = [
             f"{goal} of {vector_count} vectors that match {_brief(plan.expression)}",
             *_steps(plan),
-            f"Requests: about {estimated}, at most {most} if everything has to be read",
+            _requests(price, partitioned=partitioned, confined=confined),
         ]
-        if confined and not partitioned:
-            lines[-1] = "Requests: as many as reading the whole index, if everything has to be read"
         if not partitioned:
             lines.insert(-1, "Without buckets, what one answer does not hold is read by id")
         text = "\n".join(lines)
     residual = None if plan.residual is None else describe(plan.residual)
-    return Explanation(top_k, vector_count, plan.branches, residual, estimated, most, text)
+    return Explanation(
+        top_k,
+        vector_count,
+        plan.branches,
+        residual,
+        price.estimated,
+        price.most,
+        price.estimated_queries,
+        price.most_queries,
+        text,
+    )
 
 
 def _steps(plan: Plan) -> Iterator[str]:
@@ -83,22 +102,48 @@ def _steps(plan: Plan) -> Iterator[str]:
         yield f"Not looked up in any metadata index: {'; '.join(map(_brief, plan.unpushed))}"
 
 
-def _requests(
-    plan: Plan, top_k: int | None, vector_count: int, *, partitioned: bool
-) -> tuple[int, int]:
-    """How many requests a plan takes: an estimate, and the most."""
+def _requests(price: _Price, *, partitioned: bool, confined: bool) -> str:
+    if confined and not partitioned:
+        return "Requests: as many as reading the whole index, if everything has to be read"
+    # Reading by id is reading others' vectors, too, whose number a tenant is not to learn.
+    most = "" if confined else f", at most {price.most}"
+    parts = f"; {price.everything} if everything is read, bucket by bucket" if partitioned else ""
+    return f"Requests: about {price.estimated}{most}{parts}"
+
+
+class _Price(NamedTuple):
+    """How many requests a plan takes: an estimate, if everything is read, the most; of queries."""
+
+    estimated: int = 0
+    everything: int = 0
+    most: int = 0
+    estimated_queries: int = 0
+    most_queries: int = 0
+
+
+def _price(plan: Plan, top_k: int | None, vector_count: int, *, partitioned: bool) -> _Price:
     if plan.impossible:
-        return 0, 0
+        return _Price()
     branches = len(plan.branches)
     decided_by_index = plan.residual is None or plan.readable is not None
-    cap = limits.MAX_TOP_K if decided_by_index else limits.MAX_TOP_K_WITH_PAYLOAD
-    if top_k is not None:
-        cap = limits.MAX_TOP_K_WITH_PAYLOAD
+    exact = limits.MAX_TOP_K_WITH_PAYLOAD
+    cap = limits.MAX_TOP_K if decided_by_index and top_k is None else exact
+    by_id = math.ceil(vector_count / _PER_GET)
+    listed = 1 + by_id + math.ceil(vector_count / limits.MAX_LIST_COUNT)
+    everything, queries = branches + listed, branches
     if partitioned:
-        everything = branches * (3 + math.ceil(vector_count / (_USUALLY * cap)))
-    else:
-        by_id = math.ceil(vector_count / limits.MAX_IDS_PER_GET)
-        everything = branches + 1 + by_id + math.ceil(vector_count / limits.MAX_LIST_COUNT)
+        everything = queries = branches * (3 + math.ceil(vector_count / (_USUALLY * cap)))
+    most_queries = branches + _BESIDE
+    if partitioned:
+        most_queries += branches * (4 + math.ceil(vector_count / (_AT_LEAST * cap)))
+        if top_k is None:
+            # Where one answer has overlooked what another shows, all is asked for once more.
+            most_queries += branches * (4 + math.ceil(vector_count / (_AT_LEAST * exact)))
+    # What is in no bucket cannot be divided, and then all are read by id nevertheless.
+    most = most_queries + listed + math.ceil(min(top_k or 0, limits.MAX_TOP_K) / _PER_GET)
+    if plan.residual is not None:
+        # Answers may not show what it needs of each vector.
+        most += by_id if partitioned else min(by_id, branches * limits.MAX_TOP_K // _PER_GET)
     wanted = vector_count if top_k is None else min(top_k, vector_count)
     if plan.restricts and top_k is None:
         # How many match is not known. If few do, one answer for each branch is enough.
@@ -109,7 +154,8 @@ def _requests(
         estimated = branches + 2 + math.ceil(wanted / (_USUALLY * cap))
     else:
         estimated = everything
-    return min(estimated, everything), max(estimated, everything)
+    estimated = min(estimated, everything)
+    return _Price(estimated, everything, most, min(estimated, queries), most_queries)
 
 
 def _brief(expression: Expression) -> str:

@@ -143,6 +143,6 @@ def _warnings(state: IndexState, chosen: Selection, found: Explanation) -> list[
 
 
 def _price(found: Explanation, dimensions: int) -> dict[str, float]:
-    """US dollars of the requests, beyond what an account has free."""
+    """US dollars of the queries, beyond what an account has free; reading by id costs nothing."""
     each = dimensions * QUERIED_DIMENSIONS.dollars / QUERIED_DIMENSIONS.per
-    return {"expected": found.estimated_requests * each, "most": found.most_requests * each}
+    return {"expected": found.estimated_queries * each, "most": found.most_queries * each}
