@@ -70,6 +70,24 @@ def test_vectors_that_hardly_vary(rows: NDArray[np.float64], directions_only: bo
     assert all(0.0 <= part <= 1.001 for part in found.explained)
 
 
+def test_one_huge_vector_leaves_the_directions_of_the_others() -> None:
+    rows = np.random.default_rng(1).standard_normal((50, 32)).astype(np.float32)
+    wanted = project(rows.copy(), directions_only=True)
+    rows[7] *= np.float32(1e38)
+    found = project(rows, directions_only=True)
+    assert np.abs(found.x - wanted.x).max() < 1e-4
+    assert np.abs(found.y - wanted.y).max() < 1e-4
+
+
+@pytest.mark.parametrize("directions_only", [False, True])
+def test_many_vectors_that_differ_by_little_lie_around_the_middle(directions_only: bool) -> None:
+    rows = 1.0 + 1e-5 * np.random.default_rng(1).standard_normal((20_000, 32))
+    found = project(rows.astype(np.float32), directions_only=directions_only)
+    for along in (found.x, found.y):
+        assert abs(along.mean(dtype=np.float64)) < 0.01 * along.std(dtype=np.float64)
+    assert sum(found.explained) == pytest.approx(2 / 32, rel=0.2)
+
+
 async def test_a_map(still: VectorizeClient) -> None:
     browser = Browser(create_page(still))
     drawn = await browser.result("POST", "indexes/docs/map", {"points": 1_000, "color": "year"})

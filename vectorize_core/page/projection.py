@@ -34,13 +34,15 @@ def project(vectors: NDArray[np.float32], *, directions_only: bool = False) -> P
         nothing = np.zeros(0, np.float32)
         return Projection(nothing, nothing, (0.0, 0.0))
     # Values near the limits of float32 would overflow in what follows.
-    largest = max(float(vectors.max()), -float(vectors.min()))
-    if largest > 0.0:
-        vectors /= largest
     if directions_only:
+        # Each by itself, or one that is huge would leave nothing of the others.
+        vectors /= _largest(vectors, axis=1)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.where(lengths > 0.0, lengths, 1.0)
-    vectors -= vectors.mean(axis=0)
+    else:
+        vectors /= _largest(vectors, axis=None)
+    # In float32 the sum of many would lose what they differ by.
+    vectors -= vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     total = float(np.linalg.norm(vectors)) ** 2
     if total <= 0.0:
         zeros = np.zeros(count, np.float32)
@@ -63,3 +65,11 @@ def project(vectors: NDArray[np.float32], *, directions_only: bool = False) -> P
     first, second = np.linalg.norm(points, axis=0).astype(np.float64) ** 2 / total
     x, y = (np.ascontiguousarray(axis, np.float32) for axis in points.T)
     return Projection(x, y, (float(first), float(second)))
+
+
+def _largest(vectors: NDArray[np.float32], axis: int | None) -> NDArray[np.float32]:
+    """The largest absolute value of each vector, or of all; 1 where there is none but 0."""
+    found = np.maximum(
+        vectors.max(axis=axis, keepdims=True), -vectors.min(axis=axis, keepdims=True)
+    )
+    return np.where(found > 0.0, found, np.float32(1.0))
