@@ -17,13 +17,16 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
 
 import vectorize_core
+from langchain_vectorize import VectorizeVectorStore
 from tests.cli.conftest import SECRET
 from vectorize_core import Vector, VectorizeClient
 from vectorize_core.cli import open_page
 from vectorize_core.local.server import BackgroundServer, Settings, uvicorn_server
 from vectorize_core.secret import Secret
+from vectorize_core.texts import D1Texts
 
 ROOT = Path(vectorize_core.__file__).parent.parent
 ONES = [1.0] * 32
@@ -99,7 +102,7 @@ def test_open_keeps_the_credentials_of_a_server(tmp_path: Path) -> None:
     with (
         BackgroundServer(Settings(token=SECRET)) as server,
         running(
-            *("open", "--url", server.base_url, "--no-browser", "--json"),
+            *("open", "--url", server.base_url, "--d1", "texts", "--no-browser", "--json"),
             ready="^}",
             CLOUDFLARE_API_TOKEN=SECRET,
             CLOUDFLARE_ACCOUNT_ID="local",
@@ -111,6 +114,20 @@ def test_open_keeps_the_credentials_of_a_server(tmp_path: Path) -> None:
             answer = ask(address, path, token)
             assert SECRET not in answer.text + str(answer.headers) + printed
         assert ask(address, "_/page/indexes", token).json() == {"ok": True, "result": []}
+        client = VectorizeClient("local", SECRET, base_url=server.base_url)
+        options: Any = {"index_name": "docs", "create_index": True, "wait": True}
+        with (
+            client,
+            VectorizeVectorStore(
+                DeterministicFakeEmbedding(size=32),
+                client=client,
+                texts=D1Texts("texts"),
+                **options,
+            ) as store,
+        ):
+            store.add_texts(["long " * 5_000], ids=["a"])
+        whole = ask(address, "_/page/indexes/docs/record?id=a", token).json()["result"]
+        assert whole["text"] == "long " * 5_000
         assert ask(address, "_/page/indexes", SECRET).status_code == 401
 
 

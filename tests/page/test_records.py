@@ -10,14 +10,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.page.helpers import DIMENSIONS, HOSTILE, INDEXED, MANY, Browser, axis, vector
-from vectorize_core import Behavior, Vector, VectorizeClient, layout
+from vectorize_core import Behavior, ConfigurationError, Vector, VectorizeClient, layout
+from vectorize_core.api.d1 import ReadD1
 from vectorize_core.layout import Record
+from vectorize_core.local.server import create_app
 from vectorize_core.page import create_page
+from vectorize_core.texts import D1TextIndex, D1Texts
 
 
 async def pages(browser: Browser, **params: Any) -> list[list[dict[str, Any]]]:
@@ -120,6 +124,19 @@ async def test_every_record_of_a_namespace_is_on_one_page(
     assert ids(found) == [f"r{n}" for n in range(0, MANY, 2)]
     assert all(len(page) <= size for page in found)
     assert ids(await pages(browser, limit=size, namespace="none")) == []
+
+
+async def test_a_cursor_leaves_out_nothing_when_the_next_page_is_of_another_size(
+    still: VectorizeClient,
+) -> None:
+    browser, path = Browser(create_page(still)), "indexes/docs/records"
+    first = await browser.result("GET", path, params={"limit": 20, "namespace": "even"})
+    assert [one["id"] for one in first["records"]][-1] == "r38"
+    given = {"limit": 10, "cursor": first["next"]}
+    assert ids(await pages(browser, limit=10)) == [f"r{n}" for n in range(MANY)]
+    following = await browser.result("GET", path, params=given)
+    assert len(following["records"]) == 10
+    assert int(following["records"][0]["id"][1:]) == 20
 
 
 async def test_a_record_as_it_was_given(client: VectorizeClient) -> None:
@@ -238,6 +255,35 @@ async def test_a_long_text_outside_is_shown_and_deleted(tmp_path: Path) -> None:
         assert [one.id for one in store.similarity_search("words")] == ["short"]
 
 
+async def test_a_text_that_the_page_cannot_reach_is_not_said_to_be_gone() -> None:
+    server = httpx.ASGITransport(create_app())
+    client = VectorizeClient(base_url="http://localhost/client/v4", async_transport=server)
+    embedding, long = DeterministicFakeEmbedding(size=DIMENSIONS), "words " * 5_000
+    given: Any = {"client": client, "index_name": "docs", "create_index": True, "wait": True}
+    store = VectorizeVectorStore(
+        embedding, texts=D1Texts("texts"), text_index=D1TextIndex("words"), **given
+    )
+    await store.aadd_texts([long, long], ids=["kept", "deleted"])
+    told: dict[bool, Any] = {}
+    for reached in (False, True):
+        browser = Browser(create_page(client, texts=D1Texts("texts") if reached else None))
+        (row, *_) = (await pages(browser))[0]
+        found = await browser.result("GET", "indexes/docs/record", params={"id": "kept"})
+        assert row["text_elsewhere"] is found["text_elsewhere"] is not reached
+        assert found["row_elsewhere"]
+        told[reached] = found["text"]
+    assert told == {False: None, True: long}
+    body = {"id": "deleted", "confirm": "deleted"}
+    assert await browser.result("DELETE", "indexes/docs/record", body) == {"visible": True}
+    left = ReadD1("texts", (("SELECT count(*) FROM docs WHERE length(text) > 9999", ()),))
+    assert await client.connection.async_io().call(left) == ([(1,)],)
+
+
+def test_texts_are_a_store_of_texts(still: VectorizeClient) -> None:
+    with pytest.raises(ConfigurationError, match="texts is a TextStore or None"):
+        create_page(still, texts="texts")  # type: ignore[arg-type]
+
+
 async def test_a_record_is_deleted_only_when_its_id_is_typed(client: VectorizeClient) -> None:
     browser = Browser(create_page(client))
     for wrong in (
@@ -257,7 +303,7 @@ async def test_a_record_is_deleted_only_when_its_id_is_typed(client: VectorizeCl
     "params",
     [
         *({"limit": wrong} for wrong in ("0", "201", "x", "１", "2.5", "-1")),
-        *({"cursor": wrong} for wrong in ("x", "0.9-9-9", f"{'9' * 30}.", "0.0.0")),
+        *({"cursor": wrong} for wrong in ("x", "0.9-9-9", f"{'9' * 30}.", "999999999.", "0.0.0")),
     ],
 )
 async def test_wrong_parameters(still: VectorizeClient, params: dict[str, str]) -> None:

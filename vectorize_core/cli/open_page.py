@@ -17,6 +17,7 @@ import typer
 
 from vectorize_core.cli.embedder import EMBEDDER, load_embedder
 from vectorize_core.cli.errors import fail
+from vectorize_core.cli.moves import D1, texts
 from vectorize_core.cli.output import print_json
 from vectorize_core.cli.serve import listening
 from vectorize_core.cli.target import Target, with_target
@@ -36,6 +37,7 @@ def open_page(
         int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 for a free one.")
     ] = 0,
     embedder: Annotated[str | None, EMBEDDER] = None,
+    d1: D1 = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address, and open nothing.")
     ] = False,
@@ -56,7 +58,7 @@ def open_page(
     with target.client() as client, listening(_HOST, port) as listener:
         # Here an error says what to do, and the browser would say that it found nothing.
         client.list_indexes()
-        page = page_over(client, token, model, Hosts([_HOST]))
+        page = page_over(client, token, model, Hosts([_HOST]), texts(d1) or None)
         at = f"http://{_HOST}:{listener.getsockname()[1]}/"
         # Behind #: it is sent to no server, and written to no log.
         address = Secret(f"{at}#token={token.reveal()}")

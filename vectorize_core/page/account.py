@@ -21,6 +21,7 @@ from vectorize_core.records.target import Target
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.texts.sqlite import SqliteTexts
 from vectorize_core.texts.sqlite_index import SqliteTextIndex
+from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.credentials import DEFAULT_BASE_URL
 from vectorize_core.transport.events import Event, OnEvent, RequestEvent
 from vectorize_core.transport.io import Io
@@ -44,16 +45,20 @@ REQUESTS: Final[ContextVar[Requests | None]] = ContextVar("requests", default=No
 class Account:
     """The indexes of a client, over its connection; ``on_event`` is told what is sent over it.
 
-    Long texts, and the texts of a text index, are where a store with ``path=`` keeps them.
+    Long texts are in ``texts``. If that is None they, and the texts of a text index, are where a
+    store with ``path=`` keeps them.
     """
 
-    def __init__(self, client: IndexClient, on_event: OnEvent) -> None:
+    def __init__(
+        self, client: IndexClient, on_event: OnEvent, texts: TextStore | None = None
+    ) -> None:
         # A copy shares all that a connection has, but for who is told of its events.
         self.connection = copy.copy(client.connection)
         self.connection.events = self.connection.events.also(self._note)
         self._on_event = on_event
         path = self.connection.address.path
         self._folder = None if path in (None, MEMORY) else path
+        self._given = texts
         self._texts = None if self._folder is None else SqliteTexts(self._folder)
         self._text_index = None if self._folder is None else SqliteTextIndex(self._folder)
         self._stores: dict[str, RecordStore] = {}
@@ -119,6 +124,7 @@ class Account:
             )
             found = RecordStore(
                 index=StoreIndex(target=target, create_index=False),
+                texts=self._given,
                 text_index=True if has_words else None,
                 on_missing_text="empty",
             )

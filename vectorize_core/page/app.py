@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import vectorize_core
 from vectorize_core import jsontext
 from vectorize_core.client import IndexClient
-from vectorize_core.errors import InvalidInputError
+from vectorize_core.errors import ConfigurationError, InvalidInputError, shown
 from vectorize_core.local.server.bodies import BodyReader
 from vectorize_core.local.server.hosts import Hosts, check_hosts
 from vectorize_core.local.server.logs import escape_logs
@@ -30,6 +30,7 @@ from vectorize_core.page.asked import Asked
 from vectorize_core.page.embedders import Embedder
 from vectorize_core.page.guard import DATA, FILES, Guard
 from vectorize_core.secret import Secret, hidden
+from vectorize_core.texts.store import TextStore
 
 MOST_BODY: Final = 1 << 20
 MOST_AT_ONCE: Final = 64
@@ -103,6 +104,7 @@ def create_page(
     *,
     token: str | None = None,
     embedder: object = None,
+    texts: TextStore | None = None,
     listening: str = "127.0.0.1",
     hosts: Collection[str] = (),
 ) -> ASGIApp:
@@ -113,6 +115,9 @@ def create_page(
         token: what every request for data has to carry; without one, whoever reaches the page may
             see and delete everything.
         embedder: the model that searches by text use, an embedding of LangChain or LlamaIndex.
+        texts: where texts are that are too long for their vectors, such as a `D1Texts`; those of
+            an embedded Vectorize are beside it. Without it they are not shown, and are not
+            deleted with their records.
         listening: the address that the server listens on.
         hosts: further names by which browsers reach it; requests under others are refused.
 
@@ -120,23 +125,29 @@ def create_page(
         An ASGI application. Its method ``stop`` ends streams that go on, for a server that ends.
 
     Raises:
-        ConfigurationError: the embedder is none, no header could carry the token, or ``hosts``
-            is no list of names.
+        ConfigurationError: the embedder is none, ``texts`` no store of texts, or ``hosts`` no list
+            of names, or no header could carry the token.
     """
     secret = hidden(token)
     # No frame shows it when something fails.
     del token
     check_token(secret)
     check_hosts(hosts)
-    return page_over(client, secret, _embedder(embedder), Hosts([listening, *hosts]))
+    if texts is not None and not isinstance(texts, TextStore):
+        raise ConfigurationError(f"texts is a TextStore or None; got {shown(texts)}")
+    return page_over(client, secret, _embedder(embedder), Hosts([listening, *hosts]), texts)
 
 
 def page_over(
-    client: IndexClient, token: Secret[str] | None, embedder: Embedder | None, hosts: Hosts
+    client: IndexClient,
+    token: Secret[str] | None,
+    embedder: Embedder | None,
+    hosts: Hosts,
+    texts: TextStore | None = None,
 ) -> Page:
     """`create_page` of what it makes of its arguments."""
     activity = Activity()
-    account = Account(client, activity.note_event)
+    account = Account(client, activity.note_event, texts)
     return assemble(account, activity, partial(Guard, hosts=hosts, token=token), embedder)
 
 

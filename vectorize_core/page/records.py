@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from vectorize_core import layout
 from vectorize_core.api.operations import ListVectors
 from vectorize_core.api.scan import ScanVectors
 from vectorize_core.errors import InvalidInputError, WaitTimeoutError
@@ -16,6 +17,7 @@ from vectorize_core.page.answers import PageError, cut, kind_of, plain
 from vectorize_core.page.asked import Asked
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.records.store import RecordStore
+from vectorize_core.state.index_state import get_details
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.transport.io import Io
 
@@ -61,7 +63,7 @@ async def _scanned(
     passed, start = _place(cursor)
     until = io.now() + _PATIENCE
     # Of vectors in other namespaces only the rows are read.
-    some = count if namespace is None else _AT_ONCE
+    some = count if namespace is None and not passed else _AT_ONCE
     while True:
         read = await io.call(ScanVectors(store.state.name, some, start, namespace))
         fresh, room = read.vectors[passed:], count - len(found)
@@ -76,7 +78,9 @@ async def _scanned(
 def _place(cursor: str | None) -> tuple[int, str | None]:
     """How many vectors of a scan were shown, and where that begins."""
     passed, dot, start = (cursor or "0.").partition(".")
-    if not (dot and passed.isascii() and passed.isdigit() and len(passed) < 10):
+    is_number = passed.isascii() and passed.isdigit() and len(passed) < 10
+    # A scan reads no more at once, so no more of one was shown.
+    if not (dot and is_number and int(passed) <= _AT_ONCE):
         raise InvalidInputError(f"{cursor!r} is no cursor of a page of records")
     return int(passed), start or None
 
@@ -106,12 +110,16 @@ async def one(account: Account, asked: Asked) -> Any:
     (record,) = await read(account.io, store, [vector])
     if record is None:
         raise _not_there(asked.index, record_id)
+    details = await get_details(account.io, store.state)
+    has_words = layout.notes_text_index(details.description)
     return {
         **row(vector, record, whole=True),
         "raw_metadata": plain(vector.metadata or {}),
         "values": vector.values,
         "node": plain(record.node),
         "text_name": record.text_name,
+        # A text index that the page is not given has the text as well, and keeps it.
+        "row_elsewhere": has_words and store.text_index is None,
     }
 
 
@@ -120,7 +128,7 @@ def _not_there(index: str, record_id: str) -> PageError:
 
 
 async def delete(account: Account, asked: Asked) -> Any:
-    """Delete a record, whose id is typed once more; and its long text, if it has one."""
+    """Delete a record, whose id is typed once more; and its long text, if it is found."""
     record_id = asked.needed("id", str)
     asked.confirm(record_id)
     store = await account.store(asked.index)
@@ -163,6 +171,8 @@ def row(vector: Match | Vector, record: Record | None, *, whole: bool = False) -
         "text_cut": not whole and text is not None and len(text) > SHORT,
         "metadata": plain(metadata if whole else {k: _cut(v) for k, v in metadata.items()}),
         "types": {key: kind for key, kind in types.items() if kind is not None},
+        # It stands where this page does not look, and where a deletion leaves it.
+        "text_elsewhere": text is None and record is not None and record.text_name is not None,
         "source": plain(record.ref or record.read_ref) if record is not None else None,
     }
 

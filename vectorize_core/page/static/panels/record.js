@@ -58,11 +58,19 @@ export function RecordPanel({ name, id }) {
       </div>
       ${deleting && html`
         <${ConfirmDialog} title="Delete this record?" word=${id} action="Delete record" act=${act} close=${() => setDeleting(false)}>
-          <${Note} kind="warn"><p>Its vector, its text and its metadata will be gone.</p><//>
+          <${Note} kind="warn"><p>${endOf(record)}</p><//>
         <//>
       `}
     </aside>
   `;
+}
+
+/** What a deletion takes, and what it leaves because the page is not told where that is. */
+function endOf({ text_elsewhere: text, row_elsewhere: row }) {
+  const kept = text && html`Its text stays where it is kept, unless this page is opened with <code>--d1 ID</code>. `;
+  const copy = row && "The index's text index stays as it is, with a copy of the text. ";
+  if (!kept && !copy) return "Its vector, its text and its metadata will be gone.";
+  return html`Its vector and its metadata will be gone. ${kept}${copy}`;
 }
 
 function Whole({ record }) {
@@ -70,11 +78,13 @@ function Whole({ record }) {
   const types = new Map(Object.entries(record.types ?? {}));
   return html`
     <section>
-      <${Text} text=${record.text} />
+      ${record.text_elsewhere
+        ? html`<p class="faint">Its text is kept elsewhere, where this page does not look. <code>vectorize-stores open --d1 ID</code> shows those of a D1 database.</p>`
+        : html`<${Text} text=${record.text} />`}
       <p class="record-tags">
         ${record.namespace && html`<span class="tag">namespace <bdi><${Exact} name=${record.namespace} /></bdi></span>`}
         ${record.source && html`<span class="tag">document <bdi><${Exact} name=${record.source} /></bdi></span>`}
-        ${record.text_name && html`<span class="tag">text kept beside the vector</span>`}
+        ${record.text_name && !record.text_elsewhere && html`<span class="tag">text kept beside the vector</span>`}
       </p>
     </section>
     <section>
