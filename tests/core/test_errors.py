@@ -12,13 +12,14 @@ from vectorize_core.errors import InvalidInputError, PartialWriteError, Vectoriz
 
 
 def drawn(kind: type, depth: int = 0) -> list[str]:
-    """``kind`` and those below it, as the docstring draws them."""
+    """``kind`` and those below it, as the docstring draws them: each below its first base."""
     name = kind.__name__
-    others = [base.__name__ for base in kind.__bases__ if base.__name__ not in vars(errors)]
-    if others not in ([], ["Exception"]):
+    bases = kind.__bases__ if not own(kind.__bases__[0]) else kind.__bases__[1:]
+    others = [base.__name__ for base in bases if base is not Exception]
+    if others:
         name += f" ({', '.join(others)})"
-    below = [line for each in kind.__subclasses__() if own(each) for line in drawn(each, depth + 1)]
-    return ["    " * depth + name, *below]
+    below = [each for each in kind.__subclasses__() if own(each) and each.__bases__[0] is kind]
+    return ["    " * depth + name, *(line for each in below for line in drawn(each, depth + 1))]
 
 
 def own(kind: type) -> bool:

@@ -152,15 +152,15 @@ REQUESTS = {
         "POST",
         "/docs/query",
         JSON,
-        b'{"topK":50,"returnValues":true,"returnMetadata":"all","vectorId":"a",'
-        b'"filter":{"year":{"$gte":1960,"$lt":2000},"lang":"en"},"namespace":"ns"}',
+        b'{"topK":50,"returnValues":true,"returnMetadata":"all",'
+        b'"filter":{"year":{"$gte":1960,"$lt":2000},"lang":"en"},"namespace":"ns","vectorId":"a"}',
     ),
     "query with an empty filter": Sent(
         Query("docs", ONE_VALUE, filter={}, return_metadata="indexed"),
         "POST",
         "/docs/query",
         JSON,
-        b'{"topK":5,"returnValues":false,"returnMetadata":"indexed","vector":[58.8],"filter":{}}',
+        b'{"topK":5,"returnValues":false,"returnMetadata":"indexed","filter":{},"vector":[58.8]}',
     ),
     "get by ids": Sent(
         GetByIds("docs", ("a", "ü")),

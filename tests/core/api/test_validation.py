@@ -210,6 +210,7 @@ def test_the_limits_are_those_of_the_service() -> None:
         "MAX_INDEXED_BYTES": 64,
         "MAX_METADATA_INDEXES": 10,
         "MAX_VECTORS_PER_WRITE": 5_000,
+        "MAX_VECTORS_PER_WRITE_IN_WORKER": 1_000,
         "MAX_UPLOAD_BYTES": 100_000_000,
         "MAX_IDS_PER_GET": 20,
         "MAX_IDS_PER_DELETE": 100,
