@@ -16,8 +16,9 @@ def faults(page: Page, *rules: str) -> list[str]:
     """What axe-core finds that is serious or critical, and where; perhaps by some rules only."""
     import axe_playwright_python
 
-    axe = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
-    page.evaluate(axe)
+    if page.evaluate("!window.axe"):
+        axe = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+        page.evaluate(axe.read_text(encoding="utf-8"))
     options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
     found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
     return [
