@@ -84,14 +84,17 @@ async def _put(
         _check_length(vector.values, f"the vector {vector.id!r}")
 
     async def put() -> None:
-        latest = await table.versions(wanted.keys())
+        earlier = await table.rows_of_vectors(wanted.keys())
+        latest = rows.newest(earlier)
         there = {one for one, version in latest.items() if version % 2 == 0} if only_new else set()
         new = [vector for vector in wanted.values() if vector.id not in there]
         await table.add(
             [rows.vector_item(one, rows.next_version(latest.get(one.id)), header) for one in new],
             header,
         )
-        await table.delete([rows.row_id(one.id, latest[one.id]) for one in new if one.id in latest])
+        written = {vector.id for vector in new}
+        # All of them: who wrote the last one may have ended before it deleted the one before.
+        await table.delete([one for one in earlier if rows.split(one)[0] in written])
 
     return await _mutated(table, put)
 
@@ -116,11 +119,15 @@ async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
     wanted = [*dict.fromkeys(validation.ids(op.ids, limits.MAX_IDS_PER_DELETE))]
 
     async def delete() -> None:
-        latest = await table.versions(wanted)
-        there = [one for one, version in latest.items() if version % 2 == 0]
-        await table.add([rows.grave_item(one, latest[one] + 1, header) for one in there], header)
-        await table.delete([rows.row_id(one, latest[one]) for one in there])
-        await table.delete([rows.row_id(one, latest[one] + 1) for one in there])
+        earlier = await table.rows_of_vectors(wanted)
+        graves = [
+            rows.grave_item(one, version + 1, header)
+            for one, version in rows.newest(earlier).items()
+            if version % 2 == 0
+        ]
+        await table.add(graves, header)
+        await table.delete(earlier)
+        await table.delete([one.id for one in graves])
 
     return await _mutated(table, delete)
 

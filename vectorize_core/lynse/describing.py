@@ -10,9 +10,12 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from vectorize_core.errors import BadRequestError, ConfigurationError, IndexDamagedError
+from vectorize_core.lynse.burying import bury, write_to_disk
+from vectorize_core.lynse.filters import ALL_ROWS
 from vectorize_core.lynse.header import Header, no_index
 from vectorize_core.lynse.operations import collections
 from vectorize_core.lynse.operations.base import OnCollection
+from vectorize_core.lynse.operations.reading import Query
 from vectorize_core.lynse.requests import Requests
 from vectorize_core.lynse.second_copy import read_copy
 from vectorize_core.lynse.server import Server
@@ -93,9 +96,10 @@ async def take_rows(server: Server, io: Io, op: OnCollection[T]) -> T:
     await describe(io, at, header.in_doubt())
     is_compaction = isinstance(op, collections.Compact)
     if is_compaction:
-        await io.call(collections.Checkpoint(*at))
+        await bury(io, at, (await io.call(Query(*at, ALL_ROWS, return_ids_only=True))).ids)
+        await write_to_disk(io, collections.Checkpoint(*at))
     result = await io.call(op)
     if is_compaction:
-        await io.call(collections.Checkpoint(*at))
+        await write_to_disk(io, collections.Checkpoint(*at))
     await note_rows(io, at)
     return result

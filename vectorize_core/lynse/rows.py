@@ -51,6 +51,12 @@ def newest(ids: Iterable[Id]) -> dict[str, int]:
     return found
 
 
+def is_superseded(row: Id, newest: Mapping[str, int]) -> bool:
+    """Whether a newer row of its vector is there."""
+    vector_id, version = split(row)
+    return version < newest[vector_id]
+
+
 def next_version(latest: int | None) -> int:
     """The version of a vector that is written after this one."""
     return 0 if latest is None else latest + 2 - latest % 2

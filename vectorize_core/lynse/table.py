@@ -14,11 +14,11 @@ import numpy as np
 from vectorize_core.errors import (
     BadRequestError,
     ConfigurationError,
-    EngineError,
     IndexDamagedError,
 )
 from vectorize_core.local import faults
 from vectorize_core.lynse import describing, filters, rows
+from vectorize_core.lynse.burying import bury, delete_rows, write_to_disk
 from vectorize_core.lynse.describing import Name
 from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.models import CollectionStats, Hits, Id, Item, Rows
@@ -40,7 +40,6 @@ T = TypeVar("T")
 
 _DOCUMENTS: Final = 500
 """Vectors whose rows are asked for at once."""
-_DELETES: Final = 10_000
 _COMMIT_ROWS: Final = 5_000
 """Rows that may be in the log: two crashes with more of them ruin a collection."""
 _NOTE_SECONDS: Final = 1.0
@@ -137,11 +136,7 @@ class Table:
             # Of a record that was deleted, a compaction takes all rows.
             if newest.get(vector_id, -1 if version % 2 == 0 else version) < version:
                 raise _damaged(self._at[1], f"the record {vector_id!r} that was written is gone")
-        deleted = {*await self._call(records.ListDeletedIds(*self._at))}
-        left = [one for one in ids if one not in deleted]
-        await self.delete([one for one in left if _is_superseded(one, newest)])
-        # Not before: a compaction must not take a grave and leave what is in it.
-        await self.delete([one for one in left if rows.split(one)[1] % 2])
+        await bury(self._io, self._at, ids)
         await describing.note_rows(self._io, self._at)
         self.known.settled_in = self._process
         self.known.acknowledged.clear()
@@ -176,10 +171,15 @@ class Table:
 
     async def versions(self, vector_ids: Collection[str]) -> dict[str, int]:
         """The newest version of each of these vectors."""
-        found: dict[str, int] = {}
-        for some in _parts([*vector_ids], _DOCUMENTS):
-            found |= rows.newest(await self.rows_of(filters.of_documents(some)))
-        return found
+        return rows.newest(await self.rows_of_vectors(vector_ids))
+
+    async def rows_of_vectors(self, vector_ids: Collection[str]) -> list[Id]:
+        """The ids of all rows of these vectors, deleted ones too."""
+        return [
+            row
+            for some in _parts([*vector_ids], _DOCUMENTS)
+            for row in await self.rows_of(filters.of_documents(some))
+        ]
 
     async def vectors(
         self, vector_ids: Collection[str]
@@ -246,19 +246,10 @@ class Table:
 
     async def delete(self, row_ids: Sequence[Id]) -> None:
         """Soft-delete rows that newer ones have taken the place of."""
-        for some in _parts(row_ids, _DELETES):
-            await self._call(records.DeleteItems(*self._at, some))
+        await delete_rows(self._io, self._at, row_ids)
 
     async def _write_to_disk(self, op: LynseOp[None]) -> None:
-        """Commit or make a checkpoint, which fails while another client does."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                await self._call(op)
-                break
-            except EngineError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                await self._io.sleep(_LONGER_PAUSE)
+        await write_to_disk(self._io, op)
         self.known.uncommitted = 0
         if self.known.settled_in == self._process:
             self.known.acknowledged.clear()
@@ -306,11 +297,6 @@ class Table:
 
     async def _call(self, op: LynseOp[T]) -> T:
         return await self._io.call(op)
-
-
-def _is_superseded(row: Id, newest: Mapping[str, int]) -> bool:
-    vector_id, version = rows.split(row)
-    return version < newest[vector_id]
 
 
 def _values(answer: Rows, at: int) -> Values:
