@@ -7,10 +7,11 @@ import random
 import re
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
@@ -25,9 +26,14 @@ from tests.stores import Call, both_ways, sync_call
 from vectorize_core import (
     BadRequestError,
     ConfigurationError,
-    InvalidVectorError,
+    ConnectionFailedError,
+    InvalidInputError,
+    RetryPolicy,
+    Vector,
 )
+from vectorize_core.api.by_words import TextQuery
 from vectorize_core.lynse import LynseClient
+from vectorize_core.transport.io import run
 
 VOCABULARY = [f"w{n}" for n in range(60)] + ["ÄRGER", "Straße", "don't", "a_b", "x1", "日本語"]
 
@@ -158,14 +164,80 @@ async def test_sparse_vectors_are_made_and_found(
         await kind.add(call, kind.over(lynse), "more")
 
 
-def test_what_is_no_sparse_vector_is_an_error(new_lynse: Lynse, lynse: LynseClient) -> None:
+NO_SPARSE: Mapping[str, Any] = {
+    "none": lambda texts: None,
+    "too few": lambda texts: ([[1]], [[1.0]]),
+    "too many": lambda texts: ([[1]] * 9, [[1.0]] * 9),
+    "no lists": lambda texts: ([None] * len(texts), [None] * len(texts)),
+    "no numbers": lambda texts: ([[None]] * len(texts), [[None]] * len(texts)),
+    "NaN": lambda texts: ([[1]] * len(texts), [[math.nan]] * len(texts)),
+    "an index of NaN": lambda texts: ([[math.nan]] * len(texts), [[1.0]] * len(texts)),
+    "a part of an index": lambda texts: ([[1.5]] * len(texts), [[1.0]] * len(texts)),
+    "below 0": lambda texts: ([[-1]] * len(texts), [[1.0]] * len(texts)),
+    "an index twice": lambda texts: ([[1, 1]] * len(texts), [[1.0, 2.0]] * len(texts)),
+    "one that fails": lambda texts: 1 / 0,
+}
+
+
+@both_ways
+async def test_without_sparse_vectors_nothing_is_written(
+    new_lynse: Lynse, lynse: LynseClient, call: Call
+) -> None:
     place: Any = {"database": str(lynse._database), "api_key": KEY}
-    given: Any = [lambda texts: [], lambda texts: ([[1]] * 9, [[1.0]] * 9), lambda texts: None]
-    for embedding in given:
-        with LynseClient(new_lynse.url, **place, sparse_embedding=embedding) as client:
-            store = LANGCHAIN.over(client)
-            with pytest.raises(InvalidVectorError, match="sparse_embedding"):
-                store.add_texts(["a"])
+    with LynseClient(new_lynse.url, **place, sparse_embedding=counted) as client:
+        store = LANGCHAIN.over(client)
+        await LANGCHAIN.add(call, store, "a")
+        for name, embedding in NO_SPARSE.items():
+            with LynseClient(new_lynse.url, **place, sparse_embedding=embedding) as other:
+                error: Any = ZeroDivisionError if name == "one that fails" else InvalidInputError
+                with pytest.raises(error, match=r"sparse_embedding|zero"):
+                    await LANGCHAIN.add(call, LANGCHAIN.over(other), "b", "c")
+        assert client.index("docs").info().vector_count == 1
+
+
+class _Failing(httpx.HTTPTransport):
+    """Does something in place of, or before, the first request for sparse vectors."""
+
+    def __init__(self, instead: Callable[[], object]) -> None:
+        super().__init__()
+        self._instead: Callable[[], object] | None = instead
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/add_sparse_vectors" and self._instead is not None:
+            instead, self._instead = self._instead, None
+            instead()
+        return super().handle_request(request)
+
+
+@pytest.mark.parametrize("fault", ["no connection", "a kill", "the client ends"])
+def test_words_come_with_the_insert_that_is_repeated(server: Lynse, fault: str) -> None:
+    def instead() -> None:
+        if fault == "a kill":
+            server.restart()
+        raise httpx.ConnectError("reset")
+
+    place: Any = {"database": "app", "api_key": KEY, "sparse_embedding": counted}
+    with (
+        LynseClient(server.url, **place) as client,
+        LynseClient(
+            server.url,
+            **place,
+            transport=_Failing(instead),
+            retry=RetryPolicy(write_deadline=0.0) if fault == "the client ends" else None,
+        ) as failing,
+    ):
+        client.database("app").create_database()
+        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        given = [Vector("a", np.ones(32, np.float32), metadata={"text": "fox"})]
+        if fault == "the client ends":
+            with pytest.raises(ConnectionFailedError):
+                failing.index("docs").insert(given)
+            client.index("docs").insert(given)
+        else:
+            failing.index("docs").insert(given)
+        asked = TextQuery(index="docs", text="fox", text_key="text")
+        (found,) = run(client.connection.io().call(asked)).matches
+        assert found.id == "a"
 
 
 class Trigrams(Embeddings):

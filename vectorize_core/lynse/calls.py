@@ -88,6 +88,7 @@ async def _put(
         latest = rows.newest(earlier)
         there = {one for one, version in latest.items() if version % 2 == 0} if only_new else set()
         new = [vector for vector in wanted.values() if vector.id not in there]
+        await table.add_lost_words(there)
         await table.add(
             [rows.vector_item(one, rows.next_version(latest.get(one.id)), header) for one in new],
             header,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -21,7 +21,7 @@ from vectorize_core.lynse import describing, filters, rows
 from vectorize_core.lynse.burying import bury, delete_rows, write_to_disk
 from vectorize_core.lynse.describing import Name
 from vectorize_core.lynse.header import MODES, Header
-from vectorize_core.lynse.models import CollectionStats, Hits, Id, Item, Rows
+from vectorize_core.lynse.models import CollectionStats, Hits, Id, Item, Rows, SparseVector
 from vectorize_core.lynse.operations import (
     collections,
     indexes,
@@ -203,14 +203,15 @@ class Table:
         if self.known.kept != header.columns:
             await keep_copy(self._io, self._at, header)
             self.known.kept = header.columns
+        # Before the rows: what sparse_embedding raises must not leave any without words.
+        sparse = await self._sparse_of(items)
         try:
             await self._call(records.bulk_add(*self._at, items))
         except BadRequestError as error:
             if "already exists" in error.message:
                 raise ConflictError from error
             raise
-        if self._words.sparse_embedding is not None:
-            await self._add_sparse(items)
+        await self._add_sparse(sparse)
         self.known.acknowledged |= rows.newest([item.id for item in items])
         self.known.uncommitted += len(items)
         if self.known.uncommitted >= _COMMIT_ROWS:
@@ -219,14 +220,32 @@ class Table:
             self.known.noted = time.monotonic()
             await describing.note_rows(self._io, self._at)
 
-    async def _add_sparse(self, items: Sequence[Item]) -> None:
-        """Add the sparse vectors of the texts of rows."""
+    async def add_lost_words(self, vector_ids: Collection[str]) -> None:
+        """Add the sparse vectors of rows that exist: a write that failed may not have come to them.
+
+        Those that are there are replaced by the same.
+        """
+        if self._words.sparse_embedding is not None:
+            found = await self.vectors(vector_ids)
+            await self._add_sparse(
+                await self._sparse_of(
+                    Item(rows.row_id(one, version), values, field)
+                    for one, (version, values, field) in found.items()
+                )
+            )
+
+    async def _sparse_of(self, items: Iterable[Item]) -> dict[Id, SparseVector]:
+        """The sparse vectors of the texts of rows, of those that have any words."""
+        if self._words.sparse_embedding is None:
+            return {}
         texts = {item.id: text for item in items if (text := rows.text_of(item.field or {}))}
         vectors = await self._words.sparse(self._io, [*texts.values()]) if texts else []
-        having = [(i, one) for i, one in zip(texts, vectors, strict=True) if one.indices]
-        if having:
-            ids, vectors = [i for i, _ in having], [one for _, one in having]
-            await self._call(vector_fields.AddSparseVectors(*self._at, vectors, ids))
+        return {row: one for row, one in zip(texts, vectors, strict=True) if one.indices}
+
+    async def _add_sparse(self, vectors: Mapping[Id, SparseVector]) -> None:
+        if vectors:
+            values = [*vectors.values()]
+            await self._call(vector_fields.AddSparseVectors(*self._at, values, [*vectors]))
 
     def check_words(self, header: Header) -> None:
         """Refuse a client that finds words otherwise than the index was made for."""

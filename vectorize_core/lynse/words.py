@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -40,18 +41,22 @@ class Words:
         found = await io.offload(lambda: embedding(list(texts)))
         try:
             indices, weights = found
-            pairs = [*zip(indices, weights, strict=True)]
-        except (TypeError, ValueError):
+            made = [
+                SparseVector([*map(operator.index, at)], [*map(float, weight)])
+                for at, weight in zip(indices, weights, strict=True)
+            ]
+        except (TypeError, ValueError, OverflowError):
             raise InvalidVectorError(
-                f"sparse_embedding returns two lists, of indices and of weights; got {shown(found)}"
+                "sparse_embedding returns two lists, for each text of indices and of weights; got "
+                f"{shown(found)}"
             ) from None
-        if len(pairs) != len(texts):
+        if len(made) != len(texts):
             raise InvalidVectorError(
-                f"sparse_embedding returned {len(pairs)} vectors for {len(texts)} texts"
+                f"sparse_embedding returned {len(made)} vectors for {len(texts)} texts"
             )
         return [
-            checks.sparse(SparseVector([*map(int, at)], [*map(float, weight)]), f"text {number}")
-            for number, (at, weight) in enumerate(pairs)
+            checks.sparse(one, f"sparse_embedding(texts)[{number}]")
+            for number, one in enumerate(made)
         ]
 
 
