@@ -15,6 +15,8 @@ const LAST = 0x10ffff; // code points end here
 const DIGITS = "\\d+(?:_\\d+)*";
 const NUMBER = new RegExp(`[+-]?(?:${DIGITS}(?:\\.(?:${DIGITS})?)?|\\.${DIGITS})(?:[eE][+-]?${DIGITS})?`, "y");
 const WHOLE = /^[+-]?\d+$/;
+const [LEAST, LARGEST] = [-(2n ** 63n), 2n ** 64n - 1n];
+const MOST_DIGITS = 1000; // of millions, reading them alone would take long
 const WORD = /[A-Za-z_]\w*/y;
 const SPACE = /\s*/y;
 
@@ -159,9 +161,12 @@ export function parse(text) {
 
   function numeral(digits, start) {
     const found = Number(digits);
-    // A browser's numbers would round it.
-    if (WHOLE.test(digits) && !Number.isSafeInteger(found)) return BigInt(digits.replace("+", ""));
-    return Number.isFinite(found) ? found : wrong("no number is so large", start, at);
+    if (!WHOLE.test(digits)) return Number.isFinite(found) ? found : wrong("no number is so large", start, at);
+    if (Number.isSafeInteger(found)) return found;
+    // A browser's numbers would round it; and the server's JSON has 64 bits.
+    const whole = digits.length > MOST_DIGITS ? LARGEST + 1n : BigInt(digits.replace("+", ""));
+    if (whole < LEAST || whole > LARGEST) wrong("whole numbers of more than 64 bits cannot be sent from here", start, at);
+    return whole;
   }
 
   function match(pattern) {
