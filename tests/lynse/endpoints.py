@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.lynse.servers import KEY, OLD, Lynse
-from vectorize_core import BadRequestError, IndexExistsError
+from vectorize_core import BadRequestError, IndexExistsError, UnsupportedCallError
 from vectorize_core.lynse import (
     AsyncLynseClient,
     CollectionConfig,
@@ -392,6 +392,16 @@ async def _(box: Box) -> None:
     assert (await box.call("query", filter_ids=box.ids[1:])).ids == box.ids[1:]
     only = await box.call("query", "lang = 'fr'", return_ids_only=True)
     assert (only.ids, only.fields, only.vectors) == (box.ids[1:2], (), None)
+    await only_newer_tell_all(box, "query")
+    await only_newer_tell_all(box, "query", return_ids_only=True)
+
+
+async def only_newer_tell_all(box: Box, name: str, **options: Any) -> None:
+    if box.old:
+        with pytest.raises(UnsupportedCallError, match="without the last: give where="):
+            await box.call(name, **options)
+    else:
+        assert (await box.call(name, **options)).ids == box.ids
 
 
 @of("/query_vectors")
@@ -401,6 +411,7 @@ async def _(box: Box) -> None:
     assert (rows.ids, rows.vectors.dtype) == (box.ids[1:], np.float32)
     assert np.array_equal(rows.vectors, VECTORS[1:])
     assert (await box.call("query_vectors", "lang = 'nl'")).ids == ()
+    await only_newer_tell_all(box, "query_vectors")
 
 
 @of("/head")
@@ -478,6 +489,11 @@ async def _(box: Box) -> None:
     assert await box.call("max_id") is None
     await box.fill()
     assert await box.call("max_id") == (3 if box.old else 2)
+    largest = 2**63 - 1 if box.old else 2**64 - 1
+    await box.call("add_item", VECTORS[0], id=largest)
+    assert await box.call("max_id") == (largest if box.old else 3)
+    assert (await box.call("read_by_only_id", largest)).ids == (largest,)
+    assert largest in await box.live()
 
 
 # Delete, restore, compact

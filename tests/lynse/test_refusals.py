@@ -123,8 +123,10 @@ def test_what_a_server_lacks_is_an_error_that_names_its_version() -> None:
         TextSearch(*place, "word").request_for(OLD)
     with pytest.raises(UnsupportedCallError, match="a coordinator of LynseDB has no /restore_coll"):
         RestoreCollection(*place, "/x").request_for(COORDINATOR)
-    with pytest.raises(UnsupportedCallError, match=r"LynseDB 0\.3\.0 takes whole numbers as ids"):
+    with pytest.raises(UnsupportedCallError, match=r"LynseDB 0\.3\.0 takes whole numbers up"):
         DeleteItems(*place, ["a"]).request_for(OLD)
+    with pytest.raises(UnsupportedCallError, match=r"numbers up to 2\*\*63 - 1 as ids"):
+        BulkAddItems(*place, [2**63], [[1.0]]).request_for(OLD)
 
 
 def test_calls_have_the_names_of_the_server() -> None:

@@ -76,7 +76,7 @@ def read_shape(params: Any) -> tuple[int, int]:
 def read_max_id(params: Any, name: str = "max_id") -> int | None:
     """The largest number of a row, if there is one: an empty collection says null, or -1."""
     found = params.get(name)
-    return None if found is None or found == -1 else whole(found, name)
+    return None if found is None or found == -1 else whole(found, name, most=2**63 - 1)
 
 
 def read_stats(params: Any) -> CollectionStats:

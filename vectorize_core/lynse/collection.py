@@ -267,7 +267,8 @@ class LynseCollection(AnyCollection):
     ) -> Rows:
         """Ids and metadata of the records that meet a condition, or have these ids; else of all.
 
-        Soft-deleted records are among them. ``where`` as in `search`.
+        Soft-deleted records are among them. ``where`` as in `search`. Before 0.4, all are not to be
+        had: `UnsupportedCallError`.
         """
         return self._call(reading.Query(*self._at, where, filter_ids, return_ids_only))
 

@@ -20,6 +20,7 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
     "/update_description": "/update_collection_description",
 }
 """What a path of the page is called where that path does not exist."""
+_MOST_ID: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,19 @@ class Dialect:
         raise UnsupportedCallError(f"{self} has no {path}")
 
     def check_ids(self, ids: Sequence[Id]) -> None:
-        """Refuse texts as ids where a server takes numbers only."""
-        if not self.takes_rows and not set(map(type, ids)) <= {int}:
+        """Refuse texts, and numbers that would come back negative, where a server takes neither."""
+        if not self.takes_rows and any(type(one) is not int or one > _MOST_ID for one in ids):
             raise UnsupportedCallError(
-                f"{self} takes whole numbers as ids, no texts: 0.4 and later take both"
+                f"{self} takes whole numbers up to 2**63 - 1 as ids, no texts: 0.4 and later take "
+                "both, and larger ones"
+            )
+
+    def check_query(self, where: str | None, filter_ids: Sequence[Id] | None) -> None:
+        """Refuse to ask for all records where a server takes their places for their ids."""
+        if not self.takes_rows and where is None and filter_ids is None:
+            raise UnsupportedCallError(
+                f"{self} answers a query of all records with a record 0 that does not exist, and "
+                "without the last: give where= or filter_ids=, or use head()"
             )
 
     def __str__(self) -> str:

@@ -36,6 +36,7 @@ class Query(OnCollection[Rows]):
         self._settle(return_ids_only=validation.flag("return_ids_only", self.return_ids_only))
 
     def body(self, dialect: Dialect) -> Mapping[str, Any]:
+        dialect.check_query(self.where, self.filter_ids)
         dialect.check_ids(self.filter_ids or ())
         return {
             "where": self.where,
@@ -61,6 +62,7 @@ class QueryVectors(OnCollection[Rows]):
         _check_restriction(self)
 
     def body(self, dialect: Dialect) -> Mapping[str, Any]:
+        dialect.check_query(self.where, self.filter_ids)
         dialect.check_ids(self.filter_ids or ())
         return {"where": self.where, "filter_ids": self.filter_ids}
 
