@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.page.browser.conftest import Visit
-from tests.page.browser.serving import Words, serving, store
-from vectorize_core import VectorizeClient
+from tests.page.browser.serving import DIMENSIONS, Words, serving, store
+from vectorize_core import Vector, VectorizeClient
+from vectorize_core.layout import Record, encode
 from vectorize_core.page import create_page
+from vectorize_core.texts.store import text_name
 
 
 @pytest.fixture
@@ -63,6 +65,18 @@ def test_a_record_is_deleted(visit: Visit, client: VectorizeClient, at: str) -> 
     page.locator(".records tbody tr").nth(1).wait_for(state="detached")
     assert page.locator(".records .row-link").all_inner_texts() == ["b"]
     assert list(client.index("docs").list_ids()) == ["b"]
+
+
+def test_of_a_text_that_stays_it_is_said(visit: Visit, client: VectorizeClient, at: str) -> None:
+    client.create_index("docs", dimensions=DIMENSIONS)
+    elsewhere = encode(Record("a", None, text_name=text_name("docs", "a", "a text")))
+    client.index("docs").upsert([Vector("a", Words().embed_query("a"), metadata=elsewhere)])
+    page = visit("#/index/docs/records?record=a", at=at)
+    page.get_by_text("Its text is kept elsewhere").wait_for()
+    page.get_by_role("button", name="Delete this record").click()
+    said = page.get_by_role("dialog").inner_text()
+    assert "Its text stays" in said
+    assert "--d1 ID" in said
 
 
 def test_a_server_that_was_stopped(visit: Visit, client: VectorizeClient) -> None:

@@ -14,7 +14,10 @@ from starlette.routing import Route
 from tests.page.browser.chromium import REBOUND
 from tests.page.browser.serving import serving, store
 from vectorize_core import VectorizeClient
+from vectorize_core.local.server import Settings
+from vectorize_core.local.server.app import create_parts
 from vectorize_core.page import create_page
+from vectorize_core.page.served import page_beside
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -107,3 +110,24 @@ def test_a_name_that_was_rebound_to_this_machine(window: Page, target: str, path
     assert answer.status == 403
     assert json.loads(answer.text())["error"]["type"] == "Refused"
     assert "docs" not in answer.text()
+
+
+FORM = """async target => {
+    const file = new File(['{"id": "theirs", "values": [1]}'], "vectors.ndjson");
+    const body = new FormData();
+    body.append("vectors", file);
+    await fetch(target, {method: "POST", body, mode: "no-cors"});
+}"""
+
+
+def test_the_api_of_a_server_with_a_page(window: Page) -> None:
+    parts = create_parts()
+    path = "/client/v4/accounts/local/vectorize/v2/indexes"
+    seen: list[int] = []
+    window.on("response", lambda answer: seen.append(answer.status))
+    with serving(page_beside(parts, Settings())) as address, serving(Starlette()) as elsewhere:
+        window.goto(f"http://{REBOUND}:{address.rpartition(':')[2]}{path}")
+        # Another program of this machine, and another origin.
+        window.goto(elsewhere)
+        window.evaluate(FORM, f"{address}{path}/docs/insert")
+    assert seen == [403, 404, 403]
