@@ -89,7 +89,7 @@ class ServerMiddleware:
         return responses.failure(faults.no_route(), scope["path"]) if is_other else None
 
     def _not_ours(self, path: str, headers: Headers) -> str | None:
-        """Why a request is none that a web page elsewhere could not have sent."""
+        """Why a request may be one of a web page elsewhere, if it may."""
         host, origin = headers.get("host", ""), headers.get("origin")
         if origin is not None and not is_own_page(host, origin):
             return "requests of web pages are not answered"
