@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 
 import httpx
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 from tests.lynse.servers import KEY, Lynse
 from vectorize_core import ConnectionFailedError, RetryPolicy, Vector
+from vectorize_core.api.by_words import TextQuery
 from vectorize_core.lynse import LynseClient
+from vectorize_core.transport.io import run
 
 ONES = np.ones(32, np.float32)
 QUICK = RetryPolicy(read_deadline=0.3, write_deadline=0.3, first_delay=0.05)
@@ -81,3 +84,47 @@ def test_a_version_that_a_writer_left_behind_does_not_come_back(
     assert raw.stats().n_vectors == (0 if is_deleted else 1)
     assert [*index.list_ids()] == ([] if is_deleted else ["a"])
     assert [one.metadata for one in index.get(["a", "b"])] == ([] if is_deleted else [{"n": 2}])
+
+
+@pytest.mark.parametrize("with_values", [False, True])
+@pytest.mark.parametrize("by_words", [False, True])
+def test_a_record_that_is_always_rewritten_is_always_found(
+    made: LynseClient, new_lynse: Lynse, by_words: bool, with_values: bool
+) -> None:
+    """Also if it is written anew after each search, before its versions are looked at."""
+    index, n = made.index("docs"), count()
+
+    def write() -> None:
+        index.upsert([Vector("a", ONES, None, {"n": next(n), "text": "apple"})])
+
+    write()
+    path = "/query_vectors" if by_words or with_values else "/query"
+    # The rows of before, which a search may still find, are no answer.
+    with between(new_lynse, made, "/delete", fail) as left, suppress(ConnectionFailedError):
+        left.index("docs").upsert([Vector("a", ONES, None, {"n": next(n), "text": "apple"})])
+    with between(new_lynse, made, path, write) as other:
+        for _ in range(2):
+            before = next(n)
+            if by_words:
+                asked = TextQuery(index="docs", text="apple", text_key="text", top_k=1)
+                found = run(other.connection.io().call(asked)).matches
+            else:
+                found = other.index("docs").query(ONES, top_k=1, return_values=with_values)
+            (match,) = found
+            assert match.id == "a"
+            # It was the newest when the call began, or is newer.
+            assert (match.metadata or {}).get("n", before) >= before - 1
+
+
+def test_a_record_that_was_deleted_or_matches_no_more_is_not_found(
+    made: LynseClient, new_lynse: Lynse
+) -> None:
+    index = made.index("docs")
+    for change in (
+        lambda: index.delete(["a"]),
+        lambda: index.upsert([Vector("a", ONES, None, {"n": 2})]),
+    ):
+        index.upsert([Vector(one, ONES, None, {"n": 1}) for one in ("a", "b")])
+        with between(new_lynse, made, "/query", once(change)) as other:
+            found = other.index("docs").query(ONES, top_k=5, filter={"n": 1})
+        assert [one.id for one in found] == ["b"]

@@ -18,8 +18,7 @@ from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.operations import Op
 from vectorize_core.local import faults, validation
 from vectorize_core.local.cursors import Cursors
-from vectorize_core.lynse import filters, rows
-from vectorize_core.lynse.checks import MOST_HITS
+from vectorize_core.lynse import current, filters, rows
 from vectorize_core.lynse.header import Header
 from vectorize_core.lynse.models import Hits
 from vectorize_core.lynse.rows import BEHAVIOR
@@ -154,7 +153,7 @@ async def get_by_ids(table: Table, op: ops.GetByIds) -> tuple[Vector, ...]:
     found = await table.vectors(wanted)
     return tuple(
         [
-            rows.vector_of(one, found[one][1], found[one][2], header)
+            rows.vector_of(one, found[one].values, found[one].field, header)
             for one in wanted
             if one in found
         ]
@@ -178,7 +177,7 @@ async def query(table: Table, op: ops.Query) -> QueryResult:
         source = (await table.vectors([request.vector_id])).get(request.vector_id)
         if source is None:
             return QueryResult(0, ())
-        vector = source[1]
+        vector = source.values
     assert vector is not None, "one of them is given"
     if len(vector) != header.config.dimensions:
         raise faults.query_dimensions(header.config.dimensions, len(vector))
@@ -187,36 +186,26 @@ async def query(table: Table, op: ops.Query) -> QueryResult:
     if leaves is None:
         return QueryResult(0, ())
     where = filters.joined(leaves)
-    limit = request.top_k + _SPARE
-    while True:
-        hits = await table.search(vector, limit, where)
-        result = await _result(table, request, header, hits)
-        if len(result) >= request.top_k or len(hits.ids) < limit or limit == MOST_HITS:
-            matches = result[: request.top_k]
-            return QueryResult(len(matches), tuple(matches))
-        limit = min(4 * limit, MOST_HITS)
+    found = await current.search(
+        table,
+        lambda limit: table.search(vector, limit, where),
+        request.top_k,
+        request.top_k + _SPARE,
+        with_values=request.return_values,
+    )
+    matches = _matches(request, header, found)
+    return QueryResult(len(matches), tuple(matches))
 
 
-async def _result(
-    table: Table, request: validation.QueryRequest, header: Header, hits: Hits
-) -> list[Match]:
-    """The matches among hits: those that are still the newest version of their vector."""
-    found = [rows.split(one) for one in hits.ids]
-    wanted = [vector_id for vector_id, _ in found]
-    values: dict[str, Values] = {}
-    if request.return_values:
-        vectors = await table.vectors(wanted)
-        newest = {one: version for one, (version, _, _) in vectors.items()}
-        values = {one: array for one, (_, array, _) in vectors.items()}
-    else:
-        newest = await table.versions(wanted)
-    scores = scoring.shortest(_scores(header.config.metric, hits))
+def _matches(request: validation.QueryRequest, header: Header, found: current.Found) -> list[Match]:
+    hits, scores = found.hits, scoring.shortest(_scores(header.config.metric, found.hits))
     matches = []
-    for (vector_id, version), score, field in zip(found, scores, hits.fields, strict=True):
-        if newest.get(vector_id) == version and version % 2 == 0:
-            metadata = _metadata(request, field, header)
-            namespace = rows.namespace_of(field)
-            matches.append(Match(vector_id, score, values.get(vector_id), metadata, namespace))
+    for place in found.places:
+        row, field = hits.ids[place], hits.fields[place]
+        values = found.stored[row].values if request.return_values else None
+        metadata = _metadata(request, field, header)
+        namespace = rows.namespace_of(field)
+        matches.append(Match(rows.split(row)[0], scores[place], values, metadata, namespace))
     return matches
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -51,6 +51,13 @@ _LONGER_PAUSE: Final = 0.1
 
 class ConflictError(Exception):
     """Another writer has written one of the vectors meanwhile; nothing was added."""
+
+
+class Stored(NamedTuple):
+    """What a row holds: a vector, and its columns."""
+
+    values: Values
+    field: Mapping[str, object]
 
 
 @dataclass(slots=True)
@@ -181,19 +188,23 @@ class Table:
             for row in await self.rows_of(filters.of_documents(some))
         ]
 
-    async def vectors(
-        self, vector_ids: Collection[str]
-    ) -> dict[str, tuple[int, Values, Mapping[str, object]]]:
-        """The newest version of each of these vectors with its values and columns; no graves."""
-        found: dict[str, tuple[int, Values, Mapping[str, object]]] = {}
+    async def vectors(self, vector_ids: Collection[str]) -> dict[str, Stored]:
+        """The newest version of each of these vectors; no graves."""
+        stored = await self.stored(vector_ids)
+        return {
+            vector_id: stored[rows.row_id(vector_id, version)]
+            for vector_id, version in rows.newest(stored).items()
+            if version % 2 == 0
+        }
+
+    async def stored(self, vector_ids: Collection[str]) -> dict[Id, Stored]:
+        """All rows of these vectors, deleted ones too."""
+        found: dict[Id, Stored] = {}
         for some in _parts([*vector_ids], _DOCUMENTS):
             where = filters.of_documents(some)
             answer = await self._call(reading.QueryVectors(*self._at, where))
-            newest = rows.newest(answer.ids)
-            for at, (vector_id, version) in enumerate(map(rows.split, answer.ids)):
-                if version == newest[vector_id] and version % 2 == 0:
-                    values = _values(answer, at)
-                    found[vector_id] = version, values, answer.fields[at]
+            for at, row in enumerate(answer.ids):
+                found[row] = Stored(_values(answer, at), answer.fields[at])
         return found
 
     async def add(self, items: Sequence[Item], header: Header) -> None:

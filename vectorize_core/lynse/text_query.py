@@ -6,7 +6,7 @@ from typing import Final
 
 from vectorize_core.api.by_words import TextQuery
 from vectorize_core.local import faults, validation
-from vectorize_core.lynse import filters, rows
+from vectorize_core.lynse import current, filters, rows
 from vectorize_core.lynse.checks import MOST_HITS
 from vectorize_core.lynse.table import Table
 from vectorize_core.models import Match, QueryResult
@@ -36,17 +36,16 @@ async def text_query(table: Table, op: TextQuery) -> QueryResult:
         return QueryResult(0, ())
     where = filters.either(wanted, op.ids)
     asked = min(max(op.top_k + _SPARE, _LEAST), MOST_HITS)
-    while True:
-        hits = await table.search_words(op.text, asked, where)
-        found = [rows.split(one) for one in hits.ids]
-        current = await table.vectors([vector_id for vector_id, _ in found])
-        matches = []
-        for (vector_id, version), score in zip(found, hits.scores.tolist(), strict=True):
-            newest, values, field = current.get(vector_id, (None, None, {}))
-            if version == newest and values is not None:
-                vector = rows.vector_of(vector_id, values, field, header)
-                matches.append(Match(vector_id, score, values, vector.metadata, vector.namespace))
-        if len(matches) >= op.top_k or len(hits.ids) < asked or asked == MOST_HITS:
-            del matches[op.top_k :]
-            return QueryResult(len(matches), tuple(matches))
-        asked = min(4 * asked, MOST_HITS)
+    found = await current.search(
+        table,
+        lambda limit: table.search_words(op.text, limit, where),
+        op.top_k,
+        asked,
+        with_values=True,
+    )
+    matches = []
+    for place in found.places:
+        row, score = found.hits.ids[place], float(found.hits.scores[place])
+        vector = rows.vector_of(rows.split(row)[0], *found.stored[row], header)
+        matches.append(Match(vector.id, score, vector.values, vector.metadata, vector.namespace))
+    return QueryResult(len(matches), tuple(matches))
