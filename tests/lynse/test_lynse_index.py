@@ -25,8 +25,10 @@ from vectorize_core import (
     PartialWriteError,
     UnindexedPropertyError,
     Vector,
+    scoring,
 )
 from vectorize_core.lynse import Item, LynseClient, rows
+from vectorize_core.models import METRICS, Metric
 
 ONES = np.ones(32, np.float32)
 
@@ -220,6 +222,24 @@ def test_vectors_that_a_server_cannot_compare_are_refused(made: LynseClient, sca
         index.query(ONES * scale, top_k=1)
     index.upsert([Vector("zero", 0 * ONES)])
     assert {one.id for one in index.query(ONES, top_k=9)} == {"b", "zero"}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_vectors_of_all_lengths_that_are_taken_are_compared(
+    lynse: LynseClient, metric: Metric
+) -> None:
+    lynse.indexes().create_index("docs", dimensions=32, metric=metric)
+    index, lengths = lynse.index("docs"), (1.6e-15, 1e-9, 1.0, 1e9, 9e14)
+    one, other = np.eye(32)[:2]
+    for length in lengths:
+        stored = np.array([one, other, one + other, -one]) * length / 1.5
+        index.upsert([Vector(f"r{n}", row.astype(np.float32)) for n, row in enumerate(stored)])
+        for asked in lengths:
+            query = (asked / 1.5 * (one + 0.2 * other)).astype(np.float32)
+            wanted = scoring.scores(metric, stored, query.astype(np.float64))
+            found = {match.id: match.score for match in index.query(query, top_k=4)}
+            got = np.array([found[f"r{n}"] for n in range(4)], np.float64)
+            assert np.abs(got - wanted).max() <= 1e-6 * np.abs(wanted).max(), (length, asked)
 
 
 def test_a_listing_goes_on_while_others_write(made: LynseClient) -> None:

@@ -99,8 +99,8 @@ async def _put(
     return await _mutated(table, put)
 
 
-def _check_length(values: Values, name: str) -> None:
-    """Refuse what LynseDB, which computes in float32, would compare wrongly."""
+def _check_length(values: Values, name: str) -> float:
+    """The length; what LynseDB, which computes in float32, would compare wrongly is refused."""
     wide = values.astype(np.float64)
     length = math.sqrt(wide.dot(wide))
     if length > _LONGEST or 0.0 < length < _SHORTEST:
@@ -108,6 +108,7 @@ def _check_length(values: Values, name: str) -> None:
             f"{name} has the length {length:.3g}; LynseDB compares lengths from {_SHORTEST:g} to "
             f"{_LONGEST:g}, and 0"
         )
+    return length
 
 
 async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
@@ -181,7 +182,10 @@ async def query(table: Table, op: ops.Query) -> QueryResult:
     assert vector is not None, "one of them is given"
     if len(vector) != header.config.dimensions:
         raise faults.query_dimensions(header.config.dimensions, len(vector))
-    _check_length(vector, "the query vector")
+    length = _check_length(vector, "the query vector")
+    if header.config.metric == "cosine" and length:
+        # The server multiplies the squares of both lengths.
+        vector = (vector / length).astype(np.float32)
     leaves = filters.of_query(request.conditions, request.namespace, header)
     if leaves is None:
         return QueryResult(0, ())
