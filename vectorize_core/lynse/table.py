@@ -237,11 +237,13 @@ class Table:
         Those that are there are replaced by the same.
         """
         if self._words.sparse_embedding is not None:
-            found = await self.vectors(vector_ids)
+            stored = await self.stored(vector_ids)
+            newest = rows.newest(stored)
             await self._add_sparse(
                 await self._sparse_of(
-                    Item(rows.row_id(one, version), values, field)
-                    for one, (version, values, field) in found.items()
+                    Item(row, *found)
+                    for row, found in stored.items()
+                    if not rows.is_superseded(row, newest)
                 )
             )
 
