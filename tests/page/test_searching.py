@@ -335,6 +335,13 @@ class Waiting:
         return axis(1)
 
 
+def test_a_page_is_used_in_one_event_loop_after_the_other(still: VectorizeClient) -> None:
+    page = create_page(still)
+    for _ in range(2):
+        found = asyncio.run(Browser(page).search(by="id", id="r12", k=1))
+        assert len(found["matches"]) == 1
+
+
 async def test_a_search_counts_its_own_requests_only(still: VectorizeClient) -> None:
     browser = Browser(create_page(still))
     await browser.search(by="vector", vector=axis(1), k=1)

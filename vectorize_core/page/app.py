@@ -87,7 +87,7 @@ class Page:
     def stop(self) -> None:
         """End what takes long; to be called when the server ends."""
         self._activity.close()
-        self._endpoints.ending.set()
+        self._endpoints.end()
         stop = getattr(self._beside, "stop", None)
         if stop is not None:
             stop()
@@ -211,8 +211,15 @@ class Endpoints:
         self._account = account
         self._bodies = BodyReader(MOST_BODY, _BODY_SECONDS)
         self._running = 0
-        self.ending = asyncio.Event()
-        """Set when the server ends: what is read then has no answer any more."""
+        self._ended = False
+        self._endings: set[asyncio.Event] = set()
+        """One for each read that goes on: an event belongs to the event loop that waits for it."""
+
+    def end(self) -> None:
+        """Give up what is read: the server ends, so it has no answer any more."""
+        self._ended = True
+        for ending in self._endings:
+            ending.set()
 
     def endpoint(self, call: Call) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint of a call."""
@@ -240,14 +247,18 @@ class Endpoints:
 
     async def _while_there(self, request: Request, result: Awaitable[Any]) -> Any:
         """The result, unless nobody needs it any more: the browser leaves, or the server ends."""
-        made = asyncio.ensure_future(result)
-        ends = asyncio.ensure_future(_left(request)), asyncio.ensure_future(self.ending.wait())
+        made, ending = asyncio.ensure_future(result), asyncio.Event()
+        self._endings.add(ending)
+        if self._ended:
+            ending.set()
+        ends = asyncio.ensure_future(_left(request)), asyncio.ensure_future(ending.wait())
         try:
             await asyncio.wait((made, *ends), return_when=asyncio.FIRST_COMPLETED)
             if not made.done():
                 raise _ended() if ends[1].done() else PageError(499, "Left", "the browser has left")
             return await made
         finally:
+            self._endings.remove(ending)
             for end in ends:
                 end.cancel()
             if not made.done():
