@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,16 @@ from tests.kinds import LANGCHAIN
 from tests.lynse.servers import KEY, Lynse
 from tests.lynse.test_lynse_words import check
 from tests.nightly import sized
-from vectorize_core import IndexNotFoundError, InvalidInputError, Vector, VectorizeError
+from vectorize_core import (
+    ConfigurationError,
+    IndexNotFoundError,
+    InvalidInputError,
+    Vector,
+    VectorizeError,
+)
+from vectorize_core.api.by_words import TextQuery
 from vectorize_core.lynse import LynseClient
+from vectorize_core.transport.io import run
 
 ONES = np.ones(32, np.float32)
 PIECES = [
@@ -65,6 +74,21 @@ def test_hostile_questions_are_only_words(lynse: LynseClient) -> None:
         check([(str(document.id), score) for document, score in found], texts, one, 5)
     read = store.get_by_ids([*texts])
     assert [document.page_content for document in read] == [*texts.values()]
+
+
+def test_questions_that_are_no_unicode_find_the_words_they_have(lynse: LynseClient) -> None:
+    store = LANGCHAIN.over(lynse)
+    store.add_texts(["a fox"])
+    for mode in ("text", "hybrid"):
+        found = store.similarity_search("\ud800 fox", retrieval_mode=mode)
+        assert [document.page_content for document in found] == ["a fox"]
+    assert store.similarity_search("\ud800", retrieval_mode="text") == []
+    place: dict[str, Any] = {"index": "docs", "text": "fox", "text_key": "text"}
+    for only in ({"ids": ("\ud800",)}, {"namespace": "\ud800"}):
+        asked = TextQuery(**place, **only)
+        assert run(lynse.connection.io().call(asked)).matches == ()
+    with pytest.raises(ConfigurationError, match="text_key is a key of metadata"):
+        LynseClient("http://host", text_key="\ud800")
 
 
 def test_hostile_names_are_no_indexes(new_lynse: Lynse, lynse: LynseClient) -> None:

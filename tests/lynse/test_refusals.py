@@ -12,10 +12,12 @@ import pytest
 from vectorize_core import ConfigurationError, InvalidInputError, UnsupportedCallError
 from vectorize_core.lynse import Item, LynseClient, LynseCollection, SparseVector
 from vectorize_core.lynse.dialect import COORDINATOR, NEWEST, Dialect
-from vectorize_core.lynse.operations.collections import UpdateDescription
+from vectorize_core.lynse.operations.collections import RequiredCollection, UpdateDescription
+from vectorize_core.lynse.operations.indexes import BuildIndex, BuildVectorFieldIndex
 from vectorize_core.lynse.operations.records import BulkAddItems, DeleteItems
-from vectorize_core.lynse.operations.search import TextSearch
-from vectorize_core.lynse.operations.snapshots import RestoreCollection
+from vectorize_core.lynse.operations.search import HybridSearch, TextSearch
+from vectorize_core.lynse.operations.snapshots import RestoreCollection, SnapshotCollection
+from vectorize_core.lynse.operations.vector_fields import CreateVectorField
 
 OLD = Dialect("0.3.0", frozenset({"/bulk_add_items", "/delete_items"}))
 
@@ -64,6 +66,12 @@ ROWS: list[dict[str, Any] | None] = [{"a": 1}] * 11
         ("search_binary", [NAN], {}, "vector has a value that is NaN"),
         ("batch_search_binary", [[[1.0], [1.0, 2.0]]], {}, r"vectors\[1\] has 2 dimensions"),
         ("search_range", [[1.0], float("nan")], {}, "threshold is a number"),
+        ("search_range", [[1.0], float("inf")], {}, "threshold is a finite number; got inf"),
+        ("search_range", [[1.0], -np.float32("inf")], {}, "threshold is a finite number"),
+        ("search_range", [[1.0], 10**400], {}, "threshold is a number"),
+        ("search", [[1.0]], {"eps": float("nan")}, "eps is a number"),
+        ("search", [[1.0]], {"eps": float("inf")}, "eps is a finite number"),
+        ("search", [[1.0]], {"approx": "no"}, "approx is True or False"),
         ("search_range", [[1.0], 1.0], {"max_results": 10_001}, "max_results is at most 10000"),
         ("text_search", ["x", "text"], {}, "text_fields is an iterable of text_fields; got one"),
         ("sparse_search", [SparseVector([1, 1], [1, 2])], {}, "at 1 different indices of 2"),
@@ -76,6 +84,8 @@ ROWS: list[dict[str, Any] | None] = [{"a": 1}] * 11
         ("add_item", [[1.0]], {"id": True}, "whole number from 0 to"),
         ("add_item", [[1.0]], {"id": "a", "field": {"x": float("inf")}}, r"fields\[0\] holds "),
         ("add_item", [[1.0]], {"id": "a", "field": {"_id": 1}}, r"fields\[0\]\['_id'\] would be"),
+        ("add_item", [[1.0]], {"id": "a", "field": {"": 1}}, r"fields\[0\] has an empty key"),
+        ("bulk_add_items", [[Item("a", [1.0], {"a": 1, "": 1})]], {}, "has an empty key"),
         ("bulk_add_items", [[Item("a", [1.0]), Item("a", [2.0])]], {}, "ids holds 'a' twice"),
         ("bulk_add_items", [[("a", [1.0])]], {}, r"items\[0\] is an Item"),
         ("upsert_items", [["a"], [[1.0], [2.0]]], {}, "there are 2 vectors, but 1 ids"),
@@ -97,6 +107,65 @@ def test_a_call_is_refused_before_it_is_sent(
 ) -> None:
     with pytest.raises(InvalidInputError, match=said):
         getattr(collection, method)(*args, **options)
+
+
+TEXTS: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("required_collection", [], {"description": "?"}),
+    ("update_description", ["?"], {}),
+    ("build_index", ["?"], {}),
+    ("build_vector_field_index", ["f", "?"], {}),
+    ("create_vector_field", ["f", 1, "?"], {}),
+    ("create_vector_field", ["f", 1, "ip", "?"], {}),
+    ("text_search", ["?"], {}),
+    ("text_search", ["x", ["?"]], {}),
+    ("hybrid_search", [[1.0], "?"], {}),
+    ("hybrid_search", [[1.0], "x", ["?"]], {}),
+    ("hybrid_search", [[1.0], "x", None, "?"], {}),
+    *((name, [[1.0]], {"where": "?"}) for name in ("search", "search_binary", "search_profile")),
+    *((name, [[[1.0]]], {"where": "?"}) for name in ("batch_search", "batch_search_binary")),
+    *((name, ["?"], {}) for name in ("query", "query_vectors", "snapshot_collection")),
+    *((name, ["?"], {}) for name in ("restore_collection", "export_collection")),
+    ("import_collection", ["?"], {}),
+    ("add_item", [[1.0]], {"id": "?"}),
+    ("add_item", [[1.0]], {"id": "a", "field": {"a": ["?"]}}),
+    ("delete_items", [["?"]], {}),
+    ("read_by_only_id", ["?"], {}),
+    ("is_id_exists", ["?"], {}),
+]
+
+
+def having(text: str, given: Any) -> Any:
+    """What is given, with a text in the place of each "?"."""
+    if isinstance(given, list):
+        return [having(text, one) for one in given]
+    if isinstance(given, dict):
+        return {name: having(text, one) for name, one in given.items()}
+    return text if given == "?" else given
+
+
+@pytest.mark.parametrize(("method", "args", "options"), TEXTS)
+def test_a_text_that_cannot_be_sent_is_refused(
+    collection: LynseCollection, method: str, args: list[Any], options: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError):
+        getattr(collection, method)(*having("a\ud800", args), **having("a\ud800", options))
+
+
+@pytest.mark.parametrize("kind", [str, np.str_])
+def test_a_text_of_any_kind_is_sent(kind: type[str]) -> None:
+    place = (kind("app"), kind("items"))
+    made = [
+        BuildIndex(*place, kind("FLAT-IP")),
+        BuildVectorFieldIndex(*place, kind("f"), kind("FLAT-IP")),
+        CreateVectorField(*place, kind("f"), 1, kind("ip"), kind("FLAT-IP")),
+        RequiredCollection(*place, description=kind("d")),
+        UpdateDescription(*place, kind("d")),
+        TextSearch(*place, kind("x"), [kind("f")], where=kind("f = 1")),
+        HybridSearch(*place, [1.0], kind("x"), fusion=kind("rrf")),
+        SnapshotCollection(*place, kind("/x")),
+    ]
+    for op in made:
+        assert b'"app"' in b"".join(op.request_for(NEWEST).body)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", ".", "..", "a.", "a..b", "ü", "x" * 129])

@@ -5,6 +5,7 @@ Pure functions; every message names the argument or the record, and what to do a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -31,6 +32,24 @@ _SETTLED: Final = 10
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _FIELD_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 FUSIONS: Final = ("rrf", "weighted")
+
+
+def text(argument: str, value: Any, hint: str = "") -> str:
+    """A string that can be sent; ``hint`` says what takes anything else."""
+    validation.text(argument, value, hint)
+    if jsontext.has_lone_surrogate(value):
+        raise InvalidInputError(
+            f"{argument} has a lone surrogate: not valid Unicode; got {shown(value)}"
+        )
+    return jsontext.plain(value)
+
+
+def number(argument: str, value: Any) -> float:
+    """A number that JSON can express: neither NaN nor infinite."""
+    found = validation.number(argument, value, least=-math.inf, most=math.inf)
+    if math.isinf(found):
+        raise InvalidInputError(f"{argument} is a finite number; got {shown(value)}")
+    return found
 
 
 def name(value: Any, kind: str) -> str:
@@ -147,6 +166,8 @@ def _fields(given: Any, argument: str) -> dict[str, Any]:
         raise InvalidInputError(f"{argument} is a mapping or None; got {shown(given)}")
     if wrong := jsontext.problem(given):
         raise InvalidInputError(f"{argument} holds {wrong}")
+    if "" in given:
+        raise InvalidInputError(f"{argument} has an empty key, which LynseDB does not list")
     for taken in ("id", "_id", "external_id"):
         if taken in given:
             raise InvalidInputError(
@@ -186,11 +207,11 @@ def where(given: Any) -> str | None:
     """A condition in SQL, or None. What it says is not looked at."""
     if given is None:
         return None
-    text = validation.text("where", given)
-    if not text.strip():
+    condition = text("where", given)
+    if not condition.strip():
         raise InvalidInputError("where is a condition or None; got an empty text")
     deepest = depth = 0
-    for letter in text:
+    for letter in condition:
         depth += (letter == "(") - (letter == ")")
         deepest = max(deepest, depth)
     if deepest > _DEEPEST:
@@ -198,7 +219,7 @@ def where(given: Any) -> str | None:
             f"where has {deepest} parentheses within each other; more than {_DEEPEST} may end the "
             "server"
         )
-    return jsontext.plain(text)
+    return condition
 
 
 def one_restriction(condition: str | None, filter_ids: tuple[Id, ...] | None) -> None:
@@ -209,14 +230,16 @@ def one_restriction(condition: str | None, filter_ids: tuple[Id, ...] | None) ->
         )
 
 
-def index_mode(mode: Any, n_clusters: Any) -> int | None:
-    """The number of clusters, which only modes of IVF have."""
-    validation.text("index_mode", mode)
-    if n_clusters is None:
-        return None
-    if not mode.upper().startswith("IVF"):
-        raise InvalidInputError(f"n_clusters goes with modes of IVF only; index_mode is {mode!r}")
-    return validation.whole_number("n_clusters", n_clusters, least=1)
+def index_mode(mode: Any, n_clusters: Any) -> dict[str, Any]:
+    """What an index is built by: its mode, and the number of clusters, which only IVF has."""
+    mode = text("index_mode", mode)
+    if n_clusters is not None:
+        if not mode.upper().startswith("IVF"):
+            raise InvalidInputError(
+                f"n_clusters goes with modes of IVF only; index_mode is {mode!r}"
+            )
+        n_clusters = validation.whole_number("n_clusters", n_clusters, least=1)
+    return {"index_mode": mode, "n_clusters": n_clusters}
 
 
 def query(vector: ArrayLike) -> NDArray[np.float32]:

@@ -70,7 +70,8 @@ def key(value: str | float | None) -> str:
     if value is None:
         return MISSING
     if isinstance(value, str):
-        return "x" + value.encode().hex()
+        # A question may have lone surrogates, which no record has.
+        return "x" + value.encode(errors="surrogatepass").hex()
     # Positive numbers come behind negative ones, whose order is the other way round. -0.0 is 0.
     (bits,) = struct.unpack(">Q", struct.pack(">d", float(value) + 0.0))
     return f"x{bits ^ (2**64 - 1 if bits >> 63 else 2**63):016x}"

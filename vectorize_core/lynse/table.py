@@ -292,6 +292,8 @@ class Table:
 
     async def search_words(self, text: str, k: int, where: str | None) -> Hits:
         """The rows with words of a text, of those that meet a condition; best first."""
+        # A lone surrogate, which cannot be sent, is no part of a word.
+        text = text.encode(errors="replace").decode()
         if self._words.sparse_embedding is None:
             return await self._call(search.TextSearch(*self._at, text, ("text",), k, where))
         (vector,) = await self._words.sparse(self._io, [text])

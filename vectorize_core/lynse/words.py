@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from vectorize_core import jsontext
 from vectorize_core.errors import ConfigurationError, InvalidVectorError, shown
 from vectorize_core.lynse import checks
 from vectorize_core.lynse.models import SparseVector
@@ -26,8 +27,9 @@ class Words:
     sparse_embedding: SparseEmbedding | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text_key, str) or not self.text_key:
-            raise ConfigurationError(f"text_key is a key of metadata; got {shown(self.text_key)}")
+        key = self.text_key
+        if not isinstance(key, str) or not key or jsontext.has_lone_surrogate(key):
+            raise ConfigurationError(f"text_key is a key of metadata; got {shown(key)}")
         if not (self.sparse_embedding is None or callable(self.sparse_embedding)):
             raise ConfigurationError(
                 "sparse_embedding is a function of a list of texts that returns two lists, of "

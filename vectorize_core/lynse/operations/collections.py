@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from vectorize_core.api import validation
 from vectorize_core.api.operations import Kind
-from vectorize_core.lynse import answers
+from vectorize_core.lynse import answers, checks
 from vectorize_core.lynse.dialect import Dialect
 from vectorize_core.lynse.models import CollectionConfig, CollectionStats
 from vectorize_core.lynse.operations.base import Done, OnCollection
@@ -30,7 +30,7 @@ class RequiredCollection(Done):
             self._settle(dim=validation.whole_number("dim", self.dim, least=1))
         self._settle(drop_if_exists=validation.flag("drop_if_exists", self.drop_if_exists))
         if self.description is not None:
-            validation.text("description", self.description)
+            self._settle(description=checks.text("description", self.description))
 
     def body(self, dialect: Dialect) -> Mapping[str, Any]:
         return {
@@ -98,7 +98,7 @@ class UpdateDescription(Done):
     kind: ClassVar[Kind] = "write"
 
     def _check(self) -> None:
-        validation.text("description", self.description)
+        self._settle(description=checks.text("description", self.description))
 
     def body(self, dialect: Dialect) -> Mapping[str, Any]:
         return {"description": self.description}

@@ -23,7 +23,7 @@ class BuildIndex(Done):
     repeatable: ClassVar[bool] = False
 
     def _check(self) -> None:
-        self._settle(n_clusters=checks.index_mode(self.index_mode, self.n_clusters))
+        self._settle(**checks.index_mode(self.index_mode, self.n_clusters))
 
     def body(self, dialect: Dialect) -> Mapping[str, Any]:
         return {"index_mode": self.index_mode, "n_clusters": self.n_clusters}
@@ -61,7 +61,7 @@ class BuildVectorFieldIndex(Done):
     def _check(self) -> None:
         self._settle(
             field_name=checks.field_name(self.field_name),
-            n_clusters=checks.index_mode(self.index_mode, self.n_clusters),
+            **checks.index_mode(self.index_mode, self.n_clusters),
         )
 
     def body(self, dialect: Dialect) -> Mapping[str, Any]:

@@ -37,6 +37,10 @@ class Search(OnCollection[Hits]):
         self._settle(vector=checks.query(self.vector))
         if self.field_name is not None:
             self._settle(field_name=checks.field_name(self.field_name))
+        if self.approx is not None:
+            self._settle(approx=validation.flag("approx", self.approx))
+        if self.eps is not None:
+            self._settle(eps=checks.number("eps", self.eps))
 
     def body(self, dialect: Dialect) -> Mapping[str, Any]:
         # The page calls it ``field_name``, of which servers take no notice.
@@ -165,11 +169,9 @@ class SearchRange(OnCollection[Hits]):
     path: ClassVar[str] = "/search_range"
 
     def _check(self) -> None:
-        most = float("inf")
-        threshold = validation.number("threshold", self.threshold, least=-most, most=most)
         self._settle(
             vector=checks.query(self.vector),
-            threshold=threshold,
+            threshold=checks.number("threshold", self.threshold),
             max_results=checks.hits(self.max_results, "max_results"),
         )
 
@@ -232,10 +234,10 @@ class TextSearch(OnCollection[Hits]):
 
 
 def _check_text(op: Any) -> None:
-    validation.text("text", op.text)
+    object.__setattr__(op, "text", checks.text("text", op.text))
     if op.text_fields is not None:
         fields = validation.several("text_fields", op.text_fields)
-        names = [validation.text(f"text_fields[{at}]", one) for at, one in enumerate(fields)]
+        names = [checks.text(f"text_fields[{at}]", one) for at, one in enumerate(fields)]
         object.__setattr__(op, "text_fields", tuple(names))
 
 
@@ -284,8 +286,10 @@ class HybridSearch(OnCollection[Hits]):
     def _check(self) -> None:
         _check_search(self)
         _check_text(self)
-        validation.one_of("fusion", self.fusion, checks.FUSIONS)
-        self._settle(vector=checks.query(self.vector))
+        self._settle(
+            fusion=checks.text("fusion", validation.one_of("fusion", self.fusion, checks.FUSIONS)),
+            vector=checks.query(self.vector),
+        )
         for name in ("vector_weight", "text_weight"):
             if getattr(self, name) is not None:
                 weight = validation.number(name, getattr(self, name), least=0, most=1e9)

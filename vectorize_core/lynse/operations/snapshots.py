@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from vectorize_core.api import validation
 from vectorize_core.api.operations import Kind
+from vectorize_core.lynse import checks
 from vectorize_core.lynse.dialect import Dialect
 from vectorize_core.lynse.operations.base import Done
 
@@ -86,4 +87,4 @@ class ImportCollection(Done):
 
 def _path(name: str, given: Any) -> str:
     # Of the server's system, which may not be this one: a pathlib.Path would be of this one.
-    return validation.text(name, given, ". The server may run on another system")
+    return checks.text(name, given, ". The server may run on another system")

@@ -27,10 +27,10 @@ class CreateVectorField(OnCollection[VectorField]):
     repeatable: ClassVar[bool] = False
 
     def _check(self) -> None:
-        validation.text("metric", self.metric)
         if self.index_mode is not None:
-            validation.text("index_mode", self.index_mode)
+            self._settle(index_mode=checks.text("index_mode", self.index_mode))
         self._settle(
+            metric=checks.text("metric", self.metric),
             field_name=checks.field_name(self.field_name),
             dimension=validation.whole_number("dimension", self.dimension, least=1),
         )
