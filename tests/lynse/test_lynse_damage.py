@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from tests.lynse.servers import KEY, Lynse
 from vectorize_core import EngineError, Index, IndexDamagedError, Vector
 from vectorize_core.lynse import LynseClient
-from vectorize_core.lynse.describing import describe, read_header
+from vectorize_core.lynse.describing import describe, note_rows, read_header
 from vectorize_core.lynse.rows import key
 from vectorize_core.transport.io import run
 
@@ -261,3 +262,52 @@ def test_a_restart_is_noticed_within_the_second_and_by_a_second_client(server: L
         with opened(server) as other:
             found = other.index("docs").query(ONES, top_k=50)
         assert len(found) == 26
+
+
+class Behind(httpx.HTTPTransport):
+    """Tells nothing of connections, or always of the same one, as a proxy keeps it."""
+
+    def __init__(self, stream: object | None) -> None:
+        super().__init__()
+        self._extensions = {} if stream is None else {"network_stream": stream}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        content = answer.read()
+        return httpx.Response(
+            answer.status_code,
+            headers=answer.headers,
+            content=content,
+            extensions=self._extensions,
+        )
+
+
+class Stream:
+    """A connection to a proxy."""
+
+
+@pytest.mark.parametrize("stream", [None, Stream()])
+def test_a_restart_is_noticed_where_no_connection_tells_of_it(
+    server: Lynse, stream: Stream | None
+) -> None:
+    with (
+        an_index(server) as (client, _),
+        LynseClient(server.url, database="app", api_key=KEY, transport=Behind(stream)) as other,
+    ):
+        index = other.index("docs")
+        index.upsert(ones("a0", "a1"))
+        # In another second than it was started in.
+        time.sleep(1.1)
+        lose(server, client, "a1#0")
+        for _ in range(2):
+            with pytest.raises(IndexDamagedError, match=r"'a1' that was written is gone|had 2"):
+                index.info()
+
+
+def test_rows_that_are_gone_are_not_noted_away(server: Lynse) -> None:
+    with an_index(server) as (client, index):
+        index.upsert(ones("a0", "a1", "a2"))
+        lose(server, client, "a1#0")
+        for _ in range(2):
+            with pytest.raises(IndexDamagedError, match="it has 2 rows and had 3"):
+                run(note_rows(client._connection.io(), ("app", "docs")))

@@ -73,11 +73,31 @@ async def describe(io: Io | Requests, at: Name, header: Header) -> None:
 
 
 async def note_rows(io: Io | Requests, at: Name) -> None:
-    """Note how many rows there are, so that others miss what a crash takes."""
-    rows, _dim = await io.call(collections.CollectionShape(*at))
+    """Note how many rows there are, so that others miss what a crash takes.
+
+    `IndexDamagedError` if there are fewer than were noted: that is not noted away.
+    """
     header = await read_header(io, at)
-    if header is not None and header.rows != rows:
+    rows, _dim = await io.call(collections.CollectionShape(*at))
+    if header is None or header.rows == rows:
+        return
+    if header.rows is None or header.rows < rows:
         await describe(io, at, replace(header, rows=rows))
+    elif await read_header(io, at) == header:
+        raise lost_rows(at[1], rows, header.rows)
+
+
+def lost_rows(name: str, rows: int, noted: int) -> IndexDamagedError:
+    """What is raised for an index that has fewer rows than it had."""
+    return damaged(name, f"it has {rows} rows and had {noted}")
+
+
+def damaged(name: str, how: str) -> IndexDamagedError:
+    """What is raised for an index that a server has lost something of."""
+    return IndexDamagedError(
+        f"the index {name!r} is damaged: {how}. Restore a snapshot, or delete the index and write "
+        "it again"
+    )
 
 
 async def take_rows(server: Server, io: Io, op: OnCollection[T]) -> T:
@@ -93,7 +113,8 @@ async def take_rows(server: Server, io: Io, op: OnCollection[T]) -> T:
         header = None
     if header is None:
         return await io.call(op)
-    await describe(io, at, header.in_doubt())
+    in_doubt = header.in_doubt()
+    await describe(io, at, in_doubt)
     is_compaction = isinstance(op, collections.Compact)
     if is_compaction:
         await bury(io, at, (await io.call(Query(*at, ALL_ROWS, return_ids_only=True))).ids)
@@ -101,5 +122,6 @@ async def take_rows(server: Server, io: Io, op: OnCollection[T]) -> T:
     result = await io.call(op)
     if is_compaction:
         await write_to_disk(io, collections.Checkpoint(*at))
-    await note_rows(io, at)
+    rows, _dim = await io.call(collections.CollectionShape(*at))
+    await describe(io, at, replace(in_doubt, rows=rows))
     return result

@@ -14,7 +14,6 @@ import numpy as np
 from vectorize_core.errors import (
     BadRequestError,
     ConfigurationError,
-    IndexDamagedError,
 )
 from vectorize_core.local import faults
 from vectorize_core.lynse import describing, filters, rows
@@ -138,11 +137,13 @@ class Table:
         await self._check_table(ids)
         newest = rows.newest(ids)
         if header.rows is not None and len(ids) < header.rows:
-            raise _damaged(self._at[1], f"it has {len(ids)} rows and had {header.rows}")
+            raise describing.lost_rows(self._at[1], len(ids), header.rows)
         for vector_id, version in self.known.acknowledged.items():
             # Of a record that was deleted, a compaction takes all rows.
             if newest.get(vector_id, -1 if version % 2 == 0 else version) < version:
-                raise _damaged(self._at[1], f"the record {vector_id!r} that was written is gone")
+                raise describing.damaged(
+                    self._at[1], f"the record {vector_id!r} that was written is gone"
+                )
         await bury(self._io, self._at, ids)
         await describing.note_rows(self._io, self._at)
         self.known.settled_in = self._process
@@ -159,7 +160,7 @@ class Table:
             after, _dim = await self._call(collections.CollectionShape(*self._at))
             if before <= len(ids) <= after:
                 return ids
-        raise _damaged(self._at[1], f"it has {after} vectors and {len(ids)} records")
+        raise describing.damaged(self._at[1], f"it has {after} vectors and {len(ids)} records")
 
     async def _check_table(self, ids: Sequence[Id]) -> None:
         """Whether what the other parser looks at has the same rows. A crash may take some there."""
@@ -169,7 +170,9 @@ class Table:
             if len(found) == len({*found}) and {*ids} <= {*found} <= {*after}:
                 return
             ids = after
-        raise _damaged(self._at[1], f"it has {len(ids)} records, and {len(found)} in their table")
+        raise describing.damaged(
+            self._at[1], f"it has {len(ids)} records, and {len(found)} in their table"
+        )
 
     async def rows_of(self, where: str) -> tuple[Id, ...]:
         """The ids of the rows that meet a condition, deleted ones too."""
@@ -342,10 +345,3 @@ def _values(answer: Rows, at: int) -> Values:
 def _parts(given: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(given), size):
         yield given[start : start + size]
-
-
-def _damaged(name: str, how: str) -> IndexDamagedError:
-    return IndexDamagedError(
-        f"the index {name!r} is damaged: {how}. Restore a snapshot, or delete the index and write "
-        "it again"
-    )
