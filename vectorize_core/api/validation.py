@@ -60,10 +60,12 @@ def whole_number(name: str, value: Any, *, least: int = 0, most: int = sys.maxsi
 def number(name: str, value: Any, *, least: float, most: float) -> float:
     """A number from ``least`` to ``most``, NumPy's too, as a float; but not a boolean or NaN."""
     kinds = (int, float, np.integer, np.floating)
-    if isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most:
-        # An int may be beyond all floats.
+    if isinstance(value, kinds) and not isinstance(value, bool):
+        # An int may be beyond all floats, and a bound beyond NumPy's smaller ones.
         with suppress(OverflowError):
-            return float(value)
+            found = float(value)
+            if least <= found <= most:
+                return found
     raise InvalidInputError(f"{name} is {_range(least, most)}; got {shown(value)}")
 
 

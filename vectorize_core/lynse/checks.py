@@ -183,7 +183,7 @@ def sparse(given: Any, argument: str = "vector") -> SparseVector:
     place = f"{argument}.indices"
     indices = [
         validation.whole_number(f"{place}[{at}]", one, most=_MOST_INDEX)
-        for at, one in enumerate(given.indices)
+        for at, one in enumerate(validation.several(place, given.indices))
     ]
     same = len(set(indices)) == len(indices)
     values = validation.query_vector(given.values, f"{argument}.values")
