@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -11,8 +11,13 @@ from tests.lynse.endpoints import CHECKS, Box, awaited, client_of
 from tests.lynse.servers import NEW, OLD, ROOT, Lynse
 from vectorize_core import UnsupportedCallError
 from vectorize_core.lynse.dialect import COORDINATOR, Dialect
+from vectorize_core.lynse.operations.base import LynseOp
+from vectorize_core.lynse.operations.reading import Query, QueryVectors
 
 PAGE: Final = ROOT / "docs" / "lynsedb.md"
+OF_ALL: Final[dict[str, LynseOp[Any]]] = {
+    one.path: one for one in (Query("d", "c"), QueryVectors("d", "c"))
+}
 VARIANTS: Final = ("sync", "async")
 
 
@@ -59,6 +64,11 @@ def _here(path: str, dialect: Dialect) -> str:
         name = dialect.path(path)
     except UnsupportedCallError:
         return "no"
+    try:
+        if path in OF_ALL:
+            OF_ALL[path].request_for(dialect)
+    except UnsupportedCallError:
+        return "not of all records"
     return "yes" if name == path else f"as `{name}`"
 
 
