@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.lynse.servers import KEY, Lynse
-from vectorize_core import ConnectionFailedError, RetryPolicy, Vector
+from vectorize_core import BadRequestError, ConnectionFailedError, RetryPolicy, Vector
 from vectorize_core.api.by_words import TextQuery
 from vectorize_core.lynse import LynseClient
 from vectorize_core.transport.io import run
@@ -128,3 +128,43 @@ def test_a_record_that_was_deleted_or_matches_no_more_is_not_found(
         with between(new_lynse, made, "/query", once(change)) as other:
             found = other.index("docs").query(ONES, top_k=5, filter={"n": 1})
         assert [one.id for one in found] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/update_description", "/get_collection_config", "/stats", "/list_vector_fields"]
+)
+def test_a_metadata_index_holds_all_records_or_is_refused(
+    made: LynseClient, new_lynse: Lynse, path: str
+) -> None:
+    """Whenever the first record is written meanwhile."""
+    record = [Vector("a", ONES, None, {"year": 1})]
+    with between(new_lynse, made, path, once(lambda: made.index("docs").upsert(record))) as other:
+        index = other.index("docs")
+        with suppress(BadRequestError):
+            index.create_metadata_index("year", "number")
+        check_year(made)
+
+
+@pytest.mark.parametrize("path", ["/create_vector_field", "/add", "/query"])
+def test_the_first_record_has_all_metadata_indexes(
+    made: LynseClient, new_lynse: Lynse, path: str
+) -> None:
+    """Or a metadata index is refused that is made while it is written."""
+
+    def make() -> None:
+        with suppress(BadRequestError):
+            made.index("docs").create_metadata_index("year", "number")
+
+    with between(new_lynse, made, path, once(make)) as other:
+        other.index("docs").upsert([Vector("a", ONES, None, {"year": 1})])
+    check_year(made)
+
+
+def check_year(client: LynseClient) -> None:
+    index = client.index("docs")
+    index.upsert([Vector("b", ONES, None, {"year": 1})])
+    names = [one.property_name for one in index.list_metadata_indexes()]
+    if "year" in names:
+        assert len(index.query(ONES, top_k=5, filter={"year": 1})) == 2
+        assert len(index.query(ONES, top_k=5, filter={"year": {"$ne": 1}})) == 0
+    assert len({one.id for one in index.query(ONES, top_k=5, filter={"n": {"$ne": 1}})}) == 2

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from tests.lynse.servers import KEY, Lynse
-from vectorize_core import EngineError, Index, IndexDamagedError, Vector
+from vectorize_core import (
+    BadRequestError,
+    ConfigurationError,
+    EngineError,
+    Index,
+    IndexDamagedError,
+    IndexExistsError,
+    Vector,
+)
 from vectorize_core.lynse import LynseClient
 from vectorize_core.lynse.describing import describe, note_rows, read_header
 from vectorize_core.lynse.rows import key
@@ -32,7 +40,7 @@ def opened(server: Lynse) -> Iterator[LynseClient]:
 def an_index(server: Lynse) -> Iterator[tuple[LynseClient, Index]]:
     with opened(server) as client:
         client.database("app").create_database()
-        client.indexes().create_index("docs", dimensions=32, metric="cosine")
+        client.indexes().create_index("docs", dimensions=32, metric="cosine", record_layout=False)
         yield client, client.index("docs")
 
 
@@ -311,3 +319,93 @@ def test_rows_that_are_gone_are_not_noted_away(server: Lynse) -> None:
         for _ in range(2):
             with pytest.raises(IndexDamagedError, match="it has 2 rows and had 3"):
                 run(note_rows(client._connection.io(), ("app", "docs")))
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_an_index_of_another_kind_becomes_what_a_snapshot_has(
+    server: Lynse, is_written: bool
+) -> None:
+    """Its metric, its dimensions, its metadata indexes."""
+    snapshot = str(server.folder / "snapshot")
+    with an_index(server) as (client, _), opened(server) as other:
+        whole = {"year": "number", "lang": "string"}
+        client.indexes().create_index(
+            "whole", dimensions=64, metric="euclidean", metadata_indexes=whole
+        )
+        index = client.index("whole")
+        long = np.ones(64, np.float32)
+
+        def hits(one: Index, given: dict[str, object]) -> set[tuple[str, float]]:
+            return {(hit.id, hit.score) for hit in one.query(long, top_k=5, filter=given)}
+
+        index.upsert([Vector(f"a{n}", n * long, None, {"lang": "en", "year": n}) for n in range(3)])
+        client.collection("whole").snapshot_collection(snapshot)
+        client.index("docs").create_metadata_index("lang", "string")
+        if is_written:
+            client.index("docs").upsert([Vector("old", ONES, None, {"lang": "en"})])
+        client.collection("docs").restore_collection(snapshot, overwrite=True)
+        for _ in range(2):
+            again = other.index("docs")
+            assert again.list_metadata_indexes() == index.list_metadata_indexes()
+            assert again.get([*again.list_ids()]) == index.get([*index.list_ids()])
+            for given in ({"year": {"$lt": 2}}, {"lang": "en"}, {"year": 2, "lang": "en"}):
+                assert hits(again, given) == hits(index, given) != set()
+            again.upsert([Vector("a0", long, None, {"lang": "de", "year": 9})])
+            index.upsert([Vector("a0", long, None, {"lang": "de", "year": 9})])
+
+
+def test_what_is_imported_into_an_index_was_exported_from_such_a_one(server: Lynse) -> None:
+    path = str(server.folder / "exported")
+    with an_index(server) as (client, _), opened(server) as other:
+        for name, columns in (
+            ("from", {"lang": "string", "year": "number"}),
+            ("same", {"lang": "string", "year": "number"}),
+            ("other", {"author": "string", "lang": "string"}),
+            ("fewer", {"lang": "string"}),
+        ):
+            client.indexes().create_index(
+                name,
+                dimensions=32,
+                metric="cosine",
+                metadata_indexes=columns,
+                record_layout=False,
+            )
+            client.index(name).upsert([Vector("a", ONES, "space", {"lang": "en", "year": 1})])
+        client.index("from").upsert([Vector("b", -ONES, None, {"lang": "de", "text": "words"})])
+        client.index("from").delete(["a"])
+        client.collection("from").export_collection(path)
+        client.collection("same").import_collection(path, overwrite=True)
+        for name in ("other", "fewer", "docs"):
+            with pytest.raises(ConfigurationError, match="create it as the index was"):
+                client.collection(name).import_collection(path, overwrite=True)
+            with pytest.raises(ConfigurationError, match="is no index"):
+                other.index(name).query(ONES, top_k=1)
+        server.restart()
+        same = other.index("same")
+        assert same.get([*same.list_ids()]) == client.index("from").get(["b"])
+        assert [one.id for one in same.query(ONES, filter={"lang": "de"})] == ["b"]
+
+
+def test_a_refused_restore_changes_nothing(server: Lynse) -> None:
+    with an_index(server) as (client, index):
+        index.upsert(ones("a", "b"))
+        raw = client.collection("docs")
+        before = raw.get_collection_config().description
+        for call in (raw.restore_collection, raw.import_collection):
+            for overwrite in (False, True):
+                with pytest.raises((BadRequestError, IndexExistsError)):
+                    call("/no/such/place", overwrite=overwrite)
+                assert raw.get_collection_config().description == before
+
+
+def test_a_deleted_metadata_index_does_not_come_back(server: Lynse, tmp_path: Path) -> None:
+    with an_index(server) as (_, index):
+        index.create_metadata_index("lang", "string")
+        index.create_metadata_index("year", "number")
+        index.upsert([Vector("a", ONES, None, {"lang": "en", "year": 1})])
+        index.delete_metadata_index("lang")
+        server.kill()
+        (tmp_path / "data/app/collections.json").unlink()
+        server.start(int(server.url.rpartition(":")[2]))
+        (left,) = index.list_metadata_indexes()
+        assert left.property_name == "year"

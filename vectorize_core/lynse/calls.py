@@ -82,7 +82,7 @@ async def _put(
     for vector in op.vectors:
         _check_length(vector.values, f"the vector {vector.id!r}")
 
-    async def put() -> None:
+    async def put(header: Header) -> None:
         earlier = await table.rows_of_vectors(wanted.keys())
         latest = rows.newest(earlier)
         there = {one for one, version in latest.items() if version % 2 == 0} if only_new else set()
@@ -96,7 +96,7 @@ async def _put(
         # All of them: who wrote the last one may have ended before it deleted the one before.
         await table.delete([one for one in earlier if rows.split(one)[0] in written])
 
-    return await _mutated(table, put)
+    return await _mutated(table, header, put)
 
 
 def _check_length(values: Values, name: str) -> float:
@@ -119,7 +119,7 @@ async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
     header = await table.open()
     wanted = [*dict.fromkeys(validation.ids(op.ids, limits.MAX_IDS_PER_DELETE))]
 
-    async def delete() -> None:
+    async def delete(header: Header) -> None:
         earlier = await table.rows_of_vectors(wanted)
         graves = [
             rows.grave_item(one, version + 1, header)
@@ -130,21 +130,24 @@ async def delete_by_ids(table: Table, op: ops.DeleteByIds) -> Mutation:
         await table.delete(earlier)
         await table.delete([one.id for one in graves])
 
-    return await _mutated(table, delete)
+    return await _mutated(table, header, delete)
 
 
-async def _mutated(table: Table, change: Callable[[], Awaitable[None]]) -> Mutation:
+async def _mutated(
+    table: Table, header: Header, change: Callable[[Header], Awaitable[None]]
+) -> Mutation:
     """Make a change, again if another writer was faster."""
-    async with table.writing():
-        for attempt in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        async with table.writing():
             try:
-                await change()
+                await change(header)
                 break
             except ConflictError:
                 if attempt == _ATTEMPTS - 1:
                     raise faults.refused("other clients keep writing to the same records") from None
-        table.known.mutation = str(uuid.uuid4())
-        return Mutation(table.known.mutation)
+        header = await table.open()
+    table.known.mutation = str(uuid.uuid4())
+    return Mutation(table.known.mutation)
 
 
 async def get_by_ids(table: Table, op: ops.GetByIds) -> tuple[Vector, ...]:
@@ -252,12 +255,19 @@ async def create_metadata_index(table: Table, op: ops.CreateMetadataIndex) -> Mu
         raise faults.refused(
             f"too many metadata indexes; max count is {limits.MAX_METADATA_INDEXES}"
         )
-    if not await table.is_empty():
+    is_late = await table.is_written()
+    if not is_late:
+        indexed = header.indexed(wanted)
+        await table.describe(indexed)
+        # Who wrote meanwhile does not know of it.
+        is_late = await table.is_written(indexed)
+        if is_late:
+            await table.describe(header)
+    if is_late:
         raise faults.refused(
             "on LynseDB metadata indexes are made before anything is written: create another index "
             "with them, and copy the records"
         )
-    await table.describe(header.indexed(wanted))
     return Mutation(str(uuid.uuid4()))
 
 

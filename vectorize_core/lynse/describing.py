@@ -7,23 +7,36 @@ database. Who reads meanwhile finds none of them, and a crash at that moment tak
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
-from vectorize_core.errors import BadRequestError, ConfigurationError, IndexDamagedError
+from vectorize_core.errors import (
+    BadRequestError,
+    ConfigurationError,
+    IndexDamagedError,
+    IndexExistsError,
+    NotFoundError,
+    UnsupportedCallError,
+)
 from vectorize_core.lynse.burying import bury, write_to_disk
 from vectorize_core.lynse.filters import ALL_ROWS
-from vectorize_core.lynse.header import Header, no_index
+from vectorize_core.lynse.header import MODES, Header, no_index
+from vectorize_core.lynse.models import Id
 from vectorize_core.lynse.operations import collections
 from vectorize_core.lynse.operations.base import OnCollection
 from vectorize_core.lynse.operations.reading import Query
 from vectorize_core.lynse.requests import Requests
-from vectorize_core.lynse.second_copy import read_copy
+from vectorize_core.lynse.rows import has_columns
+from vectorize_core.lynse.second_copy import keep_copy, read_copy
 from vectorize_core.lynse.server import Server
+from vectorize_core.models import IndexConfig
 from vectorize_core.transport.io import Io
 
 T = TypeVar("T")
 Name = tuple[str, str]
 """Of a database, and of a collection in it."""
+_ROWS: Final = 500
+"""Rows that are looked at at once."""
 _LOOKS: Final = 5
 _PAUSE: Final = 0.002
 """Seconds after the first look; each further pause is twice as long."""
@@ -104,6 +117,7 @@ async def take_rows(server: Server, io: Io, op: OnCollection[T]) -> T:
     """Carry out ``op``, which takes rows away, and tell clients of an index that it was meant.
 
     A compaction of an index is between checkpoints, without which a crash brings its rows back.
+    `ConfigurationError` if rows of another index were put in the place of those of one.
     """
     await server.known(io)
     at = op.database, op.collection
@@ -117,11 +131,63 @@ async def take_rows(server: Server, io: Io, op: OnCollection[T]) -> T:
     await describe(io, at, in_doubt)
     is_compaction = isinstance(op, collections.Compact)
     if is_compaction:
-        await bury(io, at, (await io.call(Query(*at, ALL_ROWS, return_ids_only=True))).ids)
+        await bury(io, at, await _ids(io, at))
         await write_to_disk(io, collections.Checkpoint(*at))
-    result = await io.call(op)
+    try:
+        result = await io.call(op)
+    except (BadRequestError, NotFoundError, IndexExistsError, UnsupportedCallError):
+        # All is as it was.
+        await describe(io, at, header)
+        raise
     if is_compaction:
         await write_to_disk(io, collections.Checkpoint(*at))
+    else:
+        in_doubt = await _header_of_rows(io, at, in_doubt)
     rows, _dim = await io.call(collections.CollectionShape(*at))
     await describe(io, at, replace(in_doubt, rows=rows))
     return result
+
+
+async def _header_of_rows(io: Io, at: Name, header: Header) -> Header:
+    """What the rows say that a server has put in the place of those of an index.
+
+    A snapshot has a second copy. What was exported has none: its columns are compared.
+    """
+    copy = await read_copy(io, at)
+    if copy is not None:
+        return replace(copy, rows=None, epoch=header.epoch)
+    stats = await io.call(collections.Stats(*at))
+    if not stats.n_vectors:
+        # Nothing was ever written to it, so only what the server has of it counts.
+        metric = next((one for one, mode in MODES.items() if mode == stats.index_mode), None)
+        config = header.config
+        config = IndexConfig(stats.dimension or config.dimensions, metric or config.metric)
+        return replace(header, config=config)
+    is_like_it = stats.dimension == header.config.dimensions and not header.is_sparse
+    if not (is_like_it and await _has_columns(io, at, header)):
+        await io.call(collections.UpdateDescription(*at, "rows of another index"))
+        raise ConfigurationError(
+            f"what was put in the place of the index {at[1]!r} has other dimensions or metadata "
+            "indexes, or no sparse vectors, and cannot be read as an index: delete it, create it "
+            "as the index was that was exported, and import that again"
+        )
+    await keep_copy(io, at, header)
+    return header
+
+
+async def _has_columns(io: Io, at: Name, header: Header) -> bool:
+    """Whether all rows are as a client of this header writes them."""
+    ids = await _ids(io, at)
+    for start in range(0, len(ids), _ROWS):
+        found = await io.call(Query(*at, filter_ids=ids[start : start + _ROWS]))
+        try:
+            if not all(map(partial(has_columns, header=header), found.ids, found.fields)):
+                return False
+        except IndexDamagedError:
+            return False
+    return True
+
+
+async def _ids(io: Io, at: Name) -> tuple[Id, ...]:
+    """The ids of all rows."""
+    return (await io.call(Query(*at, ALL_ROWS, return_ids_only=True))).ids

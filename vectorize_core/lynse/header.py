@@ -24,7 +24,11 @@ from vectorize_core.models import (
 )
 
 _LAYOUT: Final = "vectorize-stores 1"
-MODES: Final = {"cosine": "FLAT-COS", "euclidean": "FLAT-L2", "dot-product": "FLAT-IP"}
+MODES: Final[dict[Metric, str]] = {
+    "cosine": "FLAT-COS",
+    "euclidean": "FLAT-L2",
+    "dot-product": "FLAT-IP",
+}
 """The index of each metric: the exact ones, which follow what is written."""
 
 

@@ -121,6 +121,17 @@ def _entry(metadata: Metadata, index: MetadataIndex) -> matching.Entry:
     return matching.entry(value, index.index_type, BEHAVIOR)
 
 
+def has_columns(row: Id, field: Mapping[str, Any], header: Header) -> bool:
+    """Whether a row is as a client of this header writes it; may raise `IndexDamagedError`."""
+    vector_id, version = split(row)
+    if version % 2:
+        wanted = grave_item(vector_id, version, header).field
+    else:
+        nothing = np.empty(0, np.float32)
+        wanted = vector_item(vector_of(vector_id, nothing, field, header), version, header).field
+    return wanted == {name: value for name, value in field.items() if value is not None}
+
+
 def vector_of(vector_id: str, values: Values, field: Mapping[str, Any], header: Header) -> Vector:
     """The vector that a row holds."""
     return Vector(vector_id, values, namespace_of(field), metadata_of(field, header))

@@ -27,7 +27,7 @@ _NAME: Final = re.compile(r"header-(\d+)-([0-9a-f]{8})-(\d+)-(\d+)-([\w-]+)")
 how many; and its letters."""
 
 
-async def keep_copy(io: Requests, at: tuple[str, str], header: Header) -> None:
+async def keep_copy(io: Io | Requests, at: tuple[str, str], header: Header) -> None:
     """Keep what a header says of an index, if the newest copy says something else."""
     text = replace(header, rows=None, epoch="").to_text()
     found = await _copies(io, at)
@@ -43,11 +43,17 @@ async def keep_copy(io: Requests, at: tuple[str, str], header: Header) -> None:
 
 async def read_copy(io: Io | Requests, at: tuple[str, str]) -> Header | None:
     """The newest copy; None if there is none."""
-    found = await _copies(io, at)
-    try:
-        return Header.of(at[1], found[max(found)]) if found else None
-    except ConfigurationError:
-        return None
+    return next(iter(await read_copies(io, at)), None)
+
+
+async def read_copies(io: Io | Requests, at: tuple[str, str]) -> list[Header]:
+    """All copies, the newest first."""
+    found = []
+    for _, text in sorted((await _copies(io, at)).items(), reverse=True):
+        # Another version of this library may have made some.
+        with suppress(ConfigurationError):
+            found.append(Header.of(at[1], text))
+    return found
 
 
 async def _copies(io: Io | Requests, at: tuple[str, str]) -> dict[int, str]:

@@ -31,7 +31,7 @@ from vectorize_core.lynse.operations import (
 )
 from vectorize_core.lynse.operations.base import LynseOp
 from vectorize_core.lynse.requests import Requests
-from vectorize_core.lynse.second_copy import keep_copy
+from vectorize_core.lynse.second_copy import keep_copy, read_copies
 from vectorize_core.lynse.words import Words
 from vectorize_core.models import MetadataIndex, Values
 
@@ -49,7 +49,10 @@ _LONGER_PAUSE: Final = 0.1
 
 
 class ConflictError(Exception):
-    """Another writer has written one of the vectors meanwhile; nothing was added."""
+    """Another writer has written one of the vectors meanwhile, or a metadata index was made.
+
+    Nothing was added.
+    """
 
 
 class Stored(NamedTuple):
@@ -101,13 +104,17 @@ class Table:
 
     async def open(self) -> Header:
         """The header of an index that is there, and settled; a fault if there is none."""
-        header = await describing.read_header(self._io, self._at)
-        if header is None:
-            raise faults.index_not_found(self._at[1])
+        header = await self._read_header()
         self.known.renew(header)
         if self.known.settled_in != self._process:
             async with self.writing():
                 await self._settle(header)
+        return header
+
+    async def _read_header(self) -> Header:
+        header = await describing.read_header(self._io, self._at)
+        if header is None:
+            raise faults.index_not_found(self._at[1])
         return header
 
     @asynccontextmanager
@@ -216,6 +223,9 @@ class Table:
             return
         if self.known.kept != header.columns:
             await keep_copy(self._io, self._at, header)
+            # Who makes a metadata index meanwhile looks for a copy after that.
+            if (await self._read_header()).columns != header.columns:
+                raise ConflictError
             self.known.kept = header.columns
         # Before the rows: what sparse_embedding raises must not leave any without words.
         sparse = await self._sparse_of(items)
@@ -308,9 +318,12 @@ class Table:
         """How many rows there are."""
         return await self._call(collections.Stats(*self._at))
 
-    async def is_empty(self) -> bool:
-        """Whether nothing was ever written."""
-        return (await self.stats()).n_vectors == 0
+    async def is_written(self, header: Header | None = None) -> bool:
+        """Whether anything was ever written, or is just now, but by who knows this header."""
+        copies = await read_copies(self._io, self._at)
+        if copies and header is not None:
+            return any(one.columns != header.columns for one in copies)
+        return bool(copies) or (await self.stats()).n_vectors > 0
 
     async def ids(self) -> list[str]:
         """The ids of all vectors, in the order in which they were last written."""
@@ -328,6 +341,7 @@ class Table:
             await describing.describe(self._io, self._at, header)
             if header.rows == 0:
                 return
+            await keep_copy(self._io, self._at, header)
             await self._io.sleep(_LONGER_PAUSE)
             if (await self.open()).columns == header.columns:
                 return
