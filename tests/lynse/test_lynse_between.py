@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 
 from tests.lynse.servers import KEY, Lynse
-from vectorize_core import BadRequestError, ConnectionFailedError, RetryPolicy, Vector
+from vectorize_core import (
+    BadRequestError,
+    ConnectionFailedError,
+    IndexExistsError,
+    RetryPolicy,
+    Vector,
+)
 from vectorize_core.api.by_words import TextQuery
 from vectorize_core.lynse import LynseClient
+from vectorize_core.models import IndexDetails, Metric
 from vectorize_core.transport.io import run
 
 ONES = np.ones(32, np.float32)
@@ -21,15 +28,15 @@ QUICK = RetryPolicy(read_deadline=0.3, write_deadline=0.3, first_delay=0.05)
 
 
 class Between(httpx.HTTPTransport):
-    """Does something before each request to a path."""
+    """Does something before each request to a path, or answers it."""
 
     def __init__(self, path: str, act: Callable[[], object]) -> None:
         super().__init__()
         self._path, self._act = path, act
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path == self._path:
-            self._act()
+        if request.url.path == self._path and isinstance(done := self._act(), httpx.Response):
+            return done
         return super().handle_request(request)
 
 
@@ -168,3 +175,44 @@ def check_year(client: LynseClient) -> None:
         assert len(index.query(ONES, top_k=5, filter={"year": 1})) == 2
         assert len(index.query(ONES, top_k=5, filter={"year": {"$ne": 1}})) == 0
     assert len({one.id for one in index.query(ONES, top_k=5, filter={"n": {"$ne": 1}})}) == 2
+
+
+@pytest.mark.parametrize("path", ["/is_collection_exists", "/required_collection", "/build_index"])
+@pytest.mark.parametrize("dimensions", [32, 64])
+def test_of_two_who_make_an_index_one_does(
+    lynse: LynseClient, new_lynse: Lynse, path: str, dimensions: int
+) -> None:
+    """Whenever the other one makes it; what is made is what the one was told."""
+    made: list[IndexDetails] = []
+
+    def make(client: LynseClient, dimensions: int, metric: Metric) -> None:
+        with suppress(IndexExistsError):
+            made.append(
+                client.indexes().create_index(
+                    "docs", dimensions=dimensions, metric=metric, record_layout=False
+                )
+            )
+
+    first = once(lambda: make(lynse, 32, "cosine"))
+    with between(new_lynse, lynse, path, first) as other:
+        make(other, dimensions, "euclidean")
+    (details,) = made
+    assert lynse.indexes().get_index("docs") == details
+    lynse.index("docs").upsert([Vector("a", np.ones(details.config.dimensions, np.float32))])
+    assert [one.id for one in lynse.index("docs").query(np.ones(details.config.dimensions))] == [
+        "a"
+    ]
+
+
+def test_a_compaction_outlasts_the_checkpoints_of_others(
+    made: LynseClient, new_lynse: Lynse
+) -> None:
+    """A server refuses one while it makes another."""
+    refused = {"code": "internal_error", "error": "Checkpoint: No such file or directory"}
+    answers = [httpx.Response(500, json=refused) for _ in range(2)]
+    made.index("docs").upsert([Vector(one, ONES) for one in ("a", "b")])
+    made.index("docs").delete(["a"])
+    with between(new_lynse, made, "/checkpoint", lambda: answers and answers.pop()) as other:
+        assert other.collection("docs").compact() == 2
+    assert not answers
+    assert [*made.index("docs").list_ids()] == ["b"]

@@ -27,7 +27,7 @@ from vectorize_core.lynse.operations.base import OnCollection
 from vectorize_core.lynse.operations.reading import Query
 from vectorize_core.lynse.requests import Requests
 from vectorize_core.lynse.rows import has_columns
-from vectorize_core.lynse.second_copy import keep_copy, read_copy
+from vectorize_core.lynse.second_copy import is_claimed, keep_copy, read_copy, take_claim
 from vectorize_core.lynse.server import Server
 from vectorize_core.models import IndexConfig
 from vectorize_core.transport.io import Io
@@ -59,9 +59,11 @@ async def read_header(io: Io | Requests, at: Name) -> Header | None:
         else:
             if config.description is not None:
                 return Header.of(at[1], config.description)
-            # As after a snapshot was restored where there was nothing.
+            # As after a snapshot was restored where there was nothing, or while it is made.
             is_listed = True
-            break
+            if look and not await is_claimed(io, at):
+                break
+            await io.sleep(_PAUSE * 2**look)
     copy = await read_copy(io, at)
     if copy is not None:
         return await make(io, at, copy.in_doubt())
@@ -71,6 +73,23 @@ async def read_header(io: Io | Requests, at: Name) -> Header | None:
         f"the server does not know what the collection {at[1]!r} is: this library did not make it, "
         "or a crash has taken the descriptions of its database. Delete the index and write it again"
     )
+
+
+async def claim(io: Requests, at: Name, dim: int) -> bool:
+    """Make the collection of an index that is described next; False if another client does.
+
+    Of two who make one, the second would describe anew what the first one made.
+    """
+    for _ in range(_LOOKS):
+        await io.call(collections.RequiredCollection(*at, dim=dim))
+        if not await take_claim(io, at):
+            return False
+        _rows, found = await io.call(collections.CollectionShape(*at))
+        if found == dim:
+            return True
+        # Another client has made it, and claims it no more.
+        await io.call(collections.DropCollection(*at))
+    return False
 
 
 async def make(io: Io | Requests, at: Name, header: Header) -> Header:

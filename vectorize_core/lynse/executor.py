@@ -20,7 +20,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.local import faults, validation
 from vectorize_core.lynse.calls import CALLS
-from vectorize_core.lynse.describing import make, read_header
+from vectorize_core.lynse.describing import claim, make, read_header
 from vectorize_core.lynse.dialect import Dialect
 from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.http import LynseHttp
@@ -126,6 +126,8 @@ class LynseExecutor:
         if await table.exists():
             raise faults.index_exists(name)
         place = self._database, name
+        if not await claim(io, place, config.dimensions):
+            raise faults.index_exists(name)
         for _ in range(_ATTEMPTS):
             await make(io, place, header)
             await io.call(indexes.BuildIndex(*place, MODES[config.metric]))

@@ -3,11 +3,15 @@
 Descriptions of all collections of a database are in one file, which is lost as a whole. The names
 are in a file of the collection, which a server replaces at once, and which snapshots have, too. No
 record has such a vector. A header takes several names, for none has more than 128 letters.
+
+Another such name says that a client makes the index: the server refuses one that exists with other
+dimensions.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
@@ -15,16 +19,32 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from vectorize_core.errors import ConfigurationError
+from vectorize_core.errors import BadRequestError, ConfigurationError
 from vectorize_core.lynse.header import Header
 from vectorize_core.lynse.operations.vector_fields import CreateVectorField, ListVectorFields
 from vectorize_core.lynse.requests import Requests
 from vectorize_core.transport.io import Io
 
+_CLAIM: Final = "header-claim"
+_CLAIMS: Final = 1_000_000
 _LETTERS: Final = 80
 _NAME: Final = re.compile(r"header-(\d+)-([0-9a-f]{8})-(\d+)-(\d+)-([\w-]+)")
 """Which header, as it was changed; its checksum, so that two clients make no mixture; the part of
 how many; and its letters."""
+
+
+async def take_claim(io: Requests, at: tuple[str, str]) -> bool:
+    """Whether this client makes the index; no other one may then."""
+    try:
+        await io.call(CreateVectorField(*at, _CLAIM, 1 + secrets.randbelow(_CLAIMS)))
+    except BadRequestError:
+        return False
+    return True
+
+
+async def is_claimed(io: Io | Requests, at: tuple[str, str]) -> bool:
+    """Whether a client makes the index, or has made it."""
+    return any(field.name == _CLAIM for field in await io.call(ListVectorFields(*at)))
 
 
 async def keep_copy(io: Io | Requests, at: tuple[str, str], header: Header) -> None:
