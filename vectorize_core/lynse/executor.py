@@ -20,7 +20,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.local import faults, validation
 from vectorize_core.lynse.calls import CALLS
-from vectorize_core.lynse.describing import claim, make, read_header
+from vectorize_core.lynse.describing import claim, describe, make, read_header
 from vectorize_core.lynse.dialect import Dialect
 from vectorize_core.lynse.header import MODES, Header
 from vectorize_core.lynse.http import LynseHttp
@@ -128,13 +128,14 @@ class LynseExecutor:
         place = self._database, name
         if not await claim(io, place, config.dimensions):
             raise faults.index_exists(name)
+        await describe(io, place, header)
         for _ in range(_ATTEMPTS):
-            await make(io, place, header)
             await io.call(indexes.BuildIndex(*place, MODES[config.metric]))
-            # Another client's description may have taken its own away.
             with suppress(IndexDamagedError):
                 if await read_header(io, place) is not None:
                     break
+            # Another client's description may have taken its own away.
+            await make(io, place, header)
         return header.details(name)
 
     async def _delete(self, io: Requests, table: Table, op: ops.DeleteIndex) -> None:
