@@ -48,9 +48,9 @@ def ones(*ids: str) -> list[Vector]:
     return [Vector(one, ONES) for one in ids]
 
 
-def ask(server: Lynse, path: str) -> None:
+def ask(server: Lynse, path: str, **more: object) -> None:
     """Send a call past the client."""
-    body = {"database_name": "app", "collection_name": "docs"}
+    body = {"database_name": "app", "collection_name": "docs", **more}
     headers = {"Authorization": f"Bearer {KEY}"}
     httpx.post(f"{server.url}{path}", json=body, headers=headers, timeout=60).raise_for_status()
 
@@ -321,9 +321,9 @@ def test_rows_that_are_gone_are_not_noted_away(server: Lynse) -> None:
                 run(note_rows(client._connection.io(), ("app", "docs")))
 
 
-@pytest.mark.parametrize("is_written", [False, True])
+@pytest.mark.parametrize(("is_written", "is_told"), [(False, True), (True, True), (True, False)])
 def test_an_index_of_another_kind_becomes_what_a_snapshot_has(
-    server: Lynse, is_written: bool
+    server: Lynse, is_written: bool, is_told: bool
 ) -> None:
     """Its metric, its dimensions, its metadata indexes."""
     snapshot = str(server.folder / "snapshot")
@@ -343,7 +343,15 @@ def test_an_index_of_another_kind_becomes_what_a_snapshot_has(
         client.index("docs").create_metadata_index("lang", "string")
         if is_written:
             client.index("docs").upsert([Vector("old", ONES, None, {"lang": "en"})])
-        client.collection("docs").restore_collection(snapshot, overwrite=True)
+        if is_told:
+            client.collection("docs").restore_collection(snapshot, overwrite=True)
+        else:
+            # As if the client had ended before it had the answer.
+            io, at = client._connection.io(), ("app", "docs")
+            header = run(read_header(io, at))
+            assert header is not None
+            run(describe(io, at, header.in_doubt()))
+            ask(server, "/restore_collection", snapshot_path=snapshot, overwrite=True)
         for _ in range(2):
             again = other.index("docs")
             assert again.list_metadata_indexes() == index.list_metadata_indexes()

@@ -58,7 +58,10 @@ async def read_header(io: Io | Requests, at: Name) -> Header | None:
             await io.sleep(_PAUSE * 2**look)
         else:
             if config.description is not None:
-                return Header.of(at[1], config.description)
+                header = Header.of(at[1], config.description)
+                # Rows of another index may be there: a server may end while it restores them.
+                copy = await read_copy(io, at) if header.rows is None else None
+                return header if copy is None else replace(copy, rows=None, epoch=header.epoch)
             # As after a snapshot was restored where there was nothing, or while it is made.
             is_listed = True
             if look and not await is_claimed(io, at):
