@@ -12,9 +12,21 @@ if TYPE_CHECKING:
 RECORDS = "#/index/papers/records"
 
 
+_NOTE_PAGES = """() => {
+  window.shown = new Set();
+  new MutationObserver(() => {
+    const numbers = document.querySelector(".pager .quiet-text").textContent;
+    const first = document.querySelector(".records .row-link").textContent;
+    if (numbers !== "1–25") window.shown.add(`${numbers} ${first}`);
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
 def test_pages_forward_and_back(visit: Visit) -> None:
     page = visit(f"{RECORDS}?size=25")
     pager = page.get_by_role("navigation", name="Pages")
+    pager.get_by_text("1–25").wait_for()
+    page.evaluate(_NOTE_PAGES)
     seen = []
     for shown in ("1–25", "26–50", "51–60"):
         pager.get_by_text(shown).wait_for()
@@ -22,6 +34,8 @@ def test_pages_forward_and_back(visit: Visit) -> None:
         if shown != "51–60":
             pager.get_by_role("button", name="Next").click()
     assert len(set(seen)) == len(seen) == 60
+    # At no moment were the rows of one page beside the numbers of another.
+    assert page.evaluate("[...window.shown]") == ["26–50 " + seen[25], "51–60 " + seen[50]]
     assert pager.get_by_role("button", name="Next").is_disabled()
     pager.get_by_role("button", name="Previous").click()
     pager.get_by_text("26–50").wait_for()

@@ -17,18 +17,20 @@ const ROUNDS = 30;
 export function RecordsPanel({ name, given, index }) {
   const size = SIZES.includes(Number(given.size)) ? Number(given.size) : SIZE;
   const query = { cursor: given.cursor, limit: size, namespace: given.ns };
+  const asked = { ns: given.ns, size, page: Math.max(Math.floor(Number(given.page)) || 1, 1) };
   const { value, error, waiting, again } = useAnswer(
-    (signal) => pageOf(name, query, signal),
+    async (signal) => ({ ...(await pageOf(name, query, signal)), ...asked }),
     [name, given.cursor, given.ns, size, changed.value],
   );
-  const page = Math.max(Math.floor(Number(given.page)) || 1, 1);
-  const first = (page - 1) * size + 1;
+  // What is still to be seen may be the page before, while the next one is on its way.
+  const { page } = value ?? asked;
+  const first = (page - 1) * (value ?? asked).size + 1;
   const records = value?.records ?? [];
   // Pages have no numbers for the server: where each begins is known from the one before.
   const begins = useRef(new Map());
-  const key = (number) => JSON.stringify([given.ns, size, number]);
-  const known = (number) => (number === 1 ? null : begins.current.get(key(number)));
-  if (value?.next) begins.current.set(key(page + 1), value.next);
+  const key = (of, number) => JSON.stringify([of.ns, of.size, number]);
+  const known = (number) => (number === 1 ? null : begins.current.get(key(asked, number)));
+  if (value?.next) begins.current.set(key(value, page + 1), value.next);
   const turn = (to) => {
     const cursor = known(to);
     go(here({ cursor: cursor ?? null, page: cursor ? to : null, record: null }));
