@@ -186,7 +186,7 @@ def test_further_names() -> None:
     assert not hosts.has("other.example")
 
 
-@pytest.mark.parametrize("names", ["vectors.example", ["vectors.example:443"]])
+@pytest.mark.parametrize("names", ["vectors.example", ["vectors.example:443"], [5], [None]])
 def test_hosts_that_no_request_could_name_are_refused(still: VectorizeClient, names: Any) -> None:
     with pytest.raises(ConfigurationError, match="without ports"):
         create_page(still, hosts=names)

@@ -50,7 +50,9 @@ class Hosts:
 
 def check_hosts(names: Collection[str]) -> None:
     """Refuse what is no collection of names that a ``Host`` could have."""
-    if isinstance(names, str) or any(name.count(":") == 1 for name in names):
+    if isinstance(names, str) or any(
+        not isinstance(name, str) or name.count(":") == 1 for name in names
+    ):
         raise ConfigurationError(f"hosts is a list of names, without ports; got {names!r}")
 
 
