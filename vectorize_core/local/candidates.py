@@ -160,31 +160,40 @@ def _pass(ranking: Ranking, keys: Keys, tops: Keys, mask: Mask | None = None) ->
         height = min(height, max(count // _LEAST_BLOCKS, least))
     blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
 
-    def score(number: int) -> None:
+    def score(number: int) -> tuple[Keys, Keys]:
         start, block = blocks[number]
         part = slice(start, start + len(block))
-        own = keys[part]
+        own = keys[part].copy()
         with np.errstate(all="ignore"):
             ranking.score(block, part, own)
             if mask is not None:
                 np.copyto(own, -np.inf, where=~mask[part])
-            starts = np.arange(0, len(own), GROUP)
-            np.maximum.reduceat(own, starts, out=tops[start // GROUP :][: len(starts)])
+            return own, np.maximum.reduceat(own, np.arange(0, len(own), GROUP))
 
-    workers.share(len(blocks), score, worthwhile=is_shared)
+    def keep(number: int, scored: tuple[Keys, Keys]) -> None:
+        (start, _), (own, best) = blocks[number], scored
+        keys[start : start + len(own)] = own
+        tops[start // GROUP :][: len(best)] = best
+
+    workers.collect(len(blocks), score, keep, worthwhile=is_shared)
 
 
 def _score(ranking: Ranking, rows: Slots, keys: Keys) -> None:
     """Score ``rows``, in ascending order, into their ``keys``."""
     height = ranking.gathered_at_once
 
-    def score(number: int) -> None:
+    def score(number: int) -> Keys:
         part = slice(number * height, (number + 1) * height)
+        own = keys[part].copy()
         with np.errstate(all="ignore"):
-            ranking.score(ranking.matrix.take(rows[part]), rows[part], keys[part])
+            ranking.score(ranking.matrix.take(rows[part]), rows[part], own)
+        return own
+
+    def keep(number: int, own: Keys) -> None:
+        keys[number * height :][: len(own)] = own
 
     number = -(-len(rows) // height)
-    workers.share(number, score, worthwhile=_is_worthwhile(ranking, len(rows)))
+    workers.collect(number, score, keep, worthwhile=_is_worthwhile(ranking, len(rows)))
 
 
 def _is_worthwhile(ranking: Ranking, count: int) -> bool:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 WORTHWHILE: Final = 5_000_000
 """If more bytes are to be read, other threads are used."""
@@ -25,11 +28,56 @@ def share(count: int, work: Callable[[int], None], *, worthwhile: bool) -> None:
 
     Numbers are begun in order. An error is raised once all that was begun has ended.
     """
-    helpers = min(_processors(), count) - 1 if worthwhile else 0
-    if helpers < 1:
-        for number in range(count):
+    take, others = _divided(count, work, worthwhile=worthwhile)
+    try:
+        take()
+    finally:
+        for other in others:
+            if not other.cancel():
+                other.result()
+
+
+def collect(
+    count: int, compute: Callable[[int], T], keep: Callable[[int, T], None], *, worthwhile: bool
+) -> None:
+    """`share` ``compute``, and let ``keep`` have each number and what was computed of it, once.
+
+    A thread that is late is not waited for, such as one that the system has stopped to run another
+    program: what it computes is computed again. So ``compute`` must change nothing, and what it
+    reads must last, for it may go on when this has returned.
+    """
+    claims: dict[int, object] = {}
+    kept: list[int] = []
+
+    def work(number: int) -> None:
+        result, claim = compute(number), object()
+        # `setdefault` is atomic, so one thread gets it.
+        if claims.setdefault(number, claim) is claim:
+            keep(number, result)
+            kept.append(number)
+
+    take, others = _divided(count, work, worthwhile=worthwhile)
+    start = time.perf_counter()
+    try:
+        take()
+    finally:
+        late = [other for other in others if not other.cancel()]
+    if late:
+        # As long as one number takes: a thread that runs has ended then.
+        wait(late, (time.perf_counter() - start) * (len(others) + 1) / count)
+    for number in range(count):
+        if number not in claims:
             work(number)
-        return
+    if len(kept) < count:
+        # Another thread is about to keep something.
+        for other in late:
+            other.result()
+
+
+def _divided(
+    count: int, work: Callable[[int], None], *, worthwhile: bool
+) -> tuple[Callable[[], None], list[Future[None]]]:
+    """What does the work of numbers that nobody has begun, and other threads that do the same."""
     numbers = itertools.count()
 
     def take() -> None:
@@ -37,17 +85,15 @@ def share(count: int, work: Callable[[int], None], *, worthwhile: bool) -> None:
         while (number := next(numbers)) < count:
             work(number)
 
-    pool, others = _pool(), list[Future[None]]()
-    # If the pool is shut down meanwhile, the caller does all that is left.
-    with suppress(RuntimeError):
-        for _ in range(helpers):
-            others.append(pool.submit(take))
-    try:
-        take()
-    finally:
-        for other in others:
-            if not other.cancel():
-                other.result()
+    others = list[Future[None]]()
+    helpers = min(_processors(), count) - 1 if worthwhile else 0
+    if helpers > 0:
+        pool = _pool()
+        # If the pool is shut down meanwhile, the caller does all that is left.
+        with suppress(RuntimeError):
+            for _ in range(helpers):
+                others.append(pool.submit(take))
+    return take, others
 
 
 def begin(work: Callable[[], None]) -> Future[None] | None:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
+from itertools import count, islice
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self
 from weakref import WeakSet
@@ -277,14 +277,16 @@ class OwnWrites:
             if last is None:
                 last = made[left] = Written.by(write, vector)
             known[vector_id] = last
-        while known:
-            oldest = next(iter(known))
-            seen = self._is_seen(known[oldest])
-            if not seen and len(known) <= _MOST_WRITTEN:
-                break
-            if not seen:
-                self._overflowed = known[oldest].accepted
-            del known[oldest]
+        gone: list[str] = []
+        # One pass, for it goes by all places in front that are empty by now.
+        for vector_id, last in known.items():
+            if not self._is_seen(last):
+                if len(known) - len(gone) <= _MOST_WRITTEN:
+                    break
+                self._overflowed = last.accepted
+            gone.append(vector_id)
+        for vector_id in gone:
+            del known[vector_id]
 
     def _is_seen(self, written: Written) -> bool:
         return written.accepted < self._visible or time.monotonic() - written.at >= _LOST_FOR
@@ -354,8 +356,9 @@ class OwnWrites:
                 if vector is not None:
                     self._uncertain.pop(vector_id, None)
                     self._uncertain[vector_id] = Written.by(write, vector)
-            while len(self._uncertain) > _MOST_WRITTEN:
-                del self._uncertain[next(iter(self._uncertain))]
+            surplus = max(0, len(self._uncertain) - _MOST_WRITTEN)
+            for vector_id in list(islice(self._uncertain, surplus)):
+                del self._uncertain[vector_id]
             for other in self._tracked:
                 if other.accepted < write.sent:
                     other.note_lost(write)

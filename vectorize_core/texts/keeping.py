@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from vectorize_core import forks, jsontext, layout
@@ -317,8 +317,8 @@ class Removals:
         """Note texts whose vectors are written."""
         with self._lock:
             self.own |= dict.fromkeys(names)
-            while len(self.own) > _MOST_OWN:
-                del self.own[next(iter(self.own))]
+            for name in list(islice(self.own, max(0, len(self.own) - _MOST_OWN))):
+                del self.own[name]
 
     def take(self) -> Found:
         """All that is due; nothing is any more."""

@@ -1,5 +1,7 @@
 """The search of one float32 pass finds what scoring every row by itself finds, to the last bit."""
 
+import threading
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -134,6 +136,33 @@ def test_large_matrices_are_shared_between_threads(metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
+def test_threads_that_are_late_change_nothing(metric, monkeypatch):
+    random, collect, delays = np.random.default_rng(2), workers.collect, []
+
+    def delayed(count, compute, keep, *, worthwhile):
+        def late(number):
+            if threading.current_thread() is threading.main_thread():
+                return compute(number)
+            delays.append(float(random.choice([0.0, 1e-4, 2e-3])))
+            time.sleep(delays[-1])
+            result = compute(number)
+            time.sleep(delays[-1])
+            return result
+
+        collect(count, late, keep, worthwhile=worthwhile)
+
+    monkeypatch.setattr(workers, "collect", delayed)
+    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    monkeypatch.setattr(workers, "WORTHWHILE", 100_000)
+    monkeypatch.setattr(candidates, "_LEAST_READ", 10_000)
+    rows = random.standard_normal((10_000, 64)).astype(np.float32)
+    query = random.standard_normal(64).astype(np.float32)
+    for mask in (None, random.random(10_000) < 0.5, random.random(10_000) < 0.2):
+        both(metric, rows, query, 50, mask)
+    assert len(set(delays)) == 3
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_few_rows_are_scored_in_float64(metric, monkeypatch):
     scored = []
     original = scoring.scores
@@ -257,3 +286,59 @@ def test_work_is_shared_and_its_errors_are_raised():
 
     with pytest.raises(KeyError):
         workers.share(500, fail, worthwhile=True)
+
+
+def test_what_is_collected_is_kept_once_and_errors_are_raised():
+    kept = []
+    workers.collect(500, str, lambda *both: kept.append(both), worthwhile=True)
+    assert sorted(kept) == [(number, str(number)) for number in range(500)]
+
+    def fail(number):
+        if number == 3:
+            raise KeyError(number)
+
+    with pytest.raises(KeyError):
+        workers.collect(500, fail, lambda *_: None, worthwhile=True)
+    with pytest.raises(KeyError):
+        workers.collect(500, str, lambda number, _: fail(number), worthwhile=True)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_thread_that_is_late_is_not_waited_for(monkeypatch, fails):
+    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    may_end, begun, kept = threading.Event(), threading.Event(), {}
+
+    def compute(number):
+        if threading.current_thread() is threading.main_thread():
+            assert begun.wait(10)
+            return "here"
+        begun.set()
+        assert fails or may_end.wait(10)
+        raise MemoryError if fails else KeyError
+
+    workers.collect(8, compute, kept.__setitem__, worthwhile=True)
+    assert kept == dict.fromkeys(range(8), "here")
+    may_end.set()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_thread_that_keeps_what_it_has_computed_is_waited_for(monkeypatch, fails):
+    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    keeping, kept = threading.Event(), {}
+
+    def compute(number):
+        here = threading.current_thread() is threading.main_thread()
+        assert not here or keeping.wait(10)
+        return here
+
+    def keep(number, here):
+        if not here:
+            keeping.set()
+            time.sleep(0.05)
+            if fails:
+                raise KeyError(number)
+        kept[number] = here
+
+    with pytest.raises(KeyError) if fails else nullcontext():
+        workers.collect(8, compute, keep, worthwhile=True)
+    assert fails or sorted(kept) == list(range(8))
