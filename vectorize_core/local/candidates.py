@@ -84,12 +84,12 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
     keys, tops = np.empty(groups * GROUP, np.float32), np.empty(groups, np.float32)
     keys[count:] = -np.inf
     parts, rows = ranking.parts(), None
-    if parts is None:
-        _pass(ranking, keys, tops, mask)
+    if parts is not None and groups >= _SEEMING_OF * k and parts.attempts.is_due(k):
+        _pass(parts.first, keys, tops, mask)
+        rows = _completed(parts.first, parts.rest, keys, tops, k)
+        parts.attempts.note(k, helped=rows is not None)
     else:
-        first, rest = parts
-        _pass(first, keys, tops, mask)
-        rows = _completed(first, rest, keys, tops, k)
+        _pass(ranking if parts is None else parts.both, keys, tops, mask)
     if rows is None:
         rows = _in_good_groups(ranking, keys, tops, k)
     if mask is not None:
@@ -104,14 +104,13 @@ def among(ranking: Ranking, k: int, rows: Slots) -> Near:
     if parts is None or len(rows) < _SEEMING_OF * k:
         _score(ranking, rows, keys)
     else:
-        first, rest = parts
-        _score(first, rows, keys)
+        _score(parts.first, rows, keys)
         # NaN comes last.
         seeming = np.sort(np.argpartition(-keys, _SEEMING * k)[: _SEEMING * k])
-        least = _least(rest, rows[seeming], keys[seeming], k)
-        left = (~(keys + first.errors(rows) < least)).nonzero()[0]
+        least = _least(parts.rest, rows[seeming], keys[seeming], k)
+        left = (~(keys + parts.first.errors(rows) < least)).nonzero()[0]
         rows, keys = rows[left], keys[left]
-        _score(rest, rows, keys)
+        _score(parts.rest, rows, keys)
     return _near(ranking, rows, keys, k)
 
 
@@ -205,19 +204,18 @@ def _completed(first: Ranking, rest: Ranking, keys: Keys, tops: Keys, k: int) ->
 
     These are returned; None if they are so many that it is added to the keys of all.
     """
-    if len(tops) >= _SEEMING_OF * k:
-        # The best row of each of the best groups; NaN comes last.
-        groups = np.sort(np.argpartition(-tops, _SEEMING * k)[: _SEEMING * k])
-        seeming = groups * GROUP + keys.reshape(-1, GROUP)[groups].argmax(axis=1)
-        least = _least(rest, seeming, keys[seeming], k)
-        rows = _in_good_groups(first, keys, tops, k, least)
-        if len(rows) <= _REST_OF * first.matrix.count:
-            some = keys[rows]
-            _score(rest, rows, some)
-            keys[rows] = some
-            return rows
-    _pass(rest, keys, tops)
-    return None
+    # The best row of each of the best groups; NaN comes last.
+    groups = np.sort(np.argpartition(-tops, _SEEMING * k)[: _SEEMING * k])
+    seeming = groups * GROUP + keys.reshape(-1, GROUP)[groups].argmax(axis=1)
+    least = _least(rest, seeming, keys[seeming], k)
+    rows = _in_good_groups(first, keys, tops, k, least)
+    if len(rows) > _REST_OF * first.matrix.count:
+        _pass(rest, keys, tops)
+        return None
+    some = keys[rows]
+    _score(rest, rows, some)
+    keys[rows] = some
+    return rows
 
 
 def _least(rest: Ranking, rows: Slots, keys: Keys, k: int) -> float:

@@ -14,7 +14,7 @@ from vectorize_core.local.codes import CodeRows, QueryCodes
 from vectorize_core.local.cut_rows import CutMatrix
 from vectorize_core.local.index_codes import Coded
 from vectorize_core.local.matrix import Matrix, Slots
-from vectorize_core.local.ranking import Keys, Ranking
+from vectorize_core.local.ranking import Keys, Parts, Ranking
 from vectorize_core.local.row_types import CODES
 from vectorize_core.models import Metric
 
@@ -50,12 +50,13 @@ class CodeRanking(Ranking):
         self._rest = _Part(self._query, slice(first, None), coded.numbers.shifts)
         self._per_rest = float(np.linalg.norm(query[first:])) * (1 + 1e-9) / self.unit
 
-    def parts(self) -> tuple[Ranking, Ranking] | None:
-        """Of rows that are cut: one that reads their first parts, and one that adds the rest."""
+    def parts(self) -> Parts | None:
+        """Those of rows that are cut."""
         matrix = self.matrix
         if not isinstance(matrix, CutMatrix):
             return None
-        return _First(self, matrix), _Rest(self, matrix, len(self._rest.codes))
+        first, rest = _First(self, matrix.first), _Rest(self, matrix.rest, len(self._rest.codes))
+        return Parts(first, rest, _Both(self, first, rest), self._coded.attempts)
 
     def score(self, block: CodeRows, rows: slice | Slots, out: Keys) -> None:
         """Write the keys of ``rows``, of which ``block`` holds the codes."""
@@ -137,8 +138,8 @@ class _Part:
 class _First(Ranking):
     """The first part of each row."""
 
-    def __init__(self, whole: CodeRanking, matrix: CutMatrix) -> None:
-        self._whole, self.matrix = whole, matrix.first
+    def __init__(self, whole: CodeRanking, matrix: Matrix) -> None:
+        self._whole, self.matrix = whole, matrix
         self.rows_at_once, self.gathered_at_once = _at_once(self.matrix)
 
     def score(self, block: Codes, rows: slice | Slots, out: Keys) -> None:
@@ -157,13 +158,38 @@ class _First(Ranking):
 class _Rest(Ranking):
     """The rest of each row; what it says is added to the keys."""
 
-    def __init__(self, whole: CodeRanking, matrix: CutMatrix, width: int) -> None:
-        self._whole, self.matrix, self._width = whole, matrix.rest, width
+    def __init__(self, whole: CodeRanking, matrix: Matrix, width: int) -> None:
+        self._whole, self.matrix, self._width = whole, matrix, width
         self.rows_at_once, self.gathered_at_once = _at_once(self.matrix)
 
     def score(self, block: Codes, rows: slice | Slots, out: Keys) -> None:
         """Add to the keys of ``rows``."""
         self._whole.add_rest(block[:, : self._width], rows, out)
+
+    def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
+        """How far the keys of ``rows`` can be off."""
+        return self._whole.errors(rows)
+
+    def group_errors(self) -> NDArray[np.float64]:
+        """The greatest error in each group of rows."""
+        return self._whole.group_errors()
+
+
+class _Both(Ranking):
+    """The first part of each row, and then the rest, which is left where it is until then."""
+
+    def __init__(self, whole: CodeRanking, first: _First, rest: _Rest) -> None:
+        self._whole, self._first, self._rest = whole, first, rest
+        self.matrix = first.matrix
+        self.rows_at_once, self.gathered_at_once = whole.rows_at_once, whole.gathered_at_once
+
+    def score(self, block: Codes, rows: slice | Slots, out: Keys) -> None:
+        """Write the keys of ``rows``."""
+        rest = self._rest.matrix
+        self._first.score(block, rows, out)
+        self._rest.score(
+            rest.block(rows) if isinstance(rows, slice) else rest.take(rows), rows, out
+        )
 
     def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
         """How far the keys of ``rows`` can be off."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from vectorize_core.errors import StorageError
 from vectorize_core.local import codes, workers
+from vectorize_core.local.attempts import Attempts
 from vectorize_core.local.code_numbers import CodeNumbers, Floats
 from vectorize_core.local.code_products import Products, products
 from vectorize_core.local.codes import CodeRows
@@ -52,6 +53,8 @@ class Coded:
     group_lengths: Floats
     group_rests: Floats
     products: Products
+    attempts: Attempts
+    """At searches by the first parts of rows that are cut."""
 
     def upto(self, count: int) -> Coded:
         """Those of the first ``count`` rows."""
@@ -65,6 +68,7 @@ class Coded:
             self.group_lengths[:groups],
             self.group_rests[:groups],
             self.products,
+            self.attempts,
         )
 
 
@@ -85,6 +89,7 @@ class IndexCodes:
         self._is_cut = "rest" in (store.row.names or ())
         self._numbers = CodeNumbers.empty(0, metric, is_cut=self._is_cut)
         self._group_losses = self._group_lengths = self._group_rests = np.empty(0, np.float32)
+        self._attempts = Attempts()
         self._useless_until = 0.0
         self._told = ""
         self._lock = threading.Lock()
@@ -172,7 +177,7 @@ class IndexCodes:
             self._group_rests = _greatest(self._group_rests, own.rests, known)
         self._numbers = numbers
         groups = self._group_losses, self._group_lengths, self._group_rests
-        return Coded(matrix, own, *groups, multiplied)
+        return Coded(matrix, own, *groups, multiplied, self._attempts)
 
     def _room(self, known: int, count: int) -> CodeNumbers:
         """The numbers of the rows that are known, with room for ``count``."""

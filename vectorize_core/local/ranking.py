@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorize_core.local.attempts import Attempts
 from vectorize_core.local.matrix import Matrix, Slots
 
 Keys = NDArray[np.float32]
@@ -32,9 +33,8 @@ class Ranking(ABC):
     gathered_at_once: int
     """How many rows are best copied together and scored, so that they stay in a cache."""
 
-    def parts(self) -> tuple[Ranking, Ranking] | None:
-        """Two that read a part of each row: one has greater errors, and the other one adds to its
-        keys, so that they are as good as those of this one. None if rows are read as wholes."""
+    def parts(self) -> Parts | None:
+        """Those of rows that are cut; None if rows are read as wholes."""
         return None
 
     @abstractmethod
@@ -51,3 +51,17 @@ class Ranking(ABC):
     @abstractmethod
     def group_errors(self) -> NDArray[np.float64]:
         """The greatest error in each `GROUP` of rows, or one number for all."""
+
+
+class Parts(NamedTuple):
+    """Rankings by parts of each row.
+
+    ``first`` has greater errors. ``rest`` adds to its keys, so that they are as good as those of
+    ``both``, which reads one part after the other.
+    """
+
+    first: Ranking
+    rest: Ranking
+    both: Ranking
+    attempts: Attempts
+    """To read the first part alone, and the rest of few rows."""

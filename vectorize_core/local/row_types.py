@@ -11,7 +11,7 @@ import numpy as np
 
 _CUT_FROM: Final = 512
 """From so many dimensions on, to read a part of most codes saves more than it costs."""
-_FIRST: Final = 2 / 3
+_FIRST: Final = 3 / 4
 """Of the codes, what searches read of all rows: if it is less, they read the rest of too many."""
 _LINE: Final = 64
 """Bytes that processors read at once."""

@@ -129,7 +129,7 @@ def test_the_interval_of_a_row_contains_its_score(
     contained(ranking)
     parts, whole = ranking.parts(), keys.copy()
     assert (parts is not None) == (cutting is cut_rows and rows.shape[1] > 1)
-    for part in parts or ():
+    for part in parts[:3] if parts else ():
         (read,) = (block for _, block in part.matrix.blocks(len(rows)))
         part.score(read, every, keys)
         contained(part)
@@ -158,17 +158,12 @@ def test_the_answer_is_that_of_scoring_every_row(
     expected, scores = scoring.nearest(metric, rows, query, k, mask)
     with small_is_large() as patch, cutting():
         patch.setattr(candidates, "_REST_OF", rest_of)
-        found = exact_search.nearest(
-            metric,
-            store_of(rows, 16),
-            norms_of(metric, rows.shape[1]),
-            codes_of(metric, rows, 16),
-            query,
-            k,
-            mask,
-        )
-    assert found.slots.tolist() == expected.tolist()
-    assert found.scores.tolist() == scores.tolist()
+        known = norms_of(metric, rows.shape[1]), codes_of(metric, rows, 16)
+        # The second time both parts of the rows are read if the first ones left too many.
+        for _ in range(2):
+            found = exact_search.nearest(metric, store_of(rows, 16), *known, query, k, mask)
+            assert found.slots.tolist() == expected.tolist()
+            assert found.scores.tolist() == scores.tolist()
 
 
 @pytest.mark.parametrize("dimensions", [1, 16, 384, 1_536])

@@ -20,6 +20,7 @@ from tests.core.local.coded import (
 from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import StorageError, candidates, exact_search, workers
+from vectorize_core.local.attempts import Attempts
 from vectorize_core.local.code_ranking import CodeRanking
 from vectorize_core.local.float_ranking import FloatRanking
 from vectorize_core.local.value_store import FileValueStore, MemoryValueStore
@@ -273,6 +274,44 @@ def test_a_matrix_stays_as_it_was_while_rows_are_appended(kind, tmp_path):
         assert (np.concatenate([b for _, b in matrix.blocks(999)]) == rows[: matrix.count]).all()
         (first, _), *_ = matrix.blocks(999, matrix.count - 1)
         assert first == matrix.count - 1
+
+
+def test_what_does_not_help_is_left_out_ever_longer_and_tried_again():
+    attempts = Attempts()
+
+    def until_due(k):
+        return next(n for n in range(99) if attempts.is_due(k))
+
+    assert until_due(10) == 0
+    for left_out in (1, 3, 7, 15, 15):
+        attempts.note(10, helped=False)
+        # Of about as many results alone: with fewer it may help.
+        assert until_due(4) == 0
+        assert until_due(9) == left_out
+    attempts.note(10, helped=True)
+    assert until_due(10) == 0
+    attempts.note(10, helped=False)
+    assert until_due(10) == 1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_are_read_as_wholes_for_a_while_where_their_first_parts_say_too_little(
+    metric, monkeypatch
+):
+    completed, original = [], candidates._completed
+    monkeypatch.setattr(
+        candidates, "_completed", lambda *given: (completed.append(1), original(*given))[1]
+    )
+    rows = np.random.default_rng(6).standard_normal((6_000, 600)).astype(np.float32)
+    first, rest = rows.copy(), rows.copy()
+    first[:, 448:] *= np.float32(1e-3)
+    rest[:, :448] *= np.float32(1e-3)
+    for rows, tried in ((first, [1] * 7), (rest, [1, 0, 1, 0, 0, 0, 1])):
+        matrix, known = store_of(rows), (norms_of(metric, 600), codes_of(metric, rows))
+        for wanted in tried:
+            completed.clear()
+            exact_search.nearest(metric, matrix, *known, rows[3], 10)
+            assert len(completed) == wanted
 
 
 def test_work_is_shared_and_its_errors_are_raised():
