@@ -49,8 +49,8 @@ class Index:
 
     ``submitted`` is the time of its latest mutation. The values of a ``generation`` are in a file;
     ``slots`` of it are in use or were, ``dead`` of them hold no vector any more. ``inserted`` is
-    the next position in the order of insertion. ``properties`` is how many metadata indexes were
-    ever made. ``clock`` is what the clock said at the latest mutation.
+    the next position in the order of insertion. ``properties`` is how many rows of metadata indexes
+    there are. ``clock`` is what the clock said at the latest mutation.
     """
 
     id: int
@@ -307,9 +307,15 @@ def wanted_properties(tx: Connection, index: Index) -> set[str]:
 
 
 def add_metadata_index(
-    tx: Connection, index: Index, seq: int, wanted: MetadataIndex, live: float
+    tx: Connection, index: Index, seq: int, wanted: MetadataIndex, live: float, now: float
 ) -> None:
-    """Index a property from ``live`` on, or from when its former index is gone, if later."""
+    """Index a property from ``live`` on, or from when its former index is gone, if later.
+
+    Those that are gone ``now`` are forgotten, or each read would go over all that ever were.
+    """
+    ended = tx.execute(
+        "DELETE FROM metadata_indexes WHERE index_id = ? AND gone <= ?", (index.id, now)
+    ).rowcount
     (gone,) = tx.execute(
         "SELECT max(gone) FROM metadata_indexes WHERE index_id = ? AND property_name = ?",
         (index.id, wanted.property_name),
@@ -319,7 +325,7 @@ def add_metadata_index(
         (seq, index.id, wanted.property_name, wanted.index_type, max(live, gone or 0.0)),
     )
     seal(tx, "metadata_indexes", seq)
-    tx.execute("UPDATE indexes SET properties = properties + 1 WHERE id = ?", (index.id,))
+    tx.execute("UPDATE indexes SET properties = properties + 1 - ? WHERE id = ?", (ended, index.id))
     seal(tx, "indexes", index.id)
 
 
@@ -355,7 +361,7 @@ def _select(tx: Connection, clause: str, *parameters: Any) -> list[Index]:
 
 
 def _metadata_indexes(tx: Connection, index: Index) -> list[tuple[LiveMetadataIndex, float | None]]:
-    """All that were ever made, oldest first, each with the time at which it ends."""
+    """All that are not forgotten, oldest first, each with the time at which it ends."""
     rows = tx.execute(
         f"SELECT {METADATA_INDEX}, row_checksum FROM metadata_indexes "  # noqa: S608
         "WHERE index_id = ? ORDER BY seq",

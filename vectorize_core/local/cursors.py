@@ -16,6 +16,8 @@ from vectorize_core.models import IdPage
 
 MAX_LISTINGS: Final = 100
 """Unfinished listings at once; beyond that the oldest ends, and its cursors become invalid."""
+MAX_IDS: Final = 4_000_000
+"""Of all of them together, some 90 bytes each; the latest listing may be larger alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Cursors:
         token = uuid.uuid4().hex
         if len(ids) > count:
             with self._lock:
-                self._make_room(now)
+                self._make_room(len(ids), now)
                 self._listings[token] = listing
         return _page(token, listing, 0, count)
 
@@ -56,10 +58,11 @@ class Cursors:
             raise faults.refused("the cursor has expired; start the listing again")
         return _page(token, listing, int(offset), count)
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self, size: int, now: float) -> None:
+        size += sum(len(listing.ids) for listing in self._listings.values())
         for token, listing in list(self._listings.items()):
-            if listing.expires <= now or len(self._listings) >= MAX_LISTINGS:
-                del self._listings[token]
+            if listing.expires <= now or len(self._listings) >= MAX_LISTINGS or size > MAX_IDS:
+                size -= len(self._listings.pop(token).ids)
 
 
 def _page(token: str, listing: _Listing, offset: int, count: int) -> IdPage:

@@ -83,10 +83,6 @@ class CutStore(ValueStore):
         first, rest = self.first.matrix(count), self.rest.matrix(count)
         return CutMatrix((), self.height, count, self.row, first, rest)
 
-    def mapped(self) -> int:
-        """How many descriptors mappings hold."""
-        return self.first.mapped() + self.rest.mapped()
-
     def unmap(self) -> None:
         """Unmap what no `Matrix` uses, until it is read again."""
         for store in self._both:

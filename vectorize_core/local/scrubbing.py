@@ -127,10 +127,12 @@ class Scrub:
 
     def _slice(self, index_id: int, start: int) -> int | None:
         with self._database.reading() as tx:
-            index = next((i for i, _ in catalog.unverified(tx) if i.id == index_id), None)
-            if index is None:
+            # Not all of them: this is done for each slice of each index.
+            found = catalog.unverified(tx, "WHERE id = ?", index_id)
+            if not found:
                 self._watched.pop(index_id, None)
                 return None
+            index, _ = found[0]
             row = index.dimensions * FLOAT_BYTES
             return self._examine(tx, index, start, max(1, min(_SLICE_ROWS, _SLICE_BYTES // row)))
 
@@ -212,8 +214,6 @@ class Scrub:
         self._thread = threading.Thread(
             target=_run, args=(mine, self._stop, wake), name="vectorize-scrub", daemon=True
         )
-        if not _running:
-            atexit.register(_stop_all)
         _running.add(self)
         self._thread.start()
 
@@ -249,6 +249,7 @@ def _problem(tx: Connection, index: Index, part: comparing.Slice) -> str | None:
     return None if missing is None else f"the vector {missing!r} is not found by its id"
 
 
+@atexit.register
 def _stop_all() -> None:
     """Before the interpreter ends: a thread that it froze could hold a lock of SQLite."""
     for scrub in list(_running):

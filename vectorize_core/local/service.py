@@ -58,6 +58,8 @@ ReadIndex = Callable[[Connection, Index, float], T]
 
 _UNLOCKED_SEARCHES: Final = 2
 """How often a query searches without a lock before it searches within a transaction."""
+_MOST_COVERING: Final = 10_000
+"""Metadata indexes that are known to hold every vector; if there are more, all are forgotten."""
 
 
 class Service:
@@ -341,6 +343,8 @@ class Service:
             stored = vectors.scan(tx, index, namespace=namespace)
             count = filter_hints.count_uncovered(property_name, covering, stored, lacks)
         if known is not None and not count and namespace is None:
+            if len(self._covering) >= _MOST_COVERING:
+                self._covering.clear()
             self._covering.add(known)
         return count
 
@@ -436,7 +440,7 @@ class Service:
             accepted = self._submit(tx, index, now, "metadata-index", Batch.of_ids([]))
             if not known:
                 live = accepted.submitted + self._behavior.metadata_index_delay
-                catalog.add_metadata_index(tx, index, accepted.seq, wanted, live)
+                catalog.add_metadata_index(tx, index, accepted.seq, wanted, live, now)
         return Mutation(accepted.mutation_id)
 
     def list_metadata_indexes(self, name: str) -> tuple[MetadataIndex, ...]:

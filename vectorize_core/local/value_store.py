@@ -16,6 +16,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any, Final
@@ -61,10 +62,6 @@ class ValueStore(ABC):
     @abstractmethod
     def matrix(self, count: int) -> Matrix:
         """The first ``count`` rows, all of them committed. `FileMissingError`, `StorageError`."""
-
-    def mapped(self) -> int:
-        """How many descriptors mappings hold."""
-        return 0
 
     @abstractmethod
     def unmap(self) -> None:
@@ -127,8 +124,11 @@ class SegmentedStore(ValueStore):
             if number == len(segments) or len(segments[number]) < wanted:
                 # A new list, because other threads may be reading this one, or unmapping all.
                 segments = [*segments[:number], self._segment(number, wanted)]
-                self._segments = segments
+                self._keep(segments)
         return Matrix(tuple(segments[:needed]), self.height, count, self.row)
+
+    def _keep(self, segments: list[NDArray[Any]]) -> None:
+        self._segments = segments
 
     @abstractmethod
     def _segment(self, number: int, wanted: int) -> NDArray[Any]:
@@ -195,6 +195,17 @@ class MemoryValueStore(SegmentedStore):
         return larger
 
 
+@dataclass(slots=True, eq=False)
+class Shared:
+    """What the stores of a directory share, so that nobody has to ask each of them."""
+
+    kept: KeptFiles = field(default_factory=KeptFiles)
+    written: set[FileValueStore] = field(default_factory=set)
+    """Those that were written since the last commit."""
+    mapped: set[tuple[int, int]] = field(default_factory=set)
+    """What holds a descriptor: segments that are mapped, each with its store."""
+
+
 class FileValueStore(SegmentedStore):
     """Rows in a file that only grows, in ``directory`` if that is open, or by its path."""
 
@@ -204,12 +215,13 @@ class FileValueStore(SegmentedStore):
         dimensions: int,
         directory: Directory | None = None,
         rows: RowType = VALUES,
-        kept: KeptFiles | None = None,
+        shared: Shared | None = None,
     ) -> None:
         super().__init__(dimensions, rows)
         self.path = path
         self._name = path.name
-        self._kept = KeptFiles() if kept is None else kept
+        self._shared = shared
+        self._kept = KeptFiles() if shared is None else shared.kept
         self.identity = zlib.crc32(path.name.encode())
         self._is_derived = rows.is_derived
         self.reads_at_random = False
@@ -219,10 +231,6 @@ class FileValueStore(SegmentedStore):
         self._begun: Future[None] | None = None
         """A sync of what was written before it began."""
 
-    def mapped(self) -> int:
-        """How many descriptors mappings hold."""
-        return 0 if _NO_DESCRIPTOR else len(self._segments)
-
     @property
     def place(self) -> str:
         """Where the rows are, for messages."""
@@ -230,7 +238,13 @@ class FileValueStore(SegmentedStore):
 
     def unmap(self) -> None:
         """Unmap what no `Matrix` uses, until it is read again."""
-        self._segments = []
+        segments, self._segments = self._segments, []
+        if self._shared is not None:
+            self._shared.mapped.difference_update(self._descriptors(segments))
+
+    def __del__(self) -> None:
+        # A search that goes on maps also what was forgotten meanwhile.
+        self.unmap()
 
     def readable(self) -> int:
         """How many rows there is room for."""
@@ -251,6 +265,7 @@ class FileValueStore(SegmentedStore):
         before these are gone.
         """
         self._syncs |= durable
+        self._note_written()
         try:
             create = slot == 0 or self._is_derived
             descriptor, size = self._kept.open(self._directory, self._name, create=create)
@@ -299,6 +314,7 @@ class FileValueStore(SegmentedStore):
     def will_sync(self, needed: bool = True) -> None:
         """Let the next `sync` wait for all that was written, whoever wrote it; or for nothing."""
         self._syncs = needed
+        self._note_written()
         if not needed and self._begun is not None:
             wait([self._begun])
             self._begun = None
@@ -361,6 +377,18 @@ class FileValueStore(SegmentedStore):
         elif self.reads_at_random:
             page_advice.at_random(mapped)
         return np.frombuffer(mapped, self.row)
+
+    def _keep(self, segments: list[NDArray[Any]]) -> None:
+        super()._keep(segments)
+        if self._shared is not None:
+            self._shared.mapped.update(self._descriptors(segments))
+
+    def _descriptors(self, segments: list[NDArray[Any]]) -> Iterable[tuple[int, int]]:
+        return () if _NO_DESCRIPTOR else ((id(self), number) for number in range(len(segments)))
+
+    def _note_written(self) -> None:
+        if self._shared is not None:
+            self._shared.written.add(self)
 
     def _missing(self, count: int) -> FileMissingError:
         return FileMissingError(

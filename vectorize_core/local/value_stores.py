@@ -10,9 +10,13 @@ from typing import Final
 
 from vectorize_core.local import open_files
 from vectorize_core.local.cut_rows import CutStore
-from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.local.row_types import CODES, VALUES, RowType
-from vectorize_core.local.value_store import FileValueStore, MemoryValueStore, ValueStore
+from vectorize_core.local.value_store import (
+    FileValueStore,
+    MemoryValueStore,
+    Shared,
+    ValueStore,
+)
 from vectorize_core.sqlite.identity import Directory
 
 _PART_MAPPED: Final = 0.25
@@ -34,8 +38,9 @@ class ValueStores:
     ) -> None:
         self._directory = directory
         self._opened = opened
-        self.kept = KeptFiles()
-        self._stores: dict[tuple[int, int, RowType], ValueStore] = {}
+        self._shared = Shared()
+        self.kept = self._shared.kept
+        self._stores: dict[int, dict[tuple[int, RowType], ValueStore]] = {}
         self._read: dict[tuple[int, int], None] = {}
         self._new: list[tuple[int, int, int]] = []
 
@@ -43,10 +48,10 @@ class ValueStores:
         self, index_id: int, generation: int, dimensions: int, rows: RowType = VALUES
     ) -> ValueStore:
         """The rows of one generation of an index; this opens no file."""
-        store = self._stores.get((index_id, generation, rows))
+        store = self._stores.get(index_id, {}).get((generation, rows))
         if store is None:
-            made = self._made(index_id, generation, dimensions, rows, self.kept)
-            store = self._stores.setdefault((index_id, generation, rows), made)
+            made = self._made(index_id, generation, dimensions, rows, self._shared)
+            store = self._stores.setdefault(index_id, {}).setdefault((generation, rows), made)
         return store
 
     @property
@@ -56,7 +61,7 @@ class ValueStores:
 
     def mapped(self) -> int:
         """How many descriptors mappings hold."""
-        return sum(store.mapped() for store in list(self._stores.values()))
+        return len(self._shared.mapped)
 
     def was_read(self, index_id: int, generation: int) -> list[int]:
         """Note that a generation was read; the indexes that were unmapped because of too many.
@@ -64,15 +69,17 @@ class ValueStores:
         Those were read longest ago. Only within read transactions, which exclude each other.
         """
         self._read.pop((index_id, generation), None)
-        self._read[index_id, generation] = None
+        if (generation, VALUES) in self._stores.get(index_id, {}):
+            self._read[index_id, generation] = None
         unmapped: list[int] = []
         most = open_files.share(_PART_MAPPED, _MOST_MAPPED)
         if len(self._read) > 1 and self.mapped() > most:
             for key in list(self._read)[:-1]:
                 if self.mapped() > most // 2:
-                    del self._read[key]
-                    for store in [s for k, s in list(self._stores.items()) if k[:2] == key]:
-                        store.unmap()
+                    self._read.pop(key, None)
+                    for (of, _), store in list(self._stores.get(key[0], {}).items()):
+                        if of == key[1]:
+                            store.unmap()
                     unmapped.append(key[0])
         return unmapped
 
@@ -98,21 +105,23 @@ class ValueStores:
 
         What it has written elsewhere is not synced: another process may delete that file.
         """
-        for store in list(self._stores.values()):
+        for store in list(self._shared.written):
             store.will_sync(needed=False)
+        self._shared.written.clear()
         while self._new:
             self.remove(*self._new.pop())
 
     def sync(self) -> None:
         """Return when all that was written would survive a loss of power."""
-        for store in list(self._stores.values()):
+        for store in list(self._shared.written):
             store.sync()
+        self._shared.written.clear()
 
     def release(self, index_id: int, before: float = math.inf) -> None:
         """Forget an index's generations ``before`` that one; their files remain."""
-        for key in list(self._stores):
-            if key[0] == index_id and key[1] < before:
-                store = self._stores.pop(key, None)
+        for generation, rows in list(self._stores.get(index_id, {})):
+            if generation < before:
+                store = self._forgotten(index_id, generation, rows)
                 if store is not None:
                     store.close()
 
@@ -123,10 +132,20 @@ class ValueStores:
         """
         try:
             for rows in (VALUES, CODES):
-                store = self._stores.pop((index_id, generation, rows), None)
-                (store or self.unshared(index_id, generation, dimensions, rows)).remove()
+                store = self._forgotten(index_id, generation, rows)
+                (store or self._made(index_id, generation, dimensions, rows)).remove()
         except OSError as error:
             _log.warning("a file that is not used any more cannot be deleted: %s", error)
+
+    def _forgotten(self, index_id: int, generation: int, rows: RowType) -> ValueStore | None:
+        self._read.pop((index_id, generation), None)
+        own = self._stores.get(index_id, {})
+        store = own.pop((generation, rows), None)
+        if not own:
+            self._stores.pop(index_id, None)
+        if store is not None:
+            store.unmap()
+        return store
 
     def adopt(self, index_id: int, generation: int) -> None:
         """Give a file of format 2 its name of today. Safe to call again."""
@@ -184,18 +203,18 @@ class ValueStores:
         generation: int,
         dimensions: int,
         rows: RowType,
-        kept: KeptFiles | None = None,
+        shared: Shared | None = None,
     ) -> ValueStore:
         parts = rows.parts(dimensions)
         if parts is not None:
-            first, rest = (self._made(index_id, generation, dimensions, p, kept) for p in parts)
+            first, rest = (self._made(index_id, generation, dimensions, p, shared) for p in parts)
             whole = None if self.in_memory else self._file(index_id, generation, dimensions, rows)
             return CutStore(dimensions, rows, first, rest, whole)
         if self._directory is None:
             return MemoryValueStore(dimensions, rows)
-        made = self._file(index_id, generation, dimensions, rows, kept)
+        made = self._file(index_id, generation, dimensions, rows, shared)
         # All codes are read, and then of the values few.
-        made.reads_at_random = kept is not None and not rows.is_derived
+        made.reads_at_random = shared is not None and not rows.is_derived
         return made
 
     def _file(
@@ -204,10 +223,10 @@ class ValueStores:
         generation: int,
         dimensions: int,
         rows: RowType = VALUES,
-        kept: KeptFiles | None = None,
+        shared: Shared | None = None,
     ) -> FileValueStore:
         path = self._path(index_id, generation, rows)
-        return FileValueStore(path, dimensions, self._opened(), rows, kept)
+        return FileValueStore(path, dimensions, self._opened(), rows, shared)
 
     def _path(self, index_id: int, generation: int, rows: RowType) -> Path:
         assert self._directory is not None

@@ -1,0 +1,170 @@
+"""What a service keeps, and what a call goes over, does not grow with all that ever was."""
+
+from __future__ import annotations
+
+import atexit
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+import pytest
+
+from vectorize_core.local import Service, ServiceFault, catalog, cursors, scrubbing
+from vectorize_core.local import service as service_module
+from vectorize_core.local.value_store import FileValueStore
+from vectorize_core.models import IndexConfig, Vector
+
+ONES = np.ones(32)
+MANY = 20
+
+
+def filled(service: Service, *names: str) -> Service:
+    for name in names:
+        service.create_index(name, IndexConfig(32))
+        service.upsert(name, [Vector("a", ONES)])
+        service.query(name, vector=ONES)
+    return service
+
+
+class Counting(dict[Any, Any]):
+    """Counts how often all of it is gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.passes += 1
+        return super().__iter__()
+
+    def items(self) -> Any:
+        self.passes += 1
+        return super().items()
+
+    def values(self) -> Any:
+        self.passes += 1
+        return super().values()
+
+
+def test_metadata_indexes_that_are_gone_are_forgotten(service):
+    filled(service, "docs")
+    service.create_metadata_index("docs", "kept", "string")
+    for n in range(MANY):
+        service.create_metadata_index("docs", f"n{n % 3}", "number")
+        service.delete_metadata_index("docs", f"n{n % 3}")
+    with service._database.reading() as tx:
+        assert tx.execute("SELECT count(*) FROM metadata_indexes").fetchone() == (2,)
+    assert [each.property_name for each in service.list_metadata_indexes("docs")] == ["kept"]
+    assert service.check().ok
+
+
+def test_one_that_is_still_in_force_is_not_forgotten(make, clock):
+    service = make(metadata_index_delay=60)
+    filled(service, "docs")
+    service.create_metadata_index("docs", "n", "number")
+    clock.now += 60
+    service.upsert("docs", [Vector("b", ONES, None, {"n": 1})])
+    service.delete_metadata_index("docs", "n")
+    service.create_metadata_index("docs", "other", "number")
+    assert service.query("docs", vector=ONES, filter={"n": 1}).count == 1
+    clock.now += 60
+    assert service.query("docs", vector=ONES, filter={"n": 1}).count == 0
+
+
+def test_a_call_goes_over_no_index_but_its_own(make, tmp_path, monkeypatch):
+    service = filled(make(tmp_path), *(f"i{n}" for n in range(MANY)))
+    stores = service._database.value_stores
+    synced = Counter[Any]()
+    monkeypatch.setattr(FileValueStore, "sync", lambda store: synced.update([store._name]))
+    stores._stores = every = Counting(stores._stores)
+    service.upsert("i3", [Vector("b", ONES)])
+    service.query("i3", vector=ONES)
+    filled(service, "new").delete_index("new")
+    service.open_files()
+    assert every.passes == 0
+    # Values of both, and codes of the first write.
+    assert len(synced) <= 4
+
+
+def test_a_slice_of_the_scrub_reads_the_row_of_its_index_alone(make, tmp_path, monkeypatch):
+    service = filled(make(tmp_path), *(f"i{n}" for n in range(MANY)))
+    read = Counter[str]()
+    one = catalog._index
+
+    def counted(*row: Any) -> Any:
+        read.update([row[1]])
+        return one(*row)
+
+    monkeypatch.setattr(catalog, "_index", counted)
+    service._scrub.close()
+    service._scrub.run()
+    assert len(read) == MANY
+    # One slice, and one that finds the end.
+    assert set(read.values()) <= {1, 2}
+
+
+def test_nothing_is_kept_of_an_index_that_is_gone(service):
+    stores = service._database.value_stores
+    for n in range(MANY):
+        filled(service, f"i{n}").compact(f"i{n}")
+        service.upsert(f"i{n}", [Vector("a", ONES)])
+        service.compact(f"i{n}")
+        service.query(f"i{n}", vector=ONES)
+        service.delete_index(f"i{n}")
+    assert not stores._stores
+    assert not stores._read
+    assert not stores.mapped()
+    assert not service._snapshots._latest
+    assert len(service.list_indexes()) == 0
+
+
+def test_what_is_mapped_is_counted_as_it_is(make, tmp_path):
+    service = filled(make(tmp_path), "a", "b")
+    stores = service._database.value_stores
+    counted = stores.mapped()
+    service.query("a", vector=ONES)
+    assert stores.mapped() == counted
+    for own in list(stores._stores.values()):
+        for store in own.values():
+            store.unmap()
+    assert not stores.mapped()
+    service.get_by_ids("a", ["a"])
+    assert stores.mapped() in (0, 1)  # It takes no descriptor since Python 3.13.
+
+
+def test_metadata_indexes_that_hold_every_vector_are_remembered_up_to_a_bound(service, monkeypatch):
+    monkeypatch.setattr(service_module, "_MOST_COVERING", 3)
+    filled(service, "docs")
+    for _ in range(MANY):
+        service.create_metadata_index("docs", "n", "number")
+        assert service.count_uncovered("docs", "n") == 0
+        service.delete_metadata_index("docs", "n")
+        assert len(service._covering) <= 3
+
+
+def test_listings_under_way_are_bounded_in_ids(service, monkeypatch):
+    monkeypatch.setattr(cursors, "MAX_IDS", 5)
+    service.create_index("docs", IndexConfig(32))
+    service.upsert("docs", [Vector(name, ONES) for name in "ab"])
+    first, second, third = (service.list_vectors("docs", count=1) for _ in range(3))
+    with pytest.raises(ServiceFault):
+        service.list_vectors("docs", count=1, cursor=first.next_cursor)
+    for page in (second, third):
+        assert service.list_vectors("docs", count=1, cursor=page.next_cursor).ids == ("b",)
+    service.upsert("docs", [Vector(f"{n}", ONES) for n in range(6)])
+    large = service.list_vectors("docs", count=1)
+    assert service.list_vectors("docs", cursor=large.next_cursor).total_count == 8
+    assert len(service._cursors._listings) == 1
+
+
+def test_services_that_come_and_go_leave_nothing_for_the_end_of_the_process(tmp_path, monkeypatch):
+    # As if no other service were there.
+    monkeypatch.setattr(scrubbing, "_running", WeakSet())
+    filled(Service(tmp_path), "docs").close()
+    before = atexit._ncallbacks()
+    for _ in range(3):
+        service = Service(tmp_path)
+        service.query("docs", vector=ONES)
+        service.close()
+        del service
+    assert atexit._ncallbacks() == before
