@@ -130,7 +130,8 @@ class Scrub:
             # Not all of them: this is done for each slice of each index.
             found = catalog.unverified(tx, "WHERE id = ?", index_id)
             if not found:
-                self._watched.pop(index_id, None)
+                # If another process has deleted it, nobody else frees what is known of it.
+                self._snapshots.forget(self._watched.pop(index_id), index_id)
                 return None
             index, _ = found[0]
             row = index.dimensions * FLOAT_BYTES

@@ -86,10 +86,11 @@ class Snapshots:
             self._latest[index.name] = known = self._next(tx, index, known)
         return known
 
-    def forget(self, name: str) -> None:
-        """Free the snapshot of an index that is gone."""
-        known = self._latest.pop(name, None)
-        if known is not None:
+    def forget(self, name: str, index_id: int | None = None) -> None:
+        """Free the snapshot of an index that is gone; with an id, not of another of that name."""
+        known = self._latest.get(name)
+        if known is not None and index_id in (None, known.index.id):
+            self._latest.pop(name, None)
             self.value_stores.release(known.index.id, known.index.generation + 1)
 
     def was_read(self, index: Index) -> None:

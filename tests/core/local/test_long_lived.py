@@ -118,6 +118,24 @@ def test_nothing_is_kept_of_an_index_that_is_gone(service):
     assert len(service.list_indexes()) == 0
 
 
+def test_nor_of_one_that_another_service_has_deleted(make, tmp_path):
+    other = filled(make(tmp_path), "a", "b", "c")
+    service = make(tmp_path)
+    for name in "abc":
+        service.query(name, vector=ONES)
+    other.delete_index("a")
+    other.delete_index("b")
+    filled(other, "b")
+    assert service.query("b", vector=ONES).count == 1
+    known = service._snapshots._latest["b"]
+    service._scrub.close()
+    service._scrub.run()
+    assert service._scrub._watched == {3: "c", 4: "b"}
+    assert list(service._database.value_stores._stores) == [3, 4]
+    assert service._snapshots._latest.keys() == {"b", "c"}
+    assert service._snapshots._latest["b"] is known
+
+
 def test_what_is_mapped_is_counted_as_it_is(make, tmp_path):
     service = filled(make(tmp_path), "a", "b")
     stores = service._database.value_stores
