@@ -150,7 +150,7 @@ def test_what_d1_reads_does_not_grow_with_the_table(workerd: Workerd) -> None:
                     limit=CANDIDATES,
                     offset=0,
                     tokenizer="unicode61",
-                    known={},
+                    known={}.get,
                 )
                 meta = workerd.meta(sql, [*parameters])
                 assert meta["rows_written"] == 0

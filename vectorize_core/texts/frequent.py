@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -22,20 +23,19 @@ class FrequentWords:
     def __reduce__(self) -> tuple[object, ...]:
         return FrequentWords, ()
 
-    def of(self, index: str) -> dict[str, int]:
-        """Those of an index."""
-        since = time.monotonic() - _KNOWN_FOR
-        found = [*self._found.get(index, {}).items()]
-        return {word: records for word, (at, records) in found if at > since}
+    def find(self, index: str, word: str) -> int | None:
+        """How many records of an index have a word, if that is known."""
+        at, records = self._found.get(index, {}).get(word, (-math.inf, 0))
+        return records if at > time.monotonic() - _KNOWN_FOR else None
 
     def note(self, index: str, counted: Mapping[str, int]) -> None:
         """Note what was counted, or passed on from here."""
         known = self._found.setdefault(index, {})
         if len(known) > _MOST:
             known.clear()
-        now, current = time.monotonic(), self.of(index)
+        now = time.monotonic()
         for word, records in counted.items():
-            if records >= _LEAST and word not in current:
+            if records >= _LEAST and self.find(index, word) is None:
                 known[word] = now, records
 
     def forget(self, index: str) -> None:

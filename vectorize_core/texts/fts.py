@@ -6,7 +6,7 @@ two megabytes each. In the SQL itself stands the name of the table, quoted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -166,20 +166,20 @@ def search(
     limit: int,
     offset: int,
     tokenizer: Tokenizer,
-    known: Mapping[str, int],
+    known: Callable[[str], int | None],
 ) -> Statement:
     """The best rows: id, ``put`` and score.
 
     Before them a row of how many records have each word, as JSON, and how many the namespace has.
-    ``known`` has these numbers of words and namespaces that need not be counted again.
+    ``known`` tells these numbers of words and namespaces that need not be counted again.
     """
     name, vocabulary = quoted(table), _vocabulary(table)
-    given: dict[str, Any] = {"words": [[w.phrase, w.tokens, known.get(w.phrase)] for w in words]}
+    given: dict[str, Any] = {"words": [[w.phrase, w.tokens, known(w.phrase)] for w in words]}
     within, only, in_all = "", "", "NULL"
     parameters: list[str] = []
     if namespace is not None:
         token = _namespace(namespace, tokenizer)
-        given["namespace"] = [token, known.get(token)]
+        given["namespace"] = [token, known(token)]
         in_all = (
             "(SELECT coalesce(json_extract(json, '$.namespace[1]'), (SELECT doc FROM "  # noqa: S608
             f"{vocabulary} WHERE term = json_extract(json, '$.namespace[0]')), 0) FROM given)"

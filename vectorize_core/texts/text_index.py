@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from vectorize_core import jsontext
@@ -206,7 +207,7 @@ class TextIndex(ABC):
             limit=limit,
             offset=offset,
             tokenizer=self.tokenizer,
-            known=self._frequent.of(index),
+            known=partial(self._frequent.find, index),
         )
         rows = await self._rows(io, statement)
         if rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -22,7 +23,8 @@ class Upkeep:
     """
 
     def __init__(self) -> None:
-        self._due: list[tuple[float, Puts]] = []
+        self._due: deque[tuple[float, Puts]] = deque()
+        self._records = 0
         self._claimed: set[str] = set()
         """Notes of puts that somebody looks at."""
         self._settled: set[str] = set()
@@ -41,17 +43,22 @@ class Upkeep:
         """Note rows that are due from now on."""
         with self._lock:
             self._due.append((now, puts))
-            while sum(len(puts) for _, puts in self._due) > _MOST_DUE:
-                self._due.pop(0)
+            self._records += len(puts)
+            while self._records > _MOST_DUE:
+                self._take_first()
+
+    def _take_first(self) -> Puts:
+        puts = self._due.popleft()[1]
+        self._records -= len(puts)
+        return puts
 
     def take(self, until: float = math.inf) -> Puts:
         """The rows that are due since ``until``, which are due no more."""
         taken: Puts = {}
         with self._lock:
-            for _, puts in (due for due in self._due if due[0] <= until):
-                for record_id, some in puts.items():
+            while self._due and self._due[0][0] <= until:
+                for record_id, some in self._take_first().items():
                     taken.setdefault(record_id, []).extend(some)
-            self._due = [due for due in self._due if due[0] > until]
         return taken
 
     def settle(self, names: Iterable[str]) -> None:

@@ -47,9 +47,9 @@ class Source(Generic[T]):
 
     ``taken`` is how many of the input were taken, ``total`` how many there are, or None for a
     generator. ``ids`` are those of the records so far, if the caller gets them back. ``skipped``
-    are the positions that need not be sent. ``prepare``, unless None, is awaited before records are
-    sent; if it fails, they are not. ``first`` is the position of the first one: those before it
-    were written by earlier calls.
+    are the positions that need not be sent, ``skipped_count`` of them. ``prepare``, unless None, is
+    awaited before records are sent; if it fails, they are not. ``first`` is the position of the
+    first one: those before it were written by earlier calls.
     """
 
     def __init__(self, records: Records[T], first: int = 0) -> None:
@@ -58,6 +58,7 @@ class Source(Generic[T]):
         self.first = self.taken = first
         self.ids: list[str] = []
         self.skipped = [range(first)] if first else []
+        self.skipped_count = first
         self.prepare: Prepare | None = None
         # An array, since input may be long.
         self._digests = array("Q")
@@ -112,15 +113,11 @@ class Source(Generic[T]):
 
     def skip(self, position: int) -> None:
         """Note that the record at ``position`` need not be sent."""
+        self.skipped_count += 1
         if self.skipped and self.skipped[-1].stop == position:
             self.skipped[-1] = range(self.skipped[-1].start, position + 1)
         else:
             self.skipped.append(range(position, position + 1))
-
-    @property
-    def skipped_count(self) -> int:
-        """How many records need not be sent."""
-        return sum(map(len, self.skipped))
 
 
 class Vectors(Source[Vector]):
@@ -231,8 +228,9 @@ class Ids(Source[str]):
             else:
                 # No record can have this id, so there is nothing to delete.
                 self.skip(position)
-        if possible:
-            yield possible
+        # By the batch: what a batch leaves of a list is copied for the next one.
+        for start in range(0, len(possible), batch_size):
+            yield possible[start : start + batch_size]
 
 
 async def check_values(io: Io, state: IndexState, vectors: Sequence[Vector], named: Named) -> None:

@@ -229,15 +229,17 @@ def test_what_is_frequent_is_counted_again_after_a_while(monkeypatch: pytest.Mon
     monkeypatch.setattr("time.monotonic", lambda: now)
     words = FrequentWords()
     words.note("docs", {"the": 5_000, "rare": 3})
-    assert words.of("docs") == {"the": 5_000}
+    assert words.find("docs", "the") == 5_000
+    assert words.find("docs", "rare") is None
     now = 500.0
     words.note("docs", {"the": 5_000})
     now = 601.0
-    assert words.of("docs") == {}
+    assert words.find("docs", "the") is None
     words.note("docs", {"the": 6_000})
-    assert pickle.loads(pickle.dumps(words)).of("docs") == {}
+    assert words.find("docs", "the") == 6_000
+    assert pickle.loads(pickle.dumps(words)).find("docs", "the") is None
     words.forget("docs")
-    assert words.of("docs") == {}
+    assert words.find("docs", "the") is None
 
 
 def test_a_put_whose_answer_is_lost_leaves_each_row_once(client: VectorizeClient) -> None:
