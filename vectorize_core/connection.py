@@ -22,6 +22,7 @@ from vectorize_core.models import IndexType, Metric
 from vectorize_core.secret import hidden, hide
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState
+from vectorize_core.state.index_states import IndexStates
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
 from vectorize_core.transport.capabilities import BINDING, Capabilities
 from vectorize_core.transport.capabilities import CLOUDFLARE as CLOUDFLARES
@@ -133,7 +134,7 @@ class Connection:
         self.events = events if events is not None else Events()
         self.address = address or Address(unpicklable="it has an executor of its own")
         self.capabilities = capabilities
-        self._states: dict[str, IndexState] = {}
+        self._states = IndexStates()
 
     def __reduce__(self) -> tuple[object, ...]:
         if self.address.unpicklable:
@@ -153,14 +154,7 @@ class Connection:
         `InvalidInputError` for a name that no index can have.
         """
         index_name = validation.check_index_name(index_name)
-        state = self._states.get(index_name)
-        if state is None:
-            # Threads may come here at once, so the first one decides.
-            state = self._states.setdefault(
-                index_name,
-                IndexState(index_name, self.address.place, self.capabilities),
-            )
-        return state
+        return self._states.of(index_name, self.address.place, self.capabilities)
 
     def io(self) -> SyncIo:
         """The `Io` of sync calls."""

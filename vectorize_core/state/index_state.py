@@ -44,7 +44,7 @@ class Coverage(NamedTuple):
         return cls(set(), {}, set())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class IndexState:
     """One index as this client knows it; sync and async calls of a connection share it.
 
@@ -87,6 +87,11 @@ class IndexState:
     metadata_indexes_at: float = -math.inf
     missing_at: float = -math.inf
     """When they were read, or the index was found missing, by `Io.now`."""
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether a new one would do as well: no index is known, nor what was written to it."""
+        return self.details is None and self.own_writes.are_forgotten
 
     @property
     def knows_coverage(self) -> bool:

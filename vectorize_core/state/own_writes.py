@@ -428,6 +428,11 @@ class OwnWrites:
         """Those of `pending` that were sent after ``write`` was accepted."""
         return tuple(later for later in self.pending() if later.sent > write.accepted)
 
+    @property
+    def are_forgotten(self) -> bool:
+        """Whether nothing is remembered of any write."""
+        return not (self._unseen or self._lost or self._written or self._uncertain)
+
     def forget(self, created_on: datetime | None = None) -> None:
         """Forget the pending writes, as their index is gone; keep those to the index since."""
         with self._lock:
