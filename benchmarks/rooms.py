@@ -5,6 +5,7 @@
 
 A file is passed if code of it runs. The stores work on an embedded Vectorize in memory, which is
 one file here, its executor, and SQLite is one: what these do to answer is not the way of the call.
+Nor is it that Python 3.14 runs annotations when they are first read.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def passed(call: Callable[[], object]) -> list[str]:
     names: set[str] = set()
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and not _is_beyond_the_end(frame.f_back):
+        called = event == "call" and frame.f_code.co_name != "__annotate__"
+        if called and not _is_beyond_the_end(frame.f_back):
             names.add(frame.f_code.co_filename)
 
     threading.setprofile(note)
