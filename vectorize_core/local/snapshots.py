@@ -95,8 +95,9 @@ class Snapshots:
 
     def was_read(self, index: Index) -> None:
         """Free those of the indexes that were read longest ago, if too many files are mapped."""
-        for index_id in self.value_stores.was_read(index.id, index.generation):
-            for name in [n for n, known in self._latest.items() if known.index.id == index_id]:
+        unmapped = self.value_stores.was_read(index.id, index.generation)
+        if unmapped:
+            for name in [n for n, known in self._latest.items() if known.index.id in unmapped]:
                 del self._latest[name]
 
     def codes_of(self, index: Index) -> IndexCodes | None:

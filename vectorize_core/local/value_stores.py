@@ -63,7 +63,7 @@ class ValueStores:
         """How many descriptors mappings hold."""
         return len(self._shared.mapped)
 
-    def was_read(self, index_id: int, generation: int) -> list[int]:
+    def was_read(self, index_id: int, generation: int) -> set[int]:
         """Note that a generation was read; the indexes that were unmapped because of too many.
 
         Those were read longest ago. Only within read transactions, which exclude each other.
@@ -71,7 +71,7 @@ class ValueStores:
         self._read.pop((index_id, generation), None)
         if (generation, VALUES) in self._stores.get(index_id, {}):
             self._read[index_id, generation] = None
-        unmapped: list[int] = []
+        unmapped = set[int]()
         most = open_files.share(_PART_MAPPED, _MOST_MAPPED)
         if len(self._read) > 1 and self.mapped() > most:
             for key in list(self._read)[:-1]:
@@ -80,7 +80,7 @@ class ValueStores:
                     for (of, _), store in list(self._stores.get(key[0], {}).items()):
                         if of == key[1]:
                             store.unmap()
-                    unmapped.append(key[0])
+                    unmapped.add(key[0])
         return unmapped
 
     def unshared(

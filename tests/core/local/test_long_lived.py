@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 
-from vectorize_core.local import Service, ServiceFault, catalog, cursors, scrubbing
+from vectorize_core.local import Service, ServiceFault, catalog, cursors, open_files, scrubbing
 from vectorize_core.local import service as service_module
 from vectorize_core.local.value_store import FileValueStore
 from vectorize_core.models import IndexConfig, Vector
@@ -44,6 +45,18 @@ class Counting(dict[Any, Any]):
     def values(self) -> Any:
         self.passes += 1
         return super().values()
+
+
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the row of each index is read from now on."""
+    read, one = Counter[str](), catalog._index
+
+    def counted(*row: Any) -> Any:
+        read.update([row[1]])
+        return one(*row)
+
+    monkeypatch.setattr(catalog, "_index", counted)
+    return read
 
 
 def test_metadata_indexes_that_are_gone_are_forgotten(service):
@@ -88,19 +101,24 @@ def test_a_call_goes_over_no_index_but_its_own(make, tmp_path, monkeypatch):
 
 def test_a_slice_of_the_scrub_reads_the_row_of_its_index_alone(make, tmp_path, monkeypatch):
     service = filled(make(tmp_path), *(f"i{n}" for n in range(MANY)))
-    read = Counter[str]()
-    one = catalog._index
-
-    def counted(*row: Any) -> Any:
-        read.update([row[1]])
-        return one(*row)
-
-    monkeypatch.setattr(catalog, "_index", counted)
+    read = rows_read(monkeypatch)
     service._scrub.close()
     service._scrub.run()
     assert len(read) == MANY
     # One slice, and one that finds the end.
     assert set(read.values()) <= {1, 2}
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="mappings hold no descriptor")
+def test_what_is_unmapped_is_found_in_one_pass(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(open_files, "allowed", lambda: 4 * MANY)
+    service = make(tmp_path)
+    filled(service, *(f"i{n}" for n in range(MANY)))
+    assert service._database.value_stores.mapped() == MANY
+    service._snapshots._latest = latest = Counting(service._snapshots._latest)
+    filled(service, "more")
+    assert latest.passes == 1
+    assert service._database.value_stores.mapped() == len(latest) == MANY // 2
 
 
 def test_nothing_is_kept_of_an_index_that_is_gone(service):
