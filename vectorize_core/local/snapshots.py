@@ -75,6 +75,13 @@ class Snapshots:
         if self._pid != os.getpid():
             # Another thread of the parent may have been changing this during the fork.
             self._pid, self._latest = os.getpid(), {}
+        known = self._known(index)
+        if known is None or known.index.state != index.state:
+            self._latest[index.name] = known = self._next(tx, index, known)
+        return known
+
+    def _known(self, index: Index) -> Snapshot | None:
+        """The latest snapshot of this generation; what is of another one is freed."""
         known = self._latest.get(index.name)
         if known is not None and known.index.state[:2] != index.state[:2]:
             self.forget(index.name)
@@ -82,8 +89,6 @@ class Snapshots:
         if known is None:
             # It may have been written before another process has compacted it.
             self.value_stores.release(index.id, index.generation)
-        if known is None or known.index.state != index.state:
-            self._latest[index.name] = known = self._next(tx, index, known)
         return known
 
     def forget(self, name: str, index_id: int | None = None) -> None:
@@ -101,9 +106,9 @@ class Snapshots:
                 del self._latest[name]
 
     def codes_of(self, index: Index) -> IndexCodes | None:
-        """The codes that searches of an index use."""
-        known = self._latest.get(index.name)
-        return None if known is None or known.index.state[:2] != index.state[:2] else known.codes
+        """The codes that searches of an index use; what is of another generation is freed."""
+        known = self._known(index)
+        return None if known is None else known.codes
 
     def renew_codes(self, index: Index, *, usable: bool) -> None:
         """Read the codes of an index again, for some were wrong, and what was learned of them."""

@@ -109,6 +109,21 @@ def test_a_slice_of_the_scrub_reads_the_row_of_its_index_alone(make, tmp_path, m
     assert set(read.values()) <= {1, 2}
 
 
+def test_nor_of_generations_that_another_service_has_left_while_nobody_reads(make, tmp_path):
+    other = filled(make(tmp_path), "docs")
+    service = make(tmp_path)
+    service.query("docs", vector=ONES)
+    service._scrub.close()
+    for n in range(MANY):
+        other.upsert("docs", [Vector("a", ONES)])
+        other.compact("docs")
+        service._scrub.run()
+        (own,) = service._database.value_stores._stores.values()
+        assert {generation for generation, _ in own} == {n + 1}
+        assert not service._snapshots._latest
+    assert service.query("docs", vector=ONES).count == 1
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="mappings hold no descriptor")
 def test_what_is_unmapped_is_found_in_one_pass(make, tmp_path, monkeypatch):
     monkeypatch.setattr(open_files, "allowed", lambda: 4 * MANY)
