@@ -38,7 +38,10 @@ def check(directory: Path) -> list[str]:
 
 
 def _of_file(tx: sqlite3.Connection) -> Iterator[str]:
-    yield from (text for (text,) in tx.execute("PRAGMA integrity_check") if text != "ok")
+    for (text,) in tx.execute("PRAGMA integrity_check"):
+        # From SQLite 3.44 on it looks into the words, too, of which `_of_texts` says what to do.
+        if text != "ok" and not text.startswith("malformed inverted index for FTS5"):
+            yield text
 
 
 def _of_texts(tx: sqlite3.Connection) -> Iterator[str]:

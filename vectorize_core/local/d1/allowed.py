@@ -61,6 +61,8 @@ MODULES: Final = frozenset(("fts5", "fts5vocab"))
 """Of which virtual tables can be made."""
 TABLE_FUNCTIONS: Final = frozenset(("json_each", "json_tree"))
 """Virtual tables that are there without being made."""
+_NEWER: Final = frozenset(("jsonb_each", "jsonb_tree"))
+"""More of them, from SQLite 3.51 on, which lists them only once they are used."""
 _BOOLEAN: Final = re.compile("true|false|yes|no|on|off|[01]", re.IGNORECASE)
 _NAME: Final = re.compile(".+", re.DOTALL)
 _NAME_OR_NOTHING: Final = re.compile(".*", re.DOTALL)
@@ -108,7 +110,8 @@ _ON_VIRTUAL_TABLES: Final = frozenset((sqlite3.SQLITE_CREATE_VTABLE, sqlite3.SQL
 _RESERVED: Final = re.compile("_cf_", re.IGNORECASE)
 _STATISTICS: Final = re.compile("sqlite_stat(?!1$)", re.IGNORECASE)
 """Tables whose blobs SQLite believes."""
-_SHADOW: Final = re.compile("(.+)_(data|idx|content|docsize|config)", re.DOTALL)
+_OWN: Final = "data|idx|content|docsize|config"
+_SHADOW: Final = re.compile(f"(.+)_({_OWN})", re.DOTALL)
 """The tables in which FTS5 keeps a virtual table."""
 
 
@@ -116,23 +119,26 @@ class Authorizer:
     """What SQLite asks about one statement, and about those that it makes of it.
 
     ``modules`` are those that this SQLite has. ``virtual`` are the names of virtual tables, in
-    lower case, whose own tables a statement must not write to. ``on_heavy`` is called whenever a
-    heavy function is used, and whenever `longest` becomes less.
+    lower case, whose own tables a statement must not write to. ``held`` are those of them of which
+    FTS5 may hold words that it has yet to write. ``on_heavy`` is called whenever a heavy function
+    is used, and whenever `longest` becomes less.
     """
 
     def __init__(
         self,
         modules: Collection[str],
         virtual: Collection[str] = (),
+        held: Iterable[str] = (),
         on_heavy: Callable[[], object] = lambda: None,
     ) -> None:
-        self._refused_tables = frozenset(modules) - TABLE_FUNCTIONS - MODULES
+        self._refused_tables = (_NEWER | frozenset(modules)) - TABLE_FUNCTIONS - MODULES
         self._virtual = virtual
         self._on_heavy = on_heavy
         self._calls = 0.0
         self.longest = MAX_LENGTH
         """Of a value, so that what is carried out in one step ends soon."""
-        self._written: set[str] = set()
+        self.written = set(held)
+        """Names of tables, in lower case, that were allowed to be written to, and of ``held``."""
         self.set_switch = False
         """Whether one of `SWITCHES` was set."""
 
@@ -183,7 +189,7 @@ class Authorizer:
         if _RESERVED.match(first) or (action in _ON_TWO_NAMES and _RESERVED.match(second)):
             return False
         if action in _ON_VIRTUAL_TABLES:
-            self._written.add(first.lower())
+            self.written.add(first.lower())
             return second.lower() in MODULES
         if action in _ON_TWO_NAMES:
             # The name of a table is the second one, also in ALTER TABLE.
@@ -211,7 +217,17 @@ class Authorizer:
     def _may_write(self, name: str, trigger: str | None) -> bool:
         shadow = _SHADOW.fullmatch(name)
         if shadow is None or shadow[1] not in self._virtual:
-            self._written.add(name)
+            self.written.add(name)
             return True
-        # FTS5 itself does, but only after the statement was allowed to write to its table.
-        return trigger is None and shadow[1] in self._written
+        # FTS5 itself does, but only after a statement was allowed to write to its table.
+        return trigger is None and shadow[1] in self.written
+
+
+def names_own_table(sql: str, name: str) -> bool:
+    """Whether ``sql`` may name a table in which FTS5 keeps the virtual table ``name``."""
+    return re.search(rf"{re.escape(_bare(name))}_({_OWN})", _bare(sql)) is not None
+
+
+def _bare(sql: str) -> str:
+    """Without the quotes that stand twice in a name that has them, and without upper case."""
+    return re.sub("[\"'`]", "", sql).casefold()

@@ -12,7 +12,13 @@ from typing import Any, Final
 
 from vectorize_core.local import faults
 from vectorize_core.local.d1 import formatting, heap, text_functions
-from vectorize_core.local.d1.allowed import HEAVY, MAX_LENGTH, SWITCHES, Authorizer
+from vectorize_core.local.d1.allowed import (
+    HEAVY,
+    MAX_LENGTH,
+    SWITCHES,
+    Authorizer,
+    names_own_table,
+)
 from vectorize_core.local.d1.results import Results, Row
 from vectorize_core.local.faults import ServiceFault
 from vectorize_core.sqlite.explaining import code_of, is_of_storage
@@ -73,6 +79,8 @@ class _Request:
         self.results = Results()
         self.ended_by: BaseException | None = None
         self.set_switch = False
+        self.written: set[str] = set()
+        """Names of tables that its statements wrote to."""
         self.longest = MAX_LENGTH
         self._breathe = breathe
         self._last_breath = time.monotonic()
@@ -232,7 +240,10 @@ class D1Database:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, request.longest)
             connection.set_progress_handler(request.shall_end, _STEPS_OF_HEAVY)
 
-        authorizer = Authorizer(self._modules, _virtual_tables(connection), on_heavy=bound)
+        virtual = _virtual_tables(connection)
+        # What FTS5 holds of earlier statements it may write during any later one.
+        held = (name for name in request.written & virtual if not names_own_table(sql, name))
+        authorizer = Authorizer(self._modules, virtual, held, on_heavy=bound)
         request.longest = MAX_LENGTH
         started, before = time.perf_counter(), connection.total_changes
         try:
@@ -244,6 +255,7 @@ class D1Database:
             columns, rows = request.results.rows(cursor)
         finally:
             request.set_switch |= authorizer.set_switch
+            request.written |= authorizer.written
             _release(connection)
         changes = connection.total_changes - before
         meta = {

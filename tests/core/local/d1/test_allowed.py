@@ -12,6 +12,7 @@ import pytest
 
 from vectorize_core.local.d1 import allowed
 from vectorize_core.local.d1.database import D1Database
+from vectorize_core.local.d1.splitting import split
 from vectorize_core.local.faults import ServiceFault
 
 WORKERD = json.loads(Path(__file__).with_name("workerd.json").read_text())
@@ -22,7 +23,7 @@ REFUSED = frozenset(WORKERD["functions"]["refused"].split())
 def said(database: D1Database, sql: str, *params: Any) -> str | None:
     """The text of a refusal in D1's words, if it was refused."""
     try:
-        database.run([(sql, params)])
+        database.run([(one, params) for one in split(sql)])
     except ServiceFault as fault:
         return fault.message if (fault.status, fault.code) == (400, 7500) else None
     return None
@@ -149,6 +150,27 @@ def test_full_text_search_works() -> None:
 @pytest.mark.parametrize(
     "sql",
     [
+        "ALTER TABLE u ADD COLUMN b",
+        "ANALYZE",
+        "CREATE TABLE user_data (a)",
+        "CREATE VIRTUAL TABLE g USING fts5vocab(f, row)",
+        "DROP TABLE u",
+        "INSERT INTO u SELECT id FROM t",
+        "REINDEX",
+        "SELECT term FROM words",
+    ],
+)
+def test_full_text_search_may_write_during_a_later_statement(sql: str) -> None:
+    database = D1Database(None)
+    tables = [sql for sql in FTS5 if sql.startswith("CREATE")]
+    database.run([(sql, ()) for sql in (*tables, "CREATE TABLE u (a UNIQUE)")])
+    database.run([("INSERT INTO f (rowid, text) VALUES (3, 'a hare')", ()), (sql, ())])
+    assert database.run([("SELECT rowid FROM f WHERE f MATCH 'hare'", ())])[0][1] == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
         "DELETE FROM f_data",
         "UPDATE f_data SET block = x'00'",
         "INSERT INTO F_CONFIG VALUES ('version', 9)",
@@ -168,8 +190,24 @@ def test_the_tables_of_full_text_search_are_its_own(sql: str) -> None:
     database.run([("CREATE TABLE user_data AS SELECT 1 AS a", ())])
     before = database.run([("SELECT * FROM f_data", ())])[0][1]
     assert said(database, sql) is not None
+    with pytest.raises(ServiceFault, match=r"authoriz|shadow|may not be"):
+        database.run([("INSERT INTO t VALUES (3, 'a quick hare')", ()), (sql, ())])
     assert database.run([("SELECT * FROM f_data", ())])[0][1] == before
     assert database.run([("SELECT a FROM user_data", ())])[0][1] == [(1,)]
+
+
+@pytest.mark.parametrize("name", ['"a""b{}"', '[a"b{}]', '`a"b{}`', "[\u03a3{}]"])
+def test_nor_are_they_under_names_that_need_quotes(name: str) -> None:
+    database = D1Database(None)
+    make = f"CREATE VIRTUAL TABLE {name.format('')} USING fts5(a)"
+    database.run([(make, ()), (f"INSERT INTO {name.format('')} VALUES ('a fox')", ())])
+    with pytest.raises(ServiceFault, match=r"authoriz|shadow|may not be"):
+        database.run(
+            [
+                (f"INSERT INTO {name.format('')} VALUES ('a dog')", ()),
+                (f"DELETE FROM {name.format('_DATA')}", ()),
+            ]
+        )
 
 
 def test_no_trigger_writes_to_the_tables_of_full_text_search() -> None:
