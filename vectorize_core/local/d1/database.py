@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vectorize_core.local import faults
 from vectorize_core.local.d1 import formatting, heap, text_functions
@@ -72,6 +72,14 @@ def only_reads(statements: Sequence[Statement]) -> bool:
     return all(_READS.match(sql) for sql, _ in statements)
 
 
+class _Schema(NamedTuple):
+    """What bounds the statements on a database, by its number of changes of tables."""
+
+    version: int
+    virtual: frozenset[str]
+    heavy: tuple[str, ...]
+
+
 class _Request:
     """A request that is being carried out."""
 
@@ -82,6 +90,8 @@ class _Request:
         self.written: set[str] = set()
         """Names of tables that its statements wrote to."""
         self.longest = MAX_LENGTH
+        self.begun_at: int | None = None
+        """The version of the schema before its first statement."""
         self._breathe = breathe
         self._last_breath = time.monotonic()
         self._deadline = self._last_breath + MAX_SECONDS
@@ -115,6 +125,7 @@ class D1Database:
         self._interruptions = 0
         self._is_written = False
         self._modules: frozenset[str] = frozenset()
+        self._schema: _Schema | None = None
         self._max_bytes = MAX_BYTES_IN_MEMORY if path is None else MAX_BYTES
         self._file = SqliteFile(path, "the D1 database", self._prepare, one_link=True)
 
@@ -220,6 +231,7 @@ class D1Database:
             connection.execute("PRAGMA temp_store = MEMORY")
         (size,) = connection.execute("PRAGMA page_size").fetchone()
         connection.execute(f"PRAGMA max_page_count = {self._max_bytes // size}")
+        self._schema = None
         rows = connection.execute("SELECT name FROM pragma_module_list").fetchall()
         self._modules = frozenset(name.lower() for (name,) in rows)
         text_functions.install(connection)
@@ -240,15 +252,15 @@ class D1Database:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, request.longest)
             connection.set_progress_handler(request.shall_end, _STEPS_OF_HEAVY)
 
-        virtual = _virtual_tables(connection)
+        schema = self._schema_of(connection, request)
         # What FTS5 holds of earlier statements it may write during any later one.
-        held = (name for name in request.written & virtual if not names_own_table(sql, name))
-        authorizer = Authorizer(self._modules, virtual, held, on_heavy=bound)
+        held = (n for n in request.written & schema.virtual if not names_own_table(sql, n))
+        authorizer = Authorizer(self._modules, schema.virtual, held, on_heavy=bound)
         request.longest = MAX_LENGTH
         started, before = time.perf_counter(), connection.total_changes
         try:
             connection.set_progress_handler(request.shall_end, _STEPS)
-            authorizer.note_schema(_heavy_definitions(connection))
+            authorizer.note_schema(schema.heavy)
             connection.text_factory = request.results.text
             connection.set_authorizer(authorizer)
             cursor = connection.execute(sql, params)
@@ -269,6 +281,26 @@ class D1Database:
             "served_by": "vectorize-stores",
         }
         return columns, rows, meta
+
+    def _schema_of(self, connection: sqlite3.Connection, request: _Request) -> _Schema:
+        """Read once for all requests, because it takes as long as there are tables.
+
+        That of the middle of a request is not kept: if it is undone, another one gets its number.
+        """
+        (version,) = connection.execute("PRAGMA schema_version").fetchone()
+        if request.begun_at is None:
+            request.begun_at = version
+        found = self._schema
+        if found is None or found.version != version or version != request.begun_at:
+            connection.set_progress_handler(request.shall_end, _STEPS)
+            try:
+                heavy = tuple(_heavy_definitions(connection))
+                found = _Schema(version, _virtual_tables(connection), heavy)
+            finally:
+                _release(connection)
+            if version == request.begun_at:
+                self._schema = found
+        return found
 
     def _explained(
         self, error: BaseException, request: _Request, connection: sqlite3.Connection
