@@ -10,6 +10,7 @@ import pytest
 
 from vectorize_core import VectorizeClient
 from vectorize_core.state import own_writes
+from vectorize_core.state.last_writes import LastWrites
 from vectorize_core.state.own_writes import OwnWrites
 from vectorize_core.texts import keeping, upkeep
 from vectorize_core.texts.frequent import FrequentWords
@@ -48,25 +49,61 @@ class CountingQueue(deque[Any]):
         return super().__iter__()
 
 
-def test_what_is_forgotten_is_found_by_one_pass_of_each_write(
+def test_last_writes_are_forgotten_and_found_without_a_look_at_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(own_writes, "_MOST_WRITTEN", 100)
+    writes, written, uncertain = OwnWrites(), Counting(), Counting()
+    writes._written._last, writes._uncertain._last = written, uncertain
+    for turn in range(50):
+        vectors: Any = {f"{turn}-{n}": _of(f"{turn - turn % 2}", n) for n in range(6)}
+        if turn < 10:
+            writes.fail(writes.begin("upsert", vectors), vectors, may_have_landed=True)
+        else:
+            writes.accept(writes.begin("upsert", vectors), f"{turn}", vectors)
+    assert [*dict.fromkeys(key[:2] for key in written)] == [f"{turn}" for turn in range(33, 50)]
+    assert len(uncertain) == 60
+    written.passes = 0
+    # Not all is known: what was forgotten may be of that document.
+    assert writes.of_documents({"48"}, None) is None
+    writes.see(writes.pending()[-3])
+    pending = writes.of_documents({"48", "2"}, "b")
+    assert pending is not None
+    assert pending.wanted == {"48-1", "49-1", "2-1", "3-1"}
+    assert pending.others(["48-0", "48-1", "34-1", "7"]) == {"48-0"}
+    assert writes.unseen_among(["46-1", "47-1", "48-1"]).keys() == {"47-1", "48-1"}
+    assert len(written) == 18
+    assert written.passes == uncertain.passes == 0
+
+
+def test_of_writes_of_the_same_ids_only_the_last_ones_are_kept() -> None:
+    known = LastWrites()
+    known.note({"first": _of("1", 0)}, 0, 0.0, sure=True)
+    for turn in range(1, 5_001):
+        known.note({f"{turn % 7}": _of("1", 0)}, turn, 0.0, sure=turn % 2 == 0)
+    kept = len(known._in_order)
+    assert kept <= 1_100
+    assert sorted(i for i, _ in known.of(["1"])) == [*"0123456", "first"]
+    for left in range(kept - 1, -1, -1):
+        known.forget_oldest()
+        assert len(known._in_order) == left
+    assert (len(known), known.unsure, [*known.of(["1"])]) == (0, 0, [])
+
+
+def test_names_of_long_texts_are_forgotten_by_one_pass_of_each_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(keeping, "_MOST_OWN", 100)
-    written, uncertain, own = Counting(), Counting(), Counting()
-    writes, removals = OwnWrites(_written=written, _uncertain=uncertain), Removals()
+    removals, own = Removals(), Counting()
     removals.own = own
     for turn in range(5):
-        names = dict.fromkeys((f"{turn}-{n}" for n in range(60)), None)
-        writes.accept(writes.begin("upsert", names), f"{turn}", names)
-        removals.note_own(names)
-        vectors: Any = dict.fromkeys(names, own_writes.Vector("a", [1.0]))
-        writes.fail(writes.begin("upsert", vectors), vectors, may_have_landed=True)
-    for kept in (written, uncertain, own):
-        assert list(kept)[-60:] == [f"4-{n}" for n in range(60)]
-        assert len(kept) == 100
-        # And one of the line above.
-        assert 0 < kept.passes <= 6
+        removals.note_own(f"{turn}-{n}" for n in range(60))
+    assert own.passes <= 5
+    assert [*own] == [*(f"3-{n}" for n in range(20, 60)), *(f"4-{n}" for n in range(60))]
+
+
+def _of(ref: str, number: int) -> own_writes.Vector:
+    return own_writes.Vector("", [1.0], "b" if number == 1 else "a", {"_vs_ref": ref})
 
 
 def test_rows_that_are_due_are_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:

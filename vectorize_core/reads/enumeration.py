@@ -130,7 +130,7 @@ async def rounds_to_delete(
     """The ids of all selected records, for a caller that deletes them before it goes on.
 
     It waits until what this client has written, and not deleted since, is visible. Not so where
-    it is known what that is: ``pending`` are the ids it wrote that are selected, and that are not.
+    it is known what that is: ``pending`` tells which ids it wrote are selected, and which are not.
 
     With ``verify``, it then looks again, as exactly as the service can, until nothing is left: for
     what the service overlooked, or others added meanwhile. The caller waits until each deletion
@@ -147,7 +147,8 @@ async def rounds_to_delete(
         async with aclosing(matching_ids(io, state, chosen, settled=True)) as found:
             ids = [vector_id async for vector_id in found]
         if known is not None:
-            ids = [*dict.fromkeys([*(i for i in ids if i not in known.others), *known.wanted])]
+            others = known.others(ids)
+            ids = [*dict.fromkeys([*(i for i in ids if i not in others), *known.wanted])]
         if ids:
             yield ids
         if not verify or (attempt and not ids):

@@ -12,18 +12,19 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count, islice
+from itertools import count
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
 
-from vectorize_core import forks, jsontext, layout
+from vectorize_core import forks, jsontext
 from vectorize_core.models import Vector
+from vectorize_core.state.last_writes import LastWrites, Written
 
 Kind = Literal["upsert", "insert", "delete"]
 _PROBES = 5
@@ -154,34 +155,11 @@ class OwnWrite:
         self.visible |= self.proven and not others
 
 
-class Written(NamedTuple):
-    """The last write of an id: the moment and time it was accepted, and what it left there.
-
-    ``ref`` is what ``_vs_ref`` holds. ``sure`` unless it is an insert, which may have left another
-    record in place. ``there`` unless it was a delete.
-    """
-
-    accepted: float
-    at: float
-    ref: str | None = None
-    namespace: str | None = None
-    sure: bool = True
-    there: bool = True
-
-    @classmethod
-    def by(cls, write: OwnWrite, vector: Vector | None) -> Self:
-        """What ``write`` leaves where it writes ``vector``; None: where it deletes."""
-        if vector is None:
-            return cls(write.accepted, write.since, there=False)
-        sure = write.kind != "insert"
-        return cls(write.accepted, write.since, _ref(vector), vector.namespace, sure)
-
-
 class Pending(NamedTuple):
-    """Of records that reads may not see yet: ids of given documents, and ids of any others."""
+    """Of records that reads may not see yet: ids of given documents, and which are of others."""
 
     wanted: frozenset[str]
-    others: frozenset[str]
+    others: Callable[[Collection[str]], set[str]]
 
 
 @dataclass(slots=True)
@@ -200,8 +178,8 @@ class OwnWrites:
     warned: set[str | None] = field(default_factory=set)
     _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _lost: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    _written: dict[str, Written] = field(default_factory=dict)
-    _uncertain: dict[str, Written] = field(default_factory=dict)
+    _written: LastWrites = field(default_factory=LastWrites)
+    _uncertain: LastWrites = field(default_factory=LastWrites)
     _overflowed: float = -math.inf
     _tracked: WeakSet[OwnWrite] = field(default_factory=WeakSet)
     _order: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -264,32 +242,29 @@ class OwnWrites:
                     del self._order[next(iter(self._order))]
 
     def _note_written(self, write: OwnWrite, written: Mapping[str, Vector | None]) -> None:
-        known, made = self._written, dict[tuple[str | None, ...], Written]()
-        for forgotten in (known, self._uncertain):
-            if not forgotten.keys().isdisjoint(written):
-                # So that the oldest stand in front.
-                for vector_id in written:
-                    forgotten.pop(vector_id, None)
-        for vector_id, vector in written.items():
-            # Most of them leave the same.
-            left = () if vector is None else (_ref(vector), vector.namespace)
-            last = made.get(left)
-            if last is None:
-                last = made[left] = Written.by(write, vector)
-            known[vector_id] = last
-        gone: list[str] = []
-        # One pass, for it goes by all places in front that are empty by now.
-        for vector_id, last in known.items():
-            if not self._is_seen(last):
-                if len(known) - len(gone) <= _MOST_WRITTEN:
-                    break
-                self._overflowed = last.accepted
-            gone.append(vector_id)
-        for vector_id in gone:
-            del known[vector_id]
+        sure = write.kind != "insert"
+        self._uncertain.discard(written)
+        self._written.note(written, write.accepted, write.since, sure=sure)
+        self._forget_seen()
 
-    def _is_seen(self, written: Written) -> bool:
-        return written.accepted < self._visible or time.monotonic() - written.at >= _LOST_FOR
+    def _forget_seen(self) -> LastWrites:
+        """The last writes that reads may not see yet: they are seen in order."""
+        known = self._written
+        while (oldest := known.oldest) is not None:
+            seen = oldest.accepted < self._visible or _is_over(oldest)
+            if not seen and len(known) <= _MOST_WRITTEN:
+                break
+            if not seen:
+                self._overflowed = oldest.accepted
+            known.forget_oldest()
+        return known
+
+    def _forget_over(self) -> LastWrites:
+        """The last writes without an answer that may have landed and that no read may see yet."""
+        known = self._uncertain
+        while (one := known.oldest) and (_is_over(one) or len(known) > _MOST_WRITTEN):
+            known.forget_oldest()
+        return known
 
     def of_documents(self, refs: Collection[str], namespace: str | None) -> Pending | None:
         """What was written that reads may not see yet: of documents, in a namespace unless None.
@@ -297,36 +272,36 @@ class OwnWrites:
         ``refs`` as ``_vs_ref`` holds them. None if not all of that is known. What this client has
         deleted last is in neither part.
         """
+
+        def is_wanted(last: Written) -> bool:
+            return last.ref in refs and (namespace is None or last.namespace == namespace)
+
         with self._lock:
-            if -math.inf < self._overflowed >= self._visible:
+            known = self._forget_seen()
+            if known.unsure or -math.inf < self._overflowed >= self._visible:
                 return None
-            wanted, others = set[str](), set[str]()
-            for vector_id, last in self._written.items():
-                if not last.there or self._is_seen(last):
-                    continue
-                if not last.sure:
-                    return None
-                here = namespace is None or last.namespace == namespace
-                (wanted if here and last.ref in refs else others).add(vector_id)
-            maybe = {i for i, last in self._may_be_there(namespace) if last.ref in refs}
-            return Pending(frozenset(wanted | maybe - others), frozenset(others))
+            wanted = {i for i, last in known.of(refs) if is_wanted(last)}
+            maybe = {i for i, last in self._forget_over().of(refs) if is_wanted(last)}
+            # By the time that ids are asked for, reads may see more than what they are of.
+            now = known.copy()
+
+        def others(ids: Collection[str]) -> set[str]:
+            found = {i: now[i] for i in ids if i in now}
+            return {i for i, last in found.items() if last.there and not is_wanted(last)}
+
+        return Pending(frozenset(wanted | maybe - others(maybe)), others)
 
     def uncertain(self, namespace: str | None) -> list[str]:
         """Ids that writes without an answer may have put there, in a namespace unless None."""
         with self._lock:
-            return [vector_id for vector_id, _ in self._may_be_there(namespace)]
-
-    def _may_be_there(self, namespace: str | None) -> Iterator[tuple[str, Written]]:
-        for vector_id, last in self._uncertain.items():
-            here = namespace is None or last.namespace == namespace
-            if here and time.monotonic() - last.at < _LOST_FOR:
-                yield vector_id, last
+            known = self._forget_over().copy()
+        return [i for i, last in known.items() if namespace is None or last.namespace == namespace]
 
     def unseen_among(self, ids: Collection[str]) -> dict[str, Written]:
         """Those ids whose last write by this client reads may not see yet, and that write."""
         with self._lock:
-            known = self._written
-            return {i: known[i] for i in ids if i in known and not self._is_seen(known[i])}
+            known = self._forget_seen()
+            return {i: last for i in ids if (last := known.get(i)) is not None}
 
     def undeleted(self) -> tuple[OwnWrite, ...]:
         """Those of `pending` that wrote what this client has not deleted since."""
@@ -352,13 +327,11 @@ class OwnWrites:
             if not may_have_landed:
                 return
             write.since = time.monotonic()
-            for vector_id, vector in written.items():
-                if vector is not None:
-                    self._uncertain.pop(vector_id, None)
-                    self._uncertain[vector_id] = Written.by(write, vector)
-            surplus = max(0, len(self._uncertain) - _MOST_WRITTEN)
-            for vector_id in list(islice(self._uncertain, surplus)):
-                del self._uncertain[vector_id]
+            left = {
+                vector_id: vector for vector_id, vector in written.items() if vector is not None
+            }
+            self._uncertain.note(left, write.accepted, write.since, sure=write.kind != "insert")
+            self._forget_over()
             for other in self._tracked:
                 if other.accepted < write.sent:
                     other.note_lost(write)
@@ -440,8 +413,7 @@ class OwnWrites:
                 write for write in self._unseen if created_on and write.created_on == created_on
             ]
             self._lost.clear()
-            self._written.clear()
-            self._uncertain.clear()
+            self._written, self._uncertain = LastWrites(), LastWrites()
             self._overflowed = -math.inf
             self._unseen.clear()
             self._unseen.extend(kept)
@@ -464,10 +436,9 @@ def _spread(ids: Sequence[str]) -> Sequence[str]:
     return [ids[round(n * (len(ids) - 1) / (_PROBES - 1))] for n in range(_PROBES)]
 
 
-def _ref(vector: Vector) -> str | None:
-    """What ``_vs_ref`` holds, where it is a text: a vector may be of any make."""
-    found = None if vector.metadata is None else vector.metadata.get(layout.REF)
-    return found if isinstance(found, str) else None
+def _is_over(written: Written) -> bool:
+    """Whether it was so long ago that reads see it, or never will."""
+    return time.monotonic() - written.at >= _LOST_FOR
 
 
 def _copy(vector: Vector | None) -> Vector | None:

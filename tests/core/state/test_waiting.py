@@ -406,4 +406,4 @@ def test_a_reference_that_is_no_text_names_no_document(ref: Any) -> None:
     pending = known.of_documents({"a"}, None)
     assert pending is not None
     assert pending.wanted == {"ours"}
-    assert pending.others == {"odd", "bare"}
+    assert pending.others(vectors) == {"odd", "bare"}

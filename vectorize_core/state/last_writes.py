@@ -1,0 +1,144 @@
+"""`LastWrites`: which write was the last of an id, and what it left there."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from vectorize_core import layout
+from vectorize_core.models import Vector
+
+_MOST_IDLE: Final = 1_000
+
+
+@dataclass(slots=True, eq=False)
+class Written:
+    """Records that a write left alike: the moment and time it was accepted, and what it left.
+
+    ``ref`` is what ``_vs_ref`` holds. ``sure`` unless it is an insert, which may have left another
+    record in place. ``there`` unless it was a delete. ``ids`` are theirs, some of which may have
+    been written again since. ``later`` is the next one with that ``ref``.
+    """
+
+    accepted: float
+    at: float
+    ref: str | None = None
+    namespace: str | None = None
+    sure: bool = True
+    there: bool = True
+    ids: list[str] = field(default_factory=list)
+    later: Written | None = None
+
+
+class LastWrites:
+    """The last write of each id, by id and by document; the oldest ones are forgotten in order.
+
+    All but `copy` takes as long for many as for few. A dict in that order would not do: to find
+    the first of its keys is to go by the places of all that were deleted before. ``unsure`` is how
+    many of these writes are not ``sure``.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, Written] = {}
+        self._in_order: deque[Written] = deque()
+        self._first_of: dict[str, Written] = {}
+        self._latest_of: dict[str, Written] = {}
+        self.unsure = 0
+        self._listed = 0
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def note(
+        self, written: Mapping[str, Vector | None], accepted: float, at: float, *, sure: bool
+    ) -> None:
+        """Note that these vectors were written under their ids, or (None) deleted."""
+        # Most of them leave the same.
+        made: dict[tuple[str | None, str | None, bool], Written] = {}
+        for vector_id, vector in written.items():
+            ref, namespace, there = left = (
+                (None, None, False) if vector is None else (_ref(vector), vector.namespace, True)
+            )
+            last = made.get(left)
+            if last is None:
+                last = Written(accepted, at, ref, namespace, sure or not there, there)
+                made[left] = last
+            last.ids.append(vector_id)
+            self._last[vector_id] = last
+        for last in made.values():
+            self._append(last)
+        if self._listed > 2 * len(self._last) + _MOST_IDLE:
+            self._leave_out_idle()
+
+    def _append(self, last: Written) -> None:
+        self._in_order.append(last)
+        self._listed += len(last.ids)
+        self.unsure += not last.sure
+        if last.ref is not None:
+            if last.ref in self._first_of:
+                self._latest_of[last.ref].later = last
+            else:
+                self._first_of[last.ref] = last
+            self._latest_of[last.ref] = last
+
+    def _leave_out_idle(self) -> None:
+        """Leave out ids that were written again since, where most were."""
+        listed, self._in_order = self._in_order, deque()
+        self._first_of, self._latest_of = {}, {}
+        self._listed = self.unsure = 0
+        for one in listed:
+            one.ids = [vector_id for vector_id in one.ids if self._last.get(vector_id) is one]
+            one.later = None
+            if one.ids:
+                self._append(one)
+
+    @property
+    def oldest(self) -> Written | None:
+        """The one to be forgotten next."""
+        return self._in_order[0] if self._in_order else None
+
+    def forget_oldest(self) -> None:
+        """Forget the oldest one."""
+        oldest = self._in_order.popleft()
+        self._listed -= len(oldest.ids)
+        self.unsure -= not oldest.sure
+        for vector_id in oldest.ids:
+            if self._last.get(vector_id) is oldest:
+                del self._last[vector_id]
+        if oldest.ref is not None:
+            if oldest.later is not None:
+                self._first_of[oldest.ref] = oldest.later
+            else:
+                del self._first_of[oldest.ref], self._latest_of[oldest.ref]
+
+    def discard(self, ids: Iterable[str]) -> None:
+        """Forget the last writes of these ids."""
+        if self._last:
+            for vector_id in ids:
+                self._last.pop(vector_id, None)
+
+    def get(self, vector_id: str) -> Written | None:
+        """The last write of an id."""
+        return self._last.get(vector_id)
+
+    def of(self, refs: Iterable[str]) -> Iterator[tuple[str, Written]]:
+        """The ids whose last write left a record of one of these documents."""
+        for ref in refs:
+            one = self._first_of.get(ref)
+            while one is not None:
+                for vector_id in one.ids:
+                    if self._last.get(vector_id) is one:
+                        yield vector_id, one
+                one = one.later
+
+    def copy(self) -> dict[str, Written]:
+        """All of them, by id."""
+        return self._last.copy()
+
+
+def _ref(vector: Vector) -> str | None:
+    """What ``_vs_ref`` holds, where it is a text: a vector may be of any make."""
+    found = None if vector.metadata is None else vector.metadata.get(layout.REF)
+    return found if isinstance(found, str) else None
