@@ -37,6 +37,8 @@ _UPDATE_AFTER_MUTATION: Final = (
     "UPDATE indexes SET submitted = ?, last_mutation = ?, last_submitted = ?, last_processed = ?, "
     "generation = ?, slots = ?, dead = ?, inserted = ?, clock = ?, row_checksum = ? WHERE id = ?"
 )
+_IDS: Final = 1 << 63 - schema.SLOT_BITS
+"""The id of an index is less, and never used again: keys of its vectors begin with it."""
 _LATEST: Final = 253_402_300_799.0
 """The last second that a datetime can be."""
 _JITTER: Final = 1.0
@@ -174,7 +176,7 @@ def is_possible(index: Index) -> bool:
         index.metric in METRICS
         and isinstance(index.dimensions, int)
         and 1 <= index.dimensions <= limits.MAX_DIMENSIONS
-        and 1 <= index.id < 1 << 62 - schema.SLOT_BITS
+        and 1 <= index.id < _IDS
     )
 
 
@@ -197,7 +199,13 @@ def create(
         "VALUES (?, ?, ?, ?, ?, ?)",
         (name, config.dimensions, config.metric, description, now, now),
     )
-    seal(tx, "indexes", tx.execute("SELECT last_insert_rowid()").fetchone()[0])
+    (index_id,) = tx.execute("SELECT last_insert_rowid()").fetchone()
+    if index_id >= _IDS:
+        raise faults.refused(
+            f"{_IDS - 1} indexes were made here, and no more can be: copy what is there to a new "
+            "directory (vectorize-stores copy)"
+        )
+    seal(tx, "indexes", index_id)
     tx.execute("UPDATE storage SET indexes = indexes + 1")
     return find(tx, name).details()
 

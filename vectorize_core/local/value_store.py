@@ -40,6 +40,8 @@ _NO_DESCRIPTOR: Final[dict[str, Any]] = (
     {"trackfd": False} if sys.version_info >= (3, 13) and os.name == "posix" else {}
 )
 """A mapping needs none; older versions of Python keep one for each."""
+HOLDS_DESCRIPTORS: Final = not _NO_DESCRIPTOR
+"""Whether mappings do."""
 _SYNCED_AT_ONCE: Final = 1 << 16
 """Bytes beyond which a sync takes longer than to let another thread begin it."""
 
@@ -203,7 +205,7 @@ class Shared:
     written: set[FileValueStore] = field(default_factory=set)
     """Those that were written since the last commit."""
     mapped: set[tuple[int, int]] = field(default_factory=set)
-    """What holds a descriptor: segments that are mapped, each with its store."""
+    """Segments that are mapped, each with its store."""
 
 
 class FileValueStore(SegmentedStore):
@@ -240,7 +242,7 @@ class FileValueStore(SegmentedStore):
         """Unmap what no `Matrix` uses, until it is read again."""
         segments, self._segments = self._segments, []
         if self._shared is not None:
-            self._shared.mapped.difference_update(self._descriptors(segments))
+            self._shared.mapped.difference_update(self._numbered(segments))
 
     def __del__(self) -> None:
         # A search that goes on maps also what was forgotten meanwhile.
@@ -381,10 +383,10 @@ class FileValueStore(SegmentedStore):
     def _keep(self, segments: list[NDArray[Any]]) -> None:
         super()._keep(segments)
         if self._shared is not None:
-            self._shared.mapped.update(self._descriptors(segments))
+            self._shared.mapped.update(self._numbered(segments))
 
-    def _descriptors(self, segments: list[NDArray[Any]]) -> Iterable[tuple[int, int]]:
-        return () if _NO_DESCRIPTOR else ((id(self), number) for number in range(len(segments)))
+    def _numbered(self, segments: list[NDArray[Any]]) -> Iterable[tuple[int, int]]:
+        return ((id(self), number) for number in range(len(segments)))
 
     def _note_written(self) -> None:
         if self._shared is not None:

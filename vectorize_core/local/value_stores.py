@@ -12,6 +12,7 @@ from vectorize_core.local import open_files
 from vectorize_core.local.cut_rows import CutStore
 from vectorize_core.local.row_types import CODES, VALUES, RowType
 from vectorize_core.local.value_store import (
+    HOLDS_DESCRIPTORS,
     FileValueStore,
     MemoryValueStore,
     Shared,
@@ -22,6 +23,8 @@ from vectorize_core.sqlite.identity import Directory
 _PART_MAPPED: Final = 0.25
 """Of the files that the process may have open."""
 _MOST_MAPPED: Final = 4_096
+_MOST_WITHOUT: Final = 16_384
+"""Mappings that hold no descriptor: a quarter of those that Linux lets a process have."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ class ValueStores:
 
     def mapped(self) -> int:
         """How many descriptors mappings hold."""
-        return len(self._shared.mapped)
+        return len(self._shared.mapped) if HOLDS_DESCRIPTORS else 0
 
     def was_read(self, index_id: int, generation: int) -> set[int]:
         """Note that a generation was read; the indexes that were unmapped because of too many.
@@ -72,10 +75,13 @@ class ValueStores:
         if (generation, VALUES) in self._stores.get(index_id, {}):
             self._read[index_id, generation] = None
         unmapped = set[int]()
-        most = open_files.share(_PART_MAPPED, _MOST_MAPPED)
-        if len(self._read) > 1 and self.mapped() > most:
+        most = _MOST_WITHOUT
+        if HOLDS_DESCRIPTORS:
+            most = open_files.share(_PART_MAPPED, _MOST_MAPPED)
+        mapped = self._shared.mapped
+        if len(self._read) > 1 and len(mapped) > most:
             for key in list(self._read)[:-1]:
-                if self.mapped() > most // 2:
+                if len(mapped) > most // 2:
                     self._read.pop(key, None)
                     for (of, _), store in list(self._stores.get(key[0], {}).items()):
                         if of == key[1]:

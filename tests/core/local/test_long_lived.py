@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +11,15 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 
-from vectorize_core.local import Service, ServiceFault, catalog, cursors, open_files, scrubbing
+from vectorize_core.local import (
+    Service,
+    ServiceFault,
+    catalog,
+    cursors,
+    open_files,
+    scrubbing,
+    value_stores,
+)
 from vectorize_core.local import service as service_module
 from vectorize_core.local.value_store import FileValueStore
 from vectorize_core.models import IndexConfig, Vector
@@ -124,49 +131,33 @@ def test_nor_of_generations_that_another_service_has_left_while_nobody_reads(mak
     assert service.query("docs", vector=ONES).count == 1
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="mappings hold no descriptor")
-def test_what_is_unmapped_is_found_in_one_pass(make, tmp_path, monkeypatch):
+@pytest.mark.parametrize("holds", [True, False])
+def test_what_is_unmapped_is_found_in_one_pass(make, tmp_path, monkeypatch, holds):
+    monkeypatch.setattr(value_stores, "HOLDS_DESCRIPTORS", holds)
+    monkeypatch.setattr(value_stores, "_MOST_WITHOUT", MANY)
     monkeypatch.setattr(open_files, "allowed", lambda: 4 * MANY)
     service = make(tmp_path)
     filled(service, *(f"i{n}" for n in range(MANY)))
-    assert service._database.value_stores.mapped() == MANY
+    mapped = service._database.value_stores._shared.mapped
+    assert len(mapped) == MANY
     service._snapshots._latest = latest = Counting(service._snapshots._latest)
     filled(service, "more")
     assert latest.passes == 1
-    assert service._database.value_stores.mapped() == len(latest) == MANY // 2
+    assert len(mapped) == len(latest) == MANY // 2
+    assert service._database.value_stores.mapped() == (MANY // 2 if holds else 0)
 
 
-def test_nothing_is_kept_of_an_index_that_is_gone(service):
-    stores = service._database.value_stores
-    for n in range(MANY):
-        filled(service, f"i{n}").compact(f"i{n}")
-        service.upsert(f"i{n}", [Vector("a", ONES)])
-        service.compact(f"i{n}")
-        service.query(f"i{n}", vector=ONES)
-        service.delete_index(f"i{n}")
-    assert not stores._stores
-    assert not stores._read
-    assert not stores.mapped()
-    assert not service._snapshots._latest
-    assert len(service.list_indexes()) == 0
-
-
-def test_nor_of_one_that_another_service_has_deleted(make, tmp_path):
-    other = filled(make(tmp_path), "a", "b", "c")
-    service = make(tmp_path)
-    for name in "abc":
-        service.query(name, vector=ONES)
-    other.delete_index("a")
-    other.delete_index("b")
-    filled(other, "b")
-    assert service.query("b", vector=ONES).count == 1
-    known = service._snapshots._latest["b"]
-    service._scrub.close()
-    service._scrub.run()
-    assert service._scrub._watched == {3: "c", 4: "b"}
-    assert list(service._database.value_stores._stores) == [3, 4]
-    assert service._snapshots._latest.keys() == {"b", "c"}
-    assert service._snapshots._latest["b"] is known
+def test_an_index_too_many_for_the_keys_of_vectors_is_refused(service, refused):
+    filled(service, "docs")
+    with service._database.writing() as tx:
+        tx.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'indexes'", (2**23 - 2,))
+    filled(service, "last")
+    with refused(None, "8388607 indexes were made here"):
+        service.create_index("more", IndexConfig(32))
+    assert service.query("last", vector=ONES).count == 1
+    assert service.check(repair=True).ok
+    service.delete_index("last")
+    assert [index.name for index in service.list_indexes()] == ["docs"]
 
 
 def test_what_is_mapped_is_counted_as_it_is(make, tmp_path):
