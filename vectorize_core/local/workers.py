@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -70,6 +70,8 @@ def collect(
             work(number)
     if len(kept) < count:
         # Another thread is about to keep something.
+        wait(late)
+    if len(kept) < count:
         for other in late:
             other.result()
 
@@ -85,30 +87,33 @@ def _divided(
         while (number := next(numbers)) < count:
             work(number)
 
-    others = list[Future[None]]()
     helpers = min(_processors(), count) - 1 if worthwhile else 0
-    if helpers > 0:
-        pool = _pool()
-        # If the pool is shut down meanwhile, the caller does all that is left.
-        with suppress(RuntimeError):
-            for _ in range(helpers):
-                others.append(pool.submit(take))
-    return take, others
+    begun = [begin(take) for _ in range(helpers)]
+    # Where there can be no threads, the caller does all of it.
+    return take, [other for other in begun if other is not None]
 
 
 def begin(work: Callable[[], None]) -> Future[None] | None:
     """Let another thread do ``work``; None if there can be none, and nobody does."""
-    left = [work]
+    begun = Future[None]()
 
     def take() -> None:
-        left.pop()()
+        if begun.set_running_or_notify_cancel():
+            try:
+                work()
+            except BaseException as error:
+                begun.set_exception(error)
+            else:
+                begun.set_result(None)
 
     try:
-        return _pool().submit(take)
+        _pool().submit(take)
     except RuntimeError:
-        # The pool keeps what it was given, also if it could start no thread for it.
-        left.clear()
-        return None
+        # The pool keeps what it was given, also if it could start no thread for it. Another one
+        # may have taken it by now.
+        if begun.cancel():
+            return None
+    return begun
 
 
 @contextmanager
