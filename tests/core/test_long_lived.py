@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from vectorize_core import VectorizeClient
-from vectorize_core.state import own_writes
+from vectorize_core.state import in_flight, own_writes
 from vectorize_core.state.last_writes import LastWrites
 from vectorize_core.state.own_writes import OwnWrites
 from vectorize_core.texts import keeping, upkeep
 from vectorize_core.texts.frequent import FrequentWords
-from vectorize_core.texts.keeping import Removals
+from vectorize_core.texts.keeping import Found, Keeping, Removals
+from vectorize_core.texts.sqlite import SqliteTexts
 from vectorize_core.texts.upkeep import Upkeep
 from vectorize_core.transport.io import iterate, run
 from vectorize_core.writes.checkpoint import open_checkpoint
@@ -41,6 +42,16 @@ class Counting(dict[str, Any]):
 
 class CountingQueue(deque[Any]):
     """Counts how often it is gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.passes += 1
+        return super().__iter__()
+
+
+class CountingList(list[Any]):
+    """The same of a list."""
 
     passes = 0
 
@@ -104,6 +115,39 @@ def test_names_of_long_texts_are_forgotten_by_one_pass_of_each_write(
 
 def _of(ref: str, number: int) -> own_writes.Vector:
     return own_writes.Vector("", [1.0], "b" if number == 1 else "a", {"_vs_ref": ref})
+
+
+def test_lost_requests_are_not_gone_through_for_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_flight, "_MOST_LOST", 100)
+    lost, queue = in_flight.InFlight(), CountingQueue()
+    monkeypatch.setattr(lost, "_lost", queue)
+    for turn in range(60):
+        lost.lose("upsert", {f"{turn}": None, "every": None}, turn + 10.0)
+        now = float(turn // 4)
+        found = lost.exposed("delete", {"every": None, f"{turn}": None, "other": None}, now)
+        # What was forgotten may have been of any id.
+        other = {} if turn < 50 else {"other": turn - 40.0 - now}
+        assert found == {"every": turn + 10.0 - now, f"{turn}": turn + 10.0 - now} | {
+            i: left for i, left in other.items() if left > 0
+        }
+        assert lost._lost is queue
+        assert sum(map(len, lost._lost_of.values())) == 2 * len(queue) == lost._lost_ids
+    assert queue.passes == 0
+    assert lost.exposed("delete", {"every": None, "3": None}, 70.0) == {}
+    assert not lost._lost_of
+
+
+def test_texts_that_are_due_are_not_gone_through_before_any_is_ripe() -> None:
+    removals = Removals()
+    with VectorizeClient.local() as client:
+        io = client.connection.io()
+        texts = Keeping(SqliteTexts(":memory:"), client.connection.state("docs"))
+        removals._due = due = CountingList()
+        for turn in range(50):
+            due.append(keeping._Due(turn + 1_000.0, None, Found({f"{turn}": {"a": 1.0}})))
+        run(removals.remove(io, texts, until=999.0))
+        assert removals._due is due
+        assert due.passes == 0
 
 
 def test_rows_that_are_due_are_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:

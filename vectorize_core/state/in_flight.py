@@ -23,7 +23,7 @@ _MOST_LOST: Final = 100_000
 """Ids of lost requests that are kept; beyond, every id counts as one of the oldest of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Lost:
     """A request without an answer: digests of what it writes, by id, and when it is over."""
 
@@ -42,6 +42,7 @@ class InFlight:
         self._owners: dict[str, object] = {}
         self._running: set[Future[Any]] = set()
         self._lost: deque[_Lost] = deque()
+        self._lost_of: dict[str, list[_Lost]] = {}
         self._lost_ids = 0
         self._any_until = 0.0
         self._lock = threading.Lock()
@@ -99,10 +100,19 @@ class InFlight:
         with self._lock:
             self._lost.append(lost)
             self._lost_ids += len(lost.written)
+            for vector_id in lost.written:
+                self._lost_of.setdefault(vector_id, []).append(lost)
             while self._lost_ids > _MOST_LOST:
-                oldest = self._lost.popleft()
-                self._lost_ids -= len(oldest.written)
-                self._any_until = max(self._any_until, oldest.until)
+                self._any_until = max(self._any_until, self._forget_oldest().until)
+
+    def _forget_oldest(self) -> _Lost:
+        oldest = self._lost.popleft()
+        self._lost_ids -= len(oldest.written)
+        for vector_id in oldest.written:
+            self._lost_of[vector_id].remove(oldest)
+            if not self._lost_of[vector_id]:
+                del self._lost_of[vector_id]
+        return oldest
 
     def exposed(
         self, kind: str, written: Mapping[str, Vector | None], now: float
@@ -115,14 +125,15 @@ class InFlight:
         if not self._lost and now >= self._any_until:
             return {}
         with self._lock:
-            self._lost = deque(lost for lost in self._lost if lost.until > now)
-            self._lost_ids = sum(len(lost.written) for lost in self._lost)
+            while self._lost and self._lost[0].until <= now:
+                self._forget_oldest()
             left = self._any_until - now
             found = dict.fromkeys(written, left) if left > 0 else {}
-            for lost in self._lost:
-                for vector_id in lost.written.keys() & written.keys():
-                    if lost.written[vector_id] != _digest(kind, written[vector_id]):
-                        found[vector_id] = max(found.get(vector_id, 0.0), lost.until - now)
+            for vector_id, vector in written.items():
+                for lost in self._lost_of.get(vector_id, ()):
+                    left = lost.until - now
+                    if left > 0 and lost.written[vector_id] != _digest(kind, vector):
+                        found[vector_id] = max(found.get(vector_id, 0.0), left)
         return found
 
 

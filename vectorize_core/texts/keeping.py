@@ -300,6 +300,8 @@ class Removals:
     def __init__(self) -> None:
         self.own: dict[str, None] = {}
         self._due: list[_Due] = []
+        """In the order of their times, but for what stays due, which stands in front."""
+        self._count = 0
         self._lock = forks.lock()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -307,11 +309,13 @@ class Removals:
         return Removals, ()
 
     def __len__(self) -> int:
-        return self.count()
+        return self._count
 
     def count(self, tenant: str | None = None) -> int:
         """How many records' texts are due; a tenant's, unless None."""
-        return sum(len(due.found) for due in self._due if tenant in (None, due.tenant))
+        if tenant is None:
+            return self._count
+        return sum(len(due.found) for due in self._due if due.tenant == tenant)
 
     def note_own(self, names: Iterable[str]) -> None:
         """Note texts whose vectors are written."""
@@ -323,7 +327,7 @@ class Removals:
     def take(self) -> Found:
         """All that is due; nothing is any more."""
         with self._lock:
-            due, self._due = self._due, []
+            due, self._due, self._count = self._due, [], 0
         together = Found()
         for one in due:
             together.add(one.found)
@@ -343,6 +347,7 @@ class Removals:
         if rest:
             with self._lock:
                 self._due.append(_Due(now, tenant, rest))
+                self._count += len(rest)
 
     async def _are_seen(self, io: Io, keeping: Keeping) -> bool:
         """Whether reads see all own writes by now."""
@@ -359,6 +364,8 @@ class Removals:
 
         What is in the way of others' is not told to a ``tenant``.
         """
+        if not self._due or self._due[0].since > until:
+            return
         await self._remove(
             io, keeping, lambda due: due.since <= until and tenant in (None, due.tenant)
         )
@@ -372,6 +379,7 @@ class Removals:
         with self._lock:
             ripe = [due for due in self._due if is_ripe(due)]
             self._due = [due for due in self._due if not is_ripe(due)]
+            self._count -= sum(len(due.found) for due in ripe)
         together, left = Found(), ripe
         for due in ripe:
             together.add(due.found)
@@ -386,6 +394,7 @@ class Removals:
         finally:
             with self._lock:
                 self._due = [due for due in left if due.found] + self._due
+                self._count += sum(len(due.found) for due in left)
 
 
 class _Due(NamedTuple):
