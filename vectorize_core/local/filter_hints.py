@@ -17,21 +17,27 @@ def count_uncovered(
     stored: Iterable[VectorRow],
     lacks: Callable[[Metadata], bool] | None = None,
 ) -> int:
-    """How many vectors with a property its metadata index does not hold.
+    """How many vectors are `is_uncovered`."""
+    return sum(is_uncovered(vector, name, metadata_index, lacks) for vector in stored)
 
-    As they are older, or as the property is where ``lacks`` alone finds it.
+
+def is_uncovered(
+    vector: VectorRow,
+    name: str,
+    metadata_index: LiveMetadataIndex | None,
+    lacks: Callable[[Metadata], bool] | None = None,
+) -> bool:
+    """Whether a vector has a property that its metadata index does not hold.
+
+    As it is older, or as the property is where ``lacks`` alone finds it.
     """
-
-    def is_uncovered(vector: VectorRow) -> bool:
-        covered = metadata_index is not None and metadata_index.covers(vector.processed, vector.seq)
-        if covered and lacks is None:
-            return False
-        metadata = vector.parsed_metadata() or {}
-        if not covered and matching.lookup(metadata, name) is not None:
-            return True
-        return lacks is not None and lacks(metadata)
-
-    return sum(map(is_uncovered, stored))
+    covered = metadata_index is not None and metadata_index.covers(vector.processed, vector.seq)
+    if covered and lacks is None:
+        return False
+    metadata = vector.parsed_metadata() or {}
+    if not covered and matching.lookup(metadata, name) is not None:
+        return True
+    return lacks is not None and lacks(metadata)
 
 
 def explain(

@@ -30,6 +30,7 @@ from vectorize_core.local import (
 )
 from vectorize_core.local.batch import Batch
 from vectorize_core.local.catalog import Index
+from vectorize_core.local.covering import Covering
 from vectorize_core.local.cursors import Cursors
 from vectorize_core.local.integrity import CheckReport
 from vectorize_core.local.scrubbing import Scrub
@@ -58,8 +59,6 @@ ReadIndex = Callable[[Connection, Index, float], T]
 
 _UNLOCKED_SEARCHES: Final = 2
 """How often a query searches without a lock before it searches within a transaction."""
-_MOST_COVERING: Final = 10_000
-"""Metadata indexes that are known to hold every vector; if there are more, all are forgotten."""
 
 
 class Service:
@@ -86,8 +85,7 @@ class Service:
         self._snapshots = Snapshots(self._database, behavior)
         self._cursors = Cursors(behavior.cursor_lifetime)
         self._scrub = Scrub(self._database, self._snapshots)
-        self._covering: set[tuple[int, int]] = set()
-        """Metadata indexes, each with its index's id, that hold every vector, also later ones."""
+        self._covering = Covering()
 
     def close(self) -> None:
         """Close the database; what was in memory is lost. Safe to call again."""
@@ -315,7 +313,15 @@ class Service:
         with self._reading(name) as (tx, index, now):
             self._scrub.watch(tx, index, values=False)
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
-            return filter_hints.explain(names, live, vectors.scan(tx, index, namespace=namespace))
+            doubtful = {
+                name
+                for name in names
+                if name not in live or not self._covering.holds_all(tx, index, live[name])
+            }
+            if not doubtful:
+                return ()
+            stored = vectors.scan(tx, index, namespace=namespace)
+            return filter_hints.explain(doubtful, live, stored)
 
     def count_pending(self, name: str) -> int:
         """How many mutations are not visible yet. The API has no such call."""
@@ -337,16 +343,10 @@ class Service:
         with self._reading(name) as (tx, index, now):
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             covering = live.get(property_name)
-            known = (index.id, covering.seq) if covering is not None else None
-            if known in self._covering:
+            if covering is not None and self._covering.holds_all(tx, index, covering, lacks):
                 return 0
             stored = vectors.scan(tx, index, namespace=namespace)
-            count = filter_hints.count_uncovered(property_name, covering, stored, lacks)
-        if known is not None and not count and namespace is None:
-            if len(self._covering) >= _MOST_COVERING:
-                self._covering.clear()
-            self._covering.add(known)
-        return count
+            return filter_hints.count_uncovered(property_name, covering, stored, lacks)
 
     def known_ids(self, name: str, ids: Sequence[str]) -> frozenset[str]:
         """Those of any number of ids that vectors have, or mutations that are not visible yet.

@@ -15,12 +15,13 @@ from vectorize_core.local import (
     Service,
     ServiceFault,
     catalog,
+    covering,
     cursors,
     open_files,
     scrubbing,
     value_stores,
+    vectors,
 )
-from vectorize_core.local import service as service_module
 from vectorize_core.local.value_store import FileValueStore
 from vectorize_core.models import IndexConfig, Vector
 
@@ -175,13 +176,53 @@ def test_what_is_mapped_is_counted_as_it_is(make, tmp_path):
 
 
 def test_metadata_indexes_that_hold_every_vector_are_remembered_up_to_a_bound(service, monkeypatch):
-    monkeypatch.setattr(service_module, "_MOST_COVERING", 3)
+    monkeypatch.setattr(covering, "_MOST", 3)
     filled(service, "docs")
     for _ in range(MANY):
         service.create_metadata_index("docs", "n", "number")
         assert service.count_uncovered("docs", "n") == 0
         service.delete_metadata_index("docs", "n")
-        assert len(service._covering) <= 3
+        assert len(service._covering._known) <= 3
+
+
+def scans(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often all rows are read from now on."""
+    read, one = Counter[str](), vectors.unverified
+
+    def counted(tx: Any, index: Any, start: int = 0, count: int = -1) -> Any:
+        read["all"] += (start, count) == (0, -1)
+        return one(tx, index, start, count)
+
+    monkeypatch.setattr(vectors, "unverified", counted)
+    return read
+
+
+@pytest.mark.parametrize("namespace", [None, "one"])
+def test_what_each_filter_might_leave_out_is_not_looked_for_again(service, monkeypatch, namespace):
+    filled(service, "docs")
+    service.create_metadata_index("docs", "n", "number")
+    read = scans(monkeypatch)
+    for n in range(MANY):
+        service.upsert("docs", [Vector("b", ONES, "one", {"n": n})])
+        assert service.filter_hints("docs", {"n": 1}, namespace) == ()
+        assert service.count_uncovered("docs", "n", "one") == 0
+    assert read["all"] == 1
+    (hint,) = service.filter_hints("docs", {"other": 1}, namespace)
+    assert "no metadata index on 'other'" in hint
+
+
+def test_what_is_older_than_its_metadata_index_and_seen_later_is_told(make, clock):
+    service = make(process_delay=1, propagate_delay=60, metadata_index_delay=2)
+    service.create_index("docs", IndexConfig(32))
+    service.create_metadata_index("docs", "n", "number")
+    service.upsert("docs", [Vector("a", ONES, None, {"n": 1})])
+    clock.now += 10
+    assert service.filter_hints("docs", {"n": 1}) == ()
+    assert service.count_uncovered("docs", "n") == 0
+    clock.now += 100
+    (hint,) = service.filter_hints("docs", {"n": 1})
+    assert "1 vectors with 'n' were written before" in hint
+    assert service.count_uncovered("docs", "n") == 1
 
 
 def test_listings_under_way_are_bounded_in_ids(service, monkeypatch):
