@@ -36,8 +36,8 @@ class Covering:
         name = item.property_name
         if not all(row.intact and not is_uncovered(row, name, item, lacks) for row in rows):
             return False
-        # What is pending may be of before the metadata index was live.
-        if not mutations.any_pending(tx, index):
+        # Reads may see later what is of before the metadata index was live.
+        if not mutations.any_older(tx, index, item.live):
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known.add(known)

@@ -104,6 +104,14 @@ def any_pending(tx: Connection, index: Index) -> bool:
     return found.fetchone() is not None
 
 
+def any_older(tx: Connection, index: Index, time: float) -> bool:
+    """Whether any mutation is not visible yet that was processed by a time."""
+    found = tx.execute(
+        "SELECT 1 FROM mutations WHERE index_id = ? AND processed <= ? LIMIT 1", (index.id, time)
+    )
+    return found.fetchone() is not None
+
+
 def count_pending(tx: Connection, index: Index) -> int:
     """How many mutations are not visible yet."""
     found = tx.execute("SELECT count(*) FROM mutations WHERE index_id = ?", (index.id,))

@@ -211,6 +211,19 @@ def test_what_each_filter_might_leave_out_is_not_looked_for_again(service, monke
     assert "no metadata index on 'other'" in hint
 
 
+def test_nor_while_writes_are_always_under_way(make, clock, monkeypatch):
+    service = filled(make(process_delay=1, propagate_delay=60), "docs")
+    clock.now += 100
+    service.create_metadata_index("docs", "n", "number")
+    read = scans(monkeypatch)
+    for n in range(MANY):
+        clock.now += 10
+        service.upsert("docs", [Vector("b", ONES, None, {"n": n})])
+        assert service.filter_hints("docs", {"n": 1}) == ()
+    assert service.count_pending("docs")
+    assert read["all"] == 1
+
+
 def test_what_is_older_than_its_metadata_index_and_seen_later_is_told(make, clock):
     service = make(process_delay=1, propagate_delay=60, metadata_index_delay=2)
     service.create_index("docs", IndexConfig(32))
