@@ -11,7 +11,7 @@ import pytest
 from vectorize_core import VectorizeClient
 from vectorize_core.state import in_flight, own_writes
 from vectorize_core.state.last_writes import LastWrites
-from vectorize_core.state.own_writes import OwnWrites
+from vectorize_core.state.own_writes import OwnWrite, OwnWrites
 from vectorize_core.texts import keeping, upkeep
 from vectorize_core.texts.frequent import FrequentWords
 from vectorize_core.texts.keeping import Found, Keeping, Removals
@@ -85,6 +85,30 @@ def test_last_writes_are_forgotten_and_found_without_a_look_at_others(
     assert writes.unseen_among(["46-1", "47-1", "48-1"]).keys() == {"47-1", "48-1"}
     assert len(written) == 18
     assert written.passes == uncertain.passes == 0
+
+
+def test_a_write_looks_at_no_other_one_that_shares_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    for name in ("crosses", "precedes", "note_overwrite"):
+        monkeypatch.setattr(OwnWrite, name, lambda *_, name=name: looks.append(name))
+    writes = OwnWrites()
+    begun = [writes.begin("upsert", {f"{n}": None}) for n in range(200)]
+    for n, write in enumerate(begun):
+        writes.accept(write, f"{n}", {f"{n}": None})
+    assert looks == []
+    large = dict.fromkeys(map(str, range(199, 300)))
+    writes.begin("upsert", large)
+    assert looks == ["precedes"]
+    kept = writes.begin("upsert", large)
+    writes.begin("upsert", {"198": None, "250": None})
+    assert looks == ["precedes", "precedes", "crosses", "precedes"]
+    # What nothing else refers to is not tracked any more.
+    begun.clear()
+    del write
+    writes.forget()
+    writes.begin("upsert", {})
+    assert [*writes._tracked] == [kept]
+    assert not writes._tracked._of
 
 
 def test_of_writes_of_the_same_ids_only_the_last_ones_are_kept() -> None:

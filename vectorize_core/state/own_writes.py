@@ -18,13 +18,13 @@ from datetime import datetime
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
-from weakref import WeakSet
 
 import numpy as np
 
 from vectorize_core import forks, jsontext
 from vectorize_core.models import Vector
 from vectorize_core.state.last_writes import LastWrites, Written
+from vectorize_core.state.tracked import Tracked
 
 Kind = Literal["upsert", "insert", "delete"]
 _PROBES = 5
@@ -181,7 +181,7 @@ class OwnWrites:
     _written: LastWrites = field(default_factory=LastWrites)
     _uncertain: LastWrites = field(default_factory=LastWrites)
     _overflowed: float = -math.inf
-    _tracked: WeakSet[OwnWrite] = field(default_factory=WeakSet)
+    _tracked: Tracked[OwnWrite] = field(default_factory=Tracked)
     _order: dict[str, tuple[float, float]] = field(default_factory=dict)
     _processed: float = -math.inf
     _visible: float = -math.inf
@@ -202,12 +202,13 @@ class OwnWrites:
         """Note a mutation that is about to be sent: vectors by id, None for those it deletes."""
         with self._lock:
             lost = [w for w in self._lost if time.monotonic() - w.since < _LOST_FOR]
-            known = {i for write in (*self._tracked, *lost) for i in write.probes}
+            beside = self._tracked.beside(written)
+            known = {i for write in (*beside, *lost) for i in write.probes}
             # Including probes of earlier writes: what they read as then proves those too.
             chosen = dict.fromkeys((*_spread(tuple(written)), *sorted(known & written.keys())[:2]))
             probes = {i: Probe([_copy(written[i])], exact=kind != "insert") for i in chosen}
             write = OwnWrite(kind, frozenset(written), probes, self.moment(), created_on)
-            for other in self._tracked:
+            for other in beside:
                 if other.accepted > write.sent:
                     other.crosses(write)
                 elif not self.is_visible(other):
@@ -229,7 +230,7 @@ class OwnWrites:
             write.accepted, write.since = self.moment(), time.monotonic()
             self._note_written(write, written)
             self.last_sent = max(self.last_sent, write.sent)
-            for other in self._tracked:
+            for other in self._tracked.beside(write.ids):
                 if other.accepted < write.sent:
                     other.note_overwrite(write)
             if write.ids and not write.visible:
@@ -332,7 +333,7 @@ class OwnWrites:
             }
             self._uncertain.note(left, write.accepted, write.since, sure=write.kind != "insert")
             self._forget_over()
-            for other in self._tracked:
+            for other in self._tracked.beside(write.ids):
                 if other.accepted < write.sent:
                     other.note_lost(write)
             self._lost.append(write)
