@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.server.helpers import NDJSON, ONES, Peer, lines, record
 from vectorize_core.local import Service
-from vectorize_core.local.server import BackgroundServer, Settings
+from vectorize_core.local.server import BackgroundServer, Settings, vectorize_routes
 
 Serve = Callable[..., Peer]
 A = lines(record("a"))
@@ -279,30 +280,48 @@ def test_hints_on_a_search_of_one_namespace_count_no_vectors_of_others(docs: Pee
         assert [one["message"][:9] for one in said["messages"]] == counted
 
 
+def looks_for_hints(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What is looked for from now on."""
+    looked: list[object] = []
+    look = Service.filter_hints
+
+    def noted(self: Service, *args: Any) -> tuple[str, ...]:
+        looked.append(args)
+        return look(self, *args)
+
+    monkeypatch.setattr(Service, "filter_hints", noted)
+    return looked
+
+
 def test_hints_are_looked_for_once_between_mutations(
     docs: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked = 0
-    look = Service.filter_hints
-
-    def counted(self: Service, *args: Any) -> tuple[str, ...]:
-        nonlocal looked
-        looked += 1
-        return look(self, *args)
-
-    monkeypatch.setattr(Service, "filter_hints", counted)
+    looked = looks_for_hints(monkeypatch)
     docs.write(record("a", metadata={"kind": "x"}))
     for _ in range(3):
         assert docs.found(filter={"kind": "x"}) == ""
-    assert looked == 1
+    assert len(looked) == 1
     docs.write(record("b"))
     docs.found(filter={"kind": "x"})
-    assert looked == 2
+    assert len(looked) == 2
     docs.found(filter={"other": "x"})
-    assert looked == 3
+    assert len(looked) == 3
     docs.found(filter={})
     docs.found(filter={"kind": {"$ne": "x"}}, topK=1)
-    assert looked == 3
+    assert len(looked) == 3
+
+
+@pytest.mark.parametrize(("long", "looks"), [(-1.0, 1), (math.inf, 3)])
+def test_hints_that_took_long_are_not_looked_for_after_each_write(
+    docs: Peer, monkeypatch: pytest.MonkeyPatch, long: float, looks: int
+) -> None:
+    monkeypatch.setattr(vectorize_routes, "_LONG", long)
+    monkeypatch.setattr(vectorize_routes, "_TIMES", 1e9)
+    looked = looks_for_hints(monkeypatch)
+    for name in "abc":
+        docs.write(record(name, metadata={"kind": "x"}))
+        assert docs.found(filter={"kind": "x"}) == ""
+    assert len(looked) == looks
 
 
 @pytest.mark.parametrize(

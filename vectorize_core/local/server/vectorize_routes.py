@@ -6,8 +6,10 @@ https://developers.cloudflare.com/api/resources/vectorize/
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,7 +26,17 @@ from vectorize_core.models import IndexConfig, Mutation, QueryResult, Vector
 
 logger = logging.getLogger("vectorize_core.server")
 _MAX_KNOWN_HINTS: Final = 1_000
+_LONG, _TIMES = 0.1, 10
+"""Hints that took more seconds to find are kept so many times as long."""
 PREFIX: Final = "/client/v4/accounts/{account}/vectorize/v2/indexes"
+
+
+class _Hints(NamedTuple):
+    """Hints, and for how long they are right: up to the ``last`` mutation, or ``until`` then."""
+
+    hints: Sequence[str]
+    last: str | None
+    until: float
 
 
 class VectorizeRoutes:
@@ -32,7 +44,7 @@ class VectorizeRoutes:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._known_hints: dict[tuple[Any, ...], Sequence[str]] = {}
+        self._known_hints: dict[tuple[Any, ...], _Hints] = {}
 
     def routes(self, reader: RequestReader) -> Sequence[Route]:
         """The routes of Vectorize."""
@@ -118,18 +130,24 @@ class VectorizeRoutes:
     def _hints(
         self, service: Service, index: str, expression: Mapping[str, Any], namespace: str | None
     ) -> Sequence[str]:
-        """Hints, kept until the next mutation: to find them, all metadata are read."""
+        """Hints, kept until the next mutation, or for long if it took long to find them.
+
+        Where there are some, all metadata may have been read.
+        """
         last = service.index_info(index).processed_up_to_mutation
-        key = service, index, last, tuple(sorted(expression)), namespace
-        hints = self._known_hints.get(key)
-        if hints is None:
-            hints = service.filter_hints(index, expression, namespace)
-            behavior = service.behavior
-            # With delays hints change as time passes.
-            if not (behavior.propagate_delay or behavior.metadata_index_delay):
-                if len(self._known_hints) >= _MAX_KNOWN_HINTS:
-                    self._known_hints.clear()
-                self._known_hints[key] = hints
+        key = service, index, tuple(sorted(expression)), namespace
+        known, begun = self._known_hints.get(key), time.monotonic()
+        if known is not None and (last == known.last or begun < known.until):
+            return known.hints
+        hints = service.filter_hints(index, expression, namespace)
+        ended, behavior = time.monotonic(), service.behavior
+        until = ended + _TIMES * (ended - begun) if ended - begun > _LONG else -math.inf
+        # With delays hints change as time passes.
+        if behavior.propagate_delay or behavior.metadata_index_delay:
+            last = ""
+        if len(self._known_hints) >= _MAX_KNOWN_HINTS:
+            self._known_hints.clear()
+        self._known_hints[key] = _Hints(hints, last, until)
         return hints
 
     def insert(self, service: Service, index: str, call: Call, ndjson: bytes | None = None) -> Any:
