@@ -82,6 +82,8 @@ class IndexCodes:
     def __init__(self, metric: Metric, store: ValueStore, *, writes: bool = True) -> None:
         self.told_few = False
         """Whether the last pass over all left few rows; if so, the next one likely will."""
+        self.are_doubtful = False
+        """Whether some are known to be wrong, so that searches read the values."""
         self._metric = metric
         self._store = store
         self._writes = writes
@@ -100,13 +102,18 @@ class IndexCodes:
         ``norms`` learn the lengths of new rows, so that they need not read the values for that.
         """
         multiplied = products()
-        if multiplied is None:
+        if multiplied is None or self.are_doubtful:
             return None
         coded = self._coded
         if coded is None or coded.matrix.count < values.count:
             with self._lock:
                 coded = self._extended(values, norms, multiplied)
         return None if coded is None else coded.upto(values.count)
+
+    def are_gone(self) -> bool:
+        """Whether a file does not hold all codes any more that searches use."""
+        coded = self._coded
+        return coded is not None and self._store.readable() < coded.matrix.count
 
     def wrong(self, slots: Slots, values: Rows) -> Slots:
         """Those of ``slots``, whose ``values`` are right, for which searches use wrong codes."""
@@ -115,9 +122,6 @@ class IndexCodes:
             return slots[:0]
         used = int(np.searchsorted(slots, coded.matrix.count))
         slots = slots[:used]
-        if self._store.readable() < coded.matrix.count:
-            # Cut off: what is mapped must not be touched.
-            return slots
         rows = coded.matrix.take(slots)
         right = codes.intact(rows, slots, self._store.identity, coded.products)
         right &= codes.covers(rows, values[:used])
@@ -206,7 +210,7 @@ class IndexCodes:
         read = (matrix.count - known) * matrix.row.itemsize
         workers.share(len(spans), work, worthwhile=read > workers.WORTHWHILE)
         if any(damaged):
-            text = "the codes of %d of %d vectors are damaged, and are made again: %s"
+            text = "the codes of %d of %d vectors are damaged, and have to be made again: %s"
             _log.warning(text, sum(damaged), matrix.count, self._store.place)
         return np.concatenate(lost)
 
@@ -240,7 +244,7 @@ class IndexCodes:
         left = self._store.matrix(values.count).take(slots) if few else None
         if left is None or self._damaged(left, slots, multiplied):
             raise StorageError(
-                f"the directory is read-only, and codes of {len(slots)} vectors are missing"
+                f"the directory is read-only, and {len(slots)} vectors have none or damaged ones"
             )
         for first, rows in codes.made(self._store, slots, values, multiplied):
             rows["scale"] = rows["residual"] = np.nan

@@ -19,12 +19,15 @@ from dataclasses import dataclass
 from sqlite3 import DatabaseError
 from typing import Final
 
+import numpy as np
+
 from vectorize_core.local import catalog, codes, comparing, vectors
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.matrix import Matrix
+from vectorize_core.local.matrix import Matrix, Slots
 from vectorize_core.local.row_types import CODES, FLOAT_BYTES
 from vectorize_core.local.snapshots import Snapshots
 from vectorize_core.local.storage import Database, FileMissingError, StorageError, is_damage
+from vectorize_core.local.value_store import ValueStore
 from vectorize_core.sqlite.connecting import Connection
 
 SHARE: Final = 0.03
@@ -169,37 +172,54 @@ class Scrub:
             )
             self._found(index, _Damage(index.generation, start, text, only_values))
         else:
-            self._mend_codes(index, matrix, part)
+            self._examine_codes(index, matrix, part)
         following = part.rows[-1].slot + 1 if part.rows else 0
         # A damaged tree of SQLite can lead back.
         return following if problem is None and following > start else None
 
-    def _mend_codes(self, index: Index, matrix: Matrix, part: comparing.Slice) -> None:
-        """Make codes again that searches use, and that are damaged or of other values."""
-        codes_in_use = self._snapshots.codes_of(index)
-        if codes_in_use is None:
+    def _examine_codes(self, index: Index, matrix: Matrix, part: comparing.Slice) -> None:
+        """Make codes again that searches use, and that are gone, damaged or of other values."""
+        in_use = self._snapshots.codes_of(index)
+        if in_use is None:
             return
-        wrong = codes_in_use.wrong(*part.sound())
+        are_gone = in_use.are_gone()
+        # Of a file that is cut off, what is mapped must not be touched.
+        wrong = np.empty(0, np.int64) if are_gone else in_use.wrong(*part.sound())
         stores, place = self._database.value_stores, (index.id, index.generation, index.dimensions)
         # Values that are not there were compacted away meanwhile, with their codes.
-        if not len(wrong) or stores.unshared(*place).readable() < index.slots:
+        if (are_gone or len(wrong)) and stores.unshared(*place).readable() < index.slots:
             return
+        if are_gone:
+            _log.info(
+                "files of codes of the index %r are missing or cut off. The next search that needs "
+                "them makes them again, or reads the values where that cannot be written",
+                index.name,
+            )
+            self._snapshots.renew_codes(index)
+        elif len(wrong):
+            self._mend_codes(index, stores.unshared(*place, CODES), wrong, matrix)
+        elif not part.rows and in_use.are_doubtful:
+            # All were compared, and those that were wrong are made again.
+            self._snapshots.renew_codes(index)
+
+    def _mend_codes(self, index: Index, store: ValueStore, wrong: Slots, values: Matrix) -> None:
         if (index.id, index.generation) not in self._logged_codes:
             self._logged_codes.add((index.id, index.generation))
             _log.warning(
                 "codes of the index %r are damaged, such as of slot %d, so searches may have "
-                "overlooked vectors. They are made again, or not used where that cannot be written",
+                "overlooked vectors. They read the values until all wrong codes are made again, or "
+                "for good where that cannot be written",
                 index.name,
                 wrong[0],
             )
         is_mended = not self._database.is_read_only
         if is_mended:
             try:
-                codes.make_again(stores.unshared(*place, CODES), wrong, matrix)
+                codes.make_again(store, wrong, values)
             except OSError as error:
                 _log.debug("codes cannot be written: %s", error)
                 is_mended = False
-        self._snapshots.renew_codes(index, usable=is_mended)
+        self._snapshots.doubt_codes(index, for_good=not is_mended)
 
     def _found(self, index: Index, damage: _Damage) -> None:
         self._damage[index.id] = damage

@@ -110,12 +110,22 @@ class Snapshots:
         known = self._known(index)
         return None if known is None else known.codes
 
-    def renew_codes(self, index: Index, *, usable: bool) -> None:
-        """Read the codes of an index again, for some were wrong, and what was learned of them."""
+    def doubt_codes(self, index: Index, *, for_good: bool) -> None:
+        """Let searches read the values, for some codes are wrong, and what was learned of them.
+
+        ``for_good``, or until all were compared (`renew_codes`).
+        """
         known = self._latest[index.name]
+        if known.codes is not None and not known.codes.are_doubtful:
+            known.codes.are_doubtful = True
+            known = replace(known, norms=_norms(index))
+        self._latest[index.name] = replace(known, codes=None if for_good else known.codes)
+
+    def renew_codes(self, index: Index) -> None:
+        """Let the next search read the codes of an index again."""
         self._store_of_codes(index).unmap()
-        codes = self._index_codes(index) if usable else None
-        self._latest[index.name] = replace(known, codes=codes, norms=_norms(index))
+        known = self._latest[index.name]
+        self._latest[index.name] = replace(known, codes=self._index_codes(index))
 
     def clear(self) -> None:
         """Free all snapshots, and with them the files that they map."""
