@@ -91,11 +91,15 @@ def test_a_write_looks_at_no_other_one_that_shares_no_id(monkeypatch: pytest.Mon
     looks: list[str] = []
     for name in ("crosses", "precedes", "note_overwrite"):
         monkeypatch.setattr(OwnWrite, name, lambda *_, name=name: looks.append(name))
+    looked = set[OwnWrite]()
+    monkeypatch.setattr(OwnWrite, "read", lambda write, *_: looked.add(write))
     writes = OwnWrites()
     begun = [writes.begin("upsert", {f"{n}": None}) for n in range(200)]
     for n, write in enumerate(begun):
         writes.accept(write, f"{n}", {f"{n}": None})
+    writes.read({"7": None, "8": None}, writes.moment(), begun[:1])
     assert looks == []
+    assert [n for n, write in enumerate(begun) if write in looked] == [0, 7, 8]
     large = dict.fromkeys(map(str, range(199, 300)))
     writes.begin("upsert", large)
     assert looks == ["precedes"]
@@ -104,6 +108,7 @@ def test_a_write_looks_at_no_other_one_that_shares_no_id(monkeypatch: pytest.Mon
     assert looks == ["precedes", "precedes", "crosses", "precedes"]
     # What nothing else refers to is not tracked any more.
     begun.clear()
+    looked.clear()
     del write
     writes.forget()
     writes.begin("upsert", {})

@@ -353,11 +353,16 @@ class OwnWrites:
                 write.processed |= write.mutation_id == mutation_id
             return accepted
 
-    def read(self, stored: Mapping[str, Vector | None], began: int) -> None:
-        """Note what records read as, None for missing ones; the read ``began`` at a moment."""
+    def read(
+        self, stored: Mapping[str, Vector | None], began: int, asked: Collection[OwnWrite] = ()
+    ) -> None:
+        """Note what records read as, None for missing ones; the read ``began`` at a moment.
+
+        They are the probes of the writes that ``asked``, of which some may have none.
+        """
         with self._lock:
             ended = self.moment()
-            for write in self._tracked:
+            for write in {*self._tracked.beside(stored), *asked}:
                 write.read(stored, began, ended)
                 if write.visible:
                     self._see(write)

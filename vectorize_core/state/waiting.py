@@ -427,4 +427,4 @@ async def _read(
     for start in range(0, len(ids), limits.MAX_IDS_PER_GET):
         some = ids[start : start + limits.MAX_IDS_PER_GET]
         stored.update((v.id, v) for v in await ask(GetByIds(state.name, some)))
-    state.own_writes.read(stored, began)
+    state.own_writes.read(stored, began, writes)
