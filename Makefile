@@ -132,10 +132,12 @@ $(VENV)/docs.stamp: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
+# With a new pip: that of old Pythons finds no releases that go together.
 $(OLDEST)/dev.stamp: pyproject.toml tests/oldest.py
 	@echo "making a virtual environment in $(OLDEST), of the oldest dependencies"
 	@$(OLDEST_PYTHON) -m venv --clear $(OLDEST)
 	@$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint $(OLDEST)/constraints.txt --editable '.[dev]'
+	  --constraint $(OLDEST)/constraints.txt --editable '.[dev,page-tests]'
 	@touch $@

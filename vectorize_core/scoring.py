@@ -46,6 +46,7 @@ def top(
     metric: Metric, scored: NDArray[np.float32], k: int, *, newest_first: bool = False
 ) -> Positions:
     """Positions of the best ``k`` scores, best first; of equal scores the first (or last) row."""
+    best: Positions
     key = scored if _smaller_is_better(metric) else -scored
     if newest_first:
         key = key[::-1]

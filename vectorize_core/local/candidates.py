@@ -238,7 +238,7 @@ def _in_good_groups(
     # In one dimension, which NumPy searches twice as fast as two.
     places = (~(uppers < least)).ravel().nonzero()[0]
     near = places // GROUP
-    rows = (groups[near] - near) * GROUP + places
+    rows: Slots = (groups[near] - near) * GROUP + places
     return rows[: rows.searchsorted(count)]
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
 from vectorize_core.local import codes, workers
@@ -127,7 +128,8 @@ class IndexCodes:
         right &= codes.covers(rows, values[:used])
         right &= coded.numbers.are_of(self._metric, rows, slots, coded.products)
         # Where a factor is no number, the values are compared in any case.
-        return slots[~(right | np.isnan(coded.numbers.factors[slots]))]
+        wrong: NDArray[np.bool_] = ~(right | np.isnan(coded.numbers.factors[slots]))
+        return slots[wrong]
 
     def _extended(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
         coded = self._coded
