@@ -130,6 +130,18 @@ def test_of_writes_of_the_same_ids_only_the_last_ones_are_kept() -> None:
     assert (len(known), known.unsure, [*known.of(["1"])]) == (0, 0, [])
 
 
+def test_a_write_says_which_namespaces_it_is_in_without_a_look_at_its_ids() -> None:
+    writes = OwnWrites()
+    vectors: Any = {"a": _of("1", 0), "b": _of("1", 1), "gone": None}
+    write = writes.begin("upsert", vectors)
+    assert write.namespaces == frozenset()
+    writes.accept(write, "1", vectors)
+    assert write.namespaces == {"a", "b"}
+    gone = writes.begin("delete", {"a": None})
+    writes.accept(gone, "2", {"a": None})
+    assert gone.namespaces == frozenset()
+
+
 def test_names_of_long_texts_are_forgotten_by_one_pass_of_each_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,7 +53,7 @@ class LastWrites:
 
     def note(
         self, written: Mapping[str, Vector | None], accepted: float, at: float, *, sure: bool
-    ) -> None:
+    ) -> Collection[Written]:
         """Note that these vectors were written under their ids, or (None) deleted."""
         # Most of them leave the same.
         made: dict[tuple[str | None, str | None, bool], Written] = {}
@@ -71,6 +71,7 @@ class LastWrites:
             self._append(last)
         if self._listed > 2 * len(self._last) + _MOST_IDLE:
             self._leave_out_idle()
+        return made.values()
 
     def _append(self, last: Written) -> None:
         self._in_order.append(last)

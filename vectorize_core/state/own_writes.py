@@ -66,9 +66,10 @@ class Probe:
 class OwnWrite:
     """One mutation of this client, from the moment it is sent.
 
-    ``ids`` are all ids it touches, ``created_on`` tells which index it was meant for, ``since`` is
-    when it was accepted or lost, by `time.monotonic`. After its probes were read, ``matching`` says
-    that all current ones read as expected, ``proven`` that one did which is proof.
+    ``ids`` are all ids it touches, ``namespaces`` those it has put records in, once it is accepted.
+    ``created_on`` tells which index it was meant for, ``since`` is when it was accepted or lost, by
+    `time.monotonic`. After its probes were read, ``matching`` says that all current ones read as
+    expected, ``proven`` that one did which is proof.
     """
 
     kind: Kind
@@ -76,6 +77,7 @@ class OwnWrite:
     probes: dict[str, Probe]
     sent: int
     created_on: datetime | None
+    namespaces: frozenset[str | None] = frozenset()
     accepted: float = math.inf
     mutation_id: str | None = None
     since: float = 0.0
@@ -245,7 +247,8 @@ class OwnWrites:
     def _note_written(self, write: OwnWrite, written: Mapping[str, Vector | None]) -> None:
         sure = write.kind != "insert"
         self._uncertain.discard(written)
-        self._written.note(written, write.accepted, write.since, sure=sure)
+        made = self._written.note(written, write.accepted, write.since, sure=sure)
+        write.namespaces = frozenset(one.namespace for one in made if one.there)
         self._forget_seen()
 
     def _forget_seen(self) -> LastWrites:
@@ -396,12 +399,6 @@ class OwnWrites:
         """The writes that reads may not see yet, oldest first; of many only the latest."""
         with self._lock:
             return tuple(self._unseen)
-
-    def is_within(self, write: OwnWrite, namespace: str) -> bool:
-        """Whether records of a write stand in a namespace."""
-        with self._lock:
-            written = map(self._written.get, write.ids)
-            return any(last is not None and last.namespace == namespace for last in written)
 
     def after(self, write: OwnWrite) -> tuple[OwnWrite, ...]:
         """Those of `pending` that were sent after ``write`` was accepted."""

@@ -30,7 +30,7 @@ async def warn_of_pending_writes(
     """
     known = state.own_writes
     pending = reversed(known.pending())
-    last = next((w for w in pending if tenant is None or known.is_within(w, tenant)), None)
+    last = next((w for w in pending if tenant is None or tenant in w.namespaces), None)
     if last is None and tenant is not None:
         return
     if last is None or known.is_processed(last):
