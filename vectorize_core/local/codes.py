@@ -95,7 +95,7 @@ def write(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> Non
 def leave_out(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> None:
     """Write no codes of rows from ``slot`` on: a search that needs them makes them."""
     store = value_stores.store(index.id, index.generation, index.dimensions, CODES)
-    if not store.is_blank(slot, len(rows)):
+    if not store.leaves_blank(slot, len(rows)):
         # Those of a write that was not committed would pass for codes of these. Not by zeros, where
         # the next writer, if this is not committed either, would not see that others may come back.
         none: CodeRows = np.zeros(len(rows), CODES.of(index.dimensions))

@@ -92,15 +92,19 @@ class CutStore(ValueStore):
         """How many rows there is room for."""
         return min(self.first.readable(), self.rest.readable())
 
+    def is_cut_off(self, count: int) -> bool:
+        """Whether a file ends before ``count`` rows."""
+        return self.first.is_cut_off(count) or self.rest.is_cut_off(count)
+
     def read(self, slots: Iterable[int]) -> list[bytes]:
         """The rows in ``slots``, each less than whole where they end. `FileNotFoundError`."""
         slots = list(slots)
         return list(map(bytes.__add__, self.first.read(slots), self.rest.read(slots)))
 
-    def is_blank(self, slot: int, count: int) -> bool:
-        """Whether rows from ``slot`` on are not there, or zeros; the files are made long enough."""
-        first = self.first.is_blank(slot, count)
-        return self.rest.is_blank(slot, count) and first
+    def leaves_blank(self, slot: int, count: int) -> bool:
+        """Leave derived rows from ``slot`` on out, unless there are others."""
+        first = self.first.leaves_blank(slot, count)
+        return self.rest.leaves_blank(slot, count) and first
 
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``."""

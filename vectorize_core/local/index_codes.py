@@ -106,7 +106,7 @@ class IndexCodes:
         if multiplied is None or self.are_doubtful:
             return None
         coded = self._coded
-        if coded is None or coded.matrix.count < values.count:
+        if coded is None or coded.matrix.count < values.count or self._are_cut_off(coded):
             with self._lock:
                 coded = self._extended(values, norms, multiplied)
         return None if coded is None else coded.upto(values.count)
@@ -131,8 +131,17 @@ class IndexCodes:
         wrong: NDArray[np.bool_] = ~(right | np.isnan(coded.numbers.factors[slots]))
         return slots[wrong]
 
+    def _are_cut_off(self, coded: Coded) -> bool:
+        return self._store.is_cut_off(coded.matrix.count)
+
     def _extended(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
         coded = self._coded
+        if coded is not None and self._are_cut_off(coded):
+            text = "codes were cut off by another program, and have to be made again: %s"
+            _log.warning(text, self._store.place)
+            coded = self._coded = None
+            self._numbers = CodeNumbers.empty(0, self._metric, is_cut=self._is_cut)
+            self._store.unmap()
         if coded is not None and coded.matrix.count >= values.count:
             return coded
         if time.monotonic() < self._useless_until:

@@ -76,6 +76,11 @@ class Snapshots:
             # Another thread of the parent may have been changing this during the fork.
             self._pid, self._latest = os.getpid(), {}
         known = self._known(index)
+        store = self._store_of_values(index)
+        if store.is_cut_off(index.slots):
+            # Mapped anew, it says so.
+            store.unmap()
+            known = None
         if known is None or known.index.state != index.state:
             self._latest[index.name] = known = self._next(tx, index, known)
         return known
@@ -154,9 +159,7 @@ class Snapshots:
         return snapshot.columns.up_to_date(tx, snapshot.index, [findable_column(self.behavior)])[0]
 
     def _next(self, tx: Connection, index: Index, known: Snapshot | None) -> Snapshot:
-        matrix = self.value_stores.store(index.id, index.generation, index.dimensions).matrix(
-            index.slots
-        )
+        matrix = self._store_of_values(index).matrix(index.slots)
         if known is None:
             codes = self._index_codes(index)
             known = Snapshot(index, matrix, None, _norms(index), Columns(), codes)
@@ -176,6 +179,9 @@ class Snapshots:
     def _index_codes(self, index: Index) -> IndexCodes:
         writes = not self._database.is_read_only
         return IndexCodes(index.metric, self._store_of_codes(index), writes=writes)
+
+    def _store_of_values(self, index: Index) -> ValueStore:
+        return self.value_stores.store(index.id, index.generation, index.dimensions)
 
     def _store_of_codes(self, index: Index) -> ValueStore:
         return self.value_stores.store(index.id, index.generation, index.dimensions, CODES)

@@ -73,13 +73,18 @@ class ValueStore(ABC):
     def readable(self) -> int:
         """How many rows there is room for."""
 
+    def is_cut_off(self, count: int) -> bool:
+        """Whether a file that is mapped ends before ``count`` rows: to touch one behind its end
+        ends the process. What is mapped of one that was deleted or replaced stays readable."""
+        return False
+
     @abstractmethod
     def read(self, slots: Iterable[int]) -> list[bytes]:
         """The rows in ``slots``, each less than whole where they end. `FileNotFoundError`."""
 
     @abstractmethod
-    def is_blank(self, slot: int, count: int) -> bool:
-        """Whether rows from ``slot`` on are not there, or zeros; a file is made long enough."""
+    def leaves_blank(self, slot: int, count: int) -> bool:
+        """Leave derived rows from ``slot`` on out, unless there are others."""
 
     @abstractmethod
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
@@ -153,8 +158,8 @@ class MemoryValueStore(SegmentedStore):
         """The rows in ``slots``."""
         return [row.tobytes() for row in self.matrix(self.readable()).take(np.array([*slots]))]
 
-    def is_blank(self, slot: int, count: int) -> bool:
-        """Whether rows from ``slot`` on are not there, or zeros; a file is made long enough."""
+    def leaves_blank(self, slot: int, count: int) -> bool:
+        """Leave derived rows from ``slot`` on out, unless there are others."""
         return slot >= self.readable()
 
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
@@ -229,6 +234,8 @@ class FileValueStore(SegmentedStore):
         self.reads_at_random = False
         """Whether few rows are read here and there, unless a `Matrix` says otherwise."""
         self._directory = directory or Directory(str(path.parent))
+        self._mapped: tuple[int, int] | None = None
+        """Device and inode of the file that was mapped last."""
         self._syncs = False
         self._begun: Future[None] | None = None
         """A sync of what was written before it began."""
@@ -255,6 +262,15 @@ class FileValueStore(SegmentedStore):
         except FileNotFoundError:
             return 0  # perhaps only since another process has compacted or deleted the index
 
+    def is_cut_off(self, count: int) -> bool:
+        """Whether the file that is mapped ends before ``count`` rows."""
+        if sys.platform == "win32":  # which lets no file that is mapped be cut off
+            return False
+        found = self._directory.find(self._name)
+        if found is None or (found.st_dev, found.st_ino) != self._mapped:
+            return False
+        return found.st_size < count * self.row_bytes
+
     def read(self, slots: Iterable[int]) -> list[bytes]:
         """The rows in ``slots``, each less than whole where the file ends. `FileNotFoundError`."""
         with open(self._directory.open(self._name, os.O_RDONLY), "rb", buffering=0) as file:
@@ -263,26 +279,26 @@ class FileValueStore(SegmentedStore):
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
         """Write rows from ``slot`` on, where no others are committed; synced if ``durable``.
 
-        If they are many, that begins at once, while the caller goes on. `FileMissingError` if rows
-        before these are gone.
+        If they are many, that begins at once, while the caller goes on. If rows before these are
+        gone, `FileMissingError`; derived ones are not written, for whoever makes those makes these.
         """
         self._syncs |= durable
         self._note_written()
-        try:
-            create = slot == 0 or self._is_derived
-            descriptor, size = self._kept.open(self._directory, self._name, create=create)
-        except FileNotFoundError:
-            raise self._missing(slot) from None
         start = slot * self.row_bytes
+        try:
+            descriptor, size = self._kept.open(self._directory, self._name, create=slot == 0)
+        except FileNotFoundError:
+            if self._is_derived:
+                return
+            raise self._missing(slot) from None
+        if self._is_derived and size < start:
+            return
         self._make_room(descriptor, size, start + len(data))
         if self._is_derived:
             # Rows of a write that was not committed. After a loss of power they could be
             # back, and pass for those of this one, unless these are synced.
             self._syncs |= not _are_zeros(descriptor, start, len(data))
-        os.lseek(descriptor, start, os.SEEK_SET)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        _write(descriptor, start, data)
         if durable and self._begun is None and len(data) > _SYNCED_AT_ONCE:
             self._begun = workers.begin(self._sync_now)
             self._syncs = self._begun is None
@@ -290,15 +306,22 @@ class FileValueStore(SegmentedStore):
             # Also if it is not new: whoever made it may have been killed before this.
             self._directory.sync()
 
-    def is_blank(self, slot: int, count: int) -> bool:
-        """Whether rows from ``slot`` on are not there, or zeros; a file is made long enough."""
+    def leaves_blank(self, slot: int, count: int) -> bool:
+        """Leave derived rows from ``slot`` on out, unless there are others."""
+        start, length = slot * self.row_bytes, count * self.row_bytes
         try:
             descriptor, size = self._kept.open(self._directory, self._name, create=False)
         except FileNotFoundError:
             return True
-        start, length = slot * self.row_bytes, count * self.row_bytes
+        if size < start:
+            return True
         self._make_room(descriptor, size, start + length)
-        return _are_zeros(descriptor, start, length)
+        if not _are_zeros(descriptor, start, length):
+            return False
+        # A hole is read as zeros too. But of a file in memory it is filled when a mapping of it is
+        # read; and without room for that the process would end.
+        _write(descriptor, start, bytes(length))
+        return True
 
     def restore(self, slot: int, data: bytes) -> None:
         """Write rows that are committed again, while others may be writing new ones."""
@@ -360,7 +383,8 @@ class FileValueStore(SegmentedStore):
         offset = number * self.height * self.row_bytes
         try:
             with open(self._directory.open(self._name, os.O_RDONLY), "rb") as file:
-                size = os.fstat(file.fileno()).st_size
+                found = os.fstat(file.fileno())
+                size = found.st_size
                 if size < offset + wanted * self.row_bytes:
                     raise StorageError(
                         f"{self.path} has been cut off: it holds {size // self.row_bytes} vectors, "
@@ -374,6 +398,7 @@ class FileValueStore(SegmentedStore):
                 )
         except FileNotFoundError:
             raise self._missing(wanted) from None
+        self._mapped = found.st_dev, found.st_ino
         if self._is_derived:
             page_advice.as_a_whole(mapped)
         elif self.reads_at_random:
@@ -402,6 +427,13 @@ class FileValueStore(SegmentedStore):
 def _are_zeros(descriptor: int, start: int, size: int) -> bool:
     os.lseek(descriptor, start, os.SEEK_SET)
     return os.read(descriptor, size) == bytes(size)
+
+
+def _write(descriptor: int, start: int, data: bytes | memoryview) -> None:
+    os.lseek(descriptor, start, os.SEEK_SET)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _at(file: FileIO, offset: int, size: int) -> bytes:
