@@ -16,7 +16,7 @@ from vectorize_core import VectorizeClient
 from vectorize_core.local import Service
 
 ROOT = str(Path(__file__).parents[2])
-MOST = 10
+MOST = 20
 """How often a write may be overtaken by others that begin later, for each thread there is."""
 
 
@@ -28,7 +28,7 @@ def test_no_process_waits_for_ever(tmp_path: Path, seed: int) -> None:
         client.create_index("docs", dimensions=32)
     names = [f"p{number}" for number in range(draw.randint(2, 4))]
     threads = {name: draw.choice([1, 3, 3]) for name in names}
-    count = sized(20, 40)
+    count = 40
     processes = {
         name: subprocess.Popen(
             [
