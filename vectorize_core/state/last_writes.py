@@ -11,6 +11,7 @@ from vectorize_core import layout
 from vectorize_core.models import Vector
 
 _MOST_IDLE: Final = 1_000
+_GONE: Final = (None, None, False)
 
 
 @dataclass(slots=True, eq=False)
@@ -56,22 +57,23 @@ class LastWrites:
     ) -> Collection[Written]:
         """Note that these vectors were written under their ids, or (None) deleted."""
         # Most of them leave the same.
-        made: dict[tuple[str | None, str | None, bool], Written] = {}
+        alike: dict[tuple[str | None, str | None, bool], list[str]] = {}
         for vector_id, vector in written.items():
-            ref, namespace, there = left = (
-                (None, None, False) if vector is None else (_ref(vector), vector.namespace, True)
-            )
-            last = made.get(left)
-            if last is None:
-                last = Written(accepted, at, ref, namespace, sure or not there, there)
-                made[left] = last
-            last.ids.append(vector_id)
-            self._last[vector_id] = last
-        for last in made.values():
-            self._append(last)
+            left = _GONE if vector is None else (_ref(vector), vector.namespace, True)
+            ids = alike.get(left)
+            if ids is None:
+                ids = alike[left] = []
+            ids.append(vector_id)
+        made = [
+            Written(accepted, at, ref, namespace, sure or not there, there, ids)
+            for (ref, namespace, there), ids in alike.items()
+        ]
+        for one in made:
+            self._last.update(dict.fromkeys(one.ids, one))
+            self._append(one)
         if self._listed > 2 * len(self._last) + _MOST_IDLE:
             self._leave_out_idle()
-        return made.values()
+        return made
 
     def _append(self, last: Written) -> None:
         self._in_order.append(last)
@@ -106,8 +108,10 @@ class LastWrites:
         self._listed -= len(oldest.ids)
         self.unsure -= not oldest.sure
         for vector_id in oldest.ids:
-            if self._last.get(vector_id) is oldest:
-                del self._last[vector_id]
+            # Looked up once, as nearly all are the last ones.
+            last = self._last.pop(vector_id, None)
+            if last is not None and last is not oldest:
+                self._last[vector_id] = last
         if oldest.ref is not None:
             if oldest.later is not None:
                 self._first_of[oldest.ref] = oldest.later
