@@ -16,6 +16,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from sqlite3 import DatabaseError
 from typing import Final
 
@@ -46,6 +47,11 @@ _SLICE_ROWS: Final = 80
 """A slice is compared within a read transaction, for which queries wait."""
 _SLICE_BYTES: Final = 1 << 20
 
+_AGAIN: Final = 10.0
+"""Seconds after which a thread is tried again that could not be started."""
+_Signal = SimpleQueue[None]
+"""An event of Python's could be left locked by Ctrl-C in its middle."""
+
 _log = logging.getLogger(__name__)
 _running: weakref.WeakSet[Scrub] = weakref.WeakSet()
 
@@ -69,8 +75,9 @@ class Scrub:
         self._watched: dict[int, str] = {}
         self._damage: dict[int, _Damage] = {}
         self._pid = 0
-        self._stop, self._wake = threading.Event(), threading.Event()
+        self._stop, self._wake = _Signal(), _Signal()
         self._thread: threading.Thread | None = None
+        self._refused_until = 0.0
         self._logged: set[tuple[int, int]] = set()
         self._logged_codes: set[tuple[int, int]] = set()
 
@@ -86,8 +93,8 @@ class Scrub:
             start: int | None = 0 if index.slots <= AT_FIRST else None
             while start is not None:
                 start = self._examine(tx, index, start, AT_FIRST)
-            self._wake.set()
-        if self._pid != os.getpid():
+            self._wake.put(None)
+        if self._pid != os.getpid() and time.monotonic() >= self._refused_until:
             self._start()
         found = self._damage.pop(index.id, None)
         if found is None or found.generation != index.generation:
@@ -100,8 +107,9 @@ class Scrub:
 
     def close(self) -> None:
         """End the thread; it is in no transaction afterwards. A later read starts another one."""
-        self._stop.set()
-        self._wake.set()
+        self._stop.put(None)
+        self._wake.put(None)
+        self._refused_until = 0.0
         thread, self._thread = self._thread, None
         mine = self._pid == os.getpid() and thread is not threading.current_thread()
         self._pid = 0
@@ -228,23 +236,39 @@ class Scrub:
             _log.error("%s", damage.problem)
 
     def _start(self) -> None:
+        # One that Ctrl-C has left behind while it was started.
+        self._stop.put(None)
+        self._wake.put(None)
         # Anew after a fork: the parent's thread may have held the locks of these.
-        self._pid, self._stop, self._wake = os.getpid(), threading.Event(), threading.Event()
+        self._stop, self._wake = _Signal(), _Signal()
         wake = self._wake
-        mine = weakref.ref(self, lambda _: wake.set())
-        self._thread = threading.Thread(
+        mine = weakref.ref(self, lambda _: wake.put(None))
+        thread = threading.Thread(
             target=_run, args=(mine, self._stop, wake), name="vectorize-scrub", daemon=True
         )
         _running.add(self)
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # At a limit of the system, or while the interpreter shuts down: reads go on without.
+            _log.warning(
+                "vectors are not compared with their checksums, except those that are read: no "
+                "thread can be started for it (%s). It is tried again by a read in %g s",
+                error,
+                _AGAIN,
+            )
+            self._refused_until = time.monotonic() + _AGAIN
+        else:
+            self._thread, self._pid = thread, os.getpid()
 
 
-def _run(mine: Callable[[], Scrub | None], stop: threading.Event, wake: threading.Event) -> None:
+def _run(mine: Callable[[], Scrub | None], stop: _Signal, wake: _Signal) -> None:
     """Go over the indexes of a scrub again and again, as long as it is in use."""
     place: tuple[int, int] | None = None
-    stop.wait(_DELAY)
-    while (scrub := mine()) is not None and not stop.is_set():
-        wake.clear()
+    stopped = _came(stop, _DELAY)
+    while not stopped and (scrub := mine()) is not None:
+        while not wake.empty():
+            wake.get()
         begun = time.perf_counter()
         try:
             place = scrub.step(place)
@@ -254,9 +278,17 @@ def _run(mine: Callable[[], Scrub | None], stop: threading.Event, wake: threadin
         spent = time.perf_counter() - begun
         del scrub
         if place is None:
-            wake.wait(PAUSE)
-        else:
-            stop.wait(spent / SHARE)
+            _came(wake, PAUSE)
+        stopped = _came(stop, 0.0 if place is None else spent / SHARE)
+
+
+def _came(signal: _Signal, seconds: float) -> bool:
+    """Whether it does, within so many seconds."""
+    try:
+        signal.get(timeout=seconds)
+    except Empty:
+        return False
+    return True
 
 
 def _problem(tx: Connection, index: Index, part: comparing.Slice) -> str | None:

@@ -48,6 +48,7 @@ class Database:
             "the embedded Vectorize",
             self._prepare,
             on_commit=self._acknowledge,
+            on_rollback=self._undo,
         )
         self.value_stores = self._new_value_stores()
         self._commits: int | None = None
@@ -90,20 +91,17 @@ class Database:
         """A transaction that commits durably when its block ends, and rolls back on an error."""
         self._check_open()
         with self._file.writing() as tx:
+            # Ctrl-C may have come after the last commit, just before it was noted.
+            self.value_stores.keep()
             if self._unmended is not None and not self._inspecting:
                 # It could make the log forget what its file does not have.
                 raise self._unmended.with_traceback(None)
             before, self._commits = tx.total_changes, None
-            try:
-                yield tx
-                if tx.total_changes != before:
-                    self._commits = schema.count_commit(tx)
-                    # Before the commit, which makes the values readable.
-                    self.value_stores.sync()
-            except BaseException:
-                # While no other process writes, which could be making the same files.
-                self.value_stores.undo()
-                raise
+            yield tx
+            if tx.total_changes != before:
+                self._commits = schema.count_commit(tx)
+                # Before the commit, which makes the values readable.
+                self.value_stores.sync()
 
     def vacuum(self) -> None:
         """Return unused space to the file system."""
@@ -151,6 +149,10 @@ class Database:
         if self._commits is not None and self.directory is not None:
             note = acknowledged.Note(self.value_stores.token, self._commits)
             acknowledged.write(self.value_stores.kept, self._file.directory, note)
+
+    def _undo(self) -> None:
+        # While no other process writes, which could be making the same files.
+        self.value_stores.undo()
 
     def _prepare(self, connection: Connection, kind: Kind) -> None:
         note = None

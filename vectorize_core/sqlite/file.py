@@ -18,7 +18,7 @@ from vectorize_core.sqlite import connecting, explaining, identity, read_only
 from vectorize_core.sqlite.explaining import RESTORE, Explained
 from vectorize_core.sqlite.identity import Directory, Identity
 from vectorize_core.sqlite.read_only import ReadOnlyFile
-from vectorize_core.sqlite.turnstile import FairLock, Turnstile
+from vectorize_core.sqlite.turnstile import FairLock, Hold, Turnstile
 
 Kind = Literal["file", "read-only", "nothing"]
 Prepare = Callable[[connecting.Connection, Kind], None]
@@ -39,20 +39,20 @@ class _Link:
         self.is_stand_in = False
 
     def close(self) -> None:
-        if self.read_only is not None:
-            self.read_only.close()
-        elif self.connection is not None:
-            self.connection.close()
+        closing = self.read_only or self.connection
+        # First, for Ctrl-C may come when it is closed. What is dropped closes, too.
         self.connection, self.read_only, self.is_stand_in = None, None, False
+        if closing is not None:
+            closing.close()
 
 
 class SqliteFile:
     """The file ``path``, opened when first used and made by the first write, or memory (None).
 
-    ``what`` it holds is for messages. ``on_commit`` is called after each commit, before
-    another transaction writes. In a file readers do
-    not wait for a writer; in memory, and with ``one_link``, they do. All errors of the disk and of
-    SQLite are a `StorageError`.
+    ``what`` it holds is for messages. ``on_commit`` is called after each commit, ``on_rollback``
+    before what a block has written is rolled back, both before another transaction writes. In a
+    file readers do not wait for a writer; in memory, and with ``one_link``, they do. All errors of
+    the disk and of SQLite are a `StorageError`.
 
     - Reads of a file that does not exist find nothing, and make nothing.
     - Writers wait for each other in the order in which they come, those of other processes too, for
@@ -70,6 +70,7 @@ class SqliteFile:
         prepare: Prepare,
         *,
         on_commit: Callable[[], None] = lambda: None,
+        on_rollback: Callable[[], None] = lambda: None,
         one_link: bool = False,
         cure: str = RESTORE,
     ) -> None:
@@ -77,7 +78,7 @@ class SqliteFile:
         self.what = what
         self.place = "memory" if path is None else os.path.dirname(path)
         self._prepare = prepare
-        self._on_commit = on_commit
+        self._on_commit, self._on_rollback = on_commit, on_rollback
         self._explained = Explained(what, path, cure)
         self._one_link = one_link or path is None
         self._turnstile = self._new_turnstile()
@@ -94,7 +95,7 @@ class SqliteFile:
         """A transaction that reads the state at its first read."""
         self._note_fork()
         link = self._reader
-        with self._explained, link.lock:
+        with self._explained, link.lock.take() as hold:
             connection = self._for_reading(link)
             connection.wait_for_locks(True)
             try:
@@ -102,7 +103,7 @@ class SqliteFile:
                 yield connection
                 connection.commit()
             except BaseException as error:
-                self._roll_back(connection, error)
+                self._roll_back(link, hold, error)
                 raise
 
     @contextmanager
@@ -114,40 +115,38 @@ class SqliteFile:
         """
         self._refuse_after_fork()
         link = self._writer
-        with self._explained, self._queue:
-            connection = self._turn(link, "BEGIN IMMEDIATE", synced=synced)
-            try:
+        with self._explained, self._queue.take():
+            connection, hold = self._turn(link, "BEGIN IMMEDIATE", synced=synced)
+            with hold:
+                undo = False
                 try:
                     self._check_place()
+                    undo = True
                     yield connection
+                    undo = False
                     self._commit(connection)
                 except BaseException as error:
-                    self._roll_back(connection, error)
+                    self._roll_back(link, hold, error, undo=undo)
                     raise
                 self._check_place(committed=True)
                 self._on_commit()
-            finally:
-                link.lock.release()
 
     def vacuum(self) -> None:
         """Return unused space to the file system."""
         if not self.exists():
             return
         self._refuse_after_fork()
-        link = self._writer
-        with self._explained, self._queue:
+        with self._explained, self._queue.take():
             self._check_place()
-            connection = self._turn(link, "VACUUM")
-            try:
+            connection, hold = self._turn(self._writer, "VACUUM")
+            with hold:
                 # Passive: does not wait for readers, and leaves to a later one what they need.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            finally:
-                link.lock.release()
 
     def replace(self, other: sqlite3.Connection) -> None:
         """Let another database take the place of this one's content, at once."""
         link = self._writer
-        with self._explained, self._queue, link.lock:
+        with self._explained, self._queue.take(), link.lock.take():
             connection = self._for_writing(link)
             self._check_place()
             connection.wait_for_locks(True)
@@ -185,7 +184,9 @@ class SqliteFile:
         """Close it once running transactions have ended. It is opened anew if used again."""
         self._note_fork()
         for link in dict.fromkeys((self._reader, self._writer)):
-            with link.lock, self._explained:
+            # Whoever closes it uses it no more.
+            link.lock.leave()
+            with link.lock.take(), self._explained:
                 link.close()
         self._turnstile = self._new_turnstile()
         self._identity, self.directory = None, Directory(self.place)
@@ -207,6 +208,7 @@ class SqliteFile:
         return True
 
     def _for_reading(self, link: _Link) -> connecting.Connection:
+        self._clear(link)
         outdated = link.read_only is not None and not link.read_only.is_current()
         if outdated or (link.is_stand_in and self._exists()):
             link.close()
@@ -220,6 +222,7 @@ class SqliteFile:
         return link.connection
 
     def _for_writing(self, link: _Link) -> connecting.Connection:
+        self._clear(link)
         if link.is_stand_in or link.read_only is not None:
             link.close()
         if link.connection is None:
@@ -306,12 +309,40 @@ class SqliteFile:
 
     # Transactions
 
-    def _roll_back(self, connection: connecting.Connection, error: BaseException) -> None:
-        with suppress(sqlite3.Error):
-            connection.rollback()
+    def _roll_back(
+        self, link: _Link, hold: Hold, error: BaseException, *, undo: bool = False
+    ) -> None:
+        if hold.has_ended():
+            # Python ends what Ctrl-C has left in its middle when it forgets where that was: at any
+            # time, in any thread, perhaps when others have gone on.
+            late = link.lock.take_within(0)
+            if late is not None:
+                with late:
+                    self._clear(link)
+            return
+        self._end(link, undo=undo, interrupted=not isinstance(error, Exception))
         if isinstance(error, _BLOCKED):
             # Files that are missing have gone with their directory, if that has.
             self._check_place()
+
+    def _clear(self, link: _Link) -> None:
+        """Roll back what Ctrl-C has left in its middle."""
+        if link.connection is not None and link.connection.in_transaction:
+            self._end(link, undo=link is self._writer, interrupted=True)
+
+    def _end(self, link: _Link, *, undo: bool, interrupted: bool) -> None:
+        try:
+            if undo:
+                self._on_rollback()
+        finally:
+            with suppress(sqlite3.Error):
+                if link.connection is not None:
+                    link.connection.rollback()
+            if interrupted and self.path is not None:
+                # Its traceback may keep a cursor, which would keep the connection in the state that
+                # it was reading.
+                with suppress(sqlite3.Error):
+                    link.close()
 
     def _commit(self, connection: connecting.Connection) -> None:
         try:
@@ -335,8 +366,10 @@ class SqliteFile:
                 "Fork when no long write or compaction is going on, or start processes by spawn"
             )
 
-    def _turn(self, link: _Link, statement: str, *, synced: bool = True) -> connecting.Connection:
-        """The connection, with its lock held, once the statement was executed."""
+    def _turn(
+        self, link: _Link, statement: str, *, synced: bool = True
+    ) -> tuple[connecting.Connection, Hold]:
+        """The connection, and the hold of its lock, once the statement was executed."""
         if (link.connection is None or link.is_stand_in) and not self._exists():
             self._check_place()
             # For what it refuses, before anything is made.
@@ -345,27 +378,35 @@ class SqliteFile:
             stand_in.close()
             os.makedirs(self.place, exist_ok=True)
 
+        held: list[Hold] = []
+
         def begin() -> bool:
             # Only for the attempt: a thread that waits must not hold up others, or a fork.
-            link.lock.acquire()
+            held.append(link.lock.take())
             try:
                 connection = self._for_writing(link)
                 # The turnstile has a way of waiting of its own.
                 connection.wait_for_locks(False)
                 connection.sync_commits(synced)
                 connection.execute(statement)
-            except BaseException as error:
-                link.lock.release()
-                if not (isinstance(error, sqlite3.Error) and connecting.is_busy(error)):
+            except sqlite3.Error as error:
+                if not connecting.is_busy(error):
                     raise
+                held.pop().release()
                 self._check_place()
                 return False
             return True
 
-        if not self._turnstile.wait(begin, connecting.LOCK_TIMEOUT):
-            raise explaining.locked(self.what, self.place)
-        assert link.connection is not None
-        return link.connection
+        try:
+            if not self._turnstile.wait(begin, connecting.LOCK_TIMEOUT):
+                raise explaining.locked(self.what, self.place)
+            assert link.connection is not None
+            return link.connection, held[0]
+        except BaseException as error:
+            for hold in held:
+                with hold:
+                    self._roll_back(link, hold, error)
+            raise
 
     # Forks
 
@@ -374,20 +415,20 @@ class SqliteFile:
         self._reader = _Link()
         self._writer = self._reader if self._one_link else _Link()
         self._queue = FairLock()
-        self._holding: list[_Link] = []
+        self._holding: list[Hold] = []
 
     def before_fork(self, patience: float) -> bool:
         """Wait for the end of transactions: SQLite must not be in the middle of one in a child."""
         links = list(dict.fromkeys((self._reader, self._writer)))
-        held = [link for link in links if link.lock.acquire(timeout=patience / len(links))]
-        self._holding = held
-        return len(held) == len(links)
+        holds = [link.lock.take_within(patience / len(links)) for link in links]
+        self._holding = [hold for hold in holds if hold is not None]
+        return None not in holds
 
     def after_fork(self, held: bool) -> None:
         """In the parent: go on."""
         holding, self._holding = self._holding, []
-        for link in holding:
-            link.lock.release()
+        for hold in holding:
+            hold.release()
 
     def after_fork_in_child(self, held: bool | None) -> None:
         """In the child: close what the parent has open, and open it anew when it is used.

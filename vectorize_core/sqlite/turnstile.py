@@ -6,13 +6,17 @@ one process, which ask at once, could keep another process out for ever.
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from types import FrameType
+from typing import Final, Self
 
 from vectorize_core import forks
 
@@ -23,60 +27,115 @@ except ImportError:  # Windows: its processes ask SQLite often, and in no order.
 
 _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.005
+_MOMENT: Final = 0.2
+"""Seconds after which who waits looks again whether the call of the first one has ended."""
+_SUSPENDED: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_BETWEEN: Final = {"contextlib", "vectorize_core.forks", "vectorize_core.sqlite.file", __name__}
+"""Modules whose functions return while what they took is held."""
 
 
-class FairLock:
-    """A lock that threads get in the order in which they asked for it."""
+class Hold:
+    """A place in the line for a `FairLock`; the first one has it, until it is released.
 
-    def __init__(self) -> None:
-        self._changing = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-        self._held = False
+    A context manager, which releases it.
+    """
 
-    def acquire(self, timeout: float = -1) -> bool:
-        """Take it; False if that takes longer than ``timeout`` seconds (-1: any time)."""
-        with self._changing:
-            if not self._held:
-                self._held = True
-                return True
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
+    def __init__(self, line: deque[Hold], call: FrameType) -> None:
+        self._line = line
+        self._call = call
+        self.thread = threading.get_ident()
+        self.turn: threading.Lock | None = None
+        """Released when it may be the first; None until its thread waits."""
+
+    def has_ended(self) -> bool:
+        """Whether the call has that asked for it, so that nobody releases it any more."""
         try:
-            taken = turn.acquire(timeout=timeout)
-        except BaseException:
-            if self._give_up(turn):
-                self.release()
-            raise
-        return taken or self._give_up(turn)
+            # Refused while it runs. Nothing else tells, and who has ended needs no variables.
+            self._call.clear()
+        except RuntimeError:
+            return False
+        return True
 
     def release(self) -> None:
-        """Pass it on to whoever has waited longest."""
-        with self._changing:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._held = False
+        """Pass the lock on to whoever has waited longest; nothing if that was done already."""
+        with suppress(ValueError):
+            self._line.remove(self)
+        with suppress(IndexError, RuntimeError):
+            turn = self._line[0].turn
+            if turn is not None:
+                turn.release()
 
-    @property
-    def is_held(self) -> bool:
-        """Whether a thread has it."""
-        return self._held
-
-    def __enter__(self) -> None:
-        self.acquire()
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def _give_up(self, turn: threading.Lock) -> bool:
-        """Wait no longer; True if the lock has been passed on to this thread already."""
-        with self._changing:
-            try:
-                self._waiting.remove(turn)
-            except ValueError:
-                return True
-            return False
+
+class FairLock:
+    """A lock that threads get in the order in which they asked for it.
+
+    Ctrl-C may come between any two steps of a call, also just before one that would have released
+    the lock. So nobody has it for longer than the call runs that asked for it: who has it is told
+    by the line alone, which changes in single steps, and whoever waits looks whether the call of
+    the first one has ended.
+    """
+
+    def __init__(self) -> None:
+        self._line: deque[Hold] = deque()
+
+    def take(self) -> Hold:
+        """Wait for it."""
+        hold = self.take_within(math.inf)
+        assert hold is not None
+        return hold
+
+    def take_within(self, seconds: float) -> Hold | None:
+        """Wait for it; None if that takes longer."""
+        hold = Hold(self._line, _call_of(sys._getframe(1)))  # noqa: SLF001
+        self._line.append(hold)
+        if self._line[0] is hold or self._wait(hold, time.monotonic() + seconds):
+            return hold
+        hold.release()
+        return None
+
+    def leave(self) -> None:
+        """Release what this thread has, if it has not done so because of Ctrl-C."""
+        for hold in list(self._line):
+            if hold.thread == threading.get_ident():
+                hold.release()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a thread has it."""
+        return bool(self._line)
+
+    def _wait(self, hold: Hold, end: float) -> bool:
+        turn = threading.Lock()
+        turn.acquire()
+        hold.turn = turn
+        while (first := self._line[0]) is not hold:
+            if first.has_ended():
+                first.release()
+                continue
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            turn.acquire(timeout=min(left, _MOMENT))
+        return True
+
+
+def _call_of(frame: FrameType) -> FrameType:
+    """The function that a transaction is begun and ended in, seen from where its lock is taken.
+
+    Not a generator, which may be kept after it was left, nor what returns in its middle.
+    """
+    outer: FrameType | None = frame
+    while outer is not None and (
+        outer.f_code.co_flags & _SUSPENDED or outer.f_globals.get("__name__") in _BETWEEN
+    ):
+        outer = outer.f_back
+    return outer or frame
 
 
 class Turnstile:
@@ -98,7 +157,12 @@ class Turnstile:
         try:
             return self._poll(self._enter, end) and self._poll(begin, end)
         finally:
-            self._leave()
+            # No function of ours: Ctrl-C may come when one begins, and others would wait.
+            if self._descriptor is not None:
+                try:  # noqa: SIM105
+                    fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                except OSError:
+                    pass
 
     def after_fork_in_child(self) -> None:
         """Drop the parent's lock, which it would share with this process."""
@@ -136,8 +200,3 @@ class Turnstile:
         except OSError:
             return True
         return True
-
-    def _leave(self) -> None:
-        if self._descriptor is not None:
-            with suppress(OSError):
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)

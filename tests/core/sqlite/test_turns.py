@@ -22,34 +22,57 @@ ONES = np.ones(32)
 
 
 def test_a_fair_lock_is_passed_on_in_order() -> None:
-    lock, order = FairLock(), list[int]()
-    lock.acquire()
+    lock, order, go = FairLock(), list[int](), threading.Semaphore(0)
+
+    def take(number: int) -> None:
+        with lock.take():
+            order.append(number)
+            go.acquire()
+
     threads = []
+    with lock.take():
+        for number in range(5):
+            thread = threading.Thread(target=take, args=(number,))
+            thread.start()
+            while len(lock._line) <= number + 1:
+                time.sleep(0.001)
+            threads.append(thread)
+        assert order == []
     for number in range(5):
-        thread = threading.Thread(target=lambda n=number: (lock.acquire(), order.append(n)))
-        thread.start()
-        while len(lock._waiting) <= number:
-            time.sleep(0.001)
-        threads.append(thread)
-    for number in range(5):
-        lock.release()
         while len(order) <= number:
             time.sleep(0.001)
+        assert lock.is_held
+        go.release()
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3, 4]
-    assert lock.is_held
-    lock.release()
     assert not lock.is_held
 
 
 def test_who_gives_up_waiting_for_a_fair_lock_leaves_the_line() -> None:
     lock = FairLock()
-    assert lock.acquire()
-    assert not lock.acquire(timeout=0.01)
-    lock.release()
-    assert lock.acquire(timeout=0.01)
-    lock.release()
+    with lock.take():
+        assert lock.take_within(0.01) is None
+    hold = lock.take_within(0.01)
+    assert hold is not None
+    hold.release()
+    assert not lock.is_held
+
+
+def test_no_thread_has_a_fair_lock_for_longer_than_its_call() -> None:
+    lock = FairLock()
+
+    def forgets() -> None:
+        lock.take()
+
+    forgets()
+    began = time.monotonic()
+    with lock.take():
+        # One that waits already is not stopped by one that forgets it later.
+        threading.Timer(0.05, forgets).start()
+        time.sleep(0.1)
+    lock.take().release()
+    assert time.monotonic() - began < 5
 
 
 @needs_turnstile
