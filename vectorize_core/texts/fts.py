@@ -119,13 +119,15 @@ def insertion(table: str, rows: Sequence[bytes]) -> Statement:
     columns = ", ".join(f"json_extract(r.value, '$[{at}]')" for at in range(6))
     first, own = (
         f"EXISTS (SELECT 1 FROM {name} WHERE {_is_put(name, place)})"  # noqa: S608
-        for place in ("?1", "r.value")
+        for place in ("?", "r.value")
     )
     sql = (
         f"INSERT INTO {name} (key, id, put, text, ns, m) SELECT {columns} "  # noqa: S608
-        f"FROM json_each(?2) AS r WHERE CASE WHEN {first} THEN NOT {own} ELSE 1 END"
+        f"FROM json_each(?) AS r WHERE CASE WHEN {first} THEN NOT {own} ELSE 1 END"
     )
-    return sql, (rows[0].decode(), f"[{b','.join(rows).decode()}]")
+    # As often as it is looked at, since Python 3.12.0 to 3.12.3 warn of numbered parameters.
+    place = _json(jsontext.loads(rows[0])[:3])
+    return sql, (f"[{b','.join(rows).decode()}]", *[place] * first.count("?"))
 
 
 def page(table: str, after: int, limit: int) -> Statement:
