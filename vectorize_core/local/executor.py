@@ -8,12 +8,14 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from vectorize_core.api import coverage, d1, known_ids, pending, scan
 from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, error_from_answer
+from vectorize_core.hand_over import hand_over
 from vectorize_core.local import Service, ServiceFault
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.transport.executor import Answer, InterruptionError, Use
@@ -117,11 +119,10 @@ class ThreadedExecutor(ABC):
         self._use.check()
         while True:
             pool = self._pool(reads=op.kind == "read")
-            try:
-                carried_out = pool.submit(self.send, op)
-            except RuntimeError:
+            carried_out = hand_over(pool.submit, partial(self.send, op))
+            if carried_out is None:
                 if pool in self._pools.values():
-                    # The interpreter shuts down, when no thread begins any more.
+                    # No thread can begin: at a limit of the system, or at the interpreter's end.
                     return self.send(op)
                 # Another event loop has stopped the idle threads meanwhile.
                 continue
@@ -154,12 +155,12 @@ class ThreadedExecutor(ABC):
         memory stays.
         """
         self._use.leave()
-        try:
-            coming = asyncio.get_running_loop().run_in_executor(None, self._release)
-        except RuntimeError:
+        submit = partial(asyncio.get_running_loop().run_in_executor, None)
+        coming = hand_over(submit, self._release)
+        if coming is None:
             self._release()
         else:
-            await coming
+            await asyncio.wrap_future(coming)
 
     def _release(self) -> None:
         self._stop_threads()

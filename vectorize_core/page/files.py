@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vectorize_core.page.answers import PageError
+from vectorize_core.transport.workers import in_thread
 
 FOLDER: Final = Path(__file__).with_name("static")
 # Not by the module mimetypes, which asks the system, and on Windows may be told nonsense.
@@ -27,7 +28,7 @@ _TYPES: Final = {
 async def answer(request: Request) -> Response:
     """A file by its name below ``/page/``, or the page itself."""
     name = request.path_params.get("name", "index.html")
-    content = await asyncio.to_thread(_read, name)
+    content = await in_thread(partial(_read, name))
     tag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
     headers = {"etag": tag, "cache-control": "no-cache"}
     if request.headers.get("if-none-match") == tag:

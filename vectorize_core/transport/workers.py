@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from vectorize_core.errors import ConnectionFailedError, VectorizeError
+from vectorize_core.hand_over import hand_over
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -112,8 +113,12 @@ def running_loop() -> asyncio.AbstractEventLoop:
 
 
 async def in_thread(fn: Callable[[], T]) -> T:
-    """``fn()`` in a thread of the running loop, or in this one while the interpreter shuts down."""
-    return fn() if is_shutting_down() else await asyncio.to_thread(fn)
+    """``fn()`` in a thread of the running loop; in this one if none can begin."""
+    if is_shutting_down():
+        return fn()
+    submit = partial(asyncio.get_running_loop().run_in_executor, None)
+    coming = hand_over(submit, partial(contextvars.copy_context().run, fn))
+    return fn() if coming is None else await asyncio.wrap_future(coming)
 
 
 class InlineWorkers:

@@ -13,8 +13,10 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
+from vectorize_core.hand_over import hand_over
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
 
@@ -115,11 +117,10 @@ class Lane:
             def step_aside() -> None:
                 loop.call_soon_threadsafe(self._step_aside, turn)
 
-            try:
-                carried_out = self._threads.submit(work, step_aside)
-            except RuntimeError:
-                # The server ends, or the whole program.
-                raise closing() from None
+            carried_out = hand_over(self._threads.submit, partial(work, step_aside))
+            if carried_out is None:
+                # The server ends, or the system lets no thread begin.
+                raise closing() if self._closed else busy()
             try:
                 return await asyncio.wrap_future(carried_out)
             except asyncio.CancelledError:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
@@ -118,7 +119,9 @@ class Server(uvicorn.Server):
         # Not even a thread that never ends holds it up. What is committed stays.
         self.end = threading.Timer(END_SECONDS, os._exit, (128 + sig,))
         self.end.daemon = True
-        self.end.start()
+        # Where no thread can begin, only the graceful end is left.
+        with suppress(RuntimeError):
+            self.end.start()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
@@ -186,13 +189,21 @@ class BackgroundServer:
     def start(self) -> Self:
         """Start; returns when requests are answered.
 
-        RuntimeError if that takes 10 seconds, or if it was started or stopped before.
+        RuntimeError if that takes 10 seconds, or if it was started or stopped before;
+        `VectorizeError` if the system gives it no thread.
         """
         if self._thread.ident is not None or self._server.should_exit:
             raise RuntimeError("a BackgroundServer can be started once: make another one")
         self._socket.bind(self._address)
         self._address = self._socket.getsockname()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._socket.close()
+            raise VectorizeError(
+                f"the server needs a thread of its own, and the system starts none ({error}): let "
+                "this process have more, or end some"
+            ) from error
         deadline = time.monotonic() + 10
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
