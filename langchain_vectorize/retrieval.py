@@ -31,10 +31,11 @@ RELEVANCE: Final = (
     "relevance, which score_threshold= is of, is that of nearness; scores of words, and fused "
     "ones, only order the documents of one answer"
 )
-THRESHOLD: Final = (
+_THRESHOLD: Final = (
     "score_threshold= is of nearness; scores of words, and fused ones, only order the documents of "
     "one answer"
 )
+_ANY_MODE: Final = "call similarity_search() or similarity_search_with_score()"
 _WHY_NEAR: Final[dict[SearchType, str]] = {"similarity_score_threshold": RELEVANCE, "mmr": MMR}
 
 
@@ -83,12 +84,12 @@ class Retrieval:
             )
         return chosen
 
-    def check_near(self, why: str) -> None:
-        """An error that says ``why``, unless the search is by nearness alone."""
+    def check_near(self, why: str, instead: str = _ANY_MODE) -> None:
+        """An error that says ``why`` and what to do, unless the search is by nearness alone."""
         if self.mode != "dense":
             raise InvalidInputError(
                 f"{why}; and the retrieval_mode is {self.mode!r}. Pass retrieval_mode='dense' to "
-                "this search, or call similarity_search() or similarity_search_with_score()"
+                f"this search, or {instead}"
             )
 
     def check_retriever(self, search_type: SearchType, search_kwargs: SearchKwargs) -> None:
@@ -96,7 +97,7 @@ class Retrieval:
         if search_type in _WHY_NEAR:
             self.check_near(_WHY_NEAR[search_type])
         if search_kwargs.get("score_threshold") is not None:
-            self.check_near(THRESHOLD)
+            self.check_near(_THRESHOLD, "leave score_threshold= out")
 
     def near(self, options: RelevanceOptions, why: str) -> NearOptions:
         """Which documents a search is for that can only be by nearness; ``why`` says so."""
@@ -125,7 +126,7 @@ class Retrieval:
                 **options,
             )
         if score_threshold is not None:
-            self.check_near(THRESHOLD)
+            self.check_near(_THRESHOLD, "leave score_threshold= out")
         if self.mode == "text":
             return await search_text(io, records, query, k, **options)
         return await search_hybrid(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,7 @@ def test_what_is_no_binding_is_refused(binding: Any, missing: str) -> None:
 def test_a_binding_that_the_worker_has_not_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CLOUDFLARE_ACCOUNT_ID", "CF_ACCOUNT_ID"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "emscripten")
     for make in (
         AsyncVectorizeClient.from_binding,
         D1Texts.from_binding,

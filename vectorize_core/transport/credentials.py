@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -112,10 +113,15 @@ def find_credentials(
             f"or {KEY_VARIABLE} and {EMAIL_VARIABLE})"
         )
     if missing or not account:
+        # A binding that env has not is None, which a store takes for no binding.
+        instead = (
+            "In a Worker, give a store binding=env.VECTORIZE; it is None if wrangler.jsonc names "
+            "no such binding"
+            if sys.platform == "emscripten"
+            else "To work without an account, use path=':memory:' or a directory"
+        )
         raise ConfigurationError(
-            f"Cloudflare credentials are missing: {'; '.join(missing)}. "
-            "To work without an account, use path=':memory:' or a directory; in a Worker, "
-            "binding=env.VECTORIZE of a store, which None is not: wrangler.jsonc names the binding"
+            f"Cloudflare credentials are missing: {'; '.join(missing)}. {instead}"
         )
     return Credentials(account.reveal(), base, headers)
 

@@ -132,6 +132,7 @@ def test_missing_credentials_list_every_place_looked_at(variant: Variant) -> Non
         "path=",
     ):
         assert place in str(caught.value)
+    assert "Worker" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
