@@ -31,6 +31,21 @@ async def test_the_home_page() -> None:
     names["store"].close()
 
 
+def test_the_pages_read_in_order_make_no_index_twice() -> None:
+    """One of another kind, or of another model, cannot be where the reader's first one is."""
+    pages = (DOCS.parent / "README.md", *DOCS.glob("*.md"))
+    made = [
+        name
+        for page in pages
+        for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        for name in re.findall(
+            r"(?:= |with )VectorizeVectorStore\([^\")]*\"([^\"]+)\",\s+path=\"\./vectors\"", block
+        )
+    ]
+    assert len(made) >= 9
+    assert sorted(made) == sorted({*made})
+
+
 async def test_costs(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = examples("costs.md").values()
     await run(code, "costs.md", {})

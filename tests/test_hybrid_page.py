@@ -43,7 +43,7 @@ async def test_langchain_embedded_and_on_cloudflare(monkeypatch: pytest.MonkeyPa
     with BackgroundServer() as server:
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", server.base_url)
         with VectorizeClient() as client:
-            client.create_index("docs", dimensions=DIMENSIONS)
+            client.create_index("errors", dimensions=DIMENSIONS)
         await shown(CLOUDFLARE, names)
         with names["store"] as store:
             store.add_texts([NAME, "How streams end"], wait="visible")
@@ -55,9 +55,9 @@ async def test_langchain_embedded_and_on_cloudflare(monkeypatch: pytest.MonkeyPa
             assert found.page_content == NAME
 
 
-async def test_llama_index() -> None:
+async def test_llama_index_with_a_model_of_other_dimensions() -> None:
     await embedded()
-    names: dict[str, Any] = {"embed_model": MockEmbedding(embed_dim=DIMENSIONS)}
+    names: dict[str, Any] = {"embed_model": MockEmbedding(embed_dim=2 * DIMENSIONS)}
     await shown(LLAMA_INDEX, names)
     assert {node.get_content() for node in names["nodes"]} == {NAME, "How streams end"}
     names["store"].close()

@@ -179,7 +179,7 @@ def test_long_texts(peer: Peer) -> None:
     assert len(names["document"].page_content) == 300_000
     names["store"].close()
     names = run(on_cloudflare, embeddings=Embedder(), VectorizeVectorStore=VectorizeVectorStore)
-    peer.create()
+    peer.create("speeches")
     names["store"].add_texts(["x" * 20_000], ids=["a"])
     assert len(names["store"].get_by_ids(["a"])[0].page_content) == 20_000
     names["store"].close()
@@ -190,7 +190,7 @@ def test_long_texts_with_llama_index(peer: Peer) -> None:
     names = run(embedded, embed_model=MockEmbedding(embed_dim=DIMENSIONS))
     assert len(names["node"].get_content()) == 300_000
     names["store"].close()
-    peer.create()
+    peer.create("speech-nodes")
     names = run(on_cloudflare, **names)
     long = TextNode(id_="a", text="x" * 20_000, embedding=vector("a"))
     names["store"].add([long])
