@@ -8,8 +8,13 @@ import pytest
 
 def test_by_id(run: Any, place: Any) -> None:
     result = run("delete", "docs", "a", "c", *place.options, "--wait", "10")
-    assert (result.stdout, result.exit_code) == ("2 ids deleted from docs\n", 0)
+    assert (result.stdout, result.exit_code) == ("asked docs to delete 2 ids\n", 0)
     assert list(place.client.index("docs").list_ids()) == ["b"]
+
+
+def test_nothing_is_said_to_be_deleted_that_was_not_there(run: Any, place: Any) -> None:
+    assert run("delete", "docs", "x", *place.options).stdout == "asked docs to delete 1 id\n"
+    assert place.client.index("docs").info().vector_count == 3
 
 
 def test_by_ids_from_stdin(run: Any, place: Any) -> None:
@@ -21,7 +26,8 @@ def test_by_ids_from_stdin(run: Any, place: Any) -> None:
 
 
 def test_all(run: Any, place: Any) -> None:
-    assert run("delete", "docs", "--all", "--yes", *place.options).exit_code == 0
+    done = run("delete", "docs", "--all", "--yes", *place.options)
+    assert (done.stdout, done.exit_code) == ("3 ids deleted from docs\n", 0)
     assert place.client.index("docs").info().vector_count == 0
     nothing = run("delete", "docs", "--all", "--yes", *place.options)
     assert (nothing.stdout, nothing.exit_code) == ("nothing to delete\n", 0)

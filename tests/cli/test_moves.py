@@ -95,6 +95,22 @@ def test_long_texts_need_a_place(run: Run, tmp_path: Path) -> None:
         assert run("import", file, "other", *there, "--no-texts", "--verify").exit_code == 0
 
 
+def test_an_export_without_its_long_texts_names_options(run: Run, tmp_path: Path) -> None:
+    file = str(tmp_path / "docs.ndjson")
+    with BackgroundServer(Settings(data=tmp_path)) as server:
+        with VectorizeClient(base_url=server.base_url) as client:
+            item = Item(Record("a", "a long text " * 1_500), vector("a"))
+            texts = SqliteTexts(tmp_path)
+            import_records([item], client.index("docs"), create_index=True, texts=texts)
+        there = ("--url", server.base_url, "--out", file)
+        refused = run("export", "docs", *there)
+        assert refused.exit_code == 1
+        assert "=" not in refused.stderr.replace("with path=", "")
+        assert "give --d1 ID, or --path DIR" in refused.stderr
+        assert "--no-texts" in refused.stderr
+        assert run("export", "docs", *there, "--no-texts").exit_code == 0
+
+
 def test_progress_on_a_terminal(run: Run, place: Any, tmp_path: Path) -> None:
     file = str(tmp_path / "docs.ndjson")
     done = run("export", "docs", *place.options, "--out", file, env=TERMINAL)

@@ -90,11 +90,30 @@ def test_what_a_query_shows_stays_on_its_line(run: Any, place: Any, vector_text:
     assert [line.count("\t") for line in result.stdout.splitlines()] == [3, 3, 3]
 
 
-def test_an_empty_answer_is_explained(run: Any, place: Any, vector_text: str) -> None:
-    wanted = ("--vector", vector_text, "--filter", '{"colour": "red"}')
-    result = run("query", "docs", *place.options, *wanted, "--json")
-    assert (json.loads(result.stdout), result.exit_code) == ([], 0)
-    assert "'colour' has no metadata index" in result.stderr
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"$or": [{"year": 1960}, {"year": {"$gt": 1975}}]}, ["a", "c"]),
+        ({"year": {"$between": [1965, 1975]}}, ["b"]),
+        ({"$and": [{"year": {"$exists": True}}, {"$not": {"year": 1970}}]}, ["a", "c"]),
+    ],
+)
+def test_a_query_takes_the_filters_of_the_library(
+    run: Any, place: Any, vector_text: str, wanted: dict[str, Any], found: list[str]
+) -> None:
+    by = ("--vector", vector_text, "--filter", json.dumps(wanted), "--json")
+    result = run("query", "docs", *place.options, *by)
+    assert [match["id"] for match in json.loads(result.stdout)] == found
+
+
+def test_a_query_reads_everything_only_if_asked(run: Any, place: Any, vector_text: str) -> None:
+    wanted = ("--vector", vector_text, "--filter", '{"text": "tab\\there"}', "--json")
+    refused = run("query", "docs", *place.options, *wanted)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "no metadata index on 'text'" in refused.stderr
+    assert "--scan" in refused.stderr
+    (match,) = json.loads(run("query", "docs", *place.options, *wanted, "--scan").stdout)
+    assert match["id"] == "a"
 
 
 @pytest.mark.parametrize(

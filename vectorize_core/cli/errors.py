@@ -25,6 +25,11 @@ _AS_OPTIONS = (
     ("create_index=True lets the store make it", "--create makes it"),
     ("texts=D1Texts(database_id), or another TextStore", "--d1 ID, a D1 database"),
     ("(texts=False)", "(--no-texts)"),
+    (
+        "give the store the texts= that it was written with",
+        "give --d1 ID, or --path DIR where a store with path= wrote it",
+    ),
+    ("take it for empty with on_missing_text='empty'", "leave long texts out with --no-texts"),
     ("unindexed='scan'", "--scan"),
     ("with collection=", "with --collection"),
     ("with vector=", "with --vector"),

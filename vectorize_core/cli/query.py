@@ -12,10 +12,9 @@ import typer
 
 from vectorize_core import jsontext, limits
 from vectorize_core.cli import api_json, output
+from vectorize_core.cli.moves import Scan
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import IndexName, Target, with_target
-from vectorize_core.filters.advice import nearest_property
-from vectorize_core.index import Index
 from vectorize_core.models import Match, Values, as_values
 from vectorize_core.reads.raw import QueryOptions
 
@@ -51,6 +50,7 @@ def query(
     namespace: Annotated[
         str | None, typer.Option(help="Search this namespace only; else all.")
     ] = None,
+    scan: Scan = False,
     metadata: Annotated[
         WhichMetadata, typer.Option(help="What of the metadata comes along.")
     ] = WhichMetadata.NONE,
@@ -67,7 +67,8 @@ def query(
         options: QueryOptions = {
             "return_values": with_values,
             "return_metadata": metadata.value,
-            "vectorize_filter": expression,
+            "filter": expression,
+            "unindexed": "scan" if scan else "error",
             "namespace": namespace,
         }
         if isinstance(vector_or_id, str):
@@ -76,8 +77,6 @@ def query(
             matches = index.query(vector_or_id, top_k, **options)
         if isinstance(vector_or_id, str) and not matches and not index.get([vector_or_id]):
             output.note(f"not in the index: {vector_or_id}")
-        elif expression and not matches:
-            _explain_nothing(index, expression)
     if as_json:
         output.print_json_array(map(api_json.match, matches))
         return
@@ -130,12 +129,3 @@ def filter_of(text: str | None) -> Mapping[str, Any] | None:
     if not isinstance(expression, dict):
         raise typer.BadParameter('--filter must be a JSON object such as {"year": 1999}')
     return expression
-
-
-def _explain_nothing(index: Index, expression: Mapping[str, Any]) -> None:
-    """Note the properties of a filter that cannot match, because the service does not tell."""
-    filterable = {m.property_name for m in index.list_metadata_indexes()}
-    for name in sorted(set(expression) - filterable):
-        meant = nearest_property(name, filterable)
-        fix = f"Did you mean {meant!r}?" if meant else "Create one, then write the vectors again"
-        output.note(f"{name!r} has no metadata index, so a filter on it finds nothing. {fix}")

@@ -107,8 +107,11 @@ def delete(
             index.wait(wait_timeout=wait)
     if as_json:
         output.print_json({"count": count, "mutationIds": [r.mutation_id for r in receipts]})
-    else:
-        typer.echo(f"{count} ids deleted from {name}" if count else "nothing to delete")
+        return
+    many = "1 id" if count == 1 else f"{count} ids"
+    # Of ids that were given, the service does not say which it had.
+    done = f"{many} deleted from {name}" if everything else f"asked {name} to delete {many}"
+    typer.echo(done if count else "nothing to delete")
 
 
 def _ids_given(arguments: list[str]) -> Iterable[str]:
