@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+
+from tests.documents import DOCS
 
 pytest_plugins = ["pytester"]
 
 CONFTEST = 'pytest_plugins = ["vectorize_core.pytest_plugin"]'
 
 
-def outcomes(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
+def outcomes(
+    pytester: pytest.Pytester, source: str, *options: str, mode: str = "auto"
+) -> pytest.RunResult:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(source)
-    settings = ["asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function"]
+    settings = [f"asyncio_mode={mode}", "asyncio_default_fixture_loop_scope=function"]
     with pytest.MonkeyPatch.context() as patch:
         # Only what is needed: loading all plugins of an environment takes seconds.
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -51,6 +57,19 @@ def test_the_fixture(pytester: pytest.Pytester) -> None:
         """,
     )
     result.assert_outcomes(passed=3)
+
+
+def test_the_page_as_it_stands_there(pytester: pytest.Pytester) -> None:
+    """In the mode that pytest-asyncio has unless it is told another."""
+    page = (DOCS / "cli.md").read_text(encoding="utf-8")
+    section = page.split("\n## The pytest plugin\n")[1]
+    conftest, *blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert conftest.strip() == CONFTEST
+    source = "\n".join(blocks)
+    # Each framework's store has the same name.
+    files = {f"test_{number}": block for number, block in enumerate(blocks)}
+    pytester.makepyfile(**files)
+    outcomes(pytester, "", mode="strict").assert_outcomes(passed=source.count("def test_"))
 
 
 def test_the_server(pytester: pytest.Pytester) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from tests.documents import DOCS, examples, run
 from tests.page.helpers import HOST, Browser
 from vectorize_core import VectorizeClient
 from vectorize_core.errors import ConfigurationError
@@ -53,6 +56,18 @@ CHANGES: list[tuple[str, str, Any]] = [
     ("DELETE", "indexes/docs/record", {"id": "r1", "confirm": "r1"}),
     ("POST", "indexes", {"name": "more", "dimensions": 32}),
 ]
+
+
+async def test_the_code_of_the_page_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = examples("page.md").values()
+    names: dict[str, Any] = {}
+    await run(code, "page.md", names)
+    text = (DOCS / "page.md").read_text(encoding="utf-8")
+    ((host, token),) = re.findall(r"`https://([^`]*)/#token=([^`]*)`", text)
+    with names["client"]:
+        assert (await Browser(names["app"], token, host).send("GET", "indexes")).is_success
+        assert (await Browser(names["app"], None, host).send("GET", "indexes")).status_code == 401
 
 
 def headers(case: dict[str, str | None]) -> dict[str, str | None]:

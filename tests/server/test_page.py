@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.server.helpers import Peer, lines, record
+from vectorize_core import VectorizeClient
 from vectorize_core.local.server import BackgroundServer
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "local-server.md").read_text(encoding="utf-8")
@@ -29,11 +30,19 @@ def snippets(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.mark.parametrize("code", snippets("python"))
-def test_python(code: str) -> None:
+# Its upsert() has no other argument for them.
+@pytest.mark.filterwarnings("ignore:Passing raw bytes as `body`:DeprecationWarning")
+def test_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, with_their_sdk = snippets("python")
     names: dict[str, Any] = {}
-    exec(compile(code, "local-server.md", "exec"), names)
+    exec(compile(started, "local-server.md", "exec"), names)
     names["client"].close()
+    with BackgroundServer() as server, VectorizeClient(base_url=server.base_url) as client:
+        client.create_index("docs", dimensions=384)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        exec(compile(with_their_sdk, "local-server.md", "exec"), {})
+        assert list(client.index("docs").list_ids()) == ["a"]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
