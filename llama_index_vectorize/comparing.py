@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Final, Unpack
+from typing import Any, Final, Literal, Unpack
 
 from llama_index.core.schema import BaseNode, NodeRelationship, RelatedNodeInfo
 from llama_index.core.storage.docstore import BaseDocumentStore
@@ -23,6 +23,7 @@ from vectorize_core.transport.io import Io
 
 _AT_ONCE: Final = 500
 """Documents that are deleted at once."""
+_NEIGHBOURS: Final = (NodeRelationship.PREVIOUS, NodeRelationship.NEXT)
 
 
 async def compare(
@@ -30,11 +31,12 @@ async def compare(
     records: RecordStore,
     docstore: BaseDocumentStore,
     *,
-    repair: bool = False,
+    repair: bool | Literal["all"] = False,
     **options: Unpack[CompareOptions],
 ) -> Comparison:
     """How the store differs from a document store; see `VectorizeVectorStore.compare`."""
-    flag("repair", repair)
+    if repair != "all":
+        flag("repair, if not 'all',", repair)
     if not isinstance(docstore, BaseDocumentStore):
         raise InvalidInputError(f"docstore is a BaseDocumentStore; got {shown(docstore)}")
     documents = _Documents(io, docstore)
@@ -45,15 +47,16 @@ async def compare(
         async for record in every:
             is_whole = record.text_name is None or bool(record.text)
             await documents.note(to_node(record), is_whole=is_whole)
-    found = documents.comparison(repaired=repair)
+    found = documents.comparison(repaired=bool(repair))
     if repair and not found.same:
         if not documents.hashes and not documents.nodes:
             raise InvalidInputError(
                 "docstore lists no document, so a repair would delete every node; clear() does that"
             )
-        for refs in parts([*found.extra, *found.changed], _AT_ONCE):
+        again = [*found.changed, *(found.incomplete if repair == "all" else ())]
+        for refs in parts([*found.extra, *again], _AT_ONCE):
             await records.delete_matching(io, refs=refs, namespace=options.get("namespace"))
-        await documents.forget([*found.missing, *found.changed])
+        await documents.forget([*found.missing, *again])
     return found
 
 
@@ -74,6 +77,9 @@ class _Documents:
         """Documents with nodes that are not listed."""
         self._extra: set[str] = set()
         self._changed: set[str] = set()
+        self._stored: set[str] = set()
+        self._document_of_neighbour: dict[str, str] = {}
+        """For nodes that others name: of documents whose nodes are not listed."""
 
     async def read(self) -> None:
         """Read what is listed."""
@@ -93,6 +99,7 @@ class _Documents:
         if not await self._is_listed(name):
             self._extra.add(name)
             return
+        self._note_neighbours(name, node)
         is_listed = self._document_of.get(node.node_id) == name
         self._seen[name] += is_listed
         if not is_listed:
@@ -102,6 +109,16 @@ class _Documents:
         is_same = its_hash is None or await self._hash_of(name) in (None, its_hash)
         if not (is_whole and is_same):
             self._changed.add(name)
+
+    def _note_neighbours(self, name: str, node: BaseNode) -> None:
+        """Parsers name these among the nodes that they make of one document."""
+        if name in self.nodes or name == node.node_id:
+            return
+        self._stored.add(node.node_id)
+        for relationship in _NEIGHBOURS:
+            neighbour = node.relationships.get(relationship)
+            if isinstance(neighbour, RelatedNodeInfo):
+                self._document_of_neighbour[neighbour.node_id] = name
 
     async def _is_listed(self, name: str) -> bool:
         return name in self.nodes or await self._hash_of(name) is not None
@@ -125,11 +142,15 @@ class _Documents:
             for name, nodes in self.nodes.items()
             if self._seen[name] and (self._seen[name] < len(nodes) or name in self._strangers)
         }
+        changed = self._changed | partly
+        lost = self._document_of_neighbour.keys() - self._stored
+        incomplete = {self._document_of_neighbour[node_id] for node_id in lost} - changed
         return Comparison(
             missing=tuple(sorted(listed - self._seen.keys())),
             extra=tuple(sorted(self._extra)),
-            changed=tuple(sorted(self._changed | partly)),
+            changed=tuple(sorted(changed)),
             repaired=repaired,
+            incomplete=tuple(sorted(incomplete)),
         )
 
     async def forget(self, names: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from llama_index.core.storage.docstore import BaseDocumentStore
 
@@ -217,7 +217,7 @@ class Upkeep:
         self,
         docstore: BaseDocumentStore,
         *,
-        repair: bool = False,
+        repair: bool | Literal["all"] = False,
         **options: Unpack[CompareOptions],
     ) -> Comparison:
         """Which documents the store lacks, has beyond ``docstore``, or has otherwise, by id.
@@ -227,8 +227,14 @@ class Upkeep:
         with its own. A document that ``docstore`` knows the nodes of is compared by these too. All
         nodes are read, in as many requests as `iter_nodes` takes.
 
+        A document store of a pipeline lists no nodes. There a document is ``incomplete`` if one of
+        its nodes names a neighbour, as node parsers let them, that is not stored: it was lost, or a
+        transformation dropped it on purpose. Without such names a document counts as there while
+        one of its nodes is.
+
         With ``repair``, nodes of extra and changed documents are deleted, and missing and changed
-        documents are deleted from ``docstore``: the next run of the pipeline adds them. An empty
+        documents are deleted from ``docstore``: the next run of the pipeline adds them; with
+        ``repair="all"`` so are incomplete ones, which stay as they are otherwise. An empty
         ``docstore`` repairs nothing: `InvalidInputError`. Of documents that are the same, text and
         metadata, only one can be found missing. Nobody should write meanwhile. A store without a
         namespace has the nodes of all of them, which are extra unless ``docstore`` lists them.
@@ -241,7 +247,7 @@ class Upkeep:
         self,
         docstore: BaseDocumentStore,
         *,
-        repair: bool = False,
+        repair: bool | Literal["all"] = False,
         **options: Unpack[CompareOptions],
     ) -> Comparison:
         """The async variant of `compare`."""

@@ -121,7 +121,7 @@ QUERIES: list[Case] = [
     ("create_metadata_index", ("n", "string"), {}, "'number', not 'string'"),
     ("create_metadata_index", ("a", "string"), {"wait_timeout": -1}, "wait_timeout is a number"),
     ("compare", ({"a": "hash"},), {}, r"docstore is a BaseDocumentStore; got {'a': 'hash'}"),
-    ("compare", (SimpleDocumentStore(),), {"repair": "yes"}, "repair is True or False; got 'yes'"),
+    ("compare", (SimpleDocumentStore(),), {"repair": "yes"}, "'all', is True or False; got 'yes'"),
     ("compare", (SimpleDocumentStore(),), {"max_requests": "5"}, "max_requests is a whole number"),
     ("reindex_texts", (), {}, "text_index=True with path="),
     ("reindex_texts", (), {"show_progress": "yes"}, "show_progress is True or False"),

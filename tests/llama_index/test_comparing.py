@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.node_parser import (
+    HierarchicalNodeParser,
+    TokenTextSplitter,
+    get_leaf_nodes,
+)
 from llama_index.core.schema import Document, TextNode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.storage.kvstore import SimpleKVStore
@@ -89,6 +94,60 @@ async def test_documents_that_are_nodes_are_compared_by_their_own_hashes(
     store.add([text_node("2", n=2)])
     store.delete_nodes(["1"])
     assert await call(store, "compare", docstore) == Comparison(("1",), (), ("2",))
+
+
+@both_ways
+@pytest.mark.parametrize("kept", [1, 2])
+async def test_a_document_that_has_lost_nodes_is_incomplete(
+    make: Make, call: Call, kept: int
+) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    work, given = pipeline(store, docstore), [document(name, f"{name} {LONG}") for name in "ab"]
+    await run_pipeline(call, work, given)
+    nodes = store.get_nodes(filters={"ref_doc_id": "a"})
+    store.delete_nodes([node.node_id for node in nodes[kept:]])
+    found = Comparison(incomplete=("a",))
+    assert await call(store, "compare", docstore) == found
+    assert (found.same, str(found)) == (False, "0 missing, 0 extra, 0 changed, 1 incomplete")
+    # Nobody knows whether they were dropped on purpose.
+    assert (await call(store, "compare", docstore, repair=True)).incomplete == ("a",)
+    await run_pipeline(call, work, given)
+    assert store.count() == kept + len(nodes)
+    await call(store, "compare", docstore, repair="all")
+    await run_pipeline(call, work, given)
+    assert store.count() == 2 * len(nodes)
+    assert (await call(store, "compare", docstore)).same
+
+
+@both_ways
+async def test_neighbours_of_one_level_make_a_document_whole(make: Make, call: Call) -> None:
+    store, docstore = make(), SimpleDocumentStore()
+    given = document("a", LONG * 3)
+    docstore.add_documents([given])
+    sizes = [64, 24]
+    parsers: dict[str, Any] = {
+        f"{size}": TokenTextSplitter(chunk_size=size, chunk_overlap=0, tokenizer=str.split)
+        for size in sizes
+    }
+    levels = HierarchicalNodeParser.from_defaults(
+        node_parser_ids=[*parsers], node_parser_map=parsers
+    )
+    # A pipeline, and a parser whose upper levels stay in a store of documents.
+    nodes = get_leaf_nodes(levels.get_nodes_from_documents([given]))
+    for node in nodes:
+        node.embedding = MODEL.get_text_embedding(node.get_content())
+    store.add(nodes)
+    two = IngestionPipeline(
+        transformations=[
+            TokenTextSplitter(chunk_size=64, chunk_overlap=0, tokenizer=str.split),
+            SPLITTER,
+            MODEL,
+        ],
+        vector_store=store,
+        docstore=docstore,
+    )
+    await run_pipeline(call, two, [document("b", LONG * 3)])
+    assert (await call(store, "compare", docstore)).same
 
 
 @both_ways
