@@ -20,7 +20,8 @@ class Written:
 
     ``ref`` is what ``_vs_ref`` holds. ``sure`` unless it is an insert, which may have left another
     record in place. ``there`` unless it was a delete. ``ids`` are theirs, some of which may have
-    been written again since. ``later`` is the next one with that ``ref``.
+    been written again since. ``later`` is the next one with that ``ref``, and ``latest``, of the first
+    of several, the last one.
     """
 
     accepted: float
@@ -31,6 +32,7 @@ class Written:
     there: bool = True
     ids: list[str] = field(default_factory=list)
     later: Written | None = None
+    latest: Written | None = None
 
 
 class LastWrites:
@@ -45,7 +47,6 @@ class LastWrites:
         self._last: dict[str, Written] = {}
         self._in_order: deque[Written] = deque()
         self._first_of: dict[str, Written] = {}
-        self._latest_of: dict[str, Written] = {}
         self.unsure = 0
         self._listed = 0
 
@@ -80,20 +81,19 @@ class LastWrites:
         self._listed += len(last.ids)
         self.unsure += not last.sure
         if last.ref is not None:
-            if last.ref in self._first_of:
-                self._latest_of[last.ref].later = last
-            else:
-                self._first_of[last.ref] = last
-            self._latest_of[last.ref] = last
+            first = self._first_of.setdefault(last.ref, last)
+            if first is not last:
+                (first.latest or first).later = last
+                first.latest = last
 
     def _leave_out_idle(self) -> None:
         """Leave out ids that were written again since, where most were."""
         listed, self._in_order = self._in_order, deque()
-        self._first_of, self._latest_of = {}, {}
+        self._first_of = {}
         self._listed = self.unsure = 0
         for one in listed:
             one.ids = [vector_id for vector_id in one.ids if self._last.get(vector_id) is one]
-            one.later = None
+            one.later = one.latest = None
             if one.ids:
                 self._append(one)
 
@@ -113,10 +113,12 @@ class LastWrites:
             if last is not None and last is not oldest:
                 self._last[vector_id] = last
         if oldest.ref is not None:
-            if oldest.later is not None:
-                self._first_of[oldest.ref] = oldest.later
+            first = oldest.later
+            if first is None:
+                del self._first_of[oldest.ref]
             else:
-                del self._first_of[oldest.ref], self._latest_of[oldest.ref]
+                self._first_of[oldest.ref] = first
+                first.latest = None if first is oldest.latest else oldest.latest
 
     def discard(self, ids: Iterable[str]) -> None:
         """Forget the last writes of these ids."""
