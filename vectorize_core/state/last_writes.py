@@ -20,8 +20,8 @@ class Written:
 
     ``ref`` is what ``_vs_ref`` holds. ``sure`` unless it is an insert, which may have left another
     record in place. ``there`` unless it was a delete. ``ids`` are theirs, some of which may have
-    been written again since. ``later`` is the next one with that ``ref``, and ``latest``, of the first
-    of several, the last one.
+    been written again since. ``later`` is the next one with that ``ref``, and ``latest``, of the
+    first of several, the last one.
     """
 
     accepted: float
