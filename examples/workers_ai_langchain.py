@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 
-from examples.workers_ai import Reranker
+from .workers_ai import Reranker
 
 
 class WorkersAIReranker(BaseDocumentCompressor):

@@ -3,7 +3,7 @@
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
-from examples.workers_ai import Reranker
+from .workers_ai import Reranker
 
 
 class WorkersAIRerank(BaseNodePostprocessor):

@@ -65,11 +65,8 @@ def test_the_page_as_it_stands_there(pytester: pytest.Pytester) -> None:
     section = page.split("\n## The pytest plugin\n")[1]
     conftest, *blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     assert conftest.strip() == CONFTEST
-    source = "\n".join(blocks)
-    # Each framework's store has the same name.
-    files = {f"test_{number}": block for number, block in enumerate(blocks)}
-    pytester.makepyfile(**files)
-    outcomes(pytester, "", mode="strict").assert_outcomes(passed=source.count("def test_"))
+    pytester.makepyfile(**{f"test_{number}": block for number, block in enumerate(blocks)})
+    outcomes(pytester, "", mode="strict").assert_outcomes(passed=section.count("def test_"))
 
 
 def test_the_server(pytester: pytest.Pytester) -> None:

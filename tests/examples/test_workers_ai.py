@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +25,10 @@ from examples.workers_ai_langchain import WorkersAIReranker
 from examples.workers_ai_llama_index import WorkersAIRerank
 from langchain_vectorize import VectorizeVectorStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
-from tests.documents import examples, run
+from tests.documents import DOCS, examples, run
 from vectorize_core import VectorizeClient
 
+EXAMPLES = DOCS.parent / "examples"
 TOKEN = "a-token-of-forty-characters-0123456789ab"
 TEXTS = ["short", "", "the longest of all", "in between"]
 BEST = ["the longest of all", "in between"]
@@ -137,6 +142,19 @@ async def test_llama_index_keeps_the_best_nodes(stub: Stub) -> None:
     assert await postprocessor.apostprocess_nodes(nodes, query_str="which?") == found
     with pytest.raises(ValueError, match="needs the query"):
         postprocessor.postprocess_nodes(nodes)
+
+
+@pytest.mark.parametrize("adapter", ["workers_ai_langchain", "workers_ai_llama_index"])
+def test_client_and_adapter_are_copied_into_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str
+) -> None:
+    folder = tmp_path / f"app_with_{adapter}"
+    folder.mkdir()
+    for name in ("workers_ai", adapter):
+        shutil.copy(EXAMPLES / f"{name}.py", folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    copied = importlib.import_module(f"{folder.name}.{adapter}")
+    assert Path(inspect.getfile(copied.Reranker)).parent == folder
 
 
 async def test_the_page_s_code_runs(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
