@@ -13,7 +13,7 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from llama_index.core import MockEmbedding, Settings
-from llama_index.core.llms import MockLLM
+from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.node_parser import TokenTextSplitter
 from llama_index.core.schema import Document as LlamaDocument
 
@@ -59,6 +59,10 @@ async def test_llama_index(monkeypatch: pytest.MonkeyPatch) -> None:
     names = await ran("LlamaIndex", documents=[document])
     assert len(names["index"].as_retriever().retrieve("When?")) == 1
     names["store"].close()
+    said = ChatMessage("My cat is Plato.", additional_kwargs={"session_id": "ann"})
+    await names["block"].aput([said], from_short_term_memory=True)
+    assert "Plato" in await names["block"].aget([ChatMessage("My cat?")], session_id="ann")
+    names["memories"].close()
 
 
 async def test_async() -> None:

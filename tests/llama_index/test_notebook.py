@@ -13,6 +13,7 @@ NOTEBOOK = DOCS / "llama_index.ipynb"
 SHOWN = (
     *("3", "1", "[(1941, ", "four essential human freedoms", "['Lincoln', 'Washington']"),
     *("year", "[1941, ", "[(1941, 256)]", "[1790, 1862]", "[1941]", "[1, 1941]", "[1, 0]"),
+    "My cat is called Plato.",
     *("1 missing, 0 extra", "True", "'century': 1800", "(4, ['addresses'])", "0"),
 )
 
