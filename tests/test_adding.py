@@ -168,7 +168,7 @@ async def test_a_dry_run_checks_and_writes_nothing(
     found = await kind.add_rows(call, store, ROWS, batch_size=2, dry_run=True)
     assert isinstance(found, WriteEstimate)
     # What embeddings there will be is not known where none is made.
-    dimensions = 7 * 32 if kind is LLAMA_INDEX else 0
+    dimensions = 7 * 32 if kind is LLAMA_INDEX else None
     assert (found, found.requests, found.stored_dimensions) == (IDS, 4, dimensions)
     with pytest.raises(InvalidVectorError, match=r"'bad'.*10240"):
         await kind.add_rows(call, store, [("bad", "x" * 10_240, {})], dry_run=True)

@@ -21,8 +21,8 @@ class WriteEstimate(list[str]):
 
     ``requests`` and ``bytes`` in all; ``stored_dimensions`` (records times dimensions, which
     Cloudflare bills); ``seconds``, the least time under the connection's rate limit. Texts count
-    as embeddings of a typical size; if the index does not exist yet, its dimensions are not known
-    and they count as none.
+    as embeddings of a typical size. If there is no index yet, nobody knows their dimensions:
+    ``bytes`` and ``stored_dimensions`` are None then, and the others are the least.
     """
 
     def __init__(
@@ -30,8 +30,8 @@ class WriteEstimate(list[str]):
         ids: Iterable[str] = (),
         *,
         requests: int = 0,
-        bytes: int = 0,
-        stored_dimensions: int = 0,
+        bytes: int | None = 0,
+        stored_dimensions: int | None = 0,
         seconds: float = 0.0,
     ) -> None:
         super().__init__(ids)
@@ -43,9 +43,13 @@ class WriteEstimate(list[str]):
     def __repr__(self) -> str:
         return (
             f"WriteEstimate({len(self):,} records, requests={self.requests:,}, "
-            f"bytes={self.bytes:,}, stored_dimensions={self.stored_dimensions:,}, "
+            f"bytes={_shown(self.bytes)}, stored_dimensions={_shown(self.stored_dimensions)}, "
             f"seconds={self.seconds:,.0f})"
         )
+
+
+def _shown(known: int | None) -> str:
+    return "unknown without an index" if known is None else f"{known:,}"
 
 
 async def estimate_vectors(
@@ -70,13 +74,18 @@ async def estimate(
         batch_size=batch_size,
         max_batch_bytes=options.get("max_batch_bytes"),
     )
-    found = WriteEstimate()
+    found, size, dimensions, are_known = WriteEstimate(), 0, 0, True
     async for batch in batcher.batches():
         vectors = [entry.vector for entry in batch.sent.values() if entry.vector is not None]
         found.extend(map(source.name, batch.entries))
         found.requests += 1
-        found.bytes += sum(len(wire.vector_line(vector)) + 1 for vector in vectors)
-        found.stored_dimensions += sum(len(vector.values) for vector in vectors)
+        size += sum(len(wire.vector_line(vector)) + 1 for vector in vectors)
+        dimensions += sum(len(vector.values) for vector in vectors)
+        are_known = are_known and all(len(vector.values) > 0 for vector in vectors)
         batcher.settled(batch)
+    if are_known:
+        found.bytes, found.stored_dimensions = size, dimensions
+    else:
+        found.bytes = found.stored_dimensions = None
     found.seconds = io.least_seconds(found.requests)
     return found

@@ -70,7 +70,11 @@ async def test_an_estimate_makes_no_index(call: Any) -> None:
             Embedder(), client=client, index_name="docs", create_index=True
         )
         found = await call(store, "add_texts", ["a", "b"], dry_run=True)
-        assert (len(found), found.requests, found.stored_dimensions) == (2, 1, 0)
+        assert (len(found), found.requests, found.stored_dimensions) == (2, 1, None)
+        assert found.bytes is None
+        assert "bytes=unknown without an index, stored_dimensions=unknown" in repr(found)
+        none = await call(store, "add_texts", [], dry_run=True)
+        assert (none, none.bytes, none.stored_dimensions) == ([], 0, 0)
         assert client.list_indexes() == ()
 
 
