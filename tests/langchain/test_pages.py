@@ -14,11 +14,12 @@ import pytest
 from fastapi.testclient import TestClient
 from langchain_core.documents import Document
 from langchain_core.indexing import InMemoryRecordManager, index
+from langchain_core.language_models import FakeListLLM
 
 from langchain_vectorize import VectorizeVectorStore
 from tests.documents import examples, run
 from tests.stores import DIMENSIONS, Embedder, Recorder, recorded
-from vectorize_core import VectorizeClient
+from vectorize_core import F, VectorizeClient
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +129,20 @@ def test_the_page_on_many_results_tells_what_they_cost(
     finally:
         client.connection.executor = executor
     assert least <= len(sent.ops) <= most
+
+
+async def test_filters() -> None:
+    for needed in ("langchain_classic", "lark"):
+        pytest.importorskip(needed)
+    wrote = '{"query": "moon", "filter": "gt(\\"year\\", 1960)"}'
+    names: dict[str, Any] = {"F": F, "llm": FakeListLLM(responses=[f"```json\n{wrote}\n```"])}
+    with VectorizeVectorStore.local(
+        Embedder(), index_name="docs", metadata_indexes={"year": "number"}
+    ) as store:
+        store.add_texts(["Four score", "To the moon"], [{"year": 1863}, {"year": 1962}])
+        code = examples("filters.md")["LangChain"]
+        (found,) = await run(code, "filters.md", names | {"store": store})
+    assert found.page_content == "To the moon"
 
 
 async def test_concurrency(tmp_path: Path) -> None:

