@@ -18,6 +18,7 @@ from llama_index.core.node_parser import TokenTextSplitter
 from llama_index.core.schema import Document as LlamaDocument
 
 from langchain_vectorize import VectorizeVectorStore
+from vectorize_core.local.server import BackgroundServer
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -63,6 +64,16 @@ async def test_llama_index(monkeypatch: pytest.MonkeyPatch) -> None:
     await names["block"].aput([said], from_short_term_memory=True)
     assert "Plato" in await names["block"].aget([ChatMessage("My cat?")], session_id="ann")
     names["memories"].close()
+
+
+async def test_on_cloudflare(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = DeterministicFakeEmbedding(size=384)
+    documents = [Document("Four score", metadata={"year": 1863})]
+    with BackgroundServer() as server:
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", server.base_url)
+        names = await ran("On Cloudflare", embeddings=embeddings, documents=documents)
+        with names["store"] as store:
+            assert len(store.similarity_search("q", filter={"year": {"$lt": 1900}})) == 1
 
 
 async def test_async() -> None:

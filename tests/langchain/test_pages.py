@@ -131,6 +131,14 @@ def test_the_page_on_many_results_tells_what_they_cost(
     assert least <= len(sent.ops) <= most
 
 
+async def test_writing() -> None:
+    (code,) = examples("writing.md", "LangChain").values()
+    with VectorizeVectorStore.local(Embedder(), index_name="docs") as store:
+        names: dict[str, Any] = {"store": store, "documents": [Document("one"), Document("two")]}
+        await run(code, "writing.md", names)
+        assert [it.page_content for it in store.get_by_ids(names["ids"])] == ["one", "two"]
+
+
 async def test_filters() -> None:
     for needed in ("langchain_classic", "lark"):
         pytest.importorskip(needed)
