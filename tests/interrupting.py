@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import vectorize_core
+from tests.nightly import sized
 
 _PLACES = (str(Path(vectorize_core.__file__).parent), contextlib.__file__, threading.__file__)
 _LOOKS = tuple(
@@ -22,17 +23,64 @@ _LOOKS = tuple(
 """Behind these; and where a function begins, or a generator goes on."""
 
 
+_SOON = 5.0
+"""Seconds; what was left behind is waited for a minute, or for ever."""
+
+
+def everywhere(
+    call: Callable[[], object],
+    use: Callable[[], object],
+    *,
+    day: int,
+    night: int = 1,
+    after: Callable[[], object] = lambda: None,
+) -> None:
+    """Interrupt ``call`` at its steps, one of so many by day, and ``use`` what it has left.
+
+    First what came of it is kept, as in a notebook, and with it all that it refers to; ``after``,
+    nothing is.
+    """
+    step = 1
+    while isinstance(came := interrupted(call, step), KeyboardInterrupt) or came >= step:
+        in_time(use)
+        # In this thread, which the call was in, the limit is the test's.
+        use()
+        del came
+        after()
+        step += sized(day, night)
+    assert step > 1
+
+
+def in_time(work: Callable[[], object]) -> None:
+    """``work`` in a thread, which must end soon."""
+    failures = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(_SOON)
+    assert not thread.is_alive(), "it waits for what was left behind"
+    assert failures == []
+
+
 def interrupted(call: Callable[[], object], step: int) -> KeyboardInterrupt | int:
     """The Ctrl-C that has come at a step of ``call``, or how many steps that has.
 
     Steps of our functions and of Python's context managers count, in this thread.
     """
     steps = 0
-    last: dict[FrameType, int] = {}
+    last: dict[FrameType | None, int] = {}
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal steps
         if event == "call":
+            # A function of Python's that returns is no such point, only one of C's.
+            last.pop(frame.f_back, None)
             if not frame.f_code.co_filename.startswith(_PLACES):
                 return None
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
@@ -56,9 +104,8 @@ def interrupted(call: Callable[[], object], step: int) -> KeyboardInterrupt | in
     except KeyboardInterrupt as interruption:
         return interruption
     except Exception:
-        if steps < step:
-            return steps
-        raise
+        # As it does, or because SQLite has made one of what came in a callback.
+        return steps
     finally:
         sys.settrace(before)
         last.clear()

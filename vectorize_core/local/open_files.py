@@ -8,13 +8,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Generic, Protocol, TypeVar
 
 from vectorize_core import forks
 from vectorize_core.errors import StorageError
+from vectorize_core.sqlite.call import Call
 
 try:
     import resource
@@ -23,6 +24,7 @@ except ImportError:  # Windows
 
 _UNBOUNDED: Final = 1 << 20
 _OF_WINDOWS: Final = 2_048
+_PAUSE: Final = 0.005
 _log = logging.getLogger(__name__)
 
 
@@ -88,35 +90,45 @@ class OpenFiles:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._changed = threading.Condition(forks.lock())
-        self._users: dict[Owner, int] = {}
-        self._releasing: set[Owner] = set()
+        self._lock = forks.lock()
+        self._users: dict[Owner, list[Call]] = {}
+        self._releasing: dict[Owner, Call] = {}
         forks.inherit(self)
 
     @contextmanager
     def using(self, owner: Owner) -> Iterator[None]:
         """Keep the files of ``owner`` open meanwhile."""
-        with self._changed:
-            while owner in self._releasing:
-                self._changed.wait()
-            self._users[owner] = self._users.pop(owner, 0) + 1
+        call = Call()
+        while not self._has_begun(owner, call):
+            time.sleep(_PAUSE)
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 # Not there any more after a fork in the middle.
-                self._users[owner] = max(0, self._users.get(owner, 1) - 1)
+                users = self._users.setdefault(owner, [])
+                if call in users:
+                    users.remove(call)
             self._release_some(self._most)
+
+    def _has_begun(self, owner: Owner, call: Call) -> bool:
+        with self._lock:
+            releasing = self._releasing.get(owner)
+            if releasing is not None and not releasing.has_ended():
+                return False
+            self._releasing.pop(owner, None)
+            self._users[owner] = [*self._users.pop(owner, ()), call]
+            return True
 
     def forget(self, owner: Owner) -> None:
         """An owner that is closed or gone."""
-        with self._changed:
+        with self._lock:
             self._users.pop(owner, None)
 
     def after_fork_in_child(self) -> None:
         """Forget what other threads of the parent do."""
-        self._users = dict.fromkeys(self._users, 0)
-        self._releasing = set()
+        self._users = {owner: [] for owner in self._users}
+        self._releasing = {}
 
     def release_idle(self) -> None:
         """Release all that nobody uses."""
@@ -129,19 +141,19 @@ class OpenFiles:
             except StorageError as error:
                 _log.warning("a file that is not used cannot be closed: %s", error)
             finally:
-                with self._changed:
-                    self._releasing.discard(idle)
-                    self._changed.notify_all()
+                with self._lock:
+                    self._releasing.pop(idle, None)
 
     def _first_idle(self, most: int) -> Owner | None:
-        with self._changed:
+        with self._lock:
             if sum(owner.open_files() for owner in self._users) <= most:
                 return None
-            idle = next((owner for owner, users in self._users.items() if not users), None)
-            if idle is not None:
-                del self._users[idle]
-                self._releasing.add(idle)
-            return idle
+            for owner, users in self._users.items():
+                if all(call.has_ended() for call in users):
+                    del self._users[owner]
+                    self._releasing[owner] = Call()
+                    return owner
+            return None
 
 
 class Named(Generic[T]):

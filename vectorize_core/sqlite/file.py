@@ -312,7 +312,7 @@ class SqliteFile:
     def _roll_back(
         self, link: _Link, hold: Hold, error: BaseException, *, undo: bool = False
     ) -> None:
-        if hold.has_ended():
+        if hold.call.has_ended():
             # Python ends what Ctrl-C has left in its middle when it forgets where that was: at any
             # time, in any thread, perhaps when others have gone on.
             late = link.lock.take_within(0)

@@ -6,19 +6,17 @@ one process, which ask at once, could keep another process out for ever.
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
 from typing import Final, Self
 
 from vectorize_core import forks
+from vectorize_core.sqlite.call import Call
 
 try:
     import fcntl
@@ -29,9 +27,6 @@ _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.005
 _MOMENT: Final = 0.2
 """Seconds after which who waits looks again whether the call of the first one has ended."""
-_SUSPENDED: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_BETWEEN: Final = {"contextlib", "vectorize_core.forks", "vectorize_core.sqlite.file", __name__}
-"""Modules whose functions return while what they took is held."""
 
 
 class Hold:
@@ -40,21 +35,12 @@ class Hold:
     A context manager, which releases it.
     """
 
-    def __init__(self, line: deque[Hold], call: FrameType) -> None:
+    def __init__(self, line: deque[Hold]) -> None:
         self._line = line
-        self._call = call
+        self.call = Call()
         self.thread = threading.get_ident()
         self.turn: threading.Lock | None = None
         """Released when it may be the first; None until its thread waits."""
-
-    def has_ended(self) -> bool:
-        """Whether the call has that asked for it, so that nobody releases it any more."""
-        try:
-            # Refused while it runs. Nothing else tells, and who has ended needs no variables.
-            self._call.clear()
-        except RuntimeError:
-            return False
-        return True
 
     def release(self) -> None:
         """Pass the lock on to whoever has waited longest; nothing if that was done already."""
@@ -92,7 +78,7 @@ class FairLock:
 
     def take_within(self, seconds: float) -> Hold | None:
         """Wait for it; None if that takes longer."""
-        hold = Hold(self._line, _call_of(sys._getframe(1)))  # noqa: SLF001
+        hold = Hold(self._line)
         self._line.append(hold)
         if self._line[0] is hold or self._wait(hold, time.monotonic() + seconds):
             return hold
@@ -115,7 +101,7 @@ class FairLock:
         turn.acquire()
         hold.turn = turn
         while (first := self._line[0]) is not hold:
-            if first.has_ended():
+            if first.call.has_ended():
                 first.release()
                 continue
             left = end - time.monotonic()
@@ -123,19 +109,6 @@ class FairLock:
                 return False
             turn.acquire(timeout=min(left, _MOMENT))
         return True
-
-
-def _call_of(frame: FrameType) -> FrameType:
-    """The function that a transaction is begun and ended in, seen from where its lock is taken.
-
-    Not a generator, which may be kept after it was left, nor what returns in its middle.
-    """
-    outer: FrameType | None = frame
-    while outer is not None and (
-        outer.f_code.co_flags & _SUSPENDED or outer.f_globals.get("__name__") in _BETWEEN
-    ):
-        outer = outer.f_back
-    return outer or frame
 
 
 class Turnstile:

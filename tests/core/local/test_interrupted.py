@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import nightly
-from tests.interrupting import interrupted
+from tests.interrupting import everywhere
 from vectorize_core.local import Service
 from vectorize_core.models import IndexConfig, Vector
 
-SOON = 15.0
-"""Seconds; what was left behind is waited for a minute, or for ever."""
 ONES = np.ones(32, np.float32)
 
 CALLS: dict[str, Callable[[Service], object]] = {
@@ -40,23 +36,6 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
     made.close()
 
 
-def in_time(work: Callable[[], object]) -> None:
-    """``work`` in a thread, which must end soon."""
-    failures = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(SOON)
-    assert not thread.is_alive(), "it waits"
-    assert failures == []
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_that_is_interrupted_anywhere(service: Service, name: str) -> None:
@@ -65,16 +44,5 @@ def test_a_call_that_is_interrupted_anywhere(service: Service, name: str) -> Non
         assert service.query("docs", vector=ONES).matches[0].score == 1
         assert [vector.id for vector in service.get_by_ids("docs", ["a", "c"])] == ["a"]
 
-    step = 1
-    while True:
-        # What came of it is kept, as in a notebook, and with it all that it refers to.
-        came = interrupted(lambda: CALLS[name](service), step)
-        if not isinstance(came, KeyboardInterrupt) and came < step:
-            break
-        in_time(use)
-        use()
-        del came
-        service.compact("docs")
-        step += 1 if nightly.NIGHTLY else 7
-    assert step > 1
+    everywhere(lambda: CALLS[name](service), use, day=7, after=lambda: service.compact("docs"))
     assert service.check().ok
