@@ -15,7 +15,7 @@ from collections.abc import (
     Sized,
 )
 from itertools import count, repeat, zip_longest
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from langchain_core.documents import Document
 from numpy.typing import ArrayLike
@@ -30,6 +30,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.filters.ast import Where
 from vectorize_core.layout import Record, text_of
+from vectorize_core.models import Id
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.item import Item
 from vectorize_core.transport.io import each
@@ -45,7 +46,7 @@ _IN: Final = {"metadatas": "dicts", "documents": "Documents"}
 def from_texts(
     texts: Records[str],
     metadatas: Records[Mapping[str, Any] | None] | None,
-    ids: Records[str | None] | None,
+    ids: Records[Id | None] | None,
 ) -> Records[Item]:
     """Items of texts with their metadata and ids; the result has a length if all arguments have.
 
@@ -60,7 +61,7 @@ def from_embeddings(
     texts: Records[str],
     embeddings: Records[ArrayLike],
     metadatas: Records[Mapping[str, Any] | None] | None,
-    ids: Records[str | None] | None,
+    ids: Records[Id | None] | None,
 ) -> Records[Item]:
     """As `from_texts`, with the embedding of each text."""
 
@@ -69,7 +70,7 @@ def from_embeddings(
         text: str,
         embedding: ArrayLike,
         metadata: Mapping[str, Any] | None,
-        vector_id: str | None,
+        vector_id: Id | None,
     ) -> Item:
         if embedding is None:
             raise InvalidVectorError(
@@ -83,10 +84,10 @@ def from_embeddings(
     return _joined(columns, item)
 
 
-def from_documents(documents: Records[Document], ids: Records[str | None] | None) -> Records[Item]:
+def from_documents(documents: Records[Document], ids: Records[Id | None] | None) -> Records[Item]:
     """Items of documents; ``ids`` take precedence over the documents' own."""
 
-    def item(at: int, document: Document, vector_id: str | None) -> Item:
+    def item(at: int, document: Document, vector_id: Id | None) -> Item:
         if not isinstance(document, Document):
             hint = ". add_texts() takes texts" if isinstance(document, str) else ""
             raise InvalidInputError(f"documents[{at}] is a Document; got {shown(document)}{hint}")
@@ -190,7 +191,7 @@ async def _async_rows(
 
 
 def _text_item(
-    at: int, content: str, metadata: Mapping[str, Any] | None, vector_id: str | None
+    at: int, content: str, metadata: Mapping[str, Any] | None, vector_id: Id | None
 ) -> Item:
     if not isinstance(content, str):
         hint = ". add_documents() takes Documents" if isinstance(content, Document) else ""
@@ -199,12 +200,13 @@ def _text_item(
 
 
 def _item(
-    name: str, at: int, content: str, metadata: Mapping[str, Any] | None, vector_id: str | None
+    name: str, at: int, content: str, metadata: Mapping[str, Any] | None, vector_id: Id | None
 ) -> Item:
     """The item of a text with its metadata, which an error calls ``name`` with the position."""
     # To ask whether a dict is a Mapping takes longer than to copy it.
     if type(metadata) is not dict and not isinstance(metadata, (Mapping, type(None))):
         raise InvalidInputError(f"{name.format(at)} is a dict; got {shown(metadata)}")
     new_id = vector_id if vector_id is not None else str(uuid.uuid4())
-    record = Record(new_id, content, dict(metadata) if metadata is not None else {})
+    # `as_item` makes a string of it.
+    record = Record(cast("str", new_id), content, dict(metadata) if metadata is not None else {})
     return Item(record, None, vector_id is not None)

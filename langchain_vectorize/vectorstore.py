@@ -81,7 +81,7 @@ from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.models import IndexType, Metric, Values
+from vectorize_core.models import Id, IndexType, Metric, Values
 from vectorize_core.reads.selection import FindOptions, SelectOptions
 from vectorize_core.records import updating, whole_index
 from vectorize_core.records.by_ids import search_like
@@ -414,7 +414,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         embedding: Embeddings,
         metadatas: Iterable[dict[str, Any]] | None = None,
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[Id | None] | None = None,
         **options: Unpack[FromTextsOptions],
     ) -> Self:
         """A new store with these texts added; the options are the constructor's arguments."""
@@ -429,7 +429,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         embedding: Embeddings,
         metadatas: Iterable[dict[str, Any]] | None = None,
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[Id | None] | None = None,
         **options: Unpack[FromTextsOptions],
     ) -> Self:
         """`from_texts`, awaited."""
@@ -443,7 +443,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         documents: Iterable[Document],
         embedding: Embeddings,
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[Id | None] | None = None,
         **options: Unpack[FromDocumentsOptions],
     ) -> Self:
         """A new store with these documents added; the options are the constructor's arguments."""
@@ -457,7 +457,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         documents: Iterable[Document],
         embedding: Embeddings,
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[Id | None] | None = None,
         **options: Unpack[FromDocumentsOptions],
     ) -> Self:
         """`from_documents`, awaited."""
@@ -472,7 +472,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         texts: Iterable[str],
         metadatas: Iterable[dict[str, Any]] | None = None,
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[Id | None] | None = None,
         **options: Unpack[AddOptions],
     ) -> list[str]:
         """Embed texts and write them; a text with an existing id replaces the old one.
@@ -493,7 +493,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         texts: Records[str],
         metadatas: Records[dict[str, Any]] | None = None,
         *,
-        ids: Records[str | None] | None = None,
+        ids: Records[Id | None] | None = None,
         **options: Unpack[AddOptions],
     ) -> list[str]:
         """`add_texts`, awaited; takes async iterables too."""
@@ -504,7 +504,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         self,
         documents: Iterable[Document],
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[Id | None] | None = None,
         **options: Unpack[DocumentOptions],
     ) -> list[str]:
         """Embed documents and write them. See `add_texts` for options, result and errors.
@@ -520,7 +520,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         self,
         documents: Records[Document],
         *,
-        ids: Records[str | None] | None = None,
+        ids: Records[Id | None] | None = None,
         **options: Unpack[DocumentOptions],
     ) -> list[str]:
         """`add_documents`, awaited; takes async iterables too."""
@@ -533,7 +533,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         embeddings: Iterable[ArrayLike],
         metadatas: Iterable[dict[str, Any]] | None = None,
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[Id | None] | None = None,
         **options: Unpack[AddOptions],
     ) -> list[str]:
         """`add_texts` with precomputed embeddings: one for each text, none is computed.
@@ -549,7 +549,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         embeddings: Records[ArrayLike],
         metadatas: Records[dict[str, Any]] | None = None,
         *,
-        ids: Records[str | None] | None = None,
+        ids: Records[Id | None] | None = None,
         **options: Unpack[AddOptions],
     ) -> list[str]:
         """`add_embeddings`, awaited; takes async iterables too."""
@@ -562,7 +562,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         self,
         documents: Iterable[Document],
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[Id | None] | None = None,
         **options: Unpack[AddOptions],
     ) -> list[str]:
         """`add_documents` for documents with ids; only changed texts are embedded.
@@ -578,7 +578,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         self,
         documents: Records[Document],
         *,
-        ids: Records[str | None] | None = None,
+        ids: Records[Id | None] | None = None,
         **options: Unpack[AddOptions],
     ) -> list[str]:
         """`update_documents`, awaited."""
@@ -587,7 +587,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
 
     def update_metadata(
         self,
-        ids: Sequence[str],
+        ids: Sequence[Id],
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
         *,
         remove: Iterable[Hashable] = (),
@@ -610,7 +610,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
 
     async def aupdate_metadata(
         self,
-        ids: Sequence[str],
+        ids: Sequence[Id],
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
         *,
         remove: Iterable[Hashable] = (),
@@ -624,7 +624,9 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
 
     # Deleting
 
-    def delete(self, ids: list[str] | None = None, **options: Unpack[DeleteOptions]) -> bool:  # type: ignore[override]
+    def delete(  # type: ignore[override]
+        self, ids: Sequence[Id] | None = None, **options: Unpack[DeleteOptions]
+    ) -> bool:
         """Delete documents by id, or all that ``filter=`` matches. Returns True.
 
         Unknown ids are no error. ``delete_all=True`` deletes everything, in a store with a
@@ -634,14 +636,16 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         """
         return run(self._delete(self._io, ids, **options))
 
-    async def adelete(self, ids: list[str] | None = None, **options: Unpack[DeleteOptions]) -> bool:  # type: ignore[override]
+    async def adelete(  # type: ignore[override]
+        self, ids: Sequence[Id] | None = None, **options: Unpack[DeleteOptions]
+    ) -> bool:
         """`delete`, awaited."""
         return await self._delete(self._async_io, ids, **options)
 
     async def _delete(
         self,
         io: Io,
-        ids: Sequence[str] | None,
+        ids: Sequence[Id] | None,
         *,
         delete_all: bool = False,
         verify: bool = False,
@@ -759,7 +763,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         return await self._search_with_vectors(self._async_io, asked(query), k, **options)
 
     def similarity_search_by_id(
-        self, id: str, k: int = 4, **options: Unpack[SearchOptions]
+        self, id: Id, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """The ``k`` documents nearest to a stored one, without itself; nothing is embedded.
 
@@ -768,13 +772,13 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         return run(self._search_like(self._io, id, k, **options))
 
     async def asimilarity_search_by_id(
-        self, id: str, k: int = 4, **options: Unpack[SearchOptions]
+        self, id: Id, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search_by_id`, awaited."""
         return await self._search_like(self._async_io, id, k, **options)
 
     async def _search_like(
-        self, io: Io, id: str, k: int, **options: Unpack[SearchOptions]
+        self, io: Io, id: Id, k: int, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         near = self._retrieval.near(options, BY_ID)
         hits = await search_like(io, self._records, id, k, **near)
@@ -909,17 +913,17 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
 
     # Reading without a query
 
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+    def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
         """The documents with these ids, in the order of ``ids``; missing ones are left out."""
         return [to_document(record) for record in run(self._records.get(self._io, ids))]
 
-    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+    async def aget_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
         """`get_by_ids`, awaited."""
         return [to_document(record) for record in await self._records.get(self._async_io, ids)]
 
     def get(
         self,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[Id] | None = None,
         *,
         filter: DocumentFilter | None = None,
         limit: int | None = None,
@@ -938,7 +942,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
 
     async def aget(
         self,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[Id] | None = None,
         *,
         filter: DocumentFilter | None = None,
         limit: int | None = None,
@@ -952,7 +956,7 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
     async def _get(
         self,
         io: Io,
-        ids: Sequence[str] | None,
+        ids: Sequence[Id] | None,
         filter: DocumentFilter | None,
         limit: int | None,
         offset: int | None,

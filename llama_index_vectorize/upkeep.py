@@ -14,7 +14,7 @@ from vectorize_core.api.validation import as_ids, flag, text
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.index import Index
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.models import IndexType
+from vectorize_core.models import Id, IndexType
 from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
 from vectorize_core.records.store import RecordStore
@@ -161,7 +161,7 @@ class Upkeep:
 
     def update_metadata(
         self,
-        node_ids: Sequence[str],
+        node_ids: Sequence[Id],
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
         *,
         remove: Iterable[str] = (),
@@ -180,7 +180,7 @@ class Upkeep:
 
     async def aupdate_metadata(
         self,
-        node_ids: Sequence[str],
+        node_ids: Sequence[Id],
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
         *,
         remove: Iterable[str] = (),
@@ -194,7 +194,7 @@ class Upkeep:
     async def _update_metadata(
         self,
         io: Io,
-        node_ids: Sequence[str],
+        node_ids: Sequence[Id],
         metadata: Changes,
         remove: Iterable[str],
         options: WaitOptions,

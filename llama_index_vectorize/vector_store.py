@@ -62,7 +62,7 @@ from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.models import IndexType, Metric
+from vectorize_core.models import Id, IndexType, Metric
 from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records.page import page
 from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
@@ -528,7 +528,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
 
     def get_nodes(
         self,
-        node_ids: list[str] | None = None,
+        node_ids: Sequence[Id] | None = None,
         filters: NodeFilters | None = None,
         **options: Unpack[GetOptions],
     ) -> list[BaseNode]:
@@ -544,7 +544,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
 
     async def aget_nodes(
         self,
-        node_ids: list[str] | None = None,
+        node_ids: Sequence[Id] | None = None,
         filters: NodeFilters | None = None,
         **options: Unpack[GetOptions],
     ) -> list[BaseNode]:
@@ -554,7 +554,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
     async def _get_nodes(
         self,
         io: Io,
-        node_ids: list[str] | None,
+        node_ids: Sequence[Id] | None,
         filters: NodeFilters | None,
         options: GetOptions,
     ) -> list[BaseNode]:
@@ -638,7 +638,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
     # Deleting
 
     def delete(  # type: ignore[override]
-        self, ref_doc_id: str, **options: Unpack[DeleteOptions]
+        self, ref_doc_id: Id, **options: Unpack[DeleteOptions]
     ) -> None:
         """Delete all nodes of a source document; an unknown one is no error.
 
@@ -647,23 +647,23 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         run(self._delete_documents(self._io, [as_id(ref_doc_id, "ref_doc_id")], options))
 
     async def adelete(  # type: ignore[override]
-        self, ref_doc_id: str, **options: Unpack[DeleteOptions]
+        self, ref_doc_id: Id, **options: Unpack[DeleteOptions]
     ) -> None:
         """The async variant of `delete`."""
         await self._delete_documents(self._async_io, [as_id(ref_doc_id, "ref_doc_id")], options)
 
-    def delete_many(self, ref_doc_ids: Sequence[str], **options: Unpack[DeleteOptions]) -> None:
+    def delete_many(self, ref_doc_ids: Sequence[Id], **options: Unpack[DeleteOptions]) -> None:
         """`delete` for many source documents at once: far fewer requests than one by one."""
         run(self._delete_documents(self._io, ref_doc_ids, options))
 
     async def adelete_many(
-        self, ref_doc_ids: Sequence[str], **options: Unpack[DeleteOptions]
+        self, ref_doc_ids: Sequence[Id], **options: Unpack[DeleteOptions]
     ) -> None:
         """The async variant of `delete_many`."""
         await self._delete_documents(self._async_io, ref_doc_ids, options)
 
     async def _delete_documents(
-        self, io: Io, ref_doc_ids: Sequence[str], options: DeleteOptions
+        self, io: Io, ref_doc_ids: Sequence[Id], options: DeleteOptions
     ) -> None:
         self._records.in_namespace(options.get("namespace"))
         refs = as_ids(ref_doc_ids, "ref_doc_ids")
@@ -672,7 +672,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
 
     def delete_nodes(  # type: ignore[override]
         self,
-        node_ids: list[str] | None = None,
+        node_ids: Sequence[Id] | None = None,
         filters: NodeFilters | None = None,
         **options: Unpack[DeleteNodesOptions],
     ) -> None:
@@ -686,7 +686,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
 
     async def adelete_nodes(  # type: ignore[override]
         self,
-        node_ids: list[str] | None = None,
+        node_ids: Sequence[Id] | None = None,
         filters: NodeFilters | None = None,
         **options: Unpack[DeleteNodesOptions],
     ) -> None:
@@ -696,7 +696,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
     async def _delete_nodes(
         self,
         io: Io,
-        node_ids: list[str] | None,
+        node_ids: Sequence[Id] | None,
         filters: NodeFilters | None,
         options: DeleteNodesOptions,
     ) -> None:

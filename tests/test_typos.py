@@ -23,14 +23,32 @@ from vectorize_core import AsyncVectorizeClient, InvalidInputError, VectorizeCli
 ROOT = Path(__file__).parent.parent
 PROGRAMS = {
     "langchain": """
+from uuid import UUID
+
+from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.indexing import InMemoryRecordManager
 
 from langchain_vectorize import VectorizeVectorStore
+from vectorize_core import WriteEstimate
 
 embedding = DeterministicFakeEmbedding(size=32)
 store = VectorizeVectorStore(embedding, index_name="docs", path=":memory:")
-store.add_texts(["a"], wait=True, dry_run=True)
+estimate = store.add_texts(["a"], wait=True, dry_run=True)
+assert isinstance(estimate, WriteEstimate)
+print(estimate.requests)
+store.add_texts(["a", "b", "c"], ids=[7, UUID(int=5), None])
+store.add_documents([Document("a")], ids=[7])
+store.add_embeddings(["a"], [[1.0]], ids=[7])
+store.update_metadata([7], {"n": 1})
+store.get_by_ids([7, "a"])
+store.get(ids=[UUID(int=5)])
+store.similarity_search_by_id(7)
+store.delete([7, UUID(int=5)])
+store.delete(store.add_texts(["a"]))
+store.index.get([7])
+store.index.query_by_id(7)
+store.index.delete([7])
 store.similarity_search("q", 4, filter={"a": 1}, unindexed="scan", namespace=None)
 store.as_retriever(search_type="mmr", search_kwargs={"k": 4, "fetch_k": 9}, tags=["a"])
 store.similarity_search("q", retrieval_mode="hybrid", alpha=0.5, fusion="relative")
@@ -47,6 +65,7 @@ VectorizeVectorStore.local(embedding, index_name="docs", text_index=True, retrie
 VectorizeVectorStore.from_texts(["a"], embedding, index_name="docs", path=":memory:")
 
 store.add_texts(["a"], wiat=True)  # typo
+store.add_texts(["a"], ids=[7.5])  # typo
 store.similarity_search("q", unindexed="scann")  # typo
 store.as_retriever(search_typ="mmr")  # typo
 VectorizeVectorStore(embedding, index_nam="docs", path=":memory:")  # typo
@@ -72,14 +91,25 @@ VectorizeVectorStore(embedding, index_name="docs", path=":memory:", text_index="
 VectorizeVectorStore.from_texts(["a"], embedding, index_name="docs", fusion="best")  # typo
 """,
     "llama_index": """
+from uuid import UUID
+
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import VectorStoreQuery
 
 from llama_index_vectorize import VectorizeVectorStore
+from vectorize_core import WriteEstimate
 
 query = VectorStoreQuery(query_embedding=[1.0], similarity_top_k=4)
 store = VectorizeVectorStore("docs", path=":memory:")
 store.add([], wait=True)
+estimate = store.add([], dry_run=True)
+assert isinstance(estimate, WriteEstimate)
+print(estimate.requests)
+store.get_nodes([7])
+store.delete(7)
+store.delete_many([7, UUID(int=5)])
+store.delete_nodes([7])
+store.delete_nodes(store.add([]))
 store.query(query, unindexed="scan", mmr_threshold=0.5)
 store.query(query, fusion="rrf")
 store.query(query, similarity_cutoff=0.5, include_embeddings=True)
@@ -87,6 +117,7 @@ store.get_nodes(limit=3, offset=3, include_embeddings=True)
 store.update_metadata(["a"], {"n": 1}, remove=["m"], wait=True)
 store.create_metadata_index("n", "number")
 store.compare(SimpleDocumentStore(), repair=True, max_requests=10)
+store.compare(SimpleDocumentStore(), repair="all")
 VectorizeVectorStore("docs", path=":memory:", text_index=True)
 
 store.add([], wiat=True)  # typo
@@ -100,6 +131,7 @@ store.get_nodes(offsett=3)  # typo
 store.update_metadata(["a"], removed=["m"])  # typo
 store.create_metadata_index("n", "text")  # typo
 store.compare(SimpleDocumentStore(), repaired=True)  # typo
+store.compare(SimpleDocumentStore(), repair="every")  # typo
 VectorizeVectorStore("docs", path=":memory:", text_index="docs")  # typo
 """,
     "core": """

@@ -62,6 +62,7 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.layout import Record
 from vectorize_core.models import (
     Filter,
+    Id,
     IdPage,
     IndexConfig,
     IndexDetails,
@@ -148,6 +149,7 @@ __all__ = [
     "FindOptions",
     "Fusion",
     "HttpOptions",
+    "Id",
     "IdPage",
     "IncompleteAnswerError",
     "Index",

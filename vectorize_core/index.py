@@ -19,6 +19,7 @@ from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import (
+    Id,
     IndexDetails,
     IndexInfo,
     IndexType,
@@ -124,19 +125,19 @@ class Index(_Named):
 
     def query_by_id(
         self,
-        vector_id: str,
+        vector_id: Id,
         top_k: int = limits.DEFAULT_TOP_K,
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """The vectors nearest to the stored vector ``vector_id``, itself included. See `query`."""
         return run(raw.query_by_id(self._io, self._state, vector_id, top_k, **options))
 
-    def get(self, ids: Sequence[str]) -> list[Vector]:
+    def get(self, ids: Sequence[Id]) -> list[Vector]:
         """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
         return run(raw.get(self._io, self._state, ids))
 
     def delete(
-        self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]
+        self, ids: Sequence[Id] | None = None, **options: Unpack[DeleteOptions]
     ) -> tuple[Mutation, ...]:
         """Delete the vectors with these ids; unknown ids are no error, no ids no request.
 
@@ -277,19 +278,19 @@ class AsyncIndex(_Named):
 
     async def query_by_id(
         self,
-        vector_id: str,
+        vector_id: Id,
         top_k: int = limits.DEFAULT_TOP_K,
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
         """`Index.query_by_id`, awaited."""
         return await raw.query_by_id(self._io, self._state, vector_id, top_k, **options)
 
-    async def get(self, ids: Sequence[str]) -> list[Vector]:
+    async def get(self, ids: Sequence[Id]) -> list[Vector]:
         """`Index.get`, awaited."""
         return await raw.get(self._io, self._state, ids)
 
     async def delete(
-        self, ids: Sequence[str] | None = None, **options: Unpack[DeleteOptions]
+        self, ids: Sequence[Id] | None = None, **options: Unpack[DeleteOptions]
     ) -> tuple[Mutation, ...]:
         """`Index.delete`, awaited."""
         return await by_filter.delete(self._io, self._state, ids, **options)

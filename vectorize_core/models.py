@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from numbers import Number
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +29,8 @@ Preset = Literal[
     "openai/text-embedding-ada-002",
     "cohere/embed-multilingual-v2.0",
 ]
+Id: TypeAlias = str | int | np.integer[Any] | UUID
+"""What is taken for an id: a string, or what stands for its ``str()``."""
 Metadata = Mapping[str, Any]
 Filter = Mapping[str, Any]
 Values = NDArray[np.float32]

@@ -12,7 +12,7 @@ from vectorize_core.api import validation
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.plan import Plan, Unindexed
-from vectorize_core.models import RETURN_METADATA, Match, ReturnMetadata, Values, Vector
+from vectorize_core.models import RETURN_METADATA, Id, Match, ReturnMetadata, Values, Vector
 from vectorize_core.reads import enumeration, search
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.partition_search import has_buckets
@@ -53,7 +53,7 @@ async def query(
 
 
 async def query_by_id(
-    io: Io, state: IndexState, vector_id: str, top_k: int, **options: Unpack[QueryOptions]
+    io: Io, state: IndexState, vector_id: Id, top_k: int, **options: Unpack[QueryOptions]
 ) -> list[Match]:
     """`query` with a stored vector."""
     known = validation.as_id(vector_id, "vector_id")
@@ -85,7 +85,7 @@ async def _query(
     )
 
 
-async def get(io: Io, state: IndexState, ids: Sequence[str]) -> list[Vector]:
+async def get(io: Io, state: IndexState, ids: Sequence[Id]) -> list[Vector]:
     """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
     return list((await get_many(io, state, validation.as_ids(ids))).values())
 

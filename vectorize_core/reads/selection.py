@@ -27,7 +27,7 @@ from vectorize_core.filters import push
 from vectorize_core.filters.ast import EVERYTHING, Expression
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import ALL, Hidden, Plan, Unindexed
-from vectorize_core.models import Filter, IndexType
+from vectorize_core.models import Filter, Id, IndexType
 from vectorize_core.reads import coverage
 from vectorize_core.reads.post_filter import ReadRecords, raw_records
 from vectorize_core.state.index_state import (
@@ -131,7 +131,7 @@ class RequestLimit:
         )
 
 
-def check_ids(ids: Sequence[str], allowed: Allowance) -> None:
+def check_ids(ids: Sequence[Id], allowed: Allowance) -> None:
     """So many ids may be read."""
     validation.check_id_list(ids)
     count = len(dict.fromkeys(ids))

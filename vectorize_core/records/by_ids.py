@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from vectorize_core import scoring
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
-from vectorize_core.models import Match
+from vectorize_core.models import Id, Match
 from vectorize_core.reads import search
 from vectorize_core.reads.selection import (
     MAX_SEARCH_REQUESTS,
@@ -27,7 +27,7 @@ from vectorize_core.transport.io import Io
 async def search_like(
     io: Io,
     records: RecordStore,
-    record_id: str,
+    record_id: Id,
     k: int,
     *,
     score_threshold: float | None = None,

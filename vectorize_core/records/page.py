@@ -8,6 +8,7 @@ from typing import Unpack
 
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
+from vectorize_core.models import Id
 from vectorize_core.reads.selection import SelectOptions
 from vectorize_core.records.store import Found, RecordStore
 from vectorize_core.transport.io import Io
@@ -17,7 +18,7 @@ async def page(
     io: Io,
     records: RecordStore,
     *,
-    ids: Sequence[str] | None = None,
+    ids: Sequence[Id] | None = None,
     limit: int | None = None,
     offset: int | None = None,
     return_values: bool = False,

@@ -40,7 +40,7 @@ from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import Plan, Unindexed, check_unindexed, in_records
 from vectorize_core.layout import Record, RecordReader
-from vectorize_core.models import Match, Values, Vector
+from vectorize_core.models import Id, Match, Values, Vector
 from vectorize_core.reads import by_id, enumeration, raw, search, selection
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import (
@@ -464,7 +464,7 @@ class RecordStore:
 
     # Reading
 
-    async def get(self, io: Io, ids: Sequence[str]) -> list[Record]:
+    async def get(self, io: Io, ids: Sequence[Id]) -> list[Record]:
         """The records with these ids, in the order of ``ids``; missing ones are left out."""
         return await self._records(io, await self.vectors(io, ids))
 
@@ -479,7 +479,7 @@ class RecordStore:
         self,
         io: Io,
         *,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[Id] | None = None,
         limit: int | None = None,
         return_values: bool = False,
         **options: Unpack[SelectOptions],
@@ -619,7 +619,7 @@ class RecordStore:
     async def delete(
         self,
         io: Io,
-        ids: Sequence[str],
+        ids: Sequence[Id],
         *,
         wait: Wait | None = None,
         wait_timeout: float | None = None,
@@ -841,7 +841,7 @@ class RecordStore:
         )
 
     async def vectors(
-        self, io: Io, ids: Sequence[str], namespace: str | None = None
+        self, io: Io, ids: Sequence[Id], namespace: str | None = None
     ) -> list[Vector]:
         """The vectors with these ids, of one namespace unless None, in order."""
         ids = validation.as_ids(ids)
@@ -860,7 +860,7 @@ class RecordStore:
     async def selected(
         self,
         io: Io,
-        ids: Sequence[str],
+        ids: Sequence[Id],
         filter: AnyFilter | None,
         refs: Sequence[str] | None = None,
         namespace: str | None = None,

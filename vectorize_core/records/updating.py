@@ -13,7 +13,7 @@ from vectorize_core.api import validation
 from vectorize_core.errors import At, InvalidInputError, OversizedError, shown
 from vectorize_core.layout import Record, RecordReader
 from vectorize_core.layout.oversize import oversized
-from vectorize_core.models import Vector
+from vectorize_core.models import Id, Vector
 from vectorize_core.records.ingest import as_item
 from vectorize_core.records.item import Item
 from vectorize_core.records.store import AddOptions, RecordStore
@@ -69,7 +69,7 @@ def edited(record: Record, change: Change) -> Record:
 async def update_metadata(
     io: Io,
     records: RecordStore,
-    ids: Sequence[str],
+    ids: Sequence[Id],
     changes: Changes = NO_CHANGES,
     *,
     remove: Iterable[Hashable] = (),

@@ -10,7 +10,7 @@ from typing import Final, Unpack
 from vectorize_core import layout
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
-from vectorize_core.models import Mutation
+from vectorize_core.models import Id, Mutation
 from vectorize_core.reads.by_id import get_many, iter_ids
 from vectorize_core.reads.enumeration import rounds_to_delete
 from vectorize_core.reads.selection import SelectOptions, check_is_filter, select
@@ -35,7 +35,7 @@ class DeleteOptions(WaitOptions, SelectOptions, total=False):
 async def delete(
     io: Io,
     state: IndexState,
-    given: Sequence[str] | None,
+    given: Sequence[Id] | None,
     *,
     verify: bool = False,
     wait: Wait = False,
