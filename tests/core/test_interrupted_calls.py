@@ -15,7 +15,10 @@ from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.local.open_files import OpenFiles
 from vectorize_core.transport.io import run
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+]
 ONES = np.ones(32, np.float32)
 CALLS = {
     "upsert": lambda index: index.upsert([Vector("a", ONES)]),
@@ -62,5 +65,5 @@ def test_databases_of_which_one_may_be_open(tmp_path: Path) -> None:
             databases.run(name, statements)
 
     use()
-    everywhere(use, use, day=37, night=3)
+    everywhere(use, use, day=29, night=3)
     databases.close()
