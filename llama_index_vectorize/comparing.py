@@ -78,8 +78,9 @@ class _Documents:
         self._extra: set[str] = set()
         self._changed: set[str] = set()
         self._stored: set[str] = set()
-        self._document_of_neighbour: dict[str, str] = {}
-        """For nodes that others name: of documents whose nodes are not listed."""
+        """Nodes that are noted, of documents whose nodes are not listed."""
+        self._lacking: dict[str, str] = {}
+        """Neighbours that these name and that are not noted, each with its document."""
 
     async def read(self) -> None:
         """Read what is listed."""
@@ -115,10 +116,11 @@ class _Documents:
         if name in self.nodes or name == node.node_id:
             return
         self._stored.add(node.node_id)
+        self._lacking.pop(node.node_id, None)
         for relationship in _NEIGHBOURS:
             neighbour = node.relationships.get(relationship)
-            if isinstance(neighbour, RelatedNodeInfo):
-                self._document_of_neighbour[neighbour.node_id] = name
+            if isinstance(neighbour, RelatedNodeInfo) and neighbour.node_id not in self._stored:
+                self._lacking[neighbour.node_id] = name
 
     async def _is_listed(self, name: str) -> bool:
         return name in self.nodes or await self._hash_of(name) is not None
@@ -143,14 +145,12 @@ class _Documents:
             if self._seen[name] and (self._seen[name] < len(nodes) or name in self._strangers)
         }
         changed = self._changed | partly
-        lost = self._document_of_neighbour.keys() - self._stored
-        incomplete = {self._document_of_neighbour[node_id] for node_id in lost} - changed
         return Comparison(
             missing=tuple(sorted(listed - self._seen.keys())),
             extra=tuple(sorted(self._extra)),
             changed=tuple(sorted(changed)),
             repaired=repaired,
-            incomplete=tuple(sorted(incomplete)),
+            incomplete=tuple(sorted({*self._lacking.values()} - changed)),
         )
 
     async def forget(self, names: Iterable[str]) -> None:
