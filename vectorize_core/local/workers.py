@@ -15,6 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from vectorize_core.hand_over import hand_over
+
 T = TypeVar("T")
 
 WORTHWHILE: Final = 5_000_000
@@ -95,25 +97,7 @@ def _divided(
 
 def begin(work: Callable[[], None]) -> Future[None] | None:
     """Let another thread do ``work``; None if there can be none, and nobody does."""
-    begun = Future[None]()
-
-    def take() -> None:
-        if begun.set_running_or_notify_cancel():
-            try:
-                work()
-            except BaseException as error:
-                begun.set_exception(error)
-            else:
-                begun.set_result(None)
-
-    try:
-        _pool().submit(take)
-    except RuntimeError:
-        # The pool keeps what it was given, also if it could start no thread for it. Another one
-        # may have taken it by now.
-        if begun.cancel():
-            return None
-    return begun
+    return hand_over(_pool().submit, work)
 
 
 @contextmanager
