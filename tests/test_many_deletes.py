@@ -25,7 +25,7 @@ from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, both_stores
 from tests.llama_index.helpers import MODEL
 from tests.nightly import sized
 from tests.stores import DIMENSIONS, Call, both_ways, sync_call, vector
-from vectorize_core import Behavior, VectorizeClient
+from vectorize_core import Behavior, Vector, VectorizeClient
 from vectorize_core.state import own_writes
 from vectorize_core.texts import SqliteTexts
 
@@ -259,6 +259,45 @@ async def test_a_delete_by_document_knows_what_is_not_visible_yet(world: World, 
     await call(store, "delete", "two")
     world.pass_time()
     assert list(store.index.list_ids()) == []
+
+
+@both_ways
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_delete_by_filter_finds_what_is_not_visible_behind_many_deletes(
+    world: World, call: Call, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(own_writes, "_REMEMBERED_IDS", 30)
+    world.client.index("docs").create_metadata_index("n", "number")
+    world.pass_time()
+    store = world.store(LANGCHAIN, metadata_indexes={"n": "number"})
+    await call(store, "add_texts", ["first"], [{"n": 0}], ids=["first"])
+    world.pass_time()
+    await call(store, "add_texts", ["secret"], [{"n": 1}], ids=["secret"])
+    others = [f"other {n}" for n in range(70)]
+    for some in [others] if at_once else [[one] for one in others]:
+        await call(store, "delete", some)
+    assert world.waited == 0
+    await call(store, "delete", filter={"n": 1})
+    world.pass_time()
+    assert list(store.index.list_ids()) == ["first"]
+
+
+@both_ways
+@pytest.mark.parametrize("ends", ["delete", "upsert"])
+async def test_a_delete_by_document_does_not_mind_an_insert_that_was_overwritten(
+    world: World, call: Call, ends: str
+) -> None:
+    store = world.store(LLAMA_INDEX)
+    world.client.index("docs").insert([Vector("x", vector("x"))])
+    if ends == "delete":
+        await call(store, "delete_nodes", ["x"])
+    else:
+        await call(store, "add", [node("x", "other")])
+    await call(store, "add", [node("secret", "one")])
+    await call(store, "delete", "one")
+    assert world.waited == 0
+    world.pass_time()
+    assert "secret" not in store.index.list_ids()
 
 
 @both_ways

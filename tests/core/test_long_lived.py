@@ -142,6 +142,23 @@ def test_a_write_says_which_namespaces_it_is_in_without_a_look_at_its_ids() -> N
     assert gone.namespaces == frozenset()
 
 
+def test_it_is_known_of_how_many_ids_the_last_write_may_have_left_another_record() -> None:
+    writes = LastWrites()
+    writes.note(dict.fromkeys("abcd", _of("one", 0)), 0, 0, sure=False)
+    assert writes.unsure == 4
+    writes.note({"a": _of("one", 1)}, 1, 1, sure=True)
+    writes.note({"b": None}, 2, 2, sure=False)
+    writes.discard("cz")
+    assert writes.unsure == 1
+    writes.note({"d": _of("two", 1)}, 3, 3, sure=False)
+    assert writes.unsure == 1
+    writes.forget_oldest()
+    assert writes.unsure == 1
+    while writes.oldest:
+        writes.forget_oldest()
+    assert writes.unsure == 0
+
+
 def test_names_of_long_texts_are_forgotten_by_one_pass_of_each_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -19,7 +19,7 @@ class Covering:
     """What was found of the metadata indexes of a service: to find it, all rows are read."""
 
     def __init__(self) -> None:
-        self._known: set[tuple[int, int, bool]] = set()
+        self._known: set[tuple[int, int, bool, float | None]] = set()
 
     def holds_all(
         self,
@@ -29,7 +29,9 @@ class Covering:
         lacks: Callable[[Metadata], bool] | None = None,
     ) -> bool:
         """Whether no vector `is_uncovered`. What is written from then on is held as well."""
-        known = index.id, item.seq, lacks is None
+        # Unless the clock goes back to before the metadata index was live; not to before a write.
+        until = None if item.live <= index.submitted else index.submitted
+        known = index.id, item.seq, lacks is None, until
         if known in self._known:
             return True
         rows = vectors.unverified(tx, index)

@@ -39,8 +39,8 @@ class LastWrites:
     """The last write of each id, by id and by document; the oldest ones are forgotten in order.
 
     All but `copy` takes as long for many as for few. A dict in that order would not do: to find
-    the first of its keys is to go by the places of all that were deleted before. ``unsure`` is how
-    many of these writes are not ``sure``.
+    the first of its keys is to go by the places of all that were deleted before. ``unsure`` is of
+    how many ids the last write is not ``sure``.
     """
 
     def __init__(self) -> None:
@@ -69,6 +69,9 @@ class LastWrites:
             Written(accepted, at, ref, namespace, sure or not there, there, ids)
             for (ref, namespace, there), ids in alike.items()
         ]
+        if self.unsure:
+            for vector_id in written:
+                self._no_longer_unsure(self._last.get(vector_id))
         for one in made:
             self._last.update(dict.fromkeys(one.ids, one))
             self._append(one)
@@ -79,7 +82,8 @@ class LastWrites:
     def _append(self, last: Written) -> None:
         self._in_order.append(last)
         self._listed += len(last.ids)
-        self.unsure += not last.sure
+        if not last.sure:
+            self.unsure += len(last.ids)
         if last.ref is not None:
             first = self._first_of.setdefault(last.ref, last)
             if first is not last:
@@ -106,11 +110,12 @@ class LastWrites:
         """Forget the oldest one."""
         oldest = self._in_order.popleft()
         self._listed -= len(oldest.ids)
-        self.unsure -= not oldest.sure
         for vector_id in oldest.ids:
             # Looked up once, as nearly all are the last ones.
             last = self._last.pop(vector_id, None)
-            if last is not None and last is not oldest:
+            if last is oldest:
+                self._no_longer_unsure(oldest)
+            elif last is not None:
                 self._last[vector_id] = last
         if oldest.ref is not None:
             first = oldest.later
@@ -124,7 +129,12 @@ class LastWrites:
         """Forget the last writes of these ids."""
         if self._last:
             for vector_id in ids:
-                self._last.pop(vector_id, None)
+                self._no_longer_unsure(self._last.pop(vector_id, None))
+
+    def _no_longer_unsure(self, last: Written | None) -> None:
+        """Note that an id has another last write than this one, or none."""
+        if last is not None and not last.sure:
+            self.unsure -= 1
 
     def get(self, vector_id: str) -> Written | None:
         """The last write of an id."""

@@ -29,7 +29,7 @@ from vectorize_core.state.tracked import Tracked
 Kind = Literal["upsert", "insert", "delete"]
 _PROBES = 5
 """The probes of four requests in flight at once fit into a single read."""
-_REMEMBERED, _REMEMBERED_IDS = 64, 20_000
+_REMEMBERED, _REMEMBERED_IDS, _MOST_DROPPED = 64, 20_000, 8
 _MOST_WRITTEN = 100_000
 """Ids whose last write is remembered until reads see it."""
 _MOST_EXPECTED = 8
@@ -178,7 +178,8 @@ class OwnWrites:
     last_sent: float = -math.inf
     lag: float = 0.0
     warned: set[str | None] = field(default_factory=set)
-    _unseen: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _unseen: deque[OwnWrite] = field(default_factory=deque)
+    _dropped: tuple[OwnWrite, ...] = ()
     _lost: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _written: LastWrites = field(default_factory=LastWrites)
     _uncertain: LastWrites = field(default_factory=LastWrites)
@@ -237,12 +238,19 @@ class OwnWrites:
                     other.note_overwrite(write)
             if write.ids and not write.visible:
                 self._unseen.append(write)
-                while sum(len(write.ids) for write in self._unseen) > _REMEMBERED_IDS:
-                    self._unseen.popleft()
+                self._drop_surplus()
             if mutation_id is not None:
                 self._order[mutation_id] = write.sent, write.accepted
                 if len(self._order) > _ORDERED:
                     del self._order[next(iter(self._order))]
+
+    def _drop_surplus(self) -> None:
+        """Remember no more than the latest writes, and those which prove what others have put."""
+        unseen = self._unseen
+        while len(unseen) > _REMEMBERED or sum(len(w.ids) for w in unseen) > _REMEMBERED_IDS:
+            oldest = unseen.popleft()
+            if oldest.kind != "delete":
+                self._dropped = latest((*self._dropped, oldest))[-_MOST_DROPPED:]
 
     def _note_written(self, write: OwnWrite, written: Mapping[str, Vector | None]) -> None:
         sure = write.kind != "insert"
@@ -308,7 +316,10 @@ class OwnWrites:
             return {i: last for i in ids if (last := known.get(i)) is not None}
 
     def undeleted(self) -> tuple[OwnWrite, ...]:
-        """Those of `pending` that wrote what this client has not deleted since."""
+        """Those of `pending` that wrote what this client has not deleted since.
+
+        Also the last ones that are no longer among these, as where many deletes came after them.
+        """
         deleted: set[str] = set()
         found: list[OwnWrite] = []
         for write in reversed(self.pending()):
@@ -316,7 +327,7 @@ class OwnWrites:
                 deleted |= write.ids
             elif not write.ids <= deleted:
                 found.append(write)
-        return tuple(reversed(found))
+        return (*self._dropped, *reversed(found))
 
     def fail(
         self,
@@ -385,6 +396,7 @@ class OwnWrites:
         for seen in [write for write in self._unseen if self.is_visible(write)]:
             self._unseen.remove(seen)
             self.warned.clear()
+        self._dropped = tuple(write for write in self._dropped if not self.is_visible(write))
 
     def is_visible(self, write: OwnWrite) -> bool:
         """Whether reads are known to see a write."""
@@ -407,7 +419,7 @@ class OwnWrites:
     @property
     def are_forgotten(self) -> bool:
         """Whether nothing is remembered of any write."""
-        return not (self._unseen or self._lost or self._written or self._uncertain)
+        return not (self._unseen or self._dropped or self._lost or self._written or self._uncertain)
 
     def forget(self, created_on: datetime | None = None) -> None:
         """Forget the pending writes, as their index is gone; keep those to the index since."""
@@ -418,6 +430,7 @@ class OwnWrites:
             self._lost.clear()
             self._written, self._uncertain = LastWrites(), LastWrites()
             self._overflowed = -math.inf
+            self._dropped = ()
             self._unseen.clear()
             self._unseen.extend(kept)
 

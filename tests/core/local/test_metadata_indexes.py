@@ -170,6 +170,18 @@ def test_a_metadata_index_goes_live_after_its_delay(make, clock):
     assert (found(service, n=1), service.list_metadata_indexes("docs")) == ("", ())
 
 
+def test_what_is_written_after_the_clock_went_back_is_not_taken_for_held(make, clock):
+    service = make(metadata_index_delay=60)
+    service.create_index("docs", IndexConfig(32))
+    service.create_metadata_index("docs", "n", "number")
+    clock.now += 61
+    assert service.count_uncovered("docs", "n") == 0
+    clock.now -= 30
+    put(service, "a", n=1)
+    clock.now += 90
+    assert service.count_uncovered("docs", "n") == 1
+
+
 def test_a_vector_processed_after_the_index_went_live_is_covered(make, clock):
     service = make(metadata_index_delay=60, process_delay=30)
     service.create_index("docs", IndexConfig(32))
