@@ -15,8 +15,8 @@ from vectorize_core.local.ranking import GROUP, Keys, Ranking
 
 Mask = NDArray[np.bool_]
 
-_LEAST_BLOCKS: Final = 16
-"""So that threads end at about the same time."""
+_BLOCKS_EACH: Final = 4
+"""At least, for each thread, so that they end at about the same time."""
 _LEAST_READ: Final = 1_000_000
 """Bytes of a block; of fewer, what each block costs beside them would count."""
 _SAMPLED_FROM: Final = 20_000
@@ -156,7 +156,7 @@ def _pass(ranking: Ranking, keys: Keys, tops: Keys, mask: Mask | None = None) ->
     height = ranking.rows_at_once
     if is_shared:
         least = _LEAST_READ // ranking.matrix.row.itemsize
-        height = min(height, max(count // _LEAST_BLOCKS, least))
+        height = min(height, max(count // (_BLOCKS_EACH * workers.processors()), least))
     blocks = list(ranking.matrix.blocks(max(GROUP, height // GROUP * GROUP)))
 
     def score(number: int) -> tuple[Keys, Keys]:

@@ -89,7 +89,7 @@ def _divided(
         while (number := next(numbers)) < count:
             work(number)
 
-    helpers = min(_processors(), count) - 1 if worthwhile else 0
+    helpers = min(processors(), count) - 1 if worthwhile else 0
     begun = [begin(take) for _ in range(helpers)]
     # Where there can be no threads, the caller does all of it.
     return take, [other for other in begun if other is not None]
@@ -131,7 +131,7 @@ def stop() -> None:
         pool.shutdown(wait=True)
 
 
-def _processors() -> int:
+def processors() -> int:
     """How many processors this process may use."""
     try:
         return min(_MAX_THREADS, len(os.sched_getaffinity(0)))

@@ -153,7 +153,7 @@ def test_threads_that_are_late_change_nothing(metric, monkeypatch):
         collect(count, late, keep, worthwhile=worthwhile)
 
     monkeypatch.setattr(workers, "collect", delayed)
-    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    monkeypatch.setattr(workers, "processors", lambda: 3)
     monkeypatch.setattr(workers, "WORTHWHILE", 100_000)
     monkeypatch.setattr(candidates, "_LEAST_READ", 10_000)
     rows = random.standard_normal((10_000, 64)).astype(np.float32)
@@ -344,7 +344,7 @@ def test_what_is_collected_is_kept_once_and_errors_are_raised():
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_thread_that_is_late_is_not_waited_for(monkeypatch, fails):
-    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    monkeypatch.setattr(workers, "processors", lambda: 2)
     may_end, begun, kept = threading.Event(), threading.Event(), {}
 
     def compute(number):
@@ -362,7 +362,7 @@ def test_a_thread_that_is_late_is_not_waited_for(monkeypatch, fails):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_thread_that_keeps_what_it_has_computed_is_waited_for(monkeypatch, fails):
-    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    monkeypatch.setattr(workers, "processors", lambda: 2)
     keeping, kept = threading.Event(), {}
 
     def compute(number):
@@ -387,7 +387,7 @@ def test_a_thread_that_keeps_what_it_has_computed_is_waited_for(monkeypatch, fai
 def test_work_has_ended_where_another_thread_takes_it_from_one_that_cannot_start(
     monkeypatch, is_free
 ):
-    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    monkeypatch.setattr(workers, "processors", lambda: 3)
     workers.stop()
     may_end, taken, done, kept = threading.Event(), threading.Event(), [], {}
     # There is one thread; it is busy, or takes at once what is meant for another one.
@@ -422,7 +422,7 @@ def test_work_has_ended_where_another_thread_takes_it_from_one_that_cannot_start
 def test_errors_that_were_made_good_are_not_raised_while_another_thread_keeps_something(
     monkeypatch,
 ):
-    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    monkeypatch.setattr(workers, "processors", lambda: 3)
     keeping, failing, kept, others = threading.Event(), threading.Event(), {}, ["keeps", "fails"]
 
     def compute(number):
