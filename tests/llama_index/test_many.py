@@ -106,8 +106,8 @@ def test_a_generator_of_nodes_takes_little_memory(
     peak(sunk, map(node, range(200)))
     few, many = peak(sunk, map(node, range(400))), peak(sunk, map(node, range(1_200)))
     # But for the ids that are returned, what became of each, and its document while it is pending
-    # (of 100,000 ids at most); a node takes many times that.
-    assert many < few + 800 * 600
+    # (of 100,000 ids at most), with the room that dicts keep to grow; a node takes many times that.
+    assert many < few + 800 * 750
 
 
 def test_a_list_of_nodes_takes_less_than_the_nodes_themselves(sunk: VectorizeVectorStore) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from vectorize_core import layout
@@ -30,7 +30,7 @@ class Written:
     namespace: str | None = None
     sure: bool = True
     there: bool = True
-    ids: list[str] = field(default_factory=list)
+    ids: tuple[str, ...] = ()
     later: Written | None = None
     latest: Written | None = None
 
@@ -66,7 +66,7 @@ class LastWrites:
                 ids = alike[left] = []
             ids.append(vector_id)
         made = [
-            Written(accepted, at, ref, namespace, sure or not there, there, ids)
+            Written(accepted, at, ref, namespace, sure or not there, there, tuple(ids))
             for (ref, namespace, there), ids in alike.items()
         ]
         if self.unsure:
@@ -96,7 +96,7 @@ class LastWrites:
         self._first_of = {}
         self._listed = self.unsure = 0
         for one in listed:
-            one.ids = [vector_id for vector_id in one.ids if self._last.get(vector_id) is one]
+            one.ids = tuple(i for i in one.ids if self._last.get(i) is one)
             one.later = one.latest = None
             if one.ids:
                 self._append(one)
