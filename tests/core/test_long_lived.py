@@ -208,6 +208,20 @@ def test_texts_that_are_due_are_not_gone_through_before_any_is_ripe() -> None:
         assert due.passes == 0
 
 
+def test_texts_that_stay_due_hide_no_older_ones_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(Keeping, "try_to_remove", refuse)
+    removals = Removals()
+    with VectorizeClient.local() as client:
+        texts = Keeping(SqliteTexts(":memory:"), client.connection.state("docs"))
+        for since, tenant in ((1.0, "a"), (2.0, "b"), (3.0, "a")):
+            removals._due.append(keeping._Due(since, tenant, Found({f"{since}": {"a": 1.0}})))
+        run(removals._remove(client.connection.io(), texts, lambda due: due.tenant == "a"))
+    assert [due.since for due in removals._due] == [1.0, 2.0, 3.0]
+
+
 def test_rows_that_are_due_are_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "_MOST_DUE", 100)
     kept, due = Upkeep(), CountingQueue()

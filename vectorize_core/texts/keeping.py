@@ -11,6 +11,7 @@ import dataclasses
 import logging
 import math
 import time
+from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -300,7 +301,7 @@ class Removals:
     def __init__(self) -> None:
         self.own: dict[str, None] = {}
         self._due: list[_Due] = []
-        """In the order of their times, but for what stays due, which stands in front."""
+        """In the order of their times."""
         self._count = 0
         self._lock = forks.lock()
 
@@ -346,7 +347,7 @@ class Removals:
         await self.remove(io, keeping, tenant, until=now - _SEEN_BY_THEN)
         if rest:
             with self._lock:
-                self._due.append(_Due(now, tenant, rest))
+                insort(self._due, _Due(now, tenant, rest), key=_Due.order)
                 self._count += len(rest)
 
     async def _are_seen(self, io: Io, keeping: Keeping) -> bool:
@@ -364,7 +365,9 @@ class Removals:
 
         What is in the way of others' is not told to a ``tenant``.
         """
-        if not self._due or self._due[0].since > until:
+        # At once, since another thread may take all.
+        oldest = self._due[:1]
+        if not oldest or oldest[0].since > until:
             return
         await self._remove(
             io, keeping, lambda due: due.since <= until and tenant in (None, due.tenant)
@@ -393,7 +396,8 @@ class Removals:
                     left = [due.without(free.unnamed) for due in ripe]
         finally:
             with self._lock:
-                self._due = [due for due in left if due.found] + self._due
+                stays = [due for due in left if due.found]
+                self._due = sorted(stays + self._due, key=_Due.order)
                 self._count += sum(len(due.found) for due in left)
 
 
@@ -403,6 +407,10 @@ class _Due(NamedTuple):
     since: float
     tenant: str | None
     found: Found
+
+    def order(self) -> float:
+        """What it is sorted by."""
+        return self.since
 
     def without(self, ids: Collection[str]) -> _Due:
         """What is left of it without the texts of these records."""
