@@ -84,12 +84,12 @@ def among_all(ranking: Ranking, k: int, mask: Mask | None = None) -> Near:
     keys, tops = np.empty(groups * GROUP, np.float32), np.empty(groups, np.float32)
     keys[count:] = -np.inf
     parts, rows = ranking.parts(), None
+    _pass(ranking if parts is None else parts.first, keys, tops, mask)
     if parts is not None and groups >= _SEEMING_OF * k and parts.attempts.is_due(k):
-        _pass(parts.first, keys, tops, mask)
         rows = _completed(parts.first, parts.rest, keys, tops, k)
         parts.attempts.note(k, helped=rows is not None)
-    else:
-        _pass(ranking if parts is None else parts.both, keys, tops, mask)
+    elif parts is not None:
+        _pass(parts.rest, keys, tops)
     if rows is None:
         rows = _in_good_groups(ranking, keys, tops, k)
     if mask is not None:

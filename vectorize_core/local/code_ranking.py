@@ -56,7 +56,7 @@ class CodeRanking(Ranking):
         if not isinstance(matrix, CutMatrix):
             return None
         first, rest = _First(self, matrix.first), _Rest(self, matrix.rest, len(self._rest.codes))
-        return Parts(first, rest, _Both(self, first, rest), self._coded.attempts)
+        return Parts(first, rest, self._coded.attempts)
 
     def score(self, block: CodeRows, rows: slice | Slots, out: Keys) -> None:
         """Write the keys of ``rows``, of which ``block`` holds the codes."""
@@ -165,31 +165,6 @@ class _Rest(Ranking):
     def score(self, block: Codes, rows: slice | Slots, out: Keys) -> None:
         """Add to the keys of ``rows``."""
         self._whole.add_rest(block[:, : self._width], rows, out)
-
-    def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
-        """How far the keys of ``rows`` can be off."""
-        return self._whole.errors(rows)
-
-    def group_errors(self) -> NDArray[np.float64]:
-        """The greatest error in each group of rows."""
-        return self._whole.group_errors()
-
-
-class _Both(Ranking):
-    """The first part of each row, and then the rest, which is left where it is until then."""
-
-    def __init__(self, whole: CodeRanking, first: _First, rest: _Rest) -> None:
-        self._whole, self._first, self._rest = whole, first, rest
-        self.matrix = first.matrix
-        self.rows_at_once, self.gathered_at_once = whole.rows_at_once, whole.gathered_at_once
-
-    def score(self, block: Codes, rows: slice | Slots, out: Keys) -> None:
-        """Write the keys of ``rows``."""
-        rest = self._rest.matrix
-        self._first.score(block, rows, out)
-        self._rest.score(
-            rest.block(rows) if isinstance(rows, slice) else rest.take(rows), rows, out
-        )
 
     def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
         """How far the keys of ``rows`` can be off."""

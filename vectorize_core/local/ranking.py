@@ -57,11 +57,10 @@ class Parts(NamedTuple):
     """Rankings by parts of each row.
 
     ``first`` has greater errors. ``rest`` adds to its keys, so that they are as good as those of
-    ``both``, which reads one part after the other.
+    whole rows.
     """
 
     first: Ranking
     rest: Ranking
-    both: Ranking
     attempts: Attempts
     """To read the first part alone, and the rest of few rows."""
