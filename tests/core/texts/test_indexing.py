@@ -147,6 +147,8 @@ def test_threads_that_write_one_record_leave_one_row() -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        # A thread that looked while another's write was not yet seen has left what is due.
+        run(store.await_writes(client.connection.io()))
         names = [f"r{i}" for i in range(20)]
         assert isinstance(store.text_index, TextIndex)
         puts = run(store.text_index.versions(client.connection.io(), "docs", names))
