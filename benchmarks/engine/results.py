@@ -12,7 +12,16 @@ from typing import Self
 
 from benchmarks.engine.sizes import Sizes
 
-_NAMED = ("numpy", "simsimd", "faiss-cpu", "chromadb", "qdrant-client", "sqlite-vec", "lancedb")
+_NAMED = (
+    "numpy",
+    "simsimd",
+    "numkong",
+    "faiss-cpu",
+    "chromadb",
+    "qdrant-client",
+    "sqlite-vec",
+    "lancedb",
+)
 
 
 def versions() -> dict[str, str]:

@@ -35,19 +35,19 @@ class CodeRanking(Ranking):
         self.matrix = coded.matrix
         self.rows_at_once, self.gathered_at_once = _at_once(self.matrix)
         self._coded = coded
-        self._query = codes.encoded_query(query)
+        self.query = codes.encoded_query(query)
         self._is_distance = metric == "euclidean"
         self._length = float(np.linalg.norm(query))
         # The keys of the other metrics are in units of the query's scale.
-        self.unit = 1.0 if self._is_distance else self._query.scale
+        self.unit = 1.0 if self._is_distance else self.query.scale
         # Lengths and factors have the errors of float32.
         self._share = (2 * len(query) + 32) * _ROUNDING
-        doubt = self._query.residual + self._share * self._length
+        doubt = self.query.residual + self._share * self._length
         self._per_loss, self._per_length = (self._length + doubt) / self.unit, doubt / self.unit
         self._is_cosine = metric == "cosine"
         first = CODES.cut(len(query))
-        self._first = _Part(self._query, slice(first), coded.numbers.first_shifts)
-        self._rest = _Part(self._query, slice(first, None), coded.numbers.shifts)
+        self._first = _Part(self.query, slice(first), coded.numbers.first_shifts)
+        self._rest = _Part(self.query, slice(first, None), coded.numbers.shifts)
         self._per_rest = float(np.linalg.norm(query[first:])) * (1 + 1e-9) / self.unit
 
     def parts(self) -> Parts | None:
@@ -105,7 +105,7 @@ class CodeRanking(Ranking):
         out -= part.shift
         out *= self._coded.numbers.factors[rows]
         if self._is_distance:
-            out *= np.float32(self._query.scale)
+            out *= np.float32(self.query.scale)
 
     def _complete(self, rows: slice | Slots, out: Keys) -> None:
         if self._is_distance:

@@ -20,10 +20,11 @@ from vectorize_core import scoring
 from vectorize_core.errors import StorageError
 from vectorize_core.local import candidates
 from vectorize_core.local.candidates import Mask, Near
+from vectorize_core.local.code_products import packing
 from vectorize_core.local.code_ranking import CodeRanking
 from vectorize_core.local.exact_batches import candidates_of_each
 from vectorize_core.local.float_ranking import FloatRanking
-from vectorize_core.local.index_codes import IndexCodes
+from vectorize_core.local.index_codes import Coded, IndexCodes
 from vectorize_core.local.matrix import Matrix, Rows, Slots
 from vectorize_core.local.norms import Norms
 from vectorize_core.models import Metric, Values
@@ -89,7 +90,8 @@ def nearest_to_each(
     if len(queries) == 1 or count < max(k + 1, _GATHER_BELOW * matrix.count) or not precise:
         each = [_candidates(metric, matrix, norms, codes, query, k, mask) for query in queries]
     else:
-        each = candidates_of_each(metric, matrix, norms, queries, k, mask)
+        coded = None if packing() is None else _coded(matrix, norms, codes, count)
+        each = candidates_of_each(metric, matrix, norms, coded, queries, k, mask)
     decide = partial(_decided, metric, matrix, k, newest_first=newest_first, with_ties=with_ties)
     return list(map(decide, queries, each))
 
@@ -149,9 +151,7 @@ def _candidates(
         return _chosen(matrix, rows, mask)
     # The query's length does not change the order, but for distances.
     asked = wide if metric == "euclidean" else wide / length
-    coded = None
-    if codes is not None and count * matrix.dimensions >= _CODED_FROM:
-        coded = codes.of(matrix, norms)
+    coded = _coded(matrix, norms, codes, count)
     ranking = FloatRanking(metric, matrix, norms, asked.astype(np.float32), length)
     if codes is not None and coded is not None:
         by_codes = CodeRanking(metric, coded, asked)
@@ -171,6 +171,13 @@ def _candidates(
     if rows is not None:
         return candidates.among(ranking, k, rows).rows
     return candidates.among_all(ranking, k, mask).rows
+
+
+def _coded(matrix: Matrix, norms: Norms, codes: IndexCodes | None, count: int) -> Coded | None:
+    """The codes, if reading those of so many rows saves anything, and they can be read."""
+    if codes is None or count * matrix.dimensions < _CODED_FROM:
+        return None
+    return codes.of(matrix, norms)
 
 
 def _is_precise(length: float) -> bool:

@@ -24,12 +24,12 @@ _ROUNDING: Final = 2.0**-24
 class FloatRanking(Ranking):
     """One pass over the values, as fast as memory is read.
 
-    The error of a sum of ``d`` products, in any order, is at most that of ``d`` roundings.
-    ``query`` is one query, whose ``length`` only distances need, or a column for each of many.
+    The error of a sum of ``d`` products, in any order, is at most that of ``d`` roundings. Only
+    distances need the ``length`` of the query.
     """
 
     def __init__(
-        self, metric: Metric, matrix: Matrix, norms: Norms, query: Values | Rows, length: float
+        self, metric: Metric, matrix: Matrix, norms: Norms, query: Values, length: float
     ) -> None:
         self.matrix = matrix
         self._height = max(1, BLOCK // matrix.dimensions)
@@ -37,7 +37,7 @@ class FloatRanking(Ranking):
         self.gathered_at_once = max(1, _GATHERED_BLOCK // matrix.dimensions)
         self._metric = metric
         self._lengths, self._longest, self._odd = norms.of(matrix)
-        self.query = query
+        self._query = query
         self._length = length
         # d roundings of the product, d of the norm, and a few of the query and of the score.
         self._share = (2 * matrix.dimensions + 32) * _ROUNDING
@@ -46,13 +46,21 @@ class FloatRanking(Ranking):
         """Write the keys of ``rows``, of which ``block`` holds the values."""
         for start in range(0, len(block), self._height):
             part = slice(start, start + self._height)
-            np.dot(block[part], self.query, out=out[part])
-        self._finish(self._lengths[rows], out)
+            np.dot(block[part], self._query, out=out[part])
+        self.complete(rows, out)
 
-    def score_each(self, block: Rows, rows: slice, out: Keys) -> None:
-        """`score` for many queries: ``out`` has a row for each row, and a column for each query."""
-        np.matmul(block, self.query, out=out)
-        self._finish(self._lengths[rows][:, np.newaxis], out)
+    def complete(self, rows: slice | Slots, out: Keys) -> None:
+        """Turn the products of ``rows`` with the query into keys; or with many, in columns."""
+        # In one column, if there are several.
+        lengths = self._lengths[rows].reshape(-1, *[1] * (out.ndim - 1))
+        if self._metric == "cosine":
+            # These are the inverse norms.
+            out *= lengths
+        elif self._metric == "euclidean":
+            out += out
+            out -= lengths * lengths
+        elif self._odd:
+            np.copyto(out, np.nan, where=np.isnan(lengths))
 
     def errors(self, rows: slice | Slots) -> NDArray[np.float64]:
         """How far the keys of ``rows`` can be off, or any."""
@@ -71,14 +79,3 @@ class FloatRanking(Ranking):
             return self._share * lengths
         linear = 2 * self._share * (self._length + lengths)
         return 8 * _ROUNDING * self._length**2 + linear * lengths
-
-    def _finish(self, lengths: NDArray[np.float32], out: Keys) -> None:
-        """Turn products of rows with the query into keys."""
-        if self._metric == "cosine":
-            # These are the inverse norms.
-            out *= lengths
-        elif self._metric == "euclidean":
-            out += out
-            out -= lengths * lengths
-        elif self._odd:
-            np.copyto(out, np.nan, where=np.isnan(lengths))

@@ -17,7 +17,9 @@ from vectorize_core.local import (
     ranking,
     row_types,
 )
+from vectorize_core.local.code_batch_ranking import CodeBatchRanking
 from vectorize_core.local.code_products import products
+from vectorize_core.local.float_batch_ranking import FloatBatchRanking
 from vectorize_core.local.index_codes import IndexCodes
 from vectorize_core.local.matrix import Matrix, Rows
 from vectorize_core.local.norms import Norms
@@ -49,15 +51,15 @@ def cut_rows() -> Iterator[None]:
 def small_is_large(group: int = 4) -> Iterator[pytest.MonkeyPatch]:
     """Few rows are many: they are searched by codes, in many blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (candidates, index_codes, ranking):
+        for module in (candidates, exact_batches, index_codes, ranking):
             patch.setattr(module, "GROUP", group)
         patch.setattr(exact_search, "_CODED_FROM", 1)
         patch.setattr(exact_search, "_FEW", 3)
         patch.setattr(candidates, "_SEEMING", 2)
         patch.setattr(candidates, "_SEEMING_OF", 3)
-        patch.setattr(exact_batches, "_GROUP", group)
-        patch.setattr(exact_batches, "_ROWS_AT_ONCE", 2 * group)
         patch.setattr(exact_batches, "_TOPS_AT_ONCE", 60)
+        patch.setattr(CodeBatchRanking, "rows_at_once", 2 * group)
+        patch.setattr(FloatBatchRanking, "rows_at_once", 2 * group)
         patch.setattr(float_ranking, "BLOCK", 4)
         patch.setattr(float_ranking, "_GATHERED_BLOCK", 30)
         patch.setattr(index_codes, "_ROWS_AT_ONCE", 2 * group)

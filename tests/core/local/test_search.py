@@ -1,8 +1,11 @@
 """The search of one float32 pass finds what scoring every row by itself finds, to the last bit."""
 
+import logging
+import sys
 import threading
 import time
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +24,8 @@ from tests.nightly import examples
 from vectorize_core import scoring
 from vectorize_core.local import StorageError, candidates, exact_search, workers
 from vectorize_core.local.attempts import Attempts
+from vectorize_core.local.code_batch_ranking import CodeBatchRanking
+from vectorize_core.local.code_products import packing
 from vectorize_core.local.code_ranking import CodeRanking
 from vectorize_core.local.float_ranking import FloatRanking
 from vectorize_core.local.value_store import FileValueStore, MemoryValueStore
@@ -77,14 +82,17 @@ def test_the_best_are_those_of_scoring_every_row(metric, problem, newest_first, 
         both(metric, rows, query, k, mask, height, newest_first=newest_first)
 
 
+@pytest.mark.parametrize("by", ["values", "codes", "cut codes"])
 @pytest.mark.parametrize("metric", METRICS)
 @given(problem=problems(), newest_first=st.booleans())
-@examples(40)
-def test_many_queries_at_once_find_what_each_finds(metric, problem, newest_first):
+@examples(20)
+def test_many_queries_at_once_find_what_each_finds(metric, by, problem, newest_first):
     rows, query, k, mask = problem
     some = np.random.default_rng(1).standard_normal((7, len(query))).astype(np.float32)
     queries = np.vstack([query[np.newaxis], some])
-    with small_is_large():
+    with small_is_large() as patch, cut_rows() if by == "cut codes" else nullcontext():
+        if by == "values":
+            patch.setattr(exact_search, "packing", lambda: None)
         for asked in (queries, some):
             found = exact_search.nearest_to_each(
                 metric,
@@ -102,6 +110,68 @@ def test_many_queries_at_once_find_what_each_finds(metric, problem, newest_first
                 )
                 assert one.slots.tolist() == expected.tolist()
                 assert one.scores.tolist() == scores.tolist()
+
+
+@pytest.mark.parametrize("cutting", [nullcontext, cut_rows])
+@pytest.mark.parametrize("metric", METRICS)
+def test_keys_for_many_queries_are_those_for_each(metric, cutting):
+    random = np.random.default_rng(8)
+    rows = random.standard_normal((500, 96)).astype(np.float32)
+    rows[100:200] *= np.float32(1e-12)
+    rows[7] = 0
+    queries = random.standard_normal((5, 96))
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    pack = packing()
+    assert pack is not None, "numkong belongs to what the tests need"
+    with cutting():
+        coded = codes_of(metric, rows, 128).of(store_of(rows, 128), norms_of(metric, 96))
+        together = CodeBatchRanking(metric, coded, queries, pack)
+        keys = np.empty((500, 5), np.float32)
+        for span in together.matrix.spans(64):
+            together.score(together.matrix.block(span), span, keys[span])
+        for number, ranking in enumerate(together.rankings):
+            alone = candidates.among(ranking, 500, np.arange(500))
+            assert alone.keys.tolist() == keys[:, number].tolist()
+
+
+@pytest.mark.parametrize("how", ["missing", "failing", "wrong", "empty"])
+def test_without_numkong_many_queries_at_once_read_the_values(how, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise RuntimeError("no such instruction")
+
+    def wrong(rows, _):
+        return np.full((len(rows), 5), 3, np.uint32)
+
+    monkeypatch.setitem(
+        sys.modules,
+        "numkong",
+        {
+            "missing": None,
+            "failing": SimpleNamespace(dots_pack=fail),
+            "wrong": SimpleNamespace(dots_pack=lambda rows, **_: rows, dots_packed=wrong),
+            "empty": SimpleNamespace(),
+        }[how],
+    )
+    packing.cache_clear()
+    monkeypatch.setattr(CodeBatchRanking, "score", fail)
+    caplog.set_level(logging.DEBUG)
+    rows = np.random.default_rng(9).standard_normal((300, 32)).astype(np.float32)
+    try:
+        with small_is_large():
+            found = exact_search.nearest_to_each(
+                "cosine",
+                store_of(rows),
+                norms_of("cosine", 32),
+                codes_of("cosine", rows),
+                rows[:3],
+                5,
+            )
+    finally:
+        packing.cache_clear()
+    for query, one in zip(rows, found, strict=False):
+        assert one.slots.tolist() == scoring.nearest("cosine", rows, query, 5)[0].tolist()
+    (line,) = [record for record in caplog.records if "numkong" in record.getMessage()]
+    assert line.levelno == (logging.DEBUG if how == "missing" else logging.WARNING)
 
 
 @pytest.mark.parametrize("metric", METRICS)
