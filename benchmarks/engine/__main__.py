@@ -46,6 +46,7 @@ def measure(root: Path, sizes: Sizes, wanted: list[str], results: Results) -> No
         searching.measure(Corpus(root, sizes.large), "large", results, rounds=21)
     if "contended" in wanted:
         contended.measure(middle, "middle", results)
+        contended.measure(Corpus(root, sizes.large), "large", results)
     if "writing" in wanted:
         writing.measure(middle, results)
     if "opening" in wanted:
