@@ -9,7 +9,7 @@ from langchain_vectorize.options import Included
 from vectorize_core.api.validation import one_of, several
 from vectorize_core.layout import text_of
 from vectorize_core.models import Values
-from vectorize_core.records.store import Found
+from vectorize_core.records.reading import Found
 
 DOCUMENTS_AND_METADATAS: Final[tuple[Included, ...]] = ("documents", "metadatas")
 

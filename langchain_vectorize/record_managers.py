@@ -20,6 +20,8 @@ from langchain_vectorize.options import CompareOptions, KeyEncoder
 from vectorize_core.api.validation import flag, one_of
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.records.comparison import Comparison
+from vectorize_core.records.deleting import delete_stored
+from vectorize_core.records.reading import iter_found, iter_named
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import parts
 from vectorize_core.transport.io import Io
@@ -76,7 +78,7 @@ async def compare(
     if check_contents:
         # A text that is gone is a change, and no reason to end.
         lenient = dataclasses.replace(records, on_missing_text="empty")
-        async with aclosing(lenient.iter_found(io, **options)) as every:
+        async with aclosing(iter_found(io, lenient, **options)) as every:
             async for record, _, stored_id in every:
                 there.add(record.id)
                 if record.id not in keys:
@@ -85,7 +87,7 @@ async def compare(
                     changed.add(record.id)
                     doomed.append(stored_id)
     else:
-        async with aclosing(records.iter_named(io, **options)) as listed:
+        async with aclosing(iter_named(io, records, **options)) as listed:
             async for name, stored_id in listed:
                 there.add(name)
                 if name not in keys:
@@ -104,7 +106,7 @@ async def compare(
             )
         await _forget(io, record_manager, [*found.missing, *found.changed])
         # What no view wrote into a tenant's namespace is not stored under the id of a view's.
-        await records.delete_stored(io, doomed)
+        await delete_stored(io, records, doomed, records.waits())
     return found
 
 

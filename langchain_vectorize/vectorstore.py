@@ -83,11 +83,12 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import Id, IndexType, Metric, Values
 from vectorize_core.reads.selection import FindOptions, SelectOptions
-from vectorize_core.records import updating, whole_index
+from vectorize_core.records import deleting, reading, updating, whole_index
 from vectorize_core.records.by_ids import search_like
 from vectorize_core.records.fusion import DEFAULT_ALPHA, Fusion
 from vectorize_core.records.page import page
-from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
+from vectorize_core.records.reading import CountOptions
+from vectorize_core.records.store import AddOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.records.updating import NO_CHANGES
@@ -665,8 +666,9 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
             names = ", ".join(["verify"] * verify + list(options))
             raise InvalidInputError(f"{names}: only a delete with filter= takes that")
         if filtered:
-            await self._records.delete_matching(
+            await deleting.delete_matching(
                 io,
+                self._records,
                 filter=as_filter(filter),
                 verify=verify,
                 wait=wait,
@@ -674,9 +676,9 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
                 **options,
             )
         elif ids is None:
-            await self._records.clear(io, wait=wait, wait_timeout=wait_timeout)
+            await deleting.clear(io, self._records, wait=wait, wait_timeout=wait_timeout)
         else:
-            await self._records.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
+            await deleting.delete(io, self._records, ids, wait=wait, wait_timeout=wait_timeout)
         return True
 
     # Searching
@@ -996,10 +998,10 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
     async def _iter_documents(
         self, io: Io, filter: DocumentFilter | None, options: FindOptions
     ) -> AsyncGenerator[Document, None]:
-        found = self._records.iter_records(io, filter=as_filter(filter), **options)
-        async with aclosing(found) as records:
-            async for record in records:
-                yield to_document(record)
+        every = reading.iter_found(io, self._records, filter=as_filter(filter), **options)
+        async with aclosing(every):
+            async for found in every:
+                yield to_document(found.record)
 
     def iter_ids(
         self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
@@ -1008,13 +1010,15 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
 
         Without a filter and a namespace, each request lists a thousand.
         """
-        return iterate(self._records.iter_ids(self._io, filter=as_filter(filter), **options))
+        return iterate(
+            reading.iter_ids(self._io, self._records, filter=as_filter(filter), **options)
+        )
 
     def aiter_ids(
         self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
     ) -> AsyncIterator[str]:
         """`iter_ids`, for ``async for``."""
-        return self._records.iter_ids(self._async_io, filter=as_filter(filter), **options)
+        return reading.iter_ids(self._async_io, self._records, filter=as_filter(filter), **options)
 
     def count(self, filter: DocumentFilter | None = None, **options: Unpack[CountOptions]) -> int:
         """How many documents ``filter`` matches, or there are without one.
@@ -1023,13 +1027,15 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         ``unindexed``, ``max_requests`` (1,000), and ``precision="high"``, which counts without
         the service's approximation.
         """
-        return run(self._records.count(self._io, filter=as_filter(filter), **options))
+        return run(reading.count(self._io, self._records, filter=as_filter(filter), **options))
 
     async def acount(
         self, filter: DocumentFilter | None = None, **options: Unpack[CountOptions]
     ) -> int:
         """`count`, awaited."""
-        return await self._records.count(self._async_io, filter=as_filter(filter), **options)
+        return await reading.count(
+            self._async_io, self._records, filter=as_filter(filter), **options
+        )
 
     def explain_filter(
         self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
@@ -1039,14 +1045,16 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
         With None as ``k``, how all documents that ``filter`` matches would be read.
         """
         given = as_filter(filter)
-        return run(self._records.explain_filter(self._io, given, k, unindexed=unindexed))
+        return run(reading.explain_filter(self._io, self._records, given, k, unindexed=unindexed))
 
     async def aexplain_filter(
         self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
     ) -> Explanation:
         """`explain_filter`, awaited."""
         given = as_filter(filter)
-        return await self._records.explain_filter(self._async_io, given, k, unindexed=unindexed)
+        return await reading.explain_filter(
+            self._async_io, self._records, given, k, unindexed=unindexed
+        )
 
     def explain_text(self, query: str) -> TextExplanation:
         """Which words of ``query`` a search by words looks for, and how many documents have each.

@@ -17,6 +17,8 @@ from llama_index_vectorize.options import CompareOptions
 from vectorize_core.api.validation import flag
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.records.comparison import Comparison
+from vectorize_core.records.deleting import delete_matching
+from vectorize_core.records.reading import iter_found
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import parts
 from vectorize_core.transport.io import Io
@@ -43,8 +45,8 @@ async def compare(
     await documents.read()
     # A text that is gone is a change, and no reason to end.
     lenient = dataclasses.replace(records, on_missing_text="empty")
-    async with aclosing(lenient.iter_records(io, **options)) as every:
-        async for record in every:
+    async with aclosing(iter_found(io, lenient, **options)) as every:
+        async for record, _, _ in every:
             is_whole = record.text_name is None or bool(record.text)
             await documents.note(to_node(record), is_whole=is_whole)
     found = documents.comparison(repaired=bool(repair))
@@ -55,7 +57,7 @@ async def compare(
             )
         again = [*found.changed, *(found.incomplete if repair == "all" else ())]
         for refs in parts([*found.extra, *again], _AT_ONCE):
-            await records.delete_matching(io, refs=refs, namespace=options.get("namespace"))
+            await delete_matching(io, records, refs=refs, namespace=options.get("namespace"))
         await documents.forget([*found.missing, *again])
     return found
 

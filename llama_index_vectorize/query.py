@@ -40,6 +40,7 @@ from vectorize_core.reads.selection import (
 from vectorize_core.records.by_ids import search_among
 from vectorize_core.records.fusion import Fusion
 from vectorize_core.records.hit import Hit
+from vectorize_core.records.reading import find, glance, iter_found
 from vectorize_core.records.store import RecordStore
 from vectorize_core.scoring import choose_diverse, score_of, similarity
 from vectorize_core.transport.io import Io
@@ -224,11 +225,11 @@ async def _select(
     refs, nodes = query.doc_ids or None, list[BaseNode]()
     if node_ids is not None:
         check_ids(node_ids, allowance(where, MAX_SEARCH_REQUESTS, records.index.state))
-        found = await records.records(io, ids=node_ids, return_values=embeddings, **where)
+        found = await find(io, records, ids=node_ids, return_values=embeddings, **where)
         nodes = [to_node(one.record, one.values) for one in found]
         nodes = [node for node in nodes if refs is None or source_of(node) in refs]
     elif query.similarity_top_k:
-        every = records.iter_found(io, refs=refs, return_values=embeddings, **where)
+        every = iter_found(io, records, refs=refs, return_values=embeddings, **where)
         async with aclosing(every) as some:
             async for one in some:
                 nodes.append(to_node(one.record, one.values))
@@ -253,7 +254,7 @@ async def _restriction(
     if query.query_str is None or options.get("strict_node_ids"):
         return query.node_ids
     step = math.ceil(len(query.node_ids) / _LOOK_AT)
-    for record in await records.glance(io, query.node_ids[::step]):
+    for record in await glance(io, records, query.node_ids[::step]):
         if not issubclass(class_of(record), (ImageNode, IndexNode)):
             return query.node_ids
     return None

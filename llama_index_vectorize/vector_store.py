@@ -64,8 +64,10 @@ from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import Id, IndexType, Metric
 from vectorize_core.reads.selection import FindOptions
+from vectorize_core.records import deleting, reading
 from vectorize_core.records.page import page
-from vectorize_core.records.store import AddOptions, CountOptions, OnOversize, RecordStore
+from vectorize_core.records.reading import CountOptions
+from vectorize_core.records.store import AddOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
 from vectorize_core.secret import SECRETS, hidden, hide, revealed
@@ -567,7 +569,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
             found = await page(io, self._records, **given)
         else:
             given.pop("offset", None)
-            found = await self._records.records(io, **given)
+            found = await reading.find(io, self._records, **given)
         return [to_node(one.record, one.values) for one in found]
 
     def iter_nodes(
@@ -589,10 +591,10 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
     async def _iter_nodes(
         self, io: Io, filters: NodeFilters | None, options: FindOptions
     ) -> AsyncGenerator[BaseNode, None]:
-        found = self._records.iter_records(io, filter=to_expression(filters), **options)
-        async with aclosing(found) as records:
-            async for record in records:
-                yield to_node(record)
+        every = reading.iter_found(io, self._records, filter=to_expression(filters), **options)
+        async with aclosing(every):
+            async for found in every:
+                yield to_node(found.record)
 
     def count(self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]) -> int:
         """How many nodes ``filters`` match, or there are; this client's own writes included.
@@ -600,13 +602,15 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
         ``precision="high"``, which does not rely on the service's approximation.
         """
-        return run(self._records.count(self._io, filter=to_expression(filters), **options))
+        return run(reading.count(self._io, self._records, filter=to_expression(filters), **options))
 
     async def acount(
         self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]
     ) -> int:
         """The async variant of `count`."""
-        return await self._records.count(self._async_io, filter=to_expression(filters), **options)
+        return await reading.count(
+            self._async_io, self._records, filter=to_expression(filters), **options
+        )
 
     def explain_filter(
         self,
@@ -616,10 +620,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         unindexed: Unindexed | None = None,
     ) -> Explanation:
         """How a query for so many nodes (None: all) is answered, and with how many requests."""
-        explain = self._records.explain_filter
-        if similarity_top_k is not None:
-            similarity_top_k = whole_number("similarity_top_k", similarity_top_k)
-        return run(explain(self._io, to_expression(filters), similarity_top_k, unindexed=unindexed))
+        return run(self._explain_filter(self._io, filters, similarity_top_k, unindexed))
 
     async def aexplain_filter(
         self,
@@ -629,11 +630,15 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         unindexed: Unindexed | None = None,
     ) -> Explanation:
         """The async variant of `explain_filter`."""
+        return await self._explain_filter(self._async_io, filters, similarity_top_k, unindexed)
+
+    async def _explain_filter(
+        self, io: Io, filters: NodeFilters | None, k: int | None, unindexed: Unindexed | None
+    ) -> Explanation:
+        if k is not None:
+            k = whole_number("similarity_top_k", k)
         given = to_expression(filters)
-        explain = self._records.explain_filter
-        if similarity_top_k is not None:
-            similarity_top_k = whole_number("similarity_top_k", similarity_top_k)
-        return await explain(self._async_io, given, similarity_top_k, unindexed=unindexed)
+        return await reading.explain_filter(io, self._records, given, k, unindexed=unindexed)
 
     # Deleting
 
@@ -668,7 +673,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         self._records.in_namespace(options.get("namespace"))
         refs = as_ids(ref_doc_ids, "ref_doc_ids")
         if refs:
-            await self._records.delete_matching(io, refs=refs, **options)
+            await deleting.delete_matching(io, self._records, refs=refs, **options)
 
     def delete_nodes(  # type: ignore[override]
         self,
@@ -708,10 +713,13 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
                 raise InvalidFilterError(
                     "filters is empty, which would delete every node; clear() does that"
                 )
-            await self._records.delete_matching(io, filter=to_expression(filters), **options)
+            await deleting.delete_matching(
+                io, self._records, filter=to_expression(filters), **options
+            )
             return
-        await self._records.delete_among(
+        await deleting.delete_among(
             io,
+            self._records,
             _as_node_ids(node_ids, options),
             filter=to_expression(filters),
             namespace=options.get("namespace"),
@@ -721,11 +729,11 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
 
     def clear(self) -> None:
         """Delete every node; in a store with a namespace, every node of that namespace."""
-        run(self._records.clear(self._io))
+        run(deleting.clear(self._io, self._records))
 
     async def aclear(self) -> None:
         """The async variant of `clear`."""
-        await self._records.clear(self._async_io)
+        await deleting.clear(self._async_io, self._records)
 
     # Waiting and persisting
 

@@ -84,7 +84,8 @@ from vectorize_core.reads.raw import EnumerateOptions, QueryOptions
 from vectorize_core.reads.selection import AnyFilter, FindOptions, Precision, SelectOptions
 from vectorize_core.records.comparison import Comparison
 from vectorize_core.records.fusion import Fusion
-from vectorize_core.records.store import AddOptions, CountOptions, OnOversize
+from vectorize_core.records.reading import CountOptions
+from vectorize_core.records.store import AddOptions, OnOversize
 from vectorize_core.state.lifecycle import CreateOptions
 from vectorize_core.state.waiting import Wait, WaitOptions
 from vectorize_core.texts import (

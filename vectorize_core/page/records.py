@@ -16,6 +16,7 @@ from vectorize_core.page.account import Account
 from vectorize_core.page.answers import PageError, cut, kind_of, plain
 from vectorize_core.page.asked import Asked
 from vectorize_core.reads.by_id import get_many
+from vectorize_core.records import deleting
 from vectorize_core.records.store import RecordStore
 from vectorize_core.state.index_state import get_details
 from vectorize_core.texts.reading import TextReading
@@ -132,7 +133,7 @@ async def delete(account: Account, asked: Asked) -> Any:
     record_id = asked.needed("id", str)
     asked.confirm(record_id)
     store = await account.store(asked.index)
-    await store.delete(account.io, [record_id])
+    await deleting.delete(account.io, store, [record_id])
     visible = False
     if account.is_free:
         with suppress(WaitTimeoutError):

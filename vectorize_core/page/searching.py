@@ -17,6 +17,7 @@ from vectorize_core.page.embedders import Embedder
 from vectorize_core.reads import raw, search
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, Selection, SelectOptions
+from vectorize_core.records.reading import explain_filter
 from vectorize_core.records.store import RecordStore
 from vectorize_core.state.index_state import IndexState, get_details
 
@@ -113,8 +114,8 @@ async def _explanation(
 ) -> dict[str, Any]:
     io, state = account.io, store.state
     if chosen is None:
-        found = await store.explain_filter(
-            io, options.get("filter"), k, unindexed=options.get("unindexed")
+        found = await explain_filter(
+            io, store, options.get("filter"), k, unindexed=options.get("unindexed")
         )
     else:
         found = await raw.explain_plan(io, state, chosen.plan, k)

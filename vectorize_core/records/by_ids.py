@@ -20,6 +20,7 @@ from vectorize_core.reads.selection import (
     check_ids,
 )
 from vectorize_core.records.hit import Hit
+from vectorize_core.records.reading import selected
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import Io
 
@@ -71,7 +72,9 @@ async def search_among(
     if options.get("vectorize_filter") is not None:
         raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
     namespace = records.in_namespace(options.get("namespace"))
-    vectors = await records.selected(io, ids, options.get("filter"), refs, namespace)
+    vectors = await selected(
+        io, records, ids, options.get("filter"), refs=refs, namespace=namespace
+    )
     if not vectors:
         return []
     target = validation.query_vector(query)

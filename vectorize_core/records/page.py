@@ -10,7 +10,8 @@ from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Id
 from vectorize_core.reads.selection import SelectOptions
-from vectorize_core.records.store import Found, RecordStore
+from vectorize_core.records.reading import Found, find, find_stored, iter_named
+from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import Io
 
 
@@ -35,15 +36,16 @@ async def page(
     if ids is not None and options.get("vectorize_filter") is not None:
         raise InvalidInputError("vectorize_filter= cannot be combined with a list of ids")
     if ids is not None or (limit is None and offset is None):
-        found = await records.records(io, ids=ids, return_values=return_values, **options)
+        found = await find(io, records, ids=ids, return_values=return_values, **options)
         if ids is None:
             found.sort(key=lambda one: one.record.id)
         return found[first:end]
-    async with aclosing(records.iter_named(io, **options)) as every:
+    async with aclosing(iter_named(io, records, **options)) as every:
         listed = sorted([named async for named in every])
     # A record of a tenant's that no view wrote is stored under the id that it has.
-    return await records.stored_under(
+    return await find_stored(
         io,
+        records,
         [stored_id for _, stored_id in listed[first:end]],
         namespace=options.get("namespace"),
         return_values=return_values,

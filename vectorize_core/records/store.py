@@ -1,26 +1,17 @@
 """What the LangChain and the LlamaIndex store have in common: records in an index.
 
-The methods of `RecordStore` are flows over an `Io`: each framework's store runs them for its sync
-methods and awaits them for its async ones.
+Here is what a store is, which records a call means, and how records are added and searched for.
+What else is done with them are flows over a `RecordStore`, in files beside this one. Each
+framework's store runs flows for its sync methods and awaits them for its async ones.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import logging
 import sys
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-    Sized,
-)
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Sized
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, Unpack, cast
+from typing import Literal, Self, TypeAlias, Unpack, cast
 
 from numpy.typing import ArrayLike
 
@@ -29,34 +20,25 @@ from vectorize_core.api import validation
 from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.operations import Upsert
 from vectorize_core.connection import Connection
-from vectorize_core.errors import (
-    ConfigurationError,
-    IndexNotFoundError,
-    InvalidInputError,
-    VectorizeError,
-)
+from vectorize_core.errors import ConfigurationError, IndexNotFoundError, InvalidInputError
 from vectorize_core.filters.ast import Expression
-from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.parse import parse
 from vectorize_core.filters.plan import Plan, Unindexed, check_unindexed, in_records
 from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Id, Match, Values, Vector
-from vectorize_core.reads import by_id, enumeration, raw, search, selection
-from vectorize_core.reads.post_filter import PostFilter
+from vectorize_core.reads import by_id, search, selection
 from vectorize_core.reads.selection import (
     MAX_ENUMERATION_REQUESTS,
     MAX_SEARCH_REQUESTS,
-    AnyFilter,
     Claim,
-    FindOptions,
     Precision,
     Properties,
     Selection,
     SelectOptions,
     allowance,
-    check_ids,
     check_precision,
 )
+from vectorize_core.records.due import Due
 from vectorize_core.records.embedder import Embedder, NoEmbedder
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.ingest import Ingest
@@ -66,9 +48,8 @@ from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.pending import warn_of_pending_writes
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
-from vectorize_core.texts import keeping as texts_kept
 from vectorize_core.texts.indexing import Rows, RowWriting
-from vectorize_core.texts.keeping import Keeping, Putting, Removals
+from vectorize_core.texts.keeping import Putting, Removals
 from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
 from vectorize_core.texts.store import TextStore
 from vectorize_core.texts.text_index import TextIndex
@@ -80,13 +61,6 @@ from vectorize_core.writes.estimate import estimate
 from vectorize_core.writes.sources import Records
 from vectorize_core.writes.writing import WriteOptions
 
-logger = logging.getLogger("vectorize_core")
-
-_MOST_DUE = 10_000
-"""Records whose long texts may be due at once; with more, a delete or write waits."""
-
-Changes: TypeAlias = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
-"""Metadata for all records of a call, or for each its own."""
 Translate: TypeAlias = Callable[[Expression, Properties], Awaitable[Expression]]
 """Of a filter, and the filterable properties when awaited, the filter that is meant."""
 OnOversize: TypeAlias = Literal["error", "cut"]
@@ -98,20 +72,6 @@ class AddOptions(WriteOptions, total=False):
 
     namespace: str | None
     dry_run: bool
-
-
-class CountOptions(FindOptions, total=False):
-    """As `FindOptions`; ``precision="high"`` leaves nothing to the service's approximation."""
-
-    precision: Precision
-
-
-class Found(NamedTuple):
-    """A record, the values of its vector if they were asked for, and the id of that."""
-
-    record: Record
-    values: Values | None
-    stored_id: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +180,7 @@ class RecordStore:
 
     def close(self) -> None:
         """Remove the long texts that are due, and close the connection if it is the store's own."""
-        run(self._remove_last(self.connection.io()))
+        run(self.due.remove_last(self.connection.io()))
         target = self.index.target
         if target.owned:
             target.connection.close()
@@ -228,7 +188,7 @@ class RecordStore:
 
     async def aclose(self) -> None:
         """As `close`, of the connection in the running event loop."""
-        await self._remove_last(self.connection.async_io())
+        await self.due.remove_last(self.connection.async_io())
         target = self.index.target
         if target.owned:
             await target.connection.aclose()
@@ -240,42 +200,13 @@ class RecordStore:
     ) -> None:
         """Wait until reads see the latest writes of this store's connection to the index."""
         timeout = wait_timeout if wait_timeout is not None else self.wait_timeout
-        await waiting.wait_for_own(io, self.state, timeout, purpose=purpose, confined=self.bound)
-        await self._remove_due(io)
-
-    async def _remove_due(self, io: Io) -> None:
-        """Remove long texts and rows of replaced texts, when reads see all own writes."""
-        if self.removals and self.long_texts is not None:
-            await self.removals.remove(io, Keeping(self.long_texts, self.state), self._tenant)
-        if self.rows is not None:
-            await self.rows.remove_due(io)
-
-    async def _remove_last(self, io: Io) -> None:
-        """`_remove_due` before the end: what stays now would stay for ever."""
-        try:
-            if self._due:
-                timeout, purpose = self.wait_timeout, "the removal of long texts"
-                await waiting.wait_for_own(
-                    io, self.state, timeout, purpose=purpose, confined=self.bound
-                )
-                await self._remove_due(io)
-            if self.rows is not None:
-                await self.rows.remove_seen(io)
-        except VectorizeError as error:
-            logger.debug("index %r: %s", self.index.name, error)
-        if self._due:
-            logger.warning(
-                "index %r: the long texts of %d records that were deleted or replaced have not "
-                "been deleted, as reads may still see their vectors. Deleting or writing these "
-                "records again removes them",
-                self.index.name,
-                self._due,
-            )
+        await self.due.wait_and_remove(io, timeout, purpose=purpose)
 
     @property
-    def _due(self) -> int:
-        """Records whose long texts are due: of a tenant its own, which is all that it waits for."""
-        return self.removals.count(self._tenant)
+    def due(self) -> Due:
+        """What is left to remove when reads see the writes."""
+        beside = self.long_texts, self.rows, self.removals
+        return Due(self.state, *beside, self._tenant, self.wait_timeout)
 
     @property
     def _tenant(self) -> str | None:
@@ -301,10 +232,8 @@ class RecordStore:
         io: Io,
         items: Records[Item],
         *,
-        namespace: str | None = None,
-        dry_run: bool = False,
         ingest: Callable[..., Ingest] = Ingest,
-        **options: Unpack[WriteOptions],
+        **options: Unpack[AddOptions],
     ) -> list[str]:
         """Write records, embedding those without values; returns all ids in input order.
 
@@ -315,30 +244,31 @@ class RecordStore:
         A text that is too long goes to the store's `long_texts`. One there that is replaced is
         deleted when reads see the write. ``ingest`` makes the source of vectors out of ``items``.
         """
-        self.check_adding(namespace=namespace, dry_run=dry_run, **options)
-        if options.get("batch_size") is None:
-            options["batch_size"] = self.batch_size
-        rows = self.row_writing()
+        self.check_adding(**options)
+        add = partial(self._add, io, items, ingest, self.row_writing(), **options)
         try:
-            return await self._add(io, items, namespace, dry_run, rows, ingest, options)
+            return await add()
         except IndexNotFoundError as error:
             # Another client has deleted the index, and nothing was written: as if the store had
             # known, which it does now.
             again = self.index.may_create and isinstance(items, Sized)
             if not again or not error.operation.startswith(Upsert.__name__):
                 raise
-            return await self._add(io, items, namespace, dry_run, rows, ingest, options)
+            return await add()
 
     async def _add(
         self,
         io: Io,
         items: Records[Item],
-        namespace: str | None,
-        dry_run: bool,
-        rows: RowWriting | None,
         ingest: Callable[..., Ingest],
-        options: WriteOptions,
+        rows: RowWriting | None,
+        *,
+        namespace: str | None = None,
+        dry_run: bool = False,
+        **options: Unpack[WriteOptions],
     ) -> list[str]:
+        if options.get("batch_size") is None:
+            options["batch_size"] = self.batch_size
         putting = self.putting()
         source = ingest(
             io,
@@ -360,7 +290,10 @@ class RecordStore:
         )
         if putting is not None:
             self.removals.note_own(putting.own)
-            await self._remove_texts(io, putting, putting.superseded, waits)
+            if putting.superseded and self.sees(waits):
+                await putting.finish(io, waits["wait_timeout"])
+            elif putting.superseded:
+                await self.due.leave(io, putting, putting.superseded)
         if rows is not None:
             await rows.finish(io, seen=self.sees(waits))
         return source.ids
@@ -462,306 +395,6 @@ class RecordStore:
         """The records of matches; those that are gone are left out."""
         return [Hit(record, match) for match, record in await self.reading.records(io, matches)]
 
-    # Reading
-
-    async def get(self, io: Io, ids: Sequence[Id]) -> list[Record]:
-        """The records with these ids, in the order of ``ids``; missing ones are left out."""
-        return await self._records(io, await self.vectors(io, ids))
-
-    async def glance(self, io: Io, ids: Sequence[str]) -> list[Record]:
-        """`get` for who wants no texts: those outside of their vectors are not read."""
-        if not await self.index.exists(io):
-            return []
-        found = await by_id.get_many(io, self.state, [*map(self.stored_id, ids)])
-        return await self.reading.for_filter(io, self._inside(found.values()), texts=False)
-
-    async def records(
-        self,
-        io: Io,
-        *,
-        ids: Sequence[Id] | None = None,
-        limit: int | None = None,
-        return_values: bool = False,
-        **options: Unpack[SelectOptions],
-    ) -> list[Found]:
-        """All records that a filter matches; of those with ``ids``, in their order, unless None.
-
-        Not more than ``limit`` unless None.
-        """
-        most = None if limit is None else validation.whole_number("limit", limit)
-        if ids is not None:
-            if "max_requests" in options:
-                check_ids(ids, allowance(options, MAX_SEARCH_REQUESTS, self.state))
-            namespace = self.in_namespace(options.get("namespace"))
-            vectors = await self.selected(io, ids, options.get("filter"), namespace=namespace)
-            return await self._found(io, vectors[:most], return_values)
-        if most == 0:
-            return []
-        found: list[Found] = []
-        async with aclosing(self.iter_found(io, return_values=return_values, **options)) as every:
-            async for one in every:
-                found.append(one)
-                if len(found) == most:
-                    break
-        return found
-
-    async def iter_records(
-        self, io: Io, *, refs: Sequence[str] | None = None, **options: Unpack[SelectOptions]
-    ) -> AsyncGenerator[Record, None]:
-        """All records that a filter matches, and of ``refs``; as answers come in, in no order."""
-        async with aclosing(self.iter_found(io, refs=refs, **options)) as every:
-            async for found in every:
-                yield found.record
-
-    async def iter_found(
-        self,
-        io: Io,
-        *,
-        refs: Sequence[str] | None = None,
-        return_values: bool = False,
-        **options: Unpack[SelectOptions],
-    ) -> AsyncGenerator[Found, None]:
-        """`iter_records`, with values where they are asked for."""
-        chosen = await self.select(io, options, refs=refs)
-        if chosen is None:
-            return
-        rounds = enumeration.iter_matching(
-            io, self.state, chosen, return_metadata="all", return_values=return_values
-        )
-        async with aclosing(rounds) as found:
-            async for some in found:
-                for one in await self._found(io, some, return_values):
-                    yield one
-
-    async def iter_ids(self, io: Io, **options: Unpack[SelectOptions]) -> AsyncGenerator[str, None]:
-        """The ids of all records that a filter matches, or there are, in no order."""
-        async with aclosing(self.iter_named(io, **options)) as named:
-            async for name, _ in named:
-                yield name
-
-    async def iter_named(
-        self, io: Io, **options: Unpack[SelectOptions]
-    ) -> AsyncGenerator[tuple[str, str], None]:
-        """`iter_ids`, each with the id that the record is stored under."""
-        chosen = await self.select(io, options)
-        if chosen is None:
-            return
-        if self.bound:
-            # A tenant's own id of a record is in its metadata.
-            rounds = enumeration.iter_matching(io, self.state, chosen, return_metadata="all")
-            async with aclosing(rounds) as matches:
-                async for some in matches:
-                    for match in some:
-                        yield self.reading.reader.name(match), match.id
-            return
-        if chosen.is_everything:
-            await self.await_writes(io, purpose="listing ids")
-            ids = by_id.iter_ids(io, self.state)
-        else:
-            ids = enumeration.matching_ids(io, self.state, chosen)
-        async with aclosing(ids) as found:
-            async for vector_id in found:
-                yield vector_id, vector_id
-
-    async def stored_under(
-        self,
-        io: Io,
-        stored_ids: Sequence[str],
-        *,
-        namespace: str | None = None,
-        return_values: bool = False,
-    ) -> list[Found]:
-        """The records that are stored under these ids, of one namespace unless None, in order."""
-        found = await by_id.get_many(io, self.state, stored_ids)
-        vectors = self._inside(found.values(), self.in_namespace(namespace))
-        return await self._found(io, vectors, return_values)
-
-    async def count(
-        self, io: Io, *, precision: Precision = "normal", **options: Unpack[SelectOptions]
-    ) -> int:
-        """How many records a filter matches, or there are without one."""
-        chosen = await self.select(io, options, precision=precision)
-        return 0 if chosen is None else await enumeration.count(io, self.state, chosen)
-
-    async def explain_filter(
-        self,
-        io: Io,
-        filter: AnyFilter | None,
-        k: int | None,
-        *,
-        unindexed: Unindexed | None = None,
-    ) -> Explanation:
-        """How a filter is answered, and for how many requests."""
-        if k is not None:
-            k = validation.whole_number("k", k)
-        unindexed = unindexed if unindexed is not None else self.unindexed
-        plan = await self._plan(
-            SelectOptions(filter=filter, unindexed=unindexed),
-            None,
-            partial(self.index.properties, io),
-        )
-        if not await self.index.exists(io):
-            return explain(plan, k, 0, partitioned=True)
-        count = await self.count(io) if self.bound else None
-        return await raw.explain_plan(io, self.state, plan, k, count)
-
-    async def _found(
-        self, io: Io, vectors: Sequence[Match | Vector], return_values: bool
-    ) -> list[Found]:
-        pairs = await self.reading.records(io, vectors)
-        return [Found(record, v.values if return_values else None, v.id) for v, record in pairs]
-
-    async def _records(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
-        return [record for _, record in await self.reading.records(io, vectors)]
-
-    # Deleting
-
-    async def delete(
-        self,
-        io: Io,
-        ids: Sequence[Id],
-        *,
-        wait: Wait | None = None,
-        wait_timeout: float | None = None,
-    ) -> None:
-        """Delete the records with these ids; unknown ids are no error.
-
-        Where texts stand elsewhere, they are deleted when reads no longer see their records: now,
-        if that is so or this waits for it, otherwise at the next wait or when the store is closed.
-        """
-        ids = validation.as_ids(ids)
-        waits = self.waits(wait, wait_timeout)
-        if ids and await self.index.exists(io):
-            await self._delete(io, [*map(self.stored_id, ids)], waits)
-
-    async def delete_stored(self, io: Io, stored_ids: Sequence[str]) -> None:
-        """`delete`, by the ids that the records are stored under."""
-        if stored_ids:
-            await self._delete(io, stored_ids, self.waits())
-
-    async def delete_among(
-        self,
-        io: Io,
-        ids: Sequence[str],
-        *,
-        filter: AnyFilter | None = None,
-        namespace: str | None = None,
-        wait: Wait | None = None,
-        wait_timeout: float | None = None,
-    ) -> None:
-        """Delete those of the records with these ids that a filter matches, in a namespace.
-
-        Waits until reads see what this client has written under these ids, unless only the
-        namespace counts, which it knows of them.
-        """
-        waits = self.waits(wait, wait_timeout)
-        namespace = self.in_namespace(namespace)
-        # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
-        if filter is None and (namespace is None or self.bound):
-            await self.delete(io, ids, wait=wait, wait_timeout=wait_timeout)
-            return
-        ids, own = validation.as_ids(ids), self.state.own_writes
-        if not ids or not await self.index.exists(io):
-            return
-        if filter is not None:
-            if own.unseen_among([*map(self.stored_id, ids)]):
-                await self.await_writes(
-                    io, waits["wait_timeout"], purpose="a delete by id and filter"
-                )
-            found = [v.id for v in await self.selected(io, ids, filter, namespace=namespace)]
-        else:
-            last = {i: w for i, w in own.unseen_among(ids).items() if w.sure}
-            unknown = [vector_id for vector_id in ids if vector_id not in last]
-            there = await by_id.get_many(io, self.state, unknown) if unknown else {}
-            found = [v.id for v in there.values() if v.namespace == namespace]
-            found += [i for i, w in last.items() if w.there and w.namespace == namespace]
-            found += set(unknown).intersection(own.uncertain(namespace))
-        if found:
-            await self._delete(io, [*dict.fromkeys(found)], waits)
-
-    async def delete_matching(
-        self,
-        io: Io,
-        *,
-        refs: Sequence[str] | None = None,
-        verify: bool = False,
-        wait: Wait | None = None,
-        wait_timeout: float | None = None,
-        **options: Unpack[SelectOptions],
-    ) -> None:
-        """Delete all records that a filter matches, or of the source documents ``refs``.
-
-        With ``verify``, it waits until the deletion is visible and looks again until nothing is
-        left.
-        """
-        waits = self.waits("visible" if verify else wait, wait_timeout)
-        if refs is None:
-            selection.check_is_filter(options.get("filter"), options.get("vectorize_filter"))
-        chosen = await self.select(io, options, refs=refs)
-        if chosen is None:
-            return
-        chosen = dataclasses.replace(chosen, wait_timeout=waits["wait_timeout"])
-        pending = None
-        if refs is not None and not verify and not {"filter", "vectorize_filter"} & options.keys():
-            values = [layout.ref_value(ref) for ref in refs]
-            pending = self.state.own_writes.of_documents(values, chosen.namespace)
-        rounds = enumeration.rounds_to_delete(
-            io, self.state, chosen, verify=verify, pending=pending
-        )
-        async with aclosing(rounds) as found:
-            async for ids in found:
-                await self._delete(io, ids, waits)
-
-    async def clear(
-        self, io: Io, *, wait: Wait | None = None, wait_timeout: float | None = None
-    ) -> None:
-        """Delete every record; in a store with a namespace, every record of that namespace."""
-        waits = self.waits(wait, wait_timeout)
-        if self.namespace is None:
-            if not await self.index.exists(io, refresh=True):
-                return
-            await self.await_writes(io, waits["wait_timeout"], purpose="deleting everything")
-            everything = by_id.iter_ids(io, self.state)
-        else:
-            chosen = await self.select(io, {"max_requests": None}, precision="high")
-            if chosen is None:
-                return
-            chosen = dataclasses.replace(chosen, wait_timeout=waits["wait_timeout"])
-            everything = enumeration.matching_ids(io, self.state, chosen)
-        async with aclosing(everything) as found:
-            ids = [vector_id async for vector_id in found]
-        ids += self.state.own_writes.uncertain(self.namespace)
-        await self._delete(io, [*dict.fromkeys(ids)], waits)
-
-    async def _delete(self, io: Io, ids: Sequence[str], waits: WaitOptions) -> None:
-        """Delete vectors and their texts; ids that no record can have are as good as deleted."""
-        keeping = Keeping(self.long_texts, self.state) if self.long_texts is not None else None
-        possible = [*filter(validation.possible_id, ids)]
-        texts = await keeping.find(io, possible) if keeping is not None else None
-        rows = self.rows
-        puts = await rows.find(io, possible) if rows is not None else {}
-        noted = await rows.note_delete(io, puts) if rows is not None else None
-        await writing.delete(io, self.state, ids, skip_impossible=True, **waits)
-        if rows is not None:
-            await rows.remove(io, puts, over=noted)
-        if keeping is not None and texts is not None:
-            await self._remove_texts(io, keeping, texts, waits)
-
-    async def _remove_texts(
-        self, io: Io, keeping: Keeping, found: texts_kept.Found, waits: WaitOptions
-    ) -> None:
-        """Remove texts of deleted or replaced records, or leave them until reads see that."""
-        if not found:
-            return
-        if not self.sees(waits):
-            await self.removals.leave(io, keeping, found, self._tenant)
-            if len(self.removals) > _MOST_DUE:
-                await self._remove_last(io)
-        elif isinstance(keeping, Putting):
-            await keeping.finish(io, waits["wait_timeout"])
-        else:
-            await keeping.remove(io, found, waits["wait_timeout"])
-
     # Which records
 
     def in_namespace(self, namespace: str | None) -> str | None:
@@ -800,7 +433,7 @@ class RecordStore:
         plan = await selection.honest_plan(
             io,
             self.state,
-            partial(self._plan, options, refs),
+            partial(self.plan, options, refs),
             partial(self.index.properties, io),
             claim=claim,
             unindexed=options.get("unindexed", self.unindexed),
@@ -819,9 +452,10 @@ class RecordStore:
             wait_timeout=self.wait_timeout,
         )
 
-    async def _plan(
+    async def plan(
         self, options: SelectOptions, refs: Sequence[str] | None, properties: Properties
     ) -> Plan:
+        """How to find what options select, of the documents ``refs`` unless None."""
         given = options.get("filter")
         if self.translate is not None and given is not None:
             given = await self.translate(parse(given), properties)
@@ -840,6 +474,11 @@ class RecordStore:
             unindexed=options.get("unindexed", self.unindexed),
         )
 
+    async def get(self, io: Io, ids: Sequence[Id]) -> list[Record]:
+        """The records with these ids, in the order of ``ids``; missing ones are left out."""
+        found = await self.reading.records(io, await self.vectors(io, ids))
+        return [record for _, record in found]
+
     async def vectors(
         self, io: Io, ids: Sequence[Id], namespace: str | None = None
     ) -> list[Vector]:
@@ -850,26 +489,9 @@ class RecordStore:
         found = await by_id.get_many(io, self.state, [*map(self.stored_id, ids)])
         if not found:
             await self.warn_of_pending_writes(io)
-        return self._inside(found.values(), namespace)
+        return self.inside(found.values(), namespace)
 
-    def _inside(self, found: Iterable[Vector], namespace: str | None = None) -> list[Vector]:
+    def inside(self, found: Iterable[Vector], namespace: str | None = None) -> list[Vector]:
         """Those vectors of one namespace, unless None; in a bound store of its own."""
         within = self.namespace if self.bound else namespace
         return [vector for vector in found if within is None or vector.namespace == within]
-
-    async def selected(
-        self,
-        io: Io,
-        ids: Sequence[Id],
-        filter: AnyFilter | None,
-        refs: Sequence[str] | None = None,
-        namespace: str | None = None,
-    ) -> list[Vector]:
-        """The vectors with these ids that a filter matches; all of it is evaluated here."""
-        plan = await self._plan(
-            SelectOptions(filter=filter, unindexed="scan"), refs, partial(self.index.properties, io)
-        )
-        if plan.impossible:
-            return []
-        vectors = await self.vectors(io, ids, namespace)
-        return await PostFilter(plan, self.reading.for_filter).select(io, vectors)

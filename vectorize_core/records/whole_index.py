@@ -11,6 +11,7 @@ from vectorize_core.errors import ConfigurationError, InvalidInputError, TenantV
 from vectorize_core.index import Index
 from vectorize_core.models import IndexType
 from vectorize_core.reads.by_id import iter_ids
+from vectorize_core.records.deleting import clear
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.text_search import TextSearch
 from vectorize_core.state import lifecycle, metadata_indexes
@@ -110,7 +111,7 @@ async def reset(io: Io, records: RecordStore) -> None:
     deleted. An index that is not there yet is not made.
     """
     if records.namespace is not None:
-        await records.clear(io)
+        await clear(io, records)
         return
     if not await records.index.exists(io, refresh=True):
         return

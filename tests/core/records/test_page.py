@@ -11,6 +11,7 @@ from tests.core.records.stores import item, store_of
 from tests.stores import recorded
 from vectorize_core import InvalidInputError, VectorizeClient
 from vectorize_core.api.operations import GetByIds, Query
+from vectorize_core.records.deleting import clear, delete
 from vectorize_core.records.page import page
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import run
@@ -81,7 +82,7 @@ def test_a_page_of_another_namespace_than_that_of_the_store(client: VectorizeCli
         assert names(store, namespace="3", offset=1, return_values=True) == ["tb", "tc"]
         assert names(store, limit=2) == ["mine"]
     finally:
-        run(store.delete(store.connection.io(), ["mine", "ta", "tb", "tc"], wait=True))
+        run(delete(store.connection.io(), store, ["mine", "ta", "tb", "tc"], wait=True))
 
 
 def test_pages_of_a_view_have_what_was_written_without_it(client: VectorizeClient) -> None:
@@ -93,7 +94,7 @@ def test_pages_of_a_view_have_what_was_written_without_it(client: VectorizeClien
         assert names(view) == ["a", "b", "b", "d"]
         assert [*names(view, limit=2), *names(view, offset=2)] == names(view)
     finally:
-        run(view.clear(io, wait=True))
+        run(clear(io, view, wait=True))
 
 
 def test_a_page_reads_no_more_than_itself(client: VectorizeClient) -> None:

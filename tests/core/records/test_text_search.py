@@ -35,6 +35,7 @@ from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.layout import Record
 from vectorize_core.records import updating, whole_index
 from vectorize_core.records.by_words import search_hybrid, search_text
+from vectorize_core.records.deleting import clear, delete
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
@@ -202,13 +203,13 @@ def test_tenants_find_their_own(store: RecordStore) -> None:
             assert len(run(search(io, made, "apple", 10))) == 4
         assert run(search_text(io, other, "juice OR pie namespace:one", 10)) == []
         run(updating.update_metadata(io, one, ["a"], {"year": 7}))
-        run(one.delete(io, ["b"]))
+        run(delete(io, one, ["b"]))
         assert ids(run(search_text(io, one, "apple", 10, filter={"year": 7}))) == ["a"]
         with pytest.raises(InvalidInputError, match="of other namespaces too"):
             run(whole_index.reindex_texts(io, one))
         with pytest.raises(InvalidInputError, match="of other namespaces too"):
             run(whole_index.explain_text(io, one, "tart"))
-        run(one.clear(io))
+        run(clear(io, one))
         assert run(search_text(io, one, "apple", 10)) == []
         assert len(run(search_text(io, made, "apple", 10))) == 2
 
@@ -357,7 +358,7 @@ def test_rows_of_records_that_are_gone_go_with_a_reindexing(
             io, made = client.connection.io(), store_of(client, words)
             names = [f"r{n}" for n in range(1_100)]
             run(made.add(io, [item(name, "apple") for name in names]))
-            run(store_of(client).delete(io, names[1:]))
+            run(delete(io, store_of(client), names[1:]))
             run(whole_index.reindex_texts(io, made))
             assert len(run(words.versions(io, "docs", names))) == 1_100
             with monkeypatch.context() as later:

@@ -22,6 +22,8 @@ from vectorize_core.api.operations import CreateIndex, CreateMetadataIndex, Dele
 from vectorize_core.local import Behavior
 from vectorize_core.records import whole_index
 from vectorize_core.records.by_words import search_text
+from vectorize_core.records.deleting import delete
+from vectorize_core.records.reading import count
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import Io, run
 
@@ -50,7 +52,7 @@ def test_a_property_becomes_filterable_for_what_is_written_then(store: RecordSto
     run(whole_index.create_metadata_index(io, store, "color", "string"))
     run(store.add(io, [item("new", "apple", color="red")]))
     assert run(whole_index.reindex_metadata(io, store)) == 2
-    assert run(store.count(io, filter={"color": "red"})) == 2
+    assert run(count(io, store, filter={"color": "red"})) == 2
     with pytest.raises(ConfigurationError, match="'string', not 'number'"):
         run(whole_index.create_metadata_index(io, store, "color", "number"))
     with pytest.raises(InvalidInputError, match="types are"):
@@ -68,7 +70,7 @@ def test_what_the_first_write_makes_gets_its_metadata_indexes_from_the_store(
 
 def filled(store: RecordStore, io: Io) -> None:
     run(store.add(io, [item("a", LONG), item("b", "pear"), item("gone", LONG + "gone")]))
-    run(store.delete(io, ["gone"]))
+    run(delete(io, store, ["gone"]))
 
 
 def texts_left(store: RecordStore) -> int:
@@ -105,7 +107,7 @@ def test_long_texts_that_were_still_due_go_with_the_index() -> None:
     with VectorizeClient.local(behavior=behavior) as client:
         io, made = client.connection.io(), store_of(client, texts=SqliteTexts())
         run(made.add(io, [item("a", LONG), item("b", LONG)], wait=True))
-        run(made.delete(io, ["a"]))
+        run(delete(io, made, ["a"]))
         run(whole_index.drop(io, made))
         assert texts_left(made) == 0
         assert not made.removals
@@ -121,7 +123,7 @@ def test_a_reset_makes_the_index_as_it_was(
     run(whole_index.create_metadata_index(io, store, "color", "string"))
     run(whole_index.reset(io, store))
     after = client.get_index("docs")
-    assert (after.config, run(store.count(io)), texts_left(store)) == (before.config, 0, 0)
+    assert (after.config, run(count(io, store)), texts_left(store)) == (before.config, 0, 0)
     assert after.created_on != before.created_on
     assert {"color", "_vs_ref"} <= {
         one.property_name for one in client.index("docs").list_metadata_indexes()
@@ -130,7 +132,7 @@ def test_a_reset_makes_the_index_as_it_was(
     assert after.description == before.description.replace("_vs_ref]", "_vs_ref,color]")
     filled(store, io)
     assert ids(run(search_text(io, store, "apple", 5))) == ["a"]
-    assert run(store.count(io, filter={"color": {"$exists": False}})) == 2
+    assert run(count(io, store, filter={"color": {"$exists": False}})) == 2
 
 
 def test_a_reset_keeps_a_description_and_an_index_without_the_layout(
@@ -158,7 +160,7 @@ def test_a_reset_keeps_metadata_indexes_that_are_still_being_made() -> None:
         client.index("docs").create_metadata_index("color", "string")
         run(whole_index.reset(io, made))
         run(made.add(io, [item("a", "apple", color="red")]))
-        assert run(made.count(io, filter={"color": "red"})) == 1
+        assert run(count(io, made, filter={"color": "red"})) == 1
 
 
 def test_a_name_that_is_not_free_yet_is_waited_for(
@@ -180,7 +182,7 @@ def test_a_name_that_is_not_free_yet_is_waited_for(
     assert refusals == []
     assert [type(op) for op in sent.changes][:2] == [DeleteIndex, CreateIndex]
     assert len(sent.of(CreateIndex)) == 1
-    assert run(store.count(io)) == 0
+    assert run(count(io, store)) == 0
 
 
 def test_a_reset_that_fails_says_how_to_make_the_index(
@@ -227,7 +229,7 @@ def test_in_a_namespace_only_its_own_goes(
     assert not sent.of(DeleteIndex)
     assert not sent.of(Upsert)
     assert [r.id for r in run(store.get(io, ["a", "b"]))] == ["a"]
-    assert (run(store.count(io)), run(one.count(io))) == (1, 0)
+    assert (run(count(io, store)), run(count(io, one))) == (1, 0)
 
 
 def test_a_tenants_view_refuses_what_is_of_all(store: RecordStore, io: Io) -> None:

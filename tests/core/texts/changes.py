@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.core.records.stores import item
 from vectorize_core.records import updating
+from vectorize_core.records.deleting import clear, delete
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import run
 
@@ -28,8 +29,8 @@ ACTIONS: Final[dict[str, tuple[Callable[[RecordStore], None], Seen]]] = {
         ),
         {"a": (OLD, 2)},
     ),
-    "delete": (lambda store: run(store.delete(store.connection.io(), ["a"])), {}),
-    "clear": (lambda store: run(store.clear(store.connection.io())), {}),
+    "delete": (lambda store: run(delete(store.connection.io(), store, ["a"])), {}),
+    "clear": (lambda store: run(clear(store.connection.io(), store)), {}),
 }
 
 

@@ -20,6 +20,7 @@ from tests.core.texts.kinds import DURABLE
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import DeleteByIds, Op, Upsert
 from vectorize_core.layout import Record
+from vectorize_core.records.deleting import delete
 from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
@@ -81,7 +82,7 @@ def main() -> None:
         add(OLD)
     client.connection.executor = Dying(client.connection.executor, job["moment"])
     if job["action"] == "delete":
-        run(store.delete(client.connection.io(), ["a"]))
+        run(delete(client.connection.io(), store, ["a"]))
     else:
         add(NEW)
 

@@ -25,6 +25,7 @@ from vectorize_core import Behavior, D1TextIndex, VectorizeClient
 from vectorize_core.errors import PartialWriteError, PendingWritesWarning
 from vectorize_core.records import updating, whole_index
 from vectorize_core.records.by_words import search_hybrid, search_text
+from vectorize_core.records.deleting import delete
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -123,7 +124,7 @@ def test_another_writers_row_stays_until_its_vector_may_be_there(
                 assert ids(found) == [i for i, record in there.items() if "cherry" in record[0]]
             check_found(theirs)
             ours.close()
-            run(theirs.delete(other.connection.io(), ["a"]))
+            run(delete(other.connection.io(), theirs, ["a"]))
             assert rows(theirs) == []
         if not written:
             assert at > 3
@@ -206,7 +207,7 @@ def test_what_reads_do_not_see_is_not_found_and_then_it_is() -> None:
         assert stored(store) == {"a": (NEW, 2)}
         check_found(store)
         assert len(rows(store)) == 1
-        run(store.delete(io, ["a"]))
+        run(delete(io, store, ["a"]))
         run(store.await_writes(io))
         assert run(search_text(io, store, "pear", 5)) == []
         assert rows(store) == []
@@ -259,7 +260,7 @@ def test_long_texts_are_found_by_the_words_that_are_kept(options: Any) -> None:
         other = store_of(client, SqliteTextIndex(), **options)
         run(whole_index.reindex_texts(io, other))
         assert ids(run(search_text(io, other, "last", 5))) == (["a"] if whole else [])
-        run(store.delete(io, ["a"]))
+        run(delete(io, store, ["a"]))
         assert rows(store) == []
 
 
@@ -272,7 +273,7 @@ async def test_async_writes_keep_rows_in_step_too(make: Callable[[], TextIndex])
         await store.add(io, [item(name, OLD, year=1) for name in "abc"])
         await store.add(io, [item("a", NEW, year=2)])
         await updating.update_metadata(io, store, ["b"], {"year": 2})
-        await store.delete(io, ["c"])
+        await delete(io, store, ["c"])
         assert ids(await search_text(io, store, "pear", 5)) == ["a"]
         assert ids(await search_text(io, store, "apple", 5, filter={"year": 2})) == ["b"]
         assert ids(await search_text(io, store, "apple", 5)) == ["b"]

@@ -23,6 +23,7 @@ from vectorize_core.errors import (
 )
 from vectorize_core.records import whole_index
 from vectorize_core.records.by_words import search_text
+from vectorize_core.records.deleting import delete
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts import puts
 from vectorize_core.texts.text_index import KeptRow, TextIndex
@@ -227,13 +228,13 @@ def test_rows_that_a_failed_delete_left_go_when_their_records_are_added_again(te
         store = store_of(client, words)
         add(store, "abc")
         add(store, "d")
-        fail(store, lambda: run(store.delete(client.connection.io(), list("ab"))), at=2)
+        fail(store, lambda: run(delete(client.connection.io(), store, list("ab"))), at=2)
         words.taken()
         add(store, "de", text)
         add(store, "a", text)
         assert words.taken() == ["a", "d"]
         assert rows(store, "abcde") == dict.fromkeys("abcde", 1)
-        run(store.delete(client.connection.io(), list("abcde")))
+        run(delete(client.connection.io(), store, list("abcde")))
         assert rows(store, "abcde") == {}
 
 
@@ -242,7 +243,7 @@ def test_rows_that_a_failed_delete_left_go_after_a_while(monkeypatch: pytest.Mon
         store = store_of(client, SqliteTextIndex())
         add(store, "abc")
         add(store, "d")
-        fail(store, lambda: run(store.delete(client.connection.io(), list("ab"))), at=2)
+        fail(store, lambda: run(delete(client.connection.io(), store, list("ab"))), at=2)
         add(store, "a")
         monkeypatch.setattr(puts, "_IN_PROGRESS", -1.0)
         add(store, "e")
@@ -264,7 +265,7 @@ def test_a_delete_leaves_no_note_and_one_that_goes_on_keeps_its_own() -> None:
 
         plain = client.connection.executor
         client.connection.executor = Stepping(plain, meanwhile)
-        run(store.delete(client.connection.io(), list("bc")))
+        run(delete(client.connection.io(), store, list("bc")))
         assert "delete" in seen
         assert [name for name in noted(store) if name.startswith("delete-")] == []
 
@@ -288,7 +289,7 @@ def test_ids_of_writes_and_deletes_that_reads_do_not_see_yet_are_known() -> None
         words = Watched()
         store = store_of(client, words)
         add(store, "ab")
-        run(store.delete(client.connection.io(), ["a"]))
+        run(delete(client.connection.io(), store, ["a"]))
         words.taken()
         add(store, "abc")
         assert words.taken() == ["a", "b"]

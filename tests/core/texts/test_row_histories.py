@@ -16,6 +16,7 @@ from vectorize_core import VectorizeClient
 from vectorize_core.errors import PartialWriteError
 from vectorize_core.records import updating
 from vectorize_core.records.by_words import search_text
+from vectorize_core.records.deleting import clear, delete
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import run
 
@@ -46,9 +47,9 @@ def act(store: RecordStore, action: Any) -> None:
         case ("update_metadata", some, year):
             run(updating.update_metadata(io, store, some, {"year": year}))
         case ("delete", some):
-            run(store.delete(io, some))
+            run(delete(io, store, some))
         case ("clear",):
-            run(store.clear(io))
+            run(clear(io, store))
 
 
 def check(store: RecordStore) -> None:
