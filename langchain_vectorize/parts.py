@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from langchain_vectorize.retrieval import Retrieval
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import AsyncIo, SyncIo
@@ -12,5 +14,6 @@ class StoreParts:
 
     _records: RecordStore
     _retrieval: Retrieval
+    _relevance_score_fn: Callable[[float], float] | None
     _io: SyncIo
     _async_io: AsyncIo

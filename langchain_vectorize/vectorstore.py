@@ -3,48 +3,18 @@
 from __future__ import annotations
 
 import copy
-import math
 import os
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Callable,
-    Hashable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import aclosing
-from functools import partial
-from typing import Any, Self, Unpack, cast
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Self, Unpack
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.vectorstores import VectorStoreRetriever
 from numpy.typing import ArrayLike
-from pydantic import ValidationError
 
-from langchain_vectorize.columns import (
-    DOCUMENTS_AND_METADATAS,
-    Columns,
-    check_included,
-    columns,
-)
-from langchain_vectorize.diversity import DiverseSearches
-from langchain_vectorize.documents import (
-    Scored,
-    bare,
-    from_documents,
-    from_embeddings,
-    from_texts,
-    scored,
-    to_document,
-)
+from langchain_vectorize.documents import from_documents, from_embeddings, from_texts
 from langchain_vectorize.embedder import LangChainEmbedder
 from langchain_vectorize.options import (
     ELSEWHERE,
-    OF_SEARCHES,
     WORDS,
     DeleteOptions,
     DocumentFilter,
@@ -52,42 +22,28 @@ from langchain_vectorize.options import (
     ExistingIndexOptions,
     FromDocumentsOptions,
     FromTextsOptions,
-    Included,
     LocalOptions,
     LongTexts,
-    RelevanceOptions,
     RetrievalMode,
-    RetrieverOptions,
-    SearchKwargs,
-    SearchOptions,
-    SearchType,
     as_filter,
-    asked,
-    check_search_type,
-    checked_search_kwargs,
     of_writing,
-    selecting,
 )
-from langchain_vectorize.relevance import relevance_by
-from langchain_vectorize.retrieval import BY_EMBEDDING, BY_ID, RELEVANCE, Retrieval
+from langchain_vectorize.reading import StoreReading
+from langchain_vectorize.retrieval import Retrieval
+from langchain_vectorize.searching import Searches
 from langchain_vectorize.texts import as_texts
 from langchain_vectorize.upkeep import StoreUpkeep
 from vectorize_core import layout
-from vectorize_core.api.validation import flag, number, query_vector, whole_number
+from vectorize_core.api.validation import flag
 from vectorize_core.client import IndexClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import InvalidInputError, shown
-from vectorize_core.filters.explain import Explanation
-from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.models import Id, IndexType, Metric, Values
-from vectorize_core.reads.selection import FindOptions, SelectOptions
-from vectorize_core.records import deleting, reading, updating, whole_index
-from vectorize_core.records.by_ids import search_like
+from vectorize_core.models import Id, IndexType, Metric
+from vectorize_core.reads.selection import FindOptions
+from vectorize_core.records import deleting, updating
 from vectorize_core.records.fusion import DEFAULT_ALPHA, Fusion
-from vectorize_core.records.page import page
-from vectorize_core.records.reading import CountOptions
 from vectorize_core.records.store import AddOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -95,17 +51,16 @@ from vectorize_core.records.updating import NO_CHANGES
 from vectorize_core.secret import revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
-from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
-from vectorize_core.transport.io import Io, iterate, run
+from vectorize_core.transport.io import Io, run
 from vectorize_core.writes.sources import Records
 
 _CONNECTED = ("_io", "_async_io")
 
 
-@checks_keywords(ELSEWHERE, as_retriever=OF_SEARCHES)
-class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosing):
+@checks_keywords(ELSEWHERE)
+class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, AsyncClosing):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:
@@ -681,392 +636,6 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
             await deleting.delete(io, self._records, ids, wait=wait, wait_timeout=wait_timeout)
         return True
 
-    # Searching
-
-    def similarity_search(  # type: ignore[override]
-        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
-    ) -> list[Document]:
-        """The ``k`` documents nearest to ``query``, best first.
-
-        Options:
-            filter: a dict such as ``{"year": {"$gte": 1960}}``, an expression, or a function of a
-                document (docs/filters.md).
-            unindexed: "error" raises `UnindexedPropertyError` if the filter uses a property
-                without a metadata index; "scan" reads documents and filters them here.
-            namespace: search only this namespace; None searches the store's, or all.
-            vectorize_filter: a filter that is sent to the service as it is.
-            score_threshold: only documents whose score, as of `similarity_search_with_score`, is
-                not worse: not less for the cosine, not more for the other metrics.
-            max_requests: how many requests the search may take (100; embedded, and with None, any
-                number). If it needs more, it raises `TooManyRequestsNeededError`.
-            retrieval_mode, alpha, fusion: as in the constructor, for this search. By words
-                ("text", "hybrid"), ``k`` are found if so many match; "text" embeds nothing.
-        """
-        return bare(run(self._search(self._io, asked(query), k, **options)))
-
-    async def asimilarity_search(  # type: ignore[override]
-        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
-    ) -> list[Document]:
-        """`similarity_search`, awaited."""
-        return bare(await self._search(self._async_io, asked(query), k, **options))
-
-    def similarity_search_with_score(
-        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
-    ) -> Scored:
-        """`similarity_search` with Vectorize's own scores; best first for every metric.
-
-        By the metric of the index, a score is the cosine similarity (larger is nearer), or the
-        Euclidean distance or negative dot product (smaller is nearer). With the
-        ``retrieval_mode`` "text" it is that of BM25, and with "hybrid" the fused one, from 0 to 1
-        (relative) or a sum of reciprocal ranks: larger is better, for one query.
-        """
-        return run(self._search(self._io, asked(query), k, **options))
-
-    async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
-    ) -> Scored:
-        """`similarity_search_with_score`, awaited."""
-        return await self._search(self._async_io, asked(query), k, **options)
-
-    def similarity_search_by_vector(  # type: ignore[override]
-        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
-    ) -> list[Document]:
-        """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
-        return bare(run(self._search_near(self._io, _vector(embedding), k, **options)))
-
-    async def asimilarity_search_by_vector(  # type: ignore[override]
-        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
-    ) -> list[Document]:
-        """`similarity_search_by_vector`, awaited."""
-        return bare(await self._search_near(self._async_io, _vector(embedding), k, **options))
-
-    def similarity_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
-    ) -> Scored:
-        """`similarity_search_with_score` for an embedding."""
-        return run(self._search_near(self._io, _vector(embedding), k, **options))
-
-    async def asimilarity_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
-    ) -> Scored:
-        """`similarity_search_with_score_by_vector`, awaited."""
-        return await self._search_near(self._async_io, _vector(embedding), k, **options)
-
-    def similarity_search_with_vectors(
-        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
-    ) -> list[tuple[Document, Values]]:
-        """`similarity_search` with the embeddings of the documents, as arrays of float32."""
-        return run(self._search_with_vectors(self._io, asked(query), k, **options))
-
-    async def asimilarity_search_with_vectors(
-        self, query: str, k: int = 4, **options: Unpack[SearchOptions]
-    ) -> list[tuple[Document, Values]]:
-        """`similarity_search_with_vectors`, awaited."""
-        return await self._search_with_vectors(self._async_io, asked(query), k, **options)
-
-    def similarity_search_by_id(
-        self, id: Id, k: int = 4, **options: Unpack[SearchOptions]
-    ) -> list[Document]:
-        """The ``k`` documents nearest to a stored one, without itself; nothing is embedded.
-
-        Raises `InvalidInputError` if no document has the id.
-        """
-        return run(self._search_like(self._io, id, k, **options))
-
-    async def asimilarity_search_by_id(
-        self, id: Id, k: int = 4, **options: Unpack[SearchOptions]
-    ) -> list[Document]:
-        """`similarity_search_by_id`, awaited."""
-        return await self._search_like(self._async_io, id, k, **options)
-
-    async def _search_like(
-        self, io: Io, id: Id, k: int, **options: Unpack[SearchOptions]
-    ) -> list[Document]:
-        near = self._retrieval.near(options, BY_ID)
-        hits = await search_like(io, self._records, id, k, **near)
-        return [to_document(hit.record) for hit in hits]
-
-    async def _search_near(
-        self, io: Io, embedding: Values, k: int, **options: Unpack[SearchOptions]
-    ) -> Scored:
-        near = self._retrieval.near(options, BY_EMBEDDING)
-        return scored(await self._records.search(io, embedding, k, **near))
-
-    async def _search_with_vectors(
-        self, io: Io, query: str, k: int, **options: Unpack[SearchOptions]
-    ) -> list[tuple[Document, Values]]:
-        retrieval, where = self._retrieval.of_call(options), selecting(options)
-        hits = await retrieval.search(self._records, io, query, k, return_values=True, **where)
-        return [(to_document(record), cast("Values", match.values)) for record, match in hits]
-
-    async def _search(self, io: Io, query: str, k: int, **options: Unpack[SearchOptions]) -> Scored:
-        retrieval = self._retrieval.of_call(options)
-        return scored(await retrieval.search(self._records, io, query, k, **selecting(options)))
-
-    def as_retriever(self, **options: Unpack[RetrieverOptions]) -> VectorStoreRetriever:  # type: ignore[override]
-        """A retriever over this store. Its options are those of `RetrieverOptions`.
-
-        ``search_type`` is "similarity", "similarity_score_threshold" or "mmr". ``search_kwargs``
-        are the keyword arguments of that search, such as ``{"k": 4, "filter": {...}}``.
-        """
-        kind = check_search_type(options.get("search_type", "similarity"))
-        kwargs = checked_search_kwargs(options.get("search_kwargs"), kind, self._threshold)
-        self._retrieval.of_call(kwargs).check_retriever(kind, kwargs)
-        try:
-            return super().as_retriever(**{**options, "search_kwargs": kwargs})
-        except ValidationError as error:
-            wrong = error.errors()[0]
-            name = ".".join(map(str, wrong["loc"]))
-            said = f"{name}: {wrong['msg']}; got {shown(wrong['input'])}"
-            raise InvalidInputError(f"as_retriever: {said}") from error
-
-    def search(  # type: ignore[override]
-        self, query: str, search_type: SearchType, **options: Unpack[SearchKwargs]
-    ) -> list[Document]:
-        """`similarity_search`, or what else ``search_type`` says, as a retriever searches."""
-        kind = check_search_type(search_type)
-        return super().search(query, kind, **options)
-
-    async def asearch(  # type: ignore[override]
-        self, query: str, search_type: SearchType, **options: Unpack[SearchKwargs]
-    ) -> list[Document]:
-        """`search`, awaited."""
-        kind = check_search_type(search_type)
-        return await super().asearch(query, kind, **options)
-
-    # Relevance
-
-    def similarity_search_with_relevance_scores(  # type: ignore[override]
-        self,
-        query: str,
-        k: int = 4,
-        *,
-        score_threshold: float | None = None,
-        **options: Unpack[RelevanceOptions],
-    ) -> Scored:
-        """`similarity_search` with relevance: from 0 to 1, for every metric larger is nearer.
-
-        With ``score_threshold``, only documents of at least that relevance. By the cosine it is
-        ``(1 + cosine) / 2``: 0.5 at a right angle. The other metrics give the same for embeddings
-        as long as the query's; a longer vector's relevance is 1 where it scores better than the
-        query's own embedding would, and 0 beyond the opposite. The constructor's
-        ``relevance_score_fn`` computes it from Vectorize's scores in another way.
-        """
-        given = self._threshold(score_threshold)
-        return super().similarity_search_with_relevance_scores(
-            asked(query), k, score_threshold=given, **options
-        )
-
-    async def asimilarity_search_with_relevance_scores(  # type: ignore[override]
-        self,
-        query: str,
-        k: int = 4,
-        *,
-        score_threshold: float | None = None,
-        **options: Unpack[RelevanceOptions],
-    ) -> Scored:
-        """`similarity_search_with_relevance_scores`, awaited."""
-        given = self._threshold(score_threshold)
-        return await super().asimilarity_search_with_relevance_scores(
-            asked(query), k, score_threshold=given, **options
-        )
-
-    def _threshold(self, given: float | None) -> float | None:
-        """A relevance, from 0 to 1 unless relevance is the user's own."""
-        if given is None:
-            return None
-        least, most = (0.0, 1.0) if self._relevance_score_fn is None else (-math.inf, math.inf)
-        return number("score_threshold", given, least=least, most=most)
-
-    def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return run(self._relevance(self._io))
-
-    def _similarity_search_with_relevance_scores(  # type: ignore[override]
-        self, query: str, k: int = 4, **options: Unpack[RelevanceOptions]
-    ) -> Scored:
-        return run(self._search_relevance(self._io, asked(query), k, **options))
-
-    async def _asimilarity_search_with_relevance_scores(  # type: ignore[override]
-        self, query: str, k: int = 4, **options: Unpack[RelevanceOptions]
-    ) -> Scored:
-        return await self._search_relevance(self._async_io, asked(query), k, **options)
-
-    async def _search_relevance(
-        self,
-        io: Io,
-        query: str,
-        k: int,
-        **options: Unpack[RelevanceOptions],
-    ) -> Scored:
-        k = whole_number("k", k)
-        near: SelectOptions = self._retrieval.near(options, RELEVANCE)
-        embedded = await self._records.embed_query(io, query, **near)
-        if embedded is None:
-            return []
-        hits = await self._records.search(io, embedded, k, **near)
-        relevance = await self._relevance(io, embedded)
-        checked = partial(number, "what relevance_score_fn returns", least=-math.inf, most=math.inf)
-        return [(document, checked(relevance(score))) for document, score in scored(hits)]
-
-    async def _relevance(self, io: Io, query: Values | None = None) -> Callable[[float], float]:
-        if self._relevance_score_fn is not None:
-            return self._relevance_score_fn
-        return relevance_by(await self._records.index.metric_of(io), query)
-
-    # Reading without a query
-
-    def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
-        """The documents with these ids, in the order of ``ids``; missing ones are left out."""
-        return [to_document(record) for record in run(self._records.get(self._io, ids))]
-
-    async def aget_by_ids(self, ids: Sequence[Id], /) -> list[Document]:
-        """`get_by_ids`, awaited."""
-        return [to_document(record) for record in await self._records.get(self._async_io, ids)]
-
-    def get(
-        self,
-        ids: Sequence[Id] | None = None,
-        *,
-        filter: DocumentFilter | None = None,
-        limit: int | None = None,
-        offset: int | None = None,
-        include: Iterable[Included] = DOCUMENTS_AND_METADATAS,
-        **options: Unpack[FindOptions],
-    ) -> Columns:
-        """Documents by id, or all that ``filter`` matches, as lists side by side.
-
-        At most ``limit`` of them, after the first ``offset``; in the order of ``ids``, or of all
-        ids. For that the ids of all that match are listed: to read everything, `iter_documents`
-        takes fewer requests. ``include`` says which lists there are, besides the ids: "documents",
-        "metadatas", "embeddings"; the others are None. Options are those of `iter_documents`.
-        """
-        return run(self._get(self._io, ids, filter, limit, offset, include, options))
-
-    async def aget(
-        self,
-        ids: Sequence[Id] | None = None,
-        *,
-        filter: DocumentFilter | None = None,
-        limit: int | None = None,
-        offset: int | None = None,
-        include: Iterable[Included] = DOCUMENTS_AND_METADATAS,
-        **options: Unpack[FindOptions],
-    ) -> Columns:
-        """`get`, awaited."""
-        return await self._get(self._async_io, ids, filter, limit, offset, include, options)
-
-    async def _get(
-        self,
-        io: Io,
-        ids: Sequence[Id] | None,
-        filter: DocumentFilter | None,
-        limit: int | None,
-        offset: int | None,
-        include: Iterable[Included],
-        options: FindOptions,
-    ) -> Columns:
-        included = check_included(include)
-        found = await page(
-            io,
-            self._records,
-            ids=ids,
-            limit=limit,
-            offset=offset,
-            return_values="embeddings" in included,
-            filter=as_filter(filter),
-            **options,
-        )
-        return columns(found, included)
-
-    def iter_documents(
-        self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
-    ) -> Iterator[Document]:
-        """All documents that ``filter`` matches, or all without one, in no particular order.
-
-        They are yielded as answers come in. This first waits until reads see this client's own
-        writes. Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests``
-        (1,000; each returns about thirty documents).
-        """
-        return iterate(self._iter_documents(self._io, filter, options))
-
-    def aiter_documents(
-        self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
-    ) -> AsyncIterator[Document]:
-        """`iter_documents`, for ``async for``."""
-        return self._iter_documents(self._async_io, filter, options)
-
-    async def _iter_documents(
-        self, io: Io, filter: DocumentFilter | None, options: FindOptions
-    ) -> AsyncGenerator[Document, None]:
-        every = reading.iter_found(io, self._records, filter=as_filter(filter), **options)
-        async with aclosing(every):
-            async for found in every:
-                yield to_document(found.record)
-
-    def iter_ids(
-        self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
-    ) -> Iterator[str]:
-        """The ids of all documents that ``filter`` matches. See `iter_documents`.
-
-        Without a filter and a namespace, each request lists a thousand.
-        """
-        return iterate(
-            reading.iter_ids(self._io, self._records, filter=as_filter(filter), **options)
-        )
-
-    def aiter_ids(
-        self, filter: DocumentFilter | None = None, **options: Unpack[FindOptions]
-    ) -> AsyncIterator[str]:
-        """`iter_ids`, for ``async for``."""
-        return reading.iter_ids(self._async_io, self._records, filter=as_filter(filter), **options)
-
-    def count(self, filter: DocumentFilter | None = None, **options: Unpack[CountOptions]) -> int:
-        """How many documents ``filter`` matches, or there are without one.
-
-        This client's own writes are counted. Options: ``namespace``, ``vectorize_filter``,
-        ``unindexed``, ``max_requests`` (1,000), and ``precision="high"``, which counts without
-        the service's approximation.
-        """
-        return run(reading.count(self._io, self._records, filter=as_filter(filter), **options))
-
-    async def acount(
-        self, filter: DocumentFilter | None = None, **options: Unpack[CountOptions]
-    ) -> int:
-        """`count`, awaited."""
-        return await reading.count(
-            self._async_io, self._records, filter=as_filter(filter), **options
-        )
-
-    def explain_filter(
-        self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
-    ) -> Explanation:
-        """How a search for ``k`` documents would be answered, and with how many requests.
-
-        With None as ``k``, how all documents that ``filter`` matches would be read.
-        """
-        given = as_filter(filter)
-        return run(reading.explain_filter(self._io, self._records, given, k, unindexed=unindexed))
-
-    async def aexplain_filter(
-        self, filter: DocumentFilter | None, k: int | None = 4, *, unindexed: Unindexed = "error"
-    ) -> Explanation:
-        """`explain_filter`, awaited."""
-        given = as_filter(filter)
-        return await reading.explain_filter(
-            self._async_io, self._records, given, k, unindexed=unindexed
-        )
-
-    def explain_text(self, query: str) -> TextExplanation:
-        """Which words of ``query`` a search by words looks for, and how many documents have each.
-
-        Words that very many documents have are dropped, unless there is no other.
-        """
-        return run(whole_index.explain_text(self._io, self._records, asked(query)))
-
-    async def aexplain_text(self, query: str) -> TextExplanation:
-        """`explain_text`, awaited."""
-        return await whole_index.explain_text(self._async_io, self._records, asked(query))
-
     # Waiting and closing
 
     def wait(self, *, wait_timeout: float | None = None) -> None:
@@ -1087,7 +656,3 @@ class VectorizeVectorStore(StoreUpkeep, DiverseSearches, SyncClosing, AsyncClosi
     async def aclose(self) -> None:
         """`close`, awaited; closes what the sync methods opened too."""
         await self._records.aclose()
-
-
-def _vector(embedding: ArrayLike) -> Values:
-    return query_vector(embedding, "embedding")

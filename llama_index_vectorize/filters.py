@@ -14,6 +14,7 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index_vectorize.nodes import recorded_source
 from vectorize_core import layout
+from vectorize_core.api.validation import as_ids
 from vectorize_core.errors import InvalidFilterError, InvalidInputError, shown
 from vectorize_core.filters import push
 from vectorize_core.filters.ast import (
@@ -125,6 +126,14 @@ def check_no_native(options: FindOptions) -> None:
     """Ids of nodes cannot be combined with a filter in the service's own language."""
     if options.get("vectorize_filter") is not None:
         raise InvalidInputError("vectorize_filter= cannot be combined with node_ids")
+
+
+def as_node_ids(node_ids: Any, options: FindOptions) -> list[str]:
+    """Ids of nodes, where filters are given beside them."""
+    if isinstance(node_ids, MetadataFilters):
+        raise InvalidInputError("node_ids is a list of ids; got a MetadataFilters: give filters=")
+    check_no_native(options)
+    return as_ids(node_ids, "node_ids")
 
 
 def _group(filters: MetadataFilters) -> Expression:

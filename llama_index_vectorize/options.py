@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
@@ -95,3 +95,15 @@ class CompareOptions(TypedDict, total=False):
 
     namespace: str | None
     max_requests: int | None
+
+
+ELSEWHERE: Final = {
+    "dimensions": "VectorizeClient.create_index()",
+    "similarity_top_k": "VectorStoreQuery()",
+    "include_embeddings": "get_nodes()",
+    "limit": "get_nodes()",
+    "offset": "get_nodes()",
+    "text_index": "VectorizeVectorStore()",
+    "fusion": "query()",
+}
+"""What takes the keywords that are often given to another method."""

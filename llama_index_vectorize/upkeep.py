@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from llama_index.core.storage.docstore import BaseDocumentStore
 
 from llama_index_vectorize.comparing import compare
 from llama_index_vectorize.nodes import edited
 from llama_index_vectorize.options import CompareOptions
+from llama_index_vectorize.parts import StoreParts
 from vectorize_core.api.validation import as_ids, flag, text
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
 from vectorize_core.index import Index
@@ -17,23 +18,16 @@ from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import Id, IndexType
 from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
-from vectorize_core.records.store import RecordStore
 from vectorize_core.records.updating import NO_CHANGES, Changes, update_metadata
 from vectorize_core.records.whole_index import METADATA_INDEX_TIMEOUT
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.text_explanation import TextExplanation
-from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
+from vectorize_core.transport.io import Io, run
 
 
 @checks_keywords()
-class Upkeep:
+class Upkeep(StoreParts):
     """Methods of `VectorizeVectorStore` for what is there already."""
-
-    if TYPE_CHECKING:
-        _records: RecordStore
-        _io: SyncIo
-        _async_io: AsyncIo
-        show_progress: bool
 
     # What is underneath
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, Unpack, cast, get_args
 
 from llama_index.core.bridge.pydantic import (
@@ -20,36 +19,35 @@ from llama_index.core.schema import BaseNode
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.core.vector_stores.types import (
     BasePydanticVectorStore,
-    MetadataFilters,
     VectorStoreQuery,
     VectorStoreQueryResult,
 )
 
 from llama_index_vectorize.filters import (
     NodeFilters,
+    as_node_ids,
     by_source,
-    check_no_native,
     is_filter,
     to_expression,
 )
 from llama_index_vectorize.items import to_items
-from llama_index_vectorize.nodes import to_node
 from llama_index_vectorize.options import (
+    ELSEWHERE,
     DeleteNodesOptions,
     DeleteOptions,
     DumpedOptions,
-    GetOptions,
     NodeLayout,
     StoreOptions,
     StoreSettings,
 )
 from llama_index_vectorize.query import OF_A_QUERY, QueryOptions, answer
+from llama_index_vectorize.reading import Reading
 from llama_index_vectorize.text_index import dumped, loaded
 from llama_index_vectorize.texts import as_texts
 from llama_index_vectorize.upkeep import Upkeep
 from llama_index_vectorize.words import WORDS
 from vectorize_core import layout
-from vectorize_core.api.validation import as_id, as_ids, flag, whole_number
+from vectorize_core.api.validation import as_id, as_ids, flag
 from vectorize_core.client import IndexClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import (
@@ -58,15 +56,11 @@ from vectorize_core.errors import (
     InvalidInputError,
     NotPersistedWarning,
 )
-from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import Id, IndexType, Metric
-from vectorize_core.reads.selection import FindOptions
-from vectorize_core.records import deleting, reading
-from vectorize_core.records.page import page
-from vectorize_core.records.reading import CountOptions
+from vectorize_core.records import deleting
 from vectorize_core.records.store import AddOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
@@ -77,7 +71,7 @@ from vectorize_core.texts.store import TextStore
 from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.credentials import may_hold_password
-from vectorize_core.transport.io import AsyncIo, Io, SyncIo, iterate, run
+from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
 from vectorize_core.writes.sources import Records
 
 _ALWAYS: Final = {"stores_text": True, "is_embedding_query": True, "flat_metadata": False}
@@ -90,20 +84,8 @@ _OF_THE_MAKER: Final = frozenset(HttpOptions.__annotations__)
 """What only the constructor takes, secrets among it."""
 
 
-@checks_keywords(
-    {
-        "dimensions": "VectorizeClient.create_index()",
-        "similarity_top_k": "VectorStoreQuery()",
-        "include_embeddings": "get_nodes()",
-        "limit": "get_nodes()",
-        "offset": "get_nodes()",
-        "text_index": "VectorizeVectorStore()",
-        "fusion": "query()",
-    },
-    query=OF_A_QUERY,
-    aquery=OF_A_QUERY,
-)
-class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncClosing):
+@checks_keywords(ELSEWHERE, query=OF_A_QUERY, aquery=OF_A_QUERY)
+class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore, SyncClosing, AsyncClosing):
     """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Similarities are larger for nearer nodes, whatever the metric: cosine similarity as it is,
@@ -526,120 +508,6 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         """The async variant of `query`."""
         return await answer(self._async_io, self._records, query, options)
 
-    # Reading by id or filter
-
-    def get_nodes(
-        self,
-        node_ids: Sequence[Id] | None = None,
-        filters: NodeFilters | None = None,
-        **options: Unpack[GetOptions],
-    ) -> list[BaseNode]:
-        """Nodes by id, by filter, those that satisfy both, or all; `iter_nodes` reads any number.
-
-        ``filters`` are LlamaIndex's, or this project's, such as ``{"open": True}``. By ids nodes
-        come in the order of the ids, and missing ones are left out. Options: ``limit``,
-        ``offset``, ``include_embeddings``, ``namespace``, ``vectorize_filter``, ``unindexed`` and
-        ``max_requests`` (1,000); see `GetOptions`. For ``offset`` the ids of all nodes that match
-        are listed each time.
-        """
-        return run(self._get_nodes(self._io, node_ids, filters, options))
-
-    async def aget_nodes(
-        self,
-        node_ids: Sequence[Id] | None = None,
-        filters: NodeFilters | None = None,
-        **options: Unpack[GetOptions],
-    ) -> list[BaseNode]:
-        """The async variant of `get_nodes`."""
-        return await self._get_nodes(self._async_io, node_ids, filters, options)
-
-    async def _get_nodes(
-        self,
-        io: Io,
-        node_ids: Sequence[Id] | None,
-        filters: NodeFilters | None,
-        options: GetOptions,
-    ) -> list[BaseNode]:
-        if node_ids is not None:
-            node_ids = _as_node_ids(node_ids, options)
-        given: dict[str, Any] = {**options}
-        embeddings = flag("include_embeddings", given.pop("include_embeddings", False))
-        given |= {"ids": node_ids, "filter": to_expression(filters), "return_values": embeddings}
-        if given.get("offset") is not None:
-            found = await page(io, self._records, **given)
-        else:
-            given.pop("offset", None)
-            found = await reading.find(io, self._records, **given)
-        return [to_node(one.record, one.values) for one in found]
-
-    def iter_nodes(
-        self, filters: NodeFilters | None = None, **options: Unpack[FindOptions]
-    ) -> Iterator[BaseNode]:
-        """All nodes, or all that ``filters`` match, once each and in no particular order.
-
-        They are read a few answers at a time, so that any number takes little memory. Options:
-        ``namespace``, ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
-        """
-        return iterate(self._iter_nodes(self._io, filters, options))
-
-    def aiter_nodes(
-        self, filters: NodeFilters | None = None, **options: Unpack[FindOptions]
-    ) -> AsyncGenerator[BaseNode, None]:
-        """The async variant of `iter_nodes`."""
-        return self._iter_nodes(self._async_io, filters, options)
-
-    async def _iter_nodes(
-        self, io: Io, filters: NodeFilters | None, options: FindOptions
-    ) -> AsyncGenerator[BaseNode, None]:
-        every = reading.iter_found(io, self._records, filter=to_expression(filters), **options)
-        async with aclosing(every):
-            async for found in every:
-                yield to_node(found.record)
-
-    def count(self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]) -> int:
-        """How many nodes ``filters`` match, or there are; this client's own writes included.
-
-        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
-        ``precision="high"``, which does not rely on the service's approximation.
-        """
-        return run(reading.count(self._io, self._records, filter=to_expression(filters), **options))
-
-    async def acount(
-        self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]
-    ) -> int:
-        """The async variant of `count`."""
-        return await reading.count(
-            self._async_io, self._records, filter=to_expression(filters), **options
-        )
-
-    def explain_filter(
-        self,
-        filters: NodeFilters | None,
-        similarity_top_k: int | None = 4,
-        *,
-        unindexed: Unindexed | None = None,
-    ) -> Explanation:
-        """How a query for so many nodes (None: all) is answered, and with how many requests."""
-        return run(self._explain_filter(self._io, filters, similarity_top_k, unindexed))
-
-    async def aexplain_filter(
-        self,
-        filters: NodeFilters | None,
-        similarity_top_k: int | None = 4,
-        *,
-        unindexed: Unindexed | None = None,
-    ) -> Explanation:
-        """The async variant of `explain_filter`."""
-        return await self._explain_filter(self._async_io, filters, similarity_top_k, unindexed)
-
-    async def _explain_filter(
-        self, io: Io, filters: NodeFilters | None, k: int | None, unindexed: Unindexed | None
-    ) -> Explanation:
-        if k is not None:
-            k = whole_number("similarity_top_k", k)
-        given = to_expression(filters)
-        return await reading.explain_filter(io, self._records, given, k, unindexed=unindexed)
-
     # Deleting
 
     def delete(  # type: ignore[override]
@@ -720,7 +588,7 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
         await deleting.delete_among(
             io,
             self._records,
-            _as_node_ids(node_ids, options),
+            as_node_ids(node_ids, options),
             filter=to_expression(filters),
             namespace=options.get("namespace"),
             wait="visible" if options.get("verify") else options.get("wait"),
@@ -803,10 +671,3 @@ class VectorizeVectorStore(Upkeep, BasePydanticVectorStore, SyncClosing, AsyncCl
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         # A copy shares the connection.
         return self.__copy__()
-
-
-def _as_node_ids(node_ids: Any, options: FindOptions) -> list[str]:
-    if isinstance(node_ids, MetadataFilters):
-        raise InvalidInputError("node_ids is a list of ids; got a MetadataFilters: give filters=")
-    check_no_native(options)
-    return as_ids(node_ids, "node_ids")
