@@ -12,7 +12,6 @@ from langchain_core.vectorstores import VectorStore
 from langchain_vectorize.columns import DOCUMENTS_AND_METADATAS, Columns, check_included, columns
 from langchain_vectorize.documents import to_document
 from langchain_vectorize.options import ELSEWHERE, DocumentFilter, Included, as_filter, asked
-from langchain_vectorize.parts import StoreParts
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.kwargs import checks_keywords
@@ -20,6 +19,7 @@ from vectorize_core.models import Id
 from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records import reading, whole_index
 from vectorize_core.records.page import page
+from vectorize_core.records.parts import StoreParts
 from vectorize_core.records.reading import CountOptions
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, iterate, run
@@ -52,7 +52,7 @@ class StoreReading(StoreParts, VectorStore):
         At most ``limit`` of them, after the first ``offset``; in the order of ``ids``, or of all
         ids. For that the ids of all that match are listed: to read everything, `iter_documents`
         takes fewer requests. ``include`` says which lists there are, besides the ids: "documents",
-        "metadatas", "embeddings"; the others are None. Options are those of `iter_documents`.
+        "metadatas", "embeddings"; the others are None. Options are those of `FindOptions`.
         """
         return run(self._get(self._io, ids, filter, limit, offset, include, options))
 
@@ -97,9 +97,8 @@ class StoreReading(StoreParts, VectorStore):
     ) -> Iterator[Document]:
         """All documents that ``filter`` matches, or all without one, in no particular order.
 
-        They are yielded as answers come in. This first waits until reads see this client's own
-        writes. Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests``
-        (1,000; each returns about thirty documents).
+        They are yielded as answers come in, about thirty from each request. This first waits until
+        reads see this client's own writes. Options are those of `FindOptions`.
         """
         return iterate(self._iter_documents(self._io, filter, options))
 
@@ -137,9 +136,7 @@ class StoreReading(StoreParts, VectorStore):
     def count(self, filter: DocumentFilter | None = None, **options: Unpack[CountOptions]) -> int:
         """How many documents ``filter`` matches, or there are without one.
 
-        This client's own writes are counted. Options: ``namespace``, ``vectorize_filter``,
-        ``unindexed``, ``max_requests`` (1,000), and ``precision="high"``, which counts without
-        the service's approximation.
+        This client's own writes are counted. Options are those of `CountOptions`.
         """
         return run(reading.count(self._io, self._records, filter=as_filter(filter), **options))
 

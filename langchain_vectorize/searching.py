@@ -26,9 +26,8 @@ from langchain_vectorize.options import (
     checked_search_kwargs,
     selecting,
 )
-from langchain_vectorize.parts import StoreParts
 from langchain_vectorize.relevance import relevance_by
-from langchain_vectorize.retrieval import BY_EMBEDDING, BY_ID, MMR, RELEVANCE
+from langchain_vectorize.retrieval import BY_EMBEDDING, BY_ID, MMR, RELEVANCE, Retrieval
 from vectorize_core.api.validation import number, query_vector, whole_number
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.kwargs import checks_keywords
@@ -36,12 +35,16 @@ from vectorize_core.models import Id, Values
 from vectorize_core.reads.selection import SelectOptions
 from vectorize_core.records.by_ids import search_like
 from vectorize_core.records.diversity import search_diverse
+from vectorize_core.records.parts import StoreParts
 from vectorize_core.transport.io import Io, run
 
 
 @checks_keywords(ELSEWHERE, as_retriever=OF_SEARCHES)
 class Searches(StoreParts, VectorStore):
     """The part of `VectorizeVectorStore` that answers queries."""
+
+    _retrieval: Retrieval
+    _relevance_score_fn: Callable[[float], float] | None
 
     def similarity_search(  # type: ignore[override]
         self, query: str, k: int = 4, **options: Unpack[SearchOptions]

@@ -11,7 +11,6 @@ from llama_index.core.schema import BaseNode
 from llama_index_vectorize.filters import NodeFilters, as_node_ids, to_expression
 from llama_index_vectorize.nodes import to_node
 from llama_index_vectorize.options import ELSEWHERE, GetOptions
-from llama_index_vectorize.parts import StoreParts
 from vectorize_core.api.validation import flag, whole_number
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
@@ -20,6 +19,7 @@ from vectorize_core.models import Id
 from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records import reading
 from vectorize_core.records.page import page
+from vectorize_core.records.parts import StoreParts
 from vectorize_core.records.reading import CountOptions
 from vectorize_core.transport.io import Io, iterate, run
 
@@ -37,10 +37,8 @@ class Reading(StoreParts):
         """Nodes by id, by filter, those that satisfy both, or all; `iter_nodes` reads any number.
 
         ``filters`` are LlamaIndex's, or this project's, such as ``{"open": True}``. By ids nodes
-        come in the order of the ids, and missing ones are left out. Options: ``limit``,
-        ``offset``, ``include_embeddings``, ``namespace``, ``vectorize_filter``, ``unindexed`` and
-        ``max_requests`` (1,000); see `GetOptions`. For ``offset`` the ids of all nodes that match
-        are listed each time.
+        come in the order of the ids, and missing ones are left out. Options are those of
+        `GetOptions`. For ``offset`` the ids of all nodes that match are listed each time.
         """
         return run(self._get_nodes(self._io, node_ids, filters, options))
 
@@ -77,8 +75,8 @@ class Reading(StoreParts):
     ) -> Iterator[BaseNode]:
         """All nodes, or all that ``filters`` match, once each and in no particular order.
 
-        They are read a few answers at a time, so that any number takes little memory. Options:
-        ``namespace``, ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000).
+        They are read a few answers at a time, so that any number takes little memory. Options are
+        those of `FindOptions`.
         """
         return iterate(self._iter_nodes(self._io, filters, options))
 
@@ -99,8 +97,7 @@ class Reading(StoreParts):
     def count(self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]) -> int:
         """How many nodes ``filters`` match, or there are; this client's own writes included.
 
-        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), and
-        ``precision="high"``, which does not rely on the service's approximation.
+        Options are those of `CountOptions`.
         """
         return run(reading.count(self._io, self._records, filter=to_expression(filters), **options))
 

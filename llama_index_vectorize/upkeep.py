@@ -3,119 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from llama_index.core.storage.docstore import BaseDocumentStore
 
 from llama_index_vectorize.comparing import compare
 from llama_index_vectorize.nodes import edited
 from llama_index_vectorize.options import CompareOptions
-from llama_index_vectorize.parts import StoreParts
 from vectorize_core.api.validation import as_ids, flag, text
-from vectorize_core.client import AsyncVectorizeClient, VectorizeClient
-from vectorize_core.index import Index
+from vectorize_core.client import AsyncVectorizeClient
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.models import Id, IndexType
+from vectorize_core.models import Id
 from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
 from vectorize_core.records.updating import NO_CHANGES, Changes, update_metadata
-from vectorize_core.records.whole_index import METADATA_INDEX_TIMEOUT
+from vectorize_core.records.upkeep import IndexUpkeep
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, run
 
 
 @checks_keywords()
-class Upkeep(StoreParts):
+class Upkeep(IndexUpkeep):
     """Methods of `VectorizeVectorStore` for what is there already."""
 
-    # What is underneath
-
-    @property
-    def index(self) -> Index:
-        """The index underneath, of all namespaces; a view has none: `TenantViewError`.
-
-        For async code, ``store.index.to_async()``.
-        """
-        return whole_index.the_index(self._records)
-
-    @property
-    def client(self) -> VectorizeClient:
-        """A client of the store's connection; a view has none: `TenantViewError`.
-
-        The connection is closed as the store's is.
-        """
-        return whole_index.the_client(self._records)
+    if TYPE_CHECKING:
+        show_progress: bool
 
     @property
     def aclient(self) -> AsyncVectorizeClient:
         """The async variant of `client`."""
         return whole_index.the_client(self._records, "aclient").to_async()
-
-    # The index
-
-    def create_metadata_index(
-        self,
-        property_name: str,
-        index_type: IndexType,
-        *,
-        wait_timeout: float = METADATA_INDEX_TIMEOUT,
-    ) -> None:
-        """Make a property of the metadata filterable, as "string", "number" or "boolean".
-
-        Waits until it is, for at most ``wait_timeout`` seconds. That covers what is written from
-        then on; `reindex_metadata` makes it cover the nodes that are there.
-        """
-        create = whole_index.create_metadata_index
-        run(create(self._io, self._records, property_name, index_type, wait_timeout=wait_timeout))
-
-    async def acreate_metadata_index(
-        self,
-        property_name: str,
-        index_type: IndexType,
-        *,
-        wait_timeout: float = METADATA_INDEX_TIMEOUT,
-    ) -> None:
-        """The async variant of `create_metadata_index`."""
-        io, create = self._async_io, whole_index.create_metadata_index
-        await create(io, self._records, property_name, index_type, wait_timeout=wait_timeout)
-
-    def reset(self) -> None:
-        """Delete every node, and make the index anew as it was, with its metadata indexes.
-
-        Of a large index that is faster than `clear`. The index is gone for a moment, and its
-        metadata indexes are waited for; nobody should write meanwhile. In a store with a
-        namespace, and in a view, it is `clear`.
-        """
-        run(whole_index.reset(self._io, self._records))
-
-    async def areset(self) -> None:
-        """The async variant of `reset`."""
-        await whole_index.reset(self._async_io, self._records)
-
-    def drop(self) -> None:
-        """Delete the index, with the long texts and the words of its nodes.
-
-        A store with a namespace, and a view, refuse it: `InvalidInputError`.
-        """
-        run(whole_index.drop(self._io, self._records))
-
-    async def adrop(self) -> None:
-        """The async variant of `drop`."""
-        await whole_index.drop(self._async_io, self._records)
-
-    def reindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
-        """Write every vector of the index again as it is; returns how many there were.
-
-        A metadata index covers only vectors written after it was created; this makes it cover the
-        older ones, in all namespaces. Nothing else should write meanwhile. Options: ``wait``,
-        ``wait_timeout``.
-        """
-        return run(whole_index.reindex_metadata(self._io, self._records, **options))
-
-    async def areindex_metadata(self, **options: Unpack[WaitOptions]) -> int:
-        """The async variant of `reindex_metadata`."""
-        return await whole_index.reindex_metadata(self._async_io, self._records, **options)
 
     # Words
 

@@ -515,7 +515,7 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore, SyncClosing
     ) -> None:
         """Delete all nodes of a source document; an unknown one is no error.
 
-        Options: ``namespace``, ``wait``, ``wait_timeout`` and ``verify``; see `DeleteOptions`.
+        Options are those of `DeleteOptions`.
         """
         run(self._delete_documents(self._io, [as_id(ref_doc_id, "ref_doc_id")], options))
 
@@ -551,9 +551,8 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore, SyncClosing
     ) -> None:
         """Delete nodes by id, by filter, or those that satisfy both; with neither, nothing.
 
-        Options: ``namespace``, ``vectorize_filter``, ``wait``, ``wait_timeout``, ``unindexed``,
-        ``max_requests`` (1,000) and ``verify``; see `DeleteOptions`. `clear` deletes everything,
-        and an empty filter is an error.
+        Options are those of `DeleteNodesOptions`. `clear` deletes everything, and an empty filter
+        is an error.
         """
         run(self._delete_nodes(self._io, node_ids, filters, options))
 

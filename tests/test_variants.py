@@ -27,7 +27,7 @@ def own_methods(kind: Kind) -> list[str]:
     return sorted(
         name
         for parent in kind.store.__mro__
-        if parent.__module__.startswith("llama_index_vectorize")
+        if parent.__module__.startswith(("llama_index_vectorize", "vectorize_core"))
         for name, value in vars(parent).items()
         if not name.startswith(("_", "model_"))
         and (inspect.isfunction(value) or isinstance(value, classmethod))

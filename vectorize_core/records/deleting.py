@@ -58,7 +58,7 @@ async def delete_among(
     namespace = records.in_namespace(namespace)
     # A tenant's ids are stored under digests of its own; other ids may be in any namespace.
     if filter is None and (namespace is None or records.bound):
-        await delete(io, records, ids, wait=wait, wait_timeout=wait_timeout)
+        await delete(io, records, ids, **waits)
         return
     ids, own = validation.as_ids(ids), records.state.own_writes
     if not ids or not await records.index.exists(io):

@@ -89,7 +89,7 @@ async def update_metadata(
         raise InvalidInputError("replace=True leaves nothing of the old metadata to remove")
     if changes is NO_CHANGES and not removed:
         raise InvalidInputError("an update takes metadata, or keys to remove")
-    goal = records.waits(waits.get("wait"), waits.get("wait_timeout"))
+    goal = records.waits(**waits)
     each = _changes(changes, len(ids))
     await _settled(io, records)
     found = {vector.id: vector for vector in await records.vectors(io, ids)}

@@ -143,7 +143,7 @@ async def _drop_beside(io: Io, records: RecordStore, texts: list[str]) -> None:
 async def reindex_metadata(io: Io, records: RecordStore, **waits: Unpack[WaitOptions]) -> int:
     """Write every vector of the index again as it is. See `by_filter.reindex_metadata`."""
     _check_is_whole(records, "reindex_metadata", "writes every vector of the index")
-    goal = records.waits(waits.get("wait"), waits.get("wait_timeout"))
+    goal = records.waits(**waits)
     if not await records.index.exists(io):
         return 0
     return await by_filter.reindex_metadata(io, records.state, **goal)

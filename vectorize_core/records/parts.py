@@ -1,4 +1,4 @@
-"""What the parts of a store share."""
+"""What the parts of a framework's store share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from vectorize_core.transport.io import AsyncIo, SyncIo
 
 
 class StoreParts:
-    """The records of a store, and what carries calls out. Its fields are pydantic's to declare."""
+    """The records of a store, and what carries its calls out, as the store itself sets them."""
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # pydantic would take them for its own
         _records: RecordStore
         _io: SyncIo
         _async_io: AsyncIo
-        show_progress: bool
