@@ -18,15 +18,15 @@ from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import Id
 from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records import reading, whole_index
+from vectorize_core.records.framework_store import FrameworkStore
 from vectorize_core.records.page import page
-from vectorize_core.records.parts import StoreParts
 from vectorize_core.records.reading import CountOptions
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, iterate, run
 
 
 @checks_keywords(ELSEWHERE)
-class StoreReading(StoreParts, VectorStore):
+class StoreReading(FrameworkStore, VectorStore):
     """The part of `VectorizeVectorStore` that reads without a query, and says how it would."""
 
     def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:

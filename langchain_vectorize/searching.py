@@ -35,12 +35,12 @@ from vectorize_core.models import Id, Values
 from vectorize_core.reads.selection import SelectOptions
 from vectorize_core.records.by_ids import search_like
 from vectorize_core.records.diversity import search_diverse
-from vectorize_core.records.parts import StoreParts
+from vectorize_core.records.framework_store import FrameworkStore
 from vectorize_core.transport.io import Io, run
 
 
 @checks_keywords(ELSEWHERE, as_retriever=OF_SEARCHES)
-class Searches(StoreParts, VectorStore):
+class Searches(FrameworkStore, VectorStore):
     """The part of `VectorizeVectorStore` that answers queries."""
 
     _retrieval: Retrieval

@@ -11,12 +11,12 @@ from langchain_vectorize.options import ELSEWHERE, CompareOptions, KeyEncoder
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
-from vectorize_core.records.upkeep import IndexUpkeep
+from vectorize_core.records.framework_store import FrameworkStore
 from vectorize_core.transport.io import run
 
 
 @checks_keywords(ELSEWHERE)
-class StoreUpkeep(IndexUpkeep):
+class StoreUpkeep(FrameworkStore):
     """The part of `VectorizeVectorStore` for those who look after it."""
 
     def reindex_texts(self, *, show_progress: bool = False) -> int:

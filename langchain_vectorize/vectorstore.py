@@ -52,7 +52,6 @@ from vectorize_core.secret import revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.text_index import TextIndex
-from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.io import Io, run
 from vectorize_core.writes.sources import Records
 
@@ -60,7 +59,7 @@ _CONNECTED = ("_io", "_async_io")
 
 
 @checks_keywords(ELSEWHERE)
-class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, AsyncClosing):
+class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:
@@ -268,7 +267,7 @@ class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, Asy
             )
         self._embedder = LangChainEmbedder(embedding)
         self._relevance_score_fn = relevance_score_fn
-        self._records = RecordStore(
+        records = RecordStore(
             index=StoreIndex(
                 target=target,
                 create_index=create_index,
@@ -287,13 +286,8 @@ class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, Asy
             wait=wait,
             wait_timeout=wait_timeout,
         )
-        by_words = self._records.has_words
-        self._retrieval = Retrieval(retrieval_mode, alpha, fusion, by_words)
-        self._connect()
-
-    def _connect(self) -> None:
-        self._io = self._records.connection.io()
-        self._async_io = self._records.connection.async_io()
+        self._retrieval = Retrieval(retrieval_mode, alpha, fusion, records.has_words)
+        self._work_on(records)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the open connection; of that, its address is pickled, without secrets."""
@@ -301,8 +295,7 @@ class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, Asy
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._records = self._records.owning()
-        self._connect()
+        self._work_on(self._records.owning())
 
     @classmethod
     def local(
@@ -326,7 +319,7 @@ class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, Asy
         searches, but not by its id. The view shares this store's connection and never closes it.
         """
         view = copy.copy(self)
-        view._records = self._records.with_namespace(namespace)  # noqa: SLF001 - of our own class
+        view._work_on(self._records.with_namespace(namespace))  # noqa: SLF001 - of our own class
         return view
 
     def __copy__(self) -> Self:
@@ -337,10 +330,6 @@ class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, Asy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self.__copy__()
-
-    def __vectorize_records__(self) -> RecordStore:
-        """The records of this store, for `vectorize_core.moving`."""
-        return self._records
 
     def __repr__(self) -> str:
         shown = f"index_name={self._records.index.name!r}"
@@ -636,7 +625,7 @@ class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, Asy
             await deleting.delete(io, self._records, ids, wait=wait, wait_timeout=wait_timeout)
         return True
 
-    # Waiting and closing
+    # Waiting
 
     def wait(self, *, wait_timeout: float | None = None) -> None:
         """Wait until reads see the latest writes of this store and of its client.
@@ -644,15 +633,3 @@ class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep, SyncClosing, Asy
         Raises `WaitTimeoutError` after ``wait_timeout`` seconds (by default the store's own).
         """
         run(self._records.await_writes(self._io, wait_timeout))
-
-    async def await_writes(self, *, wait_timeout: float | None = None) -> None:
-        """`wait`, awaited."""
-        await self._records.await_writes(self._async_io, wait_timeout)
-
-    def close(self) -> None:
-        """Close the connection, if the store opened it; safe to call again."""
-        self._records.close()
-
-    async def aclose(self) -> None:
-        """`close`, awaited; closes what the sync methods opened too."""
-        await self._records.aclose()

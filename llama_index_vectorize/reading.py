@@ -18,14 +18,14 @@ from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import Id
 from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records import reading
+from vectorize_core.records.framework_store import FrameworkStore
 from vectorize_core.records.page import page
-from vectorize_core.records.parts import StoreParts
 from vectorize_core.records.reading import CountOptions
 from vectorize_core.transport.io import Io, iterate, run
 
 
 @checks_keywords(ELSEWHERE)
-class Reading(StoreParts):
+class Reading(FrameworkStore):
     """The part of `VectorizeVectorStore` that reads without a query, and says how it would."""
 
     def get_nodes(

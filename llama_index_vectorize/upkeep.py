@@ -16,15 +16,15 @@ from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import Id
 from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
+from vectorize_core.records.framework_store import FrameworkStore
 from vectorize_core.records.updating import NO_CHANGES, Changes, update_metadata
-from vectorize_core.records.upkeep import IndexUpkeep
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, run
 
 
 @checks_keywords()
-class Upkeep(IndexUpkeep):
+class Upkeep(FrameworkStore):
     """Methods of `VectorizeVectorStore` for what is there already."""
 
     if TYPE_CHECKING:

@@ -69,7 +69,6 @@ from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
 from vectorize_core.texts.text_index import TextIndex
-from vectorize_core.transport.closing import AsyncClosing, SyncClosing
 from vectorize_core.transport.credentials import may_hold_password
 from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
 from vectorize_core.writes.sources import Records
@@ -85,7 +84,7 @@ _OF_THE_MAKER: Final = frozenset(HttpOptions.__annotations__)
 
 
 @checks_keywords(ELSEWHERE, query=OF_A_QUERY, aquery=OF_A_QUERY)
-class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore, SyncClosing, AsyncClosing):
+class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
     """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Similarities are larger for nearer nodes, whatever the metric: cosine similarity as it is,
@@ -377,10 +376,6 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore, SyncClosing
     ) -> bool | dict[str, Any] | str | None:
         return dumped(given)
 
-    def __vectorize_records__(self) -> RecordStore:
-        """The records of this store, for `vectorize_core.moving`."""
-        return self._records
-
     @classmethod
     def class_name(cls) -> str:
         """The name that LlamaIndex knows the store by."""
@@ -432,14 +427,6 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore, SyncClosing
         view.__dict__.update(namespace=records.namespace, bound=True)
         view._work_on(records)  # noqa: SLF001 - of our own class
         return view
-
-    def close(self) -> None:
-        """Close the connection, if it is the store's own; safe to call again."""
-        self._records.close()
-
-    async def aclose(self) -> None:
-        """Close the connection for sync and for async code; see `close`."""
-        await self._records.aclose()
 
     # Adding
 
@@ -611,10 +598,6 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore, SyncClosing
         """
         run(self._records.await_writes(self._io, wait_timeout))
 
-    async def await_writes(self, *, wait_timeout: float | None = None) -> None:
-        """The async variant of `wait_for_writes`."""
-        await self._records.await_writes(self._async_io, wait_timeout)
-
     def persist(self, persist_path: str, fs: Any = None) -> None:
         """Write nothing: the vectors are in Vectorize already, or in the directory ``path``.
 
@@ -651,12 +634,6 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore, SyncClosing
         for name in () if changes is None else changes.reveal():
             setattr(copied, name, changes.reveal()[name])
         return copied
-
-    def _work_on(self, records: RecordStore) -> None:
-        connection = records.connection
-        self._records = records
-        self._io = connection.io()
-        self._async_io = connection.async_io()
 
     def __getstate__(self) -> dict[str, Any]:
         # Not the base class's, which warns of what it cannot pickle, and leaves it out.

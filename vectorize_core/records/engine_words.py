@@ -10,7 +10,7 @@ from vectorize_core.api.by_words import TextQuery
 from vectorize_core.models import Match, Vector
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import Selection
-from vectorize_core.records.hit import Hit
+from vectorize_core.records.hit import Hit, match_of
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.transport.io import Io
@@ -57,7 +57,7 @@ class EngineWords:
             vectors = await post_filter.passing(io, [_vector(match) for match in found.matches])
             if len(vectors) >= k or len(scores) < asked or asked == _MOST:
                 records = await self.reading.records(io, vectors)
-                hits = [Hit(record, _match(one, scores[one.id])) for one, record in records]
+                hits = [Hit(record, match_of(one, scores[one.id])) for one, record in records]
                 return hits[:k]
             asked = min(4 * asked, _MOST)
 
@@ -65,7 +65,3 @@ class EngineWords:
 def _vector(match: Match) -> Vector:
     assert match.values is not None, "asked for"
     return Vector(match.id, match.values, match.namespace, match.metadata)
-
-
-def _match(vector: Vector, score: float) -> Match:
-    return Match(vector.id, score, vector.values, vector.metadata, vector.namespace)

@@ -1,23 +1,38 @@
-"""What every store has for those who look after its index, for sync and for async code."""
+"""What the stores of all frameworks have in common, for sync and for async code."""
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from vectorize_core.client import VectorizeClient
 from vectorize_core.index import Index
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import IndexType
 from vectorize_core.records import whole_index
-from vectorize_core.records.parts import StoreParts
+from vectorize_core.records.store import RecordStore
 from vectorize_core.records.whole_index import METADATA_INDEX_TIMEOUT
 from vectorize_core.state.waiting import WaitOptions
-from vectorize_core.transport.io import run
+from vectorize_core.transport.closing import AsyncClosing, SyncClosing
+from vectorize_core.transport.io import AsyncIo, SyncIo, run
 
 
 @checks_keywords()
-class IndexUpkeep(StoreParts):
-    """The part of a framework's store that is about its index."""
+class FrameworkStore(SyncClosing, AsyncClosing):
+    """Records, and what carries calls out; the index under them, waiting, and closing."""
+
+    if TYPE_CHECKING:  # pydantic would take them for its own
+        _records: RecordStore
+        _io: SyncIo
+        _async_io: AsyncIo
+
+    def _work_on(self, records: RecordStore) -> None:
+        self._records = records
+        self._io = records.connection.io()
+        self._async_io = records.connection.async_io()
+
+    def __vectorize_records__(self) -> RecordStore:
+        """The records of this store, for `vectorize_core.moving`."""
+        return self._records
 
     @property
     def index(self) -> Index:
@@ -99,3 +114,18 @@ class IndexUpkeep(StoreParts):
     async def adrop(self) -> None:
         """`drop`, awaited."""
         await whole_index.drop(self._async_io, self._records)
+
+    async def await_writes(self, *, wait_timeout: float | None = None) -> None:
+        """Wait until reads see the latest writes of this store and of its client.
+
+        Raises `WaitTimeoutError` after ``wait_timeout`` seconds (by default the store's own).
+        """
+        await self._records.await_writes(self._async_io, wait_timeout)
+
+    def close(self) -> None:
+        """Close the connection, if the store opened it; safe to call again."""
+        self._records.close()
+
+    async def aclose(self) -> None:
+        """`close`, awaited; closes what the sync methods opened too."""
+        await self._records.aclose()
