@@ -11,19 +11,14 @@ from langchain_core.stores import BaseStore
 
 from langchain_vectorize.documents import document_filter
 from vectorize_core.api.validation import number, one_of, score_threshold, text, whole_number
-from vectorize_core.client import IndexClient
-from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import InvalidInputError, shown
-from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import check_names
-from vectorize_core.models import IndexType, Metric
 from vectorize_core.reads.selection import AnyFilter, FindOptions, SelectOptions
 from vectorize_core.records.fusion import Fusion
-from vectorize_core.records.store import AddOptions, OnOversize
-from vectorize_core.state.waiting import Wait, WaitOptions
-from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.records.settings import StoreSettings
+from vectorize_core.records.store import AddOptions
+from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.store import TextStore
-from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.words import Words
 
 DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
@@ -39,24 +34,10 @@ RetrievalMode: TypeAlias = Literal["dense", "text", "hybrid"]
 """By nearness of embeddings, by the words of texts, or by both."""
 
 
-class _Settings(HttpOptions, total=False):
-    client: IndexClient | None
-    index: Index | AsyncIndex | None
-    binding: Any
-    limits: Limits | None
-    namespace: str | None
-    text_key: str
-    text_index: TextIndex | bool | None
+class _Settings(StoreSettings, total=False):
     retrieval_mode: RetrievalMode
     alpha: float
     fusion: Fusion
-    on_oversize: OnOversize
-    on_missing_text: OnMissingText
-    metric: Metric | None
-    metadata_indexes: Mapping[str, IndexType] | None
-    batch_size: int | None
-    wait: Wait
-    wait_timeout: float
     relevance_score_fn: Callable[[float], float] | None
 
 

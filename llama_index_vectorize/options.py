@@ -1,47 +1,27 @@
 """The keyword arguments of the LlamaIndex store, as type checkers and editors see them."""
 
 import os
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
-from vectorize_core.client import IndexClient
-from vectorize_core.connection import HttpOptions, Limits
+from vectorize_core.connection import HttpOptions
 from vectorize_core.filters.plan import Unindexed
-from vectorize_core.index import AsyncIndex, Index
-from vectorize_core.models import IndexType, Metric
 from vectorize_core.reads.selection import FindOptions
-from vectorize_core.records.store import OnOversize
-from vectorize_core.state.waiting import Wait, WaitOptions
-from vectorize_core.texts.reading import OnMissingText
+from vectorize_core.records import settings
+from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.store import TextStore
-from vectorize_core.texts.text_index import TextIndex
 
 NodeLayout = Literal["compact", "stock"]
 
 
-class StoreSettings(HttpOptions, total=False):
+class StoreSettings(settings.StoreSettings, total=False):
     """The settings of a `VectorizeVectorStore` and its credentials. See its constructor."""
 
-    client: IndexClient | None
-    index: Index | AsyncIndex | None
-    binding: Any
-    limits: Limits | None
-    namespace: str | None
-    text_key: str
     texts: TextStore | BaseKVStore | None
-    text_index: TextIndex | bool | None
-    on_oversize: OnOversize
-    on_missing_text: OnMissingText
     node_layout: NodeLayout
     create_index: bool | None
-    metric: Metric | None
-    metadata_indexes: Mapping[str, IndexType] | None
-    batch_size: int | None
     show_progress: bool
-    wait: Wait
-    wait_timeout: float
     unindexed: Unindexed
 
 
