@@ -26,7 +26,7 @@ from vectorize_core.transport.io import Io, iterate, run
 
 
 @checks_keywords(ELSEWHERE)
-class StoreReading(FrameworkStore, VectorStore):
+class Reading(FrameworkStore, VectorStore):
     """The part of `VectorizeVectorStore` that reads without a query, and says how it would."""
 
     def get_by_ids(self, ids: Sequence[Id], /) -> list[Document]:

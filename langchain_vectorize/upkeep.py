@@ -16,7 +16,7 @@ from vectorize_core.transport.io import run
 
 
 @checks_keywords(ELSEWHERE)
-class StoreUpkeep(FrameworkStore):
+class Upkeep(FrameworkStore):
     """The part of `VectorizeVectorStore` for those who look after it."""
 
     def reindex_texts(self, *, show_progress: bool = False) -> int:

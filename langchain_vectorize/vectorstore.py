@@ -28,11 +28,11 @@ from langchain_vectorize.options import (
     as_filter,
     of_writing,
 )
-from langchain_vectorize.reading import StoreReading
+from langchain_vectorize.reading import Reading
 from langchain_vectorize.retrieval import Retrieval
 from langchain_vectorize.searching import Searches
 from langchain_vectorize.texts import as_texts
-from langchain_vectorize.upkeep import StoreUpkeep
+from langchain_vectorize.upkeep import Upkeep
 from vectorize_core import layout
 from vectorize_core.api.validation import flag
 from vectorize_core.client import IndexClient
@@ -59,7 +59,7 @@ _CONNECTED = ("_io", "_async_io")
 
 
 @checks_keywords(ELSEWHERE)
-class VectorizeVectorStore(Searches, StoreReading, StoreUpkeep):
+class VectorizeVectorStore(Searches, Reading, Upkeep):
     """LangChain vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Setup:

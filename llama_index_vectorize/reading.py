@@ -11,16 +11,17 @@ from llama_index.core.schema import BaseNode
 from llama_index_vectorize.filters import NodeFilters, as_node_ids, to_expression
 from llama_index_vectorize.nodes import to_node
 from llama_index_vectorize.options import ELSEWHERE, GetOptions
-from vectorize_core.api.validation import flag, whole_number
+from vectorize_core.api.validation import flag, text, whole_number
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.models import Id
 from vectorize_core.reads.selection import FindOptions
-from vectorize_core.records import reading
+from vectorize_core.records import reading, whole_index
 from vectorize_core.records.framework_store import FrameworkStore
 from vectorize_core.records.page import page
 from vectorize_core.records.reading import CountOptions
+from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, iterate, run
 
 
@@ -136,3 +137,16 @@ class Reading(FrameworkStore):
             k = whole_number("similarity_top_k", k)
         given = to_expression(filters)
         return await reading.explain_filter(io, self._records, given, k, unindexed=unindexed)
+
+    def explain_text(self, query_str: str) -> TextExplanation:
+        """Which words of ``query_str`` a query looks for, and how many nodes have each.
+
+        Words that very many nodes have are dropped, unless there is no other. A view counts none:
+        `InvalidInputError`.
+        """
+        return run(whole_index.explain_text(self._io, self._records, text("query_str", query_str)))
+
+    async def aexplain_text(self, query_str: str) -> TextExplanation:
+        """The async variant of `explain_text`."""
+        query_str = text("query_str", query_str)
+        return await whole_index.explain_text(self._async_io, self._records, query_str)

@@ -1,31 +1,25 @@
-"""What people do who look after a store: a part of `VectorizeVectorStore`."""
+"""What a store has for those who look after it: its texts, and a comparison with a docstore."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from llama_index.core.storage.docstore import BaseDocumentStore
 
 from llama_index_vectorize.comparing import compare
-from llama_index_vectorize.nodes import edited
 from llama_index_vectorize.options import CompareOptions
-from vectorize_core.api.validation import as_ids, flag, text
+from vectorize_core.api.validation import flag
 from vectorize_core.client import AsyncVectorizeClient
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.models import Id
 from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
 from vectorize_core.records.framework_store import FrameworkStore
-from vectorize_core.records.updating import NO_CHANGES, Changes, update_metadata
-from vectorize_core.state.waiting import WaitOptions
-from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, run
 
 
 @checks_keywords()
 class Upkeep(FrameworkStore):
-    """Methods of `VectorizeVectorStore` for what is there already."""
+    """The part of `VectorizeVectorStore` for those who look after it."""
 
     if TYPE_CHECKING:
         show_progress: bool
@@ -34,8 +28,6 @@ class Upkeep(FrameworkStore):
     def aclient(self) -> AsyncVectorizeClient:
         """The async variant of `client`."""
         return whole_index.the_client(self._records, "aclient").to_async()
-
-    # Words
 
     def reindex_texts(self, *, show_progress: bool | None = None) -> int:
         """Put the texts of all nodes into the text index; returns how many were missing.
@@ -55,75 +47,6 @@ class Upkeep(FrameworkStore):
             self.show_progress if show_progress is None else flag("show_progress", show_progress)
         )
         return await whole_index.reindex_texts(io, self._records, show_progress=drawn)
-
-    def explain_text(self, query_str: str) -> TextExplanation:
-        """Which words of ``query_str`` a query looks for, and how many nodes have each.
-
-        Words that very many nodes have are dropped, unless there is no other. A view counts none:
-        `InvalidInputError`.
-        """
-        return run(whole_index.explain_text(self._io, self._records, text("query_str", query_str)))
-
-    async def aexplain_text(self, query_str: str) -> TextExplanation:
-        """The async variant of `explain_text`."""
-        query_str = text("query_str", query_str)
-        return await whole_index.explain_text(self._async_io, self._records, query_str)
-
-    # Nodes
-
-    def update_metadata(
-        self,
-        node_ids: Sequence[Id],
-        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
-        *,
-        remove: Iterable[str] = (),
-        replace: bool = False,
-        **options: Unpack[WaitOptions],
-    ) -> list[str]:
-        """Merge ``metadata`` into the metadata of nodes: one for all, or one for each id.
-
-        The keys ``remove`` are taken out before; with ``replace``, ``metadata`` replaces it all.
-        Texts and embeddings stay. This waits until reads see this client's own writes, reads the
-        nodes and writes them again, so a write of another client in between is lost. Options:
-        ``wait``, ``wait_timeout``. Returns those of ``node_ids`` that are stored, in order.
-        """
-        update = self._update_metadata
-        return run(update(self._io, node_ids, metadata, remove, options, replace=replace))
-
-    async def aupdate_metadata(
-        self,
-        node_ids: Sequence[Id],
-        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
-        *,
-        remove: Iterable[str] = (),
-        replace: bool = False,
-        **options: Unpack[WaitOptions],
-    ) -> list[str]:
-        """The async variant of `update_metadata`."""
-        io, update = self._async_io, self._update_metadata
-        return await update(io, node_ids, metadata, remove, options, replace=replace)
-
-    async def _update_metadata(
-        self,
-        io: Io,
-        node_ids: Sequence[Id],
-        metadata: Changes,
-        remove: Iterable[str],
-        options: WaitOptions,
-        *,
-        replace: bool,
-    ) -> list[str]:
-        node_ids = as_ids(node_ids, "node_ids")
-        return await update_metadata(
-            io,
-            self._records,
-            node_ids,
-            metadata,
-            remove=remove,
-            replace=replace,
-            edit=edited,
-            **options,
-        )
 
     def compare(
         self,

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Self, Unpack, cast, get_args
 
 from llama_index.core.bridge.pydantic import (
@@ -31,6 +32,7 @@ from llama_index_vectorize.filters import (
     to_expression,
 )
 from llama_index_vectorize.items import to_items
+from llama_index_vectorize.nodes import edited
 from llama_index_vectorize.options import (
     ELSEWHERE,
     DeleteNodesOptions,
@@ -64,8 +66,9 @@ from vectorize_core.records import deleting
 from vectorize_core.records.store import AddOptions, OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
+from vectorize_core.records.updating import NO_CHANGES, update_metadata
 from vectorize_core.secret import SECRETS, hidden, hide, revealed
-from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
 from vectorize_core.texts.text_index import TextIndex
@@ -81,6 +84,7 @@ _CHANGEABLE: Final = frozenset(
 """The settings that can be set on a store: those of its next calls."""
 _OF_THE_MAKER: Final = frozenset(HttpOptions.__annotations__)
 """What only the constructor takes, secrets among it."""
+_update: Final = partial(update_metadata, edit=edited)
 
 
 @checks_keywords(ELSEWHERE, query=OF_A_QUERY, aquery=OF_A_QUERY)
@@ -454,6 +458,46 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
         items = to_items(nodes, text_key=self._records.text_key, stock=self.node_layout == "stock")
         given = AddOptions(**{"show_progress": self.show_progress, **options})
         return await self._records.add(io, items, **given)
+
+    # Changing metadata
+
+    def update_metadata(
+        self,
+        node_ids: Sequence[Id],
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
+        *,
+        remove: Iterable[str] = (),
+        replace: bool = False,
+        **options: Unpack[WaitOptions],
+    ) -> list[str]:
+        """Merge ``metadata`` into the metadata of nodes: one for all, or one for each id.
+
+        The keys ``remove`` are taken out before; with ``replace``, ``metadata`` replaces it all.
+        Texts and embeddings stay. This waits until reads see this client's own writes, reads the
+        nodes and writes them again, so a write of another client in between is lost. Options:
+        ``wait``, ``wait_timeout``. Returns those of ``node_ids`` that are stored, in order.
+        """
+        ids = as_ids(node_ids, "node_ids")
+        return run(
+            _update(
+                self._io, self._records, ids, metadata, remove=remove, replace=replace, **options
+            )
+        )
+
+    async def aupdate_metadata(
+        self,
+        node_ids: Sequence[Id],
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
+        *,
+        remove: Iterable[str] = (),
+        replace: bool = False,
+        **options: Unpack[WaitOptions],
+    ) -> list[str]:
+        """The async variant of `update_metadata`."""
+        ids = as_ids(node_ids, "node_ids")
+        return await _update(
+            self._async_io, self._records, ids, metadata, remove=remove, replace=replace, **options
+        )
 
     # Querying
 
