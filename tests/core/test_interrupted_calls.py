@@ -2,47 +2,86 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.interrupting import everywhere
-from vectorize_core import SqliteTexts, Vector, VectorizeClient
-from vectorize_core.index import Index
+from tests.interrupting import everywhere, in_time
+from vectorize_core import RetryPolicy, SqliteTexts, Vector, VectorizeClient
+from vectorize_core.holds import Call
 from vectorize_core.local.d1_databases import D1Databases
+from vectorize_core.local.executor import EmbeddedExecutor
 from vectorize_core.local.open_files import OpenFiles
 from vectorize_core.transport.io import run
+from vectorize_core.writes.batching import Batch, Entry
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
 ]
 ONES = np.ones(32, np.float32)
+
+
+def failing() -> Iterator[Vector]:
+    yield from (Vector("a", ONES), Vector("b", ONES))
+    raise LookupError
+
+
 CALLS = {
     "upsert": lambda index: index.upsert([Vector("a", ONES)]),
     "query": lambda index: index.query(vector=ONES),
     "delete": lambda index: index.delete(["c"]),
+    "upsert of what fails": lambda index: index.upsert(failing(), batch_size=1, concurrency=1),
 }
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
+def client(tmp_path: Path) -> Iterator[VectorizeClient]:
     with VectorizeClient.local(path=tmp_path) as client:
         client.create_index("docs", dimensions=32)
-        yield client.index("docs")
+        yield client
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_of_a_client(index: Index, name: str) -> None:
+def test_a_call_of_a_client(client: VectorizeClient, name: str) -> None:
+    index = client.index("docs")
+
     def use() -> None:
-        index.upsert([Vector("a", ONES)])
+        index.upsert([Vector("a", ONES)], wait=True)
         assert index.query(vector=ONES)[0].id == "a"
 
     use()
-    # Each write looks at those before it, so that the steps become more.
     everywhere(lambda: CALLS[name](index), use, day=23, night=13)
+    executor = client.connection.executor
+    assert isinstance(executor, EmbeddedExecutor)
+    assert not executor._busy_here().operations
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_ids_that_a_write_has_taken(client: VectorizeClient, begun: bool) -> None:
+    # One that was sent may arrive late, and so count as the last one.
+    seconds = 0.5
+    client.connection.retry = RetryPolicy(request_lifetime=seconds)
+    index, in_flight = client.index("docs"), client.connection.state("docs").in_flight
+
+    def leave() -> None:
+        in_flight.take(Batch(sent={"a": Entry(0, "a")}, call=Call(), begun=begun), ["a"])
+
+    leave()
+    in_time(lambda: index.upsert([Vector("b", ONES)]))
+    began = time.monotonic()
+    in_time(lambda: index.upsert([Vector("a", ONES)]))
+    assert (time.monotonic() - began > seconds / 2) is begun
+
+
+def test_an_index_that_is_created(client: VectorizeClient) -> None:
+    def use() -> None:
+        client.create_index("docs", dimensions=32, exist_ok=True)
+
+    everywhere(use, use, day=7)
 
 
 def test_a_long_text(tmp_path: Path) -> None:
@@ -66,4 +105,5 @@ def test_databases_of_which_one_may_be_open(tmp_path: Path) -> None:
 
     use()
     everywhere(use, use, day=29, night=3)
+    assert not any(databases._databases._users.values())
     databases.close()

@@ -16,6 +16,7 @@ from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, error_from_answer
 from vectorize_core.hand_over import hand_over
+from vectorize_core.holds import Call, Calls
 from vectorize_core.local import Service, ServiceFault
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.transport.executor import Answer, InterruptionError, Use
@@ -61,12 +62,12 @@ _CALLS: dict[type[Op[Any]], Callable[[Service, Any], Any]] = {
 
 
 class _Busy:
-    """How many operations are on their way; none begins while its lock is held."""
+    """The operations that are on their way; none begins while its lock is held."""
 
     def __init__(self) -> None:
         # Of a kind that the __del__ of something collected meanwhile may take, too.
         self.lock = threading.RLock()
-        self.operations = 0
+        self.operations = Calls()
 
 
 class ThreadedExecutor(ABC):
@@ -84,9 +85,9 @@ class ThreadedExecutor(ABC):
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         self._use.check()
-        busy = self._busy_here()
+        busy, call = self._busy_here(), Call()
         with busy.lock:
-            busy.operations += 1
+            busy.operations.begin(call)
         try:
             return Answer(cast("T", self._carry_out(op)))
         except ServiceFault as fault:
@@ -95,8 +96,7 @@ class ThreadedExecutor(ABC):
         except KeyboardInterrupt as interruption:
             raise interruption from InterruptionError(None)
         finally:
-            with busy.lock:
-                busy.operations -= 1
+            busy.operations.end(call)
 
     def _busy_here(self) -> _Busy:
         # By process: another thread may hold the lock when this one forks.

@@ -15,7 +15,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from vectorize_core import forks
 from vectorize_core.errors import StorageError
-from vectorize_core.sqlite.call import Call
+from vectorize_core.holds import Call, Calls
 
 try:
     import resource
@@ -91,7 +91,7 @@ class OpenFiles:
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = forks.lock()
-        self._users: dict[Owner, list[Call]] = {}
+        self._users: dict[Owner, Calls] = {}
         self._releasing: dict[Owner, Call] = {}
         forks.inherit(self)
 
@@ -106,9 +106,7 @@ class OpenFiles:
         finally:
             with self._lock:
                 # Not there any more after a fork in the middle.
-                users = self._users.setdefault(owner, [])
-                if call in users:
-                    users.remove(call)
+                self._users.setdefault(owner, Calls()).end(call)
             self._release_some(self._most)
 
     def _has_begun(self, owner: Owner, call: Call) -> bool:
@@ -117,7 +115,8 @@ class OpenFiles:
             if releasing is not None and not releasing.has_ended():
                 return False
             self._releasing.pop(owner, None)
-            self._users[owner] = [*self._users.pop(owner, ()), call]
+            users = self._users[owner] = self._users.pop(owner, Calls())
+            users.begin(call)
             return True
 
     def forget(self, owner: Owner) -> None:
@@ -127,7 +126,7 @@ class OpenFiles:
 
     def after_fork_in_child(self) -> None:
         """Forget what other threads of the parent do."""
-        self._users = {owner: [] for owner in self._users}
+        self._users = {owner: Calls() for owner in self._users}
         self._releasing = {}
 
     def release_idle(self) -> None:
@@ -149,7 +148,7 @@ class OpenFiles:
             if sum(owner.open_files() for owner in self._users) <= most:
                 return None
             for owner, users in self._users.items():
-                if all(call.has_ended() for call in users):
+                if not users:
                     del self._users[owner]
                     self._releasing[owner] = Call()
                     return owner
@@ -166,23 +165,24 @@ class Named(Generic[T]):
         self._make = make
         self._files = files
         self._known: dict[str, T] = {}
-        self._users: dict[str, int] = {}
+        self._users: dict[str, Calls] = {}
         self._closed = False
         self._lock = forks.lock()
 
     @contextmanager
     def use(self, name: str) -> Iterator[T]:
         """The thing of a name, the same one for all who use it at once."""
+        call = Call()
         with self._lock:
             found = self._known.get(name)
             if found is None:
                 found = self._known[name] = self._make(name)
-            self._users[name] = self._users.get(name, 0) + 1
+            self._users.setdefault(name, Calls()).begin(call)
         try:
             with self._files.using(found):
                 yield found
         finally:
-            self._leave(name, found)
+            self._leave(name, found, call)
 
     def all(self) -> list[T]:
         """All that are known."""
@@ -205,11 +205,11 @@ class Named(Generic[T]):
             self._files.forget(each)
             each.close()
 
-    def _leave(self, name: str, found: T) -> None:
+    def _leave(self, name: str, found: T, call: Call) -> None:
         with self._lock:
-            left = self._users.get(name, 1) - 1
-            if left > 0:
-                self._users[name] = left
+            users = self._users.get(name, Calls())
+            users.end(call)
+            if users:
                 return
             self._users.pop(name, None)
             if not (self._closed or found.is_empty()):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from vectorize_core.api.operations import Op
+from vectorize_core.holds import Holder
 from vectorize_core.transport.executor import TIME_LEFT
 from vectorize_core.transport.io import Io
 
@@ -24,6 +25,10 @@ class Requests:
         left = TIME_LEFT.get()
         self._io = io
         self._until = io.now() + (_LONGEST if left is None else left)
+
+    def caller(self) -> Holder:
+        """Whom what is taken here belongs to."""
+        return self._io.caller()
 
     async def call(self, op: Op[T], /) -> T:
         """Carry ``op`` out; raises its typed error."""

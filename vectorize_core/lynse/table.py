@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from vectorize_core.errors import (
     BadRequestError,
     ConfigurationError,
 )
+from vectorize_core.holds import FairLock
 from vectorize_core.local import faults
 from vectorize_core.lynse import describing, filters, rows
 from vectorize_core.lynse.burying import bury, delete_rows, write_to_disk
@@ -79,7 +79,7 @@ class Known:
     """The versions that were written since the last commit: a crash must leave these."""
     mutation: str | None = None
     counted: tuple[CollectionStats, int] | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: FairLock = field(default_factory=FairLock)
 
     def renew(self, header: Header) -> None:
         """Forget an index that another one, or less of it, has taken the place of."""
@@ -120,12 +120,10 @@ class Table:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
         """Whose turn it is to write: writes, commits and checkpoints do not go side by side."""
-        while not self.known.lock.acquire(blocking=False):
+        while (hold := self.known.lock.try_take(self._io.caller())) is None:
             await self._io.sleep(_PAUSE)
-        try:
+        with hold:
             yield
-        finally:
-            self.known.lock.release()
 
     async def _settle(self, header: Header) -> None:
         """Make good what a crash has left: a log, and rows that were deleted and are back.

@@ -14,11 +14,12 @@ from typing import Final, Literal
 
 from vectorize_core import forks
 from vectorize_core.errors import StorageError
+from vectorize_core.holds import FairLock, Hold
 from vectorize_core.sqlite import connecting, explaining, identity, read_only
 from vectorize_core.sqlite.explaining import RESTORE, Explained
 from vectorize_core.sqlite.identity import Directory, Identity
 from vectorize_core.sqlite.read_only import ReadOnlyFile
-from vectorize_core.sqlite.turnstile import FairLock, Hold, Turnstile
+from vectorize_core.sqlite.turnstile import Turnstile
 
 Kind = Literal["file", "read-only", "nothing"]
 Prepare = Callable[[connecting.Connection, Kind], None]

@@ -6,17 +6,12 @@ one process, which ask at once, could keep another process out for ever.
 
 from __future__ import annotations
 
-import math
 import os
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final, Self
+from typing import Final
 
 from vectorize_core import forks
-from vectorize_core.sqlite.call import Call
 
 try:
     import fcntl
@@ -25,90 +20,6 @@ except ImportError:  # Windows: its processes ask SQLite often, and in no order.
 
 _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.005
-_MOMENT: Final = 0.2
-"""Seconds after which who waits looks again whether the call of the first one has ended."""
-
-
-class Hold:
-    """A place in the line for a `FairLock`; the first one has it, until it is released.
-
-    A context manager, which releases it.
-    """
-
-    def __init__(self, line: deque[Hold]) -> None:
-        self._line = line
-        self.call = Call()
-        self.thread = threading.get_ident()
-        self.turn: threading.Lock | None = None
-        """Released when it may be the first; None until its thread waits."""
-
-    def release(self) -> None:
-        """Pass the lock on to whoever has waited longest; nothing if that was done already."""
-        with suppress(ValueError):
-            self._line.remove(self)
-        with suppress(IndexError, RuntimeError):
-            turn = self._line[0].turn
-            if turn is not None:
-                turn.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
-class FairLock:
-    """A lock that threads get in the order in which they asked for it.
-
-    Ctrl-C may come between any two steps of a call, also just before one that would have released
-    the lock. So nobody has it for longer than the call runs that asked for it: who has it is told
-    by the line alone, which changes in single steps, and whoever waits looks whether the call of
-    the first one has ended.
-    """
-
-    def __init__(self) -> None:
-        self._line: deque[Hold] = deque()
-
-    def take(self) -> Hold:
-        """Wait for it."""
-        hold = self.take_within(math.inf)
-        assert hold is not None
-        return hold
-
-    def take_within(self, seconds: float) -> Hold | None:
-        """Wait for it; None if that takes longer."""
-        hold = Hold(self._line)
-        self._line.append(hold)
-        if self._line[0] is hold or self._wait(hold, time.monotonic() + seconds):
-            return hold
-        hold.release()
-        return None
-
-    def leave(self) -> None:
-        """Release what this thread has, if it has not done so because of Ctrl-C."""
-        for hold in list(self._line):
-            if hold.thread == threading.get_ident():
-                hold.release()
-
-    @property
-    def is_held(self) -> bool:
-        """Whether a thread has it."""
-        return bool(self._line)
-
-    def _wait(self, hold: Hold, end: float) -> bool:
-        turn = threading.Lock()
-        turn.acquire()
-        hold.turn = turn
-        while (first := self._line[0]) is not hold:
-            if first.call.has_ended():
-                first.release()
-                continue
-            left = end - time.monotonic()
-            if left <= 0:
-                return False
-            turn.acquire(timeout=min(left, _MOMENT))
-        return True
 
 
 class Turnstile:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from vectorize_core.holds import Holder
 from vectorize_core.transport.io import Io, SyncIo
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
@@ -19,6 +20,7 @@ class _Holder:
 
     process: int
     thread: int
+    call: Holder
     awaited: bool
 
 
@@ -37,9 +39,13 @@ class OneAtATime:
     @asynccontextmanager
     async def alone(self, io: Io, patience: float) -> AsyncGenerator[None, None]:
         """Be the one; after ``patience`` seconds of waiting go ahead beside the other."""
-        mine = _Holder(os.getpid(), threading.get_ident(), not isinstance(io, SyncIo))
+        mine = _Holder(os.getpid(), threading.get_ident(), io.caller(), not isinstance(io, SyncIo))
         pause, waited = _FIRST_PAUSE, 0.0
         while (holder := self._holders.setdefault(mine.process, mine)) is not mine:
+            if holder.call.has_ended():
+                # Ctrl-C came when it was about to leave.
+                self._leave(holder)
+                continue
             stuck = not mine.awaited and holder.thread == mine.thread
             if stuck or waited >= patience:
                 break
@@ -49,5 +55,8 @@ class OneAtATime:
         try:
             yield
         finally:
-            if self._holders.get(mine.process) is mine:
-                del self._holders[mine.process]
+            self._leave(mine)
+
+    def _leave(self, holder: _Holder) -> None:
+        if self._holders.get(holder.process) is holder:
+            self._holders.pop(holder.process, None)

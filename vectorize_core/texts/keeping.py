@@ -63,13 +63,14 @@ class Found:
 
     ``seen`` are the ids of which reads see the last own write, or a vector that names one of these:
     where reads see none later, it has changed since. ``unnamed`` are those of which no read sees a
-    vector with one of these texts.
+    vector with one of these texts, ``named`` those of which the last one did.
     """
 
     versions: dict[str, Versions] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     unnamed: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.versions or self.plain)
@@ -163,8 +164,9 @@ class Keeping:
     async def _are_unnamed(self, io: Io, doomed: Found) -> bool:
         """Whether reads see no vector that names one of these texts, unless it was put again.
 
-        Of which records that is so, is noted, though others are named.
+        Of which records that is so, and of which not, is noted.
         """
+        doomed.named.clear()
         ids = sorted({*doomed.versions, *doomed.plain} - doomed.unnamed)
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
@@ -178,6 +180,7 @@ class Keeping:
                 or now.get(vector_id, {}).get(name) in (None, doomed.versions[vector_id][name])
             }
             doomed.unnamed.update(set(some) - still)
+            doomed.named |= still
         return doomed.unnamed.issuperset(ids)
 
     async def _named(self, io: Io, ids: Sequence[str]) -> dict[str, str]:
@@ -294,8 +297,8 @@ class Removals:
 
     A store and its views leave here what they would have to wait for, so that many deletes wait
     once: when all own writes are awaited, and when the store is closed. What is ten minutes old
-    goes with the next delete or write. One whose vector another client has written again stays due,
-    and holds up no other. Thread-safe. ``own`` are names of texts that the store has written.
+    goes with the next delete or write. One whose vector another client has written again is of use
+    to it, and due no more. Thread-safe. ``own`` are names of texts that the store has written.
     """
 
     def __init__(self) -> None:
@@ -379,26 +382,25 @@ class Removals:
                 logger.debug("index %r: removing texts: %s", keeping.state.name, type(error))
 
     async def _remove(self, io: Io, keeping: Keeping, is_ripe: Callable[[_Due], bool]) -> None:
-        with self._lock:
-            ripe = [due for due in self._due if is_ripe(due)]
-            self._due = [due for due in self._due if not is_ripe(due)]
-            self._count -= sum(len(due.found) for due in ripe)
-        together, left = Found(), ripe
-        for due in ripe:
-            together.add(due.found)
+        together, left = Found(), list[_Due]()
         try:
+            with self._lock:
+                left = [due for due in self._due if is_ripe(due)]
+                self._due = [due for due in self._due if not is_ripe(due)]
+            for due in left:
+                together.add(due.found)
             if await keeping.try_to_remove(io, together, 0.0):
                 left = []
             else:
                 free, _ = together.split(together.unnamed)
                 free.unnamed |= together.unnamed
                 if await keeping.try_to_remove(io, free, 0.0):
-                    left = [due.without(free.unnamed) for due in ripe]
+                    over = free.unnamed | together.named
+                    left = [rest for due in left if (rest := due.without(over)).found]
         finally:
             with self._lock:
-                stays = [due for due in left if due.found]
-                self._due = sorted(stays + self._due, key=_Due.order)
-                self._count += sum(len(due.found) for due in left)
+                self._due = sorted(left + self._due, key=_Due.order)
+                self._count = sum(len(due.found) for due in self._due)
 
 
 class _Due(NamedTuple):

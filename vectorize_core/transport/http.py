@@ -27,6 +27,7 @@ from vectorize_core.errors import (
     UnexpectedAnswerError,
     VectorizeError,
 )
+from vectorize_core.holds import TaskCall
 from vectorize_core.secret import Secret
 from vectorize_core.transport.answer_body import ENCODINGS, MAX_ANSWER_BYTES, areceive, receive
 from vectorize_core.transport.credentials import Credentials, Headers, shown_address
@@ -121,7 +122,8 @@ class HttpExecutor:
             )
         loop_client = await self._clients.loop_client()
         client = cast("AsyncClient", loop_client.client)
-        loop_client.users += 1
+        call = TaskCall()
+        loop_client.users.begin(call)
         allowed = self._allow(op, client, sum(map(len, slices)), options)
         try:
             # Our own connections keep the deadline themselves, and know whether anything was sent.
@@ -138,7 +140,7 @@ class HttpExecutor:
         except (httpx.RequestError, *_BROKEN) as error:
             raise self._unanswered(op, error, allowed) from error
         finally:
-            loop_client.users -= 1
+            loop_client.users.end(call)
         return self._read(op, response, body)
 
     def _prepare(self, op: Op[Any]) -> tuple[wire.Request, dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import httpx
 
 from vectorize_core.errors import ConfigurationError, VectorizeError
+from vectorize_core.holds import Call, Calls
 from vectorize_core.transport.direct_client import AsyncDirectClient, DirectClient
 from vectorize_core.transport.executor import Use
 from vectorize_core.transport.http_pool import AsyncPool, Pool
@@ -85,12 +86,12 @@ class HttpClients:
             raise _needs_both("async_http_client", "sync calls need http_client=")
         if self._async_transport is not None and self._transport is None:
             raise _needs_both("async_transport", "sync calls need transport=")
-        pid = os.getpid()
+        pid, call = os.getpid(), Call()
         while True:
             known = self._clients.get(pid)
             if known is None:
                 known = self._clients.setdefault(pid, _SyncClient(self._new_client()))
-            if known.enter():
+            if known.enter(call):
                 break
             # `aclose` of an event loop is closing it, since nobody used it.
             if self._clients.get(pid) is known:
@@ -98,7 +99,7 @@ class HttpClients:
         try:
             yield known.client
         finally:
-            known.leave()
+            known.users.end(call)
 
     async def loop_client(self) -> LoopClient:
         """The client of the running event loop; whoever uses it counts among its ``users``."""
@@ -229,38 +230,35 @@ class HttpClients:
 
 
 class _SyncClient:
-    """A client, and how many calls use it now."""
+    """A client, and which calls use it now."""
 
     def __init__(self, client: SyncClient) -> None:
         self.client = client
-        self._users = 0
+        self.users = Calls()
         self._closed = False
         self._lock = threading.RLock()
 
-    def enter(self) -> bool:
+    def enter(self, call: Call) -> bool:
         with self._lock:
-            self._users += not self._closed
+            if not self._closed:
+                self.users.begin(call)
             return not self._closed
-
-    def leave(self) -> None:
-        with self._lock:
-            self._users -= 1
 
     def close_unused(self) -> bool:
         """Close it unless it is being used; whether it is closed."""
         with self._lock:
-            self._closed = not self._users
+            self._closed = not self.users
         if self._closed:
             self.client.close()
         return self._closed
 
 
 class LoopClient:
-    """A client of an event loop, and how many calls use it now."""
+    """A client of an event loop, and which calls use it now."""
 
     def __init__(self, client: AsyncClient | None = None) -> None:
         self.client = client
-        self.users = 0
+        self.users = Calls()
         self.used_at = 0.0
         self.opening: asyncio.Task[None] | None = None
         self.closing: AsyncGenerator[None, None] | None = None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import httpcore
 import httpx
@@ -38,7 +39,8 @@ class _Stack(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make: Callable[[], T] = make
-        self._open: set[T] = set()
+        # Not those that are lost, as where Ctrl-C comes when one is about to be put back.
+        self._open: WeakValueDictionary[int, T] = WeakValueDictionary()
         # Threads share it: a deque's methods are atomic.
         self._idle: deque[tuple[float, T]] = deque()
 
@@ -47,7 +49,7 @@ class _Stack(Generic[T]):
         with suppress(IndexError):
             return self._idle.pop()[1]
         connection = self._make()
-        self._open.add(connection)
+        self._open[id(connection)] = connection
         return connection
 
     def put(self, connection: T) -> Iterator[T]:
@@ -55,7 +57,7 @@ class _Stack(Generic[T]):
 
         One that `clear` met while it was being used, or only made, is not kept.
         """
-        if connection not in self._open:
+        if id(connection) not in self._open:
             yield connection
             return
         self._idle.append((time.monotonic(), connection))
@@ -65,12 +67,13 @@ class _Stack(Generic[T]):
 
     def forget(self, connection: T) -> T:
         """The connection, which is no longer kept here."""
-        self._open.discard(connection)
+        self._open.pop(id(connection), None)
         return connection
 
     def clear(self) -> list[T]:
         """All connections, which are no longer kept here."""
-        connections = list(self._open)
+        refs = self._open.valuerefs()
+        connections = [each for ref in refs if (each := ref()) is not None]
         self._open.clear()
         self._idle.clear()
         return connections

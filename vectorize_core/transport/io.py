@@ -29,6 +29,7 @@ from typing import Any, Protocol, TypeVar
 from vectorize_core.api.headers import request_id as request_id_of
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiError, IndexNotFoundError, VectorizeError
+from vectorize_core.holds import Call, Hold, Holder, TaskCall
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
 from vectorize_core.transport.executor import TIME_LEFT, Answer, Executor, InterruptionError
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
@@ -38,7 +39,7 @@ from vectorize_core.transport.retry import (
     may_arrive_late,
     try_again,
 )
-from vectorize_core.transport.turns import Turn, Turns
+from vectorize_core.transport.turns import Turns
 from vectorize_core.transport.workers import (
     Done,
     InlineWorkers,
@@ -76,6 +77,10 @@ class Io(Protocol):
 
     policy: RetryPolicy
     """How long operations are tried again."""
+
+    @property
+    def caller(self) -> Callable[[], Holder]:
+        """Makes whom what a flow takes belongs to, where it takes it."""
 
     async def call(self, op: Op[T], /, *, on_lost: OnLost | None = None) -> T:
         """Carry ``op`` out, with retries if it is repeatable; raises its typed error.
@@ -237,22 +242,24 @@ class _BaseIo(Io):
         patience, end = self._deadline(op), _UNTIL.get()
         if end is not None:
             patience = min(patience, max(end - self.now(), _AT_LEAST))
-        await self._admit(op, patience)
+        place = await self._admit(op, patience)
         until, number = self.now() + patience, 0
 
         async def attempt() -> T:
-            nonlocal number
+            nonlocal number, place
             number += 1
             if number > 1:
-                await self._admit(op, until - self.now())
+                place = await self._admit(op, until - self.now())
             left, is_part = until - self.now(), end is not None
-            return await self._attempt(op, number, left, on_lost, least=_AT_LEAST, cut=is_part)
+            return await self._attempt(
+                op, number, place, left, on_lost, least=_AT_LEAST, cut=is_part
+            )
 
         return await (self._repeat(attempt, op, patience) if op.repeatable else attempt())
 
     async def once(self, op: Op[T], /, *, patience: float = 0.0) -> T:
-        await self._admit(op, patience)
-        return await self._attempt(op, 1, patience, least=_POLL_AT_LEAST, cut=True)
+        place = await self._admit(op, patience)
+        return await self._attempt(op, 1, place, patience, least=_POLL_AT_LEAST, cut=True)
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]], op: Op[Any], /) -> T:
         number, deadline, outer = 0, self._deadline(op), _UNTIL.get()
@@ -292,13 +299,16 @@ class _BaseIo(Io):
             emit=self.emit,
         )
 
-    async def _admit(self, op: Op[Any], patience: float) -> None:
-        """Wait until one more request may be sent; raises at once if that takes too long."""
+    async def _admit(self, op: Op[Any], patience: float) -> int:
+        """Wait until one more request may be sent; raises at once if that takes too long.
+
+        Returns its number of the rate limit.
+        """
         check_running()
         limiter = self._limiter
         if limiter is None:
-            return
-        number, waited = limiter.draw(), 0.0
+            return 0
+        number, waited = limiter.draw(self.caller()), 0.0
         try:
             while (delay := limiter.delay(number)) > 0:
                 if waited + delay > patience:
@@ -308,13 +318,15 @@ class _BaseIo(Io):
                 await self.sleep(delay)
                 waited += delay
         except BaseException:
-            limiter.give_back()
+            limiter.give_back(number)
             raise
+        return number
 
     async def _attempt(
         self,
         op: Op[T],
         number: int,
+        place: int,
         patience: float,
         on_lost: OnLost | None = None,
         *,
@@ -323,6 +335,7 @@ class _BaseIo(Io):
     ) -> T:
         """Send ``op`` once, note what the answer says of the rate limit, and emit an event.
 
+        ``place`` is its number of the rate limit, ``number`` counts attempts.
         Only a first attempt that need not wait for its turn may take longer than ``patience``,
         unless it is to be ``cut``; all may take ``least`` seconds.
         """
@@ -332,7 +345,7 @@ class _BaseIo(Io):
         except BaseException:
             if limiter is not None:
                 # Nothing was sent that could count against the quota.
-                limiter.ended(answered=True)
+                limiter.give_back(place)
             raise
         began = self.now()
         waited = began - asked
@@ -345,7 +358,7 @@ class _BaseIo(Io):
                 # Not by a token: a task that is destroyed ends in a context of somebody else's.
                 TIME_LEFT.set(None)
                 if turn is not None:
-                    turn.leave()
+                    turn.release()
             answered = True
             if limiter is not None:
                 limiter.learn(answer.headers)
@@ -364,7 +377,7 @@ class _BaseIo(Io):
             raise
         finally:
             if limiter is not None:
-                limiter.ended(answered=answered)
+                limiter.ended(place, answered=answered)
         self._report(op, number, began, answer)
         return answer.result
 
@@ -426,17 +439,19 @@ class _BaseIo(Io):
     async def _send(self, op: Op[T]) -> Answer[T]:
         raise NotImplementedError
 
-    async def _turn(self, op: Op[Any], patience: float) -> Turn | None:
+    async def _turn(self, op: Op[Any], patience: float) -> Hold | None:
         raise NotImplementedError
 
 
 class SyncIo(_BaseIo):
     """`Io` of sync code: its coroutines finish without suspending."""
 
+    caller = Call
+
     async def _send(self, op: Op[T]) -> Answer[T]:
         return self._executor.send(op)
 
-    async def _turn(self, op: Op[Any], patience: float) -> Turn | None:
+    async def _turn(self, op: Op[Any], patience: float) -> Hold | None:
         return None if self._turns is None else self._turns.enter(op, patience)
 
     async def offload(self, fn: Callable[[], T], /) -> T:
@@ -463,10 +478,12 @@ class SyncIo(_BaseIo):
 class AsyncIo(_BaseIo):
     """`Io` of async code: its coroutines suspend wherever they wait."""
 
+    caller = TaskCall
+
     async def _send(self, op: Op[T]) -> Answer[T]:
         return await self._executor.asend(op)
 
-    async def _turn(self, op: Op[Any], patience: float) -> Turn | None:
+    async def _turn(self, op: Op[Any], patience: float) -> Hold | None:
         return None if self._turns is None else await self._turns.aenter(op, patience)
 
     async def offload(self, fn: Callable[[], T], /) -> T:

@@ -15,10 +15,13 @@ from weakref import WeakSet
 
 from vectorize_core.api.headers import quotas
 from vectorize_core.errors import ApiError, ApiMessage, ConfigurationError, RateLimitError
+from vectorize_core.holds import Holder
 
 _LEEWAY = 1.0
 """Seconds: requests take different times to arrive, and servers round times."""
 _LOOK_AGAIN = 0.1
+_MOMENT = 0.2
+"""Seconds between two looks at which calls have ended."""
 _INSTANT = 1e-6
 _MOST_WINDOWS = 16
 """Rate limits that are remembered, by their names; Cloudflare has one or two."""
@@ -83,7 +86,8 @@ class RateLimiter:
     applies, and after a refusal all requests wait.
 
     For each request call `draw`, then `delay` until it returns 0. Send it, pass what its answer
-    says to `learn` and `refused`, and call `ended`.
+    says to `learn` and `refused`, and call `ended`. Numbers of calls that Ctrl-C has ended in
+    between are given back by others.
     """
 
     def __init__(
@@ -94,7 +98,10 @@ class RateLimiter:
         self._lock = threading.Lock()
         self._size = math.inf if limit is None else limit.requests
         self._rate = math.inf if limit is None else limit.requests / limit.period
-        self._drawn = self._gone = self._in_flight = 0
+        self._drawn = self._gone = 0
+        self._waiting: dict[int, Holder] = {}
+        self._in_flight: dict[int, Holder] = {}
+        self._look_at = -math.inf
         # Requests up to the number _open may go, as of the moment _open_at.
         self._open, self._open_at = float(self._size), clock()
         self._held_until = self._refused_until = -math.inf
@@ -102,8 +109,8 @@ class RateLimiter:
         self._windows: dict[str, _Window] = {}
         _limiters.add(self)
 
-    def draw(self) -> int:
-        """The number of the next request."""
+    def draw(self, call: Holder) -> int:
+        """The number of the next request, which is part of a call."""
         with self._lock:
             now = self._clock()
             self._catch_up(now)
@@ -111,16 +118,20 @@ class RateLimiter:
                 # The service's bucket begins to fill when the request arrives; ours later.
                 self._open_at = now + _LEEWAY
             self._drawn += 1
+            self._waiting[self._drawn] = call
             return self._drawn
 
-    def give_back(self) -> None:
-        """Note that a number that was drawn will not be used."""
+    def give_back(self, number: int) -> None:
+        """Note that nothing was sent with a number, and nothing will be."""
         with self._lock:
-            self._gone += 1
-            self._open += 1
+            self._in_flight.pop(number, None)
+            if self._waiting.pop(number, None) is not None:
+                self._gone += 1
+                self._open += 1
 
     def delay(self, number: int) -> float:
         """Seconds after which to ask again; 0 means that it may go, and counts it as sent."""
+        self._let_go()
         with self._lock:
             now = self._clock()
             self._catch_up(now)
@@ -131,7 +142,7 @@ class RateLimiter:
             for window in self._windows.values():
                 if window.left <= 0:
                     wait = max(wait, window.ends - now)
-                elif window.left <= self._in_flight:
+                elif window.left <= len(self._in_flight):
                     # The count may include requests in flight already; their answers will tell.
                     wait = max(wait, _LOOK_AGAIN)
             if wait > _INSTANT:
@@ -140,7 +151,7 @@ class RateLimiter:
                 # One goes ahead; the others follow once it is not refused.
                 self._held_until = now + _LEEWAY
             self._gone += 1
-            self._in_flight += 1
+            self._in_flight[number] = self._waiting.pop(number)
             return 0.0
 
     def learn(self, headers: Mapping[str, str]) -> None:
@@ -179,11 +190,10 @@ class RateLimiter:
             if self.limit is not None:
                 self._open = min(self._open, self._gone)
 
-    def ended(self, *, answered: bool) -> None:
+    def ended(self, number: int, *, answered: bool) -> None:
         """Note that a request has ended; without an answer it counts against the quota."""
         with self._lock:
-            self._in_flight -= 1
-            if not answered:
+            if self._in_flight.pop(number, None) is not None and not answered:
                 for window in self._windows.values():
                     # One that begins anew has no end yet, so it must let the next request through,
                     # whose answer will tell.
@@ -204,7 +214,19 @@ class RateLimiter:
         """Forget the threads of the parent process, which may have held the lock."""
         self._lock = threading.Lock()
         self._open += self._drawn - self._gone
-        self._gone, self._in_flight = self._drawn, 0
+        self._gone, self._waiting, self._in_flight = self._drawn, {}, {}
+
+    def _let_go(self) -> None:
+        """Give back the numbers of calls that have ended without doing so."""
+        now = self._clock()
+        if now < self._look_at:
+            return
+        self._look_at = now + _MOMENT
+        # Without the lock, for what such a call refers to is destroyed.
+        for numbers in (self._waiting, self._in_flight):
+            for number in [number for number, call in [*numbers.items()] if call.has_ended()]:
+                self.ended(number, answered=False)
+                self.give_back(number)
 
     def _forget_fresh_windows(self) -> None:
         self._windows = {n: w for n, w in self._windows.items() if w.ends < math.inf}

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent import futures
+from concurrent.futures import thread as pools
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -84,7 +85,8 @@ def is_shutting_down() -> bool:
 
     No thread can be relied on to begin then, and later none goes on.
     """
-    return sys.is_finalizing() or not threading.main_thread().is_alive()
+    # Not whether the main thread is alive: Ctrl-C while Python 3.11 or 3.12 looks ends it for good.
+    return sys.is_finalizing() or pools._shutdown  # noqa: SLF001
 
 
 def check_shutdown(error: BaseException) -> None:

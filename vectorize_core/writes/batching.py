@@ -13,6 +13,7 @@ from vectorize_core import limits
 from vectorize_core.api import wire
 from vectorize_core.api.validation import whole_number
 from vectorize_core.errors import VectorizeError
+from vectorize_core.holds import Holder
 from vectorize_core.models import Vector
 from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.own_writes import OwnWrite
@@ -70,8 +71,8 @@ class Batch:
 
     ``size`` counts bytes, exactly if ``exact``, otherwise as the most they can be. ``running`` is
     a request of it that was interrupted, but goes on in a thread. ``loop`` is the event loop, if
-    any, and ``thread`` the thread of the call that sends it. ``stepped`` is when it last took its
-    ids, or began to send some of them, by `Io.now`.
+    any, and ``thread`` the thread of the ``call`` that sends it. ``stepped`` is when it last took
+    its ids, or began to send some of them, by `Io.now`.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -80,6 +81,7 @@ class Batch:
     exact: bool = False
     thread: int = field(default_factory=threading.get_ident)
     loop: asyncio.AbstractEventLoop | None = None
+    call: Holder | None = None
     stepped: float = 0.0
     begun: bool = False
     answered: bool = False
@@ -200,22 +202,24 @@ class Batcher:
     def _check_goes_on(self, batch: Batch) -> None:
         """Raise an error if ``batch`` waits for a task that waits for this call.
 
-        What the tasks of a closed event loop have sent is lost. A task of this event loop may never
-        go on: a Worker stops in the middle, without a word, when its client has gone.
+        What a call has left that Ctrl-C has ended, or a closed event loop, is lost. A task of this
+        event loop may never go on: a Worker stops in the middle, without a word, when its client
+        has gone.
         """
         for other in self._in_flight.owners(batch.sent):
-            if not isinstance(other, Batch) or other.loop is None or other.running:
+            if not isinstance(other, Batch) or other.running:
                 continue
-            if other.loop is batch.loop:
+            if other.call is not None and other.call.has_ended():
+                self._free(other)
+            elif other.loop is None:
+                continue
+            elif other.loop is batch.loop:
                 policy = self._io.policy
                 longest = max(_NO_WRITE_TAKES, policy.write_deadline + policy.request_lifetime)
                 if self._io.now() - other.stepped > longest:
                     self._in_flight.release(other, other.sent)
             elif other.loop.is_closed():
-                if other.begun:
-                    until = self._io.now() + self._io.policy.request_lifetime
-                    self._in_flight.lose("unknown", dict.fromkeys(other.sent), until)
-                self._in_flight.release(other, other.sent)
+                self._free(other)
             elif other.thread == batch.thread:
                 one = next(iter(batch.sent.keys() & other.sent.keys()))
                 raise VectorizeError(
@@ -224,13 +228,20 @@ class Batcher:
                     "async method in place of this one, or let the other write finish first"
                 )
 
+    def _free(self, other: Batch) -> None:
+        """Free the ids of a batch that nobody sends any more, though a request may arrive late."""
+        if other.begun and not other.answered:
+            until = self._io.now() + self._io.policy.request_lifetime
+            self._in_flight.lose("unknown", dict.fromkeys(other.sent), until)
+        self._in_flight.release(other, other.sent)
+
     async def aclose(self) -> None:
         """Take nothing more from the input."""
         self.finished = True
         await self._entries.aclose()
 
     async def _fill(self) -> Batch | None:
-        batch = Batch(loop=self._loop)
+        batch = Batch(loop=self._loop, call=self._io.caller())
         while room := self._batch_size - len(batch.entries):
             entries = self._carried or await anext(self._entries, [])
             if not entries:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from vectorize_core import StorageError
+from vectorize_core.holds import FairLock
 from vectorize_core.local import Service
 from vectorize_core.models import IndexConfig, Vector
 from vectorize_core.sqlite import connecting, turnstile
 from vectorize_core.sqlite.connecting import connect
-from vectorize_core.sqlite.turnstile import FairLock, Turnstile
+from vectorize_core.sqlite.turnstile import Turnstile
 
 needs_turnstile = pytest.mark.skipif(turnstile.fcntl is None, reason="there is no order there")
 ONES = np.ones(32)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -39,6 +40,7 @@ from vectorize_core import (
     VectorizeClient,
 )
 from vectorize_core.api.operations import GetInfo, Op, Upsert
+from vectorize_core.holds import Call
 from vectorize_core.local.server.rate_limit import RateLimiter as StrictLimit
 from vectorize_core.transport.http import HttpExecutor
 from vectorize_core.transport.io import AsyncIo, SyncIo, each, run
@@ -55,6 +57,16 @@ ANSWERS = {
     "GET": ok({"dimensions": 32, "vectorCount": 1}),
 }
 REFUSAL = failed(429, 971)
+
+
+class GoesOn:
+    """A call that does not end."""
+
+    def has_ended(self) -> bool:
+        return False
+
+
+GOES_ON = GoesOn()
 
 
 class Limiter(Protocol):
@@ -198,23 +210,29 @@ class Connected:
         self.clock = Clock()
         limit = None if requests is None else RateLimit(requests, period)
         self.limiter = RateLimiter(limit, self.clock)
+        self.sent: deque[int] = deque()
 
     def pass_(self, seconds: float) -> None:
         self.clock.now += seconds
 
     def delays(self, count: int) -> list[float]:
         """How long new requests have to wait; those that need not are sent, others given up."""
-        delays = [round(self.limiter.delay(self.limiter.draw()), 6) for _ in range(count)]
-        for delay in delays:
+        delays = {}
+        for _ in range(count):
+            number = self.limiter.draw(GOES_ON)
+            delays[number] = round(self.limiter.delay(number), 6)
+        for number, delay in delays.items():
             if delay:
-                self.limiter.give_back()
-        return delays
+                self.limiter.give_back(number)
+            else:
+                self.sent.append(number)
+        return [*delays.values()]
 
     def answered(self, count: int = 1, **headers: object) -> None:
         for _ in range(count):
             told = {name.replace("_", "-"): str(value) for name, value in headers.items()}
             self.limiter.learn(told)
-            self.limiter.ended(answered=True)
+            self.limiter.ended(self.sent.popleft() if self.sent else 0, answered=True)
 
 
 def window(left: int, seconds: int, quota: int = 1_200) -> dict[str, object]:
@@ -298,7 +316,7 @@ def test_a_request_whose_answer_is_lost_counts() -> None:
     them = Connected(None)
     them.delays(2)
     them.answered(**window(left=1, seconds=30))
-    them.limiter.ended(answered=False)
+    them.limiter.ended(them.sent.popleft(), answered=False)
     assert them.delays(1) == [31]
 
 
@@ -310,7 +328,7 @@ def test_answers_that_are_lost_in_a_new_window_do_not_stop_all_for_ever(quota: i
     them.pass_(31)
     for _ in range(5):
         assert them.delays(1) == [0]
-        them.limiter.ended(answered=False)
+        them.limiter.ended(them.sent.popleft(), answered=False)
     assert them.delays(1) == [0]
 
 
@@ -398,10 +416,27 @@ def test_a_refusal_without_a_time_slows_all_and_stops_none() -> None:
     assert them.delays(2) == [1, 2]
 
 
+def test_what_calls_have_left_that_were_interrupted_is_given_back() -> None:
+    them = Connected(4, 8.0)
+
+    def leaves(sends: bool) -> None:
+        number = them.limiter.draw(Call())
+        if sends:
+            them.limiter.delay(number)
+
+    for sends in (False, True, True):
+        leaves(sends)
+    them.pass_(100)
+    assert them.delays(4) == [0, 0, 0, 0]
+    them.answered(4, **window(left=3, seconds=30))
+    them.pass_(10)
+    assert them.delays(1) == [0]
+
+
 def test_a_caller_that_has_slept_looks_again() -> None:
     them = Connected(1, 10.0)
     assert them.delays(1) == [0]
-    number = them.limiter.draw()
+    number = them.limiter.draw(GOES_ON)
     assert them.limiter.delay(number) == 11
     them.limiter.refused(60.0)
     them.pass_(11)
@@ -523,7 +558,7 @@ async def test_for_how_long_all_wait_after_what_one_operation_was_told(
     with pytest.raises(ApiError):
         await them.call(WRITE)
     least, most = held
-    assert least <= them.limiter.delay(them.limiter.draw()) <= most
+    assert least <= them.limiter.delay(them.limiter.draw(GOES_ON)) <= most
 
 
 @both_variants
@@ -585,11 +620,12 @@ def test_a_limit_that_lets_nothing_through_is_none(limit: dict[str, Any]) -> Non
 def test_a_forked_child_does_not_wait_for_its_parents_requests() -> None:
     program = """
         import os, threading
+        from vectorize_core.holds import Call
         from vectorize_core.transport.rate_limit import RateLimiter, RateLimit
 
         limiter = RateLimiter(RateLimit(3, 1_000.0), lambda: 0.0)
         for _ in range(5):
-            limiter.delay(limiter.draw())
+            limiter.delay(limiter.draw(Call()))
         limiter.learn({"ratelimit": '"default";r=9;t=100'})
         locked, done = threading.Event(), threading.Event()
 
@@ -605,8 +641,8 @@ def test_a_forked_child_does_not_wait_for_its_parents_requests() -> None:
         if child == 0:
             try:
                 limiter.learn({"ratelimit": '"default";r=1;t=100'})
-                assert limiter._in_flight == 0
-                assert round(limiter.delay(limiter.draw())) == 334
+                assert not limiter._in_flight
+                assert round(limiter.delay(limiter.draw(Call()))) == 334
                 os._exit(0)
             finally:
                 os._exit(1)

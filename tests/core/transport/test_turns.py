@@ -124,7 +124,7 @@ async def test_waiting_ends_at_the_deadline(variant: Variant, op: Any) -> None:
         await settled(io.once(op, patience=0.0))
     assert cloudflare.requests == []
     for turn in held:
-        turn.leave()
+        turn.release()
     await settled(io.call(op))
 
 
@@ -159,17 +159,17 @@ async def test_no_turn_is_lost_however_tasks_are_cancelled(seed: int) -> None:
     with pytest.raises(NoTurnError):
         await shared.turns.aenter("test", 0.001)
     for turn in turns:
-        turn.leave()
+        turn.release()
 
 
 def test_a_turn_that_comes_at_the_deadline_is_not_lost() -> None:
     turns = Turns(1)
     for _ in range(30):
         turn = turns.enter("test", 1)
-        threading.Timer(0.002, turn.leave).start()
+        threading.Timer(0.002, turn.release).start()
         with suppress(NoTurnError):
-            turns.enter("test", 0.002).leave()
-        turns.enter("test", 1).leave()
+            turns.enter("test", 0.002).release()
+        turns.enter("test", 1).release()
 
 
 async def test_waiting_for_a_turn_is_not_part_of_the_request(monkeypatch: Any) -> None:

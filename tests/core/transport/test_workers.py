@@ -20,6 +20,7 @@ import pytest
 from tests.core.helpers import Answer, Cloudflare, failed, ok
 from vectorize_core import ConnectionFailedError, RateLimit, RateLimitError, RetryPolicy, Vector
 from vectorize_core.api.operations import Op, Upsert
+from vectorize_core.holds import Call
 from vectorize_core.transport import io as io_module
 from vectorize_core.transport import workers as workers_module
 from vectorize_core.transport.executor import Answer as Answered
@@ -141,7 +142,7 @@ def test_who_waits_for_the_limit_is_woken_and_was_not_sent() -> None:
     # Their places are free again.
     limiter = calls.limiter
     assert limiter is not None
-    assert 95 < limiter.delay(limiter.draw()) <= 101
+    assert 95 < limiter.delay(limiter.draw(Call())) <= 101
 
 
 @pytest.mark.parametrize("how", [interrupt, _thread.interrupt_main], ids=["signal", "main"])

@@ -1,0 +1,250 @@
+"""What is held for longer than a moment belongs to the running call that took it.
+
+Ctrl-C may come between any two steps of a call, also just before the one that would have given back
+what was taken, and a notebook keeps all that it has left in the middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from types import FrameType
+from typing import Any, Final, Protocol, Self
+
+_SUSPENDED: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_BETWEEN: Final = {
+    "contextlib",
+    "vectorize_core.forks",
+    "vectorize_core.holds",
+    "vectorize_core.lynse.requests",
+    "vectorize_core.local.open_files",
+    "vectorize_core.sqlite.file",
+    "vectorize_core.sqlite.turnstile",
+    "vectorize_core.transport.http_clients",
+    "vectorize_core.transport.rate_limit",
+    "vectorize_core.transport.turns",
+}
+"""Modules whose functions return while what they took is held."""
+
+
+_MOMENT: Final = 0.2
+"""Seconds after which who waits looks again whether the call of one before it has ended. On some
+systems the main thread notices signals only between two waits."""
+
+
+class Holder(Protocol):
+    """Who holds something."""
+
+    def has_ended(self) -> bool:
+        """Whether it runs no more, so that it gives nothing back."""
+
+
+class Call:
+    """The call of the function that begins and ends what is going on here.
+
+    Not of a generator, which may be kept after it was left, nor of what returns in the middle.
+    """
+
+    __slots__ = ("_frame",)
+
+    def __init__(self) -> None:
+        frame: FrameType = sys._getframe(1)  # noqa: SLF001
+        while frame.f_back is not None and (
+            frame.f_code.co_flags & _SUSPENDED or frame.f_globals.get("__name__") in _BETWEEN
+        ):
+            frame = frame.f_back
+        self._frame = frame
+
+    def has_ended(self) -> bool:
+        """Whether it runs no more."""
+        try:
+            # Refused while it runs. Nothing else tells, and who has ended needs no variables.
+            self._frame.clear()
+        except RuntimeError:
+            return False
+        return True
+
+
+class TaskCall:
+    """The running task, in place of a call: no function of it runs while it waits."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+
+    def has_ended(self) -> bool:
+        """Whether it has ended."""
+        return self._task is not None and self._task.done()
+
+
+class Calls:
+    """The running calls that use something; true if there are any. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._running: list[Holder] = []
+
+    def begin(self, call: Holder) -> None:
+        """Note a call that uses it from now on."""
+        self._running.append(call)
+
+    def end(self, call: Holder) -> None:
+        """Note that a call uses it no more."""
+        with suppress(ValueError):
+            self._running.remove(call)
+
+    def __bool__(self) -> bool:
+        for call in list(self._running):
+            if call.has_ended():
+                self.end(call)
+        return bool(self._running)
+
+
+class Hold:
+    """A place in the line for a `FairLock`; the first ones have it, until they are released.
+
+    A context manager, which releases it.
+    """
+
+    def __init__(self, line: deque[Hold], places: int, call: Holder) -> None:
+        self._line = line
+        self._places = places
+        self.call = call
+        self.thread = threading.get_ident()
+        self.wake: Callable[[], object] | None = None
+        """Called when it may be among the first; None unless its thread or task waits."""
+
+    def release(self) -> None:
+        """Pass the lock on to whoever has waited longest; nothing if that was done already."""
+        with suppress(ValueError):
+            self._line.remove(self)
+        for hold in [*islice(self._line, self._places)]:
+            if (wake := hold.wake) is not None:
+                wake()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class FairLock:
+    """A lock that threads, or the tasks of an event loop, get in the order in which they ask.
+
+    So many have it at once as it has ``places``. Ctrl-C may come between any two steps of a call,
+    also just before one that would have released the lock. So nobody has it for longer than the
+    call runs that asked for it: who has it is told by the line alone, which changes in single
+    steps, and whoever waits looks whether the calls of the first ones have ended.
+    """
+
+    def __init__(self, places: int = 1) -> None:
+        self._places = places
+        self._line: deque[Hold] = deque()
+
+    def take(self) -> Hold:
+        """Wait for it."""
+        hold = self.take_within(math.inf)
+        assert hold is not None
+        return hold
+
+    def take_within(
+        self, seconds: float, check: Callable[[], object] = lambda: None
+    ) -> Hold | None:
+        """Wait for it; None if that takes longer. ``check`` is called now and then meanwhile."""
+        hold = self._join(Call())
+        if self._has(hold):
+            return hold
+        end = time.monotonic() + seconds
+        turn = threading.Lock()
+        turn.acquire()
+        hold.wake = partial(_open, turn)
+        try:
+            while not self._has(hold):
+                left = end - time.monotonic()
+                if left <= 0:
+                    hold.release()
+                    return None
+                turn.acquire(timeout=min(left, _MOMENT))
+                check()
+        except BaseException:
+            hold.release()
+            raise
+        hold.wake = None
+        return hold
+
+    async def take_awaited(self, seconds: float) -> Hold | None:
+        """As `take_within`, by a task. All who ask are then of one event loop."""
+        hold = self._join(TaskCall())
+        if self._has(hold):
+            return hold
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        try:
+            while not self._has(hold):
+                left = end - loop.time()
+                if left <= 0:
+                    hold.release()
+                    return None
+                turn = loop.create_future()
+                hold.wake = partial(_set, turn)
+                await asyncio.wait([turn], timeout=min(left, _MOMENT))
+        except BaseException:
+            hold.release()
+            raise
+        hold.wake = None
+        return hold
+
+    def try_take(self, call: Holder) -> Hold | None:
+        """Take it for a call if it is free."""
+        hold = self._join(call)
+        if self._has(hold):
+            return hold
+        hold.release()
+        return None
+
+    def leave(self) -> None:
+        """Release what this thread has, if it has not done so because of Ctrl-C."""
+        for hold in list(self._line):
+            if hold.thread == threading.get_ident():
+                hold.release()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a thread has it."""
+        return bool(self._line)
+
+    def _join(self, call: Holder) -> Hold:
+        hold = Hold(self._line, self._places, call)
+        self._line.append(hold)
+        return hold
+
+    def _has(self, hold: Hold) -> bool:
+        if hold in self._first():
+            return True
+        for first in self._first():
+            if first.call.has_ended():
+                first.release()
+        return hold in self._first()
+
+    def _first(self) -> list[Hold]:
+        return [*islice(self._line, self._places)]
+
+
+def _open(turn: threading.Lock) -> None:
+    with suppress(RuntimeError):
+        turn.release()
+
+
+def _set(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
