@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -20,6 +21,7 @@ from langchain_core.embeddings import Embeddings
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import Op, Upsert
 from vectorize_core.local.server import BackgroundServer, Settings
+from vectorize_core.local.server.accounts import MAX_ACCOUNTS
 from vectorize_core.models import Metric
 from vectorize_core.transport.executor import Answer, Executor
 
@@ -221,9 +223,19 @@ BAD_RECORDS = {
 bad_records = pytest.mark.parametrize("bad", BAD_RECORDS.values(), ids=BAD_RECORDS)
 
 
-@cache
 def server() -> BackgroundServer:
-    """One for all tests of a process, with which it ends: to stop takes longer than most tests."""
+    """One that has room for another account: a night makes more of them than one server has.
+
+    It ends with the process: to stop takes longer than most tests.
+    """
+    return _started(next(_asked_for) // MAX_ACCOUNTS)
+
+
+_asked_for = itertools.count()
+
+
+@cache
+def _started(number: int) -> BackgroundServer:
     return BackgroundServer(Settings()).start()
 
 

@@ -12,6 +12,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 
 from llama_index_vectorize import VectorizeVectorStore
+from tests import stores
 from tests.llama_index.helpers import MODEL, SPLITTER
 from tests.nightly import NIGHTLY
 from tests.stores import Make, Recorder, recorded
@@ -38,10 +39,9 @@ def _no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "_transformations", None)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[BackgroundServer]:
-    with BackgroundServer() as server:
-        yield server
+@pytest.fixture
+def server() -> BackgroundServer:
+    return stores.server()
 
 
 @pytest.fixture(params=["embedded", "http"])

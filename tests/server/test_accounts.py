@@ -12,9 +12,10 @@ import pytest
 
 from tests.nightly import sized
 from tests.server.helpers import NDJSON, ONES, Peer, lines, record
-from vectorize_core import Vector
+from vectorize_core import BadRequestError, Event, RetryEvent, Vector, VectorizeClient
 from vectorize_core.local import Service, open_files
 from vectorize_core.local.d1_databases import D1Databases
+from vectorize_core.local.faults import ServiceFault
 from vectorize_core.local.file_names import file_of
 from vectorize_core.local.server import accounts as accounts_module
 from vectorize_core.models import IndexConfig
@@ -130,8 +131,14 @@ def test_accounts_are_bounded_and_others_go_on(
         each.create()
     refused = at(peer, "one-more")
     config = {"dimensions": 32, "metric": "cosine"}
-    assert refused.fault("POST", "", {"name": "docs", "config": config})[0] == 429
-    assert sql(refused, "CREATE TABLE t (a)").status_code == 429
+    assert refused.fault("POST", "", {"name": "docs", "config": config})[0] == 400
+    assert sql(refused, "CREATE TABLE t (a)").status_code == 400
+    # To wait would not help, so no client tries again.
+    told: list[Event] = []
+    client = VectorizeClient("one-more", base_url=peer.base_url, on_event=told.append)
+    with client, pytest.raises(BadRequestError, match="this server has 3 accounts, and makes no"):
+        client.create_index("docs", dimensions=32, metric="cosine")
+    assert not any(isinstance(event, RetryEvent) for event in told)
     assert refused.result("GET", "") == []
     assert rows(sql(refused, "SELECT 1 AS a")) == [{"a": 1}]
     for each in made:
@@ -257,8 +264,9 @@ def test_databases_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         databases = D1Databases(place)
         for name in ("a", "b"):
             databases.run(name, [("CREATE TABLE t (a)", ())])
-        with pytest.raises(Exception, match="too many databases"):
+        with pytest.raises(ServiceFault, match="this account has 2 databases") as caught:
             databases.run("c", [("CREATE TABLE t (a)", ())])
+        assert caught.value.status == 400
         assert databases.run("c", [("SELECT 1", ())])[0][1] == [(1,)]
         databases.run("a", [("INSERT INTO t VALUES (1)", ())])
         databases.close()

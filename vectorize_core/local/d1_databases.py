@@ -83,7 +83,7 @@ class D1Databases:
     def _admit_database(self) -> None:
         self._admit()
         if self._count() >= MAX_DATABASES:
-            raise faults.refused("too many databases", status=429)
+            raise faults.refused(f"this account has {MAX_DATABASES} databases, and makes no more")
 
     def _count(self) -> int:
         if self._folder is None:

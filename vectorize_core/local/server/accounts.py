@@ -126,9 +126,7 @@ class Accounts:
 
     def _admit(self) -> None:
         if self._count() >= MAX_ACCOUNTS:
-            raise faults.refused(
-                f"this server has {MAX_ACCOUNTS} accounts, and makes no more", status=429
-            )
+            raise faults.refused(f"this server has {MAX_ACCOUNTS} accounts, and makes no more")
 
     def _count(self) -> int:
         if self._data == paths.MEMORY:
