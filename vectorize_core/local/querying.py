@@ -64,7 +64,7 @@ def prepare(
     snapshot = snapshots.current(tx, index)
     vector = request.vector
     if request.vector_id is not None:
-        source = vectors.get(tx, snapshots.value_stores, index, request.vector_id)
+        (source,) = vectors.get(tx, snapshots.value_stores, index, (request.vector_id,))
         if source is None and behavior.unknown_vector_id == "error":
             raise faults.refused(f'no vector has the id "{request.vector_id}"')
         vector = None if source is None else source.values

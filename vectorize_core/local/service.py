@@ -362,7 +362,7 @@ class Service:
         value_stores = self._database.value_stores
 
         def read(tx: Connection, index: Index, _: float) -> list[Vector | None]:
-            found = [vectors.get(tx, value_stores, index, vector_id) for vector_id in wanted]
+            found = vectors.get(tx, value_stores, index, wanted)
             if None in found:
                 # What is there is compared by itself; what is not may be damaged.
                 self._scrub.watch(tx, index, values=False)

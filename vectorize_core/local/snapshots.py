@@ -76,10 +76,8 @@ class Snapshots:
             # Another thread of the parent may have been changing this during the fork.
             self._pid, self._latest = os.getpid(), {}
         known = self._known(index)
-        store = self._store_of_values(index)
-        if store.is_cut_off(index.slots):
-            # Mapped anew, it says so.
-            store.unmap()
+        if self._store_of_values(index).is_cut_off(index.slots):
+            # Read anew, it says so.
             known = None
         if known is None or known.index.state != index.state:
             self._latest[index.name] = known = self._next(tx, index, known)

@@ -262,6 +262,13 @@ class FileValueStore(SegmentedStore):
         except FileNotFoundError:
             return 0  # perhaps only since another process has compacted or deleted the index
 
+    def matrix(self, count: int) -> Matrix:
+        """The first ``count`` rows, all of them committed. `FileMissingError`, `StorageError`."""
+        if self._segments and self.is_cut_off(count):
+            # Mapped anew, it says so.
+            self.unmap()
+        return super().matrix(count)
+
     def is_cut_off(self, count: int) -> bool:
         """Whether the file that is mapped ends before ``count`` rows."""
         if sys.platform == "win32":  # which lets no file that is mapped be cut off

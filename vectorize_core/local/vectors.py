@@ -206,19 +206,27 @@ def ids(tx: Connection, index: Index) -> list[str]:
     return [name for _, name in rows]
 
 
-def get(tx: Connection, value_stores: ValueStores, index: Index, vector_id: str) -> Vector | None:
-    """One vector, or None."""
-    row = tx.execute(
-        f"SELECT {_ROW} FROM vectors WHERE index_id = ? AND id = ?",  # noqa: S608
-        (index.id, vector_id),
-    ).fetchone()
-    if row is None:
-        return None
-    stored = VectorRow(*row).verified()
-    store = value_stores.store(index.id, index.generation, index.dimensions)
-    values = store.matrix(index.slots).take(np.array([stored.slot]))[0]
-    stored.check(values)
-    return Vector(vector_id, values, stored.namespace, stored.parsed_metadata())
+def get(
+    tx: Connection, value_stores: ValueStores, index: Index, ids: Iterable[str]
+) -> list[Vector | None]:
+    """The vectors with these ids, None for each that is not there."""
+    matrix, found = None, list[Vector | None]()
+    for vector_id in ids:
+        row = tx.execute(
+            f"SELECT {_ROW} FROM vectors WHERE index_id = ? AND id = ?",  # noqa: S608
+            (index.id, vector_id),
+        ).fetchone()
+        if row is None:
+            found.append(None)
+            continue
+        stored = VectorRow(*row).verified()
+        if matrix is None:
+            store = value_stores.store(index.id, index.generation, index.dimensions)
+            matrix = store.matrix(index.slots)
+        values = matrix.take(np.array([stored.slot]))[0]
+        stored.check(values)
+        found.append(Vector(vector_id, values, stored.namespace, stored.parsed_metadata()))
+    return found
 
 
 def following(

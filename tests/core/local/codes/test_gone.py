@@ -1,0 +1,87 @@
+"""Codes that are missing or cut off: they are made again, and nobody is told of damage."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from tests.core.local.coded import cut_rows
+from tests.core.local.codes.coded_files import (
+    COUNT,
+    CUT,
+    add,
+    all_accounted_for,
+    also_cut,
+    changed,
+    cut_off,
+    files_of,
+    filled,
+    in_use,
+    look,
+    rows_in,
+    said,
+    widths,
+    zeroed_begin,
+    zeroed_rest,
+    zeroed_tail,
+)
+
+
+def one_of_two(number, kind):
+    return lambda path: CUT[kind](files_of(path)[number], widths()[number])
+
+
+GONE = {
+    **{kind: partial(cut_off, kind=kind) for kind in CUT},
+    "zeroed by a loss of power": partial(changed, change=zeroed_tail),
+}
+ONE_GONE = {
+    "its begin zeroed": partial(changed, change=zeroed_begin),
+    "its rest zeroed": partial(changed, change=zeroed_rest),
+    **{f"{n} {kind}": one_of_two(n, kind) for n in (0, 1) for kind in ("missing", "cut off")},
+}
+
+
+def check_made_again(make, path, caplog, lose):
+    filled(make, path).close()
+    sound = rows_in(path)[:COUNT]
+    lose(path)
+    service = make(path)
+    assert service.check().findings == ()
+    look(service)
+    assert (in_use(service), said(caplog)) == (COUNT, [])
+    assert (rows_in(path)[:COUNT] == sound).all()
+    # Writes go on behind them.
+    add(service, COUNT, COUNT + 30)
+    look(service, COUNT + 30)
+    assert in_use(service) == COUNT + 30
+
+
+@also_cut
+@pytest.mark.parametrize("kind", GONE)
+def test_codes_that_are_gone_are_made_again(make, tmp_path, caplog, kind):
+    check_made_again(make, tmp_path, caplog, GONE[kind])
+
+
+@pytest.mark.parametrize("few_are_many", ["cut"], indirect=True)
+@pytest.mark.parametrize("kind", ONE_GONE)
+def test_one_of_two_files_may_be_gone(make, tmp_path, caplog, kind):
+    check_made_again(make, tmp_path, caplog, ONE_GONE[kind])
+
+
+@pytest.mark.parametrize("few_are_many", ["whole"], indirect=True)
+def test_codes_of_an_older_version_are_made_again_and_deleted(make, tmp_path, caplog):
+    filled(make, tmp_path).close()
+    assert len(list(tmp_path.glob("*.u8"))) == 2
+    with cut_rows():
+        service = make(tmp_path)
+        assert service.check().findings == ()
+        # It is written before it is read.
+        add(service, COUNT, COUNT + 30)
+        look(service, COUNT + 30)
+        assert (in_use(service), said(caplog)) == (COUNT + 30, [])
+        assert list(tmp_path.glob("*.u8")) == []
+        assert all_accounted_for(tmp_path)
+        service.delete_index("far")
+        assert len(list(tmp_path.glob("*.u8*"))) == 2
