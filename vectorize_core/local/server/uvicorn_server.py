@@ -102,14 +102,23 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=connections.bounded(settings.head_timeout, settings.max_connections),
-                timeout_graceful_shutdown=seconds,
                 backlog=connections.at_once(),
                 **UVICORN_OPTIONS,
             )
         )
         self._app = app
+        self._seconds = seconds
+        self._ticking: asyncio.Task[None] | None = None
         self.end: threading.Timer | None = None
         """What ends the process if it has not ended by then."""
+
+    def stop(self) -> None:
+        """Begin to end, from another thread."""
+        self.should_exit = True
+        if self._ticking is not None:
+            # A loop that is closed has ended already.
+            with suppress(RuntimeError):
+                self._ticking.get_loop().call_soon_threadsafe(self._ticking.cancel)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, at Ctrl-C or SIGTERM; end at once when it comes again."""
@@ -130,13 +139,35 @@ class Server(uvicorn.Server):
             # asyncio takes how many it accepts at once for how many may queue.
             listener.listen(_BACKLOG)
 
+    async def main_loop(self) -> None:
+        """Serve until it is to end: uvicorn looks for that now and then, `stop` ends it at once."""
+        self._ticking = asyncio.create_task(super().main_loop())
+        if not self.should_exit:
+            await asyncio.wait([self._ticking])
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End long work, let short work end, and close all connections."""
+        """End long work, let short work end, and close all connections.
+
+        As uvicorn's does, without its tenths of a second, which tests would wait for.
+        """
         stop = getattr(self._app, "stop", None)
         if stop is not None:
             stop()
-        await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + self._seconds
+        # uvicorn has no event for that.
+        while (state.connections or state.tasks) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        for task in state.tasks:
+            task.cancel()
+        await self.lifespan.shutdown()
+        for connection in list(state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)
 
@@ -216,7 +247,7 @@ class BackgroundServer:
 
         What is being carried out is interrupted if it is SQL, and otherwise ends in its thread.
         """
-        self._server.should_exit = True
+        self._server.stop()
         if self._thread.is_alive():
             self._thread.join(END_SECONDS)
         self._socket.close()
