@@ -76,6 +76,18 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Let go of what a test has left, and spare the collector what stays after those of a file."""
+    for value in item.callspec.params.values() if hasattr(item, "callspec") else ():
+        # One that each of many tests raises would keep the frames of all of them.
+        if isinstance(value, BaseException):
+            value.__traceback__ = value.__context__ = None
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
     """Ctrl-C interrupts, also where the tests run in a background job that ignores it."""
