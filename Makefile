@@ -22,7 +22,7 @@ look: $(VENV)/demo.stamp
 	@test -d .demo || $(BIN)/python -m examples.demo
 	@$(BIN)/vectorize-stores open --path .demo --embedder demo $(OPTIONS)
 
-test: lint types suite test-page
+test: lint types suite
 
 lint: $(VENV)/dev.stamp
 	@echo "ruff: lint and format"
@@ -38,10 +38,9 @@ types: $(VENV)/dev.stamp
 # Compiled once, also where Python is told to keep nothing: tests start a hundred programs.
 suite: $(VENV)/dev.stamp lynse workers
 	@echo "pytest: the whole suite"
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
-	  --ignore tests/page/browser
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# The page in a Chromium, one for all tests: Debian's package chromium, or what VECTORIZE_CHROMIUM names.
+# Of the suite the page alone, in a Chromium: Debian's package chromium, or what VECTORIZE_CHROMIUM names.
 # Skipped where there is none, unless VECTORIZE_REQUIRE_CHROMIUM=1.
 test-page: $(VENV)/dev.stamp
 	@echo "pytest: the page, in a Chromium"
