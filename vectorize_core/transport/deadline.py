@@ -141,8 +141,12 @@ class SyncStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        """The same connection, encrypted."""
-        within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        """The same connection, encrypted; closed if it does not come about."""
+        try:
+            within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        except httpcore.ConnectTimeout:
+            self.close()
+            raise
         if isinstance(self.get_extra_info("socket"), ssl.SSLSocket):
             return TlsOverTls(self, ssl_context, server_hostname, within)
         stream = self._stream.start_tls(ssl_context, server_hostname, within)
@@ -201,8 +205,12 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """The same connection, encrypted."""
-        within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        """The same connection, encrypted; closed if it does not come about."""
+        try:
+            within = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        except httpcore.ConnectTimeout:
+            await self.aclose()
+            raise
         stream = await self._stream.start_tls(ssl_context, server_hostname, within)
         return AsyncStream(stream, self._deadline)
 

@@ -235,6 +235,23 @@ async def test_tls_through_a_proxy_over_tls_ends_in_time(
     assert not error.sent
 
 
+@both_variants
+async def test_what_is_over_before_tls_begins_leaves_no_socket_open(variant: Variant) -> None:
+    until, context = Deadline(), ssl.create_default_context()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kind = AsyncBackend if variant.is_async else SyncBackend
+        opened: Any = kind(until)
+        stream = await settled(opened.connect_tcp("127.0.0.1", server.getsockname()[1]))
+        opened_socket = stream.get_extra_info("socket")
+        past: Any = SimpleNamespace(extensions={"deadline": time.monotonic() - 1.0})
+        until.set_for(past)
+        with pytest.raises(httpcore.ConnectTimeout):
+            await settled(stream.start_tls(context))
+        server.accept()[0].close()
+        await asyncio.sleep(0)
+        assert opened_socket.fileno() == -1
+
+
 def serve_over(client_side: Any, context: ssl.SSLContext) -> None:
     """Speak TLS as a server over a connection that is TLS already: a request, and an answer."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
