@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -32,10 +31,11 @@ from vectorize_core.local.batch import Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.covering import Covering
 from vectorize_core.local.cursors import Cursors
+from vectorize_core.local.index_transactions import IndexTransactions
 from vectorize_core.local.integrity import CheckReport
 from vectorize_core.local.scrubbing import Scrub
 from vectorize_core.local.snapshots import Snapshots
-from vectorize_core.local.storage import Database, FileMissingError
+from vectorize_core.local.storage import Database
 from vectorize_core.models import (
     IdPage,
     IndexConfig,
@@ -54,8 +54,6 @@ from vectorize_core.models import (
 from vectorize_core.sqlite.connecting import Connection
 
 T = TypeVar("T")
-ReadIndex = Callable[[Connection, Index, float], T]
-"""Reads an index in a read transaction, at a time of the index's own clock."""
 
 _UNLOCKED_SEARCHES: Final = 2
 """How often a query searches without a lock before it searches within a transaction."""
@@ -86,6 +84,7 @@ class Service:
         self._cursors = Cursors(behavior.cursor_lifetime)
         self._scrub = Scrub(self._database, self._snapshots)
         self._covering = Covering()
+        self._indexes = IndexTransactions(self._database, self._snapshots, self._clock)
 
     def close(self) -> None:
         """Close the database; what was in memory is lost. Safe to call again."""
@@ -156,7 +155,7 @@ class Service:
             chosen = ((row.id, choose(row.parsed_metadata() or {})) for row in rows)
             return {vector_id: found for vector_id, found in chosen if found is not None}
 
-        return self._read(name, read)
+        return self._indexes.read(name, read)
 
     def create_index(
         self, name: str, config: IndexConfig | Preset, description: str = ""
@@ -183,16 +182,16 @@ class Service:
 
     def delete_index(self, name: str) -> None:
         """Delete an index with its vectors and metadata indexes, at once."""
-        self._check_made(name)
+        self._indexes.check_made(name)
         with self._database.writing() as tx:
-            index = self._find(tx, name)
+            index = self._indexes.find(tx, name)
             catalog.delete(tx, index)
         self._snapshots.forget(name)
         self._database.value_stores.remove(index.id, index.generation, index.dimensions)
 
     def index_info(self, name: str) -> IndexInfo:
         """How many vectors are processed, and the last processed mutation if there was one."""
-        with self._reading(name) as (tx, index, now):
+        with self._indexes.reading(name) as (tx, index, now):
             progress = mutations.progress(tx, index, now)
         submitted = self._behavior.processed_datetime == "submitted"
         at = progress.submitted if submitted else progress.processed
@@ -252,7 +251,7 @@ class Service:
         while True:
             # If writers keep changing what is found, search within the transaction.
             at_once = attempts == _UNLOCKED_SEARCHES
-            prepared = self._read(name, partial(read, at_once=at_once))
+            prepared = self._indexes.read(name, partial(read, at_once=at_once))
             if isinstance(prepared, QueryResult):
                 return prepared
             found = querying.run(prepared)
@@ -297,7 +296,7 @@ class Service:
             ]
             return querying.answer_many(tx, prepared)
 
-        return self._read(name, read)
+        return self._indexes.read(name, read)
 
     def filter_hints(
         self, name: str, filter: Mapping[str, Any] | None, namespace: str | None = None
@@ -310,7 +309,7 @@ class Service:
         names = {condition.property_name for condition in validation.conditions(filter)}
         if not names:
             return ()
-        with self._reading(name) as (tx, index, now):
+        with self._indexes.reading(name) as (tx, index, now):
             self._scrub.watch(tx, index, values=False)
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             doubtful = {
@@ -325,7 +324,7 @@ class Service:
 
     def count_pending(self, name: str) -> int:
         """How many mutations are not visible yet. The API has no such call."""
-        with self._reading(name) as (tx, index, _):
+        with self._indexes.reading(name) as (tx, index, _):
             return mutations.count_pending(tx, index)
 
     def count_uncovered(
@@ -340,7 +339,7 @@ class Service:
         Those of a property without one, too; in one namespace, or all; and those that ``lacks`` is
         true of. The real service does not tell.
         """
-        with self._reading(name) as (tx, index, now):
+        with self._indexes.reading(name) as (tx, index, now):
             live = {m.property_name: m for m in catalog.live_metadata_indexes(tx, index, now)}
             covering = live.get(property_name)
             if covering is not None and self._covering.holds_all(tx, index, covering, lacks):
@@ -353,7 +352,7 @@ class Service:
 
         The API has no such call.
         """
-        with self._reading(name) as (tx, index, _):
+        with self._indexes.reading(name) as (tx, index, _):
             return vectors.known(tx, index, ids) | mutations.pending_ids(tx, index, ids)
 
     def get_by_ids(self, name: str, ids: Sequence[str]) -> tuple[Vector, ...]:
@@ -368,7 +367,7 @@ class Service:
                 self._scrub.watch(tx, index, values=False)
             return found
 
-        return tuple(vector for vector in self._read(name, read) if vector is not None)
+        return tuple(vector for vector in self._indexes.read(name, read) if vector is not None)
 
     def scan(
         self,
@@ -392,21 +391,21 @@ class Service:
             found, end = vectors.following(tx, value_stores, index, start, count, namespace)
             return tuple(found), None if end is None else scanning.cursor(index, end)
 
-        return self._read(name, read)
+        return self._indexes.read(name, read)
 
     def scan_starts(self, name: str, count: int) -> tuple[str, ...]:
         """At most ``count`` cursors of `scan`, spread evenly over the slots of an index.
 
         The API has no such call.
         """
-        with self._reading(name) as (_, index, __):
+        with self._indexes.reading(name) as (_, index, __):
             some = min(count, index.slots)
             return tuple(scanning.cursor(index, at * index.slots // some) for at in range(some))
 
     def delete_by_ids(self, name: str, ids: Sequence[str]) -> Mutation:
         """Delete up to 100 vectors; unknown ids are ignored."""
         wanted = validation.ids(ids, limits.MAX_IDS_PER_DELETE)
-        with self._writing(name) as (tx, index, now):
+        with self._indexes.writing(name) as (tx, index, now):
             accepted = self._submit(tx, index, now, "delete", Batch.of_ids(wanted))
         maintenance.tidy(self._database, accepted.index)
         return Mutation(accepted.mutation_id)
@@ -416,7 +415,7 @@ class Service:
     ) -> IdPage:
         """Up to 1,000 ids. ``cursor`` continues a listing, in the state of its first page."""
         validation.page_size(count)
-        with self._reading(name) as (tx, index, _):
+        with self._indexes.reading(name) as (tx, index, _):
             self._scrub.watch(tx, index, values=False)
             if cursor is not None:
                 return self._cursors.next(index.id, cursor, count, self._clock())
@@ -428,7 +427,7 @@ class Service:
     ) -> Mutation:
         """Let filters use a property, for vectors written from then on. Up to 10 an index."""
         wanted = validation.metadata_index(property_name, index_type)
-        with self._writing(name) as (tx, index, now):
+        with self._indexes.writing(name) as (tx, index, now):
             existing = catalog.wanted_properties(tx, index)
             known = property_name in existing
             if known and self._behavior.duplicate_metadata_index == "error":
@@ -445,14 +444,14 @@ class Service:
 
     def list_metadata_indexes(self, name: str) -> tuple[MetadataIndex, ...]:
         """The metadata indexes in force, oldest first."""
-        with self._reading(name) as (tx, index, now):
+        with self._indexes.reading(name) as (tx, index, now):
             live = catalog.live_metadata_indexes(tx, index, now)
         return tuple(item.public() for item in live)
 
     def delete_metadata_index(self, name: str, property_name: str) -> Mutation:
         """Stop filters from using a property."""
         validation.property_name(property_name)
-        with self._writing(name) as (tx, index, now):
+        with self._indexes.writing(name) as (tx, index, now):
             known = property_name in catalog.wanted_properties(tx, index)
             if not known and self._behavior.missing_metadata_index == "error":
                 raise faults.refused(f"no metadata index on {property_name!r}", status=404)
@@ -466,9 +465,9 @@ class Service:
         try:
             batch = validation.batch(kind, given, self._behavior)
         except faults.ServiceFault:
-            with self._reading(name):  # That there is no such index is said first.
+            with self._indexes.reading(name):  # That there is no such index is said first.
                 raise
-        with self._writing(name) as (tx, index, now):
+        with self._indexes.writing(name) as (tx, index, now):
             validation.dimensions(given, index.dimensions)
             accepted = self._submit(tx, index, now, kind, batch)
             if accepted.is_last:
@@ -484,7 +483,7 @@ class Service:
         kind: vectors.Kind,
         batch: Batch,
     ) -> mutations.AcceptedMutation:
-        _, is_pending = self._look_up(tx, index.name)
+        _, is_pending = self._indexes.look_up(tx, index.name)
         return mutations.submit(
             tx,
             self._database.value_stores,
@@ -495,73 +494,6 @@ class Service:
             behavior=self._behavior,
             after_others=is_pending,
         )
-
-    def _read(self, name: str, read: ReadIndex[T]) -> T:
-        """Call ``read``, again if a compaction has removed the generation that it read."""
-        missing: tuple[Index, FileMissingError] | None = None
-        while True:
-            with self._reading(name) as (tx, index, now):
-                if missing is not None and missing[0].generation == index.generation:
-                    raise missing[1]
-                try:
-                    return read(tx, index, now)
-                except FileMissingError as error:
-                    missing = index, error
-
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
-        while True:
-            with self._database.reading() as tx:
-                index, pending = self._look_up(tx, name)
-                clock = self._clock()
-                now = index.now(clock)
-                due = pending and mutations.any_due(tx, index, now)
-                # A clock that was set back is noted, so that time goes on for what is pending.
-                settled = not (due or index.lags(clock))
-                # Where nothing can be written, what is due stays so.
-                if self._database.is_read_only or settled:
-                    yield tx, index, now
-                    self._snapshots.was_read(index)
-                    return
-            # Due mutations are committed before they are read: a snapshot must not be undone.
-            with self._writing(name):
-                pass
-
-    @contextmanager
-    def _writing(self, name: str) -> Iterator[tuple[Connection, Index, float]]:
-        self._check_made(name)
-        with self._database.writing() as tx:
-            index, pending = self._look_up(tx, name)
-            clock = self._clock()
-            now = index.now(clock)
-            if index.lags(clock):
-                index = index.noted(clock)
-                index.save(tx)
-            if pending:
-                index = mutations.apply_due(tx, self._database.value_stores, index, now)
-            yield tx, index, now
-
-    def _check_made(self, name: str) -> None:
-        """Refuse to write to an index where nothing was written yet, rather than make a file."""
-        if not self._database.exists():
-            with self._database.reading() as tx:
-                self._find(tx, name)
-
-    def _look_up(self, tx: Connection, name: str) -> tuple[Index, bool]:
-        """An index, and whether any mutation of it is pending."""
-
-        def read() -> tuple[Index, bool]:
-            index = self._find(tx, name)
-            return index, mutations.any_pending(tx, index)
-
-        return tx.once(("index", name), read)
-
-    def _find(self, tx: Connection, name: str) -> Index:
-        try:
-            return catalog.find(tx, name)
-        except faults.ServiceFault:
-            self._snapshots.forget(name)
-            raise
 
 
 def _milliseconds(moment: datetime) -> datetime:

@@ -265,7 +265,7 @@ def test_a_scrub_ends_with_its_service(make, tmp_path):
 def test_a_read_on_its_way_leaves_no_scrub_behind_a_close(make, tmp_path):
     service = make(tmp_path)
     service.create_index("docs", IndexConfig(32))
-    with service._reading("docs") as (tx, index, _):
+    with service._indexes.reading("docs") as (tx, index, _):
         closing = threading.Thread(target=service.close)
         closing.start()
         until(lambda: service._database._closed)
