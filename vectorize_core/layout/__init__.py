@@ -1,6 +1,6 @@
 """What a record of ours looks like inside a vector (docs/layout.md). May use api and below.
 
-The names of `record` and `names` are imported from here: ``layout.encode``, ``layout.BUCKET``.
+The names of its files are imported from here: ``layout.encode``, ``layout.BUCKET``.
 """
 
 from vectorize_core.layout.names import (
@@ -19,23 +19,20 @@ from vectorize_core.layout.record import (
     RecordReader,
     bucket,
     check_text_key,
-    completed,
     decode,
     encode,
-    hides,
     note,
     noted_anew,
     noted_properties,
     notes_text_index,
     of_tenant,
-    readdressed,
     ref_value,
     stored_id,
     text_name_of,
     text_of,
     unnoted,
-    unshown,
 )
+from vectorize_core.layout.stored import completed, hides, readdressed, unshown
 
 __all__ = [
     "BUCKET",

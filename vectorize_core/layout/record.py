@@ -15,13 +15,12 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from vectorize_core import jsontext
-from vectorize_core.api.validation import check_metadata, storable_key
+from vectorize_core.api.validation import storable_key
 from vectorize_core.errors import (
     At,
     InvalidInputError,
     InvalidVectorError,
     MissingTextError,
-    OversizedError,
     UnreadableRecordError,
     key_in_words,
 )
@@ -40,13 +39,11 @@ SAME: Final = True
 
 NOTHING_MORE: Final = f'{{"v":{VERSION}}}'
 _REF_BYTES = 60
-_STOCK_NODE, _SOURCE = "_node_content", "1"
-"""LlamaIndex's own names: of a node in its stock layout, and of the relationship to the source."""
 _DIGEST = "blake2b:"
 _TENANT = b"vectorize tenant"
-_TEXT_NAME = re.compile(r"[A-Za-z0-9-]{1,68}")
 _WORDS_NOTE = "[vectorize-stores text-index]"
 _NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
+_TEXT_NAME = re.compile(r"[A-Za-z0-9-]{1,68}")
 
 
 # Not frozen: to make one would take five times as long.
@@ -140,7 +137,7 @@ def encode(
     elif record.text is not None:
         stored[text_key] = record.text
     if not flat:
-        _show(stored, extra, record.metadata, indexed, text_key)
+        show(stored, extra, record.metadata, indexed, text_key)
     stored[EXTRA] = jsontext.dumps(extra).decode() if len(extra) > 1 else NOTHING_MORE
     # Where the index has none for them, these would take room for nothing.
     if BUCKET in indexed:
@@ -186,7 +183,7 @@ def _encode_metadata(
     return stored
 
 
-def _show(
+def show(
     stored: dict[str, Any],
     extra: dict[str, Any],
     metadata: Mapping[str, Any],
@@ -203,26 +200,14 @@ def _show(
         stored |= shown
 
 
-def _unshow(stored: dict[str, Any], extra: dict[str, Any]) -> None:
-    """As before `_show`."""
+def unshow(stored: dict[str, Any], extra: dict[str, Any]) -> None:
+    """As before `show`."""
     instead = extra.pop("s", None)
     for name, value in instead.items() if isinstance(instead, dict) else ():
         if value is None:
             stored.pop(name, None)
         else:
             stored[name] = value
-
-
-def unshown(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same metadata in an index without metadata indexes on paths with dots."""
-    raw = metadata.get(EXTRA)
-    if not (isinstance(raw, str) and '"s":' in raw):
-        return metadata
-    stored, extra = dict(metadata), _read_extra("", raw, any_version=True)
-    if extra is not None:
-        _unshow(stored, extra)
-        stored[EXTRA] = jsontext.dumps(extra).decode()
-    return stored
 
 
 def _stands_as_it_is(metadata: Mapping[Any, Any]) -> bool:
@@ -277,14 +262,14 @@ def decode(
         # Most are like that.
         values = _own(metadata)
         text = _as_text(values.pop(DEFAULT_TEXT_KEY, None))
-        return Record(vector_id, text, values, read_ref=_text(metadata.get(REF)))
+        return Record(vector_id, text, values, read_ref=text_or_none(metadata.get(REF)))
     stored = dict(metadata) if isinstance(metadata, Mapping) else {}
-    extra = _read_extra(vector_id, stored.get(EXTRA), any_version=any_version)
+    extra = read_extra(vector_id, stored.get(EXTRA), any_version=any_version)
     if extra is None:
         has_text = isinstance(stored.get(text_key), str)
         return Record(vector_id, stored.pop(text_key) if has_text else None, stored)
-    _unshow(stored, extra)
-    text_key = _text_key(extra, text_key)
+    unshow(stored, extra)
+    text_key = text_key_of(extra, text_key)
     text = _as_text(stored.pop(text_key, None))
     values = _own(stored)
     hints = extra.get("y")
@@ -300,65 +285,16 @@ def decode(
             with suppress(TypeError):
                 values[value_codec.untagged(member[0])] = value_codec.untagged(member[1])
     node = value_codec.untagged(extra.get("n"))
-    text_name = _text(extra.get("x"))
+    text_name = text_or_none(extra.get("x"))
     return Record(
         vector_id,
         text,
         values,
         node=node if isinstance(node, dict) else None,
-        read_ref=_text(stored.get(REF)),
+        read_ref=text_or_none(stored.get(REF)),
         text_name=text_name if text_name and _TEXT_NAME.fullmatch(text_name) else None,
-        public_id=_text(extra.get("id")) or None,
+        public_id=text_or_none(extra.get("id")) or None,
     )
-
-
-def completed(vector: Vector, indexed: Collection[str]) -> Vector:
-    """A record of ours with what the layout has where there is a metadata index, and it lacks.
-
-    Any other vector is returned as it is, and so is one that would be too large.
-    """
-    stored = dict(vector.metadata) if vector.metadata is not None else {}
-    with suppress(UnreadableRecordError, OversizedError):
-        extra = _read_extra(vector.id, stored.get(EXTRA))
-        if extra is None:
-            return vector
-        wanted: dict[str, Any] = {BUCKET: bucket(vector.id), OWN: True}
-        if REF not in stored and ("n" in extra or _STOCK_NODE in stored):
-            wanted[REF] = ref_value(_source(stored, extra) or _text(extra.get("id")) or vector.id)
-        metadata = stored | {name: value for name, value in wanted.items() if name in indexed}
-        if "s" in extra or any("." in name for name in indexed):
-            _unshow(metadata, extra)
-            own = decode(vector.id, stored).metadata
-            _show(metadata, extra, own, indexed, _text_key(extra))
-            metadata[EXTRA] = jsontext.dumps(extra).decode()
-        if metadata != stored:
-            check_metadata(vector.id, metadata)
-            return Vector(vector.id, vector.values, vector.namespace, metadata)
-    return vector
-
-
-def readdressed(
-    vector: Vector, vector_id: str, *, text_key: str = DEFAULT_TEXT_KEY, **names: str | None
-) -> Vector:
-    """The same record as it stands under another id.
-
-    ``names`` are members of ``_vs`` that change: ``id``, what its tenant calls it, and ``x``, what
-    its text outside is called; None for one that goes. All else stays as it is.
-    """
-    stored = dict(vector.metadata) if vector.metadata is not None else {}
-    extra = _read_extra(vector.id, stored.get(EXTRA), any_version=True)
-    if extra is None:
-        # A foreign vector, which becomes one of ours if it has to hold a name.
-        extra = {"v": VERSION} if text_key == DEFAULT_TEXT_KEY else {"v": VERSION, "t": text_key}
-        names = {name: value for name, value in names.items() if value is not None}
-    if any(extra.get(name) != value for name, value in names.items()):
-        extra |= names
-        extra = {name: value for name, value in extra.items() if value is not None}
-        stored[EXTRA] = jsontext.dumps(extra).decode()
-    if BUCKET in stored:
-        stored[BUCKET] = bucket(vector_id)
-    metadata = stored if vector.metadata is not None or stored else None
-    return Vector(vector_id, vector.values, vector.namespace, metadata)
 
 
 def text_name_of(vector: Match | Vector) -> str | None:
@@ -369,35 +305,10 @@ def text_name_of(vector: Match | Vector) -> str | None:
     return decode(vector.id, {EXTRA: raw}, any_version=True).text_name
 
 
-def hides(metadata: Mapping[str, Any] | None, path: str) -> bool:
-    """Whether a record of ours has a value under an indexed path that it does not show there.
-
-    It was written before that was indexed; `completed` shows it.
-    """
-    stored = metadata if metadata is not None else {}
-    if "." not in path or stored.get(EXTRA, NOTHING_MORE) == NOTHING_MORE:
-        return False
-    record = decode("", stored, any_version=True)
-    extra = _read_extra("", stored[EXTRA], any_version=True)
-    text_key = _text_key(extra) if extra is not None else DEFAULT_TEXT_KEY
-    return bool(nested.to_show(record.metadata, stored, [path], text_key))
-
-
-def _text_key(extra: Mapping[str, Any], otherwise: str = DEFAULT_TEXT_KEY) -> str:
+def text_key_of(extra: Mapping[str, Any], otherwise: str = DEFAULT_TEXT_KEY) -> str:
     """Where the text of a record stands."""
     named = extra.get("t", DEFAULT_TEXT_KEY)
     return named if isinstance(named, str) and not named.startswith(EXTRA) else otherwise
-
-
-def _source(stored: Mapping[str, Any], extra: Mapping[str, Any]) -> str | None:
-    """The id of the source document that a node names, if it names one."""
-    if _STOCK_NODE in stored:
-        named = _text(stored.get("ref_doc_id"))
-        return named if named != "None" else None
-    node = value_codec.untagged(extra["n"])
-    related = node.get("relationships") if isinstance(node, dict) else None
-    source = related.get(_SOURCE) if isinstance(related, dict) else None
-    return _text(source.get("id")) if isinstance(source, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -556,7 +467,8 @@ def _own_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     return tuple([key for key in keys if not key.startswith(EXTRA)])
 
 
-def _text(value: Any) -> str | None:
+def text_or_none(value: Any) -> str | None:
+    """A value that may be any, if it is a text."""
     return value if isinstance(value, str) else None
 
 
@@ -570,7 +482,8 @@ def _as_text(value: Any) -> str | None:
         return None
 
 
-def _read_extra(vector_id: str, raw: Any, *, any_version: bool = False) -> dict[str, Any] | None:
+def read_extra(vector_id: str, raw: Any, *, any_version: bool = False) -> dict[str, Any] | None:
+    """What ``_vs`` holds; None if that is not ours. `UnreadableRecordError` of a newer layout."""
     if raw == NOTHING_MORE:
         return {"v": VERSION}
     try:
