@@ -135,7 +135,7 @@ async def _long_texts(io: Io, records: RecordStore) -> list[str]:
 async def _drop_beside(io: Io, records: RecordStore, texts: list[str]) -> None:
     """Delete what was kept beside the vectors of an index that is gone."""
     if records.long_texts is not None:
-        await records.long_texts.delete(io, records.index.name, texts)
+        await io.whole(records.long_texts.delete(io, records.index.name, texts))
     if records.rows is not None:
         await records.rows.index.drop(io, records.index.name)
 

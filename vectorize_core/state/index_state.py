@@ -56,7 +56,8 @@ class IndexState:
     vectors of each; ``lapsed`` were once missing from a finished index, ``awaited`` were created by
     this client and not listed since. All of that is of the index created at ``known_of``.
 
-    ``creating`` is for the call that makes the index, or waits until it is made. ``began`` is
+    ``creating`` is for the call that makes the index, or waits until it is made, ``listing`` for
+    those that change which long texts records have, by the ids of these. ``began`` is
     True from when this client has created it, ``finished`` from when all the metadata indexes that
     were to be there before the first vector are, or were.
     """
@@ -78,6 +79,7 @@ class IndexState:
     awaited: set[str] = field(default_factory=set)
     known_of: datetime | None = None
     creating: OneAtATime = field(default_factory=OneAtATime, repr=False)
+    listing: OneAtATime = field(default_factory=OneAtATime, repr=False)
     began: bool = False
     finished: bool = False
     warned_of_text_index: bool = False

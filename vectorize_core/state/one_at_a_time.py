@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,6 +27,7 @@ class _Holder:
 class OneAtATime:
     """What one call at a time does; the others wait, whether they are sync or async.
 
+    Or one at a time for each of some names, such as the records whose texts are changed.
     After one that fails or is cancelled the next one goes ahead. A child process does not wait for
     what its parent did when it was forked, nor does a sync call for a task of its own event loop,
     which cannot go on before the call returns: these go ahead beside it.
@@ -34,29 +35,37 @@ class OneAtATime:
 
     def __init__(self) -> None:
         # By process. A dict, whose setdefault is one step, and no lock that a fork could find held.
-        self._holders: dict[int, _Holder] = {}
+        self._holders: dict[tuple[int, str], _Holder] = {}
 
     @asynccontextmanager
-    async def alone(self, io: Io, patience: float) -> AsyncGenerator[None, None]:
-        """Be the one; after ``patience`` seconds of waiting go ahead beside the other."""
+    async def alone(
+        self, io: Io, patience: float, names: Collection[str] = ("",)
+    ) -> AsyncGenerator[None, None]:
+        """Be the one; after ``patience`` seconds of waiting go ahead beside the others."""
         mine = _Holder(os.getpid(), threading.get_ident(), io.caller(), not isinstance(io, SyncIo))
-        pause, waited = _FIRST_PAUSE, 0.0
-        while (holder := self._holders.setdefault(mine.process, mine)) is not mine:
-            if holder.call.has_ended():
-                # Ctrl-C came when it was about to leave.
-                self._leave(holder)
-                continue
-            stuck = not mine.awaited and holder.thread == mine.thread
-            if stuck or waited >= patience:
-                break
-            await io.sleep(pause)
-            waited += pause
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        until = io.now() + patience
         try:
+            # All take them in the same order, so that no two wait for each other.
+            for name in sorted(names):
+                await self._take(io, mine, name, until)
             yield
         finally:
-            self._leave(mine)
+            for name in names:
+                self._leave(mine, name)
 
-    def _leave(self, holder: _Holder) -> None:
-        if self._holders.get(holder.process) is holder:
-            self._holders.pop(holder.process, None)
+    async def _take(self, io: Io, mine: _Holder, name: str, until: float) -> None:
+        pause = _FIRST_PAUSE
+        while (holder := self._holders.setdefault((mine.process, name), mine)) is not mine:
+            if holder.call.has_ended():
+                # Ctrl-C came when it was about to leave.
+                self._leave(holder, name)
+                continue
+            stuck = not mine.awaited and holder.thread == mine.thread
+            if stuck or io.now() >= until:
+                break
+            await io.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def _leave(self, holder: _Holder, name: str) -> None:
+        if self._holders.get((holder.process, name)) is holder:
+            self._holders.pop((holder.process, name), None)

@@ -13,6 +13,7 @@ import math
 import time
 from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -146,6 +147,11 @@ class Keeping:
             return True
         if not await Polling(io, wait_timeout).until(partial(self._are_unnamed, io, doomed)):
             return False
+        async with self._alone(io, doomed.versions):
+            await self._remove(io, doomed)
+        return True
+
+    async def _remove(self, io: Io, doomed: Found) -> None:
         index = self.state.name
         now = await self._find(io, doomed.versions.keys())
         names, lists = list(doomed.plain), {}
@@ -154,12 +160,25 @@ class Keeping:
             gone = {n for n, put in versions.items() if current.get(n, _NOT_LISTED) == put}
             names += gone
             lists[list_name(index, vector_id)] = {n: current[n] for n in current.keys() - gone}
-        await self.texts.delete(io, index, names)
+        await self._delete(io, names)
         left = {name: write_versions(versions) for name, versions in lists.items() if versions}
         if left:
-            await self.texts.put(io, index, left)
-        await self.texts.delete(io, index, [name for name in lists if name not in left])
-        return True
+            await self._put(io, left)
+        await self._delete(io, [name for name in lists if name not in left])
+
+    def _alone(self, io: Io, ids: Collection[str]) -> AbstractAsyncContextManager[None]:
+        """What is read of the lists of these records is still so when they are written."""
+        if not ids:
+            return nullcontext()
+        return self.state.listing.alone(io, io.policy.write_deadline, ids)
+
+    # What is cancelled must not change texts or lists that the next call has read by then.
+
+    async def _put(self, io: Io, texts: Mapping[str, str]) -> None:
+        await io.whole(self.texts.put(io, self.state.name, texts))
+
+    async def _delete(self, io: Io, names: Sequence[str]) -> None:
+        await io.whole(self.texts.delete(io, self.state.name, names))
 
     async def _are_unnamed(self, io: Io, doomed: Found) -> bool:
         """Whether reads see no vector that names one of these texts, unless it was put again.
@@ -220,7 +239,14 @@ class Putting(Keeping):
     async def put(self, io: Io, batch: Sequence[Kept]) -> None:
         """Put the texts of records that are about to be written; of equal ids the last counts."""
         records = {kept.record.id: kept.record for kept in batch}
-        old = await self._find(io, {kept.record.id for kept in batch if not kept.is_new})
+        known = {kept.record.id for kept in batch if not kept.is_new}
+        async with self._alone(io, [i for i, r in records.items() if r.text_name is not None]):
+            await self._put_alone(io, records, known)
+
+    async def _put_alone(
+        self, io: Io, records: Mapping[str, Record], known: Collection[str]
+    ) -> None:
+        old = await self._find(io, known)
         await self._note(io, records, old)
         now, lists, texts = time.time(), {}, {}
         for record in records.values():
@@ -232,7 +258,7 @@ class Putting(Keeping):
         self.own |= texts.keys()
         if texts:
             # The lists first: what no list names, no delete finds.
-            await self.texts.put(io, self.state.name, {**lists, **texts})
+            await self._put(io, {**lists, **texts})
 
     async def put_again(self, io: Io, records: Iterable[Record]) -> None:
         """Put the long texts of records that are written with other metadata.

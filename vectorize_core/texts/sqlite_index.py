@@ -78,7 +78,7 @@ class SqliteTextIndex(TextIndex):
                     self._execute(tx, statement)
 
         # What is cancelled must not put rows that the next write of the record does not find.
-        await io.offload_whole(write)
+        await io.whole(io.offload(write))
 
     def close(self) -> None:
         """Close the file; what was in memory is gone."""

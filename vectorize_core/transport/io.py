@@ -22,6 +22,7 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -66,6 +67,8 @@ _AT_LEAST = 0.5
 """Seconds that an attempt has, though it begins when the deadline of its operation is near."""
 _UNTIL: ContextVar[float | None] = ContextVar("until", default=None)
 """When an operation has to be over of which the calls that are made now are a part."""
+_MOST_WHOLE = 10.0
+"""Seconds that a cancelled call waits for the end of what it has begun."""
 _NO_WAIT = 0.1
 """Seconds of waiting for a turn that are none."""
 _POLL_AT_LEAST = 1.0
@@ -108,8 +111,11 @@ class Io(Protocol):
     async def offload(self, fn: Callable[[], T], /) -> T:
         """Call ``fn``, which may block (it reads files, say), off the event loop."""
 
-    async def offload_whole(self, fn: Callable[[], T], /) -> T:
-        """As `offload`; where it is cancelled, it ends when ``fn`` has."""
+    async def whole(self, flow: Coroutine[Any, Any, T], /) -> T:
+        """Await ``flow``; where it is cancelled, it ends when ``flow`` has, or ten seconds later.
+
+        For what would go on in a thread, unseen by the next call, or be carried out later.
+        """
 
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
         """``blocking()`` in sync code, ``await awaited()`` in async code."""
@@ -457,8 +463,8 @@ class SyncIo(_BaseIo):
     async def offload(self, fn: Callable[[], T], /) -> T:
         return fn()
 
-    async def offload_whole(self, fn: Callable[[], T], /) -> T:
-        return fn()
+    async def whole(self, flow: Coroutine[Any, Any, T], /) -> T:
+        return await flow
 
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:
         return blocking()
@@ -490,12 +496,17 @@ class AsyncIo(_BaseIo):
         self.now()
         return await in_thread(fn)
 
-    async def offload_whole(self, fn: Callable[[], T], /) -> T:
-        whole = asyncio.ensure_future(self.offload(fn))
+    async def whole(self, flow: Coroutine[Any, Any, T], /) -> T:
+        whole = asyncio.ensure_future(flow)
         try:
             return await asyncio.shield(whole)
         except asyncio.CancelledError:
-            await asyncio.wait([whole])
+            until = self.now() + _MOST_WHOLE
+            while not whole.done() and (left := until - self.now()) > 0:
+                # Cancelled once more, it is cancelled all the same.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([whole], timeout=left)
+            whole.cancel()
             raise
 
     async def either(self, blocking: Callable[[], T], awaited: Callable[[], Awaitable[T]], /) -> T:

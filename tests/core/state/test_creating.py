@@ -365,6 +365,20 @@ async def test_a_task_waits_for_a_thread_and_a_thread_for_a_task() -> None:
     ]
 
 
+async def test_only_those_of_the_same_names_wait_for_each_other() -> None:
+    only, io, begun = OneAtATime(), AsyncIo(*IO), list[str]()
+
+    async def hold(*names: str) -> None:
+        async with only.alone(io, 60.0, names):
+            begun.append("".join(names))
+            await io.sleep(0.05)
+
+    await asyncio.gather(hold("b", "a"), hold("c"), hold("a", "b"), hold("d", "c"))
+    assert begun[:2] == ["ba", "c"]
+    assert {*begun[2:]} == {"ab", "dc"}
+    assert not only._holders
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_process_does_not_wait_for_its_parent() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from vectorize_core import RetryPolicy
 from vectorize_core.api.operations import GetInfo, Op
+from vectorize_core.transport import io as transport_io
 from vectorize_core.transport.executor import Answer
 from vectorize_core.transport.io import AsyncIo, Io, SyncIo, each, in_batches, iterate, run
 from vectorize_core.transport.workers import Done
@@ -195,6 +196,27 @@ def test_blocking_work_stays_off_the_event_loop(drive: Drive) -> None:
 
     ident, is_async = drive(flow)
     assert (ident != threading.get_ident()) is is_async
+
+
+async def test_a_cancelled_call_waits_no_longer_than_it_must(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport_io, "_MOST_WHOLE", 0.1)
+    io, ended = AsyncIo(Echo(), RetryPolicy()), asyncio.Event()
+
+    async def never() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    call = asyncio.create_task(io.whole(never()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(call, 30)
+    await asyncio.wait_for(ended.wait(), 30)
 
 
 def test_time_goes_on_by_as_much_as_is_slept(drive: Drive) -> None:
