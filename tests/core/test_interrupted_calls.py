@@ -54,10 +54,25 @@ def test_a_call_of_a_client(client: VectorizeClient, name: str) -> None:
         assert index.query(vector=ONES)[0].id == "a"
 
     use()
-    everywhere(lambda: CALLS[name](index), use, day=23, night=13)
+    # Each write looks at those before it, so that the steps become more.
+    everywhere(lambda: CALLS[name](index), use, day=31, night=23)
     executor = client.connection.executor
     assert isinstance(executor, EmbeddedExecutor)
     assert not executor._busy_here().operations
+
+
+def test_a_write_that_is_neither_accepted_nor_lost(client: VectorizeClient) -> None:
+    """What may be read of its records does not become more with each later write of them."""
+    index, own_writes = client.index("docs"), client.connection.state("docs").own_writes
+    left = own_writes.begin("upsert", {"a": Vector("a", ONES)})
+    most = 0
+    for number in range(12):
+        index.upsert([Vector("a", ONES * number)], wait=True)
+        known = [
+            probe for write in (left, *own_writes.pending()) for probe in write.probes.values()
+        ]
+        most = max([most, *(len(probe.expected) for probe in known)])
+    assert 1 < most <= 8
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -115,7 +115,10 @@ class OwnWrite:
                 del self.probes[vector_id]
                 continue
             mine.distinct = theirs.distinct = False
-            mine.expected = theirs.expected = [*mine.expected, *theirs.expected]
+            mine.expected = theirs.expected = _together(mine.expected, theirs.expected)
+            if len(mine.expected) > _MOST_EXPECTED:
+                # As where Ctrl-C has left a write that is neither accepted nor lost.
+                del self.probes[vector_id], other.probes[vector_id]
         for vector_id in (other.probes.keys() & self.ids) - self.probes.keys():
             del other.probes[vector_id]
 
@@ -133,8 +136,7 @@ class OwnWrite:
             # One that was sent before may be what reads see in place of this write.
             mine.distinct &= lost.sent > self.accepted
             others = theirs.expected if theirs is not None else []
-            new = [v for v in others if not any(_same(v, e) for e in mine.expected)]
-            mine.expected = [*mine.expected, *new]
+            mine.expected = _together(mine.expected, others)
             if theirs is None or len(mine.expected) > _MOST_EXPECTED:
                 del self.probes[vector_id]
 
@@ -463,6 +465,11 @@ def _copy(vector: Vector | None) -> Vector | None:
         return None
     metadata = jsontext.loads(jsontext.dumps(vector.metadata or {}))
     return Vector(vector.id, vector.values.copy(), vector.namespace, metadata)
+
+
+def _together(some: list[Vector | None], others: list[Vector | None]) -> list[Vector | None]:
+    """What a record may read as by either, each once."""
+    return [*some, *(v for v in others if not any(_same(v, each) for each in some))]
 
 
 def _same(stored: Vector | None, expected: Vector | None) -> bool:
