@@ -39,6 +39,8 @@ _BETWEEN: Final = {
 _MOMENT: Final = 0.2
 """Seconds after which who waits looks again whether the call of one before it has ended. On some
 systems the main thread notices signals only between two waits."""
+_MOMENT_OF_TASKS: Final = 1.0
+"""Of tasks thousands may wait."""
 
 
 class Holder(Protocol):
@@ -197,7 +199,7 @@ class FairLock:
                     return None
                 turn = loop.create_future()
                 hold.wake = partial(_set, turn)
-                await asyncio.wait([turn], timeout=min(left, _MOMENT))
+                await asyncio.wait([turn], timeout=min(left, _MOMENT_OF_TASKS))
         except BaseException:
             hold.release()
             raise
