@@ -43,9 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """More than cores, since tests wait too; not very many, since each imports and collects all."""
+    """Twice as many as cores, since tests wait too; not very many, since each collects all."""
     cores = os.cpu_count() or 1
-    return max(cores, min(cores + (cores + 1) // 2, 8))
+    return max(cores, min(2 * cores, 8))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -79,6 +79,9 @@ class Kind:
             id_=row_id,
             text=text,
             metadata=metadata,
+            # What is left out takes Pydantic a hundred times as long.
+            excluded_embed_metadata_keys=[],
+            excluded_llm_metadata_keys=[],
             relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id="doc")},
             embedding=(special or {}).get(text) or vector(text),
         )

@@ -21,7 +21,7 @@ class Lying(httpx.BaseTransport, httpx.AsyncBaseTransport):
     def __init__(self) -> None:
         self.lies: dict[str, Lie] = {}
         self.asked: list[str] = []
-        self._way = httpx.HTTPTransport()
+        self._way = httpx.HTTPTransport(verify=False)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         request.read()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -52,8 +52,13 @@ both_ways = pytest.mark.parametrize("call", [sync_call, async_call], ids=["sync"
 
 def vector(text: str) -> list[float]:
     """A vector for any text: random, and always the same."""
+    return [*_vector(text)]
+
+
+@lru_cache(10_000)
+def _vector(text: str) -> tuple[float, ...]:
     seed = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return np.random.default_rng(list(seed)).standard_normal(DIMENSIONS).tolist()
+    return tuple(np.random.default_rng(list(seed)).standard_normal(DIMENSIONS).tolist())
 
 
 class Embedder(Embeddings):

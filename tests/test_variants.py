@@ -94,8 +94,8 @@ def arguments(kind: Kind, method: Callable[..., Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY_METHOD, ids=ids(EVERY_METHOD))
-async def test_no_method_swallows_a_keyword(kind: Kind, store: Any, name: str) -> None:
-    method = getattr(store, name)
+async def test_no_method_swallows_a_keyword(kind: Kind, client: VectorizeClient, name: str) -> None:
+    method = getattr(kind.over(client, text_index=D1TextIndex("words")), name)
     given = arguments(kind, method)
 
     async def call() -> None:

@@ -38,7 +38,9 @@ def path(index: str) -> str:
 
 
 def client(proxy: FaultProxy) -> httpx.Client:
-    return httpx.Client(base_url=proxy.base_url, headers=NDJSON, trust_env=False, timeout=0.5)
+    return httpx.Client(
+        base_url=proxy.base_url, headers=NDJSON, trust_env=False, verify=False, timeout=0.5
+    )
 
 
 def upserted(http: httpx.Client, path: str, body: bytes | Iterator[bytes]) -> httpx.Response:

@@ -115,8 +115,8 @@ def test_a_pickled_connection_has_the_same_bound(monkeypatch: pytest.MonkeyPatch
 @both_variants
 async def test_a_client_that_is_passed_in_takes_no_more(variant: Variant, how: str) -> None:
     script, expected = BIG[how]
-    with RawServer(script) as server, httpx.Client(trust_env=False) as mine:
-        async with httpx.AsyncClient(trust_env=False) as mine_async:
+    with RawServer(script) as server, httpx.Client(trust_env=False, verify=False) as mine:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as mine_async:
             used = client(
                 variant, server, timeout=5.0, http_client=mine, async_http_client=mine_async
             )
@@ -134,8 +134,12 @@ async def test_what_a_hook_has_read_is_bounded_too(variant: Variant) -> None:
         await response.aread()
 
     clients: dict[str, Any] = {
-        "http_client": httpx.Client(trust_env=False, event_hooks={"response": [read]}),
-        "async_http_client": httpx.AsyncClient(trust_env=False, event_hooks={"response": [aread]}),
+        "http_client": httpx.Client(
+            trust_env=False, verify=False, event_hooks={"response": [read]}
+        ),
+        "async_http_client": httpx.AsyncClient(
+            trust_env=False, verify=False, event_hooks={"response": [aread]}
+        ),
     }
     with RawServer(answer(gzip.compress(ok_body([])), content_encoding="gzip")) as server:
         for most in (1_000, 10):
