@@ -65,10 +65,14 @@ class CodeNumbers:
     def copied(self, count: int, room: int, metric: Metric) -> CodeNumbers:
         """A copy of those of the first ``count`` rows, with room for more."""
         made = CodeNumbers.empty(room, metric, is_cut=self.is_cut)
-        for new, old in zip(made.arrays(), self.arrays(), strict=True):
-            if new.flags.writeable:  # else all are 1
-                new[:count] = old[:count]
+        made.put(0, self.upto(count))
         return made
+
+    def put(self, first: int, others: CodeNumbers) -> None:
+        """Set those of rows in slots from ``first`` on, which ``others`` are of."""
+        for own, new in zip(self.arrays(), others.arrays(), strict=True):
+            if own.flags.writeable:  # else all are 1
+                own[first : first + len(new)] = new
 
     def fill(self, metric: Metric, first: int, rows: CodeRows, multiplied: Products) -> None:
         """Set those of ``rows``, which are in slots from ``first`` on."""

@@ -15,7 +15,7 @@ again from its values.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -79,17 +79,25 @@ def encoded(rows: Rows, slot: int, identity: int, multiplied: Products) -> CodeR
     return made
 
 
-def write(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> None:
-    """Write the codes of rows that were written to slots from ``slot`` on.
+def making(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> Callable[[], bytes]:
+    """What makes the codes of rows in slots from ``slot`` on; it changes nothing.
 
-    Where simsimd is missing none are: whoever has it makes them when first searching.
+    Where simsimd is missing there are none: whoever has it makes them when first searching.
     """
     multiplied = products()
     if multiplied is None:
+        return bytes
+    identity = value_stores.store(index.id, index.generation, index.dimensions, CODES).identity
+    return lambda: encoded(rows, slot, identity, multiplied).tobytes()
+
+
+def write(value_stores: ValueStores, index: Index, slot: int, rows: Rows, made: bytes) -> None:
+    """Write what was made of rows that were written to slots from ``slot`` on."""
+    if not made:
         leave_out(value_stores, index, slot, rows)
         return
     store = value_stores.store(index.id, index.generation, index.dimensions, CODES)
-    store.write(slot, encoded(rows, slot, store.identity, multiplied).tobytes(), durable=False)
+    store.write(slot, made, durable=False)
 
 
 def leave_out(value_stores: ValueStores, index: Index, slot: int, rows: Rows) -> None:

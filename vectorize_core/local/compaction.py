@@ -89,4 +89,5 @@ def _copy(
             if number in restored:
                 chunk[n] = np.frombuffer(restored[number], "<f4")
         new.write(start, chunk.astype("<f4", copy=False).tobytes())
-        codes.write(value_stores, following, start, chunk)
+        made = codes.making(value_stores, following, start, chunk)()
+        codes.write(value_stores, following, start, chunk, made)

@@ -167,7 +167,8 @@ class IndexCodes:
     def _read(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
         """The codes; None if those that were made are not there, as after the file was replaced."""
         count, known = values.count, 0 if self._coded is None else self._coded.matrix.count
-        numbers = self._room(known, count)
+        # Nothing that is in use, or will be: a thread may fill it when Ctrl-C has ended this.
+        fresh = CodeNumbers.empty(count - known, self._metric, is_cut=self._is_cut)
         lengths = np.empty(count - known, np.float32)
 
         def fill(first: int, rows: CodeRows) -> None:
@@ -175,17 +176,20 @@ class IndexCodes:
             new = rows[max(0, known - first) :]
             first = max(0, first - known)
             lengths[first : first + len(new)] = new["length"]
-            numbers.fill(self._metric, known + first, new, multiplied)
+            fresh.fill(self._metric, first, new, multiplied)
 
         matrix = self._store.matrix(min(count, self._store.readable()))
         lost = self._compare(matrix, multiplied, fill)
         slots = np.concatenate([lost, np.arange(matrix.count, count)])
         self._make(slots, values, multiplied, fill)
-        matrix, own = self._store.matrix(count), numbers.upto(count)
+        matrix = self._store.matrix(count)
         if self._writes and not self._are_there(matrix, slots, multiplied):
             self._store.unmap()
             return None
         norms.learn(known, lengths)
+        numbers = self._room(known, count)
+        numbers.put(known, fresh)
+        own = numbers.upto(count)
         self._group_losses = _greatest(self._group_losses, own.losses, known)
         self._group_lengths = _greatest(self._group_lengths, own.lengths, known)
         if self._is_cut:

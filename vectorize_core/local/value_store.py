@@ -15,7 +15,6 @@ import sys
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
 from vectorize_core.local import page_advice, workers
+from vectorize_core.local.job import Job
 from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.local.matrix import Matrix
 from vectorize_core.local.row_types import VALUES, RowType
@@ -237,7 +237,7 @@ class FileValueStore(SegmentedStore):
         self._mapped: tuple[int, int] | None = None
         """Device and inode of the file that was mapped last."""
         self._syncs = False
-        self._begun: Future[None] | None = None
+        self._begun: Job[None] | None = None
         """A sync of what was written before it began."""
 
     @property
@@ -307,8 +307,9 @@ class FileValueStore(SegmentedStore):
             self._syncs |= not _are_zeros(descriptor, start, len(data))
         _write(descriptor, start, data)
         if durable and self._begun is None and len(data) > _SYNCED_AT_ONCE:
-            self._begun = workers.begin(self._sync_now)
-            self._syncs = self._begun is None
+            self._begun = Job(self._sync_now)
+            workers.begin(self._begun)
+            self._syncs = False
         if slot == 0 and not self._is_derived:
             # Also if it is not new: whoever made it may have been killed before this.
             self._directory.sync()
@@ -348,7 +349,8 @@ class FileValueStore(SegmentedStore):
         self._syncs = needed
         self._note_written()
         if not needed and self._begun is not None:
-            wait([self._begun])
+            if not self._begun.cancel():
+                self._begun.wait()
             self._begun = None
 
     def sync(self) -> None:

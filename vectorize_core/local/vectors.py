@@ -19,6 +19,7 @@ from vectorize_core import jsontext
 from vectorize_core.local import checksums, codes, unsynced, workers
 from vectorize_core.local.batch import STORED, Batch
 from vectorize_core.local.catalog import Index
+from vectorize_core.local.job import Job
 from vectorize_core.local.schema import key, slot
 from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.models import Metadata, Values, Vector
@@ -149,9 +150,12 @@ def apply(
             codes.leave_out(value_stores, index, index.slots, batch.rows)
             add(tx, rows)
             return changed
-        encoding = partial(codes.write, value_stores, index, index.slots, batch.rows)
-        with workers.beside(encoding, worthwhile=batch.values.nbytes > _MUCH):
-            add(tx, rows)
+        encoding = Job(codes.making(value_stores, index, index.slots, batch.rows))
+        if batch.values.nbytes > _MUCH:
+            workers.begin(encoding)
+        add(tx, rows)
+        # Not by the other thread, which could do so when this write was undone.
+        codes.write(value_stores, index, index.slots, batch.rows, encoding.result())
     return changed
 
 

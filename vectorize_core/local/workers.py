@@ -7,36 +7,39 @@ each of our threads takes the next block when it is free.
 
 from __future__ import annotations
 
-import itertools
+import atexit
 import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from typing import Final, TypeVar
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
-from vectorize_core.hand_over import hand_over
+from vectorize_core.local.job import Job
+from vectorize_core.local.threads import Threads
 
 T = TypeVar("T")
 
 WORTHWHILE: Final = 5_000_000
 """If more bytes are to be read, other threads are used."""
 _MAX_THREADS: Final = 8
-_pools: dict[int, ThreadPoolExecutor] = {}
+_pools: dict[int, Threads] = {}
 
 
 def share(count: int, work: Callable[[int], None], *, worthwhile: bool) -> None:
     """Call ``work`` with each number below ``count``, in other threads too if ``worthwhile``.
 
-    Numbers are begun in order. An error is raised once all that was begun has ended.
+    Numbers are begun in order. An error is raised once all that was begun has ended, but for Ctrl-C
+    meanwhile: so ``work`` must change nothing that outlives the call.
     """
     take, others = _divided(count, work, worthwhile=worthwhile)
     try:
         take()
     finally:
-        for other in others:
-            if not other.cancel():
-                other.result()
+        begun = [other for other in others if not other.cancel()]
+        for other in begun:
+            other.wait()
+    for other in begun:
+        other.result()
 
 
 def collect(
@@ -60,19 +63,19 @@ def collect(
 
     take, others = _divided(count, work, worthwhile=worthwhile)
     start = time.perf_counter()
-    try:
-        take()
-    finally:
-        late = [other for other in others if not other.cancel()]
-    if late:
-        # As long as one number takes: a thread that runs has ended then.
-        wait(late, (time.perf_counter() - start) * (len(others) + 1) / count)
+    take()
+    late = [other for other in others if not other.cancel()]
+    # As long as one number takes: a thread that runs has ended then.
+    end = time.perf_counter() + (time.perf_counter() - start) * (len(others) + 1) / max(1, count)
+    for other in late:
+        other.wait(end - time.perf_counter())
     for number in range(count):
         if number not in claims:
             work(number)
     if len(kept) < count:
         # Another thread is about to keep something.
-        wait(late)
+        for other in late:
+            other.wait()
     if len(kept) < count:
         for other in late:
             other.result()
@@ -80,55 +83,38 @@ def collect(
 
 def _divided(
     count: int, work: Callable[[int], None], *, worthwhile: bool
-) -> tuple[Callable[[], None], list[Future[None]]]:
+) -> tuple[Callable[[], None], list[Job[None]]]:
     """What does the work of numbers that nobody has begun, and other threads that do the same."""
-    numbers = itertools.count()
+    # The next one is taken in a single step, so no two threads get the same.
+    numbers = iter(range(count))
 
     def take() -> None:
-        # `next` is atomic here, so no two threads get the same number.
-        while (number := next(numbers)) < count:
-            work(number)
+        try:
+            for number in numbers:
+                work(number)
+        except BaseException:
+            # Nobody needs the others.
+            deque(numbers, maxlen=0)
+            raise
 
     helpers = min(processors(), count) - 1 if worthwhile else 0
-    begun = [begin(take) for _ in range(helpers)]
-    # Where there can be no threads, the caller does all of it.
-    return take, [other for other in begun if other is not None]
+    others = [Job(take) for _ in range(helpers)]
+    for other in others:
+        begin(other)
+    return take, others
 
 
-def begin(work: Callable[[], None]) -> Future[None] | None:
-    """Let another thread do ``work``; None if there can be none, and nobody does."""
-    return hand_over(_pool().submit, work)
+def begin(job: Job[Any]) -> None:
+    """Let another thread do it, if there is one that can before its ``result()`` is asked for."""
+    _pool().begin(job)
 
 
-@contextmanager
-def beside(work: Callable[[], None], *, worthwhile: bool) -> Iterator[None]:
-    """Do ``work`` while the block runs, in another thread if ``worthwhile``; else before it.
-
-    The block ends when both have; an error of the work is raised if the block has none.
-    """
-    begun = begin(work) if worthwhile else None
-    if begun is None:
-        work()
-        yield
-        return
-    try:
-        yield
-    except BaseException:
-        if not begun.cancel():
-            wait([begun])
-        raise
-    if begun.cancel():
-        # All threads were busy.
-        work()
-    else:
-        begun.result()
-
-
+@atexit.register
 def stop() -> None:
-    """End the threads once they have finished their blocks; a later search makes new ones."""
+    """End the threads once they have done what was begun; a later search makes new ones."""
     pool = _pools.pop(os.getpid(), None)
     if pool is not None:
-        pool.shutdown(wait=True)
+        pool.stop()
 
 
 def processors() -> int:
@@ -139,10 +125,9 @@ def processors() -> int:
         return min(_MAX_THREADS, os.cpu_count() or 1)
 
 
-def _pool() -> ThreadPoolExecutor:
+def _pool() -> Threads:
     """The threads of this process, made when first used, and again after a fork."""
     pool = _pools.get(os.getpid())
     if pool is None:
-        made = ThreadPoolExecutor(_MAX_THREADS - 1, thread_name_prefix="vectorize-search")
-        pool = _pools.setdefault(os.getpid(), made)
+        pool = _pools.setdefault(os.getpid(), Threads(_MAX_THREADS - 1))
     return pool

@@ -1,13 +1,12 @@
 """A large write lets other threads sync its values and make its codes, and is whole as any."""
 
 import os
-import threading
 
 import numpy as np
 import pytest
 
 from tests.core.local.damages import only
-from vectorize_core.local import StorageError, codes, value_store, workers
+from vectorize_core.local import StorageError, codes, value_store
 from vectorize_core.local.code_products import products
 from vectorize_core.models import IndexConfig, Vector
 
@@ -74,58 +73,3 @@ def test_a_failure_beside_the_rows_undoes_the_write(make, tmp_path, monkeypatch,
     assert service.check().findings == ()
     wanted = vectors(2)[7]
     assert service.query("docs", vector=wanted.values, top_k=1).matches[0].id == wanted.id
-
-
-def test_a_block_that_fails_ends_when_the_work_beside_it_has():
-    begun, may_end, ended = threading.Event(), threading.Event(), []
-
-    def work():
-        begun.set()
-        may_end.wait()
-        ended.append(True)
-
-    def fail():
-        begun.wait()
-        threading.Timer(0.01, may_end.set).start()
-        raise KeyError
-
-    with pytest.raises(KeyError), workers.beside(work, worthwhile=True):
-        fail()
-    assert ended
-
-
-@pytest.mark.parametrize("worthwhile", [False, True])
-def test_work_beside_a_block_is_done_and_its_errors_are_raised(worthwhile):
-    done = []
-    with workers.beside(lambda: done.append("work"), worthwhile=worthwhile):
-        done.append("block")
-    assert sorted(done) == ["block", "work"]
-    with pytest.raises(ZeroDivisionError), workers.beside(lambda: 1 // 0, worthwhile=worthwhile):
-        pass
-
-
-def test_work_is_done_where_all_threads_are_busy():
-    may_end, done = threading.Event(), []
-    busy = [workers.begin(may_end.wait) for _ in range(workers._MAX_THREADS)]
-    with workers.beside(lambda: done.append("work"), worthwhile=True):
-        done.append("block")
-    assert done == ["block", "work"]
-    may_end.set()
-    for each in busy:
-        each.result()
-
-
-def test_work_is_done_once_where_no_thread_can_be_started(monkeypatch):
-    def fail(_):
-        raise RuntimeError("can't start new thread")
-
-    done = []
-    workers.stop()
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", fail)
-        with workers.beside(lambda: done.append("work"), worthwhile=True):
-            done.append("block")
-    # The first thread that there is finds what was left in the queue.
-    for each in [workers.begin(lambda: None) for _ in range(2)]:
-        each.result()
-    assert done == ["work", "block"]

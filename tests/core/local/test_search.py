@@ -453,42 +453,6 @@ def test_a_thread_that_keeps_what_it_has_computed_is_waited_for(monkeypatch, fai
     assert fails or sorted(kept) == list(range(8))
 
 
-@pytest.mark.parametrize("is_free", [False, True])
-def test_work_has_ended_where_another_thread_takes_it_from_one_that_cannot_start(
-    monkeypatch, is_free
-):
-    monkeypatch.setattr(workers, "processors", lambda: 3)
-    workers.stop()
-    may_end, taken, done, kept = threading.Event(), threading.Event(), [], {}
-    # There is one thread; it is busy, or takes at once what is meant for another one.
-    busy = workers.begin(lambda: None if is_free else may_end.wait(10))
-
-    def fail(_):
-        assert not is_free or taken.wait(10)
-        raise RuntimeError("can't start new thread")
-
-    def work(number):
-        if threading.current_thread() is not threading.main_thread():
-            taken.set()
-            time.sleep(0.02)
-        elif number == 5:
-            may_end.set()
-            taken.wait(0.1)
-        done.append(number)
-        return number
-
-    if is_free:
-        busy.result()
-        # It is idle only once it waits for more.
-        while not workers._pool()._idle_semaphore.acquire(blocking=False):
-            time.sleep(0.001)
-    monkeypatch.setattr(threading.Thread, "start", fail)
-    workers.share(20, work, worthwhile=True)
-    assert sorted(done) == list(range(20))
-    workers.collect(20, work, kept.__setitem__, worthwhile=True)
-    assert sorted(kept) == list(range(20))
-
-
 def test_errors_that_were_made_good_are_not_raised_while_another_thread_keeps_something(
     monkeypatch,
 ):
