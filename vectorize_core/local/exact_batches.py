@@ -7,6 +7,7 @@ query.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -20,13 +21,18 @@ from vectorize_core.local.float_batch_ranking import FloatBatchRanking
 from vectorize_core.local.index_codes import Coded
 from vectorize_core.local.matrix import Matrix, Rows, Slots
 from vectorize_core.local.norms import Norms
-from vectorize_core.local.ranking import GROUP, Keys, Ranking
+from vectorize_core.local.ranking import GROUP, Keys
 from vectorize_core.models import Metric
 
 _TOPS_AT_ONCE: Final = 1 << 24
 """Best keys that are kept at once."""
 _MOST_QUERIES: Final = 256
 """Of more, the keys of a block do not stay in a processor's caches."""
+_FEWEST_BY_CODES: Final = 4
+_FEWEST_BY_VALUES: Final = 16
+"""Of fewer queries, each is sooner searched for by itself."""
+_FEW_GROUPS: Final = 1 / 16
+"""If more are left, a query is sooner searched for by itself than in the rows of these groups."""
 
 
 def candidates_of_each(
@@ -37,30 +43,51 @@ def candidates_of_each(
     queries: Rows,
     k: int,
     mask: Mask | None,
-) -> list[Slots]:
-    """For each query, the rows that pass ``mask`` and can be among the best ``k``, with ties.
+) -> Iterator[tuple[int, Slots]]:
+    """The rows that pass ``mask`` and can be among the best ``k`` for a query, and its number.
 
-    Each query has a length that float32 can square; there are more than ``k`` rows.
+    Left out are those queries that are sooner searched for by themselves. Each has a length that
+    float32 can square; there are more than ``k`` rows.
     """
-    groups = -(-matrix.count // GROUP)
-    together = max(1, min(_MOST_QUERIES, _TOPS_AT_ONCE // groups))
-    found: list[Slots] = []
+    together = max(1, min(_MOST_QUERIES, _TOPS_AT_ONCE * GROUP // matrix.count))
+    pack = None if coded is None else packing()
     for start in range(0, len(queries), together):
         wide = queries[start : start + together].astype(np.float64)
         lengths = np.linalg.norm(wide, axis=1)
         asked = wide if metric == "euclidean" else wide / lengths[:, np.newaxis]
-        batch: BatchRanking = FloatBatchRanking(metric, matrix, norms, asked, lengths)
-        finest = batch.rankings
-        if coded is not None and (pack := packing()) is not None:
+        left = np.arange(len(asked))
+        if coded is not None and pack is not None and len(left) >= _FEWEST_BY_CODES:
             by_codes = CodeBatchRanking(metric, coded, asked, pack)
             if candidates.are_few(by_codes.rankings[0], k, mask):
-                batch = by_codes
-        if batch.matrix is matrix:
+                finer = FloatBatchRanking(metric, matrix, norms, asked, lengths)
+                for number, slots in _candidates(by_codes, finer, k, mask):
+                    left = left[left != number]
+                    yield start + number, slots
+        if len(left) >= _FEWEST_BY_VALUES:
             matrix.read_ahead()
-        tops = _tops(batch, mask)
-        for number, (ranking, finer) in enumerate(zip(batch.rankings, finest, strict=True)):
-            found.append(_candidates(ranking, finer, tops[:, number].copy(), k, mask))
-    return found
+            by_values = FloatBatchRanking(metric, matrix, norms, asked[left], lengths[left])
+            for number, slots in _candidates(by_values, by_values, k, mask):
+                yield start + int(left[number]), slots
+
+
+def _candidates(
+    batch: BatchRanking, finer: BatchRanking, k: int, mask: Mask | None
+) -> Iterator[tuple[int, Slots]]:
+    """For queries of which few groups are left; the ``finer`` keys may be those of ``batch``."""
+    tops = _tops(batch, mask)
+    most = min(len(tops) // 2, max(int(_FEW_GROUPS * len(tops)), 2 * k))
+    for number, ranking in enumerate(batch.rankings):
+        groups, _ = candidates.good_groups(tops[:, number].copy(), ranking.group_errors(), k)
+        if len(groups) > most:
+            continue
+        rows = candidates.rows_of(groups, GROUP, ranking.matrix.count)
+        near = candidates.among(ranking, k, rows if mask is None else rows[mask[rows]])
+        rows = near.rows
+        if finer is not batch:
+            rows = candidates.narrowed(near, ranking, finer.rankings[number], k)
+            if len(rows) > k:
+                rows = candidates.among(finer.rankings[number], k, rows).rows
+        yield number, rows
 
 
 def _tops(batch: BatchRanking, mask: Mask | None) -> Keys:
@@ -83,16 +110,3 @@ def _tops(batch: BatchRanking, mask: Mask | None) -> Keys:
 
     workers.collect(len(spans), best, keep, worthwhile=batch.is_shared)
     return tops
-
-
-def _candidates(ranking: Ranking, finer: Ranking, tops: Keys, k: int, mask: Mask | None) -> Slots:
-    """Of one query, by the best keys of its ranking; the ``finer`` one may be the same."""
-    groups, _ = candidates.good_groups(tops, ranking.group_errors(), k)
-    if 2 * len(groups) > len(tops):
-        return candidates.among_all(finer, k, mask).rows
-    rows = candidates.rows_of(groups, GROUP, ranking.matrix.count)
-    near = candidates.among(ranking, k, rows if mask is None else rows[mask[rows]])
-    if ranking is finer:
-        return near.rows
-    rows = candidates.narrowed(near, ranking, finer, k)
-    return rows if len(rows) <= k else candidates.among(finer, k, rows).rows

@@ -9,6 +9,7 @@ ties, as if every row were scored so.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -83,17 +84,22 @@ def nearest_to_each(
     *,
     newest_first: bool = False,
     with_ties: bool = False,
-) -> list[Found]:
-    """`nearest` for many queries; ``queries`` has a row for each."""
-    count = matrix.count if mask is None else int(np.count_nonzero(mask))
-    precise = all(_is_precise(float(np.linalg.norm(q.astype(np.float64)))) for q in queries)
-    if len(queries) == 1 or count < max(k + 1, _GATHER_BELOW * matrix.count) or not precise:
-        each = [_candidates(metric, matrix, norms, codes, query, k, mask) for query in queries]
-    else:
-        coded = None if packing() is None else _coded(matrix, norms, codes, count)
-        each = candidates_of_each(metric, matrix, norms, coded, queries, k, mask)
+) -> Iterator[tuple[int, Found]]:
+    """`nearest` for many queries, each a row of ``queries``, with its number, in any order."""
     decide = partial(_decided, metric, matrix, k, newest_first=newest_first, with_ties=with_ties)
-    return list(map(decide, queries, each))
+    count = matrix.count if mask is None else int(np.count_nonzero(mask))
+    lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
+    alone = dict.fromkeys(range(len(queries)))
+    together = [number for number in alone if _is_precise(float(lengths[number]))]
+    if count > k and count >= _GATHER_BELOW * matrix.count:
+        coded = None if packing() is None else _coded(matrix, norms, codes, count)
+        some = queries[together]
+        for place, slots in candidates_of_each(metric, matrix, norms, coded, some, k, mask):
+            del alone[together[place]]
+            yield together[place], decide(some[place], slots)
+    for number in alone:
+        query = queries[number]
+        yield number, decide(query, _candidates(metric, matrix, norms, codes, query, k, mask))
 
 
 def _decided(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from vectorize_core.local.vectors import VectorRow
 from vectorize_core.models import IndexType, Match, Metadata, QueryResult, Values
 from vectorize_core.sqlite.connecting import Connection
 
+T = TypeVar("T")
+
+_SLOTS_AT_ONCE: Final = 1 << 20
+"""What many queries have found, until it is answered."""
 _SHORT: Final = 1 << 22
 """Numbers that are searched so soon, by their codes, that threads may wait for it: another look at
 the database would add a tenth to it."""
@@ -98,12 +102,18 @@ def run(prepared: PreparedQuery) -> exact_search.Found | None:
     )
 
 
-def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[QueryResult, ...]:
-    """`run` and `answer` queries that differ in their vectors only, all of this transaction."""
+def run_many(prepared: Sequence[PreparedQuery]) -> Iterator[dict[int, exact_search.Found]]:
+    """`run` queries that differ in their vectors only: what is found by their numbers.
+
+    Some at a time, for each may find as many as there are vectors, such as of texts that are all
+    the same.
+    """
     if not prepared:
-        return ()
+        return
     first = prepared[0]
-    found = exact_search.nearest_to_each(
+    some: dict[int, exact_search.Found] = {}
+    room = _SLOTS_AT_ONCE
+    for number, found in exact_search.nearest_to_each(
         first.index.metric,
         first.snapshot.matrix,
         first.snapshot.norms,
@@ -113,14 +123,38 @@ def answer_many(tx: Connection, prepared: Sequence[PreparedQuery]) -> tuple[Quer
         first.mask,
         newest_first=first.behavior.ties == "newest",
         with_ties=not first.index.in_order,
-    )
-    chosen = [_chosen(tx, first, best) for best in found]
-    kept = [best for best in chosen if best is not None]
-    slots = {slot for best in kept for slot in best.slots.tolist() + best.others.tolist()}
-    rows = vectors.in_slots(tx, first.index, list(slots))
-    if len(kept) < len(chosen) or len(rows) < len(slots):
-        raise damaged(f"the table of vectors of the index {first.index.name!r} is")
-    return tuple(_result(each, best, rows) for each, best in zip(prepared, kept, strict=True))
+    ):
+        some[number] = found
+        room -= len(found.slots) + len(found.others)
+        if room < 0:
+            yield some
+            some, room = {}, _SLOTS_AT_ONCE
+    yield some
+
+
+def answer_many(
+    tx: Connection,
+    prepared: Sequence[PreparedQuery],
+    found: Mapping[int, exact_search.Found],
+    *,
+    is_later: bool = True,
+) -> dict[int, QueryResult] | None:
+    """`answer` the queries of these numbers."""
+    index = prepared[0].index
+    if is_later and not catalog.is_generation(tx, index):
+        return None
+    chosen: dict[int, exact_search.Found] = {}
+    for number, each in found.items():
+        best = _chosen(tx, prepared[number], each)
+        if best is None:
+            return None
+        chosen[number] = best
+    slots = {slot for best in chosen.values() for slot in best.slots.tolist()}
+    slots.update(slot for best in chosen.values() for slot in best.others.tolist())
+    rows = vectors.in_slots(tx, index, list(slots))
+    if len(rows) < len(slots):
+        return None
+    return {number: _result(prepared[number], best, rows) for number, best in chosen.items()}
 
 
 def answer(
@@ -146,14 +180,11 @@ def answer(
     return None if len(rows) < len(slots) else _result(prepared, chosen, rows)
 
 
-def answer_now(
-    tx: Connection, prepared: PreparedQuery, found: exact_search.Found | None
-) -> QueryResult:
-    """`answer` in the transaction of `prepare`. `StorageError` if slots hold no vector."""
-    result = answer(tx, prepared, found, is_later=False)
-    if result is None:
-        raise damaged(f"the table of vectors of the index {prepared.index.name!r} is")
-    return result
+def unchanged(index: Index, answered: T | None) -> T:
+    """What was answered in the transaction of `prepare`. `StorageError` if slots hold no vector."""
+    if answered is None:
+        raise damaged(f"the table of vectors of the index {index.name!r} is")
+    return answered
 
 
 def _result(

@@ -245,7 +245,8 @@ class Service:
             prepared = querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
             if not (at_once or prepared.is_short):
                 return prepared
-            return querying.answer_now(tx, prepared, querying.run(prepared))
+            answered = querying.answer(tx, prepared, querying.run(prepared), is_later=False)
+            return querying.unchanged(index, answered)
 
         attempts = 0
         while True:
@@ -288,15 +289,42 @@ class Service:
             for vector in vectors
         ]
 
-        def read(tx: Connection, index: Index, now: float) -> tuple[QueryResult, ...]:
+        def prepare(tx: Connection, index: Index, now: float) -> list[querying.PreparedQuery]:
             self._scrub.watch(tx, index)
-            prepared = [
+            return [
                 querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
                 for request in requests
             ]
-            return querying.answer_many(tx, prepared)
 
-        return self._indexes.read(name, read)
+        def search_at_once(tx: Connection, index: Index, now: float) -> dict[int, QueryResult]:
+            prepared = prepare(tx, index, now)
+            results: dict[int, QueryResult] = {}
+            for found in querying.run_many(prepared):
+                answered = querying.answer_many(tx, prepared, found, is_later=False)
+                results |= querying.unchanged(index, answered)
+            return results
+
+        results: dict[int, QueryResult] | None = None
+        for _ in range(_UNLOCKED_SEARCHES):
+            results = self._answered(self._indexes.read(name, prepare))
+            if results is not None:
+                break
+        else:
+            results = self._indexes.read(name, search_at_once)
+        return tuple(results[number] for number in range(len(requests)))
+
+    def _answered(
+        self, prepared: Sequence[querying.PreparedQuery]
+    ) -> dict[int, QueryResult] | None:
+        """Results of a search without a lock; None if what it found has changed meanwhile."""
+        results: dict[int, QueryResult] = {}
+        for found in querying.run_many(prepared):
+            with self._database.reading() as tx:
+                answered = querying.answer_many(tx, prepared, found)
+            if answered is None:
+                return None
+            results |= answered
+        return results
 
     def filter_hints(
         self, name: str, filter: Mapping[str, Any] | None, namespace: str | None = None

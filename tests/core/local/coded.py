@@ -58,6 +58,8 @@ def small_is_large(group: int = 4) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(candidates, "_SEEMING", 2)
         patch.setattr(candidates, "_SEEMING_OF", 3)
         patch.setattr(exact_batches, "_TOPS_AT_ONCE", 60)
+        patch.setattr(exact_batches, "_FEWEST_BY_CODES", 2)
+        patch.setattr(exact_batches, "_FEWEST_BY_VALUES", 2)
         patch.setattr(CodeBatchRanking, "rows_at_once", 2 * group)
         patch.setattr(FloatBatchRanking, "rows_at_once", 2 * group)
         patch.setattr(float_ranking, "BLOCK", 4)

@@ -1,9 +1,10 @@
 from datetime import UTC, datetime
+from threading import Thread
 
 import numpy as np
 import pytest
 
-from vectorize_core.local import cursors, vectors
+from vectorize_core.local import cursors, exact_search, vectors
 from vectorize_core.models import IndexConfig, Vector
 
 ONES = np.ones(32)
@@ -247,6 +248,36 @@ def test_listings_under_way_are_bounded_in_number(docs, refused):
         docs.list_vectors("docs", cursor=pages[0].next_cursor)
     for page in pages[1:]:
         assert docs.list_vectors("docs", cursor=page.next_cursor).ids == ("b",)
+
+
+@pytest.mark.parametrize("changes", [0, 1, 9])
+def test_many_queries_at_once_keep_no_other_call_waiting(docs, monkeypatch, changes):
+    docs.upsert("docs", [angle(str(i), 7 * i) for i in range(30)])
+    nearest, left, seen = exact_search.nearest_to_each, [changes], []
+
+    def meanwhile(*given, **more):
+        for at, (number, found) in enumerate(nearest(*given, **more)):
+            if at == 1 and left[0]:
+                left[0] -= 1
+                beside = Thread(target=change)
+                beside.start()
+                # Only the third search is within a transaction, which the other call waits for.
+                beside.join(30 if len(seen) < 2 else 0.1)
+                assert len(seen) == 2 or not beside.is_alive()
+                seen.append(beside)
+            yield number, found
+
+    def change():
+        assert docs.get_by_ids("docs", ["0"])
+        docs.upsert("docs", [angle(str(i), 7 * i + 1) for i in range(30)])
+
+    monkeypatch.setattr(exact_search, "nearest_to_each", meanwhile)
+    asked = [angle("", degrees).values for degrees in (0, 50, 123)]
+    together = docs.query_many("docs", asked)
+    for beside in seen:
+        beside.join()
+    assert [len(result.matches) for result in together] == [5, 5, 5]
+    assert len(seen) == min(changes, 3)
 
 
 def test_many_queries_at_once_answer_as_each_does(docs, refused):

@@ -52,6 +52,12 @@ def both(metric, rows, query, k, mask=None, height=None, **more):
     return found
 
 
+def together(*given, **more):
+    """What many queries at once find, in their order."""
+    found = dict(exact_search.nearest_to_each(*given, **more))
+    return [found[number] for number in range(len(found))]
+
+
 SIZES = st.sampled_from([0.0, 1e-44, 1e-30, 1e-16, 1e-10, 1.0, 1.0, 1.0, 1e6, 1e16, 1e30, 3e38])
 
 
@@ -94,7 +100,7 @@ def test_many_queries_at_once_find_what_each_finds(metric, by, problem, newest_f
         if by == "values":
             patch.setattr(exact_search, "packing", lambda: None)
         for asked in (queries, some):
-            found = exact_search.nearest_to_each(
+            found = together(
                 metric,
                 store_of(rows, 8),
                 norms_of(metric, rows.shape[1]),
@@ -125,13 +131,43 @@ def test_keys_for_many_queries_are_those_for_each(metric, cutting):
     assert pack is not None, "numkong belongs to what the tests need"
     with cutting():
         coded = codes_of(metric, rows, 128).of(store_of(rows, 128), norms_of(metric, 96))
-        together = CodeBatchRanking(metric, coded, queries, pack)
+        batch = CodeBatchRanking(metric, coded, queries, pack)
         keys = np.empty((500, 5), np.float32)
-        for span in together.matrix.spans(64):
-            together.score(together.matrix.block(span), span, keys[span])
-        for number, ranking in enumerate(together.rankings):
+        for span in batch.matrix.spans(64):
+            batch.score(batch.matrix.block(span), span, keys[span])
+        for number, ranking in enumerate(batch.rankings):
             alone = candidates.among(ranking, 500, np.arange(500))
             assert alone.keys.tolist() == keys[:, number].tolist()
+
+
+@pytest.mark.parametrize("by", ["values", "codes"])
+def test_only_queries_that_many_rows_are_near_to_are_searched_for_alone(by, monkeypatch):
+    random = np.random.default_rng(10)
+    centres = random.standard_normal((600, 64)).astype(np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    rows = np.tile(centres, (10, 1))
+    rows += random.standard_normal(rows.shape).astype(np.float32) * np.float32(0.02)
+    # All are as near to one query, and nearer to no other.
+    rows[:, 63] = 0
+    rows[:, 63] = np.linalg.norm(rows, axis=1) / 2
+    few, many = rows[:20], np.eye(64, dtype=np.float32)[63:]
+    monkeypatch.setattr(exact_search, "_CODED_FROM", 1)
+    if by == "values":
+        monkeypatch.setattr(exact_search, "packing", lambda: None)
+    alone, candidates_of = [], exact_search._candidates
+
+    def counted(*given):
+        alone.append(given[4].tolist())
+        return candidates_of(*given)
+
+    monkeypatch.setattr(exact_search, "_candidates", counted)
+    queries = np.vstack([few[:7], many, few[7:], few[:1] * np.float32(1e-20)])
+    codes = codes_of("cosine", rows)
+    found = together("cosine", store_of(rows), norms_of("cosine", 64), codes, queries, 5)
+    for query, one in zip(queries, found, strict=True):
+        expected, scores = scoring.nearest("cosine", rows, query, 5)
+        assert (one.slots.tolist(), one.scores.tolist()) == (expected.tolist(), scores.tolist())
+    assert sorted(alone) == sorted([many[0].tolist(), queries[-1].tolist()])
 
 
 @pytest.mark.parametrize("how", ["missing", "failing", "wrong", "empty"])
@@ -158,7 +194,7 @@ def test_without_numkong_many_queries_at_once_read_the_values(how, monkeypatch, 
     rows = np.random.default_rng(9).standard_normal((300, 32)).astype(np.float32)
     try:
         with small_is_large():
-            found = exact_search.nearest_to_each(
+            found = together(
                 "cosine",
                 store_of(rows),
                 norms_of("cosine", 32),
@@ -181,9 +217,7 @@ def test_masked_rows_stay_out_where_float32_can_rank_too_few(metric):
     rows[4:] *= np.float32(1e30)
     mask = np.arange(64) % 3 > 0
     queries = random.standard_normal((3, 8)).astype(np.float32)
-    many = exact_search.nearest_to_each(
-        metric, store_of(rows), norms_of(metric, 8), None, queries, 10, mask
-    )
+    many = together(metric, store_of(rows), norms_of(metric, 8), None, queries, 10, mask)
     for query, one in zip(queries, many, strict=True):
         assert both(metric, rows, query, 10, mask).slots.tolist() == one.slots.tolist()
 
