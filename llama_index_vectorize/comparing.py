@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Literal, Unpack
 
-from llama_index.core.schema import BaseNode, NodeRelationship, RelatedNodeInfo
+from llama_index.core.schema import (
+    BaseNode,
+    Document,
+    ImageNode,
+    IndexNode,
+    NodeRelationship,
+    RelatedNodeInfo,
+)
 from llama_index.core.storage.docstore import BaseDocumentStore
 
 from llama_index_vectorize.nodes import to_node
@@ -26,6 +32,8 @@ from vectorize_core.transport.io import Io
 _AT_ONCE: Final = 500
 """Documents that are deleted at once."""
 _NEIGHBOURS: Final = (NodeRelationship.PREVIOUS, NodeRelationship.NEXT)
+_AWAITED: Final = ""
+"""The hash of a document that is to be written again."""
 
 
 async def compare(
@@ -49,17 +57,43 @@ async def compare(
         async for record, _, _ in every:
             is_whole = record.text_name is None or bool(record.text)
             await documents.note(to_node(record), is_whole=is_whole)
-    found = documents.comparison(repaired=bool(repair))
-    if repair and not found.same:
-        if not documents.hashes and not documents.nodes:
-            raise InvalidInputError(
-                "docstore lists no document, so a repair would delete every node; clear() does that"
-            )
-        again = [*found.changed, *(found.incomplete if repair == "all" else ())]
-        for refs in parts([*found.extra, *again], _AT_ONCE):
-            await delete_matching(io, records, refs=refs, namespace=options.get("namespace"))
-        await documents.forget([*found.missing, *again])
-    return found
+    found = await documents.comparison()
+    return await _repaired(io, records, documents, found, repair, options) if repair else found
+
+
+async def _repaired(
+    io: Io,
+    records: RecordStore,
+    documents: _Documents,
+    found: Comparison,
+    repair: bool | Literal["all"],
+    options: CompareOptions,
+) -> Comparison:
+    """Delete nodes that are not listed, or that are sure to be written again.
+
+    Of the document store nothing is deleted: where a document has no hash there, the pipeline takes
+    it for one that it has not written yet.
+    """
+    differing = [*found.missing, *found.changed, *found.incomplete]
+    if not (found.extra or differing):
+        return dataclasses.replace(found, repaired=True)
+    if not documents.hashes and not documents.nodes:
+        raise InvalidInputError(
+            "docstore lists no document, so a repair would delete every node; clear() does that"
+        )
+    if not await documents.has_documents():
+        raise InvalidInputError(
+            "docstore lists no document as a pipeline or an index does, so nothing would write "
+            "again what a repair deletes. Compare without repair=, and write or delete nodes "
+            "yourself"
+        )
+    wanted = differing if repair == "all" else [*found.missing, *found.changed]
+    again = [name for name in wanted if await documents.will_be_written(name)]
+    for refs in parts([*found.extra, *again], _AT_ONCE):
+        await delete_matching(io, records, refs=refs, namespace=options.get("namespace"))
+    await documents.forget(again)
+    left = tuple(sorted({*differing}.difference(again)))
+    return dataclasses.replace(found, repaired=True, left=left)
 
 
 class _Documents:
@@ -73,16 +107,22 @@ class _Documents:
         self._docstore = docstore
         self._document_of: dict[str, str] = {}
         self._unhashed: set[str] = set()
-        self._seen: Counter[str] = Counter()
-        """How many of its listed nodes each document has in the store that is in it at all."""
+        self._seen: dict[str, set[str]] = {}
+        """The listed nodes in the store of each document that has any nodes there."""
+        self._named: set[str] = set()
+        """What nodes of the store name as the node that they are a part of, or stand for."""
+        self._has_parents: bool = False
+        """Whether listed nodes that have parts are in the store."""
+        self._partly_listed: set[str] = set()
+        """Documents with nodes that are not listed, though others are."""
         self._strangers: set[str] = set()
-        """Documents with nodes that are not listed."""
+        """Those of these with such nodes that do not belong to a listed one either."""
         self._extra: set[str] = set()
         self._changed: set[str] = set()
         self._stored: set[str] = set()
-        """Nodes that are noted, of documents whose nodes are not listed."""
+        """Nodes that are noted."""
         self._lacking: dict[str, str] = {}
-        """Neighbours that these name and that are not noted, each with its document."""
+        """Neighbours and parts that these name and that are not noted, each with its document."""
 
     async def read(self) -> None:
         """Read what is listed."""
@@ -99,33 +139,42 @@ class _Documents:
             name, its_hash = source.node_id, source.hash
         else:
             name, its_hash = node.node_id, node.hash
+        whole = _wholes(node)
+        self._named |= whole
         if not await self._is_listed(name):
-            self._extra.add(name)
+            # What stands for a listed one is there on purpose.
+            if source is not None or not any([await self._is_listed(one) for one in whole]):
+                self._extra.add(name)
             return
-        self._note_neighbours(name, node)
+        self._note_named(name, node)
         is_listed = self._document_of.get(node.node_id) == name
-        self._seen[name] += is_listed
-        if not is_listed:
-            self._strangers.add(name)
-        elif await self._hash_of(node.node_id) not in (None, node.hash):
-            self._changed.add(name)
+        seen = self._seen.setdefault(name, set())
+        if is_listed:
+            seen.add(node.node_id)
+            self._has_parents |= NodeRelationship.CHILD in node.relationships
+            if await self._hash_of(node.node_id) not in (None, node.hash):
+                self._changed.add(name)
+        elif name in self.nodes:
+            self._partly_listed.add(name)
+            if whole.isdisjoint(self.nodes[name]):
+                self._strangers.add(name)
         is_same = its_hash is None or await self._hash_of(name) in (None, its_hash)
         if not (is_whole and is_same):
             self._changed.add(name)
 
-    def _note_neighbours(self, name: str, node: BaseNode) -> None:
+    def _note_named(self, name: str, node: BaseNode) -> None:
         """Parsers name these among the nodes that they make of one document."""
-        if name in self.nodes or name == node.node_id:
+        if name == node.node_id:
             return
         self._stored.add(node.node_id)
         self._lacking.pop(node.node_id, None)
-        for relationship in _NEIGHBOURS:
-            neighbour = node.relationships.get(relationship)
-            if isinstance(neighbour, RelatedNodeInfo) and neighbour.node_id not in self._stored:
-                self._lacking[neighbour.node_id] = name
+        named = _related(node, *_NEIGHBOURS, NodeRelationship.CHILD)
+        self._lacking |= dict.fromkeys(named - self._stored, name)
 
     async def _is_listed(self, name: str) -> bool:
-        return name in self.nodes or await self._hash_of(name) is not None
+        return (
+            name in self.nodes or name in self._document_of or await self._hash_of(name) is not None
+        )
 
     async def _hash_of(self, name: str) -> str | None:
         """The hash of a document or node; of those that are the same, one is among all hashes."""
@@ -137,29 +186,84 @@ class _Documents:
                 self.hashes[name] = its_hash
         return self.hashes.get(name)
 
-    def comparison(self, *, repaired: bool) -> Comparison:
+    async def comparison(self) -> Comparison:
         """What differs, when all nodes are noted."""
         listed = (self.hashes.keys() | self.nodes.keys()) - self._document_of.keys()
-        # What is split after it was listed has other nodes.
-        partly = {
-            name
-            for name, nodes in self.nodes.items()
-            if self._seen[name] and (self._seen[name] < len(nodes) or name in self._strangers)
-        }
-        changed = self._changed | partly
+        absent = listed - self._seen.keys() - self._named
+        missing = [name for name in absent if await self._hash_of(name) != _AWAITED]
+        changed, incomplete = self._changed.copy(), set[str]()
+        for node, name in self._lacking.items():
+            if node in self.nodes.get(name, ()):
+                changed.add(name)
+            elif name not in self.nodes or name in self._partly_listed:
+                incomplete.add(name)
+        changed.update([name for name in self._strangers if await self._lists_all(name)])
+        for name in self._seen.keys() & self.nodes.keys() - changed:
+            for node in self.nodes[name] - self._seen[name]:
+                is_lost = await self._is_lost(node, name)
+                if is_lost is not False:
+                    (changed if is_lost else incomplete).add(name)
         return Comparison(
-            missing=tuple(sorted(listed - self._seen.keys())),
+            missing=tuple(sorted(missing)),
             extra=tuple(sorted(self._extra)),
             changed=tuple(sorted(changed)),
-            repaired=repaired,
-            incomplete=tuple(sorted({*self._lacking.values()} - changed)),
+            incomplete=tuple(sorted(incomplete - changed)),
         )
 
+    async def _lists_all(self, name: str) -> bool:
+        """Whether other nodes of a document would be listed too.
+
+        A VectorStoreIndex lists only images and what stands for others, unless told otherwise.
+        """
+        for node in self.nodes[name]:
+            if not isinstance(await self._document(node), (ImageNode, IndexNode)):
+                return True
+        return False
+
+    async def _is_lost(self, node_id: str, name: str) -> bool | None:
+        """Whether the store has lost a listed node; None if that cannot be known.
+
+        A row of neighbours of which none is stored, and nodes whose parts are, are kept in the
+        document store alone.
+        """
+        if node_id in self._named and not self._has_parents:
+            return False
+        node = await self._document(node_id)
+        if node is None:
+            return None
+        neighbours = _related(node, *_NEIGHBOURS)
+        if not neighbours.isdisjoint(self._seen[name]):
+            return True
+        has_parts = node_id in self._named or NodeRelationship.CHILD in node.relationships
+        unsure = self._has_parents if has_parts else not neighbours
+        return None if unsure else False
+
+    async def has_documents(self) -> bool:
+        """Whether any document is listed that will be written again."""
+        for name in self.hashes:
+            if await self.will_be_written(name):
+                return True
+        return False
+
+    async def will_be_written(self, name: str) -> bool:
+        """Whether a pipeline, or an index, writes a document again that has no hash any more.
+
+        A pipeline lists documents, an index nodes and only the hashes of documents. Who has put
+        nodes there by hand, perhaps beside their documents, has to write them by hand.
+        """
+        if name in self._document_of or await self._hash_of(name) in (None, _AWAITED):
+            return False
+        kept = await self._document(name)
+        return kept is None or (isinstance(kept, Document) and name not in self.nodes)
+
     async def forget(self, names: Iterable[str]) -> None:
-        """Delete documents from the document store, so that they are taken for new ones."""
+        """Take documents for ones that the pipeline has not written yet."""
         for name in names:
-            await self._call("delete_ref_doc", name, raise_error=False)
-            await self._call("delete_document", name, raise_error=False)
+            await self._call("set_document_hash", name, _AWAITED)
+
+    async def _document(self, name: str) -> BaseNode | None:
+        found: BaseNode | None = await self._call("get_document", name, raise_error=False)
+        return found
 
     async def _call(self, method: str, *args: Any, **options: Any) -> Any:
         blocking = getattr(self._docstore, method)
@@ -167,3 +271,19 @@ class _Documents:
         return await self._io.either(
             partial(blocking, *args, **options), partial(awaited, *args, **options)
         )
+
+
+def _related(node: BaseNode, *kinds: NodeRelationship) -> set[str]:
+    """The nodes that a node names as these."""
+    named: set[str] = set()
+    for kind in kinds:
+        given = node.relationships.get(kind)
+        some = given if isinstance(given, list) else [given]
+        named |= {one.node_id for one in some if isinstance(one, RelatedNodeInfo)}
+    return named
+
+
+def _wholes(node: BaseNode) -> set[str]:
+    """The nodes that it is a part of, or stands for."""
+    wholes = _related(node, NodeRelationship.PARENT)
+    return wholes | {node.index_id} if isinstance(node, IndexNode) else wholes

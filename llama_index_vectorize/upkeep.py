@@ -65,14 +65,19 @@ class Upkeep(FrameworkStore):
         A document store of a pipeline lists no nodes. There a document is ``incomplete`` if one of
         its nodes names a neighbour, as node parsers let them, that is not stored: it was lost, or a
         transformation dropped it on purpose. Without such names a document counts as there while
-        one of its nodes is.
+        one of its nodes is. Where nodes are listed, parents of stored ones, and rows of neighbours
+        of which none is stored, are taken for nodes that ``docstore`` keeps alone; of which that
+        cannot be told, their document is ``incomplete``.
 
         With ``repair``, nodes of extra and changed documents are deleted, and missing and changed
-        documents are deleted from ``docstore``: the next run of the pipeline adds them; with
-        ``repair="all"`` so are incomplete ones, which stay as they are otherwise. An empty
-        ``docstore`` repairs nothing: `InvalidInputError`. Of documents that are the same, text and
-        metadata, only one can be found missing. Nobody should write meanwhile. A store without a
-        namespace has the nodes of all of them, which are extra unless ``docstore`` lists them.
+        documents get an empty hash in ``docstore``: the next run of the pipeline, or
+        ``refresh_ref_docs()`` of the index, writes them again. With ``repair="all"`` so do
+        incomplete ones. Nothing is deleted from ``docstore``. A document that nobody is sure to
+        write again, since its nodes were put there by hand, stays as it is and is in ``left``; if
+        ``docstore`` lists no others, or nothing, a repair is an `InvalidInputError`. Of documents
+        that are the same, text and metadata, only one can be found missing. Nobody should write
+        meanwhile. A store without a namespace has the nodes of all of them, which are extra unless
+        ``docstore`` lists them.
 
         Options: ``namespace``, ``max_requests`` (1,000).
         """

@@ -10,7 +10,8 @@ class Comparison:
     ``missing`` is listed, and not in the store; ``extra`` is in the store, and not listed;
     ``changed`` is in both, with other contents than those that are listed. With ``repaired``, it
     was so before the repair. ``incomplete`` are other documents of LlamaIndex that have lost nodes,
-    or whose pipeline left some out: a node that is stored names one that is not as its neighbour.
+    or whose pipeline left some out: a node that is stored names one that is not as its neighbour,
+    or one is listed and not stored. ``left`` are those of all these that the repair left alone.
     """
 
     missing: tuple[str, ...] = ()
@@ -18,6 +19,7 @@ class Comparison:
     changed: tuple[str, ...] = ()
     repaired: bool = False
     incomplete: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
