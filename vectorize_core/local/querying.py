@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
@@ -18,6 +18,7 @@ from vectorize_core.local import catalog, exact_search, faults, matching, vector
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
 from vectorize_core.local.checksums import damaged
 from vectorize_core.local.columns import Column
+from vectorize_core.local.exact_search import Found
 from vectorize_core.local.snapshots import Snapshot, Snapshots
 from vectorize_core.local.validation import QueryRequest
 from vectorize_core.local.vectors import VectorRow
@@ -27,7 +28,7 @@ from vectorize_core.sqlite.connecting import Connection
 T = TypeVar("T")
 
 _SLOTS_AT_ONCE: Final = 1 << 20
-"""What many queries have found, until it is answered."""
+"""So many are found at most, and those of one query, before they are answered."""
 _SHORT: Final = 1 << 22
 """Numbers that are searched so soon, by their codes, that threads may wait for it: another look at
 the database would add a tenth to it."""
@@ -84,7 +85,7 @@ def prepare(
     return PreparedQuery(request, behavior, index, vector, snapshot, live, mask)
 
 
-def run(prepared: PreparedQuery) -> exact_search.Found | None:
+def run(prepared: PreparedQuery) -> Found | None:
     """Search; needs no lock, because it reads only the snapshot. None if there is no vector."""
     if prepared.vector is None:
         return None
@@ -102,17 +103,21 @@ def run(prepared: PreparedQuery) -> exact_search.Found | None:
     )
 
 
-def run_many(prepared: Sequence[PreparedQuery]) -> Iterator[dict[int, exact_search.Found]]:
-    """`run` queries that differ in their vectors only: what is found by their numbers.
+def answer_all(
+    prepared: Sequence[PreparedQuery],
+    answer: Callable[[Mapping[int, Found]], dict[int, QueryResult] | None],
+) -> tuple[QueryResult, ...] | None:
+    """`run` and answer queries that differ in their vectors only; None if any has changed.
 
-    Some at a time, for each may find as many as there are vectors, such as of texts that are all
-    the same.
+    ``answer`` is called for some at a time, with what is found by their numbers: each may find as
+    many as there are vectors, such as those of texts that are all the same.
     """
     if not prepared:
-        return
+        return ()
     first = prepared[0]
-    some: dict[int, exact_search.Found] = {}
-    room = _SLOTS_AT_ONCE
+    results: dict[int, QueryResult] = {}
+    some: dict[int, Found] = {}
+    held = 0
     for number, found in exact_search.nearest_to_each(
         first.index.metric,
         first.snapshot.matrix,
@@ -125,17 +130,20 @@ def run_many(prepared: Sequence[PreparedQuery]) -> Iterator[dict[int, exact_sear
         with_ties=not first.index.in_order,
     ):
         some[number] = found
-        room -= len(found.slots) + len(found.others)
-        if room < 0:
-            yield some
-            some, room = {}, _SLOTS_AT_ONCE
-    yield some
+        held += len(found.slots)
+        if held > _SLOTS_AT_ONCE or len(results) + len(some) == len(prepared):
+            answered = answer(some)
+            if answered is None:
+                return None
+            results |= answered
+            some, held = {}, 0
+    return tuple(results[number] for number in range(len(prepared)))
 
 
 def answer_many(
     tx: Connection,
     prepared: Sequence[PreparedQuery],
-    found: Mapping[int, exact_search.Found],
+    found: Mapping[int, Found],
     *,
     is_later: bool = True,
 ) -> dict[int, QueryResult] | None:
@@ -143,7 +151,7 @@ def answer_many(
     index = prepared[0].index
     if is_later and not catalog.is_generation(tx, index):
         return None
-    chosen: dict[int, exact_search.Found] = {}
+    chosen: dict[int, Found] = {}
     for number, each in found.items():
         best = _chosen(tx, prepared[number], each)
         if best is None:
@@ -160,7 +168,7 @@ def answer_many(
 def answer(
     tx: Connection,
     prepared: PreparedQuery,
-    found: exact_search.Found | None,
+    found: Found | None,
     *,
     is_later: bool = True,
 ) -> QueryResult | None:
@@ -187,9 +195,7 @@ def unchanged(index: Index, answered: T | None) -> T:
     return answered
 
 
-def _result(
-    prepared: PreparedQuery, found: exact_search.Found, rows: Mapping[int, VectorRow]
-) -> QueryResult:
+def _result(prepared: PreparedQuery, found: Found, rows: Mapping[int, VectorRow]) -> QueryResult:
     request, index, behavior = prepared.request, prepared.index, prepared.behavior
     slots = found.slots.tolist()
     scores = scoring.shortest(found.scores)
@@ -214,7 +220,7 @@ def _result(
     return QueryResult(len(matches), tuple(matches))
 
 
-def _values(prepared: PreparedQuery, found: exact_search.Found) -> dict[int, Values]:
+def _values(prepared: PreparedQuery, found: Found) -> dict[int, Values]:
     """The values that were found, by slot."""
     slots, values = np.concatenate([found.slots, found.others]), found.values
     if values is None:
@@ -223,9 +229,7 @@ def _values(prepared: PreparedQuery, found: exact_search.Found) -> dict[int, Val
     return dict(zip(slots.tolist(), values, strict=True))
 
 
-def _chosen(
-    tx: Connection, prepared: PreparedQuery, found: exact_search.Found
-) -> exact_search.Found | None:
+def _chosen(tx: Connection, prepared: PreparedQuery, found: Found) -> Found | None:
     """``found`` without what ties with the last one and comes later; None if any has changed.
 
     There may be as many as vectors, such as those of texts that are all the same.

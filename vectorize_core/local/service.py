@@ -31,6 +31,7 @@ from vectorize_core.local.batch import Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.covering import Covering
 from vectorize_core.local.cursors import Cursors
+from vectorize_core.local.exact_search import Found
 from vectorize_core.local.index_transactions import IndexTransactions
 from vectorize_core.local.integrity import CheckReport
 from vectorize_core.local.scrubbing import Scrub
@@ -296,35 +297,21 @@ class Service:
                 for request in requests
             ]
 
-        def search_at_once(tx: Connection, index: Index, now: float) -> dict[int, QueryResult]:
+        def read_at_once(tx: Connection, index: Index, now: float) -> tuple[QueryResult, ...]:
             prepared = prepare(tx, index, now)
-            results: dict[int, QueryResult] = {}
-            for found in querying.run_many(prepared):
-                answered = querying.answer_many(tx, prepared, found, is_later=False)
-                results |= querying.unchanged(index, answered)
-            return results
+            answer = partial(querying.answer_many, tx, prepared, is_later=False)
+            return querying.unchanged(index, querying.answer_all(prepared, answer))
 
-        results: dict[int, QueryResult] | None = None
-        for _ in range(_UNLOCKED_SEARCHES):
-            results = self._answered(self._indexes.read(name, prepare))
-            if results is not None:
-                break
-        else:
-            results = self._indexes.read(name, search_at_once)
-        return tuple(results[number] for number in range(len(requests)))
-
-    def _answered(
-        self, prepared: Sequence[querying.PreparedQuery]
-    ) -> dict[int, QueryResult] | None:
-        """Results of a search without a lock; None if what it found has changed meanwhile."""
-        results: dict[int, QueryResult] = {}
-        for found in querying.run_many(prepared):
+        def answer_later(found: Mapping[int, Found]) -> dict[int, QueryResult] | None:
             with self._database.reading() as tx:
-                answered = querying.answer_many(tx, prepared, found)
-            if answered is None:
-                return None
-            results |= answered
-        return results
+                return querying.answer_many(tx, prepared, found)
+
+        for _ in range(_UNLOCKED_SEARCHES):
+            prepared = self._indexes.read(name, prepare)
+            results = querying.answer_all(prepared, answer_later)
+            if results is not None:
+                return results
+        return self._indexes.read(name, read_at_once)
 
     def filter_hints(
         self, name: str, filter: Mapping[str, Any] | None, namespace: str | None = None
