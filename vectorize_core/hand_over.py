@@ -6,6 +6,7 @@ work: its next free thread would do it, after whoever handed it over has gone on
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
@@ -32,12 +33,25 @@ def hand_over(
         taken.set_result(result)
         return result
 
+    handled = sys.exception()
     try:
         return submit(take)
-    except RuntimeError:
+    except RuntimeError as error:
+        check_interruption(error, handled)
         try:
             left.pop()
         except IndexError:
             # A thread that was busy has it.
             return taken
         return None
+
+
+def check_interruption(error: RuntimeError, handled: BaseException | None) -> None:
+    """Raise the Ctrl-C of which an error has come, where a thread was to begin.
+
+    Python then releases a lock that it has not taken again, whose error hides the Ctrl-C. One that
+    was ``handled`` before is another one.
+    """
+    context = error.__context__
+    if isinstance(context, KeyboardInterrupt) and context is not handled:
+        raise context.with_traceback(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.interrupting import interrupted
 from vectorize_core import AsyncVectorizeClient, VectorizeError
 from vectorize_core.hand_over import hand_over
 from vectorize_core.local import Service, ServiceFault, scrubbing
@@ -110,6 +112,49 @@ def test_work_that_a_busy_thread_takes_has_one_outcome() -> None:
         assert failed is not None
         with pytest.raises(ZeroDivisionError):
             failed.result(timeout=5)
+
+
+def interrupted_start(*_: object) -> Future[Any]:
+    """As Python's own: the lock that is not taken again is released all the same."""
+    try:
+        raise KeyboardInterrupt
+    finally:
+        threading.Lock().release()
+
+
+def test_an_interruption_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        hand_over(interrupted_start, lambda: 7)
+    service = Service(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted_start)
+        with pytest.raises(KeyboardInterrupt):
+            service._scrub._start()
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        # One that has come before.
+        with no_thread_begins(), ThreadPoolExecutor(1) as pool:
+            assert hand_over(pool.submit, lambda: 7) is None
+            service._scrub._start()
+    service.close()
+    assert len(caplog.messages) == 1
+
+
+def test_a_start_that_is_interrupted_anywhere_is_no_refusal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service, step = Service(tmp_path), 1
+    # A step of what is freed meanwhile would be one, too.
+    gc.collect()
+    while isinstance(came := interrupted(service._scrub._start, step), KeyboardInterrupt):
+        service._scrub.close()
+        step += 1
+    service.close()
+    assert step > came
+    assert caplog.messages == []
 
 
 def test_a_server_in_a_thread_says_that_it_has_none() -> None:

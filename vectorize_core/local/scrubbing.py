@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -22,6 +23,7 @@ from typing import Final
 
 import numpy as np
 
+from vectorize_core.hand_over import check_interruption
 from vectorize_core.local import catalog, codes, comparing, vectors
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.matrix import Matrix, Slots
@@ -247,9 +249,11 @@ class Scrub:
             target=_run, args=(mine, self._stop, wake), name="vectorize-scrub", daemon=True
         )
         _running.add(self)
+        handled = sys.exception()
         try:
             thread.start()
         except RuntimeError as error:
+            check_interruption(error, handled)
             # At a limit of the system, or while the interpreter shuts down: reads go on without.
             _log.warning(
                 "vectors are not compared with their checksums, except those that are read: no "
