@@ -137,8 +137,9 @@ class IndexCodes:
     def _extended(self, values: Matrix, norms: Norms, multiplied: Products) -> Coded | None:
         coded = self._coded
         if coded is not None and self._are_cut_off(coded):
-            text = "codes were cut off by another program, and have to be made again: %s"
-            _log.warning(text, self._store.place)
+            if self._writes:
+                text = "codes were cut off by another program, and have to be made again: %s"
+                _log.warning(text, self._store.place)
             coded = self._coded = None
             self._numbers = CodeNumbers.empty(0, self._metric, is_cut=self._is_cut)
             self._store.unmap()
@@ -224,7 +225,7 @@ class IndexCodes:
 
         read = (matrix.count - known) * matrix.row.itemsize
         workers.share(len(spans), work, worthwhile=read > workers.WORTHWHILE)
-        if any(damaged):
+        if any(damaged) and self._writes:
             text = "the codes of %d of %d vectors are damaged, and have to be made again: %s"
             _log.warning(text, sum(damaged), matrix.count, self._store.place)
         return np.concatenate(lost)

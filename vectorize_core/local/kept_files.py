@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from typing import Final
 
 from vectorize_core.sqlite.identity import Directory
@@ -20,7 +21,7 @@ class KeptFiles:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[int, int, int]] = {}
+        self._kept: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -35,7 +36,7 @@ class KeptFiles:
             descriptor, device, inode = kept
             found = directory.find(name)
             if found is not None and (found.st_dev, found.st_ino) == (device, inode):
-                self._kept[name] = self._kept.pop(name)
+                self._kept.move_to_end(name)
                 return descriptor, found.st_size
             self.close(name)
         descriptor = directory.open(name, os.O_RDWR | (os.O_CREAT if create else 0))

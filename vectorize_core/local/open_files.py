@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Generic, Protocol, TypeVar
@@ -91,7 +92,7 @@ class OpenFiles:
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = forks.lock()
-        self._users: dict[Owner, Calls] = {}
+        self._users: OrderedDict[Owner, Calls] = OrderedDict()
         self._releasing: dict[Owner, Call] = {}
         forks.inherit(self)
 
@@ -115,7 +116,8 @@ class OpenFiles:
             if releasing is not None and not releasing.has_ended():
                 return False
             self._releasing.pop(owner, None)
-            users = self._users[owner] = self._users.pop(owner, Calls())
+            users = self._users.setdefault(owner, Calls())
+            self._users.move_to_end(owner)
             users.begin(call)
             return True
 
@@ -126,7 +128,7 @@ class OpenFiles:
 
     def after_fork_in_child(self) -> None:
         """Forget what other threads of the parent do."""
-        self._users = {owner: Calls() for owner in self._users}
+        self._users = OrderedDict((owner, Calls()) for owner in self._users)
         self._releasing = {}
 
     def release_idle(self) -> None:
@@ -149,8 +151,8 @@ class OpenFiles:
                 return None
             for owner, users in self._users.items():
                 if not users:
-                    del self._users[owner]
                     self._releasing[owner] = Call()
+                    del self._users[owner]
                     return owner
             return None
 

@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from sqlite3 import DatabaseError
@@ -90,32 +91,41 @@ class Scrub:
         """
         if self._database.directory is None:
             return
+        if self._pid != os.getpid() and time.monotonic() >= self._refused_until:
+            self._start()
+        with suppress(FileMissingError):
+            # Compacted away meanwhile; if it is missing, each read says so.
+            self._look(tx, index, values=values)
+
+    def _look(self, tx: Connection, index: Index, *, values: bool) -> None:
+        """What is noted stays so until it has been looked at: Ctrl-C may come before."""
         if index.id not in self._watched:
-            self._watched[index.id] = index.name
             start: int | None = 0 if index.slots <= AT_FIRST else None
             while start is not None:
                 start = self._examine(tx, index, start, AT_FIRST)
+            self._watched[index.id] = index.name
             self._wake.put(None)
-        if self._pid != os.getpid() and time.monotonic() >= self._refused_until:
-            self._start()
-        found = self._damage.pop(index.id, None)
-        if found is None or found.generation != index.generation:
+        known = self._damage.get(index.id)
+        if known is None:
             return
-        # It may have been repaired.
-        self._examine(tx, index, found.start, max(AT_FIRST, _SLICE_ROWS))
-        found = self._damage.get(index.id)
-        if found is not None and (values or not found.only_values):
+        if known.generation == index.generation:
+            self._examine(tx, index, known.start, max(AT_FIRST, _SLICE_ROWS))
+        found = self._damage[index.id]
+        if found is known:
+            # It has been repaired.
+            del self._damage[index.id]
+        elif values or not found.only_values:
             raise StorageError(found.problem)
 
-    def close(self) -> None:
-        """End the thread; it is in no transaction afterwards. A later read starts another one."""
+    def close(self, *, waits: bool = True) -> None:
+        """End the thread, and wait until it has ended. A later read starts another one."""
         self._stop.put(None)
         self._wake.put(None)
         self._refused_until = 0.0
         thread, self._thread = self._thread, None
         mine = self._pid == os.getpid() and thread is not threading.current_thread()
         self._pid = 0
-        if thread is not None and mine:
+        if thread is not None and mine and waits:
             thread.join(timeout=_PATIENCE)
 
     def run(self) -> None:
@@ -145,12 +155,22 @@ class Scrub:
             if not found:
                 # If another process has deleted it, nobody else frees what is known of it.
                 self._snapshots.forget(self._watched.pop(index_id), index_id)
+                self._damage.pop(index_id, None)
                 return None
             index, _ = found[0]
             row = index.dimensions * FLOAT_BYTES
-            return self._examine(tx, index, start, max(1, min(_SLICE_ROWS, _SLICE_BYTES // row)))
+            count = max(1, min(_SLICE_ROWS, _SLICE_BYTES // row))
+            try:
+                return self._examine(tx, index, start, count)
+            except FileMissingError:
+                # As in `watch`.
+                return None
 
     def _examine(self, tx: Connection, index: Index, start: int, count: int) -> int | None:
+        """Compare vectors from a slot on, and note what is damaged; the slot behind them.
+
+        None behind the last one, and after damage. `FileMissingError`.
+        """
         store = self._database.value_stores.store(index.id, index.generation, index.dimensions)
         try:
             if store.readable() < index.slots:
@@ -160,8 +180,7 @@ class Scrub:
                 )
             matrix = store.matrix(index.slots)
         except FileMissingError:
-            # Compacted away meanwhile; if it is missing, each read says so.
-            return None
+            raise
         except StorageError as error:
             self._found(index, _Damage(index.generation, start, str(error), only_values=True))
             return None
@@ -213,8 +232,9 @@ class Scrub:
             self._snapshots.renew_codes(index)
 
     def _mend_codes(self, index: Index, store: ValueStore, wrong: Slots, values: Matrix) -> None:
+        # First of all, for Ctrl-C may come when some have been made again.
+        self._snapshots.doubt_codes(index, for_good=self._database.is_read_only)
         if (index.id, index.generation) not in self._logged_codes:
-            self._logged_codes.add((index.id, index.generation))
             _log.warning(
                 "codes of the index %r are damaged, such as of slot %d, so searches may have "
                 "overlooked vectors. They read the values until all wrong codes are made again, or "
@@ -222,20 +242,20 @@ class Scrub:
                 index.name,
                 wrong[0],
             )
-        is_mended = not self._database.is_read_only
-        if is_mended:
-            try:
-                codes.make_again(store, wrong, values)
-            except OSError as error:
-                _log.debug("codes cannot be written: %s", error)
-                is_mended = False
-        self._snapshots.doubt_codes(index, for_good=not is_mended)
+            self._logged_codes.add((index.id, index.generation))
+        if self._database.is_read_only:
+            return
+        try:
+            codes.make_again(store, wrong, values)
+        except OSError as error:
+            _log.debug("codes cannot be written: %s", error)
+            self._snapshots.doubt_codes(index, for_good=True)
 
     def _found(self, index: Index, damage: _Damage) -> None:
         self._damage[index.id] = damage
         if (index.id, index.generation) not in self._logged:
-            self._logged.add((index.id, index.generation))
             _log.error("%s", damage.problem)
+            self._logged.add((index.id, index.generation))
 
     def _start(self) -> None:
         # One that Ctrl-C has left behind while it was started.

@@ -118,17 +118,20 @@ class Snapshots:
 
         ``for_good``, or until all were compared (`renew_codes`).
         """
-        known = self._latest[index.name]
-        if known.codes is not None and not known.codes.are_doubtful:
-            known.codes.are_doubtful = True
-            known = replace(known, norms=_norms(index))
-        self._latest[index.name] = replace(known, codes=None if for_good else known.codes)
+        known = self._latest.get(index.name)
+        if known is None or known.codes is None:
+            return
+        norms = known.norms if known.codes.are_doubtful else _norms(index)
+        new = replace(known, norms=norms, codes=None if for_good else known.codes)
+        # At once, for Ctrl-C comes behind a call.
+        known.codes.are_doubtful, self._latest[index.name] = True, new
 
     def renew_codes(self, index: Index) -> None:
         """Let the next search read the codes of an index again."""
         self._store_of_codes(index).unmap()
-        known = self._latest[index.name]
-        self._latest[index.name] = replace(known, codes=self._index_codes(index))
+        known = self._latest.get(index.name)
+        if known is not None:
+            self._latest[index.name] = replace(known, codes=self._index_codes(index))
 
     def clear(self) -> None:
         """Free all snapshots, and with them the files that they map."""

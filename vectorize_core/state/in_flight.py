@@ -98,21 +98,26 @@ class InFlight:
         self._check_process()
         lost = _Lost({i: _digest(kind, vector) for i, vector in written.items()}, until)
         with self._lock:
-            self._lost.append(lost)
-            self._lost_ids += len(lost.written)
+            # Last the list, by which it is forgotten.
             for vector_id in lost.written:
                 self._lost_of.setdefault(vector_id, []).append(lost)
+            number = len(lost.written)
+            self._lost_ids += number
+            self._lost.append(lost)
             while self._lost_ids > _MOST_LOST:
-                self._any_until = max(self._any_until, self._forget_oldest().until)
+                self._any_until = max(self._any_until, self._lost[0].until)
+                self._forget_oldest()
 
-    def _forget_oldest(self) -> _Lost:
-        oldest = self._lost.popleft()
-        self._lost_ids -= len(oldest.written)
+    def _forget_oldest(self) -> None:
+        oldest = self._lost[0]
+        number = len(oldest.written)
+        # Without a call in between, at which Ctrl-C could come.
+        self._lost_ids -= number
+        self._lost.popleft()
         for vector_id in oldest.written:
             self._lost_of[vector_id].remove(oldest)
             if not self._lost_of[vector_id]:
                 del self._lost_of[vector_id]
-        return oldest
 
     def exposed(
         self, kind: str, written: Mapping[str, Vector | None], now: float

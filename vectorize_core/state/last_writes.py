@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vectorize_core import layout
@@ -92,14 +92,16 @@ class LastWrites:
 
     def _leave_out_idle(self) -> None:
         """Leave out ids that were written again since, where most were."""
-        listed, self._in_order = self._in_order, deque()
-        self._first_of = {}
-        self._listed = self.unsure = 0
-        for one in listed:
-            one.ids = tuple(i for i in one.ids if self._last.get(i) is one)
-            one.later = one.latest = None
-            if one.ids:
-                self._append(one)
+        new = LastWrites()
+        for one in self._in_order:
+            ids = tuple(i for i in one.ids if self._last.get(i) is one)
+            if ids:
+                still = replace(one, ids=ids, later=None, latest=None)
+                new._last.update(dict.fromkeys(ids, still))
+                new._append(still)
+        # At once, for Ctrl-C comes behind a call.
+        self._last, self._in_order, self._first_of = new._last, new._in_order, new._first_of
+        self._listed, self.unsure = new._listed, new.unsure
 
     @property
     def oldest(self) -> Written | None:
@@ -108,15 +110,12 @@ class LastWrites:
 
     def forget_oldest(self) -> None:
         """Forget the oldest one."""
-        oldest = self._in_order.popleft()
-        self._listed -= len(oldest.ids)
+        oldest = self._in_order[0]
         for vector_id in oldest.ids:
-            # Looked up once, as nearly all are the last ones.
-            last = self._last.pop(vector_id, None)
-            if last is oldest:
+            if self._last.get(vector_id) is oldest:
+                del self._last[vector_id]
                 self._no_longer_unsure(oldest)
-            elif last is not None:
-                self._last[vector_id] = last
+        number = len(oldest.ids)
         if oldest.ref is not None:
             first = oldest.later
             if first is None:
@@ -124,6 +123,8 @@ class LastWrites:
             else:
                 self._first_of[oldest.ref] = first
                 first.latest = None if first is oldest.latest else oldest.latest
+        self._listed -= number
+        self._in_order.popleft()
 
     def discard(self, ids: Iterable[str]) -> None:
         """Forget the last writes of these ids."""

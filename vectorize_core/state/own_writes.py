@@ -250,9 +250,10 @@ class OwnWrites:
         """Remember no more than the latest writes, and those which prove what others have put."""
         unseen = self._unseen
         while len(unseen) > _REMEMBERED or sum(len(w.ids) for w in unseen) > _REMEMBERED_IDS:
-            oldest = unseen.popleft()
+            oldest = unseen[0]
             if oldest.kind != "delete":
                 self._dropped = latest((*self._dropped, oldest))[-_MOST_DROPPED:]
+            unseen.popleft()
 
     def _note_written(self, write: OwnWrite, written: Mapping[str, Vector | None]) -> None:
         sure = write.kind != "insert"

@@ -1,4 +1,4 @@
-"""Ctrl-C at any step of a call leaves nothing behind that a later call would wait for."""
+"""Ctrl-C at any step of a call loses nothing that is known, and leaves nothing to wait for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.core.local.damages import only
 from tests.interrupting import everywhere
-from vectorize_core.local import Service
+from vectorize_core.local import Service, StorageError, scrubbing
+from vectorize_core.local.kept_files import KeptFiles
+from vectorize_core.local.open_files import OpenFiles
 from vectorize_core.models import IndexConfig, Vector
+from vectorize_core.sqlite.identity import Directory
 
 ONES = np.ones(32, np.float32)
 
@@ -46,3 +50,59 @@ def test_a_call_that_is_interrupted_anywhere(service: Service, name: str) -> Non
 
     everywhere(lambda: CALLS[name](service), use, day=7, after=lambda: service.compact("docs"))
     assert service.check().ok
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("known", [False, True])
+def test_a_damage_is_told_again(tmp_path: Path, known: bool) -> None:
+    service = Service(tmp_path)
+    service.create_index("docs", IndexConfig(32))
+    service.upsert("docs", [Vector(f"v{n}", ONES) for n in range(40)])
+    with only(tmp_path, "*.f32").open("r+b") as file:
+        file.seek(30 * 32 * 4)
+        file.write(b"damaged")
+
+    def query() -> None:
+        service.query("docs", vector=ONES, top_k=1)
+
+    def refused() -> None:
+        for _ in range(2):
+            with pytest.raises(StorageError, match="'v30'"):
+                query()
+
+    def forget() -> None:
+        # As a process that reads it for the first time.
+        if not known:
+            service._scrub.close()
+            service._scrub = scrubbing.Scrub(service._database, service._snapshots)
+
+    if known:
+        refused()
+    everywhere(query, refused, day=11, after=forget)
+    service.upsert("docs", [Vector("v30", ONES)])
+    query()
+    assert not service._scrub._damage
+    service.close()
+
+
+def test_who_uses_files_stays_known(tmp_path: Path) -> None:
+    files, owner = OpenFiles(100), Service(tmp_path)
+
+    def use() -> None:
+        with files.using(owner):
+            pass
+
+    with files.using(owner):
+        everywhere(use, lambda: None, day=1, after=lambda: None)
+        assert files._users[owner]
+    assert not files._users[owner]
+
+
+def test_files_that_are_kept_stay_known(tmp_path: Path) -> None:
+    kept, directory = KeptFiles(), Directory(str(tmp_path), is_open=True)
+    descriptor, _ = kept.open(directory, "f")
+
+    def used() -> None:
+        assert kept.open(directory, "f")[0] == descriptor
+
+    everywhere(lambda: kept.open(directory, "f"), used, day=1)
