@@ -68,10 +68,13 @@ def in_time(work: Callable[[], object]) -> None:
     assert failures == []
 
 
-def interrupted(call: Callable[[], object], step: int) -> KeyboardInterrupt | int:
+def interrupted(
+    call: Callable[[], object], step: int, handler: Callable[[], object] | None = None
+) -> KeyboardInterrupt | int:
     """The Ctrl-C that has come at a step of ``call``, or how many steps that has.
 
-    Steps of our functions and of Python's context managers count, in this thread.
+    With a ``handler``, that is called there instead. Steps of our functions and of Python's context
+    managers count, in this thread.
     """
     steps = 0
     last: dict[FrameType | None, int] = {}
@@ -92,7 +95,9 @@ def interrupted(call: Callable[[], object], step: int) -> KeyboardInterrupt | in
             last.pop(frame, None)
             return trace
         steps += looks
-        if looks and steps == step:
+        if looks and steps == step and handler is not None:
+            handler()
+        elif looks and steps == step:
             # What is refused as bad input, too, must not hide it.
             raise KeyboardInterrupt
         return trace

@@ -3,6 +3,9 @@
 Of the parent's threads only the one that forks goes on in the child. A lock that another thread
 held would stay locked there for ever, and what it guards half changed. So a fork waits until these
 locks are free, and holds them while the process is copied.
+
+Python ignores what Ctrl-C raises in a hook, forks, and calls the next one. So each of ours is there
+twice, and the second one does what the first one has left.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import logging
 import os
 import threading
 import time
+from collections import deque
+from operator import methodcaller
 from typing import Final, Protocol
 from weakref import WeakSet
 
@@ -24,32 +29,59 @@ _MOMENT: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
+class Fork:
+    """A fork on its way, which holds locks as calls do (`vectorize_core.holds.Holder`)."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.end = time.monotonic() + PATIENCE
+        self.transacting: list[Transacting] = []
+        self.taken: list[threading.Lock | None] = [None]
+
+    def has_ended(self) -> bool:
+        """Whether it runs no more."""
+        return _forking.get(self.thread) is not self
+
+    def take(self, locks: list[threading.Lock]) -> None:
+        """Take those that are free within a moment."""
+        # All of it C's own: Ctrl-C comes between none that is taken and its place in the list.
+        self.taken.extend(filter(methodcaller("acquire", timeout=_MOMENT), locks))
+
+    def release(self) -> None:
+        """Release what was taken."""
+        if self.taken:
+            deque(map(methodcaller("release"), iter(self.taken.pop, None)), 0)
+
+
 class Transacting(Protocol):
-    """What must not be in the middle of a transaction when the process forks."""
+    """What must not be in the middle of a transaction when the process forks.
 
-    def before_fork(self, patience: float) -> bool:
-        """Wait for the end of transactions, and begin none; False if ``patience`` is over."""
+    Each may be called again, with the same ``fork``, where Ctrl-C has interrupted it.
+    """
 
-    def after_fork(self, held: bool) -> None:
-        """In the parent: go on. ``held`` is what `before_fork` has returned."""
+    def before_fork(self, fork: Fork, patience: float) -> None:
+        """Wait for the end of transactions, and begin none; give up after ``patience``."""
 
-    def after_fork_in_child(self, held: bool | None) -> None:
-        """In the child: leave what is the parent's. ``held`` is None without `before_fork`."""
+    def after_fork(self, fork: Fork) -> None:
+        """In the parent: go on."""
+
+    def after_fork_in_child(self, fork: Fork | None) -> None:
+        """In the child: leave what is the parent's. ``fork`` is None if Python was not told."""
 
 
 class Inheriting(Protocol):
     """What forgets in a child what only threads of the parent do."""
 
     def after_fork_in_child(self) -> None:
-        """Forget it; no other thread runs yet."""
+        """Forget it; no other thread runs yet. It may be called again."""
 
 
 _locks: WeakSet[threading.Lock] = WeakSet()  # type: ignore[type-var, unused-ignore]
 _transacting: WeakSet[Transacting] = WeakSet()
 _inheriting: WeakSet[Inheriting] = WeakSet()
 _registering = threading.Lock()
-_taken: list[threading.Lock] = []
-_held: dict[int, bool] = {}
+_forking: dict[int, Fork] = {}
+"""By the thread that forks."""
 
 
 def lock() -> threading.Lock:
@@ -73,43 +105,46 @@ def inherit(each: Inheriting) -> None:
 
 
 def _before() -> None:
+    thread = threading.get_ident()
+    if thread not in _forking:
+        _forking[thread] = Fork()
+    fork = _forking[thread]
+    if _registering in fork.taken:
+        return
     with _registering:
-        transacting, locks = list(_transacting), list(_locks)
-    end = time.monotonic() + PATIENCE
+        fork.transacting, locks = list(_transacting), list(_locks)
     # First these: a thread may need one of the locks to end its transaction.
-    for each in transacting:
-        _held[id(each)] = each.before_fork(max(0.0, end - time.monotonic()))
-    _taken.extend(lock for lock in locks if lock.acquire(timeout=_MOMENT))
-    _registering.acquire()
+    for each in fork.transacting:
+        each.before_fork(fork, max(0.0, fork.end - time.monotonic()))
+    # The last one: nothing is registered any more until the fork.
+    fork.take([lock for lock in (*locks, _registering) if lock not in fork.taken])
 
 
 def _after_in_parent() -> None:
-    _registering.release()
-    while _taken:
-        _taken.pop().release()
-    for each in list(_transacting):
-        held = _held.pop(id(each), None)
-        if held is not None:
-            each.after_fork(held)
-    _held.clear()
+    fork = _forking.get(threading.get_ident())
+    if fork is None:
+        return
+    fork.release()
+    for each in fork.transacting:
+        each.after_fork(fork)
+    _forking.pop(fork.thread, None)
 
 
 def _after_in_child() -> None:
-    if _registering.locked():
-        _registering.release()
-    _taken.clear()
-    for lock in list(_locks):
-        # Held by the hook above, or by a thread that does not exist here.
+    fork = _forking.get(threading.get_ident())
+    # Held by the hook above, or by a thread that does not exist here.
+    for lock in (_registering, *_locks):
         if lock.locked():
             lock.release()
     for each in list(_transacting):
-        each.after_fork_in_child(_held.pop(id(each), None))
-    _held.clear()
+        each.after_fork_in_child(fork)
     for one in list(_inheriting):
         one.after_fork_in_child()
+    _forking.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
-    )
+    for _ in range(2):
+        os.register_at_fork(
+            before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+        )

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from types import FrameType
 from typing import Any, Final, Protocol, Self
 
@@ -129,7 +128,7 @@ class Hold:
         """Pass the lock on to whoever has waited longest; nothing if that was done already."""
         with suppress(ValueError):
             self._line.remove(self)
-        for hold in [*islice(self._line, self._places)]:
+        for hold in _first(self._line, self._places):
             if (wake := hold.wake) is not None:
                 wake()
 
@@ -160,10 +159,16 @@ class FairLock:
         return hold
 
     def take_within(
-        self, seconds: float, check: Callable[[], object] = lambda: None
+        self,
+        seconds: float,
+        check: Callable[[], object] = lambda: None,
+        call: Holder | None = None,
     ) -> Hold | None:
-        """Wait for it; None if that takes longer. ``check`` is called now and then meanwhile."""
-        hold = self._join(Call())
+        """Wait for it; None if that takes longer. ``check`` is called now and then meanwhile.
+
+        It is of ``call``, or of the running one.
+        """
+        hold = self._join(Call() if call is None else call)
         if self._has(hold):
             return hold
         end = time.monotonic() + seconds
@@ -214,16 +219,29 @@ class FairLock:
         hold.release()
         return None
 
-    def leave(self) -> None:
-        """Release what this thread has, if it has not done so because of Ctrl-C."""
+    def leave(self) -> bool:
+        """Release what calls of this thread have, if they have ended without that.
+
+        Returns whether calls that have not ended have it or wait for it. This thread is within
+        these, so nobody can wait for them here.
+        """
+        own = [hold for hold in list(self._line) if hold.thread == threading.get_ident()]
+        for hold in own:
+            if hold.call.has_ended():
+                hold.release()
+        return any(hold in self._line for hold in own)
+
+    def drop(self, call: Holder) -> None:
+        """Release what a call has, or waits for."""
         for hold in list(self._line):
-            if hold.thread == threading.get_ident():
+            if hold.call is call:
                 hold.release()
 
     @property
-    def is_held(self) -> bool:
-        """Whether a thread has it."""
-        return bool(self._line)
+    def holder(self) -> Holder | None:
+        """Who has it, or is the first of those who do."""
+        first = _first(self._line, 1)
+        return first[0].call if first else None
 
     def _join(self, call: Holder) -> Hold:
         hold = Hold(self._line, self._places, call)
@@ -231,15 +249,21 @@ class FairLock:
         return hold
 
     def _has(self, hold: Hold) -> bool:
-        if hold in self._first():
+        if hold in _first(self._line, self._places):
             return True
-        for first in self._first():
+        for first in _first(self._line, self._places):
             if first.call.has_ended():
                 first.release()
-        return hold in self._first()
+        return hold in _first(self._line, self._places)
 
-    def _first(self) -> list[Hold]:
-        return [*islice(self._line, self._places)]
+
+def _first(line: deque[Hold], places: int) -> list[Hold]:
+    """One by one, for an iterator of a line fails that is changed meanwhile."""
+    first: list[Hold] = []
+    # Others may leave.
+    with suppress(IndexError):
+        first.extend(line[place] for place in range(min(places, len(line))))
+    return first
 
 
 def _open(turn: threading.Lock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -15,9 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.interrupting import everywhere, in_time
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind
 from tests.stores import vector
 from vectorize_core import SqliteTexts, StorageError, VectorizeClient, forks
+from vectorize_core.forks import Fork
 from vectorize_core.local import Service
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.models import IndexConfig, Vector
@@ -224,9 +227,10 @@ def test_a_fork_does_not_wait_for_a_thread_that_waits_for_another_process(tmp_pa
         thread.start()
         time.sleep(0.1)
         # The other one has its transaction in this thread, so nobody ends it meanwhile.
-        held = service._database._file.before_fork(5.0)
-        assert held
-        service._database._file.after_fork(held)
+        file, fork = service._database._file, Fork()
+        file.before_fork(fork, 5.0)
+        assert [link.lock.holder for link in file._links] == [fork, fork]
+        file.after_fork(fork)
         assert done == []
     thread.join()
     assert service.list_vectors("docs").ids == ("a",)
@@ -314,3 +318,75 @@ def test_files_that_are_dropped_are_not_kept_for_forks(tmp_path: Path) -> None:
     assert len(forks._transacting) == before + 1
     del file
     assert len(forks._transacting) == before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("place", ["v", ":memory:"])
+def test_ctrl_c_at_any_step_of_a_fork(place: str, tmp_path: Path) -> None:
+    service = service_at(place if place == ":memory:" else tmp_path / place)
+    lock = forks.lock()
+
+    def use() -> None:
+        service.upsert("docs", [Vector("a", ONES)])
+        assert [m.id for m in service.query("docs", vector=ONES).matches] == ["a"]
+        uses_the_lock(lock)
+        # Another one can be registered.
+        forks.lock()
+
+    def fork() -> None:
+        if (child := os.fork()) == 0:
+            code = 1
+            try:
+                sys.settrace(None)
+                signal.alarm(round(SOON))
+                use()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        children.append(child)
+
+    def use_both() -> None:
+        use()
+        while children:
+            assert os.waitpid(children.pop(), 0)[1] == 0
+
+    children: list[int] = []
+    use()
+    everywhere(fork, use_both, day=17)
+    service.close()
+
+
+def test_ctrl_c_while_a_fork_waits_for_a_transaction(tmp_path: Path) -> None:
+    service = service_at(tmp_path / "v")
+    holding = threading.Event()
+
+    def hold() -> None:
+        with service._database.reading() as tx:
+            tx.execute("SELECT * FROM indexes").fetchall()
+            holding.set()
+            time.sleep(0.6)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait()
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    noticed = []
+
+    def use() -> None:
+        service.upsert("docs", [Vector("a", ONES)])
+        assert service.query("docs", vector=ONES).matches
+
+    hook, sys.unraisablehook = sys.unraisablehook, noticed.append
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        forked(use)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        sys.unraisablehook = hook
+    assert [each.exc_type for each in noticed] == [KeyboardInterrupt]
+    noticed.clear()
+    in_time(use)
+    thread.join()
+    service.close()

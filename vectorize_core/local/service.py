@@ -88,13 +88,17 @@ class Service:
         self._indexes = IndexTransactions(self._database, self._snapshots, self._clock)
 
     def close(self) -> None:
-        """Close the database; what was in memory is lost. Safe to call again."""
-        self._database.close()
+        """Close the database; what was in memory is lost. Safe to call again.
+
+        If a signal's handler closes it within a call, that call ends first, or with an error.
+        """
+        all_closed = self._database.close()
         # Not before, for a read that is on its way starts the thread again.
-        self._scrub.close()
-        # On Windows no file can be deleted while it is mapped.
-        self._snapshots.clear()
-        workers.stop()
+        self._scrub.close(waits=all_closed)
+        if all_closed:
+            # On Windows no file can be deleted while it is mapped.
+            self._snapshots.clear()
+            workers.stop()
 
     def release(self) -> None:
         """Close files and end threads until they are needed again; what is in memory stays.

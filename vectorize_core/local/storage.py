@@ -91,6 +91,8 @@ class Database:
         """A transaction that commits durably when its block ends, and rolls back on an error."""
         self._check_open()
         with self._file.writing() as tx:
+            # It may have waited for long.
+            self._check_open()
             # Ctrl-C may have come after the last commit, just before it was noted.
             self.value_stores.keep()
             if self._unmended is not None and not self._inspecting:
@@ -113,11 +115,16 @@ class Database:
         self._check_open()
         self._file.replace(other)
 
-    def close(self) -> None:
-        """Close it once running transactions have ended; safe to call again."""
+    def close(self) -> bool:
+        """Close it once running transactions have ended; safe to call again.
+
+        False if a call that this thread is within keeps what it uses: see `SqliteFile.close`.
+        """
         self._closed = True
-        self._file.close()
-        self.value_stores = self._new_value_stores()
+        all_closed = self._file.close()
+        if all_closed:
+            self._forget_values()
+        return all_closed
 
     def release(self) -> None:
         """Close the files until they are needed again, while nobody uses this; memory stays."""
@@ -131,10 +138,11 @@ class Database:
             self._forget_values()
 
     def _forget_values(self) -> None:
+        new = self._new_value_stores()
         token = getattr(self.value_stores, "token", None)
-        self.value_stores = self._new_value_stores()
         if token is not None:
-            self.value_stores.token = token
+            new.token = token
+        self.value_stores = new
 
     def _new_value_stores(self) -> ValueStores:
         return ValueStores(self.directory, lambda: self._file.directory)
@@ -155,6 +163,8 @@ class Database:
         self.value_stores.undo()
 
     def _prepare(self, connection: Connection, kind: Kind) -> None:
+        # A call that was on its way must not open it again.
+        self._check_open()
         note = None
         if self.directory is not None:
             problem = missing_database(self.directory)
@@ -168,7 +178,8 @@ class Database:
         try:
             self._open(connection, kind, note)
         except BaseException:
-            connection.keep_log()
+            if self.directory is not None:
+                connection.keep_log()
             raise
         if self._inspecting:
             connection.text_factory = checksums.lenient
@@ -249,6 +260,9 @@ def _empty(state: str, others: list[str]) -> str:
 def is_damage(error: BaseException) -> bool:
     """Whether an error of a transaction is one of SQLite that a repair may mend."""
     cause = error.__cause__ if isinstance(error, StorageError) else error
+    if isinstance(cause, sqlite3.ProgrammingError):
+        # Such as of a connection that is closed.
+        return False
     if isinstance(cause, sqlite3.DatabaseError):
         return not is_of_storage(cause) or is_damaged(cause)
     return not isinstance(error, StorageError)

@@ -167,9 +167,9 @@ class SqliteFile:
 
     def open_files(self) -> int:
         """How many files it has open, at most: the database, its log and index, its directory."""
-        links = dict.fromkeys((self._reader, self._writer))
         if self.path is None:
             return 0
+        links = self._links
         return sum(4 for link in links if link.connection is not None and not link.is_stand_in)
 
     @property
@@ -181,16 +181,25 @@ class SqliteFile:
         """The error of a file that is not the one that was opened."""
         return identity.replaced(self.what, self.place)
 
-    def close(self) -> None:
-        """Close it once running transactions have ended. It is opened anew if used again."""
+    def close(self) -> bool:
+        """Close it once running transactions have ended. It is opened anew if used again.
+
+        If a signal's handler closes it within a call that uses it, that keeps what it uses until it
+        has ended, and False is returned.
+        """
         self._note_fork()
-        for link in dict.fromkeys((self._reader, self._writer)):
-            # Whoever closes it uses it no more.
-            link.lock.leave()
-            with link.lock.take(), self._explained:
-                link.close()
+        links = self._links
+        in_use = any(link.lock.leave() for link in links)
+        if in_use:
+            # Connections close when nobody refers to them any more.
+            self._link()
+        else:
+            for link in links:
+                with link.lock.take(), self._explained:
+                    link.close()
         self._turnstile = self._new_turnstile()
         self._identity, self.directory = None, Directory(self.place)
+        return not in_use
 
     def _new_turnstile(self) -> Turnstile:
         return Turnstile(None if self.path is None else self.place)
@@ -234,18 +243,20 @@ class SqliteFile:
 
     def _open_stand_in(self, link: _Link) -> None:
         """An empty database in memory, in place of a file that does not exist."""
+        link.connection, link.is_stand_in = self._prepared_in_memory("nothing"), True
+
+    def _prepared_in_memory(self, kind: Kind) -> connecting.Connection:
         connection = connecting.connect(":memory:")
         try:
-            self._prepare(connection, "nothing")
+            self._prepare(connection, kind)
         except BaseException:
             connection.close()
             raise
-        link.connection, link.is_stand_in = connection, True
+        return connection
 
     def _open(self, link: _Link, *, writes: bool) -> None:
         if self.path is None:
-            link.connection = connecting.connect(":memory:")
-            self._prepare(link.connection, "file")
+            link.connection = self._prepared_in_memory("file")
             return
         if read_only.is_read_only(self.path) and self._exists():
             if writes:
@@ -411,47 +422,53 @@ class SqliteFile:
 
     # Forks
 
-    def _link(self) -> None:
-        self._pid = os.getpid()
-        self._reader = _Link()
-        self._writer = self._reader if self._one_link else _Link()
-        self._queue = FairLock()
-        self._holding: list[Hold] = []
+    def _link(self, memory: connecting.Connection | None = None) -> None:
+        reader = _Link()
+        reader.connection = memory
+        writer = reader if self._one_link else _Link()
+        queue, pid = FairLock(), os.getpid()
+        # At once, for Ctrl-C comes behind a call.
+        self._reader, self._writer, self._queue, self._pid = reader, writer, queue, pid
 
-    def before_fork(self, patience: float) -> bool:
+    @property
+    def _links(self) -> list[_Link]:
+        return list(dict.fromkeys((self._reader, self._writer)))
+
+    def before_fork(self, fork: forks.Fork, patience: float) -> None:
         """Wait for the end of transactions: SQLite must not be in the middle of one in a child."""
-        links = list(dict.fromkeys((self._reader, self._writer)))
-        holds = [link.lock.take_within(patience / len(links)) for link in links]
-        self._holding = [hold for hold in holds if hold is not None]
-        return None not in holds
+        for link in self._links:
+            if link.lock.holder is not fork:
+                # Ctrl-C may have left it waiting.
+                link.lock.drop(fork)
+                link.lock.take_within(patience / len(self._links), call=fork)
 
-    def after_fork(self, held: bool) -> None:
+    def after_fork(self, fork: forks.Fork) -> None:
         """In the parent: go on."""
-        holding, self._holding = self._holding, []
-        for hold in holding:
-            hold.release()
+        for link in self._links:
+            link.lock.drop(fork)
 
-    def after_fork_in_child(self, held: bool | None) -> None:
+    def after_fork_in_child(self, fork: forks.Fork | None) -> None:
         """In the child: close what the parent has open, and open it anew when it is used.
 
         SQLite knows by itself which locks this process has, and would take the parent's for its
         own. The parent keeps its locks, for they are a process's.
         """
-        reader, writer = self._reader, self._writer
-        if held is None:
-            held = not (reader.lock.is_held or writer.lock.is_held)
+        if self._pid == os.getpid():
+            return
+        links = self._links
         self._turnstile.after_fork_in_child()
-        self._carried |= not held
-        self._link()
-        if not held:
+        if any(link.lock.holder not in (None, fork) for link in links):
+            self._carried = True
             # Not to be closed, not even as garbage: SQLite may be in the middle of something.
-            self._inherited += [reader, writer]
-        if self.path is None:
-            self._reader.connection = reader.connection
-        elif held:
-            for link in dict.fromkeys((reader, writer)):
+            self._inherited += links
+        elif self.path is not None:
+            for link in links:
+                opened = link.read_only or link.connection
                 with suppress(sqlite3.Error, OSError):
-                    link.close()
+                    if opened is not None:
+                        opened.close()
+        # Last, for until then all of it can be done again.
+        self._link(None if self.path is not None else self._reader.connection)
 
     def _note_fork(self) -> None:
         """After a fork that Python was not told of."""

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.core.local.damages import only
-from tests.interrupting import everywhere
+from tests.interrupting import everywhere, in_time, interrupted
+from tests.nightly import sized
 from vectorize_core.local import Service, StorageError, scrubbing
 from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.local.open_files import OpenFiles
@@ -106,3 +107,49 @@ def test_files_that_are_kept_stay_known(tmp_path: Path) -> None:
         assert kept.open(directory, "f")[0] == descriptor
 
     everywhere(lambda: kept.open(directory, "f"), used, day=1)
+
+
+@pytest.mark.parametrize("place", ["v", ":memory:"])
+@pytest.mark.parametrize("name", ["query", "get", "upsert", "delete and compact"])
+def test_a_handler_of_a_signal_closes_it_at_any_step(
+    tmp_path: Path, place: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    step, came = 1, True
+
+    def closed_at(step: int) -> bool:
+        """Whether it was closed at a step of the call, which has so many."""
+        service, closes, ended = made_at(tmp_path, place), [], []
+
+        def close() -> None:
+            closes.append(service.close())
+
+        def call() -> None:
+            try:
+                CALLS[name](service)
+            except BaseException as error:
+                ended.append(f"{type(error).__name__}: {error}")
+
+        in_time(lambda: interrupted(call, step, close))
+        service.close()
+        assert ended in ([], ["StorageError: this embedded Vectorize is closed"])
+        with pytest.raises(StorageError, match="is closed"):
+            service.list_indexes()
+        return bool(closes)
+
+    while came:
+        came = closed_at(step)
+        step += sized(29, 1)
+    assert step > 50
+    assert [r.getMessage() for r in caplog.records if "is closed" not in r.getMessage()] == []
+    service = made_at(tmp_path, place)
+    assert service.query("docs", vector=ONES).matches[0].id == "a"
+    assert service.check().ok
+    service.close()
+
+
+def made_at(tmp_path: Path, place: str) -> Service:
+    made = Service(place if place == ":memory:" else tmp_path / place)
+    if made.is_empty():
+        made.create_index("docs", IndexConfig(32))
+        made.upsert("docs", [Vector("a", ONES)])
+    return made

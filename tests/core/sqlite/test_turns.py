@@ -42,12 +42,12 @@ def test_a_fair_lock_is_passed_on_in_order() -> None:
     for number in range(5):
         while len(order) <= number:
             time.sleep(0.001)
-        assert lock.is_held
+        assert lock.holder is not None
         go.release()
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3, 4]
-    assert not lock.is_held
+    assert lock.holder is None
 
 
 def test_who_gives_up_waiting_for_a_fair_lock_leaves_the_line() -> None:
@@ -57,7 +57,7 @@ def test_who_gives_up_waiting_for_a_fair_lock_leaves_the_line() -> None:
     hold = lock.take_within(0.01)
     assert hold is not None
     hold.release()
-    assert not lock.is_held
+    assert lock.holder is None
 
 
 def test_no_thread_has_a_fair_lock_for_longer_than_its_call() -> None:
