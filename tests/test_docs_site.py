@@ -76,6 +76,17 @@ def test_the_reference_has_public_names_only_and_each_once() -> None:
     assert set(REFERENCE) <= {f"{package}.{name}" for package, name in EXPORTS}
 
 
+def test_the_reference_has_constructors_first_and_what_is_inherited_last(tmp_path: Path) -> None:
+    griffe = pytest.importorskip("griffe")
+    bases = "class A: a = 1; b = 1\nclass B(A): b = 2; c = 2\nclass C: d = 3\n"
+    own = "class D(B, C):\n    e = 4\n    def __init__(self): ...\n    f = 4\n"
+    tmp_path.joinpath("ordered.py").write_text(bases + own)
+    extensions = griffe.load_extensions(DOCS / "tools" / "members.py")
+    package = griffe.load("ordered", search_paths=[tmp_path], extensions=extensions)
+    assert [*package["D"].all_members] == ["__init__", "e", "f", "b", "c", "a", "d"]
+    assert package["D.b"].target is package["B.b"]
+
+
 def docstrings(package: str) -> str:
     """All that the reference says of a package."""
     every = [*exports(package).values()]
