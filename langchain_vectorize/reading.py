@@ -11,7 +11,7 @@ from langchain_core.vectorstores import VectorStore
 
 from langchain_vectorize.columns import DOCUMENTS_AND_METADATAS, Columns, check_included, columns
 from langchain_vectorize.documents import to_document
-from langchain_vectorize.options import ELSEWHERE, DocumentFilter, Included, as_filter, asked
+from langchain_vectorize.options import DocumentFilter, Included, as_filter, asked
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.kwargs import checks_keywords
@@ -25,7 +25,7 @@ from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, iterate, run
 
 
-@checks_keywords(ELSEWHERE)
+@checks_keywords()
 class Reading(FrameworkStore, VectorStore):
     """The part of `VectorizeVectorStore` that reads without a query, and says how it would."""
 

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from langchain_vectorize.documents import Scored, bare, scored, to_document
 from langchain_vectorize.options import (
-    ELSEWHERE,
     OF_SEARCHES,
     RelevanceOptions,
     RetrieverOptions,
@@ -39,7 +38,7 @@ from vectorize_core.records.framework_store import FrameworkStore
 from vectorize_core.transport.io import Io, run
 
 
-@checks_keywords(ELSEWHERE, as_retriever=OF_SEARCHES)
+@checks_keywords(as_retriever=OF_SEARCHES)
 class Searches(FrameworkStore, VectorStore):
     """The part of `VectorizeVectorStore` that answers queries."""
 

@@ -7,7 +7,7 @@ from typing import Unpack
 from langchain_core.indexing import RecordManager
 
 from langchain_vectorize import record_managers
-from langchain_vectorize.options import ELSEWHERE, CompareOptions, KeyEncoder
+from langchain_vectorize.options import CompareOptions, KeyEncoder
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.records import whole_index
 from vectorize_core.records.comparison import Comparison
@@ -15,7 +15,7 @@ from vectorize_core.records.framework_store import FrameworkStore
 from vectorize_core.transport.io import run
 
 
-@checks_keywords(ELSEWHERE)
+@checks_keywords()
 class Upkeep(FrameworkStore):
     """The part of `VectorizeVectorStore` for those who look after it."""
 

@@ -10,7 +10,7 @@ from llama_index.core.schema import BaseNode
 
 from llama_index_vectorize.filters import NodeFilters, as_node_ids, to_expression
 from llama_index_vectorize.nodes import to_node
-from llama_index_vectorize.options import ELSEWHERE, GetOptions
+from llama_index_vectorize.options import GetOptions
 from vectorize_core.api.validation import flag, text, whole_number
 from vectorize_core.filters.explain import Explanation
 from vectorize_core.filters.plan import Unindexed
@@ -25,7 +25,7 @@ from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, iterate, run
 
 
-@checks_keywords(ELSEWHERE)
+@checks_keywords()
 class Reading(FrameworkStore):
     """The part of `VectorizeVectorStore` that reads without a query, and says how it would."""
 

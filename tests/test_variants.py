@@ -107,6 +107,16 @@ async def test_no_method_swallows_a_keyword(kind: Kind, client: VectorizeClient,
         await call()
 
 
+@both_stores
+async def test_every_method_says_what_takes_a_word_that_no_method_does(
+    kind: Kind, store: Any
+) -> None:
+    of_queries = {"as_retriever", "query", "aquery"}  # their words are others
+    for name in {*OWN[kind]} - of_queries:
+        with pytest.raises(TypeError, match=rf"\.{name}\(\) .*create_index\(\) takes that$"):
+            await getattr(store, name)(dimensions=3)
+
+
 @pytest.mark.filterwarnings("ignore::vectorize_core.NotPersistedWarning")
 @pytest.mark.parametrize(("kind", "name"), EVERY_METHOD, ids=ids(EVERY_METHOD))
 async def test_every_method_works_with_what_it_must_be_given(

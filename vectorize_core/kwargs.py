@@ -49,19 +49,21 @@ _HIDDEN: Final = frozenset({*SECRETS, "data", "update"})
 
 
 def checks_keywords(
-    elsewhere: Mapping[str, str] = _NOTHING, **of_methods: Mapping[str, str]
+    elsewhere: Mapping[str, str] | None = None, **of_methods: Mapping[str, str]
 ) -> Callable[[type[T]], type[T]]:
     """Let the constructor and all public methods of a class check the names of their keywords.
 
-    ``elsewhere`` maps a keyword that is often given to the wrong method to what takes it;
-    ``of_methods`` are such tables for single methods.
+    ``elsewhere`` maps a keyword that is often given to the wrong method to what takes it, for
+    inherited methods too; ``of_methods`` are such tables for single methods.
     """
 
     def decorate(cls: type[T]) -> type[T]:
+        if elsewhere is not None:
+            cls.__elsewhere__ = elsewhere  # type: ignore[attr-defined]
         for name, found in [*vars(cls).items()]:
             if name.startswith("_") and name != "__init__":
                 continue
-            table = of_methods.get(name, elsewhere)
+            table = of_methods.get(name)
             if inspect.isfunction(found):
                 setattr(cls, name, _checked(found, table))
             elif isinstance(found, classmethod):
@@ -72,7 +74,7 @@ def checks_keywords(
 
 
 def _checked(
-    function: Callable[..., Any], elsewhere: Mapping[str, str], made: type | None = None
+    function: Callable[..., Any], table: Mapping[str, str] | None, made: type | None = None
 ) -> Callable[..., Any]:
     """``function`` with the check; a class method that makes objects of the class ``made``.
 
@@ -101,7 +103,9 @@ def _checked(
         if unknown:
             # A secret may stand under a wrong name.
             hide(given, unknown)
-            name = (owner if made is not None else type(owner)).__qualname__
+            kind = owner if made is not None else type(owner)
+            elsewhere = getattr(kind, "__elsewhere__", _NOTHING) if table is None else table
+            name = kind.__qualname__
             if function.__name__ != "__init__":
                 name += f".{function.__name__}"
             check_names(f"{name}()", given, known(), elsewhere)
