@@ -52,7 +52,8 @@ class Reading(FrameworkStore, VectorStore):
         At most ``limit`` of them, after the first ``offset``; in the order of ``ids``, or of all
         ids. For that the ids of all that match are listed: to read everything, `iter_documents`
         takes fewer requests. ``include`` says which lists there are, besides the ids: "documents",
-        "metadatas", "embeddings"; the others are None. Options are those of `FindOptions`.
+        "metadatas", "embeddings"; the others are None. Options: ``namespace``,
+        ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000); see `iter_documents`.
         """
         return run(self._get(self._io, ids, filter, limit, offset, include, options))
 
@@ -98,7 +99,9 @@ class Reading(FrameworkStore, VectorStore):
         """All documents that ``filter`` matches, or all without one, in no particular order.
 
         They are yielded as answers come in, about thirty from each request. This first waits until
-        reads see this client's own writes. Options are those of `FindOptions`.
+        reads see this client's own writes. Options: ``namespace`` (the store's, or all),
+        ``vectorize_filter``, ``unindexed`` ("error", or "scan") and ``max_requests`` (1,000;
+        embedded, and with None, any number); see `FindOptions`.
         """
         return iterate(self._iter_documents(self._io, filter, options))
 
@@ -121,7 +124,8 @@ class Reading(FrameworkStore, VectorStore):
     ) -> Iterator[str]:
         """The ids of all documents that ``filter`` matches. See `iter_documents`.
 
-        Without a filter and a namespace, each request lists a thousand.
+        Without a filter and a namespace, each request lists a thousand. Options: ``namespace``,
+        ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000).
         """
         return iterate(
             reading.iter_ids(self._io, self._records, filter=as_filter(filter), **options)
@@ -136,7 +140,9 @@ class Reading(FrameworkStore, VectorStore):
     def count(self, filter: DocumentFilter | None = None, **options: Unpack[CountOptions]) -> int:
         """How many documents ``filter`` matches, or there are without one.
 
-        This client's own writes are counted. Options are those of `CountOptions`.
+        This client's own writes are counted. Options: ``namespace``, ``vectorize_filter``,
+        ``unindexed``, ``max_requests`` (1,000), as in `iter_documents`, and ``precision``
+        ("normal"): "high" leaves nothing to the service's approximation.
         """
         return run(reading.count(self._io, self._records, filter=as_filter(filter), **options))
 

@@ -575,9 +575,10 @@ class VectorizeVectorStore(Searches, Reading, Upkeep):
         """Delete documents by id, or all that ``filter=`` matches. Returns True.
 
         Unknown ids are no error. ``delete_all=True`` deletes everything, in a store with a
-        namespace everything in that namespace. Options: ``wait`` and ``wait_timeout``; with a
-        filter also those of the searches, and ``verify=True``, which waits until the deletion is
-        visible and deletes again until no document matches.
+        namespace everything in that namespace. Options: ``wait`` and ``wait_timeout`` (the
+        store's); with a filter also ``namespace``, ``vectorize_filter``, ``unindexed`` and
+        ``max_requests`` (1,000), as in `iter_documents`, and ``verify=True``, which waits until
+        the deletion is visible and deletes again until no document matches.
         """
         return run(self._delete(self._io, ids, **options))
 

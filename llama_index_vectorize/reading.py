@@ -38,7 +38,9 @@ class Reading(FrameworkStore):
         """Nodes by id, by filter, those that satisfy both, or all; `iter_nodes` reads any number.
 
         ``filters`` are LlamaIndex's, or this project's, such as ``{"open": True}``. By ids nodes
-        come in the order of the ids, and missing ones are left out. Options are those of
+        come in the order of the ids, and missing ones are left out. Options: ``limit`` and
+        ``offset`` (None: all, from the first), ``include_embeddings`` (False), ``namespace``,
+        ``vectorize_filter``, ``unindexed`` and ``max_requests`` (1,000), as in `iter_nodes`; see
         `GetOptions`. For ``offset`` the ids of all nodes that match are listed each time.
         """
         return run(self._get_nodes(self._io, node_ids, filters, options))
@@ -76,8 +78,9 @@ class Reading(FrameworkStore):
     ) -> Iterator[BaseNode]:
         """All nodes, or all that ``filters`` match, once each and in no particular order.
 
-        They are read a few answers at a time, so that any number takes little memory. Options are
-        those of `FindOptions`.
+        They are read a few answers at a time, so that any number takes little memory. Options:
+        ``namespace`` (the store's, or all), ``vectorize_filter``, ``unindexed`` (the store's) and
+        ``max_requests`` (1,000; embedded, and with None, any number); see `FindOptions`.
         """
         return iterate(self._iter_nodes(self._io, filters, options))
 
@@ -98,7 +101,9 @@ class Reading(FrameworkStore):
     def count(self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]) -> int:
         """How many nodes ``filters`` match, or there are; this client's own writes included.
 
-        Options are those of `CountOptions`.
+        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), as in
+        `iter_nodes`, and ``precision`` ("normal"): "high" leaves nothing to the service's
+        approximation.
         """
         return run(reading.count(self._io, self._records, filter=to_expression(filters), **options))
 

@@ -524,12 +524,13 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
         them. More ids than ``max_requests`` can read are looked for among the best nodes instead.
 
         ``filters`` may also be this project's own (docs/filters.md). Options: ``namespace``,
-        ``vectorize_filter``, ``unindexed``, ``max_requests`` (100), ``strict_node_ids``, ``fusion``
-        and those of the mode "mmr"; see `QueryOptions`. Raises `UnindexedPropertyError` for a
-        filter that no metadata index can look up, unless ``unindexed="scan"``, and
-        `NotImplementedError` for a mode that this store lacks, naming what to use instead. By
-        words, it raises `ConfigurationError` without a text index, and `PartialIndexError` where
-        texts have to be put into it first, by `reindex_texts`.
+        ``vectorize_filter``, ``unindexed``, ``max_requests`` (100), ``strict_node_ids``,
+        ``fusion``, ``similarity_cutoff``, ``include_embeddings``, and for the mode "mmr"
+        ``mmr_threshold``, ``mmr_prefetch_k`` and ``mmr_prefetch_factor``; see `QueryOptions`.
+        Raises `UnindexedPropertyError` for a filter that no metadata index can look up, unless
+        ``unindexed="scan"``, and `NotImplementedError` for a mode that this store lacks, naming
+        what to use instead. By words, it raises `ConfigurationError` without a text index, and
+        `PartialIndexError` where texts have to be put into it first, by `reindex_texts`.
         """
         return run(answer(self._io, self._records, query, options))
 
@@ -546,7 +547,8 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
     ) -> None:
         """Delete all nodes of a source document; an unknown one is no error.
 
-        Options are those of `DeleteOptions`.
+        Options: ``namespace`` (the store's, or all), ``wait`` and ``wait_timeout`` (the store's),
+        and ``verify`` (False); see `DeleteOptions`.
         """
         run(self._delete_documents(self._io, [as_id(ref_doc_id, "ref_doc_id")], options))
 
@@ -557,7 +559,10 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
         await self._delete_documents(self._async_io, [as_id(ref_doc_id, "ref_doc_id")], options)
 
     def delete_many(self, ref_doc_ids: Sequence[Id], **options: Unpack[DeleteOptions]) -> None:
-        """`delete` for many source documents at once: far fewer requests than one by one."""
+        """`delete` for many source documents at once: far fewer requests than one by one.
+
+        Options as in `delete`: ``namespace``, ``wait``, ``wait_timeout``, ``verify``.
+        """
         run(self._delete_documents(self._io, ref_doc_ids, options))
 
     async def adelete_many(
@@ -582,8 +587,9 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
     ) -> None:
         """Delete nodes by id, by filter, or those that satisfy both; with neither, nothing.
 
-        Options are those of `DeleteNodesOptions`. `clear` deletes everything, and an empty filter
-        is an error.
+        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), as in
+        `iter_nodes`; ``wait``, ``wait_timeout`` and ``verify``, as in `delete`. `clear` deletes
+        everything, and an empty filter is an error.
         """
         run(self._delete_nodes(self._io, node_ids, filters, options))
 

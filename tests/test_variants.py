@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from langchain_core.documents import Document
@@ -115,6 +116,19 @@ async def test_every_method_says_what_takes_a_word_that_no_method_does(
     for name in {*OWN[kind]} - of_queries:
         with pytest.raises(TypeError, match=rf"\.{name}\(\) .*create_index\(\) takes that$"):
             await getattr(store, name)(dimensions=3)
+
+
+@both_stores
+def test_a_docstring_names_the_options_of_what_reads_or_deletes(kind: Kind) -> None:
+    unnamed = []
+    for name in {name for of, name in PAIRS if of is kind}:
+        method = inspect.unwrap(getattr(kind.store, name))
+        hint = get_args(get_type_hints(method).get("options"))
+        options = inspect.get_annotations(hint[0]) if hint else {}
+        if {"verify", "max_requests"} & {*options} and "retrieval_mode" not in options:
+            said = inspect.getdoc(method) or ""
+            unnamed += [(name, one) for one in options if not re.search(rf"``{one}\b", said)]
+    assert not unnamed
 
 
 @pytest.mark.filterwarnings("ignore::vectorize_core.NotPersistedWarning")
