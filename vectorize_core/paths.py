@@ -73,19 +73,23 @@ def explained(what: str, place: str) -> Iterator[None]:
         raise storage_error(error, what, place) from error
 
 
-def no_space(what: str, place: str) -> StorageError:
-    """The error of a full disk."""
+MAKE_ROOM: Final = "Make room"
+"""What to do about a full disk."""
+
+
+def no_space(what: str, place: str, room: str = MAKE_ROOM) -> StorageError:
+    """The error of a full disk; ``room`` says how there is some again."""
     return StorageError(
         f"no space is left for {what} in {place}: this call has changed nothing, and everything "
-        "before it is kept. Make room, then call again"
+        f"before it is kept. {room}, then call again"
     )
 
 
-def storage_error(error: OSError, what: str, place: str) -> StorageError:
+def storage_error(error: OSError, what: str, place: str, room: str = MAKE_ROOM) -> StorageError:
     """An error of the file system in words."""
     at = place if error.filename is None else os.fsdecode(error.filename)
     if error.errno in _FULL:
-        return no_space(what, place)
+        return no_space(what, place, room)
     link = _no_directory(at)
     if os.path.islink(link) and not os.path.exists(link) and error.errno != errno.ELOOP:
         says = f"{link} is a symbolic link to {os.readlink(link)}, which does not exist"

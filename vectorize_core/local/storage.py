@@ -24,6 +24,10 @@ from vectorize_core.sqlite.file import Kind, SqliteFile
 __all__ = ["FILE_NAME", "Database", "FileMissingError", "StorageError"]
 
 FILE_NAME: Final = "vectorize.sqlite3"
+_ROOM: Final = (
+    "Make room (deletes need some, too; if there is none, close all that has the directory open "
+    "and delete its files vectors-*.u8*, which are made again)"
+)
 
 
 class Database:
@@ -49,6 +53,7 @@ class Database:
             self._prepare,
             on_commit=self._acknowledge,
             on_rollback=self._undo,
+            room=_ROOM,
         )
         self.value_stores = self._new_value_stores()
         self._commits: int | None = None

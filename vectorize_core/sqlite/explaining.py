@@ -26,14 +26,17 @@ class Explained:
     """Raises errors of SQLite and of the file system as a `StorageError` that tells what to do.
 
     ``what`` is what is kept in the file ``path`` (None: in memory), such as "the embedded
-    Vectorize", and ``cure`` what to do if that is damaged. A context manager, and a class because
-    one of a generator takes longer.
+    Vectorize", ``cure`` what to do if that is damaged, and ``room`` if the disk is full. A context
+    manager, and a class because one of a generator takes longer.
     """
 
-    def __init__(self, what: str, path: str | None, cure: str = RESTORE) -> None:
+    def __init__(
+        self, what: str, path: str | None, cure: str = RESTORE, room: str = paths.MAKE_ROOM
+    ) -> None:
         self._what = what
         self._path = path
         self._cure = cure
+        self._room = room
 
     def __enter__(self) -> None:
         """Nothing to do."""
@@ -41,13 +44,16 @@ class Explained:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Raise what has happened in other words."""
         if isinstance(error, OSError):
-            raise paths.storage_error(error, self._what, _place(self._path)) from error
+            place = _place(self._path)
+            raise paths.storage_error(error, self._what, place, self._room) from error
         if isinstance(error, sqlite3.Error):
             if is_damaged(error):
                 raise StorageError(
                     f"the database of {self._what} in {_place(self._path)} is damaged ({error}). "
                     f"{self._cure}"
                 ) from error
+            if code_of(error) == sqlite3.SQLITE_FULL:
+                raise paths.no_space(self._what, _place(self._path), self._room) from error
             raise _in_words(error, self._what, _place(self._path), self._path) from error
 
 
@@ -89,8 +95,6 @@ def _place(path: str | None) -> str:
 
 def _in_words(error: sqlite3.Error, what: str, place: str, path: str | None) -> StorageError:
     code = code_of(error)
-    if code == sqlite3.SQLITE_FULL:
-        return paths.no_space(what, place)
     if is_busy(error) or code == sqlite3.SQLITE_PROTOCOL:
         return locked(what, place)
     if code == sqlite3.SQLITE_READONLY:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Literal
 
-from vectorize_core import forks
+from vectorize_core import forks, paths
 from vectorize_core.errors import StorageError
 from vectorize_core.holds import FairLock, Hold
 from vectorize_core.sqlite import connecting, explaining, identity, read_only
@@ -74,13 +74,14 @@ class SqliteFile:
         on_rollback: Callable[[], None] = lambda: None,
         one_link: bool = False,
         cure: str = RESTORE,
+        room: str = paths.MAKE_ROOM,
     ) -> None:
         self.path = path
         self.what = what
         self.place = "memory" if path is None else os.path.dirname(path)
         self._prepare = prepare
         self._on_commit, self._on_rollback = on_commit, on_rollback
-        self._explained = Explained(what, path, cure)
+        self._explained = Explained(what, path, cure, room)
         self._one_link = one_link or path is None
         self._turnstile = self._new_turnstile()
         self._identity: Identity | None = None
