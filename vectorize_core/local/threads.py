@@ -28,7 +28,8 @@ class Threads:
         self._idle: list[None] = []
         self._begun: list[int] = []
         self._ended: SimpleQueue[None] = SimpleQueue()
-        self._beginning = threading.Lock()
+        # Of a kind that a signal's handler in the middle of it may take, too.
+        self._beginning = threading.RLock()
 
     def begin(self, job: Job[Any]) -> None:
         """Let a thread do it; none may, if all are busy or the system lets none begin."""

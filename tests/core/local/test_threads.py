@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.interrupting import everywhere, interrupted
+from tests.interrupting import everywhere, in_time, interrupted
 from tests.nightly import sized
 from vectorize_core.local import (
     Service,
@@ -134,6 +134,22 @@ def test_a_thread_that_is_idle_is_used_again() -> None:
         while pool._begun and not pool._idle:
             time.sleep(0.001)
     assert len(pool._begun) <= 1
+
+
+def test_a_job_is_begun_and_the_end_is_waited_for_while_another_one_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by a signal's handler, or by what is freed meanwhile."""
+
+    def interrupted_start(*arguments: Any) -> int:
+        monkeypatch.setattr(threads, "start_new_thread", start_new_thread)
+        assert begun(lambda: 7).result() == 7
+        workers.stop()
+        return start_new_thread(*arguments)
+
+    workers.stop()
+    monkeypatch.setattr(threads, "start_new_thread", interrupted_start)
+    in_time(lambda: begun(lambda: 7).result())
 
 
 def test_the_end_waits_for_what_was_begun_and_a_later_search_has_new_threads() -> None:
