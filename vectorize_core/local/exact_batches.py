@@ -31,7 +31,7 @@ _MOST_QUERIES: Final = 256
 _FEWEST_BY_CODES: Final = 4
 _FEWEST_BY_VALUES: Final = 16
 """Of fewer queries, each is sooner searched for by itself."""
-_FEW_GROUPS: Final = 1 / 16
+_FEW_GROUPS: Final = 1 / 4
 """If more are left, a query is sooner searched for by itself than in the rows of these groups."""
 
 
