@@ -228,8 +228,10 @@ async def test_tls_through_a_proxy_over_tls_ends_in_time(
     environment.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     with TlsProxy(script, tls=True, reads=False) as server:
         environment.setenv("https_proxy", f"https://127.0.0.1:{server.port}")
-        used = client(variant, server, base_url="https://vectorize.invalid/client/v4")
-        with over_in(TIMEOUT + SLACK):
+        # Long enough for the proxy to connect, also beside other tests.
+        options: Any = {"base_url": "https://vectorize.invalid/client/v4", "timeout": 1.0}
+        used = client(variant, server, **options)
+        with over_in(1.0 + SLACK):
             error = await failure(variant, used)
     assert isinstance(error, ConnectionFailedError)
     assert not error.sent
