@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from types import FrameType
 from typing import Any, Final, Protocol, Self
 
@@ -204,7 +205,11 @@ class FairLock:
                     return None
                 turn = loop.create_future()
                 hold.wake = partial(_set, turn)
-                await asyncio.wait([turn], timeout=min(left, _MOMENT_OF_TASKS))
+                look = loop.call_later(min(left, _MOMENT_OF_TASKS), hold.wake)
+                try:
+                    await turn
+                finally:
+                    look.cancel()
         except BaseException:
             hold.release()
             raise
@@ -249,6 +254,8 @@ class FairLock:
         return hold
 
     def _has(self, hold: Hold) -> bool:
+        if len(self._line) <= self._places:
+            return True
         if hold in _first(self._line, self._places):
             return True
         for first in _first(self._line, self._places):
@@ -258,12 +265,10 @@ class FairLock:
 
 
 def _first(line: deque[Hold], places: int) -> list[Hold]:
-    """One by one, for an iterator of a line fails that is changed meanwhile."""
-    first: list[Hold] = []
-    # Others may leave.
-    with suppress(IndexError):
-        first.extend(line[place] for place in range(min(places, len(line))))
-    return first
+    while True:
+        # It fails while another thread changes the line.
+        with suppress(RuntimeError):
+            return list(islice(line, places))
 
 
 def _open(turn: threading.Lock) -> None:
