@@ -129,6 +129,8 @@ class Hold:
         """Pass the lock on to whoever has waited longest; nothing if that was done already."""
         with suppress(ValueError):
             self._line.remove(self)
+        if len(self._line) < self._places:
+            return
         for hold in _first(self._line, self._places):
             if (wake := hold.wake) is not None:
                 wake()
@@ -193,12 +195,13 @@ class FairLock:
     async def take_awaited(self, seconds: float) -> Hold | None:
         """As `take_within`, by a task. All who ask are then of one event loop."""
         hold = self._join(TaskCall())
-        if self._has(hold):
+        if self._is_first(hold):
             return hold
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
+        has = False
         try:
-            while not self._has(hold):
+            while not has:
                 left = end - loop.time()
                 if left <= 0:
                     hold.release()
@@ -210,6 +213,7 @@ class FairLock:
                     await turn
                 finally:
                     look.cancel()
+                has = self._has(hold)
         except BaseException:
             hold.release()
             raise
@@ -254,14 +258,15 @@ class FairLock:
         return hold
 
     def _has(self, hold: Hold) -> bool:
-        if len(self._line) <= self._places:
-            return True
-        if hold in _first(self._line, self._places):
+        if self._is_first(hold):
             return True
         for first in _first(self._line, self._places):
             if first.call.has_ended():
                 first.release()
-        return hold in _first(self._line, self._places)
+        return self._is_first(hold)
+
+    def _is_first(self, hold: Hold) -> bool:
+        return len(self._line) <= self._places or hold in _first(self._line, self._places)
 
 
 def _first(line: deque[Hold], places: int) -> list[Hold]:
