@@ -11,7 +11,7 @@ import importlib
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +121,7 @@ def _packs_right(packed: Packing) -> bool:
     )
 
 
-_WIDTHS = 1_043, 32, 3, 1
+_WIDTHS: Final = 1_043, 32, 3, 1
 
 
 def _some_rows() -> Codes:

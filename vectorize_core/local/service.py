@@ -277,9 +277,9 @@ class Service:
         filter: Mapping[str, Any] | None = None,
         namespace: str | None = None,
     ) -> tuple[QueryResult, ...]:
-        """`query` for each of ``vectors``, much faster, all in one state of the index.
+        """`query` for each of ``vectors``, all in one state of the index.
 
-        The API has no such call.
+        Faster where few vectors are near to each (docs/storage.md). The API has no such call.
         """
         requests = [
             validation.query(
