@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Self, Unpack, cast, get_args
 
 from llama_index.core.bridge.pydantic import (
@@ -16,7 +15,6 @@ from llama_index.core.bridge.pydantic import (
     field_serializer,
     model_validator,
 )
-from llama_index.core.schema import BaseNode
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.core.vector_stores.types import (
     BasePydanticVectorStore,
@@ -25,18 +23,10 @@ from llama_index.core.vector_stores.types import (
 )
 
 from llama_index_vectorize.filters import (
-    NodeFilters,
-    as_node_ids,
     by_source,
-    is_filter,
-    to_expression,
 )
-from llama_index_vectorize.items import to_items
-from llama_index_vectorize.nodes import edited
 from llama_index_vectorize.options import (
     ELSEWHERE,
-    DeleteNodesOptions,
-    DeleteOptions,
     DumpedOptions,
     NodeLayout,
     StoreOptions,
@@ -48,33 +38,30 @@ from llama_index_vectorize.text_index import dumped, loaded
 from llama_index_vectorize.texts import as_texts
 from llama_index_vectorize.upkeep import Upkeep
 from llama_index_vectorize.words import WORDS
+from llama_index_vectorize.writing import Writing
 from vectorize_core import layout
-from vectorize_core.api.validation import as_id, as_ids, flag
+from vectorize_core.api.validation import flag
 from vectorize_core.client import IndexClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import (
     ConfigurationError,
-    InvalidFilterError,
     InvalidInputError,
     NotPersistedWarning,
 )
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.models import Id, IndexType, Metric
-from vectorize_core.records import deleting
-from vectorize_core.records.store import AddOptions, OnOversize, RecordStore
+from vectorize_core.models import IndexType, Metric
+from vectorize_core.records.store import OnOversize, RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import locate
-from vectorize_core.records.updating import NO_CHANGES, update_metadata
 from vectorize_core.secret import SECRETS, hidden, hide, revealed
-from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
+from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
 from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.transport.credentials import may_hold_password
-from vectorize_core.transport.io import AsyncIo, Io, SyncIo, run
-from vectorize_core.writes.sources import Records
+from vectorize_core.transport.io import AsyncIo, SyncIo, run
 
 _ALWAYS: Final = {"stores_text": True, "is_embedding_query": True, "flat_metadata": False}
 """What is the same for every store."""
@@ -84,11 +71,11 @@ _CHANGEABLE: Final = frozenset(
 """The settings that can be set on a store: those of its next calls."""
 _OF_THE_MAKER: Final = frozenset(HttpOptions.__annotations__)
 """What only the constructor takes, secrets among it."""
-_update: Final = partial(update_metadata, edit=edited)
 
 
+# `Writing` names the options of methods which take any in LlamaIndex's own class.
 @checks_keywords(ELSEWHERE, query=OF_A_QUERY, aquery=OF_A_QUERY)
-class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
+class VectorizeVectorStore(Writing, Reading, Upkeep, BasePydanticVectorStore):  # type: ignore[misc]
     """LlamaIndex vector store over Cloudflare Vectorize, or over an embedded Vectorize.
 
     Similarities are larger for nearer nodes, whatever the metric: cosine similarity as it is,
@@ -432,75 +419,6 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
         view._work_on(records)  # noqa: SLF001 - of our own class
         return view
 
-    # Adding
-
-    def add(  # type: ignore[override]
-        self, nodes: Iterable[BaseNode], **options: Unpack[AddOptions]
-    ) -> list[str]:
-        """Write embedded nodes; a node whose id exists replaces the old one whole.
-
-        ``nodes`` may be a generator of any length. Options: ``namespace``; ``dry_run``, which
-        writes nothing and returns a `WriteEstimate`; and those of `WriteOptions`: ``batch_size``,
-        ``wait``, ``wait_timeout``, ``on_batch``, ``show_progress``, ``resume`` and more.
-
-        Returns the node ids in input order. Raises `InvalidVectorError` naming a node that cannot
-        be written, `PartialWriteError` if only some nodes were written, `WaitTimeoutError`.
-        """
-        return run(self._add(self._io, nodes, options))
-
-    async def async_add(  # type: ignore[override]
-        self, nodes: Records[BaseNode], **options: Unpack[AddOptions]
-    ) -> list[str]:
-        """The async variant of `add`; takes async iterables too."""
-        return await self._add(self._async_io, nodes, options)
-
-    async def _add(self, io: Io, nodes: Records[BaseNode], options: AddOptions) -> list[str]:
-        items = to_items(nodes, text_key=self._records.text_key, stock=self.node_layout == "stock")
-        given = AddOptions(**{"show_progress": self.show_progress, **options})
-        return await self._records.add(io, items, **given)
-
-    # Changing metadata
-
-    def update_metadata(
-        self,
-        node_ids: Sequence[Id],
-        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
-        *,
-        remove: Iterable[str] = (),
-        replace: bool = False,
-        **options: Unpack[WaitOptions],
-    ) -> list[str]:
-        """Merge ``metadata`` into the metadata of nodes: one for all, or one for each id.
-
-        The keys ``remove`` are taken out before; with ``replace``, ``metadata`` replaces it all.
-        Texts and embeddings stay. This waits until reads see this client's own writes, reads the
-        nodes and writes them again, so a write of another client in between is lost. Options:
-        ``wait``, ``wait_timeout``. Returns those of ``node_ids`` that are stored, in order.
-        """
-        ids = as_ids(node_ids, "node_ids")
-        return run(
-            _update(
-                self._io, self._records, ids, metadata, remove=remove, replace=replace, **options
-            )
-        )
-
-    async def aupdate_metadata(
-        self,
-        node_ids: Sequence[Id],
-        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = NO_CHANGES,
-        *,
-        remove: Iterable[str] = (),
-        replace: bool = False,
-        **options: Unpack[WaitOptions],
-    ) -> list[str]:
-        """The async variant of `update_metadata`."""
-        ids = as_ids(node_ids, "node_ids")
-        return await _update(
-            self._async_io, self._records, ids, metadata, remove=remove, replace=replace, **options
-        )
-
-    # Querying
-
     def query(  # type: ignore[override]
         self, query: VectorStoreQuery, **options: Unpack[QueryOptions]
     ) -> VectorStoreQueryResult:
@@ -539,114 +457,6 @@ class VectorizeVectorStore(Reading, Upkeep, BasePydanticVectorStore):
     ) -> VectorStoreQueryResult:
         """The async variant of `query`."""
         return await answer(self._async_io, self._records, query, options)
-
-    # Deleting
-
-    def delete(  # type: ignore[override]
-        self, ref_doc_id: Id, **options: Unpack[DeleteOptions]
-    ) -> None:
-        """Delete all nodes of a source document; an unknown one is no error.
-
-        Options: ``namespace`` (the store's, or all), ``wait`` and ``wait_timeout`` (the store's),
-        and ``verify`` (False); see `DeleteOptions`.
-        """
-        run(self._delete_documents(self._io, [as_id(ref_doc_id, "ref_doc_id")], options))
-
-    async def adelete(  # type: ignore[override]
-        self, ref_doc_id: Id, **options: Unpack[DeleteOptions]
-    ) -> None:
-        """The async variant of `delete`."""
-        await self._delete_documents(self._async_io, [as_id(ref_doc_id, "ref_doc_id")], options)
-
-    def delete_many(self, ref_doc_ids: Sequence[Id], **options: Unpack[DeleteOptions]) -> None:
-        """`delete` for many source documents at once: far fewer requests than one by one.
-
-        Options as in `delete`: ``namespace``, ``wait``, ``wait_timeout``, ``verify``.
-        """
-        run(self._delete_documents(self._io, ref_doc_ids, options))
-
-    async def adelete_many(
-        self, ref_doc_ids: Sequence[Id], **options: Unpack[DeleteOptions]
-    ) -> None:
-        """The async variant of `delete_many`."""
-        await self._delete_documents(self._async_io, ref_doc_ids, options)
-
-    async def _delete_documents(
-        self, io: Io, ref_doc_ids: Sequence[Id], options: DeleteOptions
-    ) -> None:
-        self._records.in_namespace(options.get("namespace"))
-        refs = as_ids(ref_doc_ids, "ref_doc_ids")
-        if refs:
-            await deleting.delete_matching(io, self._records, refs=refs, **options)
-
-    def delete_nodes(  # type: ignore[override]
-        self,
-        node_ids: Sequence[Id] | None = None,
-        filters: NodeFilters | None = None,
-        **options: Unpack[DeleteNodesOptions],
-    ) -> None:
-        """Delete nodes by id, by filter, or those that satisfy both; with neither, nothing.
-
-        Options: ``namespace``, ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000), as in
-        `iter_nodes`; ``wait``, ``wait_timeout`` and ``verify``, as in `delete`. `clear` deletes
-        everything, and an empty filter is an error.
-        """
-        run(self._delete_nodes(self._io, node_ids, filters, options))
-
-    async def adelete_nodes(  # type: ignore[override]
-        self,
-        node_ids: Sequence[Id] | None = None,
-        filters: NodeFilters | None = None,
-        **options: Unpack[DeleteNodesOptions],
-    ) -> None:
-        """The async variant of `delete_nodes`."""
-        await self._delete_nodes(self._async_io, node_ids, filters, options)
-
-    async def _delete_nodes(
-        self,
-        io: Io,
-        node_ids: Sequence[Id] | None,
-        filters: NodeFilters | None,
-        options: DeleteNodesOptions,
-    ) -> None:
-        self._records.in_namespace(options.get("namespace"))
-        if node_ids is None:
-            if filters is None and options.get("vectorize_filter") is None:
-                return
-            if not is_filter(filters) and options.get("vectorize_filter") is None:
-                raise InvalidFilterError(
-                    "filters is empty, which would delete every node; clear() does that"
-                )
-            await deleting.delete_matching(
-                io, self._records, filter=to_expression(filters), **options
-            )
-            return
-        await deleting.delete_among(
-            io,
-            self._records,
-            as_node_ids(node_ids, options),
-            filter=to_expression(filters),
-            namespace=options.get("namespace"),
-            wait="visible" if options.get("verify") else options.get("wait"),
-            wait_timeout=options.get("wait_timeout"),
-        )
-
-    def clear(self) -> None:
-        """Delete every node; in a store with a namespace, every node of that namespace."""
-        run(deleting.clear(self._io, self._records))
-
-    async def aclear(self) -> None:
-        """The async variant of `clear`."""
-        await deleting.clear(self._async_io, self._records)
-
-    # Waiting and persisting
-
-    def wait_for_writes(self, *, wait_timeout: float | None = None) -> None:
-        """Wait until reads see the latest writes of this store, and of its client.
-
-        For at most ``wait_timeout`` seconds (by default the store's own), then `WaitTimeoutError`.
-        """
-        run(self._records.await_writes(self._io, wait_timeout))
 
     def persist(self, persist_path: str, fs: Any = None) -> None:
         """Write nothing: the vectors are in Vectorize already, or in the directory ``path``.
