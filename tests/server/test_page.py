@@ -26,14 +26,10 @@ CURLS = [
 ]
 
 
-def snippets(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-
-
 # Its upsert() has no other argument for them.
 @pytest.mark.filterwarnings("ignore:Passing raw bytes as `body`:DeprecationWarning")
 def test_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    started, with_their_sdk = snippets("python")
+    started, with_their_sdk = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(started, "local-server.md", "exec"), names)
     names["client"].close()
@@ -63,8 +59,3 @@ def test_curl(command: str, tmp_path: Path) -> None:
 
 def test_there_are_curls() -> None:
     assert len(CURLS) == 2
-
-
-@pytest.mark.parametrize("text", snippets("json"))
-def test_json(text: str) -> None:
-    json.loads(text if text.startswith("{") else f"{{{text}}}")

@@ -75,7 +75,7 @@ rowids in some builds of SQLite."""
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(sized(0, 8)))
+@pytest.mark.parametrize("seed", range(sized(1, 8)))
 def test_workerd_accepts_what_is_accepted(workerd: Workerd, seed: int) -> None:
     said = carried_out(1_000 + seed)
     for asked, answer in itertools.pairwise(said):
