@@ -23,6 +23,7 @@ from vectorize_core.secret import hidden, hide
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.index_states import IndexStates
+from vectorize_core.state.metadata_indexes import check_metadata_indexes
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
 from vectorize_core.transport.capabilities import BINDING, Capabilities
 from vectorize_core.transport.capabilities import CLOUDFLARE as CLOUDFLARES
@@ -297,10 +298,10 @@ def binding_connection(
         lifecycle.check_metric(metric)
     validation.text("description", description)
     called, given = name or "of the binding", {} if metadata_indexes is None else metadata_indexes
-    lifecycle.check_metadata_indexes(called, given)
+    check_metadata_indexes(called, given)
     layout = validation.flag("record_layout", record_layout)
     indexes = lifecycle.with_layout(given) if layout else dict(given)
-    lifecycle.check_metadata_indexes(called, indexes)
+    check_metadata_indexes(called, indexes)
     metric = metric if metric is not None else "cosine"
     declared = Declared(name, metric, indexes, description)
     return Connection(

@@ -31,7 +31,7 @@ from vectorize_core.models import (
 from vectorize_core.reads import by_id, raw
 from vectorize_core.reads.raw import EnumerateOptions, QueryOptions
 from vectorize_core.reads.selection import AnyFilter, SelectOptions
-from vectorize_core.state import index_state, lifecycle, waiting
+from vectorize_core.state import index_state, metadata_indexes, waiting
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, WaitOptions
 from vectorize_core.transport.io import iterate, run
 from vectorize_core.writes import by_filter, writing
@@ -199,7 +199,7 @@ class Index(_Named):
     def create_metadata_index(self, property_name: str, index_type: IndexType) -> Mutation:
         """Make a metadata property filterable, for vectors written once the index is live."""
         return run(
-            lifecycle.create_metadata_index(self._io, self._state, property_name, index_type)
+            metadata_indexes.create_metadata_index(self._io, self._state, property_name, index_type)
         )
 
     def list_metadata_indexes(self) -> tuple[MetadataIndex, ...]:
@@ -208,7 +208,7 @@ class Index(_Named):
 
     def delete_metadata_index(self, property_name: str) -> Mutation:
         """Make a metadata property unfilterable again."""
-        return run(lifecycle.delete_metadata_index(self._io, self._state, property_name))
+        return run(metadata_indexes.delete_metadata_index(self._io, self._state, property_name))
 
     def wait(self, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT) -> None:
         """Wait until reads see this client's own latest writes to the index."""
@@ -335,7 +335,7 @@ class AsyncIndex(_Named):
 
     async def create_metadata_index(self, property_name: str, index_type: IndexType) -> Mutation:
         """`Index.create_metadata_index`, awaited."""
-        return await lifecycle.create_metadata_index(
+        return await metadata_indexes.create_metadata_index(
             self._io, self._state, property_name, index_type
         )
 
@@ -345,7 +345,7 @@ class AsyncIndex(_Named):
 
     async def delete_metadata_index(self, property_name: str) -> Mutation:
         """`Index.delete_metadata_index`, awaited."""
-        return await lifecycle.delete_metadata_index(self._io, self._state, property_name)
+        return await metadata_indexes.delete_metadata_index(self._io, self._state, property_name)
 
     async def wait(self, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT) -> None:
         """`Index.wait`, awaited."""

@@ -177,6 +177,17 @@ class Match:
     namespace: str | None = None
 
 
+def as_match(vector: Vector, score: float) -> Match:
+    """A vector that was read, as the match of a search that gave it a score."""
+    return Match(vector.id, score, vector.values, vector.metadata, vector.namespace)
+
+
+def as_vector(match: Match) -> Vector:
+    """The vector that a match is of, where its values and metadata were asked for."""
+    assert match.values is not None
+    return Vector(match.id, match.values, match.namespace, match.metadata)
+
+
 @dataclass(frozen=True, slots=True)
 class QueryResult:
     """The matches of a query, best first."""

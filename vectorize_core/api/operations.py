@@ -41,7 +41,7 @@ class Op(ABC, Generic[T]):
     """One call of the API, whose answer is a ``T``.
 
     ``repeatable``: carrying it out twice has the same effect as once. Creating and deleting
-    indexes has not: `vectorize_core.state.lifecycle` repeats those after looking at the state.
+    indexes has not: `repeat_settled` repeats those after looking at the state.
     """
 
     __slots__ = ()

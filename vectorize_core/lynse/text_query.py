@@ -9,7 +9,7 @@ from vectorize_core.local import faults, validation
 from vectorize_core.lynse import current, filters, rows
 from vectorize_core.lynse.checks import MOST_HITS
 from vectorize_core.lynse.table import Table
-from vectorize_core.models import Match, QueryResult
+from vectorize_core.models import QueryResult, as_match
 
 _SPARE: Final = 10
 """Hits beyond those wanted: a vector that is being written has two rows."""
@@ -47,5 +47,5 @@ async def text_query(table: Table, op: TextQuery) -> QueryResult:
     for place in found.places:
         row, score = found.hits.ids[place], float(found.hits.scores[place])
         vector = rows.vector_of(rows.split(row)[0], *found.stored[row], header)
-        matches.append(Match(vector.id, score, vector.values, vector.metadata, vector.namespace))
+        matches.append(as_match(vector, score))
     return QueryResult(len(matches), tuple(matches))

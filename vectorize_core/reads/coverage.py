@@ -25,10 +25,19 @@ from vectorize_core.errors import (
 from vectorize_core.filters.advice import or_scan
 from vectorize_core.filters.plan import Plan
 from vectorize_core.layout.nested import lookup
-from vectorize_core.models import Filter, IdPage, IndexType, Match, Metric, Vector, as_values
+from vectorize_core.models import (
+    Filter,
+    IdPage,
+    IndexType,
+    Match,
+    Metric,
+    Vector,
+    as_values,
+    as_vector,
+)
 from vectorize_core.reads.by_id import DEFAULT_CONCURRENCY, get_many
+from vectorize_core.stacklevel import outside
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
-from vectorize_core.state.pending import outside
 from vectorize_core.transport.capabilities import GATEWAY
 from vectorize_core.transport.io import Io, each
 
@@ -224,9 +233,7 @@ async def _sample_of(io: Io, state: IndexState, tenant: str | None) -> _Sample:
             namespace=tenant,
         )
         matches = (await io.call(query)).matches
-        for match in matches:
-            assert match.values is not None
-            found[match.id] = Vector(match.id, match.values, match.namespace, match.metadata)
+        found.update((match.id, as_vector(match)) for match in matches)
         if len(matches) < _AT_ONCE:
             return _Sample([*found.values()], is_all=True)
         near = found[matches[-1].id].values

@@ -10,7 +10,7 @@ from typing import Final
 
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.errors import IncompleteAnswerError
-from vectorize_core.models import Match, ReturnMetadata, Vector
+from vectorize_core.models import Match, ReturnMetadata, as_match
 from vectorize_core.reads import exhaustive
 from vectorize_core.reads.partition_search import (
     Best,
@@ -77,7 +77,7 @@ async def iter_matching(
         vectors = exhaustive.every_vector(io, state, post_filter, namespace, request_limit)
         async with aclosing(vectors) as batches:
             async for batch in batches:
-                yield [_match(vector) for vector in batch if vector.id not in yielded]
+                yield [as_match(v, math.nan) for v in batch if v.id not in yielded]
 
 
 async def _partitioned(
@@ -157,7 +157,3 @@ async def rounds_to_delete(
         f"index {state.name!r}: after {_VERIFICATIONS} deletions there is still something that "
         "the filter matches; something else must be adding it"
     )
-
-
-def _match(vector: Vector) -> Match:
-    return Match(vector.id, math.nan, vector.values, vector.metadata, vector.namespace)

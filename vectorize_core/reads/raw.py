@@ -12,7 +12,15 @@ from vectorize_core.api import validation
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.filters.explain import Explanation, explain
 from vectorize_core.filters.plan import Plan, Unindexed
-from vectorize_core.models import RETURN_METADATA, Id, Match, ReturnMetadata, Values, Vector
+from vectorize_core.models import (
+    RETURN_METADATA,
+    Id,
+    Match,
+    ReturnMetadata,
+    Values,
+    Vector,
+    as_vector,
+)
 from vectorize_core.reads import enumeration, search
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.partition_search import has_buckets
@@ -114,8 +122,7 @@ async def vectors(
     async with aclosing(found) as rounds:
         async for some in rounds:
             for match in some:
-                assert match.values is not None
-                yield Vector(match.id, match.values, match.namespace, match.metadata)
+                yield as_vector(match)
 
 
 async def count(

@@ -13,7 +13,7 @@ from vectorize_core import limits, scoring
 from vectorize_core.api import validation
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.errors import NotFoundError
-from vectorize_core.models import Match, Metric, ReturnMetadata, Values, Vector
+from vectorize_core.models import Match, Metric, ReturnMetadata, Values, Vector, as_match
 from vectorize_core.reads import exhaustive
 from vectorize_core.reads.by_id import check_dimensions, get_many
 from vectorize_core.reads.partition_search import (
@@ -162,10 +162,7 @@ async def _scored(
             best += zip(scoring.shortest(scores), batch, strict=True)
             best.sort(key=lambda pair: pair[0], reverse=metric == "cosine")
             del best[k:]
-    return [
-        Match(vector.id, score, vector.values, vector.metadata, vector.namespace)
-        for score, vector in best
-    ]
+    return [as_match(vector, score) for score, vector in best]
 
 
 def _with(match: Match, stored: Vector, whole: bool) -> Match:

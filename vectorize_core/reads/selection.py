@@ -30,13 +30,13 @@ from vectorize_core.filters.plan import ALL, Hidden, Plan, Unindexed
 from vectorize_core.models import Filter, Id, IndexType
 from vectorize_core.reads import coverage
 from vectorize_core.reads.post_filter import ReadRecords, raw_records
+from vectorize_core.stacklevel import outside
 from vectorize_core.state.index_state import (
     IndexState,
     find_details,
     get_metadata_indexes,
     look_again,
 )
-from vectorize_core.state.pending import outside
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT
 from vectorize_core.transport.io import Io
 from vectorize_core.words import DEFAULT, Words

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from vectorize_core import scoring
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
-from vectorize_core.models import Id, Match
+from vectorize_core.models import Id, as_match
 from vectorize_core.reads import search
 from vectorize_core.reads.selection import (
     MAX_SEARCH_REQUESTS,
@@ -82,7 +82,7 @@ async def search_among(
     matrix = np.stack([vector.values for vector in vectors])
     best, scores = scoring.nearest(await records.index.metric_of(io), matrix, target, k)
     matches = [
-        Match(vectors[at].id, score, vectors[at].values, vectors[at].metadata)
+        as_match(vectors[at], score)
         for at, score in zip(best, scoring.shortest(scores), strict=True)
     ]
     return await records.hits(io, matches)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from vectorize_core.api.by_words import TextQuery
-from vectorize_core.models import Match, Vector
+from vectorize_core.models import as_match, as_vector
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import Selection
-from vectorize_core.records.hit import Hit, match_of
+from vectorize_core.records.hit import Hit
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.transport.io import Io
@@ -54,14 +54,9 @@ class EngineWords:
                 )
             )
             scores = {match.id: match.score for match in found.matches}
-            vectors = await post_filter.passing(io, [_vector(match) for match in found.matches])
+            vectors = await post_filter.passing(io, [*map(as_vector, found.matches)])
             if len(vectors) >= k or len(scores) < asked or asked == _MOST:
                 records = await self.reading.records(io, vectors)
-                hits = [Hit(record, match_of(one, scores[one.id])) for one, record in records]
+                hits = [Hit(record, as_match(one, scores[one.id])) for one, record in records]
                 return hits[:k]
             asked = min(4 * asked, _MOST)
-
-
-def _vector(match: Match) -> Vector:
-    assert match.values is not None, "asked for"
-    return Vector(match.id, match.values, match.namespace, match.metadata)

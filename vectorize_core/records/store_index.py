@@ -18,6 +18,7 @@ from vectorize_core.errors import (
 from vectorize_core.layout.nested import check_indexable
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.target import Target
+from vectorize_core.stacklevel import outside
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import (
     IndexState,
@@ -25,7 +26,7 @@ from vectorize_core.state.index_state import (
     get_details,
     get_metadata_indexes,
 )
-from vectorize_core.state.pending import outside
+from vectorize_core.state.metadata_indexes import check_metadata_indexes
 from vectorize_core.transport.io import Io
 from vectorize_core.words import DEFAULT, Words
 
@@ -55,7 +56,7 @@ class StoreIndex:
             validation.flag("create_index", self.create_index)
         if self.metric is not None:
             lifecycle.check_metric(self.metric)
-        lifecycle.check_metadata_indexes(self.name, self._promised)
+        check_metadata_indexes(self.name, self._promised)
         lifecycle.with_layout(self._promised)
 
     def owning(self, owned: bool) -> Self:
@@ -170,7 +171,7 @@ class StoreIndex:
         missing = self.may_create and io.now() - self.state.missing_at < _MOMENT
         if missing or not await self.exists(io):
             wanted = {**layout.METADATA_INDEXES, **self._promised}
-            lifecycle.check_metadata_indexes(self.name, wanted)
+            check_metadata_indexes(self.name, wanted)
             return wanted
         if not (self.state.finished or dry_run):
             await lifecycle.finish(io, self.state, {**self._promised, **layout.METADATA_INDEXES})

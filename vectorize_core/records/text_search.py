@@ -12,11 +12,11 @@ from vectorize_core.errors import ConfigurationError, InvalidInputError
 from vectorize_core.filters import sql
 from vectorize_core.filters.plan import Plan
 from vectorize_core.layout import Record
-from vectorize_core.models import Vector
+from vectorize_core.models import Vector, as_match
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import RequestLimit, Selection, SelectOptions
-from vectorize_core.records.hit import Hit, match_of
+from vectorize_core.records.hit import Hit
 from vectorize_core.texts.indexing import Rows
 from vectorize_core.texts.puts import is_put_of
 from vectorize_core.texts.reading import TextReading
@@ -117,7 +117,7 @@ class _Verifying:
             candidate = self._read[hit.id]
             if candidate is not None and is_put_of(hit.put, candidate[1].text):
                 vector, record = candidate
-                self.hits.append(Hit(record, match_of(vector, hit.score)))
+                self.hits.append(Hit(record, as_match(vector, hit.score)))
                 self._read[hit.id] = None
 
     async def _read_vectors(self, io: Io, ids: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ async def create_metadata_index(
     _check_is_whole(records, method, "makes a property filterable for all vectors")
     validation.number("wait_timeout", wait_timeout, least=0.0, most=math.inf)
     wanted = {property_name: index_type}
-    lifecycle.check_metadata_indexes(records.index.name, wanted)
+    metadata_indexes.check_metadata_indexes(records.index.name, wanted)
     if not await records.index.exists(io, refresh=True):
         raise ConfigurationError(
             f"the index {records.index.name!r} is not there yet: its first write makes it, with "
@@ -81,7 +81,9 @@ async def create_metadata_index(
         )
     await get_metadata_indexes(io, records.state, refresh=True)
     records.index.check_indexable(records.text_key, wanted)
-    await lifecycle.ensure_metadata_indexes(io, records.state, wanted, wait_timeout=wait_timeout)
+    await metadata_indexes.ensure_metadata_indexes(
+        io, records.state, wanted, wait_timeout=wait_timeout
+    )
 
 
 async def drop(io: Io, records: RecordStore) -> None:

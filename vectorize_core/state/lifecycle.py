@@ -34,9 +34,7 @@ from vectorize_core.state.index_state import IndexState, get_details, get_metada
 from vectorize_core.state.metadata_indexes import (
     DEFAULT_WAIT_TIMEOUT,
     check_metadata_indexes,
-    create_metadata_index,
     create_unless_there,
-    delete_metadata_index,
     ensure_metadata_indexes,
     in_order,
     repeat_settled,
@@ -45,19 +43,6 @@ from vectorize_core.state.metadata_indexes import (
 from vectorize_core.state.polling import Polling
 from vectorize_core.transport.io import Io
 
-__all__ = [
-    "CreateOptions",
-    "check_metadata_indexes",
-    "check_metric",
-    "create_index",
-    "create_metadata_index",
-    "create_missing",
-    "delete_index",
-    "delete_metadata_index",
-    "ensure_metadata_indexes",
-    "finish",
-    "recreate_index",
-]
 _PATIENCE = 3.0
 """Seconds in which another client that creates an index has asked for its metadata indexes."""
 _DELETION = 60.0

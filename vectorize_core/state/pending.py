@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
-from types import FrameType
 
 from vectorize_core.api.operations import GetInfo
 from vectorize_core.errors import PendingWritesWarning, VectorizeError
+from vectorize_core.stacklevel import outside
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io
 from vectorize_core.words import DEFAULT, Words
 
-_PACKAGES = {"vectorize_core", "langchain_vectorize", "llama_index_vectorize"}
 _RECENT = 600.0
 """Seconds after which a write is not the reason that a search finds nothing."""
 _MOST_WARNED = 1_000
@@ -58,15 +56,3 @@ async def warn_of_pending_writes(
             PendingWritesWarning,
             stacklevel=outside(),
         )
-
-
-def outside() -> int:
-    """The ``stacklevel`` of the frame that called into these packages."""
-    level, frame = 0, sys._getframe()  # noqa: SLF001 - nothing else counts frames
-    while frame.f_back is not None and _is_ours(frame):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] in _PACKAGES

@@ -35,7 +35,7 @@ from vectorize_core.errors import (
 from vectorize_core.local import Behavior, Service
 from vectorize_core.local.executor import EmbeddedExecutor
 from vectorize_core.models import PRESETS, IndexConfig
-from vectorize_core.state import lifecycle
+from vectorize_core.state import lifecycle, metadata_indexes
 from vectorize_core.transport.io import Io, run
 from vectorize_core.transport.retry import RetryPolicy
 
@@ -94,12 +94,12 @@ class Account:
     async def index(self, property_name: Any, index_type: Any, name: str = "docs") -> Any:
         state = self.connection.state(name)
         return await self.run(
-            lifecycle.create_metadata_index(self.io, state, property_name, index_type)
+            metadata_indexes.create_metadata_index(self.io, state, property_name, index_type)
         )
 
     async def unindex(self, property_name: str) -> Any:
         state = self.connection.state("docs")
-        return await self.run(lifecycle.delete_metadata_index(self.io, state, property_name))
+        return await self.run(metadata_indexes.delete_metadata_index(self.io, state, property_name))
 
     def indexed(self, name: str = "docs") -> dict[str, str]:
         return {m.property_name: m.index_type for m in self.service.list_metadata_indexes(name)}

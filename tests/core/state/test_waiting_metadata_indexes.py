@@ -15,11 +15,11 @@ from vectorize_core.errors import (
     ServerError,
     WaitTimeoutError,
 )
-from vectorize_core.state import lifecycle
+from vectorize_core.state import metadata_indexes
 
 
 async def ensure(client: Client, wait_timeout: float = 600.0, **wanted: Any) -> None:
-    flow = lifecycle.ensure_metadata_indexes(
+    flow = metadata_indexes.ensure_metadata_indexes(
         client.io, client.state, wanted, wait_timeout=wait_timeout
     )
     await client.run(flow)
@@ -91,7 +91,7 @@ async def test_a_dying_metadata_index_is_not_taken_for_the_new_one(
     world = worlds(variant, metadata_index_delay=90.0)
     client = world.client()
     await ensure(client, year="number")
-    await client.run(lifecycle.delete_metadata_index(client.io, client.state, "year"))
+    await client.run(metadata_indexes.delete_metadata_index(client.io, client.state, "year"))
     world.pass_time(1)
     await ensure(client, year=again)
     assert live(world) == {"year": again}
