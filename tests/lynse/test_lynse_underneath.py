@@ -21,7 +21,7 @@ PLACES: Final = (
     *(f"tests/test_{name}.py" for name in ("interop", "many_deletes", "nested_metadata")),
     *(f"tests/test_{name}.py" for name in ("plain_strings", "request_limits", "resuming")),
     *(f"tests/test_{name}.py" for name in ("stores", "tenants", "tenants_apart")),
-    *(f"tests/test_{name}.py" for name in ("text_search", "variants")),
+    *(f"tests/test_{name}.py" for name in ("text_search", "upkeep", "variants")),
 )
 EXCLUDED: Final = {
     "a metadata index is made when there are vectors already": (
@@ -42,16 +42,14 @@ EXCLUDED: Final = {
             for name in ("create_metadata_index", "acreate_metadata_index")
         ),
         "test_tenants_apart.py::test_a_tenant_sees_the_same_whatever_others_have",
+        "test_upkeep.py::test_a_property_is_made_filterable_later",
+        "test_upkeep.py::test_a_reset_empties_a_store_that_is_used_on",
         "langchain/test_notebook.py::test_the_notebook_runs_cell_by_cell_and_shows_what_it_holds",
         "langchain/test_pages.py::test_upkeep",
-        "langchain/test_upkeep.py::test_a_property_is_made_filterable_later",
-        "langchain/test_upkeep.py::test_a_reset_empties_a_store_that_is_used_on",
         "llama_index/test_advice.py",
         "llama_index/test_async.py::test_no_async_method_blocks_the_loops_thread",
         "llama_index/test_notebook.py::test_the_notebook_shows_what_it_says",
         "llama_index/test_pages.py::test_upkeep",
-        "llama_index/test_upkeep.py::test_a_property_is_made_filterable_later",
-        "llama_index/test_upkeep.py::test_a_reset_empties_a_store_that_is_used_on",
     ),
     "words are found without a text index": (
         "test_text_search.py::test_an_older_index_is_searched_once_its_texts_are_read",
