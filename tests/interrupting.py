@@ -22,7 +22,9 @@ _LOOKS = tuple(
 )
 """Behind these; and where a function begins, or a generator goes on."""
 
-
+_ENDED_ELSEWHERE = sys.version_info < (3, 13)
+"""Python 3.12 crashes where the collector, in a thread without a trace, ends a generator that waits
+and whose steps are traced; 3.13 would trace no other frame of its code either."""
 _SOON = 5.0
 """Seconds; what was left behind is waited for a minute, or for ever."""
 
@@ -93,6 +95,9 @@ def interrupted(
             last[frame] = frame.f_code.co_code[frame.f_lasti]
         else:
             last.pop(frame, None)
+            if event == "return" and _ENDED_ELSEWHERE:
+                # It may be a generator's, which goes on with another "call".
+                frame.f_trace_opcodes = False
             return trace
         steps += looks
         if looks and steps == step and handler is not None:
