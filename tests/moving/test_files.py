@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from vectorize_core import (
 )
 from vectorize_core.moving import (
     compression,
+    copy_records,
     export_records,
     import_records,
     pages,
@@ -198,6 +201,22 @@ def test_a_path_that_can_be_no_file_is_an_error(tmp_path: Path, target: Any) -> 
             import_records(tmp_path / name, target)
     with pytest.raises(InvalidInputError, match="the path of a file, or an iterable"):
         import_records(7, target)  # type: ignore[arg-type]
+
+
+def test_a_directory_in_the_way_is_an_error(
+    tmp_path: Path, client: VectorizeClient, target: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = client.create_index("other", dimensions=32).name
+    export = partial(export_records, target, tmp_path / "docs.ndjson")
+    copy = partial(copy_records, target, client.index(other), resume=tmp_path / "resume")
+    for name in ("docs.texts.ndjson", "docs.ndjson.manifest.json", "resume.ids"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(StorageError, match="is a directory where a file belongs"):
+            (copy if name == "resume.ids" else export)()
+        (tmp_path / name).rmdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StorageError, match="a list of ids in the system's directory"):
+        copy(resume=None)
 
 
 def test_an_optional_library_is_named(

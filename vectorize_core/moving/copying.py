@@ -130,6 +130,8 @@ async def _copy(
             async with aclosing(leaving.pages(reading, None)) as read:
                 there = everything(arrived, texts=texts is not False)
                 await compared(writing, there, into, read)
+        # Not after an error: the next call goes on with it.
+        await reading.offload(leaving.forget)
     return progress.tally.moved
 
 
@@ -154,13 +156,15 @@ def _check_apart(leaving: Departing, arrived: RecordStore, into: str | None) -> 
 async def _listing(io: Io, path: Path | None) -> AsyncGenerator[Path, None]:
     """Where the ids of the source are listed: beside the notes, or anywhere."""
     if path is not None:
-        listing = path.with_name(f"{path.name}.ids")
-        yield listing
-        # Not after an error: the next call goes on with it.
-        await io.offload(partial(listing.unlink, missing_ok=True))
+        yield path.with_name(f"{path.name}.ids")
         return
-    folder = await io.offload(tempfile.mkdtemp)
+    folder = await io.offload(_new_folder)
     try:
         yield Path(folder, "ids")
     finally:
         await io.offload(partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+def _new_folder() -> str:
+    with paths.explained("a list of ids", "the system's directory for temporary files"):
+        return tempfile.mkdtemp()

@@ -6,6 +6,7 @@ one lists the ids of what is wanted first, into a file; then they are read by id
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class Departing:
             self.listing.unlink(missing_ok=True)
 
     def _explained(self) -> AbstractContextManager[None]:
-        return paths.explained("the ids of an export", str(self.listing))
+        return paths.explained("a list of ids", str(self.listing))
 
     async def parcels(self, io: Io, vectors: Sequence[Vector]) -> list[Parcel]:
         """Those of ``vectors`` that are selected, as they leave."""
@@ -175,7 +176,13 @@ class Departing:
                 if is_last:
                     raise
             else:
+                await io.offload(self._sync)
                 return
+
+    def _sync(self) -> None:
+        # Notes of how far its lines were read are believed; a loss of power must not cut it then.
+        with self._explained(), self.listing.open("rb+") as file:
+            os.fsync(file.fileno())
 
     def _add(self, ids: Sequence[str], mode: str) -> None:
         with self._explained(), self.listing.open(mode) as file:

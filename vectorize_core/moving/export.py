@@ -164,7 +164,6 @@ def _finish(files: Files, tally: Tally, manifest: manifests.Manifest, place: Pla
     if tally.texts:
         texts.finish()
     else:
-        texts.discard()
-        place.texts.path.unlink(missing_ok=True)
+        texts.leave_out()
     manifest.write(place.manifest)
     vectors.finish()

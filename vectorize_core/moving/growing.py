@@ -61,6 +61,12 @@ class Growing(ABC, Generic[T]):
             else:
                 self._partial.unlink(missing_ok=True)
 
+    def leave_out(self) -> None:
+        """Remove it, and what had its own name before: there is nothing to stand in it."""
+        self.discard()
+        with self._explained():
+            self.place.path.unlink(missing_ok=True)
+
     def _explained(self) -> AbstractContextManager[None]:
         return paths.explained("the export", str(self.place.path))
 

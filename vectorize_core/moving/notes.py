@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -57,10 +57,7 @@ class Notes:
         except orjson.JSONDecodeError:
             noted = None
         if not isinstance(noted, dict) or "vectorize_move" not in noted:
-            raise InvalidInputError(
-                f"{self.path} does not say how far a move is; give resume= the path of a new file, "
-                "or delete that one"
-            )
+            raise self._no_notes()
         other = [key for key, value in self._move.items() if noted.get(key) != value]
         if other:
             raise CheckpointMismatchError(
@@ -68,13 +65,15 @@ class Notes:
                 f"{noted.get(other[0])!r}, not {self._move[other[0]]!r}. To begin anew, delete "
                 "that file"
             )
-        progress = noted["progress"]
-        tally = progress["tally"]
-        return Progress(
-            progress["cursor"],
-            Tally(tally["records"], tally["texts"], int(tally["total"], 16)),
-            tuple(progress["marks"]),
-            progress["created"],
+        try:
+            return _progress(**noted["progress"])
+        except (KeyError, TypeError, ValueError):
+            raise self._no_notes() from None
+
+    def _no_notes(self) -> InvalidInputError:
+        return InvalidInputError(
+            f"{self.path} does not say how far a move is; give resume= the path of a new file, "
+            "or delete that one"
         )
 
     def save(self, progress: Progress) -> None:
@@ -93,6 +92,13 @@ class Notes:
         if self.path is not None:
             with paths.explained("the notes of a move", str(self.path)):
                 self.path.unlink(missing_ok=True)
+
+
+def _progress(
+    cursor: str | None, tally: Mapping[str, Any], marks: Sequence[int], created: str | None
+) -> Progress:
+    counted = Tally(tally["records"], tally["texts"], int(tally["total"], 16))
+    return Progress(cursor, counted, tuple(marks), created)
 
 
 def notes_path(resume: str | os.PathLike[str] | None) -> Path | None:

@@ -187,7 +187,7 @@ class _Metadata:
 
 
 def _value(row: sqlite3.Row) -> Any:
-    *_, text, number, fraction, truth = (
+    text, number, fraction, truth = (
         row[name] if name in row.keys() else None  # noqa: SIM118 (of a row, not of a dict)
         for name in ("string_value", "int_value", "float_value", "bool_value")
     )

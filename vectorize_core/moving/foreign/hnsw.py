@@ -49,11 +49,11 @@ class HnswVectors:
             header = _Header(*_HEADER.unpack(raw)[:7])
             path = os.path.join(place, "data_level0.bin")
             wanted = header.vector_at + 4 * dimensions
-            if not wanted <= header.label_at <= header.size - _LABEL.itemsize or (
+            if (
                 header.label_at != wanted
+                or not wanted + _LABEL.itemsize <= header.size <= _LARGEST
                 or header.version != 1
                 or header.start
-                or header.size > _LARGEST
             ):
                 raise StorageError(
                     f"header.bin in {place} is damaged, or of a version of Chroma that this one "
