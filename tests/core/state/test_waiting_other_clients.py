@@ -12,6 +12,7 @@ from tests.core.state.waits import Client, Elapsed, Worlds, record, records
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetInfo, Op
 from vectorize_core.errors import WaitTimeoutError
 from vectorize_core.models import Vector
+from vectorize_core.state import lifecycle
 from vectorize_core.transport.io import run
 from vectorize_core.writes import writing
 
@@ -26,8 +27,11 @@ def write(client: Client, *vectors: Vector) -> None:
 def overtake(client: Client, other: Client) -> None:
     """Have ``other`` write something new after each mutation of ``client``.
 
-    Of one id at once, one write would wait for the other, in time that is the world's.
+    In threads, that wait for nothing of each other: it would take time of the world's, which may
+    go on by minutes before another thread takes a step. So each id is new, and nobody has to see
+    first whether the index is finished.
     """
+    run(lifecycle.finish(other.io, other.state))
     numbers = count()
 
     def write_too(op: Op[Any]) -> None:
