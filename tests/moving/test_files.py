@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from vectorize_core.moving import (
     import_records,
     pages,
     parquet,
+    read_pinecone,
     verify_records,
 )
 
@@ -194,6 +196,7 @@ def test_a_path_that_can_be_no_file_is_an_error(tmp_path: Path, target: Any) -> 
         (".ndjson", "the ending says the format"),
         ("folder.ndjson", "is a directory"),
         ("nowhere/docs.ndjson", "there is no directory|there is no such file"),
+        (f"{'a' * 300}.ndjson", "is too long for this file system"),
     ):
         with pytest.raises((InvalidInputError, StorageError), match=complaint):
             export_records(target, tmp_path / name)
@@ -201,6 +204,19 @@ def test_a_path_that_can_be_no_file_is_an_error(tmp_path: Path, target: Any) -> 
             import_records(tmp_path / name, target)
     with pytest.raises(InvalidInputError, match="the path of a file, or an iterable"):
         import_records(7, target)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a whole path has little room there")
+def test_a_name_that_leaves_no_room_for_what_is_beside_is_an_error(
+    tmp_path: Path, target: Any
+) -> None:
+    file = tmp_path / f"{'a' * 245}.ndjson"
+    file.write_text(GOOD)
+    for move in (import_records, verify_records):
+        with pytest.raises(StorageError, match="is too long for this file system"):
+            move(file, target)
+    with pytest.raises(StorageError, match="is too long for this file system"):
+        read_pinecone(tmp_path / ("a" * 300))
 
 
 def test_a_directory_in_the_way_is_an_error(

@@ -190,11 +190,12 @@ class Departing:
 
     def _ids(self, at: int) -> tuple[list[str], int]:
         """The next ids of the listing, and the place behind them."""
-        if not self.listing.exists():
-            raise GoneError
-        with self._explained(), self.listing.open("rb") as file:
-            file.seek(at)
-            lines = [*islice(file, _READ)]
+        with self._explained():
+            if not self.listing.exists():
+                raise GoneError
+            with self.listing.open("rb") as file:
+                file.seek(at)
+                lines = [*islice(file, _READ)]
         return [orjson.loads(line) for line in lines], at + sum(map(len, lines))
 
 

@@ -155,7 +155,8 @@ def texts(place: Place) -> Growing[Text]:
 
 def check(place: Place) -> None:
     """`InvalidInputError` if there can be no such file."""
-    if place.path.is_dir():
-        raise InvalidInputError(f"{place.path} is a directory; give a file in it")
-    if not place.path.parent.is_dir():
-        raise InvalidInputError(f"{place.path}: there is no directory {place.path.parent}")
+    with paths.explained("the export", str(place.path)):
+        if place.path.is_dir():
+            raise InvalidInputError(f"{place.path} is a directory; give a file in it")
+        if not place.path.parent.is_dir():
+            raise InvalidInputError(f"{place.path}: there is no directory {place.path.parent}")

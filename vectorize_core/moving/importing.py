@@ -167,8 +167,9 @@ async def _verify(
 def _incoming(source: FileOrItems) -> Place | Iterable[Item]:
     if isinstance(source, (str, os.PathLike)):
         found = formats.place(source, "source")
-        if not found.path.exists():
-            raise InvalidInputError(f"{found.path}: there is no such file")
+        with paths.explained("the records", str(found.path)):
+            if not found.path.exists():
+                raise InvalidInputError(f"{found.path}: there is no such file")
         return found
     if isinstance(source, Iterable):
         return source

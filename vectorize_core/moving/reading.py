@@ -27,7 +27,8 @@ def parcels(place: Place, *, texts: bool = True) -> Iterator[Parcel]:
     `InvalidInputError` names the line that is none, `MissingTextError` the record whose text is
     not there.
     """
-    beside = _Beside(place.texts) if texts and place.texts.path.exists() else None
+    with paths.explained("the texts beside the records", str(place.texts.path)):
+        beside = _Beside(place.texts) if texts and place.texts.path.exists() else None
     for vector in _vectors(place):
         name = layout.text_name_of(vector) if texts else None
         text = None if name is None or beside is None else beside.take(vector.id, name)

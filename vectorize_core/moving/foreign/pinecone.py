@@ -36,7 +36,8 @@ def read_pinecone(
     """
     check_metric(metric)
     place = Path(paths.absolute(path, error=InvalidInputError))
-    files = _files(place)
+    with paths.explained("an export of Pinecone", str(place)):
+        files = _files(place)
     if not files:
         raise StorageError(f"there is no .parquet file in {place}")
     if len(set(files.values())) > 1:
