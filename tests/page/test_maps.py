@@ -99,8 +99,7 @@ async def test_a_map(still: VectorizeClient) -> None:
         "kind": "number",
         "values": [1900 + n for n in range(MANY)],
     }
-    known = {one["name"]: (one["kind"], one["values"]) for one in drawn["properties"]}
-    assert known == {"year": ("number", MANY), "topic": ("category", 3), "note": ("number", MANY)}
+    assert sorted(drawn["properties"]) == ["note", "topic", "year"]
     assert points(drawn).shape == (MANY, 2)
     assert np.isfinite(points(drawn)).all()
     again = await browser.result("POST", "indexes/docs/map", {"points": 1_000, "color": "topic"})
@@ -177,7 +176,7 @@ async def test_what_points_can_be_coloured_by_is_bounded() -> None:
             "POST", "indexes/docs/map", {"color": "p0"}
         )
         assert len(drawn["properties"]) == 20
-        assert not {"list", "none"} & {one["name"] for one in drawn["properties"]}
+        assert not {"list", "none"} & {*drawn["properties"]}
         values = drawn["colors"]["values"]
         assert (values[0], len(values[1]), values[2]) == (0, 161, None)
         assert drawn["colors"]["kind"] == "category"

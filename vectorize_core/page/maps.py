@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -242,7 +242,6 @@ def _kind(column: Sequence[Any]) -> str | None:
 
 def _told(found: _Map, color: str | None, seconds: float) -> dict[str, Any]:
     column = found.columns.get(color) if color is not None else None
-    kinds = {name: _kind(values) for name, values in found.columns.items()}
     return {
         "points": len(found.ids),
         "of": found.of if found.of is not None else len(found.ids),
@@ -255,10 +254,7 @@ def _told(found: _Map, color: str | None, seconds: float) -> dict[str, Any]:
             "kind": None if column is None else _kind(column),
             "values": column if column is not None else [],
         },
-        "properties": [
-            {"name": name, "kind": kind, "values": len(Counter(map(str, found.columns[name])))}
-            for name, kind in kinds.items()
-        ],
+        "properties": list(found.columns),
         "explained": found.projection.explained,
         "seconds": seconds,
     }

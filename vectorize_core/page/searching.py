@@ -51,7 +51,6 @@ async def find(account: Account, asked: Asked, embedder: Embedder | None) -> Any
             if record is not None
         ],
         "requests": made,
-        "requests_beside": counted.made - made,
         "seconds": seconds,
         "embedding_seconds": embedded if asked.body.get("by") == "text" else None,
         "explanation": explanation,

@@ -72,7 +72,7 @@ function Bar({ name, given, index, value, points, most, resize }) {
   const by = about.value.embedder ? "text" : "id";
   const ready = by === "text" ? asked.trim() : asked;
   const own = (index?.metadata_indexes ?? []).filter(({ ours }) => !ours).map(({ property }) => property);
-  const names = [...new Set([...(value?.properties?.map((one) => one.name) ?? own), ...(given.color ? [given.color] : [])])];
+  const names = [...new Set([...(value?.properties ?? own), ...(given.color ? [given.color] : [])])];
   const sizes = [...new Set([...SIZES.filter((size) => size <= most), points])].sort((a, b) => a - b);
   const find = async (event) => {
     event.preventDefault();
