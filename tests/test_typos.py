@@ -276,6 +276,32 @@ async def test_a_wrong_keyword_names_the_right_word(
         await called()
 
 
+@pytest.mark.parametrize(
+    ("make", "method", "args", "said"),
+    [
+        # As Chroma, PGVector and Qdrant take them.
+        (
+            langchain_store,
+            "similarity_search",
+            ("q", 4, {"a": 1}),
+            "query, k by .* by name .*filter",
+        ),
+        (langchain_store, "asimilarity_search", ("q", 4, {}), "query, k by .* by name .*filter"),
+        (langchain_store, "update_documents", (["a"], []), "documents by .* by name .*ids"),
+        (langchain_store, "from_texts", ([], Embedder(), [], []), "metadatas by .*name .*ids"),
+        (langchain_store, "reset", (True,), "nothing by position .1 given., and nothing else"),
+        (lambda: VectorizeClient.local().index("docs"), "query", ([1.0], 5, {}), "name .*filter"),
+    ],
+)
+async def test_what_is_taken_by_name_only_is_told(
+    make: Callable[..., Any], method: str, args: tuple[Any, ...], said: str
+) -> None:
+    store = make()
+    name = f"{type(store).__name__}.{method}"
+    with pytest.raises(TypeError, match=rf"^{name}\(\) takes .*{said}"):
+        await getattr(store, method)(*args)
+
+
 OF_CONSTRUCTORS: Mapping[str, str] = {
     "index_nam": "did you mean 'index_name'",
     "collection_name": "did you mean 'index_name'",

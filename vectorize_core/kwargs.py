@@ -1,4 +1,4 @@
-"""Wrong keyword arguments: a TypeError that names the right word, where Python's own does not."""
+"""Wrong arguments: a TypeError that names the right words, where Python's own does not."""
 
 from __future__ import annotations
 
@@ -94,6 +94,19 @@ def _checked(
             return args
         return (*args[:first_secret], *map(hidden, args[first_secret:]))
 
+    def called_as(owner: Any) -> str:
+        kind = owner if made is not None else type(owner)
+        method = "" if function.__name__ == "__init__" else f".{function.__name__}"
+        return f"{kind.__qualname__}{method}()"
+
+    def check_number(owner: Any, number: int) -> None:
+        if number > len(positional) and not code.co_flags & inspect.CO_VARARGS:
+            others = ", ".join(name for name in known() if name not in positional)
+            raise TypeError(
+                f"{called_as(owner)} takes {', '.join(positional) or 'nothing'} by position "
+                f"({number} given), {f'and by name {others}' if others else 'and nothing else'}"
+            )
+
     def check(owner: Any, given: dict[str, Any]) -> None:
         if not _HIDDEN.isdisjoint(given):
             hide(given, _HIDDEN)
@@ -105,14 +118,12 @@ def _checked(
             hide(given, unknown)
             kind = owner if made is not None else type(owner)
             elsewhere = getattr(kind, "__elsewhere__", _NOTHING) if table is None else table
-            name = kind.__qualname__
-            if function.__name__ != "__init__":
-                name += f".{function.__name__}"
-            check_names(f"{name}()", given, known(), elsewhere)
+            check_names(called_as(owner), given, known(), elsewhere)
 
     @wraps(function)
     def called(self: Any, /, *args: Any, **given: Any) -> Any:
         args = shielded(args)
+        check_number(self, len(args))
         if given:
             check(self, given)
         return function(self, *args, **given)
@@ -120,6 +131,7 @@ def _checked(
     @wraps(function)
     async def awaited(self: Any, /, *args: Any, **given: Any) -> Any:
         args = shielded(args)
+        check_number(self, len(args))
         if given:
             check(self, given)
         return await function(self, *args, **given)

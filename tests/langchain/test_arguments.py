@@ -250,6 +250,7 @@ WRONG: dict[str, dict[str, Wrong]] = {
             "None": (None, "search_type is 'similarity', .* or 'mmr'; got None"),
             "a text": ("mmrr", "search_type is 'similarity', .* or 'mmr'; got 'mmrr'"),
             "a list": (["mmr"], "search_type is 'similarity', .* or 'mmr'; got .*list"),
+            "a mode": ("hybrid", "'hybrid' is a retrieval_mode: .* retrieval_mode='hybrid'"),
         },
     },
     "iter_documents": {"filter": FILTER, **FIND},

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from vectorize_core import layout
 from vectorize_core.filters.ast import Test, Where
+from vectorize_core.filters.push import kind_of
 from vectorize_core.models import IndexType
 from vectorize_core.words import Words
 
@@ -53,17 +55,17 @@ class Advice:
         if meant is not None:
             # Nobody should index a mistyped name, nor read everything to find nothing.
             return self.without_index(path)
-        return f"{self.without_index(path)}. {self._or_scan.capitalize()}"
+        return f"{self.without_index(path, kind_asked(test))}. {self._or_scan.capitalize()}"
 
-    def without_index(self, path: str) -> str:
-        """What to do where a property has no metadata index."""
+    def without_index(self, path: str, kind: IndexType | None = None) -> str:
+        """What to do where a property has no metadata index: one of this type, if it is known."""
         missing = f"the index {self.index_name!r} has no metadata index on {path!r}"
         meant = nearest_property(path, self.indexed)
         if meant is not None:
             return (
                 f"{missing}; did you mean {meant!r}? If it is a property of its own, "
                 "docs/filters.md says how to filter on it. Indexed are: "
-                f"{', '.join(sorted(self.indexed))}"
+                f"{self._users_properties}"
             )
         if path in layout.METADATA_INDEXES:
             return (
@@ -71,13 +73,20 @@ class Advice:
                 "record_layout=True. To have it, "
                 f"{self._to_index(path, layout.METADATA_INDEXES[path])}"
             )
+        others = "" if kind else " (or 'number', 'boolean')"
+        kind = kind or "string"
         return (
-            f"{missing}, so the service "
-            f"would find nothing. Name it in metadata_indexes={{{path!r}: 'string'}} (or 'number', "
-            f"'boolean') when the index is created; or {self._to_index(path, 'string')}"
+            f"{missing}, so the service would find nothing. Name it in "
+            f"metadata_indexes={{{path!r}: {kind!r}}}{others} when the index is created; "
+            f"or {self._to_index(path, kind)}"
             f"{': it covers only what is written from then on' if self.words.late_indexes else ''}"
-            f". Indexed are: {', '.join(sorted(self.indexed)) or 'none'}"
+            f". Indexed are: {self._users_properties}"
         )
+
+    @property
+    def _users_properties(self) -> str:
+        users = (name for name in self.indexed if name not in layout.METADATA_INDEXES)
+        return ", ".join(sorted(users)) or "none"
 
     @property
     def _or_scan(self) -> str:
@@ -102,11 +111,22 @@ def nearest_property(path: str, known: Iterable[str]) -> str | None:
     return users[near[0]] if near else None
 
 
+def kind_asked(test: Test) -> IndexType | None:
+    """The type of the values that a test compares with, None if they do not tell."""
+    if test.operator == "$exists":
+        return None
+    kinds = {kind_of(one) for one in _operands(test)}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _operands(test: Test) -> tuple[Any, ...]:
+    return test.operand if test.operator in ("$in", "$nin") else (test.operand,)
+
+
 def looks_into(test: Test | Where) -> bool:
     """Whether a test is about the items of a list, or a list as a whole, if not empty."""
     if isinstance(test, Where):
         return False
-    operands = test.operand if test.operator in ("$in", "$nin") else (test.operand,)
-    return test.operator == "$contains" or (
-        isinstance(operands, tuple) and any(isinstance(one, tuple) and one for one in operands)
+    return test.operator == "$contains" or any(
+        isinstance(one, tuple) and one for one in _operands(test)
     )

@@ -237,10 +237,9 @@ async def make_plan(
     )
     if push.is_impossible(expression) or not (within or push.leaves(expression)):
         return make({})
-    try:
+    with suppress(UnindexedPropertyError):
         return make(await properties())
-    except UnindexedPropertyError:
-        return make(await properties(refresh=True))
+    return make(await properties(refresh=True))
 
 
 def check_is_filter(filter: AnyFilter | None, vectorize_filter: Filter | None = None) -> None:

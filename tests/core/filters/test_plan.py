@@ -217,6 +217,31 @@ def test_reading_without_an_index_has_to_be_asked_for(expression: Expression, sa
 
 
 @pytest.mark.parametrize(
+    ("operator", "operand", "advised"),
+    [
+        ("$eq", "a", r"'string'}"),
+        ("$gt", 5, r"'number'}"),
+        ("$in", (1, 2.5), r"'number'}"),
+        ("$ne", True, r"'boolean'}"),
+        ("$like", "a%", r"'string'}"),
+        *[("$in", ("a", 1), r"'string'} (or 'number', 'boolean')")],
+        *[("$exists", True, r"'string'} (or 'number', 'boolean')")],
+        *[("$eq", None, r"'string'} (or 'number', 'boolean')")],
+    ],
+)
+def test_the_advised_metadata_index_has_the_type_that_the_filter_asks_for(
+    operator: Operator, operand: object, advised: str
+) -> None:
+    indexed: dict[str, IndexType] = {"n": "number", "_vs_bucket": "number"}
+    with pytest.raises(UnindexedPropertyError) as caught:
+        plan.plan(test_of("u", operator, operand), indexed, index_name="docs")
+    said = str(caught.value)
+    assert f"metadata_indexes={{'u': {advised} when" in said
+    assert f"create_metadata_index('u', {advised.partition('}')[0]})" in said
+    assert "Indexed are: n. Or" in said
+
+
+@pytest.mark.parametrize(
     ("typo", "meant"),
     [
         *[("yaer", "year"), ("Year", "year"), ("years", "year"), ("auhtor", "author")],

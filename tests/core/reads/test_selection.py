@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.core.helpers import Variant, both_variants, plain
-from vectorize_core import VectorizeClient
+from vectorize_core import UnindexedPropertyError, VectorizeClient
 from vectorize_core.api.operations import GetByIds, ListVectors, Op, Query
 from vectorize_core.connection import Connection, local_connection
 from vectorize_core.errors import (
@@ -330,3 +330,12 @@ def test_a_read_of_one_request_starts_no_thread() -> None:
         assert len(index.query(QUERY, 10)) == 10
         assert len(index.get(["id1", "id2"])) == 2
     assert threads == [current_thread()] * 2
+
+
+def test_a_refused_filter_is_one_error_not_two() -> None:
+    """It was refused once more by what the index is now; the first time is nobody's concern."""
+    with VectorizeClient.local() as client:
+        client.create_index("i", dimensions=DIMENSIONS)
+        with pytest.raises(UnindexedPropertyError) as caught:
+            client.index("i").query(QUERY, filter={"unknown": 1})
+    assert caught.value.__context__ is None
