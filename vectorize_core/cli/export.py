@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from vectorize_core.cli import moves
-from vectorize_core.cli.moves import D1, Filter, Namespace, NoTexts, Scan, Verify
+from vectorize_core.cli.moves import D1, Filter, Namespace, NoTexts, Scan, Verify, filter_of
 from vectorize_core.cli.output import AsJson
-from vectorize_core.cli.query import filter_of
 from vectorize_core.cli.target import IndexName, Target, with_target
 from vectorize_core.moving import export_records
 from vectorize_core.transport.retry import RetryPolicy

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from vectorize_core import jsontext
 from vectorize_core.cli import output
 from vectorize_core.moving import Moved
 from vectorize_core.texts import D1Texts
@@ -46,6 +47,19 @@ Verify = Annotated[bool, typer.Option("--verify", help="Read all once more, and 
 Create = Annotated[
     bool, typer.Option("--create", help="Make the index if it is missing, and the directory.")
 ]
+
+
+def filter_of(text: str | None) -> Mapping[str, Any] | None:
+    """The filter that the option ``--filter`` gives, if it is given."""
+    if text is None:
+        return None
+    try:
+        expression = jsontext.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--filter is not JSON: {error}") from None
+    if not isinstance(expression, dict):
+        raise typer.BadParameter('--filter must be a JSON object such as {"year": 1999}')
+    return expression
 
 
 def texts(d1: str | None, *, no_texts: bool = False) -> D1Texts | Literal[False] | None:

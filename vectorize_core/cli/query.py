@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from vectorize_core import jsontext, limits
 from vectorize_core.cli import api_json, output
-from vectorize_core.cli.moves import Scan
+from vectorize_core.cli.moves import Scan, filter_of
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import IndexName, Target, with_target
 from vectorize_core.models import Match, Values, as_values
@@ -116,16 +115,3 @@ def _values(text: str | bytes, option: str) -> Values:
         raise typer.BadParameter(
             f"{option} must be a JSON array of numbers such as [0.1, 0.2]: {error}"
         ) from None
-
-
-def filter_of(text: str | None) -> Mapping[str, Any] | None:
-    """The filter that the option ``--filter`` gives, if it is given."""
-    if text is None:
-        return None
-    try:
-        expression = jsontext.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--filter is not JSON: {error}") from None
-    if not isinstance(expression, dict):
-        raise typer.BadParameter('--filter must be a JSON object such as {"year": 1999}')
-    return expression

@@ -73,10 +73,10 @@ def read_shape(params: Any) -> tuple[int, int]:
     return whole(count, "shape[0]"), whole(dim, "shape[1]")
 
 
-def read_max_id(params: Any, name: str = "max_id") -> int | None:
+def read_max_id(params: Any) -> int | None:
     """The largest number of a row, if there is one: an empty collection says null, or -1."""
-    found = params.get(name)
-    return None if found is None or found == -1 else whole(found, name, most=2**63 - 1)
+    found = params.get("max_id")
+    return None if found is None or found == -1 else whole(found, "max_id", most=2**63 - 1)
 
 
 def read_stats(params: Any) -> CollectionStats:

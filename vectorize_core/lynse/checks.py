@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -127,14 +128,11 @@ def ids(given: Any, argument: str = "ids") -> tuple[Id, ...]:
     return found
 
 
-def different(given: Sequence[Id], argument: str = "ids") -> None:
+def different(ids: Sequence[Id]) -> None:
     """No id twice: of equal ones a server takes none, or which it likes."""
-    if len(set(given)) < len(given):
-        seen: set[Id] = set()
-        twice = next(one for one in given if one in seen or seen.add(one))  # type: ignore[func-returns-value]
-        raise InvalidInputError(
-            f"{argument} holds {twice!r} twice; each record has an id of its own"
-        )
+    if len(set(ids)) < len(ids):
+        twice = next(one for one, times in Counter(ids).items() if times > 1)
+        raise InvalidInputError(f"ids holds {twice!r} twice; each record has an id of its own")
 
 
 def same_length(found: int, wanted: int, argument: str) -> None:

@@ -262,15 +262,13 @@ async def _is_unfinished(io: Io, state: IndexState) -> bool:
     return changed is None or created is None or (changed - created).total_seconds() < _CREATION
 
 
-async def recreate_index(
-    io: Io, state: IndexState, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT
-) -> None:
+async def recreate_index(io: Io, state: IndexState) -> None:
     """Delete an index and create it as it was, empty, with its metadata indexes.
 
     One that this client has created and that is not live yet is waited for first: the service tells
     nothing of it. An error after the deletion says how to create the index.
     """
-    polling = Polling(io, wait_timeout)
+    polling = Polling(io, DEFAULT_WAIT_TIMEOUT)
     details = await get_details(io, state, refresh=True)
     if state.awaited:
         await wait_for_indexes(io, state, polling, set(state.awaited), live=True)
@@ -292,10 +290,10 @@ async def recreate_index(
             return False
         return True
 
-    async with state.creating.alone(io, wait_timeout):
+    async with state.creating.alone(io, DEFAULT_WAIT_TIMEOUT):
         await delete_index(io, state)
         try:
-            deletion = Polling(io, min(wait_timeout, _DELETION))
+            deletion = Polling(io, _DELETION)
             if not await deletion.until(is_made):
                 raise cast("Exception", deletion.failure or refusal)
         except VectorizeError as error:

@@ -81,12 +81,12 @@ class TextStore(ABC):
 
 def list_name(index: str, vector_id: str) -> str:
     """What the list of the texts of a record is called."""
-    return f"vs-{_digest(f'{index}/{vector_id}')}"
+    return f"vs-{text_digest(f'{index}/{vector_id}')}"
 
 
 def text_name(index: str, vector_id: str, text: str) -> str:
     """What a text of a record is called."""
-    return f"{list_name(index, vector_id)}-{_digest(text)}"
+    return f"{list_name(index, vector_id)}-{text_digest(text)}"
 
 
 def renamed(name: str, index: str, vector_id: str) -> str:
@@ -97,11 +97,6 @@ def renamed(name: str, index: str, vector_id: str) -> str:
 def digest_in(name: str) -> str:
     """The digest of a text that is part of its name."""
     return name.rpartition("-")[2]
-
-
-def text_digest(text: str) -> str:
-    """The digest of a text, as its name has it."""
-    return _digest(text)
 
 
 def write_versions(versions: Mapping[str, float]) -> str:
@@ -142,8 +137,9 @@ def is_intact(name: str, text: object) -> bool:
     if not isinstance(text, str):
         return False
     named = _TEXT.fullmatch(name)
-    return named is None or named[1] == _digest(text)
+    return named is None or named[1] == text_digest(text)
 
 
-def _digest(text: str) -> str:
+def text_digest(text: str) -> str:
+    """A digest of a text, as it stands in names."""
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""`AccountExecutor`: carries out operations on an account of a server, beside its clients."""
+"""`AccountExecutor`: an account of a server, whose files its clients may be using, too."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from vectorize_core.transport.loopback import LOCAL_ACCOUNT
 
 
 class AccountExecutor(ThreadedExecutor):
-    """Carries out operations on an account, whose files others may be using, too."""
+    """Carries out operations on the account of a server on this machine, beside its clients."""
 
-    def __init__(self, accounts: Accounts, name: str = LOCAL_ACCOUNT) -> None:
+    def __init__(self, accounts: Accounts) -> None:
         super().__init__()
         self._accounts = accounts
-        self._name = name
 
     def _carry_out(self, op: Op[Any]) -> Any:
-        with self._accounts.use(self._name) as account:
+        with self._accounts.use(LOCAL_ACCOUNT) as account:
             return carry_out(account.service, account.databases, op)
 
     def _close_files(self) -> None:
