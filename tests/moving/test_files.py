@@ -179,6 +179,7 @@ def test_a_parquet_file_of_others_is_read(tmp_path: Path, target: Any) -> None:
         ({"id": ["a"], "values": [[1.0]], "metadata": ["{"]}, "row 1: metadata of 'a' is no JSON"),
         ({"id": ["a"], "values": [[1.0]], "metadata": [3]}, "row 1: metadata of 'a' is an object"),
         ({"id": ["a"], "values": [[1e300] * 32]}, "'a' has a value that is not a finite float32"),
+        ({"id": pa.array([b"\xff"]).view(pa.string()), "values": [[1.0]]}, "it is damaged"),
     ):
         pq.write_table(pa.table(table), file)
         with pytest.raises((InvalidInputError, InvalidVectorError), match=complaint):

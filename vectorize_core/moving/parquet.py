@@ -107,7 +107,7 @@ def rows(
                 for row in zip(*columns, strict=True):
                     number += 1
                     yield number, dict(zip(wanted, row, strict=True))
-    except (pa.ArrowException, EOFError) as error:
+    except (pa.ArrowException, EOFError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"it is damaged, or no Parquet ({error})") from None
 
 

@@ -98,3 +98,14 @@ def test_other_files_are_errors(tmp_path: Path) -> None:
     (tmp_path / "0.parquet").write_bytes(b"PAR1nothingPAR1")
     with pytest.raises(InvalidInputError, match=r"0\.parquet: it is damaged, or no Parquet"):
         list(read_pinecone(tmp_path))
+
+
+def test_an_id_in_a_namespace_is_a_string(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    table = pyarrow.table({"id": [["a"]], "values": [[1.0]]})
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        parquet.write_table(table, tmp_path / folder / "0.parquet")
+    with pytest.raises(InvalidInputError, match=r"row 1: id is a string; got \['a'\]"):
+        read_pinecone(tmp_path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from vectorize_core import paths
-from vectorize_core.errors import InvalidInputError, StorageError
+from vectorize_core.errors import InvalidInputError, StorageError, shown
 from vectorize_core.models import Metric
 from vectorize_core.moving import parquet
 from vectorize_core.moving.foreign.foreign import Foreign, check_metric
@@ -70,10 +70,13 @@ def _check_ids(files: Mapping[Path, str | None]) -> None:
     seen: dict[str, str | None] = {}
     for file, namespace in files.items():
         with _named(file):
-            for _, row in parquet.rows(file, ("id",)):
-                if seen.setdefault(row["id"], namespace) != namespace:
+            for number, row in parquet.rows(file, ("id",)):
+                record_id = row["id"]
+                if not isinstance(record_id, str):
+                    raise InvalidInputError(f"row {number}: id is a string; got {shown(record_id)}")
+                if seen.setdefault(record_id, namespace) != namespace:
                     raise InvalidInputError(
-                        f"the id {row['id']!r} is in two namespaces, {seen[row['id']]!r} too, and "
+                        f"the id {record_id!r} is in two namespaces, {seen[record_id]!r} too, and "
                         "in Vectorize an id is of the whole index. Import each folder into its "
                         "own view: store.with_namespace(name)"
                     )
