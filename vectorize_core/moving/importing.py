@@ -120,9 +120,8 @@ async def _import(
         notes = await io.offload(partial(_notes, incoming, store, into, resume))
         async with alone(io, notes.path):
             progress = await begun(io, store, notes)
-            coming = _pages(
-                io, store, incoming, skip=int(progress.cursor or 0), texts=texts is not False
-            )
+            done = progress.tally.records
+            coming = _pages(io, store, incoming, skip=done, texts=texts is not False)
             total = None if foreign is None else foreign.count
             if manifest is not None:
                 total = manifest.records

@@ -97,8 +97,13 @@ class Notes:
 def _progress(
     cursor: str | None, tally: Mapping[str, Any], marks: Sequence[int], created: str | None
 ) -> Progress:
-    counted = Tally(tally["records"], tally["texts"], int(tally["total"], 16))
-    return Progress(cursor, counted, tuple(marks), created)
+    grown, texts = marks
+    counts = tally["records"], tally["texts"], grown, texts
+    words = {type(word) for word in (cursor, created)}
+    if {*map(type, counts)} != {int} or min(counts) < 0 or not words <= {str, type(None)}:
+        raise ValueError("not as it was noted")
+    counted = Tally(*counts[:2], int(tally["total"], 16))
+    return Progress(cursor, counted, (grown, texts), created)
 
 
 def notes_path(resume: str | os.PathLike[str] | None) -> Path | None:

@@ -324,7 +324,7 @@ class _File(Checkpoint):
                 except InvalidInputError:
                     raise
                 except (
-                    orjson.JSONDecodeError,
+                    AttributeError,
                     KeyError,
                     TypeError,
                     ValueError,

@@ -238,7 +238,13 @@ def test_a_line_that_a_crash_cut_off_does_not_count(
         assert len(embedded(embedder)) == 40 - 5 * noted
 
 
-@pytest.mark.parametrize("content", [b"hello\n", b"{}\n", b"hello", b'{"a": [1]}\n{}\n', b"\xff\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"hello\n", b"{}\n", b"hello", b'{"a": [1]}\n{}\n', b"\xff\n"),
+        b'{"vectorize_checkpoint": 3, "index": "docs", "place": "", "seed": 7}\n',
+    ],
+)
 def test_a_file_that_is_something_else_is_left_alone(
     client: VectorizeClient, tmp_path: Path, content: bytes
 ) -> None:
