@@ -297,7 +297,7 @@ class VectorizeVectorStore(Writing, Reading, Upkeep, BasePydanticVectorStore):  
         for name, always in _ALWAYS.items():
             if credentials.pop(name, always) != always:  # type: ignore[misc]
                 raise ConfigurationError(f"{name} is {always} in every {self.class_name()}")
-        bound = credentials.pop("bound", False)
+        bound = flag("bound", credentials.pop("bound", False))
         target = locate(
             index_name,
             path=path,

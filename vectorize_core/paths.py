@@ -30,6 +30,7 @@ def absolute(
     """
     try:
         given = os.fsdecode(path)  # type: ignore[arg-type]
+        os.fsencode(given)
     except (TypeError, UnicodeError) as reason:
         raise error(f"{name}={path!r} is no path: {reason}") from None
     if not given:

@@ -28,6 +28,7 @@ from tests.llama_index.helpers import MODEL, documents, run_pipeline, text_node
 from tests.stores import Call, both_ways
 from vectorize_core import (
     ConfigurationError,
+    InvalidInputError,
     UnindexedPropertyError,
     VectorizeClient,
     VectorizeError,
@@ -168,6 +169,8 @@ def test_a_store_is_made_again_from_what_pydantic_dumps(
     ):
         with pytest.raises(ValueError, match=message):
             VectorizeVectorStore.model_validate({**given.model_dump(), **wrong})
+    with pytest.raises(InvalidInputError, match="bound is True or False"):
+        VectorizeVectorStore(**{**given.model_dump(), "bound": {}})
     with pytest.raises(TypeError, match=r"'index_nam'.*did you mean 'index_name'"):
         VectorizeVectorStore.model_validate({"index_nam": "docs"})
 
