@@ -151,8 +151,11 @@ def _joined(columns: Mapping[str, Records[Any] | None], join: Callable[..., T]) 
         return _Rows(join, list(columns.values()), min(lengths.values()))  # type: ignore[arg-type]
 
     def row(at: int, values: tuple[Any, ...]) -> T:
-        if any(value is _END for value in values):
-            raise InvalidInputError(f"{', '.join(given)} are of different lengths")
+        ended = [name for name, value in zip(given, values, strict=True) if value is _END]
+        if ended:
+            raise InvalidInputError(
+                f"{', '.join(given)} are of different lengths: {', '.join(ended)} ended after {at}"
+            )
         of = dict(zip(given, values, strict=True))
         return join(at, *(of.get(name) for name in columns))
 

@@ -18,7 +18,14 @@ from llama_index.core.vector_stores.types import VectorStoreQuery
 import langchain_vectorize
 import llama_index_vectorize
 from tests.stores import Embedder
-from vectorize_core import AsyncVectorizeClient, InvalidInputError, VectorizeClient
+from vectorize_core import (
+    AsyncVectorizeClient,
+    Behavior,
+    InvalidInputError,
+    RateLimit,
+    RetryPolicy,
+    VectorizeClient,
+)
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = {
@@ -353,6 +360,20 @@ def test_a_client_names_the_right_word() -> None:
         VectorizeClient(dimension=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"^VectorizeClient\(\) .*did you mean 'account_id'"):
         VectorizeClient(acount_id="a")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong", "right"),
+    [
+        (Behavior, "proces_delay", "process_delay"),
+        (RetryPolicy, "read_dedline", "read_deadline"),
+        (RateLimit, "request", "requests"),
+    ],
+)
+def test_settings_name_the_right_word(settings: Any, wrong: str, right: str) -> None:
+    said = rf"^{settings.__name__}\(\) .* '{wrong}'; did you mean '{right}'\?$"
+    with pytest.raises(TypeError, match=said):
+        settings(**{wrong: 1})
 
 
 class Subclass(langchain_vectorize.VectorizeVectorStore):

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
+from vectorize_core.kwargs import checks_keywords
+
 
 class Delays(TypedDict, total=False):
     """Those of a `Behavior` that can change while a service runs, in seconds."""
@@ -13,6 +15,7 @@ class Delays(TypedDict, total=False):
     metadata_index_delay: float
 
 
+@checks_keywords()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behavior:
     """How the embedded Vectorize acts where the real one is slow, or unknown.

@@ -254,7 +254,8 @@ async def test_generators_of_different_lengths_are_found_out(
     values = {"ids": [*"abcde"], "metadatas": [{}] * 5}
     given = {column: generated(values[column][:length])}
     texts = generated([f"text {i}" for i in range(4)])
-    with pytest.raises(PartialWriteError, match="of different lengths") as caught:
+    shorter = f"{column} ended after 3" if length == 3 else "texts ended after 4"
+    with pytest.raises(PartialWriteError, match=f"of different lengths: {shorter}") as caught:
         await call(store, "add_texts", texts, **given, batch_size=2)
     assert caught.value.written == written
     assert [*chain(*embedder.batches)] == [f"text {i}" for i in written]

@@ -16,6 +16,7 @@ from weakref import WeakSet
 from vectorize_core.api.headers import quotas
 from vectorize_core.errors import ApiError, ApiMessage, ConfigurationError, RateLimitError
 from vectorize_core.holds import Holder
+from vectorize_core.kwargs import checks_keywords
 
 _LEEWAY = 1.0
 """Seconds: requests take different times to arrive, and servers round times."""
@@ -27,6 +28,7 @@ _MOST_WINDOWS = 16
 """Rate limits that are remembered, by their names; Cloudflare has one or two."""
 
 
+@checks_keywords()
 @dataclass(frozen=True, slots=True)
 class RateLimit:
     """``requests`` at once, then evenly as many in every ``period`` (seconds).

@@ -21,6 +21,7 @@ from vectorize_core.errors import (
     UnexpectedAnswerError,
     VectorizeError,
 )
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.transport.events import RetryEvent
 from vectorize_core.transport.rate_limit import LimitUsedUpError
 from vectorize_core.transport.turns import NoTurnError
@@ -39,6 +40,7 @@ _UNANSWERED = frozenset({502, 504, 520, 522, 524})
 """What a gateway says when it has no answer of the service behind it."""
 
 
+@checks_keywords()
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How long failed operations are tried again, in seconds.
