@@ -4,6 +4,11 @@ SQLite takes what it finds for the truth: it drops the rest of its log from a da
 an older copy of its file is as good to it as the newest. So the database counts its commits, and
 this file says how far it had got. It is written after a commit and not synced, so it may be behind
 the database, never ahead of it.
+
+It also says which commit was begun last. A process can be killed when its commit is in the log of
+SQLite, and nobody sees it yet. It comes back if the directory is opened anew before the next commit
+takes its place in the log; with files that whoever wrote meanwhile has taken for unused. So such a
+place is taken first.
 """
 
 from __future__ import annotations
@@ -28,6 +33,12 @@ class Note:
     token: str
     commits: int
 
+    def line(self) -> bytes:
+        """What is written of it, always as long."""
+        return (
+            f"{self.token} {self.commits:020d} {_checksum(self.token, self.commits):08x}\n".encode()
+        )
+
     def foreign(self, token: str) -> bool:
         """Whether a token is that of another database, and not this one's with a damaged letter."""
         return sum(a != b for a, b in zip(self.token, token, strict=False)) > 1
@@ -51,7 +62,7 @@ class Note:
 def read(directory: Path) -> Note | None:
     """The note; None if there is none, or none that can be read."""
     try:
-        token, commits, checksum = (directory / FILE_NAME).read_text("ascii").split()
+        token, commits, checksum = (directory / FILE_NAME).read_text("ascii").split()[:3]
         intact = int(checksum, 16) == _checksum(token, int(commits))
         return Note(token, int(commits)) if intact else None
     except (OSError, ValueError):
@@ -60,13 +71,40 @@ def read(directory: Path) -> Note | None:
 
 def write(kept: KeptFiles, directory: Directory, note: Note) -> None:
     """Write the note. It never fails: without it, a loss would be overlooked, and nothing lost."""
-    checksum = _checksum(note.token, note.commits)
-    line = f"{note.token} {note.commits:020d} {checksum:08x}\n".encode()
+    with suppress(OSError):
+        _write(kept, directory, 0, note.line())
+
+
+def begin(kept: KeptFiles, directory: Directory, last: Note) -> bool:
+    """Note that the commit after the ``last`` one is begun; False if it was begun before.
+
+    Then whoever began it has not ended it, and has not undone it, as far as others see.
+    """
+    begun, place = _begun(last.commits + 1), len(last.line())
     with suppress(OSError):
         descriptor, _ = kept.open(directory, FILE_NAME)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        # In place and in one call: a reader sees this line or the last one.
-        os.write(descriptor, line)
+        os.lseek(descriptor, place, os.SEEK_SET)
+        if os.read(descriptor, len(begun)) == begun:
+            return False
+        _write(kept, directory, place, begun)
+    return True
+
+
+def undo(kept: KeptFiles, directory: Directory, last: Note) -> None:
+    """Note that what was begun after the ``last`` commit left nothing in the log."""
+    with suppress(OSError):
+        _write(kept, directory, len(last.line()), _begun(0))
+
+
+def _begun(number: int) -> bytes:
+    return f"{number:020d}\n".encode()
+
+
+def _write(kept: KeptFiles, directory: Directory, place: int, line: bytes) -> None:
+    descriptor, _ = kept.open(directory, FILE_NAME)
+    os.lseek(descriptor, place, os.SEEK_SET)
+    # In place and in one call: a reader sees this line or the last one.
+    os.write(descriptor, line)
 
 
 def _checksum(token: str, commits: int) -> int:

@@ -57,6 +57,8 @@ class Database:
         )
         self.value_stores = self._new_value_stores()
         self._commits: int | None = None
+        self._before: acknowledged.Note | None = None
+        """The last commit before the one that this has begun."""
         self._is_mended = False
         self._unmended: sqlite3.DatabaseError | None = None
         self._is_written = False
@@ -94,21 +96,27 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that commits durably when its block ends, and rolls back on an error."""
-        self._check_open()
-        with self._file.writing() as tx:
-            # It may have waited for long.
+        has_begun = False
+        while not has_begun:
             self._check_open()
-            # Ctrl-C may have come after the last commit, just before it was noted.
-            self.value_stores.keep()
-            if self._unmended is not None and not self._inspecting:
-                # It could make the log forget what its file does not have.
-                raise self._unmended.with_traceback(None)
-            before, self._commits = tx.total_changes, None
-            yield tx
-            if tx.total_changes != before:
-                self._commits = schema.count_commit(tx)
-                # Before the commit, which makes the values readable.
-                self.value_stores.sync()
+            with self._file.writing() as tx:
+                # It may have waited for long.
+                self._check_open()
+                # Ctrl-C may have come after the last commit, just before it was noted.
+                self.value_stores.keep()
+                if self._unmended is not None and not self._inspecting:
+                    # It could make the log forget what its file does not have.
+                    raise self._unmended.with_traceback(None)
+                before, self._commits = tx.total_changes, None
+                has_begun = self._begin(tx)
+                if has_begun:
+                    yield tx
+                if tx.total_changes != before or not has_begun:
+                    self._commits = schema.count_commit(tx)
+                    # Before the commit, which makes the values readable.
+                    self.value_stores.sync()
+                else:
+                    self._note_undone()
 
     def vacuum(self) -> None:
         """Return unused space to the file system."""
@@ -158,14 +166,30 @@ class Database:
 
     def _acknowledge(self) -> None:
         self.value_stores.keep()
-        self._is_written = True
+        self._is_written, self._before = True, None
         if self._commits is not None and self.directory is not None:
             note = acknowledged.Note(self.value_stores.token, self._commits)
             acknowledged.write(self.value_stores.kept, self._file.directory, note)
 
+    def _begin(self, tx: Connection) -> bool:
+        """Note that a commit is begun; False if another one is to take its place in the log."""
+        if self.directory is None or self._inspecting:
+            return True
+        before = acknowledged.Note(self.value_stores.token, schema.next_commit(tx) - 1)
+        if not acknowledged.begin(self.value_stores.kept, self._file.directory, before):
+            return False
+        self._before = before
+        return True
+
     def _undo(self) -> None:
         # While no other process writes, which could be making the same files.
         self.value_stores.undo()
+        self._note_undone()
+
+    def _note_undone(self) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            acknowledged.undo(self.value_stores.kept, self._file.directory, before)
 
     def _prepare(self, connection: Connection, kind: Kind) -> None:
         # A call that was on its way must not open it again.
