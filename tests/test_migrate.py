@@ -102,6 +102,23 @@ def test_an_index_of_langchain_cloudflare_is_copied(langchain_cloudflare: Peer) 
         names[name].close()
 
 
+def test_thresholds_of_another_store_of_langchain_are_kept(peer: Peer) -> None:
+    peer.create()
+    asked = np.asarray(vector("x"))
+    across = np.asarray(vector("y"))
+    across -= asked * (across @ asked) / (asked @ asked)
+    asked, across = asked / np.linalg.norm(asked), across / np.linalg.norm(across)
+    for cosine in (0.7, 0.3, -0.7):  # 0.3 is 0.65 by the store's own measure
+        values = cosine * asked + (1 - cosine**2) ** 0.5 * across
+        peer.write({"id": str(cosine), "values": values.tolist(), "metadata": {"text": "a"}})
+    (script,) = scripts("migrate.md", "Another store of LangChain")
+    names = run(script, embeddings=Embedder())
+    assert [document.id for document in names["retriever"].invoke("x")] == ["0.7"]
+    scored = names["store"].similarity_search_with_relevance_scores("x")
+    assert [score for _, score in scored] == pytest.approx([0.7, 0.3, 0.0], abs=1e-6)
+    names["store"].close()
+
+
 def test_an_index_of_langchain_js_is_opened(peer: Peer) -> None:
     peer.create()
     text = LANGCHAIN_JS["metadata"]["text"]  # type: ignore[index]
