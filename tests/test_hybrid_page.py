@@ -32,7 +32,8 @@ async def shown(example: tuple[str, str], names: dict[str, Any]) -> Any:
 async def embedded() -> None:
     embedder = Embedder({"ERR_STREAM_DESTROYED": vector(NAME)})
     names: dict[str, Any] = {"embeddings": embedder}
-    found = await shown(EMBEDDED, names)
+    await shown(EMBEDDED, names)
+    found = await names["retriever"].ainvoke("ERR_STREAM_DESTROYED")
     assert found[0].page_content == NAME
     names["store"].close()
 
