@@ -86,6 +86,11 @@ def no_space(what: str, place: str, room: str = MAKE_ROOM) -> StorageError:
     )
 
 
+def is_alarm(error: BaseException) -> bool:
+    """Whether a signal's handler has raised it to end a call, and not the file system."""
+    return isinstance(error, TimeoutError) and error.errno is None
+
+
 def storage_error(error: OSError, what: str, place: str, room: str = MAKE_ROOM) -> StorageError:
     """An error of the file system in words."""
     at = place if error.filename is None else os.fsdecode(error.filename)

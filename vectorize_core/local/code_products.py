@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
-from functools import cache
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,114 +23,167 @@ Products = Callable[[Codes, Codes], NDArray[np.float32]]
 Packed = Callable[[Codes], NDArray[np.int32]]
 """The products of each of some rows, a row, with each of the rows that were packed, a column."""
 Packing = Callable[[Codes], Packed]
+Failed = Callable[[Exception], None]
+"""Is told of an error of a package, or raises what is none."""
+
+_OURS: Final = __name__.partition(".")[0]
 
 _log = logging.getLogger(__name__)
 
 
-@cache
-def products() -> Products | None:
-    """The function that multiplies; None, with one line in the log, where simsimd is missing."""
-    return _tried("simsimd", _by_simsimd, _is_right, "searches read all values", logging.INFO)
+class _Package(Generic[T]):
+    """What is made of a package; None if it is missing, or its products are wrong, or it fails.
 
+    It is tried when it is first asked for. If it fails later, what it was to compute is computed
+    without it, and nobody is given it any more. One line in the log says why it is not used.
+    """
 
-@cache
-def packing() -> Packing | None:
-    """The function that packs many rows, to multiply others with them; None without numkong."""
-    without = "searches for many vectors at once read all values"
-    return _tried("numkong", _by_numkong, _packs_right, without, logging.DEBUG)
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[Any, Failed], T],
+        is_right: Callable[[T], bool],
+        without: str,
+        if_missing: int,
+    ) -> None:
+        self._name, self._make, self._is_right = name, make, is_right
+        self._without, self._if_missing = without, if_missing
+        self._made: T | None = None
+        self._is_tried = False
+        self._unsaid = [None]
 
+    def __call__(self) -> T | None:
+        """What is made of it."""
+        if not self._is_tried:
+            self._made = self._tried()
+            self._is_tried = True
+        return self._made if self._unsaid else None
 
-def for_checksums() -> Products:
-    """`products`, or where there are none what is right below 2**24, as for checksums."""
-    return products() or _by_numpy
+    def cache_clear(self) -> None:
+        """Try it again."""
+        self._is_tried, self._made = False, None
+        self._unsaid = [None]
 
-
-def _tried(
-    package: str,
-    made: Callable[[Any], T],
-    is_right: Callable[[T], bool],
-    without: str,
-    if_missing: int,
-) -> T | None:
-    """What is made of a package; None, with one line in the log, if it is missing or fails."""
-    try:
-        multiplied = made(importlib.import_module(package))
-        right = is_right(multiplied)
-    except ImportError as error:
-        _log.log(if_missing, "%s, for %s cannot be imported: %s", without, package, error)
+    def _tried(self) -> T | None:
+        try:
+            made = self._make(importlib.import_module(self._name), self._failed)
+            if self._is_right(made):
+                return made
+        except ImportError as error:
+            self._do_without("cannot be imported: %s", error, self._if_missing)
+        except Exception as error:
+            self._do_without("fails: %r", error)
+        else:
+            self._do_without("multiplies wrongly here%s", "")
         return None
-    except Exception as error:
-        _log.warning("%s, for %s fails: %r", without, package, error)
-        return None
-    if not right:
-        _log.warning("%s, for %s's products are wrong here", without, package)
-    return multiplied if right else None
+
+    def _failed(self, error: Exception) -> None:
+        """Do without it from now on, if it was the package that raised this error."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        # Functions of C have no frame, so it is ours; a signal's handler behind them has its own.
+        where = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+        if isinstance(error, MemoryError) or where.partition(".")[0] not in (self._name, _OURS):
+            raise error
+        self._do_without("fails: %r", error)
+
+    def _do_without(self, why: str, what: object, level: int = logging.WARNING) -> None:
+        # In one step, so that one of several threads says it.
+        with suppress(IndexError):
+            self._unsaid.pop()
+            _log.log(level, f"%s, for %s {why}", self._without, self._name, what)
 
 
-def _by_simsimd(package: Any) -> Products:
+def _by_simsimd(package: Any, failed: Failed) -> Products:
     cdist = package.cdist
 
     def multiplied(query: Codes, rows: Codes) -> NDArray[np.float32]:
         if not len(rows):
             return np.empty(0, np.float32)
-        # Without `out=`, with which each call of simsimd 6.5 takes a reference to None too many.
-        table = cdist(query[np.newaxis], rows, metric="dot", out_dtype="float32")
-        found: NDArray[np.float32] = np.asarray(table)[0]
+        try:
+            table = cdist(query[np.newaxis], rows, metric="dot", out_dtype="float32")
+            found: NDArray[np.float32] = np.asarray(table)[0]
+        except Exception as error:
+            failed(error)
+            return _by_numpy(query, rows)
         return found
 
     return multiplied
 
 
-def _by_numkong(package: Any) -> Packing:
+def _by_numkong(package: Any, failed: Failed) -> Packing:
+    pack, multiply = package.dots_pack, package.dots_packed
+
     def packed(queries: Codes) -> Packed:
-        columns = package.dots_pack(queries, dtype="uint8")
+        def by_numpy(rows: Codes) -> NDArray[np.int32]:
+            return _wide(queries, rows).astype(np.int32)
 
         def multiplied(rows: Codes) -> NDArray[np.int32]:
-            # They are below 2**31, and NumPy makes floats of signed numbers sooner.
-            return np.asarray(package.dots_packed(rows, columns)).view(np.int32)
+            try:
+                # They are below 2**31, and NumPy makes floats of signed numbers sooner.
+                return np.asarray(multiply(rows, columns)).view(np.int32)
+            except Exception as error:
+                failed(error)
+                return by_numpy(rows)
 
+        try:
+            columns = pack(queries, dtype="uint8")
+        except Exception as error:
+            failed(error)
+            return by_numpy
         return multiplied
 
     return packed
 
 
 def _by_numpy(query: Codes, rows: Codes) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = rows.astype(np.float32) @ query.astype(np.float32)
-    return found
+    return _wide(query, rows).astype(np.float32)
+
+
+def _wide(some: Codes, rows: Codes) -> NDArray[np.float64]:
+    """The products of each of the rows with one, or with each of some, without a rounding."""
+    products: NDArray[np.float64] = rows.astype(np.float64) @ some.T.astype(np.float64)
+    return products
 
 
 def _is_right(multiplied: Products) -> bool:
     """Whether the products of some rows are what they should be, at the extremes too."""
-    rows = _some_rows()
     return all(
-        np.array_equal(
-            multiplied(row[:width], rows[:, :width]), _wide(rows, width)[place].astype(np.float32)
-        )
-        for width in _WIDTHS
-        for place, row in enumerate(rows)
+        np.array_equal(multiplied(row, rows), _by_numpy(row, rows))
+        for rows in _some_rows()
+        for row in rows
     )
 
 
 def _packs_right(packed: Packing) -> bool:
-    rows = _some_rows()
     return all(
-        np.array_equal(
-            packed(np.ascontiguousarray(rows[:, :width]))(rows[:, :width]), _wide(rows, width)
-        )
-        for width in _WIDTHS
+        np.array_equal(packed(np.ascontiguousarray(rows))(rows), _wide(rows, rows))
+        for rows in _some_rows()
     )
 
 
-_WIDTHS: Final = 1_043, 32, 3, 1
-
-
-def _some_rows() -> Codes:
-    rows = (np.arange(5 * 1_043, dtype=np.int64) * 37 % 256).reshape(5, 1_043)
+def _some_rows() -> Iterator[Codes]:
+    rows = (np.arange(5 * 1_043, dtype=np.int64) * 37 % 256).reshape(5, 1_043).astype(np.uint8)
     rows[0], rows[1] = 255, 0
-    return rows.astype(np.uint8)
+    for width in (1_043, 32, 3, 1):
+        yield rows[:, :width]
 
 
-def _wide(rows: Codes, width: int) -> NDArray[np.int64]:
-    """The products of all rows with all, cut at a width."""
-    wide = rows[:, :width].astype(np.int64)
-    return wide @ wide.T
+products: Final = _Package(
+    "simsimd", _by_simsimd, _is_right, "searches read all values", logging.INFO
+)
+"""The function that multiplies; None without simsimd."""
+packing: Final = _Package(
+    "numkong",
+    _by_numkong,
+    _packs_right,
+    "searches for many vectors at once read all values",
+    logging.DEBUG,
+)
+"""The function that packs many rows, to multiply others with them; None without numkong."""
+
+
+def for_checksums() -> Products:
+    """`products`, or where there are none the same by NumPy."""
+    return products() or _by_numpy

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorize_core import paths
 from vectorize_core.errors import StorageError
 from vectorize_core.local import codes, workers
 from vectorize_core.local.attempts import Attempts
@@ -157,6 +158,8 @@ class IndexCodes:
             self._useless_until = time.monotonic() + _RETRY
             return None
         except (OSError, StorageError) as error:
+            if paths.is_alarm(error):
+                raise
             # Such as a directory that is read-only, or a full disk.
             self._useless_until = time.monotonic() + _RETRY
             if str(error) != self._told:

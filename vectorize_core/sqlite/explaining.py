@@ -43,7 +43,7 @@ class Explained:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Raise what has happened in other words."""
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not paths.is_alarm(error):
             place = _place(self._path)
             raise paths.storage_error(error, self._what, place, self._room) from error
         if isinstance(error, sqlite3.Error):
