@@ -24,7 +24,7 @@ def test_out_and_in_again(run: Run, place: Any, tmp_path: Path) -> None:
     assert done.stdout.startswith(f"3 records exported to {file}; digest ")
     assert done.stderr == ""
     refused = run("import", file, "docs", *other)
-    assert (refused.exit_code, "there is no embedded Vectorize" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "--create makes one" in refused.stderr) == (1, True)
     done = run("import", file, "docs", *other, "--create", "--verify", "--json")
     moved = json.loads(done.stdout)
     assert (moved["records"], moved["texts"]) == (3, 0)

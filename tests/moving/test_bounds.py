@@ -225,6 +225,7 @@ def test_wrong_arguments_are_named(tmp_path: Path, client: VectorizeClient) -> N
     for wrong in (
         {"id": "a", "values": vector("a")},
         b"docs.ndjson",
+        good._replace(values=None),
         good._replace(record=Record("a", 5)),  # type: ignore[arg-type]
         good._replace(record=Record("a", "a text", ["year"])),  # type: ignore[arg-type]
     ):

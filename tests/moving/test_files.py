@@ -9,6 +9,7 @@ import sys
 import tempfile
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -236,15 +237,26 @@ def test_a_directory_in_the_way_is_an_error(
         copy(resume=None)
 
 
-def test_an_optional_library_is_named(
-    tmp_path: Path, target: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("ending", "module", "extra"),
+    [("parquet", parquet, "parquet"), ("jsonl.zst", compression, "zstd")],
+)
+def test_an_optional_library_is_named_before_anything_is_made(
+    tmp_path: Path,
+    target: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+    module: ModuleType,
+    extra: str,
 ) -> None:
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(parquet, "import_module", missing)
-    with pytest.raises(ConfigurationError, match=r"vectorize-stores\[parquet\]"):
-        export_records(target, tmp_path / "docs.parquet")
+    target.upsert([Vector("a", vector("a"))])
+    monkeypatch.setattr(module, "import_module", missing)
+    with pytest.raises(ConfigurationError, match=rf"vectorize-stores\[{extra}\]"):
+        export_records(target, tmp_path / f"docs.{ending}")
+    assert not list(tmp_path.glob("docs*"))
 
 
 def test_a_full_disk_is_an_error_and_the_same_call_goes_on(

@@ -76,7 +76,7 @@ def copy(
         client = stack.enter_context(target.client(RetryPolicy()))
         there = client
         if any(places):
-            there = stack.enter_context(other.client(RetryPolicy(), may_make=create))
+            there = stack.enter_context(other.client(RetryPolicy(), create=create))
         moved = copy_records(
             client.index(name),
             there.index(to),

@@ -51,7 +51,7 @@ def import_(
 ) -> None:
     """Write the records of a file to an index; again, to continue after an interruption."""
     records = source(file, of, collection, query, vector, text_key, metric)
-    with target.client(RetryPolicy(), may_make=create) as client, moves.progress() as shown:
+    with target.client(RetryPolicy(), create=create) as client, moves.progress() as shown:
         moved = import_records(
             records,
             client.index(name),

@@ -117,11 +117,14 @@ class Target:
         )
 
     def client(
-        self, retry: RetryPolicy | None = None, *, may_make: bool = False
+        self, retry: RetryPolicy | None = None, *, create: bool | None = None
     ) -> VectorizeClient:
-        """A client; this sends nothing. A directory must hold one, unless it ``may_make`` that."""
+        """A client; this sends nothing. A directory must hold one, unless ``create`` makes that.
+
+        ``create`` is None in a command that has no ``--create``.
+        """
         if self.path is not None:
-            directory = self.path if may_make else existing_directory(self.path)
+            directory = self.path if create else existing_directory(self.path, create)
             return VectorizeClient.local(directory, retry=retry)
         base_url = self.credentials().base_url
         if retry is None:
@@ -188,7 +191,7 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
     return run
 
 
-def existing_directory(path: str) -> Path:
+def existing_directory(path: str, create: bool | None = None) -> Path:
     """``path`` as an absolute one, if it holds a Vectorize: any other would read as empty."""
     from vectorize_core.local.storage import (  # noqa: PLC0415 (sqlite3, only where used)
         FILE_NAME,
@@ -204,8 +207,12 @@ def existing_directory(path: str) -> Path:
             # One that has lost its database is damaged, which the embedded Vectorize itself says.
             found = missing_database(directory) is not None
     if not found:
+        makers = (
+            "One is made by path= of a store, by VectorizeClient.local(path), or by: "
+            "vectorize-stores serve --data DIR"
+        )
         raise VectorizeError(
-            f"there is no embedded Vectorize in {directory}. One is made by path= of a store, by "
-            "VectorizeClient.local(path), or by: vectorize-stores serve --data DIR"
+            f"there is no embedded Vectorize in {directory}. "
+            f"{makers if create is None else '--create makes one'}"
         )
     return directory

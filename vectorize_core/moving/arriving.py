@@ -21,6 +21,7 @@ from vectorize_core.layout import Record
 from vectorize_core.layout.oversize import oversized
 from vectorize_core.models import IndexType, Values, Vector
 from vectorize_core.moving.parcel import Parcel
+from vectorize_core.records.embedder import NoEmbedder
 from vectorize_core.records.ingest import Ingest, Prepared, as_item
 from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
@@ -122,9 +123,15 @@ async def of_items(io: Io, store: RecordStore, items: Sequence[Item], first: int
     """Items as parcels; those without values are embedded."""
     bare = [item for item in items if item.values is None]
     for n, item in enumerate(items, first):
-        if item.values is None and item.record.text is None:
-            at = At(item.record.name, n, "record")
+        if item.values is not None:
+            continue
+        at = At(item.record.name, n, "record")
+        if item.record.text is None:
             raise InvalidVectorError(f"{at} has neither a text nor an embedding")
+        if isinstance(store.embedder, NoEmbedder):
+            raise InvalidVectorError(
+                f"{at} has no embedding, and the store no model that makes one: give Item(values=)"
+            )
     texts = [item.record.text for item in bare if item.record.text is not None]
     embedded = iter(await store.embedder.vectors(io, texts) if texts else ())
     return [

@@ -148,7 +148,8 @@ def _check_apart(leaving: Departing, arrived: RecordStore, into: str | None) -> 
     if same and not apart:
         raise InvalidInputError(
             f"the index {source.index.name!r} is not copied into itself, where its ids are taken: "
-            "give another one, or a tenant's view of a store for another namespace"
+            "give another one, or copy from one namespace into another, of which at least one is a "
+            "tenant's view: store.with_namespace(name)"
         )
 
 

@@ -154,9 +154,12 @@ def texts(place: Place) -> Growing[Text]:
 
 
 def check(place: Place) -> None:
-    """`InvalidInputError` if there can be no such file."""
+    """An error if there can be no such file, or if the extra that writes it is missing."""
     with paths.explained("the export", str(place.path)):
         if place.path.is_dir():
             raise InvalidInputError(f"{place.path} is a directory; give a file in it")
         if not place.path.parent.is_dir():
             raise InvalidInputError(f"{place.path}: there is no directory {place.path.parent}")
+    if place.is_parquet:
+        parquet.pyarrow()
+    compression.member(b"", place.compression)

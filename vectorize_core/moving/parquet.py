@@ -22,7 +22,7 @@ _TEXTS_AT_ONCE: Final = 50
 
 def write_vectors(path: Path, vectors: Sequence[Vector]) -> None:
     """A file of these vectors."""
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     ends = np.cumsum([0, *(len(vector.values) for vector in vectors)])
     values = np.concatenate([np.empty(0, np.float32), *(vector.values for vector in vectors)])
     table = {
@@ -39,7 +39,7 @@ def write_vectors(path: Path, vectors: Sequence[Vector]) -> None:
 
 def write_texts(path: Path, texts: Sequence[tuple[str, str]]) -> None:
     """A file of the texts of records, by their ids."""
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     columns = {
         "id": pa.array([record_id for record_id, _ in texts], pa.string()),
         "text": pa.array([text for _, text in texts], pa.string()),
@@ -49,7 +49,7 @@ def write_texts(path: Path, texts: Sequence[tuple[str, str]]) -> None:
 
 def join(parts: Sequence[Path], path: Path) -> None:
     """Make one file of several."""
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     schema = pq.read_schema(parts[0])
     with pq.ParquetWriter(path, schema) as writer:
         held: list[Any] = []
@@ -90,7 +90,7 @@ def rows(
     at_once: int = _ROWS_AT_ONCE,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """These columns of the rows of a file, each row with its number, from 1 on."""
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     number = 0
     try:
         with pq.ParquetFile(path) as file:
@@ -113,7 +113,7 @@ def rows(
 
 def _column(column: Any) -> Sequence[Any]:
     """What a column of a batch holds; lists of numbers as arrays."""
-    pa, _ = _pyarrow()
+    pa, _ = pyarrow()
     kind = column.type
     if (
         (pa.types.is_list(kind) or pa.types.is_large_list(kind))
@@ -144,7 +144,8 @@ def _vector(row: dict[str, Any]) -> Vector:
     return Vector(vector_id, values, row.get("namespace"), metadata)
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def pyarrow() -> tuple[Any, Any]:
+    """Its two modules. `ConfigurationError` without the extra."""
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:

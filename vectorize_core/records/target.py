@@ -112,10 +112,17 @@ def locate(
     ]
     if limits is not None and path is None and {"client", "index", "binding"} & set(given):
         given.append("limits")
-    if len(given) > 1 and ways.keys() & set(given):
+    more = given[1:]
+    if more and given[0] in ways:
+        advice = "give one of path=, client=, index=, binding=, or credentials"
+        if options.keys() >= set(more):
+            advice = (
+                f"{' and '.join(f'{name}=' for name in more)} "
+                f"{'is' if len(more) == 1 else 'are'} for a store that makes its own connection "
+                "over HTTP"
+            )
         raise ConfigurationError(
-            f"{' and '.join(f'{name}=' for name in given)} exclude each other; give one of "
-            "path=, client=, index=, binding=, or credentials"
+            f"{' and '.join(f'{name}=' for name in given)} exclude each other; {advice}"
         )
     for name, value, kinds, wanted in (
         ("client", client, IndexClient, "VectorizeClient or AsyncVectorizeClient"),

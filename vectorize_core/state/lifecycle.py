@@ -339,6 +339,7 @@ def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> In
     if not low <= dimensions <= high:
         raise InvalidInputError(
             f"an index of Vectorize has {low} to {high} dimensions; got {dimensions}"
+            + (". Many models make shorter embeddings if asked" if dimensions > high else "")
         )
     check_metric(metric)
     return IndexConfig(dimensions, metric)

@@ -65,7 +65,7 @@ def check_open(client: Any) -> None:
     """`VectorizeError` if ``client`` is closed."""
     if client.is_closed:
         # By another thread or task, while this request was being made.
-        raise VectorizeError("this client is closed")
+        raise VectorizeError("this client is closed; make another one, or another store")
 
 
 def _request(

@@ -81,7 +81,7 @@ class Use:
     def check(self) -> None:
         """Raise an error where it may not be used any more."""
         if self._closed:
-            raise VectorizeError("this client is closed")
+            raise VectorizeError("this client is closed; make another one, or another store")
         if not self._left:
             return
         try:

@@ -236,5 +236,5 @@ def test_a_store_takes_a_hook_and_a_limit() -> None:
             ConfigurationError, match=f"client= and {next(iter(option))}= exclude each other"
         ):
             locate("docs", client=client, **option)
-    with pytest.raises(ConfigurationError, match="path= and rate_limit= exclude each other"):
+    with pytest.raises(ConfigurationError, match="; rate_limit= is for a store that makes"):
         locate("docs", path=":memory:", rate_limit=RateLimit())
