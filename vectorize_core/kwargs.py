@@ -17,10 +17,11 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _SAME: Final = (
     ("k", "top_k", "similarity_top_k", "n_results", "num_results", "limit", "topK", "top_n"),
     ("filter", "filters", "where", "expr", "md_filter", "pre_filter", "query_filter"),
-    ("dimensions", "dimension", "dim", "dims"),
-    ("metric", "distance", "distance_strategy", "metric_type"),
-    ("index_name", "collection_name", "collection", "index"),
-    ("path", "persist_directory", "persist_dir", "location"),
+    ("dimensions", "dimension", "dim", "dims", "embed_dim", "vector_size"),
+    ("metric", "distance", "distance_strategy", "distance_metric", "metric_type"),
+    ("index_name", "collection_name", "chroma_collection", "table_name", "collection", "index"),
+    ("path", "persist_directory", "persist_dir", "persist_path", "location"),
+    ("base_url", "url", "uri", "host", "endpoint"),
     ("embedding", "embeddings", "embedding_function", "embed_model"),
     ("api_token", "vectorize_api_token", "token"),
     ("wait_timeout", "timeout", "default_wait_seconds"),
@@ -40,10 +41,16 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "d1_binding": "long texts go to the D1 of a Worker with texts=D1Texts.from_binding(env.DB)",
     "d1_api_token": _D1,
     **dict.fromkeys(
-        ("enable_hybrid", "hybrid_search", "hybrid_search_config", "sparse_embedding"), _WORDS
+        (
+            *("enable_hybrid", "hybrid_search", "hybrid_search_config"),
+            *("enable_sparse", "sparse_embedding", "text_search_config"),
+        ),
+        _WORDS,
     ),
 }
 """Words of other libraries without a counterpart here, and what to do instead."""
+_NEAR: Final = 0.65
+"""How alike a mistyped word is to the right one; 0.6 finds "namespace" for "enable_sparse"."""
 _HIDDEN: Final = frozenset({*SECRETS, "data", "update"})
 """Arguments that are, or may hold, a secret; of ``data`` and ``update`` a store is made."""
 
@@ -171,7 +178,7 @@ def _hint(wrong: str, known: Collection[str], elsewhere: Mapping[str, str]) -> s
     same = [*chain.from_iterable(words for words in _SAME if wrong in words)]
     meant = [word for word in (wrong, *same) if word in names]
     if not same:
-        meant += get_close_matches(wrong, names, n=1, cutoff=0.6)
+        meant += get_close_matches(wrong, names, n=1, cutoff=_NEAR)
     if not meant:
         return f"it takes {', '.join(known)}" if known else "it takes none"
     if meant[0] in known:
