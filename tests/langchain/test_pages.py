@@ -132,11 +132,17 @@ def test_the_page_on_many_results_tells_what_they_cost(
 
 
 async def test_writing() -> None:
-    (code,) = examples("writing.md", "LangChain").values()
+    code, handler = examples("writing.md", "LangChain").values()
     with VectorizeVectorStore.local(Embedder(), index_name="docs") as store:
         names: dict[str, Any] = {"store": store, "documents": [Document("one"), Document("two")]}
         await run(code, "writing.md", names)
         assert [it.page_content for it in store.get_by_ids(names["ids"])] == ["one", "two"]
+    await run(handler, "What happened", names)
+    with VectorizeVectorStore.local(
+        Embedder(), index_name="docs", on_event=names["on_event"]
+    ) as store:
+        store.add_texts(["one"])
+    assert names["seconds"]["Upsert"] > 0
 
 
 async def test_filters() -> None:
@@ -237,5 +243,9 @@ async def test_upkeep(capsys: Any) -> None:
         assert capsys.readouterr().out == "1 missing, 0 extra, 0 changed\n"
         added = index(sources, manager, store, key_encoder="sha256")
         assert (added["num_added"], added["num_skipped"]) == (1, 2)
+        names["new_model"] = Embedder()
+        await run(pages["Another embedding model"], "", names)
+        with names["new"] as new:
+            assert new.compare(manager).same
         await run(pages["Starting again"], "", names)
         assert store.count() == 0

@@ -160,5 +160,10 @@ async def test_upkeep(capsys: Any) -> None:
         await run(pages["Comparing with the sources"], "Comparing with the sources", names)
         assert "1 missing, 0 extra, 0 changed\n" in capsys.readouterr().out
         assert sorted(texts(store.get_nodes())) == ["one", "three", "two"]
+        names["new_model"] = MODEL
+        await run(pages["Another embedding model"], "Another embedding model", names)
+        with names["new"] as new:
+            assert new.compare(docstore) == store.compare(docstore)
+            assert sorted(texts(new.get_nodes())) == ["one", "three", "two"]
         await run(pages["Starting again"], "Starting again", names)
         assert store.count() == 0
