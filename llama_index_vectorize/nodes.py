@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -61,6 +62,9 @@ _STOCK, _STOCK_CLASS = "_node_content", "_node_type"
 _OF_STOCK: Final = (_STOCK_CLASS, "document_id", "doc_id", "ref_doc_id")
 """What the stock layout puts beside the metadata of a node, over what they say."""
 _KINDS_OF_RELATIONSHIP: Final = {kind.value for kind in NodeRelationship}
+
+_INTERRUPTED: Final = re.compile(r"Error calling function `[^`]*`: KeyboardInterrupt:? ?")
+"""What Pydantic makes of Ctrl-C in a serializer; nothing else is left of it."""
 
 
 # Writing
@@ -163,6 +167,8 @@ def named(node: BaseNode) -> Iterator[None]:
     except InvalidVectorError:
         raise
     except Exception as error:
+        if _INTERRUPTED.fullmatch(str(error)):
+            raise KeyboardInterrupt from None
         hint = ""
         if isinstance(node, IndexNode) and node.obj is not None:
             hint = f". {_LEAVE_OBJ}"

@@ -295,7 +295,9 @@ def test_aclose_closes_the_files_of_a_directory(kind: Kind, tmp_path: Path) -> N
     asyncio.run(program())
     if FDS.exists():
         assert files_below(tmp_path) == []
-    assert set(threading.enumerate()) <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5.0)
+        assert not thread.is_alive()
 
 
 def used(coming: Any) -> Any:

@@ -17,8 +17,9 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import AbstractContextManager
 from operator import methodcaller
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 from weakref import WeakSet
 
 PATIENCE: Final = 20.0
@@ -27,6 +28,7 @@ _MOMENT: Final = 1.0
 """Seconds for which it waits for a lock that is only ever held for a moment."""
 
 _log = logging.getLogger(__name__)
+Lock: TypeAlias = AbstractContextManager[bool]
 
 
 class Fork:
@@ -36,13 +38,13 @@ class Fork:
         self.thread = threading.get_ident()
         self.end = time.monotonic() + PATIENCE
         self.transacting: list[Transacting] = []
-        self.taken: list[threading.Lock | None] = [None]
+        self.taken: list[Lock | None] = [None]
 
     def has_ended(self) -> bool:
         """Whether it runs no more."""
         return _forking.get(self.thread) is not self
 
-    def take(self, locks: list[threading.Lock]) -> None:
+    def take(self, locks: list[Lock]) -> None:
         """Take those that are free within a moment."""
         # All of it C's own: Ctrl-C comes between none that is taken and its place in the list.
         self.taken.extend(filter(methodcaller("acquire", timeout=_MOMENT), locks))
@@ -76,20 +78,29 @@ class Inheriting(Protocol):
         """Forget it; no other thread runs yet. It may be called again."""
 
 
-_locks: WeakSet[threading.Lock] = WeakSet()  # type: ignore[type-var, unused-ignore]
+_locks: WeakSet[Lock] = WeakSet()
 _transacting: WeakSet[Transacting] = WeakSet()
 _inheriting: WeakSet[Inheriting] = WeakSet()
-_registering = threading.Lock()
+_registering = threading.RLock()
 _forking: dict[int, Fork] = {}
 """By the thread that forks."""
 
 
-def lock() -> threading.Lock:
-    """A lock that is free in a forked process, for what takes a moment and needs no other lock."""
-    made = threading.Lock()
+def lock() -> Lock:
+    """A lock that is free in a forked process, for what takes a moment and needs no other lock.
+
+    A signal's handler in the middle of that may take it, too.
+    """
+    made = threading.RLock()
     with _registering:
         _locks.add(made)
     return made
+
+
+def held_here() -> bool:
+    """Whether this thread is in the middle of what takes one of these locks, as a handler's is."""
+    with _registering:
+        return any(lock._is_owned() for lock in _locks)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def watch(each: Transacting) -> None:
@@ -134,8 +145,8 @@ def _after_in_child() -> None:
     fork = _forking.get(threading.get_ident())
     # Held by the hook above, or by a thread that does not exist here.
     for lock in (_registering, *_locks):
-        if lock.locked():
-            lock.release()
+        # As Python does itself.
+        lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001
     for each in list(_transacting):
         each.after_fork_in_child(fork)
     for one in list(_inheriting):

@@ -111,6 +111,10 @@ class Calls:
         return bool(self._running)
 
 
+class OwnHoldError(Exception):
+    """This thread waits for what it holds itself: it is in the middle of the call that does."""
+
+
 class Hold:
     """A place in the line for a `FairLock`; the first ones have it, until they are released.
 
@@ -127,6 +131,7 @@ class Hold:
 
     def release(self) -> None:
         """Pass the lock on to whoever has waited longest; nothing if that was done already."""
+        self.leave_thread()
         with suppress(ValueError):
             self._line.remove(self)
         if len(self._line) < self._places:
@@ -135,11 +140,31 @@ class Hold:
             if (wake := hold.wake) is not None:
                 wake()
 
+    def leave_thread(self) -> None:
+        """Count no more among what calls of this thread hold."""
+        with suppress(ValueError):
+            _holds_here().remove(self)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+_here: Final = threading.local()
+
+
+def _holds_here() -> list[Hold]:
+    """What calls of this thread hold, or held when Ctrl-C ended them."""
+    return _here.__dict__.setdefault("holds", [])  # type: ignore[no-any-return]
+
+
+def count_here() -> int:
+    """How many locks the calls hold that are on their way in this thread."""
+    for hold in [hold for hold in _holds_here() if hold.call.has_ended()]:
+        hold.leave_thread()
+    return len(_holds_here())
 
 
 class FairLock:
@@ -156,9 +181,10 @@ class FairLock:
         self._line: deque[Hold] = deque()
 
     def take(self) -> Hold:
-        """Wait for it."""
-        hold = self.take_within(math.inf)
+        """Wait for it; `OwnHoldError` where that would be for ever, as in a signal's handler."""
+        hold = self.take_within(math.inf, self._check_other_threads)
         assert hold is not None
+        _holds_here().append(hold)
         return hold
 
     def take_within(
@@ -251,6 +277,13 @@ class FairLock:
         """Who has it, or is the first of those who do."""
         first = _first(self._line, 1)
         return first[0].call if first else None
+
+    def _check_other_threads(self) -> None:
+        for first in _first(self._line, 1):
+            # One that waits may have it at this very moment.
+            is_own = first.wake is None and first.thread == threading.get_ident()
+            if is_own and not first.call.has_ended():
+                raise OwnHoldError
 
     def _join(self, call: Holder) -> Hold:
         hold = Hold(self._line, self._places, call)

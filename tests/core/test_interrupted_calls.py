@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.interrupting import everywhere, in_time
-from vectorize_core import RetryPolicy, SqliteTexts, Vector, VectorizeClient
+from tests.interrupting import everywhere, in_time, interrupted
+from tests.kinds import LANGCHAIN
+from tests.nightly import sized
+from vectorize_core import (
+    AsyncVectorizeClient,
+    RetryPolicy,
+    SqliteTexts,
+    Vector,
+    VectorizeClient,
+    VectorizeError,
+)
 from vectorize_core.holds import Call
+from vectorize_core.index import AsyncIndex
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.local.executor import EmbeddedExecutor
 from vectorize_core.local.open_files import OpenFiles
@@ -23,6 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
 ]
 ONES = np.ones(32, np.float32)
+LONG = "word " * 2_500
 
 
 def failing() -> Iterator[Vector]:
@@ -59,6 +73,69 @@ def test_a_call_of_a_client(client: VectorizeClient, name: str) -> None:
     executor = client.connection.executor
     assert isinstance(executor, EmbeddedExecutor)
     assert not executor._busy_here().operations
+
+
+ACALLS: dict[str, Callable[[AsyncIndex], Coroutine[Any, Any, Any]]] = {
+    "upsert": lambda index: index.upsert([Vector("a", ONES)]),
+    "query": lambda index: index.query(vector=ONES),
+}
+
+
+@pytest.mark.parametrize("name", ACALLS)
+def test_a_call_in_an_event_loop(name: str) -> None:
+    """Its loop runs again: nothing waits for ever, and no task raises the Ctrl-C once more."""
+    loop, client = asyncio.new_event_loop(), AsyncVectorizeClient.local()
+    # Of tasks that it has left in their middle.
+    loop.set_exception_handler(lambda *_: None)
+    index = client.index("docs")
+
+    async def used() -> None:
+        await index.upsert([Vector("a", ONES)], wait=True)
+        assert (await index.query(vector=ONES))[0].id == "a"
+
+    def use() -> None:
+        loop.run_until_complete(used())
+
+    loop.run_until_complete(client.create_index("docs", dimensions=32))
+    use()
+    day = 3 if name == "query" else 19
+    everywhere(lambda: loop.run_until_complete(ACALLS[name](index)), use, day=day)
+    loop.run_until_complete(client.aclose())
+    loop.close()
+
+
+@pytest.mark.parametrize("place", ["v", ":memory:"])
+@pytest.mark.parametrize("outer", ["add", "search"])
+@pytest.mark.parametrize("inner", ["add", "search"])
+@pytest.mark.covering(1)
+def test_a_signals_handler_calls_a_store_in_the_middle_of_a_call(
+    tmp_path: Path, place: str, outer: str, inner: str
+) -> None:
+    """It works, or says that it cannot: nothing is waited for that the call below holds."""
+    store = LANGCHAIN.local(path=place if place == ":memory:" else tmp_path / place)
+    numbers, ended = count(), set[str]()
+    calls: dict[str, Callable[[], object]] = {
+        "add": lambda: store.add_texts([f"{next(numbers)} {LONG}"], ids=["a"]),
+        "search": lambda: store.similarity_search("a", k=1),
+    }
+
+    def handler() -> None:
+        try:
+            calls[inner]()
+        except VectorizeError as error:
+            ended.add(str(error))
+
+    calls["add"]()
+    step = came = 1
+    while came >= step:
+        reached: list[Any] = []
+        in_time(lambda: reached.append(interrupted(calls[outer], step, handler)))  # noqa: B023
+        (came,) = reached
+        in_time(lambda: (calls["add"](), calls["search"]()))
+        step += sized(97, 1)
+    assert all("in the middle of" in each for each in ended)
+    assert store.get_by_ids(["a"])[0].page_content.endswith(LONG)
+    store.close()
 
 
 def test_a_write_that_is_neither_accepted_nor_lost(client: VectorizeClient) -> None:

@@ -5,35 +5,33 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.interrupting import interrupted
-from vectorize_core import AsyncVectorizeClient, VectorizeError
-from vectorize_core.hand_over import hand_over
+from vectorize_core import AsyncVectorizeClient, VectorizeError, threads
 from vectorize_core.local import Service, ServiceFault, scrubbing
 from vectorize_core.local.executor import EmbeddedExecutor
 from vectorize_core.local.server import BackgroundServer
 from vectorize_core.local.server.lanes import Lane
 from vectorize_core.models import IndexConfig, Vector
-from vectorize_core.transport.workers import in_thread
+from vectorize_core.threads import in_thread
 
 ONES = np.ones(32, np.float32)
 
 
 @contextmanager
 def no_thread_begins() -> Iterator[None]:
-    def refuse(_: threading.Thread) -> None:
+    def refuse(*_: object) -> int:
         raise RuntimeError("can't start new thread")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
+        patch.setattr(threads, "start_new_thread", refuse)
         yield
 
 
@@ -79,6 +77,7 @@ async def test_what_is_done_without_a_thread_is_not_done_again_later(tmp_path: P
 
 async def test_offloaded_work_is_done_once() -> None:
     done: list[int] = []
+    threads._offloaded.stop()
     with no_thread_begins():
         await in_thread(lambda: done.append(1))
     await in_thread(lambda: done.append(2))
@@ -97,24 +96,7 @@ async def test_the_server_refuses_what_no_thread_can_do() -> None:
     lane.close()
 
 
-def test_work_that_a_busy_thread_takes_has_one_outcome() -> None:
-    """A pool keeps what it was given, also if it has no new thread for it."""
-    with ThreadPoolExecutor(1) as pool:
-
-        def submit(work: Callable[[], Any]) -> Future[Any]:
-            pool.submit(work).exception()
-            raise RuntimeError("can't start new thread")
-
-        kept = hand_over(submit, lambda: 7)
-        assert kept is not None
-        assert kept.result(timeout=5) == 7
-        failed = hand_over(submit, lambda: 1 / 0)
-        assert failed is not None
-        with pytest.raises(ZeroDivisionError):
-            failed.result(timeout=5)
-
-
-def interrupted_start(*_: object) -> Future[Any]:
+def interrupted_start(*_: object) -> None:
     """As Python's own: the lock that is not taken again is released all the same."""
     try:
         raise KeyboardInterrupt
@@ -125,8 +107,6 @@ def interrupted_start(*_: object) -> Future[Any]:
 def test_an_interruption_is_no_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        hand_over(interrupted_start, lambda: 7)
     service = Service(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", interrupted_start)
@@ -136,8 +116,7 @@ def test_an_interruption_is_no_refusal(
         raise KeyboardInterrupt
     except KeyboardInterrupt:
         # One that has come before.
-        with no_thread_begins(), ThreadPoolExecutor(1) as pool:
-            assert hand_over(pool.submit, lambda: 7) is None
+        with no_thread_begins():
             service._scrub._start()
     service.close()
     assert len(caplog.messages) == 1

@@ -26,9 +26,10 @@ from llama_index.core.schema import (
 )
 from llama_index.core.vector_stores.types import VectorStoreQuery
 from PIL import Image
+from pydantic import field_serializer
 
 from llama_index_vectorize import VectorizeVectorStore
-from llama_index_vectorize.nodes import class_of, to_node, to_record, to_stock_record
+from llama_index_vectorize.nodes import class_of, named, to_node, to_record, to_stock_record
 from tests.llama_index.helpers import MODEL, embedded, text_node
 from tests.llama_index.test_round_trips import PLAIN_METADATA, nodes, stored
 from tests.nightly import examples
@@ -182,6 +183,20 @@ def test_what_llama_index_cannot_serialize_is_refused_by_name(
     with pytest.raises(InvalidVectorError, match=message):
         make(node_layout=node_layout).add([text_node("a"), node])
     assert sent.changes == []
+
+
+class Interrupted(TextNode):
+    @field_serializer("metadata")
+    def interrupted(self, _: Any) -> Any:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("convert", [to_record, to_stock_record])
+def test_ctrl_c_while_a_node_is_serialized_is_no_refusal(
+    convert: Callable[[TextNode], Record],
+) -> None:
+    with pytest.raises(KeyboardInterrupt), named(Interrupted(text="a")):
+        convert(Interrupted(text="a"))
 
 
 @both_ways

@@ -16,6 +16,7 @@ import pytest
 
 from tests.nightly import sized
 from tests.server.helpers import NDJSON, ONES, Peer, lines, record
+from vectorize_core.job import Job
 from vectorize_core.local import ServiceFault
 from vectorize_core.local import service as service_module
 from vectorize_core.local.server import BackgroundServer, Settings, long_sql, traffic
@@ -301,7 +302,7 @@ def test_a_lane_that_is_closed_answers_with_a_fault() -> None:
     import asyncio
 
     def never_begins(lane: Lane) -> None:
-        lane._threads.submit(time.sleep, 0.2)
+        lane._threads.begin(Job(lambda: time.sleep(0.2)))
         asyncio.get_running_loop().call_later(0.05, lane.close)
 
     async def run(close: Callable[[Lane], object]) -> int:
@@ -314,8 +315,6 @@ def test_a_lane_that_is_closed_answers_with_a_fault() -> None:
     assert asyncio.run(run(lambda lane: lane.close())) == 503
     # As what was given to a thread that has not begun.
     assert asyncio.run(run(never_begins)) == 503
-    # As when the interpreter ends.
-    assert asyncio.run(run(lambda lane: lane._threads.shutdown())) == 503
 
 
 def test_usage_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from vectorize_core import forks
 from vectorize_core.api import coverage, d1, known_ids, pending, scan
 from vectorize_core.api import operations as ops
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiMessage, error_from_answer
-from vectorize_core.hand_over import hand_over
 from vectorize_core.holds import Call, Calls
+from vectorize_core.job import Job
 from vectorize_core.local import Service, ServiceFault
 from vectorize_core.local.d1_databases import D1Databases
+from vectorize_core.threads import Threads, in_thread
 from vectorize_core.transport.executor import Answer, InterruptionError, Use
 
 T = TypeVar("T")
@@ -65,8 +64,8 @@ class _Busy:
     """The operations that are on their way; none begins while its lock is held."""
 
     def __init__(self) -> None:
-        # Of a kind that the __del__ of something collected meanwhile may take, too.
-        self.lock = threading.RLock()
+        # The __del__ of something collected meanwhile may take it, too.
+        self.lock = forks.lock()
         self.operations = Calls()
 
 
@@ -80,7 +79,7 @@ class ThreadedExecutor(ABC):
     def __init__(self) -> None:
         self._use = Use()
         self._busy: dict[int, _Busy] = {}
-        self._pools: dict[tuple[int, bool], ThreadPoolExecutor] = {}
+        self._reading, self._writing = Threads("read", 2), Threads("write", 1)
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
@@ -117,30 +116,15 @@ class ThreadedExecutor(ABC):
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
         self._use.check()
-        while True:
-            pool = self._pool(reads=op.kind == "read")
-            carried_out = hand_over(pool.submit, partial(self.send, op))
-            if carried_out is None:
-                if pool in self._pools.values():
-                    # No thread can begin: at a limit of the system, or at the interpreter's end.
-                    return self.send(op)
-                # Another event loop has stopped the idle threads meanwhile.
-                continue
-            try:
-                return await asyncio.wrap_future(carried_out)
-            except (asyncio.CancelledError, GeneratorExit) as ended:
-                # The latter when the task is destroyed, as its event loop was closed.
-                never_began = carried_out.cancel()
-                raise ended from InterruptionError(None if never_began else carried_out)
-
-    def _pool(self, *, reads: bool) -> ThreadPoolExecutor:
-        key = os.getpid(), reads
-        pool = self._pools.get(key)
-        if pool is None:
-            name = "vectorize-read" if reads else "vectorize-write"
-            made = ThreadPoolExecutor(2 if reads else 1, thread_name_prefix=name)
-            pool = self._pools.setdefault(key, made)
-        return pool
+        job = Job(partial(self.send, op))
+        threads = self._reading if op.kind == "read" else self._writing
+        try:
+            return await job.awaited() if threads.begin(job) else job.result()
+        except BaseException as ended:
+            if isinstance(ended, Exception):
+                raise
+            # Cancelled, or destroyed with its event loop, or Ctrl-C in that.
+            raise ended from InterruptionError(None if job.cancel() else job)
 
     def close(self) -> None:
         """Stop the threads and close the service; no operation can follow."""
@@ -155,12 +139,7 @@ class ThreadedExecutor(ABC):
         memory stays.
         """
         self._use.leave()
-        submit = partial(asyncio.get_running_loop().run_in_executor, None)
-        coming = hand_over(submit, self._release)
-        if coming is None:
-            self._release()
-        else:
-            await asyncio.wrap_future(coming)
+        await in_thread(self._release)
 
     def _release(self) -> None:
         self._stop_threads()
@@ -170,11 +149,8 @@ class ThreadedExecutor(ABC):
                 self._release_files()
 
     def _stop_threads(self) -> None:
-        for pid, reads in [*self._pools]:
-            if pid == os.getpid():
-                pool = self._pools.pop((pid, reads), None)
-                if pool is not None:
-                    pool.shutdown(wait=True)
+        self._reading.stop()
+        self._writing.stop()
 
 
 class EmbeddedExecutor(ThreadedExecutor):

@@ -96,7 +96,7 @@ class IndexCodes:
         self._attempts = Attempts()
         self._useless_until = 0.0
         self._told = ""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def of(self, values: Matrix, norms: Norms) -> Coded | None:
         """The codes of these values; None if there are none and none can be made.

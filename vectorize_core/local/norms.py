@@ -30,7 +30,7 @@ class Norms:
         self._done = 0
         self._longest = 0.0
         self._odd = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def of(self, matrix: Matrix) -> tuple[NDArray[np.float32], float, bool]:
         """The norms of all rows, an upper bound of them (NaN aside), and whether any is NaN."""

@@ -24,7 +24,6 @@ from typing import Final
 
 import numpy as np
 
-from vectorize_core.hand_over import check_interruption
 from vectorize_core.local import catalog, codes, comparing, vectors
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.matrix import Matrix, Slots
@@ -273,7 +272,7 @@ class Scrub:
         try:
             thread.start()
         except RuntimeError as error:
-            check_interruption(error, handled)
+            _check_interruption(error, handled)
             # At a limit of the system, or while the interpreter shuts down: reads go on without.
             _log.warning(
                 "vectors are not compared with their checksums, except those that are read: no "
@@ -284,6 +283,17 @@ class Scrub:
             self._refused_until = time.monotonic() + _AGAIN
         else:
             self._thread, self._pid = thread, os.getpid()
+
+
+def _check_interruption(error: RuntimeError, handled: BaseException | None) -> None:
+    """Raise the Ctrl-C of which an error has come, where a thread was to begin.
+
+    Python then releases a lock that it has not taken again, whose error hides the Ctrl-C. One that
+    was ``handled`` before is another one.
+    """
+    context = error.__context__
+    if isinstance(context, KeyboardInterrupt) and context is not handled:
+        raise context.with_traceback(None)
 
 
 def _run(mine: Callable[[], Scrub | None], stop: _Signal, wake: _Signal) -> None:

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorize_core.errors import StorageError
+from vectorize_core.job import Job
 from vectorize_core.local import page_advice, workers
-from vectorize_core.local.job import Job
 from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.local.matrix import Matrix
 from vectorize_core.local.row_types import VALUES, RowType

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import numpy as np
 
 from vectorize_core import jsontext
+from vectorize_core.job import Job
 from vectorize_core.local import checksums, codes, unsynced, workers
 from vectorize_core.local.batch import STORED, Batch
 from vectorize_core.local.catalog import Index
-from vectorize_core.local.job import Job
 from vectorize_core.local.schema import key, slot
 from vectorize_core.local.value_stores import ValueStores
 from vectorize_core.models import Metadata, Values, Vector

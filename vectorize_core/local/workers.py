@@ -7,22 +7,22 @@ each of our threads takes the next block when it is free.
 
 from __future__ import annotations
 
-import atexit
 import os
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from vectorize_core.local.job import Job
-from vectorize_core.local.threads import Threads
+from vectorize_core.job import Job
+from vectorize_core.threads import Threads
 
 T = TypeVar("T")
 
 WORTHWHILE: Final = 5_000_000
 """If more bytes are to be read, other threads are used."""
 _MAX_THREADS: Final = 8
-_pools: dict[int, Threads] = {}
+# No more jobs wait than there are threads: their calls do them sooner.
+_threads: Final = Threads("search", _MAX_THREADS - 1, waiting=_MAX_THREADS - 1)
 
 
 def share(count: int, work: Callable[[int], None], *, worthwhile: bool) -> None:
@@ -106,15 +106,12 @@ def _divided(
 
 def begin(job: Job[Any]) -> None:
     """Let another thread do it, if there is one that can before its ``result()`` is asked for."""
-    _pool().begin(job)
+    _threads.begin(job)
 
 
-@atexit.register
 def stop() -> None:
-    """End the threads once they have done what was begun; a later search makes new ones."""
-    pool = _pools.pop(os.getpid(), None)
-    if pool is not None:
-        pool.stop()
+    """End the threads once they have done what was begun; a later search begins others."""
+    _threads.stop()
 
 
 def processors() -> int:
@@ -123,11 +120,3 @@ def processors() -> int:
         return min(_MAX_THREADS, len(os.sched_getaffinity(0)))
     except AttributeError:
         return min(_MAX_THREADS, os.cpu_count() or 1)
-
-
-def _pool() -> Threads:
-    """The threads of this process, made when first used, and again after a fork."""
-    pool = _pools.get(os.getpid())
-    if pool is None:
-        pool = _pools.setdefault(os.getpid(), Threads(_MAX_THREADS - 1))
-    return pool

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vectorize_core.page.answers import PageError
-from vectorize_core.transport.workers import in_thread
+from vectorize_core.threads import in_thread
 
 FOLDER: Final = Path(__file__).with_name("static")
 # Not by the module mimetypes, which asks the system, and on Windows may be told nonsense.

@@ -10,6 +10,7 @@ from typing import Final
 
 from vectorize_core import paths
 from vectorize_core.errors import StorageError
+from vectorize_core.holds import OwnHoldError
 from vectorize_core.sqlite.connecting import LOCK_TIMEOUT, is_busy
 
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -43,6 +44,12 @@ class Explained:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Raise what has happened in other words."""
+        if isinstance(error, OwnHoldError):
+            raise StorageError(
+                f"{self._what} in {_place(self._path)} cannot be used in the middle of another "
+                "call, as by a signal's handler: nothing was done. Let the handler note what is "
+                "to be done, and do it when that call has ended"
+            ) from None
         if isinstance(error, OSError) and not paths.is_alarm(error):
             place = _place(self._path)
             raise paths.storage_error(error, self._what, place, self._room) from error

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from vectorize_core import forks
+from vectorize_core import forks, holds
 
 try:
     import fcntl
@@ -69,7 +69,8 @@ class Turnstile:
         return True
 
     def _enter(self) -> bool:
-        if self._directory is None:
+        # A call in the middle of another one, as by a signal's handler, would wait for that.
+        if self._directory is None or holds.count_here() > 1:
             return True
         with self._opening:
             if self._descriptor is None:

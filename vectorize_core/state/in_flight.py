@@ -8,15 +8,15 @@ a request can live, and undo what was written since.
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Collection, Mapping
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
-from vectorize_core import jsontext
+from vectorize_core import forks, jsontext
+from vectorize_core.holds import Holder
 from vectorize_core.models import Vector
 
 _MOST_LOST: Final = 100_000
@@ -40,12 +40,12 @@ class InFlight:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._owners: dict[str, object] = {}
-        self._running: set[Future[Any]] = set()
+        self._running: list[tuple[Holder, object, Collection[str]]] = []
         self._lost: deque[_Lost] = deque()
         self._lost_of: dict[str, list[_Lost]] = {}
         self._lost_ids = 0
         self._any_until = 0.0
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def _check_process(self) -> None:
         # A fork copies what other threads have on their way, but not these threads.
@@ -55,6 +55,7 @@ class InFlight:
     def take(self, owner: object, ids: Collection[str]) -> bool:
         """Take ``ids`` for ``owner``, all or none; False if another owner has one of them."""
         self._check_process()
+        self._release_ended()
         with self._lock:
             if not self._owners.keys().isdisjoint(ids):
                 return False
@@ -74,21 +75,22 @@ class InFlight:
                 if self._owners.get(taken) is owner:
                     del self._owners[taken]
 
-    def release_after(self, running: Future[Any], owner: object, ids: Collection[str]) -> None:
+    def release_after(self, running: Holder, owner: object, ids: Collection[str]) -> None:
         """`release` when a request that was interrupted has ended in its thread."""
         self._check_process()
-        self._running.add(running)
-
-        def end(_: Future[Any]) -> None:
-            self.release(owner, ids)
-            self._running.discard(running)
-
-        running.add_done_callback(end)
+        self._running.append((running, owner, ids))
 
     async def is_quiet(self) -> bool:
         """Whether no request that was interrupted goes on in a thread."""
         self._check_process()
+        self._release_ended()
         return not self._running
+
+    def _release_ended(self) -> None:
+        for ended in [one for one in self._running if one[0].has_ended()]:
+            self.release(*ended[1:])
+            with suppress(ValueError):
+                self._running.remove(ended)
 
     def lose(self, kind: str, written: Mapping[str, Vector | None], until: float) -> None:
         """Note that a request got no answer, and may be carried out ``until`` then.

@@ -9,7 +9,6 @@ the writes of this client.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -192,7 +191,7 @@ class OwnWrites:
     _visible: float = -math.inf
     _gone: float = -math.inf
     _clock: count[int] = field(default_factory=count)
-    _lock: threading.Lock = field(default_factory=forks.lock)
+    _lock: forks.Lock = field(default_factory=forks.lock)
 
     def moment(self) -> int:
         """The next moment of the counter."""

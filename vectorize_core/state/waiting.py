@@ -298,7 +298,9 @@ class _Wait:
         known, waited = self._state.own_writes, self._polling.waited
         if known.is_visible(write):
             if write in self._processed:
-                known.lag = max(known.lag, waited - self._processed[write][0])
+                # Where it was longer, this process has stood still, or its event loop.
+                lag = min(waited - self._processed[write][0], _LONGEST_LAG)
+                known.lag = max(known.lag, lag)
             return True
         alone = self._is_followed(write)
         if alone:

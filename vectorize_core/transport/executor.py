@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import Future
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from weakref import WeakSet
 
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import VectorizeError
+from vectorize_core.holds import Holder
 from vectorize_core.transport.workers import running_loop
 
 T = TypeVar("T")
@@ -32,10 +32,10 @@ class Answer(NamedTuple, Generic[T]):
 class InterruptionError(Exception):
     """The cause of an interruption whose operation cannot be carried out at just any time later.
 
-    ``running``: it goes on in a thread of this process until that is done; None: it has ended.
+    ``running``: it goes on in a thread of this process until that has ended; None: it has ended.
     """
 
-    def __init__(self, running: Future[Any] | None) -> None:
+    def __init__(self, running: Holder | None) -> None:
         super().__init__("the operation was interrupted")
         self.running = running
 

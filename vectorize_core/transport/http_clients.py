@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
@@ -13,13 +12,15 @@ from typing import Any, Final, TypeAlias
 
 import httpx
 
+from vectorize_core import forks
 from vectorize_core.errors import ConfigurationError, VectorizeError
 from vectorize_core.holds import Call, Calls
+from vectorize_core.threads import in_thread
 from vectorize_core.transport.direct_client import AsyncDirectClient, DirectClient
 from vectorize_core.transport.executor import Use
 from vectorize_core.transport.http_pool import AsyncPool, Pool
 from vectorize_core.transport.network import Proxy, check_injected, find_proxy, tls_context
-from vectorize_core.transport.workers import in_thread, is_shutting_down
+from vectorize_core.transport.workers import is_shutting_down, shielded
 
 SyncClient: TypeAlias = httpx.Client | Pool
 AsyncClient: TypeAlias = httpx.AsyncClient | AsyncPool
@@ -236,7 +237,7 @@ class _SyncClient:
         self.client = client
         self.users = Calls()
         self._closed = False
-        self._lock = threading.RLock()
+        self._lock = forks.lock()
 
     def enter(self, call: Call) -> bool:
         with self._lock:
@@ -269,7 +270,7 @@ class LoopClient:
             self.opening = asyncio.ensure_future(open_(self))
         opening = self.opening
         try:
-            await asyncio.shield(opening)
+            await shielded(opening)
         finally:
             if opening.done():
                 self.opening = None

@@ -21,16 +21,17 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from vectorize_core import forks, holds
 from vectorize_core.api.headers import request_id as request_id_of
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiError, IndexNotFoundError, VectorizeError
 from vectorize_core.holds import Call, Hold, Holder, TaskCall
+from vectorize_core.threads import in_thread
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
 from vectorize_core.transport.executor import TIME_LEFT, Answer, Executor, InterruptionError
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
@@ -49,18 +50,18 @@ from vectorize_core.transport.workers import (
     Workers,
     check_running,
     check_shutdown,
-    in_thread,
     in_worker,
     is_shutting_down,
     pause,
     running_loop,
+    shielded,
 )
 
 T = TypeVar("T")
 S = TypeVar("S")
 
-OnLost = Callable[[Future[Any] | None], None]
-"""Called with the future of an attempt that goes on in this process; None for one that is lost."""
+OnLost = Callable[[Holder | None], None]
+"""Called with an attempt that goes on in this process; None for one that is lost."""
 
 logger = logging.getLogger("vectorize_core")
 _AT_LEAST = 0.5
@@ -157,6 +158,15 @@ def run(flow: Coroutine[Any, Any, T]) -> T:
         raise
     flow.close()
     raise RuntimeError(f"{flow!r} suspended; a flow may await nothing but its Io")
+
+
+def _is_within() -> bool:
+    """Whether the flow that runs is within another one."""
+    frame, runs = sys._getframe(), 0  # noqa: SLF001
+    while frame.f_back is not None:
+        frame = frame.f_back
+        runs += frame.f_code is run.__code__
+    return runs > 1
 
 
 def iterate(pages: AsyncGenerator[T, None]) -> Iterator[T]:
@@ -476,7 +486,9 @@ class SyncIo(_BaseIo):
         pause(seconds)
 
     def _workers(self, limit: int) -> Workers:
-        if limit == 1 or in_worker() or is_shutting_down() or sys.platform == "emscripten":
+        alone = in_worker() or is_shutting_down() or sys.platform == "emscripten"
+        # Within another call, as in a signal's handler, threads may wait for what that holds.
+        if limit == 1 or alone or (_is_within() and (holds.count_here() or forks.held_here())):
             return InlineWorkers(run)
         return ThreadWorkers(run)
 
@@ -499,7 +511,7 @@ class AsyncIo(_BaseIo):
     async def whole(self, flow: Coroutine[Any, Any, T], /) -> T:
         whole = asyncio.ensure_future(flow)
         try:
-            return await asyncio.shield(whole)
+            return await shielded(whole)
         except asyncio.CancelledError:
             until = self.now() + _MOST_WHOLE
             while not whole.done() and (left := until - self.now()) > 0:

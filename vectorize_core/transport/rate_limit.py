@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from weakref import WeakSet
 
+from vectorize_core import forks
 from vectorize_core.api.headers import quotas
 from vectorize_core.errors import ApiError, ApiMessage, ConfigurationError, RateLimitError
 from vectorize_core.holds import Holder
@@ -97,7 +97,7 @@ class RateLimiter:
     ) -> None:
         self.limit = limit
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._size = math.inf if limit is None else limit.requests
         self._rate = math.inf if limit is None else limit.requests / limit.period
         self._drawn = self._gone = 0
@@ -213,8 +213,7 @@ class RateLimiter:
         return LimitUsedUpError(operation, 429, (ApiMessage(None, message),), retry_after=seconds)
 
     def after_fork(self) -> None:
-        """Forget the threads of the parent process, which may have held the lock."""
-        self._lock = threading.Lock()
+        """Forget the threads of the parent process."""
         self._open += self._drawn - self._gone
         self._gone, self._waiting, self._in_flight = self._drawn, {}, {}
 

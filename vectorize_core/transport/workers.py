@@ -18,7 +18,6 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from vectorize_core.errors import ConnectionFailedError, VectorizeError
-from vectorize_core.hand_over import hand_over
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -114,13 +113,23 @@ def running_loop() -> asyncio.AbstractEventLoop:
         ) from None
 
 
-async def in_thread(fn: Callable[[], T]) -> T:
-    """``fn()`` in a thread of the running loop; in this one if none can begin."""
-    if is_shutting_down():
-        return fn()
-    submit = partial(asyncio.get_running_loop().run_in_executor, None)
-    coming = hand_over(submit, partial(contextvars.copy_context().run, fn))
-    return fn() if coming is None else await asyncio.wrap_future(coming)
+async def shielded(task: asyncio.Task[T]) -> T:
+    """The result of a task of ours, which goes on where who waits for it is cancelled."""
+    try:
+        return await asyncio.shield(task)
+    except (KeyboardInterrupt, SystemExit):
+        check_raised(task)
+        raise
+
+
+def check_raised(task: asyncio.Task[Any]) -> None:
+    """Cancel who waits for a task that has ended by Ctrl-C.
+
+    Its event loop has raised that. Nobody expects it once more where the loop is run again.
+    """
+    ended = task.done() and not task.cancelled()
+    if ended and isinstance(task.exception(), (KeyboardInterrupt, SystemExit)):
+        raise asyncio.CancelledError
 
 
 class InlineWorkers:
@@ -253,6 +262,8 @@ class TaskWorkers:
     async def finished(self) -> list[Done[Any, Any]]:
         """The outcomes since the last time; waits until there is one."""
         done, self._pending = await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            check_raised(task)
         return [task.result() for task in done]
 
     async def stop(self) -> None:

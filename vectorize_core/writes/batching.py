@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from vectorize_core import limits
 from vectorize_core.api import wire
@@ -26,6 +25,8 @@ _BYTES_PER_VALUE = 17
 _BYTES_AROUND = 200
 """The most that id, namespace and the names of the fields take."""
 _PAUSE = 0.01
+_BEGINS_WITHIN = 1.0
+"""Seconds until the thread that sends a batch has it, if that is another one than made it."""
 _NO_WRITE_TAKES = 900.0
 """Seconds from one step of a write to its next, unless its deadline is later."""
 
@@ -71,8 +72,8 @@ class Batch:
 
     ``size`` counts bytes, exactly if ``exact``, otherwise as the most they can be. ``running`` is
     a request of it that was interrupted, but goes on in a thread. ``loop`` is the event loop, if
-    any, and ``thread`` the thread of the ``call`` that sends it. ``stepped`` is when it last took
-    its ids, or began to send some of them, by `Io.now`.
+    any, and ``thread`` the thread of its ``call``, until another one sends it. ``stepped`` is when
+    it last took its ids, or began to send some of them, by `Io.now`.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -85,7 +86,7 @@ class Batch:
     stepped: float = 0.0
     begun: bool = False
     answered: bool = False
-    running: Future[Any] | None = None
+    running: Holder | None = None
     pieces: list[Piece] = field(default_factory=list)
 
     def take(self, entries: Sequence[Entry], most: int, *, keep_last: bool) -> int:
@@ -193,26 +194,32 @@ class Batcher:
             # Listed first: an interruption in between must not leave its ids in flight for ever.
             self.unsettled.append(batch)
             self._held = None
+            began = self._io.now()
             while not self._in_flight.take(batch, batch.sent):
-                self._check_goes_on(batch)
+                self._check_goes_on(batch, self._io.now() - began)
                 await self._io.sleep(_PAUSE)
             batch.stepped = self._io.now()
             yield batch
 
-    def _check_goes_on(self, batch: Batch) -> None:
-        """Raise an error if ``batch`` waits for a task that waits for this call.
+    def _check_goes_on(self, batch: Batch, waited: float) -> None:
+        """Raise an error if ``batch`` waits for a task, or a call, that waits for this call.
 
         What a call has left that Ctrl-C has ended, or a closed event loop, is lost. A task of this
         event loop may never go on: a Worker stops in the middle, without a word, when its client
         has gone.
         """
         for other in self._in_flight.owners(batch.sent):
-            if not isinstance(other, Batch) or other.running:
+            if not isinstance(other, Batch) or other.running is not None:
                 continue
             if other.call is not None and other.call.has_ended():
                 self._free(other)
             elif other.loop is None:
-                continue
+                if other.thread == batch.thread and waited > _BEGINS_WITHIN:
+                    raise VectorizeError(
+                        f"the record {_shared(batch, other)!r} is being written by the call that "
+                        "this one has come in the middle of, as by a signal's handler. Let the "
+                        "handler note what is to be written, and write it when that call has ended"
+                    )
             elif other.loop is batch.loop:
                 policy = self._io.policy
                 longest = max(_NO_WRITE_TAKES, policy.write_deadline + policy.request_lifetime)
@@ -221,11 +228,11 @@ class Batcher:
             elif other.loop.is_closed():
                 self._free(other)
             elif other.thread == batch.thread:
-                one = next(iter(batch.sent.keys() & other.sent.keys()))
                 raise VectorizeError(
-                    f"the record {one!r} is being written by a task of an event loop in this "
-                    "thread, which cannot go on before this call returns. In async code await the "
-                    "async method in place of this one, or let the other write finish first"
+                    f"the record {_shared(batch, other)!r} is being written by a task of an event "
+                    "loop in this thread, which cannot go on before this call returns. In async "
+                    "code await the async method in place of this one, or let the other write "
+                    "finish first"
                 )
 
     def _free(self, other: Batch) -> None:
@@ -252,6 +259,11 @@ class Batcher:
             if taken < len(given):
                 break
         return batch if batch.entries else None
+
+
+def _shared(batch: Batch, other: Batch) -> str:
+    """A record that both write."""
+    return next(iter(batch.sent.keys() & other.sent.keys()))
 
 
 def check_batch_size(batch_size: int | None, most: int = limits.MAX_VECTORS_PER_WRITE) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import threading
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Collection, Sequence
-from concurrent.futures import Future
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from vectorize_core.errors import (
     RecordRefusedError,
     shown,
 )
+from vectorize_core.holds import Holder
 from vectorize_core.models import Mutation, UnparsableBehavior, Vector
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.own_writes import OwnWrite
@@ -286,6 +287,7 @@ class _Write:
 
     async def send(self, batch: Batch) -> None:
         """Send ``batch``, in halves where the service refuses it; adds the pieces to it."""
+        batch.thread = threading.get_ident()
         exposed = await self._outlive_lost(batch)
         when_written = None
         if self.prepare is not None:
@@ -355,7 +357,7 @@ class _Write:
             await self.io.sleep(left)
         return ()
 
-    def _note_lost(self, batch: Batch, part: Sequence[Entry], running: Future[Any] | None) -> None:
+    def _note_lost(self, batch: Batch, part: Sequence[Entry], running: Holder | None) -> None:
         if running is not None:
             batch.running = running
             return

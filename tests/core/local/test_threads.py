@@ -15,18 +15,18 @@ import pytest
 
 from tests.interrupting import everywhere, in_time, interrupted
 from tests.nightly import sized
+from vectorize_core import threads
+from vectorize_core.job import Job
 from vectorize_core.local import (
     Service,
     code_products,
     codes,
-    threads,
     unsynced,
     value_store,
     vectors,
     workers,
 )
 from vectorize_core.local import index_codes as reading_codes
-from vectorize_core.local.job import Job
 from vectorize_core.models import IndexConfig, Vector
 
 DIMENSIONS = 64
@@ -102,7 +102,7 @@ def test_jobs_are_done_where_all_threads_are_busy_and_few_are_kept_for_them() ->
     try:
         assert begun(threading.get_ident).result() == threading.get_ident()
         left = [begun(lambda: None) for _ in range(100)]
-        assert workers._pool()._jobs.qsize() < workers._MAX_THREADS
+        assert workers._threads._crew.jobs.qsize() < workers._MAX_THREADS
     finally:
         may_end.set()
     for each in busy + left:
@@ -128,12 +128,12 @@ def test_work_is_done_once_where_no_thread_begins(monkeypatch: pytest.MonkeyPatc
 
 def test_a_thread_that_is_idle_is_used_again() -> None:
     workers.stop()
-    pool = workers._pool()
     for _ in range(20):
         begun(lambda: None).wait()
-        while pool._begun and not pool._idle:
+        crew = workers._threads._crew
+        while crew.unfinished:
             time.sleep(0.001)
-    assert len(pool._begun) <= 1
+    assert len(crew.begun) <= 1
 
 
 def test_a_job_is_begun_and_the_end_is_waited_for_while_another_one_begins(
@@ -158,7 +158,7 @@ def test_the_end_waits_for_what_was_begun_and_a_later_search_has_new_threads() -
         job = begun(lambda: (time.sleep(0.02), done.append(1)))
         workers.stop()
         assert job.cancel() or len(done) == number + 1
-        assert workers._pools == {}
+        assert not workers._threads._crew.begun
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")

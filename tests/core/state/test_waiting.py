@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.core.helpers import Variant, both_variants
+from tests.core.helpers import SYNC, Variant, both_variants
 from tests.core.state.waits import DIMENSIONS, NEVER, Client, Elapsed, Worlds, record, records
 from vectorize_core.api.operations import GetInfo, Op, Upsert
 from vectorize_core.errors import InvalidInputError, VectorizeError, WaitTimeoutError
@@ -407,3 +407,15 @@ def test_a_reference_that_is_no_text_names_no_document(ref: Any) -> None:
     assert pending is not None
     assert pending.wanted == {"ours"}
     assert pending.others(vectors) == {"odd", "bare"}
+
+
+async def test_time_in_which_nothing_ran_is_no_lag(worlds: Worlds) -> None:
+    """As where a debugger has stopped the process, or other work has held up its event loop."""
+    world = worlds(SYNC, propagate_delay=3.0)
+    client = world.client()
+    world.after(1, lambda: world.pass_time(10_000))
+    await client.upsert(record("a", 1), wait=True, wait_timeout=NEVER)
+    # Nothing shows when reads see this one.
+    with Elapsed(world) as elapsed:
+        await client.upsert(record("a", 1), wait=True)
+    assert elapsed.seconds <= 35

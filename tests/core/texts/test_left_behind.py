@@ -6,8 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +18,7 @@ from tests.core.texts.kinds import DURABLE
 from tests.nightly import NIGHTLY
 from tests.stores import async_call, sync_call
 from vectorize_core import VectorizeClient
+from vectorize_core.job import Job
 from vectorize_core.texts import SqliteTexts
 from vectorize_core.transport.io import Io, run
 
@@ -63,20 +62,16 @@ class Cancelling:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._left, self._cancel = 0, lambda: None
-        submit = ThreadPoolExecutor.submit
+        run = Job.run
 
-        def watched(pool: Any, fn: Any, /, *args: Any, **options: Any) -> Future[Any]:
+        def watched(job: Job[Any]) -> None:
             self._left -= 1
-            if self._left != 0:
-                return submit(pool, fn, *args, **options)
-            return submit(pool, self._begin, partial(fn, *args, **options))
+            if self._left == 0:
+                self._cancel()
+                time.sleep(_BEHIND)
+            run(job)
 
-        monkeypatch.setattr(ThreadPoolExecutor, "submit", watched)
-
-    def _begin(self, work: Callable[[], Any]) -> Any:
-        self._cancel()
-        time.sleep(_BEHIND)
-        return work()
+        monkeypatch.setattr(Job, "run", watched)
 
     async def cancelled(self, flow: Awaitable[Any], at: int, times: int) -> bool:
         """Whether it was cancelled before it ended."""

@@ -11,14 +11,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, TypeVar
 
-from vectorize_core.hand_over import hand_over
+from vectorize_core.job import Job
 from vectorize_core.local import faults
 from vectorize_core.local.faults import ServiceFault
+from vectorize_core.threads import Threads
 
 T = TypeVar("T")
 
@@ -92,7 +91,7 @@ class Lane:
         self._slow: dict[Hashable, None] = {}
         self._slow_used = 0
         self._closed = False
-        self._threads = ThreadPoolExecutor(slots + aside, f"vectorize-{name}")
+        self._threads = Threads(name, slots + aside)
 
     async def run(
         self, client: Hashable, work: Callable[[Callable[[], None]], T], gone: asyncio.Future[None]
@@ -117,13 +116,19 @@ class Lane:
             def step_aside() -> None:
                 loop.call_soon_threadsafe(self._step_aside, turn)
 
-            carried_out = hand_over(self._threads.submit, partial(work, step_aside))
-            if carried_out is None:
+            def begin() -> T:
+                if self._closed:
+                    raise closing()
+                return work(step_aside)
+
+            job = Job(begin)
+            if not self._threads.begin(job):
                 # The server ends, or the system lets no thread begin.
                 raise closing() if self._closed else busy()
             try:
-                return await asyncio.wrap_future(carried_out)
+                return await job.awaited()
             except asyncio.CancelledError:
+                job.cancel()
                 if not self._closed:
                     raise
                 raise closing() from None
@@ -137,7 +142,7 @@ class Lane:
             if not turn.begins.done():
                 turn.begins.set_exception(closing())
         self._waiting.clear()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.stop(waits=False)
 
     def _join(self, turn: Turn) -> None:
         if self._closed:

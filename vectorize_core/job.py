@@ -1,24 +1,31 @@
-"""`Job`: work that a call lets another thread do, as `threads` does."""
+"""`Job`: work that a call or task lets another thread do, as `threads` does."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
 _MOMENT: Final = 0.2
 """Seconds: on some systems the main thread notices signals only between two waits."""
+_MOMENT_OF_TASKS: Final = 1.0
+"""Seconds after which a task looks again, as Ctrl-C may come when its event loop wakes it."""
 
 
 class Job(Generic[T]):
     """Work that is done once, by whoever takes it first.
 
     Ctrl-C may come between any two steps of the call that it is for. Then nobody waits for it, and
-    it is done late, or never. So it must change nothing that outlives its call, or matters then.
+    it is done late, or never. So it must change nothing that outlives its call, or matters then,
+    unless the call says that it goes on. No lock or future of Python's, which Ctrl-C in its middle
+    could leave locked.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -27,6 +34,7 @@ class Job(Generic[T]):
         # A lock of C's. Whoever waits may leave it locked: who comes later does not need it.
         self._end = threading.Lock()
         self._end.acquire()
+        self._wake: Callable[[], object] | None = None
         self._value: T
         self._error: BaseException | None = None
 
@@ -41,10 +49,18 @@ class Job(Generic[T]):
             self._error = error
         self._has_ended = True
         self._end.release()
+        if self._wake is not None:
+            # The event loop of who waited may be closed.
+            with suppress(RuntimeError):
+                self._wake()
 
     def cancel(self) -> bool:
         """Whether nobody has taken it, so that nobody does it any more."""
         return self._take() is not None
+
+    def has_ended(self) -> bool:
+        """Whether another thread has done it."""
+        return self._has_ended
 
     def wait(self, seconds: float = math.inf) -> None:
         """Wait, no longer than so many seconds, until whoever has taken it has done it."""
@@ -58,12 +74,40 @@ class Job(Generic[T]):
         if work is not None:
             return work()
         self.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value
+        return self._outcome()
+
+    async def awaited(self) -> T:
+        """What comes of it, or its error, once a thread has done it; for one task. Once."""
+        loop = asyncio.get_running_loop()
+        while True:
+            turn = loop.create_future()
+            self._wake = partial(loop.call_soon_threadsafe, _set, turn)
+            # Only now: who has done it before that has woken nobody.
+            if self._has_ended:
+                return self._outcome()
+            look = loop.call_later(_MOMENT_OF_TASKS, _set, turn)
+            try:
+                await turn
+            finally:
+                look.cancel()
+
+    def _outcome(self) -> T:
+        # An error refers to the frames that it comes through, and so to this.
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+            return self._value
+        finally:
+            del error
 
     def _take(self) -> Callable[[], T] | None:
         try:
             return self._left.pop()
         except IndexError:
             return None
+
+
+def _set(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
