@@ -15,6 +15,7 @@ import sys
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -253,7 +254,8 @@ class FileValueStore(SegmentedStore):
 
     def __del__(self) -> None:
         # A search that goes on maps also what was forgotten meanwhile.
-        self.unmap()
+        with suppress(AttributeError):  # Ctrl-C came while it was made
+            self.unmap()
 
     def readable(self) -> int:
         """How many rows there is room for."""
@@ -280,7 +282,7 @@ class FileValueStore(SegmentedStore):
 
     def read(self, slots: Iterable[int]) -> list[bytes]:
         """The rows in ``slots``, each less than whole where the file ends. `FileNotFoundError`."""
-        with open(self._directory.open(self._name, os.O_RDONLY), "rb", buffering=0) as file:
+        with self._directory.file(self._name) as file:
             return [_at(file, slot * self.row_bytes, self.row_bytes) for slot in slots]
 
     def write(self, slot: int, data: bytes | memoryview, *, durable: bool = True) -> None:
@@ -333,8 +335,7 @@ class FileValueStore(SegmentedStore):
 
     def restore(self, slot: int, data: bytes) -> None:
         """Write rows that are committed again, while others may be writing new ones."""
-        descriptor = self._directory.open(self._name, os.O_RDWR | os.O_CREAT)
-        with open(descriptor, "r+b", buffering=0) as file:
+        with self._directory.file(self._name, writes=True, creates=True) as file:
             # It grows no further than by these: to make it longer could cut off a writer's rows.
             file.seek(slot * self.row_bytes)
             rest = memoryview(data)
@@ -363,11 +364,8 @@ class FileValueStore(SegmentedStore):
             self._syncs = False
 
     def _sync_now(self) -> None:
-        descriptor = self._directory.open(self._name, os.O_RDWR)
-        try:
-            _sync(descriptor)
-        finally:
-            os.close(descriptor)
+        with self._directory.file(self._name, writes=True) as file:
+            _sync(file.fileno())
 
     def close(self) -> None:
         """Keep the file no longer open."""
@@ -391,7 +389,7 @@ class FileValueStore(SegmentedStore):
     def _segment(self, number: int, wanted: int) -> NDArray[Any]:
         offset = number * self.height * self.row_bytes
         try:
-            with open(self._directory.open(self._name, os.O_RDONLY), "rb") as file:
+            with self._directory.file(self._name) as file:
                 found = os.fstat(file.fileno())
                 size = found.st_size
                 if size < offset + wanted * self.row_bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
+from io import FileIO
 from typing import NamedTuple, Self
 
 from vectorize_core.errors import StorageError
@@ -41,6 +42,13 @@ class Identity(NamedTuple):
         return (found.st_dev, found.st_ino) == self.directory
 
 
+class File(FileIO):
+    """A file that closes when it is dropped, as Ctrl-C may leave it, and warns of nothing."""
+
+    # No function of ours, in which Ctrl-C could come.
+    __del__ = FileIO.close
+
+
 class Directory:
     """A directory by its path; or, once it was opened, that one, wherever the path leads by then.
 
@@ -49,27 +57,45 @@ class Directory:
 
     def __init__(self, path: str, *, is_open: bool = False) -> None:
         self.path = path
-        self._descriptor: int | None = None
+        self._opened: list[int] = []
         if is_open and os.open in os.supports_dir_fd:
-            self._descriptor = os.open(path, getattr(os, "O_PATH", os.O_RDONLY))
+            # In one step: Ctrl-C behind it leaves none open that nobody knows.
+            self._opened.extend(map(os.open, [path], [getattr(os, "O_PATH", os.O_RDONLY)]))
 
     def __del__(self) -> None:
         # Not sooner, for a thread that still uses it would find another file in its place.
-        if self._descriptor is not None:
-            os.close(self._descriptor)
+        for descriptor in getattr(self, "_opened", ()):
+            os.close(descriptor)
+
+    @property
+    def _descriptor(self) -> int | None:
+        return self._opened[0] if self._opened else None
 
     def is_that_of(self, identity: Identity) -> bool:
         """Whether a file was opened in it."""
         found = os.stat(self.path if self._descriptor is None else self._descriptor)
         return (found.st_dev, found.st_ino) == identity.directory
 
-    def open(self, name: str, flags: int) -> int:
-        """A descriptor of a file in it."""
-        flags |= getattr(os, "O_BINARY", 0)
+    def file(self, name: str, *, writes: bool = False, creates: bool = False) -> File:
+        """A file in it, to read or also to write.
+
+        `FileNotFoundError`, unless it ``creates`` what is not there.
+        """
+        while True:
+            try:
+                return self._file(name, "r+b" if writes else "rb")
+            except FileNotFoundError:
+                if not creates:
+                    raise
+            with suppress(FileExistsError):
+                return self._file(name, "x+b")
+
+    def _file(self, name: str, mode: str) -> File:
         if self._descriptor is None:
-            return os.open(os.path.join(self.path, name), flags, 0o666)
+            return File(os.path.join(self.path, name), mode)
         try:
-            return os.open(name, flags, 0o666, dir_fd=self._descriptor)
+            # The opener is no function of ours either.
+            return File(name, mode, opener=partial(os.open, mode=0o666, dir_fd=self._descriptor))
         except OSError as error:
             error.filename = os.path.join(self.path, name)
             raise
@@ -99,7 +125,8 @@ class Directory:
         """Make the name of a new file survive a loss of power too."""
         if os.name != "posix":
             return
-        descriptor = self.open(".", os.O_RDONLY)
+        at = self._descriptor
+        descriptor = os.open(self.path if at is None else ".", os.O_RDONLY, dir_fd=at)
         try:
             os.fsync(descriptor)
         finally:

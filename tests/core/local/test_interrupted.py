@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from tests.nightly import sized
 from vectorize_core.local import Service, StorageError, scrubbing
 from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.local.open_files import OpenFiles
+from vectorize_core.local.value_store import FileValueStore
 from vectorize_core.models import IndexConfig, Vector
 from vectorize_core.sqlite.identity import Directory
 
@@ -107,6 +111,38 @@ def test_files_that_are_kept_stay_known(tmp_path: Path) -> None:
         assert kept.open(directory, "f")[0] == descriptor
 
     everywhere(lambda: kept.open(directory, "f"), used, day=1)
+
+
+ROW = ONES.tobytes()
+USES: dict[str, Callable[[FileValueStore], object]] = {
+    "write": lambda store: store.write(0, ROW),
+    "restore": lambda store: store.restore(0, ROW),
+    "read": lambda store: store.read([0]),
+    "map": lambda store: store.matrix(1),
+    "sync": lambda store: (store.will_sync(), store.sync()),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where Linux lists what is open")
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("name", USES)
+def test_no_file_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_open: bool
+) -> None:
+    # That of pytest keeps what came in a `__del__`.
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+    def use() -> None:
+        directory = Directory(str(tmp_path), is_open=is_open)
+        USES[name](FileValueStore(tmp_path / "v.f32", 32, directory))
+
+    def closed() -> None:
+        gc.collect()
+        opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()]
+        assert not [path for path in opened if path.startswith(f"{tmp_path}/")]
+
+    FileValueStore(tmp_path / "v.f32", 32).write(0, ROW)
+    everywhere(use, lambda: None, day=1, after=closed)
 
 
 @pytest.mark.parametrize("place", ["v", ":memory:"])
