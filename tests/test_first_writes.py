@@ -252,10 +252,12 @@ async def test_a_write_to_an_index_that_is_gone_makes_it_again(
     assert await kind.add(call, store, "b") == ["b"]
     other.delete_index("docs")
     # Another model, say.
+    special = {"c": [1.0] * 64, "d": [1.0] * 96}
+    assert await kind.add_rows(call, store, [("d", "d", {})], special) == ["d"]
+    other.delete_index("docs")
     other.create_index("docs", dimensions=64, metric="euclidean", metadata_indexes=YEAR)
-    special = {"c": [1.0] * 64}
     assert await kind.add_rows(call, store, [("c", "c", {"year": 1})], special) == ["c"]
-    found = client.index("docs").get(["a", "b", "c"])
+    found = client.index("docs").get(["a", "b", "c", "d"])
     assert [each.id for each in found] == ["c"]
 
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from vectorize_core import jsontext, layout
 from vectorize_core.api import validation
 from vectorize_core.api.by_words import TextQuery
-from vectorize_core.api.operations import Upsert
+from vectorize_core.api.operations import GetIndex, Upsert
 from vectorize_core.connection import Connection
 from vectorize_core.errors import ConfigurationError, IndexNotFoundError, InvalidInputError
 from vectorize_core.filters.ast import Expression
@@ -252,7 +252,7 @@ class RecordStore:
             # Another client has deleted the index, and nothing was written: as if the store had
             # known, which it does now.
             again = self.index.may_create and isinstance(items, Sized)
-            if not again or not error.operation.startswith(Upsert.__name__):
+            if not again or not error.operation.startswith((Upsert.__name__, GetIndex.__name__)):
                 raise
             return await add()
 
