@@ -167,6 +167,52 @@ def count_here() -> int:
     return len(_holds_here())
 
 
+class ThreadWaker:
+    """Wakes a thread that waits for something that another thread or task does."""
+
+    def __init__(self) -> None:
+        self._call = Call()
+        self._turn = threading.Lock()
+        self._turn.acquire()
+
+    def wake(self) -> bool:
+        """Wake it, or let it not sleep next time; False if its call has ended."""
+        _open(self._turn)
+        return not self._call.has_ended()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for so many seconds, or until it is woken; also for a moment only."""
+        self._turn.acquire(timeout=min(seconds, _MOMENT))
+
+
+class TaskWaker:
+    """As `ThreadWaker`, for a task."""
+
+    def __init__(self) -> None:
+        self._call = TaskCall()
+        self._loop = asyncio.get_running_loop()
+        self._turn: asyncio.Future[None] = self._loop.create_future()
+
+    def wake(self) -> bool:
+        """Wake it, or let it not sleep next time; False if its event loop does not run."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_set, self._turn)
+        return self._loop.is_running() and not self._call.has_ended()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for so many seconds, or until it is woken; also for a moment only."""
+        look = self._loop.call_later(min(seconds, _MOMENT_OF_TASKS), _set, self._turn)
+        try:
+            await self._turn
+        finally:
+            look.cancel()
+        # Before whoever waits looks at what it waits for.
+        self._turn = self._loop.create_future()
+
+
+Waker = ThreadWaker | TaskWaker
+
+
 class FairLock:
     """A lock that threads, or the tasks of an event loop, get in the order in which they ask.
 

@@ -76,6 +76,12 @@ class Job(Generic[T]):
         self.wait()
         return self._outcome()
 
+    def then(self, wake: Callable[[], object]) -> None:
+        """Call ``wake`` when another thread has done it, at once if it has; in place of others."""
+        self._wake = wake
+        if self._has_ended:
+            wake()
+
     async def awaited(self) -> T:
         """What comes of it, or its error, once a thread has done it; for one task. Once."""
         loop = asyncio.get_running_loop()

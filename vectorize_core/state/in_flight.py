@@ -16,8 +16,9 @@ from hashlib import blake2b
 from typing import Final
 
 from vectorize_core import forks, jsontext
-from vectorize_core.holds import Holder
+from vectorize_core.holds import Waker
 from vectorize_core.models import Vector
+from vectorize_core.transport.executor import Running
 
 _MOST_LOST: Final = 100_000
 """Ids of lost requests that are kept; beyond, every id counts as one of the oldest of them."""
@@ -40,7 +41,8 @@ class InFlight:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._owners: dict[str, object] = {}
-        self._running: list[tuple[Holder, object, Collection[str]]] = []
+        self._waiting: dict[object, tuple[Collection[str], Waker]] = {}
+        self._running: list[tuple[Running, object, Collection[str]]] = []
         self._lost: deque[_Lost] = deque()
         self._lost_of: dict[str, list[_Lost]] = {}
         self._lost_ids = 0
@@ -52,14 +54,21 @@ class InFlight:
         if self._pid != os.getpid():
             self._begin()
 
-    def take(self, owner: object, ids: Collection[str]) -> bool:
-        """Take ``ids`` for ``owner``, all or none; False if another owner has one of them."""
+    def take(self, owner: object, ids: Collection[str], waker: Waker | None = None) -> bool:
+        """Take ``ids`` for ``owner``, all or none; False if another owner has one of them.
+
+        Whoever waits then is woken when they are free, in the order of the first attempts, and
+        asks again. It may be that others were faster, or that nobody could wake it.
+        """
         self._check_process()
         self._release_ended()
         with self._lock:
             if not self._owners.keys().isdisjoint(ids):
+                if waker is not None:
+                    self._waiting.setdefault(owner, (ids, waker))
                 return False
             self._owners.update(dict.fromkeys(ids, owner))
+            self._waiting.pop(owner, None)
             return True
 
     def owners(self, ids: Collection[str]) -> set[object]:
@@ -68,17 +77,26 @@ class InFlight:
             return {self._owners[taken] for taken in ids if taken in self._owners}
 
     def release(self, owner: object, ids: Collection[str]) -> None:
-        """Free those of ``ids`` that ``owner`` has."""
+        """Free those of ``ids`` that ``owner`` has, which waits for none any more."""
         self._check_process()
         with self._lock:
+            self._waiting.pop(owner, None)
             for taken in ids:
                 if self._owners.get(taken) is owner:
                     del self._owners[taken]
+            waiting = list(self._waiting.values())
+        # Without the lock, for what a call refers to that has ended is destroyed.
+        woken: set[str] = set()
+        for wanted, waker in waiting:
+            is_free = self._owners.keys().isdisjoint(wanted) and woken.isdisjoint(wanted)
+            if is_free and waker.wake():
+                woken.update(wanted)
 
-    def release_after(self, running: Holder, owner: object, ids: Collection[str]) -> None:
+    def release_after(self, running: Running, owner: object, ids: Collection[str]) -> None:
         """`release` when a request that was interrupted has ended in its thread."""
         self._check_process()
         self._running.append((running, owner, ids))
+        running.then(self._release_ended)
 
     async def is_quiet(self) -> bool:
         """Whether no request that was interrupted goes on in a thread."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
@@ -29,13 +29,20 @@ class Answer(NamedTuple, Generic[T]):
     status: int | None = None
 
 
+class Running(Holder, Protocol):
+    """What goes on in a thread of this process."""
+
+    def then(self, wake: Callable[[], object], /) -> None:
+        """Call ``wake`` when it has ended, or at once."""
+
+
 class InterruptionError(Exception):
     """The cause of an interruption whose operation cannot be carried out at just any time later.
 
     ``running``: it goes on in a thread of this process until that has ended; None: it has ended.
     """
 
-    def __init__(self, running: Holder | None) -> None:
+    def __init__(self, running: Running | None) -> None:
         super().__init__("the operation was interrupted")
         self.running = running
 

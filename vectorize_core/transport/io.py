@@ -30,10 +30,16 @@ from vectorize_core import forks, holds
 from vectorize_core.api.headers import request_id as request_id_of
 from vectorize_core.api.operations import Op
 from vectorize_core.errors import ApiError, IndexNotFoundError, VectorizeError
-from vectorize_core.holds import Call, Hold, Holder, TaskCall
+from vectorize_core.holds import Call, Hold, Holder, TaskCall, TaskWaker, ThreadWaker, Waker
 from vectorize_core.threads import in_thread
 from vectorize_core.transport.events import LONG, Event, Events, RequestEvent
-from vectorize_core.transport.executor import TIME_LEFT, Answer, Executor, InterruptionError
+from vectorize_core.transport.executor import (
+    TIME_LEFT,
+    Answer,
+    Executor,
+    InterruptionError,
+    Running,
+)
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
 from vectorize_core.transport.retry import (
     RetryPolicy,
@@ -60,7 +66,7 @@ from vectorize_core.transport.workers import (
 T = TypeVar("T")
 S = TypeVar("S")
 
-OnLost = Callable[[Holder | None], None]
+OnLost = Callable[[Running | None], None]
 """Called with an attempt that goes on in this process; None for one that is lost."""
 
 logger = logging.getLogger("vectorize_core")
@@ -108,6 +114,13 @@ class Io(Protocol):
 
     async def sleep(self, seconds: float, /) -> None:
         """Wait for so many seconds."""
+
+    @property
+    def waker(self) -> Callable[[], Waker]:
+        """Makes what wakes the caller from `rest`."""
+
+    async def rest(self, waker: Any, seconds: float, /) -> None:
+        """Wait for so many seconds at most, until it is woken, or for a moment."""
 
     async def offload(self, fn: Callable[[], T], /) -> T:
         """Call ``fn``, which may block (it reads files, say), off the event loop."""
@@ -463,6 +476,7 @@ class SyncIo(_BaseIo):
     """`Io` of sync code: its coroutines finish without suspending."""
 
     caller = Call
+    waker = ThreadWaker
 
     async def _send(self, op: Op[T]) -> Answer[T]:
         return self._executor.send(op)
@@ -485,6 +499,10 @@ class SyncIo(_BaseIo):
     async def sleep(self, seconds: float, /) -> None:
         pause(seconds)
 
+    async def rest(self, waker: ThreadWaker, seconds: float, /) -> None:
+        waker.sleep(seconds)
+        check_running()
+
     def _workers(self, limit: int) -> Workers:
         alone = in_worker() or is_shutting_down() or sys.platform == "emscripten"
         # Within another call, as in a signal's handler, threads may wait for what that holds.
@@ -497,6 +515,7 @@ class AsyncIo(_BaseIo):
     """`Io` of async code: its coroutines suspend wherever they wait."""
 
     caller = TaskCall
+    waker = TaskWaker
 
     async def _send(self, op: Op[T]) -> Answer[T]:
         return await self._executor.asend(op)
@@ -529,6 +548,9 @@ class AsyncIo(_BaseIo):
 
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(seconds)
+
+    async def rest(self, waker: TaskWaker, seconds: float, /) -> None:
+        await waker.sleep(seconds)
 
     def _workers(self, limit: int) -> Workers:
         return TaskWorkers()

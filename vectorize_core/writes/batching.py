@@ -16,6 +16,7 @@ from vectorize_core.holds import Holder
 from vectorize_core.models import Vector
 from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.own_writes import OwnWrite
+from vectorize_core.transport.executor import Running
 from vectorize_core.transport.io import Io, SyncIo
 
 DEFAULT_BATCH_SIZE = 500
@@ -24,7 +25,8 @@ _BYTES_PER_VALUE = 17
 """The most that a float32 takes in decimal form, with its comma."""
 _BYTES_AROUND = 200
 """The most that id, namespace and the names of the fields take."""
-_PAUSE = 0.01
+_LOOKS_AGAIN = 1.0
+"""Seconds until a batch that waits for its ids looks again by itself whether they are free."""
 _BEGINS_WITHIN = 1.0
 """Seconds until the thread that sends a batch has it, if that is another one than made it."""
 _NO_WRITE_TAKES = 900.0
@@ -86,7 +88,7 @@ class Batch:
     stepped: float = 0.0
     begun: bool = False
     answered: bool = False
-    running: Holder | None = None
+    running: Running | None = None
     pieces: list[Piece] = field(default_factory=list)
 
     def take(self, entries: Sequence[Entry], most: int, *, keep_last: bool) -> int:
@@ -194,10 +196,10 @@ class Batcher:
             # Listed first: an interruption in between must not leave its ids in flight for ever.
             self.unsettled.append(batch)
             self._held = None
-            began = self._io.now()
-            while not self._in_flight.take(batch, batch.sent):
+            began, waker = self._io.now(), self._io.waker()
+            while not self._in_flight.take(batch, batch.sent, waker):
                 self._check_goes_on(batch, self._io.now() - began)
-                await self._io.sleep(_PAUSE)
+                await self._io.rest(waker, _LOOKS_AGAIN)
             batch.stepped = self._io.now()
             yield batch
 

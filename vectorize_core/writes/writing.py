@@ -23,7 +23,6 @@ from vectorize_core.errors import (
     RecordRefusedError,
     shown,
 )
-from vectorize_core.holds import Holder
 from vectorize_core.models import Mutation, UnparsableBehavior, Vector
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.own_writes import OwnWrite
@@ -37,6 +36,7 @@ from vectorize_core.state.waiting import (
     wait_for,
 )
 from vectorize_core.transport.events import BatchEvent
+from vectorize_core.transport.executor import Running
 from vectorize_core.transport.io import Io, SyncIo
 from vectorize_core.transport.retry import is_outcome_unknown, is_refusal
 from vectorize_core.writes.batching import (
@@ -357,7 +357,7 @@ class _Write:
             await self.io.sleep(left)
         return ()
 
-    def _note_lost(self, batch: Batch, part: Sequence[Entry], running: Holder | None) -> None:
+    def _note_lost(self, batch: Batch, part: Sequence[Entry], running: Running | None) -> None:
         if running is not None:
             batch.running = running
             return

@@ -201,6 +201,9 @@ class _Clocked:
     async def sleep(self, seconds: float, /) -> None:
         self.world.pass_time(seconds)
 
+    async def rest(self, _: Any, seconds: float, /) -> None:
+        await self.sleep(min(seconds, 0.01))
+
 
 class ClockedSyncIo(_Clocked, SyncIo):
     pass

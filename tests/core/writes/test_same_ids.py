@@ -1,0 +1,76 @@
+"""Writes of the same ids at once: each waits for the one before it, and is woken by that."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.interrupting import in_time
+from vectorize_core import Vector, VectorizeClient, holds
+from vectorize_core.holds import ThreadWaker
+from vectorize_core.state.in_flight import InFlight
+from vectorize_core.writes import batching
+
+ONES = np.ones(32, np.float32)
+MANY = 12
+
+
+@pytest.fixture(autouse=True)
+def nobody_looks_by_himself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for moment in ("_MOMENT", "_MOMENT_OF_TASKS"):
+        monkeypatch.setattr(holds, moment, 60.0)
+    monkeypatch.setattr(batching, "_LOOKS_AGAIN", 60.0)
+
+
+@pytest.mark.parametrize("ids", ["a", "ab"])
+def test_threads_and_tasks_at_once(tmp_path: Path, ids: str) -> None:
+    vectors = [Vector(one, ONES) for one in ids]
+    client = VectorizeClient.local(path=tmp_path)
+    client.create_index("docs", dimensions=32)
+    awaited = client.to_async()
+
+    async def tasks() -> None:
+        await asyncio.gather(*(awaited.index("docs").upsert(vectors) for _ in range(MANY)))
+
+    def at_once() -> None:
+        threads = [
+            threading.Thread(target=lambda: client.index("docs").upsert(vectors))
+            for _ in range(MANY)
+        ]
+        for thread in threads:
+            thread.start()
+        asyncio.run(tasks())
+        for thread in threads:
+            thread.join()
+
+    in_time(at_once)
+    in_flight = client.connection.state("docs").in_flight
+    assert (in_flight._owners, in_flight._waiting) == ({}, {})
+    client.close()
+
+
+def test_who_waits_no_more_is_passed_over() -> None:
+    in_flight, turns = InFlight(), list[str]()
+
+    def left() -> ThreadWaker:
+        return ThreadWaker()
+
+    def one(name: str, waker: ThreadWaker) -> None:
+        assert not in_flight.take(name, ["a"], waker)
+        while not in_flight.take(name, ["a"], waker):
+            waker.sleep(60.0)
+        turns.append(name)
+        in_flight.release(name, ["a"])
+
+    assert in_flight.take("first", ["a"])
+    assert not in_flight.take("ended", ["a"], left())
+    thread = threading.Thread(target=lambda: one("second", ThreadWaker()))
+    thread.start()
+    while len(in_flight._waiting) < 2:
+        pass
+    in_time(lambda: (in_flight.release("first", ["a"]), thread.join()))
+    assert turns == ["second"]
