@@ -6,6 +6,8 @@ Every mutation follows from the seed. It is noted before it is called and again 
 acknowledged, in a file that outlives the process. After a kill the directory must hold either all
 acknowledged mutations or those and the whole of the one that was under way. With an odd seed rows
 of codes are cut.
+
+By night another process writes vectors of other ids meanwhile, and is killed soon after.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.core.local.coded import always_by_codes, cut_rows
+from tests.nightly import sized
 from vectorize_core import scoring
 from vectorize_core.local import Service, ServiceFault, compaction
 from vectorize_core.local.code_products import products
@@ -101,7 +104,7 @@ def look(directory: Path) -> State:
     search(service, held)
     indexed = {item.property_name for item in service.list_metadata_indexes("docs")}
     service.close()
-    return held, indexed
+    return {name: version for name, version in held.items() if name in NAMES}, indexed
 
 
 def search(service: Service, held: dict[str, int]) -> None:
@@ -134,6 +137,17 @@ def write(directory: Path, log: int, seed: int) -> None:
         os.write(log, (json.dumps([kind, names, version]) + "\n").encode())
         call(service, kind, names, given)
         os.write(log, b"done\n")
+
+
+def beside(directory: Path, seed: int) -> None:
+    """Write vectors of other ids until killed."""
+    service, source = Service(directory), random.Random(seed)
+    while True:
+        versions = [source.randrange(2**40) for _ in range(source.choice([1, 5, 300]))]
+        rows = [Vector(f"x{v % 400}", values(v), None, {"v": v}) for v in versions]
+        service.upsert("docs", rows)
+        if source.random() < 0.1:
+            service.compact("docs")
 
 
 def in_child(work: object) -> int:
@@ -169,6 +183,10 @@ def main(directory: Path, rounds: int, seed: int) -> None:
     under_way: dict[str, int] = {}
     for number in range(rounds):
         log = os.open(log_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND)
+        others = [
+            in_child(lambda: beside(directory / "data", seed + number))  # noqa: B023
+            for _ in range(sized(0, 1))
+        ]
         child = in_child(lambda: write(directory / "data", log, seed + number))  # noqa: B023
         # However busy the machine is, some rounds kill the first call, and others a later one.
         lines_before = source.choice([1, 5, 9, 13])
@@ -177,6 +195,10 @@ def main(directory: Path, rounds: int, seed: int) -> None:
         time.sleep(source.random() * source.choice([0.01, 0.1, 0.3]))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
+        time.sleep(source.random() * 0.003)
+        for other in others:
+            os.kill(other, signal.SIGKILL)
+            assert os.WIFSIGNALED(os.waitpid(other, 0)[1]), "the other writer failed by itself"
         os.close(log)
         assert os.WIFSIGNALED(status), "the writer failed by itself"
         lines = log_path.read_bytes().split(b"\n")
