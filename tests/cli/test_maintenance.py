@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ def test_check(run: Any, directory: Path) -> None:
         "vectors": 2,
         "findings": [],
     }
+
+
+def test_a_check_does_not_send_for_itself(run: Any, directory: Path) -> None:
+    os.truncate(directory / "vectorize.sqlite3", 4_096)
+    for option, advice in ((), "or try --repair"), (("--repair",), "beyond repair: restore it"):
+        assert advice in run("check", *option, "--path", str(directory)).stdout
 
 
 @pytest.mark.parametrize("command", ["stats", "compact", "check"])

@@ -80,6 +80,16 @@ def test_a_copy_to_a_server(run: Run, tmp_path: Path) -> None:
         assert done.stdout.startswith("1 record copied into docs")
 
 
+def test_a_database_that_is_not_reached_is_not_taken_for_the_vectorize(
+    run: Run, tmp_path: Path
+) -> None:
+    pytest.importorskip("psycopg")
+    source = ("postgresql://127.0.0.1:1/app", "docs", "--from", "pgvector", "--query", "SELECT 1")
+    failed = run("import", *source, "--path", str(tmp_path), "--create")
+    assert (failed.exit_code, "PostgreSQL cannot be read" in failed.stderr) == (1, True)
+    assert "Check --url" not in failed.stderr
+
+
 def test_long_texts_need_a_place(run: Run, tmp_path: Path) -> None:
     file = str(tmp_path / "docs.ndjson")
     with VectorizeClient.local(tmp_path) as client, BackgroundServer(Settings()) as server:

@@ -177,6 +177,8 @@ def with_target(command: Callable[Concatenate[Target, P], None]) -> Callable[...
         try:
             command(target, **given)  # type: ignore[call-arg]
         except ConnectionFailedError as error:
+            if target.path is not None:
+                raise  # It is of the database that is read.
             fail(
                 f"{as_options(str(error))} ({target.description}). Check --url and the network; "
                 "a server of your own is started with: vectorize-stores serve"

@@ -20,6 +20,7 @@ from vectorize_core.local.storage import (
     missing_database,
 )
 from vectorize_core.local.vectors import VectorRow
+from vectorize_core.sqlite.explaining import RESTORE
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ def check(database: Database, *, repair: bool) -> CheckReport:
     except StorageError as error:
         if not is_damage(error):
             raise
-        return CheckReport(0, (Finding(None, str(error)),))
+        cure = "It is beyond repair: restore it" if repair else "Restore it, or try --repair"
+        return CheckReport(0, (Finding(None, str(error).replace(RESTORE, cure)),))
     finally:
         inspected.close()
 

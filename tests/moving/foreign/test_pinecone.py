@@ -90,7 +90,7 @@ def test_a_row_that_is_no_record_is_an_error(
 def test_other_files_are_errors(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"there is no \.parquet file in"):
         read_pinecone(tmp_path)
-    with pytest.raises(StorageError, match="does not exist"):
+    with pytest.raises(StorageError, match="there is no file or folder"):
         list(read_pinecone(tmp_path / "0.parquet"))
     write(tmp_path / "0.parquet", [{"id": "a"}], "id")
     with pytest.raises(InvalidInputError, match=r"0\.parquet: it has no column 'values'"):

@@ -38,6 +38,8 @@ def read_pinecone(
     place = Path(paths.absolute(path, error=InvalidInputError))
     with paths.explained("an export of Pinecone", str(place)):
         files = _files(place)
+    if not place.exists():
+        raise StorageError(f"there is no file or folder {place}")
     if not files:
         raise StorageError(f"there is no .parquet file in {place}")
     if len(set(files.values())) > 1:
