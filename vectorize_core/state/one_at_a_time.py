@@ -6,22 +6,27 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from vectorize_core.holds import Holder
+from vectorize_core.holds import Holder, Waker
 from vectorize_core.transport.io import Io, SyncIo
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
+_LOOKS_AGAIN = 1.0
+"""Seconds until whoever waits looks again by itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Holder:
-    """The one: a call of this process and thread; ``awaited`` if it is a task there."""
+    """The one: a call of this process and thread; ``awaited`` if it is a task there.
+
+    It wakes those who are ``waiting`` when it leaves.
+    """
 
     process: int
     thread: int
     call: Holder
     awaited: bool
+    waiting: list[Waker] = field(default_factory=list)
 
 
 class OneAtATime:
@@ -54,18 +59,23 @@ class OneAtATime:
                 self._leave(mine, name)
 
     async def _take(self, io: Io, mine: _Holder, name: str, until: float) -> None:
-        pause = _FIRST_PAUSE
+        waker = io.waker()
         while (holder := self._holders.setdefault((mine.process, name), mine)) is not mine:
             if holder.call.has_ended():
                 # Ctrl-C came when it was about to leave.
                 self._leave(holder, name)
                 continue
             stuck = not mine.awaited and holder.thread == mine.thread
-            if stuck or io.now() >= until:
+            left = until - io.now()
+            if stuck or left <= 0:
                 break
-            await io.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            holder.waiting.append(waker)
+            # Only then, for one that has left wakes nobody.
+            if self._holders.get((mine.process, name)) is holder:
+                await io.rest(waker, min(left, _LOOKS_AGAIN))
 
     def _leave(self, holder: _Holder, name: str) -> None:
         if self._holders.get((holder.process, name)) is holder:
             self._holders.pop((holder.process, name), None)
+            for waker in list(holder.waiting):
+                waker.wake()

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Coroutine
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.interrupting import in_time
+from tests.kinds import LANGCHAIN
 from vectorize_core import Vector, VectorizeClient, holds
 from vectorize_core.holds import ThreadWaker
+from vectorize_core.state import one_at_a_time
 from vectorize_core.state.in_flight import InFlight
 from vectorize_core.writes import batching
 
 ONES = np.ones(32, np.float32)
 MANY = 12
+LONG = "word " * 2_500
 
 
 @pytest.fixture(autouse=True)
 def nobody_looks_by_himself(monkeypatch: pytest.MonkeyPatch) -> None:
     for moment in ("_MOMENT", "_MOMENT_OF_TASKS"):
         monkeypatch.setattr(holds, moment, 60.0)
-    monkeypatch.setattr(batching, "_LOOKS_AGAIN", 60.0)
+    for module in (batching, one_at_a_time):
+        monkeypatch.setattr(module, "_LOOKS_AGAIN", 60.0)
+
+
+def at_once(call: Callable[[], object], tasks: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    threads = [threading.Thread(target=call) for _ in range(MANY)]
+    for thread in threads:
+        thread.start()
+    asyncio.run(tasks())
+    for thread in threads:
+        thread.join()
 
 
 @pytest.mark.parametrize("ids", ["a", "ab"])
@@ -36,21 +52,24 @@ def test_threads_and_tasks_at_once(tmp_path: Path, ids: str) -> None:
     async def tasks() -> None:
         await asyncio.gather(*(awaited.index("docs").upsert(vectors) for _ in range(MANY)))
 
-    def at_once() -> None:
-        threads = [
-            threading.Thread(target=lambda: client.index("docs").upsert(vectors))
-            for _ in range(MANY)
-        ]
-        for thread in threads:
-            thread.start()
-        asyncio.run(tasks())
-        for thread in threads:
-            thread.join()
-
-    in_time(at_once)
+    in_time(lambda: at_once(lambda: client.index("docs").upsert(vectors), tasks))
     in_flight = client.connection.state("docs").in_flight
     assert (in_flight._owners, in_flight._waiting) == ({}, {})
     client.close()
+
+
+def test_long_texts_of_a_record(tmp_path: Path) -> None:
+    store, numbers = LANGCHAIN.local(path=tmp_path), count()
+
+    def text() -> list[str]:
+        return [f"{next(numbers)} {LONG}"]
+
+    async def tasks() -> None:
+        await asyncio.gather(*(store.aadd_texts(text(), ids=["a"]) for _ in range(MANY)))
+
+    in_time(lambda: at_once(lambda: store.add_texts(text(), ids=["a"]), tasks))
+    assert store.get_by_ids(["a"])[0].page_content.endswith(LONG)
+    store.close()
 
 
 def test_who_waits_no_more_is_passed_over() -> None:
