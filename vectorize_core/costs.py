@@ -70,6 +70,9 @@ class CostEstimate:
         """Dollars for all of it."""
         return self.vectorize + self.d1
 
+    def __str__(self) -> str:
+        return f"${self.total:.2f} a month: Vectorize ${self.vectorize:.2f}, D1 ${self.d1:.2f}"
+
 
 def estimate_cost(
     vectors: int,
