@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import httpcore
@@ -132,7 +133,10 @@ class SyncStream(httpcore.NetworkStream):
             self._stream.write(part, self._deadline.left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
-        """Close it."""
+        """Close it; a thread that waits for it is woken, by the end of what it reads."""
+        with suppress(OSError):
+            # Not by a method of a socket with TLS, which would take away what that thread uses.
+            socket.socket.shutdown(self.get_extra_info("socket"), socket.SHUT_RDWR)
         self._stream.close()
 
     def start_tls(

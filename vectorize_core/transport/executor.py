@@ -77,6 +77,11 @@ class Use:
         self._closed = False
         self._left: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has ended everywhere."""
+        return self._closed
+
     def close(self) -> None:
         """End its use everywhere."""
         self._closed = True

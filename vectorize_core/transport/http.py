@@ -193,12 +193,18 @@ class HttpExecutor:
             error.request = httpx.Request(error.request.method, error.request.url)
         text, url = self._said(error), self.credentials.base_url
         proxy = self._clients.proxy
+        never_sent = isinstance(
+            error, (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError)
+        )
+        if self._clients.is_closed:
+            message = f"{op}: this client was closed before the answer of {url} came"
+            return ConnectionFailedError(message, sent=not never_sent, patience=0.0)
         if isinstance(error, httpx.ProxyError):
             # It answers, and says no; only its own failures pass.
             patience = None if text.startswith("5") else 0.0
             message = f"{op}: {proxy or 'the proxy'} does not connect to {url}: {text}"
             return ConnectionFailedError(message, sent=False, patience=patience)
-        if isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError)):
+        if never_sent:
             message, patience = f"{op}: no connection to {url}", None
             if proxy is not None:
                 message += f" through {proxy}"

@@ -71,6 +71,11 @@ class HttpClients:
         return self._http_client is not None or self._async_http_client is not None
 
     @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._use.is_closed
+
+    @property
     def is_own_async(self) -> bool:
         """Whether async calls go over connections of our own making."""
         return self._async_http_client is None and self._async_transport is None
