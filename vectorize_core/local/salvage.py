@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from vectorize_core.local import schema
+from vectorize_core.local import checksums, schema
 from vectorize_core.local.integrity import Finding
 from vectorize_core.local.storage import FILE_NAME, Database
 from vectorize_core.sqlite.connecting import connect
@@ -70,6 +70,7 @@ def rebuild(database: Database) -> list[Finding]:
     try:
         with closing(connect(str(path))) as fresh:
             schema.create(fresh)
+            fresh.text_factory = checksums.lenient
             # No other process writes meanwhile. It is rolled back: nothing was written, and a
             # commit can fail where the file is damaged.
             with suppress(_ReadError), database.writing() as tx:
@@ -159,9 +160,13 @@ def _ids(tx: sqlite3.Connection, index_id: int) -> set[str]:
 
 
 def _put(fresh: sqlite3.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        marks = ", ".join("?" * len(rows[0]))
-        fresh.executemany(
-            f"INSERT OR IGNORE INTO {table} VALUES ({marks})",  # noqa: S608
-            reversed(rows),
+    for row in reversed(rows):
+        # Texts as bytes, for one that is damaged may be none any more.
+        marks = ("CAST(? AS TEXT)" if isinstance(value, str) else "?" for value in row)
+        fresh.execute(
+            f"INSERT OR IGNORE INTO {table} VALUES ({', '.join(marks)})",  # noqa: S608
+            [
+                value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+                for value in row
+            ],
         )

@@ -294,4 +294,4 @@ def is_damage(error: BaseException) -> bool:
         return False
     if isinstance(cause, sqlite3.DatabaseError):
         return not is_of_storage(cause) or is_damaged(cause)
-    return not isinstance(error, StorageError)
+    return not isinstance(error, StorageError) or (cause is not None and is_damaged(cause))

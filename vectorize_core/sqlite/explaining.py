@@ -53,12 +53,12 @@ class Explained:
         if isinstance(error, OSError) and not paths.is_alarm(error):
             place = _place(self._path)
             raise paths.storage_error(error, self._what, place, self._room) from error
+        if error is not None and is_damaged(error):
+            raise StorageError(
+                f"the database of {self._what} in {_place(self._path)} is damaged ({error}). "
+                f"{self._cure}"
+            ) from error
         if isinstance(error, sqlite3.Error):
-            if is_damaged(error):
-                raise StorageError(
-                    f"the database of {self._what} in {_place(self._path)} is damaged ({error}). "
-                    f"{self._cure}"
-                ) from error
             if code_of(error) == sqlite3.SQLITE_FULL:
                 raise paths.no_space(self._what, _place(self._path), self._room) from error
             raise _in_words(error, self._what, _place(self._path), self._path) from error
@@ -70,8 +70,8 @@ def code_of(error: BaseException) -> int:
 
 
 def is_damaged(error: BaseException) -> bool:
-    """Whether SQLite has found a file damaged."""
-    return code_of(error) in _DAMAGED
+    """Whether SQLite has found a file damaged, which it may say in words of that file."""
+    return code_of(error) in _DAMAGED or isinstance(error, UnicodeDecodeError)
 
 
 def is_of_storage(error: BaseException) -> bool:

@@ -84,3 +84,39 @@ def test_the_page_with_the_name_of_the_database_is_made_anew_by_one_repair(make,
     assert service.check(repair=True).ok
     assert service.check().findings == ()
     assert service.get_by_ids("docs", ["v5", "v310"]) == (vector(5), vector(310))
+
+
+def overwrite(path, wanted, other, count=-1):
+    """Write other bytes in the place of those of SQLite's file."""
+    file = path / "vectorize.sqlite3"
+    before = file.read_bytes()
+    assert wanted in before
+    file.write_bytes(before.replace(wanted, other, count))
+
+
+def test_texts_that_are_none_any_more_are_saved_from_a_damaged_file(make, closed, tmp_path):
+    shutil.copytree(closed, tmp_path, dirs_exist_ok=True)
+    damage(tmp_path, "vectors", last=True)
+    # In the table and in SQLite's index of ids.
+    overwrite(tmp_path, b"v123", b"\xf6123")
+    report = make(tmp_path).check(repair=True)
+    assert report.ok
+    service = make(tmp_path)
+    assert service.check().findings == ()
+    assert service.get_by_ids("docs", ["v123"]) == (vector(123),)
+    lost = {name for finding in report.findings for name in finding.lost}
+    assert service.index_info("docs").vector_count == 340 - len(lost)
+
+
+@pytest.mark.parametrize("name", [b"tablevectors", b"tableindexes", b"CREATE TABLE vectors"])
+def test_a_damage_that_sqlite_names_in_bytes_that_are_no_text_is_an_error_in_words(
+    make, closed, tmp_path, name
+):
+    shutil.copytree(closed, tmp_path, dirs_exist_ok=True)
+    overwrite(tmp_path, name, name[:7] + b"\xce" + name[8:])
+    service = make(tmp_path)
+    for call in (service.list_indexes, lambda: service.upsert("docs", [vector(1)])):
+        with pytest.raises(StorageError, match="is damaged"):
+            call()
+    assert not service.check().ok
+    assert not service.check(repair=True).ok
