@@ -19,6 +19,7 @@ from vectorize_core import (
     UnindexedPropertyError,
     VectorizeClient,
 )
+from vectorize_core.api.operations import ListVectors
 
 pytestmark = pytest.mark.covering(2)
 
@@ -48,6 +49,18 @@ async def test_all_nodes_of_a_document_go_and_no_others(
     assert left(client) == {"other", "none"}
     await call(store, "delete", "unknown")
     assert left(client) == {"other", "none"}
+
+
+def test_a_sample_of_all_nodes_is_read_once_not_by_every_deletion(
+    store: VectorizeVectorStore, client: VectorizeClient, sent: Recorder
+) -> None:
+    store.add(node(f"{i}", f"doc-{i}") for i in range(5))
+    store.delete("doc-0")
+    sent.ops.clear()
+    for i in range(1, 5):
+        store.delete(f"doc-{i}")
+    assert sent.of(ListVectors) == []
+    assert left(client) == set()
 
 
 LONG = "x" * 64

@@ -148,12 +148,13 @@ async def _reason(
 ) -> _Verdict:
     """What can be seen of a metadata index."""
     index = f"of the index {state.name!r} the metadata index on {name!r}"
+    sampled = state.coverage_of(tenant).sampled
     if state.knows_coverage:
         lacks = partial(layout.hides, path=name) if "." in name else None
         count = await io.call(CountUncovered(state.name, name, tenant, lacks))
         if count:
             return _Verdict(f"{index} does not hold {count} vectors that have the property")
-        if name != layout.REF:
+        if name != layout.REF or name in sampled:
             return _Verdict(None)
     sample = await (_sample(io, state) if tenant is None else _sample_of(io, state, tenant))
     # A tenant's vector is called what the tenant calls it.
@@ -164,6 +165,7 @@ async def _reason(
         if bare:
             return _Verdict(f"{index} does not hold the vector {bare[0]!r}, for one")
         if state.knows_coverage:
+            sampled.add(name)
             return _Verdict(None)
     hidden = [called(v) for v in sample.vectors if layout.hides(v.metadata, name)]
     if hidden:

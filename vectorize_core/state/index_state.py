@@ -31,17 +31,19 @@ class Coverage(NamedTuple):
     """What is known of metadata indexes, by property.
 
     ``covering`` are found or made to hold every vector, ``partial`` were found to hold only some,
-    for the given reason, and of ``warned`` the user was told so.
+    for the given reason, and of ``warned`` the user was told so. Where one is ``sampled``, none of
+    the vectors that were read lacked what is written only where it is.
     """
 
     covering: set[str]
     partial: dict[str, str]
     warned: set[str]
+    sampled: set[str]
 
     @classmethod
     def unknown(cls) -> Self:
         """Nothing yet."""
-        return cls(set(), {}, set())
+        return cls(set(), {}, set(), set())
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -141,6 +143,7 @@ class IndexState:
         # If it can be, it is asked again: another client may have deleted one and made it again.
         for known in (self.coverage, *self.tenants.values()):
             known.covering.intersection_update(() if self.knows_coverage else found.keys())
+            known.sampled.intersection_update(found.keys())
         if self.finished:
             self.lapsed |= self.noted - found.keys()
         return found
