@@ -115,6 +115,7 @@ class Writing(FrameworkStore):
     def delete_many(self, ref_doc_ids: Sequence[Id], **options: Unpack[DeleteOptions]) -> None:
         """`delete` for many source documents at once: far fewer requests than one by one.
 
+        `delete_nodes` takes the ids of nodes.
         Options as in `delete`: ``namespace``, ``wait``, ``wait_timeout``, ``verify``.
         """
         run(self._delete_documents(self._io, ref_doc_ids, options))
