@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import math
 import sys
@@ -20,6 +21,8 @@ from vectorize_core.local import Service
 from vectorize_core.local.code_products import packing, products
 from vectorize_core.models import IndexConfig, Vector
 
+pytest.importorskip("simsimd")
+pytest.importorskip("numkong")
 DIMENSIONS, K = 32, 5
 FUNCTIONS = [("simsimd", "cdist"), ("numkong", "dots_pack"), ("numkong", "dots_packed")]
 ROWS = np.random.default_rng(3).standard_normal((150, DIMENSIONS)).astype(np.float32)
@@ -32,7 +35,7 @@ def failing(
     """Has a function of a package call another one first, and raise an error if that is true."""
 
     def build(package: str, function: str, fails: Callable[[], bool]) -> None:
-        real = pytest.importorskip(package)
+        real = importlib.import_module(package)
         own = ModuleType(package)
         own.__dict__.update(vars(real), called=getattr(real, function), fails=fails)
         own.__name__ = package
