@@ -33,7 +33,7 @@ class Turnstile:
     def __init__(self, directory: str | None) -> None:
         self._directory = directory if fcntl is not None else None
         self._opening = forks.lock()
-        self._descriptor: int | None = None
+        self._opened: list[int] = []
 
     def wait(self, begin: Callable[[], bool], seconds: float) -> bool:
         """Call ``begin`` until it returns True, when it is our turn; False after ``seconds``."""
@@ -42,22 +42,22 @@ class Turnstile:
             return self._poll(self._enter, end) and self._poll(begin, end)
         finally:
             # No function of ours: Ctrl-C may come when one begins, and others would wait.
-            if self._descriptor is not None:
+            if self._opened:
                 try:  # noqa: SIM105
-                    fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                    fcntl.flock(self._opened[0], fcntl.LOCK_UN)
                 except OSError:
                     pass
 
     def after_fork_in_child(self) -> None:
         """Drop the parent's lock, which it would share with this process."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
+        opened, self._opened = self._opened, []
+        for descriptor in opened:
             os.close(descriptor)
 
     def __del__(self) -> None:
         # Not sooner, for a thread that still waits would lock another file in its place.
-        if self._descriptor is not None:
-            os.close(self._descriptor)
+        for descriptor in getattr(self, "_opened", ()):
+            os.close(descriptor)
 
     def _poll(self, attempt: Callable[[], bool], end: float) -> bool:
         pause = _FIRST_PAUSE
@@ -73,13 +73,14 @@ class Turnstile:
         if self._directory is None or holds.count_here() > 1:
             return True
         with self._opening:
-            if self._descriptor is None:
+            if not self._opened:
                 try:
-                    self._descriptor = os.open(self._directory, os.O_RDONLY)
+                    # In one step: Ctrl-C behind it leaves none open that nobody knows.
+                    self._opened.extend(map(os.open, [self._directory], [os.O_RDONLY]))
                 except OSError:
                     return True
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._opened[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:

@@ -21,6 +21,7 @@ from vectorize_core.local.open_files import OpenFiles
 from vectorize_core.local.value_store import FileValueStore
 from vectorize_core.models import IndexConfig, Vector
 from vectorize_core.sqlite.identity import Directory
+from vectorize_core.sqlite.turnstile import Turnstile
 
 ONES = np.ones(32, np.float32)
 
@@ -138,11 +139,26 @@ def test_no_file_stays_open(
 
     def closed() -> None:
         gc.collect()
-        opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()]
-        assert not [path for path in opened if path.startswith(f"{tmp_path}/")]
+        assert not [path for path in opened() if path.startswith(f"{tmp_path}/")]
 
     FileValueStore(tmp_path / "v.f32", 32).write(0, ROW)
     everywhere(use, lambda: None, day=1, after=closed)
+
+
+def opened() -> list[str]:
+    return [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where Linux lists what is open")
+def test_a_directory_in_which_it_waits_is_open_once(tmp_path: Path) -> None:
+    turnstile = Turnstile(str(tmp_path))
+
+    def once() -> None:
+        gc.collect()
+        assert opened().count(str(tmp_path)) <= 1
+
+    everywhere(lambda: turnstile.wait(lambda: True, 1), once, day=1)
+    assert opened().count(str(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("place", ["v", ":memory:"])
