@@ -111,7 +111,9 @@ class _Crew:
             self._serve()
 
     def end(self) -> None:
-        """Let them end once they have done what was begun."""
+        """Let them end once they have done what was begun; not those of a parent process."""
+        if self.process != os.getpid():
+            return
         with self.changing:
             self.ends = True
             self.jobs.put(None)

@@ -132,7 +132,7 @@ def test_a_signals_handler_calls_a_store_in_the_middle_of_a_call(
         in_time(lambda: reached.append(interrupted(calls[outer], step, handler)))  # noqa: B023
         (came,) = reached
         in_time(lambda: (calls["add"](), calls["search"]()))
-        step += sized(97, 1)
+        step += sized(97, 13)
     assert all("in the middle of" in each for each in ended)
     assert store.get_by_ids(["a"])[0].page_content.endswith(LONG)
     store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from _thread import start_new_thread
@@ -170,10 +171,28 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
         return job.result() != threading.get_ident()
 
     assert is_done_elsewhere()
-    child = os.fork()
-    if not child:
-        os._exit(0 if is_done_elsewhere() else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    holding, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        # As where another thread is about to begin a job.
+        with workers._threads._crew.changing:
+            holding.set()
+            release.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holding.wait(10)
+    for ends_those_of_the_parent in (True, False):
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(10)
+            if ends_those_of_the_parent:
+                workers.stop()
+            os._exit(0 if is_done_elsewhere() else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    release.set()
+    thread.join()
     assert is_done_elsewhere()
 
 
