@@ -166,7 +166,7 @@ def asked(query: str) -> str:
 
 def check_search_type(given: SearchType) -> SearchType:
     """One of the three."""
-    if given in get_args(RetrievalMode):
+    if isinstance(given, str) and given in get_args(RetrievalMode):
         raise InvalidInputError(
             f"{given!r} is a retrieval_mode: give search_type='similarity' and "
             f"retrieval_mode={given!r}, to as_retriever() in search_kwargs"

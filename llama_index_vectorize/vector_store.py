@@ -40,12 +40,11 @@ from llama_index_vectorize.upkeep import Upkeep
 from llama_index_vectorize.words import WORDS
 from llama_index_vectorize.writing import Writing
 from vectorize_core import layout
-from vectorize_core.api.validation import flag
+from vectorize_core.api.validation import flag, one_of
 from vectorize_core.client import IndexClient
 from vectorize_core.connection import HttpOptions, Limits
 from vectorize_core.errors import (
     ConfigurationError,
-    InvalidInputError,
     NotPersistedWarning,
 )
 from vectorize_core.filters.plan import Unindexed
@@ -290,8 +289,7 @@ class VectorizeVectorStore(Writing, Reading, Upkeep, BasePydanticVectorStore):  
             ConfigurationError: for arguments that contradict each other, or missing credentials.
             InvalidInputError: for a value that an argument does not take.
         """
-        if node_layout not in get_args(NodeLayout):
-            raise InvalidInputError(f"node_layout is 'compact' or 'stock'; got {node_layout!r}")
+        one_of("node_layout", node_layout, get_args(NodeLayout))
         flag("show_progress", show_progress)
         credentials.pop("class_name", None)
         for name, always in _ALWAYS.items():

@@ -165,6 +165,7 @@ class Writing(FrameworkStore):
         options: DeleteNodesOptions,
     ) -> None:
         self._records.in_namespace(options.get("namespace"))
+        expression = to_expression(filters)
         if node_ids is None:
             if filters is None and options.get("vectorize_filter") is None:
                 return
@@ -172,15 +173,13 @@ class Writing(FrameworkStore):
                 raise InvalidFilterError(
                     "filters is empty, which would delete every node; clear() does that"
                 )
-            await deleting.delete_matching(
-                io, self._records, filter=to_expression(filters), **options
-            )
+            await deleting.delete_matching(io, self._records, filter=expression, **options)
             return
         await deleting.delete_among(
             io,
             self._records,
             as_node_ids(node_ids, options),
-            filter=to_expression(filters),
+            filter=expression,
             namespace=options.get("namespace"),
             wait="visible" if options.get("verify") else options.get("wait"),
             wait_timeout=options.get("wait_timeout"),

@@ -327,7 +327,7 @@ def _bound_address(what: str) -> Address:
 
 def check_limits(limits: Limits | None) -> None:
     """One of the two; `ConfigurationError` otherwise."""
-    if limits not in (None, "cloudflare"):
+    if limits is not None and not (isinstance(limits, str) and limits == "cloudflare"):
         raise ConfigurationError(f"limits is 'cloudflare' or None; got {shown(limits)}")
 
 

@@ -60,7 +60,7 @@ VECTORS = {
     "an id that is none": ([Vector(None, VECTOR)], "an id is a non-empty string"),  # type: ignore[arg-type]
 }
 INDEXED = {
-    "property_name": {"a number": (5, "5 cannot be the name of a .* property: that is a text")},
+    "property_name": {"a number": (5, "property_name is a string; got 5")},
     "index_type": {"a text": ("text", "the metadata index on 'year' has the type 'text'")},
 }
 WRONG: dict[str, dict[str, Wrong]] = {

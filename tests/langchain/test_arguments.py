@@ -182,8 +182,9 @@ WRONG: dict[str, dict[str, Wrong]] = {
     },
     "create_metadata_index": {
         "property_name": {
-            "None": (None, "cannot be the name of a metadata property"),
-            "a number": (5, "cannot be the name of a metadata property"),
+            "None": (None, "property_name is a string; got None"),
+            "a number": (5, "property_name is a string; got 5"),
+            "a list": (["a"], "property_name is a string; got"),
             "empty": ("", "cannot be the name of a metadata property"),
         },
         "index_type": {

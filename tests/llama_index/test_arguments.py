@@ -296,6 +296,9 @@ async def test_keywords_are_looked_for_where_users_know_them(
     ("given", "message"),
     [
         ({"node_layout": "small"}, "node_layout is 'compact' or 'stock'; got 'small'"),
+        ({"node_layout": np.ones(2)}, "node_layout is .compact. or .stock."),
+        ({"unindexed": np.ones(2)}, "unindexed is .error. or .scan."),
+        ({"limits": np.ones(2)}, "limits is .cloudflare. or None"),
         ({"show_progress": "yes"}, "show_progress is True or False; got 'yes'"),
         ({"unindexed": "all"}, "unindexed is 'error' or 'scan'; got 'all'"),
         ({"text_index": "words"}, "text_index is True, a D1TextIndex, .* got 'words'"),

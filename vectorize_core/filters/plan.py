@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from vectorize_core import jsontext, layout, limits
-from vectorize_core.errors import InvalidInputError, UnindexedPropertyError
+from vectorize_core.api import validation
+from vectorize_core.errors import UnindexedPropertyError
 from vectorize_core.filters import push
 from vectorize_core.filters.advice import Advice, looks_into
 from vectorize_core.filters.ast import EVERYTHING, Expression, Test, Where
@@ -78,8 +79,7 @@ ALL: Final = Plan(EVERYTHING, ({},))
 
 def check_unindexed(given: Unindexed) -> None:
     """One of the two; `InvalidInputError` otherwise."""
-    if given not in ("error", "scan"):
-        raise InvalidInputError(f"unindexed is 'error' or 'scan'; got {given!r}")
+    validation.one_of("unindexed", given, ("error", "scan"))
 
 
 def in_vectors(path: str, indexed: Collection[str]) -> str:

@@ -50,7 +50,7 @@ from vectorize_core.state.pending import warn_of_pending_writes
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.texts.indexing import Rows, RowWriting
 from vectorize_core.texts.keeping import Putting, Removals
-from vectorize_core.texts.reading import OnMissingText, TextReading, check_on_missing_text
+from vectorize_core.texts.reading import OnMissingText, TextReading
 from vectorize_core.texts.store import TextStore
 from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.texts.upkeep import Upkeep
@@ -109,13 +109,12 @@ class RecordStore:
         self.index.check_indexable(self.text_key)
         waiting.check_waits(self.wait, self.wait_timeout)
         check_batch_size(self.batch_size)
-        if self.on_oversize not in ("error", "cut"):
-            raise InvalidInputError(f"on_oversize is 'error' or 'cut'; got {self.on_oversize!r}")
+        validation.one_of("on_oversize", self.on_oversize, ("error", "cut"))
         if self.on_oversize == "cut" and self.texts is not None:
             raise ConfigurationError(
                 "texts= keeps long texts whole, on_oversize='cut' does not: give one of them"
             )
-        check_on_missing_text(self.on_missing_text)
+        validation.one_of("on_missing_text", self.on_missing_text, ("error", "empty"))
         check_unindexed(self.unindexed)
         text_index = self.index.target.text_index_of(self.text_index)
         object.__setattr__(self, "text_index", text_index)

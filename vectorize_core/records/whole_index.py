@@ -72,7 +72,7 @@ async def create_metadata_index(
     method = "create_metadata_index"
     _check_is_whole(records, method, "makes a property filterable for all vectors")
     validation.number("wait_timeout", wait_timeout, least=0.0, most=math.inf)
-    wanted = {property_name: index_type}
+    wanted = {validation.text("property_name", property_name): index_type}
     metadata_indexes.check_metadata_indexes(records.index.name, wanted)
     if not await records.index.exists(io, refresh=True):
         raise ConfigurationError(

@@ -331,7 +331,7 @@ def _config(dimensions: int | None, metric: Metric, preset: Preset | None) -> In
     if (dimensions is None) == (preset is None):
         raise InvalidInputError("an index takes either dimensions= or preset=")
     if preset is not None:
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise InvalidInputError(f"{preset!r} is not a preset; presets are {list(PRESETS)}")
         return IndexConfig(*PRESETS[preset])
     low, high = limits.MIN_DIMENSIONS, limits.MAX_DIMENSIONS
@@ -358,7 +358,7 @@ def with_layout(wanted: Mapping[str, IndexType]) -> dict[str, IndexType]:
 
 def check_metric(metric: Metric) -> None:
     """One of the three metrics."""
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise InvalidInputError(f"{metric!r} is not a metric; metrics are {list(METRICS)}")
 
 

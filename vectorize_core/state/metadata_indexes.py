@@ -57,6 +57,7 @@ async def create_metadata_index(
     io: Io, state: IndexState, property_name: str, index_type: IndexType
 ) -> Mutation:
     """Create one metadata index; the mutation has no id if its answer was lost."""
+    validation.text("property_name", property_name)
     check_metadata_indexes(state.name, {property_name: index_type})
 
     async def settled() -> Mutation | None:
@@ -213,7 +214,7 @@ def check_metadata_indexes(index: str, wanted: Mapping[str, str]) -> None:
             f"{limits.MAX_METADATA_INDEXES}: {', '.join(map(str, wanted))}"
         )
     for name, index_type in wanted.items():
-        if index_type not in INDEX_TYPES:
+        if not isinstance(index_type, str) or index_type not in INDEX_TYPES:
             raise InvalidInputError(
                 f"the metadata index on {name!r} has the type {index_type!r}; "
                 f"types are {list(INDEX_TYPES)}. No metadata index holds lists or objects: keep a "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
-from vectorize_core.errors import InvalidInputError, MissingTextError
+from vectorize_core.errors import MissingTextError
 from vectorize_core.layout import Record, RecordReader
 from vectorize_core.models import Match, Vector
 from vectorize_core.reads.by_id import get_many
@@ -16,12 +16,6 @@ from vectorize_core.transport.io import Io
 
 V = TypeVar("V", bound=Match | Vector)
 OnMissingText: TypeAlias = Literal["error", "empty"]
-
-
-def check_on_missing_text(given: OnMissingText) -> None:
-    """One of the two."""
-    if given not in ("error", "empty"):
-        raise InvalidInputError(f"on_missing_text is 'error' or 'empty'; got {given!r}")
 
 
 def name_outside(vector_id: str, record: Record, *, plain_ids: bool) -> str | None:

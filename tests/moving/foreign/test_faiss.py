@@ -60,7 +60,7 @@ def test_dimensions_and_metric_are_compared_with_those_of_the_index(
     with pytest.raises(InvalidInputError, match="by euclidean, the index 'docs' by cosine"):
         source.check("docs", 32, "cosine")
     read_faiss(made / "faiss", metric="cosine").check("docs", 32, "cosine")
-    with pytest.raises(InvalidInputError, match="metric is one of cosine, euclidean, dot-product"):
+    with pytest.raises(InvalidInputError, match="metric is 'cosine', 'euclidean' or 'dot-product'"):
         read_faiss(made / "faiss", metric="l2")  # type: ignore[arg-type]
 
 

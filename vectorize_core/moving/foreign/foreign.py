@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from vectorize_core import paths
+from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, StorageError
 from vectorize_core.models import METRICS, Metric
 from vectorize_core.records.item import Item
@@ -44,8 +45,8 @@ class Foreign(Iterable[Item]):
 
 def check_metric(metric: Metric | None) -> None:
     """Refuse what is no metric of Vectorize."""
-    if metric is not None and metric not in METRICS:
-        raise InvalidInputError(f"metric is one of {', '.join(METRICS)}; got {metric!r}")
+    if metric is not None:
+        validation.one_of("metric", metric, METRICS)
 
 
 def metric_of(
