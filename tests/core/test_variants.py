@@ -116,11 +116,14 @@ async def test_a_closed_embedded_client_leaves_no_thread(
     before = set(threading.enumerate())
 
     def threads() -> list[str]:
-        begun = set(threading.enumerate()) - before
-        return [thread.name for thread in begun if thread.name.startswith("vectorize")]
+        # Those that do what event loops offload are of the process, and end when they are idle.
+        shared = "vectorize-offloaded"
+        names = [thread.name for thread in set(threading.enumerate()) - before]
+        return [name for name in names if name.startswith("vectorize") and name != shared]
 
     client: Any = variant.client_class.local()
     await settled(client.create_index("docs", dimensions=32, record_layout=False))
+    assert threads() or variant.name == "sync"
     await variant.close(client)
     for use in (client.list_indexes, client.index("docs").info):
         with pytest.raises(VectorizeError, match="closed"):

@@ -76,8 +76,8 @@ def test_one_pass_of_the_scrub_makes_all_wrong_codes_again(
         service.query(name, vector=rows_of(name)[7], top_k=1)
     if how == "memory":
         known = service._snapshots._latest["docs"]
-        known.codes._coded.numbers.factors[10::3] *= -1
-        known.norms._lengths[10::3] *= 9
+        known.codes._coded.numbers.factors[10:COUNT:3] *= -1
+        known.norms._lengths[10:COUNT:3] *= 9
     restored = FileValueStore.restore
     place = service._scrub.step(None)
     while place is not None:
