@@ -180,6 +180,10 @@ class ThreadWaker:
         _open(self._turn)
         return not self._call.has_ended()
 
+    def has_ended(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._call.has_ended()
+
     def sleep(self, seconds: float) -> None:
         """Sleep for so many seconds, or until it is woken; also for a moment only."""
         self._turn.acquire(timeout=min(seconds, _MOMENT))
@@ -198,6 +202,10 @@ class TaskWaker:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(_set, self._turn)
         return self._loop.is_running() and not self._call.has_ended()
+
+    def has_ended(self) -> bool:
+        """Whether nobody waits any more: a closed event loop does not run again."""
+        return self._loop.is_closed() or self._call.has_ended()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for so many seconds, or until it is woken; also for a moment only."""

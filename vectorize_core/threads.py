@@ -6,6 +6,7 @@ for which every later call would wait.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextvars
 import math
@@ -18,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet, finalize
 
 from vectorize_core.job import Job
 
@@ -28,8 +29,8 @@ _IDLE: Final = 1.0
 """Seconds without a job, after which a thread ends."""
 _MOMENT: Final = 0.2
 """Seconds between two looks whether threads have ended."""
-_OFFLOADED: Final = 32
-"""Calls at once that event loops let threads do."""
+_OFFLOADED: Final = min(32, (os.cpu_count() or 1) + 4)
+"""Calls at once that an event loop lets threads do: as many as by asyncio's own."""
 
 
 class Threads:
@@ -78,6 +79,10 @@ class Threads:
         self._crew.end()
         if waits:
             self._crew.wait()
+
+    def leave(self) -> None:
+        """Let the threads end, as no job can follow; without a lock, for the collector."""
+        self._crew.jobs.put(None)
 
 
 class _Crew:
@@ -158,13 +163,22 @@ def _end_all() -> None:
         crew.wait()
 
 
-_offloaded: Final = Threads("offloaded", _OFFLOADED)
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Threads] = WeakKeyDictionary()
+"""The threads of each event loop: what one waits for may be what another one's threads do."""
 
 
 async def in_thread(fn: Callable[[], T]) -> T:
-    """``fn()`` in a thread, with the context variables of here; in this one if none can begin."""
+    """``fn()`` in a thread of the running event loop, with the context variables of here.
+
+    In this thread if none can begin.
+    """
+    loop = asyncio.get_running_loop()
+    threads = _of_loops.get(loop)
+    if threads is None:
+        threads = _of_loops[loop] = Threads("offloaded", _OFFLOADED)
+        finalize(loop, threads.leave).atexit = False
     job = Job(partial(contextvars.copy_context().run, fn))
-    if not _offloaded.begin(job):
+    if not threads.begin(job):
         return job.result()
     try:
         return await job.awaited()

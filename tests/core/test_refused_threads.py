@@ -77,7 +77,7 @@ async def test_what_is_done_without_a_thread_is_not_done_again_later(tmp_path: P
 
 async def test_offloaded_work_is_done_once() -> None:
     done: list[int] = []
-    threads._offloaded.stop()
+    threads._of_loops.clear()
     with no_thread_begins():
         await in_thread(lambda: done.append(1))
     await in_thread(lambda: done.append(2))

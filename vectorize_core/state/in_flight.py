@@ -84,10 +84,13 @@ class InFlight:
             for taken in ids:
                 if self._owners.get(taken) is owner:
                     del self._owners[taken]
-            waiting = list(self._waiting.values())
+            waiting = list(self._waiting.items())
         # Without the lock, for what a call refers to that has ended is destroyed.
         woken: set[str] = set()
-        for wanted, waker in waiting:
+        for other, (wanted, waker) in waiting:
+            if waker.has_ended():
+                self._waiting.pop(other, None)
+                continue
             is_free = self._owners.keys().isdisjoint(wanted) and woken.isdisjoint(wanted)
             if is_free and waker.wake():
                 woken.update(wanted)

@@ -15,7 +15,7 @@ import pytest
 from tests.interrupting import in_time
 from tests.kinds import LANGCHAIN
 from vectorize_core import Vector, VectorizeClient, holds
-from vectorize_core.holds import ThreadWaker
+from vectorize_core.holds import TaskWaker, ThreadWaker
 from vectorize_core.state import one_at_a_time
 from vectorize_core.state.in_flight import InFlight
 from vectorize_core.writes import batching
@@ -93,3 +93,24 @@ def test_who_waits_no_more_is_passed_over() -> None:
         pass
     in_time(lambda: (in_flight.release("first", ["a"]), thread.join()))
     assert turns == ["second"]
+    assert not in_flight._waiting
+
+
+def test_who_waited_in_an_event_loop_that_was_closed_is_forgotten() -> None:
+    in_flight = InFlight()
+    assert in_flight.take("first", ["a"])
+
+    async def waits() -> None:
+        assert not in_flight.take("gone", ["a"], TaskWaker())
+        await asyncio.Event().wait()
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(waits())
+    loop.run_until_complete(asyncio.sleep(0))
+    in_flight.release("other", ["b"])
+    assert in_flight._waiting
+    loop.close()
+    in_flight.release("other", ["b"])
+    assert not in_flight._waiting
+    # It says of itself that it never ended.
+    task._log_destroy_pending = False
