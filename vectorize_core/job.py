@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final, Generic, TypeVar
+
+from vectorize_core.holds import TaskWaker
 
 T = TypeVar("T")
 
 _MOMENT: Final = 0.2
 """Seconds: on some systems the main thread notices signals only between two waits."""
-_MOMENT_OF_TASKS: Final = 1.0
-"""Seconds after which a task looks again, as Ctrl-C may come when its event loop wakes it."""
 
 
 class Job(Generic[T]):
@@ -84,18 +82,12 @@ class Job(Generic[T]):
 
     async def awaited(self) -> T:
         """What comes of it, or its error, once a thread has done it; for one task. Once."""
-        loop = asyncio.get_running_loop()
-        while True:
-            turn = loop.create_future()
-            self._wake = partial(loop.call_soon_threadsafe, _set, turn)
-            # Only now: who has done it before that has woken nobody.
-            if self._has_ended:
-                return self._outcome()
-            look = loop.call_later(_MOMENT_OF_TASKS, _set, turn)
-            try:
-                await turn
-            finally:
-                look.cancel()
+        waker = TaskWaker()
+        self._wake = waker.wake
+        # Only now: who has done it before that has woken nobody.
+        while not self._has_ended:
+            await waker.sleep(math.inf)
+        return self._outcome()
 
     def _outcome(self) -> T:
         # An error refers to the frames that it comes through, and so to this.
@@ -112,8 +104,3 @@ class Job(Generic[T]):
             return self._left.pop()
         except IndexError:
             return None
-
-
-def _set(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_result(None)
