@@ -12,6 +12,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery
 
 from langchain_vectorize import VectorizeVectorStore as LangChainStore
 from llama_index_vectorize import VectorizeVectorStore as LlamaIndexStore
+from tests.held_time import HeldClock
 from tests.stores import (
     DIMENSIONS,
     Call,
@@ -38,7 +39,6 @@ from vectorize_core.filters.evaluate import evaluate
 from vectorize_core.filters.parse import parse
 from vectorize_core.layout import Record
 from vectorize_core.local import Behavior
-from vectorize_core.transport.io import AsyncIo, SyncIo
 
 COUNT = 160
 TEXTS = [f"text {i}" for i in range(COUNT)]
@@ -48,18 +48,10 @@ ROWS = np.array([vector(text) for text in TEXTS], np.float32)
 QUERY = vector("the query")
 
 
-class Clock:
-    """Time passes by a second with each request, so that mutations take effect some time later."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Ticking(Recorder):
-    def __init__(self, executor: Any, clock: Clock) -> None:
+    """Time passes with each request, so that mutations take effect some time later."""
+
+    def __init__(self, executor: Any, clock: HeldClock) -> None:
         super().__init__(executor)
         self._clock = clock
 
@@ -72,14 +64,6 @@ class Ticking(Recorder):
         return await super().asend(op)
 
 
-def _let_sleep_pass_at_once(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    async def sleep(_: Any, seconds: float, /) -> None:
-        clock.now += seconds
-
-    monkeypatch.setattr(SyncIo, "sleep", sleep)
-    monkeypatch.setattr(AsyncIo, "sleep", sleep)
-
-
 MANY, MATCHING = 25_000, 7_000
 
 
@@ -87,7 +71,7 @@ MANY, MATCHING = 25_000, 7_000
 def large() -> Iterator[tuple[LangChainStore, Ticking, Any]]:
     """25,000 documents, 7,000 of them of the kind "x"; what is written takes effect later."""
     rows = np.random.default_rng(2).standard_normal((MANY, DIMENSIONS)).astype(np.float32)
-    clock = Clock()
+    clock = HeldClock()
     client = VectorizeClient.local(
         behavior=Behavior(process_delay=2.0, propagate_delay=1.0), clock=clock
     )
@@ -141,8 +125,8 @@ def _ids(store: LangChainStore) -> Iterator[str]:
 async def test_a_document_of_many_new_nodes_is_deleted_whole(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock()
-    _let_sleep_pass_at_once(monkeypatch, clock)
+    clock = HeldClock()
+    clock.rule(monkeypatch)
     behavior = Behavior(process_delay=1.0, propagate_delay=0.5)
     client = VectorizeClient.local(behavior=behavior, clock=clock)
     client.connection.executor = Ticking(client.connection.executor, clock)

@@ -24,6 +24,7 @@ from llama_index.core.vector_stores.types import (
 from langchain_vectorize.texts import BaseStoreTexts
 from llama_index_vectorize.texts import KVStoreTexts
 from tests.core.texts.kinds import EVERY
+from tests.held_time import HeldClock
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
 from tests.llama_index.helpers import equal_to
 from tests.stores import (
@@ -449,6 +450,13 @@ async def test_the_write_of_another_tenant_is_not_resumed(
 # Texts outside of their vectors
 
 
+def slow_client(monkeypatch: pytest.MonkeyPatch) -> VectorizeClient:
+    """Of a Vectorize that processes a write when a client has waited for a while."""
+    clock = HeldClock()
+    clock.rule(monkeypatch)
+    return VectorizeClient.local(behavior=Behavior(process_delay=5.0), clock=clock)
+
+
 def garbage(texts: TextStore, client: VectorizeClient, name: str, content: Any) -> None:
     """Another program puts ``content`` where a text or a list of texts stands."""
     if isinstance(texts, SqliteTexts):
@@ -536,10 +544,14 @@ async def test_a_damaged_record_dooms_no_text_of_another(
 @both_ways
 @pytest.mark.parametrize("names_it", [False, True], ids=["newer", "as it was"])
 async def test_texts_of_others_that_are_due_hurt_nobody(
-    kind: Kind, call: Call, caplog: pytest.LogCaptureFixture, names_it: bool
+    kind: Kind,
+    call: Call,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    names_it: bool,
 ) -> None:
     """Another client writes a deleted record again, in a newer layout, or naming its old text."""
-    with VectorizeClient.local(behavior=Behavior(process_delay=0.05)) as client:
+    with slow_client(monkeypatch) as client:
         texts = SqliteTexts()
         store = kind.over(client, texts=texts)
         view, other = store.with_namespace("a"), store.with_namespace("b")
@@ -630,9 +642,9 @@ class Refusing(SqliteTexts):
 @both_stores
 @both_ways
 async def test_texts_of_others_that_cannot_be_removed_are_not_a_tenants_affair(
-    kind: Kind, call: Call, caplog: pytest.LogCaptureFixture
+    kind: Kind, call: Call, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with VectorizeClient.local(behavior=Behavior(process_delay=0.05)) as client:
+    with slow_client(monkeypatch) as client:
         texts = Refusing()
         store = kind.over(client, texts=texts)
         view, other = store.with_namespace("a"), store.with_namespace("b")
