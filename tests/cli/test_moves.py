@@ -71,6 +71,40 @@ def test_a_copy(run: Run, place: Any, tmp_path: Path) -> None:
         assert (refused.exit_code, complaint in refused.stderr) == (2, True)
 
 
+def test_what_filters_are_to_find_is_said_when_the_index_is_made(
+    run: Run, place: Any, tmp_path: Path
+) -> None:
+    file, other = str(tmp_path / "docs.ndjson"), ("--path", str(tmp_path / "other"))
+    place.client.index("docs").upsert([Vector("d", vector("d"), metadata={"kind": "odd"})])
+    run("export", "docs", *place.options, "--out", file)
+    wanted = ("--metadata-index", "kind:string", "--metadata-index", "a:b:boolean")
+    for move in (("import", file, "docs", *other), ("copy", "docs", "others", *place.options)):
+        assert run(*move, "--create", *wanted, "--verify").exit_code == 0
+        # An index that is there must have them; old vectors would stand outside new ones.
+        assert run(*move, *wanted).exit_code == 0
+        refused = run(*move, "--metadata-index", "c:string")
+        assert (refused.exit_code, "{'c': 'string'}" in refused.stderr) == (1, True)
+        assert "Or leave them out of --metadata-index" in refused.stderr
+    search = ("query", "docs", *other, "--vector-id", "b", "--filter")
+    found = run(*search, '{"kind": "odd"}', "--json")
+    assert [match["id"] for match in json.loads(found.stdout)] == ["d"]
+    # Those of the source are there too.
+    assert run(*search, '{"year": 1980}').stdout.split()[1] == "c"
+    unindexed = run(*search, '{"d": 1}')
+    assert "Name it in --metadata-index d:number when the index is created" in unindexed.stderr
+
+
+@pytest.mark.parametrize("wrong", ["kind", "kind:text", ":string", "$kind:string"])
+def test_a_metadata_index_has_a_name_and_a_type(run: Run, tmp_path: Path, wrong: str) -> None:
+    file = tmp_path / "docs.ndjson"
+    file.write_text(json.dumps({"id": "a", "values": vector("a")}))
+    made = ("--path", str(tmp_path / "to"), "--create", "--metadata-index", wrong)
+    refused = run("import", str(file), "docs", *made)
+    assert refused.exit_code in (1, 2)
+    assert wrong.partition(":")[0] in refused.stderr
+    assert not (tmp_path / "to").exists()
+
+
 def test_a_copy_to_a_server(run: Run, tmp_path: Path) -> None:
     with VectorizeClient.local(tmp_path) as client, BackgroundServer(Settings()) as server:
         client.create_index("docs", dimensions=32)

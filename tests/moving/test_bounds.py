@@ -221,6 +221,9 @@ def test_wrong_arguments_are_named(tmp_path: Path, client: VectorizeClient) -> N
         with pytest.raises(InvalidInputError, match=name):
             export_records(index, file, **{name: wrong})
     assert not file.exists()
+    for indexes in (["kind"], {"kind": "text"}, {"_vs_ref": "number"}):
+        with pytest.raises(InvalidInputError, match=r"metadata[ _]index"):
+            import_records([], index, metadata_indexes=indexes)  # type: ignore[arg-type]
     good = Item(Record("a", "a text"), vector("a"))
     for wrong in (
         {"id": "a", "values": vector("a")},

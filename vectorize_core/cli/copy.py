@@ -12,6 +12,7 @@ from vectorize_core.cli.moves import (
     D1,
     Create,
     Filter,
+    MetadataIndexes,
     Namespace,
     NoTexts,
     Resume,
@@ -56,6 +57,7 @@ def copy(
     namespace: Namespace = None,
     scan: Scan = False,
     create: Create = False,
+    metadata_index: MetadataIndexes = None,
     d1: D1 = None,
     to_d1: Annotated[
         str | None, typer.Option(metavar="ID", help="The D1 database that long texts go to.")
@@ -85,6 +87,7 @@ def copy(
             unindexed="scan" if scan else None,
             to_namespace=to_namespace,
             create_index=create,
+            metadata_indexes=moves.metadata_indexes(metadata_index),
             texts=moves.texts(d1, no_texts=no_texts),
             to_texts=moves.texts(to_d1) or None,
             resume=resume,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import sqlite3
 from collections.abc import Callable
-from typing import NoReturn, ParamSpec
+from typing import Final, NoReturn, ParamSpec
 
 import typer
 
@@ -23,6 +24,7 @@ _AS_OPTIONS = (
     ("wait_timeout=", "--wait"),
     ("base_url", "--url"),
     ("create_index=True lets the store make it", "--create makes it"),
+    ("metadata_indexes=", "--metadata-index"),
     ("texts=D1Texts(database_id), or another TextStore", "--d1 ID, a D1 database"),
     ("(texts=False)", "(--no-texts)"),
     (
@@ -38,6 +40,7 @@ _AS_OPTIONS = (
     ("the metric= to", "the --metric to"),
 )
 """Arguments in the library's messages, each with the option that stands for it."""
+_METADATA_INDEX: Final = re.compile(r"metadata_indexes=\{'([^']+)': '(\w+)'\}")
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -48,6 +51,7 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 def as_options(message: str) -> str:
     """A message of the library that names options in place of arguments, and is escaped."""
+    message = _METADATA_INDEX.sub(r"--metadata-index \1:\2", message)
     for argument, option in _AS_OPTIONS:
         message = message.replace(argument, option)
     return escaped(message)

@@ -16,7 +16,7 @@ from vectorize_core.cli.foreign import (
     VectorName,
     source,
 )
-from vectorize_core.cli.moves import D1, Create, NoTexts, Resume, Verify
+from vectorize_core.cli.moves import D1, Create, MetadataIndexes, NoTexts, Resume, Verify
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import IndexName, Target, with_target
 from vectorize_core.moving import import_records, verify_records
@@ -43,6 +43,7 @@ def import_(
     metric: MetricName = None,
     namespace: Into = None,
     create: Create = False,
+    metadata_index: MetadataIndexes = None,
     d1: D1 = None,
     no_texts: NoTexts = False,
     resume: Resume = None,
@@ -57,6 +58,7 @@ def import_(
             client.index(name),
             namespace=namespace,
             create_index=create,
+            metadata_indexes=moves.metadata_indexes(metadata_index),
             texts=moves.texts(d1, no_texts=no_texts),
             resume=resume,
             verify=verify,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
@@ -20,6 +20,7 @@ from rich.progress import (
 
 from vectorize_core import jsontext
 from vectorize_core.cli import output
+from vectorize_core.models import INDEX_TYPES, IndexType
 from vectorize_core.moving import Moved
 from vectorize_core.texts import D1Texts
 
@@ -47,6 +48,15 @@ Verify = Annotated[bool, typer.Option("--verify", help="Read all once more, and 
 Create = Annotated[
     bool, typer.Option("--create", help="Make the index if it is missing, and the directory.")
 ]
+MetadataIndexes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metadata-index",
+        metavar="NAME:TYPE",
+        help="What filters are to find in an index that --create makes, such as year:number, "
+        "beside what those of its source do. Again for each.",
+    ),
+]
 
 
 def filter_of(text: str | None) -> Mapping[str, Any] | None:
@@ -60,6 +70,21 @@ def filter_of(text: str | None) -> Mapping[str, Any] | None:
     if not isinstance(expression, dict):
         raise typer.BadParameter('--filter must be a JSON object such as {"year": 1999}')
     return expression
+
+
+def metadata_indexes(given: Sequence[str] | None) -> dict[str, IndexType]:
+    """The metadata indexes that the options ``--metadata-index`` name."""
+    named: dict[str, IndexType] = {}
+    for text in given or ():
+        name, colon, kind = text.rpartition(":")
+        if not colon or kind not in INDEX_TYPES:
+            types = ", ".join(INDEX_TYPES)
+            raise typer.BadParameter(
+                f"--metadata-index {text!r} is not NAME:TYPE with one of {types}, such as "
+                "year:number"
+            )
+        named[name] = kind
+    return named
 
 
 def texts(d1: str | None, *, no_texts: bool = False) -> D1Texts | Literal[False] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.kwargs import check_names
+from vectorize_core.models import IndexType
 from vectorize_core.moving import manifests
 from vectorize_core.moving.alone import alone
 from vectorize_core.moving.delivering import begun, deliver, ready
@@ -69,6 +70,7 @@ async def _copy(
     texts: TextStore | Literal[False] | None = None,
     to_texts: TextStore | None = None,
     create_index: bool | None = None,
+    metadata_indexes: Mapping[str, IndexType] | None = None,
     resume: str | os.PathLike[str] | None = None,
     verify: bool = False,
     show_progress: bool = False,
@@ -92,7 +94,7 @@ async def _copy(
             texts=texts is not False,
         )
         config = await manifests.of_index(reading, store, Tally().moved)
-        arrived = await ready(writing, given, config, create_index)
+        arrived = await ready(writing, given, config, create_index, metadata_indexes)
         into = arrived.in_namespace(to_namespace)
         _check_apart(leaving, arrived, into)
         move = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Mapping
 from functools import partial
 
 from vectorize_core import layout
 from vectorize_core.errors import CheckpointMismatchError
+from vectorize_core.models import IndexType
 from vectorize_core.moving.arriving import arrive
 from vectorize_core.moving.departing import Page
 from vectorize_core.moving.foreign import Foreign
@@ -15,17 +16,26 @@ from vectorize_core.moving.manifests import Manifest
 from vectorize_core.moving.notes import Notes, Progress
 from vectorize_core.records.store import RecordStore
 from vectorize_core.state.index_state import find_details
+from vectorize_core.state.metadata_indexes import check_metadata_indexes
 from vectorize_core.transport.io import Io
 
 
 async def ready(
-    io: Io, store: RecordStore, config: Manifest | Foreign | None, create_index: bool | None
+    io: Io,
+    store: RecordStore,
+    config: Manifest | Foreign | None,
+    create_index: bool | None,
+    metadata_indexes: Mapping[str, IndexType] | None,
 ) -> RecordStore:
     """The store that records go to; where the index is missing, one like that of ``config``.
 
-    `InvalidInputError` where the index is not made for the vectors of another store.
+    It has ``metadata_indexes`` too. `InvalidInputError` where the index is not made for the vectors
+    of another store.
     """
-    index = store.index
+    index, asked = store.index, {} if metadata_indexes is None else metadata_indexes
+    check_metadata_indexes(index.name, asked)
+    told = index.metadata_indexes
+    store = _promising(store, {**({} if told is None else told), **asked})
     details = await find_details(io, store.state, refresh=True)
     if isinstance(config, Foreign):
         dimensions = None if details is None else details.config.dimensions
@@ -36,14 +46,20 @@ async def ready(
             # Of an index that was given without a store, beside whose vectors it stands.
             return dataclasses.replace(store, text_index=index.target.text_index)
         return store
+    if isinstance(config, Manifest) and told is None:
+        own = config.metadata_indexes.items()
+        wanted = {name: kind for name, kind in own if name not in layout.METADATA_INDEXES}
+        store = _promising(store, {**wanted, **asked})
+    index = store.index
     if create_index is not None:
         index = dataclasses.replace(index, create_index=create_index)
     if config is not None and index.metric is None:
         index = dataclasses.replace(index, metric=config.metric)
-    if isinstance(config, Manifest) and index.metadata_indexes is None:
-        own = config.metadata_indexes.items()
-        wanted = {name: kind for name, kind in own if name not in layout.METADATA_INDEXES}
-        index = dataclasses.replace(index, metadata_indexes=wanted)
+    return dataclasses.replace(store, index=index)
+
+
+def _promising(store: RecordStore, wanted: Mapping[str, IndexType]) -> RecordStore:
+    index = dataclasses.replace(store.index, metadata_indexes=wanted)
     return dataclasses.replace(store, index=index)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
 from hashlib import blake2b
@@ -14,6 +14,7 @@ from vectorize_core import paths
 from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.kwargs import check_names
+from vectorize_core.models import IndexType
 from vectorize_core.moving import arriving, formats, manifests, reading
 from vectorize_core.moving.alone import alone
 from vectorize_core.moving.delivering import begun, deliver, ready
@@ -98,6 +99,7 @@ async def _import(
     *,
     namespace: str | None = None,
     create_index: bool | None = None,
+    metadata_indexes: Mapping[str, IndexType] | None = None,
     texts: TextStore | Literal[False] | None = None,
     resume: str | os.PathLike[str] | None = None,
     verify: bool = False,
@@ -115,7 +117,7 @@ async def _import(
         if isinstance(incoming, Place):
             manifest = await io.offload(partial(manifests.read, incoming.manifest))
         foreign = incoming if isinstance(incoming, Foreign) else None
-        store = await ready(io, given, manifest or foreign, create_index)
+        store = await ready(io, given, manifest or foreign, create_index, metadata_indexes)
         into = store.in_namespace(namespace)
         notes = await io.offload(partial(_notes, incoming, store, into, resume))
         async with alone(io, notes.path):

@@ -1,10 +1,11 @@
 """The options of the functions that move records."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias, TypedDict
 
 from vectorize_core.filters.plan import Unindexed
+from vectorize_core.models import IndexType
 from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.texts.store import TextStore
 
@@ -47,11 +48,13 @@ class ArriveOptions(MoveOptions, total=False):
     """Where records arrive.
 
     ``create_index`` makes an index that is missing like the one they are from; None: where the
-    store would, and embedded. ``resume`` is the path of a file in which it is noted how far the
-    move is, so that the same call continues it.
+    store would, and embedded. ``metadata_indexes`` are what it has beside those, such as
+    ``{"kind": "string"}``; an index that is there must have them. ``resume`` is the path of a file
+    in which it is noted how far the move is, so that the same call continues it.
     """
 
     create_index: bool | None
+    metadata_indexes: Mapping[str, IndexType] | None
     resume: str | os.PathLike[str] | None
 
 
