@@ -354,7 +354,9 @@ def test_a_manifest_that_is_none_is_an_error(tmp_path: Path, target: Any) -> Non
     export_records(target, tmp_path / "docs.ndjson")
     manifest = tmp_path / "docs.ndjson.manifest.json"
     said = json.loads(manifest.read_bytes())
-    wrong = {}, {"vectorize_records": 2}, {"vectorize_records": 1}, said | {"metadata_indexes": 5}
+    wrong = [{}, {"vectorize_records": 2}, {"vectorize_records": 1}]
+    odd = {"metadata_indexes": 5}, {"metadata_indexes": {"year": []}}, {"records": "3"}
+    wrong += [said | change for change in (*odd, {"texts": -1}, {"metric": "nearness"})]
     for content in (b"", b"[]", *(json.dumps(each).encode() for each in wrong)):
         manifest.write_bytes(content)
         with pytest.raises(InvalidInputError, match="no manifest that this release reads"):

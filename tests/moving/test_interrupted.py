@@ -231,6 +231,10 @@ def test_notes_are_of_one_move(tmp_path: Path) -> None:
         odd += (
             torn.replace(b'"records":', b'"records":null,"were":'),
             torn.replace(b"[0,0]", b"[0]"),
+            torn.replace(b'"records":', b'"records":9300000000000000000,"were":'),
+            torn.replace(b'"total":"', b'"total":"-'),
+            torn.replace(b'"total":"', b'"total":"1'),
+            torn.replace(b'"total":"', b'"total":"11'),
         )
         for content in (b"{cut", b"[]", b"a text of mine", *odd):
             notes.write_bytes(content)
@@ -281,13 +285,26 @@ def test_what_is_written_meanwhile_is_exported_as_it_is_in_the_end(tmp_path: Pat
         assert vectors_in(other.index("docs")) == vectors_in(index)
 
 
-def test_a_listing_that_is_lost_is_made_again(tmp_path: Path) -> None:
+def test_a_listing_that_is_lost_or_not_as_it_was_is_made_again(tmp_path: Path) -> None:
     texts, file = SqliteTexts(tmp_path / "from"), tmp_path / "docs.ndjson"
+    listing, notes = tmp_path / "docs.ndjson.partial.ids", tmp_path / "docs.ndjson.partial.json"
+    cursors = "", "soon", "-1", "1_0", "１０", "1", "9" * 18, "9" * 5_000
+    changes: list[tuple[Path, bytes | None]] = [(listing, None), (listing, b"7\n" * 1_000)]
     with source_in("server", tmp_path / "from") as source, source() as index:
         with pytest.raises(InterruptedError):
             export_records(index, file, texts=texts, on_progress=broken_off(40))
-        (tmp_path / "docs.ndjson.partial.ids").unlink()
-        assert export_records(index, file, texts=texts, verify=True).records == COUNT
+        noted = orjson.loads(notes.read_bytes())
+        noted["progress"]["marks"] = [0, 0]
+        for cursor in cursors:
+            noted["progress"]["cursor"] = cursor
+            changes.append((notes, orjson.dumps(noted)))
+        for changed, content in changes:
+            with pytest.raises(InterruptedError):
+                export_records(index, file, texts=texts, on_progress=broken_off(40))
+            changed.unlink()
+            if content is not None:
+                changed.write_bytes(content)
+            assert export_records(index, file, texts=texts, verify=True).records == COUNT
 
 
 def test_a_copy_from_a_server_goes_on_with_its_listing(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.server.helpers import NDJSON, ONES, Peer, fault_of, lines, read_answer, record
-from vectorize_core import AsyncVectorizeClient, VectorizeClient
+from vectorize_core import AsyncVectorizeClient, InvalidInputError, StorageError, VectorizeClient
 from vectorize_core.local.server import BackgroundServer, load_faults
 from vectorize_core.models import Vector
 from vectorize_core.transport.retry import RetryPolicy
@@ -194,8 +194,10 @@ def test_rules_come_out_of_a_file(tmp_path: Path, serve: Serve) -> None:
     assert [peer.send("GET", "").status_code for _ in range(2)] == [503, 200]
     for wrong in ("{}", "[1]", '[{"nth": 0}]', "1", "{"):
         file.write_text(wrong)
-        with pytest.raises(ValueError):  # noqa: PT011 - of two kinds
+        with pytest.raises(InvalidInputError, match=r"faults\.json is no (JSON|list of rules): "):
             load_faults(file)
+    with pytest.raises(StorageError, match="the rules of faults"):
+        load_faults(tmp_path / "missing.json")
 
 
 def test_a_broken_connection_is_no_error_in_the_log(

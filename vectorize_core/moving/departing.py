@@ -150,7 +150,7 @@ class Departing:
     async def _listed(self, io: Io, cursor: str | None) -> AsyncGenerator[Read, None]:
         if cursor is None:
             await self._list(io)
-        at = 0 if cursor is None else int(cursor)
+        at = _place(cursor)
         while True:
             ids, at = await io.offload(partial(self._ids, at))
             if not ids:
@@ -191,12 +191,19 @@ class Departing:
     def _ids(self, at: int) -> tuple[list[str], int]:
         """The next ids of the listing, and the place behind them."""
         with self._explained():
-            if not self.listing.exists():
+            # It may have been lost, or changed by hand.
+            if not self.listing.exists() or at > self.listing.stat().st_size:
                 raise GoneError
             with self.listing.open("rb") as file:
                 file.seek(at)
                 lines = [*islice(file, _READ)]
-        return [orjson.loads(line) for line in lines], at + sum(map(len, lines))
+        try:
+            ids = [orjson.loads(line) for line in lines]
+        except orjson.JSONDecodeError:
+            raise GoneError from None
+        if any(type(one) is not str for one in ids):
+            raise GoneError
+        return ids, at + sum(map(len, lines))
 
 
 async def departing(
@@ -223,6 +230,15 @@ async def departing(
     if chosen is None:
         return Departing(store, Selection(), listing, none=True)
     return Departing(store, chosen, listing, texts)
+
+
+def _place(cursor: str | None) -> int:
+    """How far a listing was read. `GoneError` for what is no such number."""
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise GoneError
+    return int(cursor)
 
 
 def everything(store: RecordStore, *, texts: bool = True) -> Departing:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from vectorize_core import paths
 from vectorize_core.errors import InvalidInputError, RecordsDifferError
-from vectorize_core.models import IndexType, Metric
+from vectorize_core.models import INDEX_TYPES, METRICS, IndexType, Metric
 from vectorize_core.moving.moved import Moved
 from vectorize_core.records.store import RecordStore
 from vectorize_core.state.index_state import get_details, get_metadata_indexes
@@ -56,13 +56,22 @@ async def of_index(io: Io, store: RecordStore, moved: Moved) -> Manifest:
     return Manifest(*fixed, dict(indexed), *astuple(moved))
 
 
+def _checked(metadata_indexes: Any, **said: Any) -> Manifest:
+    found = Manifest(metadata_indexes=dict(metadata_indexes), **said)
+    counts = found.records, found.texts
+    right = {*map(type, counts)} == {int} and min(counts) >= 0 and found.metric in METRICS
+    if not (right and {*found.metadata_indexes.values()} <= {*INDEX_TYPES}):
+        raise ValueError("not as it was written")
+    return found
+
+
 def read(path: Path) -> Manifest | None:
     """The manifest of that path; None if there is none."""
     with paths.explained("the manifest", str(path)):
         try:
             said = orjson.loads(path.read_bytes())
             if said.pop("vectorize_records") == _VERSION:
-                return Manifest(**said | {"metadata_indexes": dict(said["metadata_indexes"])})
+                return _checked(**said)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import orjson
 
 from vectorize_core import paths
 from vectorize_core.errors import CheckpointMismatchError, InvalidInputError
-from vectorize_core.moving.parcel import Tally
+from vectorize_core.moving.parcel import LARGEST, Tally
 
 _VERSION: Final = 1
 
@@ -100,9 +101,11 @@ def _progress(
     grown, texts = marks
     counts = tally["records"], tally["texts"], grown, texts
     words = {type(word) for word in (cursor, created)}
-    if {*map(type, counts)} != {int} or min(counts) < 0 or not words <= {str, type(None)}:
+    total = int.from_bytes(bytes.fromhex(tally["total"]))
+    whole = {*map(type, counts)} == {int} and min(counts) >= 0 and max(counts) <= sys.maxsize
+    if not (whole and words <= {str, type(None)} and total <= LARGEST):
         raise ValueError("not as it was noted")
-    counted = Tally(*counts[:2], int(tally["total"], 16))
+    counted = Tally(*counts[:2], total)
     return Progress(cursor, counted, (grown, texts), created)
 
 

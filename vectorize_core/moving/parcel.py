@@ -13,6 +13,8 @@ from vectorize_core.moving.moved import Moved
 from vectorize_core.texts.store import digest_in
 
 _DIGEST_BYTES: Final = 16
+LARGEST: Final = (1 << 8 * _DIGEST_BYTES) - 1
+"""No digest is larger."""
 
 
 class Parcel(NamedTuple):
@@ -60,7 +62,7 @@ class Tally:
         for parcel in parcels:
             self.records += 1
             self.texts += parcel.text is not None
-            self.total = (self.total + digest(parcel.vector)) % (1 << 8 * _DIGEST_BYTES)
+            self.total = (self.total + digest(parcel.vector)) & LARGEST
 
     @property
     def moved(self) -> Moved:

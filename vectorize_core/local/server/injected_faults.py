@@ -27,7 +27,8 @@ from typing import Any
 
 import orjson
 
-from vectorize_core import forks
+from vectorize_core import forks, paths
+from vectorize_core.errors import InvalidInputError
 from vectorize_core.local import faults
 from vectorize_core.local.server.parsing import whole
 
@@ -113,12 +114,20 @@ class FaultInjector:
 
 
 def load_faults(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rules of a JSON file, for ``Settings(faults=...)``. ValueError if it is no such list."""
-    rules: list[dict[str, Any]] = orjson.loads(Path(path).read_bytes())
+    """The rules of a JSON file, for ``Settings(faults=...)``.
+
+    `InvalidInputError` if it is no such list, `StorageError` if it cannot be read.
+    """
+    file = paths.absolute(path, error=InvalidInputError)
+    with paths.explained("the rules of faults", file):
+        content = Path(file).read_bytes()
     try:
+        rules: list[dict[str, Any]] = orjson.loads(content)
         FaultInjector().replace(rules)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInputError(f"{file} is no JSON: {error}") from None
     except faults.ServiceFault as fault:
-        raise ValueError(f"{os.fspath(path)} is not a list of fault rules: {fault}") from None
+        raise InvalidInputError(f"{file} is no list of rules: {fault.message}") from None
     return rules
 
 
