@@ -8,10 +8,12 @@ from typing import Any
 from langchain_core.stores import BaseStore
 
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.texts import TextStore
 from vectorize_core.transport.io import Io
 
 
+@checks_keywords()
 class BaseStoreTexts(TextStore):
     """Keeps texts in a LangChain store, under keys that begin with ``vs-``.
 

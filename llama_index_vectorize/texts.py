@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
 from vectorize_core.errors import ConfigurationError
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.texts import TextStore
 from vectorize_core.transport.io import Io, each
 
@@ -18,6 +19,7 @@ _TEXT: Final = "text"
 _CONCURRENCY: Final = 4
 
 
+@checks_keywords()
 class KVStoreTexts(TextStore):
     """Texts in a collection of a LlamaIndex key-value store; several indexes may share it."""
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,17 @@ from tests.stores import Embedder
 from vectorize_core import (
     AsyncVectorizeClient,
     Behavior,
+    D1TextIndex,
+    D1Texts,
     InvalidInputError,
     RateLimit,
     RetryPolicy,
+    SqliteTextIndex,
+    SqliteTexts,
     VectorizeClient,
 )
+from vectorize_core.local import Service
+from vectorize_core.local.server import BackgroundServer, Settings
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = {
@@ -372,12 +379,28 @@ def test_a_client_names_the_right_word() -> None:
         (Behavior, "proces_delay", "process_delay"),
         (RetryPolicy, "read_dedline", "read_deadline"),
         (RateLimit, "request", "requests"),
+        (Settings, "tokn", "token"),
+        (Settings, "persist_dir", None),
+        (Service, "behaviour", "behavior"),
+        (SqliteTexts, "persist_directory", "path"),
+        (SqliteTextIndex, "tokeniser", "tokenizer"),
+        (partial(D1Texts, "id"), "tabel", "table"),
+        (partial(D1Texts.from_binding, None), "tabel", "table"),
+        (partial(D1TextIndex, "id"), "clients", "client"),
+        (partial(langchain_vectorize.BaseStoreTexts, None), "as_byte", "as_bytes"),
+        (partial(llama_index_vectorize.KVStoreTexts, None), "colection", "collection"),
     ],
 )
-def test_settings_name_the_right_word(settings: Any, wrong: str, right: str) -> None:
-    said = rf"^{settings.__name__}\(\) .* '{wrong}'; did you mean '{right}'\?$"
-    with pytest.raises(TypeError, match=said):
+def test_settings_name_the_right_word(settings: Any, wrong: str, right: str | None) -> None:
+    name = getattr(settings, "func", settings).__qualname__
+    hint = f"did you mean '{right}'\\?$" if right else "it takes data, behavior, "
+    with pytest.raises(TypeError, match=rf"^{name}\(\) .* '{wrong}'; {hint}"):
         settings(**{wrong: 1})
+
+
+def test_a_server_in_a_thread_says_what_takes_its_settings() -> None:
+    with pytest.raises(TypeError, match=r"'data'; Settings\(\) takes that"):
+        BackgroundServer(data=":memory:")  # type: ignore[call-arg]
 
 
 class Subclass(langchain_vectorize.VectorizeVectorStore):

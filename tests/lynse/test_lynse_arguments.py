@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from vectorize_core import VectorizeError
-from vectorize_core.lynse import Item, LynseClient, LynseCollection, SparseVector
+from vectorize_core import ConfigurationError, VectorizeError
+from vectorize_core.lynse import AsyncLynseClient, Item, LynseClient, LynseCollection, SparseVector
 from vectorize_core.lynse.dialect import NEWEST
 from vectorize_core.lynse.options import FindOptions, HybridOptions, SearchOptions, TextOptions
 
@@ -66,6 +66,12 @@ def answer(request: httpx.Request) -> httpx.Response:
     paths = NEWEST.paths | {"/restore_collection", "/import_collection"}
     document = {"info": {"version": "0.9.0"}, "paths": {path: {} for path in paths}}
     return httpx.Response(200, json=document)
+
+
+def test_a_client_needs_an_address() -> None:
+    for make in (LynseClient, AsyncLynseClient):
+        with pytest.raises(ConfigurationError, match="base_url is the address of a LynseDB"):
+            make(None)  # type: ignore[arg-type]
 
 
 CALLS: Final = [name for name in vars(LynseCollection) if not name.startswith("_")]

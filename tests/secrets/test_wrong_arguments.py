@@ -253,6 +253,7 @@ def test_a_password_in_an_address(
         {"data": "\0"},
         {"data": 5},
         {"nonsense": 1},
+        {"tokn": TOKEN},
         {"faults": [{"nonsense": 1}]},
         {"token": f"{TOKEN}\udc80"},
         {"token": f"{TOKEN} x"},

@@ -15,8 +15,14 @@ import httpx
 import pytest
 
 from tests.server.helpers import NDJSON, ONES, Peer, fault_of, lines, read_answer, record
-from vectorize_core import AsyncVectorizeClient, InvalidInputError, StorageError, VectorizeClient
-from vectorize_core.local.server import BackgroundServer, load_faults
+from vectorize_core import (
+    AsyncVectorizeClient,
+    ConfigurationError,
+    InvalidInputError,
+    StorageError,
+    VectorizeClient,
+)
+from vectorize_core.local.server import BackgroundServer, Settings, load_faults
 from vectorize_core.models import Vector
 from vectorize_core.transport.retry import RetryPolicy
 
@@ -196,6 +202,9 @@ def test_rules_come_out_of_a_file(tmp_path: Path, serve: Serve) -> None:
         file.write_text(wrong)
         with pytest.raises(InvalidInputError, match=r"faults\.json is no (JSON|list of rules): "):
             load_faults(file)
+    for rules in (7, [1], [{"nth": 0}], {"nth": 1}):
+        with pytest.raises(ConfigurationError, match=r"faults: (the rule at|expected a list)"):
+            Settings(faults=rules)  # type: ignore[arg-type]
     with pytest.raises(StorageError, match="the rules of faults"):
         load_faults(tmp_path / "missing.json")
 

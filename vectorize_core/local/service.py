@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar, Unpack
 
 from vectorize_core import limits
 from vectorize_core.behavior import Behavior, Delays
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.local import (
     catalog,
     faults,
@@ -60,6 +61,7 @@ _UNLOCKED_SEARCHES: Final = 2
 """How often a query searches without a lock before it searches within a transaction."""
 
 
+@checks_keywords()
 class Service:
     """The Vectorize of one account, in memory or in a directory.
 

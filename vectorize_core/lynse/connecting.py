@@ -68,7 +68,7 @@ class LynseAddress(Address):
 
 
 def lynse_connection(
-    base_url: Secret[str], api_key: Secret[str] | None, **options: Unpack[LynseOptions]
+    base_url: Secret[str] | None, api_key: Secret[str] | None, **options: Unpack[LynseOptions]
 ) -> Connection:
     """A connection to a server. See `LynseClient`."""
     given: dict[str, Any] = {"base_url": base_url, "api_key": api_key, **options}

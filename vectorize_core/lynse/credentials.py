@@ -29,11 +29,15 @@ class LynseCredentials(Credentials):
         return partial(find_server, self.base_url), ()
 
 
-def find_server(base_url: Secret[str] | str, api_key: Secret[str] | None = None) -> Credentials:
+def find_server(
+    base_url: Secret[str] | str | None, api_key: Secret[str] | None = None
+) -> Credentials:
     """Where a server is, and its key; a server that was given none needs none.
 
     Raises `ConfigurationError`, which shows neither.
     """
+    if base_url is None:
+        raise ConfigurationError(f"base_url is the address of a LynseDB, such as {_EXAMPLE}")
     address = checked_address(Secret(hidden(base_url).reveal().strip()), _EXAMPLE, "api_key=")
     origin = "api_key="
     if api_key is None:

@@ -21,6 +21,7 @@ from vectorize_core.api.d1 import (
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient, over
 from vectorize_core.connection import d1_connection
 from vectorize_core.errors import ApiError, BadRequestError, UnexpectedAnswerError, shown
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.texts.store import TextStore, parts
 from vectorize_core.transport.io import Io, each, run
 
@@ -30,6 +31,7 @@ _CONCURRENCY: Final = 4
 _TOO_LARGE: Final = 413
 
 
+@checks_keywords()
 class D1Texts(TextStore):
     """Texts in the table ``table`` of a D1 database, over the REST API.
 

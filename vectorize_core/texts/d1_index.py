@@ -9,11 +9,13 @@ from vectorize_core.api.d1 import BOUND, ReadD1, Rows, Statement, WriteD1, is_mi
 from vectorize_core.client import AsyncVectorizeClient, VectorizeClient, over
 from vectorize_core.connection import d1_connection
 from vectorize_core.errors import BadRequestError
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.texts.text_index import NoTableError, TextIndex, no_fts5
 from vectorize_core.texts.tokens import Tokenizer
 from vectorize_core.transport.io import Io, run
 
 
+@checks_keywords()
 class D1TextIndex(TextIndex):
     """A text index in the table ``table`` of a D1 database, over the REST API.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vectorize_core import forks, paths
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.texts.store import TextStore, parts
 from vectorize_core.transport.io import Io
 
@@ -21,6 +22,7 @@ _AT_ONCE: Final = 500
 """SQLite may take no more than 999 parameters."""
 
 
+@checks_keywords()
 class SqliteTexts(TextStore):
     """Texts in the file ``texts.sqlite3`` of a directory, or with ``":memory:"`` in memory.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vectorize_core import forks, paths
 from vectorize_core.api.d1 import Rows, Statement
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.texts.text_index import NoTableError, TextIndex, no_fts5
 from vectorize_core.texts.tokens import Tokenizer
 from vectorize_core.transport.io import Io
@@ -28,6 +29,7 @@ _CACHE: Final = 16_000
 """Kilobytes of pages that are kept in memory, at most."""
 
 
+@checks_keywords()
 class SqliteTextIndex(TextIndex):
     """A text index in the file ``words.sqlite3`` of a directory, or with ``":memory:"`` in memory.
 

@@ -28,7 +28,7 @@ from typing import Any
 import orjson
 
 from vectorize_core import forks, paths
-from vectorize_core.errors import InvalidInputError
+from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.local import faults
 from vectorize_core.local.server.parsing import whole
 
@@ -84,11 +84,9 @@ class FaultInjector:
 
     def replace(self, rules: Any) -> None:
         """Replace all rules, counting requests anew; an empty list removes them."""
-        if not isinstance(rules, list):
-            raise faults.unparsable_body("faults", "expected a list of rules")
         try:
-            made = [FaultRule(**{k: whole(v) for k, v in rule.items()}) for rule in rules]
-        except (AttributeError, TypeError, ValueError) as error:
+            made = read_rules(rules)
+        except InvalidInputError as error:
             raise faults.unparsable_body("faults", str(error)) from None
         with self._lock:
             self._rules, self._matched = made, [0] * len(made)
@@ -123,12 +121,25 @@ def load_faults(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         content = Path(file).read_bytes()
     try:
         rules: list[dict[str, Any]] = orjson.loads(content)
-        FaultInjector().replace(rules)
+        read_rules(rules)
     except orjson.JSONDecodeError as error:
         raise InvalidInputError(f"{file} is no JSON: {error}") from None
-    except faults.ServiceFault as fault:
-        raise InvalidInputError(f"{file} is no list of rules: {fault.message}") from None
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{file} is no list of rules: {error}") from None
     return rules
+
+
+def read_rules(rules: Any) -> list[FaultRule]:
+    """The rules that a list of JSON objects says. `InvalidInputError` if it is none."""
+    if not isinstance(rules, list):
+        raise InvalidInputError(f"expected a list of rules, got {shown(rules)}")
+    made = []
+    for position, rule in enumerate(rules):
+        try:
+            made.append(FaultRule(**{name: whole(value) for name, value in rule.items()}))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InvalidInputError(f"the rule at position {position}: {error}") from None
+    return made
 
 
 def _is_int(value: object, least: int, most: float = math.inf) -> bool:

@@ -3,32 +3,34 @@
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import wraps
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from vectorize_core import limits, paths
 from vectorize_core.behavior import Behavior
-from vectorize_core.errors import ConfigurationError
+from vectorize_core.errors import ConfigurationError, InvalidInputError
+from vectorize_core.kwargs import check_names
 from vectorize_core.local.server.hosts import check_hosts
+from vectorize_core.local.server.injected_faults import read_rules
 from vectorize_core.secret import Secret, hidden, hide, is_sendable
 
-T = TypeVar("T")
 
-
-def _hides_token(cls: type[T]) -> type[T]:
-    """Let no frame show the token when the constructor of ``cls`` raises."""
+def _hides_token(cls: "type[Settings]") -> "type[Settings]":
+    """Let no frame show the token when the constructor raises, whatever name it was given by."""
     init: Callable[..., None] = cls.__init__
+    known = [one.name for one in fields(cls)]
 
     @wraps(init)
-    def hiding(self: T, **given: Any) -> None:
-        hide(given)
+    def hiding(self: "Settings", **given: Any) -> None:
+        hide(given, {"token", *(given.keys() - known)})
+        check_names("Settings()", given, known)
         init(self, **given)
         if "token" in given:
             token: Secret[str] | None = given["token"]
             object.__setattr__(self, "token", None if token is None else token.reveal())
 
-    cls.__init__ = hiding  # type: ignore[method-assign,assignment]
+    cls.__init__ = hiding  # type: ignore[method-assign]
     return cls
 
 
@@ -90,6 +92,10 @@ class Settings:
     def __post_init__(self) -> None:
         check_token(hidden(self.token))
         check_hosts(self.hosts)
+        try:
+            read_rules([*self.faults] if isinstance(self.faults, Sequence) else self.faults)
+        except InvalidInputError as error:
+            raise ConfigurationError(f"faults: {error}") from None
         object.__setattr__(self, "data", paths.absolute_or_memory(self.data, "data"))
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from vectorize_core.errors import VectorizeError
+from vectorize_core.kwargs import checks_keywords
 from vectorize_core.local import open_files
 from vectorize_core.local.server import connections
 from vectorize_core.local.server.app import create_app
@@ -186,6 +187,7 @@ def run(app: ASGIApp, listener: socket.socket, settings: Settings) -> threading.
     return server.end
 
 
+@checks_keywords({one.name: "Settings()" for one in fields(Settings)})
 class BackgroundServer:
     """A server in a thread of this process, on a free port of the loopback address.
 
