@@ -15,7 +15,7 @@ from vectorize_core.cli import demo
 
 ROOT = Path(vectorize_core.__file__).parent.parent
 COMMANDS = [
-    *("serve", "demo", "indexes", "info", "query", "list", "get", "delete", "doctor"),
+    *("serve", "demo", "indexes", "info", "query", "count", "list", "get", "delete", "doctor"),
     *("export", "import", "copy", "verify", "stats", "compact", "check"),
 ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.stores import vector
 from vectorize_core import Vector, VectorizeClient
 from vectorize_core.local.server import BackgroundServer, Settings
 
@@ -70,6 +71,29 @@ def test_query_with_everything(run: Any, place: Any, vector_text: str, tmp_path:
     assert "32 in all" in on_terminal
 
 
+def test_more_matches_than_an_answer_of_the_service_holds(run: Any, place: Any) -> None:
+    place.client.index("docs").upsert([Vector(f"{n}", vector(f"{n}")) for n in range(150)])
+    search = ("query", "docs", *place.options, "--vector-id", "a", "--top-k", "140")
+    many = run(*search, "--max-requests", "50")
+    assert len({line.split("\t")[1] for line in many.stdout.splitlines()}) == 140
+    refused = run(*search, "--max-requests", "5")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "--max-requests 5 allows fewer. Raise --max-requests, or narrow" in refused.stderr
+    assert "=" not in refused.stderr
+
+
+def test_count(run: Any, place: Any) -> None:
+    assert run("count", "docs", *place.options).stdout == "3\n"
+    some = ("--filter", '{"year": {"$gt": 1960}}')
+    assert run("count", "docs", *place.options, *some).stdout == "2\n"
+    within = run("count", "docs", *place.options, *some, "--namespace", "n", "--json")
+    assert json.loads(within.stdout) == {"count": 1}
+    unindexed = ("count", "docs", *place.options, "--filter", '{"b": {"$exists": false}}')
+    refused = run(*unindexed)
+    assert (refused.exit_code, "--scan" in refused.stderr) == (1, True)
+    assert run(*unindexed, "--scan").stdout == "3\n"
+
+
 def test_query_by_id_and_from_stdin(run: Any, place: Any, vector_text: str) -> None:
     by_id = run("query", "docs", *place.options, "--vector-id", "c", "--top-k", "1")
     assert by_id.stdout.split("\t")[1] == "c"
@@ -128,7 +152,7 @@ def test_a_query_reads_everything_only_if_asked(run: Any, place: Any, vector_tex
         ("--vector-file", "not-there.json"),
         ("--vector-id", "a", "--filter", "year"),
         ("--vector-id", "a", "--filter", "[1]"),
-        ("--vector-id", "a", "--top-k", "101"),
+        ("--vector-id", "a", "--top-k", "0"),
         ("--vector-id", "a", "--metadata", "some"),
     ],
 )
@@ -180,7 +204,7 @@ def test_get_of_ids_from_stdin(run: Any, place: Any) -> None:
     assert len(run("get", "docs", "-", *place.options, input=ids).stdout.splitlines()) == 3
 
 
-@pytest.mark.parametrize("command", ["info", "list", "query", "get", "delete"])
+@pytest.mark.parametrize("command", ["info", "list", "query", "count", "get", "delete"])
 def test_an_index_that_is_not_there(run: Any, place: Any, command: str) -> None:
     more = {"query": ("--vector-id", "a"), "get": ("a",), "delete": ("a",)}.get(command, ())
     result = run(command, "nope", *more, *place.options)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vectorize_core.cli.copy import copy
+from vectorize_core.cli.count import count
 from vectorize_core.cli.demo import demo
 from vectorize_core.cli.doctor import doctor
 from vectorize_core.cli.environment import distribution_version
@@ -55,6 +56,7 @@ app.command()(demo)
 app.command()(indexes)
 app.command()(info)
 app.command()(query)
+app.command()(count)
 app.command(name="list")(list_ids)
 app.command()(get)
 app.command()(delete)

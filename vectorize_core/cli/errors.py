@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import re
 import sqlite3
+import warnings
 from collections.abc import Callable
 from typing import Final, NoReturn, ParamSpec
 
 import typer
 
-from vectorize_core.cli.output import escaped
+from vectorize_core.cli.output import escaped, note
 from vectorize_core.errors import VectorizeError, in_words
 
 P = ParamSpec("P")
@@ -33,6 +34,10 @@ _AS_OPTIONS = (
     ),
     ("take it for empty with on_missing_text='empty'", "leave long texts out with --no-texts"),
     ("unindexed='scan'", "--scan"),
+    ("max_requests= (None: any number)", "--max-requests"),
+    ("max_requests= ", "--max-requests "),
+    ("max_requests=", "--max-requests "),
+    ("by namespace=", "by --namespace"),
     ("with collection=", "with --collection"),
     ("with vector=", "with --vector"),
     ("leave vector= out", "leave --vector out"),
@@ -57,17 +62,26 @@ def as_options(message: str) -> str:
     return escaped(message)
 
 
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    note(as_options(str(message)))
+
+
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """``command``, which prints expected errors in a line or two and exits with 1."""
+    """``command``, which prints expected errors in a line or two and exits with 1.
+
+    Warnings are notes.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except BrokenPipeError:
-            # The reader has ended, as with `list NAME | head`: Typer ends the command.
-            raise
-        except (VectorizeError, OSError, sqlite3.Error) as error:
-            fail(as_options(str(error) or in_words(error)))
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            try:
+                command(*args, **kwargs)
+            except BrokenPipeError:
+                # The reader has ended, as with `list NAME | head`: Typer ends the command.
+                raise
+            except (VectorizeError, OSError, sqlite3.Error) as error:
+                fail(as_options(str(error) or in_words(error)))
 
     return run

@@ -33,6 +33,14 @@ Scan = Annotated[
     bool,
     typer.Option("--scan", help="Read everything to find what no metadata index can look up."),
 ]
+MaxRequests = Annotated[
+    int | None,
+    typer.Option(
+        "--max-requests",
+        min=1,
+        help="How many requests it may take; else as many as the library allows.",
+    ),
+]
 D1 = Annotated[
     str | None,
     typer.Option(

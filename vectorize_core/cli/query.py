@@ -11,7 +11,7 @@ import typer
 
 from vectorize_core import jsontext, limits
 from vectorize_core.cli import api_json, output
-from vectorize_core.cli.moves import Scan, filter_of
+from vectorize_core.cli.moves import MaxRequests, Scan, filter_of
 from vectorize_core.cli.output import AsJson
 from vectorize_core.cli.target import IndexName, Target, with_target
 from vectorize_core.models import Match, Values, as_values
@@ -40,7 +40,10 @@ def query(
         str | None, typer.Option(metavar="FILE", help="A file with the vector; - for stdin.")
     ] = None,
     top_k: Annotated[
-        int, typer.Option(min=1, max=limits.MAX_TOP_K, help="How many matches.")
+        int,
+        typer.Option(
+            min=1, help=f"How many matches; more than {limits.MAX_TOP_K} take several requests."
+        ),
     ] = limits.DEFAULT_TOP_K,
     filter_text: Annotated[
         str | None,
@@ -50,6 +53,7 @@ def query(
         str | None, typer.Option(help="Search this namespace only; else all.")
     ] = None,
     scan: Scan = False,
+    max_requests: MaxRequests = None,
     metadata: Annotated[
         WhichMetadata, typer.Option(help="What of the metadata comes along.")
     ] = WhichMetadata.NONE,
@@ -60,16 +64,17 @@ def query(
 ) -> None:
     """Find the vectors nearest to a vector, best first."""
     vector_or_id = _query_vector(vector, vector_id, vector_file)
-    expression = filter_of(filter_text)
+    options: QueryOptions = {
+        "return_values": with_values,
+        "return_metadata": metadata.value,
+        "filter": filter_of(filter_text),
+        "unindexed": "scan" if scan else "error",
+        "namespace": namespace,
+    }
+    if max_requests is not None:
+        options["max_requests"] = max_requests
     with target.client() as client:
         index = client.index(name)
-        options: QueryOptions = {
-            "return_values": with_values,
-            "return_metadata": metadata.value,
-            "filter": expression,
-            "unindexed": "scan" if scan else "error",
-            "namespace": namespace,
-        }
         if isinstance(vector_or_id, str):
             matches = index.query_by_id(vector_or_id, top_k, **options)
         else:

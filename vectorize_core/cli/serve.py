@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from vectorize_core import jsontext, paths
+from vectorize_core import paths
 from vectorize_core.behavior import Behavior
 from vectorize_core.cli.embedder import EMBEDDER, load_embedder
 from vectorize_core.cli.errors import fail, report_errors
 from vectorize_core.cli.output import on_terminal, print_json
 from vectorize_core.cli.serve_switches import parse
 from vectorize_core.client import VectorizeClient
+from vectorize_core.errors import InvalidInputError
 from vectorize_core.secret import Secret, is_sendable
 
 if TYPE_CHECKING:
@@ -115,7 +116,6 @@ def serve(
     """
     _check_token(token)
     try:
-        from vectorize_core.local import ServiceFault  # noqa: PLC0415
         from vectorize_core.local.server import Settings, uvicorn_server  # noqa: PLC0415
         from vectorize_core.local.server.app import create_parts  # noqa: PLC0415
         from vectorize_core.page.served import page_beside  # noqa: PLC0415
@@ -147,8 +147,6 @@ def serve(
             **of_settings,
         )
         parts = create_parts(settings)
-    except ServiceFault as fault:
-        raise typer.BadParameter(f"--faults {faults}: {fault.message}") from None
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     app: ASGIApp = parts.app
@@ -245,10 +243,9 @@ def _bindings(given: Iterable[str]) -> dict[str, str]:
 
 
 def _rules(file: Path) -> list[dict[str, Any]]:
+    from vectorize_core.local.server import load_faults  # noqa: PLC0415
+
     try:
-        rules = jsontext.loads(file.read_bytes())
-    except ValueError as error:
-        raise typer.BadParameter(f"--faults {file} is not JSON: {error}") from None
-    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise typer.BadParameter(f"--faults {file} must be a JSON list of objects")
-    return rules
+        return load_faults(file)
+    except InvalidInputError as error:
+        raise typer.BadParameter(f"--faults {error}") from None

@@ -3,7 +3,7 @@
 An answer can be wrong because of a vector that is not in it: the nearest one, if it is damaged. So
 a thread compares all of them, a slice at a time, with a small share of one processor
 (docs/storage.md says how long that takes). What it finds is logged, and raised by later reads
-until it is repaired.
+until it is repaired. What a read finds itself is raised only.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ class Scrub:
             del self._damage[index.id]
         elif values or not found.only_values:
             raise StorageError(found.problem)
+        else:
+            self._log(index, found)
 
     def close(self, *, waits: bool = True) -> None:
         """End the thread, and wait until it has ended. A later read starts another one."""
@@ -160,10 +162,13 @@ class Scrub:
             row = index.dimensions * FLOAT_BYTES
             count = max(1, min(_SLICE_ROWS, _SLICE_BYTES // row))
             try:
-                return self._examine(tx, index, start, count)
+                following = self._examine(tx, index, start, count)
             except FileMissingError:
                 # As in `watch`.
                 return None
+            if index.id in self._damage:
+                self._log(index, self._damage[index.id])
+            return following
 
     def _examine(self, tx: Connection, index: Index, start: int, count: int) -> int | None:
         """Compare vectors from a slot on, and note what is damaged; the slot behind them.
@@ -181,7 +186,7 @@ class Scrub:
         except FileMissingError:
             raise
         except StorageError as error:
-            self._found(index, _Damage(index.generation, start, str(error), only_values=True))
+            self._damage[index.id] = _Damage(index.generation, start, str(error), only_values=True)
             return None
         try:
             part = comparing.compare(tx, index, matrix, start, count)
@@ -198,7 +203,7 @@ class Scrub:
                 "listed, and with --repair what can be is repaired, by: "
                 "vectorize-stores check --path DIR"
             )
-            self._found(index, _Damage(index.generation, start, text, only_values))
+            self._damage[index.id] = _Damage(index.generation, start, text, only_values)
         else:
             self._examine_codes(index, matrix, part)
         following = part.rows[-1].slot + 1 if part.rows else 0
@@ -250,8 +255,7 @@ class Scrub:
             _log.debug("codes cannot be written: %s", error)
             self._snapshots.doubt_codes(index, for_good=True)
 
-    def _found(self, index: Index, damage: _Damage) -> None:
-        self._damage[index.id] = damage
+    def _log(self, index: Index, damage: _Damage) -> None:
         if (index.id, index.generation) not in self._logged:
             _log.error("%s", damage.problem)
             self._logged.add((index.id, index.generation))

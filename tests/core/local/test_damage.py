@@ -212,6 +212,19 @@ def test_the_scrub_finds_what_is_damaged_while_a_service_is_open(
     assert service.query("docs", vector=ask).matches[0].id == "v3"
 
 
+def test_what_a_read_finds_is_raised_or_else_logged(make, tmp_path, caplog):
+    filled(make, tmp_path).close()
+    flip(only(tmp_path, "*.f32"), 7 * DIMENSIONS * 4)
+    service = make(tmp_path)
+    with pytest.raises(StorageError, match="v7"):
+        service.query("docs", vector=vector(3, 0).values)
+    assert not caplog.records
+    service.close()
+    # A read that needs no values goes on.
+    assert make(tmp_path).list_vectors("docs", count=5).ids
+    assert [r.levelno for r in caplog.records] == [logging.ERROR]
+
+
 @pytest.mark.parametrize("column", ["metadata", "namespace", "id", "position", "seq"])
 def test_a_damaged_record_is_refused_wherever_it_is_read(make, tmp_path, column):
     filled(make, tmp_path).close()
