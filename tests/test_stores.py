@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.held_time import HeldClock
 from tests.kinds import LANGCHAIN, Kind, both_stores
 from tests.stores import (
     Call,
@@ -289,9 +290,13 @@ async def await_writes(kind: Kind, call: Call, store: Any, **options: Any) -> No
 
 @both_stores
 @both_ways
-async def test_a_store_waits_for_what_was_written_before(kind: Kind, call: Call) -> None:
-    behavior = Behavior(process_delay=0.1, propagate_delay=0.05)
-    with VectorizeClient.local(behavior=behavior) as client:
+async def test_a_store_waits_for_what_was_written_before(
+    kind: Kind, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = HeldClock()
+    clock.rule(monkeypatch)
+    behavior = Behavior(process_delay=1.0, propagate_delay=0.5)
+    with VectorizeClient.local(behavior=behavior, clock=clock) as client:
         store = kind.make(client=client, index_name="docs", create_index=True, wait_timeout=0.01)
         await await_writes(kind, call, store)
         await kind.add(call, store, "a", "b")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.held_time import HeldClock
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
 from tests.llama_index.helpers import equal_to
 from tests.stores import DIMENSIONS, Call, Recorder, both_ways, recorded, sync_call, vector
@@ -294,23 +295,25 @@ async def test_an_update_that_the_service_refuses_names_the_record_as_its_caller
 
 @both_ways
 async def test_the_log_names_a_tenants_record_as_it_does(
-    call: Call, caplog: pytest.LogCaptureFixture
+    call: Call, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a write comes after one that got no answer."""
 
     class Losing(Refusing):
+        loses = True
+
         def check(self, op: Op[Any]) -> None:
-            if isinstance(op, Upsert) and not self.of(Upsert):
-                self.ops.append(op)
+            if isinstance(op, Upsert) and self.loses:
                 raise RequestTimeoutError("no answer")
 
-    policy = RetryPolicy(write_deadline=0.5, request_lifetime=0.1, first_delay=9, max_delay=9)
-    with VectorizeClient.local(retry=policy) as client:
+    HeldClock().rule(monkeypatch)
+    with VectorizeClient.local(retry=RetryPolicy(request_lifetime=1)) as client:
         client.create_index("docs", dimensions=DIMENSIONS)
-        client.connection.executor = Losing(client.connection.executor)
+        client.connection.executor = losing = Losing(client.connection.executor)
         view = LANGCHAIN.over(client).with_namespace("a")
         with pytest.raises(RequestTimeoutError):
             await LANGCHAIN.add(call, view, "mine")
+        losing.loses = False
         await LANGCHAIN.add_rows(call, view, [("mine", "another text", {})])
     assert "a request that wrote 'mine' (and 0 more" in caplog.text
 

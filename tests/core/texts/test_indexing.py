@@ -20,6 +20,7 @@ from tests.core.texts.changes import ACTIONS, NEW, OLD, Seen, add
 from tests.core.texts.drivers import Stepping
 from tests.core.texts.stepping import SteppingTextIndex
 from tests.core.texts.test_interrupted import ROOT, FailedError, FailingStep, Meanwhile
+from tests.held_time import HeldClock
 from tests.nightly import NIGHTLY, sized
 from vectorize_core import Behavior, D1TextIndex, VectorizeClient
 from vectorize_core.errors import PartialWriteError, PendingWritesWarning
@@ -187,9 +188,13 @@ def test_a_record_without_a_text_has_no_row() -> None:
         assert rows(store) == []
 
 
-def test_what_reads_do_not_see_is_not_found_and_then_it_is() -> None:
-    behavior = Behavior(process_delay=0.2, propagate_delay=0.1)
-    with VectorizeClient.local(behavior=behavior) as client:
+def test_what_reads_do_not_see_is_not_found_and_then_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = HeldClock()
+    clock.rule(monkeypatch)
+    behavior = Behavior(process_delay=2.0, propagate_delay=1.0)
+    with VectorizeClient.local(behavior=behavior, clock=clock) as client:
         store, io = store_of(client, SqliteTextIndex()), client.connection.io()
         add(store, OLD, 1)
         with pytest.warns(PendingWritesWarning):

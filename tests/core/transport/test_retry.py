@@ -18,6 +18,7 @@ from tests.core.helpers import (
     ok,
     settled,
 )
+from tests.held_time import HeldClock
 from vectorize_core import (
     ApiError,
     AuthenticationError,
@@ -526,11 +527,11 @@ async def test_what_is_tried_for_long_is_told_once(
     variant: Variant, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert retry._TELL_AFTER == 2
-    monkeypatch.setattr(retry, "_TELL_AFTER", 0.1)
+    HeldClock().rule(monkeypatch)
     cloudflare = Cloudflare(httpx.ConnectError("refused"))
     with caplog.at_level("WARNING", "vectorize_core"), pytest.raises(ConnectionFailedError):
         await variant.call(
-            cloudflare.executor(), READ, RetryPolicy(read_deadline=0.6, first_delay=0.06)
+            cloudflare.executor(), READ, RetryPolicy(read_deadline=12, first_delay=1.2)
         )
     (record,) = caplog.records
     text = record.getMessage()
@@ -540,7 +541,11 @@ async def test_what_is_tried_for_long_is_told_once(
 
 
 @both_variants
-async def test_a_failure_with_little_patience_is_not_tried_for_longer(variant: Variant) -> None:
+async def test_a_failure_with_little_patience_is_not_tried_for_longer(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HeldClock().rule(monkeypatch)
+
     class Executor:
         calls = 0
 
