@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,7 @@ from langchain_vectorize import VectorizeVectorStore
 from tests.cli.conftest import SECRET
 from vectorize_core import Vector, VectorizeClient
 from vectorize_core.cli import open_page
-from vectorize_core.local.server import BackgroundServer, Settings, uvicorn_server
+from vectorize_core.local.server import BackgroundServer, Settings
 from vectorize_core.secret import Secret
 from vectorize_core.texts import D1Texts
 
@@ -83,7 +82,6 @@ def test_open_shows_a_directory_to_who_has_the_token(tmp_path: Path) -> None:
         assert ask(address, path, None).status_code == 401
         assert ask(address, path, token).status_code == 404
         if os.name != "nt":
-            began = time.monotonic()
             with httpx.stream(
                 "GET",
                 address.partition("#")[0] + "_/page/activity",
@@ -94,8 +92,8 @@ def test_open_shows_a_directory_to_who_has_the_token(tmp_path: Path) -> None:
                 assert stream.status_code == 200
                 process.send_signal(signal.SIGINT)
                 _, error = process.communicate(timeout=20)
+            # After END_SECONDS it would end in another way.
             assert (process.returncode, error) == (0, "")
-            assert time.monotonic() - began < uvicorn_server.END_SECONDS
 
 
 def test_open_keeps_the_credentials_of_a_server(tmp_path: Path) -> None:

@@ -171,13 +171,14 @@ def test_where_few_files_may_be_open_neither_accounts_nor_connections_exhaust_th
 @pytest.mark.skipif(os.name == "nt", reason="no signals for another process")
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     rules = tmp_path / "faults.json"
-    rules.write_text(json.dumps([{"delay": 60}]))
+    rules.write_text(json.dumps([{"match": "/slow", "delay": 60}]))
     with served("--faults", str(rules)) as server:
         root = server.base_url.removesuffix("/client/v4")
         host, port = root.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(b"GET /client HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            time.sleep(0.2)
+            connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            # The server is slow by now: it has read this one later.
+            httpx.get(f"{root}/client", trust_env=False, timeout=30)
             server.process.send_signal(signal.SIGINT)
             time.sleep(0.3)
             assert server.process.poll() is None

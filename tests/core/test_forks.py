@@ -18,6 +18,7 @@ import pytest
 
 from tests.interrupting import everywhere, in_time
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind
+from tests.patience import until
 from tests.stores import vector
 from vectorize_core import SqliteTexts, StorageError, VectorizeClient, forks
 from vectorize_core.forks import Fork
@@ -228,7 +229,7 @@ def test_a_fork_does_not_wait_for_a_thread_that_waits_for_another_process(tmp_pa
         time.sleep(0.1)
         # The other one has its transaction in this thread, so nobody ends it meanwhile.
         file, fork = service._database._file, Fork()
-        file.before_fork(fork, 5.0)
+        file.before_fork(fork, 60.0)
         assert [link.lock.holder for link in file._links] == [fork, fork]
         file.after_fork(fork)
         assert done == []
@@ -290,7 +291,7 @@ def test_locks_are_free_in_the_child(
     threading.Timer(0.1, release.set).start()
 
     def in_child() -> None:
-        signal.alarm(5)
+        signal.alarm(30)
         use()
 
     forked(in_child)
@@ -360,19 +361,20 @@ def test_ctrl_c_at_any_step_of_a_fork(place: str, tmp_path: Path) -> None:
 
 def test_ctrl_c_while_a_fork_waits_for_a_transaction(tmp_path: Path) -> None:
     service = service_at(tmp_path / "v")
-    holding = threading.Event()
+    holding, noticed = threading.Event(), []
+    line = service._database._file._reader.lock._line
 
     def hold() -> None:
         with service._database.reading() as tx:
             tx.execute("SELECT * FROM indexes").fetchall()
             holding.set()
-            time.sleep(0.6)
+            until(lambda: len(line) > 1)
+            os.kill(os.getpid(), signal.SIGINT)
+            until(lambda: noticed)
 
     thread = threading.Thread(target=hold)
     thread.start()
     holding.wait()
-    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    noticed = []
 
     def use() -> None:
         service.upsert("docs", [Vector("a", ONES)])

@@ -235,12 +235,12 @@ def test_texts_are_kept_in_the_directory(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_request_is_interrupted_from_another_thread() -> None:
-    databases = D1Databases(":memory:")
-    timer = threading.Timer(0.1, databases.interrupt)
-    timer.start()
+    databases, runs = D1Databases(":memory:"), threading.Event()
+    thread = threading.Thread(target=lambda: (runs.wait(), databases.interrupt()))
+    thread.start()
     with pytest.raises(ServiceFault, match="is closing"):
-        databases.run("a", [(ENDLESS, ())])
-    timer.join()
+        databases.run("a", [(ENDLESS, ())], runs.set)
+    thread.join()
     assert databases.run("a", [("SELECT 1", ())])[0][1] == [(1,)]
 
 

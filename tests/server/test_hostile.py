@@ -22,6 +22,7 @@ from tests.server.helpers import (
     read_answer,
     record,
 )
+from vectorize_core import VectorizeClient
 from vectorize_core.local.server import BackgroundServer, Settings, parsing
 
 Serve = Callable[..., Peer]
@@ -335,9 +336,10 @@ def test_a_chunked_body_within_the_bound_is_taken(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("dripping", [False, True])
-def test_a_slow_body_is_given_up(serve: Serve, dripping: bool) -> None:
-    peer = serve(body_timeout=0.3)
-    peer.create()
+def test_a_slow_body_is_given_up(serve: Serve, dripping: bool, tmp_path: Path) -> None:
+    with VectorizeClient.local(tmp_path) as client:
+        client.create_index("docs", dimensions=32)
+    peer = serve(body_timeout=0.3, data=tmp_path)
     body = lines(record("a"))
     with socket.create_connection(peer.address, timeout=10) as connection:
         connection.sendall(head(UPSERT, f"Content-Length: {len(body)}") + body[:10])

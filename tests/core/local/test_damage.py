@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from tests.core.local.damages import (
     wrong,
 )
 from tests.nightly import sized
+from tests.patience import until
 from vectorize_core.local import Service, StorageError, scrubbing
 from vectorize_core.models import IndexConfig, Vector
 
@@ -183,13 +183,6 @@ def test_a_damaged_vector_that_was_nearly_found_is_named(make, tmp_path, monkeyp
     )
     with pytest.raises(StorageError, match="'v7'"):
         call(top_k=1)
-
-
-def until(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_the_scrub_finds_what_is_damaged_while_a_service_is_open(

@@ -73,7 +73,7 @@ def test_no_thread_has_a_fair_lock_for_longer_than_its_call() -> None:
         threading.Timer(0.05, forgets).start()
         time.sleep(0.1)
     lock.take().release()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @needs_turnstile

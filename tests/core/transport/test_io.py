@@ -304,13 +304,19 @@ def test_map_takes_no_more_than_it_needs(drive: Drive, limit: int) -> None:
 
 
 def test_map_yields_outcomes_as_they_complete(drive: Drive) -> None:
-    async def flow(io: Io) -> list[float]:
-        async def wait(seconds: float) -> None:
-            await io.sleep(seconds)
+    async def flow(io: Io) -> list[int]:
+        seen: list[int] = []
 
-        return [done.item for done in await everything(io.map(wait, each([0.2, 0.1, 0.0]), 3))]
+        async def follow(number: int) -> None:
+            while len(seen) < number:
+                await io.sleep(0.001)
 
-    assert drive(flow) == [0.0, 0.1, 0.2]
+        async for done in io.map(follow, each([2, 1, 0]), 3):
+            # Not all at once: those that follow wait for it.
+            seen += [done.item]
+        return seen
+
+    assert drive(flow) == [0, 1, 2]
 
 
 def test_map_of_nothing_is_nothing(drive: Drive) -> None:

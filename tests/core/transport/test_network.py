@@ -544,7 +544,10 @@ async def test_a_server_of_this_machine_that_is_down_is_given_up_soon(
 
 
 @both_variants
-async def test_a_server_of_this_machine_that_comes_back_is_waited_for(variant: Variant) -> None:
+async def test_a_server_of_this_machine_that_comes_back_is_waited_for(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_LOOPBACK_PATIENCE", 30.0)
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()
     base_url = f"http://127.0.0.1:{address[1]}/client/v4"
