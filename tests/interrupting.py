@@ -25,7 +25,7 @@ _LOOKS = tuple(
 _ENDED_ELSEWHERE = sys.version_info < (3, 13)
 """Python 3.12 crashes where the collector, in a thread without a trace, ends a generator that waits
 and whose steps are traced; 3.13 would trace no other frame of its code either."""
-_SOON = 5.0
+_SOON = 20.0
 """Seconds; what was left behind is waited for a minute, or for ever."""
 
 

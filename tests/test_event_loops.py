@@ -296,7 +296,7 @@ def test_aclose_closes_the_files_of_a_directory(kind: Kind, tmp_path: Path) -> N
     if FDS.exists():
         assert files_below(tmp_path) == []
     for thread in set(threading.enumerate()) - before:
-        thread.join(5.0)
+        thread.join(30.0)
         assert not thread.is_alive()
 
 

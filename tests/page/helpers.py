@@ -172,7 +172,7 @@ class Visit:
         return [json.loads(one["data"]) for one in data if one.get("event") == kind]
 
 
-async def until(condition: Any, seconds: float = 5.0) -> None:
+async def until(condition: Any, seconds: float = 30.0) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not condition():

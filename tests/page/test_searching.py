@@ -132,7 +132,7 @@ async def test_a_server_that_ends_answers_what_goes_on(still: VectorizeClient, w
     await until(lambda: begun)
     # uvicorn cancels what has not ended after some seconds.
     getattr(page if way == "stop" else visit.task, way)()
-    await asyncio.wait_for(visit.task, 1)
+    await asyncio.wait_for(visit.task, 30)
     assert visit.messages[0]["status"] == 503
     begun[0].set()
 
