@@ -343,7 +343,7 @@ class _BaseIo(Io):
                 if waited + delay > patience:
                     raise limiter.used_up(str(op), delay, patience)
                 if delay >= LONG:
-                    logger.warning("%s waits %.0f s: the rate limit is used up", op, delay)
+                    logger.warning("%s waits %.0f s: %s", op, delay, limiter.cause())
                 await self.sleep(delay)
                 waited += delay
         except BaseException:

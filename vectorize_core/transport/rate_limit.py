@@ -203,14 +203,24 @@ class RateLimiter:
 
     def used_up(self, operation: str, seconds: float, patience: float) -> LimitUsedUpError:
         """The error of an operation that would have to wait for longer than ``patience``."""
-        limit = self.limit
-        kept = "" if limit is None else f" of {limit.requests:,} requests in {limit.period:g} s"
         message = (
-            f"not sent: the rate limit{kept} is used up for another {math.ceil(seconds)} s, and "
-            f"this waits for at most {patience:g} s. Send fewer requests, or set retry=RetryPolicy("
-            "...) to wait for longer"
+            f"not sent: {self.cause()}. It may go in {math.ceil(seconds)} s, and this waits for at "
+            f"most {patience:g} s. Send fewer requests, or set retry=RetryPolicy(...) to wait for "
+            "longer"
         )
         return LimitUsedUpError(operation, 429, (ApiMessage(None, message),), retry_after=seconds)
+
+    def cause(self) -> str:
+        """Why requests wait, in words: who says that there were too many."""
+        shared = "All clients of the account or token share its rate limit"
+        with self._lock:
+            if self._cautious:
+                return f"the service has refused requests because there were too many. {shared}"
+            if any(window.left <= 0 for window in self._windows.values()):
+                return f"the rate limit of the service is used up, as its answers say. {shared}"
+        limit = self.limit
+        kept = "" if limit is None else f" of {limit.requests:,} requests in {limit.period:g} s"
+        return f"the rate limit{kept}, which this client keeps to (rate_limit=), is used up"
 
     def after_fork(self) -> None:
         """Forget the threads of the parent process."""
