@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from contextlib import nullcontext
+from itertools import cycle
 from types import SimpleNamespace
 
 import numpy as np
@@ -243,19 +244,20 @@ def test_large_matrices_are_shared_between_threads(metric):
 @pytest.mark.parametrize("metric", METRICS)
 def test_threads_that_are_late_change_nothing(metric, monkeypatch):
     random, collect, delays = np.random.default_rng(2), workers.collect, []
+    seconds = cycle([0.0, 1e-4, 2e-3])
 
     def delayed(count, compute, keep, *, worthwhile):
         def late(number):
             if threading.current_thread() is threading.main_thread():
                 # Others take part, also where much else runs.
-                ended = time.monotonic() + 0.05 * (len(set(delays)) < 3)
+                ended = time.monotonic() + 10
                 while len(set(delays)) < 3 and time.monotonic() < ended:
                     time.sleep(1e-3)
                 return compute(number)
-            delays.append(float(random.choice([0.0, 1e-4, 2e-3])))
-            time.sleep(delays[-1])
+            delays.append(delay := next(seconds))
+            time.sleep(delay)
             result = compute(number)
-            time.sleep(delays[-1])
+            time.sleep(delay)
             return result
 
         collect(count, late, keep, worthwhile=worthwhile)

@@ -75,7 +75,7 @@ async def test_every_attempt_and_every_repetition_is_told(variant: Variant) -> N
         ("GetInfo", "docs", 2, None, None, "ConnectionFailedError"),
         ("GetInfo", "docs", 3, 200, RAY, None),
     ]
-    assert all(0 <= event.seconds < 5 for event in requests)
+    assert all(0 <= event.seconds < 60 for event in requests)
     retries = [event for event in told if isinstance(event, RetryEvent)]
     assert [(e.operation, e.index, e.attempt, e.error) for e in retries] == [
         ("GetInfo", "docs", 1, "ServerError"),
