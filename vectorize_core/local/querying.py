@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorize_core import jsontext, scoring
+from vectorize_core import jsontext, limits, scoring
 from vectorize_core.behavior import Behavior
 from vectorize_core.local import catalog, exact_search, faults, matching, vectors
 from vectorize_core.local.catalog import Index, LiveMetadataIndex
@@ -33,11 +33,13 @@ _SHORT: Final = 1 << 22
 """Numbers that are searched so soon, by their codes, that threads may wait for it: another look at
 the database would add a tenth to it."""
 _PLAIN: Final[Mapping[IndexType, tuple[type, ...]]] = {
-    "string": (),
+    "string": (str,),
     "number": (int, float),
     "boolean": (bool,),
 }
-"""The types of values that an index holds as they are; of texts it holds a part."""
+"""The types of values that an index holds as they are; of long texts it holds a part."""
+_SHORT_TEXT: Final = limits.MAX_INDEXED_BYTES // 4
+"""So many characters are held whole, whatever they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -313,10 +315,10 @@ def _metadata(prepared: PreparedQuery) -> Callable[[VectorRow], Metadata | None]
         for since, name, index_type, plain in properties:
             if written <= since:
                 continue
-            value = matching.lookup(whole, name)
-            if type(value) in plain:
+            value = matching.lookup(whole, name) if "." in name else whole.get(name)
+            if type(value) in plain and (type(value) is not str or len(value) <= _SHORT_TEXT):
                 part[name] = value
-            elif matching.entry(value, index_type, behavior):
+            elif value is not None and matching.entry(value, index_type, behavior):
                 _place(part, name, _shortened(value), behavior)
         return part
 
