@@ -177,6 +177,15 @@ async def wait_for_own(
         )
 
 
+async def own_are_seen(io: Io, state: IndexState) -> bool:
+    """Whether this client's own latest writes to the index are visible by now."""
+    try:
+        await wait_for_own(io, state, 0.0)
+    except WaitTimeoutError:
+        return False
+    return True
+
+
 class _Wait:
     """One wait, with the writes that it still waits for."""
 

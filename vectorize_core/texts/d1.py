@@ -90,7 +90,9 @@ class D1Texts(TextStore):
             marks = ", ".join("?" * len(some))
             sql = f"SELECT {shown} FROM {self._name(index)} WHERE id IN ({marks})"  # noqa: S608
             try:
-                (rows,) = await self._call(io, ReadD1(self._database, ((sql, tuple(some)),)))
+                (rows,) = await call_d1(
+                    io, self._client, ReadD1(self._database, ((sql, tuple(some)),))
+                )
             except ApiError as error:
                 if error.status != _TOO_LARGE or len(some) == 1:
                     raise
@@ -139,15 +141,7 @@ class D1Texts(TextStore):
                 raise
 
     async def _write(self, io: Io, statement: Statement) -> None:
-        await self._call(io, WriteD1(self._database, (statement,)))
-
-    async def _call(self, io: Io, op: ReadD1) -> tuple[Rows, ...]:
-        if self._client is None:
-            return await io.call(op)
-        connection = self._client.connection
-        return await io.either(
-            lambda: run(connection.io().call(op)), lambda: connection.async_io().call(op)
-        )
+        await call_d1(io, self._client, WriteD1(self._database, (statement,)))
 
     def _name(self, index: str) -> str:
         return quoted(self._table if self._table is not None else index)
@@ -157,6 +151,18 @@ class D1Texts(TextStore):
             f"CREATE TABLE IF NOT EXISTS {self._name(index)} "
             "(id TEXT NOT NULL PRIMARY KEY, text TEXT, namespace TEXT, metadata TEXT)"
         )
+
+
+async def call_d1(
+    io: Io, client: VectorizeClient | AsyncVectorizeClient | None, op: ReadD1
+) -> tuple[Rows, ...]:
+    """The answer of ``op``, by ``client`` if there is one, else by the call's own connection."""
+    if client is None:
+        return await io.call(op)
+    connection = client.connection
+    return await io.either(
+        lambda: run(connection.io().call(op)), lambda: connection.async_io().call(op)
+    )
 
 
 def _checked(database: str, rows: Rows, asked: Sequence[str], columns: int) -> Rows:

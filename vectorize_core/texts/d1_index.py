@@ -10,9 +10,10 @@ from vectorize_core.client import AsyncVectorizeClient, VectorizeClient, over
 from vectorize_core.connection import d1_connection
 from vectorize_core.errors import BadRequestError
 from vectorize_core.kwargs import checks_keywords
+from vectorize_core.texts.d1 import call_d1
 from vectorize_core.texts.text_index import NoTableError, TextIndex, no_fts5
 from vectorize_core.texts.tokens import Tokenizer
-from vectorize_core.transport.io import Io, run
+from vectorize_core.transport.io import Io
 
 
 @checks_keywords()
@@ -74,12 +75,7 @@ class D1TextIndex(TextIndex):
 
     async def _call(self, io: Io, op: ReadD1) -> tuple[Rows, ...]:
         try:
-            if self._client is None:
-                return await io.call(op)
-            connection = self._client.connection
-            return await io.either(
-                lambda: run(connection.io().call(op)), lambda: connection.async_io().call(op)
-            )
+            return await call_d1(io, self._client, op)
         except BadRequestError as error:
             if is_missing_table(error):
                 raise NoTableError from error

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from vectorize_core.api.known_ids import KnownIds
 from vectorize_core.api.operations import GetInfo
-from vectorize_core.errors import PartialIndexError, WaitTimeoutError
+from vectorize_core.errors import PartialIndexError
 from vectorize_core.filters.sql import looked_up
 from vectorize_core.models import Vector
 from vectorize_core.state.index_state import IndexState, get_details
-from vectorize_core.state.waiting import wait_for_own
+from vectorize_core.state.waiting import own_are_seen
 from vectorize_core.texts.fts import TextRow, put_of
 from vectorize_core.texts.put_notes import PutNotes
 from vectorize_core.texts.puts import Puts, is_old, is_written_by, new_token, same_text
@@ -91,15 +91,8 @@ class Rows:
 
     async def remove_seen(self, io: Io) -> None:
         """Delete what is due if reads see all own writes already."""
-        if self.upkeep and await self._are_seen(io):
+        if self.upkeep and await own_are_seen(io, self.state):
             await self.remove_due(io)
-
-    async def _are_seen(self, io: Io) -> bool:
-        try:
-            await wait_for_own(io, self.state, 0.0)
-        except WaitTimeoutError:
-            return False
-        return True
 
     async def check_complete(self, io: Io) -> None:
         """`PartialIndexError` if records may stand in the index whose texts have no row."""
@@ -224,7 +217,7 @@ class RowWriting(Rows):
         """
         ripe = self.upkeep.take(io.now() - _SEEN_BY_THEN)
         if self.superseded:
-            if seen or (seen is None and await self._are_seen(io)):
+            if seen or (seen is None and await own_are_seen(io, self.state)):
                 for record_id, puts in self.superseded.items():
                     ripe.setdefault(record_id, []).extend(puts)
             else:

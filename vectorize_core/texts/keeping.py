@@ -25,7 +25,7 @@ from vectorize_core.layout import Record
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.polling import Polling
-from vectorize_core.state.waiting import wait_for_own
+from vectorize_core.state.waiting import own_are_seen
 from vectorize_core.texts.reading import name_outside
 from vectorize_core.texts.store import (
     TextStore,
@@ -369,7 +369,7 @@ class Removals:
         """Remove what reads are seen not to see any more; the rest is due later."""
         now = io.now()
         sure, rest = found.split(found.seen)
-        if rest and await self._are_seen(io, keeping):
+        if rest and await own_are_seen(io, keeping.state):
             sure, rest = found, Found()
         if not await keeping.try_to_remove(io, sure, 0.0):
             rest.add(sure)
@@ -378,14 +378,6 @@ class Removals:
             with self._lock:
                 insort(self._due, _Due(now, tenant, rest), key=_Due.order)
                 self._count += len(rest)
-
-    async def _are_seen(self, io: Io, keeping: Keeping) -> bool:
-        """Whether reads see all own writes by now."""
-        try:
-            await wait_for_own(io, keeping.state, 0.0)
-        except WaitTimeoutError:
-            return False
-        return True
 
     async def remove(
         self, io: Io, keeping: Keeping, tenant: str | None = None, *, until: float = math.inf
