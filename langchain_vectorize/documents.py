@@ -76,7 +76,9 @@ def from_embeddings(
             raise InvalidVectorError(
                 f"embeddings[{at}] is a list of numbers; got None. add_texts() embeds texts itself"
             )
-        return _text_item(at, text, metadata, vector_id)._replace(values=embedding)
+        found = _text_item(at, text, metadata, vector_id)
+        found.values = embedding
+        return found
 
     _column("texts", texts)
     _column("embeddings", embeddings)

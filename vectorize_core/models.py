@@ -91,7 +91,7 @@ def packed_rows(rows: Sequence[ArrayLike | None]) -> Sequence[Values] | None:
     """
     lists = [row for row in rows if isinstance(row, list)]
     length = len(lists[0]) if lists else 0
-    if length == 0 or len(lists) < len(rows) or any(len(row) != length for row in lists):
+    if length == 0 or len(lists) < len(rows) or set(map(len, lists)) != {length}:
         return None
     pack = _floats(length).pack
     try:

@@ -179,17 +179,16 @@ def _rows(
     known: Mapping[str, tuple[int, int]],
 ) -> Iterator[tuple[Any, ...]]:
     """Sealed rows of vectors in new slots; those that are ``known`` keep their positions."""
-    new, keys = count(index.inserted), count(key(index.id, index.slots))
+    index_id, new, keys = index.id, count(index.inserted), count(key(index.id, index.slots))
     # `VectorRow.own_checksum`, but faster: rows share this.
-    before, between = f"{index.id}\0", f"\0{seq}\0{_time_text(processed)}\0"
+    before, between = f"{index_id}\0", f"\0{seq}\0{_time_text(processed)}\0"
     columns = zip(keys, batch.ids, batch.namespaces, batch.metadata, batch.rows, strict=False)
     for new_key, name, namespace, metadata, values in columns:
         position = known[name][1] if name in known else next(new)
         checksum = checksums.of_values(values)
         content = f"{before}{name}{between}{namespace}\0{metadata}\0{checksum}".encode()
-        sealed = checksums.placed(zlib.crc32(content), new_key, position)
-        said = namespace, metadata, checksum, sealed
-        yield new_key, index.id, name, position, seq, processed, *said
+        seal = checksums.placed(zlib.crc32(content), new_key, position)
+        yield new_key, index_id, name, position, seq, processed, namespace, metadata, checksum, seal
 
 
 def add(tx: Connection, rows: Iterable[tuple[Any, ...]]) -> None:

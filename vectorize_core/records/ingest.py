@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import (
     AsyncGenerator,
@@ -14,9 +13,10 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -48,8 +48,9 @@ def as_item(item: Item, position: int) -> Item:
     if type(record.id) is str and type(record.text) in _TEXTS and type(record.ref) in _TEXTS:
         return item
     where = f"the record at position {position}"
-    return item._replace(
-        record=dataclasses.replace(
+    return replace(
+        item,
+        record=replace(
             record,
             id=validation.as_id(record.id, f"the id of {where}"),
             text=None
@@ -58,7 +59,7 @@ def as_item(item: Item, position: int) -> Item:
             ref=None
             if record.ref is None
             else validation.as_id(record.ref, f"the ref_doc_id of {where}"),
-        )
+        ),
     )
 
 
@@ -145,7 +146,7 @@ class Ingest(Source[Item]):
                         prepared.append(ready)
                         if values is not None:
                             given.append(ready)
-                            vectors.append(self._vector(ready, values))
+                            vectors.append(_vector(ready, values))
                 await self._check(given, vectors)
                 if lasts and not asked:
                     self._prepared += prepared
@@ -159,7 +160,8 @@ class Ingest(Source[Item]):
         indexed: Mapping[str, IndexType],
     ) -> tuple[Prepared, Values | None]:
         """A record that is checked and encoded, and the values that were given, as an array."""
-        record, values, named, namespace = as_item(item, position)
+        item = as_item(item, position)
+        record, values, named, namespace = item.record, item.values, item.named, item.namespace
         if self._namespace is not None:
             namespace = self._namespace
         elif namespace is not None:
@@ -168,7 +170,7 @@ class Ingest(Source[Item]):
         if not named:
             made_up = checkpoint.id_for(position, record.id)
             if made_up != record.id:
-                record = dataclasses.replace(record, id=made_up)
+                record = replace(record, id=made_up)
         most = limits.MAX_ID_BYTES if self._tenant is None else sys.maxsize
         validation.check_id(record.id, position, most=most, words=self._index.words)
         if self._tenant is not None:
@@ -218,7 +220,7 @@ class Ingest(Source[Item]):
         if self._cut:
             rest = metadata | {self._text_key: ""}
             room = limits.MAX_METADATA_BYTES - len(jsontext.dumps(rest))
-            return dataclasses.replace(record, text=_beginning(record.text, room))
+            return replace(record, text=_beginning(record.text, room))
         if self._texts is None:
             raise oversized(at, metadata, self._text_key)
         return self._texts.outside(record, at)
@@ -263,7 +265,7 @@ class Ingest(Source[Item]):
         given = [item.values if item.text is None else next(embedded) for item in some]
         entries = []
         for item, values in zip(some, packed_rows(given) or given, strict=True):
-            vector = self._vector(item, values)
+            vector = _vector(item, values)
             made_up = not item.named
             entries.append(Entry.of(item.position, vector, item.metadata_size, made_up=made_up))
         return entries
@@ -281,13 +283,14 @@ class Ingest(Source[Item]):
                 vectors, self._dimensions, index=self._index.name, named=lambda i: some[i].at
             )
 
-    def _vector(self, ready: Prepared, values: Any) -> Vector:
-        try:
-            return Vector(ready.id, values, ready.namespace, ready.metadata)
-        except InvalidVectorError:
-            # The error names the record as its owner does.
-            _array(ready, values)
-            raise
+
+def _vector(ready: Prepared, values: Any) -> Vector:
+    try:
+        return Vector(ready.id, values, ready.namespace, ready.metadata)
+    except InvalidVectorError:
+        # The error names the record as its owner does.
+        _array(ready, values)
+        raise
 
 
 def _array(ready: Prepared, values: Any) -> Values:
@@ -298,7 +301,8 @@ def _array(ready: Prepared, values: Any) -> Values:
     return as_values(values, ready.at._replace(kind="the embedding of record"))
 
 
-class Prepared(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Prepared:
     """A record that is checked and encoded: a ``text`` to embed, or ``values`` to send.
 
     The values are the caller's own: of a long collection nothing as large is kept here, the

@@ -1,13 +1,14 @@
 """`Item`: a record to add."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
 from vectorize_core.layout import Record
 
 
-class Item(NamedTuple):
+@dataclass(slots=True)
+class Item:
     """A record to add; ``values`` is None if it is to be embedded.
 
     ``named`` is False where the id is not the caller's but was made up. ``namespace`` is where it

@@ -56,7 +56,7 @@ async def update(
             same = stored.text_name == text_name(records.index.name, vector.id, text)
         else:
             same = stored.text == text
-        return item._replace(values=vector.values) if same else item
+        return dataclasses.replace(item, values=vector.values) if same else item
 
     return await records.add(io, [*map(known, given)], **options)
 

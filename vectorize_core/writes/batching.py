@@ -33,7 +33,8 @@ _NO_WRITE_TAKES = 900.0
 """Seconds from one step of a write to its next, unless its deadline is later."""
 
 
-class Entry(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Entry:
     """One record of the input, checked: a vector to write, or (None) an id to delete.
 
     ``size`` is the most bytes that it takes in a request. ``made_up``: its id is not the caller's.

@@ -237,6 +237,6 @@ async def check_values(io: Io, state: IndexState, vectors: Sequence[Vector], nam
     """Check that values are finite, and as many in each vector as the index has dimensions."""
     validation.check_finite(vectors, named)
     expected = (await get_details(io, state)).config.dimensions
-    if any(len(vector.values) != expected for vector in vectors):
+    if {len(vector.values) for vector in vectors} != {expected}:
         expected = (await get_details(io, state, refresh=True)).config.dimensions
         validation.check_values(vectors, expected, index=state.name, named=named)
