@@ -29,6 +29,11 @@ _ROWS: Final = MAX_PARAMETERS // 2
 _REQUEST_BYTES: Final = 4_000_000
 _CONCURRENCY: Final = 4
 _TOO_LARGE: Final = 413
+_MERGED: Final = (
+    "CASE WHEN json_valid(text) THEN json_patch(text, excluded.text) ELSE excluded.text END"
+)
+"""A list that is there with a change of it, whatever others have done since it was read."""
+_EMPTY: Final = "NOT EXISTS (SELECT 1 FROM json_each(text) WHERE type <> 'null')"
 
 
 @checks_keywords()
@@ -114,20 +119,49 @@ class D1Texts(TextStore):
 
     async def put(self, io: Io, index: str, texts: Mapping[str, str], /) -> None:
         """Write texts, some at a time; the table is made if it is not there."""
-        for some in _by_size(texts):
-            rows = ", ".join(["(?, ?)"] * len(some))
-            sql = (
-                f"INSERT INTO {self._name(index)} (id, text) VALUES {rows} "  # noqa: S608
-                "ON CONFLICT (id) DO UPDATE SET text = excluded.text"
-            )
-            params = tuple(value for pair in some for value in pair)
+        await self.put_listed(io, index, texts, {})
+
+    async def put_listed(
+        self,
+        io: Io,
+        index: str,
+        texts: Mapping[str, str],
+        lists: Mapping[str, Mapping[str, float | None]],
+        /,
+    ) -> None:
+        """Change lists where they are, as D1 merges JSON, and write texts, some at a time."""
+        changes = {name: jsontext.dumps(change).decode() for name, change in lists.items()}
+        for some in _by_size({**changes, **texts}):
+            of_lists = [(name, text) for name, text in some if name in lists]
+            of_texts = [(name, text) for name, text in some if name not in lists]
+            statements = [
+                *self._upserts(index, of_lists, _MERGED),
+                *self._upserts(index, of_texts, "excluded.text"),
+            ]
+            # Only a change that takes something out leaves a list empty.
+            shorter = [name for name, _ in of_lists if None in lists[name].values()]
+            if shorter:
+                marks = ", ".join("?" * len(shorter))
+                empty = f"DELETE FROM {self._name(index)} WHERE id IN ({marks}) AND {_EMPTY}"  # noqa: S608
+                statements.append((empty, tuple(shorter)))
             try:
-                await self._write(io, (sql, params))
+                await self._write(io, *statements)
             except BadRequestError as error:
                 if not is_missing_table(error):
                     raise
                 await self._write(io, (self._creation(index), ()))
-                await self._write(io, (sql, params))
+                await self._write(io, *statements)
+
+    def _upserts(
+        self, index: str, rows: Sequence[tuple[str, str]], new: str
+    ) -> Iterator[Statement]:
+        if rows:
+            marks = ", ".join(["(?, ?)"] * len(rows))
+            sql = (
+                f"INSERT INTO {self._name(index)} (id, text) VALUES {marks} "  # noqa: S608
+                f"ON CONFLICT (id) DO UPDATE SET text = {new}"
+            )
+            yield sql, tuple(value for row in rows for value in row)
 
     async def delete(self, io: Io, index: str, names: Sequence[str], /) -> None:
         """Delete the texts of these names, a hundred a query."""
@@ -140,8 +174,8 @@ class D1Texts(TextStore):
             if not is_missing_table(error):
                 raise
 
-    async def _write(self, io: Io, statement: Statement) -> None:
-        await call_d1(io, self._client, WriteD1(self._database, (statement,)))
+    async def _write(self, io: Io, *statements: Statement) -> None:
+        await call_d1(io, self._client, WriteD1(self._database, statements))
 
     def _name(self, index: str) -> str:
         return quoted(self._table if self._table is not None else index)

@@ -36,7 +36,6 @@ from vectorize_core.texts.store import (
     list_name,
     read_versions,
     text_name,
-    write_versions,
 )
 from vectorize_core.transport.io import Io
 
@@ -154,17 +153,15 @@ class Keeping:
     async def _remove(self, io: Io, doomed: Found) -> None:
         index = self.state.name
         now = await self._find(io, doomed.versions.keys())
-        names, lists = list(doomed.plain), {}
+        names, lists = list(doomed.plain), dict[str, dict[str, float | None]]()
         for vector_id, versions in doomed.versions.items():
             current = now.versions.get(vector_id, versions)
-            gone = {n for n, put in versions.items() if current.get(n, _NOT_LISTED) == put}
+            gone = [n for n, put in versions.items() if current.get(n, _NOT_LISTED) == put]
             names += gone
-            lists[list_name(index, vector_id)] = {n: current[n] for n in current.keys() - gone}
+            lists[list_name(index, vector_id)] = dict.fromkeys(gone)
         await self._delete(io, names)
-        left = {name: write_versions(versions) for name, versions in lists.items() if versions}
-        if left:
-            await self._put(io, left)
-        await self._delete(io, [name for name in lists if name not in left])
+        if lists:
+            await self._put(io, {}, lists)
 
     def _alone(self, io: Io, ids: Collection[str]) -> AbstractAsyncContextManager[None]:
         """What is read of the lists of these records is still so when they are written."""
@@ -174,8 +171,10 @@ class Keeping:
 
     # What is cancelled must not change texts or lists that the next call has read by then.
 
-    async def _put(self, io: Io, texts: Mapping[str, str]) -> None:
-        await io.whole(self.texts.put(io, self.state.name, texts))
+    async def _put(
+        self, io: Io, texts: Mapping[str, str], lists: Mapping[str, Mapping[str, float | None]]
+    ) -> None:
+        await io.whole(self.texts.put_listed(io, self.state.name, texts, lists))
 
     async def _delete(self, io: Io, names: Sequence[str]) -> None:
         await io.whole(self.texts.delete(io, self.state.name, names))
@@ -248,17 +247,16 @@ class Putting(Keeping):
     ) -> None:
         old = await self._find(io, known)
         await self._note(io, records, old)
-        now, lists, texts = time.time(), {}, {}
+        now, lists, texts = time.time(), dict[str, dict[str, float | None]](), {}
         for record in records.values():
             if record.text_name is None or record.text is None:
                 continue
-            versions = {**old.versions.get(record.id, {}), record.text_name: now}
-            lists[list_name(self.state.name, record.id)] = write_versions(versions)
+            lists[list_name(self.state.name, record.id)] = {record.text_name: now}
             texts[record.text_name] = record.text
         self.own |= texts.keys()
         if texts:
             # The lists first: what no list names, no delete finds.
-            await self._put(io, {**lists, **texts})
+            await self._put(io, texts, lists)
 
     async def put_again(self, io: Io, records: Iterable[Record]) -> None:
         """Put the long texts of records that are written with other metadata.
@@ -286,6 +284,13 @@ class Putting(Keeping):
         }
         replaced = [i for i, versions in others.items() if versions]
         named = await self._named(io, [*replaced, *(old.plain - others.keys())])
+        for vector_id in replaced:
+            name = named.get(vector_id)
+            if name in (None, records[vector_id].text_name):
+                continue
+            if is_of_record(name, list_name(self.state.name, vector_id)):
+                # Another writer may have overwritten the list.
+                others[vector_id].setdefault(name, _NOT_LISTED)
         unseen = self.state.own_writes.unseen_among(records)
         for vector_id, versions in others.items():
             old_or_named = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vectorize_core import forks, paths
 from vectorize_core.kwargs import checks_keywords
-from vectorize_core.texts.store import TextStore, parts
+from vectorize_core.texts.store import TextStore, changed_list, parts
 from vectorize_core.transport.io import Io
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "texts.sqlite3"
 _AT_ONCE: Final = 500
 """SQLite may take no more than 999 parameters."""
+_PUT: Final = "INSERT OR REPLACE INTO texts VALUES (?, ?)"
+_DELETE: Final = "DELETE FROM texts WHERE name = ?"
 
 
 @checks_keywords()
@@ -45,24 +47,34 @@ class SqliteTexts(TextStore):
         """The texts of these names."""
 
         def read() -> dict[str, str]:
-            found: dict[str, str] = {}
             with self._opened().reading() as tx:
-                for some in parts(names, _AT_ONCE):
-                    for name, raw in tx.execute(_select(len(some)), some):
-                        # One that is damaged is named by its reader, and spoils no other.
-                        found[name] = raw.decode(errors="surrogateescape")
-            return found
+                return _read(tx, names)
 
         return await io.offload(read) if names else {}
 
     async def put(self, io: Io, index: str, texts: Mapping[str, str], /) -> None:
         """Write texts, all or none."""
+        await self.put_listed(io, index, texts, {})
+
+    async def put_listed(
+        self,
+        io: Io,
+        index: str,
+        texts: Mapping[str, str],
+        lists: Mapping[str, Mapping[str, float | None]],
+        /,
+    ) -> None:
+        """Change lists, and write texts, all or none; no other process comes in between."""
 
         def write() -> None:
             with self._opened().writing() as tx:
-                tx.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?)", texts.items())
+                there = _read(tx, [*lists])
+                changed = {n: changed_list(there.get(n), n, lists[n]) for n in lists}
+                rows = [(name, text) for name, text in changed.items() if text is not None]
+                tx.executemany(_PUT, [*rows, *texts.items()])
+                tx.executemany(_DELETE, [(n,) for n, text in changed.items() if text is None])
 
-        if texts:
+        if texts or lists:
             await io.offload(write)
 
     async def delete(self, io: Io, index: str, names: Sequence[str], /) -> None:
@@ -71,7 +83,7 @@ class SqliteTexts(TextStore):
         def write() -> None:
             if self._opened().exists():
                 with self._opened().writing() as tx:
-                    tx.executemany("DELETE FROM texts WHERE name = ?", [(name,) for name in names])
+                    tx.executemany(_DELETE, [(name,) for name in names])
 
         if names:
             await io.offload(write)
@@ -103,6 +115,15 @@ def _prepare(connection: sqlite3.Connection, kind: str) -> None:
     connection.execute(
         f"CREATE {kept} TABLE IF NOT EXISTS texts (name TEXT PRIMARY KEY, text TEXT NOT NULL)"
     )
+
+
+def _read(tx: sqlite3.Connection, names: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for some in parts(names, _AT_ONCE):
+        for name, raw in tx.execute(_select(len(some)), some):
+            # One that is damaged is named by its reader, and spoils no other.
+            found[name] = raw.decode(errors="surrogateescape")
+    return found
 
 
 def _has_table(connection: sqlite3.Connection) -> bool:

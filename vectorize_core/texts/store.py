@@ -66,6 +66,27 @@ class TextStore(ABC):
         before it in ``texts`` are.
         """
 
+    async def put_listed(
+        self,
+        io: Io,
+        index: str,
+        texts: Mapping[str, str],
+        lists: Mapping[str, Mapping[str, float | None]],
+        /,
+    ) -> None:
+        """Change ``lists``, by their names, then write texts.
+
+        What is None is taken out of its list, all else put in; a list that is empty goes.
+        Here a list is read and written, so of two processes that do so at once one may undo what
+        the other has put in. Override it where the change can be one step.
+        """
+        there = await self.get(io, index, [*lists])
+        changed = {name: changed_list(there.get(name), name, lists[name]) for name in lists}
+        await self.put(io, index, {**{n: t for n, t in changed.items() if t is not None}, **texts})
+        empty = [name for name, text in changed.items() if text is None]
+        if empty:
+            await self.delete(io, index, empty)
+
     @abstractmethod
     async def delete(self, io: Io, index: str, names: Sequence[str], /) -> None:
         """Delete the texts of these names; unknown names are no error."""
@@ -99,11 +120,6 @@ def digest_in(name: str) -> str:
     return name.rpartition("-")[2]
 
 
-def write_versions(versions: Mapping[str, float]) -> str:
-    """The list of a record's texts, as a text."""
-    return jsontext.dumps(versions).decode()
-
-
 def read_versions(written: object, listed_in: str) -> Versions:
     """The texts that the list of that name holds; none if something else is in its place.
 
@@ -120,6 +136,13 @@ def read_versions(written: object, listed_in: str) -> Versions:
         for name, put in listed.items()
         if type(put) in (int, float) and is_of_record(name, listed_in)
     }
+
+
+def changed_list(written: object, name: str, change: Mapping[str, float | None]) -> str | None:
+    """The list of that name after a change, as a text; None if nothing is left in it."""
+    versions = {**read_versions(written, name), **change}
+    left = {text: put for text, put in versions.items() if put is not None}
+    return jsontext.dumps(left).decode() if left else None
 
 
 def is_ours(name: str) -> bool:

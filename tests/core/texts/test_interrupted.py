@@ -214,17 +214,54 @@ async def test_a_record_written_again_during_its_deletion_is_kept(
     assert await again.get(sync_call, ["a"]) == {"a": (long("old"), 5)}
 
 
+@pytest.mark.parametrize("text", [None, "short", long("new")], ids=["none", "short", "long"])
 async def test_a_text_whose_list_was_overwritten_is_deleted_too(
-    two: tuple[VectorizeClient, VectorizeClient], tmp_path: Path
+    two: tuple[VectorizeClient, VectorizeClient], tmp_path: Path, text: str | None
 ) -> None:
     """Each reads the list before the other one writes it."""
     one, other = two
     texts = Watched(SqliteTexts(tmp_path))
     await Chain(one, texts=texts).add(sync_call, ("a", long("theirs"), 1))
     name = list_name("docs", "a")
-    run(texts.put(one.connection.io(), "docs", {name: '{"vs-of-another":1.0}'}))
-    await Chain(other, texts=texts).delete(sync_call, ["a"])
-    assert texts.live == {}
+    others = text_name("docs", "a", "of another")
+    run(texts.put(one.connection.io(), "docs", {name: json.dumps({others: 1.0})}))
+    chain = Chain(other, texts=texts)
+    if text is None:
+        await chain.delete(sync_call, ["a"])
+    else:
+        await chain.add(sync_call, ("a", text, 2))
+    assert texts.texts == [text] * (text == long("new"))
+    assert len(texts.live) == 2 * len(texts.texts)
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "D1"])
+async def test_of_writes_of_a_record_at_one_instant_no_text_stays_behind(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process writes it when its list was read, and before that is written."""
+    first, second = long("ours"), long("theirs")
+    with VectorizeClient.local(tmp_path) as client, VectorizeClient.local(tmp_path) as other:
+        texts = DURABLE[kind](tmp_path)
+        chain, again = Chain(client, texts=texts), Chain(other, texts=DURABLE[kind](tmp_path))
+        await chain.add(sync_call, ("a", *BEFORE["a"]))
+        waiting = [lambda: run(again.add(sync_call, ("a", second, 2)))]
+        in_one_step = type(texts).put_listed is not TextStore.put_listed
+        name = "put_listed" if in_one_step else "put"
+        put = getattr(texts, name)
+
+        async def late(*given: object) -> None:
+            while waiting:
+                waiting.pop()()
+            await put(*given)
+
+        monkeypatch.setattr(texts, name, late)
+        await chain.add(sync_call, ("a", first, 1))
+        assert await again.get(sync_call, ["a"]) == {"a": (first, 1)}
+        await again.delete(sync_call, ["a"])
+        names = [text_name("docs", "a", text) for text in (first, second, BEFORE["a"][0])]
+        left = texts.get(client.connection.io(), "docs", [*names, list_name("docs", "a")])
+        assert run(left) == {}
+        texts.close()
 
 
 class Late(Watched):

@@ -27,7 +27,7 @@ from vectorize_core import (
 from vectorize_core.api.d1 import ReadD1, WriteD1
 from vectorize_core.connection import Connection
 from vectorize_core.texts import D1Texts, SqliteTexts, TextStore
-from vectorize_core.texts.store import read_versions
+from vectorize_core.texts.store import list_name, read_versions, text_name
 from vectorize_core.transport.http import HttpExecutor
 from vectorize_core.transport.io import Io, run
 
@@ -79,6 +79,40 @@ async def test_texts_are_put_got_replaced_and_deleted(
 
     await through(variant, client.connection, flow)
     assert "make" not in repr(texts)
+    texts.close()
+
+
+@every_kind
+@both_variants
+async def test_lists_of_texts_are_changed_where_they_are(
+    client: VectorizeClient, tmp_path: Path, variant: Variant, make: MakeTexts
+) -> None:
+    texts = make(tmp_path)
+    one, two = (list_name("docs", record) for record in ("one", "two"))
+    a, b = (text_name("docs", "one", text) for text in ("a", "b"))
+    c = text_name("docs", "two", "c")
+
+    async def flow(io: Io) -> None:
+        async def lists() -> dict[str, Any]:
+            found = await texts.get(io, "docs", [one, two])
+            return {name: read_versions(text, name) for name, text in found.items()}
+
+        await texts.put_listed(io, "docs", {}, {one: {a: None}})
+        assert await lists() == {}
+        await texts.put_listed(io, "docs", {a: "a", c: "c"}, {one: {a: 1.5}, two: {c: 2.25}})
+        await texts.put_listed(io, "docs", {b: "b"}, {one: {b: 1764000000.123456}})
+        assert await lists() == {one: {a: 1.5, b: 1764000000.123456}, two: {c: 2.25}}
+        assert await texts.get(io, "docs", [a, b, c]) == {a: "a", b: "b", c: "c"}
+        await texts.put_listed(io, "docs", {}, {one: {a: None}, two: {c: None}})
+        assert await lists() == {one: {b: 1764000000.123456}}
+        await texts.put(io, "docs", {one: "no list"})
+        await texts.put_listed(io, "docs", {}, {one: {a: 3.0}})
+        assert await lists() == {one: {a: 3.0}}
+        await texts.put(io, "docs", {one: "[1]"})
+        await texts.put_listed(io, "docs", {}, {one: {a: None}})
+        assert await texts.get(io, "docs", [one, two]) == {}
+
+    await through(variant, client.connection, flow)
     texts.close()
 
 
