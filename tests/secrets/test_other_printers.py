@@ -13,9 +13,10 @@ import pytest
 
 from tests.core.transport.raw_server import RawServer
 from tests.nightly import sized
+from tests.patience import growing
 from tests.secrets.hidden import ROOT, SECRETS, TOKEN, USERS, finish, refused
 from tests.stores import Call, both_ways
-from vectorize_core import RequestTimeoutError
+from vectorize_core import ConnectionFailedError, RequestTimeoutError
 
 pytestmark = pytest.mark.covering(2)
 
@@ -88,10 +89,13 @@ def test_rich_with_locals(call: Call) -> None:
     from rich.console import Console
     from rich.traceback import Traceback
 
-    with RawServer(lambda _: iter([5.0])) as server:
-        options = {"base_url": server.base_url, "timeout": 0.1, "api_token": TOKEN * 9}
-        with pytest.raises(RequestTimeoutError) as caught:
-            finish(call, USERS["langchain"](call, **options))
+    for seconds in growing(0.1):
+        with RawServer(lambda _: iter([60.0])) as server:
+            options = {"base_url": server.base_url, "timeout": seconds, "api_token": TOKEN * 9}
+            with pytest.raises(ConnectionFailedError) as caught:
+                finish(call, USERS["langchain"](call, **options))
+        if isinstance(caught.value, RequestTimeoutError):
+            break
     console = Console(record=True, width=200, file=StringIO())
     kind, error = type(caught.value), caught.value
     console.print(

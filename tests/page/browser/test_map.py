@@ -26,9 +26,13 @@ A_POINT = """canvas => {
 }"""
 
 
+NEXT_FRAME = "() => new Promise(shown => requestAnimationFrame(() => setTimeout(shown)))"
+
+
 def drawn(page: Page) -> int:
-    """How many colours the map has."""
+    """How many colours the map has, once it is drawn."""
     page.locator(".map-foot").wait_for()
+    page.evaluate(NEXT_FRAME)
     found: int = page.locator(".map canvas").first.evaluate(COLOURS)
     return found
 
