@@ -361,7 +361,7 @@ def test_ctrl_c_at_any_step_of_a_fork(
 
     children: list[int] = []
     use()
-    everywhere(fork, use_both, day=17)
+    everywhere(fork, use_both, day=5)
     service.close()
 
 
