@@ -85,8 +85,9 @@ class TaskCall:
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
 
     def has_ended(self) -> bool:
-        """Whether it has ended."""
-        return self._task is not None and self._task.done()
+        """Whether it has ended, as all do whose event loop is closed."""
+        task = self._task
+        return task is not None and (task.done() or task.get_loop().is_closed())
 
 
 class Calls:
@@ -204,7 +205,7 @@ class TaskWaker:
         return self._loop.is_running() and not self._call.has_ended()
 
     def has_ended(self) -> bool:
-        """Whether nobody waits any more: a closed event loop does not run again."""
+        """Whether nobody waits any more."""
         return self._loop.is_closed() or self._call.has_ended()
 
     async def sleep(self, seconds: float) -> None:

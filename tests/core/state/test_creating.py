@@ -14,6 +14,7 @@ import pytest
 
 from tests.core.helpers import ASYNC, SYNC, Variant, both_variants
 from tests.core.state.waits import NEVER, Client, Elapsed, World, Worlds, record
+from tests.interrupting import in_time
 from vectorize_core import layout
 from vectorize_core.api.operations import CreateMetadataIndex, GetInfo, Upsert
 from vectorize_core.errors import (
@@ -401,6 +402,29 @@ async def test_the_next_one_goes_ahead_after_one_that_fails() -> None:
         async with only.alone(AsyncIo(*IO), 60.0):
             raise KeyError
     assert await has_it(only, AsyncIo(*IO)) < 30
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_the_next_one_goes_ahead_of_one_whose_event_loop_was_closed(awaited: bool) -> None:
+    only, loop = OneAtATime(), asyncio.new_event_loop()
+
+    async def hold() -> None:
+        async with only.alone(AsyncIo(*IO), 60.0):
+            await asyncio.Event().wait()
+
+    async def others() -> float:
+        return await has_it(only, AsyncIo(*IO))
+
+    task = loop.create_task(hold())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    if awaited:
+        assert asyncio.run(others()) < 30
+    else:
+        in_time(lambda: run(has_it(only, SyncIo(*IO))))
+    assert not only._holders
+    # It says of itself that it never ended.
+    task._log_destroy_pending = False
 
 
 @both_variants
