@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import aclosing
 from typing import Unpack
 
 from langchain_core.documents import Document
@@ -23,6 +22,7 @@ from vectorize_core.records.page import page
 from vectorize_core.records.reading import CountOptions
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, iterate, run
+from vectorize_core.transport.workers import aclosing
 
 
 @checks_keywords()

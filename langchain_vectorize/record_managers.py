@@ -8,7 +8,6 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Collection, Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import Final, Unpack
 
@@ -25,6 +24,7 @@ from vectorize_core.records.reading import iter_found, iter_named
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import parts
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 
 _AT_ONCE: Final = 500
 """Keys that are deleted together: SQLite may take no more than 999."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Literal, Unpack
 
@@ -28,6 +27,7 @@ from vectorize_core.records.reading import iter_found
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import parts
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 
 _AT_ONCE: Final = 500
 """Documents that are deleted at once."""

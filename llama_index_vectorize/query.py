@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from contextlib import aclosing
 from functools import partial
 from typing import Final, cast
 
@@ -44,6 +43,7 @@ from vectorize_core.records.reading import find, glance, iter_found
 from vectorize_core.records.store import RecordStore
 from vectorize_core.scoring import choose_diverse, score_of, similarity
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 
 Mode = VectorStoreQueryMode
 _LEARNER = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
 from typing import Any, Unpack
 
 from llama_index.core.schema import BaseNode
@@ -23,6 +22,7 @@ from vectorize_core.records.page import page
 from vectorize_core.records.reading import CountOptions
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, iterate, run
+from vectorize_core.transport.workers import aclosing
 
 
 @checks_keywords()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
 from llama_index.core.storage.kvstore.types import BaseKVStore
@@ -12,6 +11,7 @@ from vectorize_core.errors import ConfigurationError
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.texts import TextStore
 from vectorize_core.transport.io import Io, each
+from vectorize_core.transport.workers import aclosing
 
 T = TypeVar("T")
 DEFAULT_COLLECTION: Final = "vectorize_texts"

@@ -19,6 +19,7 @@ from functools import partial
 from itertools import islice
 from types import FrameType
 from typing import Any, Final, Protocol, Self
+from weakref import ref
 
 _SUSPENDED: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _BETWEEN: Final = {
@@ -82,12 +83,16 @@ class TaskCall:
     __slots__ = ("_task",)
 
     def __init__(self) -> None:
-        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+        task = asyncio.current_task()
+        # Whose event loop has left it is destroyed, though what it has taken is still held.
+        self._task: ref[asyncio.Task[Any]] | None = None if task is None else ref(task)
 
     def has_ended(self) -> bool:
         """Whether it has ended, as all do whose event loop is closed."""
-        task = self._task
-        return task is not None and (task.done() or task.get_loop().is_closed())
+        if self._task is None:
+            return False
+        task = self._task()
+        return task is None or task.done() or task.get_loop().is_closed()
 
 
 class Calls:

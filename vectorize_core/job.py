@@ -54,10 +54,13 @@ class Job(Generic[T]):
 
     def cancel(self) -> bool:
         """Whether nobody has taken it, so that nobody does it any more."""
-        return self._take() is not None
+        if self._take() is None:
+            return False
+        self._has_ended = True
+        return True
 
     def has_ended(self) -> bool:
-        """Whether another thread has done it."""
+        """Whether it was done, or nobody does it any more."""
         return self._has_ended
 
     def wait(self, seconds: float = math.inf) -> None:
@@ -70,7 +73,10 @@ class Job(Generic[T]):
         """What comes of it, or its error; it is done here if nobody has taken it. Once."""
         work = self._take()
         if work is not None:
-            return work()
+            try:
+                return work()
+            finally:
+                self._has_ended = True
         self.wait()
         return self._outcome()
 

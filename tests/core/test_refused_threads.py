@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.interrupting import interrupted
+from tests.interrupting import in_time, interrupted
 from vectorize_core import AsyncVectorizeClient, VectorizeError, threads
 from vectorize_core.local import Service, ServiceFault, scrubbing
 from vectorize_core.local.executor import EmbeddedExecutor
@@ -73,6 +73,27 @@ async def test_what_is_done_without_a_thread_is_not_done_again_later(tmp_path: P
         executor.service.delete_by_ids("docs", ["a"])
         await index.upsert([Vector("b", ONES)])
         assert [vector.id for vector in await index.get(["a", "b"])] == ["b"]
+
+
+def test_what_is_interrupted_without_a_thread_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AsyncVectorizeClient.local()
+    asyncio.run(client.create_index("docs", dimensions=32))
+    executor = client.connection.executor
+    assert isinstance(executor, EmbeddedExecutor)
+    executor._stop_threads()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def write() -> None:
+        asyncio.run(client.index("docs").upsert([Vector("a", ONES)]))
+
+    with no_thread_begins(), monkeypatch.context() as patch:
+        patch.setattr(executor.service, "upsert", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    in_time(write)
+    client.connection.close()
 
 
 async def test_offloaded_work_is_done_once() -> None:

@@ -18,7 +18,7 @@ from vectorize_core.job import Job
 from vectorize_core.local import Service, ServiceFault
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.threads import Threads, in_thread
-from vectorize_core.transport.executor import Answer, InterruptionError, Use
+from vectorize_core.transport.executor import GOES_ON, Answer, InterruptionError, Use
 
 T = TypeVar("T")
 
@@ -118,6 +118,8 @@ class ThreadedExecutor(ABC):
         self._use.check()
         job = Job(partial(self.send, op))
         threads = self._reading if op.kind == "read" else self._writing
+        if (tell := GOES_ON.get()) is not None:
+            tell(job)
         try:
             return await job.awaited() if threads.begin(job) else job.result()
         except BaseException as ended:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal, Unpack
@@ -32,6 +32,7 @@ from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io, run
+from vectorize_core.transport.workers import aclosing
 
 
 def copy_records(

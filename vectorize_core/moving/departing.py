@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -33,6 +33,7 @@ from vectorize_core.state.index_state import get_details
 from vectorize_core.texts.reading import name_outside
 from vectorize_core.texts.store import is_intact, text_name
 from vectorize_core.transport.io import Io, in_batches
+from vectorize_core.transport.workers import aclosing
 
 _SCANNED: Final = 1_000
 _READ: Final = 500

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal, Unpack
 
@@ -27,6 +26,7 @@ from vectorize_core.moving.watching import watching
 from vectorize_core.reads.selection import AnyFilter
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io, run
+from vectorize_core.transport.workers import aclosing
 
 _ATTEMPTS = 5
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import aclosing
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
@@ -33,6 +32,7 @@ from vectorize_core.records.item import Item
 from vectorize_core.records.store import RecordStore
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io, run
+from vectorize_core.transport.workers import aclosing
 
 FileOrItems: TypeAlias = str | os.PathLike[str] | Iterable[Item]
 """A file of records, what another store has left, or records of any other origin."""

@@ -7,7 +7,6 @@ import base64
 import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -29,6 +28,7 @@ from vectorize_core.page.projection import Projection, project
 from vectorize_core.reads.by_id import get_many
 from vectorize_core.records.store import RecordStore
 from vectorize_core.state.index_state import get_details
+from vectorize_core.transport.workers import aclosing
 
 MOST: Final = 20_000
 DEFAULT: Final = 1_000

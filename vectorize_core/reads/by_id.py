@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import aclosing
 from hashlib import blake2b
 from typing import Final
 
@@ -19,6 +18,7 @@ from vectorize_core.errors import (
 from vectorize_core.models import IdPage, Match, Vector
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io, each
+from vectorize_core.transport.workers import aclosing
 
 DEFAULT_CONCURRENCY = 4
 _MOST_EMPTY: Final = 100

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +39,7 @@ from vectorize_core.stacklevel import outside
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
 from vectorize_core.transport.capabilities import GATEWAY
 from vectorize_core.transport.io import Io, each
+from vectorize_core.transport.workers import aclosing
 
 _SAMPLE: Final = 100
 """Vectors that are read to see whether a filter finds them; of fewer, all."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
@@ -26,6 +25,7 @@ from vectorize_core.state import waiting
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.state.own_writes import Pending
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 
 _VERIFICATIONS: Final = 10
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from vectorize_core import limits
 from vectorize_core.api.operations import GetInfo, ListVectors
@@ -15,6 +14,7 @@ from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import RequestLimit
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io, in_batches
+from vectorize_core.transport.workers import aclosing
 
 _AT_ONCE = 10 * limits.MAX_IDS_PER_GET
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -37,6 +36,7 @@ from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import RequestLimit
 from vectorize_core.state.index_state import IndexState, get_details, get_metadata_indexes
 from vectorize_core.transport.io import Io, each
+from vectorize_core.transport.workers import aclosing
 
 _MOST_AT_ONCE: Final = 16
 _TOO_MANY_UNSURE: Final = 0.2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from typing import Unpack
 
 from numpy.typing import ArrayLike
@@ -33,6 +32,7 @@ from vectorize_core.reads.selection import (
 )
 from vectorize_core.state.index_state import IndexState, get_metadata_indexes
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 
 
 class QueryOptions(SelectOptions, total=False):

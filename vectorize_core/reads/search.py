@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
-from contextlib import aclosing
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import RequestLimit, Selection
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 
 
 async def search(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Unpack
 
 from vectorize_core import layout
@@ -17,6 +16,7 @@ from vectorize_core.records.store import RecordStore
 from vectorize_core.state.waiting import Wait, WaitOptions
 from vectorize_core.texts.keeping import Keeping
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 from vectorize_core.writes import writing
 
 

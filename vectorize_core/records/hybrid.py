@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing
 from typing import Any, TypeVar
 
 from vectorize_core.models import Metric
 from vectorize_core.records.fusion import Fusion, Leg, fused
 from vectorize_core.records.hit import Hit
 from vectorize_core.transport.io import Io, each
+from vectorize_core.transport.workers import aclosing
 
 T = TypeVar("T")
 

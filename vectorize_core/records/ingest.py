@@ -12,7 +12,6 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
@@ -34,6 +33,7 @@ from vectorize_core.texts.fts import TextRow
 from vectorize_core.texts.indexing import RowWriting, row_of
 from vectorize_core.texts.keeping import Kept, Putting
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 from vectorize_core.writes.batching import Entry
 from vectorize_core.writes.checkpoint import Checkpoint, digest_of
 from vectorize_core.writes.sources import CHUNK_SIZE, Records, Source, check_values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Unpack
 
 from vectorize_core.api import validation
@@ -13,6 +12,7 @@ from vectorize_core.reads.selection import SelectOptions
 from vectorize_core.records.reading import Found, find, find_stored, iter_named
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 
 
 async def page(

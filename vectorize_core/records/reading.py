@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import NamedTuple, Unpack
 
@@ -25,6 +24,7 @@ from vectorize_core.reads.selection import (
 )
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 
 
 class CountOptions(FindOptions, total=False):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any, Final, Self
 
 from vectorize_core import jsontext
@@ -24,6 +23,7 @@ from vectorize_core.errors import ApiError, BadRequestError, UnexpectedAnswerErr
 from vectorize_core.kwargs import checks_keywords
 from vectorize_core.texts.store import TextStore, parts
 from vectorize_core.transport.io import Io, each, run
+from vectorize_core.transport.workers import aclosing
 
 _ROWS: Final = MAX_PARAMETERS // 2
 _REQUEST_BYTES: Final = 4_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import nullcontext
 from typing import Final
 
 from vectorize_core import jsontext
@@ -17,6 +17,7 @@ from vectorize_core.texts.puts import Puts, is_old, is_put_by, is_put_of, new_to
 from vectorize_core.texts.reading import TextReading
 from vectorize_core.texts.text_index import KeptRow
 from vectorize_core.transport.io import Io, in_batches
+from vectorize_core.transport.workers import aclosing
 from vectorize_core.writes.progress import BatchReport, progress_bar
 
 _AT_ONCE: Final = 500

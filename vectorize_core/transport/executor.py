@@ -20,6 +20,9 @@ TIME_LEFT: Final[ContextVar[float | None]] = ContextVar("time_left", default=Non
 """Seconds that are left for what is sent now; None: as long as one request may take. It matters
 only to executors that wait for another machine, so it is no argument."""
 
+GOES_ON: Final[ContextVar[Callable[[Running], object] | None]] = ContextVar("goes_on", default=None)
+"""Told of what a thread of this process does from now on, whatever becomes of the running task."""
+
 
 class Answer(NamedTuple, Generic[T]):
     """The result of an operation, and what came with it over HTTP."""

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent import futures
 from concurrent.futures import thread as pools
 from contextlib import suppress
@@ -130,6 +130,23 @@ def check_raised(task: asyncio.Task[Any]) -> None:
     ended = task.done() and not task.cancelled()
     if ended and isinstance(task.exception(), (KeyboardInterrupt, SystemExit)):
         raise asyncio.CancelledError
+
+
+class aclosing(Generic[T]):  # noqa: N801
+    """Python's own, for tasks that are destroyed with their event loop, too.
+
+    Before Python 3.13 these leave a generator that they wait for running, for nobody to close.
+    """
+
+    def __init__(self, generator: AsyncGenerator[T, Any]) -> None:
+        self._generator = generator
+
+    async def __aenter__(self) -> AsyncGenerator[T, Any]:
+        return self._generator
+
+    async def __aexit__(self, *_: object) -> None:
+        if not getattr(self._generator, "ag_running", False):
+            await self._generator.aclose()
 
 
 class InlineWorkers:
@@ -267,7 +284,9 @@ class TaskWorkers:
         return [task.result() for task in done]
 
     async def stop(self) -> None:
-        """Cancel what runs, and wait until it has ended."""
+        """Cancel what runs, and wait until it has ended; nothing does in a closed event loop."""
+        if all(task.get_loop().is_closed() for task in self._pending):
+            return
         for task in self._pending:
             task.cancel()
         await asyncio.gather(*self._pending, return_exceptions=True)

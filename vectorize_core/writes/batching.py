@@ -18,6 +18,7 @@ from vectorize_core.state.in_flight import InFlight
 from vectorize_core.state.own_writes import OwnWrite
 from vectorize_core.transport.executor import Running
 from vectorize_core.transport.io import Io, SyncIo
+from vectorize_core.transport.workers import aclosing
 
 DEFAULT_BATCH_SIZE = 500
 MAX_BATCH_BYTES = 8_000_000
@@ -75,8 +76,9 @@ class Batch:
 
     ``size`` counts bytes, exactly if ``exact``, otherwise as the most they can be. ``running`` is
     a request of it that was interrupted, but goes on in a thread. ``loop`` is the event loop, if
-    any, and ``thread`` the thread of its ``call``, until another one sends it. ``stepped`` is when
-    it last took its ids, or began to send some of them, by `Io.now`.
+    any, and ``thread`` the thread of its ``call``, until another one sends it. ``threaded`` is what
+    a thread of this process does for it, if its loop has let one. ``stepped`` is when it last took
+    its ids, or began to send some of them, by `Io.now`.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -90,6 +92,7 @@ class Batch:
     begun: bool = False
     answered: bool = False
     running: Running | None = None
+    threaded: Running | None = None
     pieces: list[Piece] = field(default_factory=list)
 
     def take(self, entries: Sequence[Entry], most: int, *, keep_last: bool) -> int:
@@ -171,12 +174,8 @@ class Batcher:
     def settled(self, batch: Batch) -> None:
         """Note that the outcome of ``batch`` is recorded; ids stay taken while a request runs."""
         self.unsettled.remove(batch)
-        if batch.answered:
-            return
-        if batch.running is None:
-            self._in_flight.release(batch, batch.sent)
-        else:
-            self._in_flight.release_after(batch.running, batch, batch.sent)
+        if not batch.answered:
+            self._release(batch)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches until the input ends, or until one shares an id with an unsettled one.
@@ -207,7 +206,7 @@ class Batcher:
     def _check_goes_on(self, batch: Batch, waited: float) -> None:
         """Raise an error if ``batch`` waits for a task, or a call, that waits for this call.
 
-        What a call has left that Ctrl-C has ended, or a closed event loop, is lost. A task of this
+        What a call has left that Ctrl-C has ended, or a closed event loop, is freed. A task of this
         event loop may never go on: a Worker stops in the middle, without a word, when its client
         has gone.
         """
@@ -215,7 +214,7 @@ class Batcher:
             if not isinstance(other, Batch) or other.running is not None:
                 continue
             if other.call is not None and other.call.has_ended():
-                self._free(other)
+                self.abandon(other)
             elif other.loop is None:
                 if other.thread == batch.thread and waited > _BEGINS_WITHIN:
                     raise VectorizeError(
@@ -228,8 +227,6 @@ class Batcher:
                 longest = max(_NO_WRITE_TAKES, policy.write_deadline + policy.request_lifetime)
                 if self._io.now() - other.stepped > longest:
                     self._in_flight.release(other, other.sent)
-            elif other.loop.is_closed():
-                self._free(other)
             elif other.thread == batch.thread:
                 raise VectorizeError(
                     f"the record {_shared(batch, other)!r} is being written by a task of an event "
@@ -238,17 +235,29 @@ class Batcher:
                     "finish first"
                 )
 
-    def _free(self, other: Batch) -> None:
-        """Free the ids of a batch that nobody sends any more, though a request may arrive late."""
-        if other.begun and not other.answered:
+    def abandon(self, batch: Batch) -> None:
+        """Free the ids of a batch that nobody sends any more.
+
+        When its thread has ended, if one goes on; otherwise a request may arrive late.
+        """
+        if batch.threaded is not None:
+            batch.running = batch.threaded
+        elif batch.begun and not batch.answered:
             until = self._io.now() + self._io.policy.request_lifetime
-            self._in_flight.lose("unknown", dict.fromkeys(other.sent), until)
-        self._in_flight.release(other, other.sent)
+            self._in_flight.lose("unknown", dict.fromkeys(batch.sent), until)
+        self._release(batch)
+
+    def _release(self, batch: Batch) -> None:
+        if batch.running is None:
+            self._in_flight.release(batch, batch.sent)
+        else:
+            self._in_flight.release_after(batch.running, batch, batch.sent)
 
     async def aclose(self) -> None:
         """Take nothing more from the input."""
         self.finished = True
-        await self._entries.aclose()
+        async with aclosing(self._entries):
+            pass
 
     async def _fill(self) -> Batch | None:
         batch = Batch(loop=self._loop, call=self._io.caller())

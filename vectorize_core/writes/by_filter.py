@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Final, Unpack
 
 from vectorize_core import layout
@@ -21,6 +20,7 @@ from vectorize_core.state.metadata_indexes import wait_for_indexes
 from vectorize_core.state.polling import Polling
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait, WaitOptions
 from vectorize_core.transport.io import Io, in_batches
+from vectorize_core.transport.workers import aclosing
 from vectorize_core.writes import writing
 
 _REINDEXED_AT_ONCE: Final = 500

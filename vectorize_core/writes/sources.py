@@ -16,7 +16,6 @@ from collections.abc import (
     Sequence,
     Sized,
 )
-from contextlib import aclosing
 from itertools import islice
 from typing import Generic, TypeAlias, TypeVar, cast
 
@@ -29,6 +28,7 @@ from vectorize_core.models import Metadata, Vector, packed
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io
+from vectorize_core.transport.workers import aclosing
 from vectorize_core.writes.batching import Entry
 from vectorize_core.writes.checkpoint import Checkpoint, digest_of
 

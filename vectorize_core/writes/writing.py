@@ -8,7 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Collection, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Unpack
@@ -36,9 +36,10 @@ from vectorize_core.state.waiting import (
     wait_for,
 )
 from vectorize_core.transport.events import BatchEvent
-from vectorize_core.transport.executor import Running
+from vectorize_core.transport.executor import GOES_ON, Running
 from vectorize_core.transport.io import Io, SyncIo
 from vectorize_core.transport.retry import is_outcome_unknown, is_refusal
+from vectorize_core.transport.workers import aclosing
 from vectorize_core.writes.batching import (
     Batch,
     Batcher,
@@ -271,6 +272,11 @@ class _Write:
         except Exception as error:
             # Raised by the input: by its iterator, a check or the embedder.
             self.outcome.causes.append(error)
+        except GeneratorExit:
+            # Destroyed with its event loop, where nothing can be awaited any more.
+            for batch in batcher.unsettled:
+                batcher.abandon(batch)
+            raise
         except BaseException as error:
             interruption = error
         await batcher.aclose()
@@ -298,6 +304,9 @@ class _Write:
                 self.batcher.answered(batch)
                 return
         batch.begun = True
+        if batch.loop is not None:
+            # In the context of this task alone.
+            GOES_ON.set(partial(setattr, batch, "threaded"))
         sent = batch.sent.values()
         parts = [tuple(e for e in sent if e.id in exposed)] if exposed else []
         parts += [tuple(e for e in sent if e.id not in exposed)] if len(exposed) < len(sent) else []
@@ -358,6 +367,9 @@ class _Write:
         return ()
 
     def _note_lost(self, batch: Batch, part: Sequence[Entry], running: Running | None) -> None:
+        if running is None and batch.call is not None and batch.call.has_ended():
+            # Python forgets causes where it destroys what a closed event loop has left.
+            running = batch.threaded
         if running is not None:
             batch.running = running
             return

@@ -15,6 +15,7 @@ import pytest
 from tests.core.helpers import ASYNC, SYNC, Variant, both_variants, ok
 from tests.core.state.waits import DIMENSIONS, Client, Elapsed, World, record, records
 from tests.held_time import HeldClock
+from tests.interrupting import in_time
 from vectorize_core import (
     AsyncVectorizeClient,
     ConnectionFailedError,
@@ -213,8 +214,8 @@ def test_lost_ids_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 class Gated:
     """A connection whose writes stand at a gate, and how many have."""
 
-    def __init__(self, retry: RetryPolicy | None = None) -> None:
-        self.connection: Connection = local_connection(retry=retry)
+    def __init__(self) -> None:
+        self.connection: Connection = local_connection()
         self.connection.executor.send(CreateIndex("docs", IndexConfig(DIMENSIONS)))
         self.open, self.arrived = threading.Event(), threading.Semaphore(0)
         self.connection.executor.send(CreateMetadataIndex("docs", "n", "number"))
@@ -311,21 +312,27 @@ async def test_a_sync_write_does_not_wait_for_a_task_of_its_own_event_loop(
     getattr(index, verb)(given)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("gone", [True, False], ids=["destroyed", "kept"])
 def test_a_write_of_a_closed_event_loop_holds_up_nobody_for_ever(gone: bool) -> None:
-    gated = Gated(RetryPolicy(request_lifetime=0.3))
+    """In this process, it is known when what it has left to a thread has ended."""
+    gated = Gated()
     loop = asyncio.new_event_loop()
     index = AsyncIndex(gated.connection, "docs")
     writing: Any = loop.create_task(index.upsert([record("a", 1)]))
     loop.run_until_complete(asyncio.to_thread(gated.arrived.acquire))
     loop.close()
     gated.service.upsert = gated.ungated  # type: ignore[method-assign]
-    gated.open.set()
     if gone:
         writing = None
         gc.collect()
-    Index(gated.connection, "docs").upsert([record("a", 2)])
+    next_one = threading.Thread(
+        target=Index(gated.connection, "docs").upsert, args=[[record("a", 2)]]
+    )
+    next_one.start()
+    next_one.join(0.05)
+    assert next_one.is_alive()
+    gated.open.set()
+    in_time(next_one.join)
     (found,) = gated.service.get_by_ids("docs", ["a"])
     assert found.metadata == {"n": 2}
     del writing
