@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from vectorize_core import limits
 from vectorize_core.behavior import Behavior, Delays
@@ -22,7 +21,6 @@ from vectorize_core.local import (
     filter_hints,
     maintenance,
     mutations,
-    querying,
     scanning,
     validation,
     vectors,
@@ -32,10 +30,10 @@ from vectorize_core.local.batch import Batch
 from vectorize_core.local.catalog import Index
 from vectorize_core.local.covering import Covering
 from vectorize_core.local.cursors import Cursors
-from vectorize_core.local.exact_search import Found
 from vectorize_core.local.index_transactions import IndexTransactions
 from vectorize_core.local.integrity import CheckReport
 from vectorize_core.local.scrubbing import Scrub
+from vectorize_core.local.searches import Searches
 from vectorize_core.local.snapshots import Snapshots
 from vectorize_core.local.storage import Database
 from vectorize_core.models import (
@@ -56,9 +54,6 @@ from vectorize_core.models import (
 from vectorize_core.sqlite.connecting import Connection
 
 T = TypeVar("T")
-
-_UNLOCKED_SEARCHES: Final = 2
-"""How often a query searches without a lock before it searches within a transaction."""
 
 
 @checks_keywords()
@@ -88,6 +83,7 @@ class Service:
         self._scrub = Scrub(self._database, self._snapshots)
         self._covering = Covering()
         self._indexes = IndexTransactions(self._database, self._snapshots, self._clock)
+        self._searches = Searches(self._database, self._indexes, self._snapshots, self._scrub)
 
     def close(self) -> None:
         """Close the database; what was in memory is lost. Safe to call again.
@@ -244,30 +240,7 @@ class Service:
             filter=filter,
             namespace=namespace,
         )
-
-        def read(
-            tx: Connection, index: Index, now: float, *, at_once: bool
-        ) -> querying.PreparedQuery | QueryResult:
-            self._scrub.watch(tx, index)
-            prepared = querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
-            if not (at_once or prepared.is_short):
-                return prepared
-            answered = querying.answer(tx, prepared, querying.run(prepared), is_later=False)
-            return querying.unchanged(index, answered)
-
-        attempts = 0
-        while True:
-            # If writers keep changing what is found, search within the transaction.
-            at_once = attempts == _UNLOCKED_SEARCHES
-            prepared = self._indexes.read(name, partial(read, at_once=at_once))
-            if isinstance(prepared, QueryResult):
-                return prepared
-            found = querying.run(prepared)
-            with self._database.reading() as tx:
-                result = querying.answer(tx, prepared, found)
-            if result is not None:
-                return result
-            attempts += 1
+        return self._searches.one(name, request)
 
     def query_many(
         self,
@@ -295,29 +268,7 @@ class Service:
             )
             for vector in vectors
         ]
-
-        def prepare(tx: Connection, index: Index, now: float) -> list[querying.PreparedQuery]:
-            self._scrub.watch(tx, index)
-            return [
-                querying.prepare(tx, index, now, request=request, snapshots=self._snapshots)
-                for request in requests
-            ]
-
-        def read_at_once(tx: Connection, index: Index, now: float) -> tuple[QueryResult, ...]:
-            prepared = prepare(tx, index, now)
-            answer = partial(querying.answer_many, tx, prepared, is_later=False)
-            return querying.unchanged(index, querying.answer_all(prepared, answer))
-
-        def answer_later(found: Mapping[int, Found]) -> dict[int, QueryResult] | None:
-            with self._database.reading() as tx:
-                return querying.answer_many(tx, prepared, found)
-
-        for _ in range(_UNLOCKED_SEARCHES):
-            prepared = self._indexes.read(name, prepare)
-            results = querying.answer_all(prepared, answer_later)
-            if results is not None:
-                return results
-        return self._indexes.read(name, read_at_once)
+        return self._searches.many(name, requests)
 
     def filter_hints(
         self, name: str, filter: Mapping[str, Any] | None, namespace: str | None = None
