@@ -57,7 +57,7 @@ class Retrieval:
         if self.mode != "dense" and not self.by_words:
             raise ConfigurationError(
                 f"retrieval_mode={self.mode!r} needs a text index: give the store text_index=True "
-                "with path=, else text_index=D1TextIndex(database_id) or "
+                "if it is embedded, else text_index=D1TextIndex(database_id) or "
                 "SqliteTextIndex(directory) (docs/hybrid.md)"
             )
 

@@ -201,10 +201,10 @@ class VectorizeVectorStore(Writing, Searches, Reading, Upkeep):
                 writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text, "text" as in LangChain.js and Mastra.
             texts: where to keep texts that are too long for a vector: a `D1Texts`, a
-                `SqliteTexts`, or any `BaseStore`. With ``path`` it defaults to a file beside the
-                vectors; without, such a text is an error (docs/long-texts.md).
+                `SqliteTexts`, or any `BaseStore`. Embedded it defaults to a file beside the
+                vectors; elsewhere such a text is an error (docs/long-texts.md).
             text_index: where to keep the words of texts, so that searches find them: True for
-                beside the vectors with ``path``, a `D1TextIndex`, or a `SqliteTextIndex`. It
+                beside embedded vectors, a `D1TextIndex`, or a `SqliteTextIndex`. It
                 belongs to the index: every store that writes to it is given the same
                 (docs/hybrid.md).
             retrieval_mode: how searches find documents: "dense" by nearness, "text" by words, or

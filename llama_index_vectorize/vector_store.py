@@ -251,10 +251,10 @@ class VectorizeVectorStore(Writing, Reading, Upkeep, BasePydanticVectorStore):  
                 writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text.
             texts: where texts are kept that do not fit into a vector: a `D1Texts`, a
-                `SqliteTexts`, or any `BaseKVStore`. With ``path`` the default is a file beside the
-                vectors; without, such a text is an error (docs/long-texts.md).
+                `SqliteTexts`, or any `BaseKVStore`. Embedded the default is a file beside the
+                vectors; elsewhere such a text is an error (docs/long-texts.md).
             text_index: where the words of texts are kept, so that queries find them: True for
-                beside the vectors with ``path``, a `D1TextIndex`, or a `SqliteTextIndex`. It
+                beside embedded vectors, a `D1TextIndex`, or a `SqliteTextIndex`. It
                 belongs to the index: every store that writes to it is given the same
                 (docs/hybrid.md).
             on_oversize: what happens to a text that does not fit when there is no ``texts``:

@@ -110,7 +110,7 @@ def test_credentials_may_come_from_the_environment(
     store = kind.make(index_name="docs")
     assert "from-env" in repr(store._records.index.target.connection.executor.__dict__.values())
     with kind.make(index_name="docs", path=":memory:") as local:
-        assert local._records.index.target.embedded
+        assert local._records.index.target.makes
 
 
 @both_stores

@@ -220,14 +220,16 @@ async def test_without_a_text_index_an_error_says_what_to_do(
     kind: Kind, call: Call, client: VectorizeClient, mode: str
 ) -> None:
     sent, store = recorded(client), kind.over(client)
-    with pytest.raises(ConfigurationError, match=r"text_index=True with path=.*D1TextIndex"):
+    said = r"text_index=True if it is embedded.*D1TextIndex"
+    with pytest.raises(ConfigurationError, match=said):
         await kind.search_by(call, store, mode, "a")
     for method, given in (("reindex_texts", ()), ("explain_text", ("a",))):
-        with pytest.raises(ConfigurationError, match=r"text_index=True with path=.*D1TextIndex"):
+        with pytest.raises(ConfigurationError, match=said):
             await call(store, method, *given)
     assert sent.ops == []
-    with pytest.raises(ConfigurationError, match=r"needs path=.*text_index=D1TextIndex"):
-        kind.over(client, text_index=True)
+    remote = VectorizeClient(account_id="a", api_token="t")
+    with pytest.raises(ConfigurationError, match=r"of an embedded.*text_index=D1TextIndex"):
+        kind.over(remote, text_index=True)
     with pytest.raises(ConfigurationError, match=r"text_index is True, a D1TextIndex, .*'docs'"):
         kind.local(text_index="docs")
 

@@ -7,7 +7,19 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypedDict, Unpack, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+)
 
 from vectorize_core import paths
 from vectorize_core.api import validation
@@ -44,6 +56,19 @@ EMBEDDED: Final[frozenset[type[Op[Any]]]] = frozenset(
     {CountPending, CountUncovered, KnownIds, ScanStarts, ScanVectors}
 )
 """What the embedded Vectorize can be asked beyond the calls of the real one."""
+
+
+class Closeable(Protocol):
+    """What is closed for good, or until it is needed again."""
+
+    def close(self) -> None:
+        """Close it for good."""
+
+    def release(self) -> None:
+        """Close it until it is needed again."""
+
+
+C = TypeVar("C", bound=Closeable)
 Limits: TypeAlias = Literal["cloudflare"]
 """Whose limits of requests hold in an embedded Vectorize, where they cost nothing."""
 
@@ -136,6 +161,7 @@ class Connection:
         self.address = address or Address(unpicklable="it has an executor of its own")
         self.capabilities = capabilities
         self._states = IndexStates()
+        self._beside: dict[Callable[[str], Closeable], Closeable] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         if self.address.unpicklable:
@@ -156,6 +182,16 @@ class Connection:
         """
         index_name = validation.check_index_name(index_name)
         return self._states.of(index_name, self.address.place, self.capabilities)
+
+    def beside(self, kind: Callable[[str], C]) -> C | None:
+        """What ``kind`` makes of the path of an embedded connection, once, and is closed with it.
+
+        None if the connection leads elsewhere.
+        """
+        path, found = self.address.path, self._beside.get(kind)
+        if found is None and path is not None:
+            found = self._beside.setdefault(kind, kind(path))
+        return cast("C | None", found)
 
     def io(self) -> SyncIo:
         """The `Io` of sync calls."""
@@ -183,10 +219,14 @@ class Connection:
     def close(self) -> None:
         """Close it, in every thread and event loop; safe to call again."""
         self.executor.close()
+        for beside in self._beside.values():
+            beside.close()
 
     async def aclose(self) -> None:
         """Close it in the running event loop, and what nothing else uses; safe to call again."""
         await self.executor.aclose()
+        for beside in self._beside.values():
+            await self.async_io().offload(beside.release)
 
 
 def http_connection(

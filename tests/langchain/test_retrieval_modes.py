@@ -184,7 +184,7 @@ def test_a_retriever_by_nearness_alone_says_why_when_it_is_made(
 
 
 def test_without_a_text_index_there_is_one_mode(make: Make, sent: Recorder) -> None:
-    said = r"retrieval_mode='hybrid' needs a text index: .* text_index=True with path="
+    said = r"retrieval_mode='hybrid' needs a text index: .* text_index=True if it is embedded"
     with pytest.raises(ConfigurationError, match=said):
         make(retrieval_mode="hybrid")
     with pytest.raises(ConfigurationError, match=said):

@@ -44,7 +44,7 @@ async def ready(
     if details is not None:
         if store.text_index is None and layout.notes_text_index(details.description):
             # Of an index that was given without a store, beside whose vectors it stands.
-            return dataclasses.replace(store, text_index=index.target.text_index)
+            return dataclasses.replace(store, text_index=index.target.beside is not None)
         return store
     if isinstance(config, Manifest) and told is None:
         own = config.metadata_indexes.items()

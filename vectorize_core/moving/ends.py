@@ -7,14 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
-from vectorize_core import paths
 from vectorize_core.errors import ConfigurationError, InvalidInputError, shown
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
-from vectorize_core.records.target import Target, locate
-from vectorize_core.texts.sqlite import SqliteTexts
-from vectorize_core.texts.sqlite_index import SqliteTextIndex
+from vectorize_core.records.target import locate
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.io import Io
 
@@ -38,7 +35,9 @@ def record_store(end: IndexOrStore, texts: TextStore | None = None) -> RecordSto
     if texts is not None and not isinstance(texts, TextStore):
         raise ConfigurationError(f"texts is a TextStore, False or None; got {shown(texts)}")
     if isinstance(end, (Index, AsyncIndex)):
-        return RecordStore(index=StoreIndex(target=_beside(locate(None, index=end))), texts=texts)
+        target = locate(None, index=end)
+        target = target._replace(makes=target.beside is not None)
+        return RecordStore(index=StoreIndex(target=target), texts=texts)
     records = getattr(end, "__vectorize_records__", None)
     if records is None:
         raise InvalidInputError(
@@ -49,26 +48,14 @@ def record_store(end: IndexOrStore, texts: TextStore | None = None) -> RecordSto
     return found if texts is None else replace(found, texts=texts)
 
 
-def _beside(target: Target) -> Target:
-    place = target.connection.address.path
-    if place is None:
-        return target
-    if place == paths.MEMORY:
-        return target._replace(embedded=True)
-    return target._replace(
-        embedded=True, texts=SqliteTexts(place), text_index=SqliteTextIndex(place)
-    )
-
-
 @asynccontextmanager
 async def opened(
     io: Io, end: IndexOrStore, texts: TextStore | None
 ) -> AsyncGenerator[RecordStore, None]:
-    """`record_store`, of which what was made for this call is closed at the end."""
+    """`record_store`; of one that was made for this call, texts that are due go at the end."""
     store = record_store(end, texts)
     try:
         yield store
     finally:
         if isinstance(end, (Index, AsyncIndex)):
             await io.either(store.close, store.aclose)
-            await io.offload(store.index.target.close)

@@ -17,10 +17,8 @@ from vectorize_core.errors import VectorizeError
 from vectorize_core.paths import MEMORY
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
-from vectorize_core.records.target import Target
+from vectorize_core.records.target import target_of
 from vectorize_core.state.index_state import IndexState, get_details
-from vectorize_core.texts.sqlite import SqliteTexts
-from vectorize_core.texts.sqlite_index import SqliteTextIndex
 from vectorize_core.texts.store import TextStore
 from vectorize_core.transport.credentials import DEFAULT_BASE_URL
 from vectorize_core.transport.events import Event, OnEvent, RequestEvent
@@ -59,8 +57,6 @@ class Account:
         path = self.connection.address.path
         self._folder = None if path in (None, MEMORY) else path
         self._given = texts
-        self._texts = None if self._folder is None else SqliteTexts(self._folder)
-        self._text_index = None if self._folder is None else SqliteTextIndex(self._folder)
         self._stores: dict[str, RecordStore] = {}
 
     @property
@@ -113,15 +109,9 @@ class Account:
         """The records of an index that exists; `IndexNotFoundError` otherwise."""
         details = await get_details(self.io, self.state(name))
         found = self._stores.get(name)
-        has_words = self._text_index is not None and layout.notes_text_index(details.description)
+        target = target_of(self.connection, name)
+        has_words = target.beside is not None and layout.notes_text_index(details.description)
         if found is None or (found.text_index is not None) != has_words:
-            target = Target(
-                self.connection,
-                self.state(name),
-                owned=False,
-                texts=self._texts,
-                text_index=self._text_index,
-            )
             found = RecordStore(
                 index=StoreIndex(target=target, create_index=False),
                 texts=self._given,
@@ -138,9 +128,6 @@ class Account:
         for store in self._stores.values():
             with suppress(VectorizeError):
                 await store.aclose()
-        for beside in (self._texts, self._text_index):
-            if beside is not None:
-                await self.io.offload(beside.close)
 
     def _note(self, event: Event) -> None:
         counted = REQUESTS.get()

@@ -131,7 +131,8 @@ class RecordStore:
     @property
     def long_texts(self) -> TextStore | None:
         """Where too long texts are kept: the given store, else one beside the vectors."""
-        return self.texts if self.texts is not None else self.index.target.texts
+        beside = self.index.target.beside
+        return self.texts if self.texts is not None or beside is None else beside.texts
 
     @property
     def rows(self) -> Rows | None:
@@ -183,7 +184,6 @@ class RecordStore:
         target = self.index.target
         if target.owned:
             target.connection.close()
-            target.close()
 
     async def aclose(self) -> None:
         """As `close`, of the connection in the running event loop."""
@@ -191,8 +191,6 @@ class RecordStore:
         target = self.index.target
         if target.owned:
             await target.connection.aclose()
-            if target.embedded:
-                await target.connection.async_io().offload(target.release)
 
     async def await_writes(
         self, io: Io, wait_timeout: float | None = None, *, purpose: str = ""

@@ -76,7 +76,7 @@ class StoreIndex:
     @property
     def may_create(self) -> bool:
         """Whether the first write creates a missing index."""
-        return self.target.embedded if self.create_index is None else self.create_index
+        return self.target.makes if self.create_index is None else self.create_index
 
     @property
     def _promised(self) -> Mapping[str, IndexType]:

@@ -22,25 +22,24 @@ from vectorize_core.connection import (
 from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexType, Metric
+from vectorize_core.records.beside import Beside
 from vectorize_core.state.index_state import IndexState
-from vectorize_core.texts.sqlite import SqliteTexts
-from vectorize_core.texts.sqlite_index import SqliteTextIndex
 from vectorize_core.texts.text_index import TextIndex
 
 
 class Target(NamedTuple):
     """An index on a connection; ``state`` is what the connection knows of it.
 
-    ``owned``: the connection is the store's to close. ``embedded``: it was found by ``path=``, and
-    ``texts``, and a ``text_index`` if one is wanted, are kept beside the vectors.
+    ``owned``: the connection is the store's to close. ``makes``: its first write makes a missing
+    index unless the store is told otherwise, as where it was found by ``path=``. ``beside`` the
+    vectors stands what the connection keeps there, if they are embedded.
     """
 
     connection: Connection
     state: IndexState
     owned: bool
-    embedded: bool = False
-    texts: SqliteTexts | None = None
-    text_index: SqliteTextIndex | None = None
+    makes: bool = False
+    beside: Beside | None = None
 
     def text_index_of(self, given: TextIndex | bool | None) -> TextIndex | None:
         """The text index that a store is given; True is one beside the vectors, or the engine's."""
@@ -49,13 +48,13 @@ class Target(NamedTuple):
         if given is True:
             if TextQuery in self.connection.capabilities.operations:
                 return None
-            if self.text_index is None:
+            if self.beside is None:
                 raise ConfigurationError(
-                    "text_index=True keeps texts beside the vectors, which needs path=. On "
+                    "text_index=True keeps texts beside the vectors of an embedded store. On "
                     "Cloudflare give text_index=D1TextIndex(database_id), or in a Worker "
                     "D1TextIndex.from_binding(env.DB), which keeps them in a D1 database"
                 )
-            return self.text_index
+            return self.beside.text_index
         if not isinstance(given, TextIndex):
             raise ConfigurationError(
                 "text_index is True, a D1TextIndex, a SqliteTextIndex or another TextIndex; got "
@@ -63,24 +62,16 @@ class Target(NamedTuple):
             )
         return given
 
-    def close(self) -> None:
-        """Close what is kept beside the vectors; what was in memory is gone."""
-        for beside in (self.texts, self.text_index):
-            if beside is not None:
-                beside.close()
-
-    def release(self) -> None:
-        """Close what is kept beside the vectors until it is needed again."""
-        for beside in (self.texts, self.text_index):
-            if beside is not None:
-                beside.release()
-
     def __reduce__(self) -> tuple[object, ...]:
-        return _target, (self.connection, self.state.name, *self[2:])
+        return target_of, (self.connection, self.state.name, self.owned, self.makes)
 
 
-def _target(connection: Connection, index_name: str, *more: Any) -> Target:
-    return Target(connection, connection.state(index_name), *more)
+def target_of(
+    connection: Connection, index_name: str, owned: bool = False, makes: bool = False
+) -> Target:
+    """An index on a connection."""
+    state, beside = connection.state(index_name), connection.beside(Beside)
+    return Target(connection, state, owned, makes, beside)
 
 
 def locate(
@@ -133,12 +124,12 @@ def locate(
     if index is not None:
         if index_name is not None and index_name != index.name:
             raise ConfigurationError(f"index_name={index_name!r} is not {index!r}")
-        return _target(index.connection, index.name, False)
+        return target_of(index.connection, index.name)
     if index_name is None:
         raise ConfigurationError("a store needs index_name=, the index to work on")
     index_name = validation.check_index_name(index_name)
     if client is not None:
-        return _target(client.connection, index_name, False)
+        return target_of(client.connection, index_name)
     if binding is not None:
         connection = binding_connection(
             binding,
@@ -148,12 +139,10 @@ def locate(
             retry=options.get("retry"),
             on_event=options.get("on_event"),
         )
-        return _target(connection, index_name, True)
+        return target_of(connection, index_name, True)
     if path is not None:
         connection = local_connection(
             path, retry=options.get("retry"), on_event=options.get("on_event"), limits=limits
         )
-        place = str(connection.address.path)
-        beside = SqliteTexts(place), SqliteTextIndex(place)
-        return _target(connection, index_name, True, True, *beside)
-    return _target(http_connection(**options), index_name, True)
+        return target_of(connection, index_name, True, True)
+    return target_of(http_connection(**options), index_name, True)

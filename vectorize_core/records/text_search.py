@@ -41,8 +41,8 @@ class TextSearch:
         """The searches of a store with a text index; an error without one."""
         if rows is None:
             raise ConfigurationError(
-                "a search by words needs a text index: give the store text_index=True with path=, "
-                "else text_index=D1TextIndex(database_id) or SqliteTextIndex(directory)"
+                "a search by words needs a text index: give the store text_index=True if it is "
+                "embedded, else text_index=D1TextIndex(database_id) or SqliteTextIndex(directory)"
             )
         if options.get("vectorize_filter") is not None:
             raise InvalidInputError(

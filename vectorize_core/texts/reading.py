@@ -134,14 +134,11 @@ class TextReading:
         if record.text_name is None:
             # Where a text is needed, the error lists what there is: a node may do without.
             return record
-        where = (
-            "give the store the texts= that it was written with"
-            if self.texts is None
-            else f"it is not in {self.texts!r}. Write the record again"
-        )
+        absent = "" if self.texts is None else f", but is not in {self.texts!r}"
         raise MissingTextError(
             f"the text of record {record.id!r} does not fit into its vector, and stands in a store "
-            f"of texts under {record.text_name!r}: {where}, or take it for empty with "
+            f"of texts under {record.text_name!r}{absent}: give the store the texts= that it was "
+            "written with, write the record again, or take it for empty with "
             f"on_missing_text='empty'. Its metadata has the keys "
             f"{sorted(map(str, record.metadata))}"
         )

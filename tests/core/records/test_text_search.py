@@ -332,8 +332,6 @@ def test_a_store_without_the_text_index_is_told() -> None:
         assert sorted(ids(run(search_text(io, made, "apple", 5)))) == ["a", "b"]
         with pytest.raises(ConfigurationError, match="text_index"):
             run(search_text(io, store_of(client), "apple", 5))
-        with pytest.raises(ConfigurationError, match="D1TextIndex"):
-            store_of(client, True)
         with pytest.raises(ConfigurationError, match="text_index"):
             store_of(client, "words")
 

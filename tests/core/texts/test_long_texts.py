@@ -32,6 +32,7 @@ from vectorize_core import (
 )
 from vectorize_core.api.d1 import ReadD1
 from vectorize_core.local import Behavior
+from vectorize_core.local.server import BackgroundServer
 from vectorize_core.texts import D1Texts, SqliteTexts
 
 every_kind = pytest.mark.parametrize("make", EVERY.values(), ids=list(EVERY))
@@ -217,8 +218,8 @@ async def test_a_record_without_its_text_is_an_error_with_a_cure(
 ) -> None:
     await kind(client, texts=texts).add(call, ("a", long("a"), 1))
     for options, said in (
-        ({}, r"record 'a'.*under 'vs-\w+-\w+': give the store the texts=.*keys \['year'\]"),
-        ({"texts": SqliteTexts()}, r"it is not in SqliteTexts\(':memory:'\).*Write.*again"),
+        ({}, r"record 'a'.*under 'vs-\w+-\w+', but .*give the store the texts=.*keys \['year'\]"),
+        ({"texts": SqliteTexts()}, r"is not in SqliteTexts\(':memory:'\).*write.*again"),
     ):
         store = kind(client, **options)
         for read in (store.search(call, "a"), store.get(call, ["a"])):
@@ -247,10 +248,12 @@ async def test_a_vector_that_never_had_a_text_can_be_read_as_empty(
 
 
 @both_stores
-async def test_without_a_store_of_texts_a_long_text_is_an_error(
-    client: VectorizeClient, kind: Kind
-) -> None:
-    with pytest.raises(InvalidVectorError, match=r"'a'.*takes \d+ bytes.*10240.*texts="):
+async def test_without_a_store_of_texts_a_long_text_is_an_error(kind: Kind) -> None:
+    with (
+        BackgroundServer() as server,
+        VectorizeClient(base_url=server.base_url) as client,
+        pytest.raises(InvalidVectorError, match=r"'a'.*takes \d+ bytes.*10240.*texts="),
+    ):
         await kind(client).add(sync_call, ("a", long("a"), 1))
 
 

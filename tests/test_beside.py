@@ -1,0 +1,53 @@
+"""What is kept beside the vectors of an embedded client: by all its stores, and by ``path=``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
+from tests.stores import Call, both_ways
+from vectorize_core import VectorizeClient
+from vectorize_core.moving import copy_records
+
+ROWS: list[Row] = [
+    ("a", "ERR_STREAM_DESTROYED: " + "a write after destroy() " * 1_000, {"year": 1}),
+    ("b", "How streams end", {"year": 2}),
+]
+BOTH = [LANGCHAIN, LLAMA_INDEX]
+
+
+@pytest.mark.parametrize("place", ["memory", "directory"])
+@both_stores
+@both_ways
+async def test_long_texts_and_words_are_there_for_all_stores_of_a_client(
+    kind: Kind, call: Call, place: str, tmp_path: Path
+) -> None:
+    where = ":memory:" if place == "memory" else str(tmp_path / "data")
+    with VectorizeClient.local(where) as client:
+        made = kind.over(client, text_index=True)
+        await kind.add_rows(call, made, ROWS)
+        made.close()
+        for other in BOTH:
+            await _finds_all(other, call, other.over(client, text_index=True))
+        with VectorizeClient.local() as elsewhere:
+            moved = copy_records(client.index("docs"), elsewhere.index("docs"), verify=True)
+            assert moved.texts == 1
+            there = kind.over(elsewhere, text_index=True)
+            await call(there, "reindex_texts")
+            await _finds_all(kind, call, there)
+    if place == "directory":
+        with kind.local(path=where, text_index=True) as store:
+            await _finds_all(kind, call, store)
+            await kind.delete(call, store, ["a"])
+        with VectorizeClient.local(where) as client:
+            left = await kind.search_by(call, kind.over(client, text_index=True), "text", "write")
+            assert left == []
+
+
+async def _finds_all(kind: Kind, call: Call, store: Any) -> None:
+    assert [text for _, text, _ in await kind.get(call, store, ["a"])] == [ROWS[0][1]]
+    (found,) = await kind.search_by(call, store, "text", "ERR_STREAM_DESTROYED")
+    assert found[0] == "a"

@@ -1,0 +1,27 @@
+"""What stands beside the vectors of an embedded Vectorize. No I/O."""
+
+from __future__ import annotations
+
+from vectorize_core.texts.sqlite import SqliteTexts
+from vectorize_core.texts.sqlite_index import SqliteTextIndex
+
+
+class Beside:
+    """Long texts, and texts to be found by their words, in a directory or in memory.
+
+    A connection has one, for all its stores: what is in memory is there once.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.texts = SqliteTexts(place)
+        self.text_index = SqliteTextIndex(place)
+
+    def close(self) -> None:
+        """Close both; what was in memory is gone."""
+        self.texts.close()
+        self.text_index.close()
+
+    def release(self) -> None:
+        """Close both until they are needed again; what is in memory stays."""
+        self.texts.release()
+        self.text_index.release()
