@@ -212,14 +212,14 @@ def unshow(stored: dict[str, Any], extra: dict[str, Any]) -> None:
 
 def _stands_as_it_is(metadata: Mapping[Any, Any]) -> bool:
     """Whether all of it is flat, plain and under keys that can be stored, as most metadata is."""
-    if not _are_storable(tuple(metadata)):
+    if not _are_storable(*metadata):
         return False
-    for key, value in metadata.items():
+    for value in metadata.values():
         kind = type(value)
-        # Of the key, since one of another class of texts is equal to that of a text.
-        if type(key) is not str or kind not in _PLAIN:
-            return False
-        if not (value.isascii() if kind is str else kind is bool) and not is_plain(value):
+        if kind is str:
+            if not (value.isascii() or is_plain(value)):
+                return False
+        elif not (kind in _PLAIN and is_plain(value)):
             return False
     return True
 
@@ -450,8 +450,9 @@ def _storable(key: str) -> bool:
     return storable_key(key) and not jsontext.has_lone_surrogate(key) and not key.startswith(EXTRA)
 
 
-@lru_cache(maxsize=4_096)
-def _are_storable(keys: tuple[Any, ...]) -> bool:
+# By their types too, since a key of another class of texts is equal to that text.
+@lru_cache(maxsize=4_096, typed=True)
+def _are_storable(*keys: Any) -> bool:
     """Whether metadata may have all of these keys, beside a text under its usual one."""
     return all(type(key) is str and key != DEFAULT_TEXT_KEY and _storable(key) for key in keys)
 
