@@ -117,6 +117,7 @@ async def test_a_model_that_hangs_holds_up_nothing_else(
     assert (await browser.search(by="vector", vector=axis(1)))["matches"]
     begun[0].set()
     await until(lambda: begun[0].ended)
+    monkeypatch.setattr(embedders, "_PATIENCE", 60.0)
     again = asyncio.ensure_future(browser.search(**body))
     await until(lambda: len(begun) == 3)
     for one in begun:

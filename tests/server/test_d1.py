@@ -182,8 +182,9 @@ ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELEC
 def test_an_endless_statement_holds_up_no_other_database(
     texts: D1, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "MAX_SECONDS", 0.3)
-    assert "interrupted" in texts.fault(ENDLESS)[2]
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "MAX_SECONDS", 0.3)
+        assert "interrupted" in texts.fault(ENDLESS)[2]
     assert texts.rows("SELECT 1 AS one") == [{"one": 1}]
 
 

@@ -221,8 +221,8 @@ def test_a_window_ends_after_five_minutes(serve: Serve, clock: Clock) -> None:
         clock.now += 300
 
 
-def test_a_mutation_limit_is_40041_with_status_400_where_wished(serve: Serve) -> None:
-    peer = serve(rate_limit=1, rate_limit_status=400)
+def test_a_mutation_limit_is_40041_with_status_400_where_wished(serve: Serve, clock: Clock) -> None:
+    peer = serve(rate_limit=1, rate_limit_status=400, clock=clock)
     peer.create()
     fault = peer.fault("POST", "/docs/delete_by_ids", {"ids": []})
     assert fault == (400, 40041, "Too Many Requests")
