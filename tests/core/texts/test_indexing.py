@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -172,7 +173,7 @@ def test_equal_ids_of_one_write_leave_the_row_of_the_last() -> None:
 def test_a_record_that_one_write_holds_again_has_the_row_of_its_last_metadata() -> None:
     with VectorizeClient.local() as client:
         store, io = store_of(client, SqliteTextIndex()), client.connection.io()
-        many = [item("a", "apple", year=3), item("a", None)._replace(values=[1.0] * 32)]
+        many = [item("a", "apple", year=3), replace(item("a", None), values=[1.0] * 32)]
         run(store.add(io, [*many, item("a", "apple", year=1)], batch_size=1))
         assert ids(run(search_text(io, store, "apple", 5, filter={"year": 1}))) == ["a"]
         assert len(rows(store)) == 1
@@ -182,7 +183,7 @@ def test_a_record_without_a_text_has_no_row() -> None:
     with VectorizeClient.local() as client:
         store, io = store_of(client, SqliteTextIndex()), client.connection.io()
         add(store, OLD, 1)
-        run(store.add(io, [item("a", None)._replace(values=[1.0] * 32)]))
+        run(store.add(io, [replace(item("a", None), values=[1.0] * 32)]))
         assert rows(store) == []
         add(store, "", 1)
         assert rows(store) == []
@@ -237,7 +238,7 @@ def test_a_write_that_is_resumed_leaves_one_row_of_records_without_ids(tmp_path:
     with VectorizeClient.local() as client:
         store = store_of(client, SqliteTextIndex())
         add(store, OLD, 1, "b")
-        many = [item(f"r{i}", "apple")._replace(named=False) for i in range(30)]
+        many = [replace(item(f"r{i}", "apple"), named=False) for i in range(30)]
         plain = client.connection.executor
         client.connection.executor = Stepping(plain, FailingStep(3))
         options: Any = {"batch_size": 10, "concurrency": 1, "resume": tmp_path / "checkpoint"}

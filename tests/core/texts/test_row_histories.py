@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from hypothesis import given
@@ -42,7 +43,7 @@ def act(store: RecordStore, action: Any) -> None:
     match action:
         case ("add", records):
             many = [item(name, text or None, year=year) for name, text, year in records]
-            many = [one if one.record.text else one._replace(values=[1.0] * 32) for one in many]
+            many = [one if one.record.text else replace(one, values=[1.0] * 32) for one in many]
             run(store.add(io, many, batch_size=2))
         case ("update_metadata", some, year):
             run(updating.update_metadata(io, store, some, {"year": year}))
