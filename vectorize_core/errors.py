@@ -158,7 +158,7 @@ class ApiError(VectorizeError):
         self.message = first.message
         self.documentation_url = first.documentation_url
         self.pointer = first.pointer
-        self._hint = ""
+        self._hint = _PERMISSIONS if isinstance(self, AuthenticationError) else ""
         super().__init__(operation, status, errors)
 
     def add_hint(self, hint: str) -> None:
@@ -170,7 +170,7 @@ class ApiError(VectorizeError):
         text = f"{self.operation}: HTTP {self.status}: {messages}"
         if self.request_id:
             text += f" (request id {self.request_id})"
-        fix = self._hint or _CODE_FIXES.get(self.code or 0) or _STATUS_FIXES.get(self.status)
+        fix = self._hint or _CODE_FIXES.get(self.code or 0)
         return f"{text}. {fix}" if fix else text
 
 
@@ -431,13 +431,11 @@ _PERMISSIONS = (
     "Check the API token and that it has Vectorize permissions for this account (and D1 "
     "permissions for texts there)"
 )
-_STATUS_FIXES = {401: _PERMISSIONS, 403: _PERMISSIONS}
 _CODE_FIXES = {
     1005: "The body must be sent as application/x-ndjson",
     3000: "Create it first: client.create_index(name, dimensions=..., metric=...)",
     3002: "Pass exist_ok=True to accept an index with the same configuration",
     3005: "It was deleted; create it again, or wait until the deletion has finished",
-    10000: _PERMISSIONS,
 }
 
 

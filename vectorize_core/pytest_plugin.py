@@ -10,8 +10,8 @@ Then::
         vectorize_local.client.create_index("docs", dimensions=32)
         ...
 
-    @pytest.mark.vectorize(process_delay=0.5, propagate_delay=0.1)
-    def test_patience(vectorize_local): ...
+    @pytest.mark.vectorize(process_delay=0.5, propagate_delay=0.1, limits="cloudflare")
+    def test_patience(vectorize_local: LocalVectorize): ...
 
 No entry point registers it, because pytest would then import it, and NumPy and httpx with it, in
 every project of the environment.
@@ -26,6 +26,8 @@ import pytest
 
 from vectorize_core.behavior import Behavior
 from vectorize_core.client import VectorizeClient
+from vectorize_core.connection import Limits
+from vectorize_core.errors import ConfigurationError
 from vectorize_core.secret import hide
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ class LocalVectorize:
     ``client`` and ``async_client`` share a connection, so each sees what the other writes.
     """
 
-    def __init__(self, behavior: Behavior) -> None:
+    def __init__(self, behavior: Behavior, limits: Limits | None = None) -> None:
         self.behavior = behavior
-        self.client = VectorizeClient.local(behavior=behavior)
+        self.client = VectorizeClient.local(behavior=behavior, limits=limits)
         self.async_client = self.client.to_async()
         self._server: BackgroundServer | None = None
 
@@ -81,22 +83,22 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, which ``--strict-markers`` requires."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(**behavior): delays and switches of vectorize_local, the fields of "
-        "vectorize_core.local.Behavior",
+        f"{MARKER}(limits=None, **behavior): vectorize_local with production's limits of requests "
+        "('cloudflare'), and with delays and switches, the fields of vectorize_core.local.Behavior",
     )
 
 
 @pytest.fixture
 def vectorize_local(request: pytest.FixtureRequest) -> Iterator[LocalVectorize]:
     """A Vectorize for this test only; ``@pytest.mark.vectorize(...)`` sets how it behaves."""
-    local = LocalVectorize(_behavior(request.node))
+    local = _made(request.node)
     try:
         yield local
     finally:
         local.close()
 
 
-def _behavior(node: Any) -> Behavior:
+def _made(node: Any) -> LocalVectorize:
     wanted: dict[str, Any] = {}
     # The nearest marker comes last: a test's settings override those of its class and module.
     for mark in reversed(list(node.iter_markers(MARKER))):
@@ -107,6 +109,6 @@ def _behavior(node: Any) -> Behavior:
             )
         wanted.update(mark.kwargs)
     try:
-        return Behavior(**wanted)
-    except (TypeError, ValueError) as error:
+        return LocalVectorize(limits=wanted.pop("limits", None), behavior=Behavior(**wanted))
+    except (TypeError, ValueError, ConfigurationError) as error:
         raise pytest.UsageError(f"@pytest.mark.{MARKER}: {error}") from None

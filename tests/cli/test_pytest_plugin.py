@@ -69,6 +69,36 @@ def test_the_page_as_it_stands_there(pytester: pytest.Pytester) -> None:
     outcomes(pytester, "", mode="strict").assert_outcomes(passed=section.count("def test_"))
 
 
+def test_long_texts_words_and_the_limits_of_production(pytester: pytest.Pytester) -> None:
+    result = outcomes(
+        pytester,
+        """
+        import pytest
+        from langchain_core.embeddings import DeterministicFakeEmbedding
+        from langchain_vectorize import VectorizeVectorStore
+        from vectorize_core.pytest_plugin import LocalVectorize
+
+        @pytest.mark.vectorize(limits="cloudflare")
+        def test_strict(vectorize_local: LocalVectorize):
+            made = {"client": vectorize_local.client, "create_index": True, "text_index": True}
+            model = DeterministicFakeEmbedding(size=32)
+            store = VectorizeVectorStore(model, index_name="docs", **made)
+            store.add_texts(["apple " * 5_000, "pear"], ids=["a", "b"])
+            (found,) = store.similarity_search("apple", k=1, retrieval_mode="text")
+            assert len(found.page_content) == 30_000
+            assert not vectorize_local.client.connection.capabilities.free_requests
+
+        def test_any_number(vectorize_local: LocalVectorize):
+            assert vectorize_local.client.connection.capabilities.free_requests
+
+        @pytest.mark.vectorize(limits="cloud")
+        def test_misspelt(vectorize_local: LocalVectorize): ...
+        """,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*vectorize: limits is 'cloudflare' or None*"])
+
+
 def test_the_server(pytester: pytest.Pytester) -> None:
     result = outcomes(
         pytester,

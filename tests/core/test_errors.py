@@ -8,7 +8,13 @@ import pytest
 
 import vectorize_core
 from vectorize_core import errors
-from vectorize_core.errors import InvalidInputError, PartialWriteError, VectorizeError
+from vectorize_core.errors import (
+    ApiMessage,
+    InvalidInputError,
+    PartialWriteError,
+    VectorizeError,
+    error_from_answer,
+)
 
 
 def drawn(kind: type, depth: int = 0) -> list[str]:
@@ -63,3 +69,10 @@ class SilentError(Exception):
 )
 def test_a_cause_is_named_even_if_it_says_nothing(cause: Exception, said: str) -> None:
     assert said in str(PartialWriteError([0], [], [1], [cause], []))
+
+
+@pytest.mark.parametrize("code", [10000, None])
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_the_token_is_to_be_checked_where_it_was_refused(status: int, code: int | None) -> None:
+    error = error_from_answer("Query(docs)", status, [ApiMessage(code, "no")])
+    assert ("Check the API token" in str(error)) == (status in (401, 403))

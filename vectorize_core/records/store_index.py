@@ -93,11 +93,11 @@ class StoreIndex:
         """Whether the index exists; an error if it does not and the store may not create it."""
         details = await find_details(io, self.state, refresh=refresh)
         if details is None and not self.may_create:
-            raise IndexNotFoundError(
-                f"index {self.name!r}",
-                404,
-                [ApiMessage(None, "it does not exist; create_index=True lets the store make it")],
+            said = (
+                f"it does not exist ({self.target.connection.address}). Check its name; "
+                "create_index=True lets the store make it"
             )
+            raise IndexNotFoundError(f"index {self.name!r}", 404, [ApiMessage(None, said)])
         if details is not None and self.metric not in (None, details.config.metric):
             raise ConfigurationError(
                 f"the index {self.name!r} has the metric {details.config.metric!r}, the "
