@@ -19,14 +19,14 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary, WeakSet, finalize
+from weakref import WeakKeyDictionary, WeakSet
 
 from vectorize_core.job import Job
 
 T = TypeVar("T")
 
-_IDLE: Final = 1.0
-"""Seconds without a job, after which a thread ends."""
+_IDLE: Final = 10.0
+"""Seconds without a job, after which a thread ends. To begin one delays a call by milliseconds."""
 _MOMENT: Final = 0.2
 """Seconds between two looks whether threads have ended."""
 _OFFLOADED: Final = min(32, (os.cpu_count() or 1) + 4)
@@ -80,8 +80,8 @@ class Threads:
         if waits:
             self._crew.wait()
 
-    def leave(self) -> None:
-        """Let the threads end, as no job can follow; without a lock, for the collector."""
+    def __del__(self) -> None:
+        # No job can follow. Without a lock, for the collector.
         self._crew.jobs.put(None)
 
 
@@ -124,12 +124,15 @@ class _Crew:
             self.jobs.put(None)
 
     def wait(self) -> None:
-        """Wait until all have ended."""
+        """Wait until all have ended; not in one of them, as where the collector closes a client."""
+        if getattr(_here, "crew", None) is self:
+            return
         while self.begun and self.process == os.getpid():
             with suppress(Empty):
                 self._ended.get(timeout=_MOMENT)
 
     def _serve(self) -> None:
+        _here.crew = self
         while True:
             try:
                 job = self.jobs.get(timeout=_IDLE)
@@ -150,6 +153,7 @@ class _Crew:
         self._ended.put(None)
 
 
+_here: Final = threading.local()
 _all: WeakSet[_Crew] = WeakSet()
 """Those that are used, or whose threads run."""
 
@@ -175,8 +179,10 @@ async def in_thread(fn: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     threads = _of_loops.get(loop)
     if threads is None:
+        for ref in _of_loops.keyrefs():
+            if (other := ref()) is not None and other.is_closed():
+                _of_loops.pop(other, None)
         threads = _of_loops[loop] = Threads("offloaded", _OFFLOADED)
-        finalize(loop, threads.leave).atexit = False
     job = Job(partial(contextvars.copy_context().run, fn))
     if not threads.begin(job):
         return job.result()

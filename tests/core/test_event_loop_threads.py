@@ -7,7 +7,8 @@ import gc
 import threading
 import time
 
-from vectorize_core.threads import _OFFLOADED, in_thread
+from vectorize_core.job import Job
+from vectorize_core.threads import _OFFLOADED, Threads, in_thread
 
 
 def test_what_threads_do_may_run_an_event_loop_that_lets_threads_do_more() -> None:
@@ -48,14 +49,57 @@ def test_no_event_loop_waits_for_the_threads_of_another_one() -> None:
         other.join()
 
 
-def test_threads_end_with_their_event_loop() -> None:
-    async def call() -> None:
-        await in_thread(lambda: None)
+def running() -> int:
+    return [thread.name for thread in threading.enumerate()].count("vectorize-offloaded")
 
-    most = 0
+
+def fewer(most: int) -> None:
+    end = time.monotonic() + 20
+    while running() > most and time.monotonic() < end:
+        time.sleep(0.01)
+    assert running() <= most
+
+
+async def use() -> None:
+    await in_thread(lambda: None)
+
+
+def test_threads_end_with_their_event_loop() -> None:
+    before, most = running(), 0
     for _ in range(200):
-        asyncio.run(call())
-        names = [thread.name for thread in threading.enumerate()]
-        most = max(most, names.count("vectorize-offloaded"))
+        asyncio.run(use())
+        most = max(most, running() - before)
     gc.collect()
+    fewer(before)
     assert most < 20
+
+
+def test_threads_of_closed_event_loops_that_somebody_keeps_end_too() -> None:
+    before, loops = running(), [asyncio.new_event_loop() for _ in range(5)]
+    for loop in loops:
+        loop.run_until_complete(use())
+        loop.close()
+        fewer(before + 1)
+
+
+def test_threads_that_nobody_can_use_any_more_end() -> None:
+    before, few = threading.active_count(), Threads("few", 2)
+    for _ in range(2):
+        job = Job(lambda: None)
+        assert few.begin(job)
+        job.wait(20)
+    del few
+    end = time.monotonic() + 20
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+def test_what_threads_do_may_stop_them() -> None:
+    """As where the collector, in one of them, deletes what closes a client."""
+    few = Threads("few", 1)
+    job = Job(few.stop)
+    assert few.begin(job)
+    job.wait(20)
+    assert job.has_ended()
+    few.stop()
