@@ -44,8 +44,9 @@ class Probe:
 
     There are several ``expected`` if writes were in flight at once, for any may be the last. Any
     record will do unless it is ``exact``: an insert may leave an older record in place. A probe is
-    proof only if it read otherwise ``until`` some moment, and if no unseen write of ours makes it
-    read the same (``distinct``). It is ``current`` until a later write of ours changes it.
+    proof only if it was otherwise ``until`` some moment, as ``before`` says, and if no unseen write
+    of ours makes it read the same (``distinct``). It is ``current`` until a later write of ours
+    changes it.
     """
 
     expected: list[Vector | None]
@@ -53,9 +54,13 @@ class Probe:
     distinct: bool = True
     current: bool = True
     until: float = math.inf
+    before: Collection[Vector | None] = ()
 
     def reads(self, stored: Vector | None) -> bool:
-        """Whether a record that was read is as expected."""
+        """Whether a record that was read is as expected, and not as it was before."""
+        # It may be both: by a later write without an answer, it may be again as it was.
+        if any(_same(stored, before) for before in self.before):
+            return False
         if stored is not None and not self.exact:
             return True
         return any(_same(stored, expected) for expected in self.expected)
@@ -128,6 +133,13 @@ class OwnWrite:
             # An insert leaves in place what this write has put there.
             probe.current &= later.kind == "insert" and None not in probe.expected
 
+    def follows(self, earlier: OwnWrite, moment: int) -> None:
+        """Note that reads see a write from before this one: until then, its records were there."""
+        for vector_id in self.probes.keys() & earlier.probes.keys():
+            mine, theirs = self.probes[vector_id], earlier.probes[vector_id]
+            if mine.distinct and theirs.exact and mine.until == math.inf:
+                mine.until, mine.before = moment, tuple(theirs.expected)
+
     def note_lost(self, lost: OwnWrite) -> None:
         """Note that ``lost`` may have been accepted after this write, or may yet be."""
         for vector_id in lost.ids.intersection(self.probes):
@@ -152,7 +164,7 @@ class OwnWrite:
             if probe.reads(stored[vector_id]):
                 self.proven |= probe.distinct and probe.until < began
             else:
-                probe.until = min(probe.until, ended)
+                probe.until, probe.before = min(probe.until, ended), (stored[vector_id],)
                 self.matching &= not probe.current
                 others = True
         self.visible |= self.proven and not others
@@ -212,7 +224,8 @@ class OwnWrites:
             chosen = dict.fromkeys((*_spread(tuple(written)), *sorted(known & written.keys())[:2]))
             probes = {i: Probe([_copy(written[i])], exact=kind != "insert") for i in chosen}
             write = OwnWrite(kind, frozenset(written), probes, self.moment(), created_on)
-            for other in beside:
+            # From the latest to the earliest, for the last one decides what an insert finds.
+            for other in sorted(beside, key=lambda other: -other.accepted):
                 if other.accepted > write.sent:
                     other.crosses(write)
                 elif not self.is_visible(other):
@@ -397,6 +410,10 @@ class OwnWrites:
             self._gone = max(self._gone, write.sent)
         for seen in [write for write in self._unseen if self.is_visible(write)]:
             self._unseen.remove(seen)
+            if write.proven:
+                for later in self._tracked.beside(seen.probes):
+                    if later.sent > seen.accepted:
+                        later.follows(seen, self.moment())
             self.warned.clear()
         self._dropped = tuple(write for write in self._dropped if not self.is_visible(write))
 

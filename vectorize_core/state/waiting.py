@@ -116,9 +116,10 @@ async def wait_for(
     Processed: the index names one of them or a later mutation of this client as its last, or
     reads see them. Where mutations of other clients hide that, a mutation that changes nothing is
     sent after ours. Visible: the probes read as written, and one of them did not before. If all
-    read so before, a write counts as visible some time after it is processed: as long as that
-    took, at most ten seconds. If other clients overwrite some of the probes: ten seconds after it
-    is processed. If they write so much that processing stays hidden: after two minutes.
+    read so before, or later writes of this client have changed some of them, a write counts as
+    visible some time after it is processed: as long as that took, at most ten seconds. If other
+    clients overwrite some of the probes: ten seconds after it is processed. If they write so much
+    that processing stays hidden: after two minutes.
 
     Raises `WaitTimeoutError` after ``wait_timeout`` seconds, `IndexReplacedError` and
     `IndexNotFoundError` if the index is no longer the same.
@@ -346,10 +347,10 @@ class _Wait:
         waited, slept = self._polling.waited, self._polling.slept
         since, took = self._processed.setdefault(write, (waited, slept))
         self._lagging |= not write.matching
-        if write.proven:
+        if write.proven and not write.matching:
             return waited - since >= _LAG
-        if write.matching and self._looked_back and not self._followers(write):
-            patience = _LAG if self._lagging else min(took, _LAG)
+        if write.proven or (write.matching and self._looked_back and not self._followers(write)):
+            patience = _LAG if self._lagging and not write.proven else min(took, _LAG)
             return waited - since >= max(patience, self._state.own_writes.lag) or self._polling.over
         if write.matching or self._proof:
             return _age(write) >= _OLD
