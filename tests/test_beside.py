@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ ROWS: list[Row] = [
     ("a", "ERR_STREAM_DESTROYED: " + "a write after destroy() " * 1_000, {"year": 1}),
     ("b", "How streams end", {"year": 2}),
 ]
+FDS = Path("/proc/self/fd")
 BOTH = [LANGCHAIN, LLAMA_INDEX]
 
 
@@ -51,3 +55,31 @@ async def _finds_all(kind: Kind, call: Call, store: Any) -> None:
     assert [text for _, text, _ in await kind.get(call, store, ["a"])] == [ROWS[0][1]]
     (found,) = await kind.search_by(call, store, "text", "ERR_STREAM_DESTROYED")
     assert found[0] == "a"
+
+
+@pytest.mark.skipif(not FDS.is_dir(), reason="tells what is open")
+@pytest.mark.parametrize("way", ["as it is", "loaded", "copied", "a client's"])
+@both_stores
+@both_ways
+async def test_a_store_that_is_closed_keeps_no_file_open(
+    kind: Kind, call: Call, way: str, tmp_path: Path
+) -> None:
+    store = kind.local(path=tmp_path, text_index=True)
+    await kind.add_rows(call, store, ROWS)
+    with VectorizeClient.local(tmp_path) as client:
+        used = {
+            "as it is": lambda: store,
+            "loaded": lambda: pickle.loads(pickle.dumps(store)),
+            "copied": lambda: copy.deepcopy(store),
+            "a client's": lambda: kind.over(client, text_index=True),
+        }[way]()
+        await _finds_all(kind, call, used)
+        assert _open_in(tmp_path)
+        used.close()
+        store.close()
+    assert _open_in(tmp_path) == []
+
+
+def _open_in(folder: Path) -> list[str]:
+    links = (os.readlink(link) for link in FDS.iterdir() if link.exists())
+    return [link for link in links if link.startswith(str(folder))]

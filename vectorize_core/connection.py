@@ -167,7 +167,8 @@ class Connection:
         if self.address.unpicklable:
             reason = self.address.unpicklable
             raise ConfigurationError(f"this connection cannot be pickled: {reason}")
-        return self.address.connect, ()
+        # Of what stands beside it, a store may have a part.
+        return self.address.connect, (), {"_beside": self._beside} if self._beside else None
 
     def __copy__(self) -> Self:
         # Not by __reduce__: a copy shares all that this connection has.
