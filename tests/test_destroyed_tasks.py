@@ -7,6 +7,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from tests.interrupting import in_time
 from tests.kinds import LANGCHAIN
+from vectorize_core import RetryPolicy
+from vectorize_core.local.server import BackgroundServer
 
 TEXTS = [f"{n}" for n in range(60)]
 CALLS: dict[str, Callable[[Any, Path], Any]] = {
@@ -27,16 +30,28 @@ CALLS: dict[str, Callable[[Any, Path], Any]] = {
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("over_http", [False, True])
 def test_a_task_that_is_destroyed_anywhere(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, over_http: bool, tmp_path: Path, no_credentials: pytest.MonkeyPatch
 ) -> None:
     heard: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda args: heard.append(args.exc_value))
-    store = LANGCHAIN.local(path=tmp_path / "data")
+    no_credentials.setattr(sys, "unraisablehook", lambda args: heard.append(args.exc_value))
+    with ExitStack() as stack:
+        options: dict[str, Any] = {"path": tmp_path / "data"}
+        if over_http:
+            url = stack.enter_context(BackgroundServer()).base_url
+            # A request that was lost is waited for until its life is over.
+            soon = RetryPolicy(request_lifetime=0.01)
+            options = {"base_url": url, "create_index": True, "retry": soon}
+        destroyed_anywhere(LANGCHAIN.make(index_name="docs", **options), CALLS[name], tmp_path)
+    assert heard == []
+
+
+def destroyed_anywhere(store: Any, call: Callable[[Any, Path], Any], folder: Path) -> None:
     store.add_texts(TEXTS, ids=TEXTS)
     for steps in range(1, 40, 2):
         loop = asyncio.new_event_loop()
-        task = loop.create_task(CALLS[name](store, tmp_path / "resume"))
+        task = loop.create_task(call(store, folder / "resume"))
         # As if nobody had to know of it.
         task._log_destroy_pending = False
         for _ in range(steps):
@@ -53,5 +68,4 @@ def test_a_task_that_is_destroyed_anywhere(
             break
     in_time(lambda: store.add_texts(["last"] * 60, ids=TEXTS))
     assert {found.page_content for found in store.get_by_ids(TEXTS)} == {"last"}
-    assert heard == []
     store.close()

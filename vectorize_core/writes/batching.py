@@ -243,7 +243,9 @@ class Batcher:
         if batch.threaded is not None:
             batch.running = batch.threaded
         elif batch.begun and not batch.answered:
-            until = self._io.now() + self._io.policy.request_lifetime
+            # Where no event loop may run.
+            now = self._io.now() if batch.loop is None else batch.loop.time()
+            until = now + self._io.policy.request_lifetime
             self._in_flight.lose("unknown", dict.fromkeys(batch.sent), until)
         self._release(batch)
 

@@ -367,9 +367,9 @@ class _Write:
         return ()
 
     def _note_lost(self, batch: Batch, part: Sequence[Entry], running: Running | None) -> None:
-        if running is None and batch.call is not None and batch.call.has_ended():
-            # Python forgets causes where it destroys what a closed event loop has left.
-            running = batch.threaded
+        if batch.call is not None and batch.call.has_ended():
+            # Destroyed with its event loop, as what frees its ids by itself.
+            return
         if running is not None:
             batch.running = running
             return
