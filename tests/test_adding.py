@@ -171,7 +171,7 @@ async def test_a_dry_run_checks_and_writes_nothing(
     dimensions = 7 * 32 if kind is LLAMA_INDEX else None
     assert (found, found.requests, found.stored_dimensions) == (IDS, 4, dimensions)
     with pytest.raises(InvalidVectorError, match=r"'bad'.*10240"):
-        await kind.add_rows(call, store, [("bad", "x" * 10_240, {})], dry_run=True)
+        await kind.add_rows(call, store, [("bad", "t", {"a": "x" * 10_240})], dry_run=True)
     assert (embedded(kind, store), sent.changes) == ([], [])
 
 

@@ -227,7 +227,7 @@ async def test_errors_name_a_tenants_record_as_it_does(kind: Kind, store: Any, c
             with pytest.raises(InvalidVectorError, match=f"'7'.*{message}"):
                 await kind.add_rows(call, view, [("1", "fine", {}), ("7", text, {})], SPECIAL)
         for text, metadata, message in (
-            ("x" * 10_240, {}, "10240"),
+            ("t", {"a": "x" * 10_240}, "10240"),
             ("t", {"a": object()}, "object"),
         ):
             with pytest.raises(InvalidVectorError, match=f"'7'.*{message}"):
