@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import vectorize_core
 from vectorize_core import Vector, VectorizeClient, cli
 from vectorize_core.cli import demo
+from vectorize_core.cli.errors import report_errors
 
 ROOT = Path(vectorize_core.__file__).parent.parent
 COMMANDS = [
@@ -120,3 +122,13 @@ def test_the_demo_without_its_packages(run: Any, monkeypatch: pytest.MonkeyPatch
 def test_examples_of_somebody_else(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert "moon-1961" in run("demo").stdout
+
+
+@pytest.mark.filterwarnings("default::RuntimeWarning")
+def test_warnings_are_notes_in_the_words_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    @report_errors
+    def command() -> None:
+        warnings.warn("it takes more than max_requests=100", RuntimeWarning, stacklevel=1)
+
+    command()
+    assert capsys.readouterr().err == "note: it takes more than --max-requests 100\n"

@@ -90,7 +90,7 @@ class Header:
                 None if count is None else int(count),
                 str(found["epoch"]),
             )
-        except (ValueError, TypeError, LookupError, OverflowError):
+        except (ValueError, TypeError, LookupError):
             raise no_index(name) from None
 
     def details(self, name: str) -> IndexDetails:

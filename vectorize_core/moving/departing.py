@@ -201,7 +201,7 @@ class Departing:
         try:
             ids = [orjson.loads(line) for line in lines]
         except orjson.JSONDecodeError:
-            raise GoneError from None
+            ids = [None]
         if any(type(one) is not str for one in ids):
             raise GoneError
         return ids, at + sum(map(len, lines))
