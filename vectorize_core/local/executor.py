@@ -91,11 +91,13 @@ class ThreadedExecutor(ABC):
             return Answer(cast("T", self._carry_out(op)))
         except ServiceFault as fault:
             messages = (ApiMessage(fault.code, fault.message),)
-            raise error_from_answer(str(op), fault.status, messages) from None
+            refused = error_from_answer(str(op), fault.status, messages)
         except KeyboardInterrupt as interruption:
             raise interruption from InterruptionError(None)
         finally:
             busy.operations.end(call)
+        # Only here: as its context, the fault would hold the connection that it came through.
+        raise refused
 
     def _busy_here(self) -> _Busy:
         # By process: another thread may hold the lock when this one forks.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vectorize_core import VectorizeClient
+from vectorize_core import IndexNotFoundError, VectorizeClient
 from vectorize_core.local import Service
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.sqlite.connecting import connect
@@ -103,3 +103,14 @@ def test_a_forked_process_leaves_what_it_inherited_to_its_parent(tmp_path: Path)
     connection.__del__()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
+
+
+async def test_an_error_that_is_kept_holds_no_connection(tmp_path: Path) -> None:
+    """Else the last one who has the error closes it, such as the thread of an event loop."""
+    with VectorizeClient.local(tmp_path) as client:
+        with pytest.raises(IndexNotFoundError) as caught:
+            client.index("docs").info()
+        with pytest.raises(IndexNotFoundError) as awaited:
+            await client.to_async().index("docs").info()
+        for error in (caught.value, awaited.value):
+            assert error.__context__ is None
