@@ -64,9 +64,9 @@ def embedded(job: Job) -> int:
 
 
 def start_and_kill(job: Job, batches: int, seconds: float) -> None:
-    """Kill the job ``seconds`` after it has embedded so many batches."""
+    """Kill the job ``seconds`` after it has embedded so many batches, and before it is done."""
     goal = embedded(job) + batches * job.batch_size
-    with start(job) as process:
+    with start(replace(job, many=batches + 5)) as process:
         while embedded(job) < goal and process.poll() is None:
             time.sleep(0.001)
         time.sleep(seconds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from tests.faults.corpus import HashEmbeddings
 
 @dataclass(frozen=True)
 class Job:
-    """What to write, and where; ``named``: with ids. ``attempt`` goes into the log."""
+    """What to write, and where; ``named``: with ids. ``attempt`` goes into the log.
+
+    An attempt that is to be killed embeds so ``many`` batches, and then waits for that.
+    """
 
     base_url: str
     index: str
@@ -26,6 +30,7 @@ class Job:
     named: bool
     directory: str
     attempt: int = 0
+    many: int | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -51,8 +56,12 @@ class LoggedEmbeddings(HashEmbeddings):
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._batches = 0
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self._batches += 1
+        if self._job.many is not None and self._batches > self._job.many:
+            time.sleep(600)
         lines = "".join(f"{self._job.attempt} {text}\n" for text in texts)
         with self._job.log.open("ab", buffering=0) as log:
             # In one go: a process that is killed leaves all of them or none.
