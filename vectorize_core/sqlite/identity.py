@@ -126,11 +126,13 @@ class Directory:
         if os.name != "posix":
             return
         at = self._descriptor
-        descriptor = os.open(self.path if at is None else ".", os.O_RDONLY, dir_fd=at)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        name = self.path if at is None else "."
+        # By a loop, which begins the try in one step: Ctrl-C comes behind calls.
+        for descriptor in map(partial(os.open, dir_fd=at), [name], [os.O_RDONLY]):
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 _dirname = lru_cache(256)(os.path.dirname)

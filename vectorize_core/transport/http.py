@@ -33,12 +33,13 @@ from vectorize_core.transport.answer_body import ENCODINGS, MAX_ANSWER_BYTES, ar
 from vectorize_core.transport.credentials import Credentials, Headers, shown_address
 from vectorize_core.transport.executor import TIME_LEFT, Answer
 from vectorize_core.transport.http_clients import AsyncClient, HttpClients
+from vectorize_core.transport.http_pool import Pool
 from vectorize_core.transport.io import each
 from vectorize_core.transport.loopback import is_ip_address, is_loopback
 from vectorize_core.transport.messages import AsyncIncoming, Incoming, Outgoing
 from vectorize_core.transport.network import certificates
 from vectorize_core.transport.timeouts import DEFAULTS, RequestTime, request_time
-from vectorize_core.transport.tracebacks import FramesHidden, without_value
+from vectorize_core.transport.tracebacks import FramesHidden, raise_of_handler, without_value
 from vectorize_core.transport.workers import is_shutting_down
 
 T = TypeVar("T")
@@ -99,6 +100,8 @@ class HttpExecutor:
                     until = options["extensions"]["deadline"]
                     body = Secret(receive(op, response, self._max_answer_bytes, until))
             except (httpx.RequestError, *_BROKEN) as error:
+                if op.kind == "read" and isinstance(client, Pool):
+                    raise_of_handler(error)
                 raise self._unanswered(op, error, allowed) from error
         return self._read(op, response, body)
 

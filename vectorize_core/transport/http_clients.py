@@ -285,8 +285,8 @@ class LoopClient:
         if isinstance(self.client, AsyncPool):
             self.client.drop(loop)
             if self.closing is not None:
-                # With nothing left to wait for, one step takes it to its end.
-                with suppress(StopIteration):
+                # With nothing left to wait for, one step takes it to its end; or the loop does it.
+                with suppress(StopIteration, RuntimeError):
                     self.closing.aclose().__await__().send(None)
 
     async def aclose(self) -> None:

@@ -218,6 +218,8 @@ class AsyncPool:
         Only the loop's own thread may touch sockets of a loop that runs. Another one may never run
         again.
         """
+        # No call that the loop goes on with may open another connection.
+        self.is_closed = True
         for connection in self._stack.clear():
             for socket in _sockets(connection):
                 with suppress(Exception):

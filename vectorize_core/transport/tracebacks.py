@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from traceback import walk_tb
 from types import TracebackType
 from typing import Final
 
@@ -59,6 +60,18 @@ class FramesHidden:
             if isinstance(one, BaseExceptionGroup):
                 left += one.exceptions
             left += filter(None, (one.__cause__, one.__context__))
+
+
+def raise_of_handler(error: BaseException) -> None:
+    """Raise what a signal's handler has raised of its own in the middle of what became ``error``.
+
+    Such as a `TimeoutError`: it is none of the network's, after which a call is tried again.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    names = [frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__)]
+    if names and str(names[-1]).partition(".")[0] not in _CARRIERS | {"socket", "vectorize_core"}:
+        raise error
 
 
 def without_value(text: str) -> str:

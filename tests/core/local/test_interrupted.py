@@ -145,6 +145,17 @@ def test_no_file_stays_open(
     everywhere(use, lambda: None, day=1, after=closed)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="where Linux lists what is open")
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_directory_that_is_synced_is_closed(tmp_path: Path, is_open: bool) -> None:
+    directory = Directory(str(tmp_path), is_open=is_open)
+
+    def closed() -> None:
+        assert opened().count(str(tmp_path)) == is_open
+
+    everywhere(directory.sync, closed, day=1)
+
+
 def opened() -> list[str]:
     return [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()]
 

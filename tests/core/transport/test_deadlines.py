@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import ssl
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -583,3 +585,31 @@ def test_a_connection_is_used_again(environment: pytest.MonkeyPatch) -> None:
         for _ in range(3):
             used.list_indexes()
     assert len(ports) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no timers of the system")
+@pytest.mark.parametrize("kind", [TimeoutError, OSError, KeyError])
+def test_what_a_signals_handler_raises_is_no_failure_of_the_network(
+    kind: type[Exception], no_credentials: pytest.MonkeyPatch
+) -> None:
+    """A read is not tried again behind the back of who bounds it by an alarm."""
+    came = threading.Event()
+
+    def handler(*_: object) -> None:
+        raise kind("an alarm")
+
+    def silent(_: object) -> Iterator[bytes | float]:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        came.set()
+        yield 60.0
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with RawServer(silent) as server:
+            asked = VectorizeClient("account", "token", base_url=server.base_url)
+            with pytest.raises(kind, match="an alarm"):
+                asked.list_indexes()
+            assert came.is_set()
+            asked.close()
+    finally:
+        signal.signal(signal.SIGALRM, before)

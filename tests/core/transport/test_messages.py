@@ -105,9 +105,13 @@ def test_nothing_is_sent_once_it_is_closed() -> None:
     with pytest.raises(VectorizeError, match="closed"):
         sync.send(request)
 
-    async def closed() -> None:
-        await awaited.aclose()
+    async def closed(pool: AsyncPool) -> None:
         with pytest.raises(VectorizeError, match="closed"):
-            await awaited.send(request)
+            await pool.send(request)
 
-    asyncio.run(closed())
+    asyncio.run(awaited.aclose())
+    asyncio.run(closed(awaited))
+    dropped, loop = AsyncPool(verify=False), asyncio.new_event_loop()
+    dropped.drop(loop)
+    loop.run_until_complete(closed(dropped))
+    loop.close()
