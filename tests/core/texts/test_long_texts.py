@@ -19,7 +19,7 @@ from tests.core.texts.drivers import Chain, Llama, Watched
 from tests.core.texts.kinds import EVERY, MakeTexts
 from tests.patience import until
 from tests.server.helpers import Clock
-from tests.stores import Call, Embedder, both_ways, recorded, sync_call, vector
+from tests.stores import Call, Embedder, both_ways, client_of, recorded, sync_call, vector
 from vectorize_core import (
     ConfigurationError,
     InvalidInputError,
@@ -32,7 +32,6 @@ from vectorize_core import (
 )
 from vectorize_core.api.d1 import ReadD1
 from vectorize_core.local import Behavior
-from vectorize_core.local.server import BackgroundServer
 from vectorize_core.texts import D1Texts, SqliteTexts
 
 every_kind = pytest.mark.parametrize("make", EVERY.values(), ids=list(EVERY))
@@ -250,8 +249,7 @@ async def test_a_vector_that_never_had_a_text_can_be_read_as_empty(
 @both_stores
 async def test_without_a_store_of_texts_a_long_text_is_an_error(kind: Kind) -> None:
     with (
-        BackgroundServer() as server,
-        VectorizeClient(base_url=server.base_url) as client,
+        client_of("server") as client,
         pytest.raises(InvalidVectorError, match=r"'a'.*takes \d+ bytes.*10240.*texts="),
     ):
         await kind(client).add(sync_call, ("a", long("a"), 1))
