@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -228,9 +229,9 @@ def test_wrong_arguments_are_named(tmp_path: Path, client: VectorizeClient) -> N
     for wrong in (
         {"id": "a", "values": vector("a")},
         b"docs.ndjson",
-        good._replace(values=None),
-        good._replace(record=Record("a", 5)),  # type: ignore[arg-type]
-        good._replace(record=Record("a", "a text", ["year"])),  # type: ignore[arg-type]
+        replace(good, values=None),
+        replace(good, record=Record("a", 5)),  # type: ignore[arg-type]
+        replace(good, record=Record("a", "a text", ["year"])),  # type: ignore[arg-type]
     ):
         items = wrong if isinstance(wrong, bytes) else [good, wrong]
         position = 0 if isinstance(wrong, bytes) else 1
