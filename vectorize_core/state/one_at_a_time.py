@@ -69,7 +69,8 @@ class OneAtATime:
             left = until - io.now()
             if stuck or left <= 0:
                 break
-            holder.waiting.append(waker)
+            if waker not in holder.waiting:
+                holder.waiting.append(waker)
             # Only then, for one that has left wakes nobody.
             if self._holders.get((mine.process, name)) is holder:
                 await io.rest(waker, min(left, _LOOKS_AGAIN))

@@ -84,10 +84,14 @@ def is_refusal(error: BaseException) -> TypeGuard[ApiError]:
 
 
 def is_outcome_unknown(error: BaseException) -> bool:
-    """Whether the operation may have been carried out although it failed."""
-    return isinstance(error, (ServerError, UnexpectedAnswerError, LateRequestError)) or (
-        isinstance(error, ConnectionFailedError) and error.sent
-    )
+    """Whether the operation may have been carried out although it failed.
+
+    What is no error of ours has come in the middle, as from a signal's handler.
+    """
+    if isinstance(error, ConnectionFailedError):
+        return error.sent
+    known = isinstance(error, VectorizeError)
+    return not known or isinstance(error, (ServerError, UnexpectedAnswerError, LateRequestError))
 
 
 def may_arrive_late(error: BaseException) -> bool:

@@ -221,11 +221,6 @@ async def write(
     return under_way.outcome.mutations
 
 
-def may_have_landed(error: BaseException) -> bool:
-    """Whether a write that ended with ``error`` may have been accepted."""
-    return is_outcome_unknown(error) or not isinstance(error, Exception)
-
-
 def _requests(
     index: str, mode: Mode, behavior: UnparsableBehavior | None
 ) -> Callable[[Sequence[Entry]], Op[Mutation]]:
@@ -320,7 +315,7 @@ class _Write:
                 lost = partial(self._note_lost, batch, part)
                 mutation = await self.io.call(self.request(part), on_lost=lost)
             except BaseException as error:
-                landed = may_have_landed(error)
+                landed = is_outcome_unknown(error)
                 self.state.own_writes.fail(own_write, written, may_have_landed=landed)
                 if not isinstance(error, Exception):
                     raise

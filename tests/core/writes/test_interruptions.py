@@ -138,6 +138,25 @@ def test_ctrl_c_while_requests_are_on_their_way_accounts_for_them(
     assert workers() == []
 
 
+def test_what_a_signals_handler_raises_in_a_request_leaves_its_outcome_unknown(
+    connection: Connection, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = slow.send
+
+    def interrupted(op: Op[Any]) -> Any:
+        answer = send(op)
+        if op.kind == "write" and slow.sent == 3:
+            raise LookupError("of a handler")
+        return answer
+
+    monkeypatch.setattr(slow, "send", interrupted)
+    index = Index(connection, "docs")
+    with pytest.raises(PartialWriteError) as caught:
+        index.upsert([record(n) for n in range(50)], batch_size=10, concurrency=1)
+    assert [*caught.value.unknown] == [*range(20, 30)]
+    check(caught.value, index, caught.value.consumed)
+
+
 def test_ctrl_c_in_on_batch_is_no_different(connection: Connection) -> None:
     def landed(report: Any) -> None:
         if report.written >= 100:
