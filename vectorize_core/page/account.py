@@ -15,6 +15,7 @@ from vectorize_core.api.scan import ScanVectors
 from vectorize_core.client import IndexClient
 from vectorize_core.errors import VectorizeError
 from vectorize_core.paths import MEMORY
+from vectorize_core.records.beside import Beside
 from vectorize_core.records.store import RecordStore
 from vectorize_core.records.store_index import StoreIndex
 from vectorize_core.records.target import target_of
@@ -128,6 +129,9 @@ class Account:
         for store in self._stores.values():
             with suppress(VectorizeError):
                 await store.aclose()
+        beside = self.connection.beside(Beside)
+        if beside is not None:
+            await self.io.offload(beside.release)
 
     def _note(self, event: Event) -> None:
         counted = REQUESTS.get()
