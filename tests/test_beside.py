@@ -14,12 +14,14 @@ from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
 from tests.stores import Call, both_ways
 from vectorize_core import VectorizeClient
 from vectorize_core.moving import copy_records
+from vectorize_core.page.account import Account
 
 ROWS: list[Row] = [
     ("a", "ERR_STREAM_DESTROYED: " + "a write after destroy() " * 1_000, {"year": 1}),
     ("b", "How streams end", {"year": 2}),
 ]
 FDS = Path("/proc/self/fd")
+needs_fds = pytest.mark.skipif(not FDS.is_dir(), reason="tells what is open")
 BOTH = [LANGCHAIN, LLAMA_INDEX]
 
 
@@ -57,7 +59,7 @@ async def _finds_all(kind: Kind, call: Call, store: Any) -> None:
     assert found[0] == "a"
 
 
-@pytest.mark.skipif(not FDS.is_dir(), reason="tells what is open")
+@needs_fds
 @pytest.mark.parametrize("way", ["as it is", "loaded", "copied", "a client's"])
 @both_stores
 @both_ways
@@ -78,6 +80,19 @@ async def test_a_store_that_is_closed_keeps_no_file_open(
         used.close()
         store.close()
     assert _open_in(tmp_path) == []
+
+
+@needs_fds
+async def test_a_page_that_ends_keeps_no_text_open(tmp_path: Path) -> None:
+    with LANGCHAIN.local(path=tmp_path) as store:
+        store.add_texts([ROWS[0][1]], ids=["a"])
+    with VectorizeClient.local(tmp_path) as client:
+        account = Account(client, lambda event: None)
+        (shown,) = await (await account.store("docs")).get(account.io, ["a"])
+        assert shown.text == ROWS[0][1]
+        assert any("texts" in name for name in _open_in(tmp_path))
+        await account.aclose()
+        assert not any("texts" in name for name in _open_in(tmp_path))
 
 
 def _open_in(folder: Path) -> list[str]:
