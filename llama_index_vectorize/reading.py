@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Any, Unpack
 
 from llama_index.core.schema import BaseNode
@@ -97,6 +97,25 @@ class Reading(FrameworkStore):
         async with aclosing(every):
             async for found in every:
                 yield to_node(found.record)
+
+    def iter_ids(
+        self, filters: NodeFilters | None = None, **options: Unpack[FindOptions]
+    ) -> Iterator[str]:
+        """The ids of all nodes, or of all that ``filters`` match. See `iter_nodes`.
+
+        Without filters and a namespace, each request lists a thousand. Options: ``namespace``,
+        ``vectorize_filter``, ``unindexed``, ``max_requests`` (1,000).
+        """
+        found = reading.iter_ids(self._io, self._records, filter=to_expression(filters), **options)
+        return iterate(found)
+
+    def aiter_ids(
+        self, filters: NodeFilters | None = None, **options: Unpack[FindOptions]
+    ) -> AsyncIterator[str]:
+        """The async variant of `iter_ids`."""
+        return reading.iter_ids(
+            self._async_io, self._records, filter=to_expression(filters), **options
+        )
 
     def count(self, filters: NodeFilters | None = None, **options: Unpack[CountOptions]) -> int:
         """How many nodes ``filters`` match, or there are; this client's own writes included.

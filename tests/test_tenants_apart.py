@@ -274,6 +274,8 @@ def reads(kind: Kind) -> list[Read]:
         ("get_nodes", (None, equal_to("n", 1)), {}),
         ("iter_nodes", (), {}),
         ("iter_nodes", (), few),
+        ("iter_ids", (), {}),
+        ("iter_ids", (equal_to("n", 1),), {}),
         ("count", (), {}),
         ("count", (), high),
         ("count", (), few),

@@ -142,6 +142,8 @@ async def test_reading_pages_without_end(filled: VectorizeVectorStore, call: Cal
     assert len(list(filled.iter_nodes())) == 2_000
     assert {one.node_id for one in filled.iter_nodes(equal_to("n", 1))} == expected
     assert {one.node_id async for one in filled.aiter_nodes(equal_to("n", 1))} == expected
+    assert sorted(filled.iter_ids(equal_to("n", 1))) == sorted(expected)
+    assert len([one async for one in filled.aiter_ids()]) == 2_000
 
 
 @both_ways

@@ -79,6 +79,7 @@ async def test_every_query_finds_ones_own_nodes_by_ones_own_ids(views: Views, ca
         assert texts(await call(view, "get_nodes", None, equal_to("kind", "x"))) == all_of(whose)
         assert texts(view.iter_nodes()) == all_of(whose)
         assert texts([one async for one in view.aiter_nodes()]) == all_of(whose)
+        assert sorted(view.iter_ids()) == sorted(one.node_id for one in view.iter_nodes())
         assert await call(view, "count") == 3
         theirs = "their" if whose == "my" else "my"
         by_words = asked(mode=VectorStoreQueryMode.TEXT_SEARCH, query_str=theirs)
@@ -127,7 +128,7 @@ def test_every_method_with_nodes_is_tried_above() -> None:
     variants = {name for name in public if async_name(name) in public}
     assert variants == {
         *("add", "query", "get_nodes", "iter_nodes", "delete", "delete_many", "delete_nodes"),
-        *("count", "clear", "explain_filter", "reindex_metadata", "close"),
+        *("iter_ids", "count", "clear", "explain_filter", "reindex_metadata", "close"),
         *("explain_text", "reindex_texts", "compare", "create_metadata_index", "drop", "reset"),
         "update_metadata",
     }
