@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
+from vectorize_core import forks
 from vectorize_core.job import Job
 
 T = TypeVar("T")
@@ -95,8 +96,7 @@ class _Crew:
         self.begun: list[int] = []
         self.ends = False
         self._ended: SimpleQueue[None] = SimpleQueue()
-        # Of a kind that a signal's handler in the middle of it may take, too.
-        self.changing = threading.RLock()
+        self.changing = forks.lock()
         self._name = name
         _all.add(self)
 

@@ -7,8 +7,14 @@ import gc
 import threading
 import time
 
+import pytest
+
+from vectorize_core import RetryPolicy, threads
 from vectorize_core.job import Job
+from vectorize_core.local import Service
+from vectorize_core.local.executor import EmbeddedExecutor
 from vectorize_core.threads import _OFFLOADED, Threads, in_thread
+from vectorize_core.transport.io import SyncIo, run
 
 
 def test_what_threads_do_may_run_an_event_loop_that_lets_threads_do_more() -> None:
@@ -93,6 +99,29 @@ def test_threads_that_nobody_can_use_any_more_end() -> None:
     while threading.active_count() > before and time.monotonic() < end:
         time.sleep(0.01)
     assert threading.active_count() <= before
+
+
+def test_a_call_within_the_beginning_of_a_thread_uses_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a signal's handler's: its threads could wait for the call below it."""
+    found: list[object] = []
+
+    async def within() -> None:
+        found.append(SyncIo(EmbeddedExecutor(Service()), RetryPolicy())._workers(4))
+
+    def begins(*_: object) -> int:
+        run(within())
+        raise RuntimeError
+
+    async def outer() -> None:
+        monkeypatch.setattr(threads, "start_new_thread", begins)
+        assert not Threads("few", 1).begin(Job(lambda: None))
+        monkeypatch.undo()
+        await within()
+
+    run(outer())
+    assert [type(workers).__name__ for workers in found] == ["InlineWorkers", "ThreadWorkers"]
 
 
 def test_what_threads_do_may_stop_them() -> None:
