@@ -98,6 +98,7 @@ def test_pages_of_a_view_have_what_was_written_without_it(client: VectorizeClien
 
 
 def test_a_page_reads_no_more_than_itself(client: VectorizeClient) -> None:
+    client.index("docs").wait()
     executor, sent = client.connection.executor, recorded(client)
     try:
         assert len(names(store_of(client), limit=20, offset=40)) == 20
