@@ -15,6 +15,7 @@ import pytest
 
 from tests.interrupting import in_time
 from tests.kinds import LANGCHAIN
+from tests.nightly import sized
 from vectorize_core import RetryPolicy
 from vectorize_core.local.server import BackgroundServer
 
@@ -49,7 +50,7 @@ def test_a_task_that_is_destroyed_anywhere(
 
 def destroyed_anywhere(store: Any, call: Callable[[Any, Path], Any], folder: Path) -> None:
     store.add_texts(TEXTS, ids=TEXTS)
-    for steps in range(1, 40, 2):
+    for steps in range(1, 40, sized(4, 1)):
         loop = asyncio.new_event_loop()
         task = loop.create_task(call(store, folder / "resume"))
         # As if nobody had to know of it.
