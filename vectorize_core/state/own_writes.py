@@ -91,14 +91,9 @@ class OwnWrite:
     proven: bool = False
 
     @property
-    def current(self) -> int:
-        """How many of its probes no later write of ours has overwritten."""
-        return sum(probe.current for probe in self.probes.values())
-
-    @property
     def overwritten(self) -> bool:
         """Whether later writes of ours have overwritten all its probes."""
-        return not self.current
+        return not any(probe.current for probe in self.probes.values())
 
     def precedes(self, later: OwnWrite) -> None:
         """Note that ``later`` was sent after this write was accepted."""
@@ -439,11 +434,6 @@ class OwnWrites:
     def after(self, write: OwnWrite) -> tuple[OwnWrite, ...]:
         """Those of `pending` that were sent after ``write`` was accepted."""
         return tuple(later for later in self.pending() if later.sent > write.accepted)
-
-    def before(self, write: OwnWrite) -> list[OwnWrite]:
-        """Those of `pending` that were accepted before ``write`` was sent, of the same records."""
-        earlier = (other for other in self.pending() if other.accepted < write.sent)
-        return [other for other in earlier if not other.ids.isdisjoint(write.ids)]
 
     @property
     def are_forgotten(self) -> bool:

@@ -115,11 +115,11 @@ async def wait_for(
 
     Processed: the index names one of them or a later mutation of this client as its last, or
     reads see them. Where mutations of other clients hide that, a mutation that changes nothing is
-    sent after ours. Visible: the probes read as written, and one of them did not before; if later
-    writes of this client have changed others of them, once the write is processed. If all read so
-    before, it counts as visible some time after that: as long as processing took, or reads were
-    found to lag, at most ten seconds. If other clients overwrite some of the probes: ten seconds.
-    If they write so much that processing stays hidden: after two minutes.
+    sent after ours. Visible: the probes read as written, and one of them did not before. If all
+    read so before, or later writes of this client have changed some of them, a write counts as
+    visible some time after it is processed: as long as that took, at most ten seconds. If other
+    clients overwrite some of the probes: ten seconds after it is processed. If they write so much
+    that processing stays hidden: after two minutes.
 
     Raises `WaitTimeoutError` after ``wait_timeout`` seconds, `IndexReplacedError` and
     `IndexNotFoundError` if the index is no longer the same.
@@ -188,14 +188,7 @@ async def own_are_seen(io: Io, state: IndexState) -> bool:
 
 
 class _Wait:
-    """One wait, with the writes that it still waits for.
-
-    Of writes that are processed, those ``behind`` are not yet read as written, with the number of
-    probes that could tell; others were not for ``lag`` seconds, at most. ``named`` are mutations of
-    other clients that were the last to be processed, and the first that was at all: more than one,
-    if others write meanwhile. ``processed`` says how long this wait had lasted, and slept, when
-    that was known of a write, ``unprocessed`` when it was last known not to be.
-    """
+    """One wait, with the writes that it still waits for."""
 
     def __init__(
         self,
@@ -218,13 +211,9 @@ class _Wait:
         self._confined = confined
         self._told: set[int] = set()
         self._polling = Polling(io, timeout)
-        self._looked_back = False
-        self._behind: dict[OwnWrite, int] = {}
-        self._lag = 0.0
+        self._lagging = self._looked_back = False
         self._until = -math.inf
-        self._named: set[str | None] = set()
         self._processed: dict[OwnWrite, tuple[float, float]] = {}
-        self._unprocessed: dict[OwnWrite, float] = {}
         self._index_check = _FIRST_BARRIER
         self._barrier = max(_FIRST_BARRIER - min(map(_age, writes)), 0.0)
         self._barrier_sent = -math.inf
@@ -249,7 +238,7 @@ class _Wait:
         waited = self._polling.waited
         self._tell(waited)
         followers = [later for write in self._pending for later in self._followers(write)]
-        await self._read([*self._pending, *followers, *self._behind])
+        await self._read([*self._pending, *followers])
         self._check_index()
         self._settle()
         if self._pending:
@@ -295,13 +284,7 @@ class _Wait:
 
     async def _ask_progress(self) -> None:
         info = await self._ask(GetInfo(self._state.name))
-        named = info.processed_up_to_mutation
-        self._until = self._state.own_writes.processed(named)
-        if not self._named or self._until == math.inf:
-            self._named.add(named)
-        for write in self._pending:
-            if write.sent >= self._until and not self._state.own_writes.is_processed(write):
-                self._unprocessed[write] = self._polling.waited
+        self._until = self._state.own_writes.processed(info.processed_up_to_mutation)
         self._settle()
 
     async def _look_back(self) -> None:
@@ -310,8 +293,7 @@ class _Wait:
         earlier = known.pending()[-_LOOK_BACK:]
         await self._read(earlier)
         self._looked_back = True
-        for write in filter(known.is_processed, earlier):
-            self._is_seen(write)
+        self._lagging |= any(known.is_processed(write) and not write.matching for write in earlier)
         self._settle()
 
     def _is_hidden(self, write: OwnWrite) -> bool:
@@ -320,22 +302,7 @@ class _Wait:
 
     def _settle(self) -> None:
         """Drop the writes that need no more waiting."""
-        before = len(self._pending), len(self._behind)
-        self._settle_behind()
         self._pending = [write for write in self._pending if not self._is_done(write)]
-        if (len(self._pending), len(self._behind)) != before:
-            # The others may follow at once.
-            self._polling.hasten()
-
-    def _settle_behind(self) -> None:
-        """Drop the writes that are no longer behind, and learn how long reads took to follow."""
-        known, waited = self._state.own_writes, self._polling.waited
-        for write, current in tuple(self._behind.items()):
-            # A later write of ours may also have overwritten what was not read as written.
-            if known.is_visible(write) or (write.matching and write.current == current):
-                del self._behind[write]
-                since = self._unprocessed.get(write, min(0.0, waited - _age(write)))
-                self._lag = max(self._lag, waited - since)
 
     def _is_done(self, write: OwnWrite) -> bool:
         known, waited = self._state.own_writes, self._polling.waited
@@ -379,28 +346,18 @@ class _Wait:
         """Whether reads see a write that is processed, as far as its probes tell."""
         waited, slept = self._polling.waited, self._polling.slept
         since, took = self._processed.setdefault(write, (waited, slept))
-        if not write.matching:
-            self._behind[write] = write.current
+        self._lagging |= not write.matching
         if write.proven and not write.matching:
             return waited - since >= _LAG
         if write.proven or (write.matching and self._looked_back and not self._followers(write)):
-            return waited - since >= self._patience(write, took) or self._polling.over
+            patience = _LAG if self._lagging and not write.proven else min(took, _LAG)
+            return waited - since >= max(patience, self._state.own_writes.lag) or self._polling.over
         if write.matching or self._proof:
             return _age(write) >= _OLD
         # Reads lag, or other clients have overwritten all its probes.
         age = max(waited, _age(write))
         processing = since - max(self._barrier_sent, waited - age)
         return age >= _USUALLY or waited - since >= max(_LAG, min(processing, _LONGEST_LAG))
-
-    def _patience(self, write: OwnWrite, took: float) -> float:
-        """Seconds that reads may lag behind a write that was processed after ``took`` seconds."""
-        known = self._state.own_writes
-        if write.proven:
-            # Unless by what another client has put, at the same time.
-            return max(min(took, _LAG), known.lag) if len(self._named) > 1 else 0.0
-        # What was seen of other writes says little where those may be what reads see of this one.
-        unknown = self._behind or (self._lag and known.before(write))
-        return max(_LAG if unknown else min(max(took, self._lag), _LAG), known.lag)
 
     async def _send_barrier(self) -> None:
         """Send a mutation that changes nothing: once it is processed, all before it are.

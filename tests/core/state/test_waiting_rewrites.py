@@ -29,21 +29,13 @@ async def lose(client: Client, *vectors: Vector, delete: tuple[str, ...] = ()) -
     client.executor.before = None
 
 
-def most(process: float, propagate: float) -> float:
-    """Seconds that a wait may take: it looks ever more rarely, and every five seconds at last."""
-    return min((process + propagate) * 2.5, process + propagate + 5.5)
-
-
 @both_variants
-@pytest.mark.parametrize(
-    ("process", "propagate"),
-    [(0.5, 0.0), (0.5, 0.5), (0.5, 1.0), (0.0, 1.0), (1.0, 3.0), (30.0, 2.0)],
-)
+@pytest.mark.parametrize("propagate", [0.0, 1.0])
 async def test_replacing_what_is_not_visible_yet_is_waited_for_no_longer(
-    variant: Variant, worlds: Worlds, process: float, propagate: float
+    variant: Variant, worlds: Worlds, propagate: float
 ) -> None:
     """As LangChain's `index()` does it: what is new is written, then what is old deleted."""
-    world = worlds(variant, process_delay=process, propagate_delay=propagate)
+    world = worlds(variant, process_delay=0.5, propagate_delay=propagate)
     client = world.client()
     await client.upsert(*records("kept", "old"))
     for number in range(3):
@@ -53,46 +45,7 @@ async def test_replacing_what_is_not_visible_yet_is_waited_for_no_longer(
         await client.wait()
     assert world.fates(mutations) == {"visible"}
     assert set(await client.numbers("kept", "old", "new 0", "new 1", "new 2")) == {"kept", "new 2"}
-    assert elapsed.seconds <= most(process, propagate)
-
-
-@both_variants
-@pytest.mark.parametrize(
-    ("process", "propagate"), [(0.5, 0.5), (0.5, 1.0), (0.0, 1.0), (1.0, 3.0), (3.0, 1.0)]
-)
-@pytest.mark.parametrize("changing", ["nothing", "unknown", "again", "twice"])
-async def test_a_write_that_changes_nothing_is_waited_for_as_long_as_reads_lag(
-    variant: Variant, worlds: Worlds, process: float, propagate: float, changing: str
-) -> None:
-    world = worlds(variant, process_delay=process, propagate_delay=propagate)
-    client = world.client()
-    mutations = await client.upsert(*records("a", "b"))
-    if changing == "unknown":
-        mutations = await client.delete("c")
-    elif changing == "again":
-        mutations = await client.upsert(*records("a", "b"))
-    elif changing == "twice":
-        await client.wait()
-        await client.delete("a")
-        mutations = await client.delete("a")
-    with Elapsed(world) as elapsed:
-        await client.wait()
-    assert world.fates(mutations) == {"visible"}
-    assert elapsed.seconds <= (process + propagate) * 2.5
-
-
-@both_variants
-async def test_a_write_that_reads_as_one_before_is_not_known_by_the_lag_of_others(
-    variant: Variant, worlds: Worlds
-) -> None:
-    world = worlds(variant, process_delay=1.0, propagate_delay=1.0)
-    client = world.client()
-    await client.upsert(*records("a", "b"))
-    world.behave(process_delay=1.0, propagate_delay=8.0)
-    await client.delete("a")
-    mutations = await client.upsert(record("a"))
-    await client.wait()
-    assert world.fates(mutations) == {"visible"}
+    assert elapsed.seconds <= (0.5 + propagate) * 2.5
 
 
 @both_variants
@@ -148,18 +101,3 @@ async def test_an_insert_is_known_by_what_the_last_write_before_it_has_left(
     assert world.fates(mutations) == {"visible"}
     assert await client.numbers(*names) == dict.fromkeys(names, 2)
     assert elapsed.seconds <= 2.5
-
-
-@both_variants
-async def test_an_overwrite_is_not_taken_for_the_end_of_a_lag(
-    variant: Variant, worlds: Worlds
-) -> None:
-    world = worlds(variant, propagate_delay=3.0)
-    client = world.client()
-    thread = Client.beside(client)
-    await client.upsert(record("a"), wait=True)
-    client.state.own_writes.lag = 0.0
-    mutations = await client.delete("a", "b")
-    world.after(1.0, lambda: run(writing.delete(thread.io, thread.state, ["a"])))
-    await client.wait()
-    assert world.fates(mutations) == {"visible"}
