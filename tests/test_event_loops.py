@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.kinds import Kind, both_stores
+from tests.patience import until
 from tests.stores import async_call, sync_call
 from vectorize_core import VectorizeError
 from vectorize_core.local.server import BackgroundServer
@@ -297,9 +298,7 @@ def test_aclose_closes_the_files_of_a_directory(kind: Kind, tmp_path: Path) -> N
     gc.collect()
     if FDS.exists():
         assert files_below(tmp_path) == []
-    for thread in set(threading.enumerate()) - before:
-        thread.join(30.0)
-        assert not thread.is_alive()
+    until(lambda: set(threading.enumerate()) <= before)
 
 
 def used(coming: Any) -> Any:

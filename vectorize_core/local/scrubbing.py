@@ -315,7 +315,8 @@ def _run(mine: Callable[[], Scrub | None], stop: _Signal, wake: _Signal) -> None
             place = None
         spent = time.perf_counter() - begun
         del scrub
-        if place is None:
+        if place is None and stop.empty():
+            # Whoever stops it wakes it after that.
             _came(wake, PAUSE)
         stopped = _came(stop, 0.0 if place is None else spent / SHARE)
 

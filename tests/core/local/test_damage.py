@@ -282,6 +282,33 @@ def test_a_read_on_its_way_leaves_no_scrub_behind_a_close(make, tmp_path):
     assert not scrubbing.is_alive()
 
 
+def test_a_service_that_is_closed_when_its_scrub_begins_a_pass_ends_it_at_once(
+    make, tmp_path, monkeypatch
+):
+    service = filled(make, tmp_path)
+    closing = threading.Thread(target=service.close)
+
+    class Wake(scrubbing._Signal):
+        """What the scrub asks before each pass, when it was not yet to stop."""
+
+        def empty(self):
+            if closing.ident is None:
+                closing.start()
+                until(lambda: not super(Wake, self).empty())
+            return super().empty()
+
+    signals = iter([scrubbing._Signal(), Wake()])
+    monkeypatch.setattr(scrubbing, "_DELAY", 0.0)
+    monkeypatch.setattr(scrubbing, "_Signal", partial(next, signals))
+    # One that finds nothing left to compare.
+    monkeypatch.setattr(scrubbing.Scrub, "step", lambda *_: None)
+    service.query("docs", vector=np.ones(DIMENSIONS))
+    until(lambda: closing.ident is not None)
+    closing.join(scrubbing._PATIENCE / 2)
+    assert not closing.is_alive()
+    assert threads() == []
+
+
 def test_a_scrub_does_not_keep_a_process(tmp_path):
     script = f"""
 import numpy as np
