@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -63,24 +64,33 @@ class SqliteTextIndex(TextIndex):
     async def _read(self, io: Io, statement: Statement, /) -> Rows:
         """The rows of a statement that changes nothing."""
 
-        def read() -> Rows:
-            with self._opened().reading() as tx:
+        def read() -> Rows | None:
+            # Not by an error, which would hold the connection: who has it last closes that.
+            with suppress(NoTableError), self._opened().reading() as tx:
                 return self._execute(tx, statement)
+            return None
 
-        return await io.offload(read)
+        rows = await io.offload(read)
+        if rows is None:
+            raise NoTableError
+        return rows
 
     async def _write(
         self, io: Io, statements: Sequence[Statement], /, *, synced: bool = True
     ) -> None:
         """Carry out statements, all or none."""
 
-        def write() -> None:
-            with self._opened().writing(synced=synced) as tx:
+        def write() -> bool:
+            # As in `_read`.
+            with suppress(NoTableError), self._opened().writing(synced=synced) as tx:
                 for statement in statements:
                     self._execute(tx, statement)
+                return True
+            return False
 
         # What is cancelled must not put rows that the next write of the record does not find.
-        await io.whole(io.offload(write))
+        if not await io.whole(io.offload(write)):
+            raise NoTableError
 
     def close(self) -> None:
         """Close the file; what was in memory is gone."""

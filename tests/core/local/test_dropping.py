@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from vectorize_core import IndexNotFoundError, VectorizeClient
 from vectorize_core.local import Service
 from vectorize_core.local.d1_databases import D1Databases
 from vectorize_core.sqlite.connecting import connect
-from vectorize_core.texts import SqliteTexts
+from vectorize_core.texts import SqliteTexts, fts
+from vectorize_core.texts.sqlite_index import SqliteTextIndex
+from vectorize_core.texts.text_index import NoTableError
 from vectorize_core.transport.io import run
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -114,3 +117,18 @@ async def test_an_error_that_is_kept_holds_no_connection(tmp_path: Path) -> None
             await client.to_async().index("docs").info()
         for error in (caught.value, awaited.value):
             assert error.__context__ is None
+
+
+async def test_an_error_of_a_missing_table_holds_no_connection(tmp_path: Path) -> None:
+    texts = SqliteTextIndex(tmp_path)
+    with VectorizeClient.local() as client:
+        io = client.connection.async_io()
+        with pytest.raises(NoTableError) as read:
+            await texts._read(io, fts.notes(texts.table("docs")))
+        with pytest.raises(NoTableError) as written:
+            await texts._write(io, [fts.noting(texts.table("docs"), "complete", "1")])
+        for error in (read.value, written.value):
+            frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+            assert error.__context__ is None
+            assert not any("tx" in frame.f_locals for frame in frames)
+    texts.close()
