@@ -216,10 +216,7 @@ def _stands_as_it_is(metadata: Mapping[Any, Any]) -> bool:
         return False
     for value in metadata.values():
         kind = type(value)
-        if kind is str:
-            if not (value.isascii() or is_plain(value)):
-                return False
-        elif not (kind in _PLAIN and is_plain(value)):
+        if not (kind is str and value.isascii()) and not (kind in _PLAIN and is_plain(value)):
             return False
     return True
 
