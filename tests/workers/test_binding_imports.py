@@ -118,8 +118,8 @@ def test_under_emscripten_only_that_is_installed() -> None:
 @pytest.mark.parametrize("package", [*CASES] if NIGHTLY else [*CASES][:2])
 def test_a_store_through_bindings_imports_only_what_a_worker_has(package: str) -> None:
     framework = CASES[package]
-    # What an old NumPy imports itself, parts of Cython and of sysconfig, are its own affair too.
-    modules = modules_of(framework, package) if framework else "numpy"
+    # What these import themselves, as old ones do parts of Cython, is their own affair too.
+    modules = modules_of(framework, package) if framework else " ".join(NEEDED)
     # The frameworks need most of these for themselves.
     missing = "simsimd" if framework else " ".join([*ABSENT, "_sqlite3", "_ssl"])
     done = subprocess.run(
