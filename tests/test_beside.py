@@ -12,7 +12,7 @@ import pytest
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
 from tests.stores import Call, both_ways
-from vectorize_core import VectorizeClient
+from vectorize_core import VectorizeClient, VectorizeError
 from vectorize_core.moving import copy_records
 from vectorize_core.page.account import Account
 
@@ -80,6 +80,29 @@ async def test_a_store_that_is_closed_keeps_no_file_open(
         used.close()
         store.close()
     assert _open_in(tmp_path) == []
+
+
+@both_stores
+@both_ways
+async def test_a_store_that_is_closed_opens_no_file_again(
+    kind: Kind, call: Call, tmp_path: Path
+) -> None:
+    store = kind.local(path=tmp_path, text_index=True)
+    await kind.add_rows(call, store, ROWS)
+    store.close()
+    closed = pytest.raises(VectorizeError, match="^this client is closed")
+    with closed:
+        await call(store, "explain_text", "destroy")
+    for mode in ("dense", "text", "hybrid"):
+        with closed:
+            await kind.search_by(call, store, mode, "destroy")
+    for method in ("reindex_texts", "count"):
+        with closed:
+            await call(store, method)
+    with closed:
+        await kind.get(call, store, ["a"])
+    if FDS.is_dir():
+        assert _open_in(tmp_path) == []
 
 
 @needs_fds

@@ -61,6 +61,9 @@ class D1Executor:
             return prepared[0].raw()
         return self._binding.batch(self._values.array(prepared))
 
+    def check(self) -> None:
+        """Do nothing: what is the Worker's is not closed."""
+
     def close(self) -> None:
         """Do nothing: the binding is the Worker's."""
 

@@ -103,6 +103,9 @@ class BindingExecutor:
                 "does not tell it: give metric= as the index has it"
             )
 
+    def check(self) -> None:
+        """Do nothing: what is the Worker's is not closed."""
+
     def close(self) -> None:
         """Do nothing: the binding is the Worker's."""
 

@@ -83,7 +83,7 @@ class ThreadedExecutor(ABC):
 
     def send(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
-        self._use.check()
+        self.check()
         busy, call = self._busy_here(), Call()
         with busy.lock:
             busy.operations.begin(call)
@@ -98,6 +98,10 @@ class ThreadedExecutor(ABC):
             busy.operations.end(call)
         # Only here: as its context, the fault would hold the connection that it came through.
         raise refused
+
+    def check(self) -> None:
+        """Raise an error where it may not be used any more."""
+        self._use.check()
 
     def _busy_here(self) -> _Busy:
         # By process: another thread may hold the lock when this one forks.
@@ -117,7 +121,7 @@ class ThreadedExecutor(ABC):
 
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out; raises its typed error."""
-        self._use.check()
+        self.check()
         job = Job(partial(self.send, op))
         threads = self._reading if op.kind == "read" else self._writing
         if (tell := GOES_ON.get()) is not None:

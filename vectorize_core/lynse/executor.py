@@ -144,6 +144,10 @@ class LynseExecutor:
         await io.call(collections.DropCollection(self._database, op.index))
         self._known.pop((os.getpid(), op.index), None)
 
+    def check(self) -> None:
+        """Raise an error where it may not be used any more."""
+        self._http.check()
+
     def close(self) -> None:
         """Close the connections; no operation can follow."""
         self._http.close()

@@ -103,6 +103,8 @@ async def search_hybrid(
 
 def searcher(records: RecordStore, options: SelectOptions) -> TextSearch | EngineWords:
     """What searches by words: the store's text index, else its engine; an error without either."""
+    # Before an index of words is read, which goes on when a client is closed.
+    records.connection.executor.check()
     if records.rows is None and records.engine_has_words:
         return EngineWords(records.state, records.reading)
     return TextSearch.of(records.rows, records.reading, options)

@@ -171,4 +171,5 @@ async def explain_text(io: Io, records: RecordStore, query: str) -> TextExplanat
     """Which words of a query are searched for, and how many texts of the index have each."""
     _check_is_whole(records, "explain_text", "tells how many records have a word")
     query = validation.text("query", query)
+    records.connection.executor.check()
     return await TextSearch.of(records.rows, records.reading, {}).explain(io, query)

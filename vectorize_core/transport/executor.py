@@ -63,6 +63,9 @@ class Executor(Protocol):
     async def asend(self, op: Op[T], /) -> Answer[T]:
         """Carry ``op`` out without blocking the event loop; raises its typed error."""
 
+    def check(self) -> None:
+        """Raise an error where it may not be used any more."""
+
     def close(self) -> None:
         """Free all that is held, for every thread and event loop; safe to call again."""
 

@@ -299,6 +299,10 @@ class HttpExecutor:
         # The API itself says why in its own words.
         return wrong if not error.errors else None
 
+    def check(self) -> None:
+        """Raise an error where it may not be used any more."""
+        self._clients.check()
+
     def close(self) -> None:
         """Close all clients of this process, unless they were injected; no operation can follow."""
         self._clients.close()

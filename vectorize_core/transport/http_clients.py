@@ -80,10 +80,14 @@ class HttpClients:
         """Whether async calls go over connections of our own making."""
         return self._async_http_client is None and self._async_transport is None
 
+    def check(self) -> None:
+        """Raise an error where they may not be used any more."""
+        self._use.check()
+
     @contextmanager
     def client(self) -> Iterator[SyncClient]:
         """The client of sync calls, while one call uses it."""
-        self._use.check()
+        self.check()
         if self._http_client is not None:
             _check_open("http_client", self._http_client)
             yield self._http_client
@@ -109,7 +113,7 @@ class HttpClients:
 
     async def loop_client(self) -> LoopClient:
         """The client of the running event loop; whoever uses it counts among its ``users``."""
-        self._use.check()
+        self.check()
         if self._http_client is not None and self._async_http_client is None:
             raise _needs_both("http_client", "async calls need async_http_client=")
         if self._transport is not None and self._async_transport is None:
