@@ -15,7 +15,7 @@ from collections.abc import (
     Sized,
 )
 from itertools import count, repeat, zip_longest
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
 from langchain_core.documents import Document
 from numpy.typing import ArrayLike
@@ -211,7 +211,7 @@ def _item(
     # To ask whether a dict is a Mapping takes longer than to copy it.
     if type(metadata) is not dict and not isinstance(metadata, (Mapping, type(None))):
         raise InvalidInputError(f"{name.format(at)} is a dict; got {shown(metadata)}")
-    new_id = vector_id if vector_id is not None else str(uuid.uuid4())
     # `as_item` makes a string of it.
-    record = Record(cast("str", new_id), content, dict(metadata) if metadata is not None else {})
+    new_id: Any = vector_id if vector_id is not None else str(uuid.uuid4())
+    record = Record(new_id, content, dict(metadata) if metadata is not None else {})
     return Item(record, None, vector_id is not None)

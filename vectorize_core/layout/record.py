@@ -90,7 +90,7 @@ def of_tenant(record: Record, namespace: str) -> Record:
 
 def bucket(vector_id: str) -> int:
     """The bucket of an id: the top 20 bits of blake2b of its UTF-8. For ever."""
-    return int(blake2b(vector_id.encode()).hexdigest()[:5], 16)
+    return int.from_bytes(blake2b(vector_id.encode()).digest()) >> 492
 
 
 def ref_value(ref: str) -> str:

@@ -97,10 +97,8 @@ class OwnWrite:
 
     def precedes(self, later: OwnWrite) -> None:
         """Note that ``later`` was sent after this write was accepted."""
-        for vector_id, probe in later.probes.items():
-            if vector_id not in self.ids:
-                continue
-            mine = self.probes.get(vector_id)
+        for vector_id in self.ids.intersection(later.probes):
+            probe, mine = later.probes[vector_id], self.probes.get(vector_id)
             if mine is None:
                 probe.distinct = False
                 continue
@@ -123,7 +121,7 @@ class OwnWrite:
             if len(mine.expected) > _MOST_EXPECTED:
                 # As where Ctrl-C has left a write that is neither accepted nor lost.
                 del self.probes[vector_id], other.probes[vector_id]
-        for vector_id in (other.probes.keys() & self.ids) - self.probes.keys():
+        for vector_id in self.ids.intersection(other.probes) - self.probes.keys():
             del other.probes[vector_id]
 
     def note_overwrite(self, later: OwnWrite) -> None:
