@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from vectorize_core import (
     BatchReport,
     InvalidVectorError,
     PartialWriteError,
+    Vector,
     VectorizeClient,
     WriteEstimate,
 )
@@ -158,6 +160,22 @@ async def test_batches_are_reported_as_they_are_accepted(
     await kind.add_rows(call, store, ROWS, batch_size=3, on_batch=reports.append)
     assert max(report.written for report in reports) == 7
     assert len({report.mutation_id for report in reports}) == 3
+
+
+@both_ways
+@both_stores
+async def test_of_a_list_no_vector_is_kept_that_was_sent(
+    kind: Kind, client: VectorizeClient, call: Call
+) -> None:
+    def count(report: BatchReport) -> None:
+        gc.collect()
+        kept.append(sum(type(one) is Vector for one in gc.get_objects()))
+
+    kept: list[int] = []
+    rows: list[Row] = [(f"id-{n}", f"text {n}", {"n": n}) for n in range(160)]
+    await kind.add_rows(call, kind.over(client), rows, batch_size=40, concurrency=1, on_batch=count)
+    # A few of each batch show when reads see it.
+    assert kept[-1] < kept[0] + 40
 
 
 @both_ways

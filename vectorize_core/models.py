@@ -34,6 +34,8 @@ Id: TypeAlias = str | int | np.integer[Any] | UUID
 Metadata = Mapping[str, Any]
 Filter = Mapping[str, Any]
 Values = NDArray[np.float32]
+ValueRows: TypeAlias = Values | Sequence[Values]
+"""Those of several vectors: the rows of one array, or several arrays."""
 _FLOAT32 = np.dtype(np.float32)
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "dot-product")
@@ -84,8 +86,8 @@ def packed(values: ArrayLike) -> Values | None:
     return None
 
 
-def packed_rows(rows: Sequence[ArrayLike | None]) -> Sequence[Values] | None:
-    """`packed` of each of ``rows``, which takes less time where all are lists of one length.
+def packed_rows(rows: Sequence[ArrayLike | None]) -> Values | None:
+    """`packed` of each of ``rows``, as rows of one array, where all are lists of one length.
 
     None where they are not, or where one is no list of floats.
     """
@@ -98,7 +100,7 @@ def packed_rows(rows: Sequence[ArrayLike | None]) -> Sequence[Values] | None:
         joined = bytearray().join([pack(*row) for row in lists])
     except (struct.error, OverflowError, TypeError):
         return None
-    return list(np.frombuffer(joined, dtype=np.float32).reshape(-1, length))
+    return np.frombuffer(joined, dtype=np.float32).reshape(-1, length)
 
 
 def _holds_numbers(array: NDArray[Any]) -> bool:

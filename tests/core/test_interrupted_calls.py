@@ -163,7 +163,10 @@ def test_ids_that_a_write_has_taken(
     index, in_flight = client.index("docs"), client.connection.state("docs").in_flight
 
     def leave() -> None:
-        in_flight.take(Batch(sent={"a": Entry(0, "a")}, call=Call(), begun=begun), ["a"])
+        in_flight.take(
+            Batch(sent={"a": Entry(0, "a", None, size=0, made_up=False)}, call=Call(), begun=begun),
+            ["a"],
+        )
 
     leave()
     in_time(lambda: index.upsert([Vector("b", ONES)]))

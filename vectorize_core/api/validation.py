@@ -27,7 +27,7 @@ from vectorize_core.errors import (
     key_in_words,
     shown,
 )
-from vectorize_core.models import Values, Vector, as_values
+from vectorize_core.models import ValueRows, Values, as_values
 from vectorize_core.words import DEFAULT, Words
 
 T = TypeVar("T")
@@ -360,13 +360,13 @@ def check_record(
     return check_metadata(At(vector_id, position), metadata, rounds=rounds)
 
 
-def check_finite(vectors: Sequence[Vector], named: Named | None = None) -> None:
-    """Values are finite, also as float32."""
+def check_finite(rows: ValueRows, named: Named) -> None:
+    """The values of vectors are finite, also as float32."""
     # Checking all of them together first takes a tenth of the time.
-    if vectors and not np.isfinite(np.concatenate([v.values for v in vectors])).all():
-        bad = next(i for i, vector in enumerate(vectors) if not np.isfinite(vector.values).all())
+    if len(rows) and not np.isfinite(_together(rows)).all():
+        bad = next(i for i, values in enumerate(rows) if not np.isfinite(values).all())
         raise InvalidVectorError(
-            f"{_name(vectors, bad, named)} has a value that is not a finite float32 number (NaN or "
+            f"{named(bad)} has a value that is not a finite float32 number (NaN or "
             "infinite); check the embedding model's answer for this record"
         )
 
@@ -380,16 +380,13 @@ def check_dimensions(name: object, expected: int, got: int, *, index: str) -> No
         )
 
 
-def check_values(
-    vectors: Sequence[Vector], dimensions: int, *, index: str, named: Named | None = None
-) -> None:
-    """Values are finite, and as many as the index has dimensions."""
-    check_finite(vectors, named)
-    for i, vector in enumerate(vectors):
-        got = len(vector.values)
-        if got != dimensions:
-            check_dimensions(_name(vectors, i, named), dimensions, got, index=index)
+def check_values(rows: ValueRows, dimensions: int, *, index: str, named: Named) -> None:
+    """The values of vectors are finite, and as many as the index has dimensions."""
+    check_finite(rows, named)
+    for i, values in enumerate(rows):
+        if len(values) != dimensions:
+            check_dimensions(named(i), dimensions, len(values), index=index)
 
 
-def _name(vectors: Sequence[Vector], i: int, named: Named | None) -> At:
-    return At(vectors[i].id) if named is None else named(i)
+def _together(rows: ValueRows) -> Values:
+    return rows if isinstance(rows, np.ndarray) else np.concatenate(rows)

@@ -24,7 +24,15 @@ from vectorize_core.api import validation
 from vectorize_core.errors import At, InvalidVectorError
 from vectorize_core.layout import Record
 from vectorize_core.layout.oversize import oversized
-from vectorize_core.models import IndexType, Values, Vector, as_values, packed, packed_rows
+from vectorize_core.models import (
+    IndexType,
+    ValueRows,
+    Values,
+    Vector,
+    as_values,
+    packed,
+    packed_rows,
+)
 from vectorize_core.records.embedder import Embedder, Embedding
 from vectorize_core.records.item import Item
 from vectorize_core.records.store_index import StoreIndex
@@ -34,7 +42,7 @@ from vectorize_core.texts.indexing import RowWriting, row_of
 from vectorize_core.texts.keeping import Kept, Putting
 from vectorize_core.transport.io import Io
 from vectorize_core.transport.workers import aclosing
-from vectorize_core.writes.batching import Entry
+from vectorize_core.writes.batching import Entry, most_bytes
 from vectorize_core.writes.checkpoint import Checkpoint, digest_of
 from vectorize_core.writes.sources import CHUNK_SIZE, Records, Source, check_values
 
@@ -124,7 +132,8 @@ class Ingest(Source[Item]):
             aclosing(_joined(chunks, batch_size)) as batches,
         ):
             async for batch in batches:
-                yield await (self._pretend(batch) if dry_run else self._embed(batch))
+                await (self._pretend(batch) if dry_run else self._embed(batch))
+                yield [*batch]
 
     async def _chunks(
         self, checkpoint: Checkpoint, batch_size: int, indexed: Mapping[str, IndexType]
@@ -134,7 +143,7 @@ class Ingest(Source[Item]):
         async with aclosing(self.chunks(batch_size)) as chunks:
             async for start, items in chunks:
                 await self._io.sleep(0)
-                prepared, given, vectors = list[Prepared](), list[Prepared](), list[Vector]()
+                prepared, given, rows = list[Prepared](), list[Prepared](), list[Values]()
                 for position, item in enumerate(items, start):
                     ready, values = self._prepare(position, item, checkpoint, indexed)
                     self.ids.append(ready.name)
@@ -146,8 +155,8 @@ class Ingest(Source[Item]):
                         prepared.append(ready)
                         if values is not None:
                             given.append(ready)
-                            vectors.append(_vector(ready, values))
-                await self._check(given, vectors)
+                            rows.append(values)
+                await self._check(given, rows)
                 if lasts and not asked:
                     self._prepared += prepared
                 yield prepared
@@ -191,12 +200,13 @@ class Ingest(Source[Item]):
         ready = Prepared(
             position,
             record.id,
+            None,
+            size,
+            not named,
             record.name,
             record.ref,
-            named,
             namespace,
             metadata,
-            size,
             text,
             values,
             None if self._texts is None else record,
@@ -225,28 +235,27 @@ class Ingest(Source[Item]):
             raise oversized(at, metadata, self._text_key)
         return self._texts.outside(record, at)
 
-    async def _embed(self, batch: list[Prepared]) -> list[Entry]:
+    async def _embed(self, batch: list[Prepared]) -> None:
         texts = [item.text for item in batch if item.text is not None]
         embeddings = await self._embedder.vectors(self._io, texts) if texts else ()
-        entries: list[Entry] = []
         embedded = iter(embeddings)
         for start in range(0, len(batch), CHUNK_SIZE):
             await self._io.sleep(0)
             chunk = batch[start : start + CHUNK_SIZE]
-            some = self._entries(chunk, embedded)
-            await self._check(chunk, [entry.vector for entry in some if entry.vector])
-            entries += some
+            rows = _rows(chunk, embedded)
+            await self._check(chunk, rows)
+            for item, values in zip(chunk, rows, strict=True):
+                item.complete(values)
         await self._index.ensure(self._io, self._dimensions, creates=self._creates)
         self._creates = False
         if self._texts is not None:
-            kept = [Kept(item.record, not item.named) for item in batch if item.record is not None]
+            kept = [Kept(item.record, item.made_up) for item in batch if item.record is not None]
             await self._texts.put(self._io, kept)
         if self._rows is not None:
             for item in batch:
                 self._rows_to_put[item.position] = row_of(
                     item.id, item.words, item.namespace, item.metadata, self._indexed
                 )
-        return entries
 
     async def _put_rows(
         self, rows: RowWriting, io: Io, entries: Collection[Entry]
@@ -255,42 +264,32 @@ class Ingest(Source[Item]):
         made_up = {entry.id for entry in entries if entry.made_up}
         return await rows.put(io, wanted, new=() if self._resumes else made_up)
 
-    async def _pretend(self, batch: list[Prepared]) -> list[Entry]:
+    async def _pretend(self, batch: list[Prepared]) -> None:
         details = await find_details(self._io, self._index.state)
         dimensions = 0 if details is None else details.config.dimensions
-        return self._entries(batch, repeat([_TYPICAL] * dimensions))
+        typical = repeat([_TYPICAL] * dimensions)
+        for item, values in zip(batch, _rows(batch, typical), strict=True):
+            item.complete(values)
 
-    def _entries(self, some: list[Prepared], embedded: Iterator[Embedding]) -> list[Entry]:
-        """``some`` of a batch as vectors, those without one from the next embeddings."""
-        given = [item.values if item.text is None else next(embedded) for item in some]
-        entries = []
-        for item, values in zip(some, packed_rows(given) or given, strict=True):
-            vector = _vector(item, values)
-            made_up = not item.named
-            entries.append(Entry.of(item.position, vector, item.metadata_size, made_up=made_up))
-        return entries
-
-    async def _check(self, some: Sequence[Prepared], vectors: list[Vector]) -> None:
+    async def _check(self, some: Sequence[Prepared], rows: ValueRows) -> None:
         """Values that the index takes, or that one can be made for."""
-        if not vectors:
+        if not some:
             return
         if self._dimensions == 0:
-            self._dimensions = len(vectors[0].values)
+            self._dimensions = len(rows[0])
         if self._index.state.details is not None:
-            await check_values(self._io, self._index.state, vectors, lambda i: some[i].at)
+            await check_values(self._io, self._index.state, rows, lambda i: some[i].at)
         else:
             validation.check_values(
-                vectors, self._dimensions, index=self._index.name, named=lambda i: some[i].at
+                rows, self._dimensions, index=self._index.name, named=lambda i: some[i].at
             )
 
 
-def _vector(ready: Prepared, values: Any) -> Vector:
-    try:
-        return Vector(ready.id, values, ready.namespace, ready.metadata)
-    except InvalidVectorError:
-        # The error names the record as its owner does.
-        _array(ready, values)
-        raise
+def _rows(some: Sequence[Prepared], embedded: Iterator[Embedding]) -> ValueRows:
+    """The values of each, from the next embeddings where none are given."""
+    given = [item.values if item.text is None else next(embedded) for item in some]
+    rows = packed_rows(given)
+    return list(map(_array, some, given)) if rows is None else rows
 
 
 def _array(ready: Prepared, values: Any) -> Values:
@@ -302,21 +301,17 @@ def _array(ready: Prepared, values: Any) -> Values:
 
 
 @dataclass(slots=True, eq=False)
-class Prepared:
+class Prepared(Entry):
     """A record that is checked and encoded: a ``text`` to embed, or ``values`` to send.
 
     The values are the caller's own: of a long collection nothing as large is kept here, the
     ``record`` itself only where long texts are kept, and the text as ``words`` where it is indexed.
     """
 
-    position: int
-    id: str
     name: str
     ref: str | None
-    named: bool
     namespace: str | None
     metadata: dict[str, Any]
-    metadata_size: int
     text: str | None
     values: ArrayLike | None
     record: Record | None
@@ -325,15 +320,20 @@ class Prepared:
     @property
     def at(self) -> At:
         """What errors call it."""
-        return At(self.name if self.named else None, self.position, "record")
+        return At(None if self.made_up else self.name, self.position, "record")
+
+    def complete(self, values: Values) -> None:
+        """Give it its vector, which it has until that is sent; ``size`` was its metadata's."""
+        self.vector = Vector(self.id, values, self.namespace, self.metadata)
+        self.size = most_bytes(len(values), self.size)
 
     def digest(self) -> int:
         """What a checkpoint recognises it by."""
         # What the index has the layout write besides says nothing of the record.
         contents = {k: v for k, v in self.metadata.items() if k not in layout.METADATA_INDEXES}
         array = None if self.values is None else _array(self, self.values)
-        named = self.id if self.named else None
-        return digest_of(named, self.namespace, contents, array, self.ref)
+        given = None if self.made_up else self.id
+        return digest_of(given, self.namespace, contents, array, self.ref)
 
 
 def _beginning(text: str, room: int) -> str:

@@ -43,22 +43,20 @@ class Entry:
 
     position: int
     id: str
-    vector: Vector | None = None
-    size: int = 0
-    made_up: bool = False
+    vector: Vector | None
+    size: int
+    made_up: bool
 
     @classmethod
-    def of(
-        cls,
-        position: int,
-        vector: Vector,
-        metadata_size: int,
-        *,
-        made_up: bool = False,
-    ) -> Self:
+    def of(cls, position: int, vector: Vector, metadata_size: int) -> Self:
         """A vector to write."""
-        size = len(vector.values) * _BYTES_PER_VALUE + metadata_size + _BYTES_AROUND
-        return cls(position, vector.id, vector, size, made_up)
+        size = most_bytes(len(vector.values), metadata_size)
+        return cls(position, vector.id, vector, size, made_up=False)
+
+
+def most_bytes(dimensions: int, metadata_size: int) -> int:
+    """The most bytes that a vector takes in a request."""
+    return dimensions * _BYTES_PER_VALUE + metadata_size + _BYTES_AROUND
 
 
 class Piece(NamedTuple):
@@ -176,6 +174,9 @@ class Batcher:
         self.unsettled.remove(batch)
         if not batch.answered:
             self._release(batch)
+        for entry in batch.entries:
+            # Who keeps it for its digest is not to keep its vector.
+            entry.vector = None
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Batches until the input ends, or until one shares an id with an unsettled one.

@@ -24,7 +24,7 @@ from vectorize_core.api import validation
 from vectorize_core.api.validation import Named
 from vectorize_core.errors import At, InvalidInputError, shown
 from vectorize_core.layout.nearest import UnstorableError, normal
-from vectorize_core.models import Metadata, Vector, packed
+from vectorize_core.models import Metadata, ValueRows, Vector, packed
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io
@@ -148,7 +148,8 @@ class Vectors(Source[Vector]):
                     validation.check_record(v.id, v.namespace, v.metadata, position, rounds=rounds)
                     for position, v in enumerate(vectors, start)
                 ]
-                await check_values(self._io, self._state, vectors, _numbered(vectors, start))
+                values = [vector.values for vector in vectors]
+                await check_values(self._io, self._state, values, _numbered(vectors, start))
                 entries = []
                 for position, (vector, size) in enumerate(zip(vectors, sizes, strict=True), start):
                     digest = digest_of(vector.id, vector.namespace, vector.metadata, vector.values)
@@ -224,7 +225,7 @@ class Ids(Source[str]):
         possible = []
         for position, record_id in enumerate(self._ids):
             if validation.possible_id(record_id):
-                possible.append(Entry(position, record_id))
+                possible.append(Entry(position, record_id, None, size=0, made_up=False))
             else:
                 # No record can have this id, so there is nothing to delete.
                 self.skip(position)
@@ -233,10 +234,10 @@ class Ids(Source[str]):
             yield possible[start : start + batch_size]
 
 
-async def check_values(io: Io, state: IndexState, vectors: Sequence[Vector], named: Named) -> None:
-    """Check that values are finite, and as many in each vector as the index has dimensions."""
-    validation.check_finite(vectors, named)
+async def check_values(io: Io, state: IndexState, rows: ValueRows, named: Named) -> None:
+    """Check that values are finite, and as many in each row as the index has dimensions."""
+    validation.check_finite(rows, named)
     expected = (await get_details(io, state)).config.dimensions
-    if {len(vector.values) for vector in vectors} != {expected}:
+    if set(map(len, rows)) != {expected}:
         expected = (await get_details(io, state, refresh=True)).config.dimensions
-        validation.check_values(vectors, expected, index=state.name, named=named)
+        validation.check_values(rows, expected, index=state.name, named=named)

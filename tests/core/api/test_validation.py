@@ -16,7 +16,7 @@ from tests.nightly import examples
 from vectorize_core import jsontext, limits
 from vectorize_core.api import validation
 from vectorize_core.api.wire import vector_line
-from vectorize_core.errors import InvalidInputError, InvalidVectorError
+from vectorize_core.errors import At, InvalidInputError, InvalidVectorError
 from vectorize_core.models import Vector, as_values
 
 
@@ -184,9 +184,14 @@ def test_a_record_is_checked_in_every_part(
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3.5e38])
 def test_values_that_are_no_float32_numbers_are_refused_by_name(value: float) -> None:
-    validation.check_finite([Vector("a", [3.4e38, -0.0, 1e-50]), Vector("b", [1.0])])
-    with pytest.raises(InvalidVectorError, match=r"vector 'doc-7'.*finite.*embedding model"):
-        validation.check_finite([Vector("doc-6", [1.0]), Vector("doc-7", [1.0, value])])
+    def named(at: int) -> At:
+        return At(f"doc-{at}")
+
+    validation.check_finite([as_values([3.4e38, -0.0, 1e-50]), as_values([1.0])], named)
+    several = [as_values([1.0, 1.0]), as_values([1.0, value])]
+    for rows in several, np.stack(several):
+        with pytest.raises(InvalidVectorError, match=r"vector 'doc-1'.*finite.*embedding model"):
+            validation.check_finite(rows, named)
 
 
 def test_other_dimensions_are_refused_by_name() -> None:
