@@ -127,6 +127,9 @@ class Recorder:
         self.ops.append(op)
         return await self._executor.asend(op)
 
+    def check(self) -> None:
+        self._executor.check()
+
     def close(self) -> None:
         self._executor.close()
 

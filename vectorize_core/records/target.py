@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Unpack
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, Unpack
 
 from vectorize_core.api import validation
 from vectorize_core.api.by_words import TextQuery
@@ -25,6 +25,11 @@ from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.beside import Beside
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.text_index import TextIndex
+
+_CLIENTS: Final = (
+    ("client", IndexClient, "VectorizeClient or AsyncVectorizeClient"),
+    ("index", (Index, AsyncIndex), "Index or AsyncIndex"),
+)
 
 
 class Target(NamedTuple):
@@ -74,6 +79,33 @@ def target_of(
     return Target(connection, state, owned, makes, beside)
 
 
+def _check_one_way(
+    ways: Mapping[str, object], options: Mapping[str, object], limits: Limits | None
+) -> None:
+    """Raise `ConfigurationError` for ways that exclude each other, or are no such objects."""
+    given = [name for name, value in ways.items() if value is not None]
+    is_made = ways["client"] is None and ways["index"] is None
+    # Every connection that is made here takes these.
+    always = {"retry", "on_event"} if is_made else set[str]()
+    given += [name for name, value in options.items() if value is not None and name not in always]
+    if limits is not None and {"client", "index", "binding"} & {*given} and ways["path"] is None:
+        given.append("limits")
+    more = given[1:]
+    if more and given[0] in ways:
+        advice = "give one of path=, client=, index=, binding=, or credentials"
+        if options.keys() >= {*more}:
+            are = "is" if len(more) == 1 else "are"
+            advice = f"{_listed(more)} {are} for a store that makes its own connection over HTTP"
+        raise ConfigurationError(f"{_listed(given)} exclude each other; {advice}")
+    for name, kinds, wanted in _CLIENTS:
+        if ways[name] is not None and not isinstance(ways[name], kinds):
+            raise ConfigurationError(f"{name} is {wanted}; got {word_or_kind(ways[name])}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(f"{name}=" for name in names)
+
+
 def locate(
     index_name: str | None,
     *,
@@ -93,34 +125,7 @@ def locate(
     """
     check_limits(limits)
     ways = {"path": path, "client": client, "index": index, "binding": binding}
-    given = [name for name, value in ways.items() if value is not None]
-    given += [
-        name
-        for name, value in options.items()
-        # Every connection that is made here takes these.
-        if value is not None
-        and (name not in ("retry", "on_event") or client is not None or index is not None)
-    ]
-    if limits is not None and path is None and {"client", "index", "binding"} & set(given):
-        given.append("limits")
-    more = given[1:]
-    if more and given[0] in ways:
-        advice = "give one of path=, client=, index=, binding=, or credentials"
-        if options.keys() >= set(more):
-            advice = (
-                f"{' and '.join(f'{name}=' for name in more)} "
-                f"{'is' if len(more) == 1 else 'are'} for a store that makes its own connection "
-                "over HTTP"
-            )
-        raise ConfigurationError(
-            f"{' and '.join(f'{name}=' for name in given)} exclude each other; {advice}"
-        )
-    for name, value, kinds, wanted in (
-        ("client", client, IndexClient, "VectorizeClient or AsyncVectorizeClient"),
-        ("index", index, (Index, AsyncIndex), "Index or AsyncIndex"),
-    ):
-        if value is not None and not isinstance(value, kinds):
-            raise ConfigurationError(f"{name} is {wanted}; got {word_or_kind(value)}")
+    _check_one_way(ways, options, limits)
     if index is not None:
         if index_name is not None and index_name != index.name:
             raise ConfigurationError(f"index_name={index_name!r} is not {index!r}")

@@ -102,16 +102,15 @@ class TextReading:
             found |= await self.texts.get(io, index, wanted)
         if plain:
             found |= await self.texts.get_plain(io, index, plain)
-        damaged = {name for name, text in found.items() if not is_intact(name, text)}
-        if damaged and self.on_missing_text == "error":
-            pairs = zip(records, names, strict=True)
-            record_id, name = next((r.id, n) for r, n in pairs if n in damaged)
-            raise MissingTextError(
-                f"the text of record {record_id!r} is damaged: in {self.texts!r}, {name!r} is not "
-                "the text that was written, whose digest is in that name. Write the record again, "
-                "or take it for empty with on_missing_text='empty'"
-            )
-        found = {name: text for name, text in found.items() if name not in damaged}
+        for record, name in zip(records, names, strict=True):
+            if name in found and not is_intact(name, found[name]):
+                if self.on_missing_text == "error":
+                    raise MissingTextError(
+                        f"the text of record {record.id!r} is damaged: in {self.texts!r}, {name!r} "
+                        "is not the text that was written, whose digest is in that name. Write the "
+                        "record again, or take it for empty with on_missing_text='empty'"
+                    )
+                del found[name]
         return [
             replace(record, text=found[name]) if name in found else record
             for record, name in zip(records, names, strict=True)
