@@ -195,8 +195,9 @@ class VectorizeVectorStore(Writing, Searches, Reading, Upkeep):
             binding: ``env.VECTORIZE`` of a Cloudflare Worker, instead of credentials; for async
                 methods only. The index has the ``metric`` ("cosine" by default), and beside those
                 of the record layout the ``metadata_indexes`` that are given (docs/workers.md).
-            limits: with ``path``, "cloudflare" lets a call take no more requests than there; by
-                default any number, unless the call has ``max_requests`` (docs/many-results.md).
+            limits: with ``path``, "cloudflare" lets a call take no more requests than there, and
+                texts be no longer; by default any number, unless the call has ``max_requests``
+                (docs/many-results.md).
             namespace: where documents are written and searched unless a call gives another; None
                 writes to the unnamed namespace and searches all of them.
             text_key: the metadata key that holds the text, "text" as in LangChain.js and Mastra.

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kinds import LANGCHAIN, LLAMA_INDEX, Kind, Row, both_stores
 from tests.stores import Call, both_ways
-from vectorize_core import VectorizeClient, VectorizeError
+from vectorize_core import InvalidVectorError, VectorizeClient, VectorizeError
 from vectorize_core.moving import copy_records
 from vectorize_core.page.account import Account
 
@@ -80,6 +80,30 @@ async def test_a_store_that_is_closed_keeps_no_file_open(
         used.close()
         store.close()
     assert _open_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("way", ["as it is", "loaded", "a client's"])
+@pytest.mark.parametrize("text_index", [None, True])
+@both_stores
+@both_ways
+async def test_with_the_limits_of_cloudflare_texts_are_no_longer_than_d1_takes(
+    kind: Kind, call: Call, text_index: bool | None, way: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"text_index": text_index}
+    with VectorizeClient.local(tmp_path, limits="cloudflare") as client:
+        if way == "a client's":
+            store = kind.over(client, **options)
+        else:
+            store = kind.local(path=tmp_path, limits="cloudflare", **options)
+        if way == "loaded":
+            store = pickle.loads(pickle.dumps(store))
+        with store:
+            most = 1_900_000 - 200 if text_index else 1_999_000
+            await kind.add_rows(call, store, [("a", "word " * (most // 5), {})])
+            with pytest.raises(InvalidVectorError, match="'b'.*Split it into smaller chunks"):
+                await kind.add_rows(call, store, [("b", "word " * (most // 5 + 99), {})])
+    with kind.local(path=tmp_path, **options) as store:
+        await kind.add_rows(call, store, [("b", "word " * (most // 5 + 99), {})])
 
 
 @needs_fds

@@ -133,8 +133,9 @@ class _Client(IndexClient):
             retry: how long failed requests are tried again; see `RetryPolicy`.
             on_event: called with each `Event`.
             limits: "cloudflare" lets a call take no more requests than there, 100 for a search
-                and 1,000 for all that matches. By default it may take any number, as they cost
-                nothing, and the first that takes more gives a `RequestLimitWarning`.
+                and 1,000 for all that matches, and a text be no longer than D1 takes. By default
+                a call may take any number, as they cost nothing, and the first that takes more
+                gives a `RequestLimitWarning`.
         """
         connection = local_connection(
             path, behavior=behavior, clock=clock, retry=retry, on_event=on_event, limits=limits

@@ -70,7 +70,7 @@ class Closeable(Protocol):
 
 C = TypeVar("C", bound=Closeable)
 Limits: TypeAlias = Literal["cloudflare"]
-"""Whose limits of requests hold in an embedded Vectorize, where they cost nothing."""
+"""Whose limits of requests and of texts hold in an embedded Vectorize, which needs neither."""
 
 
 class HttpOptions(TypedDict, total=False):
@@ -161,7 +161,7 @@ class Connection:
         self.address = address or Address(unpicklable="it has an executor of its own")
         self.capabilities = capabilities
         self._states = IndexStates()
-        self._beside: dict[Callable[[str], Closeable], Closeable] = {}
+        self._beside: dict[Callable[[str, Limits | None], Closeable], Closeable] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         if self.address.unpicklable:
@@ -184,14 +184,14 @@ class Connection:
         index_name = validation.check_index_name(index_name)
         return self._states.of(index_name, self.address.place, self.capabilities)
 
-    def beside(self, kind: Callable[[str], C]) -> C | None:
-        """What ``kind`` makes of the path of an embedded connection, once, and is closed with it.
+    def beside(self, kind: Callable[[str, Limits | None], C]) -> C | None:
+        """What ``kind`` makes of path and limits of an embedded connection, closed with it.
 
         None if the connection leads elsewhere.
         """
         path, found = self.address.path, self._beside.get(kind)
         if found is None and path is not None:
-            found = self._beside.setdefault(kind, kind(path))
+            found = self._beside.setdefault(kind, kind(path, self.address.options.get("limits")))
         return cast("C | None", found)
 
     def io(self) -> SyncIo:

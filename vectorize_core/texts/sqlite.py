@@ -41,7 +41,7 @@ class SqliteTexts(TextStore):
         return f"{type(self).__name__}({self._path!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self._path,)
+        return type(self), (self._path,), {"max_bytes": self.max_bytes}
 
     async def get(self, io: Io, index: str, names: Sequence[str], /) -> dict[str, str]:
         """The texts of these names."""

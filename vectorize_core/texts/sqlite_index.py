@@ -59,7 +59,7 @@ class SqliteTextIndex(TextIndex):
         return {"path": self._path, "tokenizer": self.tokenizer}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _made, (self._path, self.tokenizer)
+        return _made, (self._path, self.tokenizer), {"max_bytes": self.max_bytes}
 
     async def _read(self, io: Io, statement: Statement, /) -> Rows:
         """The rows of a statement that changes nothing."""
