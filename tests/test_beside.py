@@ -100,7 +100,7 @@ async def test_with_the_limits_of_cloudflare_texts_are_no_longer_than_d1_takes(
         with store:
             most = 1_900_000 - 200 if text_index else 1_999_000
             await kind.add_rows(call, store, [("a", "word " * (most // 5), {})])
-            with pytest.raises(InvalidVectorError, match="'b'.*Split it into smaller chunks"):
+            with pytest.raises(InvalidVectorError, match=r"'b'.*Split it into smaller chunks"):
                 await kind.add_rows(call, store, [("b", "word " * (most // 5 + 99), {})])
     with kind.local(path=tmp_path, **options) as store:
         await kind.add_rows(call, store, [("b", "word " * (most // 5 + 99), {})])
