@@ -363,11 +363,15 @@ def test_a_request_that_breaks_off_while_it_is_sent(call: Call) -> None:
 
     async def send() -> None:
         with FramesHidden():
-            SyncStream(Broken(), Deadline()).write(f"Bearer {TOKEN}".encode())
+            stream = SyncStream(Broken(), Deadline())
+            for part in f"Bearer {TOKEN}".encode(), b"":
+                stream.write(part)
 
     async def asend() -> None:
         with FramesHidden():
-            await AsyncStream(Broken(), Deadline()).write(f"Bearer {TOKEN}".encode())
+            stream = AsyncStream(Broken(), Deadline())
+            for part in f"Bearer {TOKEN}".encode(), b"":
+                await stream.write(part)
 
     with pytest.raises(httpcore.WriteError) as caught:
         finish(call, asend() if call is async_call else send())

@@ -121,15 +121,22 @@ class SyncStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
+        self._held = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has come, at least a byte; nothing at the end."""
+        if self._held:
+            self.write(b"", timeout)
         within = self._deadline.left(timeout, httpcore.ReadTimeout)
         return self._stream.read(self._deadline.room(max_bytes), within)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of ``buffer``."""
-        for part in _parts(buffer):
+        """Send all of ``buffer``, the head of a request with what follows."""
+        held, self._held = self._held, b""
+        if not held and 0 < len(buffer) < _SLICE_OF_HEAD:
+            self._held = buffer
+            return
+        for part in _parts(held, buffer):
             self._stream.write(part, self._deadline.left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
@@ -188,16 +195,23 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
+        self._held = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has come, at least a byte; nothing at the end."""
+        if self._held:
+            await self.write(b"", timeout)
         within = self._deadline.left(timeout, httpcore.ReadTimeout)
         return await self._stream.read(self._deadline.room(max_bytes), within)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of ``buffer``."""
+        """Send all of ``buffer``, the head of a request with what follows."""
+        held, self._held = self._held, b""
+        if not held and 0 < len(buffer) < _SLICE_OF_HEAD:
+            self._held = buffer
+            return
         within = self._deadline.left(timeout, httpcore.WriteTimeout)
-        await self._stream.write(buffer, within)
+        await self._stream.write(held + buffer, within)
 
     async def aclose(self) -> None:
         """Close it."""
@@ -223,9 +237,9 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _parts(buffer: bytes) -> Iterable[bytes]:
+def _parts(held: bytes, buffer: bytes) -> Iterable[bytes]:
     if len(buffer) <= _SLICE:
-        return (buffer,)
+        return (held + buffer,)
     # Without copying it: what sends it takes any buffer.
     view: Any = memoryview(buffer)
-    return (view[start : start + _SLICE] for start in range(0, len(buffer), _SLICE))
+    return (held, *(view[start : start + _SLICE] for start in range(0, len(buffer), _SLICE)))
