@@ -307,36 +307,44 @@ class _Write:
         parts += [tuple(e for e in sent if e.id not in exposed)] if len(exposed) < len(sent) else []
         while parts:
             part = parts.pop()
-            written = {entry.id: entry.vector for entry in part}
-            read_first, self.reads_left = self.reads_left > 0, self.reads_left - 1
-            own_write = await begin(self.io, self.state, self.mode, written, read_first=read_first)
-            started = batch.stepped = self.io.now()
-            try:
-                lost = partial(self._note_lost, batch, part)
-                mutation = await self.io.call(self.request(part), on_lost=lost)
-            except BaseException as error:
-                landed = is_outcome_unknown(error)
-                self.state.own_writes.fail(own_write, written, may_have_landed=landed)
-                if not isinstance(error, Exception):
-                    raise
-                self.refusals += is_refusal(error)
-                if self.mode != "delete" and is_refusal(error) and self.refusals <= _MOST_REFUSALS:
-                    if len(part) > 1:
-                        half = len(part) // 2
-                        parts += [part[half:], part[:half]]
-                        continue
-                    one = part[0]
-                    error = RecordRefusedError(error, self.name(one), one.position, one.made_up)
-                batch.pieces.append(Piece(part, self.io.now() - started, own_write, error))
-                if not isinstance(error, RecordRefusedError):
-                    break
-            else:
-                self.state.own_writes.accept(own_write, mutation.mutation_id, written)
-                late = self._late(part) if part[0].id in exposed else None
-                batch.pieces.append(Piece(part, self.io.now() - started, own_write, late))
+            piece = await self._send_part(batch, part, is_exposed=part[0].id in exposed)
+            if piece is None:
+                half = len(part) // 2
+                parts += [part[half:], part[:half]]
+                continue
+            batch.pieces.append(piece)
+            if piece.error is not None and not isinstance(piece.error, _GOES_ON):
+                break
         if when_written is not None and all(piece.error is None for piece in batch.pieces):
             when_written()
         self.batcher.answered(batch)
+
+    async def _send_part(
+        self, batch: Batch, part: tuple[Entry, ...], *, is_exposed: bool
+    ) -> Piece | None:
+        """What became of a part of ``batch``; None if it is to be sent in halves."""
+        written = {entry.id: entry.vector for entry in part}
+        read_first, self.reads_left = self.reads_left > 0, self.reads_left - 1
+        own_write = await begin(self.io, self.state, self.mode, written, read_first=read_first)
+        started = batch.stepped = self.io.now()
+        try:
+            lost = partial(self._note_lost, batch, part)
+            mutation = await self.io.call(self.request(part), on_lost=lost)
+        except BaseException as error:
+            landed = is_outcome_unknown(error)
+            self.state.own_writes.fail(own_write, written, may_have_landed=landed)
+            if not isinstance(error, Exception):
+                raise
+            self.refusals += is_refusal(error)
+            if self.mode != "delete" and is_refusal(error) and self.refusals <= _MOST_REFUSALS:
+                if len(part) > 1:
+                    return None
+                one = part[0]
+                error = RecordRefusedError(error, self.name(one), one.position, one.made_up)
+            return Piece(part, self.io.now() - started, own_write, error)
+        self.state.own_writes.accept(own_write, mutation.mutation_id, written)
+        late = self._late(part) if is_exposed else None
+        return Piece(part, self.io.now() - started, own_write, late)
 
     async def _outlive_lost(self, batch: Batch) -> Collection[str]:
         """Wait until no lost request can overtake ``batch``.
