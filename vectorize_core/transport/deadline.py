@@ -210,8 +210,11 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         if not held and 0 < len(buffer) < _SLICE_OF_HEAD:
             self._held = buffer
             return
-        within = self._deadline.left(timeout, httpcore.WriteTimeout)
-        await self._stream.write(held + buffer, within)
+        # What is large is not copied.
+        for part in (held + buffer,) if len(buffer) < _SLICE else (held, buffer):
+            if part:
+                within = self._deadline.left(timeout, httpcore.WriteTimeout)
+                await self._stream.write(part, within)
 
     async def aclose(self) -> None:
         """Close it."""
