@@ -72,10 +72,10 @@ def check_running() -> None:
 
 def pause(seconds: float) -> None:
     """Sleep; signals are noticed, and a worker thread whose pool stops raises `StoppedError`."""
-    stopping = _stopping.get() or threading.Event()
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0 and not stopping.wait(min(left, MOMENT)):
-        pass
+    stopping, end = _stopping.get(), time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if (stopping or threading.Event()).wait(min(left, MOMENT)):
+            break
     check_running()
 
 
