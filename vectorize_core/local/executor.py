@@ -96,6 +96,8 @@ class ThreadedExecutor(ABC):
             raise interruption from InterruptionError(None)
         finally:
             busy.operations.end(call)
+            # It holds this call's variables, such as vectors.
+            del call
         # Only here: as its context, the fault would hold the connection that it came through.
         raise refused
 

@@ -44,7 +44,7 @@ from vectorize_core.transport.io import Io
 from vectorize_core.transport.workers import aclosing
 from vectorize_core.writes.batching import Entry, most_bytes
 from vectorize_core.writes.checkpoint import Checkpoint, digest_of
-from vectorize_core.writes.sources import CHUNK_SIZE, Records, Source, check_values
+from vectorize_core.writes.sources import CHUNK_SIZE, Prepare, Records, Source, check_values
 
 _TYPICAL = 0.012345678
 """As long in JSON as most values of an embedding."""
@@ -107,10 +107,13 @@ class Ingest(Source[Item]):
         self._cut = cut
         self._dimensions = 0
         self._creates = False
-        if rows is not None:
-            self.prepare = partial(self._put_rows, rows)
         # Of a collection, which `checked` holds anyway: few writes end so that digests are needed.
         self._prepared: list[Prepared] = []
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """Puts rows into the text index."""
+        return None if self._rows is None else partial(self._put_rows, self._rows)
 
     def digest(self, position: int) -> int:
         """What a checkpoint recognises a record by; of a collection, found out only now."""

@@ -121,7 +121,7 @@ async def update_metadata(
     source.ids += [given[vector_id].name for vector_id in changed]
     rows = records.row_writing()
     if rows is not None:
-        source.prepare = await rows.rewriting(io, records.reading, found, vectors, indexed)
+        source.rewriting = await rows.rewriting(io, records.reading, found, vectors, indexed)
     await writing.write(io, records.state, source, "upsert", batch_size=records.batch_size, **goal)
     if rows is not None:
         await rows.finish(io, seen=records.sees(goal))

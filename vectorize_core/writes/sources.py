@@ -47,9 +47,8 @@ class Source(Generic[T]):
 
     ``taken`` is how many of the input were taken, ``total`` how many there are, or None for a
     generator. ``ids`` are those of the records so far, if the caller gets them back. ``skipped``
-    are the positions that need not be sent, ``skipped_count`` of them. ``prepare``, unless None, is
-    awaited before records are sent; if it fails, they are not. ``first`` is the position of the
-    first one: those before it were written by earlier calls.
+    are the positions that need not be sent, ``skipped_count`` of them. ``first`` is the
+    position of the first one: those before it were written by earlier calls.
     """
 
     def __init__(self, records: Records[T], first: int = 0) -> None:
@@ -59,9 +58,14 @@ class Source(Generic[T]):
         self.ids: list[str] = []
         self.skipped = [range(first)] if first else []
         self.skipped_count = first
-        self.prepare: Prepare | None = None
         # An array, since input may be long.
         self._digests = array("Q")
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """Awaited before records are sent, unless None; if it fails, they are not."""
+        # Not an attribute: what refers to its own methods is kept until the collector comes.
+        return None
 
     def digest(self, position: int) -> int:
         """What a checkpoint recognises the record at a position by, of those taken so far."""
@@ -127,6 +131,12 @@ class Vectors(Source[Vector]):
         super().__init__(validation.several("vectors", vectors, of="Vectors", alone=(Vector,)))
         self._io = io
         self._state = state
+        self.rewriting: Prepare | None = None
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """As of a `Source`."""
+        return self.rewriting
 
     def entries(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool = False
