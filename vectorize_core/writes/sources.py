@@ -132,6 +132,14 @@ class Vectors(Source[Vector]):
         self._io = io
         self._state = state
         self.rewriting: Prepare | None = None
+        # Of a collection, which lasts: few writes end so that digests are needed.
+        self._checked: list[Vector] = []
+
+    def digest(self, position: int) -> int:
+        """What a checkpoint recognises a vector by; of a collection, found out only now."""
+        if self._checked:
+            return _digest(self._checked[position - self.first])
+        return super().digest(position)
 
     @property
     def prepare(self) -> Prepare | None:
@@ -147,6 +155,7 @@ class Vectors(Source[Vector]):
     async def _chunks(
         self, checkpoint: Checkpoint, batch_size: int, *, dry_run: bool
     ) -> AsyncGenerator[list[Entry], None]:
+        asked = checkpoint.resumes
         async with aclosing(self.chunks(batch_size)) as chunks:
             async for start, given in chunks:
                 await self._io.sleep(0)
@@ -160,16 +169,22 @@ class Vectors(Source[Vector]):
                 ]
                 values = [vector.values for vector in vectors]
                 await check_values(self._io, self._state, values, _numbered(vectors, start))
+                if self.total is None or asked:
+                    self._digests.extend(map(_digest, vectors))
+                else:
+                    self._checked += vectors
                 entries = []
                 for position, (vector, size) in enumerate(zip(vectors, sizes, strict=True), start):
-                    digest = digest_of(vector.id, vector.namespace, vector.metadata, vector.values)
-                    self._digests.append(digest)
-                    if checkpoint.holds(position, vector.id, digest):
+                    if asked and checkpoint.holds(position, vector.id, self.digest(position)):
                         self.skip(position)
                     else:
                         entries.append(Entry.of(position, vector, size))
                 if entries:
                     yield entries
+
+
+def _digest(vector: Vector) -> int:
+    return digest_of(vector.id, vector.namespace, vector.metadata, vector.values)
 
 
 async def _fill(chunk: list[T], records: Iterator[T] | AsyncIterator[T], room: int) -> None:
