@@ -72,7 +72,7 @@ def read(directory: Path) -> Note | None:
 def write(kept: KeptFiles, directory: Directory, note: Note) -> None:
     """Write the note. It never fails: without it, a loss would be overlooked, and nothing lost."""
     with suppress(OSError):
-        _write(kept, directory, 0, note.line())
+        _write(_opened(kept, directory), 0, note.line())
 
 
 def begin(kept: KeptFiles, directory: Directory, last: Note) -> bool:
@@ -82,26 +82,29 @@ def begin(kept: KeptFiles, directory: Directory, last: Note) -> bool:
     """
     begun, place = _begun(last.commits + 1), len(last.line())
     with suppress(OSError):
-        descriptor, _ = kept.open(directory, FILE_NAME)
+        descriptor = _opened(kept, directory)
         os.lseek(descriptor, place, os.SEEK_SET)
         if os.read(descriptor, len(begun)) == begun:
             return False
-        _write(kept, directory, place, begun)
+        _write(descriptor, place, begun)
     return True
 
 
 def undo(kept: KeptFiles, directory: Directory, last: Note) -> None:
     """Note that what was begun after the ``last`` commit left nothing in the log."""
     with suppress(OSError):
-        _write(kept, directory, len(last.line()), _begun(0))
+        _write(_opened(kept, directory), len(last.line()), _begun(0))
 
 
 def _begun(number: int) -> bytes:
     return f"{number:020d}\n".encode()
 
 
-def _write(kept: KeptFiles, directory: Directory, place: int, line: bytes) -> None:
-    descriptor, _ = kept.open(directory, FILE_NAME)
+def _opened(kept: KeptFiles, directory: Directory) -> int:
+    return kept.open(directory, FILE_NAME)[0]
+
+
+def _write(descriptor: int, place: int, line: bytes) -> None:
     os.lseek(descriptor, place, os.SEEK_SET)
     # In place and in one call: a reader sees this line or the last one.
     os.write(descriptor, line)
