@@ -106,6 +106,18 @@ async def test_with_the_limits_of_cloudflare_texts_are_no_longer_than_d1_takes(
         await kind.add_rows(call, store, [("b", "word " * (most // 5 + 99), {})])
 
 
+@pytest.mark.parametrize("most", [1_900_000, 1_999_000])
+@both_ways
+async def test_a_text_that_is_too_long_is_refused_before_any_is_embedded(
+    call: Call, most: int
+) -> None:
+    with LANGCHAIN.local(text_index=True, limits="cloudflare") as store:
+        texts = ["short", "word " * (most // 5 + 99)]
+        with pytest.raises(InvalidVectorError, match=r"^position 1, record 'b': .*chunks$"):
+            await call(store, "add_texts", texts, ids=["a", "b"])
+        assert store.embeddings.batches == []
+
+
 @needs_fds
 @both_stores
 @both_ways

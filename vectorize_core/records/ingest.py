@@ -198,6 +198,9 @@ class Ingest(Source[Item]):
             if size is None:
                 record = self._shorter(at, record, metadata)
                 metadata, size = self._encoded(record, indexed, at)
+                if self._rows is not None:
+                    row = row_of(record.id, record.text, namespace, metadata, indexed)
+                    self._rows.index.check(row, at)
             if size is None:
                 raise oversized(at, metadata, self._text_key)
         ready = Prepared(

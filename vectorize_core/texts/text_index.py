@@ -15,6 +15,7 @@ from vectorize_core import jsontext
 from vectorize_core.api import validation
 from vectorize_core.api.d1 import Rows, Statement
 from vectorize_core.errors import (
+    At,
     ConfigurationError,
     InvalidVectorError,
     UnexpectedAnswerError,
@@ -33,6 +34,9 @@ _AT_ONCE: Final = 500
 """Records in a statement."""
 _BYTES: Final = 1_900_000
 """Of a statement's rows, unless it is one row; D1 takes 2 MB."""
+_BYTES_PER_CHARACTER: Final = 12
+"""The most that one can take in a row."""
+_LONGEST_TOKEN: Final = "-" * 64
 _STATEMENTS: Final = 4
 """Together."""
 
@@ -310,11 +314,17 @@ class TextIndex(ABC):
             await self._write(io, fts.creation(self.table(index), index, self.tokenizer))
             await self._is_made(io, index)
 
-    def _encoded(self, row: TextRow, token: str) -> bytes:
+    def check(self, row: TextRow | None, at: At) -> None:
+        """Raise `InvalidVectorError` if a row, called ``at``, is longer than can be kept."""
+        if row is not None and len(row.text) * _BYTES_PER_CHARACTER > self.max_bytes:
+            self._encoded(row, _LONGEST_TOKEN, at)
+
+    def _encoded(self, row: TextRow, token: str, at: At | None = None) -> bytes:
         encoded = fts.encoded(row, token, self.tokenizer)
         if len(encoded) > self.max_bytes:
+            name = f"vector {row.id!r}" if at is None else at
             raise InvalidVectorError(
-                f"vector {row.id!r}: with its text a text index would have to keep {len(encoded)} "
+                f"{name}: with its text a text index would have to keep {len(encoded)} "
                 f"bytes, of at most {self.max_bytes}. Split it into smaller chunks"
             )
         return encoded
