@@ -18,7 +18,7 @@ from vectorize_core.local.ranking import Keys, Parts, Ranking
 from vectorize_core.local.row_types import CODES
 from vectorize_core.models import Metric
 
-_SCANNED: Final = 6_000_000
+_SCANNED: Final = 12_000_000
 """Bytes that a thread reads at once."""
 _GATHERED: Final = 200_000
 """Bytes of gathered rows, so that they fit into a processor's second cache."""

@@ -424,6 +424,22 @@ def test_rows_are_read_as_wholes_for_a_while_where_their_first_parts_say_too_lit
             assert len(completed) == wanted
 
 
+@given(st.integers(1, 6_000), st.integers(1, 100), st.integers(0, 50), st.integers(0, 2**32 - 1))
+@examples(200)
+def test_no_group_is_left_out_that_can_hold_one_of_the_best(count, k, unknown, seed):
+    random = np.random.default_rng(seed)
+    tops, errors = random.standard_normal(count).astype(np.float32), random.random(count) / 100
+    tops[random.integers(0, count, min(unknown, count // 2))] = np.nan
+    known = np.sort((tops - errors)[~np.isnan(tops)])[::-1]
+    kth = known[k - 1] if k <= len(known) else -np.inf
+    groups, least = candidates.good_groups(tops, errors, k)
+    assert least <= kth
+    assert set(groups) >= set(np.flatnonzero(~(tops + errors < kth)))
+    # Of so many, it is not much less.
+    assert count < 32 * k or least >= known[2 * k]
+    assert candidates.good_groups(tops, errors, k, 5.0)[1] == 5.0
+
+
 def test_work_is_shared_and_its_errors_are_raised():
     done = []
     workers.share(500, done.append, worthwhile=True)
