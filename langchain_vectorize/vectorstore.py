@@ -29,7 +29,7 @@ from langchain_vectorize.upkeep import Upkeep
 from langchain_vectorize.writing import Writing
 from vectorize_core import layout
 from vectorize_core.client import IndexClient
-from vectorize_core.connection import HttpOptions, Limits
+from vectorize_core.connection import Limits
 from vectorize_core.errors import InvalidInputError, shown
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords
@@ -42,6 +42,7 @@ from vectorize_core.secret import revealed
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT, Wait
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.text_index import TextIndex
+from vectorize_core.transport.http_options import HttpOptions
 
 _CONNECTED = ("_io", "_async_io")
 

@@ -5,12 +5,12 @@ from typing import Final, Literal, TypedDict
 
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
-from vectorize_core.connection import HttpOptions
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records import settings
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.store import TextStore
+from vectorize_core.transport.http_options import HttpOptions
 
 NodeLayout = Literal["compact", "stock"]
 

@@ -42,7 +42,7 @@ from llama_index_vectorize.writing import Writing
 from vectorize_core import layout
 from vectorize_core.api.validation import flag, one_of
 from vectorize_core.client import IndexClient
-from vectorize_core.connection import HttpOptions, Limits
+from vectorize_core.connection import Limits
 from vectorize_core.errors import (
     ConfigurationError,
     NotPersistedWarning,
@@ -60,6 +60,7 @@ from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.store import TextStore
 from vectorize_core.texts.text_index import TextIndex
 from vectorize_core.transport.credentials import may_hold_password
+from vectorize_core.transport.http_options import HttpOptions
 from vectorize_core.transport.io import AsyncIo, SyncIo, run
 
 _ALWAYS: Final = {"stores_text": True, "is_embedding_query": True, "flat_metadata": False}

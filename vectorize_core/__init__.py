@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vectorize_core.behavior import Behavior
 from vectorize_core.client import AsyncVectorizeClient, IndexClient, VectorizeClient
-from vectorize_core.connection import Connection, HttpOptions, Limits
+from vectorize_core.connection import Connection, Limits
 from vectorize_core.costs import CostEstimate, estimate_cost
 from vectorize_core.errors import (
     ApiError,
@@ -107,6 +107,7 @@ from vectorize_core.transport.events import (
     RetryEvent,
     WaitEvent,
 )
+from vectorize_core.transport.http_options import HttpOptions
 from vectorize_core.transport.io import Io
 from vectorize_core.transport.rate_limit import RateLimit
 from vectorize_core.transport.retry import RetryPolicy

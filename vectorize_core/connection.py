@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,6 @@ from typing import (
     Protocol,
     Self,
     TypeAlias,
-    TypedDict,
     TypeVar,
     Unpack,
     cast,
@@ -31,20 +29,21 @@ from vectorize_core.api.scan import ScanStarts, ScanVectors
 from vectorize_core.behavior import Behavior
 from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.models import IndexType, Metric
-from vectorize_core.secret import hidden, hide
+from vectorize_core.secret import hide
 from vectorize_core.state import lifecycle
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.state.index_states import IndexStates
 from vectorize_core.state.metadata_indexes import check_metadata_indexes
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
 from vectorize_core.transport.capabilities import BINDING, Capabilities
-from vectorize_core.transport.capabilities import CLOUDFLARE as CLOUDFLARES
+from vectorize_core.transport.capabilities import CLOUDFLARE as CLOUDFLARE_CAPABILITIES
 from vectorize_core.transport.credentials import find_credentials
 from vectorize_core.transport.events import Events, OnEvent
 from vectorize_core.transport.executor import Executor
+from vectorize_core.transport.http_options import HttpOptions, check_options
 from vectorize_core.transport.io import AsyncIo, SyncIo
 from vectorize_core.transport.loopback import is_loopback
-from vectorize_core.transport.rate_limit import CLOUDFLARE, RateLimit, RateLimiter
+from vectorize_core.transport.rate_limit import CLOUDFLARE, RateLimiter
 from vectorize_core.transport.retry import RetryPolicy
 from vectorize_core.transport.turns import Turns
 
@@ -71,23 +70,6 @@ class Closeable(Protocol):
 C = TypeVar("C", bound=Closeable)
 Limits: TypeAlias = Literal["cloudflare"]
 """Whose limits of requests and of texts hold in an embedded Vectorize, which needs neither."""
-
-
-class HttpOptions(TypedDict, total=False):
-    """How the API is reached over HTTP: the arguments of `VectorizeClient`."""
-
-    account_id: str | None
-    api_token: str | None
-    api_key: str | None
-    email: str | None
-    base_url: str | None
-    timeout: float | httpx.Timeout | None
-    max_answer_bytes: int
-    retry: RetryPolicy | None
-    rate_limit: RateLimit | None
-    on_event: OnEvent | None
-    http_client: httpx.Client | None
-    async_http_client: httpx.AsyncClient | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +133,7 @@ class Connection:
         turns: Turns | None = None,
         events: Events | None = None,
         address: Address | None = None,
-        capabilities: Capabilities = CLOUDFLARES,
+        capabilities: Capabilities = CLOUDFLARE_CAPABILITIES,
     ) -> None:
         self.executor = executor
         self.retry = retry if retry is not None else RetryPolicy()
@@ -367,52 +349,6 @@ def _bound_address(what: str) -> Address:
 
 
 def check_limits(limits: Limits | None) -> None:
-    """One of the two; `ConfigurationError` otherwise."""
+    """Either "cloudflare" or None; `ConfigurationError` otherwise."""
     if limits is not None and not (isinstance(limits, str) and limits == "cloudflare"):
         raise ConfigurationError(f"limits is 'cloudflare' or None; got {shown(limits)}")
-
-
-def word_or_kind(value: object) -> str:
-    """What stands in place of a client: a short word, of anything else only its type.
-
-    It may be headers, a mapping of credentials, or an address with a password.
-    """
-    is_word = isinstance(value, str) and len(value) < 12
-    return shown(value) if is_word else f"a {type(value).__name__}"
-
-
-def check_options(options: HttpOptions) -> None:
-    """`ConfigurationError` for the first option of a wrong type; no secret is shown."""
-    for name in ("account_id", "api_token", "api_key", "email", "base_url"):
-        hiding = hidden(options.get(name))
-        if hiding is not None and not isinstance(hiding.reveal(), str):
-            kind = type(hiding.reveal()).__name__
-            raise ConfigurationError(f"{name} is a string; got a {kind}")
-    retry, rate_limit = options.get("retry"), options.get("rate_limit")
-    timeout, on_event = options.get("timeout"), options.get("on_event")
-    if retry is not None and not isinstance(retry, RetryPolicy):
-        raise ConfigurationError(f"retry is a RetryPolicy; got {shown(retry)}")
-    if rate_limit is not None and not isinstance(rate_limit, RateLimit):
-        raise ConfigurationError(f"rate_limit is a RateLimit or None; got {shown(rate_limit)}")
-    # An httpx.Timeout; httpx is not loaded here, nor need it be.
-    is_timeout = isinstance(timeout, (int, float, tuple)) or hasattr(timeout, "as_dict")
-    if isinstance(timeout, bool) or not (timeout is None or is_timeout):
-        raise ConfigurationError(
-            f"timeout is a number of seconds, or an httpx.Timeout; got {shown(timeout)}"
-        )
-    if isinstance(timeout, (int, float)) and not 0 < timeout < math.inf:
-        raise ConfigurationError(
-            "timeout is more than 0 seconds (httpx.Timeout(None) is no bound); "
-            f"got {shown(timeout)}"
-        )
-    most = options.get("max_answer_bytes", MAX_ANSWER_BYTES)
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise ConfigurationError(
-            f"max_answer_bytes is a number of bytes, at least 1; got {shown(most)}"
-        )
-    if on_event is not None and not callable(on_event):
-        raise ConfigurationError(f"on_event is a function of an event; got {shown(on_event)}")
-    for name in ("http_client", "async_http_client"):
-        given = options.get(name)
-        if given is not None and not callable(getattr(given, "request", None)):
-            raise ConfigurationError(f"{name} is a client of httpx; got {word_or_kind(given)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
 from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.coverage import CountUncovered
-from vectorize_core.connection import Address, Connection, HttpOptions, check_options
+from vectorize_core.connection import Address, Connection
 from vectorize_core.lynse.credentials import find_server
 from vectorize_core.lynse.executor import LynseExecutor
 from vectorize_core.lynse.http import LynseHttp
@@ -17,6 +17,7 @@ from vectorize_core.secret import Secret
 from vectorize_core.transport.answer_body import MAX_ANSWER_BYTES
 from vectorize_core.transport.capabilities import Capabilities
 from vectorize_core.transport.events import Events, OnEvent
+from vectorize_core.transport.http_options import HttpOptions, check_options
 from vectorize_core.transport.retry import RetryPolicy
 from vectorize_core.transport.turns import Turns
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from vectorize_core.client import IndexClient
-from vectorize_core.connection import HttpOptions, Limits
+from vectorize_core.connection import Limits
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.store import OnOversize
 from vectorize_core.state.waiting import Wait
 from vectorize_core.texts.reading import OnMissingText
 from vectorize_core.texts.text_index import TextIndex
+from vectorize_core.transport.http_options import HttpOptions
 
 
 class StoreSettings(HttpOptions, total=False):

@@ -11,13 +11,11 @@ from vectorize_core.api.by_words import TextQuery
 from vectorize_core.client import IndexClient
 from vectorize_core.connection import (
     Connection,
-    HttpOptions,
     Limits,
     binding_connection,
     check_limits,
     http_connection,
     local_connection,
-    word_or_kind,
 )
 from vectorize_core.errors import ConfigurationError, shown
 from vectorize_core.index import AsyncIndex, Index
@@ -25,6 +23,7 @@ from vectorize_core.models import IndexType, Metric
 from vectorize_core.records.beside import Beside
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.texts.text_index import TextIndex
+from vectorize_core.transport.http_options import HttpOptions, word_or_kind
 
 _CLIENTS: Final = (
     ("client", IndexClient, "VectorizeClient or AsyncVectorizeClient"),
