@@ -13,11 +13,12 @@ from vectorize_core.api import validation
 from vectorize_core.errors import At, InvalidInputError, OversizedError, shown
 from vectorize_core.layout import Record, RecordReader
 from vectorize_core.layout.oversize import oversized
-from vectorize_core.models import Id, Vector
+from vectorize_core.models import Id, IndexType, Vector
 from vectorize_core.records.ingest import as_item
 from vectorize_core.records.item import Item
 from vectorize_core.records.store import AddOptions, RecordStore
 from vectorize_core.state.waiting import WaitOptions
+from vectorize_core.texts.keeping import Putting
 from vectorize_core.texts.store import text_name
 from vectorize_core.transport.io import Io
 from vectorize_core.writes import writing
@@ -84,48 +85,37 @@ async def update_metadata(
     Returns the ids of the records that are there, in order.
     """
     ids = validation.as_ids(ids)
-    removed = _keys(remove)
-    if validation.flag("replace", replace) and removed:
-        raise InvalidInputError("replace=True leaves nothing of the old metadata to remove")
-    if changes is NO_CHANGES and not removed:
-        raise InvalidInputError("an update takes metadata, or keys to remove")
+    each = _each_change(len(ids), changes, remove, replace=replace)
     goal = records.waits(**waits)
-    each = _changes(changes, len(ids))
     await _settled(io, records)
-    found = {vector.id: vector for vector in await records.vectors(io, ids)}
+    old = {vector.id: vector for vector in await records.vectors(io, ids)}
     changed: dict[str, Record] = {}
     for name, change in zip(ids, each, strict=True):
         vector_id = records.stored_id(name)
-        if vector_id in found:
-            record = changed.get(vector_id) or _stored(records, found[vector_id])
-            changed[vector_id] = edit(record, partial(_merged, change, removed, replace))
+        if vector_id in old:
+            record = changed.get(vector_id) or _stored(records, old[vector_id])
+            changed[vector_id] = edit(record, change)
     indexed = await records.index.properties(io) if changed else {}
     if changed:
         records.index.warn_of_text_index()
-    putting = records.putting()
-    vectors = []
     given = {records.stored_id(name): At(name, at, "record") for at, name in enumerate(ids)}
-    for vector_id, record in changed.items():
-        at = given[vector_id]
-        try:
-            vector = _encoded(records, at, record, found[vector_id], indexed)
-        except OversizedError:
-            if putting is None or record.text is None:
-                raise
-            changed[vector_id] = putting.outside(record, at)
-            vector = _encoded(records, at, changed[vector_id], found[vector_id], indexed)
-        vectors.append(vector)
+    putting = records.putting()
+    fitting = [
+        _fitting(records, putting, given[vector_id], record, old[vector_id], indexed)
+        for vector_id, record in changed.items()
+    ]
     if putting is not None:
-        await putting.put_again(io, changed.values())
+        await putting.put_again(io, [record for record, _ in fitting])
+    vectors = [vector for _, vector in fitting]
     source = Vectors(io, records.state, vectors)
     source.ids += [given[vector_id].name for vector_id in changed]
     rows = records.row_writing()
     if rows is not None:
-        source.rewriting = await rows.rewriting(io, records.reading, found, vectors, indexed)
+        source.rewriting = await rows.rewriting(io, records.reading, old, vectors, indexed)
     await writing.write(io, records.state, source, "upsert", batch_size=records.batch_size, **goal)
     if rows is not None:
         await rows.finish(io, seen=records.sees(goal))
-    return [name for name in ids if records.stored_id(name) in found]
+    return [name for name in ids if records.stored_id(name) in old]
 
 
 async def _settled(io: Io, records: RecordStore) -> None:
@@ -139,8 +129,26 @@ def _stored(records: RecordStore, vector: Vector) -> Record:
     return RecordReader(records.text_key).read(vector)
 
 
+def _fitting(
+    records: RecordStore,
+    putting: Putting | None,
+    at: At,
+    record: Record,
+    old: Vector,
+    indexed: Mapping[str, IndexType],
+) -> tuple[Record, Vector]:
+    """A record and its vector; a text that does not fit into the vector is kept outside."""
+    try:
+        return record, _encoded(records, at, record, old, indexed)
+    except OversizedError:
+        if putting is None or record.text is None:
+            raise
+        record = putting.outside(record, at)
+        return record, _encoded(records, at, record, old, indexed)
+
+
 def _encoded(
-    records: RecordStore, at: At, record: Record, old: Vector, indexed: Mapping[str, Any]
+    records: RecordStore, at: At, record: Record, old: Vector, indexed: Mapping[str, IndexType]
 ) -> Vector:
     metadata = layout.encode(record, text_key=records.text_key, indexed=indexed, at=at)
     ref = (old.metadata or {}).get(layout.REF)
@@ -151,14 +159,27 @@ def _encoded(
     return Vector(old.id, old.values, old.namespace, metadata)
 
 
+def _each_change(
+    count: int, changes: Changes, remove: Iterable[Hashable], *, replace: bool
+) -> list[Change]:
+    """What is to be done to the metadata of each of ``count`` records."""
+    removed = _keys(remove)
+    if validation.flag("replace", replace) and removed:
+        raise InvalidInputError("replace=True leaves nothing of the old metadata to remove")
+    if changes is NO_CHANGES and not removed:
+        raise InvalidInputError("an update takes metadata, or keys to remove")
+    added = _changes(changes, count)
+    return [partial(_merged, one, removed, replace) for one in added]
+
+
 def _merged(
-    change: Mapping[Any, Any],
+    added: Mapping[Any, Any],
     removed: frozenset[Hashable],
     replace: bool,
     old: Mapping[Any, Any],
 ) -> dict[Any, Any]:
     kept = {} if replace else {key: value for key, value in old.items() if key not in removed}
-    return {**kept, **change}
+    return {**kept, **added}
 
 
 def _keys(remove: Iterable[Hashable]) -> frozenset[Hashable]:
