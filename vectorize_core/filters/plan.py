@@ -127,46 +127,50 @@ def plan(
     if push.is_impossible(expression):
         return Plan(expression, ())
 
-    def can_look_up(path: str) -> bool:
-        return path in indexed and not hidden(path, indexed)
+    advice = Advice(index_name, indexed, hidden, words)
 
     def pushable(test: Test, one: Constraint) -> bool:
-        return can_look_up(test.path) and indexed[test.path] == one.kind
+        return advice.can_look_up(test.path) and indexed[test.path] == one.kind
 
-    advice = Advice(index_name, indexed, hidden, words)
     pusher = Push(pushable)
-    conjunctions = pusher.conjunctions(expression)
-    if within:
-        for name in within:
-            if indexed.get(name) != "string":
-                raise UnindexedPropertyError(advice.without_index(name), place=name)
-        only = {name: Constraint("string", frozenset(given)) for name, given in within.items()}
-        if not all(only[name].values for name in only):
-            return Plan(expression, ())
-        conjunctions = tuple({**one, **only} for one in conjunctions)
+    within = within if within is not None else {}
+    only = _only(within, advice)
+    if not all(one.values for one in only.values()):
+        return Plan(expression, ())
+    conjunctions = tuple({**one, **only} for one in pusher.conjunctions(expression))
     if unindexed == "error":
-        reads_all = {} in conjunctions
-        _check_indexed(pusher, advice, reads_all=reads_all)
+        _check_indexed(pusher, advice, reads_all={} in conjunctions)
     branches, whole = _rendered(conjunctions)
     if branches is None:
         branches, pusher.too_many = ({},), True
-    residual = None if expression == EVERYTHING else expression
-    leaves = push.leaves(expression)
-    paths = frozenset(leaf.path for leaf in leaves if isinstance(leaf, Test))
-    readable = all(
-        isinstance(leaf, Test) and can_look_up(leaf.path) and "." not in leaf.path
-        for leaf in leaves
-    )
     return Plan(
         expression,
         branches,
-        residual,
+        residual=None if expression == EVERYTHING else expression,
         precise=whole and not pusher.widened,
-        readable={path: indexed[path] for path in paths} if readable else None,
+        readable=_readable(expression, advice),
         unpushed=(*pusher.unindexed, *pusher.unpushable),
         too_many=pusher.too_many,
-        within=within if within is not None else {},
+        within=within,
     )
+
+
+def _only(within: Mapping[str, Collection[str]], advice: Advice) -> Conjunction:
+    """The constraints that ``within`` adds to every branch."""
+    for name in within:
+        if advice.indexed.get(name) != "string":
+            raise UnindexedPropertyError(advice.without_index(name), place=name)
+    return {name: Constraint("string", frozenset(given)) for name, given in within.items()}
+
+
+def _readable(expression: Expression, advice: Advice) -> Mapping[str, IndexType] | None:
+    """The properties of an expression; None if one does not come with the indexed metadata."""
+    paths = set[str]()
+    for leaf in push.leaves(expression):
+        if isinstance(leaf, Where) or "." in leaf.path or not advice.can_look_up(leaf.path):
+            return None
+        paths.add(leaf.path)
+    return {path: advice.indexed[path] for path in paths}
 
 
 def native(filter: Filter | None) -> Plan:
@@ -227,5 +231,5 @@ def _check_indexed(pusher: Push, advice: Advice, *, reads_all: bool) -> None:
                 "to be read. Combine it by AND with a test on an indexed property, or allow the "
                 "reading with unindexed='scan'"
             )
-        if leaf.path not in advice.indexed or advice.hidden(leaf.path, advice.indexed):
+        if not advice.can_look_up(leaf.path):
             raise UnindexedPropertyError(advice.on(leaf), place=leaf.path)
