@@ -82,7 +82,8 @@ async def uncovered(
         if name in indexed:
             reason, is_shown = await _reason(io, state, tenant, name, indexed[name])
             if reason is not None:
-                found[name] = coverage.partial[name] = reason
+                index = f"of the index {state.name!r} the metadata index on {name!r}"
+                found[name] = coverage.partial[name] = f"{index} {reason}"
             elif is_shown:
                 coverage.covering.add(name)
     return found
@@ -136,7 +137,8 @@ def _advice(state: IndexState, *, scannable: bool) -> str:
 class _Verdict(NamedTuple):
     """Why a metadata index may not hold every vector; None if it does, as far as can be seen.
 
-    ``is_shown``: by vectors, or it is listed, so it will hold those that are written later, too.
+    The reason ends a sentence that begins with the metadata index. ``is_shown``: by vectors, or it
+    is listed, so it will hold those that are written later, too.
     """
 
     reason: str | None
@@ -147,44 +149,54 @@ async def _reason(
     io: Io, state: IndexState, tenant: str | None, name: str, index_type: IndexType
 ) -> _Verdict:
     """What can be seen of a metadata index."""
-    index = f"of the index {state.name!r} the metadata index on {name!r}"
     sampled = state.coverage_of(tenant).sampled
     if state.knows_coverage:
         lacks = partial(layout.hides, path=name) if "." in name else None
         count = await io.call(CountUncovered(state.name, name, tenant, lacks))
         if count:
-            return _Verdict(f"{index} does not hold {count} vectors that have the property")
+            return _Verdict(f"does not hold {count} vectors that have the property")
         if name != layout.REF or name in sampled:
             return _Verdict(None)
-    sample = await (_sample(io, state) if tenant is None else _sample_of(io, state, tenant))
-    # A tenant's vector is called what the tenant calls it.
-    called = layout.RecordReader(bound=tenant is not None).name
-    if name == layout.REF:
-        # Written only where it is indexed: a node that was there before does not even have it.
-        bare = [called(v) for v in sample.vectors if _lacks_ref(v)]
-        if bare:
-            return _Verdict(f"{index} does not hold the vector {bare[0]!r}, for one")
-        if state.knows_coverage:
-            sampled.add(name)
-            return _Verdict(None)
-    hidden = [called(v) for v in sample.vectors if layout.hides(v.metadata, name)]
-    if hidden:
-        return _Verdict(f"{index} does not hold the vector {hidden[0]!r}, for one")
+    sample = await _sample(io, state, tenant)
+    outside = [vector for vector in sample.vectors if _is_outside(vector, name)]
+    if outside:
+        return _without(outside[0], tenant)
+    if state.knows_coverage:
+        sampled.add(name)
+        return _Verdict(None)
+    return await _queried(io, state, tenant, name, index_type, sample)
+
+
+async def _queried(
+    io: Io,
+    state: IndexState,
+    tenant: str | None,
+    name: str,
+    index_type: IndexType,
+    sample: _Sample,
+) -> _Verdict:
+    """What filters on the values of a sample show of a metadata index."""
     having = [vector for vector in sample.vectors if _is_of_type(vector, name, index_type)]
-    verdicts = await _looked_up(io, state, tenant, name, index_type, having)
-    missing = [called(vector) for vector in having if verdicts.get(vector.id) is False]
+    is_found = await _looked_up(io, state, tenant, name, index_type, having)
+    missing = [vector for vector in having if is_found.get(vector.id) is False]
     if missing:
-        return _Verdict(f"{index} does not hold the vector {missing[0]!r}, for one")
-    if len(verdicts) >= (len(having) if sample.is_all else _ENOUGH):
-        if tenant is not None and not verdicts:
+        return _without(missing[0], tenant)
+    if len(is_found) >= (len(having) if sample.is_all else _ENOUGH):
+        if tenant is not None and not is_found:
             # No sample of a tenant's shows whether ids are listed.
             await _ids(io, state, 1)
         # That no vector contradicts what is only declared says nothing of those to come.
-        return _Verdict(None, bool(verdicts) or not state.capabilities.declared)
+        return _Verdict(None, bool(is_found) or not state.capabilities.declared)
     return _Verdict(
-        f"{index} was not there before the first vector, as far as is known, and only "
-        f"{len(verdicts)} of {len(sample.vectors)} vectors that were read tell if it holds them"
+        "was not there before the first vector, as far as is known, and only "
+        f"{len(is_found)} of {len(sample.vectors)} vectors that were read tell if it holds them"
     )
+
+
+def _without(vector: Vector, tenant: str | None) -> _Verdict:
+    # A tenant's vector is called what the tenant calls it.
+    name = layout.RecordReader(bound=tenant is not None).name(vector)
+    return _Verdict(f"does not hold the vector {name!r}, for one")
 
 
 async def _ids(io: Io, state: IndexState, count: int) -> IdPage | None:
@@ -203,11 +215,11 @@ class _Sample(NamedTuple):
     is_all: bool
 
 
-async def _sample(io: Io, state: IndexState) -> _Sample:
-    """Some of an index's vectors: spread over the beginning of its list, and over the space."""
-    page = await _ids(io, state, limits.MAX_LIST_COUNT)
+async def _sample(io: Io, state: IndexState, tenant: str | None) -> _Sample:
+    """Some of the vectors: spread over the beginning of the index's list, and over the space."""
+    page = await _ids(io, state, limits.MAX_LIST_COUNT) if tenant is None else None
     if page is None:
-        return await _sample_of(io, state, None)
+        return await _sample_by_queries(io, state, tenant)
     is_all = page.next_cursor is None and len(page.ids) <= _SAMPLE
     most = _SAMPLE if is_all else _SAMPLE // 2
     step = max(len(page.ids) / most, 1.0)
@@ -221,8 +233,8 @@ async def _sample(io: Io, state: IndexState) -> _Sample:
     return _Sample([*vectors.values()], is_all)
 
 
-async def _sample_of(io: Io, state: IndexState, tenant: str | None) -> _Sample:
-    """As `_sample`, of a tenant's vectors, or where ids are not listed: at two places of space."""
+async def _sample_by_queries(io: Io, state: IndexState, tenant: str | None) -> _Sample:
+    """A sample of a tenant's vectors, or where ids are not listed: at two places of the space."""
     near = np.eye(1, (await get_details(io, state)).config.dimensions)[0]
     found: dict[str, Vector] = {}
     for _ in range(2):
@@ -306,10 +318,14 @@ def _has_room(vector: Vector, matches: Sequence[Match], metric: Metric) -> bool:
     return worse > _ROUNDING * max(abs(own), 1.0)
 
 
-def _lacks_ref(vector: Vector) -> bool:
-    return layout.REF not in (vector.metadata or {}) and (
-        layout.decode(vector.id, vector.metadata, any_version=True).node is not None
-    )
+def _is_outside(vector: Vector, name: str) -> bool:
+    """Whether a record has a property that its vector does not show to the metadata index."""
+    if name != layout.REF:
+        return layout.hides(vector.metadata, name)
+    # Written only where it is indexed: a node that was there before does not even have it.
+    if layout.REF in (vector.metadata or {}):
+        return False
+    return layout.decode(vector.id, vector.metadata, any_version=True).node is not None
 
 
 def _is_of_type(vector: Vector, name: str, index_type: IndexType) -> bool:
