@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -87,15 +87,11 @@ async def search(
                 found += passed
     except CannotDivideError:
         found = await _scored(io, state, question, k, metric, request_limit)
-        partitions.fetched.clear()
         fetches = False
     best = _best(found, goal)[:k]
     if fetches:
-        missing = [match.id for match in best if match.id not in partitions.fetched]
-        request_limit.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
-        stored = {**partitions.fetched, **await get_many(io, state, missing)}
-        whole = return_metadata == "all"
-        best = [_with(match, stored[match.id], whole) for match in best if match.id in stored]
+        known, whole = partitions.fetched, return_metadata == "all"
+        best = await _fetched(io, state, best, known, request_limit, whole=whole)
     return [_only(match, return_values, return_metadata) for match in best]
 
 
@@ -165,13 +161,29 @@ async def _scored(
     return [as_match(vector, score) for score, vector in best]
 
 
-def _with(match: Match, stored: Vector, whole: bool) -> Match:
-    return dataclasses.replace(
-        match,
-        values=stored.values,
-        metadata=stored.metadata if whole else match.metadata,
-        namespace=stored.namespace,
-    )
+async def _fetched(
+    io: Io,
+    state: IndexState,
+    matches: Sequence[Match],
+    known: Mapping[str, Vector],
+    request_limit: RequestLimit,
+    *,
+    whole: bool,
+) -> list[Match]:
+    """Matches with their values, and if ``whole`` with all metadata; ``known`` are read already."""
+    missing = [match.id for match in matches if match.id not in known]
+    request_limit.charge(math.ceil(len(missing) / limits.MAX_IDS_PER_GET))
+    stored = {**known, **await get_many(io, state, missing)}
+    return [
+        dataclasses.replace(
+            match,
+            values=vector.values,
+            metadata=vector.metadata if whole else match.metadata,
+            namespace=vector.namespace,
+        )
+        for match in matches
+        if (vector := stored.get(match.id)) is not None
+    ]
 
 
 def _only(match: Match, values: bool, metadata: ReturnMetadata) -> Match:
