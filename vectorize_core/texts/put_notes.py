@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -65,31 +65,43 @@ class PutNotes:
         """Those of ``ids`` that may have rows, and what to note when those of ``put`` are put."""
         noted = await self.index.noted(io, self.state.name)
         notes: dict[str, str | None] = dict.fromkeys(self.upkeep.settled(noted))
-        puts = {
+        noted_ids = {
             name: _ids(note)
             for name, note in noted.items()
             if name.startswith((_PUT, _DELETE)) and name not in notes
         }
-        there = await self._known(io, [*ids, *(some[-1] for some in puts.values())])
-        settled = there.union(put)
-        # Of a put that is under way the last id is not there, so its others need no look.
-        ended = [n for n, some in puts.items() if n.startswith(_PUT) and some[-1] in settled]
-        looked_at = {*self.upkeep.claim(ended, puts), *filter(is_old, puts)}
-        settled |= await self._known(io, {i for name in looked_at for i in puts[name]} - settled)
-        for name, some in puts.items():
-            left = set(some) - settled
-            if left and is_old(name):
-                await self._remove_old(io, left)
-            # Of a delete that is under way the vectors may be there still.
-            if is_old(name) or not (left or name.startswith(_DELETE)):
-                notes[name] = None
+        there = await self._known(io, [*ids, *(some[-1] for some in noted_ids.values())])
+        notes |= dict.fromkeys(await self._over(io, noted_ids, there.union(put)))
         new = [record_id for record_id in put if record_id not in there]
         if new:
             notes[f"{_PUT}{token}"] = jsontext.dumps(new).decode()
         if noted.get("traced") == created:
-            may_have = there.union(*puts.values())
+            may_have = there.union(*noted_ids.values())
             ids = [record_id for record_id in ids if record_id in may_have]
         return ids, notes
+
+    async def _over(
+        self, io: Io, noted_ids: Mapping[str, Sequence[str]], settled: frozenset[str]
+    ) -> list[str]:
+        """The notes that are over: nothing is left of what they name, or they are old.
+
+        What an old one names and has no vector loses its old rows. ``settled`` are ids that are
+        known to have vectors, or that are put now.
+        """
+        # Of a put that is under way the last id is not there, so its others need no look.
+        ended = [n for n, ids in noted_ids.items() if n.startswith(_PUT) and ids[-1] in settled]
+        looked_at = {*self.upkeep.claim(ended, noted_ids), *filter(is_old, noted_ids)}
+        others = {i for name in looked_at for i in noted_ids[name]} - settled
+        settled |= await self._known(io, others)
+        over: list[str] = []
+        for name, ids in noted_ids.items():
+            left = set(ids) - settled
+            if left and is_old(name):
+                await self._remove_old(io, left)
+            # Of a delete that is under way the vectors may be there still.
+            if is_old(name) or not (left or name.startswith(_DELETE)):
+                over.append(name)
+        return over
 
     async def _known(self, io: Io, ids: Collection[str]) -> frozenset[str]:
         try:
