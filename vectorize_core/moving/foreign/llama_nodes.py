@@ -56,23 +56,7 @@ def of_node(
     record_id: str, text: str | None, content: Mapping[str, Any], kind: object = None
 ) -> Record:
     """The record of a node's JSON; ``kind`` is the name of its class, if that is known."""
-    resource = content.get("text_resource")
-    about = resource if isinstance(resource, dict) else {}
-    texts = [
-        each for each in (text, content.get("text"), about.get("text")) if isinstance(each, str)
-    ]
-    node_id = content.get("id_")
-    metadata = content.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    fields = {
-        key: value
-        for key, value in content.items()
-        if key not in _HELD and value not in (None, [], {}) and value != _DEFAULTS.get(key)
-    }
-    about = {key: value for key, value in about.items() if key != "text" and value is not None}
-    fields.pop("text_resource", None)
-    if about:
-        fields["text_resource"] = about
+    metadata = _object(content.get("metadata"))
     kind = kind if isinstance(kind, str) and kind else content.get("class_name")
     node: dict[str, Any] = {"class": kind if isinstance(kind, str) else "TextNode"}
     try:
@@ -81,14 +65,40 @@ def of_node(
         raise _unreadable(record_id, "nested too deep") from None
     if relationships:
         node["relationships"] = relationships
+    fields = _fields(content)
     if fields:
         node["fields"] = fields
     if read_order(metadata, DEFAULT_TEXT_KEY) != list(metadata):
         node["order"] = list(metadata)
+    node_id = content.get("id_")
     record_id = node_id if isinstance(node_id, str) and node_id else record_id
     source = relationships.get(_SOURCE)
     ref = source["id"] if isinstance(source, dict) else record_id
-    return Record(record_id, max(texts, key=bool, default=None), metadata, node, ref)
+    return Record(record_id, _text(text, content), metadata, node, ref)
+
+
+def _text(text: str | None, content: Mapping[str, Any]) -> str | None:
+    """The first text that is not empty; else an empty one, or None."""
+    resource = _object(content.get("text_resource"))
+    given = (text, content.get("text"), resource.get("text"))
+    texts = [one for one in given if isinstance(one, str)]
+    return max(texts, key=bool, default=None)
+
+
+def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node's JSON says that the record does not, and that is no default."""
+    fields = {
+        key: value
+        for key, value in content.items()
+        if key not in _HELD and value not in (None, [], {}) and value != _DEFAULTS.get(key)
+    }
+    resource = _object(fields.pop("text_resource", None))
+    about = {key: value for key, value in resource.items() if key != "text" and value is not None}
+    return {**fields, "text_resource": about} if about else fields
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _sound(related: Any) -> dict[str, Any]:
@@ -97,8 +107,8 @@ def _sound(related: Any) -> dict[str, Any]:
     def names(one: Any) -> bool:
         return isinstance(one, dict) and isinstance(one.get("node_id"), str)
 
-    found = related if isinstance(related, dict) else {}
-    some = {k: [*filter(names, v)] if isinstance(v, list) else v for k, v in found.items()}
+    found = _object(related).items()
+    some = {k: [*filter(names, v)] if isinstance(v, list) else v for k, v in found}
     return {k: v for k, v in some.items() if isinstance(v, list) or names(v)}
 
 
