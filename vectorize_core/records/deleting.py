@@ -60,24 +60,33 @@ async def delete_among(
     if filter is None and (namespace is None or records.bound):
         await delete(io, records, ids, **waits)
         return
-    ids, own = validation.as_ids(ids), records.state.own_writes
+    ids = validation.as_ids(ids)
     if not ids or not await records.index.exists(io):
         return
-    if filter is not None:
-        if own.unseen_among([*map(records.stored_id, ids)]):
+    if filter is None:
+        found = await _in_namespace(io, records, ids, namespace)
+    else:
+        if records.state.own_writes.unseen_among([*map(records.stored_id, ids)]):
             await records.await_writes(
                 io, waits["wait_timeout"], purpose="a delete by id and filter"
             )
         found = [v.id for v in await selected(io, records, ids, filter, namespace=namespace)]
-    else:
-        last = {i: w for i, w in own.unseen_among(ids).items() if w.sure}
-        unknown = [vector_id for vector_id in ids if vector_id not in last]
-        there = await by_id.get_many(io, records.state, unknown) if unknown else {}
-        found = [v.id for v in there.values() if v.namespace == namespace]
-        found += [i for i, w in last.items() if w.there and w.namespace == namespace]
-        found += set(unknown).intersection(own.uncertain(namespace))
     if found:
         await delete_stored(io, records, [*dict.fromkeys(found)], waits)
+
+
+async def _in_namespace(
+    io: Io, records: RecordStore, ids: Sequence[str], namespace: str | None
+) -> list[str]:
+    """Those of the ids that are in a namespace: as read, or as this client has written them."""
+    own = records.state.own_writes
+    last = {i: w for i, w in own.unseen_among(ids).items() if w.sure}
+    unknown = [vector_id for vector_id in ids if vector_id not in last]
+    there = await by_id.get_many(io, records.state, unknown) if unknown else {}
+    found = [v.id for v in there.values() if v.namespace == namespace]
+    found += [i for i, w in last.items() if w.there and w.namespace == namespace]
+    found += set(unknown).intersection(own.uncertain(namespace))
+    return found
 
 
 async def delete_matching(
