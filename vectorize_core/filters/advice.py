@@ -29,10 +29,6 @@ class Advice:
     hidden: Callable[[str, Collection[str]], str]
     words: Words
 
-    def can_look_up(self, path: str) -> bool:
-        """Whether a metadata index holds the property."""
-        return path in self.indexed and not self.hidden(path, self.indexed)
-
     def on(self, test: Test) -> str:
         """Why a test cannot be looked up, and what to do."""
         path = test.path

@@ -130,7 +130,7 @@ def plan(
     advice = Advice(index_name, indexed, hidden, words)
 
     def pushable(test: Test, one: Constraint) -> bool:
-        return advice.can_look_up(test.path) and indexed[test.path] == one.kind
+        return _can_look_up(test.path, advice) and indexed[test.path] == one.kind
 
     pusher = Push(pushable)
     within = within if within is not None else {}
@@ -155,6 +155,11 @@ def plan(
     )
 
 
+def _can_look_up(path: str, advice: Advice) -> bool:
+    """Whether a metadata index holds a property."""
+    return path in advice.indexed and not advice.hidden(path, advice.indexed)
+
+
 def _only(within: Mapping[str, Collection[str]], advice: Advice) -> Conjunction:
     """The constraints that ``within`` adds to every branch."""
     for name in within:
@@ -167,7 +172,7 @@ def _readable(expression: Expression, advice: Advice) -> Mapping[str, IndexType]
     """The properties of an expression; None if one does not come with the indexed metadata."""
     paths = set[str]()
     for leaf in push.leaves(expression):
-        if isinstance(leaf, Where) or "." in leaf.path or not advice.can_look_up(leaf.path):
+        if isinstance(leaf, Where) or "." in leaf.path or not _can_look_up(leaf.path, advice):
             return None
         paths.add(leaf.path)
     return {path: advice.indexed[path] for path in paths}
@@ -231,5 +236,5 @@ def _check_indexed(pusher: Push, advice: Advice, *, reads_all: bool) -> None:
                 "to be read. Combine it by AND with a test on an indexed property, or allow the "
                 "reading with unindexed='scan'"
             )
-        if not advice.can_look_up(leaf.path):
+        if not _can_look_up(leaf.path, advice):
             raise UnindexedPropertyError(advice.on(leaf), place=leaf.path)
