@@ -194,7 +194,7 @@ async def test_an_index_is_created_as_told_with_the_record_layout(
     assert (details.config.dimensions, details.config.metric) == (32, "euclidean")
     indexed = {m.property_name: m.index_type for m in client.index("docs").list_metadata_indexes()}
     assert indexed == {**layout.METADATA_INDEXES, **promised}
-    assert layout.noted_properties(details.description) == set(indexed)
+    assert layout.read_note(details.description).properties == set(indexed)
     # A second store with the same wishes, and one with none, find nothing to complain of.
     for wishes in ({"metric": "euclidean", "metadata_indexes": {"year": "number"}}, {}):
         assert await kind.add(call, kind.make(**options, **wishes), "b") == ["b"]

@@ -16,7 +16,7 @@ def examine(index: Index) -> dict[str, Any]:
     """Configuration, state, filterable properties and the record layout; and ``problems``."""
     details, state = index.details(), index.info()
     filterable = index.list_metadata_indexes()
-    noted = layout.noted_properties(details.description)
+    noted = layout.read_note(details.description).properties
     lost = sorted(noted - {m.property_name for m in filterable})
     problems = [
         f"the description of {index.name!r} says that {name!r} has a metadata index, and it has "

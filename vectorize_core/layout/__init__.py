@@ -3,6 +3,7 @@
 The names of its files are imported from here: ``layout.encode``, ``layout.BUCKET``.
 """
 
+from vectorize_core.layout.description import note, noted_anew, read_note, unnoted
 from vectorize_core.layout.names import (
     BUCKET,
     DEFAULT_TEXT_KEY,
@@ -21,16 +22,11 @@ from vectorize_core.layout.record import (
     check_text_key,
     decode,
     encode,
-    note,
-    noted_anew,
-    noted_properties,
-    notes_text_index,
     of_tenant,
     ref_value,
     stored_id,
     text_name_of,
     text_of,
-    unnoted,
 )
 from vectorize_core.layout.stored import completed, hides, readdressed, unshown
 
@@ -54,9 +50,8 @@ __all__ = [
     "hides",
     "note",
     "noted_anew",
-    "noted_properties",
-    "notes_text_index",
     "of_tenant",
+    "read_note",
     "readdressed",
     "ref_value",
     "stored_id",

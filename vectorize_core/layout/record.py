@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
-from urllib.parse import quote, unquote
 
 from vectorize_core import jsontext
 from vectorize_core.api.validation import storable_key
@@ -41,8 +40,6 @@ NOTHING_MORE: Final = f'{{"v":{VERSION}}}'
 _REF_BYTES = 60
 _DIGEST = "blake2b:"
 _TENANT = b"vectorize tenant"
-_WORDS_NOTE = "[vectorize-stores text-index]"
-_NOTE = re.compile(r"\[vectorize-stores layout=(\d+) indexes=([^\]]*)\]\Z")
 _TEXT_NAME = re.compile(r"[A-Za-z0-9-]{1,68}")
 
 
@@ -406,40 +403,6 @@ def check_text_key(text_key: str) -> str:
             f"Vectorize takes and must not start with {EXTRA!r}"
         )
     return jsontext.plain(text_key)
-
-
-def note(description: str, properties: Collection[str], *, text_index: bool = False) -> str:
-    """``description`` with a note of the layout and of the properties that cover every vector.
-
-    ``text_index``: with one that the texts of all records are to be found by their words.
-    """
-    names = ",".join(quote(name, safe="") for name in sorted(properties))
-    said = f"[vectorize-stores layout={VERSION} indexes={names}]"
-    # Of its own, before the other: earlier versions read only that, at the end.
-    parts = [description, _WORDS_NOTE if text_index else "", said]
-    return " ".join(filter(None, parts))
-
-
-def noted_anew(description: str, properties: Collection[str]) -> str:
-    """A description whose note, if it has one, names these properties."""
-    before, noted = _NOTE.subn("", description)
-    return note(before.rstrip(), properties) if noted else description
-
-
-def unnoted(description: str) -> str:
-    """A description without what `note` has added to it."""
-    return _NOTE.sub("", description).replace(_WORDS_NOTE, "").strip()
-
-
-def notes_text_index(description: str) -> bool:
-    """Whether a description says that the index was made with a text index."""
-    return _WORDS_NOTE in description
-
-
-def noted_properties(description: str) -> frozenset[str]:
-    """The properties that a description says were indexed before the first vector."""
-    found = _NOTE.search(description)
-    return frozenset(map(unquote, found.group(2).split(","))) - {""} if found else frozenset()
 
 
 @lru_cache(maxsize=4_096)

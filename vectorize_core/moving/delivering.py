@@ -42,7 +42,7 @@ async def ready(
         metric = index.metric if details is None else details.config.metric
         config.check(index.name, dimensions, metric)
     if details is not None:
-        if store.text_index is None and layout.notes_text_index(details.description):
+        if store.text_index is None and layout.read_note(details.description).text_index:
             # Of an index that was given without a store, beside whose vectors it stands.
             return dataclasses.replace(store, text_index=index.target.beside is not None)
         return store

@@ -111,7 +111,7 @@ class Account:
         details = await get_details(self.io, self.state(name))
         found = self._stores.get(name)
         target = target_of(self.connection, name)
-        has_words = target.beside is not None and layout.notes_text_index(details.description)
+        has_words = target.beside is not None and layout.read_note(details.description).text_index
         if found is None or (found.text_index is not None) != has_words:
             found = RecordStore(
                 index=StoreIndex(target=target, create_index=False),

@@ -85,7 +85,7 @@ def _brief(details: IndexDetails) -> dict[str, Any]:
 
 def _layout(details: IndexDetails, filterable: tuple[MetadataIndex, ...]) -> dict[str, Any]:
     """Whether the stores of this library have made an index, and what that promises."""
-    noted = layout.noted_properties(details.description)
+    noted, has_words = layout.read_note(details.description)
     present = {one.property_name for one in filterable}
     if not (noted or layout.OWN in present):
         return {
@@ -100,6 +100,6 @@ def _layout(details: IndexDetails, filterable: tuple[MetadataIndex, ...]) -> dic
         own = sorted(noted - layout.METADATA_INDEXES.keys())
         named = f" on {', '.join(own)}" if own else ""
         note = f"made for records; its metadata indexes{named} cover every vector"
-    if layout.notes_text_index(details.description):
+    if has_words:
         note += "; texts are in a text index as well"
     return {"ours": True, "note": plain(note)}

@@ -112,7 +112,7 @@ async def one(account: Account, asked: Asked) -> Any:
     if record is None:
         raise _not_there(asked.index, record_id)
     details = await get_details(account.io, store.state)
-    has_words = layout.notes_text_index(details.description)
+    has_words = layout.read_note(details.description).text_index
     return {
         **row(vector, record, whole=True),
         "raw_metadata": plain(vector.metadata or {}),

@@ -182,7 +182,7 @@ class StoreIndex:
     def warn_of_text_index(self) -> None:
         """Warn, once for an index, that records are written which no search by words will find."""
         state = self.state
-        noted = state.details is not None and layout.notes_text_index(state.details.description)
+        noted = state.details is not None and layout.read_note(state.details.description).text_index
         if noted and not self.text_index and not state.warned_of_text_index:
             state.warned_of_text_index = True
             warnings.warn(

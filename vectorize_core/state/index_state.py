@@ -186,7 +186,8 @@ class IndexState:
     @property
     def noted(self) -> frozenset[str]:
         """The properties that were indexed before the first vector, as the index's note says."""
-        return layout.noted_properties(self.details.description) if self.details else frozenset()
+        description = self.details.description if self.details is not None else ""
+        return layout.read_note(description).properties
 
 
 async def get_details(io: Io, state: IndexState, *, refresh: bool = False) -> IndexDetails:

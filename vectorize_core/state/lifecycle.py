@@ -115,7 +115,7 @@ async def create_index(
             details = await get_details(io, state, refresh=True)
             _check_same(details, config)
             # Only those noted when it was created, and those asked for here by name.
-            noted = layout.noted_properties(details.description)
+            noted = layout.read_note(details.description).properties
             named = metadata_indexes if metadata_indexes is not None else {}
             wanted = {name: kind for name, kind in wanted.items() if name in noted or name in named}
             left = max(wait_timeout - (io.now() - began), 0.0)

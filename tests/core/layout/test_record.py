@@ -331,27 +331,6 @@ def test_other_text_keys_are_taken(key: str) -> None:
     assert layout.check_text_key(key) == key
 
 
-@pytest.mark.parametrize(
-    "properties",
-    [(), ("year",), ("year", "_vs_own"), ("a,b", "c]d", "é", "per cent%", "nested.key")],
-)
-@pytest.mark.parametrize("description", ["", "My docs", "My [docs] "])
-def test_the_note_in_a_description_names_the_indexed_properties(
-    description: str, properties: tuple[str, ...]
-) -> None:
-    noted = layout.note(description, properties)
-    assert noted.startswith(description)
-    assert layout.noted_properties(noted) == frozenset(properties)
-    assert layout.noted_properties(description) == frozenset()
-    with_words = layout.note(description, properties, text_index=True)
-    assert layout.unnoted(noted) == layout.unnoted(with_words) == description.strip()
-
-
-def test_of_two_notes_the_last_counts() -> None:
-    copied = layout.note("docs", ["year"])
-    assert layout.noted_properties(layout.note(copied, ["author"])) == {"author"}
-
-
 # Tenants
 
 

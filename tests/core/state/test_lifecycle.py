@@ -135,7 +135,7 @@ async def test_an_index_is_made_for_records(variant: Variant, accounts: Accounts
     expected = {"_vs_bucket": "number", "_vs_own": "boolean", "_vs_ref": "string", "year": "number"}
     assert account.indexed() == expected
     assert details.description.startswith("My docs ")
-    assert layout.noted_properties(details.description) == expected.keys()
+    assert layout.read_note(details.description).properties == expected.keys()
 
 
 @both_variants
@@ -151,7 +151,7 @@ async def test_an_index_is_made_for_something_else(variant: Variant, accounts: A
     assert details.config == IndexConfig(1536, "dot-product")
     assert account.indexed() == {"year": "number"}
     assert details.description == "Not ours"
-    assert layout.noted_properties(details.description) == frozenset()
+    assert layout.read_note(details.description).properties == frozenset()
 
 
 @both_variants
