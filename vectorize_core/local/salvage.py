@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -23,6 +24,7 @@ _TABLES: Final = (
     "metadata_indexes",
     "unsynced_values",
 )
+_PAGE: Final = 4_096
 _HEADER: Final = {
     # Its name, pages of 4096 bytes, the write-ahead log.
     0: b"SQLite format 3\0" + bytes([16, 0, 2, 2, 0, 64, 32, 32]),
@@ -45,12 +47,15 @@ class _ReadError(Exception):
 def mend_header(directory: Path) -> bool:
     """Restore what is the same in the header of every database of ours; whether it was damaged.
 
-    For a file that cannot be opened.
+    For a file that cannot be opened. One that is cut off gets the number of pages that are left,
+    for SQLite opens none that is shorter than its header says.
     """
     with (directory / FILE_NAME).open("r+b") as file:
         header = bytearray(file.read(100))
         for place, wanted in _HEADER.items():
             header[place : place + len(wanted)] = wanted
+        pages = -(-file.seek(0, os.SEEK_END) // _PAGE)
+        header[28:32] = min(pages, int.from_bytes(header[28:32])).to_bytes(4)
         file.seek(0)
         if len(header) < 100 or file.read(100) == header:
             return False

@@ -214,9 +214,6 @@ class Database:
             connection.text_factory = checksums.lenient
 
     def _open(self, connection: Connection, kind: Kind, note: acknowledged.Note | None) -> None:
-        if self._inspecting and kind == "file":
-            # So SQLite opens a file that is shorter than it says.
-            connection.execute("PRAGMA writable_schema = ON")
         others = [] if self.directory is None else _others(self.directory)
         if others and schema.is_new(connection):
             none = sqlite3.DatabaseError("it has no tables")

@@ -1,5 +1,6 @@
 """A damaged page of SQLite's file takes what is on it, and no more: the rest is read and saved."""
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -84,6 +85,29 @@ def test_the_page_with_the_name_of_the_database_is_made_anew_by_one_repair(make,
     assert service.check(repair=True).ok
     assert service.check().findings == ()
     assert service.get_by_ids("docs", ["v5", "v310"]) == (vector(5), vector(310))
+
+
+@pytest.mark.parametrize("left", [0.6, 0.8, 0.95])
+def test_a_database_that_is_cut_off_is_refused_and_what_is_left_is_saved(
+    make, closed, tmp_path, left
+):
+    shutil.copytree(closed, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "vectorize.sqlite3"
+    os.truncate(file, int(file.stat().st_size * left))
+    service = make(tmp_path)
+    with pytest.raises(StorageError, match="check --path"):
+        service.get_by_ids("docs", ["v5"])
+    assert not service.check().ok
+    report = service.check(repair=True)
+    assert report.ok
+    assert any("cannot be read" in finding.problem for finding in report.findings)
+    assert service.check().findings == ()
+    ids = service.list_vectors("docs", count=1000).ids
+    # The more of the file is left, the more is.
+    assert 340 * (left - 0.5) <= len(ids) < 340
+    for name in ids:
+        assert service.get_by_ids("docs", [name]) == (vector(int(name[1:])),)
+    service.upsert("docs", [vector(500)])
 
 
 def overwrite(path, wanted, other, count=-1):
