@@ -53,7 +53,11 @@ class _Named:
 
 @checks_keywords()
 class Index(_Named):
-    """One index of a `VectorizeClient`. Making one sends nothing."""
+    """One index of a `VectorizeClient`. Making one sends nothing.
+
+    Every method that sends requests raises `IndexNotFoundError` if there is no index of that name,
+    and other subclasses of `VectorizeError`.
+    """
 
     def __init__(self, connection: Connection, name: str) -> None:
         super().__init__(connection, name)
@@ -116,7 +120,8 @@ class Index(_Named):
     ) -> list[Match]:
         """The ``top_k`` nearest vectors, any number of them, best first.
 
-        The options are those of `QueryOptions`: what comes with a match, and which vectors are
+        ``vector`` has a number for each dimension of the index; ``top_k`` is 5 by default. The
+        options are those of `QueryOptions`: what comes with a match, and which vectors are
         searched. From 51 to 100 with values or whole metadata, these are fetched by id after the
         search. `TooManyRequestsNeededError` where it takes more than ``max_requests``
         (100; embedded any number, and with None).
@@ -129,11 +134,17 @@ class Index(_Named):
         top_k: int = limits.DEFAULT_TOP_K,
         **options: Unpack[QueryOptions],
     ) -> list[Match]:
-        """The vectors nearest to the stored vector ``vector_id``, itself included. See `query`."""
+        """The vectors nearest to the stored vector ``vector_id``, itself included. See `query`.
+
+        If no vector has that id, the service finds nothing (or answers an error, which is raised).
+        """
         return run(raw.query_by_id(self._io, self._state, vector_id, top_k, **options))
 
     def get(self, ids: Sequence[Id]) -> list[Vector]:
-        """The vectors with these ids, in the order of ``ids``; missing ones are left out."""
+        """The vectors with these ids, in the order of ``ids``; missing ones are left out.
+
+        Any number of ids, twenty a request. A repeated id counts once.
+        """
         return run(raw.get(self._io, self._state, ids))
 
     def delete(
@@ -142,12 +153,16 @@ class Index(_Named):
         """Delete the vectors with these ids; unknown ids are no error, no ids no request.
 
         Or, without ids, those that ``filter=`` matches; the options are those of `DeleteOptions`.
-        No filter, or one that is empty, is an error.
+        No filter, or one that is empty, is an error. Returns one `Mutation` a request, which
+        deletes a hundred.
         """
         return run(by_filter.delete(self._io, self._state, ids, **options))
 
     def list_ids(self, *, page_size: int = limits.MAX_LIST_COUNT) -> Iterator[str]:
-        """The id of every vector, out of a snapshot taken when the iteration begins."""
+        """The id of every vector, out of a snapshot taken when the iteration begins.
+
+        A request lists ``page_size`` ids, at most 1,000.
+        """
         return iterate(by_id.iter_ids(self._io, self._state, page_size=page_size))
 
     def iter_ids(self, **options: Unpack[EnumerateOptions]) -> Iterator[str]:
@@ -176,7 +191,8 @@ class Index(_Named):
     ) -> Explanation:
         """How a filter would be answered, and for how many requests; print it.
 
-        For a query of ``top_k``, or with None for all that matches.
+        For a query of ``top_k``, or with None for all that matches. ``unindexed`` is as in a query:
+        with "error", a filter that no metadata index can look up is an `UnindexedPropertyError`.
         """
         return run(raw.explain_filter(self._io, self._state, filter, top_k, unindexed=unindexed))
 
@@ -197,7 +213,10 @@ class Index(_Named):
         return run(index_state.get_details(self._io, self._state, refresh=True))
 
     def create_metadata_index(self, property_name: str, index_type: IndexType) -> Mutation:
-        """Make a metadata property filterable, for vectors written once the index is live."""
+        """Make a metadata property filterable, for vectors written once the index is live.
+
+        ``index_type`` is "string", "number" or "boolean". An index has at most ten of them.
+        """
         return run(
             metadata_indexes.create_metadata_index(self._io, self._state, property_name, index_type)
         )
@@ -211,7 +230,10 @@ class Index(_Named):
         return run(metadata_indexes.delete_metadata_index(self._io, self._state, property_name))
 
     def wait(self, *, wait_timeout: float = DEFAULT_WAIT_TIMEOUT) -> None:
-        """Wait until reads see this client's own latest writes to the index."""
+        """Wait until reads see this client's own latest writes to the index.
+
+        Raises `WaitTimeoutError` after ``wait_timeout`` seconds (180).
+        """
         run(waiting.wait_for_own(self._io, self._state, wait_timeout))
 
     def to_async(self) -> AsyncIndex:

@@ -28,13 +28,15 @@ _SHOWN: Final = 4
 class Explanation:
     """How a filter is answered; ``str`` of it is the ``text``.
 
-    ``branches`` are the filters the service is asked with, none if nothing can match.
-    ``residual`` is what is evaluated on its answers. ``estimated_requests`` holds if the residual
-    drops little of what the service returns. It takes no more than ``most_requests``, tries again
-    not counted, also if vectors are in no bucket and have to be read by id. ``estimated_queries``
-    and ``most_queries`` are those of them that Cloudflare bills. All are for the best ``top_k``
-    (None for all) of ``vector_count`` vectors. A view counts its own only; without buckets
-    everything is that of others too, as the text says.
+    ``branches`` are the filters that the service is asked with, none if nothing can match.
+    ``residual`` is what is evaluated on its answers, None if nothing is left to evaluate.
+
+    Requests are those for the best ``top_k`` (None for all) of ``vector_count`` vectors.
+    ``estimated_requests`` holds if the residual drops little of what the service returns.
+    ``most_requests`` is an upper bound, also if vectors are in no bucket and have to be read by
+    id; requests that are tried again are not counted. ``estimated_queries`` and ``most_queries``
+    are the part of both that Cloudflare bills. A tenant's view counts its own vectors only, but
+    without buckets others' would be read too, which the text says.
     """
 
     top_k: int | None

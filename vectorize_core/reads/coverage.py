@@ -69,10 +69,10 @@ async def uncovered(
     tenant: str | None = None,
     known: Collection[str] = (),
 ) -> dict[str, str]:
-    """The properties by which a plan asks that may leave out vectors; and why, in words.
+    """The properties whose metadata indexes may leave out vectors; and why, in words.
 
-    Of a ``tenant``, its own vectors: others' are neither looked at nor named. Properties that are
-    ``known`` to leave out some are not looked at.
+    Only those that the plan looks up. For a ``tenant``, only its own vectors are looked at and
+    named. Properties ``known`` to leave out some are not looked at again.
     """
     indexed = await get_metadata_indexes(io, state)
     coverage = state.coverage_of(tenant)
@@ -200,7 +200,7 @@ def _without(vector: Vector, tenant: str | None) -> _Verdict:
 
 
 async def _ids(io: Io, state: IndexState, count: int) -> IdPage | None:
-    """The first ids of an index; None where no ids are listed, as it may turn out."""
+    """The first ids of an index; None if it cannot list them, which may turn out only here."""
     if state.capabilities.declared:
         return None
     try:
@@ -262,7 +262,7 @@ async def _looked_up(
     index_type: IndexType,
     having: Sequence[Vector],
 ) -> dict[str, bool]:
-    """Whether a filter on their own value finds vectors; without those of which that is unclear."""
+    """Whether a filter on its own value finds each vector; unclear ones are left out."""
     bucketed = not state.uncertain([layout.BUCKET], tenant)
     verdicts: dict[str, bool] = {}
     for at in range(0, len(having), _AT_ONCE):
@@ -309,7 +309,10 @@ async def _looked_up(
 
 
 def _has_room(vector: Vector, matches: Sequence[Match], metric: Metric) -> bool:
-    """Whether what is nearest to a vector would include itself: what is worse does."""
+    """Whether these matches, the nearest to a vector, had room for the vector itself.
+
+    They had if they are not full, or if one of them is worse.
+    """
     if len(matches) < limits.MAX_TOP_K_WITH_PAYLOAD:
         return True
     own = float(scoring.scores(metric, vector.values[np.newaxis], vector.values)[0])

@@ -129,8 +129,8 @@ async def rounds_to_delete(
 ) -> AsyncGenerator[list[str], None]:
     """The ids of all selected records, for a caller that deletes them before it goes on.
 
-    It waits until what this client has written, and not deleted since, is visible. Not so where
-    it is known what that is: ``pending`` tells which ids it wrote are selected, and which are not.
+    It first waits until reads see what this client has written and not deleted since. With
+    ``pending`` it need not: that tells which of the ids written are selected, and which are not.
 
     With ``verify``, it then looks again, as exactly as the service can, until nothing is left: for
     what the service overlooked, or others added meanwhile. The caller waits until each deletion

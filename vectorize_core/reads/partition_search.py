@@ -108,7 +108,10 @@ class Partition:
 
 @dataclass(slots=True)
 class Density:
-    """How many hits to expect in a bucket of a branch: not more than ``most``, nor than seen."""
+    """How many hits to expect in each bucket of a branch.
+
+    ``most`` is an upper bound. So far ``hits`` were seen in ``width`` buckets.
+    """
 
     most: float = math.inf
     hits: int = 0
@@ -126,14 +129,14 @@ class Density:
 
     @property
     def cautious(self) -> float:
-        """Hits in a bucket; after few of them, more than have been seen."""
+        """An estimate that is hardly too low: two standard deviations above what was seen."""
         if not self.width:
             return self.most
         return min(self.most, (self.hits + 2 * math.sqrt(self.hits) + 1) / self.width)
 
     @property
     def likely(self) -> float:
-        """Hits in a bucket, going by what has been seen."""
+        """The mean of what was seen."""
         return min(self.most, self.hits / self.width) if self.width else 0.0
 
 
@@ -247,12 +250,19 @@ class PartitionSearch:
         self._request_limit = request_limit
         self._densities = [Density() for _ in self._branches]
         self._seen: set[str] = set()
+        """The ids in all answers so far."""
         self._passed = 0
+        """How many of them passed the post-filter."""
         self._full: dict[Partition, set[str]] = {}
+        """The ids in full answers, by partitions that are not divided yet."""
         self._samples: dict[int, set[str]] = {}
+        """The ids in exactly scored answers, by branches whose next answer must have them too."""
         self._divided: set[str] = set()
+        """The ids in answers that were divided: they must reappear in those of the parts."""
         self._shown: set[str] = set()
+        """The ids in answers that were not full."""
         self._count: int | None = None
+        """How many vectors the index has, where that was asked."""
         self._rounds = self._asked = 0
 
     async def rounds(
@@ -343,7 +353,7 @@ class PartitionSearch:
         return int(min(room(self._question.cap) / density, partition.width))
 
     def _wanted(self, partition: Partition, density: float) -> float:
-        """Hits in a bucket that have to be looked at: of a search, those that compete."""
+        """Hits in a bucket that have to be looked at: in a search, only those that compete."""
         if self._best.k is None:
             return density
         # Buckets have nothing to do with scores, so the best are spread evenly too.
@@ -455,7 +465,7 @@ class PartitionSearch:
         self._request_limit.expect(math.floor(likely))
 
     async def _check_end(self) -> None:
-        """`CannotDivideError` where dividing does not get on, whatever the service answers."""
+        """`CannotDivideError` if there are more answers or ids than the index can account for."""
         most = max(len(self._seen), self._asked)
         if self._count is None or not has_too_many(most, self._count):
             return

@@ -271,12 +271,15 @@ async def honest_plan(
     narrowed: bool,
     tenant: str | None = None,
 ) -> Plan:
-    """The plan that ``make`` makes of the filterable properties, for an answer that may ``claim``.
+    """The plan that ``make`` makes of the filterable properties, fit for what an answer claims.
 
-    What is to be all that matches (a filter, or if ``narrowed`` a namespace) is found by what the
-    index is now, and not by metadata indexes that leave out vectors: `PartialIndexError`, unless
-    records may be read instead. If it is to be the best, there is a warning in place of the error.
-    Of a ``tenant``, only its own vectors count.
+    Some metadata indexes leave out vectors. If the answer is to be "all" that matches, these are
+    not looked up: records are read instead if ``unindexed`` allows that, else it is a
+    `PartialIndexError`. The configuration of the index is read again first. If the answer is to be
+    the "best", there is a warning in place of the error.
+
+    ``narrowed``: a namespace restricts the answer, even without a filter. For a ``tenant``, only
+    its own vectors count.
     """
     known = claim != "all"
 
