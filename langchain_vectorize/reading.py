@@ -18,7 +18,7 @@ from vectorize_core.models import Id
 from vectorize_core.reads.selection import FindOptions
 from vectorize_core.records import reading, whole_index
 from vectorize_core.records.framework_store import FrameworkStore
-from vectorize_core.records.page import page
+from vectorize_core.records.paging import page
 from vectorize_core.records.reading import CountOptions
 from vectorize_core.texts.text_explanation import TextExplanation
 from vectorize_core.transport.io import Io, iterate, run

@@ -27,14 +27,9 @@ from vectorize_core.transport.io import Io
 BY_EMBEDDING: Final = "an embedding has no words to look for"
 BY_ID: Final = "a search by id is for what is near to a document"
 MMR: Final = "marginal relevance (mmr) compares embeddings, not words"
-RELEVANCE: Final = (
-    "relevance, which score_threshold= is of, is that of nearness; scores of words, and fused "
-    "ones, only order the documents of one answer"
-)
-_THRESHOLD: Final = (
-    "score_threshold= is of nearness; scores of words, and fused ones, only order the documents of "
-    "one answer"
-)
+_ONLY_ORDER: Final = "scores of words, and fused ones, only order the documents of one answer"
+RELEVANCE: Final = f"relevance, which score_threshold= is of, is that of nearness; {_ONLY_ORDER}"
+_THRESHOLD: Final = f"score_threshold= is of nearness; {_ONLY_ORDER}"
 _ANY_MODE: Final = "call similarity_search() or similarity_search_with_score()"
 _WHY_NEAR: Final[dict[SearchType, str]] = {"similarity_score_threshold": RELEVANCE, "mmr": MMR}
 

@@ -202,8 +202,9 @@ class RecordStore:
     @property
     def due(self) -> Due:
         """What is left to remove when reads see the writes."""
-        beside = self.long_texts, self.rows, self.removals
-        return Due(self.state, *beside, self._tenant, self.wait_timeout)
+        return Due(
+            self.state, self.long_texts, self.rows, self.removals, self._tenant, self.wait_timeout
+        )
 
     @property
     def _tenant(self) -> str | None:

@@ -12,7 +12,7 @@ from tests.stores import recorded
 from vectorize_core import InvalidInputError, VectorizeClient
 from vectorize_core.api.operations import GetByIds, Query
 from vectorize_core.records.deleting import clear, delete
-from vectorize_core.records.page import page
+from vectorize_core.records.paging import page
 from vectorize_core.records.store import RecordStore
 from vectorize_core.transport.io import run
 
