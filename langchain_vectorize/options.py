@@ -19,7 +19,7 @@ from vectorize_core.records.settings import StoreSettings
 from vectorize_core.records.store import AddOptions
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.store import TextStore
-from vectorize_core.words import Words
+from vectorize_core.wording import Wording
 
 DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
 """A filter in dict form, an expression, or a function of a document."""
@@ -214,7 +214,7 @@ _NOT_METADATA: Final = (
     "{name!r} is in no metadata index, and {what} is not in its metadata: {instead}. To filter by "
     "a property of that name, give it a metadata index (docs/filters.md)"
 )
-WORDS: Final = Words(
+WORDING: Final = Wording(
     index="store.index",
     maker="store",
     hash_ids="such as a hash of it: in index(), key_encoder='sha256'",

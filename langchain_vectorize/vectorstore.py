@@ -13,7 +13,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_vectorize.embedder import LangChainEmbedder
 from langchain_vectorize.options import (
     ELSEWHERE,
-    WORDS,
+    WORDING,
     ExistingIndexOptions,
     FromDocumentsOptions,
     FromTextsOptions,
@@ -263,7 +263,7 @@ class VectorizeVectorStore(Writing, Searches, Reading, Upkeep):
                 create_index=create_index,
                 metric=metric,
                 metadata_indexes=metadata_indexes,
-                words=WORDS,
+                wording=WORDING,
             ),
             embedder=self._embedder,
             namespace=namespace,

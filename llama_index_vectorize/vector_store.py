@@ -37,7 +37,7 @@ from llama_index_vectorize.reading import Reading
 from llama_index_vectorize.text_index import dumped, loaded
 from llama_index_vectorize.texts import as_texts
 from llama_index_vectorize.upkeep import Upkeep
-from llama_index_vectorize.words import WORDS
+from llama_index_vectorize.wording import WORDING
 from llama_index_vectorize.writing import Writing
 from vectorize_core import layout
 from vectorize_core.api.validation import flag, one_of
@@ -328,7 +328,7 @@ class VectorizeVectorStore(Writing, Reading, Upkeep, BasePydanticVectorStore):  
         }
         # Before the fields are set: its errors are clearer than those of pydantic.
         records = RecordStore(
-            index=StoreIndex(target=target, words=WORDS, **creation),
+            index=StoreIndex(target=target, wording=WORDING, **creation),
             texts=as_texts(texts),
             translate=by_source,
             **settings,

@@ -28,7 +28,7 @@ from vectorize_core.errors import (
     shown,
 )
 from vectorize_core.models import ValueRows, Values, as_values
-from vectorize_core.words import DEFAULT, Words
+from vectorize_core.wording import DEFAULT, Wording
 
 T = TypeVar("T")
 Named: TypeAlias = Callable[[int], At]
@@ -213,14 +213,14 @@ def check_id(
     position: int | None = None,
     *,
     most: int = limits.MAX_ID_BYTES,
-    words: Words = DEFAULT,
+    wording: Wording = DEFAULT,
 ) -> None:
     """An id is a non-empty string of at most 64 bytes of UTF-8, or of ``most``."""
     if type(vector_id) is str and 0 < len(vector_id) <= most and vector_id.isascii():
         return
     rule = "an id is a non-empty string"
     where = "" if position is None else f" (position {position})"
-    fix = f". Use a shorter id, {words.hash_ids}"
+    fix = f". Use a shorter id, {wording.hash_ids}"
     _check_name(vector_id, "id", most, InvalidVectorError, rule, where, fix)
 
 

@@ -11,7 +11,7 @@ from vectorize_core import layout
 from vectorize_core.filters.ast import Test, Where
 from vectorize_core.filters.push import kind_of
 from vectorize_core.models import IndexType
-from vectorize_core.words import Words
+from vectorize_core.wording import Wording
 
 _NEAR = 0.75
 _PREFIX = "metadata."
@@ -27,13 +27,13 @@ class Advice:
     index_name: str
     indexed: Mapping[str, IndexType]
     hidden: Callable[[str, Collection[str]], str]
-    words: Words
+    wording: Wording
 
     def on(self, test: Test) -> str:
         """Why a test cannot be looked up, and what to do."""
         path = test.path
-        if path in self.words.elsewhere and path not in self.indexed:
-            return self.words.elsewhere[path]
+        if path in self.wording.elsewhere and path not in self.indexed:
+            return self.wording.elsewhere[path]
         meant = nearest_property(path, self.indexed)
         hidden = self.hidden(path, self.indexed)
         if hidden and not (meant and path.startswith(_PREFIX)):
@@ -47,7 +47,7 @@ class Advice:
             )
         if path in self.indexed:
             kind = self.indexed[path]
-            operator = self.words.operators.get(test.operator, test.operator)
+            operator = self.wording.operators.get(test.operator, test.operator)
             return (
                 f"the metadata index on {path!r} holds values of type {kind}, so it cannot look up "
                 f"{operator} {test.operand!r}. Compare with a {kind}, {self._or_scan}"
@@ -74,13 +74,12 @@ class Advice:
                 f"{self._to_index(path, layout.METADATA_INDEXES[path])}"
             )
         others = "" if kind else " (or 'number', 'boolean')"
+        only = ": it covers only what is written from then on" if self.wording.late_indexes else ""
         kind = kind or "string"
         return (
             f"{missing}, so the service would find nothing. Name it in "
             f"metadata_indexes={{{path!r}: {kind!r}}}{others} when the index is created; "
-            f"or {self._to_index(path, kind)}"
-            f"{': it covers only what is written from then on' if self.words.late_indexes else ''}"
-            f". Indexed are: {self._users_properties}"
+            f"or {self._to_index(path, kind)}{only}. Indexed are: {self._users_properties}"
         )
 
     @property
@@ -90,10 +89,10 @@ class Advice:
 
     @property
     def _or_scan(self) -> str:
-        return or_scan(self.indexed, declared=self.words.declared)
+        return or_scan(self.indexed, declared=self.wording.declared)
 
     def _to_index(self, path: str, index_type: IndexType) -> str:
-        return self.words.to_index(self.index_name, repr(path), repr(index_type))
+        return self.wording.to_index(self.index_name, repr(path), repr(index_type))
 
 
 def or_scan(indexed: Collection[str], *, declared: bool) -> str:

@@ -20,7 +20,7 @@ from vectorize_core.filters.ast import EVERYTHING, Expression, Test, Where
 from vectorize_core.filters.push import Conjunction, Constraint, Push
 from vectorize_core.layout.nested import why_hidden
 from vectorize_core.models import Filter, IndexType
-from vectorize_core.words import DEFAULT, Words
+from vectorize_core.wording import DEFAULT, Wording
 
 Unindexed: TypeAlias = Literal["error", "scan"]
 Hidden: TypeAlias = Callable[[str, Collection[str]], str]
@@ -113,7 +113,7 @@ def plan(
     within: Mapping[str, Collection[str]] | None = None,
     unindexed: Unindexed = "error",
     index_name: str = "",
-    words: Words = DEFAULT,
+    wording: Wording = DEFAULT,
 ) -> Plan:
     """The plan for an expression on an index with these metadata indexes.
 
@@ -127,7 +127,7 @@ def plan(
     if push.is_impossible(expression):
         return Plan(expression, ())
 
-    advice = Advice(index_name, indexed, hidden, words)
+    advice = Advice(index_name, indexed, hidden, wording)
 
     def pushable(test: Test, one: Constraint) -> bool:
         return _can_look_up(test.path, advice) and indexed[test.path] == one.kind

@@ -44,7 +44,7 @@ class Arriving(Ingest):
         vector = parcel.vector
         name, namespace = own_name(vector, bound=self._tenant is not None), self._namespace
         most = limits.MAX_ID_BYTES if self._tenant is None else sys.maxsize
-        validation.check_id(name, position, most=most, words=self._index.words)
+        validation.check_id(name, position, most=most, wording=self._index.wording)
         at = At(name, position, "record")
         vector_id = name if self._tenant is None else layout.stored_id(self._tenant, name)
         record = self._record(at, vector, vector_id, parcel.text)

@@ -39,7 +39,7 @@ from vectorize_core.state.index_state import (
 )
 from vectorize_core.state.waiting import DEFAULT_WAIT_TIMEOUT
 from vectorize_core.transport.io import Io
-from vectorize_core.words import DEFAULT, Words
+from vectorize_core.wording import DEFAULT, Wording
 
 MAX_SEARCH_REQUESTS: Final = 100
 MAX_ENUMERATION_REQUESTS: Final = 1_000
@@ -207,12 +207,12 @@ async def make_plan(
     hidden: Hidden = plans.in_vectors,
     within: Mapping[str, Collection[str]] | None = None,
     unindexed: Unindexed = "error",
-    words: Words = DEFAULT,
+    wording: Wording = DEFAULT,
 ) -> Plan:
     """The plan of a filter; a contradiction or no filter at all needs no request."""
     plans.check_unindexed(unindexed)
     if filter is not None and vectorize_filter is not None:
-        raise InvalidInputError(f"give {words.filter} or vectorize_filter=, not both")
+        raise InvalidInputError(f"give {wording.filter} or vectorize_filter=, not both")
     if vectorize_filter is not None:
         if not isinstance(vectorize_filter, Mapping):
             raise InvalidFilterError(
@@ -233,7 +233,7 @@ async def make_plan(
         within=within,
         unindexed=unindexed,
         index_name=index_name,
-        words=words,
+        wording=wording,
     )
     if push.is_impossible(expression) or not (within or push.leaves(expression)):
         return make({})
@@ -342,7 +342,7 @@ async def select(
             properties,
             index_name=state.name,
             unindexed=unindexed,
-            words=state.in_words(DEFAULT),
+            wording=state.adapt(DEFAULT),
         )
 
     plan = await honest_plan(

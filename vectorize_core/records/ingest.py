@@ -184,7 +184,7 @@ class Ingest(Source[Item]):
             if made_up != record.id:
                 record = replace(record, id=made_up)
         most = limits.MAX_ID_BYTES if self._tenant is None else sys.maxsize
-        validation.check_id(record.id, position, most=most, words=self._index.words)
+        validation.check_id(record.id, position, most=most, wording=self._index.wording)
         if self._tenant is not None:
             record = layout.of_tenant(record, self._tenant)
         try:

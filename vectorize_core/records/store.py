@@ -171,7 +171,7 @@ class RecordStore:
                 f"this view is bound to the namespace {self.namespace!r}; make others with "
                 "with_namespace() of the store itself"
             )
-        index = dataclasses.replace(self.index.owning(False), words=self.index.words.of_view())
+        index = dataclasses.replace(self.index.owning(False), wording=self.index.wording.of_view())
         return dataclasses.replace(self, index=index, namespace=namespace, bound=True)
 
     def owning(self) -> Self:
@@ -387,7 +387,7 @@ class RecordStore:
 
     async def warn_of_pending_writes(self, io: Io) -> None:
         """Warn, where nothing was found, of own writes that reads may not see yet."""
-        await warn_of_pending_writes(io, self.state, self.index.words, tenant=self._tenant)
+        await warn_of_pending_writes(io, self.state, self.index.wording, tenant=self._tenant)
 
     async def hits(self, io: Io, matches: Sequence[Match]) -> list[Hit]:
         """The records of matches; those that are gone are left out."""
@@ -466,7 +466,7 @@ class RecordStore:
             options.get("vectorize_filter"),
             properties,
             index_name=self.index.name,
-            words=self.index.words,
+            wording=self.index.wording,
             hidden=in_records(self.text_key, refs=self.translate is not None),
             within=within,
             unindexed=options.get("unindexed", self.unindexed),

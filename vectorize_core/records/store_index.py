@@ -28,7 +28,7 @@ from vectorize_core.state.index_state import (
 )
 from vectorize_core.state.metadata_indexes import check_metadata_indexes
 from vectorize_core.transport.io import Io
-from vectorize_core.words import DEFAULT, Words
+from vectorize_core.wording import DEFAULT, Wording
 
 _MOMENT: Final = 1.0
 
@@ -48,10 +48,10 @@ class StoreIndex:
     metric: Metric | None = None
     metadata_indexes: Mapping[str, IndexType] | None = None
     text_index: bool = False
-    words: Words = field(default=DEFAULT, repr=False)
+    wording: Wording = field(default=DEFAULT, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", self.state.in_words(self.words))
+        object.__setattr__(self, "wording", self.state.adapt(self.wording))
         if self.create_index is not None:
             validation.flag("create_index", self.create_index)
         if self.metric is not None:
@@ -118,7 +118,7 @@ class StoreIndex:
                     f"{indexed[name]!r}, the store was given {{{name!r}: {index_type!r}}}. Give it "
                     f"the type {indexed[name]!r} in metadata_indexes=; or, to change the index, "
                     f"call delete_metadata_index({name!r}) of "
-                    f"{self.words.index.format(name=self.name)}, then "
+                    f"{self.wording.index.format(name=self.name)}, then "
                     f"create_metadata_index({name!r}, {index_type!r}) and, once that is live, "
                     "reindex_metadata()"
                 )
@@ -204,6 +204,6 @@ class StoreIndex:
             raise ConfigurationError(
                 f"the index {self.name!r} exists without the metadata indexes {missing}; it "
                 "is not altered without being asked. To have one, "
-                f"{self.words.to_index(self.name, 'name', 'type')}. Or leave them out of "
+                f"{self.wording.to_index(self.name, 'name', 'type')}. Or leave them out of "
                 "metadata_indexes="
             )

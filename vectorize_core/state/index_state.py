@@ -20,7 +20,7 @@ from vectorize_core.state.one_at_a_time import OneAtATime
 from vectorize_core.state.own_writes import OwnWrites
 from vectorize_core.transport.capabilities import CLOUDFLARE, Capabilities
 from vectorize_core.transport.io import Io
-from vectorize_core.words import Words
+from vectorize_core.wording import Wording
 
 KNOWN_FOR: Final = 60.0
 """Seconds after which the configuration of an index is looked at again."""
@@ -102,10 +102,10 @@ class IndexState:
         """Whether the service can be asked which vectors a metadata index does not hold."""
         return CountUncovered in self.capabilities.operations
 
-    def in_words(self, words: Words) -> Words:
-        """How a framework calls things, where they are as the executor has them."""
+    def adapt(self, wording: Wording) -> Wording:
+        """A framework's wording, for what the executor can do."""
         can = self.capabilities
-        return replace(words, late_indexes=can.late_metadata_indexes, declared=can.declared)
+        return replace(wording, late_indexes=can.late_metadata_indexes, declared=can.declared)
 
     def forget(self) -> None:
         """Forget the configuration, as the index was created, deleted or changed."""

@@ -10,7 +10,7 @@ from vectorize_core.errors import PendingWritesWarning, VectorizeError
 from vectorize_core.stacklevel import outside
 from vectorize_core.state.index_state import IndexState
 from vectorize_core.transport.io import Io
-from vectorize_core.words import DEFAULT, Words
+from vectorize_core.wording import DEFAULT, Wording
 
 _RECENT = 600.0
 """Seconds after which a write is not the reason that a search finds nothing."""
@@ -18,7 +18,7 @@ _MOST_WARNED = 1_000
 
 
 async def warn_of_pending_writes(
-    io: Io, state: IndexState, words: Words = DEFAULT, *, tenant: str | None = None
+    io: Io, state: IndexState, wording: Wording = DEFAULT, *, tenant: str | None = None
 ) -> None:
     """Warn if the index has not processed this client's last write; for a search without matches.
 
@@ -51,7 +51,7 @@ async def warn_of_pending_writes(
         warnings.warn(
             f"nothing was found in index {state.name!r}, but this client's last write to it, "
             f"{age:.1f} s ago, is not processed yet (on Cloudflare usually within 30 s). To wait "
-            f"until reads see it, write with wait='visible', or call {words.wait} on the store "
+            f"until reads see it, write with wait='visible', or call {wording.wait} on the store "
             "(async: await_writes()) before searching",
             PendingWritesWarning,
             stacklevel=outside(),

@@ -1,4 +1,4 @@
-"""What a user calls that which an error speaks of: each framework has names of its own."""
+"""How errors call things: users of each framework know them by other names."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """The words of one framework; those here are of a user of `VectorizeClient`.
+class Wording:
+    """How errors call things in one framework; by default, as users of `VectorizeClient` do.
 
-    ``index`` is how the index of that name is reached, ``maker`` what makes metadata indexes of it,
-    ``wait`` the method that waits for writes, ``filter`` the argument of filters. ``late_indexes``:
-    a metadata index can be made when there are vectors already. ``declared``: they are those that
-    the user names, or who set a gateway up.
-    ``hash_ids`` says how to get shorter ids. ``operators`` are those of filters that have other
-    names. ``elsewhere`` maps what is often taken for a property
-    of the metadata to where it stands, and how it is asked for.
+    - ``index``: how the index of that name is reached.
+    - ``maker``: what makes metadata indexes of it.
+    - ``wait``: the method that waits for writes.
+    - ``filter``: the argument of filters.
+    - ``late_indexes``: whether a metadata index can be made when there are vectors already.
+    - ``declared``: whether the user names the metadata indexes, or who set a gateway up.
+    - ``hash_ids``: how to get shorter ids.
+    - ``operators``: those of filters that have other names.
+    - ``elsewhere``: what is often taken for a property of the metadata, with where it stands and
+      how it is asked for.
     """
 
     index: str = "client.index({name!r})"
@@ -49,10 +52,10 @@ class Words:
             f"{index_type}) and, once it is live, reindex_metadata()"
         )
 
-    def of_view(self) -> Words:
+    def of_view(self) -> Wording:
         """Those of a user of a tenant's view, which has no client and takes no ``namespace=``."""
         elsewhere = {name: said for name, said in self.elsewhere.items() if name != "namespace"}
         return replace(self, index=DEFAULT.index, maker=DEFAULT.maker, elsewhere=elsewhere)
 
 
-DEFAULT = Words()
+DEFAULT = Wording()

@@ -7,7 +7,7 @@ from typing import Final
 
 from llama_index_vectorize.filters import OPERATORS, SOURCE_KEYS
 from llama_index_vectorize.nodes import CLASSES
-from vectorize_core.words import Words
+from vectorize_core.wording import Wording
 
 _ID = "{name!r} is no property of the metadata: give ids of nodes as node_ids="
 _ARGUMENT = (
@@ -38,7 +38,7 @@ _TEMPLATES = {
     "namespace": _ARGUMENT.replace("{argument}", "namespace="),
 }
 
-WORDS: Final = Words(
+WORDING: Final = Wording(
     index="store.index",
     maker="store",
     wait="wait_for_writes()",
