@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
 
@@ -15,6 +16,7 @@ from vectorize_core.local.row_types import CODES, FLOAT_BYTES
 from vectorize_core.local.storage import (
     FILE_NAME,
     Database,
+    FileMissingError,
     StorageError,
     is_damage,
     missing_database,
@@ -121,11 +123,21 @@ def _refused(database: Database) -> str | None:
 
 
 def _checked(database: Database) -> CheckReport:
-    with database.reading() as tx:
-        report = integrity.check(tx, database.value_stores)
+    while True:
+        # Else what is missing was compacted or deleted meanwhile, or it is a file of codes.
+        with suppress(FileMissingError):
+            with database.reading() as tx:
+                before, report = _generations(tx), integrity.check(tx, database.value_stores)
+            with database.reading() as tx:
+                if report.ok or _generations(tx) == before:
+                    break
     if database.lost_commits is None:
         return report
     return replace(report, findings=(Finding(None, database.lost_commits), *report.findings))
+
+
+def _generations(tx: Connection) -> set[tuple[int, int]]:
+    return {(index.id, index.generation) for index, _ in catalog.unverified(tx)}
 
 
 def _repaired(database: Database) -> CheckReport:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vectorize_core
-from vectorize_core.local import Service, compaction, storage, unsynced, value_store
+from vectorize_core.local import Service, compaction, comparing, storage, unsynced, value_store
 from vectorize_core.models import IndexConfig, Vector
 
 ROOT = str(Path(vectorize_core.__file__).parents[1])
@@ -162,6 +162,36 @@ def test_an_index_of_mostly_dead_records_is_compacted(service, monkeypatch):
     for i in range(60):
         service.delete_by_ids("docs", [f"v{i}"])
     assert service.list_vectors("docs").ids == ()
+
+
+@pytest.mark.parametrize("how", ["compact", "delete_index"])
+def test_an_index_that_goes_while_it_is_checked_is_not_damaged(make, tmp_path, monkeypatch, how):
+    service, other = make(tmp_path), make(tmp_path)
+    fill(service)
+    examine = comparing.examine
+
+    def go(*given):
+        monkeypatch.undo()
+        getattr(other, how)("docs")
+        return examine(*given)
+
+    monkeypatch.setattr(comparing, "examine", go)
+    assert service.check().findings == ()
+
+
+def test_codes_that_go_while_they_are_checked_are_not_damaged(make, tmp_path, monkeypatch):
+    service = make(tmp_path)
+    fill(service)
+    readable = value_store.FileValueStore.readable
+
+    def go(store):
+        rows = readable(store)
+        if store.path.suffix == ".u8":
+            store.path.unlink(missing_ok=True)
+        return rows
+
+    monkeypatch.setattr(value_store.FileValueStore, "readable", go)
+    assert service.check().findings == ()
 
 
 def test_a_whole_directory_has_nothing_wrong(service):
