@@ -364,8 +364,13 @@ class FileValueStore(SegmentedStore):
             self._syncs = False
 
     def _sync_now(self) -> None:
-        with self._directory.file(self._name, writes=True) as file:
-            _sync(file.fileno())
+        try:
+            with self._directory.file(self._name, writes=True) as file:
+                _sync(file.fileno())
+        except FileNotFoundError:
+            # Codes may be deleted at any time.
+            if not self._is_derived:
+                raise
 
     def close(self) -> None:
         """Keep the file no longer open."""

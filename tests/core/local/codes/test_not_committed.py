@@ -18,8 +18,13 @@ from tests.core.local.codes.coded_files import (
     rows_of,
     widths,
 )
-from vectorize_core.local import StorageError, code_products, value_store
+from vectorize_core.local import StorageError, code_products, unsynced, value_store
 from vectorize_core.models import Vector
+
+
+@pytest.fixture(autouse=True, params=[0, unsynced._SMALL], ids=["large", "small"])
+def next_write(request, monkeypatch):
+    monkeypatch.setattr(unsynced, "_SMALL", request.param)
 
 
 def rolled_back(service, monkeypatch, rows):
@@ -29,6 +34,8 @@ def rolled_back(service, monkeypatch, rows):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
+        # Small ones leave their codes out.
+        patch.setattr(unsynced, "_SMALL", 0)
         patch.setattr("vectorize_core.local.schema.count_commit", fail)
         with pytest.raises(StorageError):
             service.upsert("docs", [Vector(f"w{n}", row) for n, row in enumerate(rows)])
@@ -90,4 +97,19 @@ def test_codes_of_a_write_that_was_not_committed_do_not_come_back(
         path.write_bytes(synced.get(path.stat().st_ino, data))
     service = make(tmp_path)
     assert service.check().findings == ()
+    look(service)
+
+
+def test_codes_that_are_deleted_before_they_are_synced_keep_no_write(make, tmp_path, monkeypatch):
+    service = filled(make, tmp_path, 50)
+    rolled_back(service, monkeypatch, -rows_of("docs")[50:])
+    sync = value_store.FileValueStore.sync
+
+    def deleted(store):
+        for path in tmp_path.glob("*.u8*"):
+            path.unlink()
+        sync(store)
+
+    monkeypatch.setattr(value_store.FileValueStore, "sync", deleted)
+    add(service, 50, COUNT)
     look(service)
