@@ -190,16 +190,26 @@ class OwnWrites:
     lag: float = 0.0
     warned: set[str | None] = field(default_factory=set)
     _unseen: deque[OwnWrite] = field(default_factory=deque)
+    """Accepted writes that reads may not see yet, oldest first."""
     _dropped: tuple[OwnWrite, ...] = ()
+    """The last of those that were too many to remember, which prove the others."""
     _lost: deque[OwnWrite] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    """Writes without an answer."""
     _written: LastWrites = field(default_factory=LastWrites)
+    """The last accepted write of each id."""
     _uncertain: LastWrites = field(default_factory=LastWrites)
+    """The last write without an answer of each id."""
     _overflowed: float = -math.inf
+    """The moment up to which ``_written`` had to forget writes that reads may not see yet."""
     _tracked: Tracked[OwnWrite] = field(default_factory=Tracked)
     _order: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When mutations were sent and accepted, by their ids."""
     _processed: float = -math.inf
+    """Writes that were accepted before this moment are processed."""
     _visible: float = -math.inf
+    """Writes that were accepted before this moment are visible."""
     _gone: float = -math.inf
+    """The same for deletes alone, which is all that a delete that reads see can prove."""
     _clock: count[int] = field(default_factory=count)
     _lock: forks.Lock = field(default_factory=forks.lock)
 

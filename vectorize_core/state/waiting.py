@@ -188,7 +188,11 @@ async def own_are_seen(io: Io, state: IndexState) -> bool:
 
 
 class _Wait:
-    """One wait, with the writes that it still waits for."""
+    """One wait, with the writes that it still waits for.
+
+    Unless ``proof`` is asked for, a write counts as visible some time after it is processed, even
+    if nothing shows that reads see it. Times are seconds of this wait.
+    """
 
     def __init__(
         self,
@@ -210,16 +214,27 @@ class _Wait:
         self._purpose = purpose
         self._confined = confined
         self._told: set[int] = set()
+        """The levels at which this wait was logged."""
         self._polling = Polling(io, timeout)
-        self._lagging = self._looked_back = False
+        self._lagging = False
+        """Whether reads were found not to show what is processed."""
+        self._looked_back = False
+        """Whether earlier writes were looked at to find that out."""
         self._until = -math.inf
+        """The moment by which what is processed was accepted: later writes are not."""
         self._processed: dict[OwnWrite, tuple[float, float]] = {}
+        """When each write was first known to be processed: waited, and slept, by then."""
         self._index_check = _FIRST_BARRIER
+        """When to look next whether the index is still the same."""
         self._barrier = max(_FIRST_BARRIER - min(map(_age, writes)), 0.0)
+        """When to send the next barrier."""
         self._barrier_sent = -math.inf
+        """When the last one was sent."""
         self._passed = max(write.accepted for write in writes)
+        """A mutation of ours that was sent after this moment serves as the next barrier."""
 
     async def run(self) -> None:
+        """Poll until all writes are seen, or time is up."""
         outcome: Literal["seen", "timeout", "error"] = "error"
         last, polling = self._pending[-1].mutation_id, self._polling
         try:
@@ -235,6 +250,7 @@ class _Wait:
             self._io.emit(WaitEvent(name, self._goal, seconds, polls, last, outcome))
 
     async def _poll(self) -> bool:
+        """Read probes and progress, drop the writes that are seen, send a barrier if it is due."""
         waited = self._polling.waited
         self._tell(waited)
         followers = [later for write in self._pending for later in self._followers(write)]
@@ -305,6 +321,7 @@ class _Wait:
         self._pending = [write for write in self._pending if not self._is_done(write)]
 
     def _is_done(self, write: OwnWrite) -> bool:
+        """Whether a write need not be waited for any more."""
         known, waited = self._state.own_writes, self._polling.waited
         if known.is_visible(write):
             if write in self._processed:
