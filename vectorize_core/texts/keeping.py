@@ -105,11 +105,13 @@ class Keeping:
         there = list(dict.fromkeys([*found.versions, *found.plain]))
         for vector_id, name in (await self._named(io, there)).items():
             found.seen.add(vector_id)
-            listed_in = list_name(self.state.name, vector_id)
-            if vector_id in found.versions and is_of_record(name, listed_in):
-                # Another writer may have overwritten the list.
-                found.versions[vector_id].setdefault(name, _NOT_LISTED)
+            self._add_named(found.versions, vector_id, name)
         return found
+
+    def _add_named(self, versions: dict[str, Versions], vector_id: str, name: str) -> None:
+        """Add a text that a vector names: another writer may have overwritten the list."""
+        if vector_id in versions and is_of_record(name, list_name(self.state.name, vector_id)):
+            versions[vector_id].setdefault(name, _NOT_LISTED)
 
     async def remove(self, io: Io, found: Found, wait_timeout: float) -> None:
         """Delete the texts of deleted vectors, when reads no longer see these.
@@ -284,28 +286,18 @@ class Putting(Keeping):
         }
         replaced = [i for i, versions in others.items() if versions]
         named = await self._named(io, [*replaced, *(old.plain - others.keys())])
-        for vector_id in replaced:
-            name = named.get(vector_id)
-            if name in (None, records[vector_id].text_name):
-                continue
-            if is_of_record(name, list_name(self.state.name, vector_id)):
-                # Another writer may have overwritten the list.
-                others[vector_id].setdefault(name, _NOT_LISTED)
+        for vector_id, name in named.items():
+            if name != records[vector_id].text_name:
+                self._add_named(others, vector_id, name)
         unseen = self.state.own_writes.unseen_among(records)
         for vector_id, versions in others.items():
-            old_or_named = {
-                name: put
-                for name, put in versions.items()
-                if put <= oldest or name == named.get(vector_id)
-            }
-            over = old_or_named | {
-                name: put
-                for name, put in versions.items()
-                if name in self.own or name in self.earlier
-            }
+            by_name = named.get(vector_id)
+            sure = {name for name, put in versions.items() if put <= oldest or name == by_name}
+            over = sure.union(n for n in versions if n in self.own or n in self.earlier)
             if over:
-                self.superseded.versions.setdefault(vector_id, {}).update(over)
-            if over == old_or_named or vector_id not in unseen:
+                listed = self.superseded.versions.setdefault(vector_id, {})
+                listed.update((name, versions[name]) for name in over)
+            if over == sure or vector_id not in unseen:
                 self.superseded.seen.add(vector_id)
             else:
                 self.superseded.seen.discard(vector_id)
