@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from langchain_vectorize import VectorizeVectorStore
-from tests.stores import Call, both_ways
+from tests.stores import DIMENSIONS, Call, Embedder, both_ways, recorded, vector
+from vectorize_core import VectorizeClient
+from vectorize_core.api.operations import Upsert
 
 
 class Plain:
@@ -24,3 +27,30 @@ async def test_a_model_may_have_the_plain_methods_only(call: Call) -> None:
     with VectorizeVectorStore(model, index_name="docs", path=":memory:") as store:
         await call(store, "add_texts", ["one", "two"])
         assert [d.page_content for d in await call(store, "similarity_search", "two", 1)] == ["two"]
+
+
+class OneBuffer(Embedder):
+    """Answers in memory that holds the next answer too, as one that runs on a graph of CUDA."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = np.zeros((100, DIMENSIONS), np.float32)
+
+    def _documents(self, texts: list[str]) -> Any:
+        answer = self.memory[: len(texts)]
+        answer[:] = super()._documents(texts)
+        return answer
+
+
+@both_ways
+async def test_a_model_may_answer_in_the_same_memory_again(
+    client: VectorizeClient, call: Call
+) -> None:
+    sent = recorded(client)
+    store = VectorizeVectorStore(OneBuffer(), client=client, index_name="docs", create_index=True)
+    texts = [f"text {n}" for n in range(9)]
+    await call(store, "add_texts", texts, ids=texts, batch_size=3)
+    # Each may be on its way, or have to be sent again, when the model answers next.
+    vectors = {each.id: each.values for op in sent.of(Upsert) for each in op.vectors}
+    for text in texts:
+        assert np.array_equal(vectors[text], np.array(vector(text), np.float32)), text

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from vectorize_core import jsontext, layout, limits
@@ -295,7 +296,11 @@ def _rows(some: Sequence[Prepared], embedded: Iterator[Embedding]) -> ValueRows:
     """The values of each, from the next embeddings where none are given."""
     given = [item.values if item.text is None else next(embedded) for item in some]
     rows = packed_rows(given)
-    return list(map(_array, some, given)) if rows is None else rows
+    if rows is not None:
+        return rows
+    arrays = list(map(_array, some, given))
+    # A copy: a model may give the next batch the same memory while this one is on its way.
+    return np.array(arrays) if len(set(map(len, arrays))) == 1 else arrays
 
 
 def _array(ready: Prepared, values: Any) -> Values:
