@@ -44,6 +44,9 @@ class _WithD1:
     async def asend(self, op: Op[T], /) -> Answer[T]:
         return await self._of(op).asend(op)
 
+    def check(self) -> None:
+        self._executor.check()
+
     def close(self) -> None:
         self._d1.close()
         self._executor.close()
