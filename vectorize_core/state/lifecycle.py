@@ -105,7 +105,7 @@ async def create_index(
     if record_layout:
         description = layout.note(description, wanted)
     op = CreateIndex(state.name, preset if preset is not None else config, description)
-    began = io.now()
+    polling = Polling(io, wait_timeout)
     async with state.creating.alone(io, wait_timeout):
         try:
             details = await _create(io, state, op, config)
@@ -118,11 +118,9 @@ async def create_index(
             noted = layout.read_note(details.description).properties
             named = metadata_indexes if metadata_indexes is not None else {}
             wanted = {name: kind for name, kind in wanted.items() if name in noted or name in named}
-            left = max(wait_timeout - (io.now() - began), 0.0)
-            await _finish(io, state, wanted, left, at_once=True)
+            await _finish(io, state, wanted, polling.left, at_once=True)
         if wanted:
-            left = max(wait_timeout - (io.now() - began), 0.0)
-            await ensure_metadata_indexes(io, state, wanted, wait_timeout=left)
+            await ensure_metadata_indexes(io, state, wanted, wait_timeout=polling.left)
         state.finished = True
     return details
 
