@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
@@ -89,6 +89,7 @@ class TextReading:
         return [again.get(v.id) if self._lacks(v.id, record) else record for v, record in pairs]
 
     async def _fill(self, io: Io, vectors: Sequence[Match | Vector]) -> list[Record]:
+        """The records of vectors, with the texts outside that are found."""
         records = [self.reader.read(vector) for vector in vectors]
         if self.texts is None:
             return records
@@ -102,19 +103,22 @@ class TextReading:
             found |= await self.texts.get(io, index, wanted)
         if plain:
             found |= await self.texts.get_plain(io, index, plain)
-        for record, name in zip(records, names, strict=True):
-            if name in found and not is_intact(name, found[name]):
-                if self.on_missing_text == "error":
-                    raise MissingTextError(
-                        f"the text of record {record.id!r} is damaged: in {self.texts!r}, {name!r} "
-                        "is not the text that was written, whose digest is in that name. Write the "
-                        "record again, or take it for empty with on_missing_text='empty'"
-                    )
-                del found[name]
-        return [
-            replace(record, text=found[name]) if name in found else record
-            for record, name in zip(records, names, strict=True)
-        ]
+        pairs = zip(records, names, strict=True)
+        return [self._with_text(record, name, found) for record, name in pairs]
+
+    def _with_text(self, record: Record, name: str | None, found: Mapping[str, str]) -> Record:
+        """The record with its text of that name, if that was found, and is the one written."""
+        if name is None or name not in found:
+            return record
+        if is_intact(name, found[name]):
+            return replace(record, text=found[name])
+        if self.on_missing_text == "error":
+            raise MissingTextError(
+                f"the text of record {record.id!r} is damaged: in {self.texts!r}, {name!r} is not "
+                "the text that was written, whose digest is in that name. Write the record again, "
+                "or take it for empty with on_missing_text='empty'"
+            )
+        return record
 
     def _name(self, vector_id: str, record: Record) -> str | None:
         plain_ids = self.texts is not None and self.texts.plain_ids
