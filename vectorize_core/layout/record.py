@@ -266,6 +266,22 @@ def decode(
     text_key = text_key_of(extra, text_key)
     text = _as_text(stored.pop(text_key, None))
     values = _own(stored)
+    _restore(values, extra, text_key)
+    node = value_codec.untagged(extra.get("n"))
+    text_name = text_or_none(extra.get("x"))
+    return Record(
+        vector_id,
+        text,
+        values,
+        node=node if isinstance(node, dict) else None,
+        read_ref=text_or_none(stored.get(REF)),
+        text_name=text_name if text_name and _TEXT_NAME.fullmatch(text_name) else None,
+        public_id=text_or_none(extra.get("id")) or None,
+    )
+
+
+def _restore(values: dict[Any, Any], extra: Mapping[str, Any], text_key: str) -> None:
+    """Give metadata the types and the keys that it had before it was encoded."""
     hints = extra.get("y")
     for key, hint in hints.items() if isinstance(hints, dict) else ():
         if key in values:
@@ -278,17 +294,6 @@ def decode(
             # Without a key that a dict can have, there is nothing to call the value.
             with suppress(TypeError):
                 values[value_codec.untagged(member[0])] = value_codec.untagged(member[1])
-    node = value_codec.untagged(extra.get("n"))
-    text_name = text_or_none(extra.get("x"))
-    return Record(
-        vector_id,
-        text,
-        values,
-        node=node if isinstance(node, dict) else None,
-        read_ref=text_or_none(stored.get(REF)),
-        text_name=text_name if text_name and _TEXT_NAME.fullmatch(text_name) else None,
-        public_id=text_or_none(extra.get("id")) or None,
-    )
 
 
 def text_name_of(vector: Match | Vector) -> str | None:
