@@ -114,7 +114,7 @@ def _requests(price: _Price, *, partitioned: bool, confined: bool) -> str:
 
 
 class _Price(NamedTuple):
-    """How many requests a plan takes: an estimate, if everything is read, the most; of queries."""
+    """How many requests a plan takes; ``everything`` if all that its branches match is read."""
 
     estimated: int = 0
     everything: int = 0
@@ -126,6 +126,11 @@ class _Price(NamedTuple):
 def _price(plan: Plan, top_k: int | None, vector_count: int, *, partitioned: bool) -> _Price:
     if plan.impossible:
         return _Price()
+
+    def answers(fullness: float, cap: int) -> int:
+        """How many hold all vectors, if each is so full."""
+        return math.ceil(vector_count / (fullness * cap))
+
     branches = len(plan.branches)
     decided_by_index = plan.residual is None or plan.readable is not None
     exact = limits.MAX_TOP_K_WITH_PAYLOAD
@@ -133,14 +138,13 @@ def _price(plan: Plan, top_k: int | None, vector_count: int, *, partitioned: boo
     by_id = math.ceil(vector_count / _PER_GET)
     listed = 1 + by_id + math.ceil(vector_count / limits.MAX_LIST_COUNT)
     everything, queries = branches + listed, branches
-    if partitioned:
-        everything = queries = branches * (3 + math.ceil(vector_count / (_USUALLY * cap)))
     most_queries = branches + _BESIDE
     if partitioned:
-        most_queries += branches * (4 + math.ceil(vector_count / (_AT_LEAST * cap)))
+        everything = queries = branches * (3 + answers(_USUALLY, cap))
+        most_queries += branches * (4 + answers(_AT_LEAST, cap))
         if top_k is None:
             # Where one answer has overlooked what another shows, all is asked for once more.
-            most_queries += branches * (4 + math.ceil(vector_count / (_AT_LEAST * exact)))
+            most_queries += branches * (4 + answers(_AT_LEAST, exact))
     # What is in no bucket cannot be divided, and then all are read by id nevertheless.
     most = most_queries + listed + math.ceil(min(top_k or 0, limits.MAX_TOP_K) / _PER_GET)
     if plan.residual is not None:
