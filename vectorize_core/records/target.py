@@ -81,7 +81,7 @@ def target_of(
 def _check_one_way(
     ways: Mapping[str, object], options: Mapping[str, object], limits: Limits | None
 ) -> None:
-    """Raise `ConfigurationError` for ways that exclude each other, or are no such objects."""
+    """Raise `ConfigurationError` for ways to an index that exclude each other."""
     given = [name for name, value in ways.items() if value is not None]
     is_made = ways["client"] is None and ways["index"] is None
     # Every connection that is made here takes these.
@@ -96,6 +96,9 @@ def _check_one_way(
             are = "is" if len(more) == 1 else "are"
             advice = f"{_listed(more)} {are} for a store that makes its own connection over HTTP"
         raise ConfigurationError(f"{_listed(given)} exclude each other; {advice}")
+
+
+def _check_kinds(ways: Mapping[str, object]) -> None:
     for name, kinds, wanted in _CLIENTS:
         if ways[name] is not None and not isinstance(ways[name], kinds):
             raise ConfigurationError(f"{name} is {wanted}; got {word_or_kind(ways[name])}")
@@ -125,6 +128,7 @@ def locate(
     check_limits(limits)
     ways = {"path": path, "client": client, "index": index, "binding": binding}
     _check_one_way(ways, options, limits)
+    _check_kinds(ways)
     if index is not None:
         if index_name is not None and index_name != index.name:
             raise ConfigurationError(f"index_name={index_name!r} is not {index!r}")
