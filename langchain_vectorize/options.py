@@ -19,7 +19,6 @@ from vectorize_core.records.settings import StoreSettings
 from vectorize_core.records.store import AddOptions
 from vectorize_core.state.waiting import WaitOptions
 from vectorize_core.texts.store import TextStore
-from vectorize_core.wording import Wording
 
 DocumentFilter: TypeAlias = AnyFilter | Callable[[Document], bool]
 """A filter in dict form, an expression, or a function of a document."""
@@ -210,23 +209,6 @@ def checked_search_kwargs(
 
 
 _HOW: Final = inspect.get_annotations(RetrievalOptions)
-_NOT_METADATA: Final = (
-    "{name!r} is in no metadata index, and {what} is not in its metadata: {instead}. To filter by "
-    "a property of that name, give it a metadata index (docs/filters.md)"
-)
-WORDING: Final = Wording(
-    index="store.index",
-    maker="store",
-    hash_ids="such as a hash of it: in index(), key_encoder='sha256'",
-    elsewhere={
-        name: _NOT_METADATA.format(name=name, what=what, instead=instead)
-        for name, what, instead in (
-            ("id", "a document's id", "get_by_ids() and delete() take ids"),
-            ("namespace", "a document's namespace", "searches take namespace="),
-            ("page_content", "a document's text", "no filter finds a word in it"),
-        )
-    },
-)
 _SEARCHES: Final = "similarity_search()"
 _MMR: Final = "search_type='mmr', or max_marginal_relevance_search(),"
 ELSEWHERE: Final = {

@@ -13,7 +13,6 @@ from langchain_core.embeddings import Embeddings
 from langchain_vectorize.embedder import LangChainEmbedder
 from langchain_vectorize.options import (
     ELSEWHERE,
-    WORDING,
     ExistingIndexOptions,
     FromDocumentsOptions,
     FromTextsOptions,
@@ -26,6 +25,7 @@ from langchain_vectorize.retrieval import Retrieval
 from langchain_vectorize.searching import Searches
 from langchain_vectorize.texts import as_texts
 from langchain_vectorize.upkeep import Upkeep
+from langchain_vectorize.wording import WORDING
 from langchain_vectorize.writing import Writing
 from vectorize_core import layout
 from vectorize_core.client import IndexClient
