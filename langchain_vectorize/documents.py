@@ -22,12 +22,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel
 
 from vectorize_core.api.validation import several, text
-from vectorize_core.errors import (
-    InvalidFilterError,
-    InvalidInputError,
-    InvalidVectorError,
-    shown,
-)
+from vectorize_core.errors import InvalidFilterError, InvalidInputError, InvalidVectorError, shown
 from vectorize_core.filters.ast import Where
 from vectorize_core.layout import Record, text_of
 from vectorize_core.models import Id

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Collection,
-    Iterator,
-)
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterator
 from itertools import count
 from typing import Any
 

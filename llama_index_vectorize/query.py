@@ -15,12 +15,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from llama_index_vectorize.by_words import (
-    BY_WORDS,
-    WORDS_ALONE,
-    check_by_words,
-    search_by_words,
-)
+from llama_index_vectorize.by_words import BY_WORDS, WORDS_ALONE, check_by_words, search_by_words
 from llama_index_vectorize.filters import check_no_native, is_filter, to_expression
 from llama_index_vectorize.nodes import class_of, source_of, to_node
 from vectorize_core import limits

@@ -22,9 +22,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from llama_index_vectorize.filters import (
-    by_source,
-)
+from llama_index_vectorize.filters import by_source
 from llama_index_vectorize.options import (
     ELSEWHERE,
     DumpedOptions,
@@ -43,10 +41,7 @@ from vectorize_core import layout
 from vectorize_core.api.validation import flag, one_of
 from vectorize_core.client import IndexClient
 from vectorize_core.connection import Limits
-from vectorize_core.errors import (
-    ConfigurationError,
-    NotPersistedWarning,
-)
+from vectorize_core.errors import ConfigurationError, NotPersistedWarning
 from vectorize_core.filters.plan import Unindexed
 from vectorize_core.index import AsyncIndex, Index
 from vectorize_core.kwargs import checks_keywords

@@ -9,12 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from vectorize_core.api.operations import Kind, Op
-from vectorize_core.errors import (
-    ConfigurationError,
-    RequestTimeoutError,
-    VectorizeError,
-    shown,
-)
+from vectorize_core.errors import ConfigurationError, RequestTimeoutError, VectorizeError, shown
 from vectorize_core.transport.executor import TIME_LEFT
 
 _SECONDS: Final[dict[Kind, float]] = {"read": 10.0, "write": 60.0, "control": 60.0}

@@ -13,11 +13,7 @@ from vectorize_core.api.operations import Op
 from vectorize_core.binding.calling import Calling, refuse_sync
 from vectorize_core.binding.errors import d1_error
 from vectorize_core.binding.values import check_methods, values_of
-from vectorize_core.errors import (
-    UnexpectedAnswerError,
-    UnsupportedCallError,
-    in_words,
-)
+from vectorize_core.errors import UnexpectedAnswerError, UnsupportedCallError, in_words
 from vectorize_core.transport.executor import Answer
 
 T = TypeVar("T")

@@ -12,11 +12,7 @@ from vectorize_core.binding.calling import Calling, refuse_sync
 from vectorize_core.binding.calls import CALLS, METHODS
 from vectorize_core.binding.errors import vectorize_error
 from vectorize_core.binding.values import check_methods, values_of
-from vectorize_core.errors import (
-    ConfigurationError,
-    UnexpectedAnswerError,
-    UnsupportedCallError,
-)
+from vectorize_core.errors import ConfigurationError, UnexpectedAnswerError, UnsupportedCallError
 from vectorize_core.models import IndexConfig, IndexDetails, IndexType, MetadataIndex, Metric
 from vectorize_core.transport.capabilities import BINDING
 from vectorize_core.transport.executor import Answer

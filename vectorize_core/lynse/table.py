@@ -10,10 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from vectorize_core.errors import (
-    BadRequestError,
-    ConfigurationError,
-)
+from vectorize_core.errors import BadRequestError, ConfigurationError
 from vectorize_core.holds import FairLock
 from vectorize_core.local import faults
 from vectorize_core.lynse import describing, filters, rows

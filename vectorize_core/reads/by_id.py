@@ -9,12 +9,7 @@ from typing import Final
 from vectorize_core import limits
 from vectorize_core.api import validation
 from vectorize_core.api.operations import GetByIds, GetInfo, ListVectors
-from vectorize_core.errors import (
-    BadRequestError,
-    NotFoundError,
-    UnexpectedAnswerError,
-    shown,
-)
+from vectorize_core.errors import BadRequestError, NotFoundError, UnexpectedAnswerError, shown
 from vectorize_core.models import IdPage, Match, Vector
 from vectorize_core.state.index_state import IndexState, get_details
 from vectorize_core.transport.io import Io, each

@@ -16,11 +16,7 @@ import numpy as np
 from vectorize_core import jsontext, layout, limits, scoring
 from vectorize_core.api.coverage import CountUncovered
 from vectorize_core.api.operations import ListVectors, Query
-from vectorize_core.errors import (
-    PartialIndexError,
-    PartialIndexWarning,
-    UnsupportedByBindingError,
-)
+from vectorize_core.errors import PartialIndexError, PartialIndexWarning, UnsupportedByBindingError
 from vectorize_core.filters.advice import or_scan
 from vectorize_core.filters.plan import Plan
 from vectorize_core.layout.nested import lookup

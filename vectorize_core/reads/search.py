@@ -15,12 +15,7 @@ from vectorize_core.errors import NotFoundError
 from vectorize_core.models import Match, Metric, ReturnMetadata, Values, Vector, as_match
 from vectorize_core.reads import exhaustive
 from vectorize_core.reads.by_id import check_dimensions, get_many
-from vectorize_core.reads.partition_search import (
-    Best,
-    CannotDivideError,
-    PartitionSearch,
-    Question,
-)
+from vectorize_core.reads.partition_search import Best, CannotDivideError, PartitionSearch, Question
 from vectorize_core.reads.post_filter import PostFilter
 from vectorize_core.reads.selection import RequestLimit, Selection
 from vectorize_core.state.index_state import IndexState, get_details

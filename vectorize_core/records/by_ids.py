@@ -13,12 +13,7 @@ from vectorize_core.api import validation
 from vectorize_core.errors import InvalidInputError
 from vectorize_core.models import Id, as_match
 from vectorize_core.reads import search
-from vectorize_core.reads.selection import (
-    MAX_SEARCH_REQUESTS,
-    SelectOptions,
-    allowance,
-    check_ids,
-)
+from vectorize_core.reads.selection import MAX_SEARCH_REQUESTS, SelectOptions, allowance, check_ids
 from vectorize_core.records.hit import Hit
 from vectorize_core.records.reading import selected
 from vectorize_core.records.store import RecordStore

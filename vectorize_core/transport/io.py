@@ -41,12 +41,7 @@ from vectorize_core.transport.executor import (
     Running,
 )
 from vectorize_core.transport.rate_limit import RateLimiter, blocks_all
-from vectorize_core.transport.retry import (
-    RetryPolicy,
-    is_transient,
-    may_arrive_late,
-    try_again,
-)
+from vectorize_core.transport.retry import RetryPolicy, is_transient, may_arrive_late, try_again
 from vectorize_core.transport.turns import Turns
 from vectorize_core.transport.workers import (
     Done,
