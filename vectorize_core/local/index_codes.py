@@ -182,12 +182,15 @@ class IndexCodes:
             lengths[first : first + len(new)] = new["length"]
             fresh.fill(self._metric, first, new, multiplied)
 
-        matrix = self._store.matrix(min(count, self._store.readable()))
-        lost = self._compare(matrix, multiplied, fill)
-        slots = np.concatenate([lost, np.arange(matrix.count, count)])
+        compared = self._store.matrix(min(count, self._store.readable()))
+        lost = self._compare(compared, multiplied, fill)
+        slots = np.concatenate([lost, np.arange(compared.count, count)])
         self._make(slots, values, multiplied, fill)
         matrix = self._store.matrix(count)
-        if self._writes and not self._are_there(matrix, slots, multiplied):
+        # What is mapped anew may be of another file, which has only what was made.
+        anew = np.arange(matrix.mapped_since(compared), count)
+        there = np.union1d(slots, anew) if self._writes else np.setdiff1d(anew, slots)
+        if not self._are_there(matrix, there, multiplied):
             self._store.unmap()
             return None
         norms.learn(known, lengths)

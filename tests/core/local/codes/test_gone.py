@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import partial
 
 import pytest
@@ -13,6 +15,7 @@ from tests.core.local.codes.coded_files import (
     add,
     all_accounted_for,
     also_cut,
+    bytes_of,
     changed,
     cut_off,
     files_of,
@@ -26,6 +29,8 @@ from tests.core.local.codes.coded_files import (
     zeroed_rest,
     zeroed_tail,
 )
+from vectorize_core.local.index_codes import IndexCodes
+from vectorize_core.local.value_store import FileValueStore
 
 
 def one_of_two(number, kind):
@@ -85,3 +90,47 @@ def test_codes_of_an_older_version_are_made_again_and_deleted(make, tmp_path, ca
         assert all_accounted_for(tmp_path)
         service.delete_index("far")
         assert len(list(tmp_path.glob("*.u8*"))) == 2
+
+
+@also_cut
+@pytest.mark.skipif(sys.platform == "win32", reason="deletes no file that is mapped")
+def test_codes_that_are_deleted_while_the_rest_is_made_are_all_made(make, tmp_path, monkeypatch):
+    filled(make, tmp_path).close()
+    sound = rows_in(tmp_path)[:COUNT]
+    cut_off(tmp_path, "cut off")
+    restore = FileValueStore.restore
+
+    def deleted(store, slot, data):
+        monkeypatch.undo()
+        cut_off(tmp_path, "missing")
+        restore(store, slot, data)
+
+    monkeypatch.setattr(FileValueStore, "restore", deleted)
+    service = make(tmp_path)
+    look(service)
+    assert in_use(service) == COUNT
+    assert (rows_in(tmp_path)[:COUNT] == sound).all()
+
+
+@also_cut
+def test_codes_that_another_makes_are_looked_at_where_none_can_be_written(
+    make, tmp_path, monkeypatch, read_only_directory
+):
+    filled(make, tmp_path).close()
+    whole = bytes_of(tmp_path)
+    for path, width in zip(files_of(tmp_path), widths(), strict=True):
+        # So few rows are left that codes are of use without theirs.
+        os.truncate(path, 85 * width)
+    read_only_directory()
+    compare = IndexCodes._compare
+
+    def replaced(*given):
+        lost = compare(*given)
+        monkeypatch.setattr(IndexCodes, "_compare", compare)
+        for path, data, width in zip(files_of(tmp_path), whole, widths(), strict=True):
+            path.unlink()
+            path.write_bytes(bytes(30 * width) + data[30 * width :])
+        return lost
+
+    monkeypatch.setattr(IndexCodes, "_compare", replaced)
+    look(make(tmp_path))
