@@ -120,7 +120,10 @@ def complete(
     kept = value_stores.file(index_id, generation, dimensions)
     if multiplied is None or not len(slots) or min(store.readable(), kept.readable()) <= slots[-1]:
         return
-    rows: CodeRows = np.frombuffer(b"".join(store.read(slots.tolist())), store.row)
+    try:
+        rows: CodeRows = np.frombuffer(b"".join(store.read(slots.tolist())), store.row)
+    except FileNotFoundError:
+        return  # they were deleted meanwhile
     missing = slots[~intact(rows, slots, store.identity, multiplied)]
     for _ in made_again(store, missing, kept.matrix(int(slots[-1]) + 1), multiplied):
         pass

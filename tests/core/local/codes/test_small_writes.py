@@ -19,6 +19,7 @@ from tests.core.local.codes.coded_files import (
     said,
 )
 from vectorize_core.local import codes, unsynced
+from vectorize_core.local.value_store import FileValueStore
 from vectorize_core.models import Vector
 from vectorize_core.sqlite import read_only
 
@@ -67,6 +68,22 @@ def test_codes_of_small_writes_are_made_when_their_log_is_emptied(
     assert without_codes(tmp_path, COUNT + 8) == []
     look(service, COUNT + 8)
     assert service.check().findings == ()
+
+
+def test_codes_that_are_deleted_when_the_log_is_emptied_keep_no_write(make, tmp_path, monkeypatch):
+    service = filled(make, tmp_path)
+    small(service, COUNT, COUNT + 7)
+    read = FileValueStore.read
+
+    def deleted(store, slots):
+        for path in tmp_path.glob("*.u8*"):
+            path.unlink()
+        return read(store, slots)
+
+    monkeypatch.setattr(FileValueStore, "read", deleted)
+    monkeypatch.setattr(unsynced, "_SMALL", 0)
+    add(service, COUNT + 7, COUNT + 8)
+    look(service, COUNT + 8)
 
 
 def test_vectors_of_small_writes_are_found_without_codes_in_a_read_only_directory(
