@@ -10,7 +10,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_vectorize import VectorizeVectorStore
 from tests.stores import DIMENSIONS, Call, Embedder, both_ways, recorded, vector
 from vectorize_core import VectorizeClient
-from vectorize_core.api.operations import Upsert
+from vectorize_core.api.operations import Query, Upsert
 
 
 class Plain:
@@ -38,8 +38,12 @@ class OneBuffer(Embedder):
 
     def _documents(self, texts: list[str]) -> Any:
         answer = self.memory[: len(texts)]
-        answer[:] = super()._documents(texts)
+        answer[:] = [vector(text) for text in texts]
         return answer
+
+    def of(self, text: str) -> Any:
+        self.memory[-1] = vector(text)
+        return self.memory[-1]
 
 
 @both_ways
@@ -54,3 +58,18 @@ async def test_a_model_may_answer_in_the_same_memory_again(
     vectors = {each.id: each.values for op in sent.of(Upsert) for each in op.vectors}
     for text in texts:
         assert np.array_equal(vectors[text], np.array(vector(text), np.float32)), text
+
+
+@both_ways
+async def test_a_model_may_answer_queries_in_the_same_memory_again(
+    client: VectorizeClient, call: Call
+) -> None:
+    sent = recorded(client)
+    store = VectorizeVectorStore(OneBuffer(), client=client, index_name="docs", create_index=True)
+    await call(store, "add_texts", ["text"])
+    queries = ["one", "two", "three"]
+    for query in queries:
+        await call(store, "similarity_search", query)
+    asked = [op.vector for op in sent.of(Query)]
+    for query, values in zip(queries, asked, strict=True):
+        assert np.array_equal(values, np.array(vector(query), np.float32)), query

@@ -383,7 +383,8 @@ class RecordStore:
     async def embedded(self, io: Io, query: str) -> Values:
         """The embedding of a query."""
         (embedding,) = await self.embedder.vectors(io, [jsontext.plain(query)], as_queries=True)
-        return validation.query_vector(embedding, "the embedding of the query")
+        # A copy: a model may give the next query the same memory while this one is on its way.
+        return validation.query_vector(embedding, "the embedding of the query").copy()
 
     async def warn_of_pending_writes(self, io: Io) -> None:
         """Warn, where nothing was found, of own writes that reads may not see yet."""
