@@ -47,6 +47,18 @@ Response: TypeAlias = httpx.Response | Incoming | AsyncIncoming
 Body = bytes | bytearray
 logger = logging.getLogger("vectorize_core")
 
+# Parsing the URL anew would be a tenth of the time httpx takes for a search.
+_parsed = lru_cache(maxsize=256)(httpx.URL)
+_BROKEN = (httpx.InvalidURL, httpx.StreamError, OSError)
+"""What httpx, or a transport of the user's, lets through when a server breaks the rules: an
+`ssl.SSLError`, for one."""
+_API_PATH = "/client/v4"
+_NO_ROUTE = (None, 7000, 7003)
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+_LOOPBACK_PATIENCE = 2.0
+"""Seconds to wait for a server on this machine to come back. It starts again at once, or it is not
+running; the network is not to blame."""
+
 
 class HttpExecutor:
     """Sends operations to the Vectorize API.
@@ -191,11 +203,11 @@ class HttpExecutor:
     def _unanswered(
         self, op: Op[Any], error: Exception, allowed: RequestTime
     ) -> ConnectionFailedError:
+        """The error of a request without an answer: why that is, and whether it was sent."""
         if isinstance(error, httpx.RequestError) and error._request is not None:  # noqa: SLF001
             # What looks into it finds the request without the secret. The one sent is the client's.
             error.request = httpx.Request(error.request.method, error.request.url)
         text, url = self._said(error), self.credentials.base_url
-        proxy = self._clients.proxy
         never_sent = isinstance(
             error, (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError)
         )
@@ -205,24 +217,29 @@ class HttpExecutor:
         if isinstance(error, httpx.ProxyError):
             # It answers, and says no; only its own failures pass.
             patience = None if text.startswith("5") else 0.0
-            message = f"{op}: {proxy or 'the proxy'} does not connect to {url}: {text}"
+            named = self._clients.proxy or "the proxy"
+            message = f"{op}: {named} does not connect to {url}: {text}"
             return ConnectionFailedError(message, sent=False, patience=patience)
         if never_sent:
-            message, patience = f"{op}: no connection to {url}", None
-            if proxy is not None:
-                message += f" through {proxy}"
-            if is_loopback(url) or (proxy is not None and proxy.is_loopback):
-                patience = _LOOPBACK_PATIENCE
-            message = f"{message}: {text}"
-            if reason := _refused_by_tls(error):
-                patience = 0.0
-                if not self._clients.injected:
-                    message = f"{message}. {reason}"
-            return ConnectionFailedError(message, sent=False, patience=patience)
+            return self._not_sent(op, error, text)
         if isinstance(error, (httpx.TimeoutException, TimeoutError)):
             seconds = "" if allowed.whole is None else f" of {allowed.whole:.1f} s"
             return RequestTimeoutError(f"{op}: no answer of {url} within its time{seconds}: {text}")
         return ConnectionFailedError(f"{op}: the connection to {url} broke: {text}")
+
+    def _not_sent(self, op: Op[Any], error: Exception, text: str) -> ConnectionFailedError:
+        url, proxy = self.credentials.base_url, self._clients.proxy
+        message, patience = f"{op}: no connection to {url}", None
+        if proxy is not None:
+            message += f" through {proxy}"
+        if is_loopback(url) or (proxy is not None and proxy.is_loopback):
+            patience = _LOOPBACK_PATIENCE
+        message = f"{message}: {text}"
+        if reason := _refused_by_tls(error):
+            patience = 0.0
+            if not self._clients.injected:
+                message = f"{message}. {reason}"
+        return ConnectionFailedError(message, sent=False, patience=patience)
 
     @property
     def _secrets(self) -> Credentials:
@@ -324,21 +341,6 @@ def _plainly_spelled(body: Body) -> Body:
         return jsontext.dumps(jsontext.loads(body))
     except (ValueError, TypeError):
         return body
-
-
-# Parsing the URL anew would be a tenth of the time httpx takes for a search.
-_parsed = lru_cache(maxsize=256)(httpx.URL)
-
-
-_BROKEN = (httpx.InvalidURL, httpx.StreamError, OSError)
-"""What httpx, or a transport of the user's, lets through when a server breaks the rules: an
-`ssl.SSLError`, for one."""
-_API_PATH = "/client/v4"
-_NO_ROUTE = (None, 7000, 7003)
-_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
-_LOOPBACK_PATIENCE = 2.0
-"""Seconds to wait for a server on this machine to come back. It starts again at once, or it is not
-running; the network is not to blame."""
 
 
 def _refused_by_tls(error: BaseException | None) -> str | None:
