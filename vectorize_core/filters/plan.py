@@ -32,26 +32,25 @@ _ROOM: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the service is asked for a filter, and what is then evaluated here.
-
-    Every match satisfies one of ``branches``: none of them if nothing can match, ``{}`` for all
-    records. ``residual`` is left to evaluate, None if the branches are the whole filter.
-    ``precise``: the residual drops only values of another type than their index's. ``readable``:
-    the residual's properties, if all come with ``return_metadata="indexed"``. ``unpushed``: the
-    tests that no branch contains; ``too_many``: some would have made too many branches.
-    ``within`` is part of every branch. ``complete`` is False for a filter in the service's own
-    language: only the service can evaluate it.
-    """
+    """What the service is asked for a filter, and what is then evaluated here."""
 
     expression: Expression
     branches: tuple[Filter, ...]
+    """Every match satisfies one of them: none if nothing can match, ``{}`` for all records."""
     residual: Expression | None = None
+    """What is left to evaluate; None if the branches are the whole filter."""
     precise: bool = True
+    """The residual drops only values of another type than their index's."""
     readable: Mapping[str, IndexType] | None = None
+    """The residual's properties, if all come with ``return_metadata="indexed"``."""
     unpushed: tuple[Test | Where, ...] = ()
+    """The tests that no branch contains."""
     too_many: bool = False
+    """Some tests would have made too many branches."""
     within: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The values of properties that every branch is restricted to."""
     complete: bool = True
+    """False for a filter in the service's own language: only the service can evaluate it."""
 
     @property
     def impossible(self) -> bool:

@@ -59,18 +59,19 @@ class Kept(NamedTuple):
 
 @dataclass(slots=True)
 class Found:
-    """Texts there are, by the ids of their records; ``plain`` are other clients'.
-
-    ``seen`` are the ids of which reads see the last own write, or a vector that names one of these:
-    where reads see none later, it has changed since. ``unnamed`` are those of which no read sees a
-    vector with one of these texts, ``named`` those of which the last one did.
-    """
+    """The long texts of some records, by the ids of these."""
 
     versions: dict[str, Versions] = field(default_factory=dict)
+    """What the texts of each record are called, with the times when they were put."""
     plain: set[str] = field(default_factory=set)
+    """The ids under which other clients keep texts."""
     seen: set[str] = field(default_factory=set)
+    """The ids of which reads see the last own write, or a vector that names one of these texts:
+    where they see none later, it has changed since."""
     unnamed: set[str] = field(default_factory=set)
+    """The ids of which a read has seen no vector that names one of these texts."""
     named: set[str] = field(default_factory=set)
+    """The ids of which the last read has seen one."""
 
     def __bool__(self) -> bool:
         return bool(self.versions or self.plain)

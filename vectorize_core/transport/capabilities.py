@@ -12,24 +12,23 @@ from vectorize_core.api.operations import Op
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What flows and stores may ask of an executor: the 14 calls of Vectorize, more or fewer.
-
-    ``operations``: the further ones that it carries out, such as `TextQuery`; ``lacking``: those
-    of the 14 that it has not. ``free_requests``: they cost nothing, so that a call may take any
-    number by default. ``late_metadata_indexes``: a metadata index can be made when there are
-    vectors already. ``declared``: which metadata indexes there are is what somebody says, for a
-    Worker's binding is behind it, which lists neither these nor ids.
-    ``max_vectors_per_write``: of a request. ``rounds``: numbers pass through JavaScript, which
-    changes integers beyond 2^53.
-    """
+    """What flows and stores may ask of an executor: the 14 calls of Vectorize, more or fewer."""
 
     operations: frozenset[type[Op[Any]]] = frozenset()
+    """The further operations that it carries out, such as `TextQuery`."""
     free_requests: bool = False
+    """Requests cost nothing, so a call may take any number of them by default."""
     lacking: frozenset[type[Op[Any]]] = frozenset()
+    """Those of the 14 calls that it has not."""
     late_metadata_indexes: bool = True
+    """A metadata index can be made when there are vectors already."""
     declared: bool = False
+    """Which metadata indexes there are is what somebody says: behind it is a Worker's binding,
+    which lists neither these nor ids."""
     max_vectors_per_write: int = limits.MAX_VECTORS_PER_WRITE
+    """How many a request may have."""
     rounds: bool = False
+    """Numbers pass through JavaScript, which changes integers beyond 2^53."""
 
 
 CLOUDFLARE: Final = Capabilities()
