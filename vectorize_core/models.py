@@ -131,6 +131,7 @@ class Vector:
     """One record of an index.
 
     ``values`` is any sequence of numbers, and is held as float32, the precision of the service.
+    An array of float32 is held as it is, without a copy: it must not change until it is written.
     ``namespace=None`` is the index's unnamed namespace.
     """
 
