@@ -46,6 +46,8 @@ _AT_ONCE: Final = 200_000
 """Numbers that are encoded at once, so that they stay in the processor's cache."""
 _SUMMED_AT_ONCE: Final = 2_048
 """Rows whose checksums are computed at once, so that they stay there too."""
+LOOKS: Final = 2
+"""At rows that seem damaged: at the first another process may be in the middle of them."""
 _WRITTEN_AT_ONCE: Final = 8_192
 """Rows that are made again at once."""
 
@@ -189,15 +191,11 @@ def intact(rows: CodeRows, slots: Slots, identity: int, multiplied: Products) ->
 
 
 def are_blank(rows: CodeRows) -> NDArray[np.bool_]:
-    """Which rows were never made, or taken by a loss of power: they are code 0, or all zeros.
-
-    Of rows that are cut a loss of power can take one part.
+    """Which rows were never made, or not to their end, where the checksum is; or a loss of power
+    has taken that, or the first part of rows that are cut.
     """
-    kept = rows["codes"]
-    without = (rows["numbers"] == 0).all(axis=1) & (rows["checksum"] == 0)
-    first, rest = cut(kept)
-    blank: NDArray[np.bool_] = (kept == ZERO).all(axis=1) | (rest == 0).all(axis=1)
-    blank &= without
+    blank: NDArray[np.bool_] = rows["checksum"] == 0
+    first, _ = cut(rows["codes"])
     if first.shape[1]:
         blank |= (first == 0).all(axis=1)
     return blank

@@ -112,8 +112,11 @@ def _wrong_codes(coded: Matrix, identity: int, part: Slice) -> list[int]:
     slots, values = part.sound()
     reached = int(np.searchsorted(slots, coded.count))
     slots, values = slots[:reached], values[:reached]
-    rows = coded.take(slots)
-    right = codes.intact(rows, slots, identity, code_products.for_checksums())
-    right &= codes.covers(rows, values)
-    wrong: list[int] = slots[~(right | codes.are_blank(rows))].tolist()
-    return wrong
+    for _ in range(codes.LOOKS):
+        rows = coded.take(slots)
+        right = codes.intact(rows, slots, identity, code_products.for_checksums())
+        right &= codes.covers(rows, values)
+        wrong = ~(right | codes.are_blank(rows))
+        slots, values = slots[wrong], values[wrong]
+    left: list[int] = slots.tolist()
+    return left

@@ -226,7 +226,7 @@ class IndexCodes:
             are_wrong = ~codes.intact(rows, slots, self._store.identity, multiplied)
             if are_wrong.any():
                 lost[number] = slots[are_wrong]
-                damaged[number] = self._damaged(rows[are_wrong], slots[are_wrong], multiplied)
+                damaged[number] = self._damaged(matrix, slots[are_wrong], multiplied)
             fill(first, rows)
 
         read = (matrix.count - known) * matrix.row.itemsize
@@ -236,13 +236,14 @@ class IndexCodes:
             _log.warning(text, sum(damaged), matrix.count, self._store.place)
         return np.concatenate(lost)
 
-    def _damaged(self, rows: CodeRows, slots: Slots, multiplied: Products) -> int:
-        """How many of these copies of rows are neither right nor left out.
-
-        Copies, for another process may be making them: then what is mapped changes.
-        """
-        right = codes.intact(rows, slots, self._store.identity, multiplied)
-        return int(np.count_nonzero(~(right | codes.are_blank(rows))))
+    def _damaged(self, matrix: Matrix, slots: Slots, multiplied: Products) -> int:
+        """How many rows in these slots are neither right nor left out."""
+        for _ in range(codes.LOOKS):
+            # Copies, for another process may be making them: then what is mapped changes.
+            rows = matrix.take(slots)
+            right = codes.intact(rows, slots, self._store.identity, multiplied)
+            slots = slots[~(right | codes.are_blank(rows))]
+        return len(slots)
 
     def _make(self, slots: Slots, values: Matrix, multiplied: Products, fill: Fill) -> None:
         """Make codes that are missing, and say how far that is if it takes long."""
@@ -263,8 +264,7 @@ class IndexCodes:
     def _do_without(self, slots: Slots, values: Matrix, multiplied: Products, fill: Fill) -> None:
         """Let few vectors without codes, such as those of small writes, be scored in any case."""
         few = len(slots) <= _LEFT_OUT and self._store.readable() >= values.count
-        left = self._store.matrix(values.count).take(slots) if few else None
-        if left is None or self._damaged(left, slots, multiplied):
+        if not few or self._damaged(self._store.matrix(values.count), slots, multiplied):
             raise StorageError(
                 f"the directory is read-only, and {len(slots)} vectors have none or damaged ones"
             )

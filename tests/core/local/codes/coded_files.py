@@ -137,6 +137,14 @@ def zeroed_tail(rows):
     return rows
 
 
+def half_written(rows):
+    """As where whoever made them was killed in the middle of one."""
+    whole = rows.view(np.uint8).reshape(len(rows), -1)
+    whole[40, CODES.cut(DIMENSIONS) + 5 :] = 0
+    whole[41:] = 0
+    return rows
+
+
 def zeroed_begin(rows):
     """Of the last rows, as where a file was written and the other one was not."""
     rows["codes"][40:, : CODES.cut(DIMENSIONS)] = 0

@@ -20,6 +20,7 @@ from tests.core.local.codes.coded_files import (
     cut_off,
     files_of,
     filled,
+    half_written,
     in_use,
     look,
     rows_in,
@@ -40,6 +41,7 @@ def one_of_two(number, kind):
 GONE = {
     **{kind: partial(cut_off, kind=kind) for kind in CUT},
     "zeroed by a loss of power": partial(changed, change=zeroed_tail),
+    "written to the middle of a row": partial(changed, change=half_written),
 }
 ONE_GONE = {
     "its begin zeroed": partial(changed, change=zeroed_begin),

@@ -16,8 +16,11 @@ from tests.core.local.codes.coded_files import (
     CUT,
     DIMENSIONS,
     add,
+    also_cut,
+    bytes_of,
     changed,
     cut_off,
+    files_of,
     filled,
     forked,
     in_use,
@@ -48,6 +51,34 @@ def test_many_threads_may_be_the_first(make, tmp_path, caplog):
         list(pool.map(first, range(8)))
     assert in_use(service) == COUNT
     assert len(said(caplog)) == 1
+
+
+@also_cut
+@pytest.mark.parametrize(("who", "looks"), [("check", 1), ("search", 2)])
+def test_a_row_that_another_process_is_in_the_middle_of_is_not_damaged(
+    make, tmp_path, caplog, monkeypatch, who, looks
+):
+    filled(make, tmp_path).close()
+    sound, intact, wrong = bytes_of(tmp_path), codes.intact, []
+    changed(tmp_path, CHANGED["bit of codes"])
+
+    def then_whole(*given):
+        found = intact(*given)
+        if not found.all():
+            wrong.append(found)
+            if len(wrong) == looks:
+                for path, data in zip(files_of(tmp_path), sound, strict=True):
+                    with path.open("r+b") as file:
+                        file.write(data)
+        return found
+
+    monkeypatch.setattr(codes, "intact", then_whole)
+    service = make(tmp_path)
+    if who == "check":
+        assert service.check().findings == ()
+    else:
+        look(service)
+    assert (len(wrong), said(caplog)) == (looks, [])
 
 
 @needs_fork
