@@ -138,7 +138,26 @@ async def test_a_store_that_is_closed_opens_no_file_again(
             await call(store, method)
     with closed:
         await kind.get(call, store, ["a"])
+    with closed:
+        await kind.add_rows(call, store, ROWS)
     assert _open_in(tmp_path) == []
+
+
+@both_ways
+async def test_a_store_that_is_closed_asks_no_model(call: Call) -> None:
+    store = LANGCHAIN.local()
+    await call(store, "add_texts", ["one"], ids=["1"])
+    model = store.embeddings
+    model.batches.clear()
+    store.close()
+    closed = pytest.raises(VectorizeError, match="this client is closed")
+    for texts in (["two"], iter(["two"])):
+        with closed:
+            await call(store, "add_texts", texts)
+    for search in ("similarity_search", "max_marginal_relevance_search"):
+        with closed:
+            await call(store, search, "two")
+    assert (model.batches, model.queries) == ([], [])
 
 
 @needs_fds

@@ -298,6 +298,8 @@ class RecordStore:
 
     def check_adding(self, **options: Unpack[AddOptions]) -> None:
         """What `add` would refuse; an update reads before it adds."""
+        # Before a model is asked, or a file of texts opened.
+        self.connection.executor.check()
         self.in_namespace(options.pop("namespace", None))
         validation.flag("dry_run", options.pop("dry_run", False))
         writing.check_options(**cast("WriteOptions", options))
@@ -382,6 +384,7 @@ class RecordStore:
 
     async def embedded(self, io: Io, query: str) -> Values:
         """The embedding of a query."""
+        self.connection.executor.check()
         (embedding,) = await self.embedder.vectors(io, [jsontext.plain(query)], as_queries=True)
         # A copy: a model may give the next query the same memory while this one is on its way.
         return validation.query_vector(embedding, "the embedding of the query").copy()
