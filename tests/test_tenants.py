@@ -261,16 +261,16 @@ async def test_closing_a_view_leaves_the_store_open(kind: Kind, call: Call) -> N
 class Refusing(Recorder):
     """A service that refuses records with the property ``bad``."""
 
-    def check(self, op: Op[Any]) -> None:
+    def refuse(self, op: Op[Any]) -> None:
         if isinstance(op, Upsert) and any("bad" in v.metadata for v in op.vectors):
             raise error_from_answer(str(op), 400, [ApiMessage(40023, "not that one")])
 
     def send(self, op: Op[Any], /) -> Answer[Any]:
-        self.check(op)
+        self.refuse(op)
         return super().send(op)
 
     async def asend(self, op: Op[Any], /) -> Answer[Any]:
-        self.check(op)
+        self.refuse(op)
         return await super().asend(op)
 
 
@@ -302,7 +302,7 @@ async def test_the_log_names_a_tenants_record_as_it_does(
     class Losing(Refusing):
         loses = True
 
-        def check(self, op: Op[Any]) -> None:
+        def refuse(self, op: Op[Any]) -> None:
             if isinstance(op, Upsert) and self.loses:
                 raise RequestTimeoutError("no answer")
 

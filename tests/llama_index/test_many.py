@@ -13,6 +13,7 @@ from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import TextNode
 
 from llama_index_vectorize import VectorizeVectorStore
+from tests.executors import Open
 from tests.llama_index.helpers import MODEL, documents, equal_to, run_pipeline, text_node
 from tests.nightly import sized
 from tests.stores import DIMENSIONS, Call, Make, Recorder, both_ways, vector
@@ -57,7 +58,7 @@ async def test_an_index_may_have_thousands_of_nodes(make: Make, sent: Recorder, 
     assert best.node.node_id == "2099"
 
 
-class Sink:
+class Sink(Open):
     """An executor that takes writes and forgets them."""
 
     def __init__(self, executor: Executor) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.blocking import watched
+from tests.executors import Open
 from tests.kinds import LANGCHAIN
 from tests.moving.places import LONG, index_of, needs, store_in, vectors_in
 from tests.nightly import examples
@@ -121,7 +122,7 @@ def test_a_record_has_its_position_in_the_whole_input(
         import_records(items, client.index("docs"))
     refused = client.connection.executor
 
-    class Refusing:
+    class Refusing(Open):
         def send(self, op: Any) -> Any:
             if any(v.id == "9" for v in getattr(op, "vectors", ())):
                 raise _refusal(op)

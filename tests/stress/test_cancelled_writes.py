@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.core.transport.virtual_time import run_virtually
+from tests.executors import Open
 from tests.nightly import sized
 from vectorize_core import PartialWriteError, RequestTimeoutError, RetryPolicy, Vector
 from vectorize_core.api.operations import Op
@@ -78,7 +79,7 @@ class History:
             assert stored.get(name) in self.possible(name), (name, stored, self.writes[name])
 
 
-class Network:
+class Network(Open):
     """Requests take their time; answers get lost, and requests come late or never."""
 
     def __init__(self, service: Service, chance: random.Random) -> None:

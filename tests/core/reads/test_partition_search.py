@@ -20,6 +20,7 @@ from tests.core.filters.strategies import (
     SOME_TEXTS,
     expressions,
 )
+from tests.executors import Open
 from tests.nightly import examples
 from tests.stores import METRICS, Recorder
 from vectorize_core import (
@@ -498,7 +499,7 @@ def test_what_the_approximate_search_overlooks_is_enumerated(fraction: float) ->
     index.connection.close()
 
 
-class Losing:
+class Losing(Open):
     """An executor that leaves some records out of answers that are not exactly scored.
 
     Out of all of them, or only out of those for a range of buckets.

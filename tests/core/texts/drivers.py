@@ -12,6 +12,7 @@ from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 
 import langchain_vectorize
 import llama_index_vectorize
+from tests.executors import Open
 from tests.stores import Call, Embedder, vector
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import DeleteByIds, Op, Upsert
@@ -64,7 +65,7 @@ class Watched(TextStore):
         self.inner.close()
 
 
-class Stepping:
+class Stepping(Open):
     """An executor that calls ``step`` around each change of vectors."""
 
     def __init__(self, executor: Executor, step: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from tests.core.texts.kinds import DURABLE
+from tests.executors import Open
 from vectorize_core import VectorizeClient
 from vectorize_core.api.operations import DeleteByIds, Op, Upsert
 from vectorize_core.layout import Record
@@ -40,7 +41,7 @@ OLD: Final = (long("old"), 1)
 NEW: Final = (long("new"), 2)
 
 
-class Dying:
+class Dying(Open):
     """An executor that kills its process before or after the first change of vectors."""
 
     def __init__(self, executor: Any, moment: str) -> None:

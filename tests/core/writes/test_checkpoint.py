@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from langchain_vectorize import VectorizeVectorStore
+from tests.executors import Open
 from tests.stores import DIMENSIONS, Embedder, both_ways, sync_call
 from vectorize_core import (
     ConnectionFailedError,
@@ -25,7 +26,7 @@ from vectorize_core.transport.executor import Executor
 TEXTS = [f"text {n}" for n in range(40)]
 
 
-class Cut:
+class Cut(Open):
     """An executor over which a write of certain records breaks off, answer and all."""
 
     def __init__(self, inner: Executor) -> None:
