@@ -91,25 +91,25 @@ class Searches(FrameworkStore, VectorStore):
         return await self._search(self._async_io, asked(query), k, **options)
 
     def similarity_search_by_vector(  # type: ignore[override]
-        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
+        self, embedding: ArrayLike, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """The ``k`` documents nearest to an embedding, best first. See `similarity_search`."""
         return bare(run(self._search_near(self._io, _vector(embedding), k, **options)))
 
     async def asimilarity_search_by_vector(  # type: ignore[override]
-        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
+        self, embedding: ArrayLike, k: int = 4, **options: Unpack[SearchOptions]
     ) -> list[Document]:
         """`similarity_search_by_vector`, awaited."""
         return bare(await self._search_near(self._async_io, _vector(embedding), k, **options))
 
     def similarity_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
+        self, embedding: ArrayLike, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score` for an embedding."""
         return run(self._search_near(self._io, _vector(embedding), k, **options))
 
     async def asimilarity_search_with_score_by_vector(
-        self, embedding: list[float], k: int = 4, **options: Unpack[SearchOptions]
+        self, embedding: ArrayLike, k: int = 4, **options: Unpack[SearchOptions]
     ) -> Scored:
         """`similarity_search_with_score_by_vector`, awaited."""
         return await self._search_near(self._async_io, _vector(embedding), k, **options)
@@ -197,7 +197,7 @@ class Searches(FrameworkStore, VectorStore):
 
     def max_marginal_relevance_search_by_vector(  # type: ignore[override]
         self,
-        embedding: list[float],
+        embedding: ArrayLike,
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
@@ -209,7 +209,7 @@ class Searches(FrameworkStore, VectorStore):
 
     async def amax_marginal_relevance_search_by_vector(  # type: ignore[override]
         self,
-        embedding: list[float],
+        embedding: ArrayLike,
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
@@ -244,7 +244,7 @@ class Searches(FrameworkStore, VectorStore):
 
     def max_marginal_relevance_search_with_score_by_vector(
         self,
-        embedding: list[float],
+        embedding: ArrayLike,
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
@@ -256,7 +256,7 @@ class Searches(FrameworkStore, VectorStore):
 
     async def amax_marginal_relevance_search_with_score_by_vector(
         self,
-        embedding: list[float],
+        embedding: ArrayLike,
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import importlib.util
 import inspect
 import json
 import re
 import subprocess
+import symtable
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -58,6 +62,11 @@ store.update_metadata([7], {"n": 1})
 store.get_by_ids([7, "a"])
 store.get(ids=[UUID(int=5)])
 store.similarity_search_by_id(7)
+((_, near),) = store.similarity_search_with_vectors("q", k=1)
+store.similarity_search_by_vector(near)
+store.similarity_search_with_score_by_vector(near)
+store.max_marginal_relevance_search_by_vector(near)
+store.max_marginal_relevance_search_with_score_by_vector(near)
 store.delete([7, UUID(int=5)])
 store.delete(store.add_texts(["a"]))
 store.index.get([7])
@@ -164,6 +173,33 @@ index.delete(filter={"a": 1}, unindexed="scann")  # typo
 }
 
 
+def page_program(page: Path) -> str:
+    """The code of a page, each example in a function that is given what it takes for granted."""
+    parts = [
+        '# mypy: disable-error-code="no-any-return, no-untyped-def"',
+        "# pyright: basic, reportUnusedExpression=false",
+        "from typing import Any",
+    ]
+    imported: dict[str, str] = {}  # The last import of each name, by an earlier example.
+    examples = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    for number, example in enumerate(examples):
+        code = indent(example, "    ")
+        tables = [symtable.symtable(f"async def example():\n{code}", page.name, "exec")]
+        for table in tables:
+            tables += table.get_children()
+        used = {
+            one.get_name() for table in tables for one in table.get_symbols() if one.is_global()
+        }
+        used -= {"example", *dir(builtins)}
+        given = ", ".join(f"{name}: Any" for name in sorted(used - imported.keys()))
+        again = "".join(f"    {imported[name]}\n" for name in sorted(used & imported.keys()))
+        parts.append(f"async def example_{number}({given}) -> None:\n{again}{code}")
+        for statement in ast.parse(example).body:
+            if isinstance(statement, ast.ImportFrom):
+                imported |= {one.name: ast.unparse(statement) for one in statement.names}
+    return "\n\n".join(parts)
+
+
 def found_by_mypy(folder: Path) -> list[tuple[str, int]]:
     # From here, to use what mypy remembers from checking this project.
     command = [sys.executable, "-m", "mypy", "--strict", *map(str, folder.glob("*.py"))]
@@ -195,6 +231,8 @@ def test_a_type_checker_reports_every_typo_and_nothing_else(
     tmp_path: Path, checker: Callable[[Path], list[tuple[str, int]]]
 ) -> None:
     typos = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        (tmp_path / f"{page.stem.replace('-', '_')}_page.py").write_text(page_program(page))
     for name, program in PROGRAMS.items():
         (tmp_path / f"{name}_program.py").write_text(program)
         lines = enumerate(program.splitlines(), start=1)
