@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import time
 import uuid
@@ -207,6 +208,20 @@ def test_rules_come_out_of_a_file(tmp_path: Path, serve: Serve) -> None:
             Settings(faults=rules)  # type: ignore[arg-type]
     with pytest.raises(StorageError, match="the rules of faults"):
         load_faults(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (7, "expected an object, got 7"),
+        ("503", "expected an object, got '503'"),
+        ({"statuss": 503}, "'statuss'; did you mean 'status'?"),
+        ({"operation": "query"}, "'operation'; it takes match, nth, times, delay, status, code"),
+    ],
+)
+def test_a_rule_that_is_none_says_what_one_takes(rule: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        Settings(faults=[{}, rule])
 
 
 def test_a_broken_connection_is_no_error_in_the_log(

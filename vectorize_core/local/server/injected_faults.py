@@ -21,7 +21,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ import orjson
 
 from vectorize_core import forks, paths
 from vectorize_core.errors import InvalidInputError, shown
+from vectorize_core.kwargs import check_names
 from vectorize_core.local import faults
 from vectorize_core.local.server.parsing import whole
 
@@ -133,11 +134,15 @@ def read_rules(rules: Any) -> list[FaultRule]:
     """The rules that a list of JSON objects says. `InvalidInputError` if it is none."""
     if not isinstance(rules, list):
         raise InvalidInputError(f"expected a list of rules, got {shown(rules)}")
+    known = [one.name for one in fields(FaultRule)]
     made = []
     for position, rule in enumerate(rules):
         try:
+            if not isinstance(rule, Mapping):
+                raise TypeError(f"expected an object, got {shown(rule)}")
+            check_names("it", rule, known)
             made.append(FaultRule(**{name: whole(value) for name, value in rule.items()}))
-        except (AttributeError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise InvalidInputError(f"the rule at position {position}: {error}") from None
     return made
 
