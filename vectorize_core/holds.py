@@ -240,9 +240,12 @@ class FairLock:
         self._places = places
         self._line: deque[Hold] = deque()
 
-    def take(self) -> Hold:
-        """Wait for it; `OwnHoldError` where that would be for ever, as in a signal's handler."""
-        hold = self.take_within(math.inf, self._check_other_threads)
+    def take(self, call: Holder | None = None) -> Hold:
+        """Wait for it; `OwnHoldError` where that would be for ever, as in a signal's handler.
+
+        It is of ``call``, or of the running one.
+        """
+        hold = self.take_within(math.inf, self._check_other_threads, call)
         assert hold is not None
         _holds_here().append(hold)
         return hold

@@ -24,6 +24,7 @@ from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.sqlite.identity import Directory
 
 FILE_NAME: Final = "vectorize.commits"
+_AFTER_TOKEN: Final = len(f" {0:020d} {0:08x}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Note:
     commits: int
 
     def line(self) -> bytes:
-        """What is written of it, always as long."""
+        """What is written of it."""
         return (
             f"{self.token} {self.commits:020d} {_checksum(self.token, self.commits):08x}\n".encode()
         )
@@ -80,7 +81,7 @@ def begin(kept: KeptFiles, directory: Directory, last: Note) -> bool:
 
     Then whoever began it has not ended it, and has not undone it, as far as others see.
     """
-    begun, place = _begun(last.commits + 1), len(last.line())
+    begun, place = _begun(last.commits + 1), len(last.token) + _AFTER_TOKEN
     with suppress(OSError):
         descriptor = _opened(kept, directory)
         os.lseek(descriptor, place, os.SEEK_SET)
@@ -93,7 +94,7 @@ def begin(kept: KeptFiles, directory: Directory, last: Note) -> bool:
 def undo(kept: KeptFiles, directory: Directory, last: Note) -> None:
     """Note that what was begun after the ``last`` commit left nothing in the log."""
     with suppress(OSError):
-        _write(_opened(kept, directory), len(last.line()), _begun(0))
+        _write(_opened(kept, directory), len(last.token) + _AFTER_TOKEN, _begun(0))
 
 
 def _begun(number: int) -> bytes:

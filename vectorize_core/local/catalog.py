@@ -97,16 +97,17 @@ class Index:
             changes = {name: getattr(self, name) for name in _CHANGING}
             tx.execute(_UPDATE, {**changes, "id": self.id})
             return
-        changing = (self.submitted, *last)
-        counts = (self.generation, self.slots, self.dead, self.inserted, self.clock)
+        mutation_id, *times = last
+        counts = (self.generation, self.slots, self.dead, self.inserted)
         # As `CHECKSUMS` has it, without a call from SQLite.
+        text = checksums.time_text
         checksum = checksums.of_row(
-            *(self.id, self.name, self.dimensions, self.metric, self.description, self.created),
-            *changing,
-            *counts,
-            self.properties,
+            *(self.id, self.name, self.dimensions, self.metric, self.description),
+            *(text(self.created), text(self.submitted), mutation_id, *map(text, times)),
+            *(*counts, text(self.clock), self.properties),
         )
-        tx.execute(_UPDATE_AFTER_MUTATION, (*changing, *counts, checksum, self.id))
+        changed = (self.submitted, *last, *counts, self.clock)
+        tx.execute(_UPDATE_AFTER_MUTATION, (*changed, checksum, self.id))
 
     def now(self, clock: float) -> float:
         """The index's own time: the clock's, but that it never goes back.

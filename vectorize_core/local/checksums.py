@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import Final
 
 from vectorize_core.errors import StorageError
@@ -10,6 +11,9 @@ from vectorize_core.errors import StorageError
 _KEY_FACTOR: Final = 0x9E3779B97F4B
 _POSITION_FACTOR: Final = 0xC2B2AE3D27D5
 _MASK: Final = (1 << 48) - 1
+
+time_text: Final = lru_cache(256, typed=True)(str)
+"""A time as text, as `content` has it: all vectors of a mutation have the same."""
 
 
 def of_values(data: bytes | memoryview) -> int:

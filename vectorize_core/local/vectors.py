@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from itertools import chain, count, islice
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -43,9 +43,6 @@ _PUT_AT_ONCE: Final = 50
 """Rows of one statement, which takes three quarters of the time of as many statements."""
 _PUT_MANY: Final = ", ".join([_PUT] + [_MARKS] * (_PUT_AT_ONCE - 1))
 
-_time_text: Final = lru_cache(256, typed=True)(str)
-"""A time as text; all vectors of a mutation have the same."""
-
 
 class VectorRow(NamedTuple):
     """The row of a vector; (``processed``, ``seq``) identify the mutation that wrote it."""
@@ -76,7 +73,7 @@ class VectorRow(NamedTuple):
         """The ``row_checksum`` that the row should have."""
         # `checksums.content` of `columns`, but faster: this is done for each row that is read.
         key, index_id, name, position, seq, processed, namespace, metadata, checksum, _ = self
-        time = _time_text(processed)
+        time = checksums.time_text(processed)
         content = f"{index_id}\0{name}\0{seq}\0{time}\0{namespace}\0{metadata}\0{checksum}"
         crc = zlib.crc32(content.encode("utf-8", "surrogateescape"))
         return checksums.placed(crc, key, position)
@@ -181,7 +178,7 @@ def _rows(
     """Sealed rows of vectors in new slots; those that are ``known`` keep their positions."""
     index_id, new, keys = index.id, count(index.inserted), count(key(index.id, index.slots))
     # `VectorRow.own_checksum`, but faster: rows share this.
-    before, between = f"{index_id}\0", f"\0{seq}\0{_time_text(processed)}\0"
+    before, between = f"{index_id}\0", f"\0{seq}\0{checksums.time_text(processed)}\0"
     columns = zip(keys, batch.ids, batch.namespaces, batch.metadata, batch.rows, strict=False)
     for new_key, name, namespace, metadata, values in columns:
         position = known[name][1] if name in known else next(new)

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from vectorize_core import forks, paths
 from vectorize_core.errors import StorageError
-from vectorize_core.holds import FairLock, Hold
+from vectorize_core.holds import FairLock, Hold, Holder
 from vectorize_core.sqlite import connecting, explaining, identity, read_only
 from vectorize_core.sqlite.explaining import RESTORE, Explained
 from vectorize_core.sqlite.identity import Directory, Identity
@@ -117,8 +117,8 @@ class SqliteFile:
         """
         self._refuse_after_fork()
         link = self._writer
-        with self._explained, self._queue.take():
-            connection, hold = self._turn(link, "BEGIN IMMEDIATE", synced=synced)
+        with self._explained, self._queue.take() as waiting:
+            connection, hold = self._turn(link, "BEGIN IMMEDIATE", waiting.call, synced=synced)
             with hold:
                 undo = False
                 try:
@@ -138,9 +138,9 @@ class SqliteFile:
         if not self.exists():
             return
         self._refuse_after_fork()
-        with self._explained, self._queue.take():
+        with self._explained, self._queue.take() as waiting:
             self._check_place()
-            connection, hold = self._turn(self._writer, "VACUUM")
+            connection, hold = self._turn(self._writer, "VACUUM", waiting.call)
             with hold:
                 # Passive: does not wait for readers, and leaves to a later one what they need.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -380,7 +380,7 @@ class SqliteFile:
             )
 
     def _turn(
-        self, link: _Link, statement: str, *, synced: bool = True
+        self, link: _Link, statement: str, call: Holder, *, synced: bool = True
     ) -> tuple[connecting.Connection, Hold]:
         """The connection, and the hold of its lock, once the statement was executed."""
         if (link.connection is None or link.is_stand_in) and not self._exists():
@@ -395,7 +395,7 @@ class SqliteFile:
 
         def begin() -> bool:
             # Only for the attempt: a thread that waits must not hold up others, or a fork.
-            held.append(link.lock.take())
+            held.append(link.lock.take(call))
             try:
                 connection = self._for_writing(link)
                 # The turnstile has a way of waiting of its own.

@@ -102,10 +102,9 @@ class Directory:
 
     def find(self, name: str) -> os.stat_result | None:
         """What the file system says of a file in it; None if there is none."""
+        at = self._descriptor
         try:
-            if self._descriptor is None:
-                return os.stat(os.path.join(self.path, name))
-            return os.stat(name, dir_fd=self._descriptor)
+            return os.stat(os.path.join(self.path, name) if at is None else name, dir_fd=at)
         except FileNotFoundError:
             return None
 

@@ -187,8 +187,8 @@ def test_a_write_is_not_acknowledged_if_its_place_is_taken_meanwhile(
 
     commit, turn = SqliteFile._commit, SqliteFile._turn
 
-    def after_begin(self: Any, link: Any, statement: str, **options: Any) -> Any:
-        connection = turn(self, link, statement, **options)
+    def after_begin(self: Any, *given: Any, **options: Any) -> Any:
+        connection = turn(self, *given, **options)
         if moment == "begun" and self is old._database._file:
             take()
         return connection
