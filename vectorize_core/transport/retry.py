@@ -158,9 +158,10 @@ async def try_again(
     def before_sleep(state: RetryCallState) -> None:
         nonlocal told
         emit(_event(op, state.attempt_number, state.upcoming_sleep, failures[-1]))
-        if not told and spent(state) + state.upcoming_sleep >= _TELL_AFTER:
+        left = end() - spent(state)
+        # With less than a second left, its error follows at once.
+        if not told and spent(state) + state.upcoming_sleep >= _TELL_AFTER and left >= 1:
             told = True
-            left = end() - spent(state)
             logger.warning("%s; it is tried again for up to %.0f s more", failures[-1], left)
 
     retrying = AsyncRetrying(

@@ -540,27 +540,43 @@ async def test_what_is_tried_for_long_is_told_once(
     assert len(cloudflare.requests) > 2
 
 
+class Unreachable:
+    """An executor that reaches nothing."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
+        self.calls = 0
+
+    def send(self, op: Op[Any], /) -> Any:
+        self.calls += 1
+        raise ConnectionFailedError("refused", sent=False, patience=self.patience)
+
+    async def asend(self, op: Op[Any], /) -> Any:
+        return self.send(op)
+
+    def close(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@both_variants
+async def test_nothing_is_told_of_what_is_about_to_be_given_up(
+    variant: Variant, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HeldClock().rule(monkeypatch)
+    executor = Unreachable(patience=retry._TELL_AFTER)
+    with caplog.at_level("WARNING", "vectorize_core"), pytest.raises(ConnectionFailedError):
+        await variant.call(executor, READ, RetryPolicy())
+    assert executor.calls > 5
+    assert caplog.records == []
+
+
 @both_variants
 async def test_a_failure_with_little_patience_is_not_tried_for_longer(
     variant: Variant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     HeldClock().rule(monkeypatch)
-
-    class Executor:
-        calls = 0
-
-        def send(self, op: Op[Any], /) -> Any:
-            self.calls += 1
-            raise ConnectionFailedError("refused", sent=False, patience=0.05)
-
-        async def asend(self, op: Op[Any], /) -> Any:
-            return self.send(op)
-
-        def close(self) -> None: ...
-
-        async def aclose(self) -> None: ...
-
-    executor = Executor()
+    executor = Unreachable(patience=0.05)
     with pytest.raises(ConnectionFailedError):
         await variant.call(executor, READ, RetryPolicy(first_delay=0.02, max_delay=0.02))
     assert 2 <= executor.calls <= 8
