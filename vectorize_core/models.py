@@ -103,6 +103,12 @@ def packed_rows(rows: Sequence[ArrayLike | None]) -> Values | None:
     return np.frombuffer(joined, dtype=np.float32).reshape(-1, length)
 
 
+def are_finite(values: Values) -> bool:
+    """Whether no value is NaN or infinite."""
+    # Counting takes half as long as `all`, and other threads do not come in between.
+    return bool(np.count_nonzero(np.isfinite(values)) == values.size)
+
+
 def _holds_numbers(array: NDArray[Any]) -> bool:
     """Whether NumPy would not read numbers out of text, or NaN out of None."""
     if array.dtype.kind == "O":

@@ -33,6 +33,7 @@ from vectorize_core.models import (
     QueryResult,
     Values,
     Vector,
+    are_finite,
 )
 
 _MOST_DIMENSIONS: Final = 2**16
@@ -353,13 +354,10 @@ def _check_numbers(values: Mapping[int, list[Any]], arrays: Sequence[Values], pl
     if not arrays:
         return
     read = np.concatenate(arrays)
-    if (
-        np.count_nonzero(read) == np.count_nonzero(read - 1) == len(read)
-        and np.isfinite(read).all()
-    ):
+    if np.count_nonzero(read) == np.count_nonzero(read - 1) == len(read) and are_finite(read):
         return
     for (at, some), array in zip(values.items(), arrays, strict=True):
-        if not set(map(type, some)) <= {float} or not np.isfinite(array).all():
+        if not set(map(type, some)) <= {float} or not are_finite(array):
             for n, value in enumerate(some):
                 if not _is_number(value):
                     raise wrong(f"{place}[{at}].values[{n}]", value, "a number of float32")

@@ -16,9 +16,8 @@ from __future__ import annotations
 import os
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from vectorize_core.local.kept_files import KeptFiles
 from vectorize_core.sqlite.identity import Directory
@@ -27,8 +26,7 @@ FILE_NAME: Final = "vectorize.commits"
 _AFTER_TOKEN: Final = len(f" {0:020d} {0:08x}\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """How many commits a database had made."""
 
     token: str

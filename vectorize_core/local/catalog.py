@@ -45,7 +45,8 @@ _JITTER: Final = 1.0
 """Seconds that the clock may go back without being taken to be set back."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each write makes two, and that would take seven times as long.
+@dataclass(slots=True)
 class Index:
     """The row of an index.
 

@@ -28,7 +28,7 @@ from vectorize_core.local.float_ranking import FloatRanking
 from vectorize_core.local.index_codes import Coded, IndexCodes
 from vectorize_core.local.matrix import Matrix, Rows, Slots
 from vectorize_core.local.norms import Norms
-from vectorize_core.models import Metric, Values
+from vectorize_core.models import Metric, Values, are_finite
 
 _CODED_FROM: Final = 1_500_000
 """From so many numbers on, reading their codes saves more than it costs."""
@@ -118,7 +118,7 @@ def _decided(
     for start in range(0, len(candidates), _RESCORED):
         part = slice(start, start + _RESCORED)
         rows = matrix.take(candidates[part])
-        if not np.isfinite(rows).all():
+        if not are_finite(rows):
             # Such rows are always candidates, because their keys are NaN too.
             raise StorageError(
                 "values that are no numbers were read: a file of values is damaged. Restore it, or "

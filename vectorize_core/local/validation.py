@@ -5,7 +5,6 @@ Each function returns its input in the form that the service uses, or raises a f
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from vectorize_core.models import (
     ReturnMetadata,
     Values,
     Vector,
+    are_finite,
     as_values,
     packed,
 )
@@ -98,7 +98,7 @@ def batch(verb: str, vectors: Sequence[Vector], behavior: Behavior) -> Batch:
             f"got {len(vectors)}"
         )
     values = _joined(vectors)
-    finite = values is not None and _are_finite(values)
+    finite = values is not None and are_finite(values)
     metadata = None
     # One alone is checked faster by itself.
     if len(vectors) > 1 and finite and _have_plain_names(vectors):
@@ -198,12 +198,6 @@ def _joined(vectors: Sequence[Vector]) -> Values | None:
         return None
 
 
-def _are_finite(values: Values) -> bool:
-    """Whether no value is NaN or infinity; if their sum of squares is finite, none is."""
-    with np.errstate(all="ignore"):
-        return bool(math.isfinite(values.dot(values)) or np.isfinite(values).all())
-
-
 def _have_plain_names(vectors: Sequence[Vector]) -> bool:
     """Whether all ids and namespaces are short ASCII texts, as nearly always: nothing is wrong."""
     ids = [vector.id for vector in vectors]
@@ -273,7 +267,7 @@ def _metadata_of(
 
 def _values_problem(vector: Vector) -> str | None:
     try:
-        finite = np.isfinite(as_values(vector.values)).all()
+        finite = are_finite(as_values(vector.values))
     except (TypeError, ValueError):
         return "are no list of numbers"
     return None if finite else "hold NaN or infinity, which JSON cannot express"
@@ -320,7 +314,7 @@ def _query_values(vector: Values) -> Values:
         values = as_values(vector)
     except (TypeError, ValueError):
         raise faults.unparsable_body("vector", "expected a list of numbers") from None
-    if not np.isfinite(values).all():
+    if not are_finite(values):
         raise faults.unparsable_body("vector", "expected finite numbers")
     return values
 
