@@ -15,6 +15,7 @@ import numpy as np
 from vectorize_core import limits
 from vectorize_core.api import validation
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetIndex, GetInfo, Op
+from vectorize_core.api.pending import CountPending
 from vectorize_core.errors import (
     IndexNotFoundError,
     InvalidInputError,
@@ -257,6 +258,8 @@ class _Wait:
         await self._read([*self._pending, *followers])
         self._check_index()
         self._settle()
+        if self._pending and await self._is_nothing_pending():
+            return True
         if self._pending:
             await self._ask_progress()
         if self._processed and not self._looked_back:
@@ -297,6 +300,18 @@ class _Wait:
     async def _ask(self, op: Op[T]) -> T:
         # Without retries: the next poll asks again.
         return await self._io.once(op, patience=self._polling.left)
+
+    async def _is_nothing_pending(self) -> bool:
+        """Whether an embedded Vectorize says that reads see all writes, of whichever client."""
+        state = self._state
+        if CountPending not in state.capabilities.operations:
+            return False
+        if await self._ask(CountPending(state.name)):
+            return False
+        await self._ask_index()  # Afterwards: of an index that has replaced ours it says nothing.
+        for write in self._pending:
+            state.own_writes.see(write)
+        return True
 
     async def _ask_progress(self) -> None:
         info = await self._ask(GetInfo(self._state.name))

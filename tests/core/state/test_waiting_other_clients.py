@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from itertools import count, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.core.helpers import SYNC, Variant, both_variants
+from tests.core.helpers import SYNC, Variant, both_variants, settled
 from tests.core.state.waits import Client, Elapsed, Worlds, record, records
+from vectorize_core import Behavior, IndexReplacedError, VectorizeClient
 from vectorize_core.api.operations import DeleteByIds, GetByIds, GetInfo, Op
 from vectorize_core.errors import WaitTimeoutError
 from vectorize_core.models import Vector
@@ -154,6 +157,48 @@ async def test_own_writes_that_others_have_overwritten_are_not_waited_for_in_vai
     with Elapsed(world) as elapsed:
         await client.wait()
     assert elapsed.seconds == 0
+
+
+@both_variants
+@pytest.mark.parametrize("by", ["upsert", "delete"])
+@pytest.mark.parametrize("delay", [0.0, 0.5])
+async def test_an_embedded_vectorize_tells_that_nothing_is_pending(
+    variant: Variant, tmp_path: Path, by: str, delay: float
+) -> None:
+    behavior = Behavior(process_delay=delay, propagate_delay=delay)
+    ours = variant.client_class.local(tmp_path, behavior=behavior)
+    with VectorizeClient.local(tmp_path, behavior=behavior) as theirs:
+        theirs.create_index("docs", dimensions=32)
+        other = theirs.index("docs")
+        index = ours.index("docs")
+        await settled(index.upsert(records("a", "b", number=1)))
+        began = time.monotonic()
+        if by == "upsert":
+            other.upsert(records("a", "b", number=2))
+        else:
+            other.delete(["a", "b"])
+        await settled(index.wait())
+        # What no probe of ours tells takes ten seconds elsewhere.
+        assert 2 * delay <= time.monotonic() - began < 5
+        assert len(await settled(index.get(["a", "b"]))) == (2 if by == "upsert" else 0)
+    await variant.close(ours)
+
+
+@both_variants
+async def test_an_index_that_has_replaced_ours_does_not_tell_of_our_writes(
+    variant: Variant, tmp_path: Path
+) -> None:
+    ours = variant.client_class.local(tmp_path)
+    with VectorizeClient.local(tmp_path) as theirs:
+        theirs.create_index("docs", dimensions=32)
+        index = ours.index("docs")
+        await settled(index.upsert(records("a"), wait=True))
+        await settled(index.upsert(records("a", number=2)))
+        theirs.delete_index("docs")
+        theirs.create_index("docs", dimensions=32)
+        with pytest.raises(IndexReplacedError):
+            await settled(index.wait())
+    await variant.close(ours)
 
 
 @both_variants
