@@ -75,11 +75,17 @@ def langchain_cloudflare(peer: Peer) -> Peer:
     )
     for number, text in enumerate(["one", "two", "three"]):
         metadata = {"kind": "speech" if number else "other"}
+        namespace = "acme" if number == 2 else None
         peer.write(
-            {"id": str(number), "values": vector(text), "namespace": None, "metadata": metadata}
+            {
+                "id": str(number),
+                "values": vector(text),
+                "namespace": namespace,
+                "metadata": metadata,
+            }
         )
-        sql = "INSERT INTO docs VALUES (?, ?, NULL, ?)"
-        statement(peer, sql, str(number), text, json.dumps(metadata))
+        sql = "INSERT INTO docs VALUES (?, ?, ?, ?)"
+        statement(peer, sql, str(number), text, namespace, json.dumps(metadata))
     return peer
 
 
@@ -95,6 +101,7 @@ def test_an_index_of_langchain_cloudflare_is_copied(langchain_cloudflare: Peer) 
     found = names["new"].similarity_search("two", k=1)
     assert found == [Document("two", id="1", metadata={"kind": "speech"})]
     assert names["new"].count() == 3
+    assert names["new"].count(namespace="acme") == 1
     (copied,) = names["client"].index("docs-2").get(["1"])
     assert copied.metadata is not None
     assert copied.metadata["text"] == "two"
