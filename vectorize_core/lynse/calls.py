@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from vectorize_core import limits, scoring
-from vectorize_core.api import coverage
+from vectorize_core.api import coverage, pending
 from vectorize_core.api import operations as ops
 from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.operations import Op
@@ -294,6 +294,12 @@ async def count_uncovered(table: Table, op: coverage.CountUncovered) -> int:
     return 0
 
 
+async def count_pending(table: Table, op: pending.CountPending) -> int:
+    """None: reads see each write at once."""
+    await table.open()
+    return 0
+
+
 CALLS: Final[dict[type[Op[Any]], Callable[[Table, Any], Awaitable[Any]]]] = {
     ops.GetIndex: get_index,
     ops.GetInfo: get_info,
@@ -307,5 +313,6 @@ CALLS: Final[dict[type[Op[Any]], Callable[[Table, Any], Awaitable[Any]]]] = {
     ops.ListMetadataIndexes: list_metadata_indexes,
     ops.DeleteMetadataIndex: delete_metadata_index,
     coverage.CountUncovered: count_uncovered,
+    pending.CountPending: count_pending,
     TextQuery: text_query,
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
 from vectorize_core.api.by_words import TextQuery
 from vectorize_core.api.coverage import CountUncovered
+from vectorize_core.api.pending import CountPending
 from vectorize_core.connection import Address, Connection
 from vectorize_core.lynse.credentials import find_server
 from vectorize_core.lynse.executor import LynseExecutor
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 CAPABILITIES: Final = Capabilities(
-    operations=frozenset({CountUncovered, TextQuery}),
+    operations=frozenset({CountPending, CountUncovered, TextQuery}),
     free_requests=True,
     late_metadata_indexes=False,
 )

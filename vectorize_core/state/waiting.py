@@ -302,7 +302,7 @@ class _Wait:
         return await self._io.once(op, patience=self._polling.left)
 
     async def _is_nothing_pending(self) -> bool:
-        """Whether an embedded Vectorize says that reads see all writes, of whichever client."""
+        """Whether it is said, as not over HTTP, that reads see all writes, of whichever client."""
         state = self._state
         if CountPending not in state.capabilities.operations:
             return False
