@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -73,3 +74,22 @@ async def test_a_model_may_answer_queries_in_the_same_memory_again(
     asked = [op.vector for op in sent.of(Query)]
     for query, values in zip(queries, asked, strict=True):
         assert np.array_equal(values, np.array(vector(query), np.float32)), query
+
+
+class OneBufferAwaited(OneBuffer):
+    """One that is awaited in the event loop."""
+
+    async def aembed_documents(self, texts: list[str]) -> Any:
+        return self._documents(texts)
+
+
+async def test_a_model_may_answer_two_tasks_in_the_same_memory(client: VectorizeClient) -> None:
+    sent = recorded(client)
+    model = OneBufferAwaited()
+    store = VectorizeVectorStore(model, client=client, index_name="docs", create_index=True)
+    await store.aadd_texts(["first"])
+    tasks = [[f"text {n} of {task}" for n in range(9)] for task in "ab"]
+    await asyncio.gather(*(store.aadd_texts(texts, ids=texts) for texts in tasks))
+    vectors = {each.id: each.values for op in sent.of(Upsert) for each in op.vectors}
+    for text in [*tasks[0], *tasks[1]]:
+        assert np.array_equal(vectors[text], np.array(vector(text), np.float32)), text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from vectorize_core.errors import ConfigurationError, InvalidVectorError, shown
 from vectorize_core.transport.io import Io
@@ -27,12 +29,13 @@ class Embedder(ABC):
                 f"the embedding model returns a list of vectors, one for each of {len(texts)} "
                 f"texts; it returned {shown(found)}"
             )
-        found = found if isinstance(found, Sized) else list(found)
-        if len(found) != len(texts):
+        # Copies before anything is awaited: a model may give another task's texts the same memory.
+        vectors = [one.copy() if isinstance(one, np.ndarray) else one for one in found]
+        if len(vectors) != len(texts):
             raise InvalidVectorError(
-                f"the embedding model returned {len(found)} vectors for {len(texts)} texts"
+                f"the embedding model returned {len(vectors)} vectors for {len(texts)} texts"
             )
-        return found
+        return vectors
 
     @abstractmethod
     async def embed(
