@@ -86,6 +86,7 @@ def check(database: Database, *, repair: bool) -> CheckReport:
     """Check everything, and repair what can be if asked to."""
     if database.directory is None:
         return _repaired(database) if repair else _checked(database)
+    database.check_place()
     problem = missing_database(database.directory)
     if problem is not None:
         return CheckReport(0, (Finding(None, problem),))

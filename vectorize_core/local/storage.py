@@ -80,6 +80,10 @@ class Database:
         self._check_open()
         return self._file.is_writing or self._file.exists()
 
+    def check_place(self) -> None:
+        """`StorageError` if it is open, and its path names another directory by now, or none."""
+        self._file.check_place()
+
     def is_empty(self) -> bool:
         """Whether nothing was ever written."""
         return not (self._is_written if self.directory is None else self._file.exists())

@@ -122,7 +122,7 @@ class SqliteFile:
             with hold:
                 undo = False
                 try:
-                    self._check_place()
+                    self.check_place()
                     undo = True
                     yield connection
                     undo = False
@@ -130,7 +130,7 @@ class SqliteFile:
                 except BaseException as error:
                     self._roll_back(link, hold, error, undo=undo)
                     raise
-                self._check_place(committed=True)
+                self.check_place(committed=True)
                 self._on_commit()
 
     def vacuum(self) -> None:
@@ -139,7 +139,7 @@ class SqliteFile:
             return
         self._refuse_after_fork()
         with self._explained, self._queue.take() as waiting:
-            self._check_place()
+            self.check_place()
             connection, hold = self._turn(self._writer, "VACUUM", waiting.call)
             with hold:
                 # Passive: does not wait for readers, and leaves to a later one what they need.
@@ -150,11 +150,11 @@ class SqliteFile:
         link = self._writer
         with self._explained, self._queue.take(), link.lock.take():
             connection = self._for_writing(link)
-            self._check_place()
+            self.check_place()
             connection.wait_for_locks(True)
             other.backup(connection)
             connection.forget()
-        self._check_place(committed=True)
+        self.check_place(committed=True)
 
     def exists(self) -> bool:
         """Whether there is anything: in memory always."""
@@ -177,6 +177,13 @@ class SqliteFile:
     def is_read_only(self) -> bool:
         """Whether it was opened, for reading, where this process cannot write."""
         return self._reader.read_only is not None
+
+    def check_place(self, *, committed: bool = False) -> None:
+        """`StorageError` if the path names something else than what was opened."""
+        if self._identity is None or self.path is None:
+            return
+        if not self._identity.is_that_of(self.path):
+            raise identity.replaced(self.what, self.place, committed=committed)
 
     def replaced(self) -> StorageError:
         """The error of a file that is not the one that was opened."""
@@ -223,7 +230,7 @@ class SqliteFile:
         outdated = link.read_only is not None and not link.read_only.is_current()
         if outdated or (link.is_stand_in and self._exists()):
             link.close()
-        self._check_place()
+        self.check_place()
         if link.connection is None:
             if self._exists():
                 self._open(link, writes=False)
@@ -237,7 +244,7 @@ class SqliteFile:
         if link.is_stand_in or link.read_only is not None:
             link.close()
         if link.connection is None:
-            self._check_place()
+            self.check_place()
             self._open(link, writes=True)
         assert link.connection is not None
         return link.connection
@@ -311,14 +318,7 @@ class SqliteFile:
             if not directory.is_that_of(opened):
                 raise self.replaced()
             self._identity, self.directory = opened, directory
-        self._check_place()
-
-    def _check_place(self, *, committed: bool = False) -> None:
-        """Refuse to go on if the path names something else than what was opened."""
-        if self._identity is None or self.path is None:
-            return
-        if not self._identity.is_that_of(self.path):
-            raise identity.replaced(self.what, self.place, committed=committed)
+        self.check_place()
 
     # Transactions
 
@@ -336,7 +336,7 @@ class SqliteFile:
         self._end(link, undo=undo, interrupted=not isinstance(error, Exception))
         if isinstance(error, _BLOCKED):
             # Files that are missing have gone with their directory, if that has.
-            self._check_place()
+            self.check_place()
 
     def _clear(self, link: _Link) -> None:
         """Roll back what Ctrl-C has left in its middle."""
@@ -384,7 +384,7 @@ class SqliteFile:
     ) -> tuple[connecting.Connection, Hold]:
         """The connection, and the hold of its lock, once the statement was executed."""
         if (link.connection is None or link.is_stand_in) and not self._exists():
-            self._check_place()
+            self.check_place()
             # For what it refuses, before anything is made.
             stand_in = _Link()
             self._open_stand_in(stand_in)
@@ -406,7 +406,7 @@ class SqliteFile:
                 if not connecting.is_busy(error):
                     raise
                 held.pop().release()
-                self._check_place()
+                self.check_place()
                 return False
             return True
 

@@ -91,6 +91,8 @@ CALLS: dict[str, Callable[[Service], object]] = {
     "metadata index": lambda service: service.create_metadata_index("docs", "n", "number"),
     "compact": lambda service: service.compact(),
     "stats": lambda service: service.stats(),
+    "check": lambda service: service.check(),
+    "repair": lambda service: service.check(repair=True),
 }
 
 
